@@ -1,0 +1,59 @@
+"""Errors that carry their remedy: what was expected, what came, and what to do about it."""
+
+from difflib import get_close_matches
+from collections.abc import Iterable
+
+
+class VLFusionError(Exception):
+    """A problem that the user can mend. The command line prints it without a traceback.
+
+    Args:
+        problem: what was expected and what came, naming the file, key or value.
+        remedy: what to do; one sentence or several lines.
+    """
+
+    def __init__(self, problem: str, remedy: str = ''):
+        super().__init__(problem, remedy)
+        self.problem, self.remedy = problem, remedy
+
+    def __str__(self) -> str:
+        return f'{self.problem}\n  -> {self.remedy}' if self.remedy else self.problem
+
+
+class ConfigError(VLFusionError, ValueError):
+    """A config asks for something that does not exist or does not fit together."""
+
+
+class UnknownNameError(VLFusionError, KeyError):
+    """A name that no registry entry, file or option has."""
+
+
+class PluginError(VLFusionError, ImportError):
+    """A plugin was found but could not be loaded."""
+
+
+class DataError(VLFusionError, ValueError):
+    """Images, splits or text features that are missing, unreadable or do not fit together."""
+
+
+class CheckpointError(VLFusionError, ValueError):
+    """A checkpoint that is unsafe, truncated, or belongs to another model."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence that offers the nearest of the known names, then all of them.
+
+    >>> did_you_mean('FLIM', ['FILM', 'CDDFuse'])
+    'Did you mean FILM? Available: CDDFuse, FILM.'
+    """
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    guess = f'Did you mean {near[0]}? ' if near else ''
+    return f'{guess}Available: {", ".join(known) or "nothing yet"}.'
+
+
+def listing(items: Iterable[str], most: int = 20) -> str:
+    """The items on indented lines, the first `most` of them, with a count of the rest."""
+    items = list(items)
+    shown = [f'    {item}' for item in items[:most]]
+    return '\n'.join(shown + ([f'    ... and {len(items) - most} more'] if len(items) > most else []))

@@ -1,0 +1,150 @@
+"""Images: reading, luminance, chroma, 8-bit quantisation, writing. One definition for training, saving and scoring.
+
+An image on disk is an array as OpenCV has it: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16. Luminance is
+float32 `(h, w)` in [0, 1]. What a network returns is a tensor `(batch, 1, h, w)` in [0, 1].
+"""
+
+import os
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor
+
+from vlfusion.errors import ConfigError, DataError, did_you_mean
+
+#: Endings that count as images, in lower case.
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.pgm', '.tif', '.tiff', '.webp')
+
+
+def read_image(path: str | os.PathLike) -> Shaped[np.ndarray, 'h w *bgr']:
+    """The image in a file as it is stored: 8- or 16-bit, grey `(h, w)` or colour `(h, w, 3)`; alpha is dropped.
+
+    Raises:
+        DataError: the file is absent, is not an image, is truncated, or holds something other than 8 or 16 bits.
+    """
+    try:
+        image = mmcv.imread(str(path), flag='unchanged', backend='cv2')
+    except OSError as error:
+        raise DataError(f'Cannot read the image {path}: {error}.', 'Check the path and its permissions.') from error
+    if image is None:
+        raise DataError(f'Cannot decode {path} as an image; it holds {os.path.getsize(path)} bytes.',
+                        'The file may be damaged or of another format; copy it afresh or take it out of the folder.')
+    if image.dtype not in (np.uint8, np.uint16):
+        raise DataError(f'{path} holds {image.dtype} samples; expected 8- or 16-bit unsigned.',
+                        'Convert it to an 8- or 16-bit PNG.')
+    return image[..., :3] if image.ndim == 3 else image
+
+
+def luminance(image: Shaped[np.ndarray, 'h w *bgr'], rule: str = 'film') -> Float[np.ndarray, 'h w']:
+    """Luminance in [0, 1] of an 8- or 16-bit image: Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+
+    Args:
+        image: as `read_image` returns it.
+        rule: `film` rounds Y to a whole grey level before it divides by 255 (65535 for 16 bits), as the released FILM
+            reads images; `bt601` does not round.
+    """
+    if rule not in LUMINANCE_RULES:
+        raise ConfigError(f'Unknown luminance rule {rule!r}.', did_you_mean(rule, LUMINANCE_RULES))
+    grey = image.astype(np.float32)
+    if grey.ndim == 3:
+        grey = cv2.cvtColor(grey, cv2.COLOR_BGR2GRAY)
+    if rule == 'film':
+        grey = np.round(grey)
+    return grey / np.float32(np.iinfo(image.dtype).max)
+
+
+LUMINANCE_RULES = ('film', 'bt601')
+
+
+def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
+             rounding: str = 'round') -> UInt8[Tensor, 'batch 1 h w']:
+    """Eight-bit grey levels of a network's output.
+
+    Args:
+        fused: nominally in [0, 1].
+        stretch: `clip` to [0, 1], or `min-max`: each image's own minimum becomes 0 and its maximum 255 (an image of one
+            value is clipped instead, for it has no range to stretch).
+        rounding: `round` to the nearest level, or `truncate` as `astype('uint8')` does. FILM publishes `min-max` with
+            `truncate`.
+
+    Raises:
+        DataError: the output holds NaN or infinity.
+    """
+    fused = fused.detach().float()
+    if not torch.isfinite(fused).all():
+        raise DataError('The fused image holds NaN or infinity.',
+                        'The model diverged: look at the losses, lower the learning rate, or load another checkpoint.')
+    if stretch == 'min-max':
+        low, high = fused.amin((1, 2, 3), keepdim=True), fused.amax((1, 2, 3), keepdim=True)
+        fused = torch.where(high > low, (fused - low) / (high - low), fused)
+    elif stretch != 'clip':
+        raise ConfigError(f'Unknown stretch {stretch!r}.', did_you_mean(stretch, ('clip', 'min-max')))
+    levels = fused.clamp(0, 1) * 255
+    if rounding == 'round':
+        levels = levels.round()
+    elif rounding != 'truncate':
+        raise ConfigError(f'Unknown rounding {rounding!r}.', did_you_mean(rounding, ('round', 'truncate')))
+    return levels.to(torch.uint8)
+
+
+def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w *bgr'],
+               image_b: Shaped[np.ndarray, 'h w *bgr'], rule: str) -> UInt8[np.ndarray, 'h w *bgr']:
+    """The fused luminance with the sources' chroma put back, as a blue-green-red image.
+
+    Args:
+        fused: 8-bit luminance.
+        image_a: source A as read from disk, of the same height and width.
+        image_b: source B likewise.
+        rule: `b` takes source B's chroma (the visible or the functional image); `weighted` takes both, each pixel's
+            chroma weighted by its distance from neutral grey: `Cb = (Cb_a |Cb_a - t| + Cb_b |Cb_b - t|) / (|Cb_a - t| +
+            |Cb_b - t|)` with `t` neutral (Prabhakar et al., DeepFuse, ICCV 2017, eq. 4), and likewise Cr.
+
+    Returns:
+        `(h, w, 3)`; where no source has any colour, the grey image `(h, w)` unchanged.
+    """
+    if rule not in CHROMA_RULES:
+        raise ConfigError(f'Unknown chroma rule {rule!r}.', did_you_mean(rule, CHROMA_RULES))
+    chroma_b = _chroma(image_b)
+    if rule == 'b':
+        chroma = chroma_b
+    else:
+        chroma_a = _chroma(image_a)
+        weight_a, weight_b = np.abs(chroma_a), np.abs(chroma_b)
+        total = weight_a + weight_b
+        chroma = (chroma_a * weight_a + chroma_b * weight_b) / np.where(total > 0, total, 1)
+    if not chroma.any():
+        return fused
+    ycrcb = np.dstack([fused.astype(np.float32) / 255, chroma + _NEUTRAL]).astype(np.float32)
+    bgr = cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR)
+    return np.round(bgr.clip(0, 1) * 255).astype(np.uint8)
+
+
+CHROMA_RULES = ('b', 'weighted')
+_NEUTRAL = np.float32(0.5)
+
+
+def _chroma(image: np.ndarray) -> np.ndarray:
+    """(Cr, Cb) about zero, each in [-0.5, 0.5]; exactly zero for a grey image."""
+    if image.ndim == 2 or (image == image[..., :1]).all():
+        return np.zeros((*image.shape[:2], 2), np.float32)
+    ycrcb = cv2.cvtColor(image.astype(np.float32) / np.iinfo(image.dtype).max, cv2.COLOR_BGR2YCrCb)
+    return ycrcb[..., 1:] - _NEUTRAL
+
+
+def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -> None:
+    """Write an image in the format of the path's ending, making folders; a reader never sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
+    try:
+        mmcv.imwrite(image, str(partial))
+        partial.replace(path)
+    except cv2.error as error:
+        raise DataError(f'Cannot write {path}: no image format has the ending {path.suffix!r}.',
+                        f'Use one of {" ".join(SUFFIXES)}.') from error
+    finally:
+        partial.unlink(missing_ok=True)

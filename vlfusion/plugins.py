@@ -1,0 +1,127 @@
+"""Plugins: packages that announce themselves under the entry-point group `vlfusion.plugins`.
+
+    [options.entry_points]
+    vlfusion.plugins =
+        cddfuse = vlfusion_cddfuse
+
+An entry point is imported when a registry is first asked for a name that it lacks, never when vlfusion is imported. The
+scope of a plugin's names is its import package, so a scoped name (`vlfusion_cddfuse.CDDFuse`) imports that plugin alone.
+A plugin that fails is undone, remembered, and reported when somebody asks for a name that it might have brought.
+
+The environment variable VLFUSION_PLUGINS limits what is loaded: unset means every plugin, empty means none, and
+`a,b` means the entry points of these names.
+"""
+
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+
+from vlfusion.errors import PluginError
+
+GROUP = 'vlfusion.plugins'
+SWITCH = 'VLFUSION_PLUGINS'
+Undo = Callable[[], None]
+
+
+@dataclass
+class Plugin:
+    """One entry point, and what became of it. `status` is found, disabled, loaded or failed."""
+
+    entry: EntryPoint
+    status: str = 'found'
+    error: BaseException | None = None
+
+    @property
+    def package(self) -> str:
+        """The top-level import package, which is the scope of its names."""
+        return self.entry.value.partition(':')[0].partition('.')[0]
+
+    @property
+    def distribution(self) -> str:
+        """Name and version of the installed distribution, such as `vlfusion-cddfuse 0.1.0`."""
+        return f'{self.entry.dist.name} {self.entry.dist.version}' if self.entry.dist else 'unknown distribution'
+
+    def explain(self) -> str:
+        """Why this plugin is of no use at present; an empty string where it is of use."""
+        if self.status == 'failed':
+            return (f'Plugin {self.entry.name!r} ({self.distribution}, {self.entry.value}) failed to load: '
+                    f'{type(self.error).__name__}: {self.error}')
+        if self.status == 'disabled':
+            return f'Plugin {self.entry.name!r} ({self.distribution}) is disabled by {SWITCH}={os.environ[SWITCH]!r}.'
+        return ''
+
+
+_lock = threading.RLock()
+
+
+@cache
+def found() -> tuple[Plugin, ...]:
+    """Every installed plugin, sorted by name; nothing is imported."""
+    chosen = os.environ.get(SWITCH)
+    allowed = None if chosen is None else {name.strip() for name in chosen.split(',')}
+    plugins = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        enabled = allowed is None or entry.name in allowed
+        plugins.append(Plugin(entry, 'found' if enabled else 'disabled'))
+    return tuple(plugins)
+
+
+def load_for(key: str, snapshot: Callable[[], Undo]) -> bool:
+    """Import the plugins that may bring the name `key`; say whether anything new was imported.
+
+    Args:
+        key: `Name` (every plugin may have it) or `package.Name` (only the plugin of that package).
+        snapshot: called before each import; what it returns takes back what a failing plugin registered.
+
+    Raises:
+        PluginError: `key` names a plugin, and that plugin is disabled or failed.
+    """
+    scope = key.rpartition('.')[0]
+    with _lock:
+        candidates = [plugin for plugin in found() if not scope or plugin.package == scope.partition('.')[0]]
+        loaded = [_load(plugin, snapshot()) for plugin in candidates if plugin.status == 'found']
+        if scope:
+            for plugin in candidates:
+                if plugin.explain():
+                    raise PluginError(f'{key!r} cannot be had. {plugin.explain()}',
+                                      f'Mend or reinstall {plugin.distribution}, or change {SWITCH}.') from plugin.error
+    return any(loaded)
+
+
+def load_all(snapshot: Callable[[], Undo]) -> None:
+    """Import every plugin that is enabled and not yet imported."""
+    load_for('', snapshot)
+
+
+def why_missing() -> str:
+    """What to tell somebody whose name was not found: the plugins that failed or are disabled."""
+    return '\n     '.join(filter(None, (plugin.explain() for plugin in found())))
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return packages_distributions()
+
+
+def origin(cls: type) -> str:
+    """Which distribution a class came from: `vlfusion 0.1.0`, or the module's name where it is not installed."""
+    package = cls.__module__.partition('.')[0]
+    for distribution in _distributions().get(package, ()):
+        return f'{distribution} {version(distribution)}'
+    return f'{cls.__module__} (not installed)'
+
+
+def _load(plugin: Plugin, undo: Undo) -> bool:
+    try:
+        plugin.entry.load()
+    except (Exception, SystemExit) as error:  # a plugin's import may do anything; it must not take vlfusion along
+        undo()
+        plugin.status, plugin.error = 'failed', error
+        warnings.warn(plugin.explain(), stacklevel=4)
+        return False
+    plugin.status = 'loaded'
+    return True

@@ -1,0 +1,117 @@
+"""Every registry of vlfusion. MMEngine imports `vlfusion.registry` by this name when it meets the scope `vlfusion`.
+
+A class registered by vlfusion itself has its plain name (`FILM`). One registered by any other package has its top-level
+import package in front (`vlfusion_cddfuse.CDDFuse`) and may be asked for without it as long as that is unambiguous.
+Lookup order: vlfusion, MMEngine and mmcv, code that is already imported, then installed plugins; so nothing can shadow a
+core name, and a plugin is imported only when something asks for a name that is not there yet.
+"""
+
+import mmengine.registry as root
+
+from vlfusion import plugins
+from vlfusion.errors import UnknownNameError, did_you_mean
+
+SCOPE = 'vlfusion'
+#: Every registry by its name, in the order of this page.
+REGISTRIES: dict[str, 'Registry'] = {}
+
+
+class Registry(root.Registry):
+    """An MMEngine registry that finds plugins and explains a failed lookup.
+
+    Args:
+        name: what its entries are called in messages, such as `backbone`.
+        parent: the MMEngine registry whose entries this one also finds.
+        locations: modules that register vlfusion's own entries; imported at the first lookup.
+    """
+
+    def __init__(self, name: str, parent: root.Registry | None = None, locations: tuple[str, ...] = ()):
+        super().__init__(name, parent=parent, scope=SCOPE, locations=list(locations))
+        REGISTRIES[name] = self
+
+    def get(self, key: str) -> type:
+        """The class registered as `key`, which may carry a scope: `Name` or `package.Name`.
+
+        Unlike MMEngine's, this lookup never imports an arbitrary dotted path: a config that came with a checkpoint can
+        name only what is registered.
+
+        Raises:
+            UnknownNameError: nothing has that name, or several plugins have it.
+            PluginError: the plugin that would have it failed to load.
+        """
+        self.import_from_location()
+        found = self._find(key)
+        if found is None and plugins.load_for(key, snapshot):
+            found = self._find(key)
+        if found is None:
+            hint = plugins.why_missing()
+            raise UnknownNameError(
+                f'{key!r} is not a known {self.name}.',
+                did_you_mean(key.rpartition('.')[2], self.names()) + (f'\n     {hint}' if hint else ''))
+        return found
+
+    def __contains__(self, key: str) -> bool:
+        self.import_from_location()
+        return self._find(key) is not None
+
+    def names(self) -> list[str]:
+        """Every name this registry holds itself, scoped where it came from another package."""
+        self.import_from_location()
+        return sorted(self._module_dict)
+
+    def _find(self, key: str) -> type | None:
+        scope, _, name = key.rpartition('.')
+        if scope in ('', SCOPE) and name in self._module_dict:
+            return self._module_dict[name]
+        if scope in ('', 'mmengine') and self.parent is not None and name in self.parent.module_dict:
+            return self.parent.module_dict[name]
+        if scope:
+            return self._module_dict.get(key)
+        homes = [full for full in self._module_dict if full.rpartition('.')[2] == name]
+        if len(homes) > 1:
+            raise UnknownNameError(f'{name!r} is ambiguous: several packages register a {self.name} of that name.',
+                                   f'Write one of {", ".join(sorted(homes))}.')
+        return self._module_dict[homes[0]] if homes else None
+
+    def _register_module(self, module, module_name=None, force=False):
+        names = [module_name or module.__name__] if not isinstance(module_name, list) else module_name
+        package = module.__module__.partition('.')[0]
+        prefix = '' if package == SCOPE else f'{package}.'
+        super()._register_module(module, [prefix + name for name in names], force)
+
+
+def snapshot() -> plugins.Undo:
+    """A function that puts every registry back to what it holds now."""
+    held = {name: dict(registry._module_dict) for name, registry in REGISTRIES.items()}
+
+    def undo() -> None:
+        for name, registry in REGISTRIES.items():
+            registry._module_dict.clear()
+            registry._module_dict.update(held[name])
+    return undo
+
+
+# What users swap by config.
+CAPTIONERS = Registry('captioner', locations=('vlfusion.language.captioners',))
+LLMS = Registry('llm', locations=('vlfusion.language.llms',))
+TEXT_ENCODERS = Registry('text encoder', locations=('vlfusion.language.encoders',))
+BACKBONES = Registry('backbone', locations=('vlfusion.models.backbones',))
+LOSSES = Registry('loss', locations=('vlfusion.losses',))
+FUSION_METRICS = Registry('fusion metric', locations=('vlfusion.metrics',))
+
+# MMEngine's registries that vlfusion adds to.
+MODELS = Registry('model', root.MODELS, ('vlfusion.models',))
+DATASETS = Registry('dataset', root.DATASETS, ('vlfusion.data',))
+TRANSFORMS = Registry('transform', root.TRANSFORMS, ('vlfusion.data.transforms',))
+DATA_SAMPLERS = Registry('data sampler', root.DATA_SAMPLERS, ('vlfusion.data.sampler',))
+METRICS = Registry('metric', root.METRICS, ('vlfusion.evaluation',))
+HOOKS = Registry('hook', root.HOOKS, ('vlfusion.hooks',))
+LOOPS = Registry('loop', root.LOOPS, ('vlfusion.hooks',))
+OPTIM_WRAPPERS = Registry('optim_wrapper', root.OPTIM_WRAPPERS, ('vlfusion.compat',))
+MODEL_WRAPPERS = Registry('model_wrapper', root.MODEL_WRAPPERS, ('vlfusion.compat',))
+
+# MMEngine's other registries: without a child of ours it warns at every lookup.
+for _name in ('RUNNERS', 'RUNNER_CONSTRUCTORS', 'STRATEGIES', 'WEIGHT_INITIALIZERS', 'OPTIMIZERS',
+              'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'EVALUATOR', 'TASK_UTILS', 'VISUALIZERS',
+              'VISBACKENDS', 'LOG_PROCESSORS', 'INFERENCERS', 'FUNCTIONS'):
+    Registry(getattr(root, _name).name, getattr(root, _name))
