@@ -1,7 +1,7 @@
 """Images: reading, luminance, chroma, 8-bit quantisation, writing. One definition for training, saving and scoring.
 
-An image on disk is an array as OpenCV has it: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16. Luminance is
-float32 `(h, w)` in [0, 1]. What a network returns is a tensor `(batch, 1, h, w)` in [0, 1].
+An image on disk is an array as OpenCV has it: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16. Luminance
+is float32 `(h, w)` in [0, 1]. What a network returns is a tensor `(batch, 1, h, w)` in [0, 1].
 """
 
 import os
@@ -30,6 +30,8 @@ def read_image(path: str | os.PathLike) -> Shaped[np.ndarray, 'h w *bgr']:
         image = mmcv.imread(str(path), flag='unchanged', backend='cv2')
     except OSError as error:
         raise DataError(f'Cannot read the image {path}: {error}.', 'Check the path and its permissions.') from error
+    except cv2.error:  # an empty file
+        image = None
     if image is None:
         raise DataError(f'Cannot decode {path} as an image; it holds {os.path.getsize(path)} bytes.',
                         'The file may be damaged or of another format; copy it afresh or take it out of the folder.')
@@ -91,8 +93,8 @@ def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
     return levels.to(torch.uint8)
 
 
-def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w *bgr'],
-               image_b: Shaped[np.ndarray, 'h w *bgr'], rule: str) -> UInt8[np.ndarray, 'h w *bgr']:
+def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w ...'],
+               image_b: Shaped[np.ndarray, 'h w ...'], rule: str) -> UInt8[np.ndarray, 'h w ...']:
     """The fused luminance with the sources' chroma put back, as a blue-green-red image.
 
     Args:

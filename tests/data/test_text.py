@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from vlfusion.data.pairs import find_pairs
+from vlfusion.data.text import FeatureFiles, StoredText, pad
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.language.store import TextStore, feature_key, image_digest
+
+PATTERN = 'TextFeature/{name}.npy'
+
+
+@pytest.fixture
+def pairs(root):
+    return find_pairs(root, 'ir', 'vi', modality_a='infrared', modality_b='visible')
+
+
+def save(root, *shapes, **kwargs):
+    (root / 'TextFeature').mkdir()
+    for name, shape in enumerate(shapes, 1):
+        np.save(root / f'TextFeature/{name}.npy', np.full(shape, name, **kwargs))
+    return FeatureFiles(root, PATTERN)
+
+
+def test_feature_files(root, pairs):
+    source = save(root, (1, 3, 8), (5, 8), (1, 1, 8), dtype=np.float16)
+    source.check(pairs)
+    assert (source.dim, source.length(pairs), source.length(pairs[:1])) == (8, 5, 3)
+    assert [source.load(pair).shape for pair in pairs] == [(3, 8), (5, 8), (1, 8)]
+    assert source.load(pairs[1]).dtype == np.float32 and source.load(pairs[1]).max() == 2
+
+
+def test_feature_files_name_every_offender(root, pairs):
+    source = save(root, (1, 3, 8), (2, 3, 8), dtype=float)
+    with pytest.raises(DataError) as caught:
+        source.check(pairs)
+    assert '2 of 3 pairs' in caught.value.problem
+    assert '2: ' in caught.value.problem and 'float64 (2, 3, 8)' in caught.value.problem
+    assert f'3: there is no file {root}/TextFeature/3.npy' in caught.value.problem
+    assert 'vlfusion describe' in caught.value.remedy and str(root / PATTERN) in caught.value.remedy
+
+
+def test_feature_files_of_unequal_width(root, pairs):
+    with pytest.raises(DataError, match='2: 7 wide; most are 8 wide'):
+        save(root, (3, 8), (3, 7), (3, 8), dtype=float).check(pairs)
+
+
+def test_feature_files_that_are_damaged_or_pickled(root, pairs):
+    source = save(root, (3, 8), (3, 8), (3, 8), dtype=float)
+    whole = (root / 'TextFeature/1.npy').read_bytes()
+    (root / 'TextFeature/1.npy').write_bytes(whole[:-1])
+    np.save(root / 'TextFeature/2.npy', np.array([{}]), allow_pickle=True)
+    (root / 'TextFeature/3.npy').write_bytes(b'')
+    with pytest.raises(DataError) as caught:
+        source.check(pairs)
+    assert caught.value.problem.count('cannot be read as an array') == 3
+
+
+def test_pattern_without_a_name_serves_one_pair_only(root, pairs):
+    save(root, (3, 8), dtype=float)
+    source = FeatureFiles(root, 'TextFeature/1.npy')
+    source.check(pairs[:1])
+    with pytest.raises(ConfigError, match='Every pair would read the same'):
+        source.check(pairs)
+
+
+@pytest.fixture
+def language(tmp_path):
+    return dict(store=str(tmp_path / 'text'), captioners=[dict(type='MeasuredCaptioner')], llm=dict(type='TemplateLLM'),
+                prompt='paragraph', encoder=dict(type='TransformersTextEncoder', model='any'))
+
+
+def describe(language, path, modality, array):
+    key = feature_key(language, image_digest(path), modality)
+    TextStore(language['store']).write('features', key, {}, array.astype(np.float32))
+
+
+def test_stored_text(language, pairs):
+    for number, pair in enumerate(pairs, 1):
+        describe(language, pair.path_a, 'infrared', np.full((number, 4), 1))
+        describe(language, pair.path_b, 'visible', np.full((2, 4), 2))
+    source = StoredText(language)
+    source.check(pairs)
+    assert (source.dim, source.length(pairs)) == (4, 5)
+    assert source.load(pairs[2])[:, 0].tolist() == [1, 1, 1, 2, 2]
+    assert StoredText(language, 'source_a/paragraph').load(pairs[2])[:, 0].tolist() == [1, 1, 1]
+    assert StoredText(language, 'source_b/paragraph').load(pairs[2])[:, 0].tolist() == [2, 2]
+    with pytest.raises(ConfigError, match='Did you mean pair/paragraph'):
+        StoredText(language, 'pair/paragraf')
+
+
+def test_stored_text_names_every_image_to_describe(language, pairs):
+    describe(language, pairs[0].path_a, 'infrared', np.ones((1, 4)))
+    describe(language, pairs[0].path_b, 'infrared', np.ones((1, 4)))  # described as what it is not
+    describe(language, pairs[1].path_a, 'infrared', np.ones((1, 4)))
+    describe(language, pairs[1].path_b, 'visible', np.ones((1, 5)))
+    with pytest.raises(DataError) as caught:
+        StoredText(language).check(pairs)
+    problem = caught.value.problem
+    assert '3 of 3 pairs' in problem
+    assert f'1: not described yet: {pairs[0].path_b}' in problem
+    assert '2: features of different width, 4 and 5' in problem
+    assert f'3: not described yet: {pairs[2].path_a}, {pairs[2].path_b}' in problem
+    assert 'vlfusion describe CONFIG' in caught.value.remedy
+
+
+def test_pad():
+    padded, mask = pad(np.ones((2, 3), np.float32), 4)
+    assert padded.shape == (4, 3) and padded[:2].min() == 1 and not padded[2:].any()
+    assert mask.tolist() == [True, True, False, False]

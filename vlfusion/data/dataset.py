@@ -1,0 +1,166 @@
+"""Image pairs as a data set: folders in, flat samples out."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from mmcv.transforms import Compose
+from torch.utils.data import Dataset
+
+from vlfusion.data.pairs import Names, check_images, find_pairs, find_subset_pairs
+from vlfusion.data.sampler import Draw
+from vlfusion.data.tasks import task as task_row
+from vlfusion.data.text import FeatureFiles, StoredText, TextSource, pad
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.registry import DATASETS, TRANSFORMS
+
+
+class FusionDataset(Dataset, ABC):
+    """Samples of one fusion task.
+
+    A sample is a flat dict that the default collate stacks: `source_a` and `source_b`, float32 `(1, h, w)` in [0, 1];
+    `name`, `path_a` and `path_b`; where there is text also `text`, float32 `(token, dim)` padded with zero rows to one
+    length, and `text_mask`, bool `(token,)`, true where a row is a token.
+
+    Args:
+        task: the name of the task, such as `ivf`.
+        name: what the data set is called in results.
+        pipeline: configs of transforms, from `LoadPair` to `PackPair` (see `vlfusion.data.transforms`).
+
+    Attributes:
+        text_dim: the width of the text features; None where samples carry no text.
+    """
+
+    text_dim: int | None = None
+
+    def __init__(self, task: str, name: str, pipeline: Sequence[dict]):
+        self.task, self.name = task_row(task), name
+        self.pipeline = Compose([TRANSFORMS.build(config) for config in pipeline])
+
+    @property
+    def metainfo(self) -> dict:
+        """What MMEngine tells metrics and checkpoints of the data: names of the task and of the data set."""
+        return dict(task=self.task.name, name=self.name)
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of pairs."""
+
+    @abstractmethod
+    def record(self, index: int) -> dict:
+        """What the pipeline starts from: `name`, `path_a`, `path_b`; with text also `text` and `text_mask`."""
+
+    def __getitem__(self, index: int | Draw) -> dict:
+        """A sample; one asked for by a `Draw` depends on the draw alone, whichever process makes it."""
+        if isinstance(index, Draw):
+            with numpy_seed(index.seed):
+                return self.pipeline(self.record(index.index))
+        return self.pipeline(self.record(index))
+
+
+@DATASETS.register_module()
+class PairDataset(FusionDataset):
+    """Pairs of image files, with text features if the model reads text.
+
+    Everything that could stop a training hours later is checked at construction.
+
+    Args:
+        task: the name of the task, such as `ivf`.
+        data_root: the folder that all patterns are relative to.
+        source_a: where source A's images lie, as `vlfusion.data.pairs.find_pairs` has it, such as `ir`.
+        source_b: where source B's lie.
+        names: the pairs to use: a list, or a text file relative to `data_root`; None takes all.
+        subsets: in place of the three above, a dict of them for each subset, such as `{'PET-MRI': dict(source_a=...,
+            source_b=..., modality_b='PET')}`. A name becomes `PET-MRI/12`, and results are saved in subfolders.
+        modality_a: what source A is, if the task's own word is too wide.
+        modality_b: what source B is.
+        text_source: None for no text; `dict(files='TextFeature/MFF/Lytro/{name}.npy')` for feature files under `data_root`;
+            `dict(stream='pair/paragraph')` for the text store.
+        language: the config's language section; the text store needs it.
+        text_length: the number of rows to pad text to; None takes the longest of this data set.
+        pipeline: configs of transforms, from `LoadPair` to `PackPair`.
+        check: whether to decode every image at construction (`vlfusion.data.pairs.check_images` states the cost).
+        name: what the data set is called in results; by default the last folder of `data_root`.
+
+    Attributes:
+        pairs: the `Pair`s, sorted by name.
+
+    Raises:
+        DataError: data are missing, damaged or do not fit together; every offender is named.
+        ConfigError: the arguments do not fit together.
+    """
+
+    def __init__(self, task: str, data_root: str | os.PathLike, source_a: str | None = None,
+                 source_b: str | None = None, names: Names | None = None, subsets: Mapping[str, Mapping] | None = None,
+                 modality_a: str | None = None, modality_b: str | None = None, text_source: Mapping | None = None,
+                 language: dict | None = None, text_length: int | None = None, pipeline: Sequence[dict] = (),
+                 check: bool = True, name: str | None = None):
+        super().__init__(task, name or Path(data_root).absolute().name, pipeline)
+        _require_folder(Path(data_root), task)
+        modalities = dict(modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b)
+        if (source_a or source_b or names) if subsets else not (source_a and source_b):
+            raise ConfigError('A PairDataset needs either source_a, source_b and perhaps names, or subsets alone.',
+                              "Write source_a='ir', source_b='vi', or subsets={'PET-MRI': dict(source_a=...)}.")
+        if subsets:
+            self.pairs = find_subset_pairs(data_root, {key: modalities | dict(one) for key, one in subsets.items()})
+        else:
+            self.pairs = find_pairs(data_root, source_a, source_b, names, **modalities)
+        if check:
+            check_images(self.pairs)
+        self.text_source = _text_source(text_source, language, data_root)
+        if self.text_source:
+            self.text_source.check(self.pairs)
+            self.text_dim = self.text_source.dim
+            self.text_length = padded_length(text_length, self.text_source.length(self.pairs))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def record(self, index: int) -> dict:
+        pair = self.pairs[index]
+        record = dict(name=pair.name, path_a=str(pair.path_a), path_b=str(pair.path_b))
+        if self.text_source:
+            record['text'], record['text_mask'] = pad(self.text_source.load(pair), self.text_length)
+        return record
+
+
+@contextmanager
+def numpy_seed(seed: int) -> Iterator[None]:
+    """Seed NumPy's global generator, which mmcv's transforms draw from, and put its state back afterwards."""
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+def padded_length(wanted: int | None, longest: int) -> int:
+    """The rows that text is padded to; raises ConfigError where the longest text does not fit."""
+    if wanted is not None and wanted < longest:
+        raise ConfigError(f'text_length is {wanted}, but the longest text of the data set has {longest} tokens.',
+                          f'Set text_length to {longest} or more; no token is cut off.')
+    return wanted or longest
+
+
+def _require_folder(root: Path, task: str) -> None:
+    if not root.is_dir():
+        raise DataError(f'There is no folder {root.absolute()} to read {task} images from.',
+                        'Prepare the data (`vlfusion prepare-data`, see docs/howto/data.md) and set data_root to its '
+                        'folder,\n     or run `vlfusion prepare-data sample` and use '
+                        f'configs/film/film_{"med" if task == "mif" else task}_sample.py.')
+
+
+def _text_source(text: Mapping | None, language: dict | None, root: str | os.PathLike) -> TextSource | None:
+    if text is None:
+        return None
+    if set(text) == {'files'}:
+        return FeatureFiles(root, text['files'])
+    if set(text) == {'stream'} and language:
+        return StoredText(language, text['stream'])
+    raise ConfigError(f'text_source={dict(text)} does not say where text features come from.',
+                      "Write text_source=dict(stream='pair/paragraph') and pass the config's language section as "
+                      "language=..., or text_source=dict(files='TextFeature/.../{name}.npy').")

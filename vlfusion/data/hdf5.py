@@ -1,0 +1,155 @@
+"""FILM's HDF5 files: the groups `imageA`, `imageB` and `text`, each with one array for every name.
+
+Images are `(1, h, w)` luminance in [0, 1], text features `(1, token, dim)`. A name with a slash, such as `PET-MRI/12`,
+lies in a group of its own.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Float
+
+from vlfusion.data.dataset import FusionDataset, padded_length
+from vlfusion.data.text import pad
+from vlfusion.errors import DataError, listing
+from vlfusion.registry import DATASETS
+
+IMAGE_A, IMAGE_B, TEXT = 'imageA', 'imageB', 'text'
+REMEDY = 'Write the file anew: `vlfusion prepare-data hdf5 CONFIG --out FILE.h5`.'
+
+
+@DATASETS.register_module()
+class Hdf5PairDataset(FusionDataset):
+    """The pairs of one HDF5 file, as the same samples that a `PairDataset` makes.
+
+    Args:
+        path: the file.
+        task: the name of the task, such as `ivf`.
+        pipeline: configs of transforms; images are there from the start, so `LoadPair` is not among them.
+        read_text: whether samples carry text.
+        text_length: the number of rows to pad text to; None takes the longest of the file.
+        name: what the data set is called in results; by default the stem of `path`.
+
+    Attributes:
+        names: of the pairs, sorted.
+
+    Raises:
+        DataError: the file is absent or truncated, a group is missing, or the groups differ in names or shapes; every
+            offender is named.
+    """
+
+    def __init__(self, path: str | os.PathLike, task: str, pipeline: Sequence[dict] = (), read_text: bool = True,
+                 text_length: int | None = None, name: str | None = None):
+        super().__init__(task, name or Path(path).stem, pipeline)
+        self.path = Path(path)
+        groups = (IMAGE_A, IMAGE_B, TEXT) if read_text else (IMAGE_A, IMAGE_B)
+        with _opened(self.path) as file:
+            shapes = _shapes(file, groups)
+        _check(self.path, shapes)
+        self.names = sorted(shapes[IMAGE_A])
+        if read_text:
+            self.text_dim = shapes[TEXT][self.names[0]][-1]
+            self.text_length = padded_length(text_length, max(shape[-2] for shape in shapes[TEXT].values()))
+        self._file, self._process = None, None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def record(self, index: int) -> dict:
+        name = self.names[index]
+        record = dict(name=name, path_a=f'{self.path}:{IMAGE_A}/{name}', path_b=f'{self.path}:{IMAGE_B}/{name}',
+                      img_a=self._read(IMAGE_A, name), img_b=self._read(IMAGE_B, name))
+        for image in (record['img_a'], record['img_b']):
+            if not (image.min() >= 0 and image.max() <= 1):
+                raise DataError(f'{name} in {self.path} has values from {image.min():g} to {image.max():g}; expected '
+                                'luminance in [0, 1].', REMEDY)
+        if self.text_dim is not None:
+            record['text'], record['text_mask'] = pad(self._read(TEXT, name), self.text_length)
+        return record
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_file': None, '_process': None}
+
+    def _read(self, group: str, name: str) -> Float[np.ndarray, 'rows columns']:
+        if self._process != os.getpid():
+            # A forked worker must not share its parent's handle: both would move one file position.
+            if self._file is not None:
+                self._file.close()
+            self._file, self._process = h5py.File(self.path, 'r'), os.getpid()
+        array = self._file[group][name][()]
+        return array.reshape(array.shape[-2:]).astype(np.float32)
+
+
+def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
+    """Write samples, as a data set makes them, in FILM's layout; the file appears whole or not at all.
+
+    Args:
+        path: the file to write; folders are made.
+        samples: each with `name`, `source_a`, `source_b`; with text also `text` and `text_mask`. Padding is not
+            written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        with h5py.File(partial, 'w') as file:
+            for sample in samples:
+                file[f'{IMAGE_A}/{sample["name"]}'] = sample['source_a'].numpy()
+                file[f'{IMAGE_B}/{sample["name"]}'] = sample['source_b'].numpy()
+                if 'text' in sample:
+                    file[f'{TEXT}/{sample["name"]}'] = sample['text'][sample['text_mask']][None].numpy()
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    try:
+        file = h5py.File(path, 'r')
+    except FileNotFoundError as error:
+        raise DataError(f'There is no file {path.absolute()}.', REMEDY) from error
+    except OSError as error:
+        raise DataError(f'{path} is not an HDF5 file, or is truncated: {error}.', REMEDY) from error
+    with file:
+        yield file
+
+
+def _shapes(file: h5py.File, groups: Sequence[str]) -> dict[str, dict[str, tuple[int, ...]]]:
+    """The shapes of the arrays of each group, by name."""
+    missing = [group for group in groups if group not in file]
+    if missing:
+        raise DataError(f'{file.filename} has no group {" or ".join(missing)}; it holds '
+                        f'{", ".join(file) or "nothing"}.', f'{REMEDY} Set read_text=False where text is not needed.')
+    return {group: _shapes_in(file[group]) for group in groups}
+
+
+def _shapes_in(group: h5py.Group) -> dict[str, tuple[int, ...]]:
+    shapes = {}
+
+    def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            shapes[name] = item.shape
+    group.visititems(note)
+    return shapes
+
+
+def _check(path: Path, shapes: dict[str, dict[str, tuple[int, ...]]]) -> None:
+    every = set().union(*shapes.values())
+    problems = [] if every else ['no pairs at all']
+    widths = {shape[-1] for shape in shapes.get(TEXT, {}).values() if shape}
+    for name in sorted(every):
+        problems += [f'{name} is not in {group}' for group, of_group in shapes.items() if name not in of_group]
+        held = {group: of_group[name] for group, of_group in shapes.items() if name in of_group}
+        problems += [f'{group}/{name} has the shape {shape}; expected two axes, or three of which the first is 1'
+                     for group, shape in held.items() if len(shape) not in (2, 3) or shape[:-2] not in ((), (1,))]
+        if IMAGE_A in held and IMAGE_B in held and held[IMAGE_A][-2:] != held[IMAGE_B][-2:]:
+            problems.append(f'{name} has the shape {held[IMAGE_A]} in {IMAGE_A} but {held[IMAGE_B]} in {IMAGE_B}')
+    if len(widths) > 1:
+        problems.append(f'text features have different widths: {", ".join(map(str, sorted(widths)))}')
+    if problems:
+        raise DataError(f'{path} cannot be used:\n{listing(problems, len(problems))}', REMEDY)

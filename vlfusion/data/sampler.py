@@ -1,0 +1,71 @@
+"""The order of training samples: endless, and fixed by seed and position alone, so that resuming is exact."""
+
+from collections.abc import Iterator, Sized
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Sampler
+
+from vlfusion.registry import DATA_SAMPLERS
+
+
+class Draw(NamedTuple):
+    """One sample to fetch: its index in the data set, and the 32-bit seed of its augmentation."""
+
+    index: int
+    seed: int
+
+
+@DATA_SAMPLERS.register_module()
+class EpochSampler(Sampler[Draw]):
+    """Draws every sample once per epoch, epoch after epoch without end, for a training loop that counts iterations.
+
+    The position of a draw, counted over all epochs and ranks, fixes the sample and the seed of its augmentation. No
+    random state needs saving: to resume, set `start` and iterate afresh. Rank r of w takes the positions r, r + w, ...
+
+    >>> sampler = EpochSampler(range(3), seed=0)
+    >>> draws = iter(sampler)
+    >>> first = [next(draws) for _ in range(6)]
+    >>> sorted(draw.index for draw in first[:3])
+    [0, 1, 2]
+    >>> sampler.start = 4
+    >>> next(iter(sampler)) == first[4]
+    True
+
+    Args:
+        dataset: the data set; it must accept a `Draw` as index, as those of vlfusion do.
+        shuffle: whether each epoch has an order of its own; otherwise samples come as the data set has them.
+        seed: the same on all ranks; None draws one and shares it.
+
+    Attributes:
+        start: how many draws, over all ranks, to skip; that costs nothing. A resumed run sets it to iterations done x
+            batch size x number of ranks.
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None):
+        self.size = len(dataset)
+        self.shuffle = shuffle
+        self.seed = sync_random_seed() if seed is None else seed
+        self.rank, self.world_size = get_dist_info()
+        self.start = 0
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch = order = None
+        for position in count(self.start + self.rank, self.world_size):
+            if position // self.size != epoch:
+                epoch = position // self.size
+                order = self._order(epoch)
+            index = order[position % self.size]
+            yield Draw(index, int(np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0]))
+
+    def __len__(self) -> int:
+        """How many samples one epoch has, over all ranks."""
+        return self.size
+
+    def _order(self, epoch: int) -> list[int]:
+        if not self.shuffle:
+            return list(range(self.size))
+        return torch.randperm(self.size, generator=torch.Generator().manual_seed(self.seed + epoch)).tolist()

@@ -1,0 +1,152 @@
+"""Text features of pairs: from published feature files, or from the store that `vlfusion describe` fills."""
+
+import os
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vlfusion.data.pairs import Pair
+from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
+from vlfusion.language.store import TextStore, feature_key, image_digest, section
+
+
+class TextSource(ABC):
+    """Where the token features of a pair come from.
+
+    Attributes:
+        dim: the width of the features; known once `check` has run.
+        remedy: what to do about features that are missing or do not fit.
+    """
+
+    dim: int
+    remedy: str
+
+    @abstractmethod
+    def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        """The float32 features of one pair; raises DataError where there are none."""
+
+    def shape(self, pair: Pair) -> tuple[int, int]:
+        """Tokens and width of one pair's features; raises DataError as `load` does."""
+        return self.load(pair).shape
+
+    def check(self, pairs: Sequence[Pair]) -> None:
+        """Find every pair whose features are missing, unreadable or of another width than most.
+
+        Raises:
+            DataError: names all of them.
+        """
+        shapes, problems = {}, []
+        for pair in pairs:
+            try:
+                shapes[pair.name] = self.shape(pair)
+            except DataError as error:
+                problems.append(f'{pair.name}: {error.problem}')
+        self._lengths = {name: token for name, (token, _) in shapes.items()}
+        widths = Counter(dim for _, dim in shapes.values()).most_common()
+        self.dim = widths[0][0] if widths else 0
+        problems += [f'{name}: {dim} wide; most are {self.dim} wide'
+                     for name, (_, dim) in shapes.items() if dim != self.dim]
+        if problems:
+            raise DataError(f'{len(problems)} of {len(pairs)} pairs have no usable text feature:\n'
+                            f'{listing(problems, len(problems))}', self.remedy)
+
+    def length(self, pairs: Sequence[Pair]) -> int:
+        """The most tokens that any of the pairs, which were checked, has."""
+        return max(self._lengths[pair.name] for pair in pairs)
+
+
+class FeatureFiles(TextSource):
+    """One NumPy file per pair, as the VLF data set is published: `(1, token, dim)` or `(token, dim)`.
+
+    Args:
+        root: the folder that the pattern is relative to.
+        pattern: such as `TextFeature/IVF/MSRS/{name}.npy`.
+    """
+
+    def __init__(self, root: str | os.PathLike, pattern: str):
+        self.root, self.pattern = Path(root), pattern
+        self.remedy = (f'Copy the features to {self.root / pattern}, or make your own: set text_source=dict(stream='
+                       "'pair/paragraph') and run `vlfusion describe CONFIG` with the config of this run.")
+
+    def check(self, pairs: Sequence[Pair]) -> None:
+        if len(pairs) > 1 and '{name}' not in self.pattern:
+            raise ConfigError(f'Every pair would read the same text feature, {self.root / self.pattern}.',
+                              'Write {name} where the name of a pair stands, as in TextFeature/IVF/MSRS/{name}.npy')
+        super().check(pairs)
+
+    def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        return np.array(self._open(pair), np.float32)
+
+    def shape(self, pair: Pair) -> tuple[int, int]:
+        return self._open(pair).shape
+
+    def _open(self, pair: Pair) -> np.ndarray:
+        path = self.root / self.pattern.replace('{name}', pair.name)
+        try:
+            array = np.load(path, mmap_mode='r', allow_pickle=False)
+        except FileNotFoundError as error:
+            raise DataError(f'there is no file {path}', self.remedy) from error
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f'{path} cannot be read as an array: {error}', self.remedy) from error
+        rows = array[0] if array.ndim == 3 and len(array) == 1 else array
+        if rows.ndim != 2 or not rows.size or not np.issubdtype(rows.dtype, np.floating):
+            raise DataError(f'{path} holds {array.dtype} {array.shape}; expected floats (1, token, dim) or '
+                            '(token, dim)', self.remedy)
+        return rows
+
+
+#: The streams of the text store that a pair can read, and the sources whose tokens each joins.
+STREAMS = {'pair/paragraph': 'ab', 'source_a/paragraph': 'a', 'source_b/paragraph': 'b'}
+
+
+class StoredText(TextSource):
+    """Features of the paragraphs that an LLM wrote about each image, from the text store.
+
+    Args:
+        language: the `language` section of a config; it says where the store is and identifies what is in it.
+        stream: `pair/paragraph` for the tokens of A's paragraph followed by B's, or `source_a/paragraph` or
+            `source_b/paragraph` for those of one.
+    """
+
+    def __init__(self, language: dict, stream: str = 'pair/paragraph'):
+        if stream not in STREAMS:
+            raise ConfigError(f'Unknown text stream {stream!r}.', did_you_mean(stream, STREAMS))
+        self.language, self.sources = language, STREAMS[stream]
+        self.store = TextStore(section(language, 'store'))
+        self.remedy = ('Run `vlfusion describe CONFIG` with the config of this run: it describes what is missing in '
+                       f'{language["store"]} and nothing else. After changing the language section, run it again.')
+        self._keys: dict[tuple[Path, str], str] = {}
+
+    def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        images = {'a': (pair.path_a, pair.modality_a), 'b': (pair.path_b, pair.modality_b)}
+        keys = {path: self._key(path, modality) for path, modality in (images[source] for source in self.sources)}
+        missing = [str(path) for path, key in keys.items() if not self.store.has('features', key)]
+        if missing:
+            raise DataError(f'not described yet: {", ".join(missing)}', self.remedy)
+        parts = [self.store.features(key) for key in keys.values()]
+        if len({part.shape[1] for part in parts}) > 1:
+            raise DataError(f'features of different width, {" and ".join(str(part.shape[1]) for part in parts)}',
+                            self.remedy)
+        return np.concatenate(parts, dtype=np.float32)
+
+    def _key(self, path: Path, modality: str) -> str:
+        """The key of one image's features; each file is read and hashed once."""
+        if (path, modality) not in self._keys:
+            self._keys[path, modality] = feature_key(self.language, image_digest(path), modality)
+        return self._keys[path, modality]
+
+
+def pad(text: Float[np.ndarray, 'token dim'],
+        length: int) -> tuple[Float[np.ndarray, 'length dim'], Bool[np.ndarray, 'length']]:
+    """The features with zero rows added up to `length`, and a mask that is true where a row is a token.
+
+    >>> pad(np.ones((2, 4), np.float32), 3)[1]
+    array([ True,  True, False])
+    """
+    padded = np.zeros((length, text.shape[1]), np.float32)
+    padded[:len(text)] = text
+    return padded, np.arange(length) < len(text)

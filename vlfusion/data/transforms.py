@@ -1,0 +1,143 @@
+"""What a pair goes through on its way to a tensor: reading, paired augmentation, packing.
+
+Importing this module also makes mmcv's own transforms (`RandomFlip`, `Resize`, `Pad`, ...) available by their names. A
+pipeline works on a dict with `name`, `path_a`, `path_b` and the luminance images `img_a`, `img_b`, `(h, w)` in [0, 1]:
+
+    pipeline=[
+        dict(type='LoadPair'),
+        dict(type='BothSources', transforms=[
+            dict(type='RandomCrop', size=(96, 96)),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='RandomRotate90')]),
+        dict(type='PackPair')]
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from vlfusion.errors import DataError
+from vlfusion.images import luminance, read_image
+from vlfusion.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadPair(BaseTransform):
+    """Read the luminance of both sources into `img_a` and `img_b`, float32 `(h, w)` in [0, 1].
+
+    Args:
+        luminance: the rule of `vlfusion.images.luminance`.
+    """
+
+    def __init__(self, luminance: str = 'film'):
+        self.luminance = luminance
+
+    def transform(self, results: dict) -> dict:
+        """Raises DataError where a file cannot be read or the two sources differ in size."""
+        for source in 'ab':
+            results[f'img_{source}'] = luminance(read_image(results[f'path_{source}']), self.luminance)
+        shape_a, shape_b = results['img_a'].shape, results['img_b'].shape
+        if shape_a != shape_b:
+            raise DataError(f'The sources of {results["name"]} differ in size (h, w): {results["path_a"]} is '
+                            f'{shape_a}, {results["path_b"]} is {shape_b}.', 'Register the two to one size first.')
+        return results
+
+
+@TRANSFORMS.register_module()
+class BothSources(BaseTransform):
+    """Apply transforms to both sources at once.
+
+    Inside, the two sources are the two channels of one image `img`, `(h, w, 2)`, so that nothing random can differ
+    between them, whichever random generator a transform draws from.
+
+    Args:
+        transforms: the configs of vlfusion's, mmcv's or a plugin's transforms, in order.
+    """
+
+    def __init__(self, transforms: Sequence[dict]):
+        self.transforms = [TRANSFORMS.build(config) for config in transforms]
+
+    def transform(self, results: dict) -> dict:
+        results = {**results, 'img': np.dstack([results['img_a'], results['img_b']])}
+        for transform in self.transforms:
+            results = transform(results)
+        results['img_a'], results['img_b'] = np.moveaxis(results.pop('img'), -1, 0)
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomCrop(BaseTransform):
+    """Cut a window of one size at a random place.
+
+    Args:
+        size: height and width of the window in pixels.
+    """
+
+    def __init__(self, size: Sequence[int]):
+        self.size = tuple(size)
+
+    def transform(self, results: dict) -> dict:
+        """Raises DataError where the image is smaller than the window."""
+        (height, width), (crop_height, crop_width) = results['img'].shape[:2], self.size
+        if height < crop_height or width < crop_width:
+            raise DataError(f'{results["path_a"]} and its partner are {width}x{height}, smaller than the crop of '
+                            f'{crop_width}x{crop_height} (width x height).',
+                            'Choose a smaller RandomCrop size, or take the pair out of the split.')
+        top, left = np.random.randint(height - crop_height + 1), np.random.randint(width - crop_width + 1)
+        results['img'] = results['img'][top:top + crop_height, left:left + crop_width]
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomRotate90(BaseTransform):
+    """Turn a square image by 0, 90, 180 or 270 degrees, any other by 0 or 180, so that its size stays what it was."""
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        quarters = np.random.randint(4) if height == width else 2 * np.random.randint(2)
+        results['img'] = np.rot90(results['img'], quarters)
+        return results
+
+
+@TRANSFORMS.register_module()
+class FilmResize(BaseTransform):
+    """The released FILM code's resize for training: bilinear, to one landscape size.
+
+    An image that is not wider than high is resized to the portrait size and then transposed, not turned.
+
+    Args:
+        size: height and width of the result in pixels.
+    """
+
+    def __init__(self, size: Sequence[int] = (288, 384)):
+        self.size = tuple(size)
+
+    def transform(self, results: dict) -> dict:
+        image, (short, long) = results['img'], self.size
+        height, width = image.shape[:2]
+        if height < width:
+            results['img'] = cv2.resize(image, (long, short), interpolation=cv2.INTER_LINEAR)
+        else:
+            results['img'] = cv2.resize(image, (short, long), interpolation=cv2.INTER_LINEAR).swapaxes(0, 1)
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackPair(BaseTransform):
+    """Make the flat sample that the default collate stacks.
+
+    `source_a` and `source_b` are float32 tensors `(1, h, w)`; with text, `text` is a float32 tensor `(token, dim)` and
+    `text_mask` a bool tensor `(token,)`; `name`, `path_a` and `path_b` stay strings. Everything else is dropped.
+    """
+
+    def transform(self, results: dict) -> dict:
+        sample = {key: results[key] for key in ('name', 'path_a', 'path_b')}
+        for source in 'ab':
+            image = np.ascontiguousarray(results[f'img_{source}'], np.float32)  # crops and turns are views
+            sample[f'source_{source}'] = torch.from_numpy(image)[None]
+        if 'text' in results:
+            sample |= {key: torch.from_numpy(results[key]) for key in ('text', 'text_mask')}
+        return sample
