@@ -1,0 +1,40 @@
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+
+from vlfusion.errors import ConfigError
+from vlfusion.evaluation.protocol import PROTOCOLS, protocol
+
+fused = torch.tensor([0.2, 0.3, 0.4, 0.6]).view(1, 1, 2, 2)
+
+
+def test_film_stretches_each_image_and_truncates():
+    other = fused + 0.2
+    levels = protocol('film').quantise(torch.cat([fused, other]))
+    assert levels.dtype == torch.uint8
+    assert levels[0].flatten().tolist() == [0, 63, 127, 255]
+    assert levels[1].flatten().tolist()[::3] == [0, 255]
+
+
+def test_plain_rounds():
+    assert protocol('plain').quantise(fused).flatten().tolist() == [51, 76, 102, 153]
+    assert protocol('plain').quantise(fused + 0.001).flatten().tolist() == [51, 77, 102, 153]
+    assert protocol('plain').quantise(3 * fused - 0.7).flatten().tolist() == [0, 51, 128, 255]
+
+
+def test_sources_are_whole_levels_under_the_film_luminance():
+    levels = torch.arange(256.0).view(1, 1, 16, 16)
+    assert torch.equal(protocol('film').grey_levels(levels / 255), levels)
+    assert torch.equal(protocol('film').grey_levels((levels + 0.3).clamp(max=255) / 255), levels)
+
+
+def test_a_protocol_cannot_change():
+    assert {name: (p.name, p.version) for name, p in PROTOCOLS.items()} == {'film': ('film', 1), 'plain': ('plain', 1)}
+    with pytest.raises(FrozenInstanceError):
+        PROTOCOLS['film'].stretch = 'clip'
+
+
+def test_unknown_name():
+    with pytest.raises(ConfigError, match='Did you mean film'):
+        protocol('flim')

@@ -1,0 +1,85 @@
+"""The metrics inside MMEngine: what validates a model during training and tests it afterwards."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+
+from vlfusion.errors import DataError, listing
+from vlfusion.evaluation.protocol import protocol as protocol_named
+from vlfusion.evaluation.scores import Row, means, score, write_csv
+from vlfusion.registry import FUSION_METRICS, METRICS
+
+
+@METRICS.register_module()
+class FusionEvaluator(BaseMetric):
+    """Score each fused image under a protocol; report the means, and write one line per image.
+
+        val_evaluator = dict(type='FusionEvaluator', metrics=['EN', 'VIF'], protocol='film', csv='scores.csv')
+
+    To report two protocols side by side, put two of them in a list, each with a prefix of its own.
+
+    Args:
+        metrics: names in `FUSION_METRICS`.
+        protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`.
+        csv: the file for the scores of each image, written anew by each evaluation; None for no file.
+        prefix: what stands before each mean's name: `film` reports `film/VIF`, None plain `VIF`.
+        collect_device: through what the processes of a distributed run exchange their scores: `cpu` or `gpu`.
+
+    Raises:
+        UnknownNameError: a metric has no such name.
+        ConfigError: the protocol has no such name.
+    """
+
+    default_prefix = ''  # unlike None, accepted by MMEngine without a warning
+
+    def __init__(self, metrics: Sequence[str] = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf'), protocol: str = 'film',
+                 csv: str | os.PathLike | None = None, prefix: str | None = None, collect_device: str = 'cpu'):
+        super().__init__(collect_device, prefix)
+        self.protocol = protocol_named(protocol)
+        for name in metrics:
+            FUSION_METRICS.get(name)
+        self.metrics, self.csv = metrics, csv
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Score one batch.
+
+        Args:
+            data_batch: `source_a` and `source_b`, `(batch, 1, h, w)` in [0, 1], and `name`, a list of `batch` strings.
+            data_samples: for each image its `name`, and `fused`, `(1, h, w)` in [0, 1] before quantisation.
+
+        Raises:
+            DataError: names differ, or the images do not suit each other or a metric.
+        """
+        names = [sample['name'] for sample in data_samples]
+        if names != list(data_batch['name']):
+            raise DataError(f'The model returned results for {names}, but its input was {list(data_batch["name"])}.',
+                            'Its `predict` must return one result per image, in the order of the batch.')
+        try:
+            fused = self.protocol.quantise(torch.stack([sample['fused'] for sample in data_samples])).float()
+            sources = (self.protocol.grey_levels(data_batch[key].to(fused)) for key in ('source_a', 'source_b'))
+            scores = score(fused, *sources, self.metrics)
+        except DataError as error:
+            raise DataError(f'Cannot score {", ".join(names)}. {error.problem}', error.remedy) from error
+        for i, name in enumerate(names):
+            self.results.append({'name': name} | {metric: values[i].item() for metric, values in scores.items()})
+
+    def compute_metrics(self, results: list[Row]) -> dict[str, float]:
+        """The means over all images, on the main process, from the rows of all processes.
+
+        Where a sampler repeats images so that every process gets equally many, MMEngine has cut the rows to the size of
+        the data set. Unique names then prove that each image counts once.
+
+        Raises:
+            DataError: two rows have the same name.
+        """
+        repeated = sorted(name for name, count in Counter(row['name'] for row in results).items() if count > 1)
+        if repeated:
+            raise DataError(f'Several results have the same name:\n{listing(repeated)}',
+                            'Give each image its own name; in a distributed run use a sampler that deals the images '
+                            'out in turn, such as DefaultSampler.')
+        if self.csv is not None:
+            write_csv(self.csv, results)
+        return means(results)

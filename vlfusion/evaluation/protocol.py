@@ -1,0 +1,65 @@
+"""The protocols: how a network's output and its sources become the grey levels that are scored."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.images import quantise
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to score, by name and version; scores are comparable only where both are equal.
+
+    `film` is what FILM publishes. Its min-max stretch multiplies the contrast of each image by `1 / (max - min)`. SD,
+    SF and AG rise by that factor, and EN with them: by construction, not because the fusion is better, and the more so
+    the less of the range a method uses. So report `plain`, which leaves the contrast alone, beside it.
+
+    Attributes:
+        name: what a config or a command line calls it.
+        version: raised when its numbers change.
+        luminance: the rule of `vlfusion.images.luminance` by which images are read.
+        stretch: as in `vlfusion.images.quantise`; a file that already holds 8 bits is never stretched.
+        rounding: likewise.
+    """
+
+    name: str
+    version: int
+    luminance: str
+    stretch: str
+    rounding: str
+
+    def quantise(self, fused: Float[Tensor, 'batch 1 h w']) -> UInt8[Tensor, 'batch 1 h w']:
+        """The 8-bit grey levels of a network's output, nominally in [0, 1].
+
+        Raises:
+            DataError: the output holds NaN or infinity.
+        """
+        return quantise(fused, self.stretch, self.rounding)
+
+    def grey_levels(self, source: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
+        """The grey levels 0..255 of a source in [0, 1]; whole levels under the luminance `film`, whose rule rounds."""
+        levels = source * 255
+        return levels.round() if self.luminance == 'film' else levels
+
+
+PROTOCOLS = {protocol.name: protocol for protocol in (
+    Protocol('film', 1, luminance='film', stretch='min-max', rounding='truncate'),
+    Protocol('plain', 1, luminance='film', stretch='clip', rounding='round'),
+)}
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol of that name.
+
+    >>> protocol('film').stretch
+    'min-max'
+
+    Raises:
+        ConfigError: no protocol has that name.
+    """
+    if name not in PROTOCOLS:
+        raise ConfigError(f'Unknown protocol {name!r}.', did_you_mean(name, PROTOCOLS))
+    return PROTOCOLS[name]

@@ -1,0 +1,20 @@
+"""Standard deviation: the contrast of the fused image."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.metrics.base import fusion_metric
+
+
+@fusion_metric(title='Standard deviation', direction='higher', unit='grey level', range=(0., 127.5),
+               source='Ma, Ma and Li, Inf. Fusion 45, 2019')
+def SD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+       source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+    """`SD = sqrt(mean((F - mean(F))^2))`: the population's, divided by the number of pixels.
+
+    Args:
+        fused: grey levels in 0..255.
+        source_a: not used.
+        source_b: not used.
+    """
+    return fused.std((1, 2, 3), correction=0)
