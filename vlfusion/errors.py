@@ -1,7 +1,7 @@
 """Errors that carry their remedy: what was expected, what came, and what to do about it."""
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class VLFusionError(Exception):

@@ -4,9 +4,9 @@
     vlfusion.plugins =
         cddfuse = vlfusion_cddfuse
 
-An entry point is imported when a registry is first asked for a name that it lacks, never when vlfusion is imported. The
-scope of a plugin's names is its import package, so a scoped name (`vlfusion_cddfuse.CDDFuse`) imports that plugin alone.
-A plugin that fails is undone, remembered, and reported when somebody asks for a name that it might have brought.
+An entry point is imported when a registry is first asked for a name that it lacks, never when vlfusion is imported.
+The scope of a plugin's names is its import package, so a scoped name (`vlfusion_cddfuse.CDDFuse`) imports that plugin
+alone. A plugin that fails is undone, remembered, and reported when somebody asks for a name that it might have brought.
 
 The environment variable VLFUSION_PLUGINS limits what is loaded: unset means every plugin, empty means none, and
 `a,b` means the entry points of these names.
@@ -107,12 +107,12 @@ def _distributions() -> dict[str, list[str]]:
     return packages_distributions()
 
 
-def origin(cls: type) -> str:
-    """Which distribution a class came from: `vlfusion 0.1.0`, or the module's name where it is not installed."""
-    package = cls.__module__.partition('.')[0]
+def origin(entry: Callable) -> str:
+    """Which distribution a class or function came from: `vlfusion 0.1.0`, or the module's name where it is not installed."""
+    package = entry.__module__.partition('.')[0]
     for distribution in _distributions().get(package, ()):
         return f'{distribution} {version(distribution)}'
-    return f'{cls.__module__} (not installed)'
+    return f'{entry.__module__} (not installed)'
 
 
 def _load(plugin: Plugin, undo: Undo) -> bool:

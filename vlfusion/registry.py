@@ -2,9 +2,11 @@
 
 A class registered by vlfusion itself has its plain name (`FILM`). One registered by any other package has its top-level
 import package in front (`vlfusion_cddfuse.CDDFuse`) and may be asked for without it as long as that is unambiguous.
-Lookup order: vlfusion, MMEngine and mmcv, code that is already imported, then installed plugins; so nothing can shadow a
-core name, and a plugin is imported only when something asks for a name that is not there yet.
+Lookup order: vlfusion, MMEngine and mmcv, code that is already imported, then installed plugins; so nothing can shadow
+a core name, and a plugin is imported only when something asks for a name that is not there yet.
 """
+
+from collections.abc import Callable
 
 import mmengine.registry as root
 
@@ -29,8 +31,8 @@ class Registry(root.Registry):
         super().__init__(name, parent=parent, scope=SCOPE, locations=list(locations))
         REGISTRIES[name] = self
 
-    def get(self, key: str) -> type:
-        """The class registered as `key`, which may carry a scope: `Name` or `package.Name`.
+    def get(self, key: str) -> Callable:
+        """The class or function registered as `key`, which may carry a scope: `Name` or `package.Name`.
 
         Unlike MMEngine's, this lookup never imports an arbitrary dotted path: a config that came with a checkpoint can
         name only what is registered.
@@ -59,7 +61,7 @@ class Registry(root.Registry):
         self.import_from_location()
         return sorted(self._module_dict)
 
-    def _find(self, key: str) -> type | None:
+    def _find(self, key: str) -> Callable | None:
         scope, _, name = key.rpartition('.')
         if scope in ('', SCOPE) and name in self._module_dict:
             return self._module_dict[name]
@@ -105,13 +107,12 @@ DATASETS = Registry('dataset', root.DATASETS, ('vlfusion.data',))
 TRANSFORMS = Registry('transform', root.TRANSFORMS, ('vlfusion.data.transforms',))
 DATA_SAMPLERS = Registry('data sampler', root.DATA_SAMPLERS, ('vlfusion.data.sampler',))
 METRICS = Registry('metric', root.METRICS, ('vlfusion.evaluation',))
-HOOKS = Registry('hook', root.HOOKS, ('vlfusion.hooks',))
-LOOPS = Registry('loop', root.LOOPS, ('vlfusion.hooks',))
+HOOKS = Registry('hook', root.HOOKS, ('vlfusion.hooks', 'vlfusion.compat'))
+LOOPS = Registry('loop', root.LOOPS, ('vlfusion.runner',))
 OPTIM_WRAPPERS = Registry('optim_wrapper', root.OPTIM_WRAPPERS, ('vlfusion.compat',))
-MODEL_WRAPPERS = Registry('model_wrapper', root.MODEL_WRAPPERS, ('vlfusion.compat',))
 
 # MMEngine's other registries: without a child of ours it warns at every lookup.
-for _name in ('RUNNERS', 'RUNNER_CONSTRUCTORS', 'STRATEGIES', 'WEIGHT_INITIALIZERS', 'OPTIMIZERS',
+for _name in ('RUNNERS', 'RUNNER_CONSTRUCTORS', 'STRATEGIES', 'MODEL_WRAPPERS', 'WEIGHT_INITIALIZERS', 'OPTIMIZERS',
               'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'EVALUATOR', 'TASK_UTILS', 'VISUALIZERS',
               'VISBACKENDS', 'LOG_PROCESSORS', 'INFERENCERS', 'FUNCTIONS'):
     Registry(getattr(root, _name).name, getattr(root, _name))
