@@ -1,0 +1,30 @@
+"""Simulated multi-exposure pairs made by `vlfusion prepare-data sample`, for trying things out:
+no number computed on them says how good a method is."""
+
+task = 'mef'
+data_root = 'data/sample/mef'
+
+train_pipeline = [
+    dict(type='LoadPair'),
+    dict(type='BothSources', transforms=[
+        dict(type='RandomCrop', size=(64, 64)),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='RandomRotate90'),
+    ]),
+    dict(type='PackPair'),
+]
+test_pipeline = [dict(type='LoadPair'), dict(type='PackPair')]
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=0,
+    sampler=dict(type='EpochSampler'),
+    dataset=dict(type='PairDataset', name='sample_mef', source_a='train/over', source_b='train/under',
+                 pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='PairDataset', name='sample_mef', source_a='test/over', source_b='test/under',
+                 pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,30 @@
+"""Simulated multi-focus pairs made by `vlfusion prepare-data sample`, for trying things out:
+no number computed on them says how good a method is."""
+
+task = 'mff'
+data_root = 'data/sample/mff'
+
+train_pipeline = [
+    dict(type='LoadPair'),
+    dict(type='BothSources', transforms=[
+        dict(type='RandomCrop', size=(64, 64)),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='RandomRotate90'),
+    ]),
+    dict(type='PackPair'),
+]
+test_pipeline = [dict(type='LoadPair'), dict(type='PackPair')]
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=0,
+    sampler=dict(type='EpochSampler'),
+    dataset=dict(type='PairDataset', name='sample_mff', source_a='train/near', source_b='train/far',
+                 pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='PairDataset', name='sample_mff', source_a='test/near', source_b='test/far',
+                 pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,9 @@
+"""TNO, infrared and visible surveillance scenes: testing only, described by `vlfusion describe`."""
+
+task = 'ivf'
+data_root = 'data/ivf/TNO'
+
+test_dataloader = dict(
+    batch_size=1, num_workers=2, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='PairDataset', source_a='ir', source_b='vi',
+                 pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))

@@ -1,0 +1,12 @@
+"""Descriptions that need no model hub: measured facts, a template, and the tokens of all-MiniLM-L6-v2 (384-d).
+
+`vlfusion describe CONFIG` fills the store; training reads it.
+"""
+
+language = dict(
+    store='data/text',
+    captioners=[dict(type='MeasuredCaptioner')],
+    llm=dict(type='TemplateLLM'),
+    prompt='paragraph',
+    encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
+text_source = dict(stream='pair/paragraph')

@@ -1,0 +1,17 @@
+"""FILM at its real architecture on the simulated multi-focus sample, for trying things out.
+
+Commands:   python tools/prepare_data.py sample
+            python tools/describe.py configs/film/film_mff_sample.py
+            python tools/train.py configs/film/film_mff_sample.py
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['../_base_/runtime.py', '../_base_/datasets/sample_mff.py', '../_base_/schedules/demo.py',
+          '../_base_/language/measured_minilm.py']
+
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='FILM', text_dim=384),
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
+
+default_hooks = dict(checkpoint=dict(interval=30), logger=dict(interval=5))

@@ -1,0 +1,5 @@
+"""`vlfusion fuse` for a checkout: python tools/fuse.py --help"""
+
+from vlfusion.cli import script
+
+script(__file__)
