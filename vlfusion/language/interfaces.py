@@ -1,0 +1,118 @@
+"""What passes between the parts of the language stage, and what each part has to offer.
+
+Every part has a `version`: a class attribute that enters the identity of what it makes. Change it whenever the same
+config would make something else, and the text store makes those records anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from vlfusion.errors import DataError
+
+#: An image as `vlfusion.images.read_image` returns it; images of one list may differ in size and in colour.
+Image = Shaped[np.ndarray, '_ _ ...']
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One thing that a captioner saw in an image.
+
+    Attributes:
+        text: a sentence or a phrase.
+        box: where it lies, `(x0, y0, x1, y1)` as fractions of width and height from the upper left; None for the image.
+        area: the fraction of the image it covers, where that is known; at most that of the box.
+        score: the captioner's confidence in [0, 1], where it has one.
+
+    Raises:
+        DataError: the text is empty or the box is not within the image.
+    """
+
+    text: str
+    box: tuple[float, float, float, float] | None = None
+    area: float | None = None
+    score: float | None = None
+
+    def __post_init__(self):
+        if not self.text.strip():
+            raise DataError('An observation has no text.', 'A captioner that sees nothing returns an empty list.')
+        if self.box is not None:
+            x0, y0, x1, y1 = self.box
+            if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+                raise DataError(f'The box {self.box} of the observation {self.text!r} is not within the image.',
+                                'Give (x0, y0, x1, y1) as fractions of the image with x0 < x1 and y0 < y1.')
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What an LLM is asked about one image: `text` is the rendered prompt, the rest is what it was rendered from."""
+
+    text: str
+    observations: tuple[Observation, ...]
+    modality: str
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What an LLM answered to one prompt.
+
+    Attributes:
+        text: the paragraph.
+        model: the model that answered, as it names itself.
+        prompt_tokens: tokens read; None where the model does not count them.
+        completion_tokens: tokens written; likewise.
+        finish_reason: `stop` where the model came to its own end, `length` where a limit cut it.
+        seconds: how long it took.
+        cost: in US dollars; None where unknown.
+    """
+
+    text: str
+    model: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    finish_reason: str
+    seconds: float
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """Token features of several texts, padded to the longest; a padded row is zero and its mask False."""
+
+    features: Float[Tensor, 'batch token dim']
+    mask: Bool[Tensor, 'batch token']
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """Registered in `CAPTIONERS`."""
+
+    version: str
+
+    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+        """What is to be seen in each image; all are of one modality."""
+
+
+@runtime_checkable
+class LLM(Protocol):
+    """Registered in `LLMS`."""
+
+    version: str
+
+    def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
+        """One completion per prompt, in order."""
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Registered in `TEXT_ENCODERS`."""
+
+    version: str
+    dim: int
+
+    def encode(self, texts: Sequence[str]) -> TextFeatures:
+        """The token features of each text, never cut."""

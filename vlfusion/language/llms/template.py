@@ -1,0 +1,66 @@
+"""An LLM stand-in without a model: joins what the captioners saw into one paragraph."""
+
+import re
+import time
+from collections.abc import Sequence
+from itertools import islice
+
+from vlfusion.errors import DataError
+from vlfusion.language.interfaces import Completion, Observation, Prompt
+from vlfusion.language.words import place, spell_digits
+from vlfusion.registry import LLMS
+
+
+@LLMS.register_module()
+class TemplateLLM:
+    """Writes the observations one after the other: at most seven sentences, digits spelled out, the same every time.
+
+    What concerns the whole image comes first, then its parts with their places. Where there are more observations than
+    sentences, the later sentences take several, with semicolons between them.
+    """
+
+    version = '1'
+    sentences = 7
+
+    def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
+        """One paragraph per prompt, from its observations.
+
+        Raises:
+            DataError: a prompt has no observations.
+        """
+        completions = []
+        for prompt in prompts:
+            start = time.perf_counter()
+            text = self._paragraph(prompt.observations)
+            completions.append(Completion(text, f'TemplateLLM {self.version}', prompt_tokens=0, completion_tokens=0,
+                                          finish_reason='stop', seconds=time.perf_counter() - start, cost=0.0))
+        return completions
+
+    def _paragraph(self, observations: Sequence[Observation]) -> str:
+        if not observations:
+            raise DataError('No captioner observed anything in this image.', 'Add a captioner to the config.')
+        ordered = sorted(observations, key=lambda seen: seen.box is not None)
+        # A captioner's own sentences are clauses here, so that seven stay seven.
+        clauses = [re.sub(r'[.!?]+\s+', '; ', _located(seen)) for seen in ordered]
+        clauses = list(dict.fromkeys(spell_digits(clause) for clause in clauses))
+        count = min(self.sentences, len(clauses))
+        size, surplus = divmod(len(clauses), count)
+        rest = iter(clauses)
+        # The surplus goes to the end, where the small things are.
+        groups = [list(islice(rest, size + (index >= count - surplus))) for index in range(count)]
+        return ' '.join(f'{_upper("; ".join([group[0], *map(_lower, group[1:])]))}.' for group in groups)
+
+
+def _located(seen: Observation) -> str:
+    """The text without its full stop, and with the place of its box where the text does not say it."""
+    text = re.sub(r'[\s.!?;]+$', '', ' '.join(seen.text.split()))
+    return text if seen.box is None or place(seen.box) in text else f'{text} in the {place(seen.box)}'
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _lower(text: str) -> str:
+    """The text to go on with after a semicolon; an acronym such as MRI keeps its capitals."""
+    return text if text[1:2].isupper() else text[0].lower() + text[1:]
