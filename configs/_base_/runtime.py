@@ -16,7 +16,7 @@ log_processor = dict(by_epoch=False)
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 protocol = 'film'
-val_evaluator = dict(type='FusionEvaluator', metrics=['EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf'])
+val_evaluator = dict(type='FusionEvaluator', names=['EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf'])
 test_evaluator = val_evaluator
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

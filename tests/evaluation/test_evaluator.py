@@ -26,7 +26,7 @@ def batch(indices):
 
 
 def evaluator(**options):
-    return METRICS.build({'type': 'FusionEvaluator', 'metrics': ['EN', 'SD'], **options})
+    return METRICS.build({'type': 'FusionEvaluator', 'names': ['EN', 'SD'], **options})
 
 
 def test_means_over_all_images_under_the_protocol():
@@ -42,7 +42,7 @@ def test_means_over_all_images_under_the_protocol():
 
 
 def test_two_protocols_stand_side_by_side_and_the_stretch_raises_contrast():
-    both = Evaluator([{'type': 'vlfusion.FusionEvaluator', 'metrics': ['SD'], 'protocol': name, 'prefix': name}
+    both = Evaluator([{'type': 'vlfusion.FusionEvaluator', 'names': ['SD'], 'protocol': name, 'prefix': name}
                       for name in ('film', 'plain')])
     data_batch, samples = batch(range(5))
     both.process(samples, data_batch)
@@ -93,7 +93,7 @@ def test_two_processes_count_each_image_once(tmp_path):
 
 
 def test_nan_is_not_averaged_away(caplog):
-    metric = evaluator(metrics=['EN', 'Qabf'])
+    metric = evaluator(names=['EN', 'Qabf'])
     data_batch, samples = batch(range(5))
     data_batch['source_a'][2] = data_batch['source_b'][2] = 0
     metric.process(data_batch, samples)
@@ -111,7 +111,7 @@ def test_nan_is_not_averaged_away(caplog):
 
 def test_mistakes_in_a_config_come_to_light_at_construction():
     with pytest.raises(UnknownNameError, match="'VIFF' is not a known fusion metric.*\n.*Did you mean VIF"):
-        evaluator(metrics=['EN', 'VIFF'])
+        evaluator(names=['EN', 'VIFF'])
     with pytest.raises(ConfigError, match='Unknown protocol'):
         evaluator(protocol='films')
 

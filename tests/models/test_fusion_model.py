@@ -1,0 +1,72 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from vlfusion.models.backbones.film import FILM
+from vlfusion_shared import shared
+
+from vlfusion.errors import ConfigError
+from vlfusion.models import FusionModel
+from vlfusion.registry import MODELS, OPTIM_WRAPPERS
+
+LOSSES = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),
+          dict(type='SSIMLoss', weight=0)]
+
+
+def test_four_released_training_steps():
+    """Losses, their parts and gradient norms of FusionModel under Adam equal the released training step's."""
+    released = json.loads(shared('golden/film/train_losses.json').read_text())
+    batch = load_file(shared('golden/film/train_batch.safetensors'))
+    model = FusionModel(dict(type='FILM', text_dim=768), LOSSES)
+    model.backbone.load_state_dict(FILM.convert_released(load_file(shared('golden/film/state_dict.safetensors'))))
+    adam = torch.optim.Adam(model.parameters(), released['lr'])
+    wrapper = OPTIM_WRAPPERS.build(dict(type='OptimWrapper', optimizer=adam))
+    norms = []
+    adam.register_step_pre_hook(
+        lambda *_: norms.append(torch.nn.utils.get_total_norm([parameter.grad for parameter in model.parameters()])))
+    inputs = {key: batch[key] for key in ('source_a', 'source_b', 'text')}
+    for expected in released['steps']:
+        logged = model.train_step(inputs, wrapper)
+        assert logged['loss'].item() == pytest.approx(expected['loss'], rel=1e-4)
+        assert logged['max_intensity'].item() == pytest.approx(expected['intensity'], rel=1e-4)
+        assert logged['max_gradient'].item() == pytest.approx(expected['gradient'], rel=1e-4)
+        assert norms[-1].item() == pytest.approx(expected['grad_norm'], rel=1e-4)
+        assert set(logged) == {'loss', 'max_intensity', 'max_gradient'}, 'a term without weight was computed'
+
+
+@pytest.fixture(scope='module')
+def model():
+    return MODELS.build(dict(type='FusionModel', backbone=dict(type='FILM', text_dim=8, guidance_grid=(16, 32)),
+                             losses=LOSSES))
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(0)
+    return dict(source_a=torch.rand(2, 1, 20, 24), source_b=torch.rand(2, 1, 20, 24), text=torch.randn(2, 5, 8),
+                text_mask=torch.ones(2, 5, dtype=torch.bool), name=['x', 'y'], path_a=['', ''], path_b=['', ''])
+
+
+def test_modes(model, batch):
+    fused = model(**batch)
+    assert fused.shape == (2, 1, 20, 24)
+    predicted = model(**batch, mode='predict')
+    assert [output['name'] for output in predicted] == ['x', 'y']
+    assert torch.equal(predicted[1]['fused'], fused[1])
+    terms = model(**batch, mode='loss')
+    assert terms['loss'].item() == pytest.approx((terms['max_intensity'] + 20 * terms['max_gradient']).item(), rel=1e-6)
+    with pytest.raises(ConfigError, match="Unknown mode 'train'"):
+        model(**batch, mode='train')
+
+
+def test_a_model_without_losses_fuses_but_does_not_train(batch):
+    model = FusionModel(dict(type='FILM', text_dim=8, guidance_grid=(16, 32)), [dict(type='LpLoss', weight=0)])
+    model(**batch)
+    with pytest.raises(ConfigError, match='no loss of any weight'):
+        model(**batch, mode='loss')
+
+
+def test_one_loss_twice_is_an_error():
+    with pytest.raises(ConfigError, match='MaxIntensityLoss twice'):
+        FusionModel(dict(type='FILM'), [dict(type='MaxIntensityLoss')] * 2)

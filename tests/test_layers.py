@@ -1,0 +1,38 @@
+"""Inside vlfusion imports run down this list, never up."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+LAYERS = ['cli', 'runner', 'inference', 'hooks', 'evaluation', 'checkpoints', 'models', 'losses', 'metrics', 'data',
+          'language', 'testing', 'compat', 'registry', 'plugins', 'images', 'config', 'errors']
+#: These two know nothing of each other, in either direction.
+STRANGERS = {'models', 'language'}
+ROOT = Path(__file__).parents[1] / 'vlfusion'
+FILES = sorted(path for path in ROOT.rglob('*.py') if path != ROOT / '__init__.py')
+
+
+def _layer(path):
+    return path.relative_to(ROOT).parts[0].removesuffix('.py')
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f'{node.module}.{alias.name}' for alias in node.names]
+        yield from (name.split('.')[1] for name in names if name.startswith('vlfusion.'))
+
+
+def test_every_module_has_a_layer():
+    assert {_layer(path) for path in FILES} == set(LAYERS)
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_down(path):
+    layer = _layer(path)
+    for imported in _imports(path):
+        if imported in LAYERS:
+            assert LAYERS.index(imported) >= LAYERS.index(layer), f'{layer} must not import {imported}'
+            assert {layer, imported} != STRANGERS

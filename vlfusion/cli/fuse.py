@@ -1,0 +1,61 @@
+"""Fuse two images, or two folders of images paired by name, with a checkpoint; any size, colour kept.
+
+    vlfusion fuse CHECKPOINT mri.png pet.png -o fused.png
+    vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
+"""
+
+import argparse
+
+HELP = 'fuse two images or two folders'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('checkpoint', help='a checkpoint of vlfusion')
+    parser.add_argument('source_a', help='image or folder: infrared, MRI, over-exposed, near-focused')
+    parser.add_argument('source_b', help='image or folder: visible; CT, PET or SPECT; under-exposed; far-focused')
+    parser.add_argument('-o', '--out', required=True, help='image to write; a folder where the sources are folders')
+    parser.add_argument('--grey', action='store_true', help='write luminance only')
+    parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
+    parser.add_argument('--protocol', help="how outputs become grey levels: film or plain (default: the checkpoint's)")
+    parser.add_argument('--text', help='token features (.npy) instead of describing the images; a folder of NAME.npy '
+                                       'where the sources are folders')
+    parser.add_argument('--store', help="text store (default: the checkpoint's)")
+    parser.add_argument('--device', help='cpu, cuda, cuda:1 ...')
+
+
+def run(args: argparse.Namespace) -> int:
+    import glob
+    from pathlib import Path
+
+    from rich.progress import track
+
+    from vlfusion.data.pairs import Pair, find_pairs
+    from vlfusion.data.text import FeatureFiles
+    from vlfusion.errors import DataError
+    from vlfusion.inference import Fuser
+
+    source_a, source_b, out = Path(args.source_a), Path(args.source_b), Path(args.out)
+    for source in (source_a, source_b):
+        if not source.exists():
+            raise DataError(f'No image or folder at {source}.', 'Check the path.')
+    if source_a.is_dir() != source_b.is_dir():
+        raise DataError(f'{source_a} and {source_b} are a folder and a file.', 'Give two files or two folders.')
+    fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device)
+    modalities = fuser.task.modality_a, fuser.task.modality_b
+    if source_a.is_dir():
+        pairs = find_pairs('.', glob.escape(str(source_a)), glob.escape(str(source_b)), modality_a=modalities[0], modality_b=modalities[1])
+        outputs = [out / f'{pair.name}.png' for pair in pairs]
+        features = FeatureFiles(args.text, '{name}.npy') if args.text else None
+    else:
+        pairs = [Pair(source_a.stem, source_a, source_b, *modalities)]
+        outputs = [out]
+        features = FeatureFiles(Path(args.text).parent, Path(args.text).name) if args.text else None
+    if features:
+        features.check(pairs)
+    elif fuser.text_dim is not None:
+        fuser.describe(pairs)
+    for pair, output in track(list(zip(pairs, outputs, strict=True)), 'fusing', disable=len(pairs) == 1):
+        text = features.load(pair) if features else None
+        fuser(pair.path_a, pair.path_b, text).save(output, grey=args.grey)
+    print(f'Wrote {len(pairs)} fused image{"s" if len(pairs) > 1 else ""} to {out}.')
+    return 0

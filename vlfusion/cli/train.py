@@ -1,0 +1,36 @@
+"""Train a model as a config says, with validation, checkpoints and logs in its work_dir."""
+
+import argparse
+
+HELP = 'train a model'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.options import add_config, add_launcher
+    add_config(parser)
+    parser.add_argument('--work-dir', help='where checkpoints and logs go (default: work_dirs/<config name>)')
+    parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work_dir')
+    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or CUDA')
+    parser.add_argument('--tensorboard', action='store_true', help='also log to TensorBoard (extra: tensorboard)')
+    add_launcher(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from vlfusion.config import load_config
+    config = load_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    if args.work_dir:
+        config.work_dir = args.work_dir
+    if args.resume:
+        config.resume = True
+    if args.amp:
+        config.optim_wrapper.type = 'BFloat16OptimWrapper'
+    if args.tensorboard:
+        config.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))
+
+    from vlfusion.runner import build_runner
+    runner = build_runner(config, 'train')
+    runner.train()
+    if runner.rank == 0:
+        print(f'Checkpoints and logs are in {runner.work_dir}.')
+    return 0

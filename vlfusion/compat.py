@@ -1,0 +1,156 @@
+"""What MMEngine 0.10.7 needs on current torch, in one place; each entry says why, and when it can go.
+
+All of it goes through MMEngine's public extension points (hooks, registries, file backends, checkpoint schemes and
+`Runner` methods); nothing is patched. Two troubles need no entry: configs are read with `lazy_import=False`, because
+in a virtual environment MMEngine takes a standard-library import for its lazy style; and every root registry has a
+child in `vlfusion.registry`, without which MMEngine warns at each lookup.
+"""
+
+import os
+import pickle
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import HistoryBuffer
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from vlfusion.errors import CheckpointError
+from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
+
+
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu') -> dict:
+    """Load a checkpoint without running any code that it may carry.
+
+    Why: MMEngine's own loader leaves `weights_only` to torch's default and reports a refusal or a truncated file as an
+    unpickling error. Can go when MMEngine states `weights_only=True` and names the file.
+
+    Raises:
+        CheckpointError: the file is absent, truncated, or holds anything but tensors and plain values.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f'No checkpoint at {path}.', 'Check the path; training writes them to its work_dir.')
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f'{path} was refused: it is not a plain checkpoint of tensors and values ({str(error).splitlines()[0]}).',
+            'It is damaged, or loading it could run code. Ask its author for a file that torch.load accepts with '
+            'weights_only=True, or for safetensors.') from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise CheckpointError(f'{path} cannot be read ({path.stat().st_size} bytes): {str(error).splitlines()[0]}',
+                              'The file is truncated or not a checkpoint; copy or download it again.') from error
+
+
+@HOOKS.register_module()
+class PlainCheckpointHook(Hook):
+    """Keeps checkpoints to tensors and plain values, so that they load with `weights_only=True`.
+
+    Why: MMEngine pickles `HistoryBuffer` objects and numpy scalars of its message hub, which torch refuses at resume.
+    Can go when MMEngine's checkpoints hold plain values.
+    """
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        hub = checkpoint['message_hub']
+        hub['log_scalars'] = {name: [array.tolist() for array in buffer.data]
+                              for name, buffer in hub['log_scalars'].items()}
+        for part in ('message_hub', 'meta'):
+            checkpoint[part] = _plain(checkpoint[part])
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        hub = checkpoint.get('message_hub', {})
+        hub['log_scalars'] = {name: HistoryBuffer(*data) for name, data in hub.get('log_scalars', {}).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+class AtomicBackend(LocalBackend):
+    """A local file backend whose files are whole or absent.
+
+    Why: MMEngine writes a checkpoint in place, so a kill during the save leaves half a file under its final name. Can
+    go when MMEngine writes to a temporary name.
+    """
+
+    def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
+        partial = Path(f'{filepath}.{os.getpid()}.partial')
+        super().put(obj, partial)
+        partial.replace(filepath)
+
+
+register_backend('atomic', AtomicBackend, force=True)
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """MMEngine's checkpoint hook, which never deletes a checkpoint before its successor is on disk.
+
+    Why: with `max_keep_ckpts=1` MMEngine removes the only checkpoint before it writes the next, and likewise the best
+    one. Can go when MMEngine writes first.
+
+    Args:
+        max_keep_ckpts: how many of the regular checkpoints to keep; at least two.
+        kwargs: as for MMEngine's `CheckpointHook`.
+    """
+
+    def __init__(self, *, max_keep_ckpts: int = 2, **kwargs):
+        kwargs.setdefault('backend_args', dict(backend='atomic'))
+        super().__init__(max_keep_ckpts=max(2, max_keep_ckpts), **kwargs)
+
+    def _save_best_checkpoint(self, runner, metrics: dict) -> None:
+        if not self.save_best:
+            return
+        previous, self.best_ckpt_path = self.best_ckpt_path, None
+        super()._save_best_checkpoint(runner, metrics)
+        if self.best_ckpt_path is None:
+            self.best_ckpt_path = previous
+        elif previous and previous != self.best_ckpt_path and is_main_process():
+            Path(previous).unlink(missing_ok=True)
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Autocast to bfloat16 on whichever device the model is on; bfloat16 needs no loss scaling.
+
+    Why: MMEngine's `AmpOptimWrapper` refuses the CPU. Can go when it does not.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module):
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
+            yield
+
+
+def init_cpu_group() -> None:
+    """Join the process group over gloo, as torchrun's environment variables describe it.
+
+    Why: MMEngine's launcher selects a CUDA device before it joins. Can go when it supports CPU process groups.
+    """
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+
+
+def wrap_for_cpu_group(model: nn.Module, find_unused_parameters: bool) -> MMDistributedDataParallel:
+    """The model in a distributed wrapper without device ids, which torch forbids on the CPU.
+
+    Why: MMEngine always passes `device_ids`. Can go when it leaves them out for CPU modules.
+    """
+    return MMDistributedDataParallel(module=model.to(get_device()), broadcast_buffers=False,
+                                     find_unused_parameters=find_unused_parameters)

@@ -1,0 +1,44 @@
+"""Reading config files. Imports no torch, so that the command line can answer quickly."""
+
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+
+from vlfusion.errors import ConfigError, did_you_mean
+
+#: Top-level keys that every config may have, whether or not its file sets them.
+KNOWN_KEYS = {
+    'custom_imports', 'data_root', 'default_hooks', 'custom_hooks', 'env_cfg', 'find_unused_parameters', 'language',
+    'load_from', 'log_level', 'log_processor', 'model', 'optim_wrapper', 'param_scheduler', 'protocol', 'randomness',
+    'resume', 'task', 'text_source', 'visualizer', 'work_dir'}
+
+
+def load_config(path: str | os.PathLike, cfg_options: dict | None = None) -> Config:
+    """A config file with its bases and the overrides of the command line.
+
+    Args:
+        path: a text-style MMEngine config.
+        cfg_options: dotted keys to new values, as `--cfg-options train_cfg.max_iters=100` gives them.
+
+    Raises:
+        ConfigError: the file is absent or not valid, or an option names a key that no config has.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f'No config at {path.absolute()}.', 'The configs of vlfusion are in configs/<method>/.')
+    try:
+        config = Config.fromfile(path, lazy_import=False)
+    except (SyntaxError, KeyError, NameError, TypeError, FileNotFoundError) as error:
+        raise ConfigError(f'{path} is not a valid config: {type(error).__name__}: {error}',
+                          'Mend the file or its _base_.') from error
+    for key in cfg_options or {}:
+        first = key.partition('.')[0]
+        if first not in config and first not in KNOWN_KEYS:
+            raise ConfigError(f'--cfg-options names {key!r}, but {path} has no {first!r}.',
+                              did_you_mean(first, {*config.keys(), *KNOWN_KEYS}))
+    try:
+        config.merge_from_dict(cfg_options or {})
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f'--cfg-options do not fit {path}: {error}', 'Check the dotted keys.') from error
+    return config

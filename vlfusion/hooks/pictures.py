@@ -1,0 +1,86 @@
+"""Saving what a model fused: grey by the protocol, colour by the task's rule, and a contact sheet."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from mmengine.hooks import Hook
+
+from vlfusion.data.tasks import task as task_of
+from vlfusion.evaluation.protocol import protocol as protocol_of
+from vlfusion.images import add_chroma, read_image, write_image
+from vlfusion.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SaveFusedHook(Hook):
+    """Writes each tested pair as `OUT/grey/NAME.png` and `OUT/colour/NAME.png`, and `OUT/sheet.png` at the end.
+
+    Args:
+        task: decides whose chroma the colour results get.
+        out: the folder.
+        protocol: how a network's output becomes grey levels.
+        sheet_rows: how many pairs the contact sheet shows, spread evenly over the data set.
+    """
+
+    def __init__(self, task: str, out: str, protocol: str = 'film', sheet_rows: int = 6):
+        self.task = task_of(task)
+        self.out = Path(out)
+        self.protocol = protocol_of(protocol)
+        self.sheet_rows = sheet_rows
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch: dict, outputs: list[dict]) -> None:
+        for output, path_a, path_b in zip(outputs, data_batch['path_a'], data_batch['path_b'], strict=True):
+            grey = self.protocol.quantise(output['fused'][None])[0, 0].cpu().numpy()
+            colour = add_chroma(grey, read_image(path_a), read_image(path_b), self.task.chroma)
+            write_image(self.out / 'grey' / f'{output["name"]}.png', grey)
+            write_image(self.out / 'colour' / f'{output["name"]}.png', colour)
+
+    def after_test_epoch(self, runner, metrics: dict | None = None) -> None:
+        if runner.rank != 0 or not self.sheet_rows:
+            return
+        pairs = runner.test_dataloader.dataset.pairs
+        chosen = np.unique(np.linspace(0, len(pairs) - 1, min(self.sheet_rows, len(pairs))).round().astype(int))
+        rows = [(pairs[i].name, [read_image(path) for path in (pairs[i].path_a, pairs[i].path_b,
+                                                               self.out / 'colour' / f'{pairs[i].name}.png')])
+                for i in chosen]
+        write_image(self.out / 'sheet.png', contact_sheet(rows, (self.task.modality_a, self.task.modality_b, 'fused')))
+
+
+def contact_sheet(rows: list[tuple[str, list[np.ndarray]]], titles: tuple[str, ...],
+                  height: int = 192) -> UInt8[np.ndarray, 'h w 3']:
+    """Rows of images side by side, under column titles, each row with its name.
+
+    Args:
+        rows: name and images, each as `read_image` returns it; every row has as many images as there are titles.
+        titles: one per column.
+        height: of each image, in pixels.
+    """
+    strips = []
+    for name, images in rows:
+        strip = cv2.hconcat([_tile(image, height) for image in images])
+        strips.append(_caption(strip, [name]))
+    width = max(strip.shape[1] for strip in strips)
+    strips = [cv2.copyMakeBorder(strip, 0, 0, 0, width - strip.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3)
+              for strip in strips]
+    return _caption(cv2.vconcat(strips), list(titles))
+
+
+def _tile(image: np.ndarray, height: int) -> np.ndarray:
+    if image.dtype == np.uint16:
+        image = (image // 257).astype(np.uint8)
+    if image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    width = round(image.shape[1] * height / image.shape[0])
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.copyMakeBorder(image, 0, 4, 0, 4, cv2.BORDER_CONSTANT, value=(255,) * 3)
+
+
+def _caption(image: np.ndarray, words: list[str]) -> np.ndarray:
+    """The image under a white band with the words, spread evenly over its width."""
+    band = np.full((20, image.shape[1], 3), 255, np.uint8)
+    for column, word in enumerate(words):
+        left = column * image.shape[1] // len(words) + 3
+        cv2.putText(band, word, (left, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return cv2.vconcat([band, image])

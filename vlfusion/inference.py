@@ -1,0 +1,113 @@
+"""Fusing images outside of a data set: two files, or two folders, with a checkpoint.
+
+    from vlfusion import Fuser
+    fuser = Fuser('work_dirs/film_med/best.pth')
+    fuser('mri.png', 'pet.png').save('fused.png')
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from mmengine.device import get_device
+
+from vlfusion.checkpoints import load_model
+from vlfusion.data.pairs import Pair
+from vlfusion.data.tasks import task as task_of
+from vlfusion.data.text import StoredText
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.evaluation.protocol import protocol as protocol_of
+from vlfusion.images import add_chroma, luminance, read_image, write_image
+
+
+@dataclass(frozen=True)
+class Fused:
+    """One fused pair: 8-bit luminance `grey` `(h, w)`, and `colour` `(h, w, 3)` blue-green-red, or grey again where
+    neither source has any colour."""
+
+    name: str
+    grey: UInt8[np.ndarray, 'h w']
+    colour: UInt8[np.ndarray, 'h w *bgr']
+
+    def save(self, path: str | os.PathLike, grey: bool = False) -> None:
+        """Write the colour image, or the grey one, in the format of the path's ending."""
+        write_image(path, self.grey if grey else self.colour)
+
+
+class Fuser:
+    """A trained model, ready to fuse images of any size.
+
+    A model that reads text describes new images itself, with the captioners, LLM and text encoder it was trained with,
+    into its text store; features that exist already can be given instead.
+
+    Args:
+        checkpoint: as training or `convert-weights` writes it.
+        task: which of the sources gives colour, and what the captioner is told; by default the checkpoint's own.
+        protocol: how outputs become grey levels; by default the checkpoint's own.
+        store: folder of the text store, where the checkpoint's own is not wanted.
+        device: by default CUDA where there is one.
+    """
+
+    def __init__(self, checkpoint: str | os.PathLike, task: str | None = None, protocol: str | None = None,
+                 store: str | os.PathLike | None = None, device: str | None = None):
+        self.device = device or get_device()
+        model, experiment = load_model(checkpoint)
+        self.model = model.to(self.device)
+        self.task = task_of(task or experiment['task'])
+        self.protocol = protocol_of(protocol or experiment.get('protocol', 'film'))
+        self.language = experiment.get('language')
+        if self.language and store:
+            self.language['store'] = str(store)
+        self.stream = (experiment.get('text_source') or {}).get('stream', 'pair/paragraph')
+        self.text_dim = getattr(self.model.backbone, 'text_dim', None)
+
+    def __call__(self, path_a: str | os.PathLike, path_b: str | os.PathLike,
+                 text: Float[np.ndarray, 'token dim'] | None = None) -> Fused:
+        """Fuse two image files of one height and width.
+
+        Args:
+            path_a: source A of the task (infrared, MRI, over-exposed, near-focused).
+            path_b: source B.
+            text: token features of the pair's description; made from the images where they are needed and not given.
+
+        Raises:
+            DataError: an image cannot be read, the two differ in size, or the text has another width than the model's.
+            ConfigError: the model reads text, none was given, and the checkpoint does not say how to describe images.
+        """
+        image_a, image_b = read_image(path_a), read_image(path_b)
+        if image_a.shape[:2] != image_b.shape[:2]:
+            raise DataError(f'The images differ in size: {path_a} is {image_a.shape[1]}x{image_a.shape[0]}, '
+                            f'{path_b} is {image_b.shape[1]}x{image_b.shape[0]}.', 'Register and resize them first.')
+        pair = Pair(Path(path_a).stem, Path(path_a), Path(path_b), self.task.modality_a, self.task.modality_b)
+        inputs = {} if self.text_dim is None else dict(text=self._text(pair) if text is None else self._checked(text))
+        sources = dict(source_a=luminance(image_a)[None], source_b=luminance(image_b)[None])
+        batch = {key: torch.from_numpy(np.ascontiguousarray(array))[None].to(self.device)
+                 for key, array in {**sources, **inputs}.items()}
+        with torch.inference_mode():
+            fused = self.model(**batch)
+        grey = self.protocol.quantise(fused)[0, 0].cpu().numpy()
+        return Fused(pair.name, grey, add_chroma(grey, image_a, image_b, self.task.chroma))
+
+    def describe(self, pairs: Sequence[Pair]) -> None:
+        """Describe the images of many pairs in one batch, which is quicker than leaving each to its own call."""
+        from vlfusion.language.pipeline import DescriptionPipeline, ImageToDescribe
+        if self.language is None:
+            raise ConfigError('The model reads text, but its checkpoint does not say how to describe images.',
+                              'Give the features of the pair: `text=` in Python, --text on the command line.')
+        images = [ImageToDescribe(path, modality) for pair in pairs
+                  for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b))]
+        DescriptionPipeline(self.language).run(images).raise_if_failed()
+
+    def _text(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        self.describe([pair])
+        return self._checked(StoredText(self.language, self.stream).load(pair))
+
+    def _checked(self, text: np.ndarray) -> np.ndarray:
+        if text.ndim != 2 or text.shape[1] != self.text_dim:
+            raise DataError(f'The model reads text features (token, {self.text_dim}), but got {text.shape}.',
+                            'Use features of the encoder it was trained with.')
+        return text.astype(np.float32)

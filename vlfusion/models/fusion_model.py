@@ -1,0 +1,79 @@
+"""The one MMEngine model: a fusion backbone and the losses that train it."""
+
+import re
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from vlfusion.errors import ConfigError
+from vlfusion.registry import BACKBONES, LOSSES, MODELS
+
+
+@MODELS.register_module()
+class FusionModel(BaseModel):
+    """A backbone from BACKBONES and a list of weighted terms from LOSSES.
+
+        model = dict(type='FusionModel', backbone=dict(type='FILM', text_dim=768),
+                     losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
+
+    A method that trains in another way (phases, several optimizers) overrides `train_step` and nothing else.
+
+    Args:
+        backbone: config of the network.
+        losses: configs of the terms; one of weight 0 is neither built nor computed.
+        data_preprocessor, init_cfg: as for MMEngine's `BaseModel`; by default tensors are moved to the device.
+    """
+
+    def __init__(self, backbone: dict, losses: Sequence[dict] = (), data_preprocessor: dict | None = None,
+                 init_cfg: dict | list | None = None):
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = BACKBONES.build(backbone)
+        self.losses = nn.ModuleDict()
+        for config in losses:
+            term = LOSSES.build(config)
+            if term.weight == 0:
+                continue
+            name = _snake_case(type(term).__name__)
+            if name in self.losses:
+                raise ConfigError(f'The losses name {type(term).__name__} twice.', 'Merge them and add their weights.')
+            self.losses[name] = term
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Float[Tensor, 'batch token dim'] | None = None,
+                text_mask: Bool[Tensor, 'batch token'] | None = None, name: Sequence[str] = (), mode: str = 'tensor',
+                **sample) -> Float[Tensor, 'batch 1 h w'] | dict[str, Tensor] | list[dict]:
+        """Fuse a batch.
+
+        Args:
+            source_a, source_b: luminance in [0, 1].
+            text, text_mask: token features of each pair's description, for backbones that read text.
+            name: the pairs' names, wanted by `predict`.
+            mode: `tensor` returns the fused batch in [0, 1]; `predict` a list of `dict(name=..., fused=(1, h, w))`;
+                `loss` the total under `loss` and each unweighted term under its own name (`max_gradient`).
+            sample: what else the data set knows of the pairs; unused.
+        """
+        text_inputs = {} if text is None else dict(text=text, text_mask=text_mask)
+        fused = self.backbone(source_a, source_b, **text_inputs)
+        if mode == 'tensor':
+            return fused
+        if mode == 'predict':
+            return [dict(name=pair, fused=image) for pair, image in zip(name, fused.float(), strict=True)]
+        if mode == 'loss':
+            if not self.losses:
+                raise ConfigError('The model has no loss of any weight, so it cannot be trained.',
+                                  "Give model.losses, such as [dict(type='MaxIntensityLoss', weight=1.0)].")
+            with torch.autocast(fused.device.type, enabled=False):  # differences of near-equal images need float32
+                terms = {key: term(fused.float(), source_a, source_b) for key, term in self.losses.items()}
+            total = sum(self.losses[key].weight * value for key, value in terms.items())
+            # MMEngine adds up what has `loss` in its name and logs the rest.
+            return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
+        raise ConfigError(f'Unknown mode {mode!r}.', "Use 'tensor', 'predict' or 'loss'.")
+
+
+def _snake_case(class_name: str) -> str:
+    """`MaxGradientLoss` as the log prints it: `max_gradient`."""
+    stem = class_name.removesuffix('Loss')
+    return re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', stem).lower()

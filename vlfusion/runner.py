@@ -1,0 +1,140 @@
+"""From a config to a running experiment: MMEngine's Runner as vlfusion needs it."""
+
+import copy
+import inspect
+import os
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import nn
+
+from vlfusion import compat
+from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
+from vlfusion.errors import CheckpointError, ConfigError
+from vlfusion.registry import DATASETS, LOOPS, METRICS, Registry
+
+#: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
+SHARED_KEYS = ('task', 'data_root', 'language', 'text_source', 'protocol')
+
+
+def build_runner(config: Config, stage: str) -> 'FusionRunner':
+    """A runner for one stage of an experiment, with its data checked and its model fitted to its text.
+
+    Args:
+        config: as `vlfusion.config.load_config` returns it.
+        stage: `train` (with validation) or `test`; the loaders and loops of the other stage are not built.
+
+    Raises:
+        VLFusionError: anything that would stop the run later: missing data or text, a wrong text width, unknown names.
+    """
+    config = copy.deepcopy(config)
+    unused = {'train': ('test',), 'test': ('train', 'val')}[stage]
+    for other in unused:
+        config.update({f'{other}_dataloader': None, f'{other}_cfg': None, f'{other}_evaluator': None})
+    if stage == 'test':
+        config.update(optim_wrapper=None, param_scheduler=None)
+    for split in ('train', 'val', 'test'):
+        if config.get(f'{split}_dataloader'):
+            loader = config[f'{split}_dataloader']
+            loader.setdefault('collate_fn', dict(type='default_collate'))  # MMEngine's own makes lists, not batches
+            share_keys(config, loader.dataset, DATASETS)
+        if config.get(f'{split}_evaluator'):
+            share_keys(config, config[f'{split}_evaluator'], METRICS)
+    if not config.get('work_dir'):
+        config.work_dir = f'work_dirs/{Path(config.filename or "unnamed").stem}'
+    runner = FusionRunner.from_cfg(config)
+    for split in ('train', 'val', 'test'):
+        if config.get(f'{split}_dataloader'):  # reading the property builds the data set
+            _check_text_width(runner.model, getattr(runner, f'{split}_dataloader').dataset)
+    return runner
+
+
+def share_keys(config: Config, part: dict, registry: Registry) -> None:
+    """Give a data set or evaluator those top-level keys that it accepts and does not set itself."""
+    accepted = inspect.signature(registry.get(part['type'])).parameters
+    for key in SHARED_KEYS:
+        if key in config and key in accepted:
+            part.setdefault(key, config[key])
+
+
+def _check_text_width(model: nn.Module, dataset: Any) -> None:
+    expected = getattr(getattr(model, 'module', model).backbone, 'text_dim', None)
+    found = getattr(dataset, 'text_dim', None)
+    if None in (expected, found) or expected == found:
+        return
+    raise ConfigError(f'The backbone expects text features of width {expected}, but those of the data set have {found}.',
+                      f'Set model.backbone.text_dim={found}, or describe the images with an encoder of width {expected}.')
+
+
+def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
+    """The checkpoint of the most steps in a work_dir, or None. Checkpoints are written whole or not at all."""
+    found = list(Path(work_dir).glob('iter_*.pth'))
+    return max(found, key=lambda path: int(path.stem.removeprefix('iter_'))) if found else None
+
+
+class FusionRunner(Runner):
+    """MMEngine's Runner, resumable to the bit, and at home on CPUs."""
+
+    def __init__(self, *args, experiment_name: str | None = None, **kwargs):
+        # MMEngine names a run by the second; two runs of one second would share their logger and message hub.
+        super().__init__(*args, experiment_name=f'{experiment_name or "run"}_{uuid4().hex[:8]}', **kwargs)
+
+    def setup_env(self, env_cfg: dict) -> None:
+        if self.distributed and not torch.cuda.is_available():
+            compat.init_cpu_group()
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
+            return compat.wrap_for_cpu_group(model, self.cfg.get('find_unused_parameters', False))
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
+        super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(compat.PlainCheckpointHook())
+
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', **_) -> dict:
+        checkpoint = compat.load_checkpoint_file(filename, map_location)
+        if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+            raise CheckpointError(f'{filename} is not a checkpoint of vlfusion.',
+                                  'Released weights become one with `vlfusion convert-weights NAME IN OUT`.')
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        load_strictly(getattr(self.model, 'module', self.model), checkpoint['state_dict'], filename)
+        return checkpoint
+
+    def load_or_resume(self) -> None:
+        if self._resume and self._load_from is None and not self._has_loaded:
+            newest = latest_checkpoint(self.work_dir)
+            if newest is None:
+                self.logger.info(f'Nothing to resume in {self.work_dir}; training starts from the beginning.')
+                self._resume = False
+            else:
+                self._load_from = str(newest)
+        super().load_or_resume()
+
+    def save_checkpoint(self, *args, meta: dict | None = None, **kwargs) -> None:
+        # What `fuse` needs to rebuild the model and describe new images, as data; no config text is executed for it.
+        experiment = {key: self.cfg[key] for key in EXPERIMENT_KEYS if key in self.cfg}
+        super().save_checkpoint(*args, meta={**(meta or {}), 'vlfusion': Config(experiment).to_dict()}, **kwargs)
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(IterBasedTrainLoop):
+    """MMEngine's iteration-based loop, which resumes at the next unseen sample without loading those before it.
+
+    The sampler must be an `EpochSampler`: the order and the augmentation of its draws depend on the seed and the
+    position alone, so a resumed run sees exactly what an uninterrupted one would have seen.
+    """
+
+    def run(self) -> nn.Module:
+        if self._iter > 0:
+            world_size = self.runner.world_size
+            self.dataloader.sampler.start = self._iter * self.dataloader.batch_size * world_size
+            # The parent drops the first `_iter` batches; these are the ones it drops.
+            self.dataloader_iterator = chain(repeat(None, self._iter), iter(self.dataloader))
+        return super().run()
