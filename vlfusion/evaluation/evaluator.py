@@ -17,12 +17,12 @@ from vlfusion.registry import FUSION_METRICS, METRICS
 class FusionEvaluator(BaseMetric):
     """Score each fused image under a protocol; report the means, and write one line per image.
 
-        val_evaluator = dict(type='FusionEvaluator', metrics=['EN', 'VIF'], protocol='film', csv='scores.csv')
+        val_evaluator = dict(type='FusionEvaluator', names=['EN', 'VIF'], protocol='film', csv='scores.csv')
 
     To report two protocols side by side, put two of them in a list, each with a prefix of its own.
 
     Args:
-        metrics: names in `FUSION_METRICS`.
+        names: of metrics in `FUSION_METRICS`. (MMEngine takes a config with the key `metrics` for another thing.)
         protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`.
         csv: the file for the scores of each image, written anew by each evaluation; None for no file.
         prefix: what stands before each mean's name: `film` reports `film/VIF`, None plain `VIF`.
@@ -35,13 +35,13 @@ class FusionEvaluator(BaseMetric):
 
     default_prefix = ''  # unlike None, accepted by MMEngine without a warning
 
-    def __init__(self, metrics: Sequence[str] = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf'), protocol: str = 'film',
+    def __init__(self, names: Sequence[str] = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf'), protocol: str = 'film',
                  csv: str | os.PathLike | None = None, prefix: str | None = None, collect_device: str = 'cpu'):
         super().__init__(collect_device, prefix)
         self.protocol = protocol_named(protocol)
-        for name in metrics:
+        for name in names:
             FUSION_METRICS.get(name)
-        self.metrics, self.csv = metrics, csv
+        self.names, self.csv = names, csv
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Score one batch.
@@ -60,7 +60,7 @@ class FusionEvaluator(BaseMetric):
         try:
             fused = self.protocol.quantise(torch.stack([sample['fused'] for sample in data_samples])).float()
             sources = (self.protocol.grey_levels(data_batch[key].to(fused)) for key in ('source_a', 'source_b'))
-            scores = score(fused, *sources, self.metrics)
+            scores = score(fused, *sources, self.names)
         except DataError as error:
             raise DataError(f'Cannot score {", ".join(names)}. {error.problem}', error.remedy) from error
         for i, name in enumerate(names):

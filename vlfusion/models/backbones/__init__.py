@@ -1,0 +1,5 @@
+"""Backbones: fusion networks, `forward(source_a, source_b, text=None, text_mask=None) -> fused`."""
+
+from vlfusion.models.backbones.film import FILM
+
+__all__ = ['FILM']

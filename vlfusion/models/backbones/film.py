@@ -1,0 +1,257 @@
+"""FILM: image fusion via vision-language model (Zhao et al., ICML 2024), written afresh from the paper.
+
+Three stages of two branches, one per source, turn the images into features that the text has gated; a decoder turns both
+branches' features into the fused image. What the authors' released network computes is reproduced to rounding, and where
+that differs from what a reader of the paper would expect, a comment says so.
+"""
+
+import re
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from einops import einsum, rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from vlfusion.errors import CheckpointError, ConfigError, DataError, listing
+from vlfusion.models.layers.restormer import RELEASED_NAMES, RestormerBlock
+from vlfusion.registry import BACKBONES
+
+
+@BACKBONES.register_module()
+class FILM(nn.Module):
+    """The network of FILM.
+
+    Args:
+        text_dim: width of the text features; 768 for BLIP-2, as published.
+        dim: channels of the features.
+        heads: heads of the Restormer blocks and of the cross-attention.
+        expansion: of the Restormer blocks' feed-forward networks.
+        guidance_grid: height and width of the grid that features are resized to before text meets them, whatever the
+            size of the images. It has no weights, so another grid loads the same checkpoint; it does change the result.
+        attention_dim: width of the cross-attention. Must divide the number of points of the grid.
+
+    >>> film = FILM(text_dim=768, guidance_grid=(16, 32))
+    >>> film(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28), text=torch.rand(2, 7, 768)).shape
+    torch.Size([2, 1, 20, 28])
+
+    Raises:
+        ConfigError: `attention_dim` does not divide the grid, or `heads` does not divide `dim` or `attention_dim`.
+    """
+
+    def __init__(self, text_dim: int = 768, dim: int = 32, heads: int = 8, expansion: float = 4,
+                 guidance_grid: tuple[int, int] = (288, 384), attention_dim: int = 256):
+        super().__init__()
+        self.text_dim = text_dim
+        self.text_projection = nn.Linear(text_dim, attention_dim)
+        self.stages = nn.ModuleList(
+            Stage(channels, dim, heads, expansion, guidance_grid, attention_dim) for channels in (1, dim, dim))
+        self.decoder = nn.Sequential(
+            RestormerBlock(2 * dim, heads, expansion),
+            nn.Conv2d(2 * dim, dim, 1),
+            RestormerBlock(dim, heads, expansion),
+            RestormerBlock(dim, heads, expansion),
+            nn.Conv2d(dim, 1, 1),
+            nn.Sigmoid())
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Float[Tensor, 'batch token dim'] | None = None,
+                text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene under the guidance of a text about them.
+
+        Args:
+            source_a: luminance in [0, 1]. The branches share no weights, so which source is A matters.
+            source_b: the other source, likewise.
+            text: one feature vector per token. Their order does not matter.
+            text_mask: True for a real token, False for padding. Without it every row counts, as in the released code.
+
+        Returns:
+            The fused luminance, in [0, 1].
+
+        Raises:
+            ConfigError: there is no text, or its features have another width than `text_dim`.
+            DataError: a text of the batch has no real token.
+        """
+        if text is None:
+            raise ConfigError('FILM is guided by text, but its argument `text` is None.',
+                              "Give the data set a text source, such as text_source=dict(stream='pair/paragraph'), or "
+                              'choose a backbone that reads no text.')
+        if text.shape[-1] != self.text_dim:
+            raise ConfigError(f'FILM was built for text features of width {self.text_dim}, but these have width '
+                              f'{text.shape[-1]}.',
+                              f'Set text_dim={text.shape[-1]} in the config of the backbone, as text_dim must equal the '
+                              f"text encoder's width; trained weights need the encoder that they were trained with.")
+        text_weight = _token_weight(text, text_mask)
+        text = self.text_projection(text)
+        a, b = source_a, source_b
+        for stage in self.stages:
+            a, b = stage(a, b, text, text_weight)
+        return self.decoder(torch.cat((a, b), 1))
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of the released network under the names of this one.
+
+        Args:
+            state: released name to tensor, or the released checkpoint with that under `model`; a prefix `module.` is
+                dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that FILM does not have.
+        """
+        state = {name.removeprefix('module.'): value for name, value in state.get('model', state).items()}
+        with torch.device('meta'):
+            ours = {_released_name(name): name for name in FILM().state_dict()}
+        for kind, names in (('lacks', ours.keys() - state.keys()), ('has unknown', state.keys() - ours.keys())):
+            if names:
+                raise CheckpointError(f'This is not a state of the released FILM: it {kind} {len(names)} of its names:\n'
+                                      f'{listing(sorted(names))}',
+                                      'Give one of the released IVF.pth, MEF.pth and MFF.pth, unchanged.')
+        converted = {ours[name]: value for name, value in state.items()}
+        # The released code projects text by a convolution of width one.
+        converted['text_projection.weight'] = converted['text_projection.weight'].flatten(1)
+        return converted
+
+
+class Stage(nn.Module):
+    """One step of both branches, which share no weights and do not see each other."""
+
+    def __init__(self, channels: int, *options):
+        super().__init__()
+        self.branch_a = Branch(channels, *options)
+        self.branch_b = Branch(channels, *options)
+
+    def forward(self, a: Tensor, b: Tensor, text: Tensor, text_weight: Tensor) -> tuple[Tensor, Tensor]:
+        return self.branch_a(a, text, text_weight), self.branch_b(b, text, text_weight)
+
+
+class Branch(nn.Module):
+    """Image features, the same features guided by text, and both merged."""
+
+    def __init__(self, channels: int, dim: int, heads: int, expansion: float, guidance_grid: tuple[int, int],
+                 attention_dim: int):
+        super().__init__()
+        self.embed = nn.Sequential(nn.Conv2d(channels, dim, 3, padding=1, bias=False), nn.PReLU())
+        self.restormer = RestormerBlock(dim, heads, expansion)
+        self.guidance = TextGuidance(dim, heads, guidance_grid, attention_dim)
+        self.merge = nn.Sequential(nn.Conv2d(2 * dim, dim, 1), nn.PReLU())
+
+    def forward(self, x: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
+        feature = self.restormer(self.embed(x))
+        guided = self.guidance(feature, text, text_weight)
+        return self.merge(torch.cat((feature, guided + feature), 1))
+
+
+class TextGuidance(nn.Module):
+    """Features multiplied by a gate that cross-attention from the text to them gives.
+
+    A token of the image is not a position: it is a run of `attention_dim` consecutive pixels of one channel, for the
+    released code views the planar grid `(dim, h, w)` as tokens of that width. So the gate, one value per place in the
+    run, is the same for every channel and repeats itself along the pixels: at 384 columns and a width of 256 it is a
+    pattern of vertical stripes that recurs every two rows. It can choose neither channels nor regions.
+    """
+
+    def __init__(self, dim: int, heads: int, grid: tuple[int, int], attention_dim: int):
+        super().__init__()
+        if grid[0] * grid[1] % attention_dim:
+            raise ConfigError(f'A guidance_grid of {grid[0]}x{grid[1]} = {grid[0] * grid[1]} points cannot be cut into '
+                              f'tokens of attention_dim={attention_dim} points.',
+                              'Choose a grid whose area is a multiple of attention_dim; FILM is published with 288x384 '
+                              'and 256.')
+        self.grid = tuple(grid)
+        self.embed = nn.Conv2d(dim, dim, 1)
+        self.attention = PooledAttention(attention_dim, heads)
+        self.project = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.PReLU())
+
+    def forward(self, feature: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
+        embedded = _resize(self.embed(feature), self.grid)
+        tokens = embedded.reshape(len(embedded), -1, text.shape[-1])
+        # Its values sum to 1 in magnitude, so the gated features are smaller than `embedded` by about attention_dim: in
+        # an untrained network the text changes almost nothing.
+        gate = F.normalize(self.attention(text, tokens, text_weight), p=1, dim=-1)
+        stripes = gate.repeat(1, embedded[0, 0].numel() // gate.shape[1]).unflatten(1, (1, *self.grid))
+        return self.project(_resize(embedded * stripes, feature.shape[-2:]))
+
+
+class PooledAttention(nn.MultiheadAttention):
+    """Multi-head attention whose outputs are averaged over the queries, with nn.MultiheadAttention's parameters.
+
+    All that follows the softmax is linear, so the mean is taken first, over the attention weights. That leaves one
+    weighted sum of raw tokens per head to be projected, where the textbook's order projects the values of all tokens.
+    The key bias is not used: it shifts all scores of a query alike, which softmax does not see.
+    """
+
+    def forward(self, query: Float[Tensor, 'batch query dim'], tokens: Float[Tensor, 'batch token dim'],
+                query_weight: Float[Tensor, 'batch query']) -> Float[Tensor, 'batch dim']:
+        """The mean over the queries, by weights that sum to 1, of the attention of each to the tokens."""
+        weight_q, weight_k, weight_v = self.in_proj_weight.chunk(3)
+        bias_q, _, bias_v = self.in_proj_bias.chunk(3)
+        queries = F.linear(query, weight_q, bias_q) * self.head_dim ** -0.5
+        keys = F.linear(tokens, weight_k)
+
+        # One head at a time, and computed again in the backward pass: query x token scores are never kept.
+        run = _mean_attention
+        if torch.is_grad_enabled():
+            run = partial(checkpoint, _mean_attention, use_reentrant=False, preserve_rng_state=False)
+        heads = zip(queries.chunk(self.num_heads, -1), keys.chunk(self.num_heads, -1), strict=True)
+        attention = torch.cat([run(q, k, query_weight) for q, k in heads], 1)  # (batch, head, token)
+
+        weight_v = rearrange(weight_v, '(head out) dim -> head out dim', head=self.num_heads)
+        values = einsum(attention @ tokens, weight_v, 'b head dim, head out dim -> b head out')
+        return self.out_proj(values.flatten(1) + bias_v)
+
+
+def _mean_attention(q: Tensor, k: Tensor, query_weight: Tensor) -> Tensor:
+    """What each token gets of the attention of one head, averaged over the queries: (batch, 1, token)."""
+    return query_weight[:, None] @ (q @ k.mT).softmax(-1)
+
+
+def _token_weight(text: Tensor, mask: Tensor | None) -> Tensor:
+    """Weights (batch, token) that sum to 1 over the real tokens of each text."""
+    mask = text.new_ones(text.shape[:2]) if mask is None else mask.to(text)
+    count = mask.sum(1, keepdim=True)
+    if not count.all():
+        raise DataError('A text of the batch has no real token.', 'Encode at least one token for each pair; '
+                        'the empty string has its start and end tokens.')
+    return mask / count
+
+
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return x if x.shape[-2:] == tuple(size) else F.interpolate(x, size, mode='nearest')
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of FILM."""
+    for part, released in _RELEASED_PARTS:
+        name = re.sub(part, released, name)
+    for part, released in RELEASED_NAMES.items():
+        name = name.replace(f'{part}.', f'{released}.')
+    return name
+
+
+#: Patterns of our names and what the released code has in their place, applied in this order.
+_RELEASED_PARTS = (
+    (r'^text_projection', r'text_process.conv'),
+    (r'^stages\.0', r'restormerca1'),
+    (r'^stages\.1', r'restormerca2'),
+    (r'^stages\.2', r'restormerca3'),
+    (r'branch_a\.guidance\.attention', r'cross_attentionA1.multihead_attn'),
+    (r'branch_b\.guidance\.attention', r'cross_attentionA2.multihead_attn'),
+    (r'branch_a', r'A'),
+    (r'branch_b', r'B'),
+    (r'([AB])\.embed\.0', r'conv\g<1>1'),
+    (r'([AB])\.embed\.1', r'prelu\g<1>1'),
+    (r'([AB])\.restormer', r'restormer\g<1>1'),
+    (r'([AB])\.guidance\.embed', r'imagef2textf\g<1>1.conv'),
+    (r'([AB])\.guidance\.project\.0', r'conv\g<1>2'),
+    (r'([AB])\.guidance\.project\.1', r'prelu\g<1>2'),
+    (r'([AB])\.merge\.0', r'conv\g<1>3'),
+    (r'([AB])\.merge\.1', r'prelu\g<1>3'),
+    (r'^decoder\.0', r'restormer1'),
+    (r'^decoder\.1', r'conv1'),
+    (r'^decoder\.2', r'restormer2'),
+    (r'^decoder\.3', r'restormer3'),
+    (r'^decoder\.4', r'conv2'),
+)
