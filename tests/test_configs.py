@@ -66,8 +66,8 @@ def test_every_config_says_what_it_reproduces():
             assert 'Reproduces:' in head and 'Not known:' in head, path
 
 
-@pytest.mark.parametrize(('base', 'pairs'), [('harvard', 72), ('roadscene', 25), ('tno', 8), ('mefb', 20), ('lytro', 10),
-                                             ('realmff', 14), ('nyud', 40)])
+@pytest.mark.parametrize(('base', 'pairs'), [('harvard', 72), ('roadscene', 25), ('tno', 8), ('mefb', 20),
+                                             ('lytro', 10), ('realmff', 14), ('nyud', 40)])
 def test_layouts_find_the_public_folders(base, pairs):
     config = load_config(ROOT / f'configs/_base_/datasets/{base}.py')
     root = shared(config.data_root)

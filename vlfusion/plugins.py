@@ -108,7 +108,7 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def origin(entry: Callable) -> str:
-    """Which distribution a class or function came from: `vlfusion 0.1.0`, or the module's name where it is not installed."""
+    """Which distribution a class or function came from: `vlfusion 0.1.0`; its module where it is not installed."""
     package = entry.__module__.partition('.')[0]
     for distribution in _distributions().get(package, ()):
         return f'{distribution} {version(distribution)}'

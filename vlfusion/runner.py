@@ -67,8 +67,9 @@ def _check_text_width(model: nn.Module, dataset: Any) -> None:
     found = getattr(dataset, 'text_dim', None)
     if None in (expected, found) or expected == found:
         return
-    raise ConfigError(f'The backbone expects text features of width {expected}, but those of the data set have {found}.',
-                      f'Set model.backbone.text_dim={found}, or describe the images with an encoder of width {expected}.')
+    raise ConfigError(
+        f'The backbone expects text features of width {expected}, but those of the data set have {found}.',
+        f'Set model.backbone.text_dim={found}, or describe the images with an encoder of width {expected}.')
 
 
 def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
@@ -80,9 +81,10 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
 class FusionRunner(Runner):
     """MMEngine's Runner, resumable to the bit, and at home on CPUs."""
 
-    def __init__(self, *args, experiment_name: str | None = None, **kwargs):
+    def __init__(self, *args, cfg: Config, experiment_name: str | None = None, **kwargs):
         # MMEngine names a run by the second; two runs of one second would share their logger and message hub.
-        super().__init__(*args, experiment_name=f'{experiment_name or "run"}_{uuid4().hex[:8]}', **kwargs)
+        name = experiment_name or Path(cfg.filename or 'unnamed').stem
+        super().__init__(*args, cfg=cfg, experiment_name=f'{name}_{uuid4().hex[:8]}', **kwargs)
 
     def setup_env(self, env_cfg: dict) -> None:
         if self.distributed and not torch.cuda.is_available():

@@ -3,11 +3,11 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from vlfusion.models.backbones.film import FILM
 from vlfusion_shared import shared
 
 from vlfusion.errors import ConfigError
 from vlfusion.models import FusionModel
+from vlfusion.models.backbones.film import FILM
 from vlfusion.registry import MODELS, OPTIM_WRAPPERS
 
 LOSSES = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),

@@ -41,13 +41,13 @@ def run(args: argparse.Namespace) -> int:
     if source_a.is_dir() != source_b.is_dir():
         raise DataError(f'{source_a} and {source_b} are a folder and a file.', 'Give two files or two folders.')
     fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device)
-    modalities = fuser.task.modality_a, fuser.task.modality_b
+    modalities = dict(modality_a=fuser.task.modality_a, modality_b=fuser.task.modality_b)
     if source_a.is_dir():
-        pairs = find_pairs('.', glob.escape(str(source_a)), glob.escape(str(source_b)), modality_a=modalities[0], modality_b=modalities[1])
+        pairs = find_pairs('.', glob.escape(str(source_a)), glob.escape(str(source_b)), **modalities)
         outputs = [out / f'{pair.name}.png' for pair in pairs]
         features = FeatureFiles(args.text, '{name}.npy') if args.text else None
     else:
-        pairs = [Pair(source_a.stem, source_a, source_b, *modalities)]
+        pairs = [Pair(source_a.stem, source_a, source_b, **modalities)]
         outputs = [out]
         features = FeatureFiles(Path(args.text).parent, Path(args.text).name) if args.text else None
     if features:

@@ -77,7 +77,7 @@ class PairDataset(FusionDataset):
             source_b=..., modality_b='PET')}`. A name becomes `PET-MRI/12`, and results are saved in subfolders.
         modality_a: what source A is, if the task's own word is too wide.
         modality_b: what source B is.
-        text_source: None for no text; `dict(files='TextFeature/MFF/Lytro/{name}.npy')` for feature files under `data_root`;
+        text_source: None for no text; `dict(files='TextFeature/MFF/Lytro/{name}.npy')` for files under `data_root`;
             `dict(stream='pair/paragraph')` for the text store.
         language: the config's language section; the text store needs it.
         text_length: the number of rows to pad text to; None takes the longest of this data set.

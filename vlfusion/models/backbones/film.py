@@ -1,12 +1,14 @@
 """FILM: image fusion via vision-language model (Zhao et al., ICML 2024), written afresh from the paper.
 
-Three stages of two branches, one per source, turn the images into features that the text has gated; a decoder turns both
-branches' features into the fused image. What the authors' released network computes is reproduced to rounding, and where
-that differs from what a reader of the paper would expect, a comment says so.
+Three stages of two branches, one per source, turn the images into features that the text has gated; a decoder turns the
+features of both branches into the fused image. What the authors' released network computes is reproduced to rounding;
+where that is not what a reader of the paper would expect, a comment says so.
 """
 
 import re
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +44,7 @@ class FILM(nn.Module):
     """
 
     def __init__(self, text_dim: int = 768, dim: int = 32, heads: int = 8, expansion: float = 4,
-                 guidance_grid: tuple[int, int] = (288, 384), attention_dim: int = 256):
+                 guidance_grid: Sequence[int] = (288, 384), attention_dim: int = 256):
         super().__init__()
         self.text_dim = text_dim
         self.text_projection = nn.Linear(text_dim, attention_dim)
@@ -81,8 +83,9 @@ class FILM(nn.Module):
         if text.shape[-1] != self.text_dim:
             raise ConfigError(f'FILM was built for text features of width {self.text_dim}, but these have width '
                               f'{text.shape[-1]}.',
-                              f'Set text_dim={text.shape[-1]} in the config of the backbone, as text_dim must equal the '
-                              f"text encoder's width; trained weights need the encoder that they were trained with.")
+                              f'Set text_dim={text.shape[-1]} in the config of the backbone: it must equal the '
+                              "text encoder's width. Trained weights need the encoder that they were trained with.")
+
         text_weight = _token_weight(text, text_mask)
         text = self.text_projection(text)
         a, b = source_a, source_b
@@ -104,9 +107,11 @@ class FILM(nn.Module):
         state = {name.removeprefix('module.'): value for name, value in state.get('model', state).items()}
         with torch.device('meta'):
             ours = {_released_name(name): name for name in FILM().state_dict()}
-        for kind, names in (('lacks', ours.keys() - state.keys()), ('has unknown', state.keys() - ours.keys())):
+        problems = (('lacks {} of its names', ours.keys() - state.keys()),
+                    ('has {} unknown names', state.keys() - ours.keys()))
+        for problem, names in problems:
             if names:
-                raise CheckpointError(f'This is not a state of the released FILM: it {kind} {len(names)} of its names:\n'
+                raise CheckpointError(f'This is not a state of the released FILM: it {problem.format(len(names))}:\n'
                                       f'{listing(sorted(names))}',
                                       'Give one of the released IVF.pth, MEF.pth and MFF.pth, unchanged.')
         converted = {ours[name]: value for name, value in state.items()}
@@ -116,9 +121,9 @@ class FILM(nn.Module):
 
 
 class Stage(nn.Module):
-    """One step of both branches, which share no weights and do not see each other."""
+    """One step of both branches, which share no weights and do not see each other. Arguments as for `Branch`."""
 
-    def __init__(self, channels: int, *options):
+    def __init__(self, channels: int, *options: Any):
         super().__init__()
         self.branch_a = Branch(channels, *options)
         self.branch_b = Branch(channels, *options)
@@ -130,7 +135,7 @@ class Stage(nn.Module):
 class Branch(nn.Module):
     """Image features, the same features guided by text, and both merged."""
 
-    def __init__(self, channels: int, dim: int, heads: int, expansion: float, guidance_grid: tuple[int, int],
+    def __init__(self, channels: int, dim: int, heads: int, expansion: float, guidance_grid: Sequence[int],
                  attention_dim: int):
         super().__init__()
         self.embed = nn.Sequential(nn.Conv2d(channels, dim, 3, padding=1, bias=False), nn.PReLU())
@@ -153,7 +158,7 @@ class TextGuidance(nn.Module):
     pattern of vertical stripes that recurs every two rows. It can choose neither channels nor regions.
     """
 
-    def __init__(self, dim: int, heads: int, grid: tuple[int, int], attention_dim: int):
+    def __init__(self, dim: int, heads: int, grid: Sequence[int], attention_dim: int):
         super().__init__()
         if grid[0] * grid[1] % attention_dim:
             raise ConfigError(f'A guidance_grid of {grid[0]}x{grid[1]} = {grid[0] * grid[1]} points cannot be cut into '
@@ -222,15 +227,6 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     return x if x.shape[-2:] == tuple(size) else F.interpolate(x, size, mode='nearest')
 
 
-def _released_name(name: str) -> str:
-    """What the released code calls a parameter of FILM."""
-    for part, released in _RELEASED_PARTS:
-        name = re.sub(part, released, name)
-    for part, released in RELEASED_NAMES.items():
-        name = name.replace(f'{part}.', f'{released}.')
-    return name
-
-
 #: Patterns of our names and what the released code has in their place, applied in this order.
 _RELEASED_PARTS = (
     (r'^text_projection', r'text_process.conv'),
@@ -255,3 +251,12 @@ _RELEASED_PARTS = (
     (r'^decoder\.3', r'restormer3'),
     (r'^decoder\.4', r'conv2'),
 )
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of FILM."""
+    for part, released in _RELEASED_PARTS:
+        name = re.sub(part, released, name)
+    for part, released in RELEASED_NAMES.items():
+        name = name.replace(part, released)
+    return name

@@ -16,13 +16,13 @@ from torch.utils.checkpoint import checkpoint
 
 from vlfusion.errors import ConfigError
 
-#: Our names of a block's parts: the names that the released Restormer, FILM and CDDFuse give them.
+#: Our names of the parts of a block: what the released Restormer, FILM and CDDFuse call them. Replace in this order.
 RELEASED_NAMES = {
     'attention_norm': 'norm1.body',
+    'attention.temperature': 'attn.temperature',
     'attention.qkv_depthwise': 'attn.qkv_dwconv',
     'attention.qkv': 'attn.qkv',
     'attention.project': 'attn.project_out',
-    'attention': 'attn',
     'feed_forward_norm': 'norm2.body',
     'feed_forward.expand': 'ffn.project_in',
     'feed_forward.depthwise': 'ffn.dwconv',
@@ -64,15 +64,10 @@ class TransposedAttention(nn.Module):
     def forward(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h w']:
         h, w = x.shape[-2:]
         pixels = rearrange(self.qkv_depthwise(self.qkv(x)), 'b c h w -> b (h w) c')
-        qk, v = pixels.split((2 * self.dim, self.dim), -1)
-
-        # One product gives q.k and, on its diagonal, the squared norms: no normalised copies of q and k. The mean over
-        # pixels in place of the sum cancels in the cosine, and cannot overflow in half precision. The clamp keeps the
-        # gradient of an all-black image finite.
-        gram = torch.baddbmm(qk.new_zeros(()), qk.mT, qk, beta=0, alpha=1 / (h * w))
-        norm = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-24).sqrt()
-        norm_q, norm_k = norm.split(self.dim, -1)
-        cosine = gram[:, :self.dim, self.dim:] / (norm_q[:, :, None] * norm_k[:, None, :])
+        q, k, v = pixels.chunk(3, -1)
+        # Normalised before the product: with the norms divided out afterwards, float32 gradients that should cancel do
+        # not quite, and Adam makes whole steps of what is left.
+        cosine = F.normalize(q, dim=1).mT @ F.normalize(k, dim=1)  # (batch, dim, dim), of which heads use blocks
 
         temperature = self.temperature.repeat_interleave(self.dim // len(self.temperature), 0)[..., 0]
         attention = (cosine * temperature).masked_fill(self.other_head, -torch.inf).softmax(-1)

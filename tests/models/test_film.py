@@ -1,0 +1,141 @@
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from vlfusion_shared import shared
+
+from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.models.backbones.film import FILM, PooledAttention
+from vlfusion.testing import check_backbone
+
+
+@pytest.fixture(scope='module')
+def released():
+    return load_file(shared('golden/film/state_dict.safetensors'))
+
+
+@pytest.fixture(scope='module')
+def film(released):
+    """The released network's weights, on a small grid: their text path matters, as an untrained one does not."""
+    film = FILM(guidance_grid=(16, 32))
+    film.load_state_dict(FILM.convert_released(released))
+    return film
+
+
+@pytest.fixture(scope='module')
+def small():
+    torch.manual_seed(0)
+    return FILM(text_dim=12, guidance_grid=(16, 32))
+
+
+def pair(batch=1, size=(20, 28), seed=0):
+    return torch.rand(2, batch, 1, *size, generator=torch.Generator().manual_seed(seed)).unbind()
+
+
+@pytest.mark.parametrize('case', range(3))
+def test_equals_the_released_network(released, case):
+    film = FILM()
+    film.load_state_dict(FILM.convert_released(released))
+    stored = load_file(shared('golden/film/forward.safetensors'))
+    inputs = {name: stored[f'case{case}.{name}'] for name in ('source_a', 'source_b', 'text')}
+    with torch.no_grad():
+        torch.testing.assert_close(film(**inputs), stored[f'case{case}.fused'], rtol=0, atol=1e-6)
+
+
+def test_parameter_count_is_the_published_one():
+    with torch.device('meta'):
+        assert sum(parameter.numel() for parameter in FILM(text_dim=768).parameters()) == 2_070_235
+
+
+def test_what_every_backbone_must_do(small):
+    check_backbone(small, text_dim=12)
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda state: state,
+    lambda state: {f'module.{name}': value for name, value in state.items()},
+    lambda state: dict(model={f'module.{name}': value for name, value in state.items()}, epoch=3, step=8),
+], ids=['raw', 'prefixed', 'checkpoint'])
+def test_released_states_convert(released, wrap):
+    converted = FILM.convert_released(wrap(released))
+    FILM().load_state_dict(converted)
+    assert len({tensor.data_ptr() for tensor in converted.values()}) == len(released) == 189
+
+
+def test_states_of_another_network_are_refused(released):
+    missing = {name: value for name, value in released.items() if name != 'conv2.bias'}
+    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +conv2\.bias'):
+        FILM.convert_released(missing)
+    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +restormerca4\.convA1\.weight'):
+        FILM.convert_released({**released, 'restormerca4.convA1.weight': torch.zeros(1)})
+    with pytest.raises(CheckpointError, match='lacks 189'):
+        FILM.convert_released(FILM(guidance_grid=(16, 32)).state_dict())
+
+
+def test_text_matters(film):
+    one, other = torch.randn(2, 1, 7, 768, generator=torch.Generator().manual_seed(1)).unbind()
+    with torch.no_grad():
+        assert (film(*pair(), one) - film(*pair(), other)).abs().max() > 1e-3
+
+
+def test_masked_padding_changes_nothing_and_unmasked_padding_does(film):
+    text = torch.randn(1, 7, 768, generator=torch.Generator().manual_seed(1))
+    padded = torch.cat((text, torch.zeros(1, 5, 768)), 1)
+    with torch.no_grad():
+        expected = film(*pair(), text)
+        masked = film(*pair(), padded, torch.tensor([[True] * 7 + [False] * 5]))
+        unmasked = film(*pair(), padded)
+    torch.testing.assert_close(masked, expected, rtol=0, atol=1e-6)
+    assert (unmasked - expected).abs().max() > 1e-4
+
+
+def test_the_order_of_tokens_does_not_matter(film):
+    text = torch.randn(1, 7, 768, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(film(*pair(), text), film(*pair(), text.flip(1)), rtol=0, atol=1e-6)
+
+
+def test_sources_are_not_interchangeable(film):
+    text = torch.randn(1, 7, 768, generator=torch.Generator().manual_seed(1))
+    a, b = pair()
+    with torch.no_grad():
+        assert (film(a, b, text) - film(b, a, text)).abs().max() > 1e-3
+
+
+def test_pooled_attention_is_the_mean_of_multi_head_attention():
+    torch.manual_seed(0)
+    pooled, stock = PooledAttention(32, 4).double(), nn.MultiheadAttention(32, 4, batch_first=True).double()
+    nn.init.normal_(pooled.in_proj_bias)  # zero by default, and with it the key bias
+    stock.load_state_dict(pooled.state_dict())
+    query, tokens = torch.randn(2, 5, 32).double(), torch.randn(2, 11, 32).double()
+    expected = stock(query, tokens, tokens)[0].mean(1)
+    output = pooled(query, tokens, torch.full((2, 5), 1 / 5).double())
+    torch.testing.assert_close(output, expected)
+    gradients = [torch.autograd.grad(value.square().sum(), list(module.parameters()))
+                 for value, module in ((output, pooled), (expected, stock))]
+    torch.testing.assert_close(*gradients)
+
+
+def test_bfloat16_autocast_trains(small):
+    text, sources = torch.randn(1, 5, 12), pair(size=(12, 16))
+    expected = small(*sources, text)
+    with torch.autocast('cpu', torch.bfloat16):
+        fused = small(*sources, text)
+    assert fused.dtype == torch.bfloat16
+    torch.testing.assert_close(fused.float(), expected, rtol=0, atol=0.02)
+    gradients = torch.autograd.grad(fused.float().square().sum(), list(small.parameters()))
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_text_must_be_there_and_fit(small):
+    with pytest.raises(ConfigError, match='its argument `text` is None'):
+        small(*pair())
+    with pytest.raises(ConfigError, match=r'width 12, but these have width 384.\n.*text_dim=384'):
+        small(*pair(), torch.rand(1, 5, 384))
+    with pytest.raises(DataError, match='no real token'):
+        small(*pair(2), torch.rand(2, 3, 12), torch.tensor([[True, True, False], [False, False, False]]))
+
+
+def test_the_grid_must_hold_whole_tokens():
+    with pytest.raises(ConfigError, match='20x30 = 600 points cannot be cut into tokens of attention_dim=256'):
+        FILM(guidance_grid=(20, 30))

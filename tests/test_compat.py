@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+
+from vlfusion import compat
+from vlfusion.compat import AtomicBackend, PlainCheckpointHook, SafeCheckpointHook
+from vlfusion.runner import build_runner
+
+
+def test_checkpoints_are_plain_and_come_back():
+    checkpoint = dict(message_hub=dict(log_scalars={'train/loss': HistoryBuffer([1.0, 2.0], [1, 1])},
+                                       runtime_info=dict(best_score=np.float64(0.5))), meta=dict(iter=np.int64(3)))
+    hook = PlainCheckpointHook()
+    hook.before_save_checkpoint(None, checkpoint)
+    assert checkpoint['message_hub']['log_scalars'] == {'train/loss': [[1.0, 2.0], [1, 1]]}
+    assert type(checkpoint['meta']['iter']) is int
+    assert type(checkpoint['message_hub']['runtime_info']['best_score']) is float
+    hook.after_load_checkpoint(None, checkpoint)
+    assert checkpoint['message_hub']['log_scalars']['train/loss'].mean() == 1.5
+
+
+def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / 'model.pth'
+    AtomicBackend().put(b'old', path)
+
+    def fail(self, obj, filepath):
+        filepath.write_bytes(obj[:2])
+        raise OSError('disk full')
+    monkeypatch.setattr(compat.LocalBackend, 'put', fail)
+    with pytest.raises(OSError, match='disk full'):
+        AtomicBackend().put(b'new', path)
+    assert path.read_bytes() == b'old'
+
+
+def test_the_best_checkpoint_outlives_the_writing_of_its_successor(toy, monkeypatch):
+    """While a new best is written, the previous best is still there."""
+    seen = []
+    save = compat.AtomicBackend.put
+
+    def watch(self, obj, filepath):
+        if Path(filepath).name.startswith('best'):
+            seen.append(sorted(path.name for path in toy.work.glob('best_*.pth')))
+        save(self, obj, filepath)
+    monkeypatch.setattr(compat.AtomicBackend, 'put', watch)
+    config = toy(**{'train_cfg.max_iters': 2, 'train_cfg.val_interval': 1})
+    config.default_hooks.checkpoint.save_best = 'EN'
+    monkeypatch.setattr(SafeCheckpointHook, 'rule_map', dict.fromkeys(('greater', 'less'), lambda new, old: True))
+    build_runner(config, 'train').train()
+    assert seen == [[], ['best_EN_iter_1.pth']]
+    assert [path.name for path in toy.work.glob('best_*.pth')] == ['best_EN_iter_2.pth']
+
+
+def test_two_runs_of_one_second_share_nothing(toy):
+    first, second = (build_runner(toy(**{'train_cfg.max_iters': 1}), 'train') for _ in range(2))
+    assert first.message_hub is not second.message_hub and first.logger is not second.logger
+    torch.testing.assert_close(first.model.state_dict(), second.model.state_dict())  # one seed, one initialisation
