@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 or newer and nothing else: they make their own environment in .venv.
+# `make demo` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else: they make their own environment in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,4 +36,4 @@ benchmark: install
 	$(BIN)/python benchmarks/film.py
 
 clean:
-	rm -rf $(VENV) work_dirs data/sample data/text
+	rm -rf $(VENV) $(DEMO_OUT) data/sample

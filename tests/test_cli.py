@@ -33,6 +33,7 @@ def test_test_writes_grey_colour_sheet_and_numbers(trained, toy, tmp_path, capsy
     assert main(['test', str(config), str(checkpoint), '--out', str(out)]) == 0
     printed = capsys.readouterr().out
     assert 'Qabf' in printed and str(out / 'sheet.png') in printed
+    assert 'train_dataloader' in (toy.work / 'config.py').read_text(), 'the config of the training is still there'
     names = [f'p{i}' for i in range(5)]
     with (out / 'metrics.csv').open() as file:
         rows = list(csv.DictReader(file))

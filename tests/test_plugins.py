@@ -21,6 +21,7 @@ GOOD = """
         pass
 """
 BROKEN = """
+    import vlfusion.losses
     from vlfusion.registry import BACKBONES
 
     @BACKBONES.register_module()
@@ -102,6 +103,16 @@ def test_asking_for_a_broken_plugins_name_tells_which_and_why(site, name):
     done = _python(site, f"from vlfusion.registry import BACKBONES; BACKBONES.get('{name}')")
     assert done.returncode != 0
     assert 'third-party-broken 1.2.3' in done.stderr and 'no such accelerator' in done.stderr
+
+
+def test_a_broken_plugin_takes_no_core_name_along(site):
+    done = _python(site, """
+        from vlfusion import plugins
+        from vlfusion.registry import LOSSES, snapshot
+        plugins.load_all(snapshot)
+        LOSSES.get('MaxIntensityLoss')
+    """)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_core_name_imports_no_plugin(site):

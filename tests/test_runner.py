@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from vlfusion.checkpoints import load_model
-from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError
 from vlfusion.runner import build_runner, latest_checkpoint
 
 
@@ -62,6 +62,7 @@ main(['train', r'{tmp_path / 'long.py'}'])"""], stdout=subprocess.DEVNULL, stder
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert (toy.work / 'iter_4.pth').exists()
     for path in toy.work.glob('iter_*.pth'):
         if path.name not in ('iter_2.pth', 'iter_4.pth'):
             path.unlink()
@@ -110,6 +111,21 @@ def test_wrong_text_width_stops_before_training(toy):
         build_runner(toy(**{'model.backbone.text_dim': 9}), 'train')
 
 
+def test_a_model_that_reads_text_and_data_without_any_stop_before_training(toy):
+    config = toy()
+    config.val_dataloader.dataset.pop('text_source')
+    config.pop('text_source')
+    with pytest.raises(ConfigError, match='has none'):
+        build_runner(config, 'train')
+
+
+def test_misspelt_arguments_are_answered_with_a_guess(toy):
+    with pytest.raises(ConfigError, match=r"FILM has no argument 'text_dims'.*\n.*Did you mean text_dim"):
+        build_runner(toy(**{'model.backbone.text_dims': 8}), 'train')
+    with pytest.raises(ConfigError, match=r"PairDataset has no argument 'tsk'"):
+        build_runner(toy(**{'train_dataloader.dataset.tsk': 8}), 'train')
+
+
 def test_missing_text_feature_stops_before_training(toy):
     (toy.data / 'text/p3.npy').unlink()
     with pytest.raises(DataError, match='p3'):
@@ -119,7 +135,7 @@ def test_missing_text_feature_stops_before_training(toy):
 def test_missing_data_names_the_place_and_both_remedies(toy):
     config = toy()
     config.train_dataloader.dataset.data_root = '/nowhere/at/all'
-    with pytest.raises(DataError, match=r'(?s)/nowhere/at/all.*prepare-data.*_sample\.py'):
+    with pytest.raises(DataError, match=r'(?s)/nowhere/at/all.*Prepare the data.*_sample\.py'):
         build_runner(config, 'train')
 
 
@@ -142,12 +158,40 @@ def test_malicious_checkpoint_is_refused_without_running(toy, tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
+@pytest.mark.parametrize('poison', [
+    lambda bomb: dict(type='FusionModel', backbone=dict(type='FILM'), data_preprocessor=bomb),
+    lambda bomb: dict(type='FusionModel', backbone=bomb),
+    lambda bomb: dict(type='FusionModel', backbone=dict(type='FILM'), losses=[bomb]),
+    lambda bomb: {**bomb, '_scope_': 'mmengine'},
+    lambda bomb: dict(type='FusionModel', backbone={**bomb, '_scope_': 'mmengine'}),
+    lambda bomb: dict(type='FusionModel', backbone=dict(type='FILM'),
+                      data_preprocessor={**bomb, '_scope_': 'mmengine'}),
+])
+def test_a_checkpoint_names_registered_classes_only(poison, tmp_path):
+    bomb = dict(type='subprocess.Popen', args=['touch', str(tmp_path / 'ran')])
+    torch.save(dict(state_dict={}, meta=dict(vlfusion=dict(task='ivf', model=poison(bomb)))), tmp_path / 'bomb.pth')
+    with pytest.raises(UnknownNameError, match=r'subprocess\.Popen'):
+        load_model(tmp_path / 'bomb.pth')
+    time.sleep(0.05)
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_secrets_reach_no_file(toy):
+    config = toy(**{'train_cfg.max_iters': 1})
+    config.language = dict(store='s', llm=dict(type='TemplateLLM', api_key='sk-do-not-write'))
+    build_runner(config, 'train').train()
+    assert not [path for path in toy.work.rglob('*') if path.is_file() and b'sk-do-not-write' in path.read_bytes()]
+
+
 def test_truncated_and_foreign_checkpoints_name_themselves(toy, tmp_path):
     build_runner(toy(**{'train_cfg.max_iters': 1}), 'train').train()
     whole = (toy.work / 'iter_1.pth').read_bytes()
     (tmp_path / 'cut.pth').write_bytes(whole[:len(whole) // 2])
     with pytest.raises(CheckpointError, match='cut.pth'):
         load_model(tmp_path / 'cut.pth')
+    (tmp_path / 'empty.pth').touch()
+    with pytest.raises(CheckpointError, match='empty.pth'):
+        load_model(tmp_path / 'empty.pth')
     torch.save(dict(weight=torch.zeros(1)), tmp_path / 'foreign.pth')
     with pytest.raises(CheckpointError, match='(?s)foreign.pth.*convert-weights'):
         load_model(tmp_path / 'foreign.pth')

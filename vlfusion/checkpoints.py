@@ -4,6 +4,7 @@ A checkpoint of vlfusion is `dict(state_dict, meta)` of tensors and plain values
 experiment as data: `task`, `model`, and where they apply `language`, `text_source` and `protocol`.
 """
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from vlfusion import __version__
-from vlfusion.compat import load_checkpoint_file
+from vlfusion.compat import AtomicBackend, load_checkpoint_file
 from vlfusion.errors import CheckpointError, listing
 from vlfusion.registry import BACKBONES, MODELS
 
@@ -46,8 +47,9 @@ def load_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
         CheckpointError: the file is unsafe, truncated, not of vlfusion, or does not fit the model that it names.
     """
     checkpoint = load_checkpoint_file(path)
-    experiment = checkpoint.get('meta', {}).get('vlfusion') if isinstance(checkpoint, dict) else None
-    if not experiment:
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    experiment = meta.get('vlfusion') if isinstance(meta, dict) else None
+    if not (isinstance(experiment, dict) and {'task', 'model'} <= experiment.keys() and 'state_dict' in checkpoint):
         raise CheckpointError(f'{path} is not a checkpoint of vlfusion: it does not say which model it holds.',
                               "Released weights of a method become one with `vlfusion convert-weights NAME IN OUT`.")
     model = MODELS.build(experiment['model'])
@@ -75,17 +77,17 @@ def convert_released(name: str, released: str | os.PathLike, out: str | os.PathL
     if not hasattr(backbone, 'convert_released'):
         raise CheckpointError(f'No conversion of released weights is known for {name}.',
                               'Only backbones with a static method convert_released have one.')
-    if Path(released).suffix == '.safetensors':
-        from safetensors.torch import load_file
-        state = load_file(released)
-    else:
-        state = load_checkpoint_file(released)
+    state = load_checkpoint_file(released)
+    if not isinstance(state, dict):
+        raise CheckpointError(f'{released} holds a {type(state).__name__}, not weights by name.',
+                              "Give the authors' file, unchanged.")
     state = backbone.convert_released(state)
     model = dict(type='FusionModel', backbone=dict(type=name))
     built = MODELS.build(model)
     load_strictly(built.backbone, state, str(released))
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
     torch.save(dict(state_dict=built.state_dict(),
                     meta=dict(vlfusion=dict(task=task, model=model, protocol='film'), released=Path(released).name,
-                              vlfusion_version=__version__)), out)
+                              vlfusion_version=__version__)), buffer)
+    AtomicBackend().put(buffer.getvalue(), out)
     return len(state)

@@ -22,15 +22,16 @@ from mmengine.logging import HistoryBuffer
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader
+from safetensors.torch import load_file
 from torch import nn
 
-from vlfusion.errors import CheckpointError
+from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu') -> dict:
-    """Load a checkpoint without running any code that it may carry.
+    """Load a checkpoint (`.pth` or `.safetensors`) without running any code that it may carry.
 
     Why: MMEngine's own loader leaves `weights_only` to torch's default and reports a refusal or a truncated file as an
     unpickling error. Can go when MMEngine states `weights_only=True` and names the file.
@@ -42,15 +43,21 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
     if not path.is_file():
         raise CheckpointError(f'No checkpoint at {path}.', 'Check the path; training writes them to its work_dir.')
     try:
+        if path.suffix == '.safetensors':
+            return load_file(path, device=str(map_location))
         return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f'{path} was refused: it is not a plain checkpoint of tensors and values ({str(error).splitlines()[0]}).',
+            f'{path} was refused: it is not a plain checkpoint of tensors and values ({_first_line(error)}).',
             'It is damaged, or loading it could run code. Ask its author for a file that torch.load accepts with '
             'weights_only=True, or for safetensors.') from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(f'{path} cannot be read ({path.stat().st_size} bytes): {str(error).splitlines()[0]}',
+    except Exception as error:  # what a damaged file makes torch raise is of any kind
+        raise CheckpointError(f'{path} cannot be read ({path.stat().st_size} bytes): {_first_line(error)}.',
                               'The file is truncated or not a checkpoint; copy or download it again.') from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @HOOKS.register_module()
@@ -105,13 +112,15 @@ class SafeCheckpointHook(CheckpointHook):
     one. Can go when MMEngine writes first.
 
     Args:
-        max_keep_ckpts: how many of the regular checkpoints to keep; at least two.
-        kwargs: as for MMEngine's `CheckpointHook`.
+        max_keep_ckpts: how many of the regular checkpoints to keep: at least two, or -1 for all.
+        kwargs: as for MMEngine's `CheckpointHook`; `save_best` names one metric.
     """
 
     def __init__(self, *, max_keep_ckpts: int = 2, **kwargs):
         kwargs.setdefault('backend_args', dict(backend='atomic'))
-        super().__init__(max_keep_ckpts=max(2, max_keep_ckpts), **kwargs)
+        if not isinstance(kwargs.get('save_best', ''), str | None):
+            raise ConfigError(f'save_best is one metric, but got {kwargs["save_best"]}.', 'Choose the one to go by.')
+        super().__init__(max_keep_ckpts=max_keep_ckpts if max_keep_ckpts < 0 else max(2, max_keep_ckpts), **kwargs)
 
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
         if not self.save_best:

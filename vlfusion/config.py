@@ -1,7 +1,10 @@
 """Reading config files. Imports no torch, so that the command line can answer quickly."""
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -29,9 +32,9 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None) -> Con
         raise ConfigError(f'No config at {path.absolute()}.', 'The configs of vlfusion are in configs/<method>/.')
     try:
         config = Config.fromfile(path, lazy_import=False)
-    except (SyntaxError, KeyError, NameError, TypeError, FileNotFoundError) as error:
+    except (SyntaxError, KeyError, NameError, TypeError, ImportError, FileNotFoundError) as error:
         raise ConfigError(f'{path} is not a valid config: {type(error).__name__}: {error}',
-                          'Mend the file or its _base_.') from error
+                          'Mend the file, its _base_ or its custom_imports.') from error
     for key in cfg_options or {}:
         first = key.partition('.')[0]
         if first not in config and first not in KNOWN_KEYS:
@@ -42,3 +45,19 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None) -> Con
     except (TypeError, KeyError) as error:
         raise ConfigError(f'--cfg-options do not fit {path}: {error}', 'Check the dotted keys.') from error
     return config
+
+
+#: Keys that may hold a secret. They are never written: not to a config dump, a log, a checkpoint or a record.
+_SECRET = re.compile(r'api_?key|password|secret|credential|authorization|(^|auth_|access_|api_|hf_)token$')
+
+
+def without_secrets(value: Any) -> Any:
+    """Plain data without the entries of dicts that may hold a secret, at any depth.
+
+    >>> without_secrets({'llm': {'type': 'ChatLLM', 'api_key': 'sk-1', 'max_tokens': 200}})
+    {'llm': {'type': 'ChatLLM', 'max_tokens': 200}}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_secrets(item) for key, item in value.items()
+                if not _SECRET.search(str(key).lower().replace('-', '_'))}
+    return [without_secrets(item) for item in value] if isinstance(value, list | tuple) else value

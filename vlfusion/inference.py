@@ -46,19 +46,24 @@ class Fuser:
 
     Args:
         checkpoint: as training or `convert-weights` writes it.
-        task: which of the sources gives colour, and what the captioner is told; by default the checkpoint's own.
+        task: decides which source gives colour; by default the checkpoint's own.
+        modality_a, modality_b: what the captioner is told that the sources are; by default the task's words. Say `PET`
+            if the training data did, for other words give another text.
         protocol: how outputs become grey levels; by default the checkpoint's own.
         store: folder of the text store, where the checkpoint's own is not wanted.
         device: by default CUDA where there is one.
     """
 
     def __init__(self, checkpoint: str | os.PathLike, task: str | None = None, protocol: str | None = None,
-                 store: str | os.PathLike | None = None, device: str | None = None):
+                 store: str | os.PathLike | None = None, device: str | None = None,
+                 modality_a: str | None = None, modality_b: str | None = None):
         self.device = device or get_device()
         model, experiment = load_model(checkpoint)
         self.model = model.to(self.device)
         self.task = task_of(task or experiment['task'])
         self.protocol = protocol_of(protocol or experiment.get('protocol', 'film'))
+        self.modality_a = modality_a or self.task.modality_a
+        self.modality_b = modality_b or self.task.modality_b
         self.language = experiment.get('language')
         if self.language and store:
             self.language['store'] = str(store)
@@ -82,7 +87,7 @@ class Fuser:
         if image_a.shape[:2] != image_b.shape[:2]:
             raise DataError(f'The images differ in size: {path_a} is {image_a.shape[1]}x{image_a.shape[0]}, '
                             f'{path_b} is {image_b.shape[1]}x{image_b.shape[0]}.', 'Register and resize them first.')
-        pair = Pair(Path(path_a).stem, Path(path_a), Path(path_b), self.task.modality_a, self.task.modality_b)
+        pair = Pair(Path(path_a).stem, Path(path_a), Path(path_b), self.modality_a, self.modality_b)
         inputs = {} if self.text_dim is None else dict(text=self._text(pair) if text is None else self._checked(text))
         sources = dict(source_a=luminance(image_a)[None], source_b=luminance(image_b)[None])
         batch = {key: torch.from_numpy(np.ascontiguousarray(array))[None].to(self.device)

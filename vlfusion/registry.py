@@ -6,12 +6,15 @@ Lookup order: vlfusion, MMEngine and mmcv, code that is already imported, then i
 a core name, and a plugin is imported only when something asks for a name that is not there yet.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import mmengine.registry as root
 
 from vlfusion import plugins
-from vlfusion.errors import UnknownNameError, did_you_mean
+from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 
 SCOPE = 'vlfusion'
 #: Every registry by its name, in the order of this page.
@@ -47,14 +50,25 @@ class Registry(root.Registry):
             found = self._find(key)
         if found is None:
             hint = plugins.why_missing()
+            known = [*self.names(), *(self.parent.module_dict if self.parent else ())]
             raise UnknownNameError(
                 f'{key!r} is not a known {self.name}.',
-                did_you_mean(key.rpartition('.')[2], self.names()) + (f'\n     {hint}' if hint else ''))
+                did_you_mean(key.rpartition('.')[2], known) + (f'\n     {hint}' if hint else ''))
         return found
 
     def __contains__(self, key: str) -> bool:
         self.import_from_location()
         return self._find(key) is not None
+
+    def build(self, cfg: dict, *args, **kwargs) -> Any:
+        if isinstance(cfg, dict) and isinstance(cfg.get('type'), str):
+            check_arguments(self.get(cfg['type']), cfg)
+        return super().build(cfg, *args, **kwargs)
+
+    @contextmanager
+    def switch_scope_and_registry(self, scope: str | None) -> Iterator['Registry']:
+        # MMEngine's follows a key `_scope_` of the config into other packages, and imports them for it.
+        yield self
 
     def names(self) -> list[str]:
         """Every name this registry holds itself, scoped where it came from another package."""
@@ -83,14 +97,27 @@ class Registry(root.Registry):
 
 
 def snapshot() -> plugins.Undo:
-    """A function that puts every registry back to what it holds now."""
-    held = {name: dict(registry._module_dict) for name, registry in REGISTRIES.items()}
+    """A function that takes out what other packages register from now on.
+
+    vlfusion's own entries stay, for a plugin may be the first to import them, and a module registers only once.
+    """
+    held = {name: set(registry._module_dict) for name, registry in REGISTRIES.items()}
 
     def undo() -> None:
         for name, registry in REGISTRIES.items():
-            registry._module_dict.clear()
-            registry._module_dict.update(held[name])
+            for key in [key for key in registry._module_dict if '.' in key and key not in held[name]]:
+                del registry._module_dict[key]
     return undo
+
+
+def check_arguments(entry: Callable, cfg: dict) -> None:
+    """Raises ConfigError where a config has an argument that its class does not know."""
+    parameters = inspect.signature(entry).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    unknown = [key for key in cfg if key not in parameters and key not in ('type', '_scope_')]
+    if unknown:
+        raise ConfigError(f'{cfg["type"]} has no argument {unknown[0]!r}.', did_you_mean(unknown[0], parameters))
 
 
 # What users swap by config.

@@ -1,6 +1,5 @@
 """From a config to a running experiment: MMEngine's Runner as vlfusion needs it."""
 
-import copy
 import inspect
 import os
 from itertools import chain, repeat
@@ -15,11 +14,15 @@ from torch import nn
 
 from vlfusion import compat
 from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
+from vlfusion.config import without_secrets
+from vlfusion.data.sampler import EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.registry import DATASETS, LOOPS, METRICS, Registry
+from vlfusion.registry import DATASETS, LOOPS, METRICS, Registry, check_arguments
 
 #: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
 SHARED_KEYS = ('task', 'data_root', 'language', 'text_source', 'protocol')
+#: What the config of one stage is not asked for in the other: prefixes of keys.
+OTHER_STAGE = {'train': ('test_',), 'test': ('train_', 'val_', 'optim_wrapper', 'param_scheduler')}
 
 
 def build_runner(config: Config, stage: str) -> 'FusionRunner':
@@ -32,31 +35,41 @@ def build_runner(config: Config, stage: str) -> 'FusionRunner':
     Raises:
         VLFusionError: anything that would stop the run later: missing data or text, a wrong text width, unknown names.
     """
-    config = copy.deepcopy(config)
-    unused = {'train': ('test',), 'test': ('train', 'val')}[stage]
-    for other in unused:
-        config.update({f'{other}_dataloader': None, f'{other}_cfg': None, f'{other}_evaluator': None})
-    if stage == 'test':
-        config.update(optim_wrapper=None, param_scheduler=None)
+    whole = Config(without_secrets(config.to_dict()), filename=config.filename)
+    for key in ('task', f'{stage}_dataloader'):
+        if not whole.get(key):
+            raise ConfigError(f'{config.filename} has no {key}, so it cannot {stage}.',
+                              f'Give it one, or use a config that is meant to {stage}.')
     for split in ('train', 'val', 'test'):
-        if config.get(f'{split}_dataloader'):
-            loader = config[f'{split}_dataloader']
+        if loader := whole.get(f'{split}_dataloader'):
             loader.setdefault('collate_fn', dict(type='default_collate'))  # MMEngine's own makes lists, not batches
-            share_keys(config, loader.dataset, DATASETS)
-        if config.get(f'{split}_evaluator'):
-            share_keys(config, config[f'{split}_evaluator'], METRICS)
-    if not config.get('work_dir'):
-        config.work_dir = f'work_dirs/{Path(config.filename or "unnamed").stem}'
-    runner = FusionRunner.from_cfg(config)
+            if not loader.get('num_workers'):
+                loader.persistent_workers = False  # torch has none to keep
+            share_keys(whole, loader.dataset, DATASETS)
+        for evaluator in evaluators(whole, split):
+            share_keys(whole, evaluator, METRICS)
+    whole.work_dir = whole.get('work_dir') or f'work_dirs/{Path(whole.filename or "unnamed").stem}'
+
+    arguments = {key: value for key, value in whole.items()
+                 if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
+    runner = FusionRunner(**arguments, cfg=whole)
     for split in ('train', 'val', 'test'):
-        if config.get(f'{split}_dataloader'):  # reading the property builds the data set
+        if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
             _check_text_width(runner.model, getattr(runner, f'{split}_dataloader').dataset)
     return runner
 
 
+def evaluators(config: Config, split: str) -> list[dict]:
+    """The evaluators of a split, of which a config may have none, one, or a list."""
+    found = config.get(f'{split}_evaluator') or []
+    return found if isinstance(found, list) else [found]
+
+
 def share_keys(config: Config, part: dict, registry: Registry) -> None:
     """Give a data set or evaluator those top-level keys that it accepts and does not set itself."""
-    accepted = inspect.signature(registry.get(part['type'])).parameters
+    entry = registry.get(part['type'])
+    check_arguments(entry, part)
+    accepted = inspect.signature(entry).parameters
     for key in SHARED_KEYS:
         if key in config and key in accepted:
             part.setdefault(key, config[key])
@@ -65,17 +78,20 @@ def share_keys(config: Config, part: dict, registry: Registry) -> None:
 def _check_text_width(model: nn.Module, dataset: Any) -> None:
     expected = getattr(getattr(model, 'module', model).backbone, 'text_dim', None)
     found = getattr(dataset, 'text_dim', None)
-    if None in (expected, found) or expected == found:
+    if expected is None or expected == found:
         return
+    if found is None:
+        raise ConfigError(f'The backbone reads text, but the data set {dataset.name!r} has none.',
+                          "Set text_source, such as text_source=dict(stream='pair/paragraph').")
     raise ConfigError(
         f'The backbone expects text features of width {expected}, but those of the data set have {found}.',
         f'Set model.backbone.text_dim={found}, or describe the images with an encoder of width {expected}.')
 
 
 def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
-    """The checkpoint of the most steps in a work_dir, or None. Checkpoints are written whole or not at all."""
+    """The regular checkpoint that was written last in a work_dir, or None. They are written whole or not at all."""
     found = list(Path(work_dir).glob('iter_*.pth'))
-    return max(found, key=lambda path: int(path.stem.removeprefix('iter_'))) if found else None
+    return max(found, key=lambda path: (path.stat().st_mtime_ns, int(path.stem[5:]))) if found else None
 
 
 class FusionRunner(Runner):
@@ -134,9 +150,13 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     """
 
     def run(self) -> nn.Module:
+        sampler = self.dataloader.sampler
+        if not isinstance(sampler, EpochSampler):
+            raise ConfigError(f'ResumableTrainLoop needs an EpochSampler, but got {type(sampler).__name__}.',
+                              "Set train_dataloader.sampler=dict(type='EpochSampler').")
         if self._iter > 0:
-            world_size = self.runner.world_size
-            self.dataloader.sampler.start = self._iter * self.dataloader.batch_size * world_size
+            sampler.seed = self.runner.seed  # a resumed run has that of its checkpoint, even where the config says None
+            sampler.start = self._iter * self.dataloader.batch_size * self.runner.world_size
             # The parent drops the first `_iter` batches; these are the ones it drops.
             self.dataloader_iterator = chain(repeat(None, self._iter), iter(self.dataloader))
         return super().run()

@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--text', help='token features (.npy) instead of describing the images; a folder of NAME.npy '
                                        'where the sources are folders')
     parser.add_argument('--store', help="text store (default: the checkpoint's)")
+    parser.add_argument('--modality-a', help="what source A is, as the captioner is told (default: the task's word)")
+    parser.add_argument('--modality-b', help='what source B is, such as PET or CT; say what the training data said')
     parser.add_argument('--device', help='cpu, cuda, cuda:1 ...')
 
 
@@ -40,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
             raise DataError(f'No image or folder at {source}.', 'Check the path.')
     if source_a.is_dir() != source_b.is_dir():
         raise DataError(f'{source_a} and {source_b} are a folder and a file.', 'Give two files or two folders.')
-    fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device)
-    modalities = dict(modality_a=fuser.task.modality_a, modality_b=fuser.task.modality_b)
+    fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b)
+    modalities = dict(modality_a=fuser.modality_a, modality_b=fuser.modality_b)
     if source_a.is_dir():
         pairs = find_pairs('.', glob.escape(str(source_a)), glob.escape(str(source_b)), **modalities)
         outputs = [out / f'{pair.name}.png' for pair in pairs]

@@ -149,7 +149,7 @@ def padded_length(wanted: int | None, longest: int) -> int:
 def _require_folder(root: Path, task: str) -> None:
     if not root.is_dir():
         raise DataError(f'There is no folder {root.absolute()} to read {task} images from.',
-                        'Prepare the data (`vlfusion prepare-data`, see docs/howto/data.md) and set data_root to its '
+                        'Prepare the data (lay them out as docs/howto/data.md says) and set data_root to their '
                         'folder,\n     or run `vlfusion prepare-data sample` and use '
                         f'configs/film/film_{"med" if task == "mif" else task}_sample.py.')
 

@@ -31,21 +31,33 @@ class SaveFusedHook(Hook):
         self.sheet_rows = sheet_rows
 
     def after_test_iter(self, runner, batch_idx: int, data_batch: dict, outputs: list[dict]) -> None:
-        for output, path_a, path_b in zip(outputs, data_batch['path_a'], data_batch['path_b'], strict=True):
+        for i, output in enumerate(outputs):
             grey = self.protocol.quantise(output['fused'][None])[0, 0].cpu().numpy()
-            colour = add_chroma(grey, read_image(path_a), read_image(path_b), self.task.chroma)
+            sources = [_source(data_batch, side, i) for side in 'ab']
+            colour = add_chroma(grey, *sources, self.task.chroma)
             write_image(self.out / 'grey' / f'{output["name"]}.png', grey)
             write_image(self.out / 'colour' / f'{output["name"]}.png', colour)
+            if i == 0 and batch_idx in self.sheet_batches:
+                self.rows.append((output['name'], [*sources, colour]))
+
+    def before_test_epoch(self, runner) -> None:
+        batches = len(runner.test_dataloader)
+        shown = np.linspace(0, batches - 1, min(self.sheet_rows, batches)).round()
+        self.sheet_batches = set(shown.astype(int).tolist())
+        self.rows: list[tuple[str, list[np.ndarray]]] = []
 
     def after_test_epoch(self, runner, metrics: dict | None = None) -> None:
-        if runner.rank != 0 or not self.sheet_rows:
-            return
-        pairs = runner.test_dataloader.dataset.pairs
-        chosen = np.unique(np.linspace(0, len(pairs) - 1, min(self.sheet_rows, len(pairs))).round().astype(int))
-        rows = [(pairs[i].name, [read_image(path) for path in (pairs[i].path_a, pairs[i].path_b,
-                                                               self.out / 'colour' / f'{pairs[i].name}.png')])
-                for i in chosen]
-        write_image(self.out / 'sheet.png', contact_sheet(rows, (self.task.modality_a, self.task.modality_b, 'fused')))
+        if runner.rank == 0 and self.rows:
+            titles = self.task.modality_a, self.task.modality_b, 'fused'
+            write_image(self.out / 'sheet.png', contact_sheet(self.rows, titles))
+
+
+def _source(batch: dict, side: str, index: int) -> np.ndarray:
+    """A source image as it is on disk; its luminance where the data set holds no image files."""
+    path = Path(batch[f'path_{side}'][index])
+    if path.is_file():
+        return read_image(path)
+    return (batch[f'source_{side}'][index, 0] * 255).round().byte().cpu().numpy()
 
 
 def contact_sheet(rows: list[tuple[str, list[np.ndarray]]], titles: tuple[str, ...],

@@ -11,7 +11,6 @@ new features and keeps every paragraph. Computing keys and reading features need
 import hashlib
 import json
 import os
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from jaxtyping import Float
 
+from vlfusion.config import without_secrets
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
 from vlfusion.language.prompt import load_prompt
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
@@ -27,8 +27,6 @@ from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
 STAGES = ('observations', 'paragraphs', 'features')
 #: Config keys that change how a part runs, not what it makes.
 RUNTIME_KEYS = ('device', 'batch_size', 'num_workers', 'concurrency', 'timeout', 'max_retries')
-#: Config keys that may hold a secret; they are neither part of an identity nor ever written.
-_SECRET = re.compile(r'api_?key|password|secret|credential|authorization|(^|auth_|access_|api_|hf_)token$')
 
 
 class TextStore:
@@ -88,7 +86,7 @@ class TextStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         if array is not None:
             _write_whole(path.with_suffix('.npy'), lambda file: np.save(file, array, allow_pickle=False))
-        text = json.dumps(_without_secrets(record), indent=1, ensure_ascii=False)
+        text = json.dumps(without_secrets(record), indent=1, ensure_ascii=False)
         _write_whole(path, lambda file: file.write(text.encode()))
 
     def _existing(self, stage: str, key: str) -> Path:
@@ -170,7 +168,7 @@ def identity(registry: Registry, part: Any) -> dict:
                           "Give the class an attribute version = '1'; the text store needs it to tell records apart.")
     arguments = {key: value for key, value in part.items() if key not in ('type', *RUNTIME_KEYS)}
     package = cls.__module__.partition('.')[0]
-    return {'type': f'{package}.{cls.__name__}', 'version': cls.version, **_without_secrets(arguments)}
+    return {'type': f'{package}.{cls.__name__}', 'version': cls.version, **without_secrets(arguments)}
 
 
 def _hash(value: dict) -> str:
@@ -180,13 +178,6 @@ def _hash(value: dict) -> str:
         raise ConfigError(f'The language section of the config holds something that is not plain data: {error}.',
                           'Use strings, numbers, True, False, None, lists and dicts.') from error
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_secrets(item) for key, item in value.items()
-                if not _SECRET.search(str(key).lower().replace('-', '_'))}
-    return [_without_secrets(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -29,6 +29,8 @@ class FusionModel(BaseModel):
 
     def __init__(self, backbone: dict, losses: Sequence[dict] = (), data_preprocessor: dict | None = None,
                  init_cfg: dict | list | None = None):
+        if isinstance(data_preprocessor, dict):
+            data_preprocessor = MODELS.build(data_preprocessor)  # by name only; MMEngine's would import any path
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = BACKBONES.build(backbone)
         self.losses = nn.ModuleDict()
