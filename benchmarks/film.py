@@ -47,8 +47,8 @@ def main() -> None:
         for summary in (median, min):
             times = {name: summary(values) for name, values in seconds.items()}
             ratio = '' if args.only else f'   plain / vlfusion = {times["plain"] / times["vlfusion"]:.2f}'
-            print(f'{what:14} {summary.__name__:6}' + ''.join(f'{name:>10} {value:6.2f} s' for name, value in times.items())
-                  + ratio)
+            columns = ''.join(f'{name:>10} {value:6.2f} s' for name, value in times.items())
+            print(f'{what:14} {summary.__name__:6}{columns}{ratio}')
     if args.only:
         print(f'peak resident memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20:.1f} GiB')
 
