@@ -60,6 +60,22 @@ def test_saved_grey_levels_are_the_scored_ones(trained, tmp_path):
         assert value.item() == pytest.approx(row[name], rel=1e-5)
 
 
+def test_an_hdf5_file_is_written_and_tested(trained, tmp_path):
+    config, checkpoint = trained
+    path, leaf = tmp_path / 'pairs.h5', tmp_path / 'leaf.py'
+    assert main(['prepare-data', 'hdf5', str(config), '--split', 'test', '--out', str(path)]) == 0
+    leaf.write_text(f"""
+_base_ = [r'{config}']
+test_dataloader = dict(dataset=dict(_delete_=True, type='Hdf5PairDataset', task='ivf', path=r'{path}',
+                                    pipeline=[dict(type='PackPair')]))
+""")
+    assert main(['test', str(leaf), str(checkpoint), '--out', str(tmp_path / 'out')]) == 0
+    assert main(['test', str(config), str(checkpoint), '--out', str(tmp_path / 'files')]) == 0
+    for name in ('metrics.csv', 'grey/p1.png'):
+        assert (tmp_path / 'out' / name).read_bytes() == (tmp_path / 'files' / name).read_bytes()
+    assert read_image(tmp_path / 'out/colour/p1.png').ndim == 2, 'an HDF5 file of FILM holds no colour'
+
+
 def test_fuse_two_files_and_python_agree(trained, toy, tmp_path):
     _, checkpoint = trained
     pair = toy.data / 'ir/p1.png', toy.data / 'vi/p1.png'

@@ -22,11 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--store', help="text store (default: the checkpoint's)")
     parser.add_argument('--modality-a', help="what source A is, as the captioner is told (default: the task's word)")
     parser.add_argument('--modality-b', help='what source B is, such as PET or CT; say what the training data said')
+    parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
+                        help='modules on the path that register the model, where a config would have custom_imports')
     parser.add_argument('--device', help='cpu, cuda, cuda:1 ...')
 
 
 def run(args: argparse.Namespace) -> int:
     import glob
+    import importlib
     from pathlib import Path
 
     from rich.progress import track
@@ -36,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.errors import DataError
     from vlfusion.inference import Fuser
 
+    for module in args.modules:
+        importlib.import_module(module)
     source_a, source_b, out = Path(args.source_a), Path(args.source_b), Path(args.out)
     for source in (source_a, source_b):
         if not source.exists():
