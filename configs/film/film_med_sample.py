@@ -14,4 +14,4 @@ model = dict(
     backbone=dict(type='FILM', text_dim=384),
     losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
 
-default_hooks = dict(checkpoint=dict(interval=30), logger=dict(interval=5))
+default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))
