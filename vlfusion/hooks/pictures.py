@@ -15,7 +15,8 @@ from vlfusion.registry import HOOKS
 
 @HOOKS.register_module()
 class SaveFusedHook(Hook):
-    """Writes each tested pair as `OUT/grey/NAME.png` and `OUT/colour/NAME.png`, and `OUT/sheet.png` at the end.
+    """Writes each tested pair as `OUT/grey/NAME.png` and `OUT/colour/NAME.png`, and `OUT/sheet.png`, headed by the data
+    set's name, at the end.
 
     Args:
         task: decides whose chroma the colour results get.
@@ -49,7 +50,8 @@ class SaveFusedHook(Hook):
     def after_test_epoch(self, runner, metrics: dict | None = None) -> None:
         if runner.rank == 0 and self.rows:
             titles = self.task.modality_a, self.task.modality_b, 'fused'
-            write_image(self.out / 'sheet.png', contact_sheet(self.rows, titles))
+            sheet = contact_sheet(self.rows, titles)
+            write_image(self.out / 'sheet.png', _caption(sheet, [runner.test_dataloader.dataset.name]))
 
 
 def _source(batch: dict, side: str, index: int) -> np.ndarray:

@@ -19,12 +19,12 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=0,
     sampler=dict(type='EpochSampler'),
-    dataset=dict(type='PairDataset', name='sample_ivf', source_a='train/ir', source_b='train/vi',
+    dataset=dict(type='PairDataset', name='simulated_ivf', source_a='train/ir', source_b='train/vi',
                  pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='PairDataset', name='sample_ivf', source_a='test/ir', source_b='test/vi',
+    dataset=dict(type='PairDataset', name='simulated_ivf', source_a='test/ir', source_b='test/vi',
                  pipeline=test_pipeline))
 test_dataloader = val_dataloader

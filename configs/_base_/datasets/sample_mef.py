@@ -19,12 +19,12 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=0,
     sampler=dict(type='EpochSampler'),
-    dataset=dict(type='PairDataset', name='sample_mef', source_a='train/over', source_b='train/under',
+    dataset=dict(type='PairDataset', name='simulated_mef', source_a='train/over', source_b='train/under',
                  pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='PairDataset', name='sample_mef', source_a='test/over', source_b='test/under',
+    dataset=dict(type='PairDataset', name='simulated_mef', source_a='test/over', source_b='test/under',
                  pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -19,12 +19,12 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=0,
     sampler=dict(type='EpochSampler'),
-    dataset=dict(type='PairDataset', name='sample_mff', source_a='train/near', source_b='train/far',
+    dataset=dict(type='PairDataset', name='simulated_mff', source_a='train/near', source_b='train/far',
                  pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='PairDataset', name='sample_mff', source_a='test/near', source_b='test/far',
+    dataset=dict(type='PairDataset', name='simulated_mff', source_a='test/near', source_b='test/far',
                  pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -19,12 +19,12 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=0,
     sampler=dict(type='EpochSampler'),
-    dataset=dict(type='PairDataset', name='sample_mif', source_a='train/MRI', source_b='train/PET', modality_b='PET',
+    dataset=dict(type='PairDataset', name='simulated_mif', source_a='train/MRI', source_b='train/PET', modality_b='PET',
                  pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='PairDataset', name='sample_mif', source_a='test/MRI', source_b='test/PET', modality_b='PET',
+    dataset=dict(type='PairDataset', name='simulated_mif', source_a='test/MRI', source_b='test/PET', modality_b='PET',
                  pipeline=test_pipeline))
 test_dataloader = val_dataloader

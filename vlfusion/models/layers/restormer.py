@@ -65,8 +65,7 @@ class TransposedAttention(nn.Module):
         h, w = x.shape[-2:]
         pixels = rearrange(self.qkv_depthwise(self.qkv(x)), 'b c h w -> b (h w) c')
         q, k, v = pixels.chunk(3, -1)
-        # Normalised before the product: with the norms divided out afterwards, float32 gradients that should cancel do
-        # not quite, and Adam makes whole steps of what is left.
+        # Normalised before the product, whose sums over all pixels could overflow in half precision.
         cosine = F.normalize(q, dim=1).mT @ F.normalize(k, dim=1)  # (batch, dim, dim), of which heads use blocks
 
         temperature = self.temperature.repeat_interleave(self.dim // len(self.temperature), 0)[..., 0]
