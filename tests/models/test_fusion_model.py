@@ -14,24 +14,31 @@ LOSSES = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss'
           dict(type='SSIMLoss', weight=0)]
 
 
-def test_four_released_training_steps():
-    """Losses, their parts and gradient norms of FusionModel under Adam equal the released training step's."""
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+def test_four_released_training_steps(dtype):
+    """Losses, their parts and gradient norms of FusionModel under Adam equal the released training step's.
+
+    In float32 a PReLU input of 1e-8 may take either sign, and gradient norms after the first step then differ by more
+    than 1e-4 between any two ways of writing the network; float64 has no such luck in it.
+    """
     released = json.loads(shared('golden/film/train_losses.json').read_text())
-    batch = load_file(shared('golden/film/train_batch.safetensors'))
+    batch = {key: value.to(dtype) for key, value in load_file(shared('golden/film/train_batch.safetensors')).items()}
     model = FusionModel(dict(type='FILM', text_dim=768), LOSSES)
     model.backbone.load_state_dict(FILM.convert_released(load_file(shared('golden/film/state_dict.safetensors'))))
+    model.to(dtype)
     adam = torch.optim.Adam(model.parameters(), released['lr'])
     wrapper = OPTIM_WRAPPERS.build(dict(type='OptimWrapper', optimizer=adam))
     norms = []
     adam.register_step_pre_hook(
         lambda *_: norms.append(torch.nn.utils.get_total_norm([parameter.grad for parameter in model.parameters()])))
     inputs = {key: batch[key] for key in ('source_a', 'source_b', 'text')}
-    for expected in released['steps']:
+    for step, expected in enumerate(released['steps']):
         logged = model.train_step(inputs, wrapper)
         assert logged['loss'].item() == pytest.approx(expected['loss'], rel=1e-4)
         assert logged['max_intensity'].item() == pytest.approx(expected['intensity'], rel=1e-4)
         assert logged['max_gradient'].item() == pytest.approx(expected['gradient'], rel=1e-4)
-        assert norms[-1].item() == pytest.approx(expected['grad_norm'], rel=1e-4)
+        if dtype == torch.float64 or step == 0:
+            assert norms[-1].item() == pytest.approx(expected['grad_norm'], rel=1e-4)
         assert set(logged) == {'loss', 'max_intensity', 'max_gradient'}, 'a term without weight was computed'
 
 
