@@ -19,13 +19,15 @@ from torch.utils.data import default_collate
 from vlfusion.data import PairDataset
 from vlfusion.data.sample import make_sample
 from vlfusion.models import FusionModel
+from vlfusion.registry import BACKBONES
 from vlfusion.runner import build_runner
 
 LOSSES = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)]
 PIPELINE = [dict(type='LoadPair'), dict(type='PackPair')]
 
 
-class _Step(torch.nn.Module):
+@BACKBONES.register_module()
+class Step(torch.nn.Module):
     """Stands for a network: as little work as a parameter allows, so that what is left is the runner's."""
 
     def __init__(self):
@@ -58,16 +60,9 @@ def main() -> None:
     print(f'one step of FILM, 2 crops of 64x64, 128 tokens: {film:.2f} s; the runner adds {overhead / film:.3%}')
 
 
-def _model() -> FusionModel:
-    from vlfusion.registry import BACKBONES
-    if '_Step' not in BACKBONES:
-        BACKBONES.register_module(module=_Step)
-    return FusionModel(dict(type='_Step'), LOSSES)
-
-
 def _bare_loop(data: dict, steps: int) -> float:
     dataset = PairDataset(**{key: value for key, value in data.items() if key != 'type'})
-    model = _model()
+    model = FusionModel(dict(type='Step'), LOSSES)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     start = time.perf_counter()
     for step in range(steps):
@@ -81,7 +76,8 @@ def _bare_loop(data: dict, steps: int) -> float:
 def _under_runner(data: dict, steps: int, work_dir: Path) -> float:
     config = Config.fromfile(Path(__file__).parents[1] / 'configs/_base_/runtime.py', lazy_import=False)
     config.merge_from_dict(dict(
-        work_dir=str(work_dir), model=_model(), log_level='ERROR',
+        work_dir=str(work_dir), log_level='ERROR', task='mif',
+        model=dict(type='FusionModel', backbone=dict(type='Step'), losses=LOSSES),
         train_dataloader=dict(batch_size=2, num_workers=0, sampler=dict(type='EpochSampler'), dataset=data),
         train_cfg=dict(type='ResumableTrainLoop', max_iters=steps),
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))))
