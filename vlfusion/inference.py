@@ -8,6 +8,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -99,13 +100,19 @@ class Fuser:
 
     def describe(self, pairs: Sequence[Pair]) -> None:
         """Describe the images of many pairs in one batch, which is quicker than leaving each to its own call."""
-        from vlfusion.language.pipeline import DescriptionPipeline, ImageToDescribe
+        from vlfusion.language.pipeline import ImageToDescribe
+        images = [ImageToDescribe(path, modality) for pair in pairs
+                  for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b))]
+        self._pipeline.run(images).raise_if_failed()
+
+    @cached_property
+    def _pipeline(self):
+        # Kept, so that the text encoder is loaded once for all pairs.
+        from vlfusion.language.pipeline import DescriptionPipeline
         if self.language is None:
             raise ConfigError('The model reads text, but its checkpoint does not say how to describe images.',
                               'Give the features of the pair: `text=` in Python, --text on the command line.')
-        images = [ImageToDescribe(path, modality) for pair in pairs
-                  for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b))]
-        DescriptionPipeline(self.language).run(images).raise_if_failed()
+        return DescriptionPipeline(self.language)
 
     def _text(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
         self.describe([pair])
