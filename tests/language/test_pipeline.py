@@ -60,12 +60,6 @@ def test_a_second_run_does_what_is_missing_and_no_more(images, language, build):
     assert (len(build.written), len(build.encoded)) == (4, 4)
 
 
-def test_missing_names_what_a_run_would_describe(images, language, build):
-    pipeline = build(language)
-    pipeline.run(images[1:3])
-    assert pipeline.missing(images) == [images[0], images[3]]
-
-
 def test_a_run_that_was_stopped_keeps_what_it_had(images, language, build, monkeypatch):
     monkeypatch.setattr(module, 'BATCH', 1)
     calls = []
@@ -119,8 +113,6 @@ def test_one_bad_image_does_not_stop_the_others(images, language, build, tmp_pat
     assert 'cut.png' in str(report.failed[cut.path])
     with pytest.raises(DataError, match=r'2 of 6 images could not be described:(.|\n)*absent\.png'):
         report.raise_if_failed()
-    with pytest.raises(DataError, match='cut.png'):
-        build(language).features(cut.path, 'MRI')
 
 
 def test_a_text_too_long_for_the_encoder_fails_its_image_only(images, language, build, register):
@@ -192,11 +184,11 @@ def test_records_say_where_they_come_from(images, language, build):
     assert all(folder not in file.read_text() for file in pipeline.store.root.rglob('*.json'))
 
 
-def test_features_on_the_spot_then_from_the_store(images, language, build):
-    features = build(language).features(images[0].path, 'MRI')
-    assert features.shape[1] == 384 and len(build.encoded) == 1
+def test_a_full_store_is_read_without_building_a_part(images, language, build):
+    build(language).run(images[:1])
+    assert len(build.encoded) == 1
     untouched = DescriptionPipeline(language)
-    np.testing.assert_array_equal(untouched.features(images[0].path, 'MRI'), features)
+    assert untouched.run(images[:1]).skipped == [images[0].path]
     assert not {'captioners', 'llm', 'encoder'} & untouched.__dict__.keys()
 
 

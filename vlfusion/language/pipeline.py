@@ -1,6 +1,5 @@
 """From images to token features: captioners, LLM and text encoder in turn, each result kept in the store."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -10,7 +9,6 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 import vlfusion
 from vlfusion.errors import DataError, VLFusionError, listing
@@ -113,14 +111,6 @@ class DescriptionPipeline:
     def encoder(self) -> TextEncoder:
         return TEXT_ENCODERS.build(self.language['encoder'])
 
-    def missing(self, images: Sequence[ImageToDescribe]) -> list[ImageToDescribe]:
-        """The images whose features are not in the store.
-
-        Raises:
-            DataError: an image cannot be read.
-        """
-        return [image for image in images if not self._has_features(self._job(image))]
-
     def run(self, images: Sequence[ImageToDescribe], progress: Progress | None = None) -> Report:
         """Describe every image that is not described yet; one that occurs twice, under any name, is described once."""
         report, jobs = Report(), {}
@@ -140,16 +130,6 @@ class DescriptionPipeline:
                 report.done += [job.path for job in twins[:1] if key in todo]
                 report.skipped += [job.path for job in (twins[1:] if key in todo else twins)]
         return report
-
-    def features(self, path: str | os.PathLike, modality: str) -> Float[np.ndarray, 'token dim']:
-        """The token features of one image, from the store or described on the spot.
-
-        Raises:
-            DataError: the image could not be described.
-        """
-        image = ImageToDescribe(Path(path), modality)
-        self.run([image]).raise_if_failed()
-        return self.store.features(self._job(image).keys['features'])
 
     def paragraph(self, image: ImageToDescribe) -> str:
         """The paragraph of an image that is described."""
