@@ -68,13 +68,13 @@ def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
 
     Args:
         fused: nominally in [0, 1].
-        stretch: `clip` to [0, 1], or `min-max`: each image's own minimum becomes 0 and its maximum 255 (an image of one
-            value is clipped instead, for it has no range to stretch).
-        rounding: `round` to the nearest level, or `truncate` as `astype('uint8')` does. FILM publishes `min-max` with
-            `truncate`.
+        stretch: `clip` to [0, 1]; `min-max`: each image's own minimum becomes 0 and its maximum 255 (an image of one
+            value is clipped instead, for it has no range to stretch); or `none`, which accepts values in [0, 1] only.
+        rounding: `round` to the nearest level, halves to the even one; `half-down`, as imageio does when it converts;
+            or `truncate` as `astype('uint8')` does. FILM publishes `min-max` with `truncate`, CDDFuse with `half-down`.
 
     Raises:
-        DataError: the output holds NaN or infinity.
+        DataError: the output holds NaN or infinity, or with the stretch `none` leaves [0, 1].
     """
     fused = fused.detach().float()
     if not torch.isfinite(fused).all():
@@ -83,13 +83,19 @@ def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
     if stretch == 'min-max':
         low, high = fused.amin((1, 2, 3), keepdim=True), fused.amax((1, 2, 3), keepdim=True)
         fused = torch.where(high > low, (fused - low) / (high - low), fused)
+    elif stretch == 'none':
+        if fused.amin() < 0 or fused.amax() > 1:
+            raise DataError(f'The fused image spans {fused.amin().item():g} to {fused.amax().item():g}, outside [0, 1].',
+                            'Use a protocol that clips or stretches.')
     elif stretch != 'clip':
-        raise ConfigError(f'Unknown stretch {stretch!r}.', did_you_mean(stretch, ('clip', 'min-max')))
+        raise ConfigError(f'Unknown stretch {stretch!r}.', did_you_mean(stretch, ('clip', 'min-max', 'none')))
     levels = fused.clamp(0, 1) * 255
     if rounding == 'round':
         levels = levels.round()
+    elif rounding == 'half-down':
+        levels = (levels - 0.5).ceil()
     elif rounding != 'truncate':
-        raise ConfigError(f'Unknown rounding {rounding!r}.', did_you_mean(rounding, ('round', 'truncate')))
+        raise ConfigError(f'Unknown rounding {rounding!r}.', did_you_mean(rounding, ('round', 'half-down', 'truncate')))
     return levels.to(torch.uint8)
 
 

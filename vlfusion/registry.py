@@ -127,6 +127,7 @@ TEXT_ENCODERS = Registry('text encoder', locations=('vlfusion.language.encoders'
 BACKBONES = Registry('backbone', locations=('vlfusion.models.backbones',))
 LOSSES = Registry('loss', locations=('vlfusion.losses',))
 FUSION_METRICS = Registry('fusion metric', locations=('vlfusion.metrics',))
+TRUTH_METRICS = Registry('truth metric', locations=('vlfusion.metrics',))
 
 # MMEngine's registries that vlfusion adds to.
 MODELS = Registry('model', root.MODELS, ('vlfusion.models',))

@@ -1,6 +1,7 @@
 """The protocols: how a network's output and its sources become the grey levels that are scored."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -13,9 +14,10 @@ from vlfusion.images import quantise
 class Protocol:
     """One way to score, by name and version; scores are comparable only where both are equal.
 
-    `film` is what FILM publishes. Its min-max stretch multiplies the contrast of each image by `1 / (max - min)`. SD,
-    SF and AG rise by that factor, and EN with them: by construction, not because the fusion is better, and the more so
-    the less of the range a method uses. So report `plain`, which leaves the contrast alone, beside it.
+    `film` and `cddfuse` are what FILM and CDDFuse publish. Their min-max stretch multiplies the contrast of each image by
+    `1 / (max - min)`. SD, SF and AG rise by that factor, and EN with them: by construction, not because the fusion is
+    better, and the more so the less of the range a method uses. So report `plain`, which leaves the contrast alone, beside
+    it. `plain` has the default of every metric; `vifb` and `mefb` have those benchmarks' variants.
 
     Attributes:
         name: what a config or a command line calls it.
@@ -23,6 +25,10 @@ class Protocol:
         luminance: the rule of `vlfusion.images.luminance` by which images are read.
         stretch: as in `vlfusion.images.quantise`; a file that already holds 8 bits is never stretched.
         rounding: likewise.
+        colour: what of colour files is scored: their `luminance`, or each of the three `channels`, whose mean is the
+            score, as VIFB and MEFB do.
+        code: whose variant of each metric is meant: a name in `vlfusion.metrics.base.CODES`; empty for the defaults. A
+            metric without such a variant has its default.
     """
 
     name: str
@@ -30,6 +36,13 @@ class Protocol:
     luminance: str
     stretch: str
     rounding: str
+    colour: Literal['luminance', 'channels'] = 'luminance'
+    code: str = ''
+
+    @property
+    def label(self) -> str:
+        """What each row of scores carries: name and version."""
+        return f'{self.name}.{self.version}'
 
     def quantise(self, fused: Float[Tensor, 'batch 1 h w']) -> UInt8[Tensor, 'batch 1 h w']:
         """The 8-bit grey levels of a network's output, nominally in [0, 1].
@@ -46,7 +59,10 @@ class Protocol:
 
 
 PROTOCOLS = {protocol.name: protocol for protocol in (
-    Protocol('film', 1, luminance='film', stretch='min-max', rounding='truncate'),
+    Protocol('film', 1, luminance='film', stretch='min-max', rounding='truncate', code='film'),
+    Protocol('cddfuse', 1, luminance='film', stretch='min-max', rounding='half-down', code='cddfuse'),
+    Protocol('vifb', 1, luminance='film', stretch='clip', rounding='round', colour='channels', code='vifb'),
+    Protocol('mefb', 1, luminance='film', stretch='clip', rounding='round', colour='channels', code='mefb'),
     Protocol('plain', 1, luminance='film', stretch='clip', rounding='round'),
 )}
 

@@ -16,26 +16,29 @@ from rich.table import Table
 from torch import Tensor
 
 from vlfusion.errors import DataError, listing
-from vlfusion.registry import FUSION_METRICS
+from vlfusion.metrics.base import metric
+from vlfusion.metrics.sharing import sharing
 
 Row = dict[str, str | float]
 
 
 def score(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-          source_b: Float[Tensor, 'batch 1 h w'], metrics: Iterable[str]) -> dict[str, Float[Tensor, 'batch']]:
-    """One value per image for each metric.
+          source_b: Float[Tensor, 'batch 1 h w'], metrics: Iterable[str], code: str = '') -> dict[str, Float[Tensor, 'batch']]:
+    """One value per image for each metric. Work that several of them need is done once.
 
     Args:
         fused: grey levels in 0..255, float32 or float64.
         source_a: likewise.
         source_b: likewise.
-        metrics: names in `FUSION_METRICS`.
+        metrics: names in `FUSION_METRICS`, with a variant if need be: `MI`, `MI:tang`.
+        code: whose variant is meant where a name says none; see `vlfusion.metrics.metric`.
 
     Raises:
-        UnknownNameError: no metric has that name.
+        UnknownNameError: no metric, or no variant of it, has that name.
         DataError: the images do not suit a metric.
     """
-    return {name: FUSION_METRICS.get(name)(fused, source_a, source_b) for name in metrics}
+    with sharing():
+        return {name: metric(name, code)(fused, source_a, source_b) for name in metrics}
 
 
 def means(rows: Sequence[Row]) -> dict[str, float]:
@@ -65,12 +68,12 @@ def summary_table(rows: Sequence[Row]) -> Table:
     table = Table('metric', title=f'{len(rows)} images')
     for statistic in ('mean', 'std', 'median'):
         table.add_column(statistic, justify='right')
-    for metric, values in _columns(rows).items():
-        info = FUSION_METRICS.get(metric).info
+    for name, values in _columns(rows).items():
+        info = metric(name).info
         arrow = '↑' if info.direction == 'higher' else '↓'
         unit = f' ({info.unit})' if info.unit else ''
         statistics = values.mean(), values.std(), np.median(values)
-        table.add_row(f'{metric} {arrow}{unit}', *(f'{statistic:.4f}' for statistic in statistics))
+        table.add_row(f'{name} {arrow}{unit}', *(f'{statistic:.4f}' for statistic in statistics))
     return table
 
 

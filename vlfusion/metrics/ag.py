@@ -4,22 +4,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.metrics.base import fusion_metric
+from vlfusion.metrics.base import fusion_metric, variant
 
 
-@fusion_metric(title='Average gradient', direction='higher', unit='grey level', range=(0., 255.), smallest=2,
-               source='Cui, Feng, Xu, Li and Chen, Opt. Commun. 341, 2015')
+@fusion_metric(title='Average gradient', direction='higher', unit='grey level', range=(0., 255.), over='none', smallest=2,
+               source='Cui, Feng, Xu, Li and Chen, Opt. Commun. 341, 2015', agrees=('film', 'cddfuse'),
+               variants={'vifb': variant('the sum over all pixels divided by (h - 1)(w - 1)', inner=True,
+                                         range=(0., 1020.)),
+                         'tang': 'vifb'})
 def AG(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-       source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+       source_b: Float[Tensor, 'batch 1 h w'], inner: bool = False) -> Float[Tensor, 'batch']:
     """`AG = mean(sqrt((Gx^2 + Gy^2) / 2))`, with `Gx`, `Gy` central differences, one-sided at the borders.
-
-    The mean is over all `h w` pixels, as in the evaluator of FILM and CDDFuse; the MATLAB code of VIFB and Tang takes
-    differences of neighbours over `(h - 1)(w - 1)` pixels and is a little higher.
 
     Args:
         fused: grey levels in 0..255, at least 2x2.
         source_a: not used.
         source_b: not used.
+        inner: whether to divide the sum by `(h - 1)(w - 1)` instead of by the `h w` pixels.
     """
     gradient_y, gradient_x = torch.gradient(fused, dim=(2, 3))
-    return ((gradient_x.square() + gradient_y.square()) / 2).sqrt().mean((1, 2, 3))
+    slope = ((gradient_x.square() + gradient_y.square()) / 2).sqrt()
+    height, width = fused.shape[2:]
+    return slope.sum((1, 2, 3)) / ((height - 1) * (width - 1) if inner else height * width)

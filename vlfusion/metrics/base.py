@@ -1,17 +1,45 @@
-"""What every metric shares: registration, the facts that reports print about it, and the check of its arguments."""
+"""What every metric shares: registration, its named variants, the facts that reports print, the check of its arguments."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import wraps
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import partial, wraps
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from vlfusion.errors import DataError
-from vlfusion.registry import FUSION_METRICS
+from vlfusion.errors import DataError, UnknownNameError, did_you_mean
+from vlfusion.metrics.sharing import shared, sharing
+from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS
 
-Metric = Callable[[Tensor, Tensor, Tensor], Tensor]
+Metric = Callable[..., Tensor]
+
+#: The published code that each variant's name stands for.
+CODES = {
+    'film': 'FILM, Zhaozixiang1228/IF-FILM, utils/Evaluator.py',
+    'cddfuse': 'CDDFuse, Zhaozixiang1228/MMIF-CDDFuse, utils/Evaluator.py',
+    'vifb': 'VIFB, xingchenzhang/VIFB, metrics/*.m',
+    'mefb': 'MEFB, xingchenzhang/MEFB, metrics/*.m',
+    'tang': 'Linfeng-Tang/Evaluation-for-Image-Fusion, in floating point',
+    'liu': 'Z. Liu, zhengliu6699/imageFusionMetrics',
+    'han': 'Y. Han, VIFF_Public.m',
+    'haghighat': 'M. Haghighat, mhaghighat/fmi',
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute a metric other than the default: the core's keyword arguments, and what they change.
+
+    Attributes:
+        note: how it departs from the default, in words.
+        options: keyword arguments of the metric's function.
+        facts: fields of `MetricInfo` that differ.
+    """
+
+    note: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -22,44 +50,128 @@ class MetricInfo:
         name: the function's name, under which it is registered.
         title: the name in words.
         direction: whether `higher` or `lower` values are better.
-        unit: of the value; empty for a plain number.
         range: the least and the greatest value.
-        smallest: the least height and width, in pixels, for which it is defined.
         source: the publication that defines it.
+        over: what becomes of the two sources: `none` (the fused image alone counts), `sum` or `mean` of one value for
+            each, `weighted` by what each shows at a place, `joint` (one value from all three images), or `truth` (the
+            fused image is compared to the true one instead).
+        unit: of the value; empty for a plain number.
+        smallest: the least height and width, in pixels, for which it is defined.
+        agrees: names in `CODES` of the published code that the default computes the same as.
+        variants: by name, what other published code computes.
+        aliases: other names that the field has for it.
+        variant: which variant this is; empty for the default.
     """
 
     name: str
     title: str
     direction: Literal['higher', 'lower']
-    unit: str
     range: tuple[float, float]
-    smallest: int
     source: str
+    over: Literal['none', 'sum', 'mean', 'weighted', 'joint', 'truth']
+    unit: str = ''
+    smallest: int = 1
+    agrees: tuple[str, ...] = ()
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    variant: str = ''
+
+    @property
+    def label(self) -> str:
+        """`MI`, or `MI:film` for a variant."""
+        return f'{self.name}:{self.variant}' if self.variant else self.name
 
 
-def fusion_metric(*, title: str, direction: Literal['higher', 'lower'], range: tuple[float, float], source: str,
-                  unit: str = '', smallest: int = 1) -> Callable[[Metric], Metric]:
+def variant(note: str, /, **options: Any) -> Variant:
+    """A variant by its note, with the fields of `MetricInfo` and the core's arguments that differ, in one list.
+
+    >>> variant('in nat', base=2.718, unit='nat')
+    Variant(note='in nat', options={'base': 2.718}, facts={'unit': 'nat'})
+    """
+    facts = {item.name: options.pop(item.name) for item in fields(MetricInfo) if item.name in options}
+    return Variant(note, options, facts)
+
+
+def fusion_metric(*, over: str, **facts: Any) -> Callable[[Metric], Metric]:
     """Register a function `(fused, source_a, source_b) -> (batch,)` in `FUSION_METRICS` under its own name.
 
-    The function may rely on its arguments: three tensors `(batch, 1, h, w)` of one shape, type (float32 or float64) and
-    device, with grey levels in 0..255 and at least `smallest` pixels high and wide; anything else raises a `DataError`
-    before it is called. The other arguments are the fields of `MetricInfo`.
+    The function may rely on its arguments: three tensors `(batch, 1, h, w)` of one shape and device, float64 (for most
+    metrics are differences of nearly equal numbers somewhere), with grey levels in 0..255 and at least `smallest` pixels
+    high and wide; anything else raises a `DataError` before it is called. Callers may give float32 as well; the result
+    has the type of their images. The arguments here are the fields of `MetricInfo`.
 
-    >>> from vlfusion.metrics import EN
+    A variant's value is a `variant(...)`, or the name of another one that it equals.
+
+    >>> from vlfusion.metrics import EN, MI
     >>> EN.info.title, EN.info.unit, EN.info.range
     ('Entropy', 'bit', (0.0, 8.0))
+    >>> MI.info.unit, metric('MI:film').info.unit
+    ('bit', 'nat')
     """
-    def register(metric: Metric) -> Metric:
-        info = MetricInfo(metric.__name__, title, direction, unit, range, smallest, source)
+    return partial(_register, FUSION_METRICS, ('fused', 'source_a', 'source_b'), {'over': over, **facts})
 
-        @wraps(metric)
-        def checked(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-            _check(info, {'fused': fused, 'source_a': source_a, 'source_b': source_b})
-            return metric(fused, source_a, source_b)
 
-        checked.info = info
-        return FUSION_METRICS.register_module(module=checked)
-    return register
+def truth_metric(**facts: Any) -> Callable[[Metric], Metric]:
+    """Register a function `(fused, truth) -> (batch,)` in `TRUTH_METRICS`; the rest is as for `fusion_metric`."""
+    return partial(_register, TRUTH_METRICS, ('fused', 'truth'), {'over': 'truth', **facts})
+
+
+def metric(name: str, code: str = '', truth: bool = False) -> Metric:
+    """The metric of that name, which may carry a variant.
+
+    Args:
+        name: `MI`, or `MI:film` for one variant; `package.Name` for a plugin's.
+        code: whose variant is meant where the name says none and the metric has one: a name in `CODES`, or empty.
+        truth: whether to look among the metrics that compare to a true image.
+
+    Raises:
+        UnknownNameError: no metric, or no variant of it, has that name.
+
+    >>> metric('MI', code='film').info.label, metric('EN', code='film').info.label
+    ('MI:film', 'EN')
+    """
+    name, _, named = name.partition(':')
+    found = (TRUTH_METRICS if truth else FUSION_METRICS).get(name)
+    if named and named not in (*found.info.agrees, *found.variants):
+        raise UnknownNameError(f'{name} has no variant {named!r}.',
+                               did_you_mean(named, (*found.info.agrees, *found.variants)))
+    return found.variants.get(named or code, found)
+
+
+def _register(registry, arguments: tuple[str, ...], facts: dict[str, Any], function: Metric) -> Metric:
+    variants = facts.get('variants', {})
+    variants = {name: variants[given] if isinstance(given, str) else given for name, given in variants.items()}
+    info = MetricInfo(**{'name': function.__name__, **facts, 'variants': variants})
+    registered = _checked(info, arguments, function)
+    registered.variants = {
+        name: _checked(replace(info, variant=name, **given.facts), arguments, function, given.options)
+        for name, given in variants.items()}
+    for name in (info.name, *info.aliases):
+        registry.register_module(name=name, module=registered)
+    return registered
+
+
+def _checked(info: MetricInfo, arguments: tuple[str, ...], function: Metric,
+             options: Mapping[str, Any] | None = None) -> Metric:
+    @wraps(function)
+    def checked(*images: Tensor, **named: Tensor) -> Tensor:
+        images = (*images, *(named[name] for name in arguments[len(images):]))
+        with sharing():
+            _check(info, dict(zip(arguments, images, strict=True)))
+            return function(*map(_double, images), **options or {}).to(images[0])
+    checked.info = info
+    return checked
+
+
+@shared
+def _double(image: Tensor) -> Tensor:
+    return image.to('cpu' if image.device.type == 'mps' else image.device, torch.float64)  # Apple's has no float64
+
+
+@shared
+def _extremes(image: Tensor) -> tuple[float, float]:
+    low, high = image.aminmax()
+    return low.item(), high.item()
 
 
 def _check(info: MetricInfo, images: dict[str, Tensor]) -> None:
@@ -67,8 +179,8 @@ def _check(info: MetricInfo, images: dict[str, Tensor]) -> None:
     shape = shapes.pop()
     if shapes or len(shape) != 4 or shape[1] != 1:
         came = ', '.join(f'{name} {tuple(image.shape)}' for name, image in images.items())
-        raise DataError(f'{info.name} expects three images of one shape (batch, 1, h, w), but got {came}.',
-                        'Give luminance only, and sources of the size of the fused image.')
+        raise DataError(f'{info.name} expects {len(images)} images of one shape (batch, 1, h, w), but got {came}.',
+                        'Give luminance only, and images of the size of the fused one.')
     if min(shape[2:]) < info.smallest:
         raise DataError(f'{info.name} expects images of at least {info.smallest}x{info.smallest} pixels, '
                         f'but got {shape[2]}x{shape[3]} (height x width).',
@@ -76,10 +188,10 @@ def _check(info: MetricInfo, images: dict[str, Tensor]) -> None:
     kinds = {(image.dtype, image.device) for image in images.values()}
     if len(kinds) > 1 or images['fused'].dtype not in (torch.float32, torch.float64):
         came = ', '.join(f'{name} {image.dtype} on {image.device}' for name, image in images.items())
-        raise DataError(f'{info.name} expects float32 or float64, the same for all three images, but got {came}.',
+        raise DataError(f'{info.name} expects float32 or float64, the same for all images, but got {came}.',
                         'Convert them, for example with `.to(fused)` or `.float()`.')
     for name, image in images.items():
-        if not ((image >= 0) & (image <= 255)).all():  # also False for NaN
-            raise DataError(f'{info.name} expects grey levels in 0..255, but {name} spans '
-                            f'{image.min().item():g} to {image.max().item():g}.',
+        low, high = _extremes(image)
+        if not (low >= 0 and high <= 255):  # also for NaN
+            raise DataError(f'{info.name} expects grey levels in 0..255, but {name} spans {low:g} to {high:g}.',
                             'Quantise the fused image by a protocol; multiply sources in [0, 1] by 255.')

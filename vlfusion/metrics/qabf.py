@@ -1,55 +1,73 @@
 """Edge preservation: how much of the sources' edges, in strength and direction, the fused image keeps."""
 
 import math
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.metrics.base import fusion_metric
+from vlfusion.metrics.base import fusion_metric, variant
+from vlfusion.metrics.gradients import edge_angle, edge_strength, sobel
 
 
-@fusion_metric(title='Edge preservation Q^AB/F', direction='higher', range=(0., 1.),
-               source='Xydeas and Petrovic, Electron. Lett. 36(4), 2000')
+@fusion_metric(title='Edge preservation Q^AB/F', direction='higher', range=(0., 1.), over='weighted', aliases=('Qg',),
+               source='Xydeas and Petrovic, Electron. Lett. 36(4), 2000',
+               variants={'film': variant("where a source's edge is as strong as the fused one's, the ratio of strengths is "
+                                         'that strength itself instead of 1, which changes Qabf by 0.06 % at most',
+                                         equal='strength'),
+                         'cddfuse': 'film', 'vifb': 'film', 'mefb': 'film', 'tang': 'film',
+                         'liu': variant('other constants, angles compared modulo pi, and a mean over all places', form='liu')})
 def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-         source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+         source_b: Float[Tensor, 'batch 1 h w'], equal: Literal['1', 'strength'] = '1',
+         form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, 'batch']:
     """`Qabf = sum(Q_AF g_A + Q_BF g_B) / sum(g_A + g_B)`: preservation `Q`, weighted by the source's edge strength `g`.
 
         Q = Qg Qa
         Qg = 0.9994 / (1 + exp(-15 (G - 0.5))),   G = min(g, g_F) / max(g, g_F)
         Qa = 0.9879 / (1 + exp(-22 (A - 0.8))),   A = 1 - |a - a_F| / (pi / 2)
 
-    with `g` and `a` the strength and angle of Sobel gradients, and black around the images. The result is NaN for two
-    sources that are black all over, for then there is no edge to preserve.
-
-    Two oddities of the released evaluator of FILM and CDDFuse, and of the MATLAB code of VIFB, are kept: where the
-    strengths are equal, `G` is `g_F` itself instead of 1; and the difference of the angles is not taken modulo pi, so
-    that `A` may be negative.
+    with `g` and `a` the strength and angle of Sobel gradients, and black around the images. The difference of the angles
+    is not taken modulo pi, in the paper and in nearly all code, so that a nearly vertical edge may be far from a nearly
+    vertical one. The result is NaN for two sources that are black all over, for then there is no edge to preserve.
 
     Args:
         fused: grey levels in 0..255.
         source_a: likewise.
         source_b: likewise.
+        equal: what `G` is where `g` equals `g_F`: 1, or the strength itself.
+        form: the paper's, or that of Z. Liu's code.
     """
-    strength, angle = _edges(torch.cat([source_a, source_b, fused], 1))
-    strength_s, strength_f = strength[:, :2], strength[:, 2:]
-    ratio = torch.minimum(strength_s, strength_f) / torch.maximum(strength_s, strength_f)
-    ratio = torch.where(strength_s == strength_f, strength_f, ratio)
-    alignment = 1 - (angle[:, :2] - angle[:, 2:]).abs() / (math.pi / 2)
-    preserved = 0.9994 * torch.sigmoid(15 * (ratio - 0.5)) * 0.9879 * torch.sigmoid(22 * (alignment - 0.8))
-    return (preserved * strength_s).sum((1, 2, 3)) / strength_s.sum((1, 2, 3))
+    if form == 'liu':
+        return _liu(fused, source_a, source_b)
+    kept = present = 0.
+    for source in (source_a, source_b):
+        strength, strength_f = edge_strength(source), edge_strength(fused)
+        ratio = torch.minimum(strength, strength_f) / torch.maximum(strength, strength_f)
+        ratio = torch.where(strength == strength_f, strength_f if equal == 'strength' else 1., ratio)
+        alignment = 1 - (edge_angle(source) - edge_angle(fused)).abs() / (math.pi / 2)
+        preserved = 0.9994 * torch.sigmoid(15 * (ratio - 0.5)) * 0.9879 * torch.sigmoid(22 * (alignment - 0.8))
+        kept = kept + (preserved * strength).sum((1, 2, 3))
+        present = present + strength.sum((1, 2, 3))
+    return kept / present
 
 
-def _edges(images: Float[Tensor, 'batch c h w']) -> tuple[Float[Tensor, 'batch c h w'], Float[Tensor, 'batch c h w']]:
-    """Strength of the Sobel gradient, and its angle in (-pi/2, pi/2], with x to the right and y upwards.
+def _liu(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+         source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+    tiny = 1e-5  # what that code puts in the place of a strength of zero
+    kept = present = 0.
+    strength_f = edge_strength(fused)
+    for source in (source_a, source_b):
+        strength = edge_strength(source)
+        weight, floor_f = (torch.where(value == 0, tiny, value) for value in (strength, strength_f))
+        ratio = torch.where(strength > strength_f, strength_f / weight, weight / floor_f)
+        alignment = ((_angle(source) - _angle(fused)).abs() - math.pi / 2).abs() * 2 / math.pi
+        kept = kept + torch.sigmoid(10 * (ratio - 0.5)) * torch.sigmoid(20 * (alignment - 0.75)) * weight
+        present = present + weight
+        strength_f = floor_f  # for source B the floor is there from the beginning
+    return (kept / present).mean((1, 2, 3))
 
-    The sense of y matters: a vertical gradient has the angle pi/2 whichever way it points, so it is near to one steep
-    slope and far from its mirror image.
-    """
-    sobel = images.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
-    kernels = torch.stack([sobel, -sobel.T])[:, None]
-    gradient = F.conv2d(images.flatten(0, 1)[:, None], kernels, padding=1)  # (batch * c, 2, h, w)
-    x, y = gradient.unflatten(0, images.shape[:2]).unbind(2)
-    strength = (x.square() + y.square()).sqrt()
-    return strength, torch.where(x == 0, math.pi / 2, torch.atan(y / x))
+
+def _angle(image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
+    x, y = sobel(image)
+    return torch.atan(y / torch.where(x == 0, 1e-5, x))  # so that a vertical gradient has the sign of its y

@@ -1,22 +1,27 @@
 """Visual information fidelity in the pixel domain: how much of the sources' information the fused image keeps."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vlfusion.metrics.base import fusion_metric
+from vlfusion.metrics.sharing import shared
+from vlfusion.metrics.windows import filtered, gaussian, local_covariance, local_variance
 
-WINDOWS = (17, 9, 5, 3)  # width of the Gaussian at each scale; its standard deviation is a fifth of that
+Image = Float[Tensor, 'batch 1 h w']
+Map = Float[Tensor, 'batch 1 h_valid w_valid']
+WINDOWS = tuple(gaussian(width, width / 5) for width in (17, 9, 5, 3))  # one for each scale
 NOISE = 2.0  # variance of the visual noise, in squared grey levels
 EPSILON = 1e-10  # a variance below this is none
 
 
-@fusion_metric(title='Visual information fidelity', direction='higher', range=(0., math.inf), smallest=41,
-               source='Sheikh and Bovik, IEEE Trans. Image Process. 15(2), 2006')
-def VIF(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+@fusion_metric(title='Visual information fidelity', direction='higher', range=(0., math.inf), over='sum', smallest=41,
+               aliases=('VIFp',), source='Sheikh and Bovik, IEEE Trans. Image Process. 15(2), 2006',
+               agrees=('film', 'cddfuse', 'tang'))
+def VIF(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
     """`VIF = VIFp(A, F) + VIFp(B, F)`: the sum over the sources, 2 for a fused image that equals both.
 
     In each window the fused image is modelled as `F = g S + noise`; the gain `g` and the variance of the noise come
@@ -27,58 +32,48 @@ def VIF(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
     over all windows of four scales. A source without any variance counts as 1.
 
     This is what the evaluator of FILM and CDDFuse calls VIFF and their papers VIF. The VIFF of Han et al. (Inf. Fusion
-    14(2), 2013) is another measure.
-
-    Variances are differences of nearly equal numbers, for which float32 is too coarse (the result is off by a hundredth
-    where much of an image is bright and flat), so the work is done in float64 and the result has the type of the input.
+    14(2), 2013) is another measure, here `VIFF`.
 
     Args:
         fused: grey levels in 0..255, at least 41x41, below which the fourth scale has no complete window.
         source_a: likewise.
         source_b: likewise.
     """
-    images = torch.cat([source_a, source_b, fused], 1).double()  # (batch, 3, h, w)
-    kept = present = 0.0
-    for width in WINDOWS:
-        window = _gaussian(width)
-        if width < WINDOWS[0]:
-            images = _filter(images, window)[..., ::2, ::2]
-        kept_here, present_here = _information(images, window)
-        kept, present = kept + kept_here, present + present_here
-    fidelity = torch.where(present > 0, kept / present, 1.0)  # (batch, 2), one for each source
-    return fidelity.sum(1).to(fused.dtype)
+    total = 0.
+    for source in (source_a, source_b):
+        scales = [gained(source, fused, scale).information(NOISE) for scale in range(len(WINDOWS))]
+        kept, present = (sum(part.sum((1, 2, 3)) for part in parts) for parts in zip(*scales, strict=True))
+        total = total + torch.where(present > 0, kept / present, 1.)
+    return total
 
 
-def _information(images: Float[Tensor, 'batch 3 h w'],
-                 window: list[float]) -> tuple[Float[Tensor, 'batch 2'], Float[Tensor, 'batch 2']]:
-    """The information about each source that the fused image keeps at one scale, and that there is in the source."""
-    source, fused = images[:, :2], images[:, 2:]
-    mean, square, product = _filter(torch.cat([images, images.square(), source * fused], 1), window).split([3, 3, 2], 1)
-    variance = (square - mean.square()).clamp(min=0)
-    variance_s, variance_f = variance[:, :2], variance[:, 2:].expand(-1, 2, -1, -1)
-    covariance = product - mean[:, :2] * mean[:, 2:]
+@dataclass(frozen=True)
+class Gained:
+    """The model `F = gain S + noise` of the fused image in each window of one scale."""
 
+    gain: Map
+    variance_s: Map
+    variance_noise: Map
+
+    def information(self, visual_noise: float) -> tuple[Map, Map]:
+        """The information about the source that the fused image keeps, and that there is in the source."""
+        kept = self.gain.square() * self.variance_s / (self.variance_noise + visual_noise)
+        return kept.add_(1).log10_(), (self.variance_s / visual_noise).add_(1).log10_()
+
+
+@shared
+def gained(source: Image, fused: Image, scale: int) -> Gained:
+    """What the local moments of both images tell of the fused one at a scale, 0 being the finest."""
+    source, fused, window = at_scale(source, scale), at_scale(fused, scale), WINDOWS[scale]
+    variance_s, variance_f = local_variance(source, window), local_variance(fused, window)
+    covariance = local_covariance(source, fused, window)
     flat = (variance_s < EPSILON) | (variance_f < EPSILON)
-    gain = (covariance / (variance_s + EPSILON)).clamp(min=0).masked_fill(flat, 0)
-    noise = (variance_f - gain * covariance).clamp(min=EPSILON)
-    variance_s = variance_s.masked_fill(variance_s < EPSILON, 0)
-
-    kept = torch.log10(1 + gain.square() * variance_s / (noise + NOISE))
-    present = torch.log10(1 + variance_s / NOISE)
-    return kept.sum((2, 3)), present.sum((2, 3))
+    gain = (covariance / (variance_s + EPSILON)).clamp_(min=0).masked_fill_(flat, 0)
+    noise = (variance_f - gain * covariance).clamp_(min=EPSILON)
+    return Gained(gain, variance_s.masked_fill(variance_s < EPSILON, 0), noise)
 
 
-def _gaussian(width: int) -> list[float]:
-    weights = [math.exp(-0.5 * (5 * (i - (width - 1) / 2) / width) ** 2) for i in range(width)]
-    return [weight / sum(weights) for weight in weights]
-
-
-def _filter(images: Float[Tensor, 'batch c h w'], window: list[float]) -> Float[Tensor, 'batch c h_valid w_valid']:
-    """Filter along both axes where the window fits. Shifted sums: in float64 several times as fast as conv2d."""
-    for axis in (2, 3):
-        size = images.shape[axis] - len(window) + 1
-        total = window[0] * images.narrow(axis, 0, size)
-        for shift, weight in enumerate(window[1:], 1):
-            total.add_(images.narrow(axis, shift, size), alpha=weight)
-        images = total
-    return images
+@shared
+def at_scale(image: Image, scale: int) -> Float[Tensor, 'batch 1 h_scale w_scale']:
+    """The image at a scale: each is the one before it, filtered by the scale's own window, every second pixel."""
+    return image if scale == 0 else filtered(at_scale(image, scale - 1), WINDOWS[scale])[..., ::2, ::2]

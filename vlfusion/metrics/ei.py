@@ -1,0 +1,23 @@
+"""Edge intensity: the mean strength of the fused image's Sobel edges."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.metrics.base import fusion_metric
+from vlfusion.metrics.gradients import edge_strength
+
+
+@fusion_metric(title='Edge intensity', direction='higher', unit='grey level', range=(0., 1020 * 2 ** 0.5), over='none',
+               source='Rajalingam and Priya, Int. J. Eng. Sci. Invent. 2(1), 2018', agrees=('vifb',))
+def EI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+       source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+    """`EI = mean(sqrt(Sx^2 + Sy^2))`, with `Sx`, `Sy` the Sobel differences; the outermost pixels repeat beyond the border.
+
+    A Sobel difference is the eightfold slope, so the value is about eight times as large as a mean gradient.
+
+    Args:
+        fused: grey levels in 0..255.
+        source_a: not used.
+        source_b: not used.
+    """
+    return edge_strength(fused, 'replicate').mean((1, 2, 3))

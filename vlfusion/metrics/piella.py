@@ -1,0 +1,82 @@
+"""The fusion quality indices of Piella and Heijmans: structural similarity to the source that has more contrast."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.metrics.base import fusion_metric, variant
+from vlfusion.metrics.sharing import shared
+from vlfusion.metrics.ssim import WANG, ssim_map
+from vlfusion.metrics.windows import local_variance
+
+Image = Float[Tensor, 'batch 1 h w']
+SOURCE = 'Piella and Heijmans, ICIP 2003'
+
+
+@fusion_metric(title='Fusion quality index', direction='higher', range=(-1., 1.), over='weighted', smallest=11,
+               source=SOURCE, agrees=('liu',))
+def Qs(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+    """`Qs = mean(l SSIM(A, F) + (1 - l) SSIM(B, F))`, with `l = var_A / (var_A + var_B)`, one half where both are flat.
+
+    The paper has the universal quality index in the place of SSIM; like Z. Liu's code, this has SSIM with Wang's window.
+
+    Args:
+        fused: grey levels in 0..255, at least 11x11.
+        source_a: likewise.
+        source_b: likewise.
+    """
+    return _similarity(fused, source_a, source_b).mean((1, 2, 3))
+
+
+@fusion_metric(title='Weighted fusion quality index', direction='higher', range=(-1., 1.), over='weighted', smallest=11,
+               source=SOURCE, agrees=('liu',),
+               variants={'mefb': variant('of the edge images, as in the second factor of Qe', edges=True)})
+def Qw(fused: Image, source_a: Image, source_b: Image, edges: bool = False) -> Float[Tensor, 'batch']:
+    """`Qw = sum(c (l SSIM(A, F) + (1 - l) SSIM(B, F))) / sum(c)`, `c = max(var_A, var_B)`: contrast counts for more.
+
+    Where both sources are flat all over, no place has any weight, and it equals `Qs`.
+
+    Args:
+        fused: grey levels in 0..255, at least 11x11.
+        source_a: likewise.
+        source_b: likewise.
+        edges: whether to compare the images' edge strengths instead of the images.
+    """
+    if edges:
+        fused, source_a, source_b = map(_edges, (fused, source_a, source_b))
+    weight = torch.maximum(local_variance(source_a, WANG), local_variance(source_b, WANG))
+    weight = torch.where(weight.amax((1, 2, 3), keepdim=True) > 0, weight, 1)
+    return (weight * _similarity(fused, source_a, source_b)).sum((1, 2, 3)) / weight.sum((1, 2, 3))
+
+
+@fusion_metric(title='Edge-dependent fusion quality index', direction='higher', range=(-1., 1.), over='weighted',
+               smallest=11, source=SOURCE)
+def Qe(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+    """`Qe = Qw(F, A, B) Qw(F', A', B')`, with `'` the strength of an image's edges (Prewitt; black around the image).
+
+    The code of Z. Liu and of MEFB lacks the first factor; see `Qw`, variant `mefb`.
+
+    Args:
+        fused: grey levels in 0..255, at least 11x11.
+        source_a: likewise.
+        source_b: likewise.
+    """
+    return Qw(fused, source_a, source_b) * Qw.variants['mefb'](fused, source_a, source_b)
+
+
+@shared
+def _similarity(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch 1 h_valid w_valid']:
+    variance_a, variance_b = local_variance(source_a, WANG), local_variance(source_b, WANG)
+    total = variance_a + variance_b
+    share = torch.where(total > 0, variance_a / total, 0.5)
+    return share * ssim_map(source_a, fused, WANG) + (1 - share) * ssim_map(source_b, fused, WANG)
+
+
+@shared
+def _edges(image: Image) -> Image:
+    """The length of the Prewitt gradient; up to 1080 for grey levels in 0..255."""
+    image = torch.nn.functional.pad(image, (1, 1, 1, 1))
+    left_right, up_down = image[..., 2:] - image[..., :-2], image[..., 2:, :] - image[..., :-2, :]
+    x = left_right[..., :-2, :] + left_right[..., 1:-1, :] + left_right[..., 2:, :]
+    y = up_down[..., :-2] + up_down[..., 1:-1] + up_down[..., 2:]
+    return (x.square() + y.square()).sqrt()

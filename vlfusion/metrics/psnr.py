@@ -1,0 +1,51 @@
+"""Peak signal-to-noise ratio: the mean squared error on a logarithmic scale."""
+
+import math
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.metrics.base import fusion_metric, truth_metric, variant
+from vlfusion.metrics.mse import MSE
+from vlfusion.metrics.rmse import RMSE
+
+
+@fusion_metric(title='Peak signal-to-noise ratio', direction='higher', unit='dB', range=(0., math.inf), over='mean',
+               source='10 log10(255^2 / MSE)',
+               variants={'film': variant("the fused image's own brightest level is the peak", peak='fused',
+                                         range=(-math.inf, math.inf)),
+                         'cddfuse': 'film',
+                         'tang': variant('48.13 dB more: the peak is 255 but the error is that of images in [0, 1]',
+                                         peak='255 of 1'),
+                         'vifb': variant("the error is VIFB's RMSE, whose root is taken once more", error='vifb'),
+                         'mefb': 'vifb'})
+def PSNR(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+         source_b: Float[Tensor, 'batch 1 h w'], peak: Literal['255', 'fused', '255 of 1'] = '255',
+         error: Literal['mse', 'vifb'] = 'mse') -> Float[Tensor, 'batch']:
+    """`PSNR = 10 log10(255^2 / MSE)`, with the mean of the errors against both sources.
+
+    As neither source is the truth, no image scores better than their plain average. It is infinite for three equal images.
+
+    Args:
+        fused: grey levels in 0..255.
+        source_a: likewise.
+        source_b: likewise.
+        peak: 255, the fused image's brightest level, or 255 with the error of images in [0, 1].
+        error: the mean squared error, or what VIFB takes for it.
+    """
+    squared = MSE(fused, source_a, source_b) if error == 'mse' else RMSE.variants['vifb'](fused, source_a, source_b)
+    top = fused.amax((1, 2, 3)) if peak == 'fused' else 255 ** 2 if peak == '255 of 1' else 255
+    return 10 * (top ** 2 / squared).log10()
+
+
+@truth_metric(name='PSNR', title='Peak signal-to-noise ratio', direction='higher', unit='dB', range=(0., math.inf),
+              source='10 log10(255^2 / MSE)')
+def psnr_to_truth(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+    """`PSNR = 10 log10(255^2 / mean((T - F)^2))`; infinite for a fused image that equals the truth.
+
+    Args:
+        fused: grey levels in 0..255.
+        truth: likewise.
+    """
+    return 10 * (255 ** 2 / (truth - fused).square().mean((1, 2, 3))).log10()

@@ -1,0 +1,24 @@
+"""Sum of the correlations of differences: whether what the fused image adds to one source came from the other."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.metrics.base import fusion_metric
+from vlfusion.metrics.cc import correlation
+
+
+@fusion_metric(title='Sum of the correlations of differences', direction='higher', range=(-2., 2.), over='sum',
+               source='Aslantas and Bendes, AEU Int. J. Electron. Commun. 69(12), 2015',
+               agrees=('film', 'cddfuse', 'tang'))
+def SCD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+    """`SCD = r(F - B, A) + r(F - A, B)`, with Pearson's correlation `r`.
+
+    NaN where the fused image is a copy of a source, or differs from it by a constant: then it adds nothing to correlate.
+
+    Args:
+        fused: grey levels in 0..255.
+        source_a: likewise.
+        source_b: likewise.
+    """
+    return correlation(fused - source_b, source_a) + correlation(fused - source_a, source_b)

@@ -1,0 +1,58 @@
+"""Local statistics: the mean, variance and covariance of images in a window around each place."""
+
+import math
+from functools import cache
+
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.metrics.sharing import shared
+
+#: The weights of a window along one axis; the window is their outer product.
+Window = tuple[float, ...]
+
+
+@cache
+def gaussian(width: int, sigma: float) -> Window:
+    """A Gaussian of that width and standard deviation, in pixels, with the sum 1."""
+    weights = [math.exp(-0.5 * ((i - (width - 1) / 2) / sigma) ** 2) for i in range(width)]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+@cache
+def uniform(width: int) -> Window:
+    """Equal weights with the sum 1."""
+    return (1 / width,) * width
+
+
+def filtered(image: Float[Tensor, 'batch c h w'], window: Window) -> Float[Tensor, 'batch c h_valid w_valid']:
+    """The weighted sum along both axes, where the window fits.
+
+    Shifted sums: in float64 several times as fast as conv2d.
+    """
+    for axis in (3, 2):
+        size = image.shape[axis] - len(window) + 1
+        total = window[0] * image.narrow(axis, 0, size)
+        for shift, weight in enumerate(window[1:], 1):
+            total.add_(image.narrow(axis, shift, size), alpha=weight)
+        image = total
+    return image
+
+
+@shared
+def local_mean(image: Float[Tensor, 'batch 1 h w'], window: Window) -> Float[Tensor, 'batch 1 h_valid w_valid']:
+    """The mean in each window."""
+    return filtered(image, window)
+
+
+@shared
+def local_variance(image: Float[Tensor, 'batch 1 h w'], window: Window) -> Float[Tensor, 'batch 1 h_valid w_valid']:
+    """The variance in each window; 0 where rounding would leave a little less."""
+    return (filtered(image.square(), window) - local_mean(image, window).square()).clamp(min=0)
+
+
+@shared
+def local_covariance(first: Float[Tensor, 'batch 1 h w'], second: Float[Tensor, 'batch 1 h w'],
+                     window: Window) -> Float[Tensor, 'batch 1 h_valid w_valid']:
+    """The covariance of two images in each window."""
+    return filtered(first * second, window) - local_mean(first, window) * local_mean(second, window)

@@ -1,0 +1,81 @@
+"""The similarity metrics of Yang et al. and of Cvejic et al.: which source a window should resemble, and how much it does."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.metrics.base import fusion_metric
+from vlfusion.metrics.sharing import shared
+from vlfusion.metrics.windows import gaussian, local_covariance, local_mean, local_variance
+
+Image = Float[Tensor, 'batch 1 h w']
+Map = Float[Tensor, 'batch 1 h_valid w_valid']
+WINDOW = gaussian(7, 1.5)
+STABILISER = 2e-16  # SSIM's two constants: next to nothing, so that the index is Wang and Bovik's universal one
+FLAT = 1e-8  # a variance below this is rounding: one pixel of 49 that is off by a grey level gives at least 8e-4
+
+
+@fusion_metric(title="Yang's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=11,
+               source='Yang, Zhang, Wang and Liu, Inf. Fusion 9(2), 2008', agrees=('liu', 'mefb'))
+def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+    """The mean over all windows of `l q(A, F) + (1 - l) q(B, F)` where `q(A, B) >= 0.75`, else of the larger of the two.
+
+    `q` is the universal quality index and `l = var_A / (var_A + var_B)`. Where sources resemble each other the fused image
+    must resemble both, elsewhere one.
+
+    In a flat window the published code divides rounding errors by each other. Here a variance is zero where the window is
+    flat, and `l` is one half where both are.
+
+    Args:
+        fused: grey levels in 0..255, at least 11x11.
+        source_a: likewise.
+        source_b: likewise.
+    """
+    similar_a, similar_b = _index(source_a, fused), _index(source_b, fused)
+    variance_a, variance_b = _variance(source_a), _variance(source_b)
+    total = variance_a + variance_b
+    share = torch.where(total > 0, variance_a / total, 0.5)
+    quality = torch.where(_index(source_a, source_b) >= 0.75, share * similar_a + (1 - share) * similar_b,
+                          torch.maximum(similar_a, similar_b))
+    return quality.mean((1, 2, 3))
+
+
+@fusion_metric(title="Cvejic's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=11,
+               source='Cvejic, Loza, Bull and Canagarajah, Int. J. Signal Process. 2(3), 2005', agrees=('liu', 'mefb'))
+def Qc(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+    """The mean over all windows of `s q(A, F) + (1 - s) q(B, F)`, with `s = cov_AF / (cov_AF + cov_BF)` kept to 0..1.
+
+    `q` is the universal quality index. As in the published code, a window with `s` below 0 has the value 0 and one with `s`
+    above 1 the value 1. Flat windows are as in `Qy`: `s` is one half where both covariances are zero.
+
+    Args:
+        fused: grey levels in 0..255, at least 11x11.
+        source_a: likewise.
+        source_b: likewise.
+    """
+    covariance_a, covariance_b = _covariance(source_a, fused), _covariance(source_b, fused)
+    total = covariance_a + covariance_b
+    share = torch.where((covariance_a == 0) & (covariance_b == 0), 0.5, covariance_a / total)
+    quality = share * _index(source_a, fused) + (1 - share) * _index(source_b, fused)
+    return torch.where(share < 0, 0, torch.where(share > 1, 1, quality)).mean((1, 2, 3))
+
+
+@shared
+def _variance(image: Image) -> Map:
+    variance = local_variance(image, WINDOW)
+    return torch.where(variance < FLAT, 0, variance)
+
+
+@shared
+def _covariance(first: Image, second: Image) -> Map:
+    flat = (_variance(first) == 0) | (_variance(second) == 0)
+    return torch.where(flat, 0, local_covariance(first, second, WINDOW))
+
+
+@shared
+def _index(first: Image, second: Image) -> Map:
+    """The universal quality index: SSIM without constants to speak of."""
+    mean_1, mean_2 = local_mean(first, WINDOW), local_mean(second, WINDOW)
+    luminance = (2 * mean_1 * mean_2 + STABILISER) / (mean_1.square() + mean_2.square() + STABILISER)
+    structure = (2 * _covariance(first, second) + STABILISER) / (_variance(first) + _variance(second) + STABILISER)
+    return luminance * structure
