@@ -15,7 +15,7 @@ install: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[language,sample,tensorboard,dev]' $(PLUGINS:%=--editable ./%)
+	$(BIN)/pip install --quiet --editable '.[language,perceptual,sample,tensorboard,dev]' $(PLUGINS:%=--editable ./%)
 	touch $@
 
 # Simulated brain images: describe, train a few steps, test. Pictures and numbers lie where the last lines say.

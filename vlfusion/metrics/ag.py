@@ -7,8 +7,8 @@ from torch import Tensor
 from vlfusion.metrics.base import fusion_metric, variant
 
 
-@fusion_metric(title='Average gradient', direction='higher', unit='grey level', range=(0., 255.), over='none', smallest=2,
-               source='Cui, Feng, Xu, Li and Chen, Opt. Commun. 341, 2015', agrees=('film', 'cddfuse'),
+@fusion_metric(title='Average gradient', direction='higher', unit='grey level', range=(0., 255.), over='none',
+               smallest=2, source='Cui, Feng, Xu, Li and Chen, Opt. Commun. 341, 2015', agrees=('film', 'cddfuse'),
                variants={'vifb': variant('the sum over all pixels divided by (h - 1)(w - 1)', inner=True,
                                          range=(0., 1020.)),
                          'tang': 'vifb'})

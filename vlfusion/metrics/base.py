@@ -1,4 +1,4 @@
-"""What every metric shares: registration, its named variants, the facts that reports print, the check of its arguments."""
+"""What every metric shares: registration, named variants, the facts that reports print, the check of arguments."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -22,6 +22,7 @@ CODES = {
     'mefb': 'MEFB, xingchenzhang/MEFB, metrics/*.m',
     'tang': 'Linfeng-Tang/Evaluation-for-Image-Fusion, in floating point',
     'liu': 'Z. Liu, zhengliu6699/imageFusionMetrics',
+    'nava': 'Z. Liu, zhengliu6699/imageFusionMetrics, metricMI.m with its third switch',
     'han': 'Y. Han, VIFF_Public.m',
     'haghighat': 'M. Haghighat, mhaghighat/fmi',
 }
@@ -96,9 +97,9 @@ def fusion_metric(*, over: str, **facts: Any) -> Callable[[Metric], Metric]:
     """Register a function `(fused, source_a, source_b) -> (batch,)` in `FUSION_METRICS` under its own name.
 
     The function may rely on its arguments: three tensors `(batch, 1, h, w)` of one shape and device, float64 (for most
-    metrics are differences of nearly equal numbers somewhere), with grey levels in 0..255 and at least `smallest` pixels
-    high and wide; anything else raises a `DataError` before it is called. Callers may give float32 as well; the result
-    has the type of their images. The arguments here are the fields of `MetricInfo`.
+    metrics are differences of nearly equal numbers somewhere), with grey levels in 0..255 and at least `smallest`
+    pixels high and wide; anything else raises a `DataError` before it is called. Callers may give float32 as well; the
+    result has the type of their images. The arguments here are the fields of `MetricInfo`.
 
     A variant's value is a `variant(...)`, or the name of another one that it equals.
 

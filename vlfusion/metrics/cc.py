@@ -13,7 +13,8 @@ Image = Float[Tensor, 'batch 1 h w']
 @fusion_metric(title='Correlation coefficient', direction='higher', range=(-1., 1.), over='mean',
                source='Deshmukh and Bhosale, Int. J. Image Process. 4(5), 2010', agrees=('film', 'cddfuse', 'tang'))
 def CC(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
-    """`CC = (r(A, F) + r(B, F)) / 2`, with Pearson's correlation `r` of the grey levels; NaN where an image is constant.
+    """`CC = (r(A, F) + r(B, F)) / 2`, with Pearson's correlation `r` of the grey levels; NaN where an image is
+    constant.
 
     Args:
         fused: grey levels in 0..255.

@@ -13,13 +13,15 @@ from vlfusion.metrics.sharing import shared
 Image = Float[Tensor, 'batch 1 h w']
 STRONG = 2.  # a weaker edge, in grey levels per pixel, counts as none
 WEIGHT_OF_NONE = 0.001
+SOURCE = 'Petrovic and Xydeas, ICCV 2005; constants of Shreyamsha Kumar, Signal Image Video Process. 9, 2015'
 
 
 @fusion_metric(title='Fusion artefacts N^AB/F', direction='lower', range=(0., 1.), over='weighted', smallest=2,
-               source='Petrovic and Xydeas, ICCV 2005; constants of Shreyamsha Kumar, Signal Image Video Process. 9, 2015',
+               source=SOURCE,
                agrees=('tang',))
 def Nabf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
-    """`Nabf = sum(n ((1 - Q_AF) w_A + (1 - Q_BF) w_B)) / sum(w_A + w_B)`, `n` = 1 where the fused edge is the strongest.
+    """`Nabf = sum(n ((1 - Q_AF) w_A + (1 - Q_BF) w_B)) / sum(w_A + w_B)`, `n` = 1 where the fused edge is the
+    strongest.
 
         Q = sqrt(Qg Qa)
         Qg = 0.9999 / (1 + exp(-19 (G - 0.5))),   G = min(g, g_F) / max(g, g_F), and 0 where either is 0
@@ -28,8 +30,8 @@ def Nabf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch
 
     with `g` and `a` the strength and angle of Sobel gradients divided by 8, and the images mirrored at the borders.
 
-    Tang's scripts pass the three images in the wrong order, which gives another number (0.0068 for 0.0640 on one pair); it
-    is not offered.
+    Tang's scripts pass the three images in the wrong order, which gives another number (0.0068 for 0.0640 on one pair);
+    it is not offered.
 
     Args:
         fused: grey levels in 0..255, at least 2x2.
@@ -40,7 +42,7 @@ def Nabf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch
 
 
 @fusion_metric(title='Fusion loss L^AB/F', direction='lower', range=(0., 1.), over='weighted', smallest=2,
-               source='Petrovic and Xydeas, ICCV 2005; constants of Shreyamsha Kumar, Signal Image Video Process. 9, 2015')
+               source=SOURCE)
 def Labf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
     """`Labf = sum(r ((1 - Q_AF) w_A + (1 - Q_BF) w_B)) / sum(w_A + w_B)`, `r` = 1 where a source's edge is no weaker.
 

@@ -14,7 +14,8 @@ def NMI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
     """`NMI = 2 (I(A, F) / (H(A) + H(F)) + I(B, F) / (H(B) + H(F)))`; 2 for a fused image that equals both sources.
 
     The published code stretches each image to 0..255 first. That maps different levels to different levels, so no
-    histogram's entropy changes, and nor does the result. It is NaN where a source and the fused image are both constant.
+    histogram's entropy changes, and nor does the result. It is NaN where a source and the fused image are both
+    constant.
 
     Args:
         fused: grey levels in 0..255.

@@ -18,7 +18,8 @@ SOURCE = 'Piella and Heijmans, ICIP 2003'
 def Qs(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
     """`Qs = mean(l SSIM(A, F) + (1 - l) SSIM(B, F))`, with `l = var_A / (var_A + var_B)`, one half where both are flat.
 
-    The paper has the universal quality index in the place of SSIM; like Z. Liu's code, this has SSIM with Wang's window.
+    The paper has the universal quality index in the place of SSIM; like Z. Liu's code, this has SSIM with Wang's
+    window.
 
     Args:
         fused: grey levels in 0..255, at least 11x11.

@@ -25,7 +25,8 @@ def PSNR(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
          error: Literal['mse', 'vifb'] = 'mse') -> Float[Tensor, 'batch']:
     """`PSNR = 10 log10(255^2 / MSE)`, with the mean of the errors against both sources.
 
-    As neither source is the truth, no image scores better than their plain average. It is infinite for three equal images.
+    As neither source is the truth, no image scores better than their plain average. It is infinite for three equal
+    images.
 
     Args:
         fused: grey levels in 0..255.

@@ -13,11 +13,12 @@ from vlfusion.metrics.gradients import edge_angle, edge_strength, sobel
 
 @fusion_metric(title='Edge preservation Q^AB/F', direction='higher', range=(0., 1.), over='weighted', aliases=('Qg',),
                source='Xydeas and Petrovic, Electron. Lett. 36(4), 2000',
-               variants={'film': variant("where a source's edge is as strong as the fused one's, the ratio of strengths is "
-                                         'that strength itself instead of 1, which changes Qabf by 0.06 % at most',
+               variants={'film': variant("where a source's edge is as strong as the fused one's, the ratio of the two "
+                                         'is that strength instead of 1, which changes Qabf by 0.06 % at most',
                                          equal='strength'),
                          'cddfuse': 'film', 'vifb': 'film', 'mefb': 'film', 'tang': 'film',
-                         'liu': variant('other constants, angles compared modulo pi, and a mean over all places', form='liu')})
+                         'liu': variant('other constants, angles compared modulo pi, and a mean over all places',
+                                        form='liu')})
 def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
          source_b: Float[Tensor, 'batch 1 h w'], equal: Literal['1', 'strength'] = '1',
          form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, 'batch']:
@@ -27,9 +28,10 @@ def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
         Qg = 0.9994 / (1 + exp(-15 (G - 0.5))),   G = min(g, g_F) / max(g, g_F)
         Qa = 0.9879 / (1 + exp(-22 (A - 0.8))),   A = 1 - |a - a_F| / (pi / 2)
 
-    with `g` and `a` the strength and angle of Sobel gradients, and black around the images. The difference of the angles
-    is not taken modulo pi, in the paper and in nearly all code, so that a nearly vertical edge may be far from a nearly
-    vertical one. The result is NaN for two sources that are black all over, for then there is no edge to preserve.
+    with `g` and `a` the strength and angle of Sobel gradients, and black around the images. The difference of the
+    angles is not taken modulo pi, in the paper and in nearly all code, so that a nearly vertical edge may be far from a
+    nearly vertical one. The result is NaN for two sources that are black all over, for then there is no edge to
+    preserve.
 
     Args:
         fused: grey levels in 0..255.

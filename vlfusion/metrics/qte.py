@@ -16,8 +16,8 @@ SWAPPED = 'the marginal distributions are swapped against the joint one, and ima
                source='Cvejic, Canagarajah and Bull, Electron. Lett. 42(11), 2006',
                variants={'liu': variant(SWAPPED, swapped=True),
                          'mefb': 'liu',
-                         'nava': variant(f'order 0.43137, and normalised (Nava et al., SPIE Newsroom, 2007); {SWAPPED}, as '
-                                         "Z. Liu's code has it", q=0.43137, swapped=True, normalised=True, over='joint',
+                         'nava': variant(f'order 0.43137, and normalised (Nava et al., SPIE Newsroom, 2007); {SWAPPED}',
+                                         q=0.43137, swapped=True, normalised=True, over='joint',
                                          range=(-math.inf, math.inf))})
 def Qte(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
         source_b: Float[Tensor, 'batch 1 h w'], q: float = 1.85, swapped: bool = False,

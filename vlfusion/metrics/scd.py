@@ -14,7 +14,8 @@ def SCD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
         source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
     """`SCD = r(F - B, A) + r(F - A, B)`, with Pearson's correlation `r`.
 
-    NaN where the fused image is a copy of a source, or differs from it by a constant: then it adds nothing to correlate.
+    NaN where the fused image is a copy of a source, or differs from it by a constant: then it adds nothing to
+    correlate.
 
     Args:
         fused: grey levels in 0..255.

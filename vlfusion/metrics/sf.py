@@ -6,8 +6,8 @@ from torch import Tensor
 from vlfusion.metrics.base import fusion_metric, variant
 
 
-@fusion_metric(title='Spatial frequency', direction='higher', unit='grey level', range=(0., 255 * 2 ** 0.5), over='none',
-               smallest=2, source='Eskicioglu and Fisher, IEEE Trans. Commun. 43(12), 1995',
+@fusion_metric(title='Spatial frequency', direction='higher', unit='grey level', range=(0., 255 * 2 ** 0.5),
+               over='none', smallest=2, source='Eskicioglu and Fisher, IEEE Trans. Commun. 43(12), 1995',
                agrees=('film', 'cddfuse', 'tang'),
                variants={'vifb': variant('both sums divided by the number of pixels, not of differences', pixels=True)})
 def SF(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
@@ -22,8 +22,7 @@ def SF(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w
         source_b: not used.
         pixels: whether to divide by the `h w` pixels instead.
     """
-    total = 0.
-    for axis in (2, 3):
-        squares = fused.diff(dim=axis).square().sum((1, 2, 3))
-        total = total + squares / (fused[0].numel() if pixels else fused[0].numel() - fused[0].numel() / fused.shape[axis])
-    return total.sqrt()
+    squares = [fused.diff(dim=axis).square() for axis in (2, 3)]
+    if pixels:
+        return sum(square.sum((1, 2, 3)) for square in squares).div(fused[0].numel()).sqrt()
+    return sum(square.mean((1, 2, 3)) for square in squares).sqrt()

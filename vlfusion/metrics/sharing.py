@@ -1,7 +1,7 @@
 """Work that several metrics share, such as local variances and histograms, and is done once for all of them.
 
-A metric stays a pure function: outside of `sharing()` a function marked `@shared` is called as often as it stands in the
-code. Inside, its result for the same tensors and arguments is kept until the block ends.
+A metric stays a pure function: outside of `sharing()` a function marked `@shared` is called as often as it stands in
+the code. Inside, its result for the same tensors and arguments is kept until the block ends.
 """
 
 from collections.abc import Callable, Iterator

@@ -14,15 +14,16 @@ WANG = gaussian(11, 1.5)
 SOURCE = 'Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13(4), 2004'
 
 
-@fusion_metric(title='Structural similarity', direction='higher', range=(-1., 1.), over='mean', smallest=11, source=SOURCE,
+@fusion_metric(title='Structural similarity', direction='higher', range=(-1., 1.), over='mean', smallest=11,
+               source=SOURCE,
                variants={'vifb': variant('the sum over the sources', total=True, over='sum', range=(-2., 2.)),
-                         'film': variant("the sum over the sources, and scikit-image's default: a uniform 7x7 window, the "
-                                         "sample's covariance", form='scikit-image', total=True, over='sum',
+                         'film': variant("the sum over the sources, and scikit-image's default: a uniform 7x7 window, "
+                                         "the sample's covariance", form='scikit-image', total=True, over='sum',
                                          range=(-2., 2.), smallest=7),
-                         'cddfuse': variant("as film, but with the data range 2 that scikit-image took for any floating-point "
-                                            'image before it demanded to be told: the constants are all but zero',
-                                            form='scikit-image', data_range=2., total=True, over='sum', range=(-2., 2.),
-                                            smallest=7)})
+                         'cddfuse': variant('as film, but with the data range 2, which scikit-image took for images in '
+                                            'floating point until it asked for one; the constants are near zero',
+                                            form='scikit-image', data_range=2., total=True, over='sum',
+                                            range=(-2., 2.), smallest=7)})
 def SSIM(fused: Image, source_a: Image, source_b: Image, form: Literal['wang', 'scikit-image'] = 'wang',
          data_range: float = 255., total: bool = False) -> Float[Tensor, 'batch']:
     """`SSIM = (SSIM(A, F) + SSIM(B, F)) / 2`, each the mean over all windows of
@@ -46,7 +47,8 @@ def SSIM(fused: Image, source_a: Image, source_b: Image, form: Literal['wang', '
     return similarity if total else similarity / 2
 
 
-@truth_metric(name='SSIM', title='Structural similarity', direction='higher', range=(-1., 1.), smallest=11, source=SOURCE)
+@truth_metric(name='SSIM', title='Structural similarity', direction='higher', range=(-1., 1.), smallest=11,
+              source=SOURCE)
 def ssim_to_truth(fused: Image, truth: Image) -> Float[Tensor, 'batch']:
     """`SSIM(T, F)` as Wang et al. define it; see the fusion metric of that name.
 

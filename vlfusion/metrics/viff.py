@@ -15,13 +15,15 @@ WEIGHTS = tuple(weight / 2.15 for weight in (1, 0, 0.15, 1))  # of the scales, t
 EPSILON = 1e-7  # information of a window where there is none
 
 
-@fusion_metric(title='Visual information fidelity for fusion', direction='higher', range=(0., math.inf), over='weighted',
-               smallest=41, source='Han, Cai, Cao and Xu, Inf. Fusion 14(2), 2013', agrees=('han', 'mefb'))
+@fusion_metric(title='Visual information fidelity for fusion', direction='higher', range=(0., math.inf),
+               over='weighted', smallest=41, source='Han, Cai, Cao and Xu, Inf. Fusion 14(2), 2013',
+               agrees=('han', 'mefb'))
 def VIFF(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
     """`VIFF = sum_k p_k sum kept / sum present` over the windows of four scales, weighted `p = (1, 0, 0.15, 1) / 2.15`.
 
-    In each window the source counts to which the fused image has the smaller gain; kept and present information are those
-    of `VIF`, with stronger visual noise. What FILM and CDDFuse print as VIF or VIFF is `VIF`; what MEFB prints as VIF is this.
+    In each window the source counts to which the fused image has the smaller gain; kept and present information are
+    those of `VIF`, with stronger visual noise. What FILM and CDDFuse print as VIF or VIFF is `VIF`; what MEFB prints as
+    VIF is this.
 
     Args:
         fused: grey levels in 0..255, at least 41x41.

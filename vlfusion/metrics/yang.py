@@ -1,10 +1,10 @@
-"""The similarity metrics of Yang et al. and of Cvejic et al.: which source a window should resemble, and how much it does."""
+"""The similarities of Yang et al. and of Cvejic et al.: which source a window should resemble, and how much it does."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.metrics.base import fusion_metric
+from vlfusion.metrics.base import fusion_metric, variant
 from vlfusion.metrics.sharing import shared
 from vlfusion.metrics.windows import gaussian, local_covariance, local_mean, local_variance
 
@@ -15,19 +15,19 @@ STABILISER = 2e-16  # SSIM's two constants: next to nothing, so that the index i
 FLAT = 1e-8  # a variance below this is rounding: one pixel of 49 that is off by a grey level gives at least 8e-4
 
 
-@fusion_metric(title="Yang's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=11,
+@fusion_metric(title="Yang's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=7,
                source='Yang, Zhang, Wang and Liu, Inf. Fusion 9(2), 2008', agrees=('liu', 'mefb'))
 def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
-    """The mean over all windows of `l q(A, F) + (1 - l) q(B, F)` where `q(A, B) >= 0.75`, else of the larger of the two.
+    """The mean over all windows of `l q(A, F) + (1 - l) q(B, F)` where `q(A, B) >= 0.75`, else of the larger `q`.
 
-    `q` is the universal quality index and `l = var_A / (var_A + var_B)`. Where sources resemble each other the fused image
-    must resemble both, elsewhere one.
+    `q` is the universal quality index and `l = var_A / (var_A + var_B)`. Where sources resemble each other the fused
+    image must resemble both, elsewhere one.
 
-    In a flat window the published code divides rounding errors by each other. Here a variance is zero where the window is
-    flat, and `l` is one half where both are.
+    In a flat window the published code divides rounding errors by each other. Here a variance is zero where the window
+    is flat, and `l` is one half where both are.
 
     Args:
-        fused: grey levels in 0..255, at least 11x11.
+        fused: grey levels in 0..255, at least 7x7.
         source_a: likewise.
         source_b: likewise.
     """
@@ -40,24 +40,31 @@ def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']
     return quality.mean((1, 2, 3))
 
 
-@fusion_metric(title="Cvejic's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=11,
-               source='Cvejic, Loza, Bull and Canagarajah, Int. J. Signal Process. 2(3), 2005', agrees=('liu', 'mefb'))
-def Qc(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+@fusion_metric(title="Cvejic's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=7,
+               source='Cvejic, Loza, Bull and Canagarajah, Int. J. Signal Process. 2(3), 2005',
+               variants={'liu': variant('a window whose weight leaves 0..1 has the value 0 or 1 itself; where a source '
+                                        'is flat, rounding decides in that code whether it is below 0. It depends on '
+                                        'which source is A', cut=True),
+                         'mefb': 'liu'})
+def Qc(fused: Image, source_a: Image, source_b: Image, cut: bool = False) -> Float[Tensor, 'batch']:
     """The mean over all windows of `s q(A, F) + (1 - s) q(B, F)`, with `s = cov_AF / (cov_AF + cov_BF)` kept to 0..1.
 
-    `q` is the universal quality index. As in the published code, a window with `s` below 0 has the value 0 and one with `s`
-    above 1 the value 1. Flat windows are as in `Qy`: `s` is one half where both covariances are zero.
+    `q` is the universal quality index. Flat windows are as in `Qy`: `s` is one half where both covariances are zero.
 
     Args:
-        fused: grey levels in 0..255, at least 11x11.
+        fused: grey levels in 0..255, at least 7x7.
         source_a: likewise.
         source_b: likewise.
+        cut: whether a window with `s` below 0 has the value 0, and one with `s` above 1 the value 1.
     """
     covariance_a, covariance_b = _covariance(source_a, fused), _covariance(source_b, fused)
-    total = covariance_a + covariance_b
-    share = torch.where((covariance_a == 0) & (covariance_b == 0), 0.5, covariance_a / total)
-    quality = share * _index(source_a, fused) + (1 - share) * _index(source_b, fused)
-    return torch.where(share < 0, 0, torch.where(share > 1, 1, quality)).mean((1, 2, 3))
+    share = covariance_a / (covariance_a + covariance_b)
+    share = torch.where((covariance_a == 0) & (covariance_b == 0), 0.5, share)
+    inside = share.clamp(0, 1)
+    quality = inside * _index(source_a, fused) + (1 - inside) * _index(source_b, fused)
+    if cut:
+        quality = torch.where(share == inside, quality, inside)
+    return quality.mean((1, 2, 3))
 
 
 @shared

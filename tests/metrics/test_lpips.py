@@ -1,0 +1,41 @@
+"""LPIPS through the real torchmetrics and torchvision, with random weights in the place of the published ones."""
+
+import pytest
+import torch
+
+from vlfusion.errors import DataError
+from vlfusion.metrics import metric
+from vlfusion.metrics.lpips import _network
+
+
+@pytest.fixture
+def weights_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    folder = tmp_path / 'hub/checkpoints'
+    folder.mkdir(parents=True)
+    _network.cache_clear()
+    yield folder
+    _network.cache_clear()
+
+
+def test_distance_to_the_truth(weights_folder):
+    models = pytest.importorskip('torchvision.models')
+    pytest.importorskip('torchmetrics')
+    torch.manual_seed(0)
+    url = models.SqueezeNet1_1_Weights.IMAGENET1K_V1.url
+    torch.save(models.squeezenet1_1(weights=None).state_dict(), weights_folder / url.rpartition('/')[2])
+    lpips = metric('LPIPS:squeeze', truth=True)
+    truth = 255 * torch.rand(2, 1, 70, 80)
+    slight, strong = ((truth + sigma * torch.randn(truth.shape)).clamp(0, 255) for sigma in (5, 50))
+    assert lpips(truth, truth).tolist() == [0, 0]
+    assert (lpips(slight, truth) < lpips(strong, truth)).all()
+    torch.testing.assert_close(lpips(strong, truth)[1:], lpips(strong[1:], truth[1:]))
+    assert lpips(strong.double(), truth.double()).dtype == torch.float64
+
+
+def test_weights_that_cannot_be_fetched_are_explained(weights_folder, monkeypatch):
+    pytest.importorskip('torchmetrics')
+    monkeypatch.setenv('https_proxy', 'http://127.0.0.1:1')  # refuses at once
+    truth = torch.rand(1, 1, 70, 80)
+    with pytest.raises(DataError, match="weights of the network 'alex' for LPIPS could not be fetched.*\n.*TORCH_HOME"):
+        metric('LPIPS', truth=True)(truth, truth)

@@ -1,0 +1,311 @@
+"""Feature mutual information: how much windows of the fused image tell of the sources', in five kinds of features."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.metrics.base import fusion_metric, variant
+from vlfusion.metrics.gradients import sobel
+
+Image = Float[Tensor, 'batch 1 h w']
+PerWindow = Float[Tensor, 'window']
+SOURCE = ('Haghighat, Aghagolzadeh and Seyedarabi, Comput. Electr. Eng. 37(5), 2011; '
+          'fast version: Haghighat and Razian, AICT 2014')
+PIXELS = 9  # of a window
+TAPS = 102  # of the wavelet's filters
+ROUNDING = 100 * 2 ** -52  # by which a gradient may miss a diagonal
+CHUNK = 3072  # windows at a time: few enough for the cache, and for the allocator to keep their memory
+TINY = 1e-300
+UNBOUNDED = variant('joint distributions may have negative shares, whose term of the entropy is -p log |p|, so that a '
+                    'window may exceed 1', bounded=False, range=(0., math.inf))
+
+
+@fusion_metric(title='Feature mutual information, pixels', direction='higher', range=(0., 1.), over='mean',
+               smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED})
+def FMI_pixel(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, 'batch']:
+    """The mean over all 3x3 windows of `(i(A, F) + i(B, F)) / 2`, with `i(S, F) = 2 I(S, F) / (H(S) + H(F))`.
+
+    A window less its minimum, divided by its sum, is taken for the distribution `p` of a number from 1 to 9, the
+    pixel's place down the columns. `H` is its entropy. The joint distribution mixes independence with one of Frechet's
+    bounds:
+
+        p_SF = phi p_bound + (1 - phi) p_S p_F,   phi = min(r / r_bound, 1)
+
+    where `r` is Pearson's correlation of the nine shares, and `r_bound` that of two numbers with the joint distribution
+    `p_bound`: the upper bound for `r` above 0, else the lower. Equal windows count as 1.
+
+    The published code does not keep `phi` to 1. In a fifth of the windows of real images or more it is above, and then
+    the joint distribution has negative shares. What Tang's scripts print as FMI_pixel is `FMI_edge`.
+
+    The special cases: a flat window is a uniform distribution, and two flat ones count as 1, which in the published
+    code is due to rounding (seen in Octave). Two windows with a single pixel above the minimum each have no entropy
+    and, unless they are equal, count as 0. The published code compares source B with the fused window rescaled to
+    0..1, where source A did not equal it; so there the order of the sources may matter if a window has but the levels
+    0 and 1.
+
+    Args:
+        fused: grey levels in 0..255, at least 3x3.
+        source_a: likewise.
+        source_b: likewise.
+        bounded: whether to keep `phi` to 1.
+    """
+    return _fmi(_pixels, fused, source_a, source_b, bounded=bounded)
+
+
+@fusion_metric(title='Feature mutual information, gradient', direction='higher', range=(0., 1.), over='mean',
+               smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED})
+def FMI_gradient(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, 'batch']:
+    """`FMI_pixel` of the differences along x: central ones, one-sided at the borders.
+
+    The published code has none along y.
+
+    Args:
+        fused: grey levels in 0..255, at least 3x3.
+        source_a: likewise.
+        source_b: likewise.
+        bounded: see `FMI_pixel`.
+    """
+    return _fmi(_gradient, fused, source_a, source_b, bounded=bounded)
+
+
+@fusion_metric(title='Feature mutual information, edges', direction='higher', range=(0., 1.), over='mean',
+               smallest=3, source=SOURCE)
+def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+    """`FMI_pixel` of edge maps of 0 and 1: the Sobel edges that MATLAB's `edge` finds, thinned, with its threshold.
+
+    An edge is where the squared gradient is above four times its mean and, along x or y, whichever the gradient has
+    more of, not below the pixel before it and above the one after it. Gradient and threshold have been shown to be
+    those of Octave's `edge`, whose thinning is another. The thinning is that of MATLAB's code generator; MATLAB
+    itself was not at hand to compare.
+
+    Args:
+        fused: grey levels in 0..255, at least 3x3.
+        source_a: likewise.
+        source_b: likewise.
+    """
+    return _fmi(_edges, fused, source_a, source_b)
+
+
+@fusion_metric(title='Feature mutual information, DCT', direction='higher', range=(0., 1.), over='mean',
+               smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED, 'tang': 'haghighat'})
+def FMI_dct(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, 'batch']:
+    """`FMI_pixel` of the whole image's orthonormal DCT-II, with windows of 3x3 coefficients.
+
+    Coefficients are rounded to multiples of 2^-26. Else, where there are none, as in a flat image, windows would show
+    rounding errors, which their rescaling makes large.
+
+    Args:
+        fused: grey levels in 0..255, at least 3x3.
+        source_a: likewise.
+        source_b: likewise.
+        bounded: see `FMI_pixel`.
+    """
+    return _fmi(_dct, fused, source_a, source_b, bounded=bounded)
+
+
+@fusion_metric(title='Feature mutual information, wavelet', direction='higher', range=(0., 1.), over='mean',
+               source=SOURCE, aliases=('FMI_w',))
+def FMI_wavelet(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+    """`FMI_pixel` of one level of the discrete Meyer wavelet transform, its four parts side by side, rescaled to 0..1.
+
+    Images are mirrored at the borders, with the outermost pixel doubled: MATLAB's default. The filter is Meyer's, cut
+    to 102 coefficients, as many as MATLAB's 'dmey' has; they equal the table in wavelib to 1e-10. PyWavelets has
+    another one, of 62. MATLAB was not at hand to compare. The rescaled values are rounded to multiples of 2^-36; see
+    `FMI_dct`.
+
+    Args:
+        fused: grey levels in 0..255.
+        source_a: likewise.
+        source_b: likewise.
+    """
+    return _fmi(_wavelet, fused, source_a, source_b)
+
+
+def _pixels(image: Image) -> Image:
+    return image
+
+
+def _gradient(image: Image) -> Image:
+    return torch.gradient(image, dim=3)[0]
+
+
+def _edges(image: Image) -> Image:
+    x, y = (difference.abs() / 8 for difference in sobel(image, 'replicate'))
+    strength = x.square() + y.square()
+    highest = torch.zeros_like(strength, dtype=torch.bool)
+    for axis, along, across, border in ((3, x, y, (1, 1)), (2, y, x, (0, 0, 1, 1))):
+        around = F.pad(strength, border, value=-1)  # so that the outermost pixels may be edges
+        before, after = around.narrow(axis, 0, image.shape[axis]), around.narrow(axis, 2, image.shape[axis])
+        highest |= (along >= across - ROUNDING) & (before <= strength) & (strength > after)
+    return (highest & (strength > 4 * strength.mean((1, 2, 3), keepdim=True))).to(image)
+
+
+def _dct(image: Image) -> Image:
+    down, along = (_cosines(size).to(image) for size in image.shape[2:])
+    return _rounded(down @ image @ along.T, 26)
+
+
+def _wavelet(image: Image) -> Float[Tensor, 'batch 1 h_parts w_parts']:
+    (low_y, high_y), (low_x, high_x) = (_filters(size).to(image) for size in image.shape[2:])
+    parts = torch.cat([torch.cat([low_y @ image @ low_x.T, high_y @ image @ low_x.T], 3),
+                       torch.cat([low_y @ image @ high_x.T, high_y @ image @ high_x.T], 3)], 2)
+    low, high = parts.amin((1, 2, 3), keepdim=True), parts.amax((1, 2, 3), keepdim=True)
+    return _rounded((parts - low) / torch.where(high > low, high - low, 1), 36)
+
+
+def _rounded(feature: Image, bits: int) -> Image:
+    return torch.ldexp(torch.ldexp(feature, torch.tensor(bits)).round(), torch.tensor(-bits))
+
+
+@cache
+def _cosines(size: int) -> Float[Tensor, 'frequency place']:
+    """The orthonormal DCT-II as a matrix."""
+    frequency, place = torch.arange(size, dtype=torch.float64)[:, None], torch.arange(size) + 0.5
+    cosines = torch.cos(math.pi / size * frequency * place) * math.sqrt(2 / size)
+    cosines[0] /= math.sqrt(2)
+    return cosines
+
+
+@cache
+def _filters(size: int) -> Float[Tensor, 'low_high half place']:
+    """Filtering by Meyer's two filters and taking every second value, as two matrices."""
+    low = _meyer()
+    high = low * (-1.) ** torch.arange(1, TAPS + 1)
+    half = torch.arange((size + TAPS - 1) // 2)[:, None]
+    place = (2 * half + 1 - torch.arange(TAPS)) % (2 * size)
+    place = torch.minimum(place, 2 * size - 1 - place)  # mirrored
+    return torch.stack([low.new_zeros(len(half), size).scatter_add_(1, place, taps.expand_as(place))
+                        for taps in (low.flip(0), high)])
+
+
+@cache
+def _meyer() -> Float[Tensor, '102']:
+    """Meyer's low-pass filter for reconstruction: its 101 middle coefficients, with the sum sqrt(2), and a zero."""
+    ramp = torch.linspace(-1, 2, 4097, dtype=torch.float64).clamp(0, 1)  # of frequencies from 0 to pi
+    smooth = ramp ** 4 * (35 - 84 * ramp + 70 * ramp ** 2 - 20 * ramp ** 3)
+    middle = torch.fft.irfft(torch.cos(math.pi / 2 * smooth)).roll(TAPS // 2 - 1)[:TAPS - 1]
+    return F.pad(math.sqrt(2) * middle / middle.sum(), (0, 1))
+
+
+def _fmi(feature: Callable[[Image], Image], *images: Image, bounded: bool = True) -> Float[Tensor, 'batch']:
+    return torch.stack([_mean(*features, bounded=bounded) for features in zip(*map(feature, images), strict=True)])
+
+
+def _mean(*features: Float[Tensor, '1 h w'], bounded: bool) -> Float[Tensor, '']:
+    """Over all windows, of one image."""
+    rows, columns = features[0].shape[1] - 2, features[0].shape[2] - 2
+    step = max(CHUNK // columns, 1)
+    total = 0.
+    for top in range(0, rows, step):
+        fused, *sources = (_windows(feature[0, top:top + step + 2]) for feature in features)
+        total = total + sum(_similarity(source, fused, bounded).sum() for source in sources)
+    return total / (2 * rows * columns)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows, and the distributions that they are taken for."""
+
+    pixels: Float[Tensor, '9 window']
+    flat: PerWindow  # 1 where it is, else 0
+    cumulative: Float[Tensor, '9 window']
+    deviation: Float[Tensor, '9 window']  # of the shares from their mean
+    norm: PerWindow  # of `deviation`
+    spread: PerWindow  # standard deviation of the number that is so distributed
+    entropy: PerWindow  # in nat
+
+
+def _windows(feature: Float[Tensor, 'h w']) -> Windows:
+    h, w = feature.shape
+    pixels = torch.stack([feature[y:h - 2 + y, x:w - 2 + x].flatten() for x in range(3) for y in range(3)])
+    shares = pixels - pixels.amin(0)
+    total = shares.sum(0)
+    flat = (total == 0).to(feature)
+    shares.add_(flat / PIXELS).div_(total.add_(flat))
+    cumulative = shares.clone()
+    for before, place in pairwise(cumulative):  # several times as fast as cumsum
+        place += before
+    number = torch.arange(-4., 5.).to(feature)
+    variance = number.square() @ shares - (number @ shares).square()
+    deviation = shares - 1 / PIXELS
+    return Windows(pixels, flat, cumulative, deviation, deviation.square().sum(0).sqrt_(),
+                   variance.clamp_(min=0).sqrt_(), _plogp(shares).neg_())
+
+
+def _similarity(source: Windows, fused: Windows, bounded: bool) -> PerWindow:
+    """`2 I(S, F) / (H(S) + H(F))` of each window.
+
+    Where the bound has no share, those of the joint distribution are multiples of independent ones, whose part in the
+    entropy has a closed form. The lower bound is the upper one for the source's numbers in reversed order.
+    """
+    correlation = (source.deviation * fused.deviation).sum(0) / (source.norm * fused.norm).clamp_(min=TINY)
+    ends_s, ends_f = source.cumulative[:-1], fused.cumulative[:-1]
+    ends_s = torch.lerp(ends_s, 1 - ends_s.flip(0), (correlation < 0).to(ends_s))
+    ends, overlap, independent = _overlaps(ends_s, ends_f)
+
+    # Hoeffding: the sum of min(s, f) - s f over all pairs of ends. That of |s - f| follows from their joint order.
+    place, places = torch.arange(-7., 8, 2).to(ends), torch.arange(-15., 16, 2).to(ends)
+    sum_s, sum_f = ends_s.sum(0), ends_f.sum(0)
+    distances = places @ ends - place @ ends_s - place @ ends_f
+    covariance = (8 * (sum_s + sum_f) - distances) / 2 - sum_s * sum_f
+    spread = source.spread * fused.spread
+    phi = (correlation.abs_() * spread).div_(covariance.clamp_(min=1e-15)).mul_(spread > 0)
+    if bounded:
+        phi.clamp_(max=1)
+
+    rest = 1 - phi
+    independent *= rest
+    total = source.entropy + fused.entropy
+    joint = rest * total - _plogp(rest[None]) + _plogp(independent) - _plogp(torch.addcmul(independent, phi, overlap))
+    similarity = 2 * (total - joint) / total.clamp_(min=TINY)
+    same = (source.pixels == fused.pixels).all(0) | (source.flat * fused.flat).bool()
+    return similarity.clamp_(min=0).masked_fill_(same, 1)
+
+
+def _overlaps(ends_s: Float[Tensor, '8 window'], ends_f: Float[Tensor, '8 window']) -> tuple[
+        Float[Tensor, '16 window'], Float[Tensor, '17 window'], Float[Tensor, '17 window']]:
+    """What the upper bound is made of: two rows of nine bins, laid on the line from 0 to 1, cut it into 17 pieces.
+
+    Args:
+        ends_s: where the source's bins end, but the last.
+        ends_f: likewise for the fused image's.
+
+    Returns:
+        All ends in order; the length of each piece, which is the share of the pair of bins that overlap in it; and the
+        product of those two bins' lengths.
+    """
+    count = ends_s.shape[1]
+    # Each end's last bit tells whose it is. They rise, then fall: a bitonic sequence, merged in four steps.
+    ends = torch.cat([ends_s.view(torch.int64) & ~1, ends_f.view(torch.int64).flip(0) | 1]).view(ends_s.dtype)
+    for half in (8, 4, 2, 1):
+        first, second = ends.view(-1, 2, half, count).unbind(1)
+        ends = torch.empty_like(ends).view(-1, 2, half, count)
+        torch.minimum(first, second, out=ends[:, 0])
+        torch.maximum(first, second, out=ends[:, 1])
+    bits = ends.view(16, count).view(torch.int64)
+    of_f, ends = (bits & 1).to(ends), (bits & ~1).view(ends.dtype)
+    own = torch.stack([1 - of_f, of_f])
+
+    # The bin that a piece is in reaches from the last end of its row before the piece to the next one after it.
+    start, stop = ends.new_zeros(2, 17, count), ends.new_ones(2, 17, count)
+    torch.mul(ends, own, out=start[:, 1:])
+    torch.add(ends, 1 - own, out=stop[:, :-1])
+    for before, piece in pairwise(start.unbind(1)):
+        torch.maximum(before, piece, out=piece)
+    for after, piece in pairwise(reversed(stop.unbind(1))):
+        torch.minimum(after, piece, out=piece)
+    lengths_s, lengths_f = stop.sub_(start)
+    border = ends.new_zeros(1, count)
+    return ends, torch.cat([ends, border + 1]) - torch.cat([border, ends]), lengths_s.mul_(lengths_f)
+
+
+def _plogp(shares: Float[Tensor, 'bin window']) -> PerWindow:
+    """`sum p log |p|`; 0 for 0."""
+    return shares.abs().add_(TINY).log_().mul_(shares).sum(0)

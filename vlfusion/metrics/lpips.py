@@ -1,0 +1,50 @@
+"""Learned perceptual similarity to the truth."""
+
+from functools import cache
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.errors import DataError, VLFusionError
+from vlfusion.metrics.base import truth_metric, variant
+
+
+@truth_metric(title='Learned perceptual image patch similarity', direction='lower', range=(0., float('inf')),
+              smallest=64, source='Zhang, Isola, Efros, Shechtman and Wang, CVPR 2018',
+              variants={net: variant(f'with the features of {title}', net=net)
+                        for net, title in (('squeeze', 'SqueezeNet 1.1'), ('vgg', 'VGG-16'))})
+def LPIPS(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'batch 1 h w'],
+          net: str = 'alex') -> Float[Tensor, 'batch']:
+    """The weighted distance between the images' features in AlexNet, as torchmetrics computes it in float32.
+
+    It needs `pip install 'vlfusion[perceptual]'`. torchvision fetches the network's weights at the first use.
+
+    Args:
+        fused: grey levels in 0..255, at least 64x64; the network gets them as all three colours.
+        truth: likewise.
+        net: `alex`, `squeeze` or `vgg`.
+
+    Raises:
+        VLFusionError: torchmetrics or torchvision is not installed, or the weights cannot be fetched.
+    """
+    network = _network(net).to(fused.device)
+    images = zip(*((image.float() / 127.5 - 1).expand(-1, 3, -1, -1).split(1) for image in (fused, truth)), strict=True)
+    with torch.no_grad():
+        return torch.stack([network(*pair) for pair in images])  # one by one: it returns the mean over a batch
+
+
+@cache
+def _network(net: str) -> Any:
+    try:
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+        return LearnedPerceptualImagePatchSimilarity(net_type=net)
+    except ModuleNotFoundError as error:
+        raise VLFusionError(f'LPIPS needs {error.name}, which is not installed.',
+                            "pip install 'vlfusion[perceptual]'") from error
+    except URLError as error:
+        raise DataError(f'The weights of the network {net!r} for LPIPS could not be fetched: {error.reason}.',
+                        'Run it once where there is a connection, and copy the folder hub/checkpoints under TORCH_HOME '
+                        '(~/.cache/torch) from there; or leave LPIPS out.') from error
