@@ -85,7 +85,7 @@ def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
         fused = torch.where(high > low, (fused - low) / (high - low), fused)
     elif stretch == 'none':
         if fused.amin() < 0 or fused.amax() > 1:
-            raise DataError(f'The fused image spans {fused.amin().item():g} to {fused.amax().item():g}, outside [0, 1].',
+            raise DataError(f'The fused image spans {fused.amin():g} to {fused.amax():g}, outside [0, 1].',
                             'Use a protocol that clips or stretches.')
     elif stretch != 'clip':
         raise ConfigError(f'Unknown stretch {stretch!r}.', did_you_mean(stretch, ('clip', 'min-max', 'none')))

@@ -54,11 +54,11 @@ def test_two_protocols_stand_side_by_side_and_the_stretch_raises_contrast():
 def test_csv_has_one_line_per_image(tmp_path):
     metric = evaluator(csv=tmp_path / 'scores.csv')
     metric.process(*batch(range(5)))
-    rows = {row['name']: row for row in metric.results}
+    rows = {row['name']: row for row, _ in metric.results}
     metric.evaluate(5)
     lines = list(csv.DictReader((tmp_path / 'scores.csv').open()))
     assert [line['name'] for line in lines] == ['000', '001', '002', '003', '004']
-    assert all(list(line) == ['name', 'EN', 'SD'] for line in lines)
+    assert all(list(line) == ['name', 'protocol', 'EN', 'SD'] and line['protocol'] == 'film.1' for line in lines)
     assert all(float(line['SD']) == rows[line['name']]['SD'] for line in lines)
 
 
@@ -106,12 +106,27 @@ def test_nan_is_not_averaged_away(caplog):
     assert scores['EN'] > 0
     assert math.isnan(scores['Qabf'])
     warning, = (record for record in caplog.records if record.levelname == 'WARNING')
-    assert 'Qabf is NaN for 1 of 5 images:\n    003' in warning.getMessage()
+    assert 'Qabf is nan, because Qabf is not finite for 1 of 5 images:\n    003: nan: source A is constant, ' \
+           'source B is constant, source A equals source B' in warning.getMessage()
+
+
+def test_the_protocol_says_whose_variants_are_meant():
+    means = {}
+    for protocol in ('film', 'plain'):
+        metric = evaluator(names=['MI', 'MI:film'], protocol=protocol)
+        data_batch, samples = batch(range(5))
+        metric.process(data_batch, [sample | {'fused': (sample['fused'] - sample['fused'].amin()) / (
+            sample['fused'].amax() - sample['fused'].amin())} for sample in samples])
+        means[protocol] = metric.evaluate(5)
+    assert means['film']['MI'] == means['film']['MI:film']
+    assert means['plain']['MI'] > 1.3 * means['plain']['MI:film'], 'bit and nat'
 
 
 def test_mistakes_in_a_config_come_to_light_at_construction():
-    with pytest.raises(UnknownNameError, match="'VIFF' is not a known fusion metric.*\n.*Did you mean VIF"):
-        evaluator(names=['EN', 'VIFF'])
+    with pytest.raises(UnknownNameError, match="'VIFG' is not a known fusion metric.*\n.*Did you mean VIF"):
+        evaluator(names=['EN', 'VIFG'])
+    with pytest.raises(UnknownNameError, match="MI has no variant 'flim'.*\n.*Did you mean film"):
+        evaluator(names=['MI:flim'])
     with pytest.raises(ConfigError, match='Unknown protocol'):
         evaluator(protocol='films')
 

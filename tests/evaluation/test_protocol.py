@@ -30,7 +30,10 @@ def test_sources_are_whole_levels_under_the_film_luminance():
 
 
 def test_a_protocol_cannot_change():
-    assert {name: (p.name, p.version) for name, p in PROTOCOLS.items()} == {'film': ('film', 1), 'plain': ('plain', 1)}
+    assert {name: (p.name, p.version, p.code, p.colour) for name, p in PROTOCOLS.items()} == {
+        'film': ('film', 1, 'film', 'luminance'), 'cddfuse': ('cddfuse', 1, 'cddfuse', 'luminance'),
+        'vifb': ('vifb', 1, 'vifb', 'channels'), 'mefb': ('mefb', 1, 'mefb', 'channels'),
+        'plain': ('plain', 1, '', 'luminance')}
     with pytest.raises(FrozenInstanceError):
         PROTOCOLS['film'].stretch = 'clip'
 

@@ -18,6 +18,8 @@ VERBS = {
     'train': 'train',
     'test': 'test',
     'fuse': 'fuse',
+    'evaluate': 'evaluate',
+    'metrics': 'metrics',
     'convert-weights': 'convert_weights',
     'list': 'list',
 }

@@ -6,7 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
 
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.images import SUFFIXES, read_image
@@ -51,30 +55,48 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
         modality_b: what source B is.
 
     Raises:
-        DataError: there are no images, an image lacks its partner, two files claim one name, or a listed name is not
-            there. Every problem is named, not the first one only.
+        DataError: there are no images, an image lacks its partner, two files claim one name, a listed name is not
+            there, or both sources are the same files. Every problem is named, not the first one only.
+    """
+    matched = find_files(
+        root, {'source A': source_a, 'source B': source_b}, names,
+        'The two files of a pair share one name, letter case included. Rename or remove what is listed, correct the '
+        'patterns source_a and source_b, or list the pairs to use with names=...')
+    return [Pair(name, *paths, modality_a, modality_b) for name, paths in matched.items()]
+
+
+def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Names | None = None,
+               remedy: str = '') -> dict[str, tuple[Path, ...]]:
+    """The files of two or more folders that share a name: for each name, in order, one file of each folder.
+
+    Args:
+        root: the folder that the patterns are relative to.
+        patterns: where the images lie, as `find_pairs` has it, by what messages call them: `source A`.
+        names: likewise.
+        remedy: what to tell somebody whose files do not match.
+
+    Raises:
+        DataError: as for `find_pairs`; an image must be in every folder.
     """
     root = Path(root)
-    files_a, problems_a = _files(root, source_a, 'A')
-    files_b, problems_b = _files(root, source_b, 'B')
-    problems = problems_a + problems_b
-    if files_a and files_b:  # without any files of one source, each file of the other would be reported
+    files, problems = {}, []
+    for what, pattern in patterns.items():
+        files[what], unusable = _files(root, pattern, what)
+        problems += unusable
+    if all(files.values()):  # without any files of one folder, each file of the others would be reported
+        known = set().union(*files.values())
         if names is None:
-            chosen = sorted(files_a.keys() | files_b.keys())
+            chosen = sorted(known)
         else:
-            chosen, unusable = _listed(root, names, files_a.keys() | files_b.keys())
+            chosen, unusable = _listed(root, names, known)
             problems += unusable
-        problems += [f'{files_a[name]} (source A) has no partner in source B ({source_b})'
-                     for name in chosen if name not in files_b]
-        problems += [f'{files_b[name]} (source B) has no partner in source A ({source_a})'
-                     for name in chosen if name not in files_a]
-        if files_a == files_b:
-            problems.append(f'sources A and B are the same files ({source_a} and {source_b})')
+        problems += [_partnerless(name, files, patterns) for name in chosen
+                     if any(name not in found for found in files.values())]
+        problems += [f'{one} and {other} are the same files ({patterns[one]} and {patterns[other]})'
+                     for one, other in combinations(files, 2) if _resolved(files[one]) == _resolved(files[other])]
     if problems:
-        raise DataError(f'Cannot pair the images under {root.absolute()}:\n{listing(problems, MOST)}',
-                        'The two files of a pair share one name, letter case included. Rename or remove what is '
-                        'listed, correct the patterns source_a and source_b, or list the pairs to use with names=...')
-    return [Pair(name, files_a[name], files_b[name], modality_a, modality_b) for name in chosen]
+        raise DataError(f'Cannot pair the images under {root.absolute()}:\n{listing(problems, MOST)}', remedy)
+    return {name: tuple(found[name] for found in files.values()) for name in chosen}
 
 
 def find_subset_pairs(root: str | os.PathLike, subsets: Mapping[str, Mapping]) -> list[Pair]:
@@ -122,22 +144,44 @@ def check_images(pairs: Iterable[Pair], threads: int | None = None) -> None:
                         'Copy damaged files afresh, register pairs to one size, or list the good ones with names=...')
 
 
-def _image_problems(pair: Pair) -> list[str]:
-    sizes, problems = [], []
-    for path in (pair.path_a, pair.path_b):
+def read_images(name: str, paths: Sequence[Path]) -> tuple[list[Shaped[np.ndarray, 'h w *bgr']], list[str]]:
+    """The images that share a name, as `read_image` has them, and what is wrong with them: damage, unequal sizes."""
+    images, sizes, problems = [], {}, []
+    for path in paths:
         try:
-            height, width = read_image(path).shape[:2]
+            images.append(read_image(path))
         except DataError as error:
             problems.append(error.problem)
         else:
-            sizes.append(f'{width}x{height}')
-    if len(set(sizes)) == 2:
-        problems.append(f'{pair.name}: {pair.path_a} is {sizes[0]} but {pair.path_b} is {sizes[1]} (width x height)')
-    return problems
+            height, width = images[-1].shape[:2]
+            sizes[path] = f'{width}x{height}'
+    if len(set(sizes.values())) > 1:
+        differing = ', '.join(f'{path} is {size}' for path, size in sizes.items())
+        problems.append(f'{name}: {differing} (width x height)')
+    return images, problems
 
 
-def _files(root: Path, pattern: str, source: str) -> tuple[dict[str, Path], list[str]]:
-    """The files of one source by name, and what is wrong with them."""
+def _image_problems(pair: Pair) -> list[str]:
+    return read_images(pair.name, (pair.path_a, pair.path_b))[1]
+
+
+def _partnerless(name: str, files: Mapping[str, Mapping[str, Path]], patterns: Mapping[str, str]) -> str:
+    """What to say of a name that some folder lacks."""
+    there = next(what for what, found in files.items() if name in found)
+    lacking = [what for what, found in files.items() if name not in found]
+    near = {str(path): None for what in lacking for other, path in files[what].items()
+            if other.casefold() == name.casefold()}
+    guess = f'; did you mean {" or ".join(near)}?' if near else ''
+    where = ' and '.join(f'{what} ({patterns[what]})' for what in lacking)
+    return f'{files[there][name]} ({there}) has no partner in {where}{guess}'
+
+
+def _resolved(files: Mapping[str, Path]) -> dict[str, Path]:
+    return {name: path.resolve() for name, path in files.items()}
+
+
+def _files(root: Path, pattern: str, what: str) -> tuple[dict[str, Path], list[str]]:
+    """The files of one folder by name, and what is wrong with them."""
     folder, head, tail = _split(pattern)
     found: dict[str, list[Path]] = {}
     places = glob.glob(os.path.join(glob.escape(str(root)), folder), recursive=True)
@@ -146,12 +190,12 @@ def _files(root: Path, pattern: str, source: str) -> tuple[dict[str, Path], list
         name = _name(path.name, head, tail)
         if name and not path.name.startswith('.') and path.is_file():
             found.setdefault(name, []).append(path)
-    problems = [f'{name!r} names several images of source {source}: {", ".join(map(str, paths))}'
+    problems = [f'{name!r} names several images of {what}: {", ".join(map(str, paths))}'
                 for name, paths in found.items() if len(paths) > 1]
     if not found:
         wanted = root / folder / f'{head}{{name}}{tail}'
         look = folders[0] if folders else (root / folder.partition('*')[0]).parent
-        problems.append(f'no image of source {source} fits {wanted}; {_contents(look)}')
+        problems.append(f'no image of {what} fits {wanted}; {_contents(look)}')
     return {name: paths[0] for name, paths in found.items()}, problems
 
 

@@ -9,8 +9,10 @@ from mmengine.evaluator import BaseMetric
 
 from vlfusion.errors import DataError, listing
 from vlfusion.evaluation.protocol import protocol as protocol_named
-from vlfusion.evaluation.scores import Row, means, score, write_csv
-from vlfusion.registry import FUSION_METRICS, METRICS
+from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, means, score, write_csv
+from vlfusion.evaluation.undefined import Undefined, undefined
+from vlfusion.metrics.base import metric
+from vlfusion.registry import METRICS
 
 
 @METRICS.register_module()
@@ -22,7 +24,8 @@ class FusionEvaluator(BaseMetric):
     To report two protocols side by side, put two of them in a list, each with a prefix of its own.
 
     Args:
-        names: of metrics in `FUSION_METRICS`. (MMEngine takes a config with the key `metrics` for another thing.)
+        names: of metrics in `FUSION_METRICS`, with a variant if need be: `MI`, `MI:tang`. (MMEngine takes a config with
+            the key `metrics` for another thing.)
         protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`.
         csv: the file for the scores of each image, written anew by each evaluation; None for no file.
         prefix: what stands before each mean's name: `film` reports `film/VIF`, None plain `VIF`.
@@ -35,12 +38,12 @@ class FusionEvaluator(BaseMetric):
 
     default_prefix = ''  # unlike None, accepted by MMEngine without a warning
 
-    def __init__(self, names: Sequence[str] = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf'), protocol: str = 'film',
+    def __init__(self, names: Sequence[str] = DEFAULT_METRICS, protocol: str = 'film',
                  csv: str | os.PathLike | None = None, prefix: str | None = None, collect_device: str = 'cpu'):
         super().__init__(collect_device, prefix)
         self.protocol = protocol_named(protocol)
         for name in names:
-            FUSION_METRICS.get(name)
+            metric(name, self.protocol.code)
         self.names, self.csv = names, csv
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -59,14 +62,20 @@ class FusionEvaluator(BaseMetric):
                             'Its `predict` must return one result per image, in the order of the batch.')
         try:
             fused = self.protocol.quantise(torch.stack([sample['fused'] for sample in data_samples])).float()
-            sources = (self.protocol.grey_levels(data_batch[key].to(fused)) for key in ('source_a', 'source_b'))
-            scores = score(fused, *sources, self.names)
+            source_a, source_b = (self.protocol.grey_levels(data_batch[key].to(fused))
+                                  for key in ('source_a', 'source_b'))
+            scores = score(fused, source_a, source_b, self.names, self.protocol.code)
         except DataError as error:
             raise DataError(f'Cannot score {", ".join(names)}. {error.problem}', error.remedy) from error
+        images = {'the fused image': fused, 'source A': source_a, 'source B': source_b}
         for i, name in enumerate(names):
-            self.results.append({'name': name} | {metric: values[i].item() for metric, values in scores.items()})
+            one = slice(i, i + 1)
+            row = {'name': name, 'protocol': self.protocol.label}
+            row |= {key: values[i].item() for key, values in scores.items()}
+            self.results.append((row, undefined(name, {key: values[one] for key, values in scores.items()},
+                                                {what: image[one] for what, image in images.items()})))
 
-    def compute_metrics(self, results: list[Row]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[Row, list[Undefined]]]) -> dict[str, float]:
         """The means over all images, on the main process, from the rows of all processes.
 
         Where a sampler repeats images so that every process gets equally many, MMEngine has cut the rows to the size of
@@ -75,11 +84,12 @@ class FusionEvaluator(BaseMetric):
         Raises:
             DataError: two rows have the same name.
         """
-        repeated = sorted(name for name, count in Counter(row['name'] for row in results).items() if count > 1)
+        rows = [row for row, _ in results]
+        repeated = sorted(name for name, count in Counter(row['name'] for row in rows).items() if count > 1)
         if repeated:
             raise DataError(f'Several results have the same name:\n{listing(repeated)}',
                             'Give each image its own name; in a distributed run use a sampler that deals the images '
                             'out in turn, such as DefaultSampler.')
         if self.csv is not None:
-            write_csv(self.csv, results)
-        return means(results)
+            write_csv(self.csv, rows)
+        return means(rows, [item for _, found in results for item in found])

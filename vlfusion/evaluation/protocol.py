@@ -14,10 +14,10 @@ from vlfusion.images import quantise
 class Protocol:
     """One way to score, by name and version; scores are comparable only where both are equal.
 
-    `film` and `cddfuse` are what FILM and CDDFuse publish. Their min-max stretch multiplies the contrast of each image by
-    `1 / (max - min)`. SD, SF and AG rise by that factor, and EN with them: by construction, not because the fusion is
-    better, and the more so the less of the range a method uses. So report `plain`, which leaves the contrast alone, beside
-    it. `plain` has the default of every metric; `vifb` and `mefb` have those benchmarks' variants.
+    `film` and `cddfuse` are what FILM and CDDFuse publish. Their min-max stretch multiplies the contrast of each image
+    by `1 / (max - min)`. SD, SF and AG rise by that factor, and EN with them: by construction, not because the fusion
+    is better, and the more so the less of the range a method uses. So report `plain`, which leaves the contrast alone,
+    beside it. `plain` has the default of every metric; `vifb` and `mefb` have those benchmarks' variants.
 
     Attributes:
         name: what a config or a command line calls it.
@@ -79,3 +79,13 @@ def protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise ConfigError(f'Unknown protocol {name!r}.', did_you_mean(name, PROTOCOLS))
     return PROTOCOLS[name]
+
+
+def code_of(label: str) -> str:
+    """The code of the protocol with that label; empty for an empty or unknown one.
+
+    >>> code_of('film.1')
+    'film'
+    """
+    known = PROTOCOLS.get(label.partition('.')[0])
+    return known.code if known else ''

@@ -1,30 +1,45 @@
 """Scores of images: computing them, averaging them, and giving them out as a CSV file or a table.
 
-A row holds what is known of one image: its `name`, then one value for each metric. All rows have the same metrics.
+A row holds what is known of one image: its `name`, the label of its `protocol` (such as `film.1`), for a control image
+which `control` it is, then one value for each column: a metric as it was asked for (`VIF`, `MI:tang`), or one that
+compares to a true image (`truth/PSNR`). All rows have the same columns.
 """
 
 import csv
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from mmengine.logging import print_log
 from rich.table import Table
 from torch import Tensor
 
 from vlfusion.errors import DataError, listing
-from vlfusion.metrics.base import metric
+from vlfusion.evaluation.controls import CONTROLS
+from vlfusion.evaluation.protocol import code_of
+from vlfusion.evaluation.undefined import Undefined
+from vlfusion.metrics.base import Metric, metric
 from vlfusion.metrics.sharing import sharing
 
 Row = dict[str, str | float]
+#: The columns that are no metrics, in the order of a file.
+WORDS = ('name', 'control', 'protocol')
+#: What stands before the name of a metric that compares to a true image.
+TRUTH = 'truth/'
+#: What is scored where nobody says: the metrics of FILM's tables.
+DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf')
 
 
 def score(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-          source_b: Float[Tensor, 'batch 1 h w'], metrics: Iterable[str], code: str = '') -> dict[str, Float[Tensor, 'batch']]:
-    """One value per image for each metric. Work that several of them need is done once.
+          source_b: Float[Tensor, 'batch 1 h w'], metrics: Iterable[str],
+          code: str = '') -> dict[str, Float[Tensor, 'batch']]:
+    """One value per image for each metric, in float64. Work that several of them need is done once.
 
     Args:
         fused: grey levels in 0..255, float32 or float64.
@@ -38,11 +53,32 @@ def score(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 
         DataError: the images do not suit a metric.
     """
     with sharing():
-        return {name: metric(name, code)(fused, source_a, source_b) for name in metrics}
+        images = [_double(image) for image in (fused, source_a, source_b)]
+        return {name: metric(name, code)(*images) for name in metrics}
 
 
-def means(rows: Sequence[Row]) -> dict[str, float]:
-    """The mean over the images for each metric. A single NaN makes it NaN, and a warning names the images to blame.
+def _double(image: Tensor) -> Tensor:
+    return image.to('cpu' if image.device.type == 'mps' else image.device, torch.float64)  # Apple's has no float64
+
+
+def metric_of(column: str, code: str = '') -> Metric:
+    """The metric of a row's column.
+
+    >>> metric_of('truth/PSNR').info.over, metric_of('MI', 'film').info.label
+    ('truth', 'MI:film')
+    """
+    name = column.removeprefix(TRUTH)
+    return metric(name, code, truth=name != column)
+
+
+def means(rows: Sequence[Row], undefined: Iterable[Undefined] = ()) -> dict[str, float]:
+    """The mean over the images for each metric.
+
+    A value that is not finite makes it NaN or infinite, and a warning names the images to blame.
+
+    Args:
+        rows: of the images.
+        undefined: what is known of the values that are not finite, for the warning.
 
     >>> means([{'name': '001', 'EN': 6.0}, {'name': '002', 'EN': 7.0}])
     {'EN': 6.5}
@@ -50,63 +86,123 @@ def means(rows: Sequence[Row]) -> dict[str, float]:
     Raises:
         DataError: there is no row.
     """
-    columns = _columns(rows)
-    for metric, values in columns.items():
-        undefined = [str(row['name']) for row, value in zip(rows, values, strict=True) if np.isnan(value)]
-        if undefined:
-            print_log(f'The mean {metric} is NaN, because {metric} is NaN for {len(undefined)} of {len(rows)} images:\n'
-                      f'{listing(undefined)}', logger='current', level=logging.WARNING)
-    return {metric: values.mean().item() for metric, values in columns.items()}
+    found = columns(rows)
+    reasons = {(item.name, item.metric): f'{item.value}: {", ".join(item.reasons)}' for item in undefined}
+    result = {name: statistics(values)['mean'] for name, values in found.items()}
+    for name, values in found.items():
+        blamed = [f'{row["name"]}: {reasons.get((row["name"], name), value)}'
+                  for row, value in zip(rows, values, strict=True) if not np.isfinite(value)]
+        if blamed:
+            print_log(f'The mean {name} is {result[name]}, because {name} is not finite for {len(blamed)} of '
+                      f'{len(rows)} images:\n{listing(blamed)}', logger='current', level=logging.WARNING)
+    return result
+
+
+def statistics(values: Float[np.ndarray, 'image']) -> dict[str, float]:
+    """Mean, standard deviation (of the population) and median; NaN and infinity are not left out."""
+    with np.errstate(invalid='ignore'):
+        return {'mean': values.mean().item(), 'std': values.std().item(), 'median': np.median(values).item()}
 
 
 def summary_table(rows: Sequence[Row]) -> Table:
     """Mean, standard deviation (of the population) and median of each metric; an arrow points to its better side.
 
+    A last column counts the images whose value is not finite, where there are any.
+
     Raises:
         DataError: there is no row.
     """
-    table = Table('metric', title=f'{len(rows)} images')
+    found = columns(rows)
+    table = Table('metric', title=_title(rows))
     for statistic in ('mean', 'std', 'median'):
         table.add_column(statistic, justify='right')
-    for name, values in _columns(rows).items():
-        info = metric(name).info
-        arrow = '↑' if info.direction == 'higher' else '↓'
-        unit = f' ({info.unit})' if info.unit else ''
-        statistics = values.mean(), values.std(), np.median(values)
-        table.add_row(f'{name} {arrow}{unit}', *(f'{statistic:.4f}' for statistic in statistics))
+    blamed = {name: _unfinite(values) for name, values in found.items()}
+    if any(blamed.values()):
+        table.add_column('not finite', justify='right')
+    for name, values in found.items():
+        count = [f'{blamed[name]} of {len(rows)}' if blamed[name] else ''] if any(blamed.values()) else []
+        table.add_row(_heading(name, rows), *(_shown(value) for value in statistics(values).values()), *count)
     return table
 
 
+def controls_table(rows: Sequence[Row], controls: Sequence[Row]) -> Table:
+    """The mean of each metric beside its means for the control images; in brackets, how many values are not finite.
+
+    Raises:
+        DataError: there is no row.
+    """
+    parts = {'fused': rows} | {name: [row for row in controls if row['control'] == name] for name in CONTROLS}
+    found = {part: columns(rows) for part, rows in parts.items()}
+    table = Table('mean of', title=f'{_title(rows)}, beside control images')
+    for part in parts:
+        table.add_column(part, justify='right')
+    for name in found['fused']:
+        values = [found[part][name] for part in parts]
+        table.add_row(_heading(name, rows), *(_shown(statistics(value)['mean'])
+                                              + f' ({_unfinite(value)})' * bool(_unfinite(value)) for value in values))
+    return table
+
+
+def _title(rows: Sequence[Row]) -> str:
+    label = rows[0].get('protocol')
+    return f'{len(rows)} image{"s" * (len(rows) > 1)}' + (f', protocol {label}' if label else '')
+
+
+def _heading(column: str, rows: Sequence[Row]) -> str:
+    info = metric_of(column, code_of(str(rows[0].get('protocol', '')))).info
+    return f'{column} {"↑" if info.direction == "higher" else "↓"}' + (f' ({info.unit})' if info.unit else '')
+
+
+def _shown(value: float) -> str:
+    return f'{value:.1e}' if 0 < abs(value) < 0.001 else f'{value:.4f}'
+
+
+def _unfinite(values: Float[np.ndarray, 'image']) -> int:
+    return int(np.count_nonzero(~np.isfinite(values)))
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[TextIO]:
+    """A text file to write. It has its name only once it is whole; folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        with partial.open('w', newline='', encoding='utf-8') as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
-    """Write one line per image, sorted by name: the name, then the metrics with all their digits.
+    """Write one line per row, sorted by name: the words, then the metrics with all their digits.
 
     Folders are made; a reader never sees half a file.
 
     Raises:
         DataError: there is no row.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        with partial.open('w', newline='', encoding='utf-8') as file:
-            writer = csv.DictWriter(file, ['name', *_columns(rows)], lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(sorted(rows, key=lambda row: row['name']))  # csv writes a float as repr does
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    header = [*(word for word in WORDS if rows and word in rows[0]), *columns(rows)]
+    with whole_file(path) as file:
+        writer = csv.DictWriter(file, header, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(sorted(rows, key=lambda row: row['name']))  # csv writes a float as repr does
 
 
 def read_csv(path: str | os.PathLike) -> list[Row]:
     """The rows that `write_csv` wrote."""
     with Path(path).open(newline='', encoding='utf-8') as file:
-        return [{key: value if key == 'name' else float(value) for key, value in row.items()}
+        return [{key: value if key in WORDS else float(value) for key, value in row.items()}
                 for row in csv.DictReader(file)]
 
 
-def _columns(rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """The values of each metric, in the order of the rows."""
+def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, 'image']]:
+    """The values of each metric, in the order of the rows.
+
+    Raises:
+        DataError: there is no row.
+    """
     if not rows:
         raise DataError('There is no image to score.', 'Check the data set and its split.')
-    return {metric: np.array([row[metric] for row in rows]) for metric in rows[0] if metric != 'name'}
+    return {name: np.array([row[name] for row in rows], float) for name in rows[0] if name not in WORDS}

@@ -1,0 +1,78 @@
+"""Score a folder of fused images, made by any program: numbers per image, and a record of how they came about.
+
+    vlfusion evaluate fused/ --source-a TNO/ir --source-b TNO/vi --out scores/mine.csv
+    vlfusion evaluate 'out/{name}_fused.*' --source-a ir --source-b vi --metrics VIF MI:tang --controls --out mine.csv
+
+Files share a name with their sources. They are scored as they are: neither 8-bit nor 16-bit images are stretched.
+"""
+
+import argparse
+
+HELP = 'score a folder of fused images'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
+    parser.add_argument('--source-a', required=True, metavar='DIR',
+                        help='folder or pattern: infrared, MRI, over-exposed, near-focused')
+    parser.add_argument('--source-b', required=True, metavar='DIR',
+                        help='folder or pattern: visible; CT, PET or SPECT; under-exposed; far-focused')
+    parser.add_argument('--out', required=True, metavar='FILE.csv', help='one line per image; FILE.json is the record')
+    parser.add_argument('--task', help='ivf, mif, mef or mff, for messages and the record')
+    parser.add_argument('--protocol', default='film',
+                        help="how files become grey levels, and whose variants of the metrics: 'film' (default), "
+                             "'plain' ...")
+    parser.add_argument('--metrics', nargs='+', metavar='NAME',
+                        help="such as VIF or MI:tang, or 'all' (default: EN SD SF AG VIF Qabf)")
+    parser.add_argument('--truth', metavar='DIR', help='folder or pattern: what a perfect fusion would give')
+    parser.add_argument('--truth-metrics', nargs='+', metavar='NAME', help="or 'all' (default: PSNR SSIM)")
+    parser.add_argument('--controls', action='store_true',
+                        help='also score copies of the sources, their mean, maximum and noisy mean')
+    parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
+                        help='modules on the path that register metrics')
+    parser.add_argument('--workers', type=int, help='images scored at once (default: one per core)')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ...')
+
+
+def run(args: argparse.Namespace) -> int:
+    import importlib
+    import sys
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from vlfusion.errors import ConfigError, listing
+    from vlfusion.evaluation.folder import check_output, score_folder
+    from vlfusion.evaluation.scores import controls_table, summary_table
+
+    for module in args.modules:
+        importlib.import_module(module)
+    if args.truth_metrics and args.truth is None:
+        raise ConfigError('--truth-metrics compare to true images, but there is no --truth.',
+                          'Give their folder with --truth, or leave --truth-metrics out.')
+    check_output(args.out)
+    chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
+    terminal = Console(stderr=True)
+    try:
+        with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
+            step = bar.add_task('scoring', total=None)
+            scores = score_folder(
+                args.fused, args.source_a, args.source_b, args.truth, **chosen, protocol=args.protocol, task=args.task,
+                controls=args.controls, workers=args.workers, device=args.device,
+                progress=lambda done, total: bar.update(step, completed=done, total=total))
+    except KeyboardInterrupt:
+        print('Stopped; nothing was written.', file=sys.stderr)
+        return 130
+    written = scores.write(args.out)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a file has no width; let no column be cut
+    console.print(summary_table(scores.rows))
+    if scores.controls:
+        console.print(controls_table(scores.rows, scores.controls))
+    if scores.undefined:
+        many = len(scores.undefined) > 1
+        print(f'{len(scores.undefined)} {"values are" if many else "value is"} not finite:\n'
+              f'{listing(map(str, scores.undefined))}')
+    print(f'Wrote {", ".join(map(str, written))}.')
+    return 0

@@ -1,0 +1,300 @@
+"""Scoring a folder of fused images, made by any program, beside the folders of its sources."""
+
+import glob
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from vlfusion import plugins
+from vlfusion.data.pairs import find_files, read_images
+from vlfusion.data.tasks import task as task_named
+from vlfusion.errors import ConfigError, DataError, listing
+from vlfusion.evaluation.controls import control_images
+from vlfusion.evaluation.protocol import Protocol
+from vlfusion.evaluation.protocol import protocol as protocol_named
+from vlfusion.evaluation.record import record, write_record
+from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, Row, metric_of, write_csv
+from vlfusion.evaluation.undefined import Undefined, undefined
+from vlfusion.images import luminance
+from vlfusion.metrics.sharing import sharing
+from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS, Registry, snapshot
+
+Folder = str | os.PathLike
+Planes = Float[Tensor, 'channel 1 h w']
+
+
+@dataclass(frozen=True)
+class FolderScores:
+    """What `score_folder` found.
+
+    Attributes:
+        rows: for each fused image its name, protocol and scores, sorted by name.
+        controls: likewise for the control images of each pair; empty where none were asked for.
+        undefined: the scores that are not finite, each with its reasons.
+        record: everything about the run that is worth keeping, as JSON has it.
+    """
+
+    rows: list[Row]
+    controls: list[Row]
+    undefined: list[Undefined]
+    record: dict[str, Any]
+
+    def write(self, path: str | os.PathLike) -> list[Path]:
+        """Write `STEM.csv`, `STEM.controls.csv` where there are controls, and `STEM.json`, the record.
+
+        Returns:
+            the files written.
+
+        Raises:
+            ConfigError: the path does not end in `.csv`, or cannot be written.
+        """
+        check_output(path)
+        table, controls, json = (Path(path).with_suffix(suffix) for suffix in ('.csv', '.controls.csv', '.json'))
+        write_csv(table, self.rows)
+        if self.controls:
+            write_csv(controls, self.controls)
+        else:
+            controls.unlink(missing_ok=True)  # of an earlier run: it would belong to other scores
+        write_record(json, self.record)
+        return [table, *([controls] if self.controls else []), json]
+
+
+def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folder | None = None, *,
+                 metrics: Sequence[str] = DEFAULT_METRICS, truth_metrics: Sequence[str] = ('PSNR', 'SSIM'),
+                 protocol: str = 'film', task: str | None = None, controls: bool = False, workers: int | None = None,
+                 device: str = 'cpu', progress: Callable[[int, int], None] | None = None) -> FolderScores:
+    """Score every image of a folder.
+
+        scores = score_folder('fused', 'TNO/ir', 'TNO/vi', metrics=['VIF', 'MI:tang'])
+        scores.write('scores/mine.csv')
+
+    A fused image and its sources share a name. What a file holds is scored as it is: 8-bit files are not stretched, nor
+    are those of 16 bits, which are multiplied by 255/65535. Each image is scored by one thread, so that scores are
+    bit-equal for every number of workers; as many images are in memory as there are workers, with their sources.
+
+    Args:
+        fused: the folder, or a pattern such as `out/{name}_fused.*`; see `vlfusion.data.pairs.find_pairs`.
+        source_a: likewise, of source A.
+        source_b: likewise, of source B.
+        truth: likewise, of the images that a perfect fusion would give, if there are such.
+        metrics: names in `FUSION_METRICS`, with a variant if need be (`MI:tang`); or `all`.
+        truth_metrics: the same for `TRUTH_METRICS`; used only with `truth`.
+        protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`.
+        task: what kind of fusion it is, for messages and the record: a name in `vlfusion.data.tasks.TASKS`.
+        controls: whether to score control images as well; see `vlfusion.evaluation.controls`.
+        workers: how many images to score at once; None for as many as torch has threads.
+        device: where to score.
+        progress: called after each image with the number of images done and of all images.
+
+    Raises:
+        DataError: lists every image that lacks a partner, cannot be read, is of another size or does not suit a metric.
+        ConfigError: the protocol, task, device or number of workers is not usable, or no metric is named.
+        UnknownNameError: no metric, or no variant of it, has that name.
+    """
+    chosen = protocol_named(protocol)
+    kind = task_named(task) if task else None
+    label_a, label_b = (f'source A, {kind.modality_a}', f'source B, {kind.modality_b}') if kind else (
+        'source A', 'source B')
+    if workers is not None and workers < 1:
+        raise ConfigError(f'Expected at least one worker, but got {workers}.', 'Give a number from 1 on.')
+    workers = workers or torch.get_num_threads()
+    columns = [*_names(metrics, FUSION_METRICS), *(TRUTH + name for name in _names(truth_metrics, TRUTH_METRICS)
+                                                   if truth is not None)]
+    if not columns:
+        raise ConfigError('There is no metric to score with.', 'Name at least one, such as EN.')
+    for column in columns:
+        metric_of(column, chosen.code)  # an unknown name comes to light before any image is read
+    scorer = _Scorer(columns, chosen, controls, _device(device))
+
+    folders = {'the fused folder': fused, label_a: source_a, label_b: source_b}
+    if truth is not None:
+        folders['the truth'] = truth
+    matched = find_files('.', {what: _pattern(folder) for what, folder in folders.items()}, remedy=(
+        'A fused image and its sources share one name, letter case included. Rename or remove what is listed, or say '
+        "where the name is in a file's name, as in 'fused/{name}_out.*'."))
+
+    found: dict[str, _Scored] = {}
+    problems: list[str] = []
+    with _one_thread_each(), ThreadPoolExecutor(workers) as pool:
+        try:
+            results = _in_order(pool, scorer, matched.items(), 2 * workers)
+            for done, (name, result) in enumerate(zip(matched, results, strict=True), 1):
+                if isinstance(result, list):
+                    problems += result
+                else:
+                    found[name] = result
+                if progress:
+                    progress(done, len(matched))
+        except BaseException:  # Ctrl-C too: neither begin another image nor finish this one
+            scorer.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if problems:
+        many = 's' * (len(problems) > 1)
+        raise DataError(f'Nothing was scored, because of {len(problems)} problem{many}:\n'
+                        f'{listing(problems, len(problems))}',
+                        'Mend or remove the files that are listed, or leave a metric out.')
+
+    rows = [result.row for result in found.values()]
+    control_rows = [row for result in found.values() for row in result.controls]
+    unfinite = [item for result in found.values() for item in result.undefined]
+    keys = 'fused', 'source_a', 'source_b', 'truth'
+    inputs = {key: {'folder': str(folder), 'files': {name: result.digests[i] for name, result in found.items()}}
+              for i, (key, folder) in enumerate(zip(keys, folders.values(), strict=False))}
+    return FolderScores(rows, control_rows, unfinite,
+                        record(chosen, task, columns, inputs, rows, control_rows, unfinite))
+
+
+def check_output(path: str | os.PathLike) -> None:
+    """Raises ConfigError where `FolderScores.write` could not write."""
+    path = Path(path)
+    if path.suffix != '.csv':
+        raise ConfigError(f'Expected a file that ends in .csv, but got {path}.', 'The other files are named after it.')
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigError(f'Cannot write {path}.', 'Choose a file in a folder that you may write to.')
+
+
+@dataclass(frozen=True)
+class _Scored:
+    row: Row
+    controls: list[Row]
+    undefined: list[Undefined]
+    digests: list[str]
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """What a worker does with one image; once `stop` is set, only look at its files."""
+
+    columns: Sequence[str]
+    protocol: Protocol
+    controls: bool
+    device: torch.device
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, files: tuple[str, tuple[Path, ...]]) -> _Scored | list[str]:
+        """The scores of one image from its files (fused, source A, source B and truth), or what is wrong with them."""
+        name, paths = files
+        images, problems = read_images(name, paths)
+        if not problems:
+            try:
+                self._check_size(images[0].shape[:2])
+                if not self.stop.is_set():
+                    return self._score(name, images, [_digest(path) for path in paths])
+            except DataError as error:
+                problems = [f'{name}: {error.problem}']
+        if problems:
+            self.stop.set()
+        return problems
+
+    def _check_size(self, size: tuple[int, int]) -> None:
+        pickiest = max((metric_of(column, self.protocol.code) for column in self.columns),
+                       key=lambda metric: metric.info.smallest)
+        if min(size) < pickiest.info.smallest:
+            blank = torch.zeros(1, 1, *size)
+            pickiest(*[blank] * (2 if pickiest.info.over == 'truth' else 3))  # it says what is wrong
+
+    def _score(self, name: str, images: list[np.ndarray], digests: list[str]) -> _Scored | list[str]:
+        colour = self.protocol.colour == 'channels' and images[0].ndim == 3
+        fused, *others = (grey_levels(image, self.protocol, colour).to(self.device) for image in images)
+        scores, unfinite = self._scores(name, fused, *others)
+        controls = []
+        for control, image in control_images(name, *others[:2]).items() if self.controls else ():
+            values, _ = self._scores(name, image, *others)
+            controls.append({'name': name, 'control': control, 'protocol': self.protocol.label} | values)
+        return [] if self.stop.is_set() else _Scored(
+            {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests)
+
+    def _scores(self, name: str, fused: Planes, source_a: Planes, source_b: Planes,
+                truth: Planes | None = None) -> tuple[Row, list[Undefined]]:
+        to_sources = {'the fused image': fused, 'source A': source_a, 'source B': source_b}
+        to_truth = {'the fused image': fused, 'the truth': truth}
+        row, unfinite = {}, []
+        with sharing():
+            for column in self.columns:
+                if self.stop.is_set():
+                    break
+                compared = to_truth if column.startswith(TRUTH) else to_sources
+                values = metric_of(column, self.protocol.code)(*compared.values())
+                row[column] = values.mean().item()
+                unfinite += undefined(name, {column: values}, compared)
+        return row, unfinite
+
+
+def grey_levels(image: Shaped[np.ndarray, 'h w *bgr'], protocol: Protocol, colour: bool = False) -> Planes:
+    """The grey levels 0..255 in which an image from a file is scored: one plane of luminance, or three of colour.
+
+    Args:
+        image: as `vlfusion.images.read_image` returns it.
+        protocol: whose luminance is meant.
+        colour: whether to give blue, green and red; of a grey image they are equal.
+    """
+    if colour:
+        planes = np.broadcast_to(np.atleast_3d(image), (*image.shape[:2], 3)).transpose(2, 0, 1)
+        planes = planes.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+    else:
+        planes = luminance(image, protocol.luminance)[None]
+    return protocol.grey_levels(torch.from_numpy(np.ascontiguousarray(planes[:, None]))).double()
+
+
+def _in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
+    """The results in the order of the items, of which at most so many are submitted ahead."""
+    waiting = deque()
+    for item in items:
+        if len(waiting) == ahead:
+            yield waiting.popleft().result()
+        waiting.append(pool.submit(function, item))
+    while waiting:
+        yield waiting.popleft().result()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """One thread of torch for each worker: sums are bit-equal only among equal numbers of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _names(names: Sequence[str], registry: Registry) -> list[str]:
+    """Names of metrics without repetition; `all` is every one that is registered, without its aliases."""
+    if 'all' not in names:
+        return list(dict.fromkeys(names))
+    plugins.load_all(snapshot)
+    return [name for name in registry.names() if registry.get(name).info.name == name.rpartition('.')[2]]
+
+
+def _pattern(folder: Folder) -> str:
+    """A folder that is there has the name it has; anything else is a pattern."""
+    return glob.escape(str(folder)) if Path(folder).is_dir() else str(folder)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name, dtype=torch.float64).device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ConfigError(f'Cannot score on the device {name!r}: {str(error).splitlines()[0]}',
+                          'Give cpu, or cuda where there is a GPU.') from error
+
+
+def _digest(path: Path) -> str:
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
