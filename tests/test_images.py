@@ -85,9 +85,17 @@ def test_quantise():
     assert quantise(torch.tensor([-0.5, 1.5]).reshape(1, 1, 1, 2)).flatten().tolist() == [0, 255]
 
 
+def test_quantise_without_a_stretch_takes_what_fits_only():
+    fused = torch.tensor([0, 0.4, 0.6, 1]).reshape(1, 1, 2, 2)
+    assert quantise(fused, 'none').flatten().tolist() == [0, 102, 153, 255]
+    for wrong in (fused + 0.1, fused - 0.1):
+        with pytest.raises(DataError, match=r'spans -?0.1 to [01].[19], outside \[0, 1\]'):
+            quantise(wrong, 'none')
+
+
 def test_quantise_takes_every_level_back():
     levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
-    for rounding in ('round', 'truncate'):
+    for rounding in ('round', 'half-down', 'truncate'):
         assert torch.equal(quantise(levels / 255, rounding=rounding), levels)
     assert torch.equal(quantise((levels / 255).bfloat16()), (levels / 255).bfloat16().float().mul(255).round().byte())
 

@@ -1,7 +1,9 @@
 from dataclasses import FrozenInstanceError
 
+import numpy as np
 import pytest
 import torch
+from imageio.core.util import image_as_uint
 
 from vlfusion.errors import ConfigError
 from vlfusion.evaluation.protocol import PROTOCOLS, protocol
@@ -15,6 +17,15 @@ def test_film_stretches_each_image_and_truncates():
     assert levels.dtype == torch.uint8
     assert levels[0].flatten().tolist() == [0, 63, 127, 255]
     assert levels[1].flatten().tolist()[::3] == [0, 255]
+
+
+def test_cddfuse_is_what_imageio_makes_of_its_output():
+    output = torch.randn(1, 1, 60, 70, generator=torch.Generator().manual_seed(0))
+    stretched = 255 * (output - output.min()) / (output.max() - output.min())
+    assert np.array_equal(protocol('cddfuse').quantise(output)[0, 0], image_as_uint(stretched[0, 0].numpy(), 8))
+    halves = torch.tensor([0, 0.5, 1.5, 2.5, 254.5, 255]).view(1, 1, 1, 6)
+    assert protocol('cddfuse').quantise(halves / 255).flatten().tolist() == [0, 0, 1, 2, 254, 255]
+    assert image_as_uint(halves[0, 0].numpy(), 8).flatten().tolist() == [0, 0, 1, 2, 254, 255]
 
 
 def test_plain_rounds():
