@@ -24,6 +24,7 @@ METRICS = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM', 'Nabf', '
 #: Title: task, folders of source A and source B, folder of the truth.
 SETS = {
     'RoadScene, 25 of the 50 pairs of CDDFuse': ('ivf', 'ivf/RoadScene/ir', 'ivf/RoadScene/vi', None),
+    'RoadScene, the 171 other pairs': ('ivf', 'ivf/RoadScene_train/ir', 'ivf/RoadScene_train/vi', None),
     'TNO, 8 of the 25 pairs of CDDFuse': ('ivf', 'ivf/TNO/ir', 'ivf/TNO/vi', None),
     'Harvard MRI-CT, test': ('mif', 'mif/Harvard/CT-MRI/test/MRI', 'mif/Harvard/CT-MRI/test/CT', None),
     'Harvard MRI-PET, test': ('mif', 'mif/Harvard/PET-MRI/test/MRI', 'mif/Harvard/PET-MRI/test/PET', None),

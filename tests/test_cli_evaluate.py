@@ -92,8 +92,10 @@ def test_an_interruption_writes_nothing(place, capsys, monkeypatch):
     (['--workers', '0'], 'at least one worker'),
     (['--out', 'mine.txt'], 'ends in .csv'),
     (['--out', 'fused/p0.png/mine.csv'], 'Cannot write'),
+    (['--out', 'taken.csv'], 'taken.json is a folder'),
 ])
 def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(place, capsys, options, message):
+    (place / 'taken.json').mkdir()
     assert evaluate(*options) == 2
     error = capsys.readouterr().err
     assert message in error and '->' in error and 'Traceback' not in error

@@ -151,3 +151,8 @@ def test_an_image_that_cannot_be_scored_is_named():
         evaluator().process(data_batch, samples)
     with pytest.raises(DataError, match='Cannot score 003. VIF expects images of at least 41x41'):
         FusionEvaluator().process(*batch([2]))
+
+
+def test_one_name_is_not_a_list_of_letters():
+    with pytest.raises(ConfigError, match=r"but got 'EN'.\n.*names=\['EN'\]"):
+        evaluator(names='EN')

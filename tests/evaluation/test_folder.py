@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import draw_pairs
 
+import vlfusion
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation import FusionEvaluator, folder, score_folder
 from vlfusion.evaluation.controls import CONTROLS, control_images
@@ -99,7 +100,9 @@ def test_colour_is_scored_by_channel_where_the_protocol_says_so(place):
         return score(*(torch.from_numpy(image.astype(np.float64))[None, None] for image in images), ['CC'])['CC'].item()
 
     channels = [of(fused[..., i], infrared, visible[..., i]) for i in range(3)]
-    assert column(scored(place, metrics=['CC'], protocol='vifb'), 'CC')[0] == pytest.approx(np.mean(channels), rel=1e-9)
+    by_channel = scored(place, metrics=['CC'], protocol='vifb')
+    assert column(by_channel, 'CC')[0] == pytest.approx(np.mean(channels), rel=1e-9)
+    assert by_channel.record['images_by_channel'] == 1
     grey = [np.round(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_BGR2GRAY)) for image in (fused, visible)]
     expected = of(grey[0], infrared, grey[1])
     assert column(scored(place, metrics=['CC'], protocol='plain'), 'CC')[0] == pytest.approx(expected, rel=1e-9)
@@ -367,8 +370,9 @@ def test_noise_does_not_depend_on_the_other_pairs(place):
 
 def test_all_is_every_metric_once(tmp_path):
     draw(tmp_path, ['p0'], (184, 180))
-    scores = scored(tmp_path, metrics=['all'])
-    names = list(scores.rows[0])[2:]
+    scores = scored(tmp_path, metrics=['all', 'MI:film', 'EN'])
+    *names, asked = list(scores.rows[0])[2:]
+    assert asked == 'MI:film', 'what is asked for beside all'
     assert {'EN', 'VIF', 'NMI', 'Qabf'} <= set(names) and not {'Qmi', 'Qg', 'VIFp'} & set(names)
     functions = [FUSION_METRICS.get(name) for name in names]
     assert len(functions) == len(set(functions))
@@ -397,7 +401,7 @@ def test_what_is_written(place):
                                   'stretch': 'min-max', 'rounding': 'truncate', 'colour': 'luminance'}
     assert record['metrics'][1] == {'column': 'SD', 'name': 'SD', 'variant': '', 'title': SD.info.title,
                                     'direction': 'higher', 'unit': 'grey level', 'over': 'none',
-                                    'source': SD.info.source}
+                                    'source': SD.info.source, 'package': f'vlfusion {vlfusion.__version__}'}
     values = column(scores, 'SD')
     assert record['summary']['SD'] == {'mean': pytest.approx(np.mean(values)), 'std': pytest.approx(np.std(values)),
                                        'median': pytest.approx(np.median(values)), 'not_finite': 0}

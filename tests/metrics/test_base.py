@@ -6,11 +6,11 @@ from torch.nn.functional import pad
 
 from vlfusion.errors import DataError, UnknownNameError
 from vlfusion.metrics import EN, MI, PSNR, SSIM, fusion_metric, metric, variant
-from vlfusion.metrics.base import CODES
+from vlfusion.metrics.base import CODES, metric_names
 from vlfusion.metrics.sharing import shared, sharing
 from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS
 
-NAMES = [name for name in FUSION_METRICS.names() if FUSION_METRICS.get(name).info.name == name]
+NAMES = metric_names()
 image = torch.full((2, 1, 48, 50), 7.0)
 
 
@@ -43,6 +43,7 @@ def test_there_are_more_than_thirty():
     ((image, image - 8, image), r'grey levels in 0..255, but source_a spans -1 to -1'),
     ((image * 100, image, image), 'fused spans 700 to 700'),
     ((image, image, image * torch.nan), 'source_b spans nan to nan'),
+    ((image[:0],) * 3, r'fused \(0, 1, 48, 50\)'),
 ])
 def test_unsuitable_images_are_refused(name, images, message):
     with pytest.raises(DataError, match=f'{name.partition(":")[0]} expects.*{message}'):

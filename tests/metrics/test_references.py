@@ -10,9 +10,10 @@ from torch.nn.functional import avg_pool2d
 from torchmetrics.functional.image import structural_similarity_index_measure, visual_information_fidelity
 
 from vlfusion.metrics import metric
-from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS
+from vlfusion.metrics.base import metric_names
+from vlfusion.registry import TRUTH_METRICS
 
-NAMES = [name for name in FUSION_METRICS.names() if FUSION_METRICS.get(name).info.name == name]
+NAMES = metric_names()
 
 
 def draw(size: tuple[int, int], seed: int = 0) -> list[np.ndarray]:

@@ -52,10 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
 def every_metric() -> list:
     """Each metric once, those with a true image last."""
-    from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS
-    names = [(registry, name) for registry in (FUSION_METRICS, TRUTH_METRICS) for name in registry.names()]
-    return [registry.get(name) for registry, name in names
-            if registry.get(name).info.name == name.rpartition('.')[2]]
+    from vlfusion.metrics.base import metric, metric_names
+    return [metric(name, truth=truth) for truth in (False, True) for name in metric_names(truth)]
 
 
 def shown_name(info) -> str:

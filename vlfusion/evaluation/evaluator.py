@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.evaluator import BaseMetric
 
-from vlfusion.errors import DataError, listing
+from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.evaluation.protocol import protocol as protocol_named
 from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, means, score, write_csv
 from vlfusion.evaluation.undefined import Undefined, undefined
@@ -25,15 +25,16 @@ class FusionEvaluator(BaseMetric):
 
     Args:
         names: of metrics in `FUSION_METRICS`, with a variant if need be: `MI`, `MI:tang`. (MMEngine takes a config with
-            the key `metrics` for another thing.)
-        protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`.
+            the key `metrics` for another thing.) Those that compare to a true image are for files only.
+        protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`. Luminance is scored whatever its `colour` says:
+            a network gives nothing else.
         csv: the file for the scores of each image, written anew by each evaluation; None for no file.
         prefix: what stands before each mean's name: `film` reports `film/VIF`, None plain `VIF`.
         collect_device: through what the processes of a distributed run exchange their scores: `cpu` or `gpu`.
 
     Raises:
         UnknownNameError: a metric has no such name.
-        ConfigError: the protocol has no such name.
+        ConfigError: the protocol has no such name, or `names` is not a list.
     """
 
     default_prefix = ''  # unlike None, accepted by MMEngine without a warning
@@ -42,6 +43,8 @@ class FusionEvaluator(BaseMetric):
                  csv: str | os.PathLike | None = None, prefix: str | None = None, collect_device: str = 'cpu'):
         super().__init__(collect_device, prefix)
         self.protocol = protocol_named(protocol)
+        if isinstance(names, str):
+            raise ConfigError(f'Expected a list of metrics, but got {names!r}.', f'Write names=[{names!r}].')
         for name in names:
             metric(name, self.protocol.code)
         self.names, self.csv = names, csv

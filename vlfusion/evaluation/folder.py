@@ -28,8 +28,9 @@ from vlfusion.evaluation.record import record, write_record
 from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, Row, metric_of, write_csv
 from vlfusion.evaluation.undefined import Undefined, undefined
 from vlfusion.images import luminance
+from vlfusion.metrics.base import metric_names
 from vlfusion.metrics.sharing import sharing
-from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS, Registry, snapshot
+from vlfusion.registry import snapshot
 
 Folder = str | os.PathLike
 Planes = Float[Tensor, 'channel 1 h w']
@@ -61,14 +62,17 @@ class FolderScores:
             ConfigError: the path does not end in `.csv`, or cannot be written.
         """
         check_output(path)
-        table, controls, json = (Path(path).with_suffix(suffix) for suffix in ('.csv', '.controls.csv', '.json'))
-        write_csv(table, self.rows)
-        if self.controls:
-            write_csv(controls, self.controls)
-        else:
-            controls.unlink(missing_ok=True)  # of an earlier run: it would belong to other scores
-        write_record(json, self.record)
-        return [table, *([controls] if self.controls else []), json]
+        table, controls, record = _outputs(path)
+        try:
+            write_record(record, self.record)
+            if self.controls:
+                write_csv(controls, self.controls)
+            elif controls.is_file() and controls.open(encoding='utf-8').readline().startswith('name,control,'):
+                controls.unlink()  # of an earlier run: it would belong to other scores
+            write_csv(table, self.rows)
+        except OSError as error:
+            raise ConfigError(f'Cannot write {path} or a file beside it: {error}.', 'Choose another file.') from error
+        return [table, *([controls] if self.controls else []), record]
 
 
 def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folder | None = None, *,
@@ -110,8 +114,9 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     if workers is not None and workers < 1:
         raise ConfigError(f'Expected at least one worker, but got {workers}.', 'Give a number from 1 on.')
     workers = workers or torch.get_num_threads()
-    columns = [*_names(metrics, FUSION_METRICS), *(TRUTH + name for name in _names(truth_metrics, TRUTH_METRICS)
-                                                   if truth is not None)]
+    columns = _names(metrics)
+    if truth is not None:
+        columns += [TRUTH + name for name in _names(truth_metrics, truth=True)]
     if not columns:
         raise ConfigError('There is no metric to score with.', 'Name at least one, such as EN.')
     for column in columns:
@@ -154,7 +159,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     inputs = {key: {'folder': str(folder), 'files': {name: result.digests[i] for name, result in found.items()}}
               for i, (key, folder) in enumerate(zip(keys, folders.values(), strict=False))}
     return FolderScores(rows, control_rows, unfinite,
-                        record(chosen, task, columns, inputs, rows, control_rows, unfinite))
+                        record(chosen, task, columns, inputs, rows, control_rows, unfinite,
+                               sum(result.by_channel for result in found.values())))
 
 
 def check_output(path: str | os.PathLike) -> None:
@@ -162,11 +168,18 @@ def check_output(path: str | os.PathLike) -> None:
     path = Path(path)
     if path.suffix != '.csv':
         raise ConfigError(f'Expected a file that ends in .csv, but got {path}.', 'The other files are named after it.')
-    folder = path.parent
+    folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ConfigError(f'Cannot write {path}.', 'Choose a file in a folder that you may write to.')
+    taken = [str(output) for output in _outputs(path) if output.is_dir()]
+    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
+        why = f'{" and ".join(taken)} is a folder' if taken else f'{folder} is not a folder that you may write to'
+        raise ConfigError(f'Cannot write {path}: {why}.', 'Choose another file.')
+
+
+def _outputs(path: str | os.PathLike) -> list[Path]:
+    """The scores, those of the controls, and the record."""
+    return [Path(path).with_suffix(suffix) for suffix in ('.csv', '.controls.csv', '.json')]
 
 
 @dataclass(frozen=True)
@@ -175,6 +188,7 @@ class _Scored:
     controls: list[Row]
     undefined: list[Undefined]
     digests: list[str]
+    by_channel: bool
 
 
 @dataclass(frozen=True)
@@ -218,7 +232,7 @@ class _Scorer:
             values, _ = self._scores(name, image, *others)
             controls.append({'name': name, 'control': control, 'protocol': self.protocol.label} | values)
         return [] if self.stop.is_set() else _Scored(
-            {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests)
+            {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests, colour)
 
     def _scores(self, name: str, fused: Planes, source_a: Planes, source_b: Planes,
                 truth: Planes | None = None) -> tuple[Row, list[Undefined]]:
@@ -274,12 +288,12 @@ def _one_thread_each() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _names(names: Sequence[str], registry: Registry) -> list[str]:
-    """Names of metrics without repetition; `all` is every one that is registered, without its aliases."""
-    if 'all' not in names:
-        return list(dict.fromkeys(names))
-    plugins.load_all(snapshot)
-    return [name for name in registry.names() if registry.get(name).info.name == name.rpartition('.')[2]]
+def _names(names: Sequence[str], truth: bool = False) -> list[str]:
+    """Names of metrics without repetition; `all` stands for every one that is registered."""
+    if 'all' in names:
+        plugins.load_all(snapshot)
+    whole = [metric_names(truth) if name == 'all' else [name] for name in names]
+    return list(dict.fromkeys(name for part in whole for name in part))
 
 
 def _pattern(folder: Folder) -> str:

@@ -19,6 +19,7 @@ from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.protocol import Protocol
 from vlfusion.evaluation.scores import Row, columns, metric_of, statistics, whole_file
 from vlfusion.evaluation.undefined import Undefined
+from vlfusion.plugins import origin
 
 #: Raised when the record changes its form.
 SCHEMA = 1
@@ -27,7 +28,8 @@ FACTS = ('name', 'variant', 'title', 'direction', 'unit', 'over', 'source')
 
 
 def record(protocol: Protocol, task: str | None, metrics: Sequence[str], inputs: Mapping[str, dict],
-           rows: Sequence[Row], controls: Sequence[Row], undefined: Sequence[Undefined]) -> dict[str, Any]:
+           rows: Sequence[Row], controls: Sequence[Row], undefined: Sequence[Undefined],
+           by_channel: int) -> dict[str, Any]:
     """The record of one scoring. Of two equal runs only `created` differs.
 
     Args:
@@ -38,6 +40,7 @@ def record(protocol: Protocol, task: str | None, metrics: Sequence[str], inputs:
         rows: of the fused images.
         controls: of the control images, if there are any.
         undefined: the scores of the fused images that are not finite.
+        by_channel: how many images were in colour and scored channel by channel.
     """
     by_control = {name: [row for row in controls if row['control'] == name] for name in CONTROLS if controls}
     return {
@@ -48,14 +51,19 @@ def record(protocol: Protocol, task: str | None, metrics: Sequence[str], inputs:
         'protocol': {'label': protocol.label, **asdict(protocol)},
         'task': task,
         'images': len(rows),
-        'metrics': [{'column': column} | {fact: getattr(metric_of(column, protocol.code).info, fact) for fact in FACTS}
-                    for column in metrics],
+        'images_by_channel': by_channel,
+        'metrics': [_facts(column, protocol.code) for column in metrics],
         'summary': _summary(rows),
         'undefined': [asdict(item) for item in undefined],
         'controls': {name: _summary(part) for name, part in by_control.items()},
         'inputs': {key: {'folder': part['folder'], 'sha256': _digest(part['files']), 'files': part['files']}
                    for key, part in inputs.items()},
     }
+
+
+def _facts(column: str, code: str) -> dict[str, str]:
+    metric = metric_of(column, code)
+    return {'column': column} | {fact: getattr(metric.info, fact) for fact in FACTS} | {'package': origin(metric)}
 
 
 def write_record(path: str | os.PathLike, content: Mapping[str, Any]) -> None:

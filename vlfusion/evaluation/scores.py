@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from mmengine.logging import print_log
 from rich.table import Table
@@ -24,7 +23,7 @@ from vlfusion.errors import DataError, listing
 from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.undefined import Undefined
-from vlfusion.metrics.base import Metric, metric
+from vlfusion.metrics.base import Metric, as_double, metric
 from vlfusion.metrics.sharing import sharing
 
 Row = dict[str, str | float]
@@ -53,12 +52,8 @@ def score(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 
         DataError: the images do not suit a metric.
     """
     with sharing():
-        images = [_double(image) for image in (fused, source_a, source_b)]
+        images = [as_double(image) for image in (fused, source_a, source_b)]
         return {name: metric(name, code)(*images) for name in metrics}
-
-
-def _double(image: Tensor) -> Tensor:
-    return image.to('cpu' if image.device.type == 'mps' else image.device, torch.float64)  # Apple's has no float64
 
 
 def metric_of(column: str, code: str = '') -> Metric:

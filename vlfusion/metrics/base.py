@@ -99,7 +99,7 @@ def fusion_metric(*, over: str, **facts: Any) -> Callable[[Metric], Metric]:
     The function may rely on its arguments: three tensors `(batch, 1, h, w)` of one shape and device, float64 (for most
     metrics are differences of nearly equal numbers somewhere), with grey levels in 0..255 and at least `smallest`
     pixels high and wide; anything else raises a `DataError` before it is called. Callers may give float32 as well; the
-    result has the type of their images. The arguments here are the fields of `MetricInfo`.
+    result has the type of their images, and no gradient. The arguments here are the fields of `MetricInfo`.
 
     A variant's value is a `variant(...)`, or the name of another one that it equals.
 
@@ -139,6 +139,12 @@ def metric(name: str, code: str = '', truth: bool = False) -> Metric:
     return found.variants.get(named or code, found)
 
 
+def metric_names(truth: bool = False) -> list[str]:
+    """Every registered metric once, without its aliases, sorted; a plugin's as `package.Name`."""
+    registry = TRUTH_METRICS if truth else FUSION_METRICS
+    return [name for name in registry.names() if registry.get(name).info.name == name.rpartition('.')[2]]
+
+
 def _register(registry, arguments: tuple[str, ...], facts: dict[str, Any], function: Metric) -> Metric:
     variants = facts.get('variants', {})
     variants = {name: variants[given] if isinstance(given, str) else given for name, given in variants.items()}
@@ -157,15 +163,16 @@ def _checked(info: MetricInfo, arguments: tuple[str, ...], function: Metric,
     @wraps(function)
     def checked(*images: Tensor, **named: Tensor) -> Tensor:
         images = (*images, *(named[name] for name in arguments[len(images):]))
-        with sharing():
+        with sharing(), torch.no_grad():
             _check(info, dict(zip(arguments, images, strict=True)))
-            return function(*map(_double, images), **options or {}).to(images[0])
+            return function(*map(as_double, images), **options or {}).to(images[0])
     checked.info = info
     return checked
 
 
 @shared
-def _double(image: Tensor) -> Tensor:
+def as_double(image: Tensor) -> Tensor:
+    """The image in float64, on its device where that has float64."""
     return image.to('cpu' if image.device.type == 'mps' else image.device, torch.float64)  # Apple's has no float64
 
 
@@ -178,7 +185,7 @@ def _extremes(image: Tensor) -> tuple[float, float]:
 def _check(info: MetricInfo, images: dict[str, Tensor]) -> None:
     shapes = {tuple(image.shape) for image in images.values()}
     shape = shapes.pop()
-    if shapes or len(shape) != 4 or shape[1] != 1:
+    if shapes or len(shape) != 4 or shape[1] != 1 or not images['fused'].numel():
         came = ', '.join(f'{name} {tuple(image.shape)}' for name, image in images.items())
         raise DataError(f'{info.name} expects {len(images)} images of one shape (batch, 1, h, w), but got {came}.',
                         'Give luminance only, and images of the size of the fused one.')

@@ -1,15 +1,17 @@
 """Learned perceptual similarity to the truth."""
 
 from functools import cache
-from typing import Any
+from threading import Lock
 from urllib.error import URLError
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from vlfusion.errors import DataError, VLFusionError
+from vlfusion.errors import VLFusionError
 from vlfusion.metrics.base import truth_metric, variant
+
+_loading = Lock()  # threads that score images must not fetch one network twice
 
 
 @truth_metric(title='Learned perceptual image patch similarity', direction='lower', range=(0., float('inf')),
@@ -30,21 +32,23 @@ def LPIPS(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'batch 1 h w
     Raises:
         VLFusionError: torchmetrics or torchvision is not installed, or the weights cannot be fetched.
     """
-    network = _network(net).to(fused.device)
-    images = zip(*((image.float() / 127.5 - 1).expand(-1, 3, -1, -1).split(1) for image in (fused, truth)), strict=True)
-    with torch.no_grad():
-        return torch.stack([network(*pair) for pair in images])  # one by one: it returns the mean over a batch
+    with _loading:
+        network = _network(net, fused.device)
+    images = ((image.float() / 127.5 - 1).expand(-1, 3, -1, -1) for image in (fused, truth))
+    return network(*images).flatten()
 
 
 @cache
-def _network(net: str) -> Any:
+def _network(net: str, device: torch.device) -> nn.Module:
     try:
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-        return LearnedPerceptualImagePatchSimilarity(net_type=net)
+        # The metric around it has a state, which threads would mix up, and returns the mean of a batch.
+        return LearnedPerceptualImagePatchSimilarity(net_type=net).net.to(device)
     except ModuleNotFoundError as error:
         raise VLFusionError(f'LPIPS needs {error.name}, which is not installed.',
                             "pip install 'vlfusion[perceptual]'") from error
     except URLError as error:
-        raise DataError(f'The weights of the network {net!r} for LPIPS could not be fetched: {error.reason}.',
-                        'Run it once where there is a connection, and copy the folder hub/checkpoints under TORCH_HOME '
-                        '(~/.cache/torch) from there; or leave LPIPS out.') from error
+        raise VLFusionError(
+            f'The weights of the network {net!r} for LPIPS could not be fetched: {error.reason}.',
+            'Run it once where there is a connection, and copy the folder hub/checkpoints under TORCH_HOME '
+            '(~/.cache/torch) from there; or leave LPIPS out.') from error

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vlfusion.metrics.base import fusion_metric
 from vlfusion.metrics.sharing import shared
-from vlfusion.metrics.windows import gaussian, local_covariance, local_variance, uniform
+from vlfusion.metrics.windows import FLAT, flat_variance, gaussian, local_covariance, local_variance, uniform
 
 Image = Float[Tensor, 'batch 1 h w']
 Map = Float[Tensor, 'batch 1 h_valid w_valid']
@@ -18,7 +18,6 @@ UNIFORM, WANG = uniform(WIDTH), gaussian(WIDTH, 1.5)
 C = (0.03 * 255) ** 2
 STRONGEST = 10.  # power that is as good as taking the stronger patch
 ADDED = 0.001  # to the norms
-ROUNDING = 1e-8  # a variance below this is none: one pixel of 121 that is off by a grey level gives 8e-3
 WEIGHTS = tuple(weight / 0.6305 for weight in (0.0448, 0.2856, 0.3001))
 SOURCE = 'Ma, Zeng and Wang, IEEE Trans. Image Process. 24(11), 2015'
 
@@ -91,15 +90,14 @@ def _gains(source_a: Image, source_b: Image) -> tuple[Map, Map]:
     weight_a = torch.sigmoid(power * (norm_a / norm_b).log())
     gain_a, gain_b = weight_a / norm_a, (1 - weight_a) / norm_b
     square = gain_a.square() * square_a + gain_b.square() * square_b + 2 * gain_a * gain_b * product
-    scale = torch.where(square > ROUNDING, torch.maximum(norm_a, norm_b) * square.clamp(min=ROUNDING).rsqrt(), 0)
+    scale = torch.where(square > FLAT, torch.maximum(norm_a, norm_b) * square.clamp(min=FLAT).rsqrt(), 0)
     return scale * gain_a, scale * gain_b
 
 
 @shared
 def _squared_norm(image: Image) -> Map:
     """Of each patch without its mean; 0 where it is flat."""
-    variance = local_variance(image, UNIFORM)
-    return WIDTH ** 2 * torch.where(variance < ROUNDING, 0, variance)
+    return WIDTH ** 2 * flat_variance(image, UNIFORM)
 
 
 @shared

@@ -7,7 +7,7 @@ from torch import Tensor
 from vlfusion.metrics.base import fusion_metric, variant
 from vlfusion.metrics.sharing import shared
 from vlfusion.metrics.ssim import WANG, ssim_map
-from vlfusion.metrics.windows import local_variance
+from vlfusion.metrics.windows import flat_variance
 
 Image = Float[Tensor, 'batch 1 h w']
 SOURCE = 'Piella and Heijmans, ICIP 2003'
@@ -45,7 +45,7 @@ def Qw(fused: Image, source_a: Image, source_b: Image, edges: bool = False) -> F
     """
     if edges:
         fused, source_a, source_b = map(_edges, (fused, source_a, source_b))
-    weight = torch.maximum(local_variance(source_a, WANG), local_variance(source_b, WANG))
+    weight = torch.maximum(flat_variance(source_a, WANG), flat_variance(source_b, WANG))
     weight = torch.where(weight.amax((1, 2, 3), keepdim=True) > 0, weight, 1)
     return (weight * _similarity(fused, source_a, source_b)).sum((1, 2, 3)) / weight.sum((1, 2, 3))
 
@@ -67,7 +67,7 @@ def Qe(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']
 
 @shared
 def _similarity(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch 1 h_valid w_valid']:
-    variance_a, variance_b = local_variance(source_a, WANG), local_variance(source_b, WANG)
+    variance_a, variance_b = flat_variance(source_a, WANG), flat_variance(source_b, WANG)
     total = variance_a + variance_b
     share = torch.where(total > 0, variance_a / total, 0.5)
     return share * ssim_map(source_a, fused, WANG) + (1 - share) * ssim_map(source_b, fused, WANG)

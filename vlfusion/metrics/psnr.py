@@ -13,15 +13,15 @@ from vlfusion.metrics.rmse import RMSE
 
 @fusion_metric(title='Peak signal-to-noise ratio', direction='higher', unit='dB', range=(0., math.inf), over='mean',
                source='10 log10(255^2 / MSE)',
-               variants={'film': variant("the fused image's own brightest level is the peak", peak='fused',
+               variants={'film': variant("the fused image's own brightest level is the peak", brightest=True,
                                          range=(-math.inf, math.inf)),
                          'cddfuse': 'film',
                          'tang': variant('48.13 dB more: the peak is 255 but the error is that of images in [0, 1]',
-                                         peak='255 of 1'),
+                                         levels=255),
                          'vifb': variant("the error is VIFB's RMSE, whose root is taken once more", error='vifb'),
                          'mefb': 'vifb'})
 def PSNR(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-         source_b: Float[Tensor, 'batch 1 h w'], peak: Literal['255', 'fused', '255 of 1'] = '255',
+         source_b: Float[Tensor, 'batch 1 h w'], brightest: bool = False, levels: float = 1.,
          error: Literal['mse', 'vifb'] = 'mse') -> Float[Tensor, 'batch']:
     """`PSNR = 10 log10(255^2 / MSE)`, with the mean of the errors against both sources.
 
@@ -32,12 +32,13 @@ def PSNR(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
         fused: grey levels in 0..255.
         source_a: likewise.
         source_b: likewise.
-        peak: 255, the fused image's brightest level, or 255 with the error of images in [0, 1].
+        brightest: whether the fused image's brightest level is the peak instead of 255.
+        levels: what the images, but not the peak, are divided by.
         error: the mean squared error, or what VIFB takes for it.
     """
     squared = MSE(fused, source_a, source_b) if error == 'mse' else RMSE.variants['vifb'](fused, source_a, source_b)
-    top = fused.amax((1, 2, 3)) if peak == 'fused' else 255 ** 2 if peak == '255 of 1' else 255
-    return 10 * (top ** 2 / squared).log10()
+    peak = fused.amax((1, 2, 3)) if brightest else 255
+    return 10 * ((peak * levels) ** 2 / squared).log10()
 
 
 @truth_metric(name='PSNR', title='Peak signal-to-noise ratio', direction='higher', unit='dB', range=(0., math.inf),

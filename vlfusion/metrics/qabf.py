@@ -17,7 +17,8 @@ from vlfusion.metrics.gradients import edge_angle, edge_strength, sobel
                                          'is that strength instead of 1, which changes Qabf by 0.06 % at most',
                                          equal='strength'),
                          'cddfuse': 'film', 'vifb': 'film', 'mefb': 'film', 'tang': 'film',
-                         'liu': variant('other constants, angles compared modulo pi, and a mean over all places',
+                         'liu': variant('other constants, angles compared modulo pi, and a mean over all places. It '
+                                        'depends a very little on which source is A',
                                         form='liu')})
 def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
          source_b: Float[Tensor, 'batch 1 h w'], equal: Literal['1', 'strength'] = '1',

@@ -14,7 +14,7 @@ SWAPPED = 'the marginal distributions are swapped against the joint one, and ima
 
 @fusion_metric(title='Tsallis information', direction='higher', range=(0., math.inf), over='sum',
                source='Cvejic, Canagarajah and Bull, Electron. Lett. 42(11), 2006',
-               variants={'liu': variant(SWAPPED, swapped=True),
+               variants={'liu': variant(SWAPPED, swapped=True, range=(-math.inf, math.inf)),
                          'mefb': 'liu',
                          'nava': variant(f'order 0.43137, and normalised (Nava et al., SPIE Newsroom, 2007); {SWAPPED}',
                                          q=0.43137, swapped=True, normalised=True, over='joint',

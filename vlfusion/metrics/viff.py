@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.metrics.base import fusion_metric
+from vlfusion.metrics.base import fusion_metric, variant
 from vlfusion.metrics.vif import gained
 
 Image = Float[Tensor, 'batch 1 h w']
@@ -17,25 +17,29 @@ EPSILON = 1e-7  # information of a window where there is none
 
 @fusion_metric(title='Visual information fidelity for fusion', direction='higher', range=(0., math.inf),
                over='weighted', smallest=41, source='Han, Cai, Cao and Xu, Inf. Fusion 14(2), 2013',
-               agrees=('han', 'mefb'))
-def VIFF(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+               variants={'han': variant('where the gains are equal only source B counts, so that it depends on '
+                                        'which source is B', tie=0.),
+                         'mefb': 'han'})
+def VIFF(fused: Image, source_a: Image, source_b: Image,
+         tie: float = 0.5) -> Float[Tensor, 'batch']:
     """`VIFF = sum_k p_k sum kept / sum present` over the windows of four scales, weighted `p = (1, 0, 0.15, 1) / 2.15`.
 
-    In each window the source counts to which the fused image has the smaller gain; kept and present information are
-    those of `VIF`, with stronger visual noise. What FILM and CDDFuse print as VIF or VIFF is `VIF`; what MEFB prints as
-    VIF is this.
+    In each window the source counts to which the fused image has the smaller gain, or both alike where the gains are
+    equal, as where the fused image is flat. Kept and present information are those of `VIF`, with stronger visual
+    noise. What FILM and CDDFuse print as VIF or VIFF is `VIF`; what MEFB prints as VIF is this.
 
     Args:
         fused: grey levels in 0..255, at least 41x41.
         source_a: likewise.
         source_b: likewise.
+        tie: the weight of source A where the gains are equal; of source B the rest.
     """
     total = 0.
     for scale, weight in enumerate(WEIGHTS):
         if weight:
             of_a, of_b = (gained(source, fused, scale) for source in (source_a, source_b))
-            chosen = of_a.gain < of_b.gain
-            kept, present = (torch.where(chosen, a, b).add_(EPSILON).sum((1, 2, 3)) for a, b in
+            share = torch.heaviside(of_b.gain - of_a.gain, fused.new_tensor(tie))
+            kept, present = (torch.lerp(b, a, share).add_(EPSILON).sum((1, 2, 3)) for a, b in
                              zip(of_a.information(NOISE), of_b.information(NOISE), strict=True))
             total = total + weight * kept / present
     return total

@@ -3,6 +3,7 @@
 import math
 from functools import cache
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -10,6 +11,8 @@ from vlfusion.metrics.sharing import shared
 
 #: The weights of a window along one axis; the window is their outer product.
 Window = tuple[float, ...]
+#: A variance below this, in squared grey levels, is rounding: one pixel of a window that is off by a level gives more.
+FLAT = 1e-8
 
 
 @cache
@@ -49,6 +52,13 @@ def local_mean(image: Float[Tensor, 'batch 1 h w'], window: Window) -> Float[Ten
 def local_variance(image: Float[Tensor, 'batch 1 h w'], window: Window) -> Float[Tensor, 'batch 1 h_valid w_valid']:
     """The variance in each window; 0 where rounding would leave a little less."""
     return (filtered(image.square(), window) - local_mean(image, window).square()).clamp(min=0)
+
+
+@shared
+def flat_variance(image: Float[Tensor, 'batch 1 h w'], window: Window) -> Float[Tensor, 'batch 1 h_valid w_valid']:
+    """The variance in each window, exactly 0 where the image is flat; for metrics that divide by it."""
+    variance = local_variance(image, window)
+    return torch.where(variance < FLAT, 0, variance)
 
 
 @shared

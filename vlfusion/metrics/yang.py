@@ -6,13 +6,12 @@ from torch import Tensor
 
 from vlfusion.metrics.base import fusion_metric, variant
 from vlfusion.metrics.sharing import shared
-from vlfusion.metrics.windows import gaussian, local_covariance, local_mean, local_variance
+from vlfusion.metrics.windows import flat_variance, gaussian, local_covariance, local_mean
 
 Image = Float[Tensor, 'batch 1 h w']
 Map = Float[Tensor, 'batch 1 h_valid w_valid']
 WINDOW = gaussian(7, 1.5)
 STABILISER = 2e-16  # SSIM's two constants: next to nothing, so that the index is Wang and Bovik's universal one
-FLAT = 1e-8  # a variance below this is rounding: one pixel of 49 that is off by a grey level gives at least 8e-4
 
 
 @fusion_metric(title="Yang's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=7,
@@ -32,7 +31,7 @@ def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']
         source_b: likewise.
     """
     similar_a, similar_b = _index(source_a, fused), _index(source_b, fused)
-    variance_a, variance_b = _variance(source_a), _variance(source_b)
+    variance_a, variance_b = flat_variance(source_a, WINDOW), flat_variance(source_b, WINDOW)
     total = variance_a + variance_b
     share = torch.where(total > 0, variance_a / total, 0.5)
     quality = torch.where(_index(source_a, source_b) >= 0.75, share * similar_a + (1 - share) * similar_b,
@@ -68,14 +67,8 @@ def Qc(fused: Image, source_a: Image, source_b: Image, cut: bool = False) -> Flo
 
 
 @shared
-def _variance(image: Image) -> Map:
-    variance = local_variance(image, WINDOW)
-    return torch.where(variance < FLAT, 0, variance)
-
-
-@shared
 def _covariance(first: Image, second: Image) -> Map:
-    flat = (_variance(first) == 0) | (_variance(second) == 0)
+    flat = (flat_variance(first, WINDOW) == 0) | (flat_variance(second, WINDOW) == 0)
     return torch.where(flat, 0, local_covariance(first, second, WINDOW))
 
 
@@ -84,5 +77,5 @@ def _index(first: Image, second: Image) -> Map:
     """The universal quality index: SSIM without constants to speak of."""
     mean_1, mean_2 = local_mean(first, WINDOW), local_mean(second, WINDOW)
     luminance = (2 * mean_1 * mean_2 + STABILISER) / (mean_1.square() + mean_2.square() + STABILISER)
-    structure = (2 * _covariance(first, second) + STABILISER) / (_variance(first) + _variance(second) + STABILISER)
-    return luminance * structure
+    variances = flat_variance(first, WINDOW) + flat_variance(second, WINDOW)
+    return luminance * (2 * _covariance(first, second) + STABILISER) / (variances + STABILISER)
