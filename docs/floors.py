@@ -78,7 +78,7 @@ def main() -> None:
             pairs = find_pairs(args.data, source_a, source_b)
             rows = {}
             for fusion, fuse in FUSIONS.items():
-                fused = (args.pictures or Path(folder)) / title.partition(',')[0].replace(' ', '_') / fusion
+                fused = (args.pictures or Path(folder)) / title / fusion
                 for pair in pairs:
                     a, b = (255 * luminance(read_image(path)) for path in (pair.path_a, pair.path_b))
                     write_image(fused / f'{pair.name}.png', fuse(a, b).round().clip(0, 255).astype(np.uint8))
