@@ -29,6 +29,7 @@ from torchmetrics.functional.image import (
 from vlfusion.evaluation.folder import score_folder
 from vlfusion.evaluation.scores import score
 from vlfusion.images import write_image
+from vlfusion.metrics.base import metric_names
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'tests'))
 from references import REFERENCES  # noqa: E402
@@ -55,6 +56,8 @@ def main() -> None:
     whole = [name for name in REFERENCES if name not in LOOPED]
     _compare(f'{len(whole)} metrics, {args.size[0]}x{args.size[1]}', whole, images, args.repeats, each=True)
     _compare('feature mutual information, 48x64', LOOPED, _draw(48, 64), 1, each=True)
+    everything = _seconds(lambda: score(*(torch.tensor(image)[None, None] for image in images), metric_names()), 1)
+    print(f'\nall {len(metric_names())} metrics, {args.size[0]}x{args.size[1]}: vlfusion together {everything:.2f} s')
     _torchmetrics(images, args.repeats)
 
 

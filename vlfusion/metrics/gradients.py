@@ -13,18 +13,19 @@ Image = Float[Tensor, 'batch 1 h w']
 
 
 @shared
-def sobel(image: Image, border: str = 'constant') -> tuple[Image, Image]:
+def sobel(image: Image, border: str = 'constant', middle: float = 2.) -> tuple[Image, Image]:
     """Differences along x (to the right) and y (downwards), each the weighted sum of eight neighbours.
 
     Args:
         image: at least 2x2.
         border: what lies around the image, as in `torch.nn.functional.pad`: `constant` is black, `replicate` repeats
             the outermost pixels, `reflect` mirrors about them.
+        middle: the weight of the nearest neighbours, those at the corners having 1; with 1 they are Prewitt's.
     """
     image = F.pad(image, (1, 1, 1, 1), border)
     left_right, up_down = image[..., 2:] - image[..., :-2], image[..., 2:, :] - image[..., :-2, :]
-    return (left_right[..., :-2, :] + 2 * left_right[..., 1:-1, :] + left_right[..., 2:, :],
-            up_down[..., :-2] + 2 * up_down[..., 1:-1] + up_down[..., 2:])
+    return (left_right[..., :-2, :] + middle * left_right[..., 1:-1, :] + left_right[..., 2:, :],
+            up_down[..., :-2] + middle * up_down[..., 1:-1] + up_down[..., 2:])
 
 
 @shared

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlfusion.metrics.base import fusion_metric, variant
+from vlfusion.metrics.gradients import sobel
 from vlfusion.metrics.sharing import shared
 from vlfusion.metrics.ssim import WANG, ssim_map
 from vlfusion.metrics.windows import flat_variance
@@ -76,8 +77,5 @@ def _similarity(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
 @shared
 def _edges(image: Image) -> Image:
     """The length of the Prewitt gradient; up to 1080 for grey levels in 0..255."""
-    image = torch.nn.functional.pad(image, (1, 1, 1, 1))
-    left_right, up_down = image[..., 2:] - image[..., :-2], image[..., 2:, :] - image[..., :-2, :]
-    x = left_right[..., :-2, :] + left_right[..., 1:-1, :] + left_right[..., 2:, :]
-    y = up_down[..., :-2] + up_down[..., 1:-1] + up_down[..., 2:]
+    x, y = sobel(image, middle=1.)
     return (x.square() + y.square()).sqrt()
