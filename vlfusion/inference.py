@@ -68,7 +68,8 @@ class Fuser:
         self.language = experiment.get('language')
         if self.language and store:
             self.language['store'] = str(store)
-        self.stream = (experiment.get('text_source') or {}).get('stream', 'pair/paragraph')
+        source = experiment.get('text_source') or {}
+        self.text_options = {key: source[key] for key in ('stream', 'join') if key in source}
         self.text_dim = getattr(self.model.backbone, 'text_dim', None)
 
     def __call__(self, path_a: str | os.PathLike, path_b: str | os.PathLike,
@@ -116,7 +117,7 @@ class Fuser:
 
     def _text(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
         self.describe([pair])
-        return self._checked(StoredText(self.language, self.stream).load(pair))
+        return self._checked(StoredText(self.language, **self.text_options).load(pair))
 
     def _checked(self, text: np.ndarray) -> np.ndarray:
         if text.ndim != 2 or text.shape[1] != self.text_dim:

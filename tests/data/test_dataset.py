@@ -78,6 +78,8 @@ def test_stored_text(root):
             key = feature_key(language, image_digest(path), modality)
             TextStore(language['store']).write('features', key, {}, np.ones((2, 6), np.float32))
     assert build(root, text_source=text, language=language)[0]['text'].shape == (4, 6)
+    joined = build(root, text_source=text | dict(join=dict(type='concat', tokens=9)), language=language)
+    assert joined[0]['text'].shape == (9, 6)
     with pytest.raises(ConfigError, match='where text features come from'):
         build(root, text_source=text)
 

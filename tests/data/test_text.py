@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from vlfusion.data.pairs import find_pairs
 from vlfusion.data.text import FeatureFiles, StoredText, pad
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.language.joining import join_rule
 from vlfusion.language.store import TextStore, feature_key, image_digest
 
 PATTERN = 'TextFeature/{name}.npy'
@@ -107,3 +110,68 @@ def test_pad():
     padded, mask = pad(np.ones((2, 3), np.float32), 4)
     assert padded.shape == (4, 3) and padded[:2].min() == 1 and not padded[2:].any()
     assert mask.tolist() == [True, True, False, False]
+
+
+def rows(*numbers):
+    """Features of width one that tell their order."""
+    return np.array(numbers, np.float32)[:, None]
+
+
+@pytest.mark.parametrize(('join', 'expected'), [
+    (None, [1, 2, 3, 4, 5]),
+    (dict(type='concat'), [1, 2, 3, 4, 5]),
+    (dict(type='concat', tokens=7), [1, 2, 3, 4, 5, 0, 0]),
+    (dict(type='concat', tokens=5), [1, 2, 3, 4, 5]),
+    (dict(type='concat', tokens=4, longer='cut'), [1, 2, 3, 4]),
+    (dict(type='concat', tokens=7, pad=None), [1, 2, 3, 4, 5]),
+    (dict(type='concat', tokens=[4, 2]), [1, 2, 3, 0, 4, 5]),
+    (dict(type='concat', tokens=(2, 3), longer='cut'), [1, 2, 4, 5, 0]),
+    (dict(type='concat', tokens=(2, 3), longer='cut', pad=None), [1, 2, 4, 5]),
+    (dict(type='mean'), [2, 4.5])])
+def test_rules_of_joining(join, expected):
+    joined = join_rule(join, 2)([rows(1, 2, 3), rows(4, 5)])
+    assert joined[:, 0].tolist() == expected and joined.dtype == np.float32
+
+
+@pytest.mark.parametrize(('join', 'message'), [
+    (dict(type='concatt'), 'Did you mean concat'), (dict(tokens=3), "type='concat'"), ('concat', "type='concat'"),
+    (dict(type='concat', token=3), 'Did you mean tokens'), (dict(type='mean', tokens=3), "no argument 'tokens'"),
+    (dict(type='concat', longer='ct'), 'Did you mean cut'), (dict(type='concat', pad='mean'), "pad='mean'"),
+    (dict(type='concat', tokens=0), 'positive'), (dict(type='concat', tokens=True), 'positive'),
+    (dict(type='concat', tokens='149'), 'positive'), (dict(type='concat', tokens=[3]), 'list of 2'),
+    (dict(type='concat', tokens=[3, -1]), 'list of 2'), (dict(type='concat', parts=[]), 'gives parts itself')])
+def test_rules_of_joining_that_do_not_exist(join, message):
+    with pytest.raises(ConfigError, match=message):
+        join_rule(join, 2)
+
+
+def test_stored_text_of_one_shape(language, pairs):
+    for number, pair in enumerate(pairs, 1):
+        describe(language, pair.path_a, 'infrared', np.full((number, 4), 1))
+        describe(language, pair.path_b, 'visible', np.full((2, 4), 2))
+    source = StoredText(language, join=dict(type='concat', tokens=[2, 2], longer='cut'))
+    source.check(pairs)
+    assert [source.load(pair)[:, 0].tolist() for pair in pairs] == [[1, 0, 2, 2], [1, 1, 2, 2], [1, 1, 2, 2]]
+    assert source.load(pairs[0]).dtype == np.float32 and source.length(pairs) == 4
+    one = StoredText(language, 'source_a/paragraph', dict(type='concat', tokens=149))
+    assert {one.load(pair).shape for pair in pairs} == {(149, 4)}
+
+
+def test_stored_text_that_is_too_long_is_named_and_not_cut(language, pairs):
+    for number, pair in enumerate(pairs, 1):
+        describe(language, pair.path_a, 'infrared', np.ones((number, 4)))
+        describe(language, pair.path_b, 'visible', np.ones((2, 4)))
+    with pytest.raises(DataError) as caught:
+        StoredText(language, join=dict(type='concat', tokens=4)).check(pairs)
+    assert '1 of 3 pairs' in caught.value.problem
+    assert "3: the joined text has 5 tokens, join.tokens is 4 and join.longer='error'" in caught.value.problem
+    assert "set join.longer='cut'" in caught.value.remedy
+    with pytest.raises(DataError, match='the text of source b has 2 tokens'):
+        StoredText(language, join=dict(type='concat', tokens=[9, 1])).load(pairs[0])
+
+
+def test_stored_text_of_one_image_twice_is_joined_twice(language, pairs):
+    twice = dataclasses.replace(pairs[0], path_b=pairs[0].path_a)
+    describe(language, twice.path_a, 'infrared', np.full((1, 4), 1))
+    describe(language, twice.path_a, 'visible', np.full((2, 4), 2))
+    assert StoredText(language).load(twice)[:, 0].tolist() == [1, 2, 2]

@@ -15,6 +15,7 @@ from vlfusion.errors import VLFusionError
 VERBS = {
     'prepare-data': 'prepare_data',
     'describe': 'describe',
+    'text': 'text',
     'train': 'train',
     'test': 'test',
     'fuse': 'fuse',

@@ -1,9 +1,13 @@
 """Describe the images that a config reads, and keep paragraphs and text features in its text store.
 
-What is described already is left alone, so a run that was stopped goes on where it was.
+What is described already is left alone, so a run that was stopped goes on where it was. Ctrl-C and SIGTERM finish what
+has begun; a second one does not wait for it. Several processes, on several machines, may fill one store together.
 
+    vlfusion describe configs/film/film_med.py --dry-run
     vlfusion describe configs/film/film_med.py
     vlfusion describe configs/film/film_med.py --split test --limit 10
+    vlfusion describe configs/film/film_med.py --only PET-MRI/31
+    torchrun --nproc_per_node=4 tools/describe.py configs/film/film_med.py
 """
 
 import argparse
@@ -20,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config
     add_config(parser)
     parser.add_argument('--split', nargs='+', choices=SPLITS, help='whose images (default: all that the config has)')
+    parser.add_argument('--only', nargs='+', metavar='NAME', help='describe the images of these pairs only')
     parser.add_argument('--limit', type=int, metavar='N', help='describe the first N images only')
+    parser.add_argument('--dry-run', action='store_true', help='say what is missing, and what it may cost')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,23 +39,76 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'{args.config} has no language section.',
                           "Add '../_base_/language/measured_minilm.py' to its _base_.")
     pipeline = DescriptionPipeline(config.language)
-    images = find_images(config, args.split)[:args.limit]
+    images = find_images(config, args.split, args.only)[:args.limit]
+    if args.dry_run:
+        print(planned(pipeline.plan(images)))
+        return 0
 
-    with progress_bars() as show:
-        report = pipeline.run(images, show)
+    with stopping() as stopped, progress_bars(pipeline.usage) as show:
+        report = pipeline.run(images, show, stopped.event)
     print(f'{len(report.done)} of {len(images)} images described, {len(report.skipped)} described before, '
-          f'{len(report.failed)} failed. The text store is {pipeline.store.root}.')
-    example = next((image for image in images if image.path not in report.failed), None)
+          f'{len(report.failed)} failed{f", {len(report.left)} left" if report.left else ""}. '
+          f'The text store is {pipeline.store.root}.')
+    if pipeline.usage.prompt_tokens:
+        print(f'The LLM read {pipeline.usage.prompt_tokens} tokens and wrote {pipeline.usage.completion_tokens}'
+              + (f', for ${pipeline.usage.cost:.4f}.' if pipeline.usage.cost else '.'))
+    example = next((image for image in images if image.path not in {*report.failed, *report.left}), None)
     if example:
         print(f'For example {example.path.name} ({example.modality}): {pipeline.paragraph(example)}')
     if report.failed:
-        print(f'Failed:\n{report.failures()}')
-    return 1 if report.failed else 0
+        print(f'Failed:\n{report.failures()}\nThe next run tries them again.')
+    return 128 + stopped.signal if report.left else 1 if report.failed else 0
+
+
+def planned(plan) -> str:
+    """A plan in words."""
+    missing = ', '.join(f'{count} {stage}' for stage, count in plan.missing.items())
+    if not any(plan.missing.values()):
+        return f'All {plan.images} images are described.'
+    cost = f', for about ${plan.cost:.2f}' if plan.cost is not None else ''
+    return (f'Of {plan.images} images are missing: {missing}.\n'
+            f'The LLM would read about {plan.prompt_tokens} tokens and write about {plan.completion_tokens}{cost}.')
+
+
+class Stopped:
+    """Whether a signal has asked for the end, and which."""
+
+    def __init__(self):
+        from threading import Event
+        self.event, self.signal = Event(), 0
 
 
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """One bar per stage on stderr, with rate and remaining time; gives what `DescriptionPipeline.run` calls."""
+def stopping() -> Iterator[Stopped]:
+    """Ctrl-C and SIGTERM ask for the end of the work that is in hand; a second one does not wait."""
+    import signal
+    import sys
+    stopped = Stopped()
+
+    def ask(number: int, _) -> None:
+        if stopped.event.is_set():
+            raise KeyboardInterrupt
+        print('Finishing what has begun; once more to stop at once.', file=sys.stderr)
+        stopped.signal = number
+        stopped.event.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bars(usage) -> Iterator[Callable[[str, int, int], None]]:
+    """One bar per stage on stderr, with rate and remaining time; gives what `DescriptionPipeline.run` calls.
+
+    Args:
+        usage: the pipeline's tokens and money so far, shown beside the paragraphs.
+    """
+    import os
+
     from rich import progress
     from rich.console import Console
 
@@ -60,33 +119,41 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     bars = progress.Progress(
         progress.TextColumn('{task.description}'), progress.BarColumn(), progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(), progress.TextColumn('eta'), progress.TimeRemainingColumn(), Rate(),
-        console=Console(stderr=True))
+        console=Console(stderr=True), disable=os.environ.get('LOCAL_RANK', '0') != '0')
     tasks = {}
 
     def show(stage: str, through: int, total: int) -> None:
         if stage not in tasks:
             tasks[stage] = bars.add_task(stage, total=total)
-        bars.update(tasks[stage], completed=through)
+        bars.update(tasks[stage], completed=through, total=total)
+        if stage == 'paragraphs' and usage.prompt_tokens:
+            tokens = usage.prompt_tokens + usage.completion_tokens
+            bars.update(tasks[stage], description=f'{stage} {tokens} tokens ${usage.cost:.2f}')
 
     with bars:
         yield show
 
 
-def find_images(config: Config, splits: list[str] | None = None) -> list:
+def find_images(config: Config, splits: list[str] | None = None, names: list[str] | None = None) -> list:
     """The images that the data sets of a config read, each once, in their order.
 
     Args:
         config: as `load_config` returns it.
         splits: of `train`, `val` and `test`; None for all that the config has.
+        names: of the pairs whose images are wanted; None for all.
+
+    Raises:
+        ConfigError: the config lacks a split, or a data set reads no image files.
+        UnknownNameError: no pair has one of the names.
     """
     import inspect
 
-    from vlfusion.errors import ConfigError
+    from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
     from vlfusion.language.pipeline import ImageToDescribe
     from vlfusion.registry import DATASETS
     from vlfusion.runner import share_keys
 
-    images = {}
+    images, known = {}, set()
     for split in splits or [split for split in SPLITS if config.get(f'{split}_dataloader')]:
         if not config.get(f'{split}_dataloader'):
             raise ConfigError(f'The config has no {split}_dataloader.', 'Choose another --split.')
@@ -99,7 +166,11 @@ def find_images(config: Config, splits: list[str] | None = None) -> list:
         if not hasattr(dataset, 'pairs'):
             raise ConfigError(f'The data set {part["type"]} of {split} reads no image files that could be described.',
                               'Choose another --split.')
-        for pair in dataset.pairs:
+        known |= {pair.name for pair in dataset.pairs}
+        for pair in (pair for pair in dataset.pairs if names is None or pair.name in names):
             for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b)):
                 images[ImageToDescribe(path, modality)] = None
+    for name in names or ():
+        if name not in known:
+            raise UnknownNameError(f'No pair has the name {name!r}.', did_you_mean(name, known))
     return list(images)

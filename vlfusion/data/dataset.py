@@ -78,7 +78,8 @@ class PairDataset(FusionDataset):
         modality_a: what source A is, if the task's own word is too wide.
         modality_b: what source B is.
         text_source: None for no text; `dict(files='TextFeature/MFF/Lytro/{name}.npy')` for files under `data_root`;
-            `dict(stream='pair/paragraph')` for the text store.
+            `dict(stream='pair/paragraph')` for the text store, where `join` may name a rule that joins the paragraphs,
+            see `vlfusion.language.joining`.
         language: the config's language section; the text store needs it.
         text_length: the number of rows to pad text to; None takes the longest of this data set.
         pipeline: configs of transforms, from `LoadPair` to `PackPair`.
@@ -159,8 +160,8 @@ def _text_source(text: Mapping | None, language: dict | None, root: str | os.Pat
         return None
     if set(text) == {'files'}:
         return FeatureFiles(root, text['files'])
-    if set(text) == {'stream'} and language:
-        return StoredText(language, text['stream'])
+    if 'stream' in text and set(text) <= {'stream', 'join'} and language:
+        return StoredText(language, **text)
     raise ConfigError(f'text_source={dict(text)} does not say where text features come from.',
                       "Write text_source=dict(stream='pair/paragraph') and pass the config's language section as "
                       "language=..., or text_source=dict(files='TextFeature/.../{name}.npy').")

@@ -5,12 +5,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
+from vlfusion.language.joining import join_rule
 from vlfusion.language.store import TextStore, feature_key, image_digest, section
 
 
@@ -110,28 +112,33 @@ class StoredText(TextSource):
         language: the `language` section of a config; it says where the store is and identifies what is in it.
         stream: `pair/paragraph` for the tokens of A's paragraph followed by B's, or `source_a/paragraph` or
             `source_b/paragraph` for those of one.
+        join: the rule that makes one feature of them, such as `dict(type='concat', tokens=149, longer='cut')`, see
+            `vlfusion.language.joining`; None joins all tokens.
     """
 
-    def __init__(self, language: dict, stream: str = 'pair/paragraph'):
+    def __init__(self, language: dict, stream: str = 'pair/paragraph', join: Any = None):
         if stream not in STREAMS:
             raise ConfigError(f'Unknown text stream {stream!r}.', did_you_mean(stream, STREAMS))
         self.language, self.sources = language, STREAMS[stream]
+        self.join = join_rule(join, len(self.sources))
         self.store = TextStore(section(language, 'store'))
         self.remedy = ('Run `vlfusion describe CONFIG` with the config of this run: it describes what is missing in '
                        f'{language["store"]} and nothing else. After changing the language section, run it again.')
+        if join:
+            self.remedy += " Where a text is too long, raise join.tokens or set join.longer='cut'."
         self._keys: dict[tuple[Path, str], str] = {}
 
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
         images = {'a': (pair.path_a, pair.modality_a), 'b': (pair.path_b, pair.modality_b)}
-        keys = {path: self._key(path, modality) for path, modality in (images[source] for source in self.sources)}
-        missing = [str(path) for path, key in keys.items() if not self.store.has('features', key)]
+        keys = [(images[source][0], self._key(*images[source])) for source in self.sources]
+        missing = [str(path) for path, key in keys if not self.store.has('features', key)]
         if missing:
             raise DataError(f'not described yet: {", ".join(missing)}', self.remedy)
-        parts = [self.store.features(key) for key in keys.values()]
+        parts = [self.store.features(key) for _, key in keys]
         if len({part.shape[1] for part in parts}) > 1:
             raise DataError(f'features of different width, {" and ".join(str(part.shape[1]) for part in parts)}',
                             self.remedy)
-        return np.concatenate(parts, dtype=np.float32)
+        return self.join(parts).astype(np.float32)
 
     def _key(self, path: Path, modality: str) -> str:
         """The key of one image's features; each file is read and hashed once."""

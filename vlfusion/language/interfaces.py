@@ -4,7 +4,7 @@ Every part has a `version`: a class attribute that enters the identity of what i
 config would make something else, and the text store makes those records anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -105,6 +105,17 @@ class LLM(Protocol):
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
         """One completion per prompt, in order."""
+
+
+@runtime_checkable
+class StreamingLLM(LLM, Protocol):
+    """An LLM that works on several prompts at once, and is not asked again where only a neighbour failed."""
+
+    def stream(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion | Exception]]:
+        """The index of each prompt with its completion, or with what went wrong, as soon as it is known.
+
+        Prompts are taken one by one, no more than are in flight, so that a stop is a prompt that never comes.
+        """
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
     <root>/observations/ab/abcd....json     what the captioners saw
     <root>/paragraphs/12/1234....json       what the LLM wrote of it
     <root>/features/9f/9f00....json, .npy   the paragraph's token features
+    <root>/failures/9f/9f00....json         why an image could not be described, until it could
 
 A key is a hash of the image's content and of the configs that matter for that stage, so another text encoder asks for
 new features and keeps every paragraph. Computing keys and reading features needs no language library.
@@ -13,6 +14,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,8 +27,11 @@ from vlfusion.language.prompt import load_prompt
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
 
 STAGES = ('observations', 'paragraphs', 'features')
+FAILURES = 'failures'
 #: Config keys that change how a part runs, not what it makes.
-RUNTIME_KEYS = ('device', 'batch_size', 'num_workers', 'concurrency', 'timeout', 'max_retries')
+RUNTIME_KEYS = ('device', 'batch_size', 'num_workers', 'concurrency', 'timeout', 'max_retries', 'api_key_env',
+                'api_key_file', 'requests_per_minute', 'tokens_per_minute', 'price_prompt', 'price_completion',
+                'budget', 'budget_tokens')
 
 
 class TextStore:
@@ -42,7 +47,7 @@ class TextStore:
 
     def path(self, stage: str, key: str) -> Path:
         """Where the record of a key lies; the array of a feature has the ending `.npy` instead."""
-        if stage not in STAGES:
+        if stage not in (*STAGES, FAILURES):
             raise UnknownNameError(f'The text store has no stage {stage!r}.', did_you_mean(stage, STAGES))
         return self.root / stage / key[:2] / f'{key}.json'
 
@@ -89,6 +94,10 @@ class TextStore:
         text = json.dumps(without_secrets(record), indent=1, ensure_ascii=False)
         _write_whole(path, lambda file: file.write(text.encode()))
 
+    def remove(self, stage: str, key: str) -> None:
+        """Take a record out, if there is one."""
+        self.path(stage, key).unlink(missing_ok=True)
+
     def _existing(self, stage: str, key: str) -> Path:
         path = self.path(stage, key)
         if not path.is_file():
@@ -110,33 +119,68 @@ def image_digest(path: str | os.PathLike) -> str:
         raise DataError(f'Cannot read the image {path}: {error}.', 'Check the path and its permissions.') from error
 
 
-def observation_key(language: Mapping, image_sha256: str, modality: str) -> str:
-    """The key of what the configured captioners see in an image.
+class Keys:
+    """The keys of images under one `language` section of a config, whose parts are looked up once for all of them.
 
     Args:
-        language: the `language` section of a config.
-        image_sha256: the image's `image_digest`.
-        modality: what kind of image the captioners were told it is.
-
-    Raises:
-        ConfigError: the section lacks a key, or a part lacks its `type`.
-        UnknownNameError: a part is not registered.
+        language: the section; `observation` asks for its captioners only, `paragraph` for its prompt and LLM as well.
     """
-    captioners = [identity(CAPTIONERS, captioner) for captioner in section(language, 'captioners')]
-    return _hash({'image': image_sha256, 'modality': modality, 'captioners': captioners})
+
+    def __init__(self, language: Mapping):
+        self._language = language
+
+    def observation(self, image_sha256: str, modality: str) -> str:
+        """The key of what the configured captioners see in an image.
+
+        Args:
+            image_sha256: the image's `image_digest`.
+            modality: what kind of image the captioners were told it is.
+
+        Raises:
+            ConfigError: the section lacks a key, or a part lacks its `type`.
+            UnknownNameError: a part is not registered.
+        """
+        return _sha256(f'{{"captioners":{self._captioners},"image":{_canonical(image_sha256)},'
+                       f'"modality":{_canonical(modality)}}}')
+
+    def paragraph(self, image_sha256: str, modality: str) -> str:
+        """The key of what the configured LLM writes of these observations; see `observation`."""
+        llm, prompt = self._llm_and_prompt
+        observations = self.observation(image_sha256, modality)
+        return _sha256(f'{{"llm":{llm},"observations":"{observations}","prompt":{prompt}}}')
+
+    def feature(self, image_sha256: str, modality: str) -> str:
+        """The key of what the configured text encoder makes of this paragraph; see `observation`."""
+        return _sha256(f'{{"encoder":{self._encoder},"paragraph":"{self.paragraph(image_sha256, modality)}"}}')
+
+    # Each is a piece of canonical JSON, so that a key is that of the whole dict.
+    @cached_property
+    def _captioners(self) -> str:
+        return _canonical([identity(CAPTIONERS, captioner) for captioner in section(self._language, 'captioners')])
+
+    @cached_property
+    def _llm_and_prompt(self) -> tuple[str, str]:
+        prompt = load_prompt(section(self._language, 'prompt'))
+        return _canonical(identity(LLMS, section(self._language, 'llm'))), _canonical([prompt.id, prompt.sha256])
+
+    @cached_property
+    def _encoder(self) -> str:
+        return _canonical(identity(TEXT_ENCODERS, section(self._language, 'encoder')))
+
+
+def observation_key(language: Mapping, image_sha256: str, modality: str) -> str:
+    """`Keys(language).observation(...)`, for a single image."""
+    return Keys(language).observation(image_sha256, modality)
 
 
 def paragraph_key(language: Mapping, image_sha256: str, modality: str) -> str:
-    """The key of what the configured LLM writes of these observations; see `observation_key`."""
-    prompt = load_prompt(section(language, 'prompt'))
-    return _hash({'observations': observation_key(language, image_sha256, modality),
-                  'prompt': [prompt.id, prompt.sha256], 'llm': identity(LLMS, section(language, 'llm'))})
+    """`Keys(language).paragraph(...)`, for a single image."""
+    return Keys(language).paragraph(image_sha256, modality)
 
 
 def feature_key(language: Mapping, image_sha256: str, modality: str) -> str:
-    """The key of what the configured text encoder makes of this paragraph; see `observation_key`."""
-    return _hash({'paragraph': paragraph_key(language, image_sha256, modality),
-                  'encoder': identity(TEXT_ENCODERS, section(language, 'encoder'))})
+    """`Keys(language).feature(...)`, for a single image."""
+    return Keys(language).feature(image_sha256, modality)
 
 
 def section(language: Mapping, key: str) -> Any:
@@ -153,7 +197,7 @@ def section(language: Mapping, key: str) -> Any:
 
 def identity(registry: Registry, part: Any) -> dict:
     """What decides the result of a captioner, LLM or text encoder: its config without runtime keys and secrets, the
-    package and name of its class, and the version of that class.
+    package and name of its class, and the version of that class. A part inside it, as a labeller, counts likewise.
 
     >>> identity(LLMS, dict(type='TemplateLLM', timeout=10))
     {'type': 'vlfusion.TemplateLLM', 'version': '1'}
@@ -166,18 +210,23 @@ def identity(registry: Registry, part: Any) -> dict:
     if not isinstance(getattr(cls, 'version', None), str):
         raise ConfigError(f'The {registry.name} {part["type"]!r} has no version.',
                           "Give the class an attribute version = '1'; the text store needs it to tell records apart.")
-    arguments = {key: value for key, value in part.items() if key not in ('type', *RUNTIME_KEYS)}
+    arguments = {key: identity(registry, value) if isinstance(value, Mapping) and 'type' in value else value
+                 for key, value in part.items() if key not in ('type', *RUNTIME_KEYS)}
     package = cls.__module__.partition('.')[0]
     return {'type': f'{package}.{cls.__name__}', 'version': cls.version, **without_secrets(arguments)}
 
 
-def _hash(value: dict) -> str:
+def _canonical(value: Any) -> str:
+    """The value as JSON, always in the same form."""
     try:
-        canonical = json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=False, allow_nan=False)
+        return json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ConfigError(f'The language section of the config holds something that is not plain data: {error}.',
                           'Use strings, numbers, True, False, None, lists and dicts.') from error
-    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:

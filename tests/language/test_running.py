@@ -1,0 +1,290 @@
+"""How a run goes: LLMs that stream, failures, stopping, several processes, kills."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from threading import Event
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vlfusion.errors import DataError
+from vlfusion.language.interfaces import Completion, Observation, StreamingLLM, TextFeatures
+from vlfusion.language.llms import TemplateLLM
+from vlfusion.language.pipeline import DescriptionPipeline, ImageToDescribe
+from vlfusion.language.store import STAGES, Keys, identity
+from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, snapshot
+
+forked = get_context('fork')
+
+
+class ShortEncoder:
+    """Four tokens of a text's hash: quick to build, and another text has other features."""
+
+    version = '1'
+    dim = 8
+
+    def encode(self, texts):
+        hashes = [np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8) for text in texts]
+        features = torch.tensor(np.stack(hashes), dtype=torch.float32).view(len(texts), 4, 8)
+        return TextFeatures(features, torch.ones(len(texts), 4, dtype=torch.bool))
+
+
+class NumberCaptioner:
+    """Says which image it is. OpenCV's threads, which other captioners use, do not survive a fork."""
+
+    version = '1'
+
+    def observe(self, images, modality):
+        return [[Observation(f'It is number {hashlib.sha256(image.tobytes()).hexdigest()}')] for image in images]
+
+
+class LoggingLLM(TemplateLLM):
+    """The template, with a line in a file for each call."""
+
+    version = '1'
+
+    def __init__(self, log, seconds=0.):
+        self.log, self.seconds = log, seconds
+
+    def complete(self, prompts):
+        for prompt in prompts:
+            with open(self.log, 'a') as file:
+                file.write(_sha256(prompt.text) + '\n')
+            time.sleep(self.seconds)
+        return super().complete(prompts)
+
+
+class ManyAtOnceLLM(LoggingLLM):
+    """Answers in threads, the last first if it is quicker; texts of `bad` fail."""
+
+    def __init__(self, log, seconds=0., concurrency=4, bad=''):
+        super().__init__(log, seconds)
+        self.concurrency, self.bad = concurrency, bad
+
+    def stream(self, prompts):
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            waiting = {}
+            for index, prompt in enumerate(prompts):
+                waiting[pool.submit(self._answer, prompt)] = index
+                while len(waiting) >= self.concurrency or (waiting and all(job.done() for job in waiting)):
+                    yield from self._finished(waiting)
+            while waiting:
+                yield from self._finished(waiting)
+
+    def _answer(self, prompt):
+        if self.bad and self.bad in prompt.modality:
+            raise DataError('refused', 'ask otherwise')
+        return self.complete([prompt])[0]
+
+    def _finished(self, waiting):
+        time.sleep(0.001)
+        for job in [job for job in waiting if job.done()]:
+            yield waiting.pop(job), job.exception() or job.result()
+
+
+def _sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def register():
+    for registry, cls in ((CAPTIONERS, NumberCaptioner), (LLMS, LoggingLLM), (LLMS, ManyAtOnceLLM),
+                          (TEXT_ENCODERS, ShortEncoder)):
+        registry.register_module(module=cls)
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    undo = snapshot()
+    register()
+    yield
+    undo()
+
+
+@pytest.fixture
+def language(tmp_path):
+    return dict(store=str(tmp_path / 'text'), captioners=[dict(type='NumberCaptioner')],
+                llm=dict(type='ManyAtOnceLLM', log=str(tmp_path / 'calls')), prompt='paragraph',
+                encoder=dict(type='ShortEncoder'))
+
+
+def draw(folder, count):
+    """Small images."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        image = cv2.resize(rng.integers(0, 256, (3, 3), dtype=np.uint8), (12, 12), interpolation=cv2.INTER_NEAREST)
+        cv2.imwrite(str(folder / f'{index:03}.png'), image)
+    return [ImageToDescribe(path, 'MRI') for path in sorted(folder.iterdir())]
+
+
+def calls(language):
+    return open(language['llm']['log']).read().split() if os.path.exists(language['llm']['log']) else []
+
+
+def records(language, stage):
+    return [path for path in DescriptionPipeline(language).store.root.glob(f'{stage}/*/*.json')]
+
+
+def test_an_llm_that_streams_is_asked_once_each(tmp_path, language):
+    images = draw(tmp_path / 'images', 9)
+    pipeline = DescriptionPipeline(language)
+    assert isinstance(pipeline.llm, StreamingLLM) and not isinstance(TemplateLLM(), StreamingLLM)
+    assert len(pipeline.run(images).done) == 9
+    assert len(calls(language)) == 9
+    for image in images:
+        other = DescriptionPipeline(language | {'llm': {'type': 'TemplateLLM'}, 'store': str(tmp_path / 'other')})
+        other.run([image])
+        assert pipeline.paragraph(image) == other.paragraph(image), 'answers do not change places'
+
+
+def test_a_failure_of_one_prompt_costs_no_other_a_second_call(tmp_path, language):
+    language['llm']['bad'] = 'PET'
+    images = draw(tmp_path / 'images', 6)
+    images[2] = ImageToDescribe(images[2].path, 'PET')
+    report = DescriptionPipeline(language).run(images)
+    assert list(report.failed) == [images[2].path] and len(report.done) == 5
+    assert len(calls(language)) == 5
+
+
+def test_a_failure_is_kept_with_its_error_until_it_succeeds(tmp_path, language):
+    images = draw(tmp_path / 'images', 3)
+    images[1] = ImageToDescribe(images[1].path, 'PET')
+    DescriptionPipeline(language | {'llm': language['llm'] | {'bad': 'PET'}}).run(images)
+    # the runtime is the same; what fails is decided elsewhere, as with a server
+    path, = records(language, 'failures')
+    record = json.loads(path.read_text())
+    assert record['stage'] == 'paragraphs' and 'refused' in record['error'] and record['kind'] == 'DataError'
+    assert record['image']['file'] == images[1].path.name
+    again = DescriptionPipeline(language | {'llm': language['llm'] | {'bad': 'PET'}})
+    again.llm.bad = ''
+    assert again.run(images).done == [images[1].path]
+    assert not records(language, 'failures')
+
+
+def test_a_run_that_is_asked_to_stop_finishes_what_has_begun(tmp_path, language):
+    images = draw(tmp_path / 'images', 12)
+    stop = Event()
+
+    def progress(stage, through, total):
+        if stage == 'paragraphs' and through == 2:
+            stop.set()
+
+    report = DescriptionPipeline(language).run(images, progress, stop)
+    assert len(report.left) == 12 and not report.done and not report.failed
+    made = len(records(language, 'paragraphs'))
+    assert 2 <= made <= 2 + language['llm'].get('concurrency', 4)
+    assert len(calls(language)) == made, 'what was asked for is kept'
+    assert not list((tmp_path / 'text/claims').iterdir())
+    assert len(DescriptionPipeline(language).run(images).done) == 12
+    assert len(calls(language)) == 12
+
+
+def test_a_plan_says_what_is_missing(tmp_path, language):
+    images = draw(tmp_path / 'images', 5)
+    language['llm'] |= dict(type='TemplateLLM') | {}
+    language['llm'].pop('log')
+    priced = language | {'llm': {'type': 'TemplateLLM', 'price_prompt': 1000., 'price_completion': 2000.}}
+    plan = DescriptionPipeline(priced).plan(images)
+    assert plan.missing == {'observations': 5, 'paragraphs': 5, 'features': 5} and plan.images == 5
+    assert plan.cost == pytest.approx((plan.prompt_tokens * 1000 + plan.completion_tokens * 2000) / 1e6)
+    assert not (tmp_path / 'text').exists()
+    DescriptionPipeline(language).run(images[:2])
+    plan = DescriptionPipeline(language).plan(images)
+    assert plan.missing == {'observations': 3, 'paragraphs': 3, 'features': 3} and plan.cost is None
+    DescriptionPipeline(language).run(images)
+    plan = DescriptionPipeline(language).plan(images)
+    assert not any(plan.missing.values()) and plan.prompt_tokens == 0
+
+
+def describe(language, images):
+    torch.set_num_threads(1)
+    DescriptionPipeline(language).run(images)
+
+
+def test_two_processes_fill_one_store_and_do_nothing_twice(tmp_path, language):
+    images = draw(tmp_path / 'images', 60)
+    language['llm'] |= dict(seconds=0.05)
+    script = (f'import importlib.util, pathlib\n'
+              f'spec = importlib.util.spec_from_file_location("running", {__file__!r})\n'
+              f'running = importlib.util.module_from_spec(spec)\n'
+              f'spec.loader.exec_module(running)\n'
+              f'running.register()\n'
+              f'images = [running.ImageToDescribe(pathlib.Path(path), "MRI") for path in '
+              f'{[str(image.path) for image in images]}]\n'
+              f'running.describe({language!r}, images)\n')
+    others = [subprocess.Popen([sys.executable, '-c', script]) for _ in range(2)]
+    assert [process.wait(90) for process in others] == [0, 0]
+    assert len(records(language, 'features')) == 60
+    assert len(calls(language)) == len(set(calls(language))) == 60
+    assert not list((tmp_path / 'text/claims').iterdir())
+
+
+@pytest.mark.parametrize('llm', ['LoggingLLM', 'ManyAtOnceLLM'])
+def test_twenty_kills_lose_nothing_but_what_was_in_flight(tmp_path, language, llm):
+    images = draw(tmp_path / 'images', 200)
+    language['llm'] = dict(type=llm, log=str(tmp_path / 'calls'), seconds=0.002)
+    chance = random.Random(0)
+    for _ in range(20):
+        before, finished = len(calls(language)), {path.stem for path in records(language, 'paragraphs')}
+        process = forked.Process(target=describe, args=(language, images))
+        process.start()
+        time.sleep(chance.uniform(0.02, 0.12))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        asked_now = set(calls(language)[before:])
+        assert not asked_now & finished_prompts(language, images, finished), 'a finished record was asked for again'
+    report = DescriptionPipeline(language).run(images)
+    assert not report.failed and len(report.done) + len(report.skipped) == 200
+    pipeline = DescriptionPipeline(language)
+    for stage in STAGES:
+        assert len(records(language, stage)) == 200
+    for image in images:
+        assert pipeline.paragraph(image)
+        job = pipeline._job(image)
+        assert pipeline.store.features(job.keys['features']).shape == (4, 8)
+
+
+def finished_prompts(language, images, finished):
+    """The hashes of the prompts whose paragraphs were in the store."""
+    pipeline = DescriptionPipeline(language)
+    jobs = [job for job in map(pipeline._job, images) if job.keys['paragraphs'] in finished]
+    return {_sha256(pipeline.prompt.render(pipeline._observations(job), job.modality).text) for job in jobs}
+
+
+def test_keys_are_hashes_of_canonical_json(language):
+    """Whatever the shortcut: a store that was filled before is still found."""
+    language['llm'] = dict(type='TemplateLLM')
+    keys, image = Keys(language), 'a' * 64
+    pipeline = DescriptionPipeline(language)
+
+    def canonical(value):
+        return _sha256(json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=False))
+
+    observations = canonical({'image': image, 'modality': 'Röntgen "x"',
+                              'captioners': [identity(CAPTIONERS, part) for part in language['captioners']]})
+    assert keys.observation(image, 'Röntgen "x"') == observations
+    paragraph = canonical({'observations': observations, 'prompt': [pipeline.prompt.id, pipeline.prompt.sha256],
+                           'llm': identity(LLMS, language['llm'])})
+    assert keys.paragraph(image, 'Röntgen "x"') == paragraph
+    assert keys.feature(image, 'Röntgen "x"') == canonical(
+        {'paragraph': paragraph, 'encoder': identity(TEXT_ENCODERS, language['encoder'])})
+
+
+def test_an_empty_answer_is_a_failure_and_counts(tmp_path, language, monkeypatch):
+    images = draw(tmp_path / 'images', 2)
+    monkeypatch.setattr(ManyAtOnceLLM, '_answer', lambda self, prompt: Completion(
+        ' ', 'mute', prompt_tokens=7, completion_tokens=0, finish_reason='stop', seconds=0., cost=0.5))
+    pipeline = DescriptionPipeline(language)
+    report = pipeline.run(images)
+    assert len(report.failed) == 2 and 'mute wrote nothing' in str(report.failed[images[0].path])
+    assert (pipeline.usage.prompt_tokens, pipeline.usage.cost) == (14, 1.0)

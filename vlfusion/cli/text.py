@@ -1,0 +1,379 @@
+"""Read, examine and exchange what `vlfusion describe` wrote.
+
+    vlfusion text show configs/film/film_med.py PET-MRI/31 --source a
+    vlfusion text audit configs/film/film_med.py --out audit.csv
+    vlfusion text audit --texts data/VLFDataset/Text/MFF/Lytro
+    vlfusion text export configs/film/film_med.py --out export
+    vlfusion text import configs/film/film_mff.py --features downloads/RealMFF
+"""
+
+import argparse
+from collections.abc import Iterator
+
+HELP = 'show, audit, export or import descriptions and their features'
+SPLITS = ('train', 'val', 'test')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from mmengine.config import DictAction
+
+    from vlfusion.cli.options import add_config
+    verbs = parser.add_subparsers(required=True, metavar='WHAT')
+
+    def add_split(verb: argparse.ArgumentParser) -> None:
+        verb.add_argument('--split', nargs='+', choices=SPLITS, help='whose pairs (default: all that the config has)')
+
+    show = verbs.add_parser('show', help='everything that is known of the text of one pair or image')
+    add_config(show)
+    show.add_argument('name', metavar='NAME', help='the name of a pair, or an image file')
+    show.add_argument('--source', choices=('a', 'b'), help='one image of the pair (default: both)')
+    show.add_argument('--modality', help='what an image file is said to be (default: what the config says of it)')
+    show.add_argument('--json', action='store_true', help='print the records whole')
+    add_split(show)
+    show.set_defaults(act=_show)
+
+    audit = verbs.add_parser('audit', help='look for texts that are missing, doubtful or worth reading')
+    audit.add_argument('config', nargs='?', help='config file, such as configs/film/film_med.py')
+    audit.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')
+    audit.add_argument('--texts', metavar='DIR', help='audit the .txt files of a folder instead of a config')
+    audit.add_argument('--prompt', metavar='NAME', help='with --texts: the prompt they were written for, if known')
+    audit.add_argument('--out', metavar='FILE.csv', help='one line per image')
+    audit.add_argument('--min-words', type=int, default=10, metavar='N', help='fewer is short (default: %(default)s)')
+    audit.add_argument('--max-words', type=int, default=200, metavar='N', help='more is long (default: %(default)s)')
+    audit.add_argument('--max-tokens', type=int, metavar='N', help='more tokens than this is long as well')
+    audit.add_argument('--try-encoder', action='store_true',
+                       help='load the text encoder and see whether it takes the paragraphs that have no features')
+    add_split(audit)
+    audit.set_defaults(act=_audit)
+
+    export = verbs.add_parser('export', help="texts and features in the VLF data set's layout or FILM's HDF5")
+    add_config(export)
+    export.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
+    export.add_argument('--layout', choices=('vlf', 'hdf5'), default='vlf',
+                        help='vlf: Text/ and TextFeature/; hdf5: whole images and features, one file per split '
+                             '(default: %(default)s)')
+    export.add_argument('--set', metavar='NAME', help="what the set is called (default: the data set's name)")
+    add_split(export)
+    export.set_defaults(act=_export)
+
+    load = verbs.add_parser('import', help='bring published features and texts to where a config reads them')
+    add_config(load)
+    load.add_argument('--features', required=True, metavar='DIR', help='folder of NAME.npy, one for each pair')
+    load.add_argument('--texts', metavar='DIR', help='folder of SOURCE/NAME.txt, such as NEAR/1.txt and FAR/1.txt')
+    load.add_argument('--hdf5', metavar='FILE.h5', help='write images and features of one split to this file instead')
+    add_split(load)
+    load.set_defaults(act=_import)
+
+
+def run(args: argparse.Namespace) -> int:
+    return args.act(args)
+
+
+def _show(args: argparse.Namespace) -> int:
+    import json
+    from pathlib import Path
+
+    from vlfusion.errors import DataError
+    from vlfusion.language.audit import Records
+    from vlfusion.language.store import STAGES, image_digest
+    from vlfusion.language.words import join
+
+    config = _config(args, language=True)
+    records, shown, missing = Records(config.language), [], []
+    for path, modality in _chosen(args, config):
+        sha256 = image_digest(path)
+        stages = records.stages(sha256, modality)
+        image = {'file': str(path), 'sha256': sha256, 'modality': modality}
+        failure = _failure(records.store, stages['features'].key)
+        shown.append({'image': image, 'failure': failure, **{
+            stage: {'key': one.key, 'file': str(one.path), 'record': one.record} for stage, one in stages.items()}})
+        if stages['features'].record is None:
+            lacking = join([stage for stage in STAGES if stages[stage].record is None])
+            missing.append(f'{path} ({modality or "no modality"}) has no {lacking} under this config'
+                           + (f'; the last run said: {failure["error"]}' if failure else ''))
+    if args.json:
+        print(json.dumps(shown, indent=1, ensure_ascii=False))
+    else:
+        print('\n\n'.join('\n'.join(_lines(one)) for one in shown))
+    if missing:
+        listed = '\n    '.join(missing)
+        only = '' if Path(args.name).is_file() else f' --only {args.name}'
+        raise DataError(f'Not everything is described:\n    {listed}',
+                        f'Run `vlfusion describe {args.config}{only}`.')
+    return 0
+
+
+def _chosen(args: argparse.Namespace, config) -> list:
+    """The images that `text show` is asked for, each with its modality."""
+    from difflib import get_close_matches
+    from pathlib import Path
+
+    from vlfusion.errors import DataError
+    path = Path(args.name)
+    if path.is_file() and args.modality is not None:
+        return [(path, args.modality)]
+    pairs = dict.fromkeys(pair for _, dataset in find_datasets(config, args.split) for pair in dataset.pairs)
+    if path.is_file():
+        found = dict.fromkeys(image for pair in pairs for image in _images(pair)
+                              if image[0].resolve() == path.resolve())
+        if not found:
+            modalities = sorted({modality for pair in pairs for _, modality in _images(pair)})
+            raise DataError(f'{path} is not among the images of {args.config}.',
+                            f'Say what it is with --modality, such as {" or ".join(map(repr, modalities))}.')
+        return list(found)
+    found = dict.fromkeys(image for pair in pairs if pair.name == args.name for image in _images(pair, args.source))
+    if not found:
+        names = sorted({pair.name for pair in pairs})
+        near = get_close_matches(args.name, names, 5, 0.4) or names[:5]
+        raise DataError(f'{args.config} has no pair {args.name!r}, and there is no such file.',
+                        f'It has {len(names)} pairs, such as {", ".join(near)}.')
+    return list(found)
+
+
+def _failure(store, key: str) -> dict | None:
+    """Why the image could not be described, where a run kept that."""
+    from vlfusion.language.store import FAILURES
+    return store.read(FAILURES, key) if store.has(FAILURES, key) else None
+
+
+#: What `_lines` says in words, or what stands in another stage or above; all else is printed as it is.
+_SAID = ('keys', 'image', 'modality', 'captioners', 'prompt', 'llm', 'encoder', 'observations', 'text', 'seconds',
+         'date', 'vlfusion', 'model', 'prompt_tokens', 'completion_tokens', 'finish_reason', 'cost', 'tokens', 'dim')
+
+
+def _lines(shown: dict) -> Iterator[str]:
+    """One image in words: what was seen, written and encoded, by what, when, and where it is kept."""
+    from textwrap import indent
+    image = shown['image']
+    yield f'{image["file"]} ({image["modality"] or "no modality"})'
+    yield f'    sha256    {image["sha256"]}'
+    for stage, makers in (('observations', ('captioners',)), ('paragraphs', ('prompt', 'llm')),
+                          ('features', ('encoder',))):
+        record = shown[stage]['record']
+        yield f'\n  {stage}' + ('' if record else ': no record')
+        if record is None:
+            continue
+        for maker in makers:
+            for part in record[maker] if maker == 'captioners' else [record[maker]]:
+                yield f'    {maker.removesuffix("s"):<10}{_part(part)}'
+        for seen in record.get('observations', ()):
+            yield f'      - {seen["text"]}{_facts(seen, name_captioner=len(record["captioners"]) > 1)}'
+        if stage == 'paragraphs':
+            yield f'\n{indent(record["text"], "      ")}\n'
+            yield f'    model     {record["model"]}, ended with {record["finish_reason"]}'
+            read, wrote, cost = (_known(record[name]) for name in ('prompt_tokens', 'completion_tokens', 'cost'))
+            yield f'    tokens    {read} read, {wrote} written; cost in US dollars: {cost}'
+        if stage == 'features':
+            yield f'    tokens    {record["tokens"]}, {record["dim"]} features each'
+        for name in (name for name in record if name not in _SAID):
+            yield f'    {name:<9} {record[name]}'
+        yield f'    made      {record["date"]} in {record["seconds"]:.3g} s by vlfusion {record["vlfusion"]}'
+        yield f'    key       {shown[stage]["key"]}'
+        yield f'    file      {shown[stage]["file"]}'
+        if stage == 'features':
+            yield f'    array     {shown[stage]["file"].removesuffix(".json")}.npy'
+
+
+def _part(part: dict) -> str:
+    """A captioner, prompt, LLM or encoder with its settings."""
+    name = part.get('type') or part.get('id')
+    settings = ', '.join(f'{key}={value!r}' for key, value in part.items() if key not in ('type', 'id'))
+    return f'{name} ({settings})' if settings else name
+
+
+def _facts(seen: dict, name_captioner: bool) -> str:
+    """By which captioner, where and how sure, in brackets."""
+    from vlfusion.language.words import place
+    facts = [seen['captioner']] if name_captioner else []
+    if seen.get('box'):
+        facts.append(f'{place(tuple(seen["box"]))}, box {" ".join(f"{value:.2f}" for value in seen["box"])}')
+    facts += [f'{name} {seen[name]:.3g}' for name in ('area', 'score') if seen.get(name) is not None]
+    return f' [{"; ".join(facts)}]' if facts else ''
+
+
+def _known(value: float | None) -> str:
+    return 'unknown' if value is None else f'{value:.10g}'
+
+
+def _audit(args: argparse.Namespace) -> int:
+    import csv
+    from dataclasses import replace
+
+    from vlfusion.errors import ConfigError, DataError
+    from vlfusion.evaluation.scores import whole_file
+    from vlfusion.language.audit import COLUMNS, Limits, Records, check
+
+    if bool(args.config) == bool(args.texts):
+        raise ConfigError('An audit reads either a CONFIG or --texts DIR.', 'Give one of the two.')
+    if args.texts:
+        texts, prompt = _folder(args.texts), args.prompt
+    else:
+        config = _config(args, language=True)
+        records, prompt, seen = Records(config.language), config.language.prompt, {}
+        for split, dataset in find_datasets(config, args.split):
+            group = f'{dataset.name}/{split}'
+            images = dict.fromkeys(image for pair in dataset.pairs for image in _images(pair))
+            seen |= {(group, *image): records.described(group, *image) for image in images}
+        texts = list(seen.values())
+        if args.try_encoder and any(text.text and 'features' in text.missing for text in texts):
+            from vlfusion.language.pipeline import DescriptionPipeline
+            encoder = DescriptionPipeline(config.language).encoder
+            for index, text in enumerate(texts):
+                if text.text and 'features' in text.missing:
+                    try:
+                        texts[index] = replace(text, tokens=int(encoder.encode([text.text]).mask.sum()))
+                    except DataError as error:
+                        texts[index] = replace(text, refusal=error.problem)
+    rows = check(texts, prompt, Limits(args.min_words, args.max_words, args.max_tokens))
+    _print_audit(rows)
+    if args.out:
+        with whole_file(args.out) as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
+            writer.writeheader()
+            writer.writerows(row.cells() for row in rows)
+        print(f'One line per image is in {args.out}.')
+    return 0
+
+
+def _folder(folder: str) -> list:
+    """The .txt files of a folder and those below it, grouped by the folder they are in."""
+    from pathlib import Path
+
+    from vlfusion.errors import DataError
+    from vlfusion.language.audit import Described
+    root, texts = Path(folder), []
+    for path in sorted(root.rglob('*.txt')):
+        try:
+            text = path.read_text(encoding='utf-8')
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f'{path} cannot be read as UTF-8 text: {error}.', 'Save it as UTF-8.') from error
+        texts.append(Described(str(path.parent.relative_to(root.parent)), path, str(path), text))
+    if not texts:
+        raise DataError(f'There are no .txt files in {root.absolute()}.', 'Give the folder that holds the texts.')
+    return texts
+
+
+def _print_audit(rows: list) -> None:
+    """A column for each set, then the first offenders of each check."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlfusion.errors import listing
+    from vlfusion.language.audit import CHECKS, summary
+    table_of = summary(rows)
+    table = Table('', *table_of, box=None)
+    for name in ('images', *CHECKS, 'words', 'unseen words'):
+        mean = name.endswith('words')
+        values = [counts[name] for counts in table_of.values()]
+        table.add_row(f'mean {name}' if mean else name,
+                      *('-' if value is None else f'{value:.{1 if mean else 0}f}' for value in values))
+    console = Console(width=None if Console().is_terminal else 200)
+    console.print(table, highlight=False)
+    details = {'damaged': 'problem', 'duplicate': 'duplicate_of', 'long': 'words', 'short': 'words',
+               'cut': 'finish_reason', 'language': 'english', 'empty': 'words'}
+    for name, what in CHECKS.items():
+        if found := [row for row in rows if row.found.get(name)]:
+            detail = details.get(name, name)
+            print(f'\n{name}: {what}\n' + listing((f'{row.image}: {getattr(row, detail)}' for row in found), 3))
+
+
+def _export(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from vlfusion.data.exchange import export_hdf5, export_vlf
+    config = _config(args)
+    if args.layout == 'vlf':
+        datasets = [dataset for _, dataset in find_datasets(config, args.split, text=True)]
+        for what, folder in export_vlf(datasets, args.out, args.set).items():
+            print(f'{what}: {folder}')
+        return 0
+    for split, dataset in find_datasets(config, args.split, text=True, whole=True):
+        path = Path(args.out) / f'{args.set or dataset.name}_{split}.h5'
+        export_hdf5(dataset, path)
+        print(f'{len(dataset)} pairs of {split}: {path}')
+    return 0
+
+
+def _import(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from vlfusion.data.exchange import export_hdf5, import_features, import_texts, text_folder
+    from vlfusion.errors import ConfigError
+    config = _config(args)
+    if args.hdf5:
+        if args.texts or len(args.split or ()) != 1:
+            raise ConfigError('An HDF5 file holds the images and features of one split, and no texts.',
+                              'Give --split train, val or test, and leave --texts out.')
+        files = dict(files=str(Path(args.features).absolute() / '{name}.npy'))
+        [(_, dataset)] = find_datasets(config, args.split, text=files, whole=True)
+        export_hdf5(dataset, args.hdf5)
+        print(f'{len(dataset)} pairs are in {args.hdf5}.')
+        return 0
+    for split, dataset in find_datasets(config, args.split):
+        part = config[f'{split}_dataloader'].dataset
+        pattern = (part.get('text_source') or {}).get('files')
+        if not pattern:
+            raise ConfigError(f'{args.config} does not read its {split} features from files.',
+                              "Set text_source=dict(files='TextFeature/MFF/Lytro/{name}.npy'), or give --hdf5 FILE.h5.")
+        new = import_features(dataset.pairs, args.features, part.data_root, pattern)
+        print(f'{split}: {len(dataset)} features are where {args.config} reads them, {len(new)} of them new.')
+        if args.texts:
+            target = Path(part.data_root) / text_folder(pattern)
+            new = import_texts(dataset.pairs, dataset.task.name, args.texts, target)
+            print(f'{split}: {2 * len(dataset)} texts are in {target}, {len(new)} of them new.')
+    return 0
+
+
+def _config(args: argparse.Namespace, language: bool = False):
+    """The config, with a language section if one is needed."""
+    from vlfusion.config import load_config
+    from vlfusion.errors import ConfigError
+    config = load_config(args.config, args.cfg_options)
+    if language and not config.get('language'):
+        raise ConfigError(f'{args.config} has no language section.',
+                          "Add '../_base_/language/measured_minilm.py' to its _base_.")
+    return config
+
+
+def _images(pair, source: str | None = None) -> list:
+    """The files of a pair with their modalities."""
+    images = {'a': (pair.path_a, pair.modality_a), 'b': (pair.path_b, pair.modality_b)}
+    return [images[source]] if source else list(images.values())
+
+
+def find_datasets(config, splits: list[str] | None = None, text: bool | dict = False,
+                  whole: bool = False) -> list[tuple[str, object]]:
+    """The data sets of a config that read pairs of image files, each with its split; equal ones are kept once.
+
+    Args:
+        config: as `load_config` returns it.
+        splits: of `train`, `val` and `test`; None for all that the config has.
+        text: whether they read (and check) their text; a dict is the `text_source` to use.
+        whole: whether samples are whole images without augmentation; otherwise there are no samples, only pairs.
+    """
+    import inspect
+
+    from vlfusion.errors import ConfigError
+    from vlfusion.registry import DATASETS
+    from vlfusion.runner import share_keys
+
+    found, before = [], []
+    for split in splits or [split for split in SPLITS if config.get(f'{split}_dataloader')]:
+        if not config.get(f'{split}_dataloader'):
+            raise ConfigError(f'The config has no {split}_dataloader.', 'Choose another --split.')
+        part = config[f'{split}_dataloader'].dataset
+        share_keys(config, part, DATASETS)
+        if part in before:
+            continue
+        before.append(part)
+        load = next((step for step in part.get('pipeline', ()) if step['type'] == 'LoadPair'), dict(type='LoadPair'))
+        accepted = inspect.signature(DATASETS.get(part['type'])).parameters
+        changes = {'check': False, 'pipeline': [load, dict(type='PackPair')] if whole else []}
+        if text is not True:
+            changes['text_source'] = text or None
+        dataset = DATASETS.build({**part, **{key: value for key, value in changes.items() if key in accepted}})
+        if not hasattr(dataset, 'pairs'):
+            raise ConfigError(f'The data set {part["type"]} of {split} reads no image files.',
+                              'Choose another --split.')
+        found.append((split, dataset))
+    return found

@@ -1,0 +1,184 @@
+"""Texts and features in the layouts that others read: the VLF data set's folders, and FILM's HDF5.
+
+    <root>/Text/MFF/Lytro/NEAR/1.txt     the paragraph of source A of pair 1
+    <root>/Text/MFF/Lytro/FAR/1.txt      that of source B
+    <root>/TextFeature/MFF/Lytro/1.npy   the token features of the pair, float32 (1, token, dim)
+
+Arrays are plain NumPy files; nothing is ever pickled. Every file is written whole or not at all.
+"""
+
+import io
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vlfusion.data.dataset import PairDataset
+from vlfusion.data.hdf5 import write_hdf5
+from vlfusion.data.pairs import Pair
+from vlfusion.data.text import FeatureFiles, StoredText
+from vlfusion.errors import ConfigError, DataError, listing
+from vlfusion.language.audit import Records
+from vlfusion.language.store import image_digest
+
+#: What the VLF data set calls the folders of source A and source B.
+FOLDERS = {'ivf': ('IR', 'VI'), 'mif': ('MRI', 'T'), 'mef': ('OVER', 'UNDER'), 'mff': ('NEAR', 'FAR')}
+
+
+def export_vlf(datasets: Sequence[PairDataset], root: str | os.PathLike, name: str | None = None) -> dict[str, Path]:
+    """Write features, and paragraphs where they come from the text store, in the layout of the VLF data set.
+
+    Args:
+        datasets: of one task, with their text source; a pair may be in several of them.
+        root: the folder to write to.
+        name: what the set is called; by default as the data sets are.
+
+    Returns:
+        The folders `TextFeature` and, where there are paragraphs, `Text` of this set.
+
+    Raises:
+        DataError: two pairs share a name, or texts or features are missing; all of them are named.
+        ConfigError: a data set reads no text.
+    """
+    owners: dict[Path, dict[Pair, PairDataset]] = {}  # by the place and name that their files get
+    for dataset in datasets:
+        if dataset.text_source is None:
+            raise ConfigError(f'The data set {dataset.name!r} reads no text.',
+                              "Set text_source, such as text_source=dict(stream='pair/paragraph').")
+        for pair in dataset.pairs:
+            owners.setdefault(Path(dataset.task.name.upper(), name or dataset.name, pair.name), {})[pair] = dataset
+    if clashes := [f'{place}: {" and ".join(str(pair.path_a) for pair in pairs)}'
+                   for place, pairs in owners.items() if len(pairs) > 1]:
+        raise DataError(f'{len(clashes)} names belong to several pairs:\n{listing(clashes)}',
+                        'Export each split to a folder of its own: --split test --out DIR.')
+    texts = _paragraphs([(pair, dataset) for pairs in owners.values() for pair, dataset in pairs.items()])
+    written = {}
+    for place, pairs in owners.items():
+        [(pair, dataset)] = pairs.items()
+        part = Path(*place.parts[:2])
+        _write(Path(root, 'TextFeature', f'{place}.npy'), _npy(dataset.text_source.load(pair)[None]))
+        written['TextFeature'] = Path(root, 'TextFeature', part)
+        for folder, text in zip(FOLDERS[dataset.task.name], texts.get(pair, ()), strict=False):
+            _write(Path(root, 'Text', part, folder, f'{pair.name}.txt'), text.encode())
+            written['Text'] = Path(root, 'Text', part)
+    return written
+
+
+def export_hdf5(dataset: PairDataset, path: str | os.PathLike) -> None:
+    """Write a data set in FILM's HDF5 layout, as its own pipeline makes it; `Hdf5PairDataset` reads it."""
+    write_hdf5(path, (dataset[index] for index in range(len(dataset))))
+
+
+def import_features(pairs: Sequence[Pair], folder: str | os.PathLike, root: str | os.PathLike,
+                    pattern: str) -> list[Path]:
+    """Copy published features of pairs to where `FeatureFiles(root, pattern)` reads them, byte for byte.
+
+    Args:
+        pairs: whose features.
+        folder: holds `<pair>.npy`, `(1, token, dim)` or `(token, dim)`.
+        root, pattern: as `FeatureFiles` has them.
+
+    Returns:
+        The files that were not there before.
+
+    Raises:
+        DataError: features are missing, damaged or of unequal width, or another file is in the way. Nothing is written
+            then.
+    """
+    source = FeatureFiles(folder, '{name}.npy')
+    source.remedy = f'Complete {folder}, or choose the pairs with --split or names=...'
+    source.check(pairs)
+    return _copy({Path(root) / pattern.replace('{name}', pair.name): Path(folder) / f'{pair.name}.npy'
+                  for pair in pairs})
+
+
+def import_texts(pairs: Sequence[Pair], task: str, folder: str | os.PathLike,
+                 target: str | os.PathLike) -> list[Path]:
+    """Copy published paragraphs of pairs, byte for byte, to `<target>/<SOURCE>/<pair>.txt`.
+
+    Args:
+        pairs: whose paragraphs.
+        task: such as `mff`; it says what the sources are called.
+        folder: holds a folder for each source, in upper or lower case, with `<pair>.txt`.
+        target: the folder of the set, such as `data/VLFDataset/Text/MFF/Lytro`.
+
+    Returns:
+        The files that were not there before.
+
+    Raises:
+        DataError: a text is missing, empty or not UTF-8, or another file is in the way. Nothing is written then.
+    """
+    folder, files, problems = Path(folder), {}, []
+    there = {one.name.upper(): one for one in sorted(folder.iterdir()) if one.is_dir()} if folder.is_dir() else {}
+    for source in FOLDERS[task]:
+        if source not in there:
+            problems.append(f'there is no folder {folder / source}')
+            continue
+        for pair in pairs:
+            path = there[source] / f'{pair.name}.txt'
+            try:
+                problems += [] if path.read_text(encoding='utf-8').strip() else [f'{path} is empty']
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f'{path} cannot be read as UTF-8 text: {error}')
+            files[Path(target) / source / f'{pair.name}.txt'] = path
+    if problems:
+        raise DataError(f'{len(problems)} texts cannot be imported:\n{listing(problems)}',
+                        f'Complete {folder}, or leave the texts out: only features are needed to train.')
+    return _copy(files)
+
+
+def text_folder(pattern: str) -> Path:
+    """Where texts lie, relative to the data root, whose features lie at a pattern of `FeatureFiles`.
+
+    >>> text_folder('TextFeature/MFF/Lytro/{name}.npy').as_posix()
+    'Text/MFF/Lytro'
+    """
+    parts = Path(pattern).parent.parts
+    return Path('Text', *(parts[1:] if parts[:1] == ('TextFeature',) else parts))
+
+
+def _paragraphs(pairs: Sequence[tuple[Pair, PairDataset]]) -> dict[Pair, list[str]]:
+    """The paragraphs of both sources of every pair whose features are from the text store."""
+    found, missing, records = {}, [], {}
+    for pair, source in ((pair, dataset.text_source) for pair, dataset in pairs):
+        if isinstance(source, StoredText):
+            reader = records.setdefault(id(source), Records(source.language))
+            found[pair], remedy = [], source.remedy
+            for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b)):
+                stages = reader.stages(image_digest(path), modality)
+                # The text that the features are of, should the paragraph have been written anew since.
+                record = stages['features'].record or stages['paragraphs'].record
+                found[pair].append(record['text'] if record else '')
+                missing += [] if record else [str(path)]
+    if missing:
+        raise DataError(f'{len(missing)} images are not described yet:\n{listing(missing)}', remedy)
+    return found
+
+
+def _copy(files: Mapping[Path, Path]) -> list[Path]:
+    new = {target: source for target, source in files.items() if not target.exists()}
+    if differing := [str(target) for target, source in files.items()
+                     if target not in new and target.read_bytes() != source.read_bytes()]:
+        raise DataError(f'{len(differing)} other files are in the way:\n{listing(differing)}',
+                        'Move them away, or import under another name.')
+    for target, source in new.items():
+        _write(target, source.read_bytes())
+    return list(new)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.partial')
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

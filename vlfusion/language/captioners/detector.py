@@ -1,0 +1,110 @@
+"""Where some given things lie in an image, by an open-vocabulary detector of the transformers library."""
+
+from collections.abc import Iterator, Sequence
+from inspect import signature
+from itertools import groupby
+
+import torch
+from PIL.Image import Image as Picture
+
+from vlfusion.errors import ConfigError
+from vlfusion.language.captioners.parts import check_labels, check_numbers, load_transformers
+from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.interfaces import Image, Observation
+from vlfusion.registry import CAPTIONERS
+
+
+@CAPTIONERS.register_module()
+class OpenVocabularyDetector:
+    """The things of a list that are found in each image, with their boxes, by OWLv2, OWL-ViT or GroundingDINO.
+
+    Of boxes of one label that overlap much only the best is kept.
+
+    Args:
+        model: a folder, or the id of a model on the Hugging Face hub, such as `google/owlv2-base-patch16-ensemble` or
+            `IDEA-Research/grounding-dino-tiny`.
+        labels: what to look for; words or phrases. GroundingDINO answers in its own spelling and may join two of them.
+        threshold: the least score.
+        overlap: boxes of one label whose intersection over union is more than this are one thing.
+        top_k: at most so many boxes, those with the best scores.
+        revision: branch, tag or commit of a hub model.
+        device: where it runs, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`.
+        batch_size: how many images it reads at once; only images of one size go together, for padding would change what
+            is seen.
+
+    Raises:
+        ConfigError: transformers or torchvision is not installed, the model cannot be loaded, a label is longer than
+            the model reads, or a setting is out of range.
+    """
+
+    version = '1'
+
+    def __init__(self, model: str, labels: Sequence[str], threshold: float = 0.2, overlap: float = 0.5, top_k: int = 10,
+                 revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 4):
+        part = type(self).__name__
+        check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold, 'overlap': overlap})
+        self.labels = check_labels(part, labels)
+        try:
+            from torchvision.ops import batched_nms
+        except ImportError as error:
+            raise ConfigError(f'{part} needs torchvision, which cannot be imported: {error}.',
+                              "pip install 'vlfusion[language,vision]'") from error
+        self.processor, self.model = load_transformers(part, 'AutoModelForZeroShotObjectDetection', model, revision,
+                                                       device, dtype)
+        self._check_lengths(part)
+        self.suppress = batched_nms
+        self.threshold, self.overlap, self.top_k, self.batch_size = threshold, overlap, top_k, batch_size
+
+    @torch.inference_mode()
+    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+        """The things found in each image: label, box, the fraction of the image that the box covers, score; best first.
+
+        Args:
+            images: as `vlfusion.images.read_image` returns them.
+            modality: of no effect.
+
+        Raises:
+            DataError: an image is of floats or has no pixels.
+        """
+        return [found for batch in self._batches([rgb(image) for image in images]) for found in self._detect(batch)]
+
+    def _batches(self, pictures: list[Picture]) -> Iterator[list[Picture]]:
+        for _, group in groupby(pictures, key=lambda picture: picture.size):
+            same = list(group)
+            yield from (same[start:start + self.batch_size] for start in range(0, len(same), self.batch_size))
+
+    def _detect(self, pictures: list[Picture]) -> list[list[Observation]]:
+        wanted = [self.labels] * len(pictures)
+        inputs = self.processor(images=pictures, text=wanted, return_tensors='pt')
+        outputs = self.model(**inputs.to(self.model.device, self.model.dtype))
+        finish = self.processor.post_process_grounded_object_detection
+        # GroundingDINO cuts its label out of the words above a threshold of their own.
+        words = {'text_threshold': self.threshold} if 'text_threshold' in signature(finish).parameters else {}
+        found = finish(outputs, threshold=self.threshold, text_labels=wanted, **words,
+                       target_sizes=[(picture.height, picture.width) for picture in pictures])
+        return [self._observations(of_one, picture) for of_one, picture in zip(found, pictures, strict=True)]
+
+    def _observations(self, found: dict, picture: Picture) -> list[Observation]:
+        names = [' '.join(name.split()) for name in found['text_labels']]
+        scores, size = found['scores'].float().cpu(), torch.tensor([picture.width, picture.height] * 2)
+        boxes = (found['boxes'].float().cpu() / size).clamp(0, 1)
+        kinds = torch.tensor([names.index(name) for name in names], dtype=torch.long)
+        observations = []
+        for index in self.suppress(boxes, scores, kinds, self.overlap).tolist():  # the best first
+            x0, y0, x1, y1 = boxes[index].tolist()
+            if names[index] and x0 < x1 and y0 < y1:  # a box may lie wholly in the padding beside the image
+                observations.append(Observation(names[index], (x0, y0, x1, y1), (x1 - x0) * (y1 - y0),
+                                                scores[index].item()))
+        return observations[:self.top_k]
+
+    def _check_lengths(self, part: str) -> None:
+        """Refuse labels that the text side would cut or choke on: OWL reads each alone, GroundingDINO all as one."""
+        text, tokenizer = self.model.config.text_config, self.processor.tokenizer
+        most = getattr(self.model.config, 'max_text_len', text.max_position_embeddings)
+        sentences = self.labels if self.model.config.model_type.startswith('owl') else [
+            ' '.join(f'{label}.' for label in self.labels)]
+        for sentence in sentences:
+            if (count := len(tokenizer(sentence, verbose=False)['input_ids'])) > most:
+                raise ConfigError(f'The labels of {part} do not fit: "{sentence[:60]}" has {count} tokens, and the '
+                                  f'model reads at most {most}.', 'Shorten the labels, or give fewer.')

@@ -1,0 +1,98 @@
+"""Which of some given labels fit an image, by an image-text model of open_clip."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.language.captioners.parts import best, check_labels, check_numbers, check_template
+from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.interfaces import Image, Observation
+from vlfusion.registry import CAPTIONERS
+
+_PRECISIONS = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}
+
+
+@CAPTIONERS.register_module()
+class OpenCLIPTagger:
+    """The labels that fit each image best, as Radford et al. (CLIP, ICML 2021) classify without training.
+
+    A score is the softmax, over all labels, of the scaled cosine between the image and a sentence about the label; so
+    it says how a label does against the others, and one label alone always has the score 1.
+
+    Args:
+        labels: words or phrases.
+        model: an architecture of open_clip, `hf-hub:` with a model id, or `local-dir:` with a folder.
+        pretrained: a tag of open_clip or the path of a checkpoint; not for `hf-hub:` and `local-dir:`.
+        template: the sentence about a label; holds `$label`.
+        top_k: at most so many labels.
+        threshold: the least score.
+        device: where it runs, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`.
+        batch_size: how many images it reads at once.
+
+    Raises:
+        ConfigError: open_clip is not installed, the model cannot be loaded or has no trained weights, a label is longer
+            than the model reads, or a setting is out of range.
+    """
+
+    version = '1'
+
+    def __init__(self, labels: Sequence[str], model: str = 'ViT-B-32', pretrained: str | None = None,
+                 template: str = 'a photo of $label', top_k: int = 5, threshold: float = 0.1, device: str = 'cpu',
+                 dtype: str = 'float32', batch_size: int = 16):
+        part = type(self).__name__
+        check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold})
+        self.labels = check_labels(part, labels)
+        sentence = check_template(part, template, 'label', required=True)
+        if dtype not in _PRECISIONS:
+            raise ConfigError(f'{part} knows no dtype {dtype!r}.', did_you_mean(dtype, _PRECISIONS))
+        try:
+            import open_clip
+        except ImportError as error:
+            raise ConfigError(f'{part} needs open_clip, which cannot be imported: {error}.',
+                              "pip install 'vlfusion[vision]'") from error
+        try:
+            network, self.transform = open_clip.create_model_from_pretrained(
+                model, pretrained, precision=_PRECISIONS[dtype], device=device)
+            tokenizer = open_clip.get_tokenizer(model)
+        except Exception as error:  # an unknown name, a damaged file and an absent device fail in many ways
+            raise ConfigError(f'{part} cannot load the model {model!r} with the weights {pretrained!r}: {error}',
+                              'open_clip.list_pretrained() lists the models and their tags; a checkpoint must be of '
+                              'the model, and the device must exist.') from error
+        self.model = network.eval()
+        self.device, self.dtype = device, getattr(torch, dtype)
+        self.top_k, self.threshold, self.batch_size = top_k, threshold, batch_size
+        self.text = self._encode([sentence.substitute(label=label) for label in self.labels], tokenizer)
+
+    @torch.inference_mode()
+    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+        """The best labels of each image with their scores, the best first; the model sees the image's central square.
+
+        Args:
+            images: as `vlfusion.images.read_image` returns them.
+            modality: of no effect.
+
+        Raises:
+            DataError: an image is of floats or has no pixels.
+        """
+        pictures = [self.transform(rgb(image)) for image in images]
+        observations = []
+        for start in range(0, len(pictures), self.batch_size):
+            batch = torch.stack(pictures[start:start + self.batch_size]).to(self.device, self.dtype)
+            logits = self.model.logit_scale.exp() * self.model.encode_image(batch, normalize=True) @ self.text.T
+            observations += best(logits.float().softmax(-1), self.labels, self.top_k, self.threshold)
+        return observations
+
+    @torch.inference_mode()
+    def _encode(self, sentences: list[str], tokenizer) -> Float[Tensor, 'label dim']:
+        length = tokenizer.context_length
+        # Tokenizers of open_clip cut what is too long; with more room it shows in the columns that are not padding.
+        roomy = tokenizer(sentences, context_length=4 * length)
+        for sentence, cut in zip(sentences, (roomy[:, length:] != roomy[:, -1:]).any(1).tolist(), strict=True):
+            if cut:
+                raise ConfigError(f'The label "{sentence[:60]} ..." of {type(self).__name__} has more than the '
+                                  f'{length} tokens that the model reads.', 'Shorten it.')
+        return self.model.encode_text(tokenizer(sentences).to(self.device), normalize=True)

@@ -1,0 +1,77 @@
+"""Any vision chat behind a server that speaks OpenAI's chat protocol, as a captioner."""
+
+import base64
+from collections.abc import Iterable, Iterator, Sequence
+from string import Template
+
+import cv2
+import numpy as np
+
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.language.chat import ChatClient, in_order
+from vlfusion.language.interfaces import Image, Observation
+from vlfusion.registry import CAPTIONERS
+
+QUESTION = ('Describe what can be seen in this $modality image: the things in it, what they look like, and where they '
+            'are. Answer with a few plain sentences, without lists and without numbers.')
+
+
+@CAPTIONERS.register_module()
+class OpenAICaptioner:
+    """Shows each image to a vision chat and asks it a question; the answer is the one observation.
+
+    Args:
+        model: the model's name at the server; it must take images.
+        question: what is asked; `$modality` stands for the kind of image.
+        chat: the other arguments of `vlfusion.language.chat.ChatClient`, such as `base_url` and `api_key_env`.
+
+    Attributes:
+        client: the ChatClient, which counts tokens and cost.
+
+    Raises:
+        ConfigError: the package or the key is missing, or an argument makes no sense.
+    """
+
+    version = '1'
+
+    def __init__(self, model: str, *, question: str = QUESTION, **chat):
+        self._question = Template(question)
+        try:
+            self._question.substitute(modality='')
+        except (KeyError, ValueError) as error:
+            raise ConfigError(f'The question {question!r} holds a placeholder other than $modality: {error}.',
+                              'Write a dollar sign as $$.') from error
+        self.client = ChatClient(model, **chat)
+
+    def stream(self, images: Iterable[Image], modality: str) -> Iterator[tuple[int, list[Observation] | Exception]]:
+        """What is seen in each image with its position, as soon as it is there; see `ChatClient.stream`."""
+        question = self._question.substitute(modality=modality)
+        chats = ([{'role': 'user', 'content': [{'type': 'text', 'text': question},
+                                               {'type': 'image_url', 'image_url': {'url': data_url(image)}}]}]
+                 for image in images)
+        for index, answer in self.client.stream(chats):
+            yield index, answer if isinstance(answer, Exception) else [Observation(answer.text.strip())]
+
+    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+        """One observation of each image.
+
+        Raises:
+            ChatError: the server refused a request, failed, or was not reached.
+            BudgetError: the budget is spent.
+            DataError: an answer is empty or unreadable, or an image has neither 8 nor 16 bits.
+        """
+        return in_order(self.stream(images, modality))
+
+
+def data_url(image: Image) -> str:
+    """An image as a PNG of 8 bits in a data URL; 16 bits are scaled by their full range, 65535 to 255.
+
+    Raises:
+        DataError: it is neither uint8 nor uint16, or has no pixels.
+    """
+    if image.dtype not in (np.uint8, np.uint16) or not image.size:
+        raise DataError(f'A vision chat takes 8- and 16-bit images, not {image.dtype} of the shape {image.shape}.',
+                        'Read it by vlfusion.images.read_image.')
+    if image.dtype == np.uint16:
+        image = np.round(image / 257).astype(np.uint8)
+    return f'data:image/png;base64,{base64.b64encode(cv2.imencode(".png", image)[1]).decode()}'

@@ -1,0 +1,110 @@
+"""What the captioners that run a model have in common: loading it, its labels, its prompt."""
+
+from collections.abc import Mapping, Sequence
+from string import Template
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.language.interfaces import Observation
+
+_DTYPES = ('float32', 'float16', 'bfloat16')
+
+
+def load_transformers(part: str, auto: str, model: str, revision: str | None, device: str,
+                      dtype: str) -> tuple[Any, nn.Module]:
+    """The processor and the model of a checkpoint, ready for inference.
+
+    Args:
+        part: the captioner that asks, for error messages.
+        auto: the Auto class of transformers, such as `AutoModelForImageTextToText`.
+        model: a folder, or the id of a model on the Hugging Face hub.
+        revision: branch, tag or commit of a hub model.
+        device: where it runs, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`.
+
+    Raises:
+        ConfigError: transformers is missing, or the checkpoint cannot be loaded or lacks weights of such a model.
+    """
+    if dtype not in _DTYPES:
+        raise ConfigError(f'{part} knows no dtype {dtype!r}.', did_you_mean(str(dtype), _DTYPES))
+    try:
+        import transformers
+    except ImportError as error:
+        raise ConfigError(f'{part} needs transformers, which cannot be imported: {error}.',
+                          "pip install 'vlfusion[language,vision]'") from error
+    options = {'revision': revision} if revision else {}
+    try:
+        processor = transformers.AutoProcessor.from_pretrained(model, **options)
+        network, report = getattr(transformers, auto).from_pretrained(
+            model, dtype=getattr(torch, dtype), output_loading_info=True, **options)
+        network = network.to(device).eval()
+    except Exception as error:  # a missing library, a damaged file and an absent device fail in many ways
+        raise ConfigError(f'{part} cannot load the model {model!r}: {error}',
+                          'Give a folder or a model id of the hub that holds such a model with its processor, and a '
+                          'device that exists.') from error
+    if missing := sorted(report['missing_keys']):
+        raise ConfigError(f'The checkpoint {model!r} lacks {len(missing)} weights of a {type(network).__name__}, such '
+                          f'as {missing[0]}; they would be random.', f'Give {part} a checkpoint of that class.')
+    return processor, network
+
+
+def check_labels(part: str, labels: Sequence[str]) -> list[str]:
+    """The labels, cleaned of outer blanks.
+
+    Raises:
+        ConfigError: it is no list of strings, is empty, or holds a blank or a label twice.
+    """
+    if isinstance(labels, str) or not isinstance(labels, Sequence) or not all(isinstance(one, str) for one in labels):
+        raise ConfigError(f'The labels of {part} are a list of words or phrases; it got {labels!r}.',
+                          "Write labels=['car', 'person'].")
+    labels = [label.strip() for label in labels]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if not labels or '' in labels or twice:
+        fault = f'{twice[0]!r} twice' if twice and twice[0] else 'an empty one' if labels else 'none'
+        raise ConfigError(f'The labels of {part} hold {fault}.', 'Give every label once.')
+    return labels
+
+
+def check_template(part: str, template: str, variable: str, required: bool = False) -> Template:
+    """A prompt in which `$variable` may stand.
+
+    Raises:
+        ConfigError: it holds another variable or a stray dollar sign, or lacks one that is required.
+    """
+    parsed = Template(template)
+    if not parsed.is_valid() or set(parsed.get_identifiers()) - {variable}:
+        raise ConfigError(f'The prompt {template!r} of {part} holds something that cannot be filled in.',
+                          f'It may hold ${variable}; a dollar sign is written $$.')
+    if required and not parsed.get_identifiers():
+        raise ConfigError(f'The template {template!r} of {part} has no place for ${variable}.',
+                          f"Write it as 'a photo of ${variable}'.")
+    return parsed
+
+
+def check_numbers(part: str, whole: Mapping[str, int], shares: Mapping[str, float] | None = None) -> None:
+    """Refuse counts below one and fractions outside [0, 1]; the mappings are name -> value.
+
+    Raises:
+        ConfigError: a number is out of its range.
+    """
+    for name, value in whole.items():
+        if value < 1:
+            raise ConfigError(f'{name} of {part} is a whole number from 1; it got {value!r}.',
+                              f'Write {name}=1 or more.')
+    for name, value in (shares or {}).items():
+        if not 0 <= value <= 1:
+            raise ConfigError(f'{name} of {part} is a number from 0 to 1; it got {value!r}.',
+                              f'Write {name}=0.3 or so.')
+
+
+def best(scores: Float[Tensor, 'batch label'], labels: Sequence[str], top_k: int,
+         threshold: float) -> list[list[Observation]]:
+    """For each image its at most `top_k` best labels, the best first, that score at least `threshold`."""
+    values, indices = scores.cpu().topk(min(top_k, len(labels)), dim=1)
+    return [[Observation(labels[index], score=min(value, 1.0))  # rounding may lift a softmax above one
+             for value, index in zip(*of_one, strict=True) if value >= threshold]
+            for of_one in zip(values.tolist(), indices.tolist(), strict=True)]

@@ -1,0 +1,36 @@
+"""Images as image-text models want them."""
+
+import numpy as np
+from jaxtyping import Shaped
+from PIL import Image
+
+from vlfusion.errors import DataError
+
+
+def rgb(image: Shaped[np.ndarray, '...']) -> Image.Image:
+    """An image as an 8-bit RGB picture; a grey one has three equal channels.
+
+    Sixteen bits are scaled by the range of their type, not by what the image uses of it, so that brightness keeps its
+    meaning: 65535 becomes 255.
+
+    Args:
+        image: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16, as `vlfusion.images.read_image` returns it.
+
+    Raises:
+        DataError: it has another type, such as float, or another shape.
+    """
+    if image.dtype not in (np.uint8, np.uint16):
+        raise DataError(f'A captioner reads 8- or 16-bit unsigned images; this one holds {image.dtype}{_nan(image)}.',
+                        'Read it with vlfusion.images.read_image, or scale it to 0..255 and convert it to uint8.')
+    if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or not image.size:
+        raise DataError(f'A captioner reads images (h, w) or (h, w, 3) with at least one pixel; this one has the shape '
+                        f'{image.shape}.', 'Read it with vlfusion.images.read_image.')
+    if image.dtype == np.uint16:
+        image = np.round(image / np.float32(257)).astype(np.uint8)  # 65535 = 257 * 255
+    if image.ndim == 2:
+        return Image.fromarray(image).convert('RGB')
+    return Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
+
+
+def _nan(image: np.ndarray) -> str:
+    return ' with NaN or infinity' if image.dtype.kind == 'f' and not np.isfinite(image).all() else ''

@@ -1,0 +1,89 @@
+"""The classes of an image, by any classifier of timm."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from vlfusion.errors import ConfigError
+from vlfusion.language.captioners.parts import best, check_labels, check_numbers
+from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.interfaces import Image, Observation
+from vlfusion.registry import CAPTIONERS
+
+
+@CAPTIONERS.register_module()
+class TimmClassifier:
+    """The most probable classes of each image; a score is the softmax over all classes.
+
+    Args:
+        model: a name of timm with its tag, such as `convnext_tiny.fb_in22k_ft_in1k`, or `hf-hub:` with a model id.
+        checkpoint_path: weights of your own in a file; empty for those of timm.
+        labels: the names of the classes, in order; where there are none, ImageNet's.
+        top_k: at most so many classes.
+        threshold: the least score.
+        device: where it runs, such as `cpu` or `cuda`.
+        batch_size: how many images it reads at once.
+
+    Raises:
+        ConfigError: timm is not installed, the model cannot be loaded, its classes are not as many as the labels or
+            have no known names, or a setting is out of range.
+    """
+
+    version = '1'
+
+    def __init__(self, model: str, checkpoint_path: str = '', labels: Sequence[str] | None = None, top_k: int = 3,
+                 threshold: float = 0.1, device: str = 'cpu', batch_size: int = 16):
+        part = type(self).__name__
+        check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold})
+        names = None if labels is None else check_labels(part, labels)
+        try:
+            import timm
+        except ImportError as error:
+            raise ConfigError(f'{part} needs timm, which cannot be imported: {error}.',
+                              "pip install 'vlfusion[vision]'") from error
+        # A head of another size would be random, so only a checkpoint of one's own may have one.
+        head = {'num_classes': len(names)} if names and checkpoint_path else {}
+        path = str(Path(checkpoint_path).expanduser()) if checkpoint_path else ''
+        try:
+            network = timm.create_model(model, pretrained=not checkpoint_path, checkpoint_path=path, **head)
+            self.model = network.to(device).eval()
+        except Exception as error:  # an unknown name, a damaged file and an absent device fail in many ways
+            raise ConfigError(f'{part} cannot load the model {model!r}'
+                              f'{f" with the checkpoint {path}" if path else ""}: {error}',
+                              'timm.list_pretrained() lists the models; a checkpoint must be of the model and have as '
+                              'many classes as there are labels, and the device must exist.') from error
+        self.labels = names or _imagenet(timm, self.model, model)
+        if len(self.labels) != self.model.num_classes:
+            raise ConfigError(f'The model {model!r} has {self.model.num_classes} classes, but {part} got '
+                              f'{len(self.labels)} labels.', 'Give one label per class, in order.')
+        self.transform = timm.data.create_transform(**timm.data.resolve_model_data_config(self.model))
+        self.device, self.top_k, self.threshold, self.batch_size = device, top_k, threshold, batch_size
+
+    @torch.inference_mode()
+    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+        """The most probable classes of each image with their scores, the best first.
+
+        Args:
+            images: as `vlfusion.images.read_image` returns them.
+            modality: of no effect.
+
+        Raises:
+            DataError: an image is of floats or has no pixels.
+        """
+        pictures = [self.transform(rgb(image)) for image in images]
+        observations = []
+        for start in range(0, len(pictures), self.batch_size):
+            logits = self.model(torch.stack(pictures[start:start + self.batch_size]).to(self.device))
+            observations += best(logits.softmax(-1), self.labels, self.top_k, self.threshold)
+        return observations
+
+
+def _imagenet(timm, network, model: str) -> list[str]:
+    """The names that go with a network's number of classes."""
+    subset = timm.data.infer_imagenet_subset(network)
+    if subset is None:
+        raise ConfigError(f'The {network.num_classes} classes of the model {model!r} are none of ImageNet.',
+                          'Give their names: labels=[...], in order.')
+    # Such as 'tench, Tinca tinca': the first of several names is the plainest.
+    return [names.partition(',')[0] for names in timm.data.ImageNetInfo(subset).label_descriptions()]

@@ -1,0 +1,144 @@
+"""Captions and answers from the image-text models of the transformers library."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL.Image import Image as Picture
+
+from vlfusion.errors import ConfigError
+from vlfusion.language.captioners.parts import check_numbers, check_template, load_transformers
+from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.interfaces import Image, Observation
+from vlfusion.registry import CAPTIONERS
+
+_UNPROMPTED = ('blip', 'blip-2', 'git')  # these caption an image without any text
+
+
+class _Writer:
+    """A generating image-text model; a subclass says how a prompt is put to it. Decoding never samples."""
+
+    def __init__(self, model: str, prompt: str, revision: str | None, device: str, dtype: str, batch_size: int,
+                 max_new_tokens: int, num_beams: int):
+        part = type(self).__name__
+        check_numbers(part, {'batch_size': batch_size, 'max_new_tokens': max_new_tokens, 'num_beams': num_beams})
+        self.prompt = check_template(part, prompt, 'modality')
+        self.processor, self.model = load_transformers(part, 'AutoModelForImageTextToText', model, revision, device,
+                                                       dtype)
+        self.batch_size = batch_size
+        self.settings = {'max_new_tokens': max_new_tokens, 'num_beams': num_beams, 'do_sample': False}
+
+    @torch.inference_mode()
+    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+        """What the model writes of each image as one observation; none where it writes nothing.
+
+        Args:
+            images: as `vlfusion.images.read_image` returns them.
+            modality: what stands for `$modality` in the prompt; `unknown` where it is empty.
+
+        Raises:
+            DataError: an image is of floats or has no pixels.
+        """
+        prompt = self.prompt.substitute(modality=modality or 'unknown')
+        pictures = [rgb(image) for image in images]
+        texts = []
+        for start in range(0, len(pictures), self.batch_size):
+            inputs = self._ask(pictures[start:start + self.batch_size], prompt)
+            texts += self._write(inputs.to(self.model.device, self.model.dtype))
+        return [[Observation(text)] if text else [] for text in texts]
+
+    def _ask(self, pictures: list[Picture], prompt: str) -> Any:
+        """The model's inputs: the same question about every picture."""
+        raise NotImplementedError
+
+    def _read(self, inputs: Any) -> int:
+        """How many tokens of the output are the prompt's."""
+        return 0 if self.model.config.is_encoder_decoder else inputs['input_ids'].shape[1]
+
+    def _write(self, inputs: Any) -> list[str]:
+        read = self._read(inputs)
+        written = self.model.generate(**inputs, **self.settings)[:, read:]
+        return [' '.join(text.split()) for text in self.processor.batch_decode(written, skip_special_tokens=True)]
+
+
+@CAPTIONERS.register_module()
+class TransformersCaptioner(_Writer):
+    """One sentence about each image from BLIP, BLIP-2, GIT or another captioning model.
+
+    Args:
+        model: a folder, or the id of a model on the Hugging Face hub, such as `Salesforce/blip2-opt-2.7b`.
+        prompt: how the caption begins, or for BLIP-2 a question; may hold `$modality`. Empty for a plain caption. What
+            is observed is the continuation, without the prompt.
+        revision: branch, tag or commit of a hub model.
+        device: where it runs, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`.
+        batch_size: how many images it reads at once.
+        max_new_tokens: the longest caption.
+        num_beams: hypotheses of beam search; 1 is greedy.
+
+    Raises:
+        ConfigError: transformers is not installed, the model cannot be loaded, or a setting is out of range.
+    """
+
+    version = '1'
+
+    def __init__(self, model: str, prompt: str = '', revision: str | None = None, device: str = 'cpu',
+                 dtype: str = 'float32', batch_size: int = 8, max_new_tokens: int = 40, num_beams: int = 1):
+        super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
+
+    def _ask(self, pictures: list[Picture], prompt: str) -> Any:
+        kind = self.model.config.model_type
+        text = {'text': [prompt] * len(pictures)} if prompt or kind not in _UNPROMPTED else {}
+        inputs = self.processor(images=pictures, return_tensors='pt', **text)
+        inputs.pop('token_type_ids', None)
+        if text and kind == 'git' and (inputs['input_ids'][:, -1] == self.processor.tokenizer.sep_token_id).all():
+            # A caption that has ended cannot be continued.
+            inputs |= {name: inputs[name][:, :-1] for name in ('input_ids', 'attention_mask')}
+        return inputs
+
+    def _read(self, inputs: Any) -> int:
+        if 'input_ids' not in inputs:
+            # The model begins with a token of its own, BLIP-2 after those that stand for the image.
+            image_tokens = self.model.config.num_query_tokens if self.model.config.model_type == 'blip-2' else 0
+            return 0 if self.model.config.is_encoder_decoder else image_tokens + 1
+        return super()._read(inputs) - (self.model.config.model_type == 'blip')  # BLIP drops the prompt's end itself
+
+
+@CAPTIONERS.register_module()
+class ChatVLMCaptioner(_Writer):
+    """The answer of a chat model that sees, such as LLaVA or Qwen-VL, to one question about each image.
+
+    Args:
+        model: a folder, or the id of a model on the Hugging Face hub, such as `llava-hf/llava-1.5-7b-hf`.
+        prompt: the question, in your own words; may hold `$modality`.
+        revision: branch, tag or commit of a hub model.
+        device: where it runs, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`.
+        batch_size: how many images it reads at once.
+        max_new_tokens: the longest answer.
+        num_beams: hypotheses of beam search; 1 is greedy.
+
+    Raises:
+        ConfigError: transformers is not installed, the model cannot be loaded or has no chat template, or a setting is
+            out of range.
+    """
+
+    version = '1'
+
+    def __init__(self, model: str, prompt: str = 'Describe this $modality image in at most four plain sentences.',
+                 revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 4,
+                 max_new_tokens: int = 200, num_beams: int = 1):
+        if not prompt.strip():
+            raise ConfigError('The prompt of ChatVLMCaptioner is empty.', 'Write the question that it shall answer.')
+        super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
+        if not getattr(self.processor, 'chat_template', None):
+            raise ConfigError(f'The processor of the model {model!r} has no chat template.',
+                              'Use TransformersCaptioner for a captioning model, or a chat model that has one.')
+        # Answers begin where prompts end, so the padding of shorter prompts goes before them.
+        self.processor.tokenizer.padding_side = 'left'
+
+    def _ask(self, pictures: list[Picture], prompt: str) -> Any:
+        chats = [[{'role': 'user', 'content': [{'type': 'image', 'image': picture}, {'type': 'text', 'text': prompt}]}]
+                 for picture in pictures]
+        return self.processor.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=True,
+                                                  return_tensors='pt', processor_kwargs={'padding': True})

@@ -1,0 +1,333 @@
+"""A client for every server that speaks OpenAI's chat protocol; LLMs and captioners share it."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from urllib.parse import urlsplit
+
+from vlfusion.config import without_secrets
+from vlfusion.errors import ConfigError, DataError, VLFusionError
+from vlfusion.language.interfaces import Completion
+
+OPENAI_URL = 'https://api.openai.com/v1'
+_REMEDIES = {400: 'Check model, max_tokens, temperature and extra: the server did not accept one of them.',
+             402: 'Check the account; what was answered is kept.',
+             403: 'Check that this key may use this model.',
+             404: 'Check model and base_url; most base_urls end in /v1.',
+             429: 'Lower concurrency, set requests_per_minute or tokens_per_minute, or check the quota of the account.'}
+
+#: One request: the messages of a chat, each with a role and a content.
+Messages = Sequence[Mapping]
+#: Says what is wrong with an answer, None if nothing is.
+Check = Callable[[str], str | None]
+
+
+class ChatError(VLFusionError):
+    """A server refused a request, failed, or was not reached. `status` is its HTTP status, None if there is none."""
+
+    def __init__(self, problem: str, remedy: str = '', status: int | None = None):
+        super().__init__(problem, remedy)
+        self.status = status
+
+
+class BudgetError(VLFusionError):
+    """A request was not sent, because the budget is spent or cannot be kept."""
+
+
+class ChatClient:
+    """Sends many chats, several at a time.
+
+    The openai package retries 408, 409, 429, 5xx, time-outs and broken connections, with backoff and jitter or after
+    the server's Retry-After (up to two minutes). Nothing else is retried.
+
+    Args:
+        model: the model's name at the server.
+        base_url: where the server is; `OPENAI_URL` unless given.
+        api_key_env: the environment variable that holds the key. At OpenAI `OPENAI_API_KEY` unless given; any other
+            server gets a key only if one is named.
+        api_key_file: a file that holds the key and nothing else; instead of `api_key_env`.
+        concurrency: requests in flight at once.
+        requests_per_minute: requests are spaced evenly, at most this many a minute; retries are not counted.
+        tokens_per_minute: likewise for tokens; what an answer took is known, and made up for, when it is there.
+        timeout: seconds without a byte from the server after which a request is given up.
+        max_retries: further attempts.
+        temperature: 0 for the likeliest answer; None leaves it to the server.
+        max_tokens: the longest answer; None leaves it to the server.
+        seed: for servers that can repeat a sampled answer.
+        extra: further fields of the request's body, such as `top_p`, or those that only one server knows.
+        price_prompt: US dollars per million tokens read.
+        price_completion: US dollars per million tokens written.
+        budget: US dollars; once they are spent, nothing more is sent. What is in flight then still comes and counts.
+        budget_tokens: likewise, tokens read and written.
+
+    Attributes:
+        tokens: read and written so far.
+        cost: so far, in US dollars; 0 without prices.
+
+    Raises:
+        ConfigError: openai is not installed, there is no key where the config says, or an argument makes no sense.
+    """
+
+    def __init__(self, model: str, base_url: str = OPENAI_URL, *, api_key_env: str | None = None,
+                 api_key_file: str | os.PathLike | None = None, concurrency: int = 4,
+                 requests_per_minute: float | None = None, tokens_per_minute: float | None = None,
+                 timeout: float = 120, max_retries: int = 5, temperature: float | None = 0,
+                 max_tokens: int | None = 512, seed: int | None = None, extra: Mapping | None = None,
+                 price_prompt: float | None = None, price_completion: float | None = None,
+                 budget: float | None = None, budget_tokens: int | None = None):
+        try:
+            import openai
+        except ImportError as error:
+            raise ConfigError(f'An OpenAI-compatible server needs the package openai, which cannot be imported: '
+                              f'{error}.', "pip install 'vlfusion[openai]'") from error
+        positive = dict(concurrency=concurrency, timeout=timeout, requests_per_minute=requests_per_minute,
+                        tokens_per_minute=tokens_per_minute, max_tokens=max_tokens)
+        for name, value in positive.items():
+            if value is not None and value <= 0:
+                raise ConfigError(f'{name} is {value!r}.', 'Give a number above 0.')
+        if (price_prompt is None) != (price_completion is None) or (budget is not None and price_prompt is None):
+            raise ConfigError('The cost cannot be computed: price_prompt or price_completion is missing.',
+                              'Give both, in US dollars per million tokens.')
+        address = urlsplit(base_url)
+        if address.scheme not in ('http', 'https') or address.username or address.password or address.query:
+            raise ConfigError('base_url is not a plain http or https address.', "Write it like 'http://host:8000/v1', "
+                              'without user, password or query; name a key by api_key_env or api_key_file.')
+        fields = dict(temperature=temperature, max_tokens=max_tokens, seed=seed)
+        extra = json.loads(json.dumps(extra or {}))
+        if without_secrets(extra) != extra:
+            raise ConfigError('extra holds something that is named like a secret.',
+                              'Name the key by api_key_env or api_key_file.')
+        self._body = {name: value for name, value in fields.items() if value is not None} | extra
+        self.model, self.base_url, self.concurrency = model, base_url, concurrency
+        self.timeout, self.max_retries = timeout, max_retries
+        self.price_prompt, self.price_completion = price_prompt, price_completion
+        self.budget, self.budget_tokens = budget, budget_tokens
+        self.tokens, self.cost = 0, 0.0
+        if address.hostname == 'api.openai.com' and api_key_file is None:
+            api_key_env = api_key_env or 'OPENAI_API_KEY'
+        self._key_source = api_key_file or api_key_env
+        self._key = _read_key(api_key_env, api_key_file)
+        self._base_error = openai.OpenAIError
+        self._client = openai.OpenAI(
+            api_key=self._key or 'none', base_url=base_url, timeout=timeout, max_retries=max_retries,
+            http_client=openai.DefaultHttpxClient(timeout=timeout, event_hooks={'response': [_final_stays_final]}))
+        self._requests = requests_per_minute and _Pace(requests_per_minute)
+        self._token_pace = tokens_per_minute and _Pace(tokens_per_minute)
+        self._lock, self._halt, self._reason = threading.Lock(), threading.Event(), None
+
+    def stream(self, chats: Iterable[Messages], check: Check | None = None
+               ) -> Iterator[tuple[int, Completion | Exception]]:
+        """The answer to each chat with its position, as soon as it is there, in whatever order they finish.
+
+        At most `concurrency` chats are taken that have not been yielded yet. The error of one is yielded in its place
+        and the others go on; but a refused key (401, 403), an empty account and a spent budget concern all: this client
+        sends nothing more, and the rest get that error. If `chats` itself raises, what is in flight is yielded first.
+
+        Args:
+            chats: the messages of each request.
+            check: an answer it objects to is sent back once with the objection; a second one is a DataError.
+
+        Yields:
+            the position and a Completion, or a ChatError, BudgetError or DataError (an empty answer, or no JSON).
+        """
+        results, source, ahead, failure = SimpleQueue(), enumerate(chats), 0, None
+        while True:
+            while source and ahead < self.concurrency and results.empty():
+                try:
+                    index, messages = next(source)
+                except StopIteration:
+                    source = None
+                except Exception as error:
+                    source, failure = None, error
+                else:
+                    # A daemon, so that a stalled server does not hold up the end of the process.
+                    threading.Thread(target=lambda index=index, messages=messages: results.put(
+                        (index, self._outcome(messages, check))), daemon=True).start()
+                    ahead += 1
+            if not ahead:
+                break
+            yield results.get()
+            ahead -= 1
+        if failure:
+            raise failure
+
+    def complete(self, chats: Sequence[Messages], check: Check | None = None) -> list[Completion]:
+        """The answers in order; once all are there, the error of the first that failed is raised."""
+        return in_order(self.stream(chats, check))
+
+    def _outcome(self, messages: Messages, check: Check | None) -> Completion | Exception:
+        try:
+            return self._ask(messages, check)
+        except Exception as error:
+            # Frames and the package's own errors hold the request, and with it the key.
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
+
+    def _ask(self, messages: Messages, check: Check | None) -> Completion:
+        first = self._send(messages)
+        objection = check and check(first.text)
+        if not objection:
+            return first
+        second = self._send([*messages, {'role': 'assistant', 'content': first.text},
+                             {'role': 'user', 'content': f'{objection}\nAnswer again, without this fault.'}])
+        if objection := check(second.text):
+            raise DataError(f'{second.model} gave an unfit answer twice: {objection}',
+                            'Use a stronger model, a simpler schema, or a larger max_tokens.')
+        total = {name: None if getattr(first, name) is None or getattr(second, name) is None
+                 else getattr(first, name) + getattr(second, name)
+                 for name in ('prompt_tokens', 'completion_tokens', 'seconds', 'cost')}
+        return replace(second, **total)
+
+    def _send(self, messages: Messages) -> Completion:
+        estimate = _characters(messages) // 4  # four characters a token, roughly
+        for pace, amount in ((self._requests, 1), (self._token_pace, estimate)):
+            if pace:
+                self._halt.wait(pace.reserve(amount))
+        if self._halt.is_set():
+            raise self._reason
+        start = time.perf_counter()
+        try:
+            answer = self._client.chat.completions.create(model=self.model, messages=list(messages),
+                                                          extra_body=self._body)
+        except (self._base_error, ValueError) as error:
+            raise self._explained(error) from None
+        seconds = time.perf_counter() - start
+        try:
+            usage = answer.usage
+            read, written = (getattr(usage, name, None) for name in ('prompt_tokens', 'completion_tokens'))
+            cost = self._count(read, written)
+            choice = answer.choices[0]
+            text, reason = choice.message.content or '', choice.finish_reason or 'unknown'
+            model = answer.model or self.model
+        except (AttributeError, IndexError, TypeError):
+            raise DataError(f'{self.base_url} sent an answer that is no chat completion.',
+                            'Check that base_url is that of an OpenAI-compatible server.') from None
+        if self._token_pace and read is not None:
+            self._token_pace.reserve(read + written - estimate)
+        if not text.strip():
+            raise DataError(f'{self._clean(model)} sent an empty answer (it ended with {reason!r}).',
+                            'Raise max_tokens, or ask another model.')
+        return Completion(self._clean(text), self._clean(model), read, written, reason, seconds, cost)
+
+    def _count(self, read: int | None, written: int | None) -> float | None:
+        """Adds an answer to what is spent, and closes the client where the budget is reached. Returns its cost."""
+        if read is None or written is None:
+            if self.budget is not None or self.budget_tokens is not None:
+                self._stop(BudgetError(f'Not sent: {self.base_url} does not report the tokens it used, so the budget '
+                                       'cannot be kept.', 'Use a server that does, or set no budget.'))
+            return None
+        cost = None
+        if self.price_prompt is not None:
+            cost = (read * self.price_prompt + written * self.price_completion) / 1e6
+        with self._lock:
+            self.tokens += read + written
+            self.cost += cost or 0
+        for spent, limit, unit in ((self.cost, self.budget, 'US dollars'), (self.tokens, self.budget_tokens, 'tokens')):
+            if limit is not None and spent >= limit:
+                self._stop(BudgetError(f'Not sent: the budget of {limit} {unit} is spent.',
+                                       'What was answered is kept. Raise the budget and run again for the rest.'))
+        return cost
+
+    def _stop(self, reason: VLFusionError) -> None:
+        with self._lock:
+            self._reason = self._reason or reason
+        self._halt.set()
+
+    def _explained(self, error: Exception) -> VLFusionError:
+        """An error of ours that holds neither the key nor the request."""
+        import openai
+        request = getattr(error, 'request', None)
+        retries = int(request.headers.get('x-stainless-retry-count', 0)) if request else 0
+        again = f', also after {retries} more attempts' if retries else ''
+        if isinstance(error, openai.APITimeoutError):
+            return ChatError(f'{self.base_url} did not answer within {self.timeout} s{again}.',
+                             'Raise timeout, lower concurrency, or check the server.')
+        if isinstance(error, openai.APIConnectionError):
+            cause = self._clean(str(error.__cause__ or error))
+            return ChatError(f'{self.base_url} cannot be reached or broke off{again}: {cause}',
+                             'Check base_url and that the server runs.')
+        status = getattr(error, 'status_code', None)
+        if status is None or isinstance(error, openai.APIResponseValidationError):
+            return DataError(f'{self.base_url} sent an answer that cannot be read ({type(error).__name__}).',
+                             'Check that base_url is that of an OpenAI-compatible server.')
+        if status == 401:  # without the server's words: they may quote parts of the key
+            source = f'the key of {self._key_source}' if self._key else 'a request without a key'
+            refused = ChatError(f'{self.base_url} refused {source} (401).',
+                                'Name a valid key by api_key_env or api_key_file.', status)
+            self._stop(refused)
+            return refused
+        words = error.body.get('message') if isinstance(error.body, dict) else None
+        words = self._clean(str(words or error.body or 'no reason given'))[:500]
+        refused = ChatError(f'{self.base_url} refused a request to {self.model!r} ({status}){again}: {words}',
+                            _REMEDIES.get(status, 'Try again later; what was answered is kept.'), status)
+        if status in (402, 403) or error.code == 'insufficient_quota':
+            self._stop(refused)
+        return refused
+
+    def _clean(self, text: str) -> str:
+        return text.replace(self._key, '***') if self._key else text
+
+
+def in_order(results: Iterable[tuple[int, object]]) -> list:
+    """The results of a stream in order of their positions; raises the error of the first that failed."""
+    ordered = [result for _, result in sorted(results, key=lambda pair: pair[0])]
+    for result in ordered:
+        if isinstance(result, Exception):
+            raise result
+    return ordered
+
+
+class _Pace:
+    """Spaces amounts evenly in time."""
+
+    def __init__(self, per_minute: float):
+        self.seconds_each, self.free_at, self.lock = 60 / per_minute, 0.0, threading.Lock()
+
+    def reserve(self, amount: float) -> float:
+        """Seconds to wait until this amount may go. A negative amount gives back what was reserved in excess."""
+        with self.lock:
+            now = time.monotonic()
+            start = max(now, self.free_at)
+            self.free_at = start + amount * self.seconds_each
+        return start - now
+
+
+def _final_stays_final(response) -> None:
+    """A refused request is not repeated, even if the server asks for it: openai would."""
+    if response.status_code in (400, 401, 403):
+        response.headers.pop('x-should-retry', None)
+
+
+def _read_key(variable: str | None, file: str | os.PathLike | None) -> str | None:
+    if variable and file:
+        raise ConfigError('Both api_key_env and api_key_file are given.', 'Give one of them.')
+    if not variable and not file:
+        return None
+    if variable:
+        key, where = os.environ.get(variable, ''), f'the environment variable {variable}'
+    else:
+        where = f'the file {file}'
+        try:
+            key = Path(file).expanduser().read_text(encoding='utf-8')
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f'The API key cannot be read from {where} ({type(error).__name__}).',
+                              'Check api_key_file; it names a text file with the key and nothing else.') from None
+    key = key.strip()
+    if not key:
+        raise ConfigError(f'There is no API key in {where}.',
+                          'Put it there. api_key_env and api_key_file say where a key is; a config never holds one.')
+    if not (key.isascii() and key.isprintable()) or ' ' in key:
+        raise ConfigError(f'What is in {where} cannot be an API key.', 'A key has no blanks, line breaks or accents.')
+    return key
+
+
+def _characters(messages: Messages) -> int:
+    """Characters of text, those of images left out."""
+    contents = [message['content'] for message in messages]
+    return sum(len(content) if isinstance(content, str) else sum(len(part.get('text', '')) for part in content)
+               for content in contents)
