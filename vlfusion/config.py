@@ -50,14 +50,19 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None) -> Con
 #: Keys that may hold a secret. They are never written: not to a config dump, a log, a checkpoint or a record.
 _SECRET = re.compile(r'api_?key|password|secret|credential|authorization|(^|auth_|access_|api_|hf_)token$')
 
+#: Endings of keys that say where a secret is, such as `api_key_env`: the name of a variable or file is none.
+_PLACES = ('_env', '_file')
+
 
 def without_secrets(value: Any) -> Any:
     """Plain data without the entries of dicts that may hold a secret, at any depth.
 
     >>> without_secrets({'llm': {'type': 'ChatLLM', 'api_key': 'sk-1', 'max_tokens': 200}})
     {'llm': {'type': 'ChatLLM', 'max_tokens': 200}}
+    >>> without_secrets({'api_key_env': 'OPENAI_API_KEY'})
+    {'api_key_env': 'OPENAI_API_KEY'}
     """
     if isinstance(value, Mapping):
         return {key: without_secrets(item) for key, item in value.items()
-                if not _SECRET.search(str(key).lower().replace('-', '_'))}
+                if not _SECRET.search(str(key).lower().replace('-', '_')) or str(key).endswith(_PLACES)}
     return [without_secrets(item) for item in value] if isinstance(value, list | tuple) else value
