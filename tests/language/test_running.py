@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from vlfusion.errors import DataError
+from vlfusion.images import read_image
 from vlfusion.language.interfaces import Completion, Observation, StreamingLLM, TextFeatures
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline, ImageToDescribe
@@ -160,7 +161,6 @@ def test_a_failure_is_kept_with_its_error_until_it_succeeds(tmp_path, language):
     images = draw(tmp_path / 'images', 3)
     images[1] = ImageToDescribe(images[1].path, 'PET')
     DescriptionPipeline(language | {'llm': language['llm'] | {'bad': 'PET'}}).run(images)
-    # the runtime is the same; what fails is decided elsewhere, as with a server
     path, = records(language, 'failures')
     record = json.loads(path.read_text())
     assert record['stage'] == 'paragraphs' and 'refused' in record['error'] and record['kind'] == 'DataError'
@@ -191,8 +191,7 @@ def test_a_run_that_is_asked_to_stop_finishes_what_has_begun(tmp_path, language)
 
 def test_a_plan_says_what_is_missing(tmp_path, language):
     images = draw(tmp_path / 'images', 5)
-    language['llm'] |= dict(type='TemplateLLM') | {}
-    language['llm'].pop('log')
+    language['llm'] = dict(type='TemplateLLM')
     priced = language | {'llm': {'type': 'TemplateLLM', 'price_prompt': 1000., 'price_completion': 2000.}}
     plan = DescriptionPipeline(priced).plan(images)
     assert plan.missing == {'observations': 5, 'paragraphs': 5, 'features': 5} and plan.images == 5
@@ -288,3 +287,28 @@ def test_an_empty_answer_is_a_failure_and_counts(tmp_path, language, monkeypatch
     report = pipeline.run(images)
     assert len(report.failed) == 2 and 'mute wrote nothing' in str(report.failed[images[0].path])
     assert (pipeline.usage.prompt_tokens, pipeline.usage.cost) == (14, 1.0)
+
+
+def test_a_failing_captioner_has_no_image_shown_again_to_the_others(tmp_path, language):
+    images, shown = draw(tmp_path / 'images', 5), []
+    bad = read_image(images[3].path).tobytes()
+    pipeline = DescriptionPipeline(language | {'captioners': [dict(type='NumberCaptioner')] * 2})
+
+    class Paid(NumberCaptioner):
+        def stream(self, given, modality):
+            for index, image in reversed(list(enumerate(given))):
+                shown.append(index)
+                yield index, DataError('refused', '') if image.tobytes() == bad else self.observe([image], modality)[0]
+
+    class Strict(NumberCaptioner):
+        def observe(self, given, modality):
+            if any(image.tobytes() == bad for image in given):
+                raise ValueError('unfit')
+            return super().observe(given, modality)
+
+    pipeline.captioners = [Paid(), Strict()]
+    report = pipeline.run(images)
+    assert list(report.failed) == [images[3].path] and 'refused' in str(report.failed[images[3].path])
+    assert sorted(shown) == [0, 1, 2, 3, 4]
+    first = pipeline._observations(pipeline._job(images[0]))
+    assert [seen.text for seen in first] == [NumberCaptioner().observe([read_image(images[0].path)], '')[0][0].text] * 2

@@ -17,11 +17,10 @@ from contextlib import contextmanager
 from mmengine.config import Config
 
 HELP = 'describe images with captioners and an LLM, and encode the descriptions'
-SPLITS = ('train', 'val', 'test')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config
+    from vlfusion.cli.options import SPLITS, add_config
     add_config(parser)
     parser.add_argument('--split', nargs='+', choices=SPLITS, help='whose images (default: all that the config has)')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='describe the images of these pairs only')
@@ -146,30 +145,14 @@ def find_images(config: Config, splits: list[str] | None = None, names: list[str
         ConfigError: the config lacks a split, or a data set reads no image files.
         UnknownNameError: no pair has one of the names.
     """
-    import inspect
-
-    from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
+    from vlfusion.cli.options import find_datasets
+    from vlfusion.errors import UnknownNameError, did_you_mean
     from vlfusion.language.pipeline import ImageToDescribe
-    from vlfusion.registry import DATASETS
-    from vlfusion.runner import share_keys
 
-    images, known = {}, set()
-    for split in splits or [split for split in SPLITS if config.get(f'{split}_dataloader')]:
-        if not config.get(f'{split}_dataloader'):
-            raise ConfigError(f'The config has no {split}_dataloader.', 'Choose another --split.')
-        part = config[f'{split}_dataloader'].dataset
-        share_keys(config, part, DATASETS)
-        # Only the list of pairs is wanted: no text, which is yet to be made, and no image is decoded twice.
-        accepted = inspect.signature(DATASETS.get(part['type'])).parameters
-        idle = {'text_source': None, 'check': False, 'pipeline': []}
-        dataset = DATASETS.build({**part, **{key: value for key, value in idle.items() if key in accepted}})
-        if not hasattr(dataset, 'pairs'):
-            raise ConfigError(f'The data set {part["type"]} of {split} reads no image files that could be described.',
-                              'Choose another --split.')
-        known |= {pair.name for pair in dataset.pairs}
-        for pair in (pair for pair in dataset.pairs if names is None or pair.name in names):
-            for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b)):
-                images[ImageToDescribe(path, modality)] = None
+    pairs = [pair for _, dataset in find_datasets(config, splits) for pair in dataset.pairs]
+    known = {pair.name for pair in pairs}
+    images = {ImageToDescribe(path, modality): None for pair in pairs if names is None or pair.name in names
+              for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b))}
     for name in names or ():
         if name not in known:
             raise UnknownNameError(f'No pair has the name {name!r}.', did_you_mean(name, known))

@@ -11,13 +11,12 @@ import argparse
 from collections.abc import Iterator
 
 HELP = 'show, audit, export or import descriptions and their features'
-SPLITS = ('train', 'val', 'test')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from mmengine.config import DictAction
 
-    from vlfusion.cli.options import add_config
+    from vlfusion.cli.options import SPLITS, add_config
     verbs = parser.add_subparsers(required=True, metavar='WHAT')
 
     def add_split(verb: argparse.ArgumentParser) -> None:
@@ -108,6 +107,7 @@ def _chosen(args: argparse.Namespace, config) -> list:
     from difflib import get_close_matches
     from pathlib import Path
 
+    from vlfusion.cli.options import find_datasets
     from vlfusion.errors import DataError
     path = Path(args.name)
     if path.is_file() and args.modality is not None:
@@ -199,6 +199,7 @@ def _audit(args: argparse.Namespace) -> int:
     import csv
     from dataclasses import replace
 
+    from vlfusion.cli.options import find_datasets
     from vlfusion.errors import ConfigError, DataError
     from vlfusion.evaluation.scores import whole_file
     from vlfusion.language.audit import COLUMNS, Limits, Records, check
@@ -280,6 +281,7 @@ def _print_audit(rows: list) -> None:
 def _export(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, export_vlf
     config = _config(args)
     if args.layout == 'vlf':
@@ -297,6 +299,7 @@ def _export(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, import_features, import_texts, text_folder
     from vlfusion.errors import ConfigError
     config = _config(args)
@@ -339,41 +342,3 @@ def _images(pair, source: str | None = None) -> list:
     """The files of a pair with their modalities."""
     images = {'a': (pair.path_a, pair.modality_a), 'b': (pair.path_b, pair.modality_b)}
     return [images[source]] if source else list(images.values())
-
-
-def find_datasets(config, splits: list[str] | None = None, text: bool | dict = False,
-                  whole: bool = False) -> list[tuple[str, object]]:
-    """The data sets of a config that read pairs of image files, each with its split; equal ones are kept once.
-
-    Args:
-        config: as `load_config` returns it.
-        splits: of `train`, `val` and `test`; None for all that the config has.
-        text: whether they read (and check) their text; a dict is the `text_source` to use.
-        whole: whether samples are whole images without augmentation; otherwise there are no samples, only pairs.
-    """
-    import inspect
-
-    from vlfusion.errors import ConfigError
-    from vlfusion.registry import DATASETS
-    from vlfusion.runner import share_keys
-
-    found, before = [], []
-    for split in splits or [split for split in SPLITS if config.get(f'{split}_dataloader')]:
-        if not config.get(f'{split}_dataloader'):
-            raise ConfigError(f'The config has no {split}_dataloader.', 'Choose another --split.')
-        part = config[f'{split}_dataloader'].dataset
-        share_keys(config, part, DATASETS)
-        if part in before:
-            continue
-        before.append(part)
-        load = next((step for step in part.get('pipeline', ()) if step['type'] == 'LoadPair'), dict(type='LoadPair'))
-        accepted = inspect.signature(DATASETS.get(part['type'])).parameters
-        changes = {'check': False, 'pipeline': [load, dict(type='PackPair')] if whole else []}
-        if text is not True:
-            changes['text_source'] = text or None
-        dataset = DATASETS.build({**part, **{key: value for key, value in changes.items() if key in accepted}})
-        if not hasattr(dataset, 'pairs'):
-            raise ConfigError(f'The data set {part["type"]} of {split} reads no image files.',
-                              'Choose another --split.')
-        found.append((split, dataset))
-    return found

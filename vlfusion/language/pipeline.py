@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from threading import Event
 
@@ -19,6 +21,7 @@ from vlfusion.language.interfaces import (
     LLM,
     Captioner,
     Completion,
+    Image,
     Observation,
     Prompt,
     StreamingLLM,
@@ -113,7 +116,7 @@ class _Job:
 
 #: What a stage makes of one image: the facts for its record, and an array where it has one.
 Outcome = tuple[dict, np.ndarray | None]
-Work = Callable[[Sequence[_Job]], list[Outcome]]
+Work = Callable[[Sequence], list]
 
 
 class DescriptionPipeline:
@@ -194,10 +197,10 @@ class DescriptionPipeline:
         jobs = {job.keys['features']: job for job in map(self._job, images)}
         todo = [job for job in jobs.values() if not self._has_features(job)]
         missing = {stage: self._needed(index, todo, {}) for index, stage in enumerate(STAGES)}
-        written = [self.store.read('paragraphs', job.keys['paragraphs'])['text'] for job in jobs.values()
-                   if self.store.has('paragraphs', job.keys['paragraphs'])][:SAMPLE]
-        seen = [self.prompt.render(self._observations(job), job.modality).text for job in jobs.values()
-                if self.store.has('observations', job.keys['observations'])][:SAMPLE]
+        known = {stage: list(islice((job for job in jobs.values() if self.store.has(stage, job.keys[stage])), SAMPLE))
+                 for stage in ('observations', 'paragraphs')}
+        seen = [self.prompt.render(self._observations(job), job.modality).text for job in known['observations']]
+        written = [self.store.read('paragraphs', job.keys['paragraphs'])['text'] for job in known['paragraphs']]
         each_prompt = np.mean([len(text) for text in seen]) if seen else len(self.prompt.body) + UNSEEN
         each_answer = np.mean([len(text) for text in written]) if written else UNWRITTEN
         count = len(missing['paragraphs'])
@@ -314,14 +317,17 @@ class DescriptionPipeline:
             return partial(self._write, self.llm)
         return partial(self._encode, self.encoder)
 
-    def _observe(self, captioners: Sequence[Captioner], jobs: Sequence[_Job]) -> list[Outcome]:
+    def _observe(self, captioners: Sequence[Captioner], jobs: Sequence[_Job]) -> list[Outcome | Exception]:
         images = [job.image.result() for job in jobs]
         start = time.perf_counter()
-        seen = [captioner.observe(images, jobs[0].modality) for captioner in captioners]
+        seen = [_seen(captioner, images, jobs[0].modality) for captioner in captioners]
         seconds = (time.perf_counter() - start) / len(jobs)
         names = [part['type'] for part in self._provenance['observations']['captioners']]
         outcomes = []
         for of_each in zip(*seen, strict=True):
+            if errors := [of_one for of_one in of_each if isinstance(of_one, Exception)]:
+                outcomes.append(errors[0])
+                continue
             observations = [{'captioner': name, **asdict(observation)}
                             for name, of_one in zip(names, of_each, strict=True) for observation in of_one]
             outcomes.append(({'observations': observations, 'seconds': seconds}, None))
@@ -393,7 +399,14 @@ def _read_ahead(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
             yield ahead
 
 
-def _attempt(work: Work, jobs: Sequence[_Job]) -> list[Outcome | Exception]:
+def _seen(captioner: Captioner, images: Sequence[Image], modality: str) -> list[list[Observation] | Exception]:
+    """What a captioner sees in each image, or its error; no image is shown again for another's or for a captioner's."""
+    if hasattr(captioner, 'stream'):
+        return [seen for _, seen in sorted(captioner.stream(images, modality), key=itemgetter(0))]
+    return _attempt(lambda some: captioner.observe(some, modality), images)
+
+
+def _attempt(work: Work, jobs: Sequence) -> list:
     """What `work` makes of each job, or the exception that it raises when given that job alone."""
     try:
         return work(jobs)
