@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from jaxtyping import Bool
+from PIL.Image import Resampling
+from torch import nn
 
 from vlfusion.errors import ConfigError
 from vlfusion.language.captioners.parts import check_numbers, load_transformers
@@ -17,11 +19,12 @@ from vlfusion.registry import CAPTIONERS
 class SamMasks:
     """The largest regions of each image with box and area, by SAM's automatic masks (Kirillov et al., ICCV 2023).
 
-    SAM gives no names: each region's box is cut out of the image, shown to the labeller, and the first thing that it
-    says is the region's text. A region of which it says nothing is left out.
+    SAM2 serves as well. Neither gives names: each region's box is cut out of the image, shown to the labeller, and the
+    first thing that it says is the region's text. A region of which it says nothing is left out.
 
     Args:
-        model: a folder, or the id of a model on the Hugging Face hub, such as `facebook/sam-vit-base`.
+        model: a folder, or the id of a model on the Hugging Face hub, such as `facebook/sam-vit-base` or
+            `facebook/sam2.1-hiera-small`.
         labeller: the config of a captioner, such as `dict(type='OpenCLIPTagger', pretrained='openai', labels=[...])`.
         top_k: at most so many regions, the largest.
         min_area: the least area of a region, as a fraction of the image.
@@ -37,7 +40,7 @@ class SamMasks:
         ConfigError: transformers is not installed, a model cannot be loaded, or a setting is out of range.
     """
 
-    version = '1'
+    version = '2'
 
     def __init__(self, model: str, labeller: Mapping, top_k: int = 5, min_area: float = 0.01, quality: float = 0.88,
                  stability: float = 0.95, points_per_side: int = 32, revision: str | None = None, device: str = 'cpu',
@@ -49,9 +52,14 @@ class SamMasks:
             raise ConfigError(f'The labeller of {part} has no type.',
                               "Write labeller=dict(type='OpenCLIPTagger', ...).")
         processor, network = load_transformers(part, 'AutoModelForMaskGeneration', model, revision, device, dtype)
+        network.register_forward_hook(_in_float32)
         from transformers import pipeline
         self.generate = pipeline('mask-generation', model=network, image_processor=processor.image_processor,
                                  device=network.device)
+        # SAM2 sees images stretched to squares, but transformers lays the points as on images that keep their shape, so
+        # that a part of a wide or tall one is never asked about. On a square both are the same.
+        side = processor.image_processor.size.get('height')
+        self.square = (side, side) if side else None
         self.labeller = CAPTIONERS.build(dict(labeller))
         self.top_k, self.min_area = top_k, min_area
         self.settings = {'pred_iou_thresh': quality, 'stability_score_thresh': stability,
@@ -70,13 +78,15 @@ class SamMasks:
         return [self._regions(image, modality) for image in images]
 
     def _regions(self, image: np.ndarray, modality: str) -> list[Observation]:
+        picture = rgb(image)
         with torch.inference_mode():
-            found = self.generate(rgb(image), **self.settings)['masks']
+            found = self.generate(picture.resize(self.square, Resampling.BILINEAR) if self.square else picture,
+                                  **self.settings)['masks']
         masks = sorted((mask for mask in map(np.asarray, found) if mask.mean() >= self.min_area and mask.any()),
                        key=lambda mask: -mask.mean())[:self.top_k]
-        boxes = [_bounds(mask) for mask in masks]
-        crops = [np.ascontiguousarray(image[top:bottom, left:right]) for left, top, right, bottom in boxes]
         height, width = image.shape[:2]
+        boxes = [_bounds(mask, height, width) for mask in masks]
+        crops = [np.ascontiguousarray(image[top:bottom, left:right]) for left, top, right, bottom in boxes]
         regions = []
         for mask, box, said in zip(masks, boxes, self.labeller.observe(crops, modality) if crops else [], strict=True):
             if said:
@@ -86,7 +96,18 @@ class SamMasks:
         return regions
 
 
-def _bounds(mask: Bool[np.ndarray, 'h w']) -> tuple[int, int, int, int]:
-    """The smallest box `(left, top, right, bottom)` around a mask that is not empty, right and bottom exclusive."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+def _in_float32(network: nn.Module, inputs: tuple, outputs: dict) -> None:
+    """Masks and scores in float32, for the pipeline selects among them by an operation that refuses half precision."""
+    for name in ('pred_masks', 'iou_scores'):
+        outputs[name] = outputs[name].float()
+
+
+def _bounds(mask: Bool[np.ndarray, 'h w'], height: int, width: int) -> tuple[int, int, int, int]:
+    """The smallest box `(left, top, right, bottom)` of whole pixels around a mask that is not empty.
+
+    Height and width are those of the image, which the mask may show at another size; right and bottom are exclusive.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)).tolist(), np.flatnonzero(mask.any(0)).tolist()
+    tall, wide = mask.shape
+    return (columns[0] * width // wide, rows[0] * height // tall,
+            -(-(columns[-1] + 1) * width // wide), -(-(rows[-1] + 1) * height // tall))

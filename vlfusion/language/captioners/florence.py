@@ -1,0 +1,114 @@
+"""Captions of images and of their regions, by Florence-2 of the transformers library."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL.Image import Image as Picture
+
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.language.captioners.parts import check_numbers, load_transformers
+from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.interfaces import Image, Observation
+from vlfusion.registry import CAPTIONERS
+
+_CAPTIONS = {'caption': '<CAPTION>', 'detailed caption': '<DETAILED_CAPTION>',
+             'more detailed caption': '<MORE_DETAILED_CAPTION>'}
+_REGIONS = {'dense region caption': '<DENSE_REGION_CAPTION>', 'object detection': '<OD>'}
+_TASKS = _CAPTIONS | _REGIONS
+# Florence-2 places an edge in the middle of one of 1000 bins and its processor cuts that to whole pixels. In an image
+# of this width every middle is a whole pixel, so nothing is lost, however small the real image.
+_GRID = 2000
+
+
+@CAPTIONERS.register_module()
+class FlorenceCaptioner:
+    """Captions of each image, and of its regions with their boxes, by Florence-2 (Xiao et al., CVPR 2024).
+
+    Decoding is a beam search and never samples.
+
+    Args:
+        model: a folder, or the id of a model on the Hugging Face hub, such as `florence-community/Florence-2-base`.
+        tasks: what it is asked about each image, in order: `caption`, `detailed caption`, `more detailed caption`,
+            `dense region caption` (phrases with boxes), `object detection` (names with boxes).
+        revision: branch, tag or commit of a hub model.
+        device: where it runs, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`.
+        batch_size: how many images it reads at once.
+        max_new_tokens: the longest answer to one task; a box takes four tokens, and one that is cut off is left out.
+        num_beams: hypotheses of beam search; 1 is greedy.
+
+    Raises:
+        ConfigError: transformers is not installed, the model cannot be loaded or is no Florence-2, a task is unknown,
+            or a setting is out of range.
+    """
+
+    version = '1'
+
+    def __init__(self, model: str, tasks: Sequence[str] = ('caption', 'dense region caption'),
+                 revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 4,
+                 max_new_tokens: int = 1024, num_beams: int = 3):
+        part = type(self).__name__
+        check_numbers(part, {'batch_size': batch_size, 'max_new_tokens': max_new_tokens, 'num_beams': num_beams})
+        self.tasks = _check_tasks(part, tasks)
+        self.processor, self.model = load_transformers(part, 'AutoModelForImageTextToText', model, revision, device,
+                                                       dtype)
+        if (kind := self.model.config.model_type) != 'florence2':
+            raise ConfigError(f'{part} runs Florence-2, but the model {model!r} is of the type {kind}.',
+                              'Use TransformersCaptioner, or a model such as florence-community/Florence-2-base.')
+        readable = self.processor.post_processor.parse_task_config
+        if set(self.tasks) & set(_REGIONS) and 'description_with_bboxes' not in readable:
+            raise ConfigError(f'The processor of the model {model!r} does not say how boxes are read.',
+                              'Its processor_config.json needs the post_processor_config of '
+                              'florence-community/Florence-2-base.')
+        if max_new_tokens > (most := self.model.config.text_config.max_position_embeddings):
+            raise ConfigError(f'The model {model!r} writes at most {most} tokens; {part} got '
+                              f'max_new_tokens={max_new_tokens}.', f'Write max_new_tokens={most} or less.')
+        self.batch_size = batch_size
+        self.settings = {'max_new_tokens': max_new_tokens, 'num_beams': num_beams, 'do_sample': False}
+
+    @torch.inference_mode()
+    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+        """What Florence-2 writes of each image, task by task; a region has its box and the area of that.
+
+        Args:
+            images: as `vlfusion.images.read_image` returns them.
+            modality: of no effect; Florence-2 knows no question but its tasks.
+
+        Raises:
+            DataError: an image is of floats or has no pixels.
+        """
+        pictures = [rgb(image) for image in images]
+        observations = []
+        for start in range(0, len(pictures), self.batch_size):
+            answers = [self._answer(pictures[start:start + self.batch_size], task) for task in self.tasks]
+            observations += [sum(of_one, []) for of_one in zip(*answers, strict=True)]
+        return observations
+
+    def _answer(self, pictures: list[Picture], task: str) -> list[list[Observation]]:
+        inputs = self.processor(images=pictures, text=[_TASKS[task]] * len(pictures), return_tensors='pt')
+        written = self.model.generate(**inputs.to(self.model.device, self.model.dtype), **self.settings)
+        # A box is written in special tokens.
+        texts = self.processor.batch_decode(written, skip_special_tokens=task in _CAPTIONS)
+        return [self._caption(text) if task in _CAPTIONS else self._regions(text, _TASKS[task]) for text in texts]
+
+    def _caption(self, text: str) -> list[Observation]:
+        return [Observation(' '.join(text.split()))] if text.strip() else []
+
+    def _regions(self, text: str, task: str) -> list[Observation]:
+        found = self.processor.post_process_generation(text, task=task, image_size=(_GRID, _GRID))[task]
+        observations = []
+        for label, box in zip(found['labels'], found['bboxes'], strict=True):
+            x0, y0, x1, y1 = (min(edge / _GRID, 1.0) for edge in box)
+            if label and x0 < x1 and y0 < y1:  # a weak model may write the corners in the wrong order
+                observations.append(Observation(' '.join(label.split()), (x0, y0, x1, y1), (x1 - x0) * (y1 - y0)))
+        return observations
+
+
+def _check_tasks(part: str, tasks: Sequence[str]) -> list[str]:
+    if isinstance(tasks, str) or not tasks or len(set(tasks)) < len(tasks):
+        raise ConfigError(f'The tasks of {part} are a list in which each occurs once; it got {tasks!r}.',
+                          "Write tasks=['caption', 'dense region caption'].")
+    for task in tasks:
+        if task not in _TASKS:
+            raise ConfigError(f'{part} knows no task {task!r}.', did_you_mean(str(task), _TASKS))
+    return list(tasks)
