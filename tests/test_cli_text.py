@@ -60,8 +60,8 @@ def edit(root):
     """Changes the record of an infrared image's paragraph."""
     def edit(name, **facts):
         path, = (path for path in (root / 'store/paragraphs').rglob('*.json')
-                 if (record := json.loads(path.read_bytes()))['image']['sha256'] ==
-                 image_digest(root / f'Toy/ir/{name}.png') and record['modality'] == 'infrared')
+                 if (image := json.loads(path.read_bytes())['images'][0])['sha256'] ==
+                 image_digest(root / f'Toy/ir/{name}.png') and image['modality'] == 'infrared')
         TextStore(root / 'store').write('paragraphs', path.stem, {**json.loads(path.read_bytes()), **facts})
     return edit
 
@@ -95,9 +95,9 @@ def test_show_one_source_an_image_and_json(text, root, capsys):
     assert text('show', 'p0', '--json') == 0
     shown = json.loads(capsys.readouterr().out)
     store, key = failing(root, 'p0')
-    assert len(shown) == 2 and shown[0]['features'] == dict(
+    assert len(shown) == 2 and shown[0]['features'][0] == dict(
         key=key, file=str(store.path('features', key)), record=store.read('features', key))
-    assert shown[0]['observations']['record']['observations'][0]['captioner'] == 'vlfusion.MeasuredCaptioner'
+    assert shown[0]['observations'][0]['record']['observations'][0]['captioner'] == 'vlfusion.MeasuredCaptioner'
 
 
 def test_show_an_image_from_elsewhere(text, root, tmp_path, capsys):
@@ -183,14 +183,14 @@ def test_export_and_import(text, root, tmp_path, capsys):
     assert capsys.readouterr().out == f'TextFeature: {features}\nText: {texts}\n'
     assert np.load(features / 'p0.npy').shape[::2] == (1, 384)
     text('show', 'p1', '--source', 'b', '--json')
-    record = json.loads(capsys.readouterr().out)[0]['paragraphs']['record']
+    record = json.loads(capsys.readouterr().out)[0]['paragraphs'][0]['record']
     assert (texts / 'VI/p1.txt').read_text() == record['text']
 
     files = ['--split', 'train', '--cfg-options', 'text_source.files=TextFeature/IVF/MSRS/{name}.npy',
              'text_source._delete_=True']
     assert text('import', '--features', features, '--texts', texts, *files) == 0
     said = capsys.readouterr().out
-    assert '2 features are where' in said and '4 texts are in' in said
+    assert '2 features are where' in said and 'the texts of 2 pairs are in' in said and '4 files of them new' in said
     assert (root / 'Toy/TextFeature/IVF/MSRS/p1.npy').read_bytes() == (features / 'p1.npy').read_bytes()
     assert (root / 'Toy/Text/IVF/MSRS/IR/p0.txt').read_bytes() == (texts / 'IR/p0.txt').read_bytes()
     assert text('import', '--features', features, *files) == 0
@@ -239,3 +239,37 @@ def test_help_imports_nothing_heavy():
     code = ("import sys, argparse, vlfusion.cli.text as t; t.add_arguments(argparse.ArgumentParser());"
             "print([m for m in ('torch', 'mmcv', 'cv2', 'transformers', 'h5py') if m in sys.modules])")
     assert subprocess.check_output([sys.executable, '-c', code], text=True).strip() == '[]'
+
+
+def test_one_paragraph_about_a_pair(text, root, tmp_path, capsys):
+    (root / 'config.py').write_text(CONFIG.format(root=root).replace("prompt='paragraph'", "prompt='pair'"))
+    assert main(['describe', str(root / 'config.py'), '--split', 'train', '--dry-run']) == 0
+    assert 'Of 2 pairs are missing: 0 observations, 2 paragraphs, 2 features.' in capsys.readouterr().out
+    assert main(['describe', str(root / 'config.py'), '--split', 'train', '--only', 'p0']) == 0
+    said = capsys.readouterr().out
+    assert '1 of 1 pairs described' in said and 'p0.png (infrared) with p0.png (visible): In the infrared' in said
+    assert main(['describe', str(root / 'config.py'), '--split', 'train']) == 0
+    capsys.readouterr()
+
+    assert text('show', 'p1') == 0
+    shown = capsys.readouterr().out
+    assert 'ir/p1.png (infrared)' in shown and 'vi/p1.png (visible)' in shown and shown.count('  observations') == 2
+    assert 'of        p1.png (visible)' in shown and 'In the infrared image: ' in shown and 'pair@1' in shown
+    assert text('show', root / 'Toy/vi/p1.png') == 0 and capsys.readouterr().out == shown
+    assert text('show', 'p1', '--source', 'a') == 2 and 'about pairs' in capsys.readouterr().err
+
+    assert text('audit', '--split', 'train', '--out', tmp_path / 'audit.csv') == 0
+    with open(tmp_path / 'audit.csv') as file:
+        first, second = csv.DictReader(file)
+    assert first['image'] == f'{root}/Toy/ir/p0.png with {root}/Toy/vi/p0.png'
+    assert first['unseen'] == second['unseen'] == '' and first['modality'] == 'infrared and visible'
+
+    capsys.readouterr()
+    assert text('export', '--split', 'train', '--out', tmp_path / 'out') == 0
+    texts = tmp_path / 'out/Text/IVF/Toy'
+    assert [path.name for path in texts.iterdir()] == ['PAIR']
+    assert (texts / 'PAIR/p1.txt').read_text().startswith('In the infrared image: ')
+    files = ['--split', 'train', '--cfg-options', 'text_source.files=TextFeature/IVF/MSRS/{name}.npy',
+             'text_source._delete_=True']
+    assert text('import', '--features', tmp_path / 'out/TextFeature/IVF/Toy', '--texts', texts, *files) == 0
+    assert (root / 'Toy/Text/IVF/MSRS/PAIR/p0.txt').read_bytes() == (texts / 'PAIR/p0.txt').read_bytes()

@@ -100,11 +100,8 @@ class Fuser:
         return Fused(pair.name, grey, add_chroma(grey, image_a, image_b, self.task.chroma))
 
     def describe(self, pairs: Sequence[Pair]) -> None:
-        """Describe the images of many pairs in one batch, which is quicker than leaving each to its own call."""
-        from vlfusion.language.pipeline import ImageToDescribe
-        images = [ImageToDescribe(path, modality) for pair in pairs
-                  for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b))]
-        self._pipeline.run(images).raise_if_failed()
+        """Describe many pairs in one batch, which is quicker than leaving each to its own call."""
+        self._pipeline.run(self._pipeline.subjects(pairs)).raise_if_failed()
 
     @cached_property
     def _pipeline(self):

@@ -1,21 +1,21 @@
 """The checks on texts whose faults are known, and on real published paragraphs."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from vlfusion_shared import shared
 
 from vlfusion.language.audit import CHECKS, COLUMNS, Described, Limits, Records, check, fold, summary, told
+from vlfusion.language.interfaces import Observation
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.prompt import load_prompt
-from vlfusion.language.store import STAGES
+from vlfusion.language.store import STAGES, Content
 
 GOOD = 'A man in a red jacket walks across the wet street, and behind him there are two parked cars under the trees.'
 
 
 def described(text, name='a', **facts):
-    return Described('set', Path(f'{name}.png'), name, text, **facts)
+    return Described('set', f'{name}.png', name, text, **facts)
 
 
 def issues(text, prompt='paragraph', limits=None, **facts):
@@ -63,7 +63,7 @@ def test_only_different_images_are_duplicates():
     same = GOOD.upper().replace(',', ' ;')
     rows = check([described(GOOD, 'a'), described(same, 'b'), described(f'{GOOD} Yes.', 'c')])
     assert [row.duplicate_of for row in rows] == ['b.png', 'a.png', '']
-    twins = [described(GOOD, 'a'), replace(described(GOOD, 'a'), image=Path('copy.png'))]
+    twins = [described(GOOD, 'a'), replace(described(GOOD, 'a'), image='copy.png')]
     assert not any(row.issues for row in check(twins))
 
 
@@ -74,7 +74,7 @@ def test_unseen_words_are_listed():
 
 
 def test_what_an_llm_is_told_holds_places_but_no_rules():
-    text = told([dict(captioner='Any', text='A lamp', box=[0, 0, 0.2, 0.2], area=None, score=0.5)], 'infrared')
+    text = told([Observation('A lamp', box=(0, 0, 0.2, 0.2), score=0.5)], 'infrared')
     assert text == 'infrared - A lamp [upper left]'
 
 
@@ -101,15 +101,15 @@ def test_images_of_a_text_store(images, language, encoder):
     pipeline.encoder = encoder
     pipeline.run(images[:3])
     records = Records(language)
-    texts = [records.described('set', image.path, image.modality) for image in images]
+    texts = [records.described('set', image) for image in images]
     assert texts[3].missing == STAGES and texts[3].text is None
     assert texts[0].text == pipeline.paragraph(images[0]) and texts[0].tokens > 20
     rows = check(texts, language['prompt'])
     assert [row.issues for row in rows] == ['', '', '', 'missing']
     assert [row.unseen_count for row in rows] == [0, 0, 0, None], 'the template adds no words'
     # A record lost in the middle does not hide the paragraph, which its features also keep.
-    records.stages(texts[0].content, 'PET')['paragraphs'].path.unlink()
-    again = records.described('set', images[0].path, 'PET')
+    records.stages(Content(texts[0].content, 'PET'))['paragraphs'][0].path.unlink()
+    again = records.described('set', images[0])
     assert again.missing == ('paragraphs',) and again.text == texts[0].text
 
 

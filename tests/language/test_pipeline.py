@@ -41,7 +41,7 @@ def register():
 def test_images_become_features(images, language, build, encoder):
     pipeline = build(language)
     report = pipeline.run(images)
-    assert sorted(report.done) == sorted(image.path for image in images)
+    assert set(report.done) == set(images)
     assert not report.skipped and not report.failed
     for image in images:
         features = pipeline.store.features(feature_key(language, image_digest(image.path), image.modality))
@@ -54,7 +54,7 @@ def test_a_second_run_does_what_is_missing_and_no_more(images, language, build):
     build(language).run(images[:3])
     assert (len(build.written), len(build.encoded)) == (3, 3)
     report = build(language).run(images)
-    assert (report.done, len(report.skipped)) == ([images[3].path], 3)
+    assert (report.done, len(report.skipped)) == ([images[3]], 3)
     assert (len(build.written), len(build.encoded)) == (4, 4)
     build(language).run(images)
     assert (len(build.written), len(build.encoded)) == (4, 4)
@@ -99,7 +99,7 @@ def test_the_same_content_is_described_once(images, language, build, tmp_path):
     shutil.copy(images[0].path, twin.path)
     other = ImageToDescribe(images[0].path, 'CT')
     report = build(language).run([images[0], twin, images[0], other])
-    assert (report.done, report.skipped) == ([images[0].path, other.path], [twin.path, images[0].path])
+    assert (report.done, report.skipped) == ([images[0], other], [twin, images[0]])
     assert len(build.encoded) == 2
 
 
@@ -108,9 +108,9 @@ def test_one_bad_image_does_not_stop_the_others(images, language, build, tmp_pat
     cut.path.write_bytes(images[0].path.read_bytes()[:60])
     absent = ImageToDescribe(tmp_path / 'absent.png', 'MRI')
     report = build(language).run([cut, *images, absent])
-    assert sorted(report.done) == sorted(image.path for image in images)
-    assert report.failed.keys() == {cut.path, absent.path}
-    assert 'cut.png' in str(report.failed[cut.path])
+    assert set(report.done) == set(images)
+    assert report.failed.keys() == {cut, absent}
+    assert 'cut.png' in str(report.failed[cut])
     with pytest.raises(DataError, match=r'2 of 6 images could not be described:(.|\n)*absent\.png'):
         report.raise_if_failed()
 
@@ -124,8 +124,8 @@ def test_a_text_too_long_for_the_encoder_fails_its_image_only(images, language, 
 
     register(CAPTIONERS, Talkative)
     report = build({**language, 'captioners': [dict(type='Talkative')]}).run(images)
-    assert report.failed.keys() == {images[3].path} and len(report.done) == 3
-    assert 'at most 512' in str(report.failed[images[3].path])
+    assert report.failed.keys() == {images[3]} and len(report.done) == 3
+    assert 'at most 512' in str(report.failed[images[3]])
 
 
 def test_an_llm_that_says_nothing_fails_its_image(images, language, build, register):
@@ -169,16 +169,16 @@ def test_records_say_where_they_come_from(images, language, build):
     pipeline = build(language)
     pipeline.run(images[:1])
     features = pipeline.store.read('features', feature_key(language, image_digest(images[0].path), 'PET'))
-    assert features['image'] == {'sha256': image_digest(images[0].path), 'file': '0.png'}
+    assert features['images'] == [{'sha256': image_digest(images[0].path), 'file': '0.png', 'modality': 'PET'}]
     assert features['encoder'] == {'type': 'vlfusion.TransformersTextEncoder', 'version': '1',
                                    'model': 'all-MiniLM-L6-v2'}
-    assert (features['modality'], features['dim']) == ('PET', 384)
-    paragraph = pipeline.store.read('paragraphs', features['keys']['paragraphs'])
+    assert features['dim'] == 384
+    paragraph = pipeline.store.read('paragraphs', *features['keys']['paragraphs'])
     assert paragraph['text'] == features['text']
     assert paragraph['prompt'] == features['prompt'] and paragraph['prompt']['id'] == 'paragraph@1'
     assert {'model', 'prompt_tokens', 'completion_tokens', 'finish_reason', 'cost', 'seconds', 'date',
             'vlfusion'} <= paragraph.keys()
-    observations = pipeline.store.read('observations', features['keys']['observations'])
+    observations = pipeline.store.read('observations', *features['keys']['observations'])
     assert {one['captioner'] for one in observations['observations']} == {'vlfusion.MeasuredCaptioner'}
     folder = str(images[0].path.parent)
     assert all(folder not in file.read_text() for file in pipeline.store.root.rglob('*.json'))
@@ -188,7 +188,7 @@ def test_a_full_store_is_read_without_building_a_part(images, language, build):
     build(language).run(images[:1])
     assert len(build.encoded) == 1
     untouched = DescriptionPipeline(language)
-    assert untouched.run(images[:1]).skipped == [images[0].path]
+    assert untouched.run(images[:1]).skipped == [images[0]]
     assert not {'captioners', 'llm', 'encoder'} & untouched.__dict__.keys()
 
 

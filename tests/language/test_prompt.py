@@ -2,9 +2,10 @@ import re
 
 import pytest
 
-from vlfusion.errors import UnknownNameError
+from vlfusion.errors import ConfigError, UnknownNameError
 from vlfusion.language.interfaces import Observation
-from vlfusion.language.prompt import load_prompt
+from vlfusion.language.prompt import PromptTemplate, load_prompt
+from vlfusion.language.structure import schema_check
 
 
 def test_the_name_alone_is_the_latest_version():
@@ -20,9 +21,61 @@ def test_an_unknown_prompt_names_those_there_are(key, near):
         load_prompt(key)
 
 
-def test_published_prompts_do_not_change():
-    # The hash is in every record made with this prompt. Improve it as paragraph.v2.md.
-    assert load_prompt('paragraph@1').sha256 == '2458486bb53d9af103b58d790bba69cb3535485af6dcfe21d51fa7e5ec5681dc'
+@pytest.mark.parametrize(('name', 'sha256'), [
+    ('paragraph@1', '2458486bb53d9af103b58d790bba69cb3535485af6dcfe21d51fa7e5ec5681dc'),
+    ('pair@1', 'abc713fd3dd56cec358471202d99cc53f254b8367ec1b75c9b791ae0fcd7c449'),
+    ('questions@1', '4989598a1e9f41f5ae162f44ab31741e1b5a6111b7aa2d06d08e311a0fb1c78c'),
+    ('objects@1', '42180139eacbb18ead2f28983bba6252e02a1debf304aca0adb7b4b517f8bab5')])
+def test_published_prompts_do_not_change(name, sha256):
+    # The hash is in every record made with a prompt. Improve paragraph@1 as paragraph.v2.md.
+    assert load_prompt(name).sha256 == sha256
+
+
+def test_a_prompt_about_a_pair_keeps_its_images_apart():
+    prompt = load_prompt('pair')
+    assert prompt.of_pair and not load_prompt('paragraph').of_pair
+    a, b = Observation('A warm car', box=(0, 0, 0.2, 0.2)), Observation('A dark street')
+    rendered = prompt.render_pair([a], [b], [Observation('B is sharper')], ('infrared', 'visible'))
+    head, of_a, of_b, of_both = re.split(r'About (?:image A|image B|both):', rendered.text)
+    assert '"infrared"' in head and '"visible"' in head
+    assert '- A warm car [upper left]' in of_a and '- A dark street' in of_b and '- B is sharper' in of_both
+    assert [seen.modality for seen in rendered.observations] == ['infrared', 'visible', None]
+    assert rendered.modality == 'infrared and visible'
+    assert '(nothing)' in prompt.render_pair([a], [b], [], ('', '')).text
+
+
+@pytest.mark.parametrize('name', ['questions', 'objects'])
+def test_a_schema_goes_with_the_prompt(name):
+    prompt = load_prompt(name)
+    assert prompt.render([Observation('A street')], 'visible').schema == prompt.schema
+    schema_check(prompt.schema)
+    asked = set(prompt.schema['properties'])
+    assert asked and all(re.search(rf'\b{key}\b', prompt.body) for key in asked), 'the prompt names what is wanted'
+
+
+def test_a_prompt_of_ones_own(tmp_path):
+    path = tmp_path / 'mine.v3.md'
+    with pytest.raises(ConfigError, match='cannot be read'):
+        load_prompt(str(path))
+    path.write_text('What is $modality? $observations')
+    prompt = load_prompt(str(path))
+    assert (prompt.id, prompt.schema) == ('mine@3', None)
+    (tmp_path / 'mine.v3.json').write_text('{"type": "object"}')
+    structured = load_prompt(str(path))
+    assert structured.schema == {'type': 'object'} and structured.sha256 != prompt.sha256
+    (tmp_path / 'mine.v3.json').write_text('{')
+    with pytest.raises(ConfigError, match='cannot be read'):
+        load_prompt(str(path))
+    (tmp_path / 'mine.md').write_text('')
+    with pytest.raises(ConfigError, match='mine.v1.md'):
+        load_prompt(str(tmp_path / 'mine.md'))
+
+
+@pytest.mark.parametrize(('body', 'named'), [
+    ('$modality $colour', 'colour'), ('$modality_a $observations_b $colour', 'colour'), ('costs $ 5', r'a stray \$')])
+def test_placeholders_that_cannot_be_filled(body, named):
+    with pytest.raises(ConfigError, match=f'holds {named}'):
+        PromptTemplate('bad', 1, body)
 
 
 def test_a_rendered_prompt_names_places_and_no_coordinates():

@@ -22,7 +22,7 @@ from vlfusion.images import read_image
 from vlfusion.language.interfaces import Completion, Observation, StreamingLLM, TextFeatures
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline, ImageToDescribe
-from vlfusion.language.store import STAGES, Keys, identity
+from vlfusion.language.store import STAGES, Content, Keys, identity
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, snapshot
 
 forked = get_context('fork')
@@ -153,7 +153,7 @@ def test_a_failure_of_one_prompt_costs_no_other_a_second_call(tmp_path, language
     images = draw(tmp_path / 'images', 6)
     images[2] = ImageToDescribe(images[2].path, 'PET')
     report = DescriptionPipeline(language).run(images)
-    assert list(report.failed) == [images[2].path] and len(report.done) == 5
+    assert list(report.failed) == [images[2]] and len(report.done) == 5
     assert len(calls(language)) == 5
 
 
@@ -164,10 +164,10 @@ def test_a_failure_is_kept_with_its_error_until_it_succeeds(tmp_path, language):
     path, = records(language, 'failures')
     record = json.loads(path.read_text())
     assert record['stage'] == 'paragraphs' and 'refused' in record['error'] and record['kind'] == 'DataError'
-    assert record['image']['file'] == images[1].path.name
+    assert record['images'][0]['file'] == images[1].path.name
     again = DescriptionPipeline(language | {'llm': language['llm'] | {'bad': 'PET'}})
     again.llm.bad = ''
-    assert again.run(images).done == [images[1].path]
+    assert again.run(images).done == [images[1]]
     assert not records(language, 'failures')
 
 
@@ -194,7 +194,7 @@ def test_a_plan_says_what_is_missing(tmp_path, language):
     language['llm'] = dict(type='TemplateLLM')
     priced = language | {'llm': {'type': 'TemplateLLM', 'price_prompt': 1000., 'price_completion': 2000.}}
     plan = DescriptionPipeline(priced).plan(images)
-    assert plan.missing == {'observations': 5, 'paragraphs': 5, 'features': 5} and plan.images == 5
+    assert plan.missing == {'observations': 5, 'paragraphs': 5, 'features': 5} and plan.subjects == 5
     assert plan.cost == pytest.approx((plan.prompt_tokens * 1000 + plan.completion_tokens * 2000) / 1e6)
     assert not (tmp_path / 'text').exists()
     DescriptionPipeline(language).run(images[:2])
@@ -249,33 +249,32 @@ def test_twenty_kills_lose_nothing_but_what_was_in_flight(tmp_path, language, ll
         assert len(records(language, stage)) == 200
     for image in images:
         assert pipeline.paragraph(image)
-        job = pipeline._job(image)
-        assert pipeline.store.features(job.keys['features']).shape == (4, 8)
+        assert pipeline.store.features(pipeline._job(image).key).shape == (4, 8)
 
 
 def finished_prompts(language, images, finished):
     """The hashes of the prompts whose paragraphs were in the store."""
     pipeline = DescriptionPipeline(language)
-    jobs = [job for job in map(pipeline._job, images) if job.keys['paragraphs'] in finished]
-    return {_sha256(pipeline.prompt.render(pipeline._observations(job), job.modality).text) for job in jobs}
+    written = [job for image in images for job in pipeline._job(image).needs if job.key in finished]
+    return {_sha256(pipeline._render(job).text) for job in written}
 
 
 def test_keys_are_hashes_of_canonical_json(language):
     """Whatever the shortcut: a store that was filled before is still found."""
     language['llm'] = dict(type='TemplateLLM')
-    keys, image = Keys(language), 'a' * 64
+    keys, image = Keys(language), Content('a' * 64, 'Röntgen "x"')
     pipeline = DescriptionPipeline(language)
 
     def canonical(value):
         return _sha256(json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=False))
 
-    observations = canonical({'image': image, 'modality': 'Röntgen "x"',
+    observations = canonical({'image': image.sha256, 'modality': image.modality,
                               'captioners': [identity(CAPTIONERS, part) for part in language['captioners']]})
-    assert keys.observation(image, 'Röntgen "x"') == observations
+    assert keys.observation(image) == observations
     paragraph = canonical({'observations': observations, 'prompt': [pipeline.prompt.id, pipeline.prompt.sha256],
                            'llm': identity(LLMS, language['llm'])})
-    assert keys.paragraph(image, 'Röntgen "x"') == paragraph
-    assert keys.feature(image, 'Röntgen "x"') == canonical(
+    assert keys.paragraph(image) == paragraph
+    assert keys.feature(image) == canonical(
         {'paragraph': paragraph, 'encoder': identity(TEXT_ENCODERS, language['encoder'])})
 
 
@@ -285,7 +284,7 @@ def test_an_empty_answer_is_a_failure_and_counts(tmp_path, language, monkeypatch
         ' ', 'mute', prompt_tokens=7, completion_tokens=0, finish_reason='stop', seconds=0., cost=0.5))
     pipeline = DescriptionPipeline(language)
     report = pipeline.run(images)
-    assert len(report.failed) == 2 and 'mute wrote nothing' in str(report.failed[images[0].path])
+    assert len(report.failed) == 2 and 'mute wrote nothing' in str(report.failed[images[0]])
     assert (pipeline.usage.prompt_tokens, pipeline.usage.cost) == (14, 1.0)
 
 
@@ -308,7 +307,8 @@ def test_a_failing_captioner_has_no_image_shown_again_to_the_others(tmp_path, la
 
     pipeline.captioners = [Paid(), Strict()]
     report = pipeline.run(images)
-    assert list(report.failed) == [images[3].path] and 'refused' in str(report.failed[images[3].path])
+    assert list(report.failed) == [images[3]] and 'refused' in str(report.failed[images[3]])
     assert sorted(shown) == [0, 1, 2, 3, 4]
-    first = pipeline._observations(pipeline._job(images[0]))
-    assert [seen.text for seen in first] == [NumberCaptioner().observe([read_image(images[0].path)], '')[0][0].text] * 2
+    [written] = pipeline._job(images[0]).needs
+    expected = NumberCaptioner().observe([read_image(images[0].path)], '')[0][0].text
+    assert [seen.text for seen in pipeline._render(written).observations] == [expected] * 2

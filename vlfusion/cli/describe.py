@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('--split', nargs='+', choices=SPLITS, help='whose images (default: all that the config has)')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='describe the images of these pairs only')
-    parser.add_argument('--limit', type=int, metavar='N', help='describe the first N images only')
+    parser.add_argument('--limit', type=int, metavar='N', help='describe the first N images (or pairs) only')
     parser.add_argument('--dry-run', action='store_true', help='say what is missing, and what it may cost')
 
 
@@ -38,34 +38,36 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'{args.config} has no language section.',
                           "Add '../_base_/language/measured_minilm.py' to its _base_.")
     pipeline = DescriptionPipeline(config.language)
-    images = find_images(config, args.split, args.only)[:args.limit]
+    subjects = pipeline.subjects(find_pairs(config, args.split, args.only))[:args.limit]
+    what = 'pairs' if pipeline.prompt.of_pair else 'images'
     if args.dry_run:
-        print(planned(pipeline.plan(images)))
+        print(planned(pipeline.plan(subjects), what))
         return 0
 
     with stopping() as stopped, progress_bars(pipeline.usage) as show:
-        report = pipeline.run(images, show, stopped.event)
-    print(f'{len(report.done)} of {len(images)} images described, {len(report.skipped)} described before, '
+        report = pipeline.run(subjects, show, stopped.event)
+    print(f'{len(report.done)} of {len(subjects)} {what} described, {len(report.skipped)} described before, '
           f'{len(report.failed)} failed{f", {len(report.left)} left" if report.left else ""}. '
           f'The text store is {pipeline.store.root}.')
     if pipeline.usage.prompt_tokens:
         print(f'The LLM read {pipeline.usage.prompt_tokens} tokens and wrote {pipeline.usage.completion_tokens}'
               + (f', for ${pipeline.usage.cost:.4f}.' if pipeline.usage.cost else '.'))
-    example = next((image for image in images if image.path not in {*report.failed, *report.left}), None)
+    example = next((one for one in subjects if one not in report.failed and one not in report.left), None)
     if example:
-        print(f'For example {example.path.name} ({example.modality}): {pipeline.paragraph(example)}')
+        shown = ' with '.join(f'{image.path.name} ({image.modality})' for image in example.images)
+        print(f'For example {shown}: {pipeline.paragraph(example)}')
     if report.failed:
         print(f'Failed:\n{report.failures()}\nThe next run tries them again.')
     return 128 + stopped.signal if report.left else 1 if report.failed else 0
 
 
-def planned(plan) -> str:
-    """A plan in words."""
+def planned(plan, what: str) -> str:
+    """A plan in words; `what` are images or pairs."""
     missing = ', '.join(f'{count} {stage}' for stage, count in plan.missing.items())
     if not any(plan.missing.values()):
-        return f'All {plan.images} images are described.'
+        return f'All {plan.subjects} {what} are described.'
     cost = f', for about ${plan.cost:.2f}' if plan.cost is not None else ''
-    return (f'Of {plan.images} images are missing: {missing}.\n'
+    return (f'Of {plan.subjects} {what} are missing: {missing}.\n'
             f'The LLM would read about {plan.prompt_tokens} tokens and write about {plan.completion_tokens}{cost}.')
 
 
@@ -133,13 +135,13 @@ def progress_bars(usage) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def find_images(config: Config, splits: list[str] | None = None, names: list[str] | None = None) -> list:
-    """The images that the data sets of a config read, each once, in their order.
+def find_pairs(config: Config, splits: list[str] | None = None, names: list[str] | None = None) -> list:
+    """The pairs that the data sets of a config read, each once, in their order.
 
     Args:
         config: as `load_config` returns it.
         splits: of `train`, `val` and `test`; None for all that the config has.
-        names: of the pairs whose images are wanted; None for all.
+        names: of the pairs that are wanted; None for all.
 
     Raises:
         ConfigError: the config lacks a split, or a data set reads no image files.
@@ -147,13 +149,10 @@ def find_images(config: Config, splits: list[str] | None = None, names: list[str
     """
     from vlfusion.cli.options import find_datasets
     from vlfusion.errors import UnknownNameError, did_you_mean
-    from vlfusion.language.pipeline import ImageToDescribe
 
-    pairs = [pair for _, dataset in find_datasets(config, splits) for pair in dataset.pairs]
+    pairs = dict.fromkeys(pair for _, dataset in find_datasets(config, splits) for pair in dataset.pairs)
     known = {pair.name for pair in pairs}
-    images = {ImageToDescribe(path, modality): None for pair in pairs if names is None or pair.name in names
-              for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b))}
     for name in names or ():
         if name not in known:
             raise UnknownNameError(f'No pair has the name {name!r}.', did_you_mean(name, known))
-    return list(images)
+    return [pair for pair in pairs if names is None or pair.name in names]

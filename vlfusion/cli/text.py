@@ -74,21 +74,25 @@ def _show(args: argparse.Namespace) -> int:
 
     from vlfusion.errors import DataError
     from vlfusion.language.audit import Records
-    from vlfusion.language.store import STAGES, image_digest
+    from vlfusion.language.store import STAGES
+    from vlfusion.language.subjects import content_of
     from vlfusion.language.words import join
 
     config = _config(args, language=True)
     records, shown, missing = Records(config.language), [], []
-    for path, modality in _chosen(args, config):
-        sha256 = image_digest(path)
-        stages = records.stages(sha256, modality)
-        image = {'file': str(path), 'sha256': sha256, 'modality': modality}
-        failure = _failure(records.store, stages['features'].key)
-        shown.append({'image': image, 'failure': failure, **{
-            stage: {'key': one.key, 'file': str(one.path), 'record': one.record} for stage, one in stages.items()}})
-        if stages['features'].record is None:
-            lacking = join([stage for stage in STAGES if stages[stage].record is None])
-            missing.append(f'{path} ({modality or "no modality"}) has no {lacking} under this config'
+    for subject in _chosen(args, config, records.keys.of_pairs):
+        content = content_of(subject)
+        stages = records.stages(*content)
+        images = [{'file': str(image.path), 'sha256': seen.sha256, 'modality': seen.modality}
+                  for image, seen in zip(subject.images, content, strict=True)]
+        failure = _failure(records.store, stages['features'][0].key)
+        shown.append({'images': images, 'failure': failure, **{
+            stage: [{'key': one.key, 'file': str(one.path), 'record': one.record} for one in of_stage]
+            for stage, of_stage in stages.items()}})
+        if stages['features'][0].record is None:
+            lacking = join([stage for stage in STAGES if any(one.record is None for one in stages[stage])])
+            kind = ' and '.join(image.modality for image in subject.images)
+            missing.append(f'{subject} ({kind or "no modality"}) has no {lacking} under this config'
                            + (f'; the last run said: {failure["error"]}' if failure else ''))
     if args.json:
         print(json.dumps(shown, indent=1, ensure_ascii=False))
@@ -102,32 +106,36 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(args: argparse.Namespace, config) -> list:
-    """The images that `text show` is asked for, each with its modality."""
+def _chosen(args: argparse.Namespace, config, of_pairs: bool) -> list:
+    """The images or pairs that `text show` is asked for."""
     from difflib import get_close_matches
     from pathlib import Path
 
     from vlfusion.cli.options import find_datasets
-    from vlfusion.errors import DataError
+    from vlfusion.errors import ConfigError, DataError
+    from vlfusion.language.subjects import ImageToDescribe, subjects_of
     path = Path(args.name)
+    if of_pairs and (args.source or args.modality is not None):
+        raise ConfigError('The prompt of this config is about pairs, so no image has a text of its own.',
+                          'Leave --source and --modality out.')
     if path.is_file() and args.modality is not None:
-        return [(path, args.modality)]
-    pairs = dict.fromkeys(pair for _, dataset in find_datasets(config, args.split) for pair in dataset.pairs)
+        return [ImageToDescribe(path, args.modality)]
+    pairs = list(dict.fromkeys(pair for _, dataset in find_datasets(config, args.split) for pair in dataset.pairs))
     if path.is_file():
-        found = dict.fromkeys(image for pair in pairs for image in _images(pair)
-                              if image[0].resolve() == path.resolve())
+        found = [subject for subject in subjects_of(pairs, of_pairs)
+                 if path.resolve() in [image.path.resolve() for image in subject.images]]
         if not found:
-            modalities = sorted({modality for pair in pairs for _, modality in _images(pair)})
+            modalities = sorted({image.modality for image in subjects_of(pairs, False)})
             raise DataError(f'{path} is not among the images of {args.config}.',
                             f'Say what it is with --modality, such as {" or ".join(map(repr, modalities))}.')
-        return list(found)
-    found = dict.fromkeys(image for pair in pairs if pair.name == args.name for image in _images(pair, args.source))
+        return found
+    found = subjects_of([pair for pair in pairs if pair.name == args.name], of_pairs)
     if not found:
         names = sorted({pair.name for pair in pairs})
         near = get_close_matches(args.name, names, 5, 0.4) or names[:5]
         raise DataError(f'{args.config} has no pair {args.name!r}, and there is no such file.',
                         f'It has {len(names)} pairs, such as {", ".join(near)}.')
-    return list(found)
+    return found['ab'.index(args.source)::2] if args.source else found
 
 
 def _failure(store, key: str) -> dict | None:
@@ -137,41 +145,48 @@ def _failure(store, key: str) -> dict | None:
 
 
 #: What `_lines` says in words, or what stands in another stage or above; all else is printed as it is.
-_SAID = ('keys', 'image', 'modality', 'captioners', 'prompt', 'llm', 'encoder', 'observations', 'text', 'seconds',
+_SAID = ('keys', 'images', 'texts', 'captioners', 'prompt', 'llm', 'encoder', 'observations', 'text', 'seconds',
          'date', 'vlfusion', 'model', 'prompt_tokens', 'completion_tokens', 'finish_reason', 'cost', 'tokens', 'dim')
 
 
 def _lines(shown: dict) -> Iterator[str]:
     """One image in words: what was seen, written and encoded, by what, when, and where it is kept."""
-    from textwrap import indent
-    image = shown['image']
-    yield f'{image["file"]} ({image["modality"] or "no modality"})'
-    yield f'    sha256    {image["sha256"]}'
+    for image in shown['images']:
+        yield f'{image["file"]} ({image["modality"] or "no modality"})'
+        yield f'    sha256    {image["sha256"]}'
     for stage, makers in (('observations', ('captioners',)), ('paragraphs', ('prompt', 'llm')),
                           ('features', ('encoder',))):
-        record = shown[stage]['record']
-        yield f'\n  {stage}' + ('' if record else ': no record')
-        if record is None:
-            continue
-        for maker in makers:
-            for part in record[maker] if maker == 'captioners' else [record[maker]]:
-                yield f'    {maker.removesuffix("s"):<10}{_part(part)}'
-        for seen in record.get('observations', ()):
-            yield f'      - {seen["text"]}{_facts(seen, name_captioner=len(record["captioners"]) > 1)}'
-        if stage == 'paragraphs':
-            yield f'\n{indent(record["text"], "      ")}\n'
-            yield f'    model     {record["model"]}, ended with {record["finish_reason"]}'
-            read, wrote, cost = (_known(record[name]) for name in ('prompt_tokens', 'completion_tokens', 'cost'))
-            yield f'    tokens    {read} read, {wrote} written; cost in US dollars: {cost}'
-        if stage == 'features':
-            yield f'    tokens    {record["tokens"]}, {record["dim"]} features each'
-        for name in (name for name in record if name not in _SAID):
-            yield f'    {name:<9} {record[name]}'
-        yield f'    made      {record["date"]} in {record["seconds"]:.3g} s by vlfusion {record["vlfusion"]}'
-        yield f'    key       {shown[stage]["key"]}'
-        yield f'    file      {shown[stage]["file"]}'
-        if stage == 'features':
-            yield f'    array     {shown[stage]["file"].removesuffix(".json")}.npy'
+        for one in shown[stage]:
+            yield f'\n  {stage}' + ('' if one['record'] else ': no record')
+            if one['record']:
+                yield from _record_lines(stage, makers, one, of_pair=len(shown['images']) == 2)
+
+
+def _record_lines(stage: str, makers: tuple[str, ...], shown: dict, of_pair: bool) -> Iterator[str]:
+    from textwrap import indent
+    record = shown['record']
+    if stage == 'observations' and of_pair:
+        of = ' and '.join(f'{image["file"]} ({image["modality"]})' for image in record['images'])
+        yield f'    of        {of}'
+    for maker in makers:
+        for part in record[maker] if maker == 'captioners' else [record[maker]]:
+            yield f'    {maker.removesuffix("s"):<10}{_part(part)}'
+    for seen in record.get('observations', ()):
+        yield f'      - {seen["text"]}{_facts(seen, name_captioner=len(record["captioners"]) > 1)}'
+    if stage == 'paragraphs':
+        yield f'\n{indent(record["text"], "      ")}\n'
+        yield f'    model     {record["model"]}, ended with {record["finish_reason"]}'
+        read, wrote, cost = (_known(record[name]) for name in ('prompt_tokens', 'completion_tokens', 'cost'))
+        yield f'    tokens    {read} read, {wrote} written; cost in US dollars: {cost}'
+    if stage == 'features':
+        yield f'    tokens    {record["tokens"]}, {record["dim"]} features each'
+    for name in (name for name in record if name not in _SAID):
+        yield f'    {name:<9} {record[name]}'
+    yield f'    made      {record["date"]} in {record["seconds"]:.3g} s by vlfusion {record["vlfusion"]}'
+    yield f'    key       {shown["key"]}'
+    yield f'    file      {shown["file"]}'
+    if stage == 'features':
+        yield f'    array     {shown["file"].removesuffix(".json")}.npy'
 
 
 def _part(part: dict) -> str:
@@ -203,6 +218,7 @@ def _audit(args: argparse.Namespace) -> int:
     from vlfusion.errors import ConfigError, DataError
     from vlfusion.evaluation.scores import whole_file
     from vlfusion.language.audit import COLUMNS, Limits, Records, check
+    from vlfusion.language.subjects import subjects_of
 
     if bool(args.config) == bool(args.texts):
         raise ConfigError('An audit reads either a CONFIG or --texts DIR.', 'Give one of the two.')
@@ -213,8 +229,8 @@ def _audit(args: argparse.Namespace) -> int:
         records, prompt, seen = Records(config.language), config.language.prompt, {}
         for split, dataset in find_datasets(config, args.split):
             group = f'{dataset.name}/{split}'
-            images = dict.fromkeys(image for pair in dataset.pairs for image in _images(pair))
-            seen |= {(group, *image): records.described(group, *image) for image in images}
+            seen |= {(group, subject): records.described(group, subject)
+                     for subject in subjects_of(dataset.pairs, records.keys.of_pairs)}
         texts = list(seen.values())
         if args.try_encoder and any(text.text and 'features' in text.missing for text in texts):
             from vlfusion.language.pipeline import DescriptionPipeline
@@ -248,7 +264,7 @@ def _folder(folder: str) -> list:
             text = path.read_text(encoding='utf-8')
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f'{path} cannot be read as UTF-8 text: {error}.', 'Save it as UTF-8.') from error
-        texts.append(Described(str(path.parent.relative_to(root.parent)), path, str(path), text))
+        texts.append(Described(str(path.parent.relative_to(root.parent)), str(path), str(path), text))
     if not texts:
         raise DataError(f'There are no .txt files in {root.absolute()}.', 'Give the folder that holds the texts.')
     return texts
@@ -323,7 +339,7 @@ def _import(args: argparse.Namespace) -> int:
         if args.texts:
             target = Path(part.data_root) / text_folder(pattern)
             new = import_texts(dataset.pairs, dataset.task.name, args.texts, target)
-            print(f'{split}: {2 * len(dataset)} texts are in {target}, {len(new)} of them new.')
+            print(f'{split}: the texts of {len(dataset)} pairs are in {target}, {len(new)} files of them new.')
     return 0
 
 
@@ -336,9 +352,3 @@ def _config(args: argparse.Namespace, language: bool = False):
         raise ConfigError(f'{args.config} has no language section.',
                           "Add '../_base_/language/measured_minilm.py' to its _base_.")
     return config
-
-
-def _images(pair, source: str | None = None) -> list:
-    """The files of a pair with their modalities."""
-    images = {'a': (pair.path_a, pair.modality_a), 'b': (pair.path_b, pair.modality_b)}
-    return [images[source]] if source else list(images.values())

@@ -2,6 +2,7 @@
 
     <root>/Text/MFF/Lytro/NEAR/1.txt     the paragraph of source A of pair 1
     <root>/Text/MFF/Lytro/FAR/1.txt      that of source B
+    <root>/Text/MFF/Lytro/PAIR/1.txt     instead of both, where the prompt is about pairs
     <root>/TextFeature/MFF/Lytro/1.npy   the token features of the pair, float32 (1, token, dim)
 
 Arrays are plain NumPy files; nothing is ever pickled. Every file is written whole or not at all.
@@ -20,11 +21,13 @@ from vlfusion.data.hdf5 import write_hdf5
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import FeatureFiles, StoredText
 from vlfusion.errors import ConfigError, DataError, listing
-from vlfusion.language.audit import Records
-from vlfusion.language.store import image_digest
+from vlfusion.language.audit import Records, spoken
+from vlfusion.language.subjects import content_of, subjects_of
 
 #: What the VLF data set calls the folders of source A and source B.
 FOLDERS = {'ivf': ('IR', 'VI'), 'mif': ('MRI', 'T'), 'mef': ('OVER', 'UNDER'), 'mff': ('NEAR', 'FAR')}
+#: Where one paragraph about both lies; the VLF data set has none of these.
+PAIR = ('PAIR',)
 
 
 def export_vlf(datasets: Sequence[PairDataset], root: str | os.PathLike, name: str | None = None) -> dict[str, Path]:
@@ -60,7 +63,9 @@ def export_vlf(datasets: Sequence[PairDataset], root: str | os.PathLike, name: s
         part = Path(*place.parts[:2])
         _write(Path(root, 'TextFeature', f'{place}.npy'), _npy(dataset.text_source.load(pair)[None]))
         written['TextFeature'] = Path(root, 'TextFeature', part)
-        for folder, text in zip(FOLDERS[dataset.task.name], texts.get(pair, ()), strict=False):
+        paragraphs = texts.get(pair, ())
+        folders = PAIR if len(paragraphs) == 1 else FOLDERS[dataset.task.name]
+        for folder, text in zip(folders, paragraphs, strict=False):
             _write(Path(root, 'Text', part, folder, f'{pair.name}.txt'), text.encode())
             written['Text'] = Path(root, 'Text', part)
     return written
@@ -101,7 +106,8 @@ def import_texts(pairs: Sequence[Pair], task: str, folder: str | os.PathLike,
     Args:
         pairs: whose paragraphs.
         task: such as `mff`; it says what the sources are called.
-        folder: holds a folder for each source, in upper or lower case, with `<pair>.txt`.
+        folder: holds a folder for each source, in upper or lower case, with `<pair>.txt`; or one, `PAIR`, where the
+            texts are about pairs.
         target: the folder of the set, such as `data/VLFDataset/Text/MFF/Lytro`.
 
     Returns:
@@ -112,7 +118,7 @@ def import_texts(pairs: Sequence[Pair], task: str, folder: str | os.PathLike,
     """
     folder, files, problems = Path(folder), {}, []
     there = {one.name.upper(): one for one in sorted(folder.iterdir()) if one.is_dir()} if folder.is_dir() else {}
-    for source in FOLDERS[task]:
+    for source in PAIR if PAIR[0] in there and there.keys().isdisjoint(FOLDERS[task]) else FOLDERS[task]:
         if source not in there:
             problems.append(f'there is no folder {folder / source}')
             continue
@@ -140,18 +146,18 @@ def text_folder(pattern: str) -> Path:
 
 
 def _paragraphs(pairs: Sequence[tuple[Pair, PairDataset]]) -> dict[Pair, list[str]]:
-    """The paragraphs of both sources of every pair whose features are from the text store."""
+    """The paragraphs of both sources of every pair whose features are from the text store, or the one of the pair."""
     found, missing, records = {}, [], {}
     for pair, source in ((pair, dataset.text_source) for pair, dataset in pairs):
         if isinstance(source, StoredText):
             reader = records.setdefault(id(source), Records(source.language))
             found[pair], remedy = [], source.remedy
-            for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b)):
-                stages = reader.stages(image_digest(path), modality)
+            for subject in subjects_of([pair], reader.keys.of_pairs):
+                stages = reader.stages(*content_of(subject))
                 # The text that the features are of, should the paragraph have been written anew since.
-                record = stages['features'].record or stages['paragraphs'].record
-                found[pair].append(record['text'] if record else '')
-                missing += [] if record else [str(path)]
+                text = spoken(stages['features'][0].record or stages['paragraphs'][0].record)
+                found[pair].append(text or '')
+                missing += [] if text else [str(subject)]
     if missing:
         raise DataError(f'{len(missing)} images are not described yet:\n{listing(missing)}', remedy)
     return found

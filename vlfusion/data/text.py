@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.language.joining import join_rule
-from vlfusion.language.store import TextStore, feature_key, image_digest, section
+from vlfusion.language.store import Keys, TextStore, section
+from vlfusion.language.subjects import Subject, content_of, subjects_of
 
 
 class TextSource(ABC):
@@ -106,12 +107,12 @@ STREAMS = {'pair/paragraph': 'ab', 'source_a/paragraph': 'a', 'source_b/paragrap
 
 
 class StoredText(TextSource):
-    """Features of the paragraphs that an LLM wrote about each image, from the text store.
+    """Features of the paragraphs that an LLM wrote about each image, or about each pair, from the text store.
 
     Args:
         language: the `language` section of a config; it says where the store is and identifies what is in it.
-        stream: `pair/paragraph` for the tokens of A's paragraph followed by B's, or `source_a/paragraph` or
-            `source_b/paragraph` for those of one.
+        stream: `pair/paragraph` for the tokens of A's paragraph followed by B's, or those of the pair's own paragraph
+            if the prompt is about pairs; `source_a/paragraph` or `source_b/paragraph` for those of one image.
         join: the rule that makes one feature of them, such as `dict(type='concat', tokens=149, longer='cut')`, see
             `vlfusion.language.joining`; None joins all tokens.
     """
@@ -120,18 +121,22 @@ class StoredText(TextSource):
         if stream not in STREAMS:
             raise ConfigError(f'Unknown text stream {stream!r}.', did_you_mean(stream, STREAMS))
         self.language, self.sources = language, STREAMS[stream]
-        self.join = join_rule(join, len(self.sources))
-        self.store = TextStore(section(language, 'store'))
+        self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
+        if self.keys.of_pairs and stream != 'pair/paragraph':
+            raise ConfigError(f'There is no stream {stream!r}: the prompt {self.keys.prompt.id} is about pairs.',
+                              "Set stream='pair/paragraph', or a prompt about one image.")
+        self.join = join_rule(join, 1 if self.keys.of_pairs else len(self.sources))
         self.remedy = ('Run `vlfusion describe CONFIG` with the config of this run: it describes what is missing in '
                        f'{language["store"]} and nothing else. After changing the language section, run it again.')
         if join:
             self.remedy += " Where a text is too long, raise join.tokens or set join.longer='cut'."
-        self._keys: dict[tuple[Path, str], str] = {}
+        self._known: dict[Subject, str] = {}
 
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
-        images = {'a': (pair.path_a, pair.modality_a), 'b': (pair.path_b, pair.modality_b)}
-        keys = [(images[source][0], self._key(*images[source])) for source in self.sources]
-        missing = [str(path) for path, key in keys if not self.store.has('features', key)]
+        [both] = subjects_of([pair], of_pairs=True)
+        subjects = [both] if self.keys.of_pairs else [both.images['ab'.index(source)] for source in self.sources]
+        keys = [(subject, self._key(subject)) for subject in subjects]
+        missing = [str(subject) for subject, key in keys if not self.store.has('features', key)]
         if missing:
             raise DataError(f'not described yet: {", ".join(missing)}', self.remedy)
         parts = [self.store.features(key) for _, key in keys]
@@ -140,11 +145,11 @@ class StoredText(TextSource):
                             self.remedy)
         return self.join(parts).astype(np.float32)
 
-    def _key(self, path: Path, modality: str) -> str:
-        """The key of one image's features; each file is read and hashed once."""
-        if (path, modality) not in self._keys:
-            self._keys[path, modality] = feature_key(self.language, image_digest(path), modality)
-        return self._keys[path, modality]
+    def _key(self, subject: Subject) -> str:
+        """The key of the features of an image or a pair; each is read and hashed once."""
+        if subject not in self._known:
+            self._known[subject] = self.keys.feature(*content_of(subject))
+        return self._known[subject]
 
 
 def pad(text: Float[np.ndarray, 'token dim'],

@@ -12,7 +12,8 @@ from pathlib import Path
 from vlfusion.errors import DataError
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
-from vlfusion.language.store import STAGES, Keys, TextStore, image_digest, section
+from vlfusion.language.store import STAGES, Content, Keys, TextStore, observations, section
+from vlfusion.language.subjects import Subject, content_of
 
 #: The checks, in the order of the table, each with what it looks for.
 CHECKS = {
@@ -68,7 +69,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Stored:
-    """One stage of one image: the key, the file of its record, and the record, None where there is none."""
+    """One record of an image or a pair: the key, the file of its record, and the record, None where there is none."""
 
     key: str
     path: Path
@@ -81,7 +82,7 @@ class Described:
 
     Attributes:
         group: the data set and split, or the folder, that it is counted under.
-        image: the image's file, or the text's own where that is all there is.
+        image: the image's file or those of the pair, or the text's own where that is all there is.
         content: what tells images apart: two with one content are the same image.
         text: the paragraph; None where it is not in the store.
         missing: the stages that have no record; None for a text that is from no store.
@@ -92,7 +93,7 @@ class Described:
     """
 
     group: str
-    image: Path
+    image: str
     content: str
     text: str | None
     missing: tuple[str, ...] | None = None
@@ -136,41 +137,48 @@ COLUMNS = tuple(one.name for one in fields(Row) if one.name != 'found')
 
 
 class Records:
-    """What the text store holds of images under the `language` section of a config."""
+    """What the text store holds of images or pairs under the `language` section of a config."""
 
     def __init__(self, language: Mapping):
         self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
 
-    def stages(self, image_sha256: str, modality: str) -> dict[str, Stored]:
-        """Every stage of an image; DataError where a record is damaged."""
-        makers = self.keys.observation, self.keys.paragraph, self.keys.feature
-        found = {}
-        for stage, key_of in zip(STAGES, makers, strict=True):
-            key = key_of(image_sha256, modality)
-            record = self.store.read(stage, key) if self.store.has(stage, key) else None
-            found[stage] = Stored(key, self.store.path(stage, key), record)
-        return found
+    def stages(self, *images: Content) -> dict[str, list[Stored]]:
+        """Every stage of an image or a pair; of a pair, observations may be several records.
 
-    def described(self, group: str, path: Path, modality: str) -> Described:
-        """One image, ready for `check`."""
+        Raises:
+            DataError: a record is damaged.
+        """
+        keys = {'observations': [self.keys.observation(*sight) for sight in self.keys.sights(*images)],
+                'paragraphs': [self.keys.paragraph(*images)], 'features': [self.keys.feature(*images)]}
+        return {stage: [Stored(key, self.store.path(stage, key),
+                               self.store.read(stage, key) if self.store.has(stage, key) else None)
+                        for key in of_stage] for stage, of_stage in keys.items()}
+
+    def described(self, group: str, subject: Subject) -> Described:
+        """One image or pair, ready for `check`."""
+        modality = ' and '.join(image.modality for image in subject.images)
         try:
-            content = image_digest(path)
-            found = self.stages(content, modality)
+            content = content_of(subject)
+            found = self.stages(*content)
         except DataError as error:
-            return Described(group, path, str(path), None, modality=modality, damage=error.problem)
-        observations, paragraph, features = (found[stage].record for stage in STAGES)
-        text = (paragraph or features or {}).get('text')
+            return Described(group, str(subject), str(subject), None, modality=modality, damage=error.problem)
+        seen = [one.record for one in found['observations']]
+        [paragraph], [features] = ([one.record for one in found[stage]] for stage in ('paragraphs', 'features'))
+        text = spoken(paragraph or features)
         return Described(
-            group, path, content, text, tuple(stage for stage in STAGES if found[stage].record is None),
-            None if observations is None else told(observations['observations'], modality),
+            group, str(subject), ' '.join(image.sha256 for image in content), text,
+            tuple(stage for stage in STAGES if any(one.record is None for one in found[stage])),
+            None if None in seen else told([one for record in seen for one in observations(record)], modality),
             (features or {}).get('tokens'), (paragraph or {}).get('finish_reason', ''), modality)
 
 
-def told(observations: Iterable[Mapping], modality: str) -> str:
-    """What an LLM reads about an image, places and sizes in words included, without the rules of its prompt."""
-    names = {one.name for one in fields(Observation)}
-    seen = [Observation(**{name: tuple(value) if name == 'box' and value else value
-                           for name, value in one.items() if name in names}) for one in observations]
+def spoken(record: Mapping | None) -> str | None:
+    """The paragraph of a record, or the texts of a structured answer on lines of their own; None without a record."""
+    return record and '\n'.join(record.get('texts', [record['text']]))
+
+
+def told(seen: Sequence[Observation], modality: str) -> str:
+    """What an LLM reads, places and sizes in words included, without the rules of its prompt."""
     return PromptTemplate('', 0, '$modality $observations').render(seen, modality).text
 
 
@@ -251,9 +259,9 @@ def fold(word: str) -> str:
 _FOLDED_STOP = frozenset(map(fold, f'{_FUNCTION_WORDS} {_OF_IMAGES}'.split()))
 
 
-def _row(text: Described, leaks: set[tuple[str, ...]], forbidden: Sequence[str], same: Mapping[str, Mapping[str, Path]],
+def _row(text: Described, leaks: set[tuple[str, ...]], forbidden: Sequence[str], same: Mapping[str, Mapping[str, str]],
          limits: Limits) -> Row:
-    row = Row(text.group, str(text.image), text.modality, tokens=text.tokens, missing=' '.join(text.missing or ()),
+    row = Row(text.group, text.image, text.modality, tokens=text.tokens, missing=' '.join(text.missing or ()),
               finish_reason=text.finish_reason, problem=text.refusal or text.damage)
     found = {} if text.missing is None else {'missing': bool(text.missing), 'damaged': False}
     found |= {'damaged': True} if text.damage else {}
@@ -261,7 +269,7 @@ def _row(text: Described, leaks: set[tuple[str, ...]], forbidden: Sequence[str],
         words = _words(text.text)
         row.words = len(words)
         others = [path for content, path in same.get(' '.join(words), {}).items() if content != text.content]
-        row.duplicate_of = _first(map(str, others))
+        row.duplicate_of = _first(others)
         row.loop = _first(' '.join(gram) for gram, count in Counter(_grams(words, LOOP)).items() if count > 1)
         row.leak = _first(' '.join(gram) for gram in _grams(words) if gram in leaks)
         row.coordinates = _first(match[0] for match in _COORDINATES.finditer(text.text))

@@ -4,8 +4,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from vlfusion.config import without_secrets
 from vlfusion.errors import ConfigError, DataError, VLFusionError
 from vlfusion.language.interfaces import Completion
+from vlfusion.language.structure import retort, schema_check, together, unfit
 
 OPENAI_URL = 'https://api.openai.com/v1'
 _REMEDIES = {400: 'Check model, max_tokens, temperature and extra: the server did not accept one of them.',
@@ -21,10 +22,13 @@ _REMEDIES = {400: 'Check model, max_tokens, temperature and extra: the server di
              404: 'Check model and base_url; most base_urls end in /v1.',
              429: 'Lower concurrency, set requests_per_minute or tokens_per_minute, or check the quota of the account.'}
 
-#: One request: the messages of a chat, each with a role and a content.
-Messages = Sequence[Mapping]
-#: Says what is wrong with an answer, None if nothing is.
-Check = Callable[[str], str | None]
+
+@dataclass(frozen=True)
+class Chat:
+    """One request: messages, each with a role and a content, and the JSON schema that the answer has to fit, if any."""
+
+    messages: Sequence[Mapping]
+    schema: Mapping | None = None
 
 
 class ChatError(VLFusionError):
@@ -59,7 +63,8 @@ class ChatClient:
         temperature: 0 for the likeliest answer; None leaves it to the server.
         max_tokens: the longest answer; None leaves it to the server.
         seed: for servers that can repeat a sampled answer.
-        extra: further fields of the request's body, such as `top_p`, or those that only one server knows.
+        extra: further fields of the request's body, such as `top_p`, or those that only one server knows; a
+            `response_format` here replaces the one that a schema makes.
         price_prompt: US dollars per million tokens read.
         price_completion: US dollars per million tokens written.
         budget: US dollars; once they are spent, nothing more is sent. What is in flight then still comes and counts.
@@ -120,35 +125,37 @@ class ChatClient:
         self._token_pace = tokens_per_minute and _Pace(tokens_per_minute)
         self._lock, self._halt, self._reason = threading.Lock(), threading.Event(), None
 
-    def stream(self, chats: Iterable[Messages], check: Check | None = None
-               ) -> Iterator[tuple[int, Completion | Exception]]:
+    def stream(self, chats: Iterable[Chat]) -> Iterator[tuple[int, Completion | Exception]]:
         """The answer to each chat with its position, as soon as it is there, in whatever order they finish.
 
         At most `concurrency` chats are taken that have not been yielded yet. The error of one is yielded in its place
         and the others go on; but a refused key (401, 403), an empty account and a spent budget concern all: this client
         sends nothing more, and the rest get that error. If `chats` itself raises, what is in flight is yielded first.
 
-        Args:
-            chats: the messages of each request.
-            check: an answer it objects to is sent back once with the objection; a second one is a DataError.
+        Where a chat has a schema, the server is told, the answer is checked, and one that does not fit is sent back
+        once with the fault; a second one is a DataError.
 
         Yields:
-            the position and a Completion, or a ChatError, BudgetError or DataError (an empty answer, or no JSON).
+            the position and a Completion, or a ChatError, BudgetError or DataError (an empty or unfit answer).
         """
         results, source, ahead, failure = SimpleQueue(), enumerate(chats), 0, None
         while True:
-            while source and ahead < self.concurrency and results.empty():
+            # One at least is taken between two that are yielded: the rest of a burst of answers must not keep the
+            # server waiting, nor its next answers come in a burst again.
+            while source and ahead < self.concurrency:
                 try:
-                    index, messages = next(source)
+                    index, chat = next(source)
                 except StopIteration:
                     source = None
                 except Exception as error:
                     source, failure = None, error
                 else:
                     # A daemon, so that a stalled server does not hold up the end of the process.
-                    threading.Thread(target=lambda index=index, messages=messages: results.put(
-                        (index, self._outcome(messages, check))), daemon=True).start()
+                    threading.Thread(target=lambda index=index, chat=chat: results.put((index, self._outcome(chat))),
+                                     daemon=True).start()
                     ahead += 1
+                if not results.empty():
+                    break
             if not ahead:
                 break
             yield results.get()
@@ -156,35 +163,32 @@ class ChatClient:
         if failure:
             raise failure
 
-    def complete(self, chats: Sequence[Messages], check: Check | None = None) -> list[Completion]:
+    def complete(self, chats: Sequence[Chat]) -> list[Completion]:
         """The answers in order; once all are there, the error of the first that failed is raised."""
-        return in_order(self.stream(chats, check))
+        return in_order(self.stream(chats))
 
-    def _outcome(self, messages: Messages, check: Check | None) -> Completion | Exception:
+    def _outcome(self, chat: Chat) -> Completion | Exception:
         try:
-            return self._ask(messages, check)
+            return self._ask(chat)
         except Exception as error:
             # Frames and the package's own errors hold the request, and with it the key.
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
 
-    def _ask(self, messages: Messages, check: Check | None) -> Completion:
-        first = self._send(messages)
-        objection = check and check(first.text)
-        if not objection:
+    def _ask(self, chat: Chat) -> Completion:
+        first = self._send(chat)
+        check = schema_check(chat.schema) if chat.schema is not None else lambda _: None
+        fault = check(first.text)
+        if not fault:
             return first
-        second = self._send([*messages, {'role': 'assistant', 'content': first.text},
-                             {'role': 'user', 'content': f'{objection}\nAnswer again, without this fault.'}])
-        if objection := check(second.text):
-            raise DataError(f'{second.model} gave an unfit answer twice: {objection}',
-                            'Use a stronger model, a simpler schema, or a larger max_tokens.')
-        total = {name: None if getattr(first, name) is None or getattr(second, name) is None
-                 else getattr(first, name) + getattr(second, name)
-                 for name in ('prompt_tokens', 'completion_tokens', 'seconds', 'cost')}
-        return replace(second, **total)
+        second = self._send(replace(chat, messages=[*chat.messages, {'role': 'assistant', 'content': first.text},
+                                                    {'role': 'user', 'content': retort(fault)}]))
+        if fault := check(second.text):
+            raise unfit(second.model, fault)
+        return together(first, second)
 
-    def _send(self, messages: Messages) -> Completion:
-        estimate = _characters(messages) // 4  # four characters a token, roughly
+    def _send(self, chat: Chat) -> Completion:
+        estimate = _characters(chat.messages) // 4  # four characters a token, roughly
         for pace, amount in ((self._requests, 1), (self._token_pace, estimate)):
             if pace:
                 self._halt.wait(pace.reserve(amount))
@@ -192,8 +196,8 @@ class ChatClient:
             raise self._reason
         start = time.perf_counter()
         try:
-            answer = self._client.chat.completions.create(model=self.model, messages=list(messages),
-                                                          extra_body=self._body)
+            answer = self._client.chat.completions.create(model=self.model, messages=list(chat.messages),
+                                                          extra_body=_format(chat.schema) | self._body)
         except (self._base_error, ValueError) as error:
             raise self._explained(error) from None
         seconds = time.perf_counter() - start
@@ -326,7 +330,13 @@ def _read_key(variable: str | None, file: str | os.PathLike | None) -> str | Non
     return key
 
 
-def _characters(messages: Messages) -> int:
+def _format(schema: Mapping | None) -> dict:
+    """What tells a server of a schema."""
+    return {} if schema is None else {'response_format': {
+        'type': 'json_schema', 'json_schema': {'name': 'answer', 'schema': schema}}}
+
+
+def _characters(messages: Sequence[Mapping]) -> int:
     """Characters of text, those of images left out."""
     contents = [message['content'] for message in messages]
     return sum(len(content) if isinstance(content, str) else sum(len(part.get('text', '')) for part in content)

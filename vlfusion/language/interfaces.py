@@ -4,7 +4,7 @@ Every part has a `version`: a class attribute that enters the identity of what i
 config would make something else, and the text store makes those records anew.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -27,6 +27,7 @@ class Observation:
         box: where it lies, `(x0, y0, x1, y1)` as fractions of width and height from the upper left; None for the image.
         area: the fraction of the image it covers, where that is known; at most that of the box.
         score: the captioner's confidence in [0, 1], where it has one.
+        modality: in a prompt about a pair, what kind of image it was seen in; None for both, or where there is but one.
 
     Raises:
         DataError: the text is empty or the box is not within the image.
@@ -36,6 +37,7 @@ class Observation:
     box: tuple[float, float, float, float] | None = None
     area: float | None = None
     score: float | None = None
+    modality: str | None = None
 
     def __post_init__(self):
         if not self.text.strip():
@@ -49,11 +51,20 @@ class Observation:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What an LLM is asked about one image: `text` is the rendered prompt, the rest is what it was rendered from."""
+    """What an LLM is asked about one image or one pair.
+
+    Attributes:
+        text: the rendered prompt.
+        observations: what it was rendered from.
+        modality: what kind of image it is about; of a pair both, such as `infrared and visible`.
+        schema: the JSON schema that the answer has to fit; None for prose. An LLM may show it to its model; the
+            pipeline checks each answer and asks once more where it does not fit.
+    """
 
     text: str
     observations: tuple[Observation, ...]
     modality: str
+    schema: Mapping | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,17 @@ class Captioner(Protocol):
 
     def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
         """What is to be seen in each image; all are of one modality."""
+
+
+@runtime_checkable
+class PairCaptioner(Protocol):
+    """Registered in `CAPTIONERS` too: it sees both images of a pair at once, for a prompt about pairs."""
+
+    version: str
+
+    def observe_pairs(self, pairs: Sequence[tuple[Image, Image]],
+                      modalities: tuple[str, str]) -> list[list[Observation]]:
+        """What is to be seen in each pair, source A first; all are of the same two modalities."""
 
 
 @runtime_checkable

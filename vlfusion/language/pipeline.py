@@ -3,18 +3,17 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from itertools import islice
 from operator import itemgetter
-from pathlib import Path
 from threading import Event
 
 import numpy as np
 
 import vlfusion
-from vlfusion.errors import DataError, VLFusionError, listing
+from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.images import read_image
 from vlfusion.language.claims import Claims
 from vlfusion.language.interfaces import (
@@ -23,12 +22,24 @@ from vlfusion.language.interfaces import (
     Completion,
     Image,
     Observation,
+    PairCaptioner,
     Prompt,
     StreamingLLM,
     TextEncoder,
 )
-from vlfusion.language.prompt import load_prompt
-from vlfusion.language.store import FAILURES, STAGES, Keys, TextStore, identity, image_digest, section
+from vlfusion.language.store import (
+    FAILURES,
+    STAGES,
+    Content,
+    Keys,
+    TextStore,
+    identity,
+    observations,
+    section,
+    stored,
+)
+from vlfusion.language.structure import parse, retort, schema_check, texts, together, unfit
+from vlfusion.language.subjects import ImageToDescribe, SourcePair, Subject, content_of, subjects_of
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
 
 #: Images that a part is given at once; what it makes of them is in the store before the next are begun.
@@ -42,22 +53,14 @@ SAMPLE = 200
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class ImageToDescribe:
-    """An image file, and what the captioners are told it is, such as `infrared`."""
-
-    path: Path
-    modality: str
-
-
 @dataclass
 class Report:
-    """What became of each image: described now, described before (or twice in the list), failed and why, or left."""
+    """What became of each image or pair: described now, described before (or twice in the list), failed, or left."""
 
-    done: list[Path] = field(default_factory=list)
-    skipped: list[Path] = field(default_factory=list)
-    failed: dict[Path, Exception] = field(default_factory=dict)
-    left: list[Path] = field(default_factory=list)  # only where the run was stopped
+    done: list[Subject] = field(default_factory=list)
+    skipped: list[Subject] = field(default_factory=list)
+    failed: dict[Subject, Exception] = field(default_factory=dict)
+    left: list[Subject] = field(default_factory=list)  # only where the run was stopped
 
     def raise_if_failed(self) -> None:
         """Raises DataError, naming the images, if any failed."""
@@ -67,9 +70,9 @@ class Report:
                             'Mend what is named above and go on; what is described already is kept.')
 
     def failures(self) -> str:
-        """The failed images on indented lines, each with its error."""
-        return listing(f'{path}: {error if isinstance(error, VLFusionError) else repr(error)}'
-                       for path, error in self.failed.items())
+        """What failed, on indented lines, each with its error."""
+        return listing(f'{subject}: {error if isinstance(error, VLFusionError) else repr(error)}'
+                       for subject, error in self.failed.items())
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,14 @@ class Plan:
     """What a run would do: missing records by stage, and what the LLM would read and write.
 
     Attributes:
-        images: how many images there are.
+        subjects: how many images or pairs there are.
         missing: for each stage how many records.
         prompt_tokens: an estimate, from four characters a token and the observations known so far.
         completion_tokens: an estimate, from the paragraphs known so far.
         cost: in US dollars, where the LLM's config has `price_prompt` and `price_completion`.
     """
 
-    images: int
+    subjects: int
     missing: Mapping[str, int]
     prompt_tokens: int
     completion_tokens: int
@@ -107,25 +110,36 @@ class Usage:
 
 @dataclass(frozen=True)
 class _Job:
-    path: Path
-    modality: str
-    sha256: str
-    keys: Mapping[str, str]  # stage -> key
-    image: Future | None = None  # where it is being read for a captioner
+    """A record to be made, and the jobs whose records it is made from."""
+
+    stage: str
+    key: str
+    subject: tuple[ImageToDescribe, ...]
+    content: tuple[Content, ...]
+    needs: tuple['_Job', ...] = ()
+    pixels: tuple[Future, ...] = ()  # where the images are being read for a captioner
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(image.modality for image in self.content)
+
+    @property
+    def path(self) -> str:
+        return ' with '.join(str(image.path) for image in self.subject)
 
 
-#: What a stage makes of one image: the facts for its record, and an array where it has one.
+#: What a stage makes of one image or pair: the facts for its record, and an array where it has one.
 Outcome = tuple[dict, np.ndarray | None]
-Work = Callable[[Sequence], list]
+Work = Callable[[Sequence[_Job]], list]
 
 
 class DescriptionPipeline:
-    """Describes images as the `language` section of a config says, and only what the store does not have yet.
+    """Describes images or pairs as the `language` section of a config says, and only what the store does not have yet.
 
     A part is built when there is something for it to do, so that reading a full store needs no language library. If a
     batch fails, its images are tried one by one; those that fail again are reported, their errors are kept in the store
     until they succeed, and the others go on. An LLM that streams is asked once for each image, and what it wrote is in
-    the store as soon as it answers.
+    the store as soon as it answers. Where the prompt has a JSON schema, an answer that does not fit is sent back once.
 
     Several processes may run on one store, on several machines. Each record is claimed by the one that makes it, and a
     run ends when all of its images are described, by whomever.
@@ -141,18 +155,27 @@ class DescriptionPipeline:
     def __init__(self, language: Mapping):
         self.language = language
         self.store = TextStore(section(language, 'store'))
-        self.prompt = load_prompt(section(language, 'prompt'))
         self.keys = Keys(language)
+        self.prompt = self.keys.prompt
         self.usage = Usage()
-        observations = {'captioners': [identity(CAPTIONERS, part) for part in section(language, 'captioners')]}
-        paragraphs = observations | {'prompt': {'id': self.prompt.id, 'sha256': self.prompt.sha256},
-                                     'llm': identity(LLMS, section(language, 'llm'))}
-        features = paragraphs | {'encoder': identity(TEXT_ENCODERS, section(language, 'encoder'))}
-        self._provenance = dict(zip(STAGES, (observations, paragraphs, features), strict=True))
+        self._check = self.prompt.schema and schema_check(self.prompt.schema)
+        made_of = {'captioners': [identity(CAPTIONERS, part) for part in section(language, 'captioners')]}
+        self._provenance = {}
+        for stage, part in zip(STAGES, (
+                {}, {'prompt': {'id': self.prompt.id, 'sha256': self.prompt.sha256},
+                     'llm': identity(LLMS, section(language, 'llm'))},
+                {'encoder': identity(TEXT_ENCODERS, section(language, 'encoder'))}), strict=True):
+            made_of = self._provenance[stage] = made_of | part
 
     @cached_property
     def captioners(self) -> list[Captioner]:
-        return [CAPTIONERS.build(part) for part in self.language['captioners']]
+        """Those that see one image at a time."""
+        return [CAPTIONERS.build(part) for part in self.keys.captioners(1)]
+
+    @cached_property
+    def pair_captioners(self) -> list[PairCaptioner]:
+        """Those that see both images of a pair at once."""
+        return [CAPTIONERS.build(part) for part in self.keys.captioners(2)]
 
     @cached_property
     def llm(self) -> LLM:
@@ -162,79 +185,116 @@ class DescriptionPipeline:
     def encoder(self) -> TextEncoder:
         return TEXT_ENCODERS.build(self.language['encoder'])
 
-    def run(self, images: Sequence[ImageToDescribe], progress: Progress | None = None,
-            stop: Event | None = None) -> Report:
-        """Describe every image that is not described yet; one that occurs twice, under any name, is described once.
+    def subjects(self, pairs: Iterable[SourcePair]) -> list[Subject]:
+        """What is to be described of pairs, once each: the pairs where the prompt is about pairs, else their images."""
+        return subjects_of(pairs, self.keys.of_pairs)
+
+    def run(self, subjects: Sequence[Subject], progress: Progress | None = None, stop: Event | None = None) -> Report:
+        """Describe everything that is not described yet; what occurs twice, under any name, is described once.
 
         Args:
-            images: what to describe.
+            subjects: images, or pairs if the prompt is about pairs; see `subjects`.
             progress: called as the work goes on.
             stop: once it is set, what has begun is finished and the rest is left.
+
+        Raises:
+            ConfigError: a part cannot be built, or images are given where pairs are wanted, or pairs for images.
         """
-        report, jobs = Report(), {}
+        report, twins, jobs = Report(), {}, {}
         stop = stop or Event()
-        for image in images:
+        for subject in subjects:
             try:
-                job = self._job(image)
+                job = self._job(subject)
             except DataError as error:
-                report.failed[image.path] = error
+                report.failed[subject] = error
             else:
-                jobs.setdefault(job.keys['features'], []).append(job)
-        todo = {key: twins[0] for key, twins in jobs.items() if not self._has_features(twins[0])}
-        errors = self._describe(sorted(todo.values(), key=lambda job: job.modality), progress, stop) if todo else {}
-        for key, twins in jobs.items():
-            if key in errors:
-                report.failed |= {job.path: errors[key] for job in twins}
-            elif key in todo and not self._has_features(twins[0]):
-                report.left += [job.path for job in twins]
+                jobs.setdefault(job.key, job)
+                twins.setdefault(job.key, []).append(subject)
+        todo = [job for job in jobs.values() if not self._has(job)]
+        errors = self._describe(todo, progress, stop) if todo else {}
+        ours = {job.key for job in todo}
+        for job in jobs.values():
+            same = twins[job.key]
+            error = _error(job, errors) if job.key in ours else None
+            if error:
+                report.failed |= dict.fromkeys(same, error)
+            elif job.key in ours and not self._has(job):
+                report.left += same
             else:
-                report.done += [job.path for job in twins[:1] if key in todo]
-                report.skipped += [job.path for job in (twins[1:] if key in todo else twins)]
+                report.done += same[:1] if job.key in ours else []
+                report.skipped += same[1:] if job.key in ours else same
         return report
 
-    def plan(self, images: Sequence[ImageToDescribe]) -> Plan:
+    def plan(self, subjects: Sequence[Subject]) -> Plan:
         """What `run` would do, without doing it. The first `SAMPLE` records there are serve for the estimates."""
-        jobs = {job.keys['features']: job for job in map(self._job, images)}
-        todo = [job for job in jobs.values() if not self._has_features(job)]
-        missing = {stage: self._needed(index, todo, {}) for index, stage in enumerate(STAGES)}
-        known = {stage: list(islice((job for job in jobs.values() if self.store.has(stage, job.keys[stage])), SAMPLE))
-                 for stage in ('observations', 'paragraphs')}
-        seen = [self.prompt.render(self._observations(job), job.modality).text for job in known['observations']]
-        written = [self.store.read('paragraphs', job.keys['paragraphs'])['text'] for job in known['paragraphs']]
+        jobs = {job.key: job for job in map(self._job, subjects)}
+        writing = [job.needs[0] for job in jobs.values()]
+        missing = self._missing(jobs.values(), {})
+        seen = [self._render(job).text
+                for job in islice((job for job in writing if all(map(self._has, job.needs))), SAMPLE)]
+        written = [self._read(job)['text'] for job in islice(filter(self._has, writing), SAMPLE)]
         each_prompt = np.mean([len(text) for text in seen]) if seen else len(self.prompt.body) + UNSEEN
         each_answer = np.mean([len(text) for text in written]) if written else UNWRITTEN
         count = len(missing['paragraphs'])
         read, wrote = (round(count * each / CHARACTERS_PER_TOKEN) for each in (each_prompt, each_answer))
         prices = [self.language['llm'].get(key) for key in ('price_prompt', 'price_completion')]
         cost = None if None in prices else (read * prices[0] + wrote * prices[1]) / 1e6
-        return Plan(len(images), {stage: len(jobs) for stage, jobs in missing.items()}, read, wrote, cost)
+        return Plan(len(subjects), {stage: len(jobs) for stage, jobs in missing.items()}, read, wrote, cost)
 
-    def paragraph(self, image: ImageToDescribe) -> str:
-        """The paragraph of an image that is described."""
-        return self.store.read('features', self._job(image).keys['features'])['text']
+    def paragraph(self, subject: Subject) -> str:
+        """The paragraph of an image or a pair that is described."""
+        return self._read(self._job(subject))['text']
 
-    def _job(self, image: ImageToDescribe) -> _Job:
-        sha256 = image_digest(image.path)
-        makers = self.keys.observation, self.keys.paragraph, self.keys.feature
-        keys = {stage: key(sha256, image.modality) for stage, key in zip(STAGES, makers, strict=True)}
-        return _Job(image.path, image.modality, sha256, keys)
+    def _job(self, subject: Subject) -> _Job:
+        """The job that makes the features, with those before it."""
+        images = subject.images
+        if (len(images) == 2) != self.keys.of_pairs:
+            wanted = 'a pair' if self.keys.of_pairs else 'one image'
+            raise ConfigError(f'The prompt {self.prompt.id} is about {wanted}, but it is to describe {subject}.',
+                              'Use another prompt, or let `subjects` choose.')
+        content = content_of(subject)
+        sights = [(sight, images if len(sight) == len(images) else images[index:index + 1])
+                  for index, sight in enumerate(self.keys.sights(*content))]
+        seen = tuple(_Job('observations', self.keys.observation(*sight), shown, sight) for sight, shown in sights)
+        written = _Job('paragraphs', self.keys.paragraph(*content), images, content, seen)
+        return _Job('features', self.keys.feature(*content), images, content, (written,))
 
-    def _has_features(self, job: _Job) -> bool:
-        return self.store.has('features', job.keys['features'])
+    def _has(self, job: _Job) -> bool:
+        return self.store.has(job.stage, job.key)
 
-    def _needed(self, index: int, jobs: Sequence[_Job], errors: Mapping[str, Exception]) -> list[_Job]:
-        """The jobs that a stage has to do, because neither it nor a later one is in the store."""
-        return [job for job in jobs if job.keys['features'] not in errors
-                and not any(self.store.has(later, job.keys[later]) for later in STAGES[index:])]
+    def _read(self, job: _Job) -> dict:
+        return self.store.read(job.stage, job.key)
+
+    def _missing(self, features: Iterable[_Job], errors: Mapping[str, Exception]) -> dict[str, list[_Job]]:
+        """The jobs of each stage that are to be done for these, without those that failed or wait for one that did."""
+        missing, wanted = {}, features
+        for stage in reversed(STAGES):
+            jobs = {job.key: job for job in wanted if not self._has(job) and not _error(job, errors)}
+            missing[stage] = sorted(jobs.values(), key=lambda job: job.modalities)
+            wanted = [need for job in jobs.values() for need in job.needs]
+        return {stage: missing[stage] for stage in STAGES}
 
     def _describe(self, jobs: Sequence[_Job], progress: Progress | None, stop: Event) -> dict[str, Exception]:
-        """Take the jobs, sorted by modality, through every stage; the errors of those that failed, by feature key."""
+        """Take the jobs through every stage; the errors of the records that could not be made, by key."""
         errors: dict[str, Exception] = {}
+        waiting: dict[str, list[str]] = {}  # for each record the features that are made of it
+        for job in jobs:
+            for one in _chain(job):
+                waiting.setdefault(one.key, []).append(job.key)
         claims = Claims(self.store.root / 'claims')
         try:
             while not stop.is_set():
-                made = sum(self._pass(index, jobs, errors, claims, progress, stop) for index in range(len(STAGES)))
-                jobs = self._needed(len(STAGES) - 1, jobs, errors)
+                made = 0
+                for stage in STAGES:
+                    for job, outcome in self._pass(stage, jobs, errors, claims, progress, stop):
+                        made += 1
+                        if isinstance(outcome, Exception):
+                            errors[job.key] = outcome
+                            failure = self._record(job, {'stage': stage, 'error': str(outcome),
+                                                         'kind': type(outcome).__name__})
+                            for key in waiting[job.key]:
+                                self.store.write(FAILURES, key, failure)
+                jobs = [job for job in jobs if not self._has(job) and not _error(job, errors)]
                 if not jobs:
                     break
                 if not made:  # other processes are at work on what is left
@@ -243,48 +303,64 @@ class DescriptionPipeline:
             claims.close()
         return errors
 
-    def _pass(self, index: int, jobs: Sequence[_Job], errors: dict[str, Exception], claims: Claims,
-              progress: Progress | None, stop: Event) -> int:
-        """Do what a stage can do now; how many jobs came to an end in it, well or not."""
-        stage = STAGES[index]
-        needed = self._needed(index, jobs, errors)
-        if index:
-            needed = [job for job in needed if self.store.has(STAGES[index - 1], job.keys[STAGES[index - 1]])]
-        through = 0
-        for job, outcome in self._outcomes(stage, needed, claims, stop) if needed else ():
-            if isinstance(outcome, Exception):
-                errors[job.keys['features']] = outcome
-                self.store.write(FAILURES, job.keys['features'], self._record(stage, job, {
-                    'stage': stage, 'error': str(outcome), 'kind': type(outcome).__name__}))
-            else:
+    def _pass(self, stage: str, jobs: Sequence[_Job], errors: Mapping[str, Exception], claims: Claims,
+              progress: Progress | None, stop: Event) -> Iterator[tuple[_Job, Outcome | Exception]]:
+        """Do what a stage can do now, and keep what it makes."""
+        ready = [job for job in self._missing(jobs, errors)[stage] if all(map(self._has, job.needs))]
+        for through, (job, outcome) in enumerate(self._outcomes(stage, ready, claims, stop) if ready else (), 1):
+            if not isinstance(outcome, Exception):
                 facts, array = outcome
-                self.store.write(stage, job.keys[stage], self._record(stage, job, facts), array)
-                if index == len(STAGES) - 1:
-                    self.store.remove(FAILURES, job.keys['features'])
-            claims.release(job.keys[stage])
-            through += 1
+                self.store.write(stage, job.key, self._record(job, facts), array)
+                if stage == 'features':
+                    self.store.remove(FAILURES, job.key)
+            yield job, outcome
+            claims.release(job.key)
             if progress:
-                progress(stage, through, len(needed))
-        return through
+                progress(stage, through, len(ready))
 
     def _outcomes(self, stage: str, jobs: Sequence[_Job], claims: Claims,
                   stop: Event) -> Iterator[tuple[_Job, Outcome | Exception]]:
         """What a stage makes of each job that no other process has claimed, as soon as it is there."""
         work = self._work(stage)  # built before anything is claimed: a part that cannot be built stops the run
-        mine = (job for job in jobs
-                if not stop.is_set() and claims.take(job.keys[stage]) and self._still(stage, job, claims))
+        mine = (job for job in jobs if not stop.is_set() and claims.take(job.key) and self._still(job, claims))
         if stage == 'paragraphs' and isinstance(self.llm, StreamingLLM):
             yield from self._stream(self.llm, mine, stop)
         else:
             for batch in _read_ahead(mine) if stage == 'observations' else _batches(mine):
                 yield from zip(batch, _attempt(work, batch), strict=True)
 
-    def _still(self, stage: str, job: _Job, claims: Claims) -> bool:
+    def _still(self, job: _Job, claims: Claims) -> bool:
         """Whether a job that was just claimed is still to be done; another process may have ended it before."""
-        if not self.store.has(stage, job.keys[stage]):
+        if not self._has(job):
             return True
-        claims.release(job.keys[stage])
+        claims.release(job.key)
         return False
+
+    def _work(self, stage: str) -> Work:
+        """What a stage does with a batch. Its part is built here: one that cannot be built stops the run."""
+        if stage == 'observations':
+            return partial(self._observe, {1: self.captioners, 2: self.pair_captioners})
+        if stage == 'paragraphs':
+            return partial(self._write, self.llm)
+        return partial(self._encode, self.encoder)
+
+    def _observe(self, captioners: Mapping[int, Sequence], jobs: Sequence[_Job]) -> list[Outcome | Exception]:
+        """What the captioners of single images, or those of pairs, see; `captioners` has both by number of images."""
+        shown = [tuple(image.result() for image in job.pixels) for job in jobs]
+        modalities = jobs[0].modalities
+        start = time.perf_counter()
+        seen = [_seen(captioner, shown, modalities) for captioner in captioners[len(modalities)]]
+        seconds = (time.perf_counter() - start) / len(jobs)
+        names = [identity(CAPTIONERS, part)['type'] for part in self.keys.captioners(len(modalities))]
+        outcomes = []
+        for of_each in zip(*seen, strict=True):
+            if errors := [of_one for of_one in of_each if isinstance(of_one, Exception)]:
+                outcomes.append(errors[0])
+                continue
+            observations = [{'captioner': name, **stored(observation)}
+                            for name, of_one in zip(names, of_each, strict=True) for observation in of_one]
+            outcomes.append(({'observations': observations, 'seconds': seconds}, None))
+        return outcomes
 
     def _stream(self, llm: StreamingLLM, jobs: Iterable[_Job],
                 stop: Event) -> Iterator[tuple[_Job, Outcome | Exception]]:
@@ -294,7 +370,7 @@ class DescriptionPipeline:
         def prompts() -> Iterator[Prompt]:
             for index, job in enumerate(jobs):
                 try:
-                    prompt = self.prompt.render(self._observations(job), job.modality)
+                    prompt = self._render(job)
                 except DataError as error:
                     unreadable.append((job, error))
                 else:
@@ -309,76 +385,80 @@ class DescriptionPipeline:
                 yield job, DataError(f'{type(llm).__name__} gave no answer for {job.path}.',
                                      'An LLM that streams must answer each prompt.')
 
-    def _work(self, stage: str) -> Work:
-        """What a stage does with a batch. Its part is built here: one that cannot be built stops the run."""
-        if stage == 'observations':
-            return partial(self._observe, self.captioners)
-        if stage == 'paragraphs':
-            return partial(self._write, self.llm)
-        return partial(self._encode, self.encoder)
-
-    def _observe(self, captioners: Sequence[Captioner], jobs: Sequence[_Job]) -> list[Outcome | Exception]:
-        images = [job.image.result() for job in jobs]
-        start = time.perf_counter()
-        seen = [_seen(captioner, images, jobs[0].modality) for captioner in captioners]
-        seconds = (time.perf_counter() - start) / len(jobs)
-        names = [part['type'] for part in self._provenance['observations']['captioners']]
-        outcomes = []
-        for of_each in zip(*seen, strict=True):
-            if errors := [of_one for of_one in of_each if isinstance(of_one, Exception)]:
-                outcomes.append(errors[0])
-                continue
-            observations = [{'captioner': name, **asdict(observation)}
-                            for name, of_one in zip(names, of_each, strict=True) for observation in of_one]
-            outcomes.append(({'observations': observations, 'seconds': seconds}, None))
-        return outcomes
-
-    def _write(self, llm: LLM, jobs: Sequence[_Job]) -> list[Outcome]:
-        completions = llm.complete([self.prompt.render(self._observations(job), job.modality) for job in jobs])
-        outcomes = [self._outcome(completion) for completion in completions]
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
-        return outcomes
+    def _write(self, llm: LLM, jobs: Sequence[_Job]) -> list[Outcome | Exception]:
+        prompts = [self._render(job) for job in jobs]
+        answers = llm.complete(prompts)
+        faulty = {index: fault for index, answer in enumerate(answers)
+                  if self._check and (fault := self._check(answer.text))}
+        if faulty:
+            again = llm.complete([replace(prompts[index], text='\n\n'.join((
+                prompts[index].text, 'Your answer was:', answers[index].text, retort(fault))))
+                for index, fault in faulty.items()])
+            for index, answer in zip(faulty, again, strict=True):
+                answers[index] = together(answers[index], answer)
+        return list(map(self._outcome, answers))
 
     def _outcome(self, completion: Completion) -> Outcome | DataError:
-        """What is kept of a completion; its tokens and money count even where it says nothing."""
+        """What is kept of a completion; its tokens and money count even where it is of no use."""
         self.usage.add(completion)
         if not completion.text.strip():
             return DataError(f'{completion.model} wrote nothing about this image (it ended with '
                              f'{completion.finish_reason!r}).', 'Try again, or use another LLM.')
-        return asdict(completion), None
+        if self._check and (fault := self._check(completion.text)):
+            return unfit(completion.model, fault)
+        return asdict(completion) | ({'texts': texts(parse(completion.text))} if self._check else {}), None
 
     def _encode(self, encoder: TextEncoder, jobs: Sequence[_Job]) -> list[Outcome]:
-        texts = [self.store.read('paragraphs', job.keys['paragraphs'])['text'] for job in jobs]
+        written = [self._read(job.needs[0]) for job in jobs]
+        parts = [record.get('texts', [record['text']]) for record in written]
         start = time.perf_counter()
-        encoded = encoder.encode(texts)
+        encoded = encoder.encode([text for of_one in parts for text in of_one])
         seconds = (time.perf_counter() - start) / len(jobs)
+        rows = (features[mask].float().cpu().numpy()
+                for features, mask in zip(encoded.features, encoded.mask, strict=True))
         outcomes = []
-        for text, features, mask in zip(texts, encoded.features, encoded.mask, strict=True):
-            array = features[mask].float().cpu().numpy()
-            outcomes.append(({'text': text, 'tokens': len(array), 'dim': array.shape[1], 'seconds': seconds}, array))
+        for record, of_one in zip(written, parts, strict=True):
+            array = np.concatenate(list(islice(rows, len(of_one))))
+            facts = {name: record[name] for name in ('text', 'texts') if name in record}
+            outcomes.append((facts | {'tokens': len(array), 'dim': array.shape[1], 'seconds': seconds}, array))
         return outcomes
 
-    def _observations(self, job: _Job) -> list[Observation]:
-        names = {one.name for one in fields(Observation)}
-        records = self.store.read('observations', job.keys['observations'])['observations']
-        return [Observation(**{name: tuple(value) if name == 'box' and value else value
-                               for name, value in record.items() if name in names}) for record in records]
+    def _render(self, job: _Job) -> Prompt:
+        """The prompt of a paragraph, from what was seen."""
+        seen = {need.content: observations(self._read(need)) for need in job.needs}
+        if not self.prompt.of_pair:
+            return self.prompt.render(seen[job.content], *job.modalities)
+        a, b = job.content
+        return self.prompt.render_pair(*(seen.get(sight, ()) for sight in ((a,), (b,), (a, b))), job.modalities)
 
-    def _record(self, stage: str, job: _Job, facts: dict) -> dict:
+    def _record(self, job: _Job, facts: dict) -> dict:
         """What was made, and everything that it was made from."""
-        keys = {one: job.keys[one] for one in STAGES[:STAGES.index(stage) + 1]}
-        return {'keys': keys, 'image': {'sha256': job.sha256, 'file': job.path.name}, 'modality': job.modality,
-                **self._provenance[stage], **facts,
+        keys: dict[str, list[str]] = {}
+        for one in _chain(job):
+            keys.setdefault(one.stage, []).append(one.key)
+        images = [{'file': image.path.name, 'sha256': content.sha256, 'modality': content.modality}
+                  for image, content in zip(job.subject, job.content, strict=True)]
+        return {'keys': keys, 'images': images, **self._provenance[job.stage], **facts,
                 'date': datetime.now(UTC).isoformat(timespec='seconds'), 'vlfusion': vlfusion.__version__}
+
+
+def _chain(job: _Job) -> Iterator[_Job]:
+    """What a job needs, first things first, and the job itself."""
+    for need in job.needs:
+        yield from _chain(need)
+    yield job
+
+
+def _error(job: _Job, errors: Mapping[str, Exception]) -> Exception | None:
+    """Why a record cannot be made: its own error, or that of one it is made from."""
+    return next((errors[one.key] for one in _chain(job) if one.key in errors), None) if errors else None
 
 
 def _batches(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
     """Jobs of one modality together, so many as a part is given at once; none is taken before it is needed."""
     batch = []
     for job in jobs:
-        if len(batch) == BATCH or (batch and job.modality != batch[0].modality):
+        if len(batch) == BATCH or (batch and job.modalities != batch[0].modalities):
             yield batch
             batch = []
         batch.append(job)
@@ -391,7 +471,8 @@ def _read_ahead(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
     with ThreadPoolExecutor(READERS) as readers:
         ahead = None
         for batch in _batches(jobs):
-            batch = [replace(job, image=readers.submit(read_image, job.path)) for job in batch]
+            batch = [replace(job, pixels=tuple(readers.submit(read_image, image.path) for image in job.subject))
+                     for job in batch]
             if ahead:
                 yield ahead
             ahead = batch
@@ -399,16 +480,26 @@ def _read_ahead(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
             yield ahead
 
 
-def _seen(captioner: Captioner, images: Sequence[Image], modality: str) -> list[list[Observation] | Exception]:
-    """What a captioner sees in each image, or its error; no image is shown again for another's or for a captioner's."""
+def _seen(captioner: Captioner | PairCaptioner, shown: Sequence[tuple[Image, ...]],
+          modalities: tuple[str, ...]) -> list[list[Observation] | Exception]:
+    """What a captioner sees in each image or pair, or its error; nothing is shown again because another failed."""
+    single = len(modalities) == 1
+    things, kind = ([image for image, in shown], modalities[0]) if single else (shown, modalities)
     if hasattr(captioner, 'stream'):
-        return [seen for _, seen in sorted(captioner.stream(images, modality), key=itemgetter(0))]
-    return _attempt(lambda some: captioner.observe(some, modality), images)
+        return [seen for _, seen in sorted(captioner.stream(things, kind), key=itemgetter(0))]
+    observe = captioner.observe if single else captioner.observe_pairs
+    return _attempt(lambda some: observe(some, kind), things)
 
 
-def _attempt(work: Work, jobs: Sequence) -> list:
-    """What `work` makes of each job, or the exception that it raises when given that job alone."""
+def _attempt(work: Callable[[Sequence], list], jobs: Sequence) -> list:
+    """What `work` makes of each job, or the exception that it raises when given that job alone.
+
+    Raises:
+        ConfigError: the config is at fault, so that every job would fail.
+    """
     try:
         return work(jobs)
+    except ConfigError:
+        raise
     except Exception as error:  # a captioner or LLM may fail in any way; the other images must not suffer
         return [error] if len(jobs) == 1 else [outcome for job in jobs for outcome in _attempt(work, [job])]

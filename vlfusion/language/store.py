@@ -14,6 +14,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +24,8 @@ from jaxtyping import Float
 
 from vlfusion.config import without_secrets
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
-from vlfusion.language.prompt import load_prompt
+from vlfusion.language.interfaces import Observation
+from vlfusion.language.prompt import PromptTemplate, load_prompt
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
 
 STAGES = ('observations', 'paragraphs', 'features')
@@ -119,49 +121,88 @@ def image_digest(path: str | os.PathLike) -> str:
         raise DataError(f'Cannot read the image {path}: {error}.', 'Check the path and its permissions.') from error
 
 
+@dataclass(frozen=True)
+class Content:
+    """An image by what is in it: its `image_digest`, and what the captioners are told it is."""
+
+    sha256: str
+    modality: str
+
+
 class Keys:
-    """The keys of images under one `language` section of a config, whose parts are looked up once for all of them.
+    """The keys of images or pairs under one `language` section of a config, whose parts are looked up once for all.
+
+    A prompt about a pair makes one description of two images; any other makes one of each image. What captioners saw in
+    one image is kept by itself either way, so a pair's paragraph may be written from what is known of its images.
 
     Args:
         language: the section; `observation` asks for its captioners only, `paragraph` for its prompt and LLM as well.
+
+    Raises:
+        ConfigError: by any method: the section lacks a key, a part lacks its `type`, or a captioner of pairs stands
+            beside a prompt about one image.
+        UnknownNameError: likewise: a part or the prompt does not exist.
     """
 
     def __init__(self, language: Mapping):
         self._language = language
 
-    def observation(self, image_sha256: str, modality: str) -> str:
-        """The key of what the configured captioners see in an image.
+    @cached_property
+    def of_pairs(self) -> bool:
+        """Whether one description is of a pair."""
+        return self.prompt.of_pair
 
-        Args:
-            image_sha256: the image's `image_digest`.
-            modality: what kind of image the captioners were told it is.
+    @cached_property
+    def prompt(self) -> PromptTemplate:
+        """The configured prompt."""
+        return load_prompt(section(self._language, 'prompt'))
 
-        Raises:
-            ConfigError: the section lacks a key, or a part lacks its `type`.
-            UnknownNameError: a part is not registered.
-        """
-        return _sha256(f'{{"captioners":{self._captioners},"image":{_canonical(image_sha256)},'
-                       f'"modality":{_canonical(modality)}}}')
+    def captioners(self, images: int) -> list[Mapping]:
+        """The configs of the captioners that see one image, or two at once."""
+        parts = section(self._language, 'captioners')
+        return [part for part in parts if identity(CAPTIONERS, part)
+                and (images == 2) == hasattr(CAPTIONERS.get(part['type']), 'observe_pairs')]
 
-    def paragraph(self, image_sha256: str, modality: str) -> str:
-        """The key of what the configured LLM writes of these observations; see `observation`."""
+    def sights(self, *images: Content) -> list[tuple[Content, ...]]:
+        """What the captioners look at for a description: its image; or for a pair each image, then both at once."""
+        if len(images) == 1:
+            return [images]
+        return [*((image,) for image in images if self._captioners[1] != '[]'),
+                *((images,) if self._captioners[2] != '[]' else ())]
+
+    def observation(self, *images: Content) -> str:
+        """The key of what the configured captioners see in an image, or in both of a pair at once."""
+        if len(images) == 1:
+            [image] = images
+            return _sha256(f'{{"captioners":{self._captioners[1]},"image":{_canonical(image.sha256)},'
+                           f'"modality":{_canonical(image.modality)}}}')
+        shown = _canonical([[image.sha256, image.modality] for image in images])
+        return _sha256(f'{{"captioners":{self._captioners[2]},"images":{shown}}}')
+
+    def paragraph(self, *images: Content) -> str:
+        """The key of what the configured LLM writes of an image or a pair."""
         llm, prompt = self._llm_and_prompt
-        observations = self.observation(image_sha256, modality)
-        return _sha256(f'{{"llm":{llm},"observations":"{observations}","prompt":{prompt}}}')
+        seen = [self.observation(*sight) for sight in self.sights(*images)]
+        return _sha256(f'{{"llm":{llm},"observations":{_canonical(seen[0] if len(images) == 1 else seen)},'
+                       f'"prompt":{prompt}}}')
 
-    def feature(self, image_sha256: str, modality: str) -> str:
-        """The key of what the configured text encoder makes of this paragraph; see `observation`."""
-        return _sha256(f'{{"encoder":{self._encoder},"paragraph":"{self.paragraph(image_sha256, modality)}"}}')
+    def feature(self, *images: Content) -> str:
+        """The key of what the configured text encoder makes of this paragraph."""
+        return _sha256(f'{{"encoder":{self._encoder},"paragraph":"{self.paragraph(*images)}"}}')
 
     # Each is a piece of canonical JSON, so that a key is that of the whole dict.
     @cached_property
-    def _captioners(self) -> str:
-        return _canonical([identity(CAPTIONERS, captioner) for captioner in section(self._language, 'captioners')])
+    def _captioners(self) -> dict[int, str]:
+        of_pairs = self.captioners(2)
+        if of_pairs and 'prompt' in self._language and not self.of_pairs:
+            raise ConfigError(f'{of_pairs[0]["type"]} sees pairs, but the prompt {self.prompt.id} is about one image.',
+                              "Write prompt='pair' in the language section, or use a captioner of single images.")
+        return {count: _canonical([identity(CAPTIONERS, part) for part in self.captioners(count)]) for count in (1, 2)}
 
     @cached_property
     def _llm_and_prompt(self) -> tuple[str, str]:
-        prompt = load_prompt(section(self._language, 'prompt'))
-        return _canonical(identity(LLMS, section(self._language, 'llm'))), _canonical([prompt.id, prompt.sha256])
+        return (_canonical(identity(LLMS, section(self._language, 'llm'))),
+                _canonical([self.prompt.id, self.prompt.sha256]))
 
     @cached_property
     def _encoder(self) -> str:
@@ -169,18 +210,30 @@ class Keys:
 
 
 def observation_key(language: Mapping, image_sha256: str, modality: str) -> str:
-    """`Keys(language).observation(...)`, for a single image."""
-    return Keys(language).observation(image_sha256, modality)
+    """`Keys(language).observation(Content(...))`, for a single image."""
+    return Keys(language).observation(Content(image_sha256, modality))
 
 
 def paragraph_key(language: Mapping, image_sha256: str, modality: str) -> str:
-    """`Keys(language).paragraph(...)`, for a single image."""
-    return Keys(language).paragraph(image_sha256, modality)
+    """`Keys(language).paragraph(Content(...))`, for a single image."""
+    return Keys(language).paragraph(Content(image_sha256, modality))
 
 
 def feature_key(language: Mapping, image_sha256: str, modality: str) -> str:
-    """`Keys(language).feature(...)`, for a single image."""
-    return Keys(language).feature(image_sha256, modality)
+    """`Keys(language).feature(Content(...))`, for a single image."""
+    return Keys(language).feature(Content(image_sha256, modality))
+
+
+def stored(seen: Observation) -> dict:
+    """An observation as a record keeps it."""
+    return {name: value for name, value in asdict(seen).items() if name != 'modality'}
+
+
+def observations(record: Mapping) -> list[Observation]:
+    """The observations that a record keeps."""
+    names = {one.name for one in fields(Observation)}
+    return [Observation(**{name: tuple(value) if name == 'box' and value else value
+                           for name, value in one.items() if name in names}) for one in record['observations']]
 
 
 def section(language: Mapping, key: str) -> Any:

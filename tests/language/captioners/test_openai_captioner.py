@@ -25,7 +25,7 @@ def decoded(url):
 
 
 def asked(body):
-    text, image = body['messages'][0]['content']
+    text, image, *_ = body['messages'][0]['content']
     return text['text'], decoded(image['image_url']['url'])
 
 
@@ -48,6 +48,16 @@ def test_each_image_is_sent_whole(server):
     np.testing.assert_array_equal(images[0], GREY)
     np.testing.assert_array_equal(images[1], COLOUR)
     np.testing.assert_array_equal(images[2], np.round(DEEP / 65535 * 255))
+
+
+def test_both_images_of_a_pair_are_sent_at_once(server):
+    captioner = CAPTIONERS.build(dict(type='OpenAIPairCaptioner', model='m', base_url=server.url, concurrency=1))
+    assert captioner.observe_pairs([(GREY, COLOUR), (COLOUR, DEEP)], ('infrared', 'visible')) == [
+        [Observation('seen (20, 30)')], [Observation('seen (9, 7, 3)')]], 'the answer is about the first'
+    text, first, second = server.bodies[0]['messages'][0]['content']
+    assert 'The first image is infrared, the second is visible' in text['text']
+    np.testing.assert_array_equal(decoded(first['image_url']['url']), GREY)
+    np.testing.assert_array_equal(decoded(second['image_url']['url']), COLOUR)
 
 
 def test_the_question_that_comes_with_it(server):
@@ -80,5 +90,5 @@ def test_the_error_of_one_image_is_its_own(server):
 
 @pytest.mark.parametrize('question', ['What is this $thing?', 'It costs $'])
 def test_a_question_with_another_placeholder(question):
-    with pytest.raises(ConfigError, match=r'other than \$modality'):
+    with pytest.raises(ConfigError, match='cannot be filled in'):
         OpenAICaptioner('m', question=question)

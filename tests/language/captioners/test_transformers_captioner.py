@@ -10,7 +10,11 @@ import torch
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.captioners.pixels import rgb
-from vlfusion.language.captioners.transformers_captioner import ChatVLMCaptioner, TransformersCaptioner
+from vlfusion.language.captioners.transformers_captioner import (
+    ChatVLMCaptioner,
+    ChatVLMPairCaptioner,
+    TransformersCaptioner,
+)
 from vlfusion.language.interfaces import Captioner
 
 pytest.importorskip('transformers')
@@ -83,6 +87,22 @@ def test_the_answer_goes_on_where_the_chat_prompt_ends(llava, pictures):
     expected = ' '.join(processor.batch_decode(ids, skip_special_tokens=True)[0].split())
     captioner = ChatVLMCaptioner(model=llava, prompt='what does this $modality image show', max_new_tokens=6)
     assert texts(captioner.observe(pictures[:1], 'MRI')) == [[expected]]
+
+
+@pytest.mark.parametrize('kind', ['llava', 'qwen'])
+def test_two_images_in_one_prompt(kind, request, pictures):
+    folder = request.getfixturevalue(kind)
+    pairs = [(pictures[0], pictures[1]), (pictures[1], pictures[0]), (pictures[2], pictures[0])]
+    captioner = ChatVLMPairCaptioner(folder, prompt='what does $modality_a show and $modality_b', max_new_tokens=6)
+    together = texts(captioner.observe_pairs(pairs, ('MRI', 'PET')))
+    assert together == [texts(captioner.observe_pairs([pair], ('MRI', 'PET')))[0] for pair in pairs]
+    inputs = captioner._ask([(rgb(pictures[0]), rgb(pictures[1]))], 'a')
+    image = captioner.model.config.image_token_id
+    first, second = (captioner._ask([(rgb(picture),)], 'a') for picture in pictures[:2])
+    assert (inputs['input_ids'] == image).sum() == sum((one['input_ids'] == image).sum() for one in (first, second))
+    assert not hasattr(captioner, 'observe')
+    with pytest.raises(ConfigError, match=r'\$modality_a and \$modality_b'):
+        ChatVLMPairCaptioner(folder, prompt='what does this $modality image show')
 
 
 def test_beams_and_lengths_are_settings(blip2, pictures):

@@ -1,11 +1,13 @@
 """The client against a real server and a real, small model. What it says is not judged."""
 
+from dataclasses import replace
+
 import pytest
 
 from vlfusion.language.chat import ChatError
 from vlfusion.language.interfaces import Prompt
 from vlfusion.language.llms import OpenAILLM
-from vlfusion.language.llms.openai_llm import schema_check
+from vlfusion.language.structure import schema_check
 
 PROMPTS = [Prompt(f'Name {what}.', (), 'visible') for what in ('a colour', 'an animal', 'a city', 'a tree')]
 
@@ -45,7 +47,7 @@ def test_a_system_message_is_read(build):
 def test_a_schema_is_kept(build):
     schema = {'type': 'object', 'properties': {'colour': {'enum': ['red', 'blue']}}, 'required': ['colour'],
               'additionalProperties': False}
-    text = build(json_schema=schema, max_tokens=40).complete(PROMPTS[:1])[0].text
+    text = build(max_tokens=40).complete([replace(PROMPTS[0], schema=schema)])[0].text
     assert schema_check(schema)(text) is None
 
 

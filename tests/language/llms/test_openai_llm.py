@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 
 import pytest
 from language.llms.conftest import chat_answer
@@ -16,7 +17,7 @@ from mmengine import Config
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.captioners.openai_captioner import OpenAICaptioner
-from vlfusion.language.chat import BudgetError, ChatClient, ChatError
+from vlfusion.language.chat import BudgetError, Chat, ChatClient, ChatError
 from vlfusion.language.interfaces import Completion, Observation, Prompt
 from vlfusion.language.llms import OpenAILLM
 from vlfusion.language.pipeline import DescriptionPipeline
@@ -337,8 +338,8 @@ def test_a_stop_ends_the_waiting_for_a_slot(serve, build):
 def test_a_misfit_is_sent_back_once(serve, build):
     answers = ['no JSON', '{"text": "good"}', '{"text": 3}', '{"words": 1}']
     server = serve(lambda number, body: (200, chat_answer(answers[number])))
-    llm = build(server, concurrency=1, json_schema=SCHEMA, price_prompt=1, price_completion=1)
-    good, bad = (result for _, result in llm.stream(prompts(2)))
+    llm = build(server, concurrency=1, price_prompt=1, price_completion=1)
+    good, bad = (result for _, result in llm.stream(replace(prompt, schema=SCHEMA) for prompt in prompts(2)))
     assert json.loads(good.text) == {'text': 'good'}
     assert (good.prompt_tokens, good.completion_tokens, good.cost) == (20, 10, pytest.approx(30e-6))
     assert type(bad) is DataError and "'text' is a required property" in str(bad)
@@ -407,8 +408,7 @@ def test_where_the_key_comes_from(serve, key, monkeypatch, tmp_path):
     (dict(budget=1), 'price_prompt or price_completion is missing'), (dict(price_prompt=1), 'price_completion'),
     (dict(base_url='http://me:s3cret@host/v1'), 'not a plain http'), (dict(base_url='host:80'), 'not a plain http'),
     (dict(extra={'extra_headers': {'Authorization': 's3cret'}}), 'named like a secret'),
-    (dict(api_key_env='A', api_key_file='b'), 'Both api_key_env and api_key_file'),
-    (dict(json_schema={'type': 'thing'}), 'not a JSON schema')])
+    (dict(api_key_env='A', api_key_file='b'), 'Both api_key_env and api_key_file')])
 def test_arguments_that_make_no_sense(options, message):
     pytest.importorskip('openai')
     with pytest.raises(ConfigError, match=message) as caught:
@@ -417,10 +417,10 @@ def test_arguments_that_make_no_sense(options, message):
 
 
 def test_from_a_config(serve):
-    server = serve(lambda number, body: (200, chat_answer('{"text": "good"}')))
-    config = Config(dict(llm=dict(type='OpenAILLM', model='m', base_url=server.url, json_schema=SCHEMA,
+    server = serve(echo)
+    config = Config(dict(llm=dict(type='OpenAILLM', model='m', base_url=server.url,
                                   extra=dict(options=dict(deep=[1, 2])))))
-    assert LLMS.build(config.llm).complete(prompts(1))[0].text == '{"text": "good"}'
+    assert LLMS.build(config.llm).complete(prompts(1))[0].text == 'to prompt 0'
     assert server.bodies[0]['options'] == {'deep': [1, 2]}
 
 
@@ -432,12 +432,10 @@ def test_how_it_runs_is_no_part_of_what_it_makes():
     assert identity(LLMS, {**made, 'temperature': 0}) != identity(LLMS, made)
 
 
-def test_without_the_packages_the_error_says_what_to_install(monkeypatch):
-    for package, options in (('openai', {}), ('jsonschema', {'json_schema': SCHEMA})):
-        with monkeypatch.context() as context:
-            context.setitem(sys.modules, package, None)
-            with pytest.raises(ConfigError, match=rf"(?s)package {package}.*pip install 'vlfusion\[openai\]'"):
-                OpenAILLM('m', base_url='http://127.0.0.1:1/v1', **options)
+def test_without_the_package_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'openai', None)
+    with pytest.raises(ConfigError, match=r"(?s)package openai.*pip install 'vlfusion\[openai\]'"):
+        OpenAILLM('m', base_url='http://127.0.0.1:1/v1')
 
 
 def test_the_guide(request, monkeypatch, tmp_path):
@@ -467,5 +465,5 @@ def test_the_guide(request, monkeypatch, tmp_path):
 
 def test_a_client_alone(serve):
     client = ChatClient('m', serve(echo).url)
-    assert client.complete([[{'role': 'user', 'content': 'hello'}]])[0].text == 'to hello'
+    assert client.complete([Chat([{'role': 'user', 'content': 'hello'}])])[0].text == 'to hello'
     assert client.complete([]) == []

@@ -69,19 +69,19 @@ def check_labels(part: str, labels: Sequence[str]) -> list[str]:
     return labels
 
 
-def check_template(part: str, template: str, variable: str, required: bool = False) -> Template:
-    """A prompt in which `$variable` may stand.
+def check_template(part: str, template: str, *variables: str, required: bool = False) -> Template:
+    """A prompt in which each `$variable` may stand.
 
     Raises:
-        ConfigError: it holds another variable or a stray dollar sign, or lacks one that is required.
+        ConfigError: it holds another variable or a stray dollar sign, or lacks all while one is required.
     """
-    parsed = Template(template)
-    if not parsed.is_valid() or set(parsed.get_identifiers()) - {variable}:
+    parsed, known = Template(template), ' and '.join(f'${variable}' for variable in variables)
+    if not parsed.is_valid() or set(parsed.get_identifiers()) - set(variables):
         raise ConfigError(f'The prompt {template!r} of {part} holds something that cannot be filled in.',
-                          f'It may hold ${variable}; a dollar sign is written $$.')
+                          f'It may hold {known}; a dollar sign is written $$.')
     if required and not parsed.get_identifiers():
-        raise ConfigError(f'The template {template!r} of {part} has no place for ${variable}.',
-                          f"Write it as 'a photo of ${variable}'.")
+        raise ConfigError(f'The template {template!r} of {part} has no place for {known}.',
+                          f"Write it as 'a photo of {known}'.")
     return parsed
 
 

@@ -12,38 +12,32 @@ from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
+PAIR_PROMPT = ('The first image is $modality_a, the second $modality_b; both show the same scene. Say in at most four '
+               'plain sentences what each shows better than the other.')
 _UNPROMPTED = ('blip', 'blip-2', 'git')  # these caption an image without any text
 
 
 class _Writer:
     """A generating image-text model; a subclass says how a prompt is put to it. Decoding never samples."""
 
+    variables = ('modality',)  # that the prompt may hold
+
     def __init__(self, model: str, prompt: str, revision: str | None, device: str, dtype: str, batch_size: int,
                  max_new_tokens: int, num_beams: int):
         part = type(self).__name__
         check_numbers(part, {'batch_size': batch_size, 'max_new_tokens': max_new_tokens, 'num_beams': num_beams})
-        self.prompt = check_template(part, prompt, 'modality')
+        self.prompt = check_template(part, prompt, *self.variables)
         self.processor, self.model = load_transformers(part, 'AutoModelForImageTextToText', model, revision, device,
                                                        dtype)
         self.batch_size = batch_size
         self.settings = {'max_new_tokens': max_new_tokens, 'num_beams': num_beams, 'do_sample': False}
 
     @torch.inference_mode()
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
-        """What the model writes of each image as one observation; none where it writes nothing.
-
-        Args:
-            images: as `vlfusion.images.read_image` returns them.
-            modality: what stands for `$modality` in the prompt; `unknown` where it is empty.
-
-        Raises:
-            DataError: an image is of floats or has no pixels.
-        """
-        prompt = self.prompt.substitute(modality=modality or 'unknown')
-        pictures = [rgb(image) for image in images]
-        texts = []
-        for start in range(0, len(pictures), self.batch_size):
-            inputs = self._ask(pictures[start:start + self.batch_size], prompt)
+    def _answers(self, shown: list, **kinds: str) -> list[list[Observation]]:
+        """The answers about pictures, or about tuples of pictures."""
+        prompt, texts = self.prompt.substitute(kinds), []
+        for start in range(0, len(shown), self.batch_size):
+            inputs = self._ask(shown[start:start + self.batch_size], prompt)
             texts += self._write(inputs.to(self.model.device, self.model.dtype))
         return [[Observation(text)] if text else [] for text in texts]
 
@@ -86,6 +80,18 @@ class TransformersCaptioner(_Writer):
                  dtype: str = 'float32', batch_size: int = 8, max_new_tokens: int = 40, num_beams: int = 1):
         super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
 
+    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+        """What the model writes of each image as one observation; none where it writes nothing.
+
+        Args:
+            images: as `vlfusion.images.read_image` returns them.
+            modality: what stands for `$modality` in the prompt; `unknown` where it is empty.
+
+        Raises:
+            DataError: an image is of floats or has no pixels.
+        """
+        return self._answers([rgb(image) for image in images], modality=modality or 'unknown')
+
     def _ask(self, pictures: list[Picture], prompt: str) -> Any:
         kind = self.model.config.model_type
         text = {'text': [prompt] * len(pictures)} if prompt or kind not in _UNPROMPTED else {}
@@ -104,8 +110,29 @@ class TransformersCaptioner(_Writer):
         return super()._read(inputs) - (self.model.config.model_type == 'blip')  # BLIP drops the prompt's end itself
 
 
+class _ChatVLM(_Writer):
+    """A chat model that sees."""
+
+    def __init__(self, model: str, prompt: str, *settings: Any):
+        part = type(self).__name__
+        if not prompt.strip():
+            raise ConfigError(f'The prompt of {part} is empty.', 'Write the question that it shall answer.')
+        super().__init__(model, prompt, *settings)
+        if not getattr(self.processor, 'chat_template', None):
+            raise ConfigError(f'The processor of the model {model!r} has no chat template.',
+                              'Use TransformersCaptioner for a captioning model, or a chat model that has one.')
+        # Answers begin where prompts end, so the padding of shorter prompts goes before them.
+        self.processor.tokenizer.padding_side = 'left'
+
+    def _ask(self, pictures: list[tuple[Picture, ...]], prompt: str) -> Any:
+        chats = [[{'role': 'user', 'content': [*({'type': 'image', 'image': picture} for picture in shown),
+                                               {'type': 'text', 'text': prompt}]}] for shown in pictures]
+        return self.processor.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=True,
+                                                  return_tensors='pt', processor_kwargs={'padding': True})
+
+
 @CAPTIONERS.register_module()
-class ChatVLMCaptioner(_Writer):
+class ChatVLMCaptioner(_ChatVLM):
     """The answer of a chat model that sees, such as LLaVA or Qwen-VL, to one question about each image.
 
     Args:
@@ -128,17 +155,39 @@ class ChatVLMCaptioner(_Writer):
     def __init__(self, model: str, prompt: str = 'Describe this $modality image in at most four plain sentences.',
                  revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 4,
                  max_new_tokens: int = 200, num_beams: int = 1):
-        if not prompt.strip():
-            raise ConfigError('The prompt of ChatVLMCaptioner is empty.', 'Write the question that it shall answer.')
         super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
-        if not getattr(self.processor, 'chat_template', None):
-            raise ConfigError(f'The processor of the model {model!r} has no chat template.',
-                              'Use TransformersCaptioner for a captioning model, or a chat model that has one.')
-        # Answers begin where prompts end, so the padding of shorter prompts goes before them.
-        self.processor.tokenizer.padding_side = 'left'
 
-    def _ask(self, pictures: list[Picture], prompt: str) -> Any:
-        chats = [[{'role': 'user', 'content': [{'type': 'image', 'image': picture}, {'type': 'text', 'text': prompt}]}]
-                 for picture in pictures]
-        return self.processor.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=True,
-                                                  return_tensors='pt', processor_kwargs={'padding': True})
+    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+        """The answer about each image as one observation; see `TransformersCaptioner.observe`."""
+        return self._answers([(rgb(image),) for image in images], modality=modality or 'unknown')
+
+
+@CAPTIONERS.register_module()
+class ChatVLMPairCaptioner(_ChatVLM):
+    """The answer of a chat model that takes several images, such as Qwen2-VL, to one question about both of a pair.
+
+    It needs a prompt about pairs.
+
+    Args:
+        model: a folder, or the id of a model on the Hugging Face hub, such as `Qwen/Qwen2-VL-7B-Instruct`.
+        prompt: the question, in your own words, put after source A and source B; may hold `$modality_a` and
+            `$modality_b`.
+        revision, device, dtype, max_new_tokens, num_beams: as `ChatVLMCaptioner` has them.
+        batch_size: how many pairs it reads at once.
+
+    Raises:
+        ConfigError: as `ChatVLMCaptioner`.
+    """
+
+    version = '1'
+    variables = ('modality_a', 'modality_b')
+
+    def __init__(self, model: str, prompt: str = PAIR_PROMPT, revision: str | None = None, device: str = 'cpu',
+                 dtype: str = 'float32', batch_size: int = 2, max_new_tokens: int = 200, num_beams: int = 1):
+        super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
+
+    def observe_pairs(self, pairs: Sequence[tuple[Image, Image]],
+                      modalities: tuple[str, str]) -> list[list[Observation]]:
+        """The answer about each pair as one observation; raises as `TransformersCaptioner.observe` does."""
+        a, b = (modality or 'unknown' for modality in modalities)
+        return self._answers([(rgb(image_a), rgb(image_b)) for image_a, image_b in pairs], modality_a=a, modality_b=b)

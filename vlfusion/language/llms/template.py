@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from itertools import islice
 
-from vlfusion.errors import DataError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.interfaces import Completion, Observation, Prompt
 from vlfusion.language.words import place, spell_digits
 from vlfusion.registry import LLMS
@@ -16,7 +16,8 @@ class TemplateLLM:
     """Writes the observations one after the other: at most seven sentences, digits spelled out, the same every time.
 
     What concerns the whole image comes first, then its parts with their places. Where there are more observations than
-    sentences, the later sentences take several, with semicolons between them.
+    sentences, the later sentences take several, with semicolons between them. Of a pair it says what was seen in A, in
+    B, and in both, each beginning with the image that is meant.
     """
 
     version = '1'
@@ -27,23 +28,35 @@ class TemplateLLM:
 
         Raises:
             DataError: a prompt has no observations.
+            ConfigError: a prompt asks for structure.
         """
         completions = []
         for prompt in prompts:
+            if prompt.schema is not None:
+                raise ConfigError('TemplateLLM writes paragraphs, but the prompt asks for JSON.',
+                                  "Use another LLM, or prompt='paragraph'.")
             start = time.perf_counter()
-            text = self._paragraph(prompt.observations)
+            text = self._text(prompt.observations)
             completions.append(Completion(text, f'TemplateLLM {self.version}', prompt_tokens=0, completion_tokens=0,
                                           finish_reason='stop', seconds=time.perf_counter() - start, cost=0.0))
         return completions
 
-    def _paragraph(self, observations: Sequence[Observation]) -> str:
+    def _text(self, observations: Sequence[Observation]) -> str:
         if not observations:
             raise DataError('No captioner observed anything in this image.', 'Add a captioner to the config.')
+        of_each: dict[str | None, list[Observation]] = {}
+        for seen in observations:
+            of_each.setdefault(seen.modality, []).append(seen)
+        return ' '.join(f'In the {modality} image: {_lower(text)}' if modality else text
+                        for modality, of_one in of_each.items()
+                        for text in [self._paragraph(of_one, max(1, self.sentences // len(of_each)))])
+
+    def _paragraph(self, observations: Sequence[Observation], sentences: int) -> str:
         ordered = sorted(observations, key=lambda seen: seen.box is not None)
         # A captioner's own sentences are clauses here, so that seven stay seven.
         clauses = [re.sub(r'[.!?]+\s+', '; ', _located(seen)) for seen in ordered]
         clauses = list(dict.fromkeys(spell_digits(clause) for clause in clauses))
-        count = min(self.sentences, len(clauses))
+        count = min(sentences, len(clauses))
         size, surplus = divmod(len(clauses), count)
         rest = iter(clauses)
         # The surplus goes to the end, where the small things are.

@@ -1,0 +1,14 @@
+"""Measured facts, a paragraph by an LLM behind an OpenAI-compatible server of your own, and tokens of all-MiniLM-L6-v2.
+
+The server is llama.cpp's, vLLM's, transformers' or another; start it and give its address and model name, in a copy of
+this file or by --cfg-options language.llm.base_url=http://localhost:8000/v1 language.llm.model=NAME.
+"""
+
+language = dict(
+    store='data/text',
+    captioners=[dict(type='MeasuredCaptioner')],
+    llm=dict(type='OpenAILLM', model='local', base_url='http://localhost:8080/v1', concurrency=4, max_tokens=300,
+             timeout=600),
+    prompt='paragraph',
+    encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
+text_source = dict(stream='pair/paragraph')

@@ -1,0 +1,93 @@
+"""Structured answers, from a prompt's schema to rows of features."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.language.interfaces import Completion
+from vlfusion.language.llms import TemplateLLM
+from vlfusion.language.pipeline import DescriptionPipeline
+from vlfusion.language.prompt import load_prompt
+from vlfusion.language.structure import parse, schema_check, texts
+from vlfusion.registry import LLMS, snapshot
+
+GOOD = '{"things": "A car.", "light": "The sky is bright.", "detail": "unknown", "particular": "Heat."}'
+
+
+class ScriptedLLM:
+    """Answers from a list, and remembers what it was asked."""
+
+    version = '1'
+
+    def __init__(self, answers):
+        self.answers, self.asked = list(answers), []
+
+    def complete(self, prompts):
+        self.asked += prompts
+        return [Completion(self.answers.pop(0), 'scripted', 10, 5, 'stop', 1., 0.25) for _ in prompts]
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    undo = snapshot()
+    LLMS.register_module(module=ScriptedLLM)
+    yield
+    undo()
+
+
+@pytest.mark.parametrize(('text', 'fault'), [
+    (GOOD, None), (f'```json\n{GOOD}\n```', None), ('The car is red.', 'is not JSON'),
+    (GOOD.replace('"A car."', '""'), 'should be non-empty'), (GOOD.replace('light', 'dark'), 'light'),
+    (GOOD.replace('"unknown"', '3'), 'not of type .string'), (f'[{GOOD}]', 'not of type .object')])
+def test_faults_are_named(text, fault):
+    found = schema_check(load_prompt('questions').schema)(text)
+    assert found is None if fault is None else re.search(fault, found)
+
+
+def test_a_schema_that_is_none():
+    with pytest.raises(ConfigError, match='no valid JSON schema'):
+        schema_check({'type': 'thing'})
+
+
+def test_texts_follow_the_answer():
+    assert texts(parse(GOOD)) == ['A car.', 'The sky is bright.', 'unknown', 'Heat.']
+    answer = {'scene': 'A street', 'objects': [{'name': 'car', 'place': 'left', 'parts': ['wheel', 'door']}, 'tree']}
+    assert texts(answer) == ['A street', 'car, left, wheel, door', 'tree']
+    assert texts({'none': None, 'number': 3, 'objects': []}) == ['3']
+
+
+def test_an_answer_is_encoded_text_by_text(images, language, encoder):
+    pipeline = DescriptionPipeline(language | {'prompt': 'questions', 'llm': dict(type='ScriptedLLM', answers=[GOOD])})
+    pipeline.encoder = encoder
+    assert not pipeline.run(images[:1]).failed
+    record = pipeline.store.read('paragraphs', pipeline._job(images[0]).needs[0].key)
+    assert record['text'] == GOOD and record['texts'][1] == 'The sky is bright.'
+    features = pipeline.store.features(pipeline._job(images[0]).key)
+    counts = encoder.encode(record['texts']).mask.sum(1).tolist()
+    assert len(features) == sum(counts)
+    alone = encoder.encode(['The sky is bright.']).features[0].numpy()
+    assert features[counts[0]:counts[0] + counts[1]] == pytest.approx(alone, abs=1e-5)
+
+
+def test_a_misfit_gets_one_more_chance(images, language, encoder):
+    answers = ['no JSON', GOOD, '{}', '{"things": 1}', GOOD]  # of three images, then of the two that did not fit
+    pipeline = DescriptionPipeline(language | {'prompt': 'questions', 'llm': dict(type='ScriptedLLM', answers=answers)})
+    pipeline.encoder = encoder
+    same = [replace(image, modality='MRI') for image in images[:3]]
+    report = pipeline.run(same)
+    assert list(report.failed) == [same[0]] and len(report.done) == 2
+    assert 'unfit answer twice' in str(report.failed[same[0]]) and isinstance(report.failed[same[0]], DataError)
+    again = pipeline.llm.asked[3:]
+    assert [prompt.text.startswith(pipeline.llm.asked[index].text) for prompt, index in
+            zip(again, (0, 2), strict=True)] == [True, True]
+    assert 'no JSON' in again[0].text and 'is not JSON' in again[0].text and "'things' is a required" in again[1].text
+    assert pipeline.usage.prompt_tokens == 50 and pipeline.usage.cost == pytest.approx(1.25)
+
+
+def test_a_template_cannot_answer_questions(images, language):
+    pipeline = DescriptionPipeline(language | {'prompt': 'questions'})
+    with pytest.raises(ConfigError, match='TemplateLLM writes paragraphs'):
+        pipeline.run(images)
+    assert isinstance(pipeline.llm, TemplateLLM)

@@ -1,0 +1,97 @@
+"""Structured answers: JSON of a prompt's schema, checked, and turned into the texts that an encoder reads."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.language.interfaces import Completion
+
+#: Says what is wrong with an answer, None if nothing is.
+Check = Callable[[str], str | None]
+
+
+def schema_check(schema: Mapping) -> Check:
+    """A function that says what keeps a text from being JSON of a schema, None if nothing does.
+
+    >>> schema_check({'type': 'object', 'required': ['text']})('{}')
+    "The answer does not fit the JSON schema: 'text' is a required property."
+
+    Raises:
+        ConfigError: jsonschema is not installed, or the schema is none.
+    """
+    try:
+        import jsonschema  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f'A JSON schema needs the package jsonschema, which cannot be imported: {error}.',
+                          "pip install 'vlfusion[language]' or 'vlfusion[openai]'") from error
+    return _checker(json.dumps(schema))
+
+
+@cache
+def _checker(schema: str) -> Check:
+    import jsonschema
+    schema = json.loads(schema)
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ConfigError(f'The prompt has no valid JSON schema: {error.message}.', 'See json-schema.org.') from None
+    validator = kind(schema)
+
+    def check(text: str) -> str | None:
+        try:
+            value = parse(text)
+        except ValueError as error:
+            return f'The answer is not JSON: {error}.'
+        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+        return error and f'The answer does not fit the JSON schema: {error.message[:300]}.'
+
+    return check
+
+
+def parse(text: str) -> Any:
+    r"""The JSON of an answer, also where a model has put it into a fenced block; ValueError where there is none.
+
+    >>> parse('```json\n{"a": 1}\n```')
+    {'a': 1}
+    """
+    fenced = re.fullmatch(r'\s*```\w*\n(.*?)\n?```\s*', text, re.DOTALL)
+    return json.loads(fenced[1] if fenced else text)
+
+
+def retort(fault: str) -> str:
+    """What a model is told of an answer that does not fit."""
+    return f'{fault}\nAnswer again, without this fault.'
+
+
+def together(first: Completion, second: Completion) -> Completion:
+    """The second of two answers, with what both took."""
+    total = {name: None if getattr(first, name) is None or getattr(second, name) is None
+             else getattr(first, name) + getattr(second, name)
+             for name in ('prompt_tokens', 'completion_tokens', 'seconds', 'cost')}
+    return replace(second, **total)
+
+
+def unfit(model: str, fault: str) -> DataError:
+    """The error of an answer that did not fit a second time."""
+    return DataError(f'{model} gave an unfit answer twice: {fault}',
+                     'Use a stronger model, a simpler schema, or a larger max_tokens.')
+
+
+def texts(answer: Any) -> list[str]:
+    """What an encoder reads of an answer, in the answer's order: each string is a text of its own, but an object in a
+    list is one text, its strings joined by commas.
+
+    >>> texts({'scene': 'A street', 'objects': [{'name': 'car', 'place': 'left'}, {'name': 'tree', 'place': 'right'}]})
+    ['A street', 'car, left', 'tree, right']
+    """
+    if isinstance(answer, Mapping):
+        return [text for value in answer.values() for text in texts(value)]
+    if isinstance(answer, list):
+        return [text for item in answer
+                for text in ([', '.join(texts(item))] if isinstance(item, Mapping) else texts(item)) if text]
+    return [] if answer is None else [str(answer)]

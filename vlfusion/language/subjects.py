@@ -1,0 +1,65 @@
+"""What a description is about: one image, or both images of a pair."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from vlfusion.language.store import Content, image_digest
+
+
+@dataclass(frozen=True)
+class ImageToDescribe:
+    """An image file, and what the captioners are told it is, such as `infrared`."""
+
+    path: Path
+    modality: str
+
+    @property
+    def images(self) -> tuple['ImageToDescribe', ...]:
+        """The image itself."""
+        return (self,)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class PairToDescribe:
+    """Both sources of a pair, for a prompt that is about pairs."""
+
+    source_a: ImageToDescribe
+    source_b: ImageToDescribe
+
+    @property
+    def images(self) -> tuple[ImageToDescribe, ...]:
+        """Source A, then source B."""
+        return self.source_a, self.source_b
+
+    def __str__(self) -> str:
+        return f'{self.source_a} with {self.source_b}'
+
+
+Subject = ImageToDescribe | PairToDescribe
+
+
+@runtime_checkable
+class SourcePair(Protocol):
+    """The files of a pair, as data sets list them."""
+
+    path_a: Path
+    path_b: Path
+    modality_a: str
+    modality_b: str
+
+
+def subjects_of(pairs: Iterable[SourcePair], of_pairs: bool) -> list[Subject]:
+    """What is to be described, each once: the pairs themselves, or their images."""
+    both = [PairToDescribe(ImageToDescribe(pair.path_a, pair.modality_a), ImageToDescribe(pair.path_b, pair.modality_b))
+            for pair in pairs]
+    return list(dict.fromkeys(both if of_pairs else (image for pair in both for image in pair.images)))
+
+
+def content_of(subject: Subject) -> tuple[Content, ...]:
+    """The images of a subject by what is in them; DataError where a file cannot be read."""
+    return tuple(Content(image_digest(image.path), image.modality) for image in subject.images)
