@@ -256,6 +256,19 @@ def fold(word: str) -> str:
     return word.removesuffix('e') if len(word) > 3 else word
 
 
+def content_words(text: str) -> dict[str, str]:
+    """The words that name something, as `fold` has them, each with how it first stands in the text.
+
+    >>> content_words('The image shows two dogs, and a dog house on the left.')
+    {'dog': 'dogs', 'hous': 'house'}
+    """
+    words: dict[str, str] = {}
+    for word in _words(text):
+        if len(word) > 2 and fold(word) not in _FOLDED_STOP:
+            words.setdefault(fold(word), word)
+    return words
+
+
 _FOLDED_STOP = frozenset(map(fold, f'{_FUNCTION_WORDS} {_OF_IMAGES}'.split()))
 
 
@@ -287,8 +300,8 @@ def _row(text: Described, leaks: set[tuple[str, ...]], forbidden: Sequence[str],
             row.english = round(sum(word in FUNCTION_WORDS for word in words) / len(words), 3)
             found['language'] |= row.english < ENGLISH
         if text.seen is not None:
-            known = _FOLDED_STOP | set(map(fold, _words(text.seen)))
-            unseen = [word for word in dict.fromkeys(words) if len(word) > 2 and fold(word) not in known]
+            known = set(map(fold, _words(text.seen)))
+            unseen = [word for folded, word in content_words(text.text).items() if folded not in known]
             row.unseen_count, row.unseen = len(unseen), ' '.join(unseen)
             found['unseen'] = bool(unseen)
     row.found = found

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.encoders import TransformersTextEncoder, transformers_encoder
+from vlfusion.language.encoders import SentenceTransformersEncoder, TransformersTextEncoder, transformers_encoder
 
 TEXTS = ['A bright patch.', 'This small square image is of the MRI kind, and it is dark in the lower left.', 'Grey']
 
@@ -80,3 +80,14 @@ def test_any_saved_model_can_be_read_from_its_folder(encoder, tmp_path):
     assert small.encode(TEXTS[:1]).features.shape[2] == 16
     with pytest.raises(DataError, match='at most 20'):
         small.encode(['word ' * 20])
+
+
+@pytest.mark.parametrize('cls', [TransformersTextEncoder, SentenceTransformersEncoder])
+def test_half_precision_gives_nearly_the_same_in_float32(cls, encoder):
+    half = cls(dtype='bfloat16').encode(TEXTS)
+    whole = encoder.encode(TEXTS)
+    assert half.features.dtype == torch.float32 and torch.equal(half.mask, whole.mask)
+    error = (half.features - whole.features)[whole.mask].abs().max()
+    assert 1e-4 < error < 0.2, 'rounded to eight bits, but the same model'
+    with pytest.raises(ConfigError, match="knows no dtype 'half'"):
+        cls(dtype='half')

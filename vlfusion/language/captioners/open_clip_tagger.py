@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.errors import ConfigError
 from vlfusion.language.captioners.parts import best, check_labels, check_numbers, check_template
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.interfaces import Image, Observation
+from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import CAPTIONERS
 
 _PRECISIONS = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}
@@ -47,8 +48,7 @@ class OpenCLIPTagger:
         check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold})
         self.labels = check_labels(part, labels)
         sentence = check_template(part, template, 'label', required=True)
-        if dtype not in _PRECISIONS:
-            raise ConfigError(f'{part} knows no dtype {dtype!r}.', did_you_mean(dtype, _PRECISIONS))
+        precision = torch_dtype(part, dtype)
         try:
             import open_clip
         except ImportError as error:
@@ -63,7 +63,7 @@ class OpenCLIPTagger:
                               'open_clip.list_pretrained() lists the models and their tags; a checkpoint must be of '
                               'the model, and the device must exist.') from error
         self.model = network.eval()
-        self.device, self.dtype = device, getattr(torch, dtype)
+        self.device, self.dtype = device, precision
         self.top_k, self.threshold, self.batch_size = top_k, threshold, batch_size
         self.text = self._encode([sentence.substitute(label=label) for label in self.labels], tokenizer)
 

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.errors import ConfigError
 from vlfusion.language.interfaces import Observation
-
-_DTYPES = ('float32', 'float16', 'bfloat16')
+from vlfusion.language.precision import torch_dtype
 
 
 def load_transformers(part: str, auto: str, model: str, revision: str | None, device: str,
@@ -29,8 +27,7 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
     Raises:
         ConfigError: transformers is missing, or the checkpoint cannot be loaded or lacks weights of such a model.
     """
-    if dtype not in _DTYPES:
-        raise ConfigError(f'{part} knows no dtype {dtype!r}.', did_you_mean(str(dtype), _DTYPES))
+    precision = torch_dtype(part, dtype)
     try:
         import transformers
     except ImportError as error:
@@ -40,7 +37,7 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
     try:
         processor = transformers.AutoProcessor.from_pretrained(model, **options)
         network, report = getattr(transformers, auto).from_pretrained(
-            model, dtype=getattr(torch, dtype), output_loading_info=True, **options)
+            model, dtype=precision, output_loading_info=True, **options)
         network = network.to(device).eval()
     except Exception as error:  # a missing library, a damaged file and an absent device fail in many ways
         raise ConfigError(f'{part} cannot load the model {model!r}: {error}',

@@ -32,7 +32,7 @@ CLEAN: dict[str | None, Callable[[str], str]] = {'blip_caption': blip_caption, N
 
 @TEXT_ENCODERS.register_module()
 class Blip2TextEncoder(TransformersTextEncoder):
-    """The last hidden state of BLIP-2's Q-Former reading text alone: `(token, 768)` with the published weights.
+    """The last hidden state of BLIP-2's Q-Former reading text alone, in float32: `(token, 768)` with published weights.
 
     The Q-Former has no image and no query tokens here, so its text layers run and its cross-attention is skipped. These
     are not the normalised 256-d `text_embeds`. Captioning checkpoints such as blip2-opt-2.7b hold no text encoder and
@@ -64,7 +64,7 @@ class Blip2TextEncoder(TransformersTextEncoder):
             raise ConfigError(f'Blip2TextEncoder knows no clean-up {clean!r}.',
                               did_you_mean(str(clean), map(str, CLEAN)))
         self.clean = CLEAN[clean]
-        super().__init__(model, revision, device, batch_size)
+        super().__init__(model, revision, device, batch_size=batch_size)
 
     @staticmethod
     def _load(source: str | PathLike, output_loading_info: bool, dtype: torch.dtype, **options) -> tuple[Any, dict]:

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.language.encoders.transformers_encoder import PACKAGED, packaged, refuse_longer, stacked
 from vlfusion.language.interfaces import TextFeatures
+from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import TEXT_ENCODERS
 
 _INSTALL = "pip install 'vlfusion[language]'"
@@ -14,7 +13,7 @@ _INSTALL = "pip install 'vlfusion[language]'"
 
 @TEXT_ENCODERS.register_module()
 class SentenceTransformersEncoder:
-    """A sentence-transformers model, in float32 and without dropout.
+    """A sentence-transformers model, without dropout.
 
     Args:
         model: a name in `PACKAGED` of the TransformersTextEncoder, a folder, or the id of a model on the Hugging Face
@@ -23,6 +22,7 @@ class SentenceTransformersEncoder:
         output: `tokens` for one row for every token; `pooled` for the one row of the whole text, as the model pools it.
         prompt: what stands before every text, such as `passage: `; its tokens are among the rows.
         device: where it runs, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`; the features are float32 in any case.
         batch_size: how many texts it reads at once.
 
     Attributes:
@@ -37,8 +37,9 @@ class SentenceTransformersEncoder:
     version = '1'
 
     def __init__(self, model: str = 'all-MiniLM-L6-v2', revision: str | None = None,
-                 output: str = 'tokens', prompt: str = '', device: str = 'cpu',
+                 output: str = 'tokens', prompt: str = '', device: str = 'cpu', dtype: str = 'float32',
                  batch_size: int = 32):
+        precision = torch_dtype(type(self).__name__, dtype)
         if output not in ('tokens', 'pooled'):
             raise ConfigError(f'SentenceTransformersEncoder has no output={output!r}.',
                               did_you_mean(str(output), ('tokens', 'pooled')))
@@ -50,7 +51,7 @@ class SentenceTransformersEncoder:
         source, local = (str(packaged(model)), True) if model in PACKAGED else (model, False)
         try:
             self.model = SentenceTransformer(source, revision=revision, device=device, local_files_only=local,
-                                             model_kwargs={'dtype': torch.float32}).eval()
+                                             model_kwargs={'dtype': precision}).eval()
         except Exception as error:  # the library's loaders fail in many ways
             raise ConfigError(f'The sentence-transformers model {model!r} cannot be loaded: {error}',
                               f'Give a folder, a model id of the hub, or one of {", ".join(PACKAGED)}.') from error
@@ -72,7 +73,7 @@ class SentenceTransformersEncoder:
         encoded = self.model.encode(list(texts), prompt=self.prompt, batch_size=self.batch_size, output_value=None,
                                     convert_to_numpy=False, show_progress_bar=False)
         if self.output == 'tokens':
-            rows = [one['token_embeddings'][one['attention_mask'].bool()].cpu() for one in encoded]
+            rows = [one['token_embeddings'][one['attention_mask'].bool()].float().cpu() for one in encoded]
         else:
-            rows = [one['sentence_embedding'][None].cpu() for one in encoded]
+            rows = [one['sentence_embedding'][None].float().cpu() for one in encoded]
         return stacked(rows, self.dim)

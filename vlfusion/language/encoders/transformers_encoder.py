@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.language.interfaces import TextFeatures
+from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import TEXT_ENCODERS
 
 #: Models that come as an installed package: short name -> module with `get_model_path()`.
@@ -21,7 +22,7 @@ _INSTALL = "pip install 'vlfusion[language]'"
 
 @TEXT_ENCODERS.register_module()
 class TransformersTextEncoder:
-    """The last hidden state of a text model, in float32 and without dropout.
+    """The last hidden state of a text model, without dropout.
 
     BERT and its kin, the encoder of T5, and the text half of CLIP, from a checkpoint of CLIP or of that half alone.
 
@@ -29,6 +30,8 @@ class TransformersTextEncoder:
         model: a name in `PACKAGED`, a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
         device: where it runs, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`; the features are float32 in any case. In half precision a batch may
+            round otherwise than its singles do, and T5 overflows in float16.
         batch_size: how many texts it reads at once.
 
     Attributes:
@@ -44,7 +47,8 @@ class TransformersTextEncoder:
     version = '1'
 
     def __init__(self, model: str = 'all-MiniLM-L6-v2', revision: str | None = None, device: str = 'cpu',
-                 batch_size: int = 32):
+                 dtype: str = 'float32', batch_size: int = 32):
+        precision = torch_dtype(type(self).__name__, dtype)
         try:
             from transformers import AutoTokenizer
         except ImportError as error:
@@ -54,7 +58,7 @@ class TransformersTextEncoder:
             model, {'revision': revision} if revision else {})
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(source, **options)
-            self.model, found = self._load(source, dtype=torch.float32, output_loading_info=True, **options)
+            self.model, found = self._load(source, dtype=precision, output_loading_info=True, **options)
         except Exception as error:  # the library's loaders fail in many ways
             raise ConfigError(f'The text encoder {model!r} cannot be loaded: {error}',
                               f'Give a folder, a model id of the hub, or one of {", ".join(PACKAGED)}.') from error
@@ -117,7 +121,7 @@ class TransformersTextEncoder:
             batch = ids[start:start + self.batch_size]
             # Only ids and mask: the tokenizer's own token_type_ids mean nothing to some models.
             padded = self.tokenizer.pad({'input_ids': batch}, return_tensors='pt').to(self.model.device)
-            hidden = self.model(**padded).last_hidden_state.cpu()
+            hidden = self.model(**padded).last_hidden_state.float().cpu()
             rows += [one[mask] for one, mask in zip(hidden, padded['attention_mask'].bool().cpu(), strict=True)]
         return stacked(rows, self.dim)
 

@@ -7,9 +7,8 @@ import torch
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.interfaces import Completion, Prompt
+from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import LLMS
-
-DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
 
 
 @LLMS.register_module()
@@ -20,8 +19,8 @@ class TransformersLLM:
         model: a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
         device: where it runs, such as `cpu` or `cuda`.
-        dtype: one of `DTYPES`; `auto` is that of the checkpoint. In half precision a batch may round otherwise than
-            its singles do.
+        dtype: `float32`, `float16` or `bfloat16`; `auto` is that of the checkpoint. In half precision a batch may round
+            otherwise than its singles do.
         batch_size: how many prompts it answers at once; with a temperature it answers one by one.
         max_new_tokens: the longest answer.
         temperature: 0 takes the likeliest token every time; above, tokens are drawn.
@@ -43,15 +42,14 @@ class TransformersLLM:
         except ImportError as error:
             raise ConfigError(f'TransformersLLM needs transformers, which cannot be imported: {error}.',
                               "pip install 'vlfusion[language]'") from error
-        if dtype not in DTYPES:
-            raise ConfigError(f'dtype is {dtype!r}.', f'Give one of {", ".join(DTYPES)}.')
+        precision = dtype if dtype == 'auto' else torch_dtype('TransformersLLM', dtype)
         if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
             raise ConfigError(f'max_new_tokens={max_new_tokens}, batch_size={batch_size}, temperature={temperature} '
                               'make no sense together.', 'Give at least 1, at least 1, and at least 0.')
         options = {'revision': revision} if revision else {}
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(model, padding_side='left', **options)
-            network, report = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, output_loading_info=True,
+            network, report = AutoModelForCausalLM.from_pretrained(model, dtype=precision, output_loading_info=True,
                                                                    **options)
         except (OSError, ValueError) as error:
             raise ConfigError(f'The language model {model!r} cannot be loaded: {error}',
