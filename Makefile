@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM_VENV := .venv-vllm
 PLUGINS := $(wildcard plugins/*)
 DEMO := configs/film/film_med_sample.py
 DEMO_OUT := work_dirs/film_med_sample
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: install demo test lint benchmark clean
+.PHONY: install demo test test-vllm lint benchmark clean
 
 install: $(VENV)/installed
 
@@ -30,6 +31,18 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
+# vLLM's server and its engine, in an environment of their own: vLLM wants other versions than .venv has. Linux, x86_64.
+test-vllm: $(VLLM_VENV)/installed
+	$(VLLM_VENV)/bin/python -m pytest -q integration/vllm $(PYTEST_ARGS)
+
+# The three packages taken out are for sound and pictures; where they do not fit torch, transformers cannot be imported.
+$(VLLM_VENV)/installed: integration/vllm/requirements.txt setup.cfg pyproject.toml
+	$(PYTHON) -m venv --clear $(VLLM_VENV)
+	$(VLLM_VENV)/bin/pip install --quiet --upgrade pip
+	$(VLLM_VENV)/bin/pip install --quiet --editable '.[language,openai]' --requirement integration/vllm/requirements.txt
+	$(VLLM_VENV)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
 lint: install
 	$(BIN)/ruff check .
 
@@ -37,4 +50,4 @@ benchmark: install
 	$(BIN)/python benchmarks/film.py
 
 clean:
-	rm -rf $(VENV) $(DEMO_OUT) data/sample
+	rm -rf $(VENV) $(VLLM_VENV) $(DEMO_OUT) data/sample
