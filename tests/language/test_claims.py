@@ -14,6 +14,7 @@ def test_a_record_is_claimed_once(tmp_path):
     first.release('x')
     assert second.take('x')
     second.close()
+    first.close()
     assert not list((tmp_path / 'claims').iterdir())
 
 
@@ -22,9 +23,11 @@ def test_the_claim_of_a_process_that_is_gone_is_taken_over(tmp_path):
     gone.wait()
     (tmp_path / 'x').write_text(f'{socket.gethostname()} {gone.pid}')
     (tmp_path / 'y').write_text(f'{socket.gethostname()} {os.getppid()}')
+    (tmp_path / '.left').write_text(f'{socket.gethostname()} {gone.pid}')
     claims = Claims(tmp_path)
     assert claims.take('x') and not claims.take('y')
     claims.close()
+    assert [path.name for path in tmp_path.iterdir()] == ['y'], 'nothing of a killed process stays'
 
 
 def test_the_claim_of_another_machine_runs_out(tmp_path):

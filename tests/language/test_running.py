@@ -1,106 +1,26 @@
 """How a run goes: LLMs that stream, failures, stopping, several processes, kills."""
 
-import hashlib
 import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from threading import Event
 
-import cv2
-import numpy as np
 import pytest
 import torch
+from language.running import ManyAtOnceLLM, NumberCaptioner, Run, draw, register, sha256
 
 from vlfusion.errors import DataError
 from vlfusion.images import read_image
-from vlfusion.language.interfaces import Completion, Observation, StreamingLLM, TextFeatures
+from vlfusion.language.interfaces import Completion, StreamingLLM
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline, ImageToDescribe
 from vlfusion.language.store import STAGES, Content, Keys, identity
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, snapshot
 
 forked = get_context('fork')
-
-
-class ShortEncoder:
-    """Four tokens of a text's hash: quick to build, and another text has other features."""
-
-    version = '1'
-    dim = 8
-
-    def encode(self, texts):
-        hashes = [np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8) for text in texts]
-        features = torch.tensor(np.stack(hashes), dtype=torch.float32).view(len(texts), 4, 8)
-        return TextFeatures(features, torch.ones(len(texts), 4, dtype=torch.bool))
-
-
-class NumberCaptioner:
-    """Says which image it is. OpenCV's threads, which other captioners use, do not survive a fork."""
-
-    version = '1'
-
-    def observe(self, images, modality):
-        return [[Observation(f'It is number {hashlib.sha256(image.tobytes()).hexdigest()}')] for image in images]
-
-
-class LoggingLLM(TemplateLLM):
-    """The template, with a line in a file for each call."""
-
-    version = '1'
-
-    def __init__(self, log, seconds=0.):
-        self.log, self.seconds = log, seconds
-
-    def complete(self, prompts):
-        for prompt in prompts:
-            with open(self.log, 'a') as file:
-                file.write(_sha256(prompt.text) + '\n')
-            time.sleep(self.seconds)
-        return super().complete(prompts)
-
-
-class ManyAtOnceLLM(LoggingLLM):
-    """Answers in threads, the last first if it is quicker; texts of `bad` fail."""
-
-    def __init__(self, log, seconds=0., concurrency=4, bad=''):
-        super().__init__(log, seconds)
-        self.concurrency, self.bad = concurrency, bad
-
-    def stream(self, prompts):
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            waiting = {}
-            for index, prompt in enumerate(prompts):
-                waiting[pool.submit(self._answer, prompt)] = index
-                while len(waiting) >= self.concurrency or (waiting and all(job.done() for job in waiting)):
-                    yield from self._finished(waiting)
-            while waiting:
-                yield from self._finished(waiting)
-
-    def _answer(self, prompt):
-        if self.bad and self.bad in prompt.modality:
-            raise DataError('refused', 'ask otherwise')
-        return self.complete([prompt])[0]
-
-    def _finished(self, waiting):
-        time.sleep(0.001)
-        for job in [job for job in waiting if job.done()]:
-            yield waiting.pop(job), job.exception() or job.result()
-
-
-def _sha256(text):
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def register():
-    for registry, cls in ((CAPTIONERS, NumberCaptioner), (LLMS, LoggingLLM), (LLMS, ManyAtOnceLLM),
-                          (TEXT_ENCODERS, ShortEncoder)):
-        registry.register_module(module=cls)
 
 
 @pytest.fixture(autouse=True)
@@ -116,16 +36,6 @@ def language(tmp_path):
     return dict(store=str(tmp_path / 'text'), captioners=[dict(type='NumberCaptioner')],
                 llm=dict(type='ManyAtOnceLLM', log=str(tmp_path / 'calls')), prompt='paragraph',
                 encoder=dict(type='ShortEncoder'))
-
-
-def draw(folder, count):
-    """Small images."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(count):
-        image = cv2.resize(rng.integers(0, 256, (3, 3), dtype=np.uint8), (12, 12), interpolation=cv2.INTER_NEAREST)
-        cv2.imwrite(str(folder / f'{index:03}.png'), image)
-    return [ImageToDescribe(path, 'MRI') for path in sorted(folder.iterdir())]
 
 
 def calls(language):
@@ -213,16 +123,10 @@ def describe(language, images):
 def test_two_processes_fill_one_store_and_do_nothing_twice(tmp_path, language):
     images = draw(tmp_path / 'images', 60)
     language['llm'] |= dict(seconds=0.05)
-    script = (f'import importlib.util, pathlib\n'
-              f'spec = importlib.util.spec_from_file_location("running", {__file__!r})\n'
-              f'running = importlib.util.module_from_spec(spec)\n'
-              f'spec.loader.exec_module(running)\n'
-              f'running.register()\n'
-              f'images = [running.ImageToDescribe(pathlib.Path(path), "MRI") for path in '
-              f'{[str(image.path) for image in images]}]\n'
-              f'running.describe({language!r}, images)\n')
-    others = [subprocess.Popen([sys.executable, '-c', script]) for _ in range(2)]
-    assert [process.wait(90) for process in others] == [0, 0]
+    others = [Run(language, images) for _ in range(2)]
+    for other in others:
+        other.go()
+    assert [other.process.wait(90) for other in others] == [0, 0]
     assert len(records(language, 'features')) == 60
     assert len(calls(language)) == len(set(calls(language))) == 60
     assert not list((tmp_path / 'text/claims').iterdir())
@@ -256,7 +160,7 @@ def finished_prompts(language, images, finished):
     """The hashes of the prompts whose paragraphs were in the store."""
     pipeline = DescriptionPipeline(language)
     written = [job for image in images for job in pipeline._job(image).needs if job.key in finished]
-    return {_sha256(pipeline._render(job).text) for job in written}
+    return {sha256(pipeline._render(job).text) for job in written}
 
 
 def test_keys_are_hashes_of_canonical_json(language):
@@ -266,7 +170,7 @@ def test_keys_are_hashes_of_canonical_json(language):
     pipeline = DescriptionPipeline(language)
 
     def canonical(value):
-        return _sha256(json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=False))
+        return sha256(json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=False))
 
     observations = canonical({'image': image.sha256, 'modality': image.modality,
                               'captioners': [identity(CAPTIONERS, part) for part in language['captioners']]})

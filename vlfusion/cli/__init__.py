@@ -40,7 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb_parser.set_defaults(run=module.run)
     args = parser.parse_args(argv)
     try:
-        return args.run(args) or 0
+        code = args.run(args) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # what reads the output, such as `head`, has enough
+        import os
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell says it
     except VLFusionError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -140,9 +140,7 @@ class ChatClient:
         """
         results, source, ahead, failure = SimpleQueue(), enumerate(chats), 0, None
         while True:
-            # One at least is taken between two that are yielded: the rest of a burst of answers must not keep the
-            # server waiting, nor its next answers come in a burst again.
-            while source and ahead < self.concurrency:
+            while source and ahead < self.concurrency and results.empty():
                 try:
                     index, chat = next(source)
                 except StopIteration:
@@ -154,8 +152,6 @@ class ChatClient:
                     threading.Thread(target=lambda index=index, chat=chat: results.put((index, self._outcome(chat))),
                                      daemon=True).start()
                     ahead += 1
-                if not results.empty():
-                    break
             if not ahead:
                 break
             yield results.get()

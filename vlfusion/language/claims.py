@@ -24,14 +24,15 @@ class Claims:
     def __init__(self, folder: Path, lease: float = 300.):
         self.folder, self.lease = folder, lease
         self._held: set[Path] = set()
-        self._owner = f'{socket.gethostname()} {os.getpid()}'
+        self._own = folder / f'.{uuid.uuid4().hex}'  # every claim is a link to it: no file is made for each
         self._closed = threading.Event()
         self._heart: threading.Thread | None = None
 
     def take(self, name: str) -> bool:
         """Claim a record. False where another process holds it."""
         path = self.folder / name
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._heart is None:
+            self._begin()
         if not self._create(path):
             if not self._left_behind(path):
                 return False
@@ -40,13 +41,10 @@ class Claims:
                 path.rename(aside)  # of two processes that see it left behind one succeeds
             except FileNotFoundError:
                 return False
-            aside.unlink()
+            aside.unlink(missing_ok=True)
             if not self._create(path):
                 return False
         self._held.add(path)
-        if self._heart is None:
-            self._heart = threading.Thread(target=self._beat, daemon=True)
-            self._heart.start()
         return True
 
     def release(self, name: str) -> None:
@@ -60,32 +58,43 @@ class Claims:
         self._closed.set()
         for path in list(self._held):
             self.release(path.name)
+        self._own.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for killed in [path for path in self.folder.glob('.*') if _gone(path)]:
+            killed.unlink(missing_ok=True)
+        self._own.write_text(f'{socket.gethostname()} {os.getpid()}')
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._heart.start()
 
     def _create(self, path: Path) -> bool:
-        draft = path.with_name(f'.{uuid.uuid4().hex}')
-        draft.write_text(self._owner)
         try:
-            os.link(draft, path)  # with its owner in it from the beginning: a kill must not leave a nameless claim
+            os.link(self._own, path)  # with its owner in it from the beginning: a kill must not leave a nameless claim
         except FileExistsError:
             return False
-        finally:
-            draft.unlink()
         return True
 
     def _left_behind(self, path: Path) -> bool:
         try:
-            host, _, pid = path.read_text().rpartition(' ')
             age = time.time() - path.stat().st_mtime
         except OSError:
             return False  # just given up: the next attempt will get it
-        gone = host == socket.gethostname() and pid.isdigit() and not _alive(int(pid))
-        return gone or age > self.lease  # a number may be another process by now, but then nobody touches the claim
+        return _gone(path) or age > self.lease  # its number may be another process by now, but nobody touches the claim
 
     def _beat(self) -> None:
         while not self._closed.wait(self.lease / 5):
-            for path in list(self._held):
-                with suppress(OSError):  # given up meanwhile
-                    os.utime(path)
+            with suppress(OSError):  # closed meanwhile
+                os.utime(self._own)  # and with it every claim
+
+
+def _gone(path: Path) -> bool:
+    """Whether the process of this machine that a claim names has ended."""
+    try:
+        host, _, pid = path.read_text().rpartition(' ')
+    except OSError:
+        return False
+    return host == socket.gethostname() and pid.isdigit() and not _alive(int(pid))
 
 
 def _alive(pid: int) -> bool:

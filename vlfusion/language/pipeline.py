@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from itertools import islice
 from operator import itemgetter
-from threading import Event
+from threading import Event, Thread
 
 import numpy as np
 
@@ -323,10 +323,13 @@ class DescriptionPipeline:
         """What a stage makes of each job that no other process has claimed, as soon as it is there."""
         work = self._work(stage)  # built before anything is claimed: a part that cannot be built stops the run
         mine = (job for job in jobs if not stop.is_set() and claims.take(job.key) and self._still(job, claims))
-        if stage == 'paragraphs' and isinstance(self.llm, StreamingLLM):
+        if stage != 'paragraphs':
+            batches = _read_ahead(mine) if stage == 'observations' else _batches(mine)
+            yield from _overlapped(partial(_attempt, work), batches)
+        elif isinstance(self.llm, StreamingLLM):
             yield from self._stream(self.llm, mine, stop)
         else:
-            for batch in _read_ahead(mine) if stage == 'observations' else _batches(mine):
+            for batch in _batches(mine):  # none is begun before the last is kept: an LLM may cost money
                 yield from zip(batch, _attempt(work, batch), strict=True)
 
     def _still(self, job: _Job, claims: Claims) -> bool:
@@ -478,6 +481,32 @@ def _read_ahead(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
             ahead = batch
         if ahead:
             yield ahead
+
+
+def _overlapped(work: Work, batches: Iterable[list[_Job]]) -> Iterator[tuple[_Job, Outcome | Exception]]:
+    """Each job with what comes of it; the next batch is worked on while the caller keeps what came of the last."""
+    before, running = [], None
+    for batch in batches:
+        made = running.result() if running else []  # one at a time: no part has to be safe for threads
+        running = _begin(work, batch)
+        yield from zip(before, made, strict=True)
+        before = batch
+    if running:
+        yield from zip(before, running.result(), strict=True)
+
+
+def _begin(work: Work, batch: list[_Job]) -> Future:
+    """Begin work in a daemon thread, so that the end of the process need not wait for it."""
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work(batch))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
 
 
 def _seen(captioner: Captioner | PairCaptioner, shown: Sequence[tuple[Image, ...]],

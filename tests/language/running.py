@@ -1,0 +1,135 @@
+"""A run in an interpreter of its own, with parts that are quick to build."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from vlfusion.errors import DataError
+from vlfusion.language.interfaces import Observation, TextFeatures
+from vlfusion.language.llms import TemplateLLM
+from vlfusion.language.pipeline import DescriptionPipeline
+from vlfusion.language.subjects import ImageToDescribe
+from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
+
+
+class ShortEncoder:
+    """Four tokens of a text's hash: quick to build, and another text has other features."""
+
+    version = '1'
+    dim = 8
+
+    def encode(self, texts):
+        hashes = [np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8) for text in texts]
+        features = torch.tensor(np.stack(hashes), dtype=torch.float32).view(len(texts), 4, 8)
+        return TextFeatures(features, torch.ones(len(texts), 4, dtype=torch.bool))
+
+
+class NumberCaptioner:
+    """Says which image it is."""
+
+    version = '1'
+
+    def observe(self, images, modality):
+        return [[Observation(f'It is number {hashlib.sha256(image.tobytes()).hexdigest()}')] for image in images]
+
+
+class LoggingLLM(TemplateLLM):
+    """The template, with a line in a file for each call."""
+
+    version = '1'
+
+    def __init__(self, log, seconds=0.):
+        self.log, self.seconds = log, seconds
+
+    def complete(self, prompts):
+        for prompt in prompts:
+            with open(self.log, 'a') as file:
+                file.write(sha256(prompt.text) + '\n')
+            time.sleep(self.seconds)
+        return super().complete(prompts)
+
+
+class ManyAtOnceLLM(LoggingLLM):
+    """Answers in threads, the last first if it is quicker; texts of `bad` fail."""
+
+    def __init__(self, log, seconds=0., concurrency=4, bad=''):
+        super().__init__(log, seconds)
+        self.concurrency, self.bad = concurrency, bad
+
+    def stream(self, prompts):
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            waiting = {}
+            for index, prompt in enumerate(prompts):
+                waiting[pool.submit(self._answer, prompt)] = index
+                while len(waiting) >= self.concurrency or (waiting and all(job.done() for job in waiting)):
+                    yield from self._finished(waiting)
+            while waiting:
+                yield from self._finished(waiting)
+
+    def _answer(self, prompt):
+        if self.bad and self.bad in prompt.modality:
+            raise DataError('refused', 'ask otherwise')
+        return self.complete([prompt])[0]
+
+    def _finished(self, waiting):
+        time.sleep(0.001)
+        for job in [job for job in waiting if job.done()]:
+            yield waiting.pop(job), job.exception() or job.result()
+
+
+def sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def register():
+    for registry, cls in ((CAPTIONERS, NumberCaptioner), (LLMS, LoggingLLM), (LLMS, ManyAtOnceLLM),
+                          (TEXT_ENCODERS, ShortEncoder)):
+        registry.register_module(module=cls)
+
+
+def draw(folder, count):
+    """Small images."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        image = cv2.resize(rng.integers(0, 256, (3, 3), dtype=np.uint8), (12, 12), interpolation=cv2.INTER_NEAREST)
+        cv2.imwrite(str(folder / f'{index:03}.png'), image)
+    return [ImageToDescribe(path, 'MRI') for path in sorted(folder.iterdir())]
+
+
+class Run:
+    """A process that has imported all it needs, most of its time, when `go` is called."""
+
+    def __init__(self, language, images, **environment):
+        # Imported by its name: that of a class is part of the key of what it makes.
+        command = [sys.executable, '-c', 'from language.running import run_when_told; run_when_told()']
+        environment |= {'PYTHONPATH': os.pathsep.join(filter(None, sys.path)), 'OMP_NUM_THREADS': '1'}
+        self.process = subprocess.Popen(command, env=os.environ | environment, text=True, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self._what = json.dumps([language, [[str(image.path), image.modality] for image in images]])
+
+    def go(self):
+        assert self.process.stdout.readline() == 'ready\n'
+        self.process.stdin.write(f'{self._what}\n')
+        self.process.stdin.flush()
+
+    def kill(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def run_when_told():
+    import openai  # noqa: F401
+    register()
+    print('ready', flush=True)
+    language, images = json.loads(sys.stdin.readline())
+    DescriptionPipeline(language).run([ImageToDescribe(Path(path), modality) for path, modality in images])
