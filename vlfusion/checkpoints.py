@@ -4,8 +4,10 @@ A checkpoint of vlfusion is `dict(state_dict, meta)` of tensors and plain values
 experiment as data: `task`, `model`, and where they apply `language`, `text_source` and `protocol`.
 """
 
+import hashlib
 import io
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from torch import Tensor, nn
 
 from vlfusion import __version__
 from vlfusion.compat import AtomicBackend, load_checkpoint_file
-from vlfusion.errors import CheckpointError, listing
+from vlfusion.config import load_config
+from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
+from vlfusion.models.released import ReleasedWeights
 from vlfusion.registry import BACKBONES, MODELS
 
 #: The top-level keys of a config that describe the experiment itself and travel with its checkpoints.
@@ -43,9 +47,14 @@ def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], ori
 def load_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
     """The model in a checkpoint of vlfusion, in evaluation mode, and the experiment it belongs to.
 
+    A config (`.py`) serves as well where its model has no weights, as a classical method.
+
     Raises:
         CheckpointError: the file is unsafe, truncated, not of vlfusion, or does not fit the model that it names.
+        ConfigError: a config has a model with weights, or lacks its task or model.
     """
+    if Path(path).suffix == '.py':
+        return _load_weightless(path)
     checkpoint = load_checkpoint_file(path)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     experiment = meta.get('vlfusion') if isinstance(meta, dict) else None
@@ -57,37 +66,95 @@ def load_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), experiment
 
 
-def convert_released(name: str, released: str | os.PathLike, out: str | os.PathLike, task: str) -> int:
+def _load_weightless(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
+    config = load_config(path)
+    experiment = {key: config[key] for key in EXPERIMENT_KEYS if config.get(key)}
+    if lacking := [key for key in ('task', 'model') if key not in experiment]:
+        raise ConfigError(f'{path} has no {" and no ".join(lacking)}.', 'Give a config of an experiment.')
+    model = MODELS.build(experiment['model'])
+    if count := sum(parameter.numel() for parameter in model.parameters()):
+        raise ConfigError(f'The model of {path} has {count} weights, which a config does not hold.',
+                          'Give a checkpoint, as training or `convert-weights` writes it.')
+    return model.eval(), experiment
+
+
+def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.PathLike], out: str | os.PathLike,
+                     task: str, protocol: str | None = None, arguments: Mapping | None = None) -> int:
     """Write the released weights of a backbone as a checkpoint of vlfusion.
 
     Args:
-        name: the backbone in BACKBONES; it has a static method `convert_released(state) -> state`.
-        released: the authors' file, `.pth` or `.safetensors`.
+        name: the backbone in BACKBONES; it has a static method `convert_released(*states) -> state`.
+        released: the authors' file, `.pth` or `.safetensors`; or their files, in the order that the method takes them.
         out: the checkpoint to write.
         task: the task the weights were trained for.
+        protocol: how outputs become grey levels; by default as the authors of the method do.
+        arguments: of the backbone.
 
     Returns:
         The number of tensors, each of which found its place.
 
     Raises:
-        CheckpointError: the file is unsafe or truncated, has other names than the released weights, or no conversion is
+        CheckpointError: a file is unsafe or truncated, has other names than the released weights, or no conversion is
             known for the backbone.
     """
     backbone = BACKBONES.get(name)
     if not hasattr(backbone, 'convert_released'):
         raise CheckpointError(f'No conversion of released weights is known for {name}.',
                               'Only backbones with a static method convert_released have one.')
-    state = load_checkpoint_file(released)
-    if not isinstance(state, dict):
-        raise CheckpointError(f'{released} holds a {type(state).__name__}, not weights by name.',
-                              "Give the authors' file, unchanged.")
-    state = backbone.convert_released(state)
-    model = dict(type='FusionModel', backbone=dict(type=name))
+    files = [released] if isinstance(released, (str, os.PathLike)) else released
+    states = [load_checkpoint_file(file) for file in files]
+    for file, state in zip(files, states, strict=True):
+        if not isinstance(state, dict):
+            raise CheckpointError(f'{file} holds a {type(state).__name__}, not weights by name.',
+                                  "Give the authors' file, unchanged.")
+    state = backbone.convert_released(*states)
+    model = dict(type='FusionModel', backbone=dict(type=name, **(arguments or {})))
     built = MODELS.build(model)
-    load_strictly(built.backbone, state, str(released))
+    load_strictly(built.backbone, state, ' and '.join(map(str, files)))
+    known = [weights.protocol for weights in getattr(backbone, 'released', {}).values()]
+    experiment = dict(task=task, model=model, protocol=protocol or (known[0] if known else 'film'))
     buffer = io.BytesIO()
     torch.save(dict(state_dict=built.state_dict(),
-                    meta=dict(vlfusion=dict(task=task, model=model, protocol='film'), released=Path(released).name,
+                    meta=dict(vlfusion=experiment, released=[Path(file).name for file in files],
                               vlfusion_version=__version__)), buffer)
     AtomicBackend().put(buffer.getvalue(), out)
     return len(state)
+
+
+def find_released(name: str, which: str | None, folder: str | os.PathLike) -> tuple[ReleasedWeights, list[Path]]:
+    """The released weights of a backbone, and its authors' files in a folder, whole and unchanged.
+
+    Args:
+        name: the backbone in BACKBONES.
+        which: the name of one set, where several were released.
+        folder: where the user has put the files.
+
+    Raises:
+        CheckpointError: the backbone has no such weights, or a file is missing or another one; says what to fetch.
+    """
+    sets: Mapping[str, ReleasedWeights] = getattr(BACKBONES.get(name), 'released', {})
+    if not sets:
+        raise CheckpointError(f'No released weights are known for {name}.', 'Train it, or use `convert-weights`.')
+    if which is None and len(sets) > 1:
+        raise CheckpointError(f'{name} has several released weights: {", ".join(sets)}.', 'Choose one by --which.')
+    if which is not None and which not in sets:
+        raise CheckpointError(f'{name} has no released weights {which!r}.', did_you_mean(which, sets))
+    weights = sets[which] if which else next(iter(sets.values()))
+    problems = []
+    for file, sha256 in weights.files.items():
+        path = Path(folder) / file
+        if not path.is_file():
+            problems.append(f'{path} is missing')
+        elif (found := file_digest(path)) != sha256:
+            problems.append(f'{path} is another file: its SHA-256 is {found}, expected {sha256}')
+    if problems:
+        raise CheckpointError(f'The released weights of {name} are not there:\n{listing(problems)}',
+                              f'Fetch {" and ".join(weights.files)} from {weights.source} '
+                              f'(licence of the weights: {weights.licence}) and put them into {folder}.')
+    return weights, [Path(folder) / file for file in weights.files]
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file in hex."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()

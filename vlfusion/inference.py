@@ -46,7 +46,7 @@ class Fuser:
     into its text store; features that exist already can be given instead.
 
     Args:
-        checkpoint: as training or `convert-weights` writes it.
+        checkpoint: as training or `convert-weights` writes it; or a config whose model has no weights.
         task: decides which source gives colour; by default the checkpoint's own.
         modality_a, modality_b: what the captioner is told that the sources are; by default the task's words. Say `PET`
             if the training data did, for other words give another text.

@@ -30,6 +30,7 @@ def test_cddfuse_is_what_imageio_makes_of_its_output():
 
 def test_plain_rounds():
     assert protocol('plain').quantise(fused).flatten().tolist() == [51, 76, 102, 153]
+    assert protocol('truncate').quantise(fused + 0.003).flatten().tolist() == [51, 77, 102, 153]
     assert protocol('plain').quantise(fused + 0.001).flatten().tolist() == [51, 77, 102, 153]
     assert protocol('plain').quantise(3 * fused - 0.7).flatten().tolist() == [0, 51, 128, 255]
 
@@ -44,7 +45,7 @@ def test_a_protocol_cannot_change():
     assert {name: (p.name, p.version, p.code, p.colour) for name, p in PROTOCOLS.items()} == {
         'film': ('film', 1, 'film', 'luminance'), 'cddfuse': ('cddfuse', 1, 'cddfuse', 'luminance'),
         'vifb': ('vifb', 1, 'vifb', 'channels'), 'mefb': ('mefb', 1, 'mefb', 'channels'),
-        'plain': ('plain', 1, '', 'luminance')}
+        'plain': ('plain', 1, '', 'luminance'), 'truncate': ('truncate', 1, '', 'luminance')}
     with pytest.raises(FrozenInstanceError):
         PROTOCOLS['film'].stretch = 'clip'
 

@@ -10,14 +10,15 @@ HELP = "turn a method's released weights into a checkpoint of vlfusion"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('name', help="the backbone, such as FILM; see `vlfusion list backbone`")
-    parser.add_argument('released', help="the authors' file (.pth or .safetensors)")
+    parser.add_argument('released', nargs='+', help="the authors' file (.pth or .safetensors), or their files in order")
     parser.add_argument('out', help='the checkpoint to write')
+    parser.add_argument('--protocol', help="how outputs become grey levels (default: as the method's authors do)")
     parser.add_argument('--task', default='ivf', help='what the weights fuse: ivf, mif, mef or mff (default: ivf)')
 
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.checkpoints import convert_released
     from vlfusion.data.tasks import task
-    count = convert_released(args.name, args.released, args.out, task(args.task).name)
+    count = convert_released(args.name, args.released, args.out, task(args.task).name, args.protocol)
     print(f'{args.out}: {count} tensors, each in its place.')
     return 0

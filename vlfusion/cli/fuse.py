@@ -2,6 +2,7 @@
 
     vlfusion fuse CHECKPOINT mri.png pet.png -o fused.png
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
+    vlfusion fuse plugins/classical/configs/laplacian_ivf.py IR/ VI/ -o fused/
 """
 
 import argparse
@@ -10,7 +11,7 @@ HELP = 'fuse two images or two folders'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('checkpoint', help='a checkpoint of vlfusion')
+    parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('source_a', help='image or folder: infrared, MRI, over-exposed, near-focused')
     parser.add_argument('source_b', help='image or folder: visible; CT, PET or SPECT; under-exposed; far-focused')
     parser.add_argument('-o', '--out', required=True, help='image to write; a folder where the sources are folders')

@@ -2,11 +2,12 @@
 
     vlfusion prepare-data sample
     vlfusion prepare-data hdf5 configs/film/film_ivf.py --split train --out data/MSRS_train.h5
+    vlfusion prepare-data weights vlfusion_ifcnn.IFCNN --out work_dirs/ifcnn.pth
 """
 
 import argparse
 
-HELP = 'make simulated sample pairs, or write a data set as one HDF5 file'
+HELP = 'make simulated sample pairs, write a data set as one HDF5 file, or convert released weights'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            'flips are drawn once and then stay (default: %(default)s)')
     hdf5.add_argument('--out', required=True, metavar='FILE.h5', help='file to write')
     hdf5.set_defaults(prepare=_hdf5)
+
+    weights = kinds.add_parser('weights', help="check the authors' weights of a method and make a checkpoint of them")
+    weights.add_argument('name', help='the backbone, such as vlfusion_ifcnn.IFCNN; see `vlfusion list backbone`')
+    weights.add_argument('--which', help='which of several released weights')
+    weights.add_argument('--from', dest='folder', default='data/weights',
+                         help="folder that holds the authors' files (default: %(default)s)")
+    weights.add_argument('--out', required=True, metavar='FILE.pth', help='checkpoint to write')
+    weights.set_defaults(prepare=_weights)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,4 +66,12 @@ def _hdf5(args: argparse.Namespace) -> int:
     dataset = DATASETS.build(loader.dataset)
     write_hdf5(args.out, (dataset[Draw(index, seed=index)] for index in range(len(dataset))))
     print(f'{len(dataset)} pairs are in {args.out}.')
+    return 0
+
+
+def _weights(args: argparse.Namespace) -> int:
+    from vlfusion.checkpoints import convert_released, find_released
+    weights, files = find_released(args.name, args.which, args.folder)
+    count = convert_released(args.name, files, args.out, weights.task, weights.protocol, weights.arguments)
+    print(f'{args.out}: {count} tensors, each in its place. Licence of the weights: {weights.licence}.')
     return 0

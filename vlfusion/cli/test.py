@@ -8,7 +8,8 @@ HELP = 'test a checkpoint: fused pictures and a table of numbers'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config, add_launcher
     add_config(parser)
-    parser.add_argument('checkpoint', help='a checkpoint of vlfusion; convert released ones with convert-weights')
+    parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion; convert released ones with '
+                                                      'convert-weights (none where the model has no weights)')
     parser.add_argument('--out', help='folder for pictures and metrics.csv (default: WORK_DIR/test_PROTOCOL)')
     parser.add_argument('--protocol', help="how outputs become grey levels, such as 'film' or 'plain'")
     add_launcher(parser)
@@ -17,9 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from vlfusion.checkpoints import load_model
     from vlfusion.config import load_config
     from vlfusion.runner import build_runner, evaluators
     config = load_config(args.config, args.cfg_options)
+    if not args.checkpoint:
+        load_model(args.config)  # raises where weights are wanted
     config.launcher = args.launcher
     config.load_from = args.checkpoint
     if args.protocol:
@@ -30,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     config.work_dir = str(out / 'log')  # the training's own config and logs stay as they are
     for evaluator in evaluators(config, 'test'):
         evaluator.csv = str(out / f'metrics{"_" if evaluator.get("prefix") else ""}{evaluator.get("prefix", "")}.csv')
-    config.setdefault('custom_hooks', []).append(
-        dict(type='SaveFusedHook', task=config.get('task'), out=str(out), protocol=protocol))
+    config.custom_hooks = [*config.get('custom_hooks', ()), dict(
+        type='SaveFusedHook', task=config.get('task'), out=str(out), protocol=protocol)]
 
     from rich.console import Console
 

@@ -17,7 +17,8 @@ class Protocol:
     `film` and `cddfuse` are what FILM and CDDFuse publish. Their min-max stretch multiplies the contrast of each image
     by `1 / (max - min)`. SD, SF and AG rise by that factor, and EN with them: by construction, not because the fusion
     is better, and the more so the less of the range a method uses. So report `plain`, which leaves the contrast alone,
-    beside it. `plain` has the default of every metric; `vifb` and `mefb` have those benchmarks' variants.
+    beside it. `plain` has the default of every metric; `truncate` is `plain` but for what is beyond a whole grey level,
+    which is cut, as many released test scripts do. `vifb` and `mefb` have those benchmarks' variants.
 
     Attributes:
         name: what a config or a command line calls it.
@@ -64,6 +65,7 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('vifb', 1, luminance='film', stretch='clip', rounding='round', colour='channels', code='vifb'),
     Protocol('mefb', 1, luminance='film', stretch='clip', rounding='round', colour='channels', code='mefb'),
     Protocol('plain', 1, luminance='film', stretch='clip', rounding='round'),
+    Protocol('truncate', 1, luminance='film', stretch='clip', rounding='truncate'),
 )}
 
 
