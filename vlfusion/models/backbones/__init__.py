@@ -1,5 +1,6 @@
 """Backbones: fusion networks, `forward(source_a, source_b, text=None, text_mask=None) -> fused`."""
 
 from vlfusion.models.backbones.film import FILM
+from vlfusion.models.backbones.timm_fusion import TimmFusion
 
-__all__ = ['FILM']
+__all__ = ['FILM', 'TimmFusion']

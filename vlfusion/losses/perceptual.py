@@ -1,0 +1,76 @@
+"""Perceptual terms: distances between the features of a network that learned to see."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from vlfusion.errors import ConfigError
+from vlfusion.registry import LOSSES
+
+
+class FrozenNetwork:
+    """A network that judges and does not learn: its weights are in no checkpoint and get no gradient.
+
+    It is no module, so that it stays out of the state of the module that holds it, and follows its inputs to their
+    device.
+    """
+
+    def __init__(self, network: nn.Module):
+        self.network = network.eval().requires_grad_(False)
+
+    def __call__(self, images: Float[Tensor, 'batch c h w'], **options):
+        return self.network.to(images.device)(images, **options)
+
+
+@LOSSES.register_module()
+class PerceptualLoss(nn.Module):
+    """Mean squared difference of deep features: `mean_s mean_l ||phi_l(F) - phi_l(S_s)||^2 / numel`, over both sources
+    and all feature maps `l` of a frozen timm model (Johnson et al., ECCV 2016, equation 2, for two targets).
+
+    The luminance is repeated to three channels and normalised as the model was trained.
+
+    Args:
+        weight: factor in the total.
+        model: the name of a timm model that gives feature maps.
+        pretrained: whether its published weights are loaded; without them the features are random, which is of use in
+            tests alone.
+        layers: which of its feature maps, from fine to coarse; None for all.
+
+    Raises:
+        ConfigError: timm is not installed, or has no such model, feature maps or weights.
+    """
+
+    def __init__(self, weight: float = 1.0, model: str = 'vgg16', pretrained: bool = True,
+                 layers: Sequence[int] | None = None):
+        super().__init__()
+        self.weight = weight
+        try:
+            import timm
+        except ImportError as error:
+            raise ConfigError(f'PerceptualLoss needs timm, which cannot be imported: {error}.',
+                              "pip install 'vlfusion[vision]'") from error
+        try:
+            network = timm.create_model(model, pretrained=pretrained, features_only=True,
+                                        **({} if layers is None else {'out_indices': tuple(layers)}))
+        except Exception as error:  # an unknown name, one without feature maps, and weights out of reach fail variously
+            raise ConfigError(f'timm makes no feature maps of {model!r} with pretrained={pretrained}: {error}',
+                              'timm.list_models() names the models; published weights come from the hub.') from error
+        trained = timm.data.resolve_model_data_config(network)
+        self.features = FrozenNetwork(network)
+        self.register_buffer('mean', torch.tensor(trained['mean']).view(3, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(trained['std']).view(3, 1, 1), persistent=False)
+
+    def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
+        of_fused = self._features(fused)
+        with torch.no_grad():
+            of_sources = [self._features(source) for source in (source_a, source_b)]
+        terms = [mse_loss(own, target) for of_source in of_sources
+                 for own, target in zip(of_fused, of_source, strict=True)]
+        return torch.stack(terms).mean()
+
+    def _features(self, images: Float[Tensor, 'batch 1 h w']) -> list[Float[Tensor, '...']]:
+        return self.features((images - self.mean) / self.std)
