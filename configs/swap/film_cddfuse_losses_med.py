@@ -1,0 +1,18 @@
+"""FILM's network with the losses of CDDFuse's second phase (Zhao et al., CVPR 2023), on Harvard's medical pairs.
+
+Reproduces: nothing published. Of CDDFuse's terms these are intensity and gradient, 1 to 10; its decomposition term
+            needs features that FILM does not have.
+Commands:   python tools/describe.py configs/swap/film_cddfuse_losses_med.py
+            python tools/train.py configs/swap/film_cddfuse_losses_med.py
+Needs:      Harvard's pairs under data/mif/Harvard.
+Expected:   not known.
+Not known:  what the lighter gradient term (10 instead of FILM's 20) does to AG and Qabf.
+"""
+
+_base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/film.py',
+          '../_base_/language/measured_minilm.py']
+
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='FILM', text_dim=384),
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=10.0)])

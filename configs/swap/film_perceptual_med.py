@@ -1,0 +1,18 @@
+"""FILM with a perceptual term on features of a timm model besides its own losses, on Harvard's medical pairs.
+
+Reproduces: nothing published.
+Commands:   python tools/describe.py configs/swap/film_perceptual_med.py
+            python tools/train.py configs/swap/film_perceptual_med.py
+Needs:      Harvard's pairs under data/mif/Harvard; VGG-16's ImageNet weights, which timm fetches from its hub.
+Expected:   not known.
+Not known:  whether features learned from photographs say anything about medical images; the weight is a guess.
+"""
+
+_base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/film.py',
+          '../_base_/language/measured_minilm.py']
+
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='FILM', text_dim=384),
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),
+            dict(type='PerceptualLoss', weight=0.1, model='vgg16', layers=(0, 1, 2))])

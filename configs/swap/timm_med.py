@@ -1,0 +1,17 @@
+"""A timm encoder with a small decoder instead of FILM's network, with FILM's losses, on Harvard's medical pairs.
+
+Reproduces: nothing published; a plain baseline of today's encoders, without text.
+Command:    python tools/train.py configs/swap/timm_med.py
+            other encoders: --cfg-options model.backbone.encoder=convnext_tiny
+Needs:      Harvard's pairs under data/mif/Harvard; the encoder's ImageNet weights, which timm fetches from its hub
+            (model.backbone.pretrained=False trains from scratch).
+Expected:   not known.
+Not known:  how much of a result is the encoder's and how much the losses'.
+"""
+
+_base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/film.py']
+
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='TimmFusion', encoder='resnet18', pretrained=True),
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
