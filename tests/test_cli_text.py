@@ -273,3 +273,15 @@ def test_one_paragraph_about_a_pair(text, root, tmp_path, capsys):
              'text_source._delete_=True']
     assert text('import', '--features', tmp_path / 'out/TextFeature/IVF/Toy', '--texts', texts, *files) == 0
     assert (root / 'Toy/Text/IVF/MSRS/PAIR/p0.txt').read_bytes() == (texts / 'PAIR/p0.txt').read_bytes()
+
+
+def test_a_source_is_that_source_where_an_image_is_in_two_pairs(text, root, capsys):
+    draw_pairs(root / 'Toy', ['p1'], 'other/ir', 'vi2', seed=5)
+    (root / 'config.py').write_text((root / 'config.py').read_text().replace("source_b='vi', names=['p2']",
+                                                                             "source_b='vi2', names=['p1']"))
+    assert text('show', 'p1', '--source', 'a') == 0
+    said = capsys.readouterr().out
+    assert said.count('sha256    ') == 1 and 'ir/p1.png (infrared)' in said
+    text('show', 'p1', '--source', 'b')
+    said = capsys.readouterr().out
+    assert 'vi/p1.png (visible)' in said and 'vi2/p1.png (visible)' in said and 'ir/p1.png' not in said

@@ -23,11 +23,13 @@ def test_the_claim_of_a_process_that_is_gone_is_taken_over(tmp_path):
     gone.wait()
     (tmp_path / 'x').write_text(f'{socket.gethostname()} {gone.pid}')
     (tmp_path / 'y').write_text(f'{socket.gethostname()} {os.getppid()}')
-    (tmp_path / '.left').write_text(f'{socket.gethostname()} {gone.pid}')
+    for name, age in (('.left', 400), ('.in_a_container', 10)):
+        (tmp_path / name).write_text(f'{socket.gethostname()} {gone.pid}')
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
     claims = Claims(tmp_path)
     assert claims.take('x') and not claims.take('y')
     claims.close()
-    assert [path.name for path in tmp_path.iterdir()] == ['y'], 'nothing of a killed process stays'
+    assert {path.name for path in tmp_path.iterdir()} == {'y', '.in_a_container'}, 'what lives stays'
 
 
 def test_the_claim_of_another_machine_runs_out(tmp_path):
@@ -48,3 +50,24 @@ def test_claims_that_are_held_stay_fresh(tmp_path):
         time.sleep(0.02)
     assert (tmp_path / 'x').stat().st_mtime > 0
     claims.close()
+
+
+def test_of_two_that_take_over_one_succeeds(tmp_path, monkeypatch):
+    gone = subprocess.Popen([sys.executable, '-c', ''])
+    gone.wait()
+    (tmp_path / 'x').write_text(f'{socket.gethostname()} {gone.pid}')
+    first, second = Claims(tmp_path), Claims(tmp_path)
+    seen = first._left_behind
+
+    def slow(path):  # the second takes the claim between the first's look and its hand
+        found = seen(path)
+        if path.name == 'x' and found:
+            monkeypatch.setattr(first, '_left_behind', seen)
+            assert second.take('x')
+        return found
+
+    monkeypatch.setattr(first, '_left_behind', slow)
+    assert not first.take('x')
+    assert Claims(tmp_path).take('x') is False, "the second's claim is back in its place"
+    first.close()
+    second.close()

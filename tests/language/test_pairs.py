@@ -116,3 +116,13 @@ def test_images_and_pairs_are_not_mistaken_for_each_other(build, pairs):
     with pytest.raises(ConfigError, match='paragraph@1 is about one image'):
         build(prompt='paragraph').run(pipeline.subjects(pairs))
     assert str(pipeline.subjects(pairs)[0]).count(' with ') == 1 and isinstance(pairs[0].path_a, Path)
+
+
+@pytest.mark.parametrize('modalities', [('MRI', 'MRI'), ('', '')])
+def test_images_of_one_modality_are_told_apart(build, pairs, modalities):
+    pipeline = build()
+    subject, = pipeline.subjects([Pair('p', pairs[0].path_a, pairs[0].path_b, *modalities)])
+    pipeline.run([subject])
+    kind = f' {modalities[0]}'.rstrip()
+    assert f'In the first{kind} image: ' in pipeline.paragraph(subject)
+    assert f'In the second{kind} image: ' in pipeline.paragraph(subject)

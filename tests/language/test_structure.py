@@ -55,7 +55,8 @@ def test_texts_follow_the_answer():
     assert texts(parse(GOOD)) == ['A car.', 'The sky is bright.', 'unknown', 'Heat.']
     answer = {'scene': 'A street', 'objects': [{'name': 'car', 'place': 'left', 'parts': ['wheel', 'door']}, 'tree']}
     assert texts(answer) == ['A street', 'car, left, wheel, door', 'tree']
-    assert texts({'none': None, 'number': 3, 'objects': []}) == ['3']
+    assert texts({'none': None, 'empty': ' ', 'number': 3, 'objects': []}) == ['3']
+    assert texts([{'name': '', 'place': 'left'}]) == ['left']
 
 
 def test_an_answer_is_encoded_text_by_text(images, language, encoder):
@@ -91,3 +92,31 @@ def test_a_template_cannot_answer_questions(images, language):
     with pytest.raises(ConfigError, match='TemplateLLM writes paragraphs'):
         pipeline.run(images)
     assert isinstance(pipeline.llm, TemplateLLM)
+
+
+def test_where_asking_again_fails_the_good_answers_stay(images, language, encoder, monkeypatch):
+    class Short(ScriptedLLM):
+        def complete(self, prompts):
+            if any('no JSON' in prompt.text for prompt in prompts):
+                self.asked += prompts
+                raise DataError('The prompt is longer than the context.', '')
+            return super().complete(prompts)
+
+    LLMS.register_module(module=Short)
+    pipeline = DescriptionPipeline(language | {'prompt': 'questions', 'llm': dict(
+        type='Short', answers=[GOOD, 'no JSON', GOOD])})
+    pipeline.encoder = encoder
+    same = [replace(image, modality='MRI') for image in images[:3]]
+    report = pipeline.run(same)
+    assert list(report.failed) == [same[1]] and 'longer than the context' in report.failures()
+    assert len(pipeline.llm.asked) == 4 and pipeline.usage.prompt_tokens == 30
+
+
+def test_an_answer_without_words_is_a_failure(images, language, encoder, tmp_path):
+    (tmp_path / 'free.v1.md').write_text('$modality $observations')
+    (tmp_path / 'free.v1.json').write_text('{"type": "object"}')
+    pipeline = DescriptionPipeline(language | {'prompt': str(tmp_path / 'free.v1.md'), 'llm': dict(
+        type='ScriptedLLM', answers=['{"objects": [], "scene": " "}', '{"scene": "A street"}'])})
+    pipeline.encoder = encoder
+    assert 'answered without any words' in pipeline.run(images[:1]).failures()
+    assert pipeline.run(images[:1]).done == images[:1], 'it was tried again'

@@ -43,8 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = args.run(args) or 0
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # what reads the output, such as `head`, has enough
+    except BrokenPipeError:
         import os
+        import select
+        ours = select.poll()
+        ours.register(sys.stdout, 0)
+        if not ours.poll(0):
+            raise  # another pipe, such as that of a data loader's worker
+        # What reads the output, such as `head`, has enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell says it
     except VLFusionError as error:

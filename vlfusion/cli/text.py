@@ -129,13 +129,15 @@ def _chosen(args: argparse.Namespace, config, of_pairs: bool) -> list:
             raise DataError(f'{path} is not among the images of {args.config}.',
                             f'Say what it is with --modality, such as {" or ".join(map(repr, modalities))}.')
         return found
-    found = subjects_of([pair for pair in pairs if pair.name == args.name], of_pairs)
-    if not found:
+    named = [pair for pair in pairs if pair.name == args.name]
+    if not named:
         names = sorted({pair.name for pair in pairs})
         near = get_close_matches(args.name, names, 5, 0.4) or names[:5]
         raise DataError(f'{args.config} has no pair {args.name!r}, and there is no such file.',
                         f'It has {len(names)} pairs, such as {", ".join(near)}.')
-    return found['ab'.index(args.source)::2] if args.source else found
+    if not args.source:
+        return subjects_of(named, of_pairs)
+    return list(dict.fromkeys(both.images['ab'.index(args.source)] for both in subjects_of(named, of_pairs=True)))
 
 
 def _failure(store, key: str) -> dict | None:
@@ -238,7 +240,7 @@ def _audit(args: argparse.Namespace) -> int:
             for index, text in enumerate(texts):
                 if text.text and 'features' in text.missing:
                     try:
-                        texts[index] = replace(text, tokens=int(encoder.encode([text.text]).mask.sum()))
+                        texts[index] = replace(text, tokens=int(encoder.encode(text.texts).mask.sum()))
                     except DataError as error:
                         texts[index] = replace(text, refusal=error.problem)
     rows = check(texts, prompt, Limits(args.min_words, args.max_words, args.max_tokens))

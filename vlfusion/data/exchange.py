@@ -152,7 +152,8 @@ def _paragraphs(pairs: Sequence[tuple[Pair, PairDataset]]) -> dict[Pair, list[st
         if isinstance(source, StoredText):
             reader = records.setdefault(id(source), Records(source.language))
             found[pair], remedy = [], source.remedy
-            for subject in subjects_of([pair], reader.keys.of_pairs):
+            [both] = subjects_of([pair], of_pairs=True)
+            for subject in [both] if reader.keys.of_pairs else both.images:  # twice the same image is two texts
                 stages = reader.stages(*content_of(subject))
                 # The text that the features are of, should the paragraph have been written anew since.
                 text = spoken(stages['features'][0].record or stages['paragraphs'][0].record)

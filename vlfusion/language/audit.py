@@ -90,6 +90,7 @@ class Described:
         tokens: of the encoded paragraph.
         refusal: why the text encoder would not take the paragraph; empty if it does or was not asked.
         damage: why image or records cannot be read; empty if they can.
+        texts: what the encoder reads one by one: the text itself, or those of a structured answer.
     """
 
     group: str
@@ -103,6 +104,7 @@ class Described:
     modality: str = ''
     refusal: str = ''
     damage: str = ''
+    texts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -169,12 +171,17 @@ class Records:
             group, str(subject), ' '.join(image.sha256 for image in content), text,
             tuple(stage for stage in STAGES if any(one.record is None for one in found[stage])),
             None if None in seen else told([one for record in seen for one in observations(record)], modality),
-            (features or {}).get('tokens'), (paragraph or {}).get('finish_reason', ''), modality)
+            (features or {}).get('tokens'), (paragraph or {}).get('finish_reason', ''), modality,
+            texts=_texts(paragraph or features))
 
 
 def spoken(record: Mapping | None) -> str | None:
     """The paragraph of a record, or the texts of a structured answer on lines of their own; None without a record."""
-    return record and '\n'.join(record.get('texts', [record['text']]))
+    return record and '\n'.join(_texts(record))
+
+
+def _texts(record: Mapping | None) -> tuple[str, ...]:
+    return tuple(record.get('texts', [record['text']])) if record else ()
 
 
 def told(seen: Sequence[Observation], modality: str) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from vlfusion.config import without_secrets
 from vlfusion.errors import ConfigError, DataError, VLFusionError
 from vlfusion.language.interfaces import Completion
-from vlfusion.language.structure import retort, schema_check, together, unfit
+from vlfusion.language.structure import retort, schema_check, together
 
 OPENAI_URL = 'https://api.openai.com/v1'
 _REMEDIES = {400: 'Check model, max_tokens, temperature and extra: the server did not accept one of them.',
@@ -133,10 +133,11 @@ class ChatClient:
         sends nothing more, and the rest get that error. If `chats` itself raises, what is in flight is yielded first.
 
         Where a chat has a schema, the server is told, the answer is checked, and one that does not fit is sent back
-        once with the fault; a second one is a DataError.
+        once with the fault. What comes then is the answer, with the tokens of both; whether it fits now is for the
+        caller to check.
 
         Yields:
-            the position and a Completion, or a ChatError, BudgetError or DataError (an empty or unfit answer).
+            the position and a Completion, or a ChatError, BudgetError or DataError (an empty answer).
         """
         results, source, ahead, failure = SimpleQueue(), enumerate(chats), 0, None
         while True:
@@ -173,14 +174,11 @@ class ChatClient:
 
     def _ask(self, chat: Chat) -> Completion:
         first = self._send(chat)
-        check = schema_check(chat.schema) if chat.schema is not None else lambda _: None
-        fault = check(first.text)
+        fault = schema_check(chat.schema)(first.text) if chat.schema is not None else None
         if not fault:
             return first
         second = self._send(replace(chat, messages=[*chat.messages, {'role': 'assistant', 'content': first.text},
                                                     {'role': 'user', 'content': retort(fault)}]))
-        if fault := check(second.text):
-            raise unfit(second.model, fault)
         return together(first, second)
 
     def _send(self, chat: Chat) -> Completion:

@@ -41,6 +41,11 @@ class Claims:
                 path.rename(aside)  # of two processes that see it left behind one succeeds
             except FileNotFoundError:
                 return False
+            if not self._left_behind(aside):  # meanwhile another process took it over, and this is its claim
+                with suppress(OSError):
+                    os.link(aside, path)
+                aside.unlink(missing_ok=True)
+                return False
             aside.unlink(missing_ok=True)
             if not self._create(path):
                 return False
@@ -62,7 +67,8 @@ class Claims:
 
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for killed in [path for path in self.folder.glob('.*') if _gone(path)]:
+        # A container may have our host's name and processes that we cannot see; their hearts beat.
+        for killed in [path for path in self.folder.glob('.*') if _gone(path) and self._untouched(path)]:
             killed.unlink(missing_ok=True)
         self._own.write_text(f'{socket.gethostname()} {os.getpid()}')
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -76,11 +82,15 @@ class Claims:
         return True
 
     def _left_behind(self, path: Path) -> bool:
+        """Whether nobody works on a claim: its process has ended, or is elsewhere and has not touched it for long. The
+        number may be another process by now, but then nobody touches the claim."""
+        return path.exists() and (_gone(path) or self._untouched(path))
+
+    def _untouched(self, path: Path) -> bool:
         try:
-            age = time.time() - path.stat().st_mtime
+            return time.time() - path.stat().st_mtime > self.lease
         except OSError:
-            return False  # just given up: the next attempt will get it
-        return _gone(path) or age > self.lease  # its number may be another process by now, but nobody touches the claim
+            return False
 
     def _beat(self) -> None:
         while not self._closed.wait(self.lease / 5):

@@ -158,7 +158,7 @@ class DescriptionPipeline:
         self.keys = Keys(language)
         self.prompt = self.keys.prompt
         self.usage = Usage()
-        self._check = self.prompt.schema and schema_check(self.prompt.schema)
+        self._check = None if self.prompt.schema is None else schema_check(self.prompt.schema)
         made_of = {'captioners': [identity(CAPTIONERS, part) for part in section(language, 'captioners')]}
         self._provenance = {}
         for stage, part in zip(STAGES, (
@@ -394,12 +394,14 @@ class DescriptionPipeline:
         faulty = {index: fault for index, answer in enumerate(answers)
                   if self._check and (fault := self._check(answer.text))}
         if faulty:
-            again = llm.complete([replace(prompts[index], text='\n\n'.join((
+            again = _attempt(llm.complete, [replace(prompts[index], text='\n\n'.join((
                 prompts[index].text, 'Your answer was:', answers[index].text, retort(fault))))
-                for index, fault in faulty.items()])
+                for index, fault in faulty.items()])  # if that fails, the others' answers are kept
             for index, answer in zip(faulty, again, strict=True):
-                answers[index] = together(answers[index], answer)
-        return list(map(self._outcome, answers))
+                if isinstance(answer, Exception):
+                    self.usage.add(answers[index])
+                answers[index] = answer if isinstance(answer, Exception) else together(answers[index], answer)
+        return [answer if isinstance(answer, Exception) else self._outcome(answer) for answer in answers]
 
     def _outcome(self, completion: Completion) -> Outcome | DataError:
         """What is kept of a completion; its tokens and money count even where it is of no use."""
@@ -409,7 +411,12 @@ class DescriptionPipeline:
                              f'{completion.finish_reason!r}).', 'Try again, or use another LLM.')
         if self._check and (fault := self._check(completion.text)):
             return unfit(completion.model, fault)
-        return asdict(completion) | ({'texts': texts(parse(completion.text))} if self._check else {}), None
+        if not self._check:
+            return asdict(completion), None
+        if not (read := texts(parse(completion.text))):
+            return DataError(f'{completion.model} answered without any words: {completion.text.strip()[:80]}',
+                             'Let the schema ask for them, by required, minItems and minLength.')
+        return asdict(completion) | {'texts': read}, None
 
     def _encode(self, encoder: TextEncoder, jobs: Sequence[_Job]) -> list[Outcome]:
         written = [self._read(job.needs[0]) for job in jobs]

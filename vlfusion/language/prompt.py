@@ -78,8 +78,9 @@ class PromptTemplate:
         text = Template(self.body).substitute(
             modality=f'{a} and {b}', modality_a=a, modality_b=b, observations=_listed(of_both),
             observations_a=_listed(of_a), observations_b=_listed(of_b))
-        observations = (*(replace(seen, modality=a) for seen in of_a), *(replace(seen, modality=b) for seen in of_b),
-                        *of_both)
+        named = (a, b) if a and b and a != b else (f'first {a}'.strip(), f'second {b}'.strip())
+        observations = (*(replace(seen, modality=named[0]) for seen in of_a),
+                        *(replace(seen, modality=named[1]) for seen in of_b), *of_both)
         return Prompt(text, observations, f'{a} and {b}', self.schema)
 
 

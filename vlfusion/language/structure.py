@@ -94,4 +94,4 @@ def texts(answer: Any) -> list[str]:
     if isinstance(answer, list):
         return [text for item in answer
                 for text in ([', '.join(texts(item))] if isinstance(item, Mapping) else texts(item)) if text]
-    return [] if answer is None else [str(answer)]
+    return [str(answer)] if answer is not None and str(answer).strip() else []

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import json
 import logging
 import re
 import sys
@@ -339,14 +338,22 @@ def test_a_misfit_is_sent_back_once(serve, build):
     answers = ['no JSON', '{"text": "good"}', '{"text": 3}', '{"words": 1}']
     server = serve(lambda number, body: (200, chat_answer(answers[number])))
     llm = build(server, concurrency=1, price_prompt=1, price_completion=1)
-    good, bad = (result for _, result in llm.stream(replace(prompt, schema=SCHEMA) for prompt in prompts(2)))
-    assert json.loads(good.text) == {'text': 'good'}
-    assert (good.prompt_tokens, good.completion_tokens, good.cost) == (20, 10, pytest.approx(30e-6))
-    assert type(bad) is DataError and "'text' is a required property" in str(bad)
+    good, bad = llm.complete([replace(prompt, schema=SCHEMA) for prompt in prompts(2)])
+    assert [one.text for one in (good, bad)] == ['{"text": "good"}', '{"words": 1}']
+    for one in (good, bad):
+        assert (one.prompt_tokens, one.completion_tokens, one.cost) == (20, 10, pytest.approx(30e-6)), 'of both'
     roles = [message['role'] for message in server.bodies[1]['messages']]
     assert roles == ['user', 'assistant', 'user'] and 'is not JSON' in said(server.bodies[1])
     assert server.bodies[0]['response_format']['json_schema']['schema'] == SCHEMA
     assert len(server.bodies) == 4
+
+
+def test_what_stays_unfit_fails_its_record_and_counts(serve, key, images, language, encoder):
+    server = serve(lambda number, body: (200, chat_answer('{"things": 1}')))
+    language |= dict(prompt='questions', llm=dict(type='OpenAILLM', model='m', base_url=server.url))
+    report = (pipeline := DescriptionPipeline(language)).run(images[:2])
+    assert len(report.failed) == 2 and len(server.bodies) == 4 and 'unfit answer twice' in report.failures()
+    assert (pipeline.usage.prompt_tokens, pipeline.usage.completion_tokens) == (40, 20)
 
 
 def test_the_key_is_nowhere(serve, build, key, caplog):

@@ -11,7 +11,8 @@ from vlfusion.registry import LLMS
 class OpenAILLM:
     """Sends each prompt as one user message, several at a time.
 
-    A prompt with a JSON schema tells the server so (`response_format`); an answer that does not fit is sent back once.
+    A prompt with a JSON schema tells the server so (`response_format`); an answer that does not fit is sent back once,
+    and what comes then is the answer.
 
     Args:
         model: the model's name at the server.
@@ -42,6 +43,6 @@ class OpenAILLM:
         Raises:
             ChatError: the server refused a request, failed, or was not reached.
             BudgetError: the budget is spent.
-            DataError: an answer is empty, unreadable or does not fit the schema.
+            DataError: an answer is empty or unreadable.
         """
         return in_order(self.stream(prompts))
