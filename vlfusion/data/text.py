@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,51 @@ class StoredText(TextSource):
         if subject not in self._known:
             self._known[subject] = self.keys.feature(*content_of(subject))
         return self._known[subject]
+
+
+class FixedText(TextSource):
+    """Features of one text for every pair, such as an instruction, from the text store.
+
+    Args:
+        language: the `language` section of a config; its store and its encoder count.
+        text: what `vlfusion describe` encodes once.
+    """
+
+    def __init__(self, language: dict, text: str):
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigError(f'The fixed text is {text!r}.', "Write text_source=dict(fixed='Fuse the two images.').")
+        self.text, self.store = text, TextStore(section(language, 'store'))
+        self.key = Keys(language).fixed(text)
+        self.remedy = 'Run `vlfusion describe CONFIG` with the config of this run: it encodes the text once.'
+
+    def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        if not self.store.has('features', self.key):
+            raise DataError(f'the fixed text {self.text!r} is not encoded yet', self.remedy)
+        return self.store.features(self.key).astype(np.float32)
+
+
+def text_source(config: Mapping | None, language: dict | None, root: str | os.PathLike) -> TextSource | None:
+    """The source that a config's `text_source` asks for; None without one.
+
+    Args:
+        config: `dict(files=PATTERN)`, `dict(stream=NAME)`, perhaps with `join`, or `dict(fixed=TEXT)`.
+        language: the config's language section; the text store needs it.
+        root: the folder that files are relative to.
+
+    Raises:
+        ConfigError: it says nothing of this kind.
+    """
+    if config is None:
+        return None
+    if set(config) == {'files'}:
+        return FeatureFiles(root, config['files'])
+    if 'stream' in config and set(config) <= {'stream', 'join'} and language:
+        return StoredText(language, **config)
+    if set(config) == {'fixed'} and language:
+        return FixedText(language, config['fixed'])
+    raise ConfigError(f'text_source={dict(config)} does not say where text features come from.',
+                      "Write text_source=dict(stream='pair/paragraph') or dict(fixed='...') and pass the config's "
+                      "language section as language=..., or text_source=dict(files='TextFeature/.../{name}.npy').")
 
 
 def pad(text: Float[np.ndarray, 'token dim'],

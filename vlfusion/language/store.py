@@ -190,6 +190,10 @@ class Keys:
         """The key of what the configured text encoder makes of this paragraph."""
         return _sha256(f'{{"encoder":{self._encoder},"paragraph":"{self.paragraph(*images)}"}}')
 
+    def fixed(self, text: str) -> str:
+        """The key of what the configured text encoder makes of a text that is about no image."""
+        return _sha256(f'{{"encoder":{self._encoder},"text":{_canonical(text)}}}')
+
     # Each is a piece of canonical JSON, so that a key is that of the whole dict.
     @cached_property
     def _captioners(self) -> dict[int, str]:

@@ -1,0 +1,35 @@
+"""Texts that are the same for every pair, such as an instruction: encoded once, kept in the text store."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import vlfusion
+from vlfusion.language.store import Keys, TextStore, identity, section
+from vlfusion.registry import TEXT_ENCODERS
+
+
+def encode_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
+    """Put the features of texts into the store where they are not there yet.
+
+    Args:
+        language: the `language` section of a config, of which the store and the encoder are used.
+        texts: what is encoded.
+
+    Returns:
+        The texts that were encoded now.
+
+    Raises:
+        ConfigError: the section has no store or encoder, or the encoder cannot be built.
+        DataError: a text is longer than the encoder reads.
+    """
+    store, keys = TextStore(section(language, 'store')), Keys(language)
+    missing = [text for text in dict.fromkeys(texts) if not store.has('features', keys.fixed(text))]
+    if missing:
+        encoded = TEXT_ENCODERS.build(language['encoder']).encode(missing)
+        for text, features, mask in zip(missing, encoded.features, encoded.mask, strict=True):
+            array = features[mask].float().cpu().numpy()
+            store.write('features', keys.fixed(text), {
+                'text': text, 'fixed': True, 'encoder': identity(TEXT_ENCODERS, language['encoder']),
+                'tokens': len(array), 'dim': array.shape[1],
+                'date': datetime.now(UTC).isoformat(timespec='seconds'), 'vlfusion': vlfusion.__version__}, array)
+    return missing
