@@ -12,7 +12,7 @@ class ReleasedWeights:
         files: the SHA-256 of each file by its name, in the order in which `convert_released` takes their contents.
         source: where a user gets them.
         licence: theirs; `none stated` where the authors say nothing.
-        task: what they were trained to fuse: `ivf`, `mif`, `mef` or `mff`.
+        task: what their authors fuse with them: `ivf`, `mif`, `mef` or `mff`.
         protocol: how their authors make grey levels of an output, as `vlfusion.evaluation.protocol` names it.
         arguments: of the backbone that they fit.
     """

@@ -1,0 +1,46 @@
+"""The terms of DIDFuse's loss (Zhao et al., IJCAI 2020) as its released training script computes them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import conv2d, l1_loss, mse_loss, pad
+
+Image = Float[Tensor, 'batch 1 h w']
+
+
+def decomposition_loss(background_a: Float[Tensor, 'batch dim h w'], background_b: Float[Tensor, 'batch dim h w'],
+                       detail_a: Float[Tensor, 'batch dim h w'], detail_b: Float[Tensor, 'batch dim h w'],
+                       detail_weight: float = 0.5) -> Float[Tensor, '']:
+    """`tanh(|B_a - B_b|) - w tanh(|D_a - D_b|)`, norms averaged: backgrounds alike, details different.
+
+    Without the bounded tanh the second term would have no minimum.
+    """
+    return l1_loss(background_a, background_b).tanh() - detail_weight * l1_loss(detail_a, detail_b).tanh()
+
+
+def dissimilarity(x: Image, y: Image, window: int = 11, sigma: float = 1.5) -> Float[Tensor, '']:
+    """Mean of `(1 - SSIM) / 2`, with negative SSIM counted as 0, for images in [0, 1] larger than half a window.
+
+    SSIM after Wang et al. (IEEE TIP 2004); the halving, the cut and the reflected border are kornia's (0.2 to 0.4).
+    """
+    offsets = torch.arange(window, dtype=x.dtype, device=x.device) - (window - 1) / 2
+    gauss = torch.exp(-offsets**2 / (2 * sigma**2))
+    kernel = torch.outer(gauss, gauss)[None, None] / gauss.sum() ** 2
+    moments = pad(torch.cat([x, y, x * x, y * y, x * y]), (window // 2,) * 4, mode='reflect')
+    mean_x, mean_y, xx, yy, xy = conv2d(moments, kernel).chunk(5)
+    var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    ssim = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return (1 - ssim).clamp(0, 1).mean() / 2
+
+
+def reconstruction_loss(image: Image, restored: Image, ssim_weight: float = 5.0) -> Float[Tensor, '']:
+    """Mean squared error plus the weighted dissimilarity of structure."""
+    return mse_loss(restored, image) + ssim_weight * dissimilarity(image, restored)
+
+
+def gradient_loss(image: Image, restored: Image) -> Float[Tensor, '']:
+    """Mean of `|grad I - grad R|` over both directions, by Sobel kernels that sum to 1 in magnitude."""
+    sobel = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]]).to(image) / 8
+    kernels = torch.stack([sobel, sobel.T])[:, None]
+    return conv2d(pad(image - restored, (1, 1, 1, 1), mode='replicate'), kernels).abs().mean()

@@ -1,0 +1,143 @@
+"""DIDFuse: deep image decomposition for infrared and visible image fusion (Zhao et al., IJCAI 2020).
+
+An encoder splits an image into a background and a detail feature map, a decoder restores the image from them. The
+network is trained as an autoencoder; a fusion rule between encoder and decoder comes in at test time only. Written
+afresh from the paper; what the released network computes is reproduced to rounding.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
+from vlfusion.models.released import ReleasedWeights
+from vlfusion.registry import BACKBONES
+
+
+class Features(NamedTuple):
+    """What the encoder makes of an image: four maps `(batch, dim, h, w)`, all of which the decoder reads."""
+
+    first: Float[Tensor, 'batch dim h w']
+    second: Float[Tensor, 'batch dim h w']
+    background: Float[Tensor, 'batch dim h w']  # in [-1, 1]
+    detail: Float[Tensor, 'batch dim h w']  # in [-1, 1]
+
+
+def _by_activity(a: Tensor, b: Tensor) -> Tensor:
+    """The mean weighted at each pixel by the sources' activity: L1 norm over the channels, averaged over 3x3 pixels."""
+    activity_a, activity_b = (avg_pool2d(x.abs().sum(1, keepdim=True), 3, 1, 1) for x in (a, b))
+    total = activity_a + activity_b
+    weight = torch.where(total > 0, activity_a / total.clamp(min=torch.finfo(total.dtype).tiny), 0.5)
+    return weight * a + (1 - weight) * b
+
+
+#: How two feature maps become one, by the name in a config: the three that the paper compares.
+FUSION_RULES = {'sum': torch.add, 'mean': lambda a, b: (a + b) / 2, 'l1': _by_activity}
+
+
+@BACKBONES.register_module()
+class DIDFuse(nn.Module):
+    """The network of DIDFuse. Both sources go through one encoder, so their order does not matter.
+
+    Args:
+        fusion: `sum` (the authors' choice), `mean`, or `l1` (weights by activity). It has no weights: any rule fits any
+            checkpoint.
+        dim: channels of each feature map.
+
+    >>> DIDFuse()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
+    torch.Size([2, 1, 20, 28])
+
+    Raises:
+        ConfigError: there is no such fusion rule.
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'ijcai': ReleasedWeights(
+            {'Encoder_weight_IJCAI.pkl': '4d84a4e64e58469d3d4591f83c6683ead3e422498519db99bb617cb29d268471',
+             'Decoder_weight_IJCAI.pkl': 'c6974e2a7c66ab579a77bacb086023237a229e769d459783bad8ff43e52e9986'},
+            'https://github.com/Zhaozixiang1228/IVIF-DIDFuse (Models)', 'none stated', 'ivf', 'plain'),
+    }
+
+    def __init__(self, fusion: str = 'sum', dim: int = 64):
+        super().__init__()
+        if fusion not in FUSION_RULES:
+            raise ConfigError(f'DIDFuse has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
+        self.fusion = fusion
+        self.first = _conv_block(1, dim, nn.PReLU(), padding_mode='reflect')
+        self.second = _conv_block(dim, dim, nn.PReLU())
+        self.background = _conv_block(dim, dim, nn.Tanh())
+        self.detail = _conv_block(dim, dim, nn.Tanh())
+        self.merge = _conv_block(2 * dim, dim, nn.PReLU())
+        self.merge_second = _conv_block(2 * dim, dim, nn.PReLU())
+        self.merge_first = _conv_block(2 * dim, 1, nn.Sigmoid(), padding_mode='reflect')
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Float[Tensor, 'batch token dim'] | None = None,
+                text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a, source_b: luminance in [0, 1], of at least two rows and columns.
+            text, text_mask: unused; DIDFuse reads no text.
+
+        Returns:
+            The fused luminance, in [0, 1].
+        """
+        pairs = zip(self.encode(source_a), self.encode(source_b), strict=True)
+        return self.decode(Features(*(FUSION_RULES[self.fusion](a, b) for a, b in pairs)))
+
+    def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Features:
+        """The features of an image in [0, 1]."""
+        first = self.first(image)
+        second = self.second(first)
+        return Features(first, second, self.background(second), self.detail(second))
+
+    def decode(self, features: Features) -> Float[Tensor, 'batch 1 h w']:
+        """The image in [0, 1] of these features."""
+        merged = self.merge(torch.cat((features.background, features.detail), 1))
+        merged = self.merge_second(torch.cat((merged, features.second), 1))
+        return self.merge_first(torch.cat((merged, features.first), 1))
+
+    @staticmethod
+    def convert_released(*states: dict) -> dict[str, Tensor]:
+        """The states of the released encoder and decoder under the names of this network.
+
+        Args:
+            states: the contents of the encoder's and the decoder's file: released name to tensor under `weight`, or
+                that alone; a prefix `module.` is dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that DIDFuse does not have.
+        """
+        state = {name.removeprefix('module.'): value for part in states
+                 for name, value in part.get('weight', part).items()}
+        with torch.device('meta'):
+            ours = {_released_name(name): name for name in DIDFuse().state_dict()}
+        problems = (('lack {} of its names', ours.keys() - state.keys()),
+                    ('have {} unknown names', state.keys() - ours.keys()))
+        for problem, names in problems:
+            if names:
+                raise CheckpointError(f'These are not the states of the released DIDFuse: they '
+                                      f'{problem.format(len(names))}:\n{listing(sorted(names))}',
+                                      'Give Encoder_weight_IJCAI.pkl and Decoder_weight_IJCAI.pkl, unchanged.')
+        return {ours[name]: value for name, value in state.items()}
+
+
+def _conv_block(channels: int, dim: int, activation: nn.Module, padding_mode: str = 'zeros') -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, dim, 3, padding=1, padding_mode=padding_mode), nn.BatchNorm2d(dim),
+                         activation)
+
+
+#: The layers in the order of the released `cov1` to `cov7`. The two that reflect the border begin with a layer for it.
+_LAYERS = ('first', 'second', 'background', 'detail', 'merge', 'merge_second', 'merge_first')
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of DIDFuse."""
+    layer, index, parameter = name.split('.')
+    number = _LAYERS.index(layer) + 1
+    offset = 1 if layer in ('first', 'merge_first') else 0
+    return f'cov{number}.cov{number}.{int(index) + offset}.{parameter}'

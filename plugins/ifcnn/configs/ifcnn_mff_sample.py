@@ -1,0 +1,20 @@
+"""IFCNN on the simulated multi-focus sample, for trying things out. Not the published training.
+
+Published:  squared error and a perceptual distance (features of ResNet101) to the all-in-focus truth. A loss here sees
+            the fused image and its sources only, and the paper has no term without truth; the terms below stand in.
+Commands:   vlfusion prepare-data sample
+            vlfusion train plugins/ifcnn/configs/ifcnn_mff_sample.py
+Needs:      IFCNN-MAX.pth in data/weights, for the frozen first layer; ResNet101 of torchvision serves as well.
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_mff.py',
+          '../../../configs/_base_/schedules/demo.py']
+
+protocol = 'truncate'
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='vlfusion_ifcnn.IFCNN', normalise=True, first_layer='data/weights/IFCNN-MAX.pth'),
+    losses=[dict(type='MeanIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=10.0)])
+
+default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))

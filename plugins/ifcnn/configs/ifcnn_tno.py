@@ -1,0 +1,14 @@
+"""IFCNN (Zhang et al., Information Fusion 2020), infrared-visible: the released weights on TNO.
+
+Reproduces: the released test script: elementwise maximum, no normalisation, grey levels cut.
+Commands:   vlfusion prepare-data weights vlfusion_ifcnn.IFCNN --which ivf --out work_dirs/ifcnn_ivf.pth
+            vlfusion test plugins/ifcnn/configs/ifcnn_tno.py work_dirs/ifcnn_ivf.pth
+Needs:      IFCNN-MAX.pth in data/weights, TNO in data/ivf/TNO.
+Expected:   pictures within one grey level of the authors'; no scores were published under these protocols.
+Not known:  how the paper's training went in detail: no training script was released.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/tno.py']
+
+protocol = 'truncate'
+model = dict(type='FusionModel', backbone=dict(type='vlfusion_ifcnn.IFCNN'))

@@ -1,0 +1,170 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import draw_pairs
+from vlfusion_shared import shared
+
+from vlfusion.checkpoints import find_released
+from vlfusion.cli import main
+from vlfusion.compat import load_checkpoint_file
+from vlfusion.config import load_config
+from vlfusion.errors import CheckpointError, ConfigError
+from vlfusion.evaluation.protocol import protocol
+from vlfusion.images import luminance, read_image
+from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
+from vlfusion.runner import build_runner
+from vlfusion.testing import check_backbone
+
+pytest.importorskip('vlfusion_ifcnn', reason='pip install --editable plugins/ifcnn')
+from vlfusion_ifcnn.model import FUSION_RULES, IFCNN  # noqa: E402
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+#: The authors' own pairs and results, with the extension of the sources.
+PAIRS = [('ivf_Camp', 'infrared.png', 'visible.png'), ('ivf_Road', 'infrared.png', 'visible.png'),
+         ('mif_c01', '1.tif', '2.tif'), ('mif_c05', '1.tif', '2.tif')]
+
+
+@pytest.fixture(scope='module')
+def released():
+    return load_checkpoint_file(shared('zoo/ifcnn') / 'IFCNN-MAX.pth')
+
+
+@pytest.fixture(scope='module')
+def ifcnn(released):
+    ifcnn = IFCNN().eval()
+    ifcnn.load_state_dict(IFCNN.convert_released(released))
+    return ifcnn
+
+
+def read(path):
+    return torch.from_numpy(luminance(read_image(path)))[None, None]
+
+
+@pytest.mark.parametrize(('name', 'a', 'b'), PAIRS, ids=[pair[0] for pair in PAIRS])
+def test_equals_the_authors_pictures_to_one_grey_level(ifcnn, name, a, b):
+    folder = shared('zoo/ifcnn')
+    with torch.no_grad():
+        fused = ifcnn(read(folder / f'{name}_{a}'), read(folder / f'{name}_{b}'))
+    ours = protocol(IFCNN.released[name[:3]].protocol).quantise(fused)[0, 0].numpy().astype(int)
+    difference = np.abs(ours - read_image(folder / f'{name}_fused.png'))
+    assert difference.max() <= 1 and difference.mean() < 0.16
+
+
+@pytest.mark.parametrize(('name', 'a', 'b'), PAIRS[::2], ids=[pair[0] for pair in PAIRS[::2]])
+def test_cutting_each_channel_as_the_authors_do_leaves_no_difference(ifcnn, name, a, b):
+    """They cut red, green and blue before they mix them to grey; we cut the grey. All else is the same."""
+    folder = shared('zoo/ifcnn')
+    with torch.no_grad():
+        sources = [read(folder / f'{name}_{end}').expand(-1, 3, -1, -1) for end in (a, b)]
+        colour = (ifcnn.fuse_colour(*sources).clamp(0, 1) * 255).floor()
+    grey = luminance(colour[0].permute(1, 2, 0).numpy()[..., ::-1].astype(np.uint8)) * 255
+    difference = np.abs(np.round(grey) - read_image(folder / f'{name}_fused.png'))
+    assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+
+
+def test_order_of_sources_does_not_matter_and_normalisation_does(released, ifcnn):
+    a, b = torch.rand(2, 1, 1, 24, 32).unbind()
+    normalised = IFCNN(normalise=True).eval()
+    normalised.load_state_dict(IFCNN.convert_released(released))
+    with torch.no_grad():
+        torch.testing.assert_close(ifcnn(a, b), ifcnn(b, a), rtol=0, atol=0)
+        assert (normalised(a, b) - ifcnn(a, b)).abs().max() > 0.02
+
+
+@pytest.mark.parametrize('fusion', ['max', 'mean', 'sum'])
+def test_what_every_backbone_must_do(fusion):
+    torch.manual_seed(0)
+    check_backbone(IFCNN(fusion, normalise=fusion == 'max'))
+
+
+def test_fusion_rules_by_hand():
+    features = [torch.tensor([1., 5.]), torch.tensor([4., 0.]), torch.tensor([1., 1.])]
+    fused = {name: rule(features).tolist() for name, rule in FUSION_RULES.items()}
+    assert fused == {'max': [4, 5], 'mean': [2, 2], 'sum': [6, 6]}
+
+
+def test_more_than_two_sources():
+    assert IFCNN().fuse_colour(*torch.rand(3, 1, 3, 16, 20)).shape == (1, 3, 16, 20)
+
+
+def test_parameter_count_is_the_published_one():
+    assert sum(parameter.numel() for parameter in IFCNN().parameters()) == 83_587
+
+
+def test_states_of_another_network_are_refused(released):
+    missing = {name: value for name, value in released.items() if name != 'conv4.bias'}
+    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +conv4\.bias'):
+        IFCNN.convert_released(missing)
+    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +conv5\.weight'):
+        IFCNN.convert_released({**released, 'conv5.weight': torch.zeros(1)})
+    assert IFCNN.convert_released({f'module.{name}': value for name, value in released.items()}).keys() \
+        == IFCNN().state_dict().keys()
+
+
+def test_no_such_fusion_rule():
+    with pytest.raises(ConfigError, match='Did you mean max'):
+        BACKBONES.build(dict(type='vlfusion_ifcnn.IFCNN', fusion='maxx'))
+
+
+def test_released_file_is_the_one_that_the_hash_names(tmp_path):
+    weights, files = find_released('vlfusion_ifcnn.IFCNN', 'ivf', shared('zoo/ifcnn'))
+    assert (weights.task, weights.protocol, files[0].name) == ('ivf', 'truncate', 'IFCNN-MAX.pth')
+    assert main(['prepare-data', 'weights', 'vlfusion_ifcnn.IFCNN', '--which', 'mff', '--from', str(files[0].parent),
+                 '--out', str(tmp_path / 'ifcnn.pth')]) == 0
+    near, far, out = (tmp_path / f'{name}.png' for name in ('near', 'far', 'fused'))
+    for path, source in ((near, 'infrared'), (far, 'visible')):
+        path.write_bytes((files[0].parent / f'ivf_Camp_{source}.png').read_bytes())
+    assert main(['fuse', str(tmp_path / 'ifcnn.pth'), str(near), str(far), '-o', str(out)]) == 0
+    assert read_image(out).shape == (270, 360)
+
+
+def sample_model(first_layer):
+    config = load_config(CONFIGS / 'ifcnn_mff_sample.py', {'model.backbone.first_layer': first_layer})
+    return MODELS.build(config.model)
+
+
+def test_a_training_step_moves_everything_but_the_first_layer(released):
+    torch.manual_seed(0)
+    model = sample_model(str(shared('zoo/ifcnn') / 'IFCNN-MAX.pth'))
+    model.init_weights()
+    model.train()
+    backbone = model.backbone
+    before = {name: value.clone() for name, value in backbone.named_parameters()}
+    torch.testing.assert_close(before['first.weight'], released['conv1.weight'], rtol=0, atol=0)
+    folder = shared('zoo/ifcnn')
+    batch = dict(source_a=read(folder / 'ivf_Camp_infrared.png')[..., 100:148, 100:148],
+                 source_b=read(folder / 'ivf_Camp_visible.png')[..., 100:148, 100:148], name=['Camp'])
+    optimizer = torch.optim.Adam(filter(lambda parameter: parameter.requires_grad, model.parameters()), 1e-3)
+    wrapper = OPTIM_WRAPPERS.build(dict(type='OptimWrapper', optimizer=optimizer))
+    losses = [model.train_step(batch, wrapper)['loss'].item() for _ in range(4)]
+    assert losses[-1] < losses[0]
+    moved = {name for name, value in backbone.named_parameters() if not torch.equal(value, before[name])}
+    assert moved == before.keys() - {'first.weight'}
+
+
+def test_the_first_layer_needs_the_right_file(tmp_path):
+    torch.save({'conv1.weight': torch.zeros(64, 3, 3, 3)}, tmp_path / 'other.pth')
+    with pytest.raises(CheckpointError, match=r'no conv1.weight of shape \(64, 3, 7, 7\)'):
+        sample_model(str(tmp_path / 'other.pth')).init_weights()
+    with pytest.raises(CheckpointError, match='No checkpoint'):
+        sample_model(str(tmp_path / 'absent.pth')).init_weights()
+
+
+@pytest.mark.parametrize('config', ['ifcnn_tno.py', 'ifcnn_mff_sample.py'])
+def test_configs_build(config):
+    built = load_config(CONFIGS / config)
+    assert isinstance(MODELS.build(built.model).backbone, IFCNN) and built.protocol == 'truncate'
+
+
+def test_the_sample_config_takes_one_step(released, tmp_path):
+    for split in ('train', 'test'):
+        draw_pairs(tmp_path / f'data/{split}', ['1', '2'], 'near', 'far', size=(72, 80))
+    options = {'data_root': str(tmp_path / 'data'), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
+               'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1,
+               'model.backbone.first_layer': str(shared('zoo/ifcnn') / 'IFCNN-MAX.pth')}
+    runner = build_runner(load_config(CONFIGS / 'ifcnn_mff_sample.py', options), 'train')
+    runner.train()
+    state = load_checkpoint_file(tmp_path / 'work/iter_1.pth')['state_dict']
+    torch.testing.assert_close(state['backbone.first.weight'], released['conv1.weight'], rtol=0, atol=0)

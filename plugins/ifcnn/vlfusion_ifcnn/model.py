@@ -1,0 +1,158 @@
+"""IFCNN: a general image fusion framework based on convolutional neural network (Zhang et al., Inf. Fusion 2020).
+
+Two convolutions turn each source into features, an elementwise rule merges the features of all sources, and two more
+convolutions make the fused image of them. Written afresh from the paper; what the released network computes is
+reproduced to rounding.
+"""
+
+import os
+from functools import reduce
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vlfusion.compat import load_checkpoint_file
+from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
+from vlfusion.models.released import ReleasedWeights
+from vlfusion.registry import BACKBONES
+
+_SOURCE = 'https://github.com/uzeful/IFCNN (Code/snapshots)'
+_MAX = {'IFCNN-MAX.pth': '6022b44c88a2f0367ba9b08fcdf0d663745d9a966fca0ee1f41867797b6ff53f'}
+_MEAN = {'IFCNN-MEAN.pth': 'fd2ee9361f1d428fc9749e28e8a2c5c5ef6ce6528ab6f5ad8ef5def42e7ffa4b'}
+_SUM = {'IFCNN-SUM.pth': 'a8c1d293f1bf16a93e6244a4bf8f7a7bd300dc10555c8597ad7ef3320b0410cb'}
+
+#: How the features of the sources become one, by the name in a config.
+FUSION_RULES = {
+    'max': lambda features: reduce(torch.maximum, features),
+    'mean': lambda features: sum(features) / len(features),
+    'sum': sum,
+}
+
+
+@BACKBONES.register_module()
+class IFCNN(nn.Module):
+    """The network of IFCNN, for luminance.
+
+    The network takes and gives colour. Here a grey source is its red, green and blue alike, and the luminance of what
+    it gives is the fused image: so the authors fuse grey images and the luminance of exposures. No rule depends on the
+    order of the sources.
+
+    Args:
+        fusion: `max` (the authors' for infrared-visible, medical and multi-focus pairs), `mean` (multi-exposure) or
+            `sum`. It has no weights, but the authors trained each rule by itself.
+        normalise: whether the network works on images to which ImageNet's mean and deviation were applied. The released
+            test script does so for multi-focus pairs only; other pictures that the authors published had it throughout
+            (see the plugin's README).
+        first_layer: a file with `conv1.weight`, read when training starts: torchvision's ResNet101, or any of the
+            released IFCNN, which carry that layer unchanged. Without it the frozen layer keeps its random filters until
+            `load_from` fills it.
+
+    >>> IFCNN()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
+    torch.Size([2, 1, 20, 28])
+
+    Raises:
+        ConfigError: there is no such fusion rule.
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'ivf': ReleasedWeights(_MAX, _SOURCE, 'none stated', 'ivf', 'truncate'),
+        'mif': ReleasedWeights(_MAX, _SOURCE, 'none stated', 'mif', 'truncate'),
+        'mff': ReleasedWeights(_MAX, _SOURCE, 'none stated', 'mff', 'truncate', {'normalise': True}),
+        'mef': ReleasedWeights(_MEAN, _SOURCE, 'none stated', 'mef', 'truncate', {'fusion': 'mean'}),
+        'sum': ReleasedWeights(_SUM, _SOURCE, 'none stated', 'ivf', 'truncate', {'fusion': 'sum', 'normalise': True}),
+    }
+
+    def __init__(self, fusion: str = 'max', normalise: bool = False, first_layer: str | os.PathLike | None = None):
+        super().__init__()
+        if fusion not in FUSION_RULES:
+            raise ConfigError(f'IFCNN has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
+        self.fusion = fusion
+        self.first_layer = first_layer
+        self.first = nn.Conv2d(3, 64, 7, padding=3, padding_mode='replicate', bias=False)  # CONV1
+        self.extract = _conv_block(64)  # CONV2
+        self.reconstruct = _conv_block(64)  # CONV3
+        self.output = nn.Conv2d(64, 3, 1)  # CONV4
+        for layer in (self.extract[0], self.reconstruct[0], self.output):
+            nn.init.kaiming_normal_(layer.weight, mode='fan_out', nonlinearity='relu')
+        self.first.requires_grad_(False)
+
+        mean, deviation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) if normalise else ((0., 0., 0.), (1., 1., 1.))
+        for name, values in (('mean', mean), ('deviation', deviation), ('luminance', (0.299, 0.587, 0.114))):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
+    def init_weights(self) -> None:
+        """Fill the frozen first layer; the runner calls this once, before it trains.
+
+        Raises:
+            CheckpointError: the file cannot be read or has no `conv1.weight` of the right shape.
+        """
+        if self.first_layer is None:
+            return
+        filters = load_checkpoint_file(self.first_layer).get('conv1.weight')
+        if filters is None or filters.shape != self.first.weight.shape:
+            raise CheckpointError(f'{self.first_layer} has no conv1.weight of shape {tuple(self.first.weight.shape)}.',
+                                  "Give torchvision's weights of ResNet101, or IFCNN-MAX.pth.")
+        self.first.weight.data.copy_(filters)
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Float[Tensor, 'batch token dim'] | None = None,
+                text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a, source_b: luminance in [0, 1], of any height and width.
+            text, text_mask: unused; IFCNN reads no text.
+
+        Returns:
+            The fused luminance, in [0, 1]; in training mode unclamped, for a clamped pixel would teach nothing.
+        """
+        fused = self.fuse_colour(*(source.expand(-1, 3, -1, -1) for source in (source_a, source_b)))
+        if not self.training:
+            fused = fused.clamp(0, 1)
+        return (fused * self.luminance).sum(1, keepdim=True)
+
+    def fuse_colour(self, *sources: Float[Tensor, 'batch 3 h w']) -> Float[Tensor, 'batch 3 h w']:
+        """Fuse any number of colour images (red, green, blue in [0, 1]) of one scene; the result is not clamped."""
+        features = [self.extract(self.first((source - self.mean) / self.deviation)) for source in sources]
+        fused = self.output(self.reconstruct(FUSION_RULES[self.fusion](features)))
+        return fused * self.deviation + self.mean
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of a released network under the names of this one.
+
+        Args:
+            state: released name to tensor; a prefix `module.` is dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that IFCNN does not have.
+        """
+        state = {name.removeprefix('module.'): value for name, value in state.items()}
+        # torch 0.4, which wrote the released files, did not count batches; in testing the count means nothing.
+        state = {f'{released}.bn.num_batches_tracked': torch.tensor(0) for released in ('conv2', 'conv3')} | state
+        with torch.device('meta'):
+            ours = {_released_name(name): name for name in IFCNN().state_dict()}
+        problems = (('lacks {} of its names', ours.keys() - state.keys()),
+                    ('has {} unknown names', state.keys() - ours.keys()))
+        for problem, names in problems:
+            if names:
+                raise CheckpointError(f'This is not a state of the released IFCNN: it {problem.format(len(names))}:\n'
+                                      f'{listing(sorted(names))}',
+                                      'Give one of IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth, unchanged.')
+        return {ours[name]: value for name, value in state.items()}
+
+
+def _conv_block(dim: int) -> nn.Sequential:
+    """A 3x3 convolution that repeats the border outwards, batch normalisation, ReLU."""
+    return nn.Sequential(nn.Conv2d(dim, dim, 3, padding=1, padding_mode='replicate', bias=False),
+                         nn.BatchNorm2d(dim), nn.ReLU())
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of IFCNN."""
+    for part, released in (('first', 'conv1'), ('extract', 'conv2'), ('reconstruct', 'conv3'), ('output', 'conv4'),
+                           ('.0.', '.conv.'), ('.1.', '.bn.')):
+        name = name.replace(part, released)
+    return name
