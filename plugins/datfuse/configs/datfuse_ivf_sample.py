@@ -1,0 +1,17 @@
+"""DATFuse on the simulated infrared-visible sample, for trying things out.
+
+Commands:   python tools/prepare_data.py sample
+            python tools/train.py plugins/datfuse/configs/datfuse_ivf_sample.py
+Expected:   pictures and numbers in a minute on two CPU cores. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_ivf.py',
+          '../../../configs/_base_/schedules/demo.py']
+
+protocol = 'truncate'
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='vlfusion_datfuse.DATFuse'),
+    losses=[dict(type='vlfusion_datfuse.PixelLoss', weight=1.0),
+            dict(type='vlfusion_datfuse.GradientLoss', weight=100.0),
+            dict(type='vlfusion_datfuse.StructureLoss', weight=10.0)])

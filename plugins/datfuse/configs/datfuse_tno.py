@@ -1,0 +1,23 @@
+"""DATFuse (Tang et al., IEEE TCSVT 2023), infrared-visible: trained on patches of TNO with the released losses.
+
+Reproduces: losses, weights, optimizer and batch size of the released training script, for as many steps as the counters
+            of the batch normalisation in the released weights tell: 6330, in 10 epochs of 633.
+Command:    python tools/train.py plugins/datfuse/configs/datfuse_tno.py
+Needs:      TNO pairs under data/ivf/TNO, those to train on in train/{ir,vi}.
+Expected:   unknown; this training has not been run.
+Not known:  which pairs the authors trained on, of TNO or not, and how they cut them: 633 batches of 128 are at most
+            81,024 patches, and 120 is the size their network assumes. Here patches are drawn at random.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', './_base_/tno_patches.py']
+
+protocol = 'truncate'
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='vlfusion_datfuse.DATFuse'),
+    losses=[dict(type='vlfusion_datfuse.PixelLoss', weight=1.0),
+            dict(type='vlfusion_datfuse.GradientLoss', weight=100.0),
+            dict(type='vlfusion_datfuse.StructureLoss', weight=10.0)])
+
+train_cfg = dict(type='ResumableTrainLoop', max_iters=10 * 633, val_interval=633)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))

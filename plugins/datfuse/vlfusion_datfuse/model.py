@@ -1,0 +1,171 @@
+"""DATFuse: infrared and visible image fusion via dual attention transformer (Tang et al., IEEE TCSVT 33(7), 2023).
+
+A convolution over both sources, a dual attention residual module (DARM), a transformer module (TRM) and a second DARM.
+Written afresh; what the authors' released network computes is reproduced to rounding, and where that is not what a
+reader of the paper would expect, a comment says so.
+"""
+
+import re
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlfusion.errors import CheckpointError, listing
+from vlfusion.models.released import ReleasedWeights
+from vlfusion.registry import BACKBONES
+
+
+@BACKBONES.register_module()
+class DATFuse(nn.Module):
+    """The network of DATFuse. It has 9,464 parameters and reads no text.
+
+    >>> DATFuse().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
+    torch.Size([2, 1, 20, 27])
+
+    Args:
+        dim: channels of the features, and width of the transformer's tokens.
+        depth: transformer blocks.
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'ivf': ReleasedWeights(
+            files={'model_10.pth': '075b636954cbd425fc29be808bcfb42232e29b203f054c2a637ed301300d5a1d'},
+            source='https://github.com/tthinking/DATFuse', licence='none stated', task='ivf', protocol='truncate')}
+
+    def __init__(self, dim: int = 16, depth: int = 2):
+        super().__init__()
+        self.embed = nn.Sequential(nn.Conv2d(2, dim, 5, padding=2, padding_mode='replicate'), nn.BatchNorm2d(dim),
+                                   nn.ReLU())
+        # The method has two of these, before and after the transformer; in the released code they are one, used twice.
+        self.attend = DualAttention(dim)
+        self.transformer = nn.Sequential(*(TransformerBlock(dim) for _ in range(depth)))
+        self.project = nn.Conv2d(dim, 1, 1)
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: None = None, text_mask: None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a: infrared, in [0, 1].
+            source_b: luminance of the visible image, in [0, 1].
+            text, text_mask: unused.
+
+        Returns:
+            The fused luminance: in [0, 1], but in training in [-1, 1] as the losses are published for it.
+        """
+        x = self.embed(torch.cat((source_a, source_b), 1))
+        _, attended = self.attend(x)
+        x = F.relu(attended + x)
+        # A token is not a position: the released code views the planar features (dim, h, w) as tokens of width `dim`,
+        # which makes each a run of `dim` consecutive pixels of one channel.
+        tokens = x.flatten(1).unflatten(1, (-1, x.shape[1]))  # (batch, h * w, dim)
+        x = self.transformer(tokens).reshape(x.shape)
+        feature, attended = self.attend(x)
+        fused = self.project(attended + feature).tanh()
+        return fused if self.training else fused.clamp(0, 1)
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of the released network under the names of this one.
+
+        Args:
+            state: released name to tensor; a prefix `module.` is dropped, and so is what has no effect on the output:
+                a normalisation that is never called, and of the attention the queries, keys and position biases.
+
+        Raises:
+            CheckpointError: names that are missing or that DATFuse does not have.
+        """
+        state = {name.removeprefix('module.'): value for name, value in state.items()}
+        state = {name: value for name, value in state.items() if not re.search(_WITHOUT_EFFECT, name)}
+        with torch.device('meta'):
+            ours = {_released_name(name): name for name in DATFuse().state_dict()}
+        problems = (('lacks {} of its names', ours.keys() - state.keys()),
+                    ('has {} unknown names', state.keys() - ours.keys()))
+        for problem, names in problems:
+            if names:
+                raise CheckpointError(f'This is not a state of the released DATFuse: it {problem.format(len(names))}:\n'
+                                      f'{listing(sorted(names))}', 'Give the released model_10.pth, unchanged.')
+        return {ours[name]: value.chunk(3)[2].clone() if '.qkv.' in name else value for name, value in state.items()}
+
+
+class DualAttention(nn.Module):
+    """What a dual attention residual module adds: features, weighted by channel and, in parallel, by place.
+
+    The feature extraction is two convolutions. In the released code they share their weights and normalisation.
+
+    Args:
+        dim: channels in and out.
+        reduction: how many times fewer channels the hidden layers of both attentions have.
+    """
+
+    def __init__(self, dim: int, reduction: int = 4):
+        super().__init__()
+        self.extract = nn.Sequential(nn.Conv2d(dim, dim, 3, padding=1, padding_mode='replicate'), nn.BatchNorm2d(dim))
+        hidden = dim // reduction
+        self.channel = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(dim, hidden, 1), nn.ReLU(),
+                                     nn.Conv2d(hidden, dim, 1), nn.Sigmoid())
+        self.spatial = nn.Sequential(nn.Conv2d(dim, hidden, 3, padding=1), nn.BatchNorm2d(hidden), nn.ReLU(),
+                                     nn.Conv2d(hidden, 1, 3, padding=1), nn.BatchNorm2d(1), nn.Sigmoid())
+
+    def forward(self, x: Float[Tensor, 'batch dim h w']) -> tuple[Float[Tensor, 'batch dim h w'],
+                                                                  Float[Tensor, 'batch dim h w']]:
+        """The extracted features, and the sum of both weightings of them."""
+        feature = self.extract(F.relu(self.extract(x)))
+        return feature, feature * self.channel(feature) + feature * self.spatial(feature)
+
+
+class TransformerBlock(nn.Module):
+    """A Swin transformer block with windows of one token, as the released code sets it.
+
+    A token that attends to itself alone has the attention weight 1, whatever its query and key: attention is then the
+    projection of its value, and nothing passes between tokens.
+
+    Args:
+        dim: width of a token.
+        expansion: hidden width of the feed-forward network, as a multiple of `dim`.
+    """
+
+    def __init__(self, dim: int, expansion: int = 4):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(dim)
+        self.value = nn.Linear(dim, dim)
+        self.project = nn.Linear(dim, dim)
+        self.feed_forward_norm = nn.LayerNorm(dim)
+        self.feed_forward = nn.Sequential(nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim))
+
+    def forward(self, x: Float[Tensor, 'batch token dim']) -> Float[Tensor, 'batch token dim']:
+        x = x + self.project(self.value(self.attention_norm(x)))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+
+#: Released names that no output depends on.
+_WITHOUT_EFFECT = r'^patch_embed\.norm\.|\.attn\.relative_position_(bias_table|index)$'
+
+#: Patterns of our names and what the released code has in their place, applied in this order.
+_RELEASED_PARTS = (
+    (r'^embed\.0', r'convolutional.conv'),
+    (r'^embed\.1', r'convolutional.bn'),
+    (r'^attend\.extract\.0', r'fem.conv'),
+    (r'^attend\.extract\.1', r'fem.bn'),
+    (r'^attend\.channel\.1', r'cam.fc.0'),
+    (r'^attend\.channel\.3', r'cam.fc.2'),
+    (r'^attend\.spatial', r'sam.body'),
+    (r'^project', r'convolutional_out.conv'),
+    (r'^transformer', r'basicLayer.blocks'),
+    (r'attention_norm', r'norm1'),
+    (r'\.value', r'.attn.qkv'),
+    (r'\.project', r'.attn.proj'),
+    (r'feed_forward_norm', r'norm2'),
+    (r'feed_forward\.0', r'mlp.fc1'),
+    (r'feed_forward\.2', r'mlp.fc2'),
+)
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of DATFuse."""
+    for part, released in _RELEASED_PARTS:
+        name = re.sub(part, released, name)
+    return name

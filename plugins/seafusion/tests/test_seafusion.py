@@ -1,0 +1,147 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, draw_pairs
+from vlfusion_shared import shared
+
+pytest.importorskip('vlfusion_seafusion', reason='pip install --editable plugins/seafusion')
+
+from vlfusion_seafusion import SeAFusion
+from vlfusion_seafusion.model import GradientResidualDenseBlock
+
+from vlfusion.cli import main
+from vlfusion.compat import load_checkpoint_file
+from vlfusion.config import load_config
+from vlfusion.errors import CheckpointError
+from vlfusion.evaluation.protocol import protocol
+from vlfusion.images import luminance, read_image
+from vlfusion.models.fusion_model import FusionModel
+from vlfusion.registry import BACKBONES
+from vlfusion.runner import build_runner
+from vlfusion.testing import check_backbone
+
+CONFIGS = sorted(Path(__file__).parents[1].glob('configs/*.py'))
+CONTENT_LOSS = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=10.0)]
+
+
+@pytest.fixture(scope='module')
+def released():
+    return load_checkpoint_file(shared('zoo/seafusion/SeAFusion.pth'))
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return BACKBONES.build(dict(type='vlfusion_seafusion.SeAFusion'))
+
+
+def sources(batch=1, size=(20, 27), seed=0):
+    return torch.rand(2, batch, 1, *size, generator=torch.Generator().manual_seed(seed)).unbind()
+
+
+def test_equals_the_authors_fused_image(released, network):
+    network.load_state_dict(SeAFusion.convert_released(released))
+    infrared, visible = (torch.from_numpy(luminance(read_image(shared(f'zoo/seafusion/ivf_08_{kind}.png'))))[None, None]
+                         for kind in ('infrared', 'visible'))
+    with torch.no_grad():
+        fused = protocol(SeAFusion.released['msrs'].protocol).quantise(network(infrared, visible))[0, 0].numpy()
+    theirs = np.round(luminance(read_image(shared('zoo/seafusion/ivf_08_fused.png'))) * 255)
+    difference = np.abs(fused.astype(int) - theirs)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-4
+
+
+def test_released_weights_fuse_from_the_command_line(tmp_path):
+    folder, out = shared('zoo/seafusion'), tmp_path / 'released.pth'
+    assert main(['prepare-data', 'weights', 'vlfusion_seafusion.SeAFusion', '--from', str(folder), '--out',
+                 str(out)]) == 0
+    pair = [str(folder / f'ivf_08_{kind}.png') for kind in ('infrared', 'visible')]
+    assert main(['fuse', str(out), *pair, '-o', str(tmp_path / 'fused.png')]) == 0
+    fused, theirs = read_image(tmp_path / 'fused.png'), read_image(folder / 'ivf_08_fused.png')[..., 0]
+    assert np.abs(fused.astype(int) - theirs).max() <= 1
+
+
+def test_what_every_backbone_must_do(network):
+    check_backbone(network)
+
+
+def test_parameters(network):
+    assert sum(parameter.numel() for parameter in network.parameters()) == 166_657
+
+
+def test_the_sources_are_not_interchangeable(network):
+    a, b = sources()
+    assert (network(a, b) - network(b, a)).abs().max() > 1e-3
+
+
+def test_gradients_begin_as_sobels():
+    block = GradientResidualDenseBlock(2, 4)
+    ramp = torch.arange(7.).expand(1, 2, 5, 7)
+    along, across = (convolution(ramp)[..., 1:-1, 1:-1].abs() for convolution in (block.gradient_x, block.gradient_y))
+    assert (along == 8).all() and (across == 0).all()  # 2 * (1 + 2 + 1), as the ramp climbs by 2 over the kernel
+
+
+def test_prefixed_states_convert(released, network):
+    converted = SeAFusion.convert_released({f'module.{name}': value for name, value in released.items()})
+    network.load_state_dict(converted)
+    assert len(converted) == 52
+    assert torch.equal(network.encoder_a[0].weight, released['inf_conv.conv.weight'])
+    assert torch.equal(network.encoder_b[3].dense2.bias, released['vis_rgbd2.dense.conv2.conv.bias'])
+
+
+def test_states_of_another_network_are_refused(released, network):
+    missing = {name: value for name, value in released.items() if name != 'decode1.conv.bias'}
+    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +decode1\.conv\.bias'):
+        SeAFusion.convert_released(missing)
+    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +vis_rgbd3\.convup'):
+        SeAFusion.convert_released({**released, 'vis_rgbd3.convup': torch.zeros(1)})
+    with pytest.raises(CheckpointError, match='lacks 52'):
+        SeAFusion.convert_released(network.state_dict())
+
+
+def test_training_lowers_the_content_loss_and_trains_the_gradient_filters():
+    torch.manual_seed(0)
+    model = FusionModel(dict(type='vlfusion_seafusion.SeAFusion'), CONTENT_LOSS)
+    batch = dict(zip(('source_a', 'source_b'), sources(batch=2, size=(24, 24)), strict=True))
+    filters = model.backbone.encoder_a[2].gradient_x.weight
+    before = filters.detach().clone()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    totals = []
+    for _ in range(10):
+        terms = model(**batch, mode='loss')
+        assert terms['loss'].item() == pytest.approx((terms['max_intensity'] + 10 * terms['max_gradient']).item())
+        totals.append(terms['loss'].item())
+        optimizer.zero_grad()
+        terms['loss'].backward()
+        optimizer.step()
+    assert totals[-1] < 0.95 * totals[0]
+    assert not torch.equal(filters, before)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_config_takes_one_step(path, tmp_path):
+    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
+    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
+                'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2, 'default_hooks.checkpoint.interval': 1}
+    config = load_config(path, options)
+    for split in ('train', 'val'):
+        dataset = config[f'{split}_dataloader'].dataset
+        draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(72, 80))
+    build_runner(config, 'train').train()
+    assert (tmp_path / 'work/iter_1.pth').is_file()
+
+
+def test_the_schedule_is_the_released_one():
+    config = load_config(CONFIGS[-1])
+    assert CONFIGS[-1].stem == 'seafusion_msrs'
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=config.optim_wrapper.optimizer.lr)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, config.param_scheduler[0].step_size,
+                                                config.param_scheduler[0].gamma)
+    rates = []
+    for _ in range(config.train_cfg.max_iters):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+    assert rates[::135] == pytest.approx([1e-3 * 0.75 ** (epoch - 1) for epoch in range(10)])

@@ -1,0 +1,145 @@
+"""SeAFusion: image fusion in the loop of high-level vision tasks (Tang, Yuan and Ma, Information Fusion 82, 2022).
+
+Two encoders of gradient residual dense blocks, one per source, and a decoder of four convolutions, all at full
+resolution. Written afresh; what the authors' released network computes is reproduced to rounding, and where that is not
+what a reader of the paper would expect, a comment says so.
+"""
+
+import re
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlfusion.errors import CheckpointError, listing
+from vlfusion.models.released import ReleasedWeights
+from vlfusion.registry import BACKBONES
+
+SOBEL = torch.tensor([[1., 0., -1.], [2., 0., -2.], [1., 0., -1.]])
+
+
+@BACKBONES.register_module()
+class SeAFusion(nn.Module):
+    """The network of SeAFusion. It has 166,657 parameters and reads no text.
+
+    >>> SeAFusion()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
+    torch.Size([2, 1, 20, 27])
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'msrs': ReleasedWeights(
+            files={'SeAFusion.pth': '8d65a7f9a50f36349803368cf9920f40420776995e7e8cc8a56d8d30e499431d'},
+            source='https://github.com/Linfeng-Tang/VIF-Benchmark (Checkpoint/SeAFusion)',
+            licence='MIT, by the LICENSE of that repository', task='ivf', protocol='film')}
+
+    def __init__(self):
+        super().__init__()
+        self.encoder_a = _encoder()
+        self.encoder_b = _encoder()
+        # The released layers also hold batch normalisation, which their forward pass leaves out.
+        self.decoder = nn.Sequential(
+            nn.Conv2d(96, 64, 3, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 32, 3, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(32, 16, 3, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(16, 1, 3, padding=1), nn.Tanh())
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: None = None, text_mask: None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a: infrared, in [0, 1].
+            source_b: luminance of the visible image, in [0, 1].
+            text, text_mask: unused.
+
+        Returns:
+            The fused luminance, in [0, 1].
+        """
+        features = torch.cat((self.encoder_b(source_b), self.encoder_a(source_a)), 1)
+        return self.decoder(features) / 2 + 0.5
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of the released network under the names of this one.
+
+        Args:
+            state: released name to tensor; a prefix `module.` and the unused batch normalisation are dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that SeAFusion does not have.
+        """
+        state = {name.removeprefix('module.'): value for name, value in state.items()}
+        state = {name: value for name, value in state.items() if not re.match(r'decode[1-4]\.bn\.', name)}
+        with torch.device('meta'):
+            ours = {_released_name(name): name for name in SeAFusion().state_dict()}
+        problems = (('lacks {} of its names', ours.keys() - state.keys()),
+                    ('has {} unknown names', state.keys() - ours.keys()))
+        for problem, names in problems:
+            if names:
+                raise CheckpointError('This is not a state of the released SeAFusion: it '
+                                      f'{problem.format(len(names))}:\n{listing(sorted(names))}',
+                                      'Give the released SeAFusion.pth, unchanged.')
+        return {ours[name]: value for name, value in state.items()}
+
+
+class GradientResidualDenseBlock(nn.Module):
+    """Two densely connected convolutions, plus a residual stream of Sobel magnitudes (GRDB).
+
+    `lrelu(conv1x1([x, d1, d2]) + conv1x1(|S_x * x| + |S_y * x|))`, with `d1`, `d2` the dense convolutions' outputs.
+
+    Args:
+        channels: of the features that come in.
+        out_channels: of those that go out.
+    """
+
+    def __init__(self, channels: int, out_channels: int):
+        super().__init__()
+        self.dense1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.dense2 = nn.Conv2d(2 * channels, channels, 3, padding=1)
+        self.project_dense = nn.Conv2d(3 * channels, out_channels, 1)
+        # In the paper these are the Sobel operator. The released code only begins with it: the filters are trained, one
+        # pair for each channel, and the released ones differ from Sobel's by up to 0.2.
+        self.gradient_x = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.gradient_y = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.project_gradient = nn.Conv2d(channels, out_channels, 1)
+        with torch.no_grad():
+            self.gradient_x.weight.copy_(SOBEL.expand(channels, 1, 3, 3))
+            self.gradient_y.weight.copy_(SOBEL.T.expand(channels, 1, 3, 3))
+
+    def forward(self, x: Float[Tensor, 'batch channels h w']) -> Float[Tensor, 'batch out_channels h w']:
+        dense = torch.cat((x, F.leaky_relu(self.dense1(x), 0.2)), 1)
+        dense = torch.cat((dense, F.leaky_relu(self.dense2(dense), 0.2)), 1)
+        gradient = self.gradient_x(x).abs() + self.gradient_y(x).abs()
+        return F.leaky_relu(self.project_dense(dense) + self.project_gradient(gradient), 0.1)
+
+
+def _encoder() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.LeakyReLU(0.2),
+                         GradientResidualDenseBlock(16, 32), GradientResidualDenseBlock(32, 48))
+
+
+#: Patterns of our names and what the released code has in their place, applied in this order.
+_RELEASED_PARTS = (
+    (r'^encoder_a\.', r'inf_'),
+    (r'^encoder_b\.', r'vis_'),
+    (r'_0\.', r'_conv.conv.'),
+    (r'_2\.', r'_rgbd1.'),
+    (r'_3\.', r'_rgbd2.'),
+    (r'dense([12])\.', r'dense.conv\1.conv.'),
+    (r'project_dense', r'convdown.conv'),
+    (r'project_gradient', r'convup.conv'),
+    (r'gradient_([xy])', r'sobelconv.conv\1'),
+    (r'^decoder\.0', r'decode4.conv'),
+    (r'^decoder\.2', r'decode3.conv'),
+    (r'^decoder\.4', r'decode2.conv'),
+    (r'^decoder\.6', r'decode1.conv'),
+)
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of SeAFusion."""
+    for part, released in _RELEASED_PARTS:
+        name = re.sub(part, released, name)
+    return name
