@@ -57,3 +57,10 @@ def test_two_runs_of_one_second_share_nothing(toy):
     first, second = (build_runner(toy(**{'train_cfg.max_iters': 1}), 'train') for _ in range(2))
     assert first.message_hub is not second.message_hub and first.logger is not second.logger
     torch.testing.assert_close(first.model.state_dict(), second.model.state_dict())  # one seed, one initialisation
+
+
+def test_numbers_of_numpy_do_not_keep_a_released_file_from_loading(tmp_path):
+    numbers = {'loss': np.float64(0.25), 'steps': np.int64(3), 'rate': np.float32(0.5)}
+    torch.save({'model': {'w': torch.ones(2)}, **numbers}, tmp_path / 'released.pth')
+    loaded = compat.load_checkpoint_file(tmp_path / 'released.pth')
+    assert {name: loaded[name] for name in numbers} == numbers and loaded['model']['w'].sum() == 2

@@ -11,7 +11,8 @@ from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.runner import build_runner
 
-CONFIGS = sorted((ROOT / 'configs/swap').glob('*.py'))
+CONFIGS = [*sorted((ROOT / 'configs/swap').glob('*.py')),
+           ROOT / 'plugins/cddfuse/configs/cddfuse_film_losses_med.py']
 
 
 @pytest.fixture
@@ -34,9 +35,12 @@ def test_a_swap_takes_one_step(path, tmp_path, request):
     options = {**places, **TINY, **OPTIONS, 'train_dataloader.dataset.pipeline': [
         dict(type='LoadPair'), dict(type='BothSources', transforms=[dict(type='RandomCrop', size=(64, 64))]),
         dict(type='PackPair')]}
-    if path.stem == 'timm_med':
+    if path.stem in ('timm_med', 'cddfuse_film_losses_med'):
         options = {key: value for key, value in options.items() if not key.startswith('model.backbone')}
+    if path.stem == 'timm_med':
         options |= {'model.backbone.encoder': 'resnet10t', 'model.backbone.pretrained': False}
+    if 'cddfuse_film' in path.stem:
+        pytest.importorskip('vlfusion_cddfuse', reason='pip install --editable plugins/cddfuse')
     if 'perceptual' in path.stem:
         options |= {'model.losses.2.model': 'resnet10t', 'model.losses.2.pretrained': False}
     config = load_config(path, options)

@@ -28,6 +28,11 @@ from torch import nn
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
 
+#: Numbers that numpy once put into checkpoints of others, such as a loss; reading one runs nothing.
+_NUMPY_NUMBERS = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType,
+                  (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
+                  (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar')]
+
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu') -> dict:
@@ -45,7 +50,8 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
     try:
         if path.suffix == '.safetensors':
             return load_file(path, device=str(map_location))
-        return torch.load(path, map_location=map_location, weights_only=True)
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+            return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f'{path} was refused: it is not a plain checkpoint of tensors and values ({_first_line(error)}).',

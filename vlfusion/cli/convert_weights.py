@@ -1,6 +1,7 @@
 """Turn the released weights of a method into a checkpoint of vlfusion: names mapped, loaded strictly and safely.
 
     vlfusion convert-weights FILM IVF.pth work_dirs/film_ivf_released.pth --task ivf
+    vlfusion convert-weights vlfusion_cddfuse.CDDFuse MIF.pth out.pth --task mif --options residual=none
 """
 
 import argparse
@@ -9,9 +10,12 @@ HELP = "turn a method's released weights into a checkpoint of vlfusion"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from mmengine.config import DictAction
     parser.add_argument('name', help="the backbone, such as FILM; see `vlfusion list backbone`")
     parser.add_argument('released', nargs='+', help="the authors' file (.pth or .safetensors), or their files in order")
     parser.add_argument('out', help='the checkpoint to write')
+    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='arguments of the backbone')
     parser.add_argument('--protocol', help="how outputs become grey levels (default: as the method's authors do)")
     parser.add_argument('--task', default='ivf', help='what the weights fuse: ivf, mif, mef or mff (default: ivf)')
 
@@ -19,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.checkpoints import convert_released
     from vlfusion.data.tasks import task
-    count = convert_released(args.name, args.released, args.out, task(args.task).name, args.protocol)
+    count = convert_released(args.name, args.released, args.out, task(args.task).name, args.protocol,
+                             args.options)
     print(f'{args.out}: {count} tensors, each in its place.')
     return 0

@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--out', required=True, help='image to write; a folder where the sources are folders')
     parser.add_argument('--grey', action='store_true', help='write luminance only')
     parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
-    parser.add_argument('--protocol', help="how outputs become grey levels: film or plain (default: the checkpoint's)")
+    parser.add_argument('--protocol', help="how outputs become grey levels: film, plain, truncate ... (default: the "
+                                           "checkpoint's)")
     parser.add_argument('--text', help='token features (.npy) instead of describing the images; a folder of NAME.npy '
                                        'where the sources are folders')
     parser.add_argument('--store', help="text store (default: the checkpoint's)")

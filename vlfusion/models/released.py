@@ -1,7 +1,12 @@
-"""What the authors of a method released, so that a user can be told what to fetch and the file can be checked."""
+"""What the authors of a method released: which files a user has to fetch, and their names under ours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from jaxtyping import Shaped
+from torch import Tensor
+
+from vlfusion.errors import CheckpointError, listing
 
 
 @dataclass(frozen=True)
@@ -23,3 +28,30 @@ class ReleasedWeights:
     task: str
     protocol: str = 'plain'
     arguments: Mapping = field(default_factory=dict)
+
+
+def without_prefix(state: Mapping[str, Shaped[Tensor, '...']]) -> dict[str, Shaped[Tensor, '...']]:
+    """The state without the `module.` that training on several devices puts before names."""
+    return {name.removeprefix('module.'): value for name, value in state.items()}
+
+
+def under_our_names(method: str, state: Mapping[str, Shaped[Tensor, '...']], released_names: Mapping[str, str],
+                    remedy: str) -> dict[str, Shaped[Tensor, '...']]:
+    """A released state under the names of our network, each of which must find its place.
+
+    Args:
+        method: whose it is, for the error.
+        state: released name to tensor.
+        released_names: what the released code calls each of our names.
+        remedy: which file to give instead.
+
+    Raises:
+        CheckpointError: names that are missing, or that the method does not have.
+    """
+    ours = {released: name for name, released in released_names.items()}
+    for problem, names in (('lacks {} of its names', ours.keys() - state.keys()),
+                           ('has {} unknown names', state.keys() - ours.keys())):
+        if names:
+            raise CheckpointError(f'This is not a state of the released {method}: it {problem.format(len(names))}:\n'
+                                  f'{listing(sorted(names))}', remedy)
+    return {ours[name]: value for name, value in state.items()}

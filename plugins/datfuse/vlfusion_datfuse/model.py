@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.errors import CheckpointError, listing
-from vlfusion.models.released import ReleasedWeights
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 
@@ -78,17 +77,11 @@ class DATFuse(nn.Module):
         Raises:
             CheckpointError: names that are missing or that DATFuse does not have.
         """
-        state = {name.removeprefix('module.'): value for name, value in state.items()}
-        state = {name: value for name, value in state.items() if not re.search(_WITHOUT_EFFECT, name)}
+        state = {name: value.chunk(3)[2].clone() if '.qkv.' in name else value
+                 for name, value in without_prefix(state).items() if not re.search(_WITHOUT_EFFECT, name)}
         with torch.device('meta'):
-            ours = {_released_name(name): name for name in DATFuse().state_dict()}
-        problems = (('lacks {} of its names', ours.keys() - state.keys()),
-                    ('has {} unknown names', state.keys() - ours.keys()))
-        for problem, names in problems:
-            if names:
-                raise CheckpointError(f'This is not a state of the released DATFuse: it {problem.format(len(names))}:\n'
-                                      f'{listing(sorted(names))}', 'Give the released model_10.pth, unchanged.')
-        return {ours[name]: value.chunk(3)[2].clone() if '.qkv.' in name else value for name, value in state.items()}
+            names = {name: _released_name(name) for name in DATFuse().state_dict()}
+        return under_our_names('DATFuse', state, names, 'Give the released model_10.pth, unchanged.')
 
 
 class DualAttention(nn.Module):

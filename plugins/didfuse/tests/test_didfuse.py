@@ -76,11 +76,11 @@ def test_equal_sources_are_restored_by_the_mean_and_by_activity(didfuse):
 def test_states_of_another_network_are_refused(released):
     encoder, decoder = (part['weight'] for part in released)
     missing = {name: value for name, value in decoder.items() if name != 'cov7.cov7.1.bias'}
-    with pytest.raises(CheckpointError, match=r'lack 1 of its names:\n +cov7\.cov7\.1\.bias'):
+    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +cov7\.cov7\.1\.bias'):
         DIDFuse.convert_released(encoder, missing)
-    with pytest.raises(CheckpointError, match=r'have 1 unknown names:\n +cov8\.weight'):
+    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +cov8\.weight'):
         DIDFuse.convert_released(encoder, {**decoder, 'cov8.weight': torch.zeros(1)})
-    with pytest.raises(CheckpointError, match='lack 23 of its names'):
+    with pytest.raises(CheckpointError, match='lacks 23 of its names'):
         DIDFuse.convert_released(released[0])
     assert DIDFuse.convert_released({f'module.{name}': value for name, value in encoder.items()}, decoder).keys() \
         == DIDFuse().state_dict().keys()

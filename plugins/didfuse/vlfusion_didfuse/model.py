@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
-from vlfusion.models.released import ReleasedWeights
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 
@@ -112,18 +112,11 @@ class DIDFuse(nn.Module):
         Raises:
             CheckpointError: names that are missing or that DIDFuse does not have.
         """
-        state = {name.removeprefix('module.'): value for part in states
-                 for name, value in part.get('weight', part).items()}
+        state = without_prefix({name: value for part in states for name, value in part.get('weight', part).items()})
         with torch.device('meta'):
-            ours = {_released_name(name): name for name in DIDFuse().state_dict()}
-        problems = (('lack {} of its names', ours.keys() - state.keys()),
-                    ('have {} unknown names', state.keys() - ours.keys()))
-        for problem, names in problems:
-            if names:
-                raise CheckpointError(f'These are not the states of the released DIDFuse: they '
-                                      f'{problem.format(len(names))}:\n{listing(sorted(names))}',
-                                      'Give Encoder_weight_IJCAI.pkl and Decoder_weight_IJCAI.pkl, unchanged.')
-        return {ours[name]: value for name, value in state.items()}
+            names = {name: _released_name(name) for name in DIDFuse().state_dict()}
+        return under_our_names('DIDFuse', state, names,
+                               'Give Encoder_weight_IJCAI.pkl and Decoder_weight_IJCAI.pkl, unchanged.')
 
 
 def _conv_block(channels: int, dim: int, activation: nn.Module, padding_mode: str = 'zeros') -> nn.Sequential:

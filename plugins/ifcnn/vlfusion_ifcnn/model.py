@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.compat import load_checkpoint_file
-from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
-from vlfusion.models.released import ReleasedWeights
+from vlfusion.errors import CheckpointError, ConfigError, did_you_mean
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 _SOURCE = 'https://github.com/uzeful/IFCNN (Code/snapshots)'
@@ -129,19 +129,13 @@ class IFCNN(nn.Module):
         Raises:
             CheckpointError: names that are missing or that IFCNN does not have.
         """
-        state = {name.removeprefix('module.'): value for name, value in state.items()}
+        state = without_prefix(state)
         # torch 0.4, which wrote the released files, did not count batches; in testing the count means nothing.
         state = {f'{released}.bn.num_batches_tracked': torch.tensor(0) for released in ('conv2', 'conv3')} | state
         with torch.device('meta'):
-            ours = {_released_name(name): name for name in IFCNN().state_dict()}
-        problems = (('lacks {} of its names', ours.keys() - state.keys()),
-                    ('has {} unknown names', state.keys() - ours.keys()))
-        for problem, names in problems:
-            if names:
-                raise CheckpointError(f'This is not a state of the released IFCNN: it {problem.format(len(names))}:\n'
-                                      f'{listing(sorted(names))}',
-                                      'Give one of IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth, unchanged.')
-        return {ours[name]: value for name, value in state.items()}
+            names = {name: _released_name(name) for name in IFCNN().state_dict()}
+        return under_our_names('IFCNN', state, names,
+                               'Give one of IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth, unchanged.')
 
 
 def _conv_block(dim: int) -> nn.Sequential:

@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.errors import CheckpointError, listing
-from vlfusion.models.released import ReleasedWeights
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 SOBEL = torch.tensor([[1., 0., -1.], [2., 0., -2.], [1., 0., -1.]])
@@ -70,18 +69,12 @@ class SeAFusion(nn.Module):
         Raises:
             CheckpointError: names that are missing or that SeAFusion does not have.
         """
-        state = {name.removeprefix('module.'): value for name, value in state.items()}
+        state = without_prefix(state)
         state = {name: value for name, value in state.items() if not re.match(r'decode[1-4]\.bn\.', name)}
         with torch.device('meta'):
-            ours = {_released_name(name): name for name in SeAFusion().state_dict()}
-        problems = (('lacks {} of its names', ours.keys() - state.keys()),
-                    ('has {} unknown names', state.keys() - ours.keys()))
-        for problem, names in problems:
-            if names:
-                raise CheckpointError('This is not a state of the released SeAFusion: it '
-                                      f'{problem.format(len(names))}:\n{listing(sorted(names))}',
-                                      'Give the released SeAFusion.pth, unchanged.')
-        return {ours[name]: value for name, value in state.items()}
+            names = {name: _released_name(name) for name in SeAFusion().state_dict()}
+        return under_our_names('SeAFusion', state, names,
+                               'Give the released SeAFusion.pth, unchanged.')
 
 
 class GradientResidualDenseBlock(nn.Module):

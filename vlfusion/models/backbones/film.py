@@ -17,8 +17,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vlfusion.errors import CheckpointError, ConfigError, DataError, listing
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.models.layers.restormer import RELEASED_NAMES, RestormerBlock
+from vlfusion.models.released import under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 
@@ -104,20 +105,14 @@ class FILM(nn.Module):
         Raises:
             CheckpointError: names that are missing or that FILM does not have.
         """
-        state = {name.removeprefix('module.'): value for name, value in state.get('model', state).items()}
+        state = without_prefix(state.get('model', state))
         with torch.device('meta'):
-            ours = {_released_name(name): name for name in FILM().state_dict()}
-        problems = (('lacks {} of its names', ours.keys() - state.keys()),
-                    ('has {} unknown names', state.keys() - ours.keys()))
-        for problem, names in problems:
-            if names:
-                raise CheckpointError(f'This is not a state of the released FILM: it {problem.format(len(names))}:\n'
-                                      f'{listing(sorted(names))}',
-                                      'Give one of the released IVF.pth, MEF.pth and MFF.pth, unchanged.')
-        converted = {ours[name]: value for name, value in state.items()}
+            names = {name: _released_name(name) for name in FILM().state_dict()}
+        state = under_our_names('FILM', state, names,
+                                'Give one of the released IVF.pth, MEF.pth and MFF.pth, unchanged.')
         # The released code projects text by a convolution of width one.
-        converted['text_projection.weight'] = converted['text_projection.weight'].flatten(1)
-        return converted
+        state['text_projection.weight'] = state['text_projection.weight'].flatten(1)
+        return state
 
 
 class Stage(nn.Module):

@@ -1,0 +1,27 @@
+"""Harvard medical pairs in the folders of configs/_base_/datasets/harvard.py, the training slices cut into patches.
+
+A stride of 128 cuts each 256x256 slice into its four quarters; of the published 200 only the top left one would fit.
+"""
+
+task = 'mif'
+data_root = 'data/mif/Harvard'
+
+train_dataloader = dict(
+    batch_size=8, num_workers=2, persistent_workers=True, drop_last=True, sampler=dict(type='EpochSampler'),
+    dataset=dict(
+        type='vlfusion_cddfuse.PatchDataset', size=128, stride=128,
+        subsets={
+            'CT-MRI': dict(source_a='CT-MRI/train/MRI', source_b='CT-MRI/train/CT', modality_b='CT'),
+            'PET-MRI': dict(source_a='PET-MRI/train/MRI', source_b='PET-MRI/train/PET', modality_b='PET'),
+            'SPECT-MRI': dict(source_a='SPECT-MRI/train/MRI', source_b='SPECT-MRI/train/SPECT', modality_b='SPECT')},
+        pipeline=[dict(type='PackPair')]))
+val_dataloader = dict(
+    batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='PairDataset',
+        subsets={
+            'CT-MRI': dict(source_a='CT-MRI/test/MRI', source_b='CT-MRI/test/CT', modality_b='CT'),
+            'PET-MRI': dict(source_a='PET-MRI/test/MRI', source_b='PET-MRI/test/PET', modality_b='PET'),
+            'SPECT-MRI': dict(source_a='SPECT-MRI/test/MRI', source_b='SPECT-MRI/test/SPECT', modality_b='SPECT')},
+        pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+test_dataloader = val_dataloader

@@ -1,0 +1,16 @@
+"""CDDFuse's network (Zhao et al., CVPR 2023) with FILM's losses, on Harvard's medical pairs, in one phase.
+
+Reproduces: nothing published; it shows that a network and a set of losses are two lines of a config.
+Command:    vlfusion train plugins/cddfuse/configs/cddfuse_film_losses_med.py
+Needs:      Harvard's pairs under data/mif/Harvard.
+Expected:   not known.
+Not known:  whether the network needs its own decomposition term; without it, nothing tells base from detail features.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/harvard.py',
+          '../../../configs/_base_/schedules/film.py']
+
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='vlfusion_cddfuse.CDDFuse', residual='none'),
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])

@@ -1,0 +1,96 @@
+"""Training patches as CDDFuse cuts them: a fixed grid over each pair, less the patches that show next to nothing."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from mmengine.logging import print_log
+
+from vlfusion.data import Pair, PairDataset
+from vlfusion.data.pairs import Names
+from vlfusion.data.transforms import LoadPair
+from vlfusion.errors import DataError, listing
+from vlfusion.registry import DATASETS
+
+
+@DATASETS.register_module()
+class PatchDataset(PairDataset):
+    """The patches of image pairs, each a sample of its own. Text is not read.
+
+    A pair's patches lie `stride` apart from the top left corner on; what does not fit at the right and below is lost.
+    Patches are cut when they are asked for, so that images, not patches, are what the disk holds.
+
+    Args:
+        task, data_root, source_a, source_b, names, subsets, modality_a, modality_b, name: as for `PairDataset`.
+        size: side of the patches in pixels.
+        stride: distance of neighbouring patches in pixels.
+        contrast: a pair of patches is dropped where either has less, see `contrast_below`.
+        luminance: the rule of `vlfusion.images.luminance`; the released code does not round.
+        pipeline: configs of transforms up to `PackPair`; patches are there from the start, so `LoadPair` is not among
+            them.
+
+    Attributes:
+        patches: for each sample the index of its pair and the patch's top and left.
+
+    Raises:
+        DataError: as for `PairDataset`; an image is smaller than a patch; no patch has the contrast.
+    """
+
+    def __init__(self, task: str, data_root: str | os.PathLike, source_a: str | None = None,
+                 source_b: str | None = None, names: Names | None = None, subsets: Mapping[str, Mapping] | None = None,
+                 modality_a: str | None = None, modality_b: str | None = None, size: int = 128, stride: int = 200,
+                 contrast: float = 0.1, luminance: str = 'bt601', pipeline: Sequence[dict] = (),
+                 name: str | None = None):
+        super().__init__(task, data_root, source_a, source_b, names, subsets, modality_a, modality_b,
+                         pipeline=pipeline, check=False, name=name)  # the loop below decodes every image
+        self.size, self.read = size, LoadPair(luminance)
+        self.patches, dropped, small = [], 0, []
+        for index, pair in enumerate(self.pairs):
+            images = self._images(pair)
+            height, width = images[0].shape
+            if min(height, width) < size:
+                small.append(f'{pair.path_a} and its partner: {width}x{height}')
+            for top in range(0, height - size + 1, stride):
+                for left in range(0, width - size + 1, stride):
+                    if any(contrast_below(contrast, self._cut(image, top, left)) for image in images):
+                        dropped += 1
+                    else:
+                        self.patches.append((index, top, left))
+        if small:
+            raise DataError(f'{len(small)} pairs are smaller than a patch of {size}x{size}:\n{listing(small)}',
+                            'Choose a smaller size, or take them out of the split.')
+        if not self.patches:
+            raise DataError(f'None of the {dropped} patches of {self.name} has a contrast of {contrast:g}.',
+                            'Look at the images, or lower contrast.')
+        print_log(f'{self.name}: {len(self.patches)} patches of {size}x{size} from {len(self.pairs)} pairs; '
+                  f'{dropped} dropped for their low contrast.', logger='current')
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def record(self, index: int) -> dict:
+        pair_index, top, left = self.patches[index]
+        pair = self.pairs[pair_index]
+        img_a, img_b = (self._cut(image, top, left) for image in self._images(pair))
+        return dict(name=f'{pair.name}_{top}_{left}', path_a=str(pair.path_a), path_b=str(pair.path_b),
+                    img_a=img_a, img_b=img_b)
+
+    def _images(self, pair: Pair) -> tuple[Float[np.ndarray, 'h w'], Float[np.ndarray, 'h w']]:
+        read = self.read(dict(name=pair.name, path_a=pair.path_a, path_b=pair.path_b))
+        return read['img_a'], read['img_b']
+
+    def _cut(self, image: Float[np.ndarray, 'h w'], top: int, left: int) -> Float[np.ndarray, 'size size']:
+        return image[top:top + self.size, left:left + self.size]
+
+
+def contrast_below(threshold: float, patch: Float[np.ndarray, 'h w']) -> bool:
+    """Whether `(p90 - p10) / p90 < threshold`, of the 10th and 90th percentiles of a patch.
+
+    Of a patch whose 90th percentile is zero it is False, for the released code keeps those: it compares NaN.
+
+    >>> contrast_below(0.1, np.full((8, 8), 0.5)), contrast_below(0.1, np.zeros((8, 8)))
+    (True, False)
+    """
+    low, high = np.percentile(patch, (10, 90))
+    return bool(high - low < threshold * high)

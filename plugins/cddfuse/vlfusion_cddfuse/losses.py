@@ -1,0 +1,69 @@
+"""The losses of CDDFuse (Zhao et al., CVPR 2023) that look at features or at reconstructed sources.
+
+Those on the fused image are vlfusion's MaxIntensityLoss and MaxGradientLoss. Images are `(batch, 1, h, w)` in [0, 1].
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.errors import DataError
+
+Image = Float[Tensor, 'batch 1 h w']
+Features = Float[Tensor, 'batch dim h w']
+
+_SOBEL = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]]) / 8  # absolute values sum to one
+_WINDOW, _SIGMA = 11, 1.5
+
+
+def decomposition_loss(base_a: Features, detail_a: Features, base_b: Features, detail_b: Features
+                       ) -> Float[Tensor, '']:
+    """`CC(detail)^2 / (CC(base) + 1.01)`: base features shall correlate between the sources, details not.
+
+    Never negative; CC is the mean over images and channels of Pearson's correlation over the pixels.
+    """
+    return _correlation(detail_a, detail_b) ** 2 / (1.01 + _correlation(base_a, base_b))
+
+
+def _correlation(a: Features, b: Features) -> Float[Tensor, '']:
+    a, b = (x.flatten(2) - x.flatten(2).mean(2, keepdim=True) for x in (a, b))
+    # Of a channel without any variation, such as a black image has, it is zero, and so is its gradient.
+    return F.cosine_similarity(a, b, dim=2).mean()
+
+
+def reconstruction_loss(restored: Image, image: Image) -> Float[Tensor, '']:
+    """`5 DSSIM + MSE` of an image and what the decoder made of its features, with the released factor of 5."""
+    return 5 * dssim(restored, image) + F.mse_loss(restored, image)
+
+
+def dssim(x: Image, y: Image) -> Float[Tensor, '']:
+    """Mean of `(1 - SSIM) / 2` in [0, 1/2], SSIM negative anywhere counting as zero.
+
+    SSIM after Wang et al. (IEEE TIP 2004): an 11x11 Gaussian window of standard deviation 1.5, the image reflected at
+    its border. The zero is that of kornia 0.2.0, which the released code names as its requirement.
+
+    Raises:
+        DataError: an image is too small to be reflected under the window.
+    """
+    if min(x.shape[-2:]) <= _WINDOW // 2:
+        raise DataError(f'DSSIM needs images of more than {_WINDOW // 2} pixels a side, but got {tuple(x.shape[-2:])}.',
+                        'Train on larger patches.')
+    c1, c2 = 0.01 ** 2, 0.03 ** 2
+    moments = F.pad(torch.cat((x, y, x * x, y * y, x * y)), [_WINDOW // 2] * 4, mode='reflect')
+    mean_x, mean_y, xx, yy, xy = F.conv2d(moments, _gaussian().to(x)).chunk(5)
+    var_x, var_y, cov = xx - mean_x ** 2, yy - mean_y ** 2, xy - mean_x * mean_y
+    ssim = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x ** 2 + mean_y ** 2 + c1) * (var_x + var_y + c2))
+    return (1 - ssim).clamp(0, 1).mean() / 2
+
+
+def _gaussian() -> Float[Tensor, '1 1 k k']:
+    offsets = torch.arange(_WINDOW) - _WINDOW // 2
+    line = torch.exp(-offsets.double() ** 2 / (2 * _SIGMA ** 2))
+    return torch.outer(line, line)[None, None] / line.sum() ** 2
+
+
+def gradient_loss(restored: Image, image: Image) -> Float[Tensor, '']:
+    """Mean of `|∇restored - ∇image|` over both directions, the border repeated."""
+    kernels = torch.stack((_SOBEL, _SOBEL.T)).unsqueeze(1).to(image)  # (2, 1, 3, 3)
+    return F.conv2d(F.pad(restored - image, [1] * 4, mode='replicate'), kernels).abs().mean()

@@ -1,0 +1,168 @@
+"""How CDDFuse is trained (Zhao et al., CVPR 2023, Fig. 2a and 2c): in two phases, each module with its own optimizer.
+
+Phase I teaches encoder and decoder to take the sources apart and put them together again; phase II adds the fusion
+layers and teaches all four modules to fuse.
+
+    model = dict(type='vlfusion_cddfuse.CDDFuseModel', backbone=dict(type='vlfusion_cddfuse.CDDFuse'),
+                 losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=10.0)])
+    custom_hooks = [dict(type='vlfusion_cddfuse.PhaseHook', switch=40 * steps_of_an_epoch)]
+    optim_wrapper = dict(constructor='vlfusion_cddfuse.PerModuleOptimizers', optimizer=dict(type='Adam', lr=1e-4),
+                         clip_grad=dict(max_norm=0.01))
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+
+import torch
+from jaxtyping import Float
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import Tensor, nn
+
+from vlfusion.errors import ConfigError
+from vlfusion.models import FusionModel
+from vlfusion.registry import HOOKS, MODELS, OPTIM_WRAPPERS, REGISTRIES
+from vlfusion_cddfuse.losses import decomposition_loss, gradient_loss, reconstruction_loss
+
+#: What phase I logs and phase II does not compute.
+PHASE_ONE_TERMS = ('reconstruction_a', 'reconstruction_b', 'gradient')
+
+
+@MODELS.register_module()
+class CDDFuseModel(FusionModel):
+    """CDDFuse under training; it fuses as any `FusionModel` does.
+
+    Phase I minimises `R(A) + R(B) + w_g G + w_d D`, phase II the weighted `losses` on the fused image `+ w_d D`: R is
+    the reconstruction, G the gradient and D the decomposition loss of `vlfusion_cddfuse.losses`.
+
+    Args:
+        backbone, losses: as for `FusionModel`.
+        decomposition_weight: w_d, the paper's alpha_2 and alpha_4.
+        gradient_weight: w_g.
+        detailed: the source whose reconstruction G looks at: `b`, the visible image; `a` is MRI in medical pairs.
+        data_preprocessor, init_cfg: as for `FusionModel`.
+
+    Attributes:
+        phase: 1 or 2; `PhaseHook` sets it.
+    """
+
+    def __init__(self, backbone: dict, losses: Sequence[dict] = (), decomposition_weight: float = 2.0,
+                 gradient_weight: float = 5.0, detailed: str = 'b', data_preprocessor: dict | None = None,
+                 init_cfg: dict | list | None = None):
+        super().__init__(backbone, losses, data_preprocessor, init_cfg)
+        if detailed not in ('a', 'b'):
+            raise ConfigError(f'detailed is a source, but got {detailed!r}.', "Use 'a' or 'b'.")
+        self.decomposition_weight, self.gradient_weight = decomposition_weight, gradient_weight
+        self.detailed = detailed
+        self.phase: int | None = None
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                mode: str = 'tensor', **sample) -> Float[Tensor, 'batch 1 h w'] | dict[str, Tensor] | list[dict]:
+        """As `FusionModel.forward`; the mode `loss` gives the total and the terms of the present phase.
+
+        Raises:
+            ConfigError: the mode is `loss` and nothing has set the phase.
+        """
+        if mode != 'loss':
+            return super().forward(source_a, source_b, mode=mode, **sample)
+        if self.phase is None:
+            raise ConfigError('CDDFuseModel does not know its phase, so it cannot be trained.',
+                              "Add dict(type='vlfusion_cddfuse.PhaseHook', switch=...) to custom_hooks.")
+        if self.phase == 2 and not self.losses:
+            raise ConfigError('CDDFuseModel has no loss for its second phase.',
+                              "Give model.losses, such as [dict(type='MaxIntensityLoss', weight=1.0)].")
+        backbone, sources = self.backbone, (source_a, source_b)
+        features = [backbone.encoder(source) for source in sources]
+        if self.phase == 1:
+            images = [backbone.reconstruct(source, one) for source, one in zip(sources, features, strict=True)]
+        else:
+            images = [backbone.fuse(*sources, *features)]
+        with torch.autocast(source_a.device.type, enabled=False):  # differences of near-equal images need float32
+            images = [image.to(source_a) for image in images]
+            total, terms = (self._reconstruction if self.phase == 1 else self._fusion)(*images, *sources)
+            terms['decomposition'] = decomposition_loss(*(x.to(source_a) for both in features for x in both))
+        total = total + self.decomposition_weight * terms['decomposition']
+        # MMEngine adds up what has `loss` in its name and logs the rest.
+        return dict(loss=total, **{key: value.detach() for key, value in terms.items()},
+                    phase=total.new_tensor(self.phase))
+
+    def _reconstruction(self, restored_a: Tensor, restored_b: Tensor, source_a: Tensor,
+                        source_b: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        detailed = (restored_b, source_b) if self.detailed == 'b' else (restored_a, source_a)
+        terms = dict(reconstruction_a=reconstruction_loss(restored_a, source_a),
+                     reconstruction_b=reconstruction_loss(restored_b, source_b), gradient=gradient_loss(*detailed))
+        total = terms['reconstruction_a'] + terms['reconstruction_b'] + self.gradient_weight * terms['gradient']
+        return total, terms
+
+    def _fusion(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        terms = {key: term(fused, source_a, source_b) for key, term in self.losses.items()}
+        return sum(self.losses[key].weight * value for key, value in terms.items()), terms
+
+
+@HOOKS.register_module()
+class PhaseHook(Hook):
+    """Puts a `CDDFuseModel` into the phase that its iteration belongs to, and logs each change.
+
+    Args:
+        switch: the first iteration of phase II; 0 for phase II alone, as for fine-tuning.
+    """
+
+    def __init__(self, switch: int):
+        self.switch = switch
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        model = getattr(runner.model, 'module', runner.model)
+        phase = 1 if runner.iter < self.switch else 2
+        if phase != model.phase:
+            runner.logger.info(f'CDDFuse: phase {"I" * phase} from iteration {runner.iter} on; phase II begins at '
+                               f'{self.switch}.')
+            model.phase = phase
+            for term in PHASE_ONE_TERMS if phase == 2 else ():  # else their last values would be logged for ever
+                runner.message_hub.log_scalars.pop(f'train/{term}', None)
+
+
+class JointOptimWrapper(OptimWrapperDict):
+    """Several optimizers that share one loss: one backward pass, then each clips and steps on its own.
+
+    A module that the loss does not reach has no gradient, and its optimizer leaves it and its own state as they are.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        with next(iter(self.values())).optim_context(model):  # all are of one type
+            yield
+
+    def update_params(self, loss: Float[Tensor, ''], step_kwargs: dict | None = None,
+                      zero_kwargs: dict | None = None) -> None:
+        loss.backward()
+        for wrapper in self.values():
+            wrapper.step(**(step_kwargs or {}))
+        self.zero_grad(**(zero_kwargs or {}))
+
+
+@REGISTRIES['optimizer wrapper constructor'].register_module()
+class PerModuleOptimizers:
+    """Builds a `JointOptimWrapper` with one optimizer for each module of the backbone, named as the module is.
+
+    Args:
+        optim_wrapper_cfg: what each is built from, such as `dict(optimizer=dict(type='Adam', lr=1e-4))`.
+        paramwise_cfg: not supported; MMEngine passes it.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
+        if paramwise_cfg:
+            raise ConfigError('PerModuleOptimizers has no paramwise_cfg.', 'Leave it out of optim_wrapper.')
+        self.config = dict(type='OptimWrapper') | dict(optim_wrapper_cfg)
+
+    def __call__(self, model: nn.Module) -> JointOptimWrapper:
+        backbone = getattr(model, 'module', model).backbone
+        return JointOptimWrapper(**{name: self._build(name, module) for name, module in backbone.named_children()})
+
+    def _build(self, name: str, module: nn.Module) -> OptimWrapper:
+        config = deepcopy(self.config)
+        config['optimizer'] = REGISTRIES['optimizer'].build(
+            dict(config['optimizer']) | dict(params=list(module.parameters())))
+        wrapper = OPTIM_WRAPPERS.build(config)
+        wrapper.grad_name = f'{name}.grad_norm'  # else all would log under one name
+        return wrapper

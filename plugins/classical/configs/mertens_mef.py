@@ -1,0 +1,13 @@
+"""Exposure fusion (Mertens, Kautz and Van Reeth, 2007), tested on MEFB.
+
+Reproduces: OpenCV's createMergeMertens on grey images.
+Command:    vlfusion test plugins/classical/configs/mertens_mef.py
+            vlfusion fuse plugins/classical/configs/mertens_mef.py OVER/ UNDER/ -o fused/
+Expected:   MEFB, 20 pairs, protocol plain: EN 7.05  SD 57.84  SF 16.50  AG 4.74  VIF 1.45  Qabf 0.77 (measured).
+Not known:  how far MEFB's own scores of the method, from colour images with saturation, would differ.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/mefb.py']
+
+protocol = 'plain'
+model = dict(type='FusionModel', backbone=dict(type='vlfusion_classical.MertensFusion'))

@@ -1,0 +1,56 @@
+"""Fusion in the discrete wavelet transform by choosing the stronger coefficient.
+
+Li, Manjunath and Mitra, "Multisensor image fusion using the wavelet transform", Graphical Models and Image Processing
+57(3), 1995, in its plain form: coefficients are compared one by one, without their window and consistency check.
+"""
+
+import numpy as np
+import pywt
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.registry import BACKBONES
+
+
+@BACKBONES.register_module()
+class DiscreteWavelet(nn.Module):
+    """The detail coefficient of larger magnitude, and the mean of the approximations.
+
+    The transform is PyWavelets', which is real, decimated and on the CPU: shifting the images by a pixel changes the
+    result, and gradients do not pass.
+
+    Args:
+        wavelet: a discrete wavelet by PyWavelets' name.
+        levels: of the transform; fewer where the images are too small for that many.
+
+    Raises:
+        ConfigError: PyWavelets has no such wavelet, or `levels` is less than 1.
+    """
+
+    def __init__(self, wavelet: str = 'db2', levels: int = 4):
+        super().__init__()
+        if wavelet not in pywt.wavelist(kind='discrete'):
+            raise ConfigError(f'PyWavelets has no discrete wavelet {wavelet!r}.',
+                              did_you_mean(wavelet, pywt.wavelist(kind='discrete')))
+        if levels < 1:
+            raise ConfigError(f'A transform of {levels} levels has no detail to choose from.', 'Give levels=1 or more.')
+        self.wavelet, self.levels = wavelet, levels
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: None = None, text_mask: None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
+        height, width = source_a.shape[-2:]
+        levels = min(self.levels, pywt.dwtn_max_level((height, width), self.wavelet))
+        coarse_a, *details_a = self._transform(source_a, levels)
+        coarse_b, *details_b = self._transform(source_b, levels)
+        details = [tuple(np.where(np.abs(a) >= np.abs(b), a, b) for a, b in zip(bands_a, bands_b, strict=True))
+                   for bands_a, bands_b in zip(details_a, details_b, strict=True)]
+        fused = pywt.waverec2([(coarse_a + coarse_b) / 2, *details], self.wavelet)
+        # At an odd size the inverse has a row or column too many.
+        return torch.from_numpy(fused[..., :height, :width]).to(source_a).clamp(0, 1)
+
+    def _transform(self, x: Tensor, levels: int) -> list:
+        """The approximation, then (horizontal, vertical, diagonal) details from coarse to fine."""
+        return pywt.wavedec2(x.detach().cpu().numpy(), self.wavelet, level=levels)

@@ -1,0 +1,164 @@
+"""With a tiny random model of open_clip, which is the real class with few weights."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import draw_pairs
+
+from vlfusion.checkpoints import load_model
+from vlfusion.config import load_config
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.registry import LOSSES
+from vlfusion.runner import build_runner
+
+pytest.importorskip('vlfusion_clip_directional', reason='pip install --editable plugins/clip_directional')
+open_clip = pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")
+CONFIG = Path(__file__).parents[1] / 'configs/clip_directional_roadscene.py'
+LOSS = 'vlfusion_clip_directional.CLIPDirectionalLoss'
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    """The folder of a tiny random model."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp('clip')
+    config = dict(embed_dim=12, vision_cfg=dict(image_size=16, layers=1, width=16, patch_size=8, head_width=8),
+                  text_cfg=dict(context_length=77, vocab_size=49408, width=16, heads=2, layers=2))
+    (folder / 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config, preprocess_cfg={})))
+    torch.save(open_clip.create_model(f'local-dir:{folder}').state_dict(), folder / 'open_clip_pytorch_model.bin')
+    return f'local-dir:{folder}'
+
+
+@pytest.fixture
+def build(clip):
+    return lambda **options: LOSSES.build(dict(type=LOSS, model=clip, pretrained=None, **options))
+
+
+@pytest.fixture
+def images():
+    return list(torch.rand(3, 2, 1, 24, 31, generator=torch.Generator().manual_seed(0)).unbind())
+
+
+def test_the_way_of_the_text_counted_by_hand():
+    """From (1, 0) to (0, 1) by text: an image that goes there costs 0, one at 60 degrees to it 1/2, back 2."""
+    from vlfusion_clip_directional import direction_loss
+    here, there = torch.tensor([[1., 0.]]), torch.tensor([[0., 1.]])
+    source = torch.zeros(3, 2)
+    way = math.pi * 3 / 4 + torch.tensor([0., math.pi / 3, math.pi])  # the text's way points to 135 degrees
+    fused = torch.stack([way.cos(), way.sin()], 1)
+    torch.testing.assert_close(direction_loss(fused, source, there, here), torch.tensor([0., 0.5, 2.]))
+
+
+def test_value_against_numpy(build, clip, images):
+    """The two parts about the whole image, from embeddings of a model of the test's own."""
+    loss = build(prompt='clear', prompt_a='infrared', prompt_b='visible', patch_weight=0, similarity_weight=6.0)
+    model = open_clip.create_model(clip).eval()
+    mean, std = (np.array(values)[:, None, None] for values in (model.visual.image_mean, model.visual.image_std))
+    small = [image[..., :16, :16] for image in images]  # CLIP's own size: nothing to resize
+    with torch.no_grad():
+        colour = [torch.from_numpy((image.numpy().repeat(3, 1) - mean) / std).float() for image in small]
+        vectors = [model.encode_image(image).double().numpy() for image in colour]
+        texts = model.encode_text(open_clip.get_tokenizer(clip)(['clear', 'infrared', 'visible'])).double().numpy()
+    fused, a, b = (vector / np.linalg.norm(vector, axis=1, keepdims=True) for vector in vectors)
+    clear, *named = (text / np.linalg.norm(text) for text in texts)
+    expected = 0.0
+    for source, name in zip((a, b), named, strict=True):
+        way, text = fused - source, clear - name
+        cosine = way @ text / np.linalg.norm(way, axis=1) / np.linalg.norm(text)
+        expected += 2 * (1 - cosine).mean() / 2 + 6 * (1 - (fused * source).sum(1)).mean() / 2
+    assert loss(*small).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_patch_of_the_whole_image_costs_what_the_image_costs(build, images):
+    whole = dict(similarity_weight=0, global_weight=0, patch_weight=10.0, patch_side=(1, 1))
+    square = [image[..., :24] for image in images]
+    cost = build(global_weight=10.0, patch_weight=0, similarity_weight=0)(*square)
+    torch.testing.assert_close(build(**whole, patches=3)(*square), cost)
+    flat = [square[0], square[1], torch.full_like(square[2], 0.5)]
+    assert build(**whole, patches=3)(*flat) == 0, 'patches of a flat source are left out'
+    assert build(**whole, patches=3, least_entropy=-1)(*flat) > 0
+
+
+def test_the_patch_of_each_image_meets_its_own_source(build, images):
+    """A batch costs the mean of what its images cost singly, for the same windows."""
+    loss = build(global_weight=0, similarity_weight=0, patches=5)
+    loss._clip(images[0].device)  # making a network draws random numbers
+
+    def cost(some):
+        torch.manual_seed(3)
+        return loss(*some)
+
+    singles = [cost([image[i:i + 1] for image in images]) for i in range(2)]
+    torch.testing.assert_close(cost(images), sum(singles) / 2)
+
+
+def test_gradients_reach_the_fused_image_and_nothing_else(build, images):
+    fused = images[0].requires_grad_()
+    loss = build(patches=4)
+    before = [value.clone() for value in loss._clip(fused.device)[0].state_dict().values()]
+    optimizer = torch.optim.Adam([fused], lr=0.02)
+    torch.manual_seed(0)
+    first = loss(*images)
+    first.backward()
+    assert fused.grad.isfinite().all() and (fused.grad != 0).float().mean() > 0.99
+    for _ in range(15):
+        optimizer.step()
+        optimizer.zero_grad()
+        torch.manual_seed(0)
+        last = loss(*images)
+        last.backward()
+    assert last < 0.8 * first
+    assert not list(loss.parameters()) and not loss.state_dict()
+    after = loss._clip(fused.device)[0]
+    assert all(map(torch.equal, before, after.state_dict().values())) and not after.training
+    assert all(not one.requires_grad and one.grad is None for one in after.parameters())
+
+
+def test_a_fused_image_that_is_a_source_has_a_finite_gradient(build, images):
+    fused = images[1].clone().requires_grad_()
+    build(patches=2)(fused, *images[1:]).backward()
+    assert fused.grad.isfinite().all() and fused.grad.abs().max() < 1e4
+
+
+def test_what_cannot_be_is_said(build, images):
+    with pytest.raises(ConfigError, match='patches=0'):
+        build(patches=0)
+    with pytest.raises(ConfigError, match='no range'):
+        build(patch_side=(0.8, 0.5))
+    with pytest.raises(DataError, match='reads at most 77'):
+        build(prompt='word ' * 80)(*images)
+    with pytest.raises(ConfigError, match='cannot be loaded'):
+        LOSSES.build(dict(type=LOSS, model='local-dir:absent', pretrained=None))(*images)
+
+
+def test_training_writes_a_checkpoint_without_clip(clip, tmp_path):
+    """The config takes steps on toy pairs; what it writes loads and fuses where there is no open_clip model."""
+    pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
+    for folder in ('RoadScene_train', 'RoadScene'):
+        draw_pairs(tmp_path / folder, ['p0', 'p1'])
+    options = {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 2,
+               'train_cfg.val_interval': 2, 'default_hooks.checkpoint.interval': 2, 'train_dataloader.batch_size': 2,
+               'train_dataloader.dataset.pipeline.1.transforms.0.size': (40, 40), 'model.losses.0.patches': 2,
+               'model.losses.0.model': clip, 'model.losses.0.pretrained': None}
+    options |= {f'{split}_dataloader.{key}': value for split in ('train', 'val', 'test')
+                for key, value in (('num_workers', 0), ('persistent_workers', False))}
+    runner = build_runner(load_config(CONFIG, options), 'train')
+    runner.train()
+    assert any('directional' in name for name in runner.message_hub.log_scalars)
+    checkpoint = tmp_path / 'work/iter_2.pth'
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    assert state and all(name.startswith('backbone.') for name in state)
+    loaded = torch.load(checkpoint, weights_only=True)
+    loaded['meta']['vlfusion']['model']['losses'][0]['model'] = 'local-dir:absent'
+    torch.save(loaded, checkpoint)
+    model, _ = load_model(checkpoint)
+    assert model(torch.rand(1, 1, 20, 20), torch.rand(1, 1, 20, 20)).shape == (1, 1, 20, 20)
+
+
+def test_the_default_weights_exist():
+    loss = LOSSES.build(dict(type=LOSS))
+    assert loss.pretrained in open_clip.list_pretrained_tags_by_model(loss.model)

@@ -1,0 +1,44 @@
+"""FFMEF (Zheng et al., CVPR workshops 2023), multi-exposure: SICE as the VLF dataset lays it out, without text.
+
+Reproduces: the released loss, optimizer and number of epochs (29 of SICE's pairs in batches of 2).
+Command:    python tools/train.py plugins/ffmef/configs/ffmef_mef_sice.py
+Needs:      Image/MEF/SICE of the VLF dataset under data/VLFDataset.
+Expected:   nothing yet: this training has not been run. About one seed in five begins with nearly all of its output
+            clipped, where there is no gradient; if the loss does not fall, take another (randomness.seed).
+Not known:  the number of pairs, so the 180 steps of an epoch are a guess; what the random crop of the released code
+            (half to all of the image, then 320x320) adds over the whole image at 320x320, as here.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py']
+
+task = 'mef'
+data_root = 'data/VLFDataset'
+protocol = 'truncate'
+
+train_dataloader = dict(
+    batch_size=2, num_workers=2, persistent_workers=True, drop_last=True, sampler=dict(type='EpochSampler'),
+    dataset=dict(
+        type='PairDataset', source_a='Image/MEF/SICE/OVER', source_b='Image/MEF/SICE/UNDER',
+        names='Image/MEF/SICE/train.txt',
+        pipeline=[
+            dict(type='LoadPair', luminance='bt601'),
+            dict(type='BothSources', transforms=[
+                dict(type='Resize', scale=(320, 320)),
+                dict(type='RandomFlip', prob=0.5),
+                dict(type='RandomFlip', prob=0.5, direction='vertical'),
+            ]),
+            dict(type='PackPair'),
+        ]))
+val_dataloader = dict(
+    batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='PairDataset', source_a='Image/MEF/SICE/OVER', source_b='Image/MEF/SICE/UNDER',
+                 names='Image/MEF/SICE/test.txt', pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+test_dataloader = val_dataloader
+
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='vlfusion_ffmef.FFMEF', first='b'),
+    losses=[dict(type='vlfusion_ffmef.GradientFidelityLoss')])
+
+train_cfg = dict(type='ResumableTrainLoop', max_iters=29 * 180, val_interval=5 * 180)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))

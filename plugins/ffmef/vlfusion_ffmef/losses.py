@@ -1,0 +1,60 @@
+"""Gradient-driven image fidelity (GIF), the loss of FFMEF (Zheng et al., CVPR workshops 2023)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlfusion.registry import LOSSES
+from vlfusion_ffmef.model import limited_range
+
+_SCHARR_X = torch.tensor([[-3., 0., 3.], [-10., 0., 10.], [-3., 0., 3.]])
+
+
+def scharr_magnitude(image: Float[Tensor, 'batch 1 h w'], border: str) -> Float[Tensor, 'batch 1 h w']:
+    """`(min(|S_x * I|, 1) + min(|S_y * I|, 1)) / 2` with the unnormalised Scharr kernels.
+
+    Args:
+        image: in [0, 1].
+        border: how `torch.nn.functional.pad` continues the image.
+    """
+    kernels = torch.stack([_SCHARR_X, _SCHARR_X.T])[:, None].to(image)  # (2, 1, 3, 3)
+    return F.conv2d(F.pad(image, (1, 1, 1, 1), border), kernels).abs().clamp(max=1).mean(1, keepdim=True)
+
+
+@LOSSES.register_module()
+class GradientFidelityLoss(nn.Module):
+    """`L = 1.25 L_guided + L_smooth + 2 L_gradient`: sources are kept where they have edges, elsewhere their mean.
+
+    With `G` the Scharr magnitude and `M_S` 1 within a pixel of where `G(S) >= threshold`, else 0, the means over all
+    pixels of
+
+        guided:    `sum_s M_S |S - F|`
+        smooth:    `(1 - max(M_A, M_B)) |(A + B) / 2 - F|`
+        gradient:  `|max(G(A), G(B)) - G(F)|`
+
+    As in the released code luminance is of limited range (16..235), and the sources' gradients are whole grey levels,
+    rounded down. There the mean of the smooth part is weighted by the sources' chroma, which this interface does not
+    carry.
+
+    Args:
+        weight: factor in the total.
+        guided, gradient: weights of two of the parts.
+        threshold: what counts as an edge, in [0, 1].
+    """
+
+    def __init__(self, weight: float = 1.0, guided: float = 1.25, gradient: float = 2.0, threshold: float = 0.5):
+        super().__init__()
+        self.weight = weight
+        self.guided, self.gradient, self.threshold = guided, gradient, threshold
+
+    def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
+        fused, *sources = (limited_range(image) for image in (fused, source_a, source_b))
+        gradients = [(255 * scharr_magnitude(source, 'reflect')).floor() / 255 for source in sources]
+        edges = [(F.max_pool2d(gradient, 3, 1, 1) >= self.threshold).to(fused) for gradient in gradients]
+
+        guided = sum(edge * (source - fused).abs() for edge, source in zip(edges, sources, strict=True))
+        smooth = (1 - torch.maximum(*edges)) * ((sources[0] + sources[1]) / 2 - fused).abs()
+        sharpest = (torch.maximum(*gradients) - scharr_magnitude(fused, 'replicate')).abs()
+        return (self.guided * guided + smooth + self.gradient * sharpest).mean()

@@ -1,0 +1,29 @@
+"""Text-IF (Yi et al., CVPR 2024) on RoadScene with degradations drawn on the fly.
+
+Reproduces: the released network, losses, weights and schedule (120 epochs, batches of 8, crops of 96, AdamW 1e-4) for
+            luminance. Not its data: it was trained on EMS, whose degraded pairs have hand-restored truths.
+Commands:   python -m vlfusion_textif encode plugins/textif/configs/textif_roadscene.py
+            vlfusion train plugins/textif/configs/textif_roadscene.py
+Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/ivf/RoadScene/{ir,vi} (25); CLIP
+            ViT-B/32 of open_clip, which the first command fetches.
+Expected:   not known: nobody has trained this config to its end.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '_base_/roadscene_degraded.py']
+
+text_source = dict(instructions='data/text/instructions_clip.safetensors', instruction='none',
+                   encoder=dict(type='OpenCLIPTextEncoder', model='ViT-B-32-quickgelu', pretrained='openai',
+                                output='pooled'))
+model = dict(
+    type='vlfusion_textif.TextIFModel',
+    backbone=dict(type='vlfusion_textif.TextIF', text_dim=512),
+    losses=[dict(type='MaxIntensityLoss', weight=8.0), dict(type='SSIMLoss', weight=1.0, window=11),
+            dict(type='vlfusion_textif.AxisGradientLoss', weight=10.0)],
+    degradation_weights=dict(over_exposed_visible=dict(max_intensity=4.0, ssim=0.0, axis_gradient=2.0),
+                             noisy_infrared=dict(max_intensity=6.0)))
+
+# Epochs of 171 // 8 = 21 steps; the first warms up.
+train_cfg = dict(type='ResumableTrainLoop', max_iters=120 * 21, val_interval=2 * 21)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05))
+param_scheduler = [dict(type='LinearLR', by_epoch=False, start_factor=1e-3, begin=0, end=21),
+                   dict(type='PolyLR', by_epoch=False, power=0.9, eta_min=0, begin=21, end=120 * 21)]

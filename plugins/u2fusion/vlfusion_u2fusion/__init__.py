@@ -1,0 +1,7 @@
+"""U2Fusion (Xu et al., TPAMI 2022) as a plugin of vlfusion: the network, its loss, and its augmentation."""
+
+from vlfusion_u2fusion.losses import InformationPreservationLoss
+from vlfusion_u2fusion.model import U2Fusion
+from vlfusion_u2fusion.transforms import SwapSources
+
+__all__ = ['InformationPreservationLoss', 'SwapSources', 'U2Fusion']

@@ -1,0 +1,96 @@
+"""The loss of U2Fusion (Xu et al., TPAMI 2022): similarity to each source, as much as there is to preserve in it."""
+
+from urllib.error import URLError
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlfusion.errors import ConfigError
+from vlfusion.losses.perceptual import FrozenNetwork
+from vlfusion.metrics.ssim import WANG, ssim_map
+from vlfusion.registry import LOSSES
+
+LAPLACIAN = torch.tensor([[1., 1., 1.], [1., -8., 1.], [1., 1., 1.]]) / 8
+#: The activations before the five poolings of VGG-16, as torchvision counts its layers: conv1_2 ... conv5_3, rectified.
+TAPS = (3, 8, 15, 22, 29)
+
+
+@LOSSES.register_module()
+class InformationPreservationLoss(nn.Module):
+    """`sum_s w_s (1 - SSIM(F, S_s)) + alpha sum_s w_s MSE(F, S_s)`, for each pair, and the mean over the pairs.
+
+    The degrees `w = softmax([g(A) / c, g(B) / c])` compare how much structure VGG-16 sees in the sources:
+    `g(S) = mean_j mean |Laplacian(phi_j(S))|^2` over the feature maps `phi_j` before its five poolings.
+
+    The published loss has a third part, elastic weight consolidation, which keeps what earlier tasks taught. It is left
+    out: this is the training on one task. SSIM is Wang's, with a Gaussian window of 11x11 pixels.
+
+    Args:
+        weight: factor in the total.
+        alpha: weight of the mean squared error; 20 as published.
+        c: how far a difference of structure moves the degrees from one half each; the authors' code has 3200 for
+            infrared-visible, 3500 for multi-exposure and 100 for multi-focus pairs. It belongs to VGG-16 as converted
+            from Caffe, on grey levels 0..255 less their mean.
+        pretrained: whether torchvision fetches those weights (`VGG16_Weights.IMAGENET1K_FEATURES`, the nearest that it
+            has to the authors' file). Without them the features are random, which is of use in tests alone.
+
+    Raises:
+        ConfigError: torchvision is not installed, or the weights cannot be fetched.
+    """
+
+    def __init__(self, weight: float = 1.0, alpha: float = 20.0, c: float = 3500.0, pretrained: bool = True):
+        super().__init__()
+        self.weight, self.alpha, self.c = weight, alpha, c
+        self.vgg = FrozenNetwork(_vgg16(pretrained))
+        self.register_buffer('mean', torch.tensor([123.68, 116.779, 103.939]).view(3, 1, 1), persistent=False)
+
+    def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
+        """Args: luminance in [0, 1], at least 11x11."""
+        degrees = self.degrees(source_a, source_b)
+        losses = torch.stack([1 - ssim_map(source, fused, WANG, 1.0).mean((1, 2, 3))
+                              + self.alpha * (source - fused).square().mean((1, 2, 3))
+                              for source in (source_a, source_b)], 1)  # (batch, 2)
+        return (degrees * losses).sum(1).mean()
+
+    @torch.no_grad()
+    def degrees(self, source_a: Float[Tensor, 'batch 1 h w'],
+                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 2']:
+        """How much of each source to preserve; the two of a pair sum to 1."""
+        structure = torch.stack([self.structure(source) for source in (source_a, source_b)], 1)
+        return (structure / self.c).softmax(1)
+
+    def structure(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+        """`g`: the mean squared Laplacian of VGG-16's features, of the image brought to 224x224 (nearest neighbour)."""
+        features = 255 * F.interpolate(image, (224, 224), mode='nearest') - self.mean
+        measures = []
+        for index, layer in enumerate(self.vgg.network.to(image.device)):
+            features = layer(features)
+            if index in TAPS:
+                planes = features.flatten(0, 1)[:, None]  # (batch * c, 1, h, w)
+                laplacian = F.conv2d(planes, LAPLACIAN.to(planes)[None, None], padding=1)
+                measures.append(laplacian.square().unflatten(0, features.shape[:2]).mean((1, 2, 3, 4)))
+        return torch.stack(measures).mean(0)
+
+
+def _vgg16(pretrained: bool) -> nn.Sequential:
+    """The convolutional layers of VGG-16, up to the last tap."""
+    try:
+        from torchvision.models import VGG16_Weights
+        from torchvision.models.vgg import cfgs, make_layers
+    except ImportError as error:
+        raise ConfigError(f'InformationPreservationLoss needs torchvision, which cannot be imported: {error}.',
+                          "pip install 'vlfusion[perceptual]'") from error
+    layers = make_layers(cfgs['D'])[:TAPS[-1] + 1]
+    if pretrained:
+        try:
+            state = VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(check_hash=True, weights_only=True)
+        except (URLError, OSError) as error:
+            raise ConfigError(
+                f'The weights of VGG-16 could not be fetched: {error}.',
+                'Run it once where there is a connection, and copy the folder hub/checkpoints under TORCH_HOME '
+                '(~/.cache/torch) from there.') from error
+        layers.load_state_dict({name: state[f'features.{name}'] for name in layers.state_dict()})
+    return layers
