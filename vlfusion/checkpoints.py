@@ -45,9 +45,10 @@ def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], ori
 
 
 def load_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
-    """The model in a checkpoint of vlfusion, in evaluation mode, and the experiment it belongs to.
+    """The model in a checkpoint of vlfusion, ready to fuse, and the experiment it belongs to.
 
-    A config (`.py`) serves as well where its model has no weights, as a classical method.
+    Its losses are not built: fusing needs neither them nor what they need. A config (`.py`) serves as well where its
+    model has no weights, as a classical method.
 
     Raises:
         CheckpointError: the file is unsafe, truncated, not of vlfusion, or does not fit the model that it names.
@@ -61,9 +62,14 @@ def load_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
     if not (isinstance(experiment, dict) and {'task', 'model'} <= experiment.keys() and 'state_dict' in checkpoint):
         raise CheckpointError(f'{path} is not a checkpoint of vlfusion: it does not say which model it holds.',
                               "Released weights of a method become one with `vlfusion convert-weights NAME IN OUT`.")
-    model = MODELS.build(experiment['model'])
-    load_strictly(model, checkpoint['state_dict'], str(path))
+    model = _build_without_losses(experiment['model'])
+    state = {name: value for name, value in checkpoint['state_dict'].items() if not name.startswith('losses.')}
+    load_strictly(model, state, str(path))
     return model.eval(), experiment
+
+
+def _build_without_losses(model: Mapping) -> nn.Module:
+    return MODELS.build({key: value for key, value in model.items() if key != 'losses'})
 
 
 def _load_weightless(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
@@ -71,7 +77,7 @@ def _load_weightless(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]
     experiment = {key: config[key] for key in EXPERIMENT_KEYS if config.get(key)}
     if lacking := [key for key in ('task', 'model') if key not in experiment]:
         raise ConfigError(f'{path} has no {" and no ".join(lacking)}.', 'Give a config of an experiment.')
-    model = MODELS.build(experiment['model'])
+    model = _build_without_losses(experiment['model'])
     if count := sum(parameter.numel() for parameter in model.parameters()):
         raise ConfigError(f'The model of {path} has {count} weights, which a config does not hold.',
                           'Give a checkpoint, as training or `convert-weights` writes it.')

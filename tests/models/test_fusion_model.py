@@ -8,6 +8,7 @@ from vlfusion_shared import shared
 from vlfusion.errors import ConfigError
 from vlfusion.models import FusionModel
 from vlfusion.models.backbones.film import FILM
+from vlfusion.models.fusion_model import _snake_case
 from vlfusion.registry import MODELS, OPTIM_WRAPPERS
 
 LOSSES = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),
@@ -77,3 +78,9 @@ def test_a_model_without_losses_fuses_but_does_not_train(batch):
 def test_one_loss_twice_is_an_error():
     with pytest.raises(ConfigError, match='MaxIntensityLoss twice'):
         FusionModel(dict(type='FILM'), [dict(type='MaxIntensityLoss')] * 2)
+
+
+@pytest.mark.parametrize(('name', 'logged'), [('MaxGradientLoss', 'max_gradient'), ('SSIMLoss', 'ssim'),
+                                              ('LpLoss', 'lp'), ('CLIPDirectionalLoss', 'clip_directional')])
+def test_terms_are_logged_by_readable_names(name, logged):
+    assert _snake_case(name) == logged

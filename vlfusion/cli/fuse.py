@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
     parser.add_argument('--protocol', help="how outputs become grey levels: film, plain, truncate ... (default: the "
                                            "checkpoint's)")
-    parser.add_argument('--text', help='token features (.npy) instead of describing the images; a folder of NAME.npy '
-                                       'where the sources are folders')
+    parser.add_argument('--text', help='token features (.npy) instead of describing the images: one file for all, or a '
+                                       'folder of NAME.npy')
     parser.add_argument('--store', help="text store (default: the checkpoint's)")
     parser.add_argument('--modality-a', help="what source A is, as the captioner is told (default: the task's word)")
     parser.add_argument('--modality-b', help='what source B is, such as PET or CT; say what the training data said')
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import glob
     import importlib
+    import os
     from pathlib import Path
 
     from rich.progress import track
@@ -54,13 +55,14 @@ def run(args: argparse.Namespace) -> int:
     if source_a.is_dir():
         pairs = find_pairs('.', glob.escape(str(source_a)), glob.escape(str(source_b)), **modalities)
         outputs = [out / f'{pair.name}.png' for pair in pairs]
-        features = FeatureFiles(args.text, '{name}.npy') if args.text else None
     else:
         pairs = [Pair(source_a.stem, source_a, source_b, **modalities)]
         outputs = [out]
-        features = FeatureFiles(Path(args.text).parent, Path(args.text).name) if args.text else None
-    if features:
-        features.check(pairs)
+    features = None
+    if args.text:
+        per_pair = Path(args.text).is_dir()
+        features = FeatureFiles(args.text, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(args.text))
+        features.check(pairs if per_pair else pairs[:1])
     elif fuser.text_dim is not None:
         fuser.describe(pairs)
     for pair, output in track(list(zip(pairs, outputs, strict=True)), 'fusing', disable=len(pairs) == 1):

@@ -76,6 +76,6 @@ class FusionModel(BaseModel):
 
 
 def _snake_case(class_name: str) -> str:
-    """`MaxGradientLoss` as the log prints it: `max_gradient`."""
+    """`MaxGradientLoss` as the log prints it, `max_gradient`; `CLIPDirectionalLoss` is `clip_directional`."""
     stem = class_name.removesuffix('Loss')
-    return re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', stem).lower()
+    return re.sub(r'(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', '_', stem).lower()
