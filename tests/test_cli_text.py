@@ -299,6 +299,8 @@ def test_a_fixed_text_is_encoded_once_and_read_for_every_pair(tmp_path, capsys):
 language = dict(store='{tmp_path}/store', fixed=['Brighten it.'],
                 encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
 text_source = dict(fixed='Fuse them.')'''))
+    assert main(['describe', str(path), '--dry-run']) == 0
+    assert 'Of 2 fixed texts are missing: 2 features.' in capsys.readouterr().out
     assert main(['describe', str(path)]) == 0
     assert '2 of 2 fixed texts encoded' in capsys.readouterr().out
     assert main(['describe', str(path)]) == 0
@@ -313,3 +315,13 @@ text_source = dict(fixed='Fuse them.')'''))
         FixedText(config.language, 'Else.').load(dataset.pairs[0])
     with pytest.raises(ConfigError, match='The fixed text is'):
         FixedText(config.language, ' ')
+
+
+def test_a_config_that_reads_one_fixed_text_describes_no_image(root, capsys):
+    (root / 'config.py').write_text((root / 'config.py').read_text().replace("stream='pair/paragraph'",
+                                                                             "fixed='Fuse them.'"))
+    assert main(['describe', str(root / 'config.py'), '--split', 'test']) == 0
+    said = capsys.readouterr().out
+    assert '1 of 1 fixed texts encoded' in said and 'images described' not in said
+    assert main(['describe', str(root / 'config.py'), '--cfg-options', 'language.fixed=text']) == 2
+    assert "language.fixed is a list of texts, but it is 'text'" in capsys.readouterr().err

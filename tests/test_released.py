@@ -129,3 +129,24 @@ def test_a_config_holds_no_weights(config, tmp_path, capsys):
     for verb in (['test', str(config)], ['fuse', str(config), str(config), str(config), '-o', 'x.png']):
         assert main(verb) == 2
         assert 'has 2 weights, which a config does not hold' in capsys.readouterr().err
+
+
+def test_an_override_decides_whether_there_are_weights(config, tmp_path, capsys):
+    assert main(['test', str(config), '--cfg-options', 'model.backbone.type=Blend', '--out', str(tmp_path / 'x')]) == 2
+    assert 'has 2 weights' in capsys.readouterr().err
+    config.write_text(config.read_text().replace("'Brighter'", "'Blend'"))
+    override = ['--cfg-options', 'model.backbone.type=Brighter']
+    assert main(['test', str(config), *override, '--out', str(tmp_path / 'y')]) == 0
+
+
+def test_testing_builds_no_losses(config, tmp_path):
+    config.write_text(config.read_text().replace("backbone=dict(type='Brighter')",
+                                                 "backbone=dict(type='Brighter'), losses=[dict(type='NoSuchLoss')]"))
+    assert main(['test', str(config), '--out', str(tmp_path / 'out')]) == 0
+
+
+def test_files_that_are_known_bring_their_arguments(folder):
+    files = [str(folder / name) for name in ('one.pth', 'two.pth')]
+    assert main(['convert-weights', 'Blend', *files, str(folder / 'known.pth'), '--task', 'mef']) == 0
+    assert main(['convert-weights', 'Blend', *files, str(folder / 'chosen.pth'), '--options', 'power=3.0']) == 0
+    assert [load_model(folder / name)[0].backbone.power for name in ('known.pth', 'chosen.pth')] == [2., 3.]

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Shaped
+from mmengine.config import Config
 from torch import Tensor, nn
 
 from vlfusion import __version__
@@ -55,7 +56,7 @@ def load_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
         ConfigError: a config has a model with weights, or lacks its task or model.
     """
     if Path(path).suffix == '.py':
-        return _load_weightless(path)
+        return load_weightless(load_config(path))
     checkpoint = load_checkpoint_file(path)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     experiment = meta.get('vlfusion') if isinstance(meta, dict) else None
@@ -72,8 +73,9 @@ def _build_without_losses(model: Mapping) -> nn.Module:
     return MODELS.build({key: value for key, value in model.items() if key != 'losses'})
 
 
-def _load_weightless(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
-    config = load_config(path)
+def load_weightless(config: Config) -> tuple[nn.Module, dict[str, Any]]:
+    """The model of a config, in evaluation mode, and its experiment; raises ConfigError where it has weights."""
+    path = config.filename
     experiment = {key: config[key] for key in EXPERIMENT_KEYS if config.get(key)}
     if lacking := [key for key in ('task', 'model') if key not in experiment]:
         raise ConfigError(f'{path} has no {" and no ".join(lacking)}.', 'Give a config of an experiment.')
@@ -94,7 +96,7 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
         out: the checkpoint to write.
         task: the task the weights were trained for.
         protocol: how outputs become grey levels; by default as the authors of the method do.
-        arguments: of the backbone.
+        arguments: of the backbone; by default those that the authors' files are known to fit.
 
     Returns:
         The number of tensors, each of which found its place.
@@ -113,12 +115,16 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
         if not isinstance(state, dict):
             raise CheckpointError(f'{file} holds a {type(state).__name__}, not weights by name.',
                                   "Give the authors' file, unchanged.")
+    known = list(getattr(backbone, 'released', {}).values())
+    if arguments is None:  # the files themselves say what they fit
+        digests = [file_digest(Path(file)) for file in files]
+        arguments = next((weights.arguments for weights in known
+                          if weights.task == task and list(weights.files.values()) == digests), {})
     state = backbone.convert_released(*states)
-    model = dict(type='FusionModel', backbone=dict(type=name, **(arguments or {})))
+    model = dict(type='FusionModel', backbone=dict(type=name, **arguments))
     built = MODELS.build(model)
     load_strictly(built.backbone, state, ' and '.join(map(str, files)))
-    known = [weights.protocol for weights in getattr(backbone, 'released', {}).values()]
-    experiment = dict(task=task, model=model, protocol=protocol or (known[0] if known else 'film'))
+    experiment = dict(task=task, model=model, protocol=protocol or (known[0].protocol if known else 'film'))
     buffer = io.BytesIO()
     torch.save(dict(state_dict=built.state_dict(),
                     meta=dict(vlfusion=experiment, released=[Path(file).name for file in files],

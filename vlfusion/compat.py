@@ -28,7 +28,7 @@ from torch import nn
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
 
-#: Numbers that numpy once put into checkpoints of others, such as a loss; reading one runs nothing.
+#: Numbers of three common kinds that numpy put into checkpoints of others, such as losses; reading one runs nothing.
 _NUMPY_NUMBERS = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType,
                   (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
                   (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar')]

@@ -73,6 +73,8 @@ def share_keys(config: Config, part: dict, registry: Registry) -> None:
     for key in SHARED_KEYS:
         if key in config and key in accepted:
             part.setdefault(key, config[key])
+    if part.get('language'):  # what `describe` encodes is of no use here, and would lengthen every dump of the config
+        part['language'] = {name: value for name, value in part['language'].items() if name != 'fixed'}
 
 
 def _check_text_width(model: nn.Module, dataset: Any) -> None:

@@ -47,3 +47,20 @@ def test_it_learns():
 def test_what_cannot_be_is_named(arguments, message):
     with pytest.raises(ConfigError, match=message):
         TimmFusion(**arguments)
+
+
+def test_published_weights_are_wanted_when_training_starts_and_not_before(monkeypatch):
+    torch.manual_seed(0)
+    published = TimmFusion('resnet10t').encoder.state_dict()
+    model = TimmFusion('resnet10t', pretrained=True)  # builds where no hub can be reached, as a checkpoint's model must
+    with pytest.raises(ConfigError, match='published weights of the encoder cannot be loaded'):
+        model.init_weights()
+
+    def create(pretrained):
+        encoder = TimmFusion('resnet10t').encoder
+        encoder.load_state_dict(published)
+        return encoder
+
+    monkeypatch.setattr(model, '_create', create)
+    model.init_weights()
+    assert all(torch.equal(value, published[name]) for name, value in model.encoder.state_dict().items())

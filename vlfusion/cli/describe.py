@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.config import load_config
     from vlfusion.errors import ConfigError
-    from vlfusion.language.fixed import encode_fixed
+    from vlfusion.language.fixed import encode_fixed, missing_fixed
     from vlfusion.language.pipeline import DescriptionPipeline
 
     config = load_config(args.config, args.cfg_options)
@@ -40,10 +40,13 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'{args.config} has no language section.',
                           "Add '../_base_/language/measured_minilm.py' to its _base_.")
     fixed = fixed_texts(config)
-    if fixed and not args.dry_run:
+    if fixed and args.dry_run:
+        missing = missing_fixed(config.language, fixed)
+        print(f'Of {len(fixed)} fixed texts are missing: {len(missing)} features.')
+    elif fixed:
         new = encode_fixed(config.language, fixed)
         print(f'{len(new)} of {len(fixed)} fixed texts encoded. The text store is {config.language.store}.')
-    if fixed and not config.language.get('captioners'):
+    if fixed and not reads_stream(config):
         return 0
     pipeline = DescriptionPipeline(config.language)
     subjects = pipeline.subjects(find_pairs(config, args.split, args.only))[:args.limit]
@@ -71,11 +74,24 @@ def run(args: argparse.Namespace) -> int:
 
 def fixed_texts(config: Config) -> list[str]:
     """The texts of a config that are about no image: `language.fixed`, and every `text_source=dict(fixed=...)`."""
+    from vlfusion.errors import ConfigError
+    texts = config.language.get('fixed', [])
+    if isinstance(texts, str) or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ConfigError(f'language.fixed is a list of texts, but it is {texts!r}.', "Write fixed=['...'].")
+    return list(dict.fromkeys([*texts, *(source['fixed'] for source in text_sources(config) if 'fixed' in source)]))
+
+
+def reads_stream(config: Config) -> bool:
+    """Whether a config reads descriptions of its images, or says nothing of what it reads."""
+    sources = text_sources(config)
+    return not sources or any('fixed' not in source for source in sources)
+
+
+def text_sources(config: Config) -> list[dict]:
+    """Every `text_source` of a config: its own, and those of its data sets."""
     parts = [config, *(config[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test')
                        if config.get(f'{split}_dataloader'))]
-    sources = [part.get('text_source') or {} for part in parts]
-    return list(dict.fromkeys([*config.language.get('fixed', ()), *(source['fixed'] for source in sources
-                                                                    if 'fixed' in source)]))
+    return [part.text_source for part in parts if part.get('text_source')]
 
 
 def planned(plan, what: str) -> str:

@@ -18,12 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from vlfusion.checkpoints import load_model
+    from vlfusion.checkpoints import load_weightless
     from vlfusion.config import load_config
     from vlfusion.runner import build_runner, evaluators
     config = load_config(args.config, args.cfg_options)
     if not args.checkpoint:
-        load_model(args.config)  # raises where weights are wanted
+        load_weightless(config)  # raises where weights are wanted
+    config.model.pop('losses', None)  # testing needs neither them nor what they need
     config.launcher = args.launcher
     config.load_from = args.checkpoint
     if args.protocol:

@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,17 @@ class FixedText(TextSource):
         self.key = Keys(language).fixed(text)
         self.remedy = 'Run `vlfusion describe CONFIG` with the config of this run: it encodes the text once.'
 
+    def check(self, pairs: Sequence[Pair]) -> None:
+        self.dim = self._features.shape[1]
+
+    def length(self, pairs: Sequence[Pair]) -> int:
+        return len(self._features)
+
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        return self._features
+
+    @cached_property
+    def _features(self) -> Float[np.ndarray, 'token dim']:
         if not self.store.has('features', self.key):
             raise DataError(f'the fixed text {self.text!r} is not encoded yet', self.remedy)
         return self.store.features(self.key).astype(np.float32)

@@ -22,8 +22,7 @@ def encode_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
         ConfigError: the section has no store or encoder, or the encoder cannot be built.
         DataError: a text is longer than the encoder reads.
     """
-    store, keys = TextStore(section(language, 'store')), Keys(language)
-    missing = [text for text in dict.fromkeys(texts) if not store.has('features', keys.fixed(text))]
+    store, keys, missing = TextStore(section(language, 'store')), Keys(language), missing_fixed(language, texts)
     if missing:
         encoded = TEXT_ENCODERS.build(language['encoder']).encode(missing)
         for text, features, mask in zip(missing, encoded.features, encoded.mask, strict=True):
@@ -33,3 +32,9 @@ def encode_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
                 'tokens': len(array), 'dim': array.shape[1],
                 'date': datetime.now(UTC).isoformat(timespec='seconds'), 'vlfusion': vlfusion.__version__}, array)
     return missing
+
+
+def missing_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
+    """Those of the texts whose features are not in the store."""
+    store, keys = TextStore(section(language, 'store')), Keys(language)
+    return [text for text in dict.fromkeys(texts) if not store.has('features', keys.fixed(text))]

@@ -32,7 +32,7 @@ class ReleasedWeights:
 
 def without_prefix(state: Mapping[str, Shaped[Tensor, '...']]) -> dict[str, Shaped[Tensor, '...']]:
     """The state without the `module.` that training on several devices puts before names."""
-    return {name.removeprefix('module.'): value for name, value in state.items()}
+    return {str(name).removeprefix('module.'): value for name, value in state.items()}
 
 
 def under_our_names(method: str, state: Mapping[str, Shaped[Tensor, '...']], released_names: Mapping[str, str],

@@ -125,8 +125,8 @@ def test_decomposition_loss_by_hand():
     assert decomposition_loss(ramp, ramp, -ramp, ramp).item() == pytest.approx(1 / 0.01, rel=1e-3)
     assert decomposition_loss(ramp, ramp, ramp, across).item() == pytest.approx(0, abs=1e-7)
     # CC is a mean over channels of what is then squared: 1 and 0 give a quarter.
-    both = torch.cat((ramp, across), 1)
-    assert decomposition_loss(ramp, both, ramp, torch.cat((ramp, ramp), 1)).item() == pytest.approx(0.25 / 2.01)
+    both, twice = torch.cat((ramp, across), 1), torch.cat((ramp, ramp), 1)
+    assert decomposition_loss(twice, both, twice, twice).item() == pytest.approx(0.25 / 2.01)
 
 
 def test_decomposition_loss_of_a_flat_channel_has_a_finite_gradient():

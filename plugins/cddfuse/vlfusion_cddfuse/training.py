@@ -58,14 +58,14 @@ class CDDFuseModel(FusionModel):
         self.phase: int | None = None
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                mode: str = 'tensor', **sample) -> Float[Tensor, 'batch 1 h w'] | dict[str, Tensor] | list[dict]:
+                *text, mode: str = 'tensor', **sample) -> Float[Tensor, 'batch 1 h w'] | dict[str, Tensor] | list[dict]:
         """As `FusionModel.forward`; the mode `loss` gives the total and the terms of the present phase.
 
         Raises:
             ConfigError: the mode is `loss` and nothing has set the phase.
         """
         if mode != 'loss':
-            return super().forward(source_a, source_b, mode=mode, **sample)
+            return super().forward(source_a, source_b, *text, mode=mode, **sample)
         if self.phase is None:
             raise ConfigError('CDDFuseModel does not know its phase, so it cannot be trained.',
                               "Add dict(type='vlfusion_cddfuse.PhaseHook', switch=...) to custom_hooks.")
@@ -154,6 +154,9 @@ class PerModuleOptimizers:
         if paramwise_cfg:
             raise ConfigError('PerModuleOptimizers has no paramwise_cfg.', 'Leave it out of optim_wrapper.')
         self.config = dict(type='OptimWrapper') | dict(optim_wrapper_cfg)
+        if self.config.get('accumulative_counts', 1) != 1 or self.config['type'] == 'AmpOptimWrapper':
+            raise ConfigError('PerModuleOptimizers neither accumulates gradients nor scales losses.',
+                              'Leave out accumulative_counts; for mixed precision use BFloat16OptimWrapper.')
 
     def __call__(self, model: nn.Module) -> JointOptimWrapper:
         backbone = getattr(model, 'module', model).backbone

@@ -11,6 +11,6 @@ class Average(nn.Module):
     """`F = (A + B) / 2`. Noise and contrast of both sources are halved."""
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                text: None = None, text_mask: None = None) -> Float[Tensor, 'batch 1 h w']:
+                text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse luminance in [0, 1]; text is not read."""
         return (source_a + source_b) / 2

@@ -31,7 +31,8 @@ class CrossBilateralFusion(nn.Module):
         super().__init__()
         self.radius, self.spatial_sigma, self.range_sigma = radius, spatial_sigma, range_sigma
 
-    def forward(self, source_a: Images, source_b: Images, text: None = None, text_mask: None = None) -> Images:
+    def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
+                text_mask: Tensor | None = None) -> Images:
         """Fuse luminance in [0, 1]; text is not read."""
         sources = torch.cat((source_a, source_b), 1)
         detail = sources - self._filter(sources, guide=sources.flip(1))

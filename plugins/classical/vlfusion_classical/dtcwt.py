@@ -55,7 +55,7 @@ class DTCWT(nn.Module):
         self.levels = levels
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                text: None = None, text_mask: None = None) -> Float[Tensor, 'batch 1 h w']:
+                text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
         height, width = source_a.shape[-2:]
         coarse_a, details_a = self._analyse(source_a)

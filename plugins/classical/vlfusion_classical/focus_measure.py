@@ -34,7 +34,8 @@ class FocusMeasureFusion(nn.Module):
         super().__init__()
         self.radius, self.majority_radius = radius, majority_radius
 
-    def forward(self, source_a: Images, source_b: Images, text: None = None, text_mask: None = None) -> Images:
+    def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
+                text_mask: Tensor | None = None) -> Images:
         """Fuse luminance in [0, 1]; text is not read."""
         vote = torch.sign(self._focus(source_a) - self._focus(source_b))
         votes = box_mean(vote.double(), self.majority_radius)

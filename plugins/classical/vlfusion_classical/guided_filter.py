@@ -30,7 +30,8 @@ class GuidedFilterFusion(nn.Module):
         self.base_filter = (base_radius, base_epsilon)
         self.detail_filter = (detail_radius, detail_epsilon)
 
-    def forward(self, source_a: Images, source_b: Images, text: None = None, text_mask: None = None) -> Images:
+    def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
+                text_mask: Tensor | None = None) -> Images:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
         # Local variances are differences of near-equal numbers, and detail_epsilon is as small as float32 makes them.
         a, b = source_a.double(), source_b.double()

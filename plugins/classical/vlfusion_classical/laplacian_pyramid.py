@@ -32,7 +32,7 @@ class LaplacianPyramid(nn.Module):
         self.levels = levels
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                text: None = None, text_mask: None = None) -> Float[Tensor, 'batch 1 h w']:
+                text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
         levels = depth(source_a, self.levels)
         *details_a, coarse_a = laplacian_pyramid(source_a, levels)

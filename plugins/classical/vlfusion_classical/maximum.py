@@ -12,6 +12,6 @@ class Maximum(nn.Module):
     """`F = max(A, B)`. The target of many intensity losses, so a bound on what they ask for."""
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                text: None = None, text_mask: None = None) -> Float[Tensor, 'batch 1 h w']:
+                text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse luminance in [0, 1]; text is not read."""
         return torch.maximum(source_a, source_b)

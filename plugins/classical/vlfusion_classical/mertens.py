@@ -31,7 +31,8 @@ class MertensFusion(nn.Module):
         super().__init__()
         self.contrast, self.exposure = contrast, exposure
 
-    def forward(self, source_a: Images, source_b: Images, text: None = None, text_mask: None = None) -> Images:
+    def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
+                text_mask: Tensor | None = None) -> Images:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
         weight_a, weight_b = self._quality(source_a), self._quality(source_b)
         weight_a = weight_a / (weight_a + weight_b)

@@ -44,7 +44,7 @@ class DATFuse(nn.Module):
         self.project = nn.Conv2d(dim, 1, 1)
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                text: None = None, text_mask: None = None) -> Float[Tensor, 'batch 1 h w']:
+                text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse two images of one scene.
 
         Args:

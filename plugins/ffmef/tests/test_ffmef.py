@@ -109,6 +109,11 @@ def test_the_other_weights_fuse_real_pairs(name, source_a, source_b):
     assert min(to_a, to_b) > between  # nearer to each source than they are to each other
 
 
+def test_the_sources_are_in_the_order_of_the_released_test_scripts():
+    first = {name: weights.arguments.get('first', 'b') for name, weights in FFMEF.released.items()}
+    assert first['mef'] == 'b' and first['ivf'] == 'a', 'under-exposed and infrared first'
+
+
 def test_what_every_backbone_must_do():
     torch.manual_seed(0)
     check_backbone(BACKBONES.build(dict(type='vlfusion_ffmef.FFMEF')))

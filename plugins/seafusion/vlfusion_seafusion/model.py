@@ -45,7 +45,7 @@ class SeAFusion(nn.Module):
             nn.Conv2d(16, 1, 3, padding=1), nn.Tanh())
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                text: None = None, text_mask: None = None) -> Float[Tensor, 'batch 1 h w']:
+                text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse two images of one scene.
 
         Args:

@@ -2,7 +2,7 @@
 
 Reproduces: the released network, losses, weights and schedule (120 epochs, batches of 8, crops of 96, AdamW 1e-4) for
             luminance. Not its data: it was trained on EMS, whose degraded pairs have hand-restored truths.
-Commands:   python -m vlfusion_textif encode plugins/textif/configs/textif_roadscene.py
+Commands:   vlfusion describe plugins/textif/configs/textif_roadscene.py
             vlfusion train plugins/textif/configs/textif_roadscene.py
 Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/ivf/RoadScene/{ir,vi} (25); CLIP
             ViT-B/32 of open_clip, which the first command fetches.
@@ -11,9 +11,8 @@ Expected:   not known: nobody has trained this config to its end.
 
 _base_ = ['../../../configs/_base_/runtime.py', '_base_/roadscene_degraded.py']
 
-text_source = dict(instructions='data/text/instructions_clip.safetensors', instruction='none',
-                   encoder=dict(type='OpenCLIPTextEncoder', model='ViT-B-32-quickgelu', pretrained='openai',
-                                output='pooled'))
+language = dict(_base_.language, encoder=dict(type='OpenCLIPTextEncoder', model='ViT-B-32-quickgelu',
+                                              pretrained='openai', output='pooled'))
 model = dict(
     type='vlfusion_textif.TextIFModel',
     backbone=dict(type='vlfusion_textif.TextIF', text_dim=512),
@@ -22,6 +21,14 @@ model = dict(
     degradation_weights=dict(over_exposed_visible=dict(max_intensity=4.0, ssim=0.0, axis_gradient=2.0),
                              noisy_infrared=dict(max_intensity=6.0)))
 
+train_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadPair'),
+    dict(type='BothSources', transforms=[
+        dict(type='RandomCrop', size=(96, 96)),
+        dict(type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal'])]),
+    dict(type='vlfusion_textif.Degrade', instructions=_base_.instructions,
+         language=dict(store=language['store'], encoder=language['encoder'])),
+    dict(type='vlfusion_textif.PackDegraded')]))
 # Epochs of 171 // 8 = 21 steps; the first warms up.
 train_cfg = dict(type='ResumableTrainLoop', max_iters=120 * 21, val_interval=2 * 21)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05))

@@ -2,7 +2,7 @@
 
 Not a reproduction. Half of the degraded samples carry the instruction of none and stay as they are: only the text says
 whether to mend.
-Commands:   python -m vlfusion_textif encode plugins/textif/configs/textif_roadscene_small.py
+Commands:   vlfusion describe plugins/textif/configs/textif_roadscene_small.py
             vlfusion train plugins/textif/configs/textif_roadscene_small.py
             python -m vlfusion_textif effect plugins/textif/configs/textif_roadscene_small.py CHECKPOINT
 Needs:      RoadScene, as textif_roadscene.py.
@@ -11,8 +11,8 @@ Expected:   minutes on one CPU core; the table in ../README.md is of its 300 ste
 
 _base_ = ['../../../configs/_base_/runtime.py', '_base_/roadscene_degraded.py']
 
-text_source = dict(instructions='data/text/instructions_minilm.safetensors', instruction='none',
-                   encoder=dict(type='SentenceTransformersEncoder', model='all-MiniLM-L6-v2', output='pooled'))
+language = dict(_base_.language,
+                encoder=dict(type='SentenceTransformersEncoder', model='all-MiniLM-L6-v2', output='pooled'))
 model = dict(
     type='vlfusion_textif.TextIFModel',
     backbone=dict(type='vlfusion_textif.TextIF', text_dim=384, text_scale=384**0.5, dim=16, blocks=(1, 1, 1, 1),
@@ -23,7 +23,8 @@ model = dict(
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(pipeline=[
     dict(type='LoadPair'),
     dict(type='BothSources', transforms=[dict(type='RandomCrop', size=(64, 64)), dict(type='RandomFlip', prob=0.5)]),
-    dict(type='vlfusion_textif.Degrade', unnamed=0.5),
+    dict(type='vlfusion_textif.Degrade', instructions=_base_.instructions,
+         language=dict(store=language['store'], encoder=language['encoder']), unnamed=0.5),
     dict(type='vlfusion_textif.PackDegraded')]))
 train_cfg = dict(type='ResumableTrainLoop', max_iters=300, val_interval=300)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01))

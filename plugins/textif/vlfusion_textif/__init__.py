@@ -1,10 +1,9 @@
 """Text-IF (Yi et al., CVPR 2024): infrared-visible fusion that an instruction tells which degradation to mend."""
 
-from vlfusion_textif.degradations import DEGRADATIONS, Degrade, PackDegraded
-from vlfusion_textif.instructions import InstructedPairs, Instructions
+from vlfusion_textif.degradations import DEGRADATIONS, Degrade, PackDegraded, read_instructions
 from vlfusion_textif.losses import AxisGradientLoss
 from vlfusion_textif.model import TextIF
 from vlfusion_textif.training import TextIFModel
 
-__all__ = ['DEGRADATIONS', 'AxisGradientLoss', 'Degrade', 'InstructedPairs', 'Instructions', 'PackDegraded', 'TextIF',
-           'TextIFModel']
+__all__ = ['DEGRADATIONS', 'AxisGradientLoss', 'Degrade', 'PackDegraded', 'TextIF', 'TextIFModel',
+           'read_instructions']

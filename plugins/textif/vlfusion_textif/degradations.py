@@ -4,18 +4,21 @@ Text-IF trains on EMS, pairs of public data sets with degradations and hand-rest
 drawn afresh for every sample, from pairs that are taken for clean:
 
     pipeline=[dict(type='LoadPair'), dict(type='BothSources', transforms=[...]),
-              dict(type='vlfusion_textif.Degrade'), dict(type='vlfusion_textif.PackDegraded')]
+              dict(type='vlfusion_textif.Degrade', instructions=dict(none=['Fuse them.'], ...), language=language),
+              dict(type='vlfusion_textif.PackDegraded')]
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from mmcv.transforms import BaseTransform
 
+from vlfusion.data.text import pad
 from vlfusion.data.transforms import PackPair
-from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
+from vlfusion.language.store import Keys, TextStore, section
 from vlfusion.registry import TRANSFORMS
 
 Plane = Float[np.ndarray, 'h w']
@@ -50,40 +53,73 @@ DEGRADATIONS: dict[str, tuple[str, Callable[[Plane], Plane]]] = {
     'noisy_infrared': ('a', noise)}
 
 
-def check_kinds(kinds: Sequence[str]) -> None:
+def check_kinds(kinds: Iterable[str]) -> None:
     """Raises ConfigError where a degradation is not known."""
     for kind in kinds:
         if kind not in DEGRADATIONS:
             raise ConfigError(f'Unknown degradation {kind!r}.', did_you_mean(str(kind), DEGRADATIONS))
 
 
+def read_instructions(language: Mapping, instructions: Mapping[str, Sequence[str]],
+                      kinds: Collection[str] = DEGRADATIONS) -> dict[str, list[Float[np.ndarray, '_ dim']]]:
+    """The features of the sentences about some degradations, from the text store that `vlfusion describe` fills.
+
+    Args:
+        language: the `language` section of a config; its store and its encoder count.
+        instructions: for each degradation, sentences about it.
+        kinds: the degradations that are wanted.
+
+    Raises:
+        ConfigError: there is no sentence about one of them.
+        DataError: sentences are not encoded yet; all of them are named.
+    """
+    store, keys = TextStore(section(language, 'store')), Keys(language)
+    for kind in kinds:
+        if not instructions.get(kind):
+            raise ConfigError(f'There is no instruction about {kind!r}.', did_you_mean(kind, instructions))
+    missing = [sentence for kind in kinds for sentence in instructions[kind]
+               if not store.has('features', keys.fixed(sentence))]
+    if missing:
+        raise DataError(f'{len(missing)} instructions are not encoded yet in {store.root}:\n'
+                        f'{listing(missing, len(missing))}',
+                        'Run `vlfusion describe CONFIG` with the config of this run, where language.fixed names them.')
+    return {kind: [store.features(keys.fixed(sentence)).astype(np.float32) for sentence in instructions[kind]]
+            for kind in kinds}
+
+
 @TRANSFORMS.register_module()
 class Degrade(BaseTransform):
     """Draw a degradation, apply it to its source, and put the text of an instruction about it in place of the pair's.
 
-    The clean sources go to `target_a` and `target_b`, and the name to `degradation`. The data set must be an
-    `InstructedPairs`, which carries the features of all instructions.
+    The clean sources go to `target_a` and `target_b`, and the name to `degradation`. Texts are padded to the longest
+    sentence, or to the length of the pair's own text where that is longer.
 
     Args:
+        instructions: for each degradation, sentences about it, of which each sample gets one at random.
+        language: the `language` section of the config, under which `vlfusion describe` has encoded the sentences.
         kinds: the degradations to draw from, each as likely as the others.
         unnamed: the share of degraded samples whose instruction is that of `none`. Their target is the degraded pair
             itself, so that one image may be asked for mended or as it is. 0 is as published.
 
     Raises:
-        ConfigError: a degradation is not known, or none is given.
+        ConfigError: a degradation is not known or has no sentence, or none is given.
+        DataError: a sentence is not encoded yet.
     """
 
-    def __init__(self, kinds: Sequence[str] = tuple(DEGRADATIONS), unnamed: float = 0.0):
+    def __init__(self, instructions: Mapping[str, Sequence[str]], language: Mapping,
+                 kinds: Sequence[str] = tuple(DEGRADATIONS), unnamed: float = 0.0):
         if not kinds:
             raise ConfigError('Degrade has no kinds to draw from.', f'Give some of {", ".join(DEGRADATIONS)}.')
         check_kinds(kinds)
         self.kinds, self.unnamed = list(kinds), unnamed
+        self.features = read_instructions(language, instructions, [*kinds, 'none'] if unnamed else kinds)
+        self.tokens = max(len(row) for rows in self.features.values() for row in rows)
 
     def transform(self, results: dict) -> dict:
-        """Raises ConfigError where the data set carries no instructions."""
-        if 'instructions' not in results:
-            raise ConfigError('Degrade wants an instruction, but the data set carries none.',
-                              "Use type='vlfusion_textif.InstructedPairs'.")
+        """Raises ConfigError where the pair has no text, or one of another width than the instructions."""
+        if 'text' not in results:
+            raise ConfigError('Degrade replaces the text of a pair, but the data set gives it none.',
+                              "Set text_source=dict(fixed='...') to the sentence that testing says.")
         kind = self.kinds[np.random.randint(len(self.kinds))]
         source, damage = DEGRADATIONS[kind]
         clean = {key: results[key] for key in ('img_a', 'img_b')}
@@ -92,7 +128,12 @@ class Degrade(BaseTransform):
         if np.random.random() < self.unnamed:
             kind, clean = 'none', {key: results[key] for key in clean}
         results |= {'target_a': clean['img_a'], 'target_b': clean['img_b'], 'degradation': kind}
-        results['text'], results['text_mask'] = results['instructions'].draw(kind)
+        said = self.features[kind][np.random.randint(len(self.features[kind]))]
+        length, width = results['text'].shape
+        if said.shape[1] != width:
+            raise ConfigError(f'The instructions of Degrade have features of width {said.shape[1]}, the text of the '
+                              f'data set has {width}.', "Give Degrade the config's own language section.")
+        results['text'], results['text_mask'] = pad(said, max(length, self.tokens))
         return results
 
 

@@ -1,14 +1,14 @@
 """Does the text do anything? How far another instruction moves the fused image, and whether to the better."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.data.dataset import numpy_seed
 from vlfusion_textif.degradations import DEGRADATIONS
-from vlfusion_textif.instructions import Instructions
 
 #: Name of each column of `text_effect`, and what it is.
 COLUMNS = {
@@ -20,14 +20,15 @@ COLUMNS = {
 
 
 @torch.no_grad()
-def text_effect(network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]], instructions: Instructions,
+def text_effect(network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]],
+                features: Mapping[str, Sequence[Float[np.ndarray, '_ dim']]],
                 seed: int = 0) -> dict[str, dict[str, float]]:
     """Fuse each pair under each degradation with the right and with wrong instructions.
 
     Args:
         network: a backbone in evaluation mode.
         pairs: clean sources A and B, each `(1, h, w)` in [0, 1].
-        instructions: of the text encoder that the network was trained with.
+        features: of the sentences about each degradation, as `read_instructions` gives them.
         seed: of the degradations: every network sees the same.
 
     Returns:
@@ -35,8 +36,8 @@ def text_effect(network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]], inst
     """
     table = {}
     for kind, (source, damage) in DEGRADATIONS.items():
-        rows = {other: instructions.rows[other][0] for other in DEGRADATIONS}
-        rows['paraphrase'] = instructions.rows[kind][1 % len(instructions.rows[kind])]
+        rows = {other: features[other][0] for other in DEGRADATIONS}
+        rows['paraphrase'] = features[kind][1 % len(features[kind])]
         sums = {name: 0.0 for name in COLUMNS}
         for index, (a, b) in enumerate(pairs):
             images = {'a': a, 'b': b}

@@ -102,15 +102,14 @@ class TextIF(nn.Module):
         """The mean of the real tokens of each text."""
         if text is None:
             raise ConfigError('TextIF is guided by an instruction, but its argument `text` is None.',
-                              "Give the data set one, such as type='vlfusion_textif.InstructedPairs' with "
-                              "text_source=dict(instructions=..., instruction='none').")
+                              "Give the data set one, such as text_source=dict(fixed='Fuse the two images.').")
         if text.shape[-1] != self.text_dim:
             raise ConfigError(f'TextIF was built for text features of width {self.text_dim}, but these have width '
                               f'{text.shape[-1]}.', f'Set text_dim={text.shape[-1]} in the config of the backbone.')
         if mask is None:
             return text.mean(1)
         if not mask.any(1).all():
-            raise DataError('A text of the batch has no real token.', 'Give every pair an instruction; "none" is one.')
+            raise DataError('A text of the batch has no real token.', 'Give every pair an instruction.')
         weight = mask.to(text)
         return (text * weight[..., None]).sum(1) / weight.sum(1, keepdim=True)
 

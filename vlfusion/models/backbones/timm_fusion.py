@@ -1,6 +1,7 @@
 """A fusion network of any timm encoder and a small decoder: a baseline that follows the state of image encoders."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,15 +20,17 @@ RULES = {'max': torch.maximum, 'mean': lambda a, b: (a + b) / 2, 'sum': torch.ad
 class TimmFusion(nn.Module):
     """Both sources through one encoder, the features of each scale merged by a rule, and decoded from coarse to fine.
 
-    The encoder is any model of timm that gives feature maps: convolutional pyramids (ResNet, ConvNeXt, MobileNet ...),
-    hierarchical and plain transformers. The decoder is a feature pyramid (Lin et al., CVPR 2017): each scale is brought
-    to `dim` channels and added to the coarser one, enlarged; the finest meets both sources in a last convolution. The
-    features are merged as IFCNN does (Zhang et al., Information Fusion 2020), so that the order of the sources matters
-    only in that last convolution. Images are padded at the lower right to a multiple of the coarsest scale.
+    The encoder is a model of timm that gives feature maps: convolutional pyramids (ResNet, ConvNeXt, MobileNet ...),
+    and with their options transformers: `dict(dynamic_img_size=True)` for ViT, `dict(strict_img_size=False,
+    feature_cls='getter')` for Swin, which without them take images of one size or none. The decoder is a feature
+    pyramid (Lin et al., CVPR 2017): each scale is brought to `dim` channels and added to the coarser one, enlarged; the
+    finest meets both sources in a last convolution. The features are merged as IFCNN does (Zhang et al., Information
+    Fusion 2020), so that the order of the sources matters only in that last convolution. Images are padded at the lower
+    right to a multiple of the coarsest scale.
 
     Args:
         encoder: the name of a timm model, see `timm.list_models()`.
-        pretrained: whether its published weights are loaded; timm sums its first convolution over the colours.
+        pretrained: whether training starts from its published weights; timm sums its first convolution over colours.
         rule: `max`, `mean` or `sum`.
         dim: channels of the decoder.
         options: further arguments of `timm.create_model`, such as `{'out_indices': (0, 1, 2)}`.
@@ -36,7 +39,7 @@ class TimmFusion(nn.Module):
     torch.Size([2, 1, 40, 50])
 
     Raises:
-        ConfigError: timm is not installed, or has no such model, or the model gives no feature maps or no weights.
+        ConfigError: timm is not installed, or has no such model, or the model gives no feature maps.
     """
 
     def __init__(self, encoder: str = 'resnet18', pretrained: bool = False, rule: str = 'max', dim: int = 32,
@@ -49,18 +52,34 @@ class TimmFusion(nn.Module):
         except ImportError as error:
             raise ConfigError(f'TimmFusion needs timm, which cannot be imported: {error}.',
                               "pip install 'vlfusion[vision]'") from error
+        self.pretrained = pretrained
+        # A checkpoint holds the weights, and must load without the hub: published ones come by `init_weights`.
+        self._create = partial(timm.create_model, encoder, features_only=True, in_chans=1, **(options or {}))
         try:
-            self.encoder = timm.create_model(encoder, pretrained=pretrained, features_only=True, in_chans=1,
-                                             **(options or {}))
-        except Exception as error:  # an unknown name, one without feature maps, and weights out of reach fail variously
-            raise ConfigError(f'timm makes no feature maps of {encoder!r} with pretrained={pretrained}: {error}',
-                              'timm.list_models() names the models; published weights come from the hub.') from error
+            self.encoder = self._create(pretrained=False)
+        except Exception as error:  # an unknown name and one without feature maps fail variously
+            raise ConfigError(f'timm makes no feature maps of {encoder!r}: {error}',
+                              'timm.list_models() names the models.') from error
         self.merge = RULES[rule]
         self.stride = max(self.encoder.feature_info.reduction())
         self.lateral = nn.ModuleList(nn.Conv2d(channels, dim, 1) for channels in self.encoder.feature_info.channels())
         self.smooth = nn.ModuleList(ConvModule(dim, dim, 3, padding=1) for _ in self.lateral)
         self.restore = nn.Sequential(ConvModule(dim + 2, dim, 3, padding=1), nn.Conv2d(dim, 1, 3, padding=1),
                                      nn.Sigmoid())
+
+    def init_weights(self) -> None:
+        """Load the encoder's published weights, if wanted; the runner calls this once, before it trains.
+
+        Raises:
+            ConfigError: they cannot be had.
+        """
+        if not self.pretrained:
+            return
+        try:
+            self.encoder.load_state_dict(self._create(pretrained=True).state_dict())
+        except Exception as error:  # a model without any and a hub out of reach fail variously
+            raise ConfigError(f'The published weights of the encoder cannot be loaded: {error}',
+                              'They come from the hub; or set pretrained=False.') from error
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,

@@ -1,23 +1,37 @@
-"""RoadScene (Xu et al.): training pairs degraded at random, each with an instruction; test pairs as they are."""
+"""RoadScene (Xu et al.): training pairs to be degraded at random, each with an instruction; test pairs as they are.
+
+A config that builds on this gives `language` its encoder and writes the training pipeline.
+"""
 
 task = 'ivf'
 data_root = 'data/ivf'
 
+# Sentences about each degradation. The first is the one that testing says.
+instructions = dict(
+    none=['Fuse the infrared and the visible image.',
+          'Combine both images into one and leave their quality as it is.',
+          'Neither image needs repair; merge them.'],
+    low_light_visible=['Fuse the images; the visible one was taken in low light and is too dark.',
+                       'Brighten the dark visible image while fusing.',
+                       'It was night: the visible image is underexposed, please correct that.'],
+    over_exposed_visible=['Fuse the images; the visible one is overexposed.',
+                          'The visible image is washed out by too much light, restore it while fusing.',
+                          'Tone down the glaring visible image and merge it with the infrared one.'],
+    low_contrast_infrared=['Fuse the images; the infrared one has low contrast.',
+                           'The thermal image is flat, raise its contrast while fusing.',
+                           'Make the faint infrared image stand out and merge it with the visible one.'],
+    noisy_infrared=['Fuse the images; the infrared one is noisy.',
+                    'Remove the noise of the infrared image while fusing.',
+                    'The thermal image is full of grain, please denoise it and merge both.'])
+language = dict(store='data/text', fixed=[sentence for said in instructions.values() for sentence in said])
+text_source = dict(fixed=instructions['none'][0])
+
 train_dataloader = dict(
     batch_size=8, num_workers=2, persistent_workers=True, drop_last=True, sampler=dict(type='EpochSampler'),
-    dataset=dict(
-        type='vlfusion_textif.InstructedPairs', source_a='RoadScene_train/ir', source_b='RoadScene_train/vi',
-        name='RoadScene_train',
-        pipeline=[
-            dict(type='LoadPair'),
-            dict(type='BothSources', transforms=[
-                dict(type='RandomCrop', size=(96, 96)),
-                dict(type='RandomFlip', prob=[0.25, 0.25, 0.25],
-                     direction=['horizontal', 'vertical', 'diagonal'])]),
-            dict(type='vlfusion_textif.Degrade'),
-            dict(type='vlfusion_textif.PackDegraded')]))
+    dataset=dict(type='PairDataset', source_a='RoadScene_train/ir', source_b='RoadScene_train/vi',
+                 name='RoadScene_train'))
 val_dataloader = dict(
     batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='vlfusion_textif.InstructedPairs', source_a='RoadScene/ir', source_b='RoadScene/vi',
-                 name='RoadScene', pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+    dataset=dict(type='PairDataset', source_a='RoadScene/ir', source_b='RoadScene/vi', name='RoadScene',
+                 pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
 test_dataloader = val_dataloader
