@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vlfusion.language import prompt as prompt_module
 from vlfusion.language.interfaces import Captioner, Observation
 from vlfusion.language.prompt import load_prompt
 from vlfusion.language.store import Content, Keys
@@ -50,8 +51,8 @@ def test_the_prompt_of_ones_own(tmp_path):
 
 def test_all_prompts_are_in_the_table():
     page = (PAGES / 'prompt.md').read_text()
-    tracked = Path(load_prompt.__code__.co_filename).with_name('prompts').glob('*.md')
-    for name in {path.name.split('.')[0] for path in tracked}:
+    prompts = Path(prompt_module.__file__).with_name('prompts').glob('*.md')
+    for name in {path.name.split('.')[0] for path in prompts}:
         prompt = load_prompt(name)
         row, = re.findall(rf'^\| `{name}` \|.*$', page, re.M)
         assert ('pair' in row.split('|')[2]) == prompt.of_pair and ('JSON' in row) == (prompt.schema is not None)

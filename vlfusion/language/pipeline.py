@@ -42,7 +42,8 @@ from vlfusion.language.structure import parse, retort, schema_check, texts, toge
 from vlfusion.language.subjects import ImageToDescribe, SourcePair, Subject, content_of, subjects_of
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
 
-#: Images that a part is given at once; what it makes of them is in the store before the next are begun.
+#: Images that a part is given at once. What it makes of them is put into the store while it works on the next; what
+#: an LLM wrote, before it is asked again.
 BATCH = 16
 READERS = 2  # threads that read images ahead of the captioners
 WAIT = 0.5  # seconds between looks at what other processes have done

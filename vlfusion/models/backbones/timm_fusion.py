@@ -1,4 +1,4 @@
-"""A fusion network of any timm encoder and a small decoder: a baseline that follows the state of image encoders."""
+"""A fusion network of a timm encoder and a small decoder: a baseline that follows the state of image encoders."""
 
 from collections.abc import Mapping
 from functools import partial
