@@ -2,7 +2,7 @@
 
     vlfusion prepare-data sample
     vlfusion prepare-data hdf5 configs/film/film_ivf.py --split train --out data/MSRS_train.h5
-    vlfusion prepare-data weights vlfusion_ifcnn.IFCNN --out work_dirs/ifcnn.pth
+    vlfusion prepare-data weights vlfusion_ifcnn.IFCNN --which ivf --out work_dirs/ifcnn.pth
 """
 
 import argparse
