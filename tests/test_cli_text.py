@@ -308,7 +308,7 @@ text_source = dict(fixed='Fuse them.')'''))
     config = load_config(path)
     dataset = PairDataset('ivf', tmp_path / 'Toy', 'ir', 'vi', text_source=config.text_source,
                           language=config.language, pipeline=[dict(type='LoadPair'), dict(type='PackPair')])
-    assert dataset.text_dim == 384 and (dataset[0]['text'] == dataset[2]['text']).all()
+    assert dataset.text_dims == {'text': 384} and (dataset[0]['text'] == dataset[2]['text']).all()
     again = FixedText(config.language, 'Fuse them.')
     np.testing.assert_array_equal(dataset[1]['text'], again.load(dataset.pairs[0]))
     with pytest.raises(DataError, match="the fixed text 'Else.' is not encoded yet"):

@@ -6,7 +6,7 @@
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +19,12 @@ from mmengine.device import get_device
 from vlfusion.checkpoints import load_model
 from vlfusion.data.pairs import Pair
 from vlfusion.data.tasks import task as task_of
-from vlfusion.data.text import text_source
+from vlfusion.data.text import text_configs, text_sources
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, luminance, read_image, write_image
 from vlfusion.language.fixed import encode_fixed
+from vlfusion.models import text_dims
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,18 @@ class Fuser:
         self.language = experiment.get('language')
         if self.language and store:
             self.language['store'] = str(store)
-        source = experiment.get('text_source') or {}
-        # A model that was trained on published features has its new images described.
-        self.text_source = source if 'files' not in source and source else {'stream': 'pair/paragraph'}
-        self.text_dim = getattr(self.model.backbone, 'text_dim', None)
+        self.text_dims = text_dims(self.model.backbone)
+        self.text_source = {name: _for_new_images(experiment.get('text_source'), name) for name in self.text_dims}
 
     def __call__(self, path_a: str | os.PathLike, path_b: str | os.PathLike,
-                 text: Float[np.ndarray, 'token dim'] | None = None) -> Fused:
+                 text: np.ndarray | Mapping[str, np.ndarray] | None = None) -> Fused:
         """Fuse two image files of one height and width.
 
         Args:
             path_a: source A of the task (infrared, MRI, over-exposed, near-focused).
             path_b: source B.
-            text: token features of the pair's description; made from the images where they are needed and not given.
+            text: token features `(token, dim)` of the pair's description, or a dict of them where the model reads
+                several texts; made from the images where they are needed and not given.
 
         Raises:
             DataError: an image cannot be read, the two differ in size, or the text has another width than the model's.
@@ -92,7 +92,10 @@ class Fuser:
             raise DataError(f'The images differ in size: {path_a} is {image_a.shape[1]}x{image_a.shape[0]}, '
                             f'{path_b} is {image_b.shape[1]}x{image_b.shape[0]}.', 'Register and resize them first.')
         pair = Pair(Path(path_a).stem, Path(path_a), Path(path_b), self.modality_a, self.modality_b)
-        inputs = {} if self.text_dim is None else dict(text=self._text(pair) if text is None else self._checked(text))
+        if self.text_dims and text is None:
+            self.describe([pair])
+        given = text if isinstance(text, Mapping) else {} if text is None else {'text': text}
+        inputs = {name: self._checked(name, given.get(name), pair) for name in self.text_dims}
         sources = dict(source_a=luminance(image_a)[None], source_b=luminance(image_b)[None])
         batch = {key: torch.from_numpy(np.ascontiguousarray(array))[None].to(self.device)
                  for key, array in {**sources, **inputs}.items()}
@@ -103,10 +106,11 @@ class Fuser:
 
     def describe(self, pairs: Sequence[Pair]) -> None:
         """Describe many pairs in one batch, which is quicker than leaving each to its own call."""
-        if 'fixed' in self.text_source and self.language:
-            encode_fixed(self.language, [self.text_source['fixed']])
-            return
-        self._pipeline.run(self._pipeline.subjects(pairs)).raise_if_failed()
+        fixed = [source['fixed'] for source in self.text_source.values() if 'fixed' in source]
+        if fixed and self.language:
+            encode_fixed(self.language, fixed)
+        if len(fixed) < len(self.text_source):
+            self._pipeline.run(self._pipeline.subjects(pairs)).raise_if_failed()
 
     @cached_property
     def _pipeline(self):
@@ -117,12 +121,17 @@ class Fuser:
                               'Give the features of the pair: `text=` in Python, --text on the command line.')
         return DescriptionPipeline(self.language)
 
-    def _text(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
-        self.describe([pair])
-        return self._checked(text_source(self.text_source, self.language, '.').load(pair))
-
-    def _checked(self, text: np.ndarray) -> np.ndarray:
-        if text.ndim != 2 or text.shape[1] != self.text_dim:
-            raise DataError(f'The model reads text features (token, {self.text_dim}), but got {text.shape}.',
+    def _checked(self, name: str, text: np.ndarray | None, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        """The features of one text as they were given, else from the store."""
+        if text is None:
+            text = text_sources({name: self.text_source[name]}, self.language, '.')[name].load(pair)
+        if text.ndim != 2 or text.shape[1] != self.text_dims[name]:
+            raise DataError(f'The model reads {name} features (token, {self.text_dims[name]}), but got {text.shape}.',
                             'Use features of the encoder it was trained with.')
         return text.astype(np.float32)
+
+
+def _for_new_images(source: Mapping | None, name: str) -> Mapping:
+    """What a model's text is read from; one that was trained on published features has its new images described."""
+    own = text_configs(source).get(name, {})
+    return own if own and 'files' not in own else {'stream': 'pair/paragraph'}

@@ -17,6 +17,7 @@ from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
 from vlfusion.config import without_secrets
 from vlfusion.data.sampler import EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
+from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, Registry, check_arguments
 
 #: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
@@ -78,16 +79,20 @@ def share_keys(config: Config, part: dict, registry: Registry) -> None:
 
 
 def _check_text_width(model: nn.Module, dataset: Any) -> None:
-    expected = getattr(getattr(model, 'module', model).backbone, 'text_dim', None)
-    found = getattr(dataset, 'text_dim', None)
-    if expected is None or expected == found:
-        return
-    if found is None:
-        raise ConfigError(f'The backbone reads text, but the data set {dataset.name!r} has none.',
-                          "Set text_source, such as text_source=dict(stream='pair/paragraph').")
-    raise ConfigError(
-        f'The backbone expects text features of width {expected}, but those of the data set have {found}.',
-        f'Set model.backbone.text_dim={found}, or describe the images with an encoder of width {expected}.')
+    found = getattr(dataset, 'text_dims', {})
+    for name, expected in text_dims(getattr(model, 'module', model).backbone).items():
+        if name not in found:
+            source = "dict(stream='pair/paragraph')"
+            raise ConfigError(f'The backbone reads {name}, but the data set {dataset.name!r} has '
+                              f'{"only " + ", ".join(found) if found else "none"}.',
+                              f'Set text_source, such as text_source='
+                              f'{source if name == "text" else f"dict({name}={source})"}.')
+        if expected != found[name]:
+            key = 'model.backbone.text_dim' + ('' if name == 'text' else f'.{name}')
+            raise ConfigError(
+                f'The backbone expects {name} features of width {expected}, but those of the data set have '
+                f'{found[name]}.',
+                f'Set {key}={found[name]}, or describe the images with an encoder of width {expected}.')
 
 
 def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:

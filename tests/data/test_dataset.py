@@ -61,7 +61,7 @@ def test_text_files(described):
     assert batch['text'].shape == (2, 3, 4) and batch['text'].dtype == torch.float32
     assert batch['text_mask'].tolist() == [[True, False, False], [True, True, True]]
     assert (batch['text'][0].sum(), batch['text'][1].sum()) == (4, 36)
-    assert batch['name'] == ['1', '3'] and dataset.text_dim == 4
+    assert batch['name'] == ['1', '3'] and dataset.text_dims == {'text': 4}
     assert build(described, text_source=dict(files='text/{name}.npy'), text_length=5)[0]['text'].shape == (5, 4)
     with pytest.raises(ConfigError, match='text_length is 2, but the longest'):
         build(described, text_source=dict(files='text/{name}.npy'), text_length=2)

@@ -49,7 +49,7 @@ def test_layout_is_that_of_film(path):
 
 def test_same_samples_as_the_images(path, source):
     dataset = DATASETS.build(dict(type='Hdf5PairDataset', path=str(path), task='ivf', pipeline=PACK))
-    assert len(dataset) == 3 and dataset.text_dim == 4 and dataset.metainfo == dict(task='ivf', name='toy')
+    assert len(dataset) == 3 and dataset.text_dims == {'text': 4} and dataset.metainfo == dict(task='ivf', name='toy')
     for sample, expected in zip((dataset[i] for i in range(3)), (source[i] for i in range(3)), strict=True):
         assert sample['name'] == expected['name']
         for key in ('source_a', 'source_b', 'text', 'text_mask'):

@@ -60,8 +60,8 @@ def test_the_layout_of_vlf_and_back(dataset, language, tmp_path):
     reader = FeatureFiles(tmp_path / 'out', 'TextFeature/MFF/Toy/{name}.npy')
     for pair in dataset.pairs:
         array = np.load(tmp_path / f'out/TextFeature/MFF/Toy/{pair.name}.npy', allow_pickle=False)
-        assert array.dtype == np.float32 and array.shape == (1, *dataset.text_source.load(pair).shape)
-        np.testing.assert_array_equal(reader.load(pair), dataset.text_source.load(pair))
+        assert array.dtype == np.float32 and array.shape == (1, *dataset.text_sources['text'].load(pair).shape)
+        np.testing.assert_array_equal(reader.load(pair), dataset.text_sources['text'].load(pair))
         for source, (path, modality) in zip(('NEAR', 'FAR'), images_of(pair), strict=True):
             text = (tmp_path / f'out/Text/MFF/Toy/{source}/{pair.name}.txt').read_bytes().decode()
             assert text == DescriptionPipeline(language).paragraph(ImageToDescribe(path, modality))
@@ -71,7 +71,7 @@ def test_one_stream_of_the_pair(build, tmp_path):
     one = build(text_source=dict(stream='source_b/paragraph'))
     export_vlf([one], tmp_path / 'out', 'Named')
     exported = np.load(tmp_path / 'out/TextFeature/MFF/Named/top/1.npy')[0]
-    np.testing.assert_array_equal(exported, one.text_source.load(one.pairs[1]))
+    np.testing.assert_array_equal(exported, one.text_sources['text'].load(one.pairs[1]))
 
 
 def test_hdf5_and_back(dataset, tmp_path):
@@ -103,7 +103,7 @@ def test_names_of_two_pairs_are_refused(dataset, tmp_path, root):
     shutil.copytree(root, tmp_path / 'other/Toy')
     cv2.imwrite(str(tmp_path / 'other/Toy/near/1.png'), np.zeros((20, 24), np.uint8))
     other = PairDataset('mff', tmp_path / 'other/Toy', 'near', 'far')
-    other.pairs, other.text_source = [replace(other.pairs[0], name='top/1')], dataset.text_source
+    other.pairs, other.text_sources = [replace(other.pairs[0], name='top/1')], dataset.text_sources
     with pytest.raises(DataError, match='1 names belong to several pairs') as caught:
         export_vlf([dataset, other], tmp_path / 'out')
     assert 'other/Toy/near/1.png' in caught.value.problem and not (tmp_path / 'out').exists()

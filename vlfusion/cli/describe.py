@@ -88,10 +88,11 @@ def reads_stream(config: Config) -> bool:
 
 
 def text_sources(config: Config) -> list[dict]:
-    """Every `text_source` of a config: its own, and those of its data sets."""
+    """What every `text_source` of a config reads, a dict for each text: its own, and those of its data sets."""
+    from vlfusion.data.text import text_configs
     parts = [config, *(config[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test')
                        if config.get(f'{split}_dataloader'))]
-    return [part.text_source for part in parts if part.get('text_source')]
+    return [one for part in parts for one in text_configs(part.get('text_source')).values()]
 
 
 def planned(plan, what: str) -> str:

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from vlfusion.data.pairs import Pair, find_pairs
     from vlfusion.data.text import FeatureFiles
-    from vlfusion.errors import DataError
+    from vlfusion.errors import ConfigError, DataError
     from vlfusion.inference import Fuser
 
     for module in args.modules:
@@ -59,11 +59,14 @@ def run(args: argparse.Namespace) -> int:
         pairs = [Pair(source_a.stem, source_a, source_b, **modalities)]
         outputs = [out]
     features = None
+    if args.text and len(fuser.text_dims) > 1:
+        raise ConfigError(f'The model reads several texts ({", ".join(fuser.text_dims)}), and --text gives one.',
+                          'Leave --text out, or call vlfusion.Fuser with a dict of texts.')
     if args.text:
         per_pair = Path(args.text).is_dir()
         features = FeatureFiles(args.text, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(args.text))
         features.check(pairs if per_pair else pairs[:1])
-    elif fuser.text_dim is not None:
+    elif fuser.text_dims:
         fuser.describe(pairs)
     for pair, output in track(list(zip(pairs, outputs, strict=True)), 'fusing', disable=len(pairs) == 1):
         text = features.load(pair) if features else None

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from mmcv.transforms import Compose
@@ -13,8 +14,7 @@ from torch.utils.data import Dataset
 from vlfusion.data.pairs import Names, check_images, find_pairs, find_subset_pairs
 from vlfusion.data.sampler import Draw
 from vlfusion.data.tasks import task as task_row
-from vlfusion.data.text import pad
-from vlfusion.data.text import text_source as make_text_source
+from vlfusion.data.text import pad, text_sources
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import DATASETS, TRANSFORMS
 
@@ -23,8 +23,9 @@ class FusionDataset(Dataset, ABC):
     """Samples of one fusion task.
 
     A sample is a flat dict that the default collate stacks: `source_a` and `source_b`, float32 `(1, h, w)` in [0, 1];
-    `name`, `path_a` and `path_b`; where there is text also `text`, float32 `(token, dim)` padded with zero rows to one
-    length, and `text_mask`, bool `(token,)`, true where a row is a token.
+    `name`, `path_a` and `path_b`; where there is a true image `truth`, like the sources; where there is text also
+    `text`, float32 `(token, dim)` padded with zero rows to one length, and `text_mask`, bool `(token,)`, true where a
+    row is a token. Several texts have names of their own, such as `text_a` and `text_a_mask`.
 
     Args:
         task: the name of the task, such as `ivf`.
@@ -32,10 +33,10 @@ class FusionDataset(Dataset, ABC):
         pipeline: configs of transforms, from `LoadPair` to `PackPair` (see `vlfusion.data.transforms`).
 
     Attributes:
-        text_dim: the width of the text features; None where samples carry no text.
+        text_dims: the width of each text's features by its name; empty where samples carry no text.
     """
 
-    text_dim: int | None = None
+    text_dims: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, task: str, name: str, pipeline: Sequence[dict]):
         self.task, self.name = task_row(task), name
@@ -52,7 +53,7 @@ class FusionDataset(Dataset, ABC):
 
     @abstractmethod
     def record(self, index: int) -> dict:
-        """What the pipeline starts from: `name`, `path_a`, `path_b`; with text also `text` and `text_mask`."""
+        """What the pipeline starts from: `name`, `path_a`, `path_b`; perhaps `path_truth`; each text and its mask."""
 
     def __getitem__(self, index: int | Draw) -> dict:
         """A sample; one asked for by a `Draw` depends on the draw alone, whichever process makes it."""
@@ -80,9 +81,13 @@ class PairDataset(FusionDataset):
         modality_b: what source B is.
         text_source: None for no text; `dict(files='TextFeature/MFF/Lytro/{name}.npy')` for files under `data_root`;
             `dict(stream='pair/paragraph')` for the text store, where `join` may name a rule that joins the paragraphs,
-            see `vlfusion.language.joining`; `dict(fixed='...')` for one text for every pair, such as an instruction.
+            see `vlfusion.language.joining`; `dict(fixed='...')` for one text for every pair, such as an instruction;
+            a dict of these by keyword for a backbone that reads several texts, see `vlfusion.data.text.text_sources`.
         language: the config's language section; the text store needs it.
-        text_length: the number of rows to pad text to; None takes the longest of this data set.
+        text_length: the number of rows to pad text to, or a dict of them by keyword; None takes the longest of this
+            data set.
+        truth: where the images lie that a perfect fusion would give, if there are such; not for `subsets`, which say it
+            themselves.
         pipeline: configs of transforms, from `LoadPair` to `PackPair`.
         check: whether to decode every image at construction (`vlfusion.data.pairs.check_images` states the cost).
         name: what the data set is called in results; by default the last folder of `data_root`.
@@ -98,25 +103,28 @@ class PairDataset(FusionDataset):
     def __init__(self, task: str, data_root: str | os.PathLike, source_a: str | None = None,
                  source_b: str | None = None, names: Names | None = None, subsets: Mapping[str, Mapping] | None = None,
                  modality_a: str | None = None, modality_b: str | None = None, text_source: Mapping | None = None,
-                 language: dict | None = None, text_length: int | None = None, pipeline: Sequence[dict] = (),
-                 check: bool = True, name: str | None = None):
+                 language: dict | None = None, text_length: int | Mapping[str, int] | None = None,
+                 pipeline: Sequence[dict] = (), check: bool = True, name: str | None = None,
+                 truth: str | None = None):
         super().__init__(task, name or Path(data_root).absolute().name, pipeline)
         _require_folder(Path(data_root), task)
         modalities = dict(modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b)
-        if (source_a or source_b or names) if subsets else not (source_a and source_b):
+        if (source_a or source_b or names or truth) if subsets else not (source_a and source_b):
             raise ConfigError('A PairDataset needs either source_a, source_b and perhaps names, or subsets alone.',
                               "Write source_a='ir', source_b='vi', or subsets={'PET-MRI': dict(source_a=...)}.")
         if subsets:
             self.pairs = find_subset_pairs(data_root, {key: modalities | dict(one) for key, one in subsets.items()})
         else:
-            self.pairs = find_pairs(data_root, source_a, source_b, names, **modalities)
+            self.pairs = find_pairs(data_root, source_a, source_b, names, **modalities, truth=truth)
         if check:
             check_images(self.pairs)
-        self.text_source = make_text_source(text_source, language, data_root)
-        if self.text_source:
-            self.text_source.check(self.pairs)
-            self.text_dim = self.text_source.dim
-            self.text_length = padded_length(text_length, self.text_source.length(self.pairs))
+        self.text_sources = text_sources(text_source, language, data_root)
+        self.text_dims, self.text_lengths = {}, {}
+        for key, source in self.text_sources.items():
+            source.check(self.pairs)
+            self.text_dims[key] = source.dim
+            wanted = text_length.get(key) if isinstance(text_length, Mapping) else text_length
+            self.text_lengths[key] = padded_length(wanted, source.length(self.pairs))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -124,8 +132,10 @@ class PairDataset(FusionDataset):
     def record(self, index: int) -> dict:
         pair = self.pairs[index]
         record = dict(name=pair.name, path_a=str(pair.path_a), path_b=str(pair.path_b))
-        if self.text_source:
-            record['text'], record['text_mask'] = pad(self.text_source.load(pair), self.text_length)
+        if pair.path_truth:
+            record['path_truth'] = str(pair.path_truth)
+        for key, source in self.text_sources.items():
+            record[key], record[f'{key}_mask'] = pad(source.load(pair), self.text_lengths[key])
         return record
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from vlfusion.data.dataset import PairDataset
 from vlfusion.data.hdf5 import write_hdf5
 from vlfusion.data.pairs import Pair
-from vlfusion.data.text import FeatureFiles, StoredText
+from vlfusion.data.text import FeatureFiles, StoredText, TextSource
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.language.audit import Records, spoken
 from vlfusion.language.subjects import content_of, subjects_of
@@ -47,9 +47,7 @@ def export_vlf(datasets: Sequence[PairDataset], root: str | os.PathLike, name: s
     """
     owners: dict[Path, dict[Pair, PairDataset]] = {}  # by the place and name that their files get
     for dataset in datasets:
-        if dataset.text_source is None:
-            raise ConfigError(f'The data set {dataset.name!r} reads no text.',
-                              "Set text_source, such as text_source=dict(stream='pair/paragraph').")
+        _source(dataset)
         for pair in dataset.pairs:
             owners.setdefault(Path(dataset.task.name.upper(), name or dataset.name, pair.name), {})[pair] = dataset
     if clashes := [f'{place}: {" and ".join(str(pair.path_a) for pair in pairs)}'
@@ -61,7 +59,7 @@ def export_vlf(datasets: Sequence[PairDataset], root: str | os.PathLike, name: s
     for place, pairs in owners.items():
         [(pair, dataset)] = pairs.items()
         part = Path(*place.parts[:2])
-        _write(Path(root, 'TextFeature', f'{place}.npy'), _npy(dataset.text_source.load(pair)[None]))
+        _write(Path(root, 'TextFeature', f'{place}.npy'), _npy(_source(dataset).load(pair)[None]))
         written['TextFeature'] = Path(root, 'TextFeature', part)
         paragraphs = texts.get(pair, ())
         folders = PAIR if len(paragraphs) == 1 else FOLDERS[dataset.task.name]
@@ -145,10 +143,20 @@ def text_folder(pattern: str) -> Path:
     return Path('Text', *(parts[1:] if parts[:1] == ('TextFeature',) else parts))
 
 
+def _source(dataset: PairDataset) -> TextSource:
+    """The one text source of a data set; raises ConfigError where there is none, or several."""
+    if len(dataset.text_sources) != 1:
+        raise ConfigError(f'The data set {dataset.name!r} reads {len(dataset.text_sources) or "no"} texts, but the '
+                          'layout holds one for each pair.',
+                          "Set text_source, such as text_source=dict(stream='pair/paragraph').")
+    [source] = dataset.text_sources.values()
+    return source
+
+
 def _paragraphs(pairs: Sequence[tuple[Pair, PairDataset]]) -> dict[Pair, list[str]]:
     """The paragraphs of both sources of every pair whose features are from the text store, or the one of the pair."""
     found, missing, records = {}, [], {}
-    for pair, source in ((pair, dataset.text_source) for pair, dataset in pairs):
+    for pair, source in ((pair, _source(dataset)) for pair, dataset in pairs):
         if isinstance(source, StoredText):
             reader = records.setdefault(id(source), Records(source.language))
             found[pair], remedy = [], source.remedy

@@ -52,7 +52,7 @@ class Hdf5PairDataset(FusionDataset):
         _check(self.path, shapes)
         self.names = sorted(shapes[IMAGE_A])
         if read_text:
-            self.text_dim = shapes[TEXT][self.names[0]][-1]
+            self.text_dims = {'text': shapes[TEXT][self.names[0]][-1]}
             self.text_length = padded_length(text_length, max(shape[-2] for shape in shapes[TEXT].values()))
         self._file, self._process = None, None
 
@@ -67,7 +67,7 @@ class Hdf5PairDataset(FusionDataset):
             if not (image.min() >= 0 and image.max() <= 1):
                 raise DataError(f'{name} in {self.path} has values from {image.min():g} to {image.max():g}; expected '
                                 'luminance in [0, 1].', REMEDY)
-        if self.text_dim is not None:
+        if self.text_dims:
             record['text'], record['text_mask'] = pad(self._read(TEXT, name), self.text_length)
         return record
 
@@ -91,6 +91,9 @@ def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
         path: the file to write; folders are made.
         samples: each with `name`, `source_a`, `source_b`; with text also `text` and `text_mask`. Padding is not
             written.
+
+    Raises:
+        DataError: a sample holds what the layout has no place for: several texts, or a true image.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,6 +101,9 @@ def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
     try:
         with h5py.File(partial, 'w') as file:
             for sample in samples:
+                if homeless := [key for key in sample if f'{key}_mask' in sample and key != 'text' or key == 'truth']:
+                    raise DataError(f'FILM\'s HDF5 layout has no place for {" and ".join(homeless)}.',
+                                    'Write a data set of one text (text_source) and without truth.')
                 file[f'{IMAGE_A}/{sample["name"]}'] = sample['source_a'].numpy()
                 file[f'{IMAGE_B}/{sample["name"]}'] = sample['source_b'].numpy()
                 if 'text' in sample:

@@ -30,6 +30,7 @@ class Pair:
         path_b: the file of source B.
         modality_a: what source A is, as a captioner is told; empty where nobody said.
         modality_b: what source B is.
+        path_truth: the file of what a perfect fusion would give; None where there is none.
     """
 
     name: str
@@ -37,10 +38,11 @@ class Pair:
     path_b: Path
     modality_a: str = ''
     modality_b: str = ''
+    path_truth: Path | None = None
 
 
 def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Names | None = None,
-               modality_a: str = '', modality_b: str = '') -> list[Pair]:
+               modality_a: str = '', modality_b: str = '', truth: str | None = None) -> list[Pair]:
     """The pairs under a folder, sorted by name.
 
     Args:
@@ -53,16 +55,19 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
             where blank lines and lines that start with `#` are skipped. A name may carry an image's ending.
         modality_a: what source A is.
         modality_b: what source B is.
+        truth: where the true images lie, if there are such, as for `source_b`; every pair must have one.
 
     Raises:
         DataError: there are no images, an image lacks its partner, two files claim one name, a listed name is not
             there, or both sources are the same files. Every problem is named, not the first one only.
     """
+    folders = {'source A': source_a, 'source B': source_b} | ({'the truth': truth} if truth else {})
     matched = find_files(
-        root, {'source A': source_a, 'source B': source_b}, names,
-        'The two files of a pair share one name, letter case included. Rename or remove what is listed, correct the '
+        root, folders, names,
+        'The files of a pair share one name, letter case included. Rename or remove what is listed, correct the '
         'patterns source_a and source_b, or list the pairs to use with names=...')
-    return [Pair(name, *paths, modality_a, modality_b) for name, paths in matched.items()]
+    return [Pair(name, path_a, path_b, modality_a, modality_b, *path_truth)
+            for name, (path_a, path_b, *path_truth) in matched.items()]
 
 
 def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Names | None = None,
@@ -162,7 +167,7 @@ def read_images(name: str, paths: Sequence[Path]) -> tuple[list[Shaped[np.ndarra
 
 
 def _image_problems(pair: Pair) -> list[str]:
-    return read_images(pair.name, (pair.path_a, pair.path_b))[1]
+    return read_images(pair.name, [pair.path_a, pair.path_b, *filter(None, [pair.path_truth])])[1]
 
 
 def _partnerless(name: str, files: Mapping[str, Mapping[str, Path]], patterns: Mapping[str, str]) -> str:

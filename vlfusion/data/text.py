@@ -184,19 +184,49 @@ class FixedText(TextSource):
         return self.store.features(self.key).astype(np.float32)
 
 
-def text_source(config: Mapping | None, language: dict | None, root: str | os.PathLike) -> TextSource | None:
-    """The source that a config's `text_source` asks for; None without one.
+#: What a sample holds already, so that no text can be called so.
+RESERVED = ('source_a', 'source_b', 'truth', 'fused', 'name', 'path_a', 'path_b', 'mode')
+
+
+def text_configs(config: Mapping | None) -> dict[str, Mapping]:
+    """What a config's `text_source` asks for, by the keyword under which the backbone's `forward` takes each text.
+
+    >>> text_configs(dict(fixed='Fuse them.'))
+    {'text': {'fixed': 'Fuse them.'}}
+    >>> list(text_configs(dict(text_a=dict(stream='source_a/paragraph'), instruction=dict(fixed='Fuse them.'))))
+    ['text_a', 'instruction']
+
+    Raises:
+        ConfigError: a text has a name that it cannot have.
+    """
+    if not config:
+        return {}
+    if not all(isinstance(value, Mapping) for value in config.values()):
+        return {'text': config}
+    for name in config:
+        if not name.isidentifier() or name in RESERVED or name.endswith('_mask'):
+            raise ConfigError(f'No text can be called {name!r}.',
+                              "Give each text the keyword of the backbone's forward, such as text_a=dict(stream=...).")
+    return dict(config)
+
+
+def text_sources(config: Mapping | None, language: dict | None, root: str | os.PathLike) -> dict[str, TextSource]:
+    """The sources that a config's `text_source` asks for, by the backbone's keyword; none without one.
 
     Args:
-        config: `dict(files=PATTERN)`, `dict(stream=NAME)`, perhaps with `join`, or `dict(fixed=TEXT)`.
+        config: for one text, which the backbone takes as `text`, `dict(files=PATTERN)`, `dict(stream=NAME)`, perhaps
+            with `join`, or `dict(fixed=TEXT)`; for several a dict of these by keyword, such as
+            `dict(text_a=dict(stream='source_a/paragraph'), instruction=dict(fixed='Fuse them.'))`.
         language: the config's language section; the text store needs it.
         root: the folder that files are relative to.
 
     Raises:
         ConfigError: it says nothing of this kind.
     """
-    if config is None:
-        return None
+    return {name: _source(one, language, root) for name, one in text_configs(config).items()}
+
+
+def _source(config: Mapping, language: dict | None, root: str | os.PathLike) -> TextSource:
     if set(config) == {'files'}:
         return FeatureFiles(root, config['files'])
     if 'stream' in config and set(config) <= {'stream', 'join'} and language:

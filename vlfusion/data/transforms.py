@@ -1,7 +1,8 @@
 """What a pair goes through on its way to a tensor: reading, paired augmentation, packing.
 
 Importing this module also makes mmcv's own transforms (`RandomFlip`, `Resize`, `Pad`, ...) available by their names. A
-pipeline works on a dict with `name`, `path_a`, `path_b` and the luminance images `img_a`, `img_b`, `(h, w)` in [0, 1]:
+pipeline works on a dict with `name`, `path_a`, `path_b` and the luminance images `img_a`, `img_b`, `(h, w)` in [0, 1];
+where a pair has a true image, also `img_truth`, which goes through everything with them:
 
     pipeline=[
         dict(type='LoadPair'),
@@ -23,10 +24,13 @@ from vlfusion.errors import DataError
 from vlfusion.images import luminance, read_image
 from vlfusion.registry import TRANSFORMS
 
+#: The images of a pair: how a pipeline's keys end, and what a sample calls them.
+PARTS = {'a': 'source_a', 'b': 'source_b', 'truth': 'truth'}
+
 
 @TRANSFORMS.register_module()
 class LoadPair(BaseTransform):
-    """Read the luminance of both sources into `img_a` and `img_b`, float32 `(h, w)` in [0, 1].
+    """Read the luminance of both sources into `img_a` and `img_b`, float32 `(h, w)` in [0, 1]; and `img_truth`, if any.
 
     Args:
         luminance: the rule of `vlfusion.images.luminance`.
@@ -36,21 +40,21 @@ class LoadPair(BaseTransform):
         self.luminance = luminance
 
     def transform(self, results: dict) -> dict:
-        """Raises DataError where a file cannot be read or the two sources differ in size."""
-        for source in 'ab':
-            results[f'img_{source}'] = luminance(read_image(results[f'path_{source}']), self.luminance)
-        shape_a, shape_b = results['img_a'].shape, results['img_b'].shape
-        if shape_a != shape_b:
-            raise DataError(f'The sources of {results["name"]} differ in size (h, w): {results["path_a"]} is '
-                            f'{shape_a}, {results["path_b"]} is {shape_b}.', 'Register the two to one size first.')
-        return results
+        """Raises DataError where a file cannot be read or the images of the pair differ in size."""
+        paths = {part: results[f'path_{part}'] for part in PARTS if f'path_{part}' in results}
+        images = {part: luminance(read_image(path), self.luminance) for part, path in paths.items()}
+        if len({image.shape for image in images.values()}) > 1:
+            sizes = ', '.join(f'{paths[part]} is {image.shape}' for part, image in images.items())
+            raise DataError(f'The images of {results["name"]} differ in size (h, w): {sizes}.',
+                            'Register them to one size first.')
+        return {**results, **{f'img_{part}': image for part, image in images.items()}}
 
 
 @TRANSFORMS.register_module()
 class BothSources(BaseTransform):
-    """Apply transforms to both sources at once.
+    """Apply transforms to both sources at once, and to the true image where there is one.
 
-    Inside, the two sources are the two channels of one image `img`, `(h, w, 2)`, so that nothing random can differ
+    Inside, they are the channels of one image `img`, `(h, w, 2)` or `(h, w, 3)`, so that nothing random can differ
     between them, whichever random generator a transform draws from.
 
     Args:
@@ -61,11 +65,11 @@ class BothSources(BaseTransform):
         self.transforms = [TRANSFORMS.build(config) for config in transforms]
 
     def transform(self, results: dict) -> dict:
-        results = {**results, 'img': np.dstack([results['img_a'], results['img_b']])}
+        keys = [f'img_{part}' for part in PARTS if f'img_{part}' in results]
+        results = {**results, 'img': np.dstack([results[key] for key in keys])}
         for transform in self.transforms:
             results = transform(results)
-        results['img_a'], results['img_b'] = np.moveaxis(results.pop('img'), -1, 0)
-        return results
+        return {**results, **dict(zip(keys, np.moveaxis(results.pop('img'), -1, 0), strict=True))}
 
 
 @TRANSFORMS.register_module()
@@ -129,15 +133,16 @@ class FilmResize(BaseTransform):
 class PackPair(BaseTransform):
     """Make the flat sample that the default collate stacks.
 
-    `source_a` and `source_b` are float32 tensors `(1, h, w)`; with text, `text` is a float32 tensor `(token, dim)` and
-    `text_mask` a bool tensor `(token,)`; `name`, `path_a` and `path_b` stay strings. Everything else is dropped.
+    `source_a`, `source_b` and, where there is one, `truth` are float32 tensors `(1, h, w)`; each text is a float32
+    tensor `(token, dim)` and its mask (`text_mask` for `text`) a bool tensor `(token,)`; `name`, `path_a` and `path_b`
+    stay strings. Everything else is dropped.
     """
 
     def transform(self, results: dict) -> dict:
         sample = {key: results[key] for key in ('name', 'path_a', 'path_b')}
-        for source in 'ab':
-            image = np.ascontiguousarray(results[f'img_{source}'], np.float32)  # crops and turns are views
-            sample[f'source_{source}'] = torch.from_numpy(image)[None]
-        if 'text' in results:
-            sample |= {key: torch.from_numpy(results[key]) for key in ('text', 'text_mask')}
-        return sample
+        for part, name in PARTS.items():
+            if f'img_{part}' in results:
+                image = np.ascontiguousarray(results[f'img_{part}'], np.float32)  # crops and turns are views
+                sample[name] = torch.from_numpy(image)[None]
+        texts = [key for key in results if f'{key}_mask' in results]
+        return sample | {key: torch.from_numpy(results[key]) for text in texts for key in (text, f'{text}_mask')}

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.registry import LOSSES
 
 
@@ -28,7 +28,8 @@ class FrozenNetwork:
 @LOSSES.register_module()
 class PerceptualLoss(nn.Module):
     """Mean squared difference of deep features: `mean_s mean_l ||phi_l(F) - phi_l(S_s)||^2 / numel`, over both sources
-    and all feature maps `l` of a frozen timm model (Johnson et al., ECCV 2016, equation 2, for two targets).
+    and all feature maps `l` of a frozen timm model (Johnson et al., ECCV 2016, equation 2, for two targets). With
+    `target='truth'` the one target is the true image.
 
     The luminance is repeated to three channels and normalised as the model was trained.
 
@@ -38,15 +39,18 @@ class PerceptualLoss(nn.Module):
         pretrained: whether its published weights are loaded; without them the features are random, which is of use in
             tests alone.
         layers: which of its feature maps, from fine to coarse; None for all.
+        target: `sources` or `truth`.
 
     Raises:
         ConfigError: timm is not installed, or has no such model, feature maps or weights.
     """
 
     def __init__(self, weight: float = 1.0, model: str = 'vgg16', pretrained: bool = True,
-                 layers: Sequence[int] | None = None):
+                 layers: Sequence[int] | None = None, target: str = 'sources'):
         super().__init__()
-        self.weight = weight
+        if target not in ('sources', 'truth'):
+            raise ConfigError(f'PerceptualLoss has no target {target!r}.', did_you_mean(target, ('sources', 'truth')))
+        self.weight, self.target = weight, target
         try:
             import timm
         except ImportError as error:
@@ -64,12 +68,15 @@ class PerceptualLoss(nn.Module):
         self.register_buffer('std', torch.tensor(trained['std']).view(3, 1, 1), persistent=False)
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
+                source_b: Float[Tensor, 'batch 1 h w'],
+                truth: Float[Tensor, 'batch 1 h w'] | None = None) -> Float[Tensor, '']:
+        if self.target == 'truth' and truth is None:
+            raise DataError("PerceptualLoss(target='truth') needs the true image of every pair.",
+                            "Set truth='FOLDER' in the data set.")
         of_fused = self._features(fused)
         with torch.no_grad():
-            of_sources = [self._features(source) for source in (source_a, source_b)]
-        terms = [mse_loss(own, target) for of_source in of_sources
-                 for own, target in zip(of_fused, of_source, strict=True)]
+            targets = [self._features(image) for image in ([truth] if self.target == 'truth' else [source_a, source_b])]
+        terms = [mse_loss(own, wanted) for target in targets for own, wanted in zip(of_fused, target, strict=True)]
         return torch.stack(terms).mean()
 
     def _features(self, images: Float[Tensor, 'batch 1 h w']) -> list[Float[Tensor, '...']]:

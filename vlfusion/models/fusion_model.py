@@ -1,14 +1,16 @@
 """The one MMEngine model: a fusion backbone and the losses that train it."""
 
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
 
@@ -18,6 +20,10 @@ class FusionModel(BaseModel):
 
         model = dict(type='FusionModel', backbone=dict(type='FILM', text_dim=768),
                      losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
+
+    A backbone's attribute `text_dim` says which texts it reads: a width for one that it takes as `text`, or a dict of
+    widths by keyword for several (`text_a`, `instruction` ...), each with its mask (`text_a_mask`). A loss sees the
+    fused image and the sources; what else its `forward` names (`truth`, `text`) it gets from the sample.
 
     A method that trains in another way (phases, several optimizers) overrides `train_step` and nothing else.
 
@@ -42,6 +48,7 @@ class FusionModel(BaseModel):
             if name in self.losses:
                 raise ConfigError(f'The losses name {type(term).__name__} twice.', 'Merge them and add their weights.')
             self.losses[name] = term
+        self._wants = {name: _wanted(term) for name, term in self.losses.items()}
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,
@@ -55,9 +62,11 @@ class FusionModel(BaseModel):
             name: the pairs' names, wanted by `predict`.
             mode: `tensor` returns the fused batch in [0, 1]; `predict` a list of `dict(name=..., fused=(1, h, w))`;
                 `loss` the total under `loss` and each unweighted term under its own name (`max_gradient`).
-            sample: what else the data set knows of the pairs; unused.
+            sample: what else the data set knows of the pairs: further texts with their masks, `truth`.
         """
         text_inputs = {} if text is None else dict(text=text, text_mask=text_mask)
+        text_inputs |= {key: sample[key] for stream in text_dims(self.backbone)
+                        for key in (stream, f'{stream}_mask') if key in sample}
         fused = self.backbone(source_a, source_b, **text_inputs)
         if mode == 'tensor':
             return fused
@@ -68,11 +77,38 @@ class FusionModel(BaseModel):
                 raise ConfigError('The model has no loss of any weight, so it cannot be trained.',
                                   "Give model.losses, such as [dict(type='MaxIntensityLoss', weight=1.0)].")
             with torch.autocast(fused.device.type, enabled=False):  # differences of near-equal images need float32
-                terms = {key: term(fused.float(), source_a, source_b) for key, term in self.losses.items()}
+                terms = {key: term(fused.float(), source_a, source_b, **self._extra(key, {**text_inputs, **sample}))
+                         for key, term in self.losses.items()}
             total = sum(self.losses[key].weight * value for key, value in terms.items())
             # MMEngine adds up what has `loss` in its name and logs the rest.
             return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
         raise ConfigError(f'Unknown mode {mode!r}.', "Use 'tensor', 'predict' or 'loss'.")
+
+    def _extra(self, loss: str, sample: Mapping) -> dict:
+        """What a loss asks for besides the fused image and the sources."""
+        lacking = [key for key, required in self._wants[loss].items() if required and key not in sample]
+        if lacking:
+            raise DataError(f'{type(self.losses[loss]).__name__} needs {lacking[0]!r} of every pair, but the samples '
+                            f'hold no such thing; they hold {", ".join(sample) or "the sources only"}.',
+                            "For true images set truth='FOLDER' in the data set, for texts its text_source.")
+        return {key: sample[key] for key in self._wants[loss] if key in sample}
+
+
+def text_dims(backbone: Any) -> dict[str, int]:
+    """The widths of the texts that a backbone reads, by keyword of its `forward`; empty where it reads none.
+
+    >>> text_dims(BACKBONES.build(dict(type='FILM', text_dim=8)))
+    {'text': 8}
+    """
+    dims = getattr(backbone, 'text_dim', None)
+    return dict(dims) if isinstance(dims, Mapping) else {} if dims is None else {'text': dims}
+
+
+def _wanted(term: nn.Module) -> dict[str, bool]:
+    """What a loss's `forward` names beyond the fused image and the sources, and whether it insists on it."""
+    parameters = list(inspect.signature(term.forward).parameters.values())[3:]
+    return {parameter.name: parameter.default is parameter.empty for parameter in parameters
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)}
 
 
 def _snake_case(class_name: str) -> str:

@@ -241,7 +241,7 @@ def test_config_takes_a_step_and_its_checkpoint_fuses_by_a_sentence(path, tmp_pa
     rows, fuser = read_instructions(config.language, config.instructions), Fuser(checkpoint)
     default, noisy = (fuser(*sources, text=rows[kind][0]).grey for kind in ('none', 'noisy_infrared'))
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'fused.png'), cv2.IMREAD_UNCHANGED), default)
-    fuser.text_source = dict(fixed=config.instructions.noisy_infrared[0])
+    fuser.text_source = dict(text=dict(fixed=config.instructions.noisy_infrared[0]))
     np.testing.assert_array_equal(fuser(*sources).grey, noisy)
     assert not np.array_equal(default, noisy)
 
