@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from vlfusion.testing import check_backbone
+from vlfusion.errors import ConfigError
+from vlfusion.testing import check_backbone, survey_backbone
+from vlfusion.testing.backbones import CHECKS, EXTRAS
 
 
 class Blend(nn.Module):
@@ -15,22 +17,61 @@ class Blend(nn.Module):
         self.spare = nn.Linear(1, 1) if fault == 'unused' else None
 
     def forward(self, source_a, source_b, text=None, text_mask=None):
+        height, width = source_a.shape[-2:]
+        if self.fault == 'changed':
+            source_a += 1
+        if self.fault == 'odd' and height % 2:
+            raise RuntimeError('sizes of tensors must match')
+        if self.fault == 'mute' and height % 2:
+            raise ConfigError('No odd heights.')
+        if self.fault == 'refused' and height % 2:
+            raise ConfigError('No odd heights.', 'Pad the images.')
         fused = self.mix(torch.cat((source_a, source_b), 1))
         if self.fault == 'range':
             return fused * 100
         if self.fault == 'shape':
             return fused[..., 1:].sigmoid()
+        if self.fault == 'type':
+            return fused.double().sigmoid()
         if self.fault == 'batch':
             fused = fused - fused.mean()
         if self.fault == 'black':
             fused = fused / source_a.amax((1, 2, 3), keepdim=True)
         if self.fault == 'detached':
             fused = fused * 0 + source_a
+        if self.fault == 'random':
+            fused = fused + torch.rand(())
+        if self.fault == 'python' and bool((fused > 0).any()):
+            fused = fused + 0
         return fused.sigmoid()
 
 
+class Guided(nn.Module):
+    """Reads a text: the mean of its tokens shifts the image."""
+
+    text_dim = 5
+
+    def __init__(self, fault=''):
+        super().__init__()
+        self.fault, self.shift = fault, nn.Linear(5, 1)
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        if text is None and self.fault == 'no text':
+            raise AttributeError("'NoneType' object has no attribute 'shape'")
+        if text is None:
+            raise ConfigError('The network reads text.', 'Set text_source.')
+        if text.shape[-1] != 5 and self.fault != 'width':
+            raise ConfigError('Features of width 5 are wanted.', 'Use another encoder.')
+        if text_mask is None or self.fault == 'mask':
+            text_mask = text.new_ones(text.shape[:2])
+        weight = text_mask.to(text)[..., None]
+        vector = (text[..., :5] * weight).sum(1) / weight.sum(1)
+        return ((source_a + source_b) / 2 + self.shift(vector)[..., None, None]).sigmoid()
+
+
 def test_a_correct_backbone_passes():
-    check_backbone(Blend())
+    check_backbone(Blend(), also=EXTRAS)
+    check_backbone(Guided(), also=EXTRAS)
 
 
 @pytest.mark.parametrize(('fault', 'message'), [
@@ -38,9 +79,56 @@ def test_a_correct_backbone_passes():
     ('detached', 'No gradient for mix.weight'),
     ('range', r'expected to lie within \[0, 1\]'),
     ('shape', r'shape \(2, 1, 20, 27\); expected \(2, 1, 20, 28\)'),
+    ('type', 'torch.float64; expected torch.float32'),
     ('batch', 'differs from its images fused singly'),
     ('black', 'NaN or infinity'),
+    ('random', 'Two calls differ'),
+    ('changed', 'changes its input source_a'),
+    ('odd', r'17x23 \(height x width\) fails with RuntimeError'),
+    ('mute', 'refused without a remedy'),
 ])
 def test_each_fault_is_named(fault, message):
+    torch.manual_seed(0)
     with pytest.raises(AssertionError, match=message):
         check_backbone(Blend(fault))
+
+
+@pytest.mark.parametrize(('fault', 'message'), [
+    ('mask', 'What text_mask hides is read'),
+    ('width', 'text of width 6 is taken by a network built for 5'),
+])
+def test_each_fault_about_text_is_named(fault, message):
+    with pytest.raises(AssertionError, match=message):
+        check_backbone(Guided(fault))
+    with pytest.raises(AttributeError):
+        check_backbone(Guided('no text'))
+
+
+def test_a_survey_reports_everything_and_stops_at_nothing():
+    torch.manual_seed(0)
+    found = {one.check: one for one in survey_backbone(Blend('python'))}
+    assert list(found) == [*CHECKS, *EXTRAS]
+    assert {check: one.holds for check, one in found.items()} == dict.fromkeys(found, True) | dict(
+        compile=False, export=False)
+    assert 'data-dependent' in found['compile'].detail.lower() and found['text'].detail == 'reads no text'
+
+    found = {one.check: one for one in survey_backbone(Blend('refused'))}
+    assert found['sizes'].holds and found['sizes'].detail == 'refuses 17x23, 33x20, 9x40, 5x4'
+    assert {one.check for one in survey_backbone(Blend('odd')) if not one.holds} == {'sizes'}
+    found = {one.check: one for one in survey_backbone(Guided('no text'))}
+    assert not found['text'].holds and found['text'].detail.startswith('AttributeError')
+    weightless = {one.check: one for one in survey_backbone(Mean())}
+    assert weightless['gradients'].holds is None
+
+
+class Mean(nn.Module):
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        return (source_a + source_b) / 2
+
+
+def test_saving_catches_a_network_that_ignores_its_file():
+    class Forgetful(Blend):
+        def load_state_dict(self, state):
+            return None
+    with pytest.raises(AssertionError, match='loaded from a file differs'):
+        check_backbone(Forgetful())

@@ -1,78 +1,301 @@
-"""What every fusion backbone must do, whatever it computes."""
+"""What every fusion backbone must do, whatever it computes: one check for each thing vlfusion or its users rely on.
+
+`check_backbone` stops at the first failure, for tests; `survey_backbone` runs everything and reports, as
+`vlfusion check-plugin` prints it.
+"""
+
+import copy
+import io
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from vlfusion.errors import VLFusionError
+from vlfusion.models import text_dims
 
-def check_backbone(backbone: nn.Module, text_dim: int | None = None, size: tuple[int, int] = (20, 28),
-                   tolerance: float = 1e-5) -> None:
-    """Check what training, testing and fusing rely on. The backbone is left in evaluation mode; its state is unchanged.
+#: Sizes that break what was written with even, large images in mind.
+AWKWARD = ((17, 23), (33, 20), (9, 40), (5, 4), (2, 2))
 
-    At `size` and at its transpose: the output is `(batch, 1, h, w)`, finite and within [0, 1], also for black images;
-    the gradient reaches each parameter and is finite, also for black images; a batch gives what its images give singly.
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one check: `holds` is None where it does not apply."""
+
+    check: str
+    holds: bool | None
+    detail: str = ''
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A backbone under test, and what it is fed with; the arguments of `check_backbone`."""
+
+    backbone: nn.Module
+    text_dim: int | Mapping[str, int] | None = None
+    size: tuple[int, int] = (20, 28)
+    tolerance: float = 1e-5
+    awkward: Sequence[tuple[int, int]] = field(default=AWKWARD)
+
+    @cached_property
+    def streams(self) -> dict[str, int]:
+        """The names of the texts that the backbone reads, with their widths."""
+        return text_dims(self.backbone if self.text_dim is None else self)
+
+    def inputs(self, size: tuple[int, int] | None = None, batch: int = 2, token: int = 6) -> dict[str, Tensor]:
+        """Random pairs; of two or more texts the second is two tokens shorter and padded with zero rows."""
+        generator = torch.Generator().manual_seed(0)
+        inputs = {name: torch.rand(batch, 1, *(size or self.size), generator=generator)
+                  for name in ('source_a', 'source_b')}
+        for name, dim in self.streams.items():
+            mask = torch.ones(batch, token, dtype=torch.bool)
+            mask[1:2, max(1, token - 2):] = False
+            inputs |= {name: torch.randn(batch, token, dim, generator=generator) * mask[..., None],
+                       f'{name}_mask': mask}
+        device = next(self.backbone.parameters(), torch.empty(0)).device
+        return {name: value.to(device) for name, value in inputs.items()}
+
+    @torch.no_grad()
+    def fuse(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return self.backbone(**inputs)
+
+
+class NotApplicable(Exception):
+    """A check has nothing to look at."""
+
+
+def check_backbone(backbone: nn.Module, text_dim: int | Mapping[str, int] | None = None,
+                   size: tuple[int, int] = (20, 28), tolerance: float = 1e-5, also: Iterable[str] = (),
+                   awkward: Sequence[tuple[int, int]] = AWKWARD) -> None:
+    """Run the checks that training, testing and fusing rely on, and stop at the first that fails.
+
+    `CHECKS` lists them with what each asks. The backbone is left in evaluation mode; its state is unchanged.
 
     Args:
         backbone: a freshly built network.
-        text_dim: width of the text features it reads; None for a backbone that reads no text.
+        text_dim: width of the text features it reads, or widths by name where it reads several texts; by default its
+            own attribute `text_dim`, without which it reads none.
         size: height and width of the images, for a network that takes only multiples of something.
         tolerance: how far a batch may differ from its singles, for one with large sums.
+        also: names of `EXTRAS` to check too.
+        awkward: the odd and tiny sizes (height, width) to try.
 
     >>> class Mean(nn.Module):
     ...     def forward(self, source_a, source_b, text=None, text_mask=None):
     ...         return (source_a + source_b) / 2
-    >>> check_backbone(Mean())
+    >>> check_backbone(Mean(), also=['export'])
 
     Raises:
         AssertionError: the check that failed, with the parameter's name or the sizes.
     """
     backbone.eval()
-    for size_now in (size, size[::-1]):
-        inputs = _inputs(backbone, size_now, text_dim)
-        _check_output(backbone, inputs)
-        _check_gradients(backbone, inputs)
-        _check_batch(backbone, inputs, tolerance)
-        black = inputs | {name: torch.zeros_like(inputs[name]) for name in ('source_a', 'source_b')}
-        _check_output(backbone, black)
-        _check_gradients(backbone, black, everywhere=False)
+    trial = Trial(backbone, text_dim, size, tolerance, awkward)
+    for check in [*CHECKS.values(), *(EXTRAS[name] for name in also)]:
+        try:
+            check(trial)
+        except NotApplicable:
+            continue
 
 
-def _inputs(backbone: nn.Module, size: tuple[int, int], text_dim: int | None) -> dict[str, Tensor]:
-    """Two random pairs; the second text is two tokens shorter than the first and padded with zero rows."""
-    generator = torch.Generator().manual_seed(0)
-    inputs = {name: torch.rand(2, 1, *size, generator=generator) for name in ('source_a', 'source_b')}
-    if text_dim is not None:
-        mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
-        inputs |= dict(text=torch.randn(2, 6, text_dim, generator=generator) * mask[..., None], text_mask=mask)
-    device = next(backbone.parameters(), torch.empty(0)).device
-    return {name: value.to(device) for name, value in inputs.items()}
+def survey_backbone(backbone: nn.Module, text_dim: int | Mapping[str, int] | None = None,
+                    size: tuple[int, int] = (20, 28), tolerance: float = 1e-5) -> list[Outcome]:
+    """The outcome of every check, those of `EXTRAS` included; arguments as for `check_backbone`."""
+    backbone.eval()
+    trial = Trial(backbone, text_dim, size, tolerance)
+    return [outcome(name, check, trial) for name, check in {**CHECKS, **EXTRAS}.items()]
 
 
-def _check_output(backbone: nn.Module, inputs: dict[str, Tensor]) -> None:
+def outcome(name: str, check: Callable, *subject) -> Outcome:
+    """Run one check on its subject; whatever goes wrong inside is an outcome too."""
+    try:
+        with _quiet():
+            return Outcome(name, True, check(*subject) or '')
+    except NotApplicable as reason:
+        return Outcome(name, None, str(reason))
+    except Exception as error:  # code under test may fail in any way
+        words = str(error) if isinstance(error, AssertionError) else f'{type(error).__name__}: {error}'
+        return Outcome(name, False, words.strip().partition('\n')[0])
+
+
+def check_output(trial: Trial) -> None:
+    """The output has the sources' shape and type, is finite and within [0, 1]; so it is for black and white images, and
+    at the transposed size."""
+    for size in (trial.size, trial.size[::-1]):
+        inputs = trial.inputs(size)
+        _check_image(trial.fuse(inputs), inputs['source_a'])
+        for level in (0., 1.):
+            flat = inputs | {name: torch.full_like(inputs[name], level) for name in ('source_a', 'source_b')}
+            _check_image(trial.fuse(flat), flat['source_a'])
+
+
+def check_batch(trial: Trial) -> None:
+    """A batch gives what its images give singly."""
+    inputs = trial.inputs()
+    batch = trial.fuse(inputs)
+    singles = torch.cat([trial.fuse({name: value[i:i + 1] for name, value in inputs.items()})
+                         for i in range(len(batch))])
+    _check_equal(batch, singles, trial.tolerance, 'A batch differs from its images fused singly')
+
+
+def check_determinism(trial: Trial) -> None:
+    """The same input gives the same output to the bit, and is left unchanged."""
+    inputs = trial.inputs()
+    before = {name: value.clone() for name, value in inputs.items()}
+    first, second = trial.fuse(inputs), trial.fuse(inputs)
+    changed = [name for name, value in inputs.items() if not torch.equal(value, before[name])]
+    assert not changed, f'The forward pass changes its input {changed[0]}.'
+    assert torch.equal(first, second), f'Two calls differ by {(first - second).abs().max().item():.3g}.'
+
+
+def check_gradients(trial: Trial) -> None:
+    """The gradient reaches each parameter that may learn and is finite, also for black images."""
+    named = {name: parameter for name, parameter in trial.backbone.named_parameters() if parameter.requires_grad}
+    if not named:
+        raise NotApplicable('no parameters that learn')
+    for kind in ('random', 'black'):
+        for size in (trial.size, trial.size[::-1]):
+            inputs = trial.inputs(size)
+            if kind == 'black':
+                inputs |= {name: torch.zeros_like(inputs[name]) for name in ('source_a', 'source_b')}
+            fused = trial.backbone(**inputs)
+            # Not the plain sum: its gradient vanishes wherever a network normalises.
+            target = torch.rand(fused.shape, generator=torch.Generator().manual_seed(1)).to(fused)
+            gradients = torch.autograd.grad((fused - target).square().sum(), named.values(), allow_unused=True)
+            for name, gradient in zip(named, gradients, strict=True):
+                reached = gradient is not None and (kind == 'black' or gradient.any())
+                assert reached, f'No gradient for {name}.'
+                assert gradient.isfinite().all(), f'The gradient for {name} holds NaN or infinity.'
+
+
+def check_sizes(trial: Trial) -> str:
+    """Odd and tiny sizes are fused as any other, or refused with an error of `vlfusion.errors` that says what to do."""
+    refused = []
+    for size in trial.awkward:
+        inputs = trial.inputs(size)
+        try:
+            fused = trial.fuse(inputs)
+        except VLFusionError as error:
+            assert error.remedy, f'{size[0]}x{size[1]} is refused without a remedy: {error}'
+            refused.append(f'{size[0]}x{size[1]}')
+        except Exception as error:
+            raise AssertionError(f'{size[0]}x{size[1]} (height x width) fails with {type(error).__name__}: {error}. '
+                                 'Fuse it, or raise an error of vlfusion.errors.') from error
+        else:
+            _check_image(fused, inputs['source_a'])
+    return f'refuses {", ".join(refused)}' if refused else ''
+
+
+def check_text(trial: Trial) -> str:
+    """Texts of any number of tokens are read, what stands in masked rows is not, another width is refused, and without
+    text the network fuses or says that it needs some. One that reads no text takes `text=None`."""
+    inputs = trial.inputs()
+    if not trial.streams:
+        without = trial.fuse(inputs | dict(text=None, text_mask=None))
+        _check_equal(without, trial.fuse(inputs), 0, 'text=None changes the output')
+        return 'reads no text'
+    usual = trial.fuse(inputs)
+    for token in (1, 40):
+        many = trial.inputs(token=token)
+        _check_image(trial.fuse(many), many['source_a'])
+    for name, dim in trial.streams.items():
+        filled = torch.where(inputs[f'{name}_mask'][..., None], inputs[name], 7.)
+        _check_equal(trial.fuse(inputs | {name: filled}), usual, trial.tolerance, f'What {name}_mask hides is read')
+        wider = torch.zeros(*inputs[name].shape[:2], dim + 1)
+        try:
+            trial.fuse(inputs | {name: wider})
+        except VLFusionError:
+            pass
+        except Exception as error:
+            raise AssertionError(f'{name} of width {dim + 1} fails with {type(error).__name__}, not with an error of '
+                                 'vlfusion.errors.') from error
+        else:
+            raise AssertionError(f'{name} of width {dim + 1} is taken by a network built for {dim}.')
+    images = {name: inputs[name] for name in ('source_a', 'source_b')}
+    try:
+        _check_image(trial.fuse(images), images['source_a'])
+    except VLFusionError:
+        return 'needs text'
+    return 'fuses without text'
+
+
+def check_saving(trial: Trial) -> None:
+    """The state goes through a file that runs no code into a copy whose weights were others, which then fuses alike."""
+    inputs = trial.inputs()
+    file = io.BytesIO()
+    torch.save(trial.backbone.state_dict(), file)
+    file.seek(0)
+    other = copy.deepcopy(trial.backbone)
     with torch.no_grad():
-        fused = backbone(**inputs)
-    expected = tuple(inputs['source_a'].shape)
+        for value in other.state_dict().values():
+            value.zero_()
+    other.load_state_dict(torch.load(file, weights_only=True))
+    with torch.no_grad():
+        _check_equal(other(**inputs), trial.fuse(inputs), 0, 'A network loaded from a file differs from the saved one')
+
+
+def check_autocast(trial: Trial) -> str:
+    """Under bfloat16 autocast the output is finite and within 0.1 of the one in float32."""
+    inputs = trial.inputs()
+    with torch.autocast(inputs['source_a'].device.type, torch.bfloat16):
+        coarse = trial.fuse(inputs)
+    return _check_equal(coarse.float(), trial.fuse(inputs), 0.1, 'Under bfloat16 autocast the output differs')
+
+
+def check_compile(trial: Trial) -> None:
+    """`torch.compile` traces the network as one graph without falling back to Python; its result is the same."""
+    torch._dynamo.reset()
+    inputs = trial.inputs()
+    compiled = torch.compile(trial.backbone, backend='eager', fullgraph=True)
+    with torch.no_grad():
+        _check_equal(compiled(**inputs), trial.fuse(inputs), trial.tolerance, 'The compiled network differs')
+
+
+def check_export(trial: Trial) -> None:
+    """`torch.export` takes the network for one size, and the exported program gives the same."""
+    inputs = trial.inputs(batch=1)
+    program = torch.export.export(trial.backbone, (), dict(inputs)).module()
+    with torch.no_grad():
+        _check_equal(program(**inputs), trial.fuse(inputs), trial.tolerance, 'The exported program differs')
+
+
+#: What every backbone must do.
+CHECKS: dict[str, Callable[[Trial], str | None]] = {
+    'output': check_output, 'determinism': check_determinism, 'batch': check_batch, 'gradients': check_gradients,
+    'sizes': check_sizes, 'text': check_text, 'saving': check_saving}
+#: What users like a backbone to do, and some methods cannot.
+EXTRAS: dict[str, Callable[[Trial], str | None]] = {
+    'autocast': check_autocast, 'compile': check_compile, 'export': check_export}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch's compiler says much, in several ways, about what it cannot trace."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), \
+                warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _check_image(fused: Tensor, source: Tensor) -> None:
+    expected = tuple(source.shape)
     assert fused.shape == expected, f'The output has shape {tuple(fused.shape)}; expected {expected}.'
+    assert fused.dtype == source.dtype, f'The output is {fused.dtype}; expected {source.dtype}.'
     assert fused.isfinite().all(), f'The output holds NaN or infinity at size {expected}.'
     low, high = fused.min().item(), fused.max().item()
     assert low >= 0 and high <= 1, f'The output reaches from {low:.3g} to {high:.3g}; expected to lie within [0, 1].'
 
 
-def _check_gradients(backbone: nn.Module, inputs: dict[str, Tensor], everywhere: bool = True) -> None:
-    named = {name: parameter for name, parameter in backbone.named_parameters() if parameter.requires_grad}
-    if not named:
-        return
-    fused = backbone(**inputs)
-    # Not the plain sum: its gradient vanishes wherever a network normalises.
-    target = torch.rand(fused.shape, generator=torch.Generator().manual_seed(1)).to(fused)
-    gradients = torch.autograd.grad((fused - target).square().sum(), named.values(), allow_unused=True)
-    for name, gradient in zip(named, gradients, strict=True):
-        assert gradient is not None and (not everywhere or gradient.any()), f'No gradient for {name}.'
-        assert gradient.isfinite().all(), f'The gradient for {name} holds NaN or infinity.'
-
-
-def _check_batch(backbone: nn.Module, inputs: dict[str, Tensor], tolerance: float) -> None:
-    with torch.no_grad():
-        batch = backbone(**inputs)
-        singles = [backbone(**{name: value[i:i + 1] for name, value in inputs.items()}) for i in range(len(batch))]
-    error = (batch - torch.cat(singles)).abs().max().item()
-    assert error <= tolerance, f'A batch differs from its images fused singly by {error:.3g}; allowed is {tolerance:g}.'
+def _check_equal(one: Tensor, other: Tensor, tolerance: float, problem: str) -> str:
+    error = (one - other).abs().max().item()
+    assert error <= tolerance, f'{problem} by {error:.3g}; allowed is {tolerance:g}.'
+    return f'difference {error:.2g}'

@@ -1,0 +1,87 @@
+"""What the parts of the language stage must do: captioners, LLMs, text encoders."""
+
+import numpy as np
+import torch
+
+from vlfusion.language.interfaces import LLM, Captioner, Completion, Observation, PairCaptioner, Prompt, TextEncoder
+
+TEXTS = ('A bright road leads to a dark house.', 'Fog.',
+         'Two people stand beside a parked car in the lower left, and trees cover the hill behind them.')
+
+
+def check_captioner(captioner: Captioner | PairCaptioner,
+                    modalities: tuple[str, str] = ('infrared', 'visible')) -> None:
+    """For images of several sizes, grey and colour: a list of observations for each, in order, the same one by one as
+    together and the second time as the first. A captioner of pairs is given pairs.
+
+    Raises:
+        AssertionError: the check that failed.
+    """
+    _check_version(captioner)
+    generator = np.random.default_rng(0)
+    images = [generator.integers(0, 256, shape, dtype=np.uint8) for shape in ((40, 48), (32, 64, 3), (48, 40))]
+    if hasattr(captioner, 'observe_pairs'):
+        def observe(these):
+            return captioner.observe_pairs([(image, image) for image in these], modalities)
+    else:
+        def observe(these):
+            return captioner.observe(these, modalities[0])
+    together = observe(images)
+    assert len(together) == len(images), f'{len(together)} lists of observations for {len(images)} images.'
+    wrong = [seen for found in together for seen in found if not isinstance(seen, Observation)]
+    assert not wrong, f'An observation is a vlfusion.language.interfaces.Observation, not {wrong[0]!r}.'
+    assert observe(images) == together, 'The same images are described otherwise the second time.'
+    singly = [found for image in images for found in observe([image])]
+    assert singly == together, 'An image is described otherwise alone than among others.'
+    assert observe([]) == [], 'No images have observations.'
+
+
+def check_llm(llm: LLM) -> None:
+    """A completion with text for each prompt, in order; none for none.
+
+    Raises:
+        AssertionError: the check that failed.
+    """
+    _check_version(llm)
+    prompts = [Prompt(f'Say in one sentence what is seen: {text}', (Observation(text),), 'visible') for text in TEXTS]
+    answers = llm.complete(prompts)
+    assert len(answers) == len(prompts), f'{len(answers)} completions for {len(prompts)} prompts.'
+    for answer in answers:
+        assert isinstance(answer, Completion), f'{answer!r} is no vlfusion.language.interfaces.Completion.'
+        assert answer.text.strip(), 'A completion has no text.'
+        assert answer.model, 'A completion does not say which model wrote it.'
+    assert llm.complete([]) == [], 'No prompts have completions.'
+
+
+def check_text_encoder(encoder: TextEncoder, tolerance: float = 1e-4) -> None:
+    """Finite features `(batch, token, dim)` with a mask; zero where padded; the same alone as among longer texts, the
+    second time as the first, and different for different texts.
+
+    Raises:
+        AssertionError: the check that failed.
+    """
+    _check_version(encoder)
+    encoded = encoder.encode(TEXTS)
+    features, mask = encoded.features, encoded.mask
+    assert features.ndim == 3 and len(features) == len(TEXTS), f'The features have the shape {tuple(features.shape)}.'
+    width = features.shape[2]
+    assert width == encoder.dim, f'The features are {width} wide, but encoder.dim is {encoder.dim}.'
+    assert mask.shape == features.shape[:2] and mask.dtype == torch.bool, 'The mask is bool, one value for each token.'
+    assert mask.any(1).all(), 'A text has no token.'
+    assert features.isfinite().all() and not features[~mask].any(), 'Features are finite, and zero where padded.'
+    again = encoder.encode(TEXTS).features
+    assert torch.equal(again, features), 'The same texts are encoded otherwise the second time.'
+    for index, text in enumerate(TEXTS):
+        alone = encoder.encode([text])
+        one, among = alone.features[0, alone.mask[0]], features[index, mask[index]]
+        assert one.shape == among.shape, f'{text!r} has {len(one)} tokens alone and {len(among)} among others.'
+        error = (one - among).abs().max().item()
+        assert error <= tolerance, f'{text!r} differs by {error:.3g} alone from among others; allowed is {tolerance:g}.'
+    means = [features[index, mask[index]].mean(0) for index in range(len(TEXTS))]
+    assert not torch.allclose(means[0], means[2]), 'Different texts have the same features.'
+
+
+def _check_version(part: object) -> None:
+    assert isinstance(getattr(part, 'version', None), str), \
+        f"{type(part).__name__} has no version; give the class an attribute version = '1', by which the text store " \
+        'tells records apart.'

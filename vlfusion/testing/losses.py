@@ -1,0 +1,45 @@
+"""What every loss must do, whatever it asks of the fused image."""
+
+import inspect
+from collections.abc import Mapping
+from numbers import Real
+
+import torch
+from torch import Tensor, nn
+
+
+def check_loss(loss: nn.Module, size: tuple[int, int] = (48, 56), extra: Mapping[str, Tensor] | None = None) -> None:
+    """Check what training relies on.
+
+    For random, equal, black and white images: one finite number that says how the fused image may change, by a finite
+    gradient; images are left unchanged. For random images the gradient is not zero. `weight` is a number.
+
+    Args:
+        loss: as LOSSES builds it.
+        size: height and width of the images, for a loss that looks through large windows.
+        extra: what its `forward` names besides, for a batch of two; `truth` is drawn if it is not given.
+
+    Raises:
+        AssertionError: the check that failed, and for which images.
+    """
+    assert isinstance(getattr(loss, 'weight', None), Real), 'A loss has a number `weight`, its factor.'
+    generator = torch.Generator().manual_seed(0)
+    fused, source_a, source_b, truth = torch.rand(4, 2, 1, *size, generator=generator)
+    black, white = torch.zeros_like(fused), torch.ones_like(fused)
+    extra = {'truth': truth, **(extra or {})} if _takes(loss, 'truth') else dict(extra or {})
+    for kind, images in {'random': (fused, source_a, source_b), 'equal': (source_a,) * 3, 'black': (black,) * 3,
+                         'white': (white,) * 3, 'opposite': (black, white, white)}.items():
+        inputs = [image.clone() for image in images]
+        inputs[0].requires_grad_()
+        value = loss(*inputs, **extra)
+        assert value.shape == (), f'For {kind} images the loss has shape {tuple(value.shape)}; expected one number.'
+        assert value.isfinite(), f'For {kind} images the loss is {value.item()}.'
+        assert all(map(torch.equal, inputs, images)), f'The loss changes its {kind} images.'
+        assert value.requires_grad, f'For {kind} images no gradient reaches the fused image.'
+        [gradient] = torch.autograd.grad(value, inputs[:1], allow_unused=True)
+        assert gradient is not None and gradient.isfinite().all(), f'For {kind} images the gradient is not finite.'
+        assert kind != 'random' or gradient.any(), 'For random images the gradient is zero.'
+
+
+def _takes(loss: nn.Module, name: str) -> bool:
+    return name in inspect.signature(loss.forward).parameters
