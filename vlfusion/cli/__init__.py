@@ -21,8 +21,11 @@ VERBS = {
     'fuse': 'fuse',
     'evaluate': 'evaluate',
     'metrics': 'metrics',
+    'compare': 'compare',
     'convert-weights': 'convert_weights',
     'list': 'list',
+    'new-plugin': 'new_plugin',
+    'check-plugin': 'check_plugin',
 }
 
 

@@ -1,4 +1,4 @@
-"""The smallest plugin of vlfusion: one fusion network and one loss. Copy the folder and change the names."""
+"""One fusion network and one loss: the smallest plugin of vlfusion, to be filled with a method."""
 
 import torch
 from torch import nn
@@ -8,7 +8,11 @@ from vlfusion.registry import BACKBONES, LOSSES
 
 @BACKBONES.register_module()
 class HelloNet(nn.Module):
-    """A learned per-pixel weighting: `F = w A + (1 - w) B`, with `w` from three convolutions over both sources."""
+    """A learned per-pixel weighting: `F = w A + (1 - w) B`, with `w` from three convolutions over both sources.
+
+    Args:
+        dim: channels of the features.
+    """
 
     def __init__(self, dim: int = 16):
         super().__init__()
@@ -16,18 +20,28 @@ class HelloNet(nn.Module):
                                    nn.ReLU(), nn.Conv2d(dim, 1, 3, padding=1), nn.Sigmoid())
 
     def forward(self, source_a, source_b, text=None, text_mask=None):
+        """Luminance `(batch, 1, h, w)` in [0, 1] in and out; `text` is `(batch, token, dim)`, unused here."""
         weight = self.weigh(torch.cat([source_a, source_b], dim=1))
         return weight * source_a + (1 - weight) * source_b
 
 
 @LOSSES.register_module()
 class ContrastLoss(nn.Module):
-    """Asks the fused image for at least the contrast (standard deviation) of the better source."""
+    """Asks the fused image for at least the contrast (standard deviation) of the better source.
+
+    Args:
+        weight: factor in the total.
+    """
 
     def __init__(self, weight: float = 1.0):
         super().__init__()
         self.weight = weight
 
     def forward(self, fused, source_a, source_b):
-        best = torch.maximum(source_a.std((1, 2, 3)), source_b.std((1, 2, 3)))
-        return (best - fused.std((1, 2, 3))).clamp(min=0).mean()
+        best = torch.maximum(_contrast(source_a), _contrast(source_b))
+        return (best - _contrast(fused)).clamp(min=0).mean()
+
+
+def _contrast(image):
+    # The small number keeps the gradient finite where an image is flat.
+    return (image.var((1, 2, 3), correction=0) + 1e-8).sqrt()

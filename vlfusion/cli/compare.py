@@ -1,0 +1,31 @@
+"""Say how far the pictures of two folders lie apart in grey levels: does an output reproduce its authors' own?
+
+    vlfusion compare fused/didfuse authors/TNO_result
+    vlfusion compare fused/didfuse 'authors/Test_result/{name}_fused.png'
+    vlfusion compare ours.png theirs.png --most 1
+
+Pictures are matched by name. With --most the exit code is 1 where a picture differs by more levels.
+"""
+
+import argparse
+
+HELP = 'compare two folders of pictures, grey level by grey level'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('one', help='a picture, a folder, or a pattern such as fused/{name}.png')
+    parser.add_argument('other', help='likewise')
+    parser.add_argument('--most', type=int, metavar='LEVELS', help='fail where a picture differs by more levels')
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlfusion.evaluation.difference import differences, over_all
+    found = differences(args.one, args.other)
+    table = Table('picture', 'largest', 'mean', 'equal', box=None)
+    for one in [*found, *([over_all(found)] if len(found) > 1 else [])]:
+        table.add_row(one.name, str(one.largest), f'{one.mean:.2g}', f'{one.equal:.3%}')
+    Console(width=None if Console().is_terminal else 120).print(table)
+    return 1 if args.most is not None and any(one.largest > args.most for one in found) else 0

@@ -1,0 +1,116 @@
+"""What holds of an installed plugin and what does not: `vlfusion check-plugin NAME`."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from vlfusion import plugins
+from vlfusion.errors import UnknownNameError, did_you_mean
+from vlfusion.metrics import metric
+from vlfusion.models.released import ReleasedWeights
+from vlfusion.plugins import Plugin
+from vlfusion.registry import REGISTRIES, Registry, snapshot
+from vlfusion.testing.backbones import EXTRAS, NotApplicable, Outcome, outcome, survey_backbone
+from vlfusion.testing.language import check_captioner, check_llm, check_text_encoder
+from vlfusion.testing.losses import check_loss
+from vlfusion.testing.metrics import check_metric
+
+#: What is checked of an entry that was built, by registry.
+CHECKERS = {'loss': check_loss, 'captioner': check_captioner, 'llm': check_llm, 'text encoder': check_text_encoder}
+
+
+def find_plugin(name: str) -> Plugin:
+    """An installed plugin by its entry point, import package or distribution; it is loaded.
+
+    Raises:
+        UnknownNameError: no plugin has that name.
+        PluginError: it is disabled, or failed to load.
+    """
+    known = {}
+    for plugin in plugins.found():
+        aliases = (plugin.entry.name, plugin.package, plugin.distribution.rpartition(' ')[0])
+        known |= {_normal(alias): plugin for alias in aliases}
+    if _normal(name) not in known:
+        raise UnknownNameError(f'No installed plugin is called {name!r}.',
+                               did_you_mean(name, [plugin.entry.name for plugin in plugins.found()])
+                               + f' A plugin announces itself under the entry-point group {plugins.GROUP!r}.')
+    plugin = known[_normal(name)]
+    plugins.load_for(f'{plugin.package}.', snapshot)
+    return plugin
+
+
+def entries(plugin: Plugin) -> Iterator[tuple[Registry, str]]:
+    """The registries that a loaded plugin has entries in, with the name of each."""
+    for registry in REGISTRIES.values():
+        for name in registry.names():
+            if name.startswith(f'{plugin.package}.'):
+                yield registry, name
+
+
+def survey_entry(registry: Registry, name: str, arguments: Mapping | None = None,
+                 size: tuple[int, int] = (20, 28)) -> list[Outcome]:
+    """What holds of one entry: it is documented, builds, and does what its registry asks for.
+
+    Args:
+        registry: of the entry.
+        name: of the entry.
+        arguments: what it is built with; a backbone that insists on a `text_dim` gets 8 otherwise.
+        size: height and width of the images for a backbone.
+    """
+    entry, arguments = registry.get(name), dict(arguments or {})
+    found = [outcome('documented', _check_documented, entry)]
+    if registry.name == 'fusion metric':
+        variants = ['', *(f':{variant}' for variant in entry.variants)]
+        return [*found, *(outcome(f'metric{variant}', check_metric, metric(name + variant)) for variant in variants)]
+    if registry.name not in ('backbone', *CHECKERS):
+        return found
+    if registry.name == 'backbone':
+        found.append(outcome('released', _check_released, entry))
+        if 'text_dim' in _required(entry):
+            arguments.setdefault('text_dim', 8)
+    built = []
+    found.append(outcome('builds', lambda: built.append(_build(registry, name, arguments))))
+    if not built:
+        return found
+    if registry.name == 'backbone':
+        return found + survey_backbone(built[0], size=size)
+    return [*found, outcome('interface', CHECKERS[registry.name], built[0])]
+
+
+def required(found: Outcome) -> bool:
+    """Whether a plugin is faulty where this outcome does not hold."""
+    return found.check not in EXTRAS
+
+
+def _normal(name: str) -> str:
+    return re.sub(r'[-_.]+', '-', name).lower()
+
+
+def _required(entry: Callable) -> list[str]:
+    return [parameter.name for parameter in inspect.signature(entry).parameters.values()
+            if parameter.default is parameter.empty
+            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
+
+
+def _build(registry: Registry, name: str, arguments: Mapping):
+    lacking = [key for key in _required(registry.get(name)) if key not in arguments]
+    if lacking:
+        raise NotApplicable(f'needs {", ".join(lacking)}: give --options {lacking[0]}=...')
+    return registry.build(dict(type=name, **arguments))
+
+
+def _check_documented(entry: Callable) -> None:
+    assert (entry.__doc__ or '').strip(), f'{entry.__name__} has no docstring; say what it is, and from which paper.'
+
+
+def _check_released(entry: Callable) -> str:
+    released = getattr(entry, 'released', None)
+    if not released:
+        raise NotApplicable('names no released weights')
+    assert callable(getattr(entry, 'convert_released', None)), 'released weights, but no method convert_released.'
+    for which, weights in released.items():
+        assert isinstance(weights, ReleasedWeights), f'released[{which!r}] is no ReleasedWeights.'
+        for file, digest in weights.files.items():
+            assert re.fullmatch('[0-9a-f]{64}', digest), f'{file} has no SHA-256 in released[{which!r}].'
+    return ', '.join(released)
+

@@ -1,0 +1,55 @@
+"""A new plugin from the template: the files that `vlfusion new-plugin` writes."""
+
+import keyword
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlfusion.errors import ConfigError
+
+TEMPLATE = Path(__file__).parent / 'template'
+#: Where each file of the template goes; `NAME` stands for the method, `PACKAGE` for its import package.
+PLACES = {'README.md.in': 'README.md', 'setup.cfg.in': 'setup.cfg', 'pyproject.toml.in': 'pyproject.toml',
+          'init.py.in': 'PACKAGE/__init__.py', 'config.py.in': 'configs/NAME_mif_sample.py',
+          'test.py.in': 'tests/test_NAME.py'}
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What was written: the name of the method, and its files."""
+
+    name: str
+    files: list[Path]
+
+
+def write_plugin(name: str, folder: str | os.PathLike) -> Skeleton:
+    """Write the files of a new plugin.
+
+    Args:
+        name: of the method, such as `my_fusion`; the import package is `vlfusion_my_fusion`, the network `MyFusionNet`.
+        folder: to make; it may exist if it is empty.
+
+    Raises:
+        ConfigError: the name is none that Python can import, or the folder holds something.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or not name.isascii():
+        raise ConfigError(f'A plugin cannot be called {name!r}.',
+                          'Use small letters, digits and underscores, beginning with a letter, such as my_fusion.')
+    folder, name = Path(folder), name.removeprefix('vlfusion_')
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f'{folder} is there already.', 'Choose another --out; nothing was written.')
+    words = {'PACKAGE': f'vlfusion_{name}', 'DISTRIBUTION': f'vlfusion-{name.replace("_", "-")}', 'NAME': name,
+             'CLASS': name.title().replace('_', '') + 'Net'}
+    files = []
+    for source, place in PLACES.items():
+        path, text = folder / _filled(place, words), (TEMPLATE / source).read_text()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_filled(text, words))
+        files.append(path)
+    return Skeleton(name, files)
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
