@@ -91,7 +91,8 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
     """Write the released weights of a backbone as a checkpoint of vlfusion.
 
     Args:
-        name: the backbone in BACKBONES; it has a static method `convert_released(*states) -> state`.
+        name: the backbone in BACKBONES; it has a static method `convert_released(*states) -> state`, and perhaps another,
+            `read_released(path) -> state`, where the authors' files are none that torch reads.
         released: the authors' file, `.pth` or `.safetensors`; or their files, in the order that the method takes them.
         out: the checkpoint to write.
         task: the task the weights were trained for.
@@ -110,7 +111,8 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
         raise CheckpointError(f'No conversion of released weights is known for {name}.',
                               'Only backbones with a static method convert_released have one.')
     files = [released] if isinstance(released, (str, os.PathLike)) else released
-    states = [load_checkpoint_file(file) for file in files]
+    read = getattr(backbone, 'read_released', load_checkpoint_file)
+    states = [read(file) for file in files]
     for file, state in zip(files, states, strict=True):
         if not isinstance(state, dict):
             raise CheckpointError(f'{file} holds a {type(state).__name__}, not weights by name.',
