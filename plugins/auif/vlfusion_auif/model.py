@@ -1,0 +1,173 @@
+"""AUIF-Net: infrared and visible image fusion by algorithm unrolling (Zhao et al., IEEE TCSVT 2021).
+
+Splitting an image into base and detail is posed as two small optimisation problems. A fixed number of gradient steps
+is unrolled into layers, each with filters and step sizes of its own, and learnt by restoring images. Nothing is fused
+until test time. Written afresh; what the released network computes is reproduced to rounding.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d, pad
+
+from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.registry import BACKBONES
+
+_LOW_PASS = 11  # side of the box that starts the base
+_HIGH_PASS = 19  # side of the Laplacian that starts the detail
+
+
+class Parts(NamedTuple):
+    """The two scales of an image, `(batch, 1, h, w)` each."""
+
+    base: Float[Tensor, 'batch 1 h w']
+    detail: Float[Tensor, 'batch 1 h w']
+
+
+def low_pass(image: Float[Tensor, 'batch 1 h w'], side: int = _LOW_PASS) -> Float[Tensor, 'batch 1 h w']:
+    """The mean over a window of `side` times `side` pixels, the image reflected at its border."""
+    return avg_pool2d(pad(image, (side // 2,) * 4, mode='reflect'), side, stride=1)
+
+
+def high_pass(image: Float[Tensor, 'batch 1 h w'], side: int = _HIGH_PASS) -> Float[Tensor, 'batch 1 h w']:
+    """The discrete Laplacian on a window of `side` times `side` pixels: the sum of all minus `side^2` times the middle,
+    over the sum of the kernel's magnitudes."""
+    # Not mean minus image, which rounds four times worse.
+    kernel = image.new_full((1, 1, side, side), 1 / (2 * (side**2 - 1)))
+    kernel[..., side // 2, side // 2] = -0.5
+    return conv2d(pad(image, (side // 2,) * 4, mode='reflect'), kernel)
+
+
+def _by_activity(a: Tensor, b: Tensor) -> Tensor:
+    """The mean weighted at each pixel by the sources' activity: magnitude, averaged over 3x3 pixels."""
+    activity_a, activity_b = (avg_pool2d(x.abs(), 3, 1, 1) for x in (a, b))
+    total = activity_a + activity_b
+    weight = torch.where(total > 0, activity_a / total.clamp(min=torch.finfo(total.dtype).tiny), 0.5)
+    return weight * a + (1 - weight) * b
+
+
+#: How two bases or two details become one, by the name in a config.
+FUSION_RULES = {'sum': torch.add, 'mean': lambda a, b: (a + b) / 2, 'l1': _by_activity}
+
+
+class GradientStep(nn.Module):
+    """One step of descent, `x - eta (R(K'K x) - theta (I - x))`.
+
+    With `R` the identity it is the gradient of `|K x|^2 / 2 + theta |I - x|^2 / 2`: filters `K` that should respond
+    little, and nearness to the image. `K'` turns the filters half round, which is the adjoint but for the border, where
+    all are reflected. `R` is batch normalisation and PReLU.
+
+    Args:
+        filters: number of 3x3 filters in `K`.
+    """
+
+    def __init__(self, filters: int = 64):
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(filters, 1, 3, 3))
+        self.rectify = nn.Sequential(nn.BatchNorm2d(1), nn.PReLU())
+        self.eta = nn.Parameter(torch.empty(1).normal_(0.1, 0.03))
+        self.theta = nn.Parameter(torch.empty(1).normal_(1e-3, 1e-4))
+
+    def forward(self, x: Float[Tensor, 'batch 1 h w'],
+                image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
+        response = conv2d(pad(x, (1,) * 4, mode='reflect'), self.kernel)  # (batch, filters, h, w)
+        adjoint = self.kernel.flip(-1, -2).transpose(0, 1)
+        gradient = self.rectify(conv2d(pad(response, (1,) * 4, mode='reflect'), adjoint))
+        return x - self.eta * (gradient - self.theta * (image - x))
+
+
+@BACKBONES.register_module()
+class AUIF(nn.Module):
+    """The network of AUIF-Net. Both sources are treated alike, so their order does not matter.
+
+    Args:
+        fusion: `sum` (the authors' choice), `mean`, or `l1` (weights by activity). It has no weights: any rule fits any
+            checkpoint.
+        steps: of descent, for each of base and detail.
+        filters: number of filters of a step.
+
+    >>> AUIF(steps=2)(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
+    torch.Size([2, 1, 20, 28])
+
+    Raises:
+        ConfigError: there is no such fusion rule.
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'tcsvt': ReleasedWeights(
+            {'TCSVT_Encoder_Base.model': 'c4fe51b85637e3befc89b27e3cbb7a765aea37871eb4da4f58b471680ce7eb72',
+             'TCSVT_Encoder_Detail.model': '92e1ad6a4b7e5a2acc442a3a57c3b0e48a2af262f487942e42d81334de204726',
+             'TCSVT_Decoder.model': '7966d490bb4003821c8f20ce1197c22d020ab986850571c5dfa02b0defad8ad3'},
+            'https://github.com/Zhaozixiang1228/IVIF-AUIF-Net (Models)', 'none stated', 'ivf', 'plain'),
+    }
+
+    def __init__(self, fusion: str = 'sum', steps: int = 10, filters: int = 64):
+        super().__init__()
+        if fusion not in FUSION_RULES:
+            raise ConfigError(f'AUIF has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
+        self.fusion = fusion
+        self.base = nn.ModuleList(GradientStep(filters) for _ in range(steps))
+        self.detail = nn.ModuleList(GradientStep(filters) for _ in range(steps))
+        self.restore = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode='reflect', bias=False),
+                                     nn.BatchNorm2d(1), nn.Sigmoid())
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Float[Tensor, 'batch token dim'] | None = None,
+                text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a, source_b: luminance in [0, 1].
+            text, text_mask: unused; AUIF reads no text.
+
+        Returns:
+            The fused luminance, in [0, 1].
+
+        Raises:
+            DataError: an image has fewer than ten rows or columns, which cannot be reflected for the high pass.
+        """
+        pairs = zip(self.encode(source_a), self.encode(source_b), strict=True)
+        return self.decode(Parts(*(FUSION_RULES[self.fusion](a, b) for a, b in pairs)))
+
+    def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Parts:
+        """Base and detail of an image in [0, 1]; raises DataError where it is smaller than 10x10."""
+        if min(image.shape[-2:]) <= _HIGH_PASS // 2:
+            raise DataError(f'AUIF needs images of at least 10x10 pixels, but got {tuple(image.shape[-2:])}.',
+                            'Use larger images or crops.')
+        base, detail = low_pass(image), high_pass(image)
+        for step in self.base:
+            base = step(base, image)
+        for step in self.detail:
+            detail = step(detail, image)
+        return Parts(base, detail)
+
+    def decode(self, parts: Parts) -> Float[Tensor, 'batch 1 h w']:
+        """The image in [0, 1] of base and detail."""
+        return self.restore(parts.base + parts.detail)
+
+    @staticmethod
+    def convert_released(*states: dict) -> dict[str, Tensor]:
+        """The released states of the encoders of base and detail and of the decoder under the names of this network.
+
+        Args:
+            states: the contents of the three files, released name to tensor; a prefix `module.` is dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that AUIF does not have.
+        """
+        state = without_prefix({name: value for part in states for name, value in part.items()})
+        with torch.device('meta'):
+            names = {name: _released_name(name) for name in AUIF().state_dict()}
+        return under_our_names('AUIF', state, names, f'Give {", ".join(AUIF.released["tcsvt"].files)}, unchanged.')
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of AUIF."""
+    part, index, *rest = name.split('.')
+    if part == 'restore':  # there the layer for the border comes first
+        return '.'.join(('decoder', str(int(index) + 1), *rest))
+    rest = ['rest' if word == 'rectify' else word for word in rest]
+    return '.'.join(({'base': 'conv1', 'detail': 'conv2'}[part], index, *rest))

@@ -1,0 +1,40 @@
+"""How AUIF-Net trains (Zhao et al., IEEE TCSVT 2021): it restores single images, nothing is fused."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from vlfusion.models import FusionModel
+from vlfusion.registry import MODELS
+from vlfusion_auif.losses import dissimilarity
+
+
+@MODELS.register_module()
+class AUIFModel(FusionModel):
+    """A FusionModel whose loss compares each source with what the network restores of it: `|I - R|^2 + w D(I, R)`.
+
+    Both sources of a batch go through the network as one batch of twice as many images, as batch normalisation saw
+    them when the authors trained on infrared and visible images mixed.
+
+    Args:
+        backbone: config of the network, which has `encode` and `decode`.
+        ssim_weight: of the dissimilarity of structure `D`.
+        data_preprocessor, init_cfg: as for `FusionModel`.
+    """
+
+    def __init__(self, backbone: dict, ssim_weight: float = 5.0, data_preprocessor: dict | None = None,
+                 init_cfg: dict | list | None = None):
+        super().__init__(backbone, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.ssim_weight = ssim_weight
+
+    def forward(self, source_a: Tensor, source_b: Tensor, *args, mode: str = 'tensor',
+                **sample) -> Tensor | dict[str, Tensor] | list[dict]:
+        """As `FusionModel.forward`; in the mode `loss` the images are restored instead of fused."""
+        if mode != 'loss':
+            return super().forward(source_a, source_b, *args, mode=mode, **sample)
+        images = torch.cat((source_a, source_b))
+        restored = self.backbone.decode(self.backbone.encode(images))
+        with torch.autocast(images.device.type, enabled=False):  # differences of near-equal images need float32
+            restored = restored.to(images.dtype)
+            squared, structure = mse_loss(restored, images), dissimilarity(images, restored)
+        return dict(loss=squared + self.ssim_weight * structure, squared=squared.detach(), structure=structure.detach())
