@@ -1,0 +1,14 @@
+"""DenseFuse on the simulated infrared-visible sample, for trying things out: both images of each pair are restored.
+
+Commands:   vlfusion prepare-data sample
+            vlfusion train plugins/densefuse/configs/densefuse_ivf_sample.py
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_ivf.py',
+          '../../../configs/_base_/schedules/demo.py']
+
+protocol = 'truncate'
+model = dict(type='vlfusion_densefuse.DenseFuseModel', backbone=dict(type='vlfusion_densefuse.DenseFuse'))
+
+default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))

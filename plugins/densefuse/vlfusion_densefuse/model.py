@@ -1,0 +1,120 @@
+"""DenseFuse: a fusion approach to infrared and visible images (Li and Wu, IEEE TIP 28(5), 2614-2623, 2019).
+
+An encoder, one convolution and a dense block, makes 64 feature maps of an image; a decoder of four convolutions
+restores the image from them. Both are trained together as an autoencoder on single images. Two images are fused by
+merging their features, at test time only. Written afresh; what the authors' PyTorch version computes is reproduced.
+"""
+
+import re
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.registry import BACKBONES
+
+
+def _by_activity(a: Tensor, b: Tensor) -> Tensor:
+    """The mean weighted at each pixel by the sources' activity: L1 norm over the channels, averaged over 3x3 pixels."""
+    activity_a, activity_b = (avg_pool2d(x.abs().sum(1, keepdim=True), 3, 1, 1) for x in (a, b))
+    total = activity_a + activity_b
+    weight = torch.where(total > 0, activity_a / total.clamp(min=torch.finfo(total.dtype).tiny), 0.5)
+    return weight * a + (1 - weight) * b
+
+
+#: How the features of two images become one, by the name in a config.
+FUSION_RULES = {'mean': lambda a, b: (a + b) / 2, 'sum': torch.add, 'l1': _by_activity}
+
+
+@BACKBONES.register_module()
+class DenseFuse(nn.Module):
+    """The network of DenseFuse. Both sources go through one encoder, so their order does not matter.
+
+    Args:
+        fusion: `mean` (what the authors' PyTorch version calls addition), `sum` (addition in their TensorFlow version)
+            or `l1` (weights by activity). It has no weights: any rule fits any checkpoint.
+        dim: channels of the first convolution and of each layer of the dense block, which is a quarter of the features.
+
+    >>> DenseFuse()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
+    torch.Size([2, 1, 20, 28])
+
+    Raises:
+        ConfigError: there is no such fusion rule.
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'gray': ReleasedWeights(
+            {'densefuse_gray.model': 'b34cf3650f04161b31ac2467decfeedf7eba39165b7618f846e0f298ecd2ac65'},
+            'https://github.com/hli1221/densefuse-pytorch (models)', 'none stated', 'ivf', 'truncate')}
+
+    def __init__(self, fusion: str = 'mean', dim: int = 16):
+        super().__init__()
+        if fusion not in FUSION_RULES:
+            raise ConfigError(f'DenseFuse has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
+        self.fusion = fusion
+        self.first = _conv(1, dim)
+        self.dense = nn.ModuleList(_conv(dim * layer, dim) for layer in (1, 2, 3))
+        self.decoder = nn.Sequential(*(_conv(channels, out) for channels, out in (
+            (4 * dim, 4 * dim), (4 * dim, 2 * dim), (2 * dim, dim), (dim, 1))))
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Float[Tensor, 'batch token dim'] | None = None,
+                text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a, source_b: luminance in [0, 1], of at least two rows and columns.
+            text, text_mask: unused; DenseFuse reads no text.
+
+        Returns:
+            The fused luminance, clamped to [0, 1].
+
+        Raises:
+            DataError: an image has a single row or column, at which nothing can be reflected.
+        """
+        if min(source_a.shape[-2:]) < 2:
+            raise DataError(f'DenseFuse needs images of at least 2x2, but got {tuple(source_a.shape[-2:])}.',
+                            'Use larger images.')
+        merged = FUSION_RULES[self.fusion](self.encode(source_a), self.encode(source_b))
+        return self.decode(merged).clamp(max=1)
+
+    def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch dim h w']:
+        """The features of an image in [0, 1]; none is negative."""
+        features = self.first(255 * image)  # the network was trained on grey levels
+        for layer in self.dense:
+            features = torch.cat((features, layer(features)), 1)
+        return features
+
+    def decode(self, features: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch 1 h w']:
+        """The image of these features: 0 or more, and not clamped at 1."""
+        return self.decoder(features) / 255
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of the released network for grey images under the names of this one.
+
+        Args:
+            state: released name to tensor; a prefix `module.` is dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that DenseFuse does not have.
+        """
+        with torch.device('meta'):
+            names = {name: _released_name(name) for name in DenseFuse().state_dict()}
+        return under_our_names('DenseFuse', without_prefix(state), names, 'Give densefuse_gray.model, unchanged.')
+
+
+def _conv(channels: int, dim: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, dim, 3, padding=1, padding_mode='reflect'), nn.ReLU())
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of DenseFuse."""
+    name = name.replace('.0.weight', '.conv2d.weight').replace('.0.bias', '.conv2d.bias')
+    name = name.replace('first', 'conv1').replace('dense.', 'DB1.denseblock.')
+    name = re.sub(r'(denseblock\.\d)', r'\1.dense_conv', name)
+    return re.sub(r'decoder\.(\d)', lambda match: f'conv{int(match[1]) + 2}', name)

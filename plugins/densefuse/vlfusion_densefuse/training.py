@@ -1,0 +1,49 @@
+"""How DenseFuse trains (Li and Wu, IEEE TIP 2019): as an autoencoder of single images, nothing is fused."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from vlfusion.errors import ConfigError
+from vlfusion.models import FusionModel
+from vlfusion.registry import MODELS
+from vlfusion_densefuse.losses import multi_scale_similarity
+
+
+@MODELS.register_module()
+class DenseFuseModel(FusionModel):
+    """A FusionModel whose loss compares images with what the network restores of them.
+
+    `L = L_pixel + w L_structure`: the mean squared error in grey levels, and 1 less the similarity at several scales.
+    `w` = 100 is the value of the released training script.
+
+    Args:
+        backbone: config of the network, which has `encode` and `decode`.
+        structure_weight: `w`.
+        images: `ab` trains on both sources of a pair; `a` on source A alone, for data of single images.
+        data_preprocessor, init_cfg: as for `FusionModel`.
+
+    Raises:
+        ConfigError: `images` is something else.
+    """
+
+    def __init__(self, backbone: dict, structure_weight: float = 100.0, images: str = 'ab',
+                 data_preprocessor: dict | None = None, init_cfg: dict | list | None = None):
+        super().__init__(backbone, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        if images not in ('a', 'ab'):
+            raise ConfigError(f'images says which sources are restored, but got {images!r}.', "Use 'ab' or 'a'.")
+        self.structure_weight, self.images = structure_weight, images
+
+    def forward(self, source_a: Tensor, source_b: Tensor, *args, mode: str = 'tensor',
+                **sample) -> Tensor | dict[str, Tensor] | list[dict]:
+        """As `FusionModel.forward`; in the mode `loss` the images are restored instead of fused."""
+        if mode != 'loss':
+            return super().forward(source_a, source_b, *args, mode=mode, **sample)
+        images = source_a if self.images == 'a' else torch.cat((source_a, source_b))
+        restored = self.backbone.decode(self.backbone.encode(images))
+        with torch.autocast(images.device.type, enabled=False):  # differences of near-equal images need float32
+            images, restored = 255 * images, 255 * restored.to(images.dtype)
+            pixel = mse_loss(restored, images)
+            structure = 1 - multi_scale_similarity(restored, images)
+        total = pixel + self.structure_weight * structure
+        return dict(loss=total, pixel=pixel.detach(), structure=structure.detach())
