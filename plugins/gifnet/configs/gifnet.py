@@ -1,0 +1,23 @@
+"""GIFNet (Cheng et al., CVPR 2025): one network for every task, taught by infrared-visible and by multi-focus pairs.
+
+Reproduces: the released training script: network, losses, two optimizer steps on each batch of 8, Adam 1e-3, two epochs
+            of 2500 batches.
+Command:    vlfusion train plugins/gifnet/configs/gifnet.py
+Needs:      the authors' training set (linked from github.com/AWCXV/GIFNet) as data/ivf/GIFNet, with infrared/train,
+            visible/train, visible_focus_near/train and visible_focus_far/train; pairs of the user's choice to validate
+            on in infrared/test and visible/test; the published weights of DenseNet-121, which torchvision fetches.
+Hardware:   not known; the authors' script uses one GPU. One process here, for a step is two.
+Expected:   not measured: this schedule was not run. Two iterations from one state give the released code's losses, see
+            the plugin's README.
+Not known:  the seed and the epoch of the released weights. The script takes the first 19,999 images by number, and its
+            last batch of an epoch has 7; here every batch is full.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '_base_/gifnet_pairs.py']
+
+protocol = 'plain'
+model = dict(type='vlfusion_gifnet.GIFNetModel', backbone=dict(type='vlfusion_gifnet.GIFNet'),
+             losses=[dict(type='vlfusion_gifnet.InformationLoss', weight=1.0)])
+
+train_cfg = dict(type='ResumableTrainLoop', max_iters=2 * 2500, val_interval=500)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))

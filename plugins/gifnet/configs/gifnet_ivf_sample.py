@@ -1,0 +1,22 @@
+"""GIFNet on the simulated infrared-visible sample, for trying things out; the focus pairs are blurred on the spot.
+
+Commands:   vlfusion prepare-data sample
+            vlfusion train plugins/gifnet/configs/gifnet_ivf_sample.py
+Needs:      the published weights of DenseNet-121, which torchvision fetches; without a connection, add
+            `--cfg-options model.losses.0.pretrained=False`, and the sources are weighed by random features.
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_ivf.py',
+          '../../../configs/_base_/schedules/demo.py']
+
+protocol = 'plain'
+model = dict(type='vlfusion_gifnet.GIFNetModel', backbone=dict(type='vlfusion_gifnet.GIFNet'),
+             losses=[dict(type='vlfusion_gifnet.InformationLoss', weight=1.0)])
+train_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadPair'),
+    dict(type='BothSources', transforms=[dict(type='RandomCrop', size=(64, 64)), dict(type='RandomFlip', prob=0.5)]),
+    dict(type='vlfusion_gifnet.BlurFocusPair'),
+    dict(type='vlfusion_gifnet.PackFocusPair')]))
+
+default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))

@@ -1,0 +1,294 @@
+"""GIFNet: one model for all, by the interaction of low-level tasks (Cheng et al., CVPR 2025, 28102-28112).
+
+A dense encoder makes common features of a pair. Two streams of transformer blocks, one taught by infrared-visible pairs
+(`modality`) and one by multi-focus pairs (`focus`), refine them; the streams lend each other queries and results. A
+decoder makes the image of common and refined features. At test time both streams see the same pair, whatever its task,
+and the focus stream gives the result. Written afresh; what the released network computes is reproduced to rounding.
+"""
+
+import math
+import re
+from typing import ClassVar
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+from vlfusion.errors import DataError
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.registry import BACKBONES
+
+GROWTH, WIDTH = 32, 64  # channels that a layer of the encoder adds; channels of the widest decoder layer
+DIM = 2 + 3 * GROWTH  # of the common features: both sources and what the three layers add
+HEADS, WINDOW, EXPANSION = 2, 8, 2
+
+_FILES = {'Final.model': 'bfc1dfef0d5b386b0c04f172daf8f6af52ba395f26dc3dd5757425fd32eb1038'}
+_SOURCE = 'https://github.com/AWCXV/GIFNet (model)'
+
+
+@BACKBONES.register_module()
+class GIFNet(nn.Module):
+    """What GIFNet needs to fuse; the parts that it needs for training alone are in `GIFNetModel`.
+
+    Args:
+        b_first: whether source B takes the first place. The authors give infrared, over-exposed and near-focused images
+            first, which are our A, but of medical pairs the functional image, which is our B.
+
+    >>> GIFNet()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
+    torch.Size([2, 1, 20, 27])
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'ivf': ReleasedWeights(_FILES, _SOURCE, 'none stated', 'ivf', 'plain'),
+        'mif': ReleasedWeights(_FILES, _SOURCE, 'none stated', 'mif', 'plain', {'b_first': True}),
+        'mef': ReleasedWeights(_FILES, _SOURCE, 'none stated', 'mef', 'plain'),
+        'mff': ReleasedWeights(_FILES, _SOURCE, 'none stated', 'mff', 'plain'),
+    }
+
+    def __init__(self, b_first: bool = False):
+        super().__init__()
+        self.b_first = b_first
+        self.extract = nn.ModuleList(_conv(2 + i * GROWTH, GROWTH) for i in range(3))
+        self.embed = nn.ModuleDict({stream: _conv(DIM, DIM) for stream in ('modality', 'focus')})
+        self.first = nn.ModuleDict({stream: StreamBlock(shift=0) for stream in ('modality', 'focus')})
+        self.last = StreamBlock(shift=WINDOW // 2)
+        self.positions = nn.ModuleList(PositionBias() for _ in range(2))  # of the two depths; the streams share them
+        self.exchange = nn.Parameter(torch.rand(1))  # how much of the modality stream the focus stream takes over
+        self.unembed = _conv(DIM, DIM)
+        self.merge = nn.Sequential(nn.Conv2d(2 * DIM, DIM, 1, bias=False), nn.ReLU(),
+                                   nn.Conv2d(DIM, 2 * WIDTH, 1, bias=False))
+        self.reconstruct = decoder(2 * WIDTH)
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Float[Tensor, 'batch token dim'] | None = None,
+                text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a, source_b: luminance in [0, 1], of at least 5x5 pixels.
+            text, text_mask: unused; GIFNet reads no text.
+
+        Returns:
+            The fused luminance, in [0, 1].
+
+        Raises:
+            DataError: the images are smaller than 5x5, too small to be reflected to whole windows.
+        """
+        common = self.encode(source_a, source_b)
+        return self.decode(common, self.refine(common, common))
+
+    def encode(self, source_a: Float[Tensor, 'batch 1 h w'],
+               source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch dim h w']:
+        """The common features: the sources and what three densely connected layers find in them."""
+        if min(source_a.shape[-2:]) < 5:
+            raise DataError(f'GIFNet needs images of at least 5x5, but got {tuple(source_a.shape[-2:])}.',
+                            'Pad them, or use larger crops.')
+        features = torch.cat((source_b, source_a) if self.b_first else (source_a, source_b), 1)
+        for layer in self.extract:
+            features = torch.cat((features, layer(features).relu()), 1)
+        return features
+
+    def refine(self, modality: Float[Tensor, 'batch dim h w'], focus: Float[Tensor, 'batch dim h w'],
+               teaching: bool = False) -> Float[Tensor, 'batch dim h4 w4']:
+        """What the focus stream makes of its common features, with the modality stream as its guest.
+
+        Args:
+            modality, focus: the common features that each stream starts from; the same ones at test time.
+            teaching: whether the guest's attention gets no gradient, as in the authors' training.
+
+        Returns:
+            Its features, of an image reflected to multiples of 4.
+        """
+        modality, focus = (self.embed[stream](to_multiples(x, 4))
+                           for stream, x in (('modality', modality), ('focus', focus)))
+        focus, lent = self.first['focus'](focus, self.positions[0]())
+        modality, _ = self.first['modality'](modality, self.positions[0](), query=lent.query, frozen=teaching)
+        focus, _ = self.last(focus + self.exchange * modality, self.positions[1]())
+        return self.unembed(focus)
+
+    def decode(self, common: Float[Tensor, 'batch dim h w'],
+               refined: Float[Tensor, 'batch dim h4 w4']) -> Float[Tensor, 'batch 1 h w']:
+        """The image in [0, 1] of common and refined features; the latter may reach beyond the image."""
+        h, w = common.shape[-2:]
+        return self.reconstruct(self.merge(torch.cat((common, refined[..., :h, :w]), 1))).tanh() / 2 + 0.5
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of the released network under the names of this one.
+
+        Args:
+            state: released name to tensor. What serves training alone (the decoder that restores, the modality stream's
+                second block and two of the exchange weights) and a table of constants are left out; one exchange weight
+                serves nothing.
+
+        Raises:
+            CheckpointError: names that are missing or that GIFNet does not have.
+        """
+        state = {name: value for name, value in without_prefix(state).items() if not re.search(_NOT_FOR_FUSING, name)}
+        with torch.device('meta'):
+            names = {name: released_name(name) for name in GIFNet().state_dict()}
+        return under_our_names('GIFNet', state, names, 'Give the released Final.model, unchanged.')
+
+
+class Lent:
+    """What a stream lends to the other: its queries and values, `(batch, dim, h, w)`."""
+
+    def __init__(self, query: Tensor, value: Tensor):
+        self.query, self.value = query, value
+
+
+class StreamBlock(nn.Module):
+    """A block of one stream: attention in windows plus a depthwise convolution, then a feed-forward network.
+
+    After Song et al., *Vision transformers for single image dehazing* (IEEE TIP 2023), from where GIFNet takes it. Only
+    the attention is normalised.
+
+    Args:
+        shift: by how many pixels the windows are moved up and left.
+    """
+
+    def __init__(self, shift: int):
+        super().__init__()
+        self.shift = shift
+        self.norm = RescaledNorm()
+        self.query_key = nn.Conv2d(DIM, 2 * DIM, 1)
+        self.value = nn.Conv2d(DIM, DIM, 1)
+        self.local = nn.Conv2d(DIM, DIM, 5, padding=2, groups=DIM, padding_mode='reflect')
+        self.project = nn.Conv2d(DIM, DIM, 1)
+        self.feed_forward = nn.Sequential(nn.Conv2d(DIM, EXPANSION * DIM, 1), nn.ReLU(),
+                                          nn.Conv2d(EXPANSION * DIM, DIM, 1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.in_channels > 1:
+                gain = 1 if module is self.query_key else 0.5  # 16 ** -0.25: 8 for each of two blocks
+                fan = (module.weight.shape[0] + module.weight.shape[1]) * module.weight[0, 0].numel()
+                nn.init.trunc_normal_(module.weight, std=gain * math.sqrt(2 / fan))
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Float[Tensor, 'batch dim h w'], bias: Float[Tensor, 'heads token token'],
+                query: Tensor | None = None, local_value: Tensor | None = None,
+                frozen: bool = False) -> tuple[Float[Tensor, 'batch dim h w'], Lent]:
+        """The features after this block, and what it lends.
+
+        Args:
+            x: features; height and width are multiples of 4 and at least 8.
+            bias: what is added to the attention, by relative position.
+            query: the other stream's queries, to ask in place of its own.
+            local_value: the other stream's values, for the depthwise convolution in place of its own.
+            frozen: whether the attention gets no gradient; normalisation and feed-forward network get theirs.
+        """
+        normal, scale, offset = self.norm(x)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            own, key = self.query_key(normal).chunk(2, 1)
+            value = self.value(normal)
+            q, k, v = (self._windows(part) for part in (own if query is None else query, key, value))
+            attended = self._image(scaled_dot_product_attention(q, k, v, bias.to(q)), x.shape)
+            attended = self.project(attended + self.local(value if local_value is None else local_value))
+        x = x + attended * scale + offset
+        return x + self.feed_forward(x), Lent(own, value)
+
+    def _windows(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'windows heads token c']:
+        """The pixels of each window as tokens; the border is reflected to whole windows."""
+        x = to_multiples(pad(x, (self.shift, 0, self.shift, 0), mode='reflect') if self.shift else x, WINDOW)
+        return rearrange(x, 'b (heads c) (y p) (x q) -> (b y x) heads (p q) c', heads=HEADS, p=WINDOW, q=WINDOW)
+
+    def _image(self, tokens: Float[Tensor, 'windows heads token c'], shape: torch.Size) -> Tensor:
+        """The inverse of `_windows`: the image without the reflected border."""
+        b, _, h, w = shape
+        across = math.ceil((w + self.shift) / WINDOW)
+        x = rearrange(tokens, '(b y x) heads (p q) c -> b (heads c) (y p) (x q)', b=b, x=across, p=WINDOW)
+        return x[..., self.shift:self.shift + h, self.shift:self.shift + w]
+
+
+class RescaledNorm(nn.Module):
+    """Normalisation by mean and deviation of a whole image's features, which later rescale what was made of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(1, DIM, 1, 1)), nn.Parameter(torch.zeros(1, DIM, 1, 1))
+        self.scale, self.offset = nn.Conv2d(1, DIM, 1), nn.Conv2d(1, DIM, 1)
+        for layer, start in ((self.scale, 1.), (self.offset, 0.)):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.constant_(layer.bias, start)
+
+    def forward(self, x: Float[Tensor, 'batch dim h w']) -> tuple[Float[Tensor, 'batch dim h w'],
+                                                                  Float[Tensor, 'batch dim 1 1'],
+                                                                  Float[Tensor, 'batch dim 1 1']]:
+        """The normalised features, and the factor and the offset to apply later."""
+        mean = x.mean((1, 2, 3), keepdim=True)
+        deviation = ((x - mean).square().mean((1, 2, 3), keepdim=True) + 1e-5).sqrt()
+        return (x - mean) / deviation * self.weight + self.bias, self.scale(deviation), self.offset(mean)
+
+
+class PositionBias(nn.Module):
+    """What two pixels of a window add to their attention: a small network of the logarithm of their distance."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Sequential(nn.Linear(2, 256), nn.ReLU(), nn.Linear(256, HEADS))
+        side = torch.arange(float(WINDOW))
+        pixels = torch.cartesian_prod(side, side)  # (token, 2)
+        distance = pixels[:, None] - pixels
+        self.register_buffer('distance', distance.sign() * (1 + distance.abs()).log(), persistent=False)
+
+    def forward(self) -> Float[Tensor, 'heads token token']:
+        return self.network(self.distance).permute(2, 0, 1)
+
+
+def decoder(dim: int) -> nn.Sequential:
+    """Four convolutions from `dim` channels to one, by halves; the last has no activation."""
+    widths = (dim, WIDTH, WIDTH // 2, WIDTH // 4, 1)
+    layers = [layer for before, after in zip(widths, widths[1:], strict=False)
+              for layer in (_conv(before, after), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
+
+
+def to_multiples(x: Float[Tensor, 'batch dim h w'], multiple: int) -> Float[Tensor, 'batch dim h2 w2']:
+    """The image reflected at its right and lower border, to a height and width that are multiples."""
+    h, w = x.shape[-2:]
+    return pad(x, (0, -w % multiple, 0, -h % multiple), mode='reflect')
+
+
+def _conv(channels: int, dim: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, dim, 3, padding=1, padding_mode='reflect')
+
+
+_STREAMS = 'extractor_multask.SwinTransformerSpecific.'
+
+#: Released names that no fused image depends on.
+_NOT_FOR_FUSING = (r'^decoder_rec\.|\.relative_positions$|\.weights\.\d$|\.weights_mfif\.1$'
+                   r'|\.blocks\.1\.(norm1|attn\.(conv|V|proj|QK)|mlp)\.')
+
+#: Patterns of our names and what the released code has in their place, applied in this order. The last three are of
+#: the parts that only `GIFNetModel` has.
+_RELEASED_PARTS = (
+    (r'^extract\.(\d)', lambda m: f'getSharedFeatures.conv_{int(m[1]) + 1}.conv2d'),
+    (r'^embed\.(\w+)', rf'{_STREAMS}patch_embed_\1.proj'),
+    (r'^first\.(\w+)', rf'{_STREAMS}layer1.blocks.0.\1'),
+    (r'^last\.', rf'{_STREAMS}layer1.blocks.1.focus.'),
+    (r'^positions\.(\d)\.network', rf'{_STREAMS}layer1.blocks.\1.attn.attn.meta'),
+    (r'^exchange$', f'{_STREAMS}layer1.weights_mfif.0'),
+    (r'^unembed', f'{_STREAMS}patch_unembed.proj.0'),
+    (r'^merge', 'cnnDecoder.fuseComplementFeatures.mlp'),
+    (r'^reconstruct\.(\d)', lambda m: f'cnnDecoder.decoder.{int(m[1]) // 2 * 3 + 1}'),
+    (r'^restore\.(\d)', lambda m: f'decoder_rec.decoder.{int(m[1]) // 2 * 3 + 1}'),
+    (r'^last_modality\.', rf'{_STREAMS}layer1.blocks.1.modality.'),
+    (r'^exchange_modality$', f'{_STREAMS}layer1.weights.0'),
+)
+_BLOCK_PARTS = {'norm.scale': 'norm1{}.meta1', 'norm.offset': 'norm1{}.meta2', 'norm': 'norm1{}',
+                'query_key': 'attn.QK{}', 'value': 'attn.V{}', 'local': 'attn.conv{}', 'project': 'attn.proj{}',
+                'feed_forward': 'mlp{}.mlp'}
+
+
+def released_name(name: str) -> str:
+    """What the released code calls a parameter of GIFNet, or of the parts that `GIFNetModel` adds."""
+    for part, released in _RELEASED_PARTS:
+        name = re.sub(part, released, name)
+    name = name.replace('patch_embed_modality', 'patch_embed_ivif').replace('patch_embed_focus', 'patch_embed_mfif')
+    found = re.search(r'\.(modality|focus)\.(.+?)(\.\d)?\.(weight|bias)$', name)
+    if found is None:
+        return name
+    stream, part, index, parameter = found.groups(default='')
+    released = _BLOCK_PARTS[part].format('_mfif' if stream == 'focus' else '')
+    return f'{name[:found.start()]}.{released}{index}.{parameter}'
