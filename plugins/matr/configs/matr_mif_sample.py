@@ -1,0 +1,16 @@
+"""MATR on the simulated MRI-PET sample, for trying things out.
+
+Commands:   vlfusion prepare-data sample
+            vlfusion train plugins/matr/configs/matr_mif_sample.py
+Expected:   pictures and numbers in a minute on two CPU cores. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_mif.py',
+          '../../../configs/_base_/schedules/demo.py']
+
+protocol = 'truncate'
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='vlfusion_matr.MATR'),
+    losses=[dict(type='SSIMLoss', weight=1.0, window=11),
+            dict(type='vlfusion_matr.RegionMutualInformationLoss', weight=1.0, weight_a=2.5, weight_b=1.0)])
