@@ -1,0 +1,15 @@
+"""Patches of 128x128 pixels that were cut beforehand, as the memory unit needs them: the same at each visit.
+
+The folders are those of the authors: patches in IR and VIS, one file of each for every pair. `test` holds whole pairs
+of your own choice in the same two folders; the authors do not validate.
+"""
+
+train_dataloader = dict(
+    batch_size=48, num_workers=2, persistent_workers=True, drop_last=True, sampler=dict(type='EpochSampler'),
+    dataset=dict(type='PairDataset', source_a='IR', source_b='VIS',
+                 pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+val_dataloader = dict(
+    batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='PairDataset', source_a='test/IR', source_b='test/VIS',
+                 pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+test_dataloader = val_dataloader

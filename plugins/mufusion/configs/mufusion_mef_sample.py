@@ -1,0 +1,23 @@
+"""MUFusion on the simulated multi-exposure sample, for trying things out: the one task that needs no VGG-19.
+
+Commands:   vlfusion prepare-data sample
+            vlfusion train plugins/mufusion/configs/mufusion_mef_sample.py
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_mef.py',
+          '../../../configs/_base_/schedules/demo.py']
+
+protocol = 'plain'
+# No random crops or flips: the memory unit compares with what it fused of the very same patch before.
+train_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadPair'),
+    dict(type='BothSources', transforms=[dict(type='CenterCrop', crop_size=64)]),
+    dict(type='PackPair'),
+]))
+model = dict(
+    type='vlfusion_mufusion.MUFusionModel',
+    backbone=dict(type='vlfusion_mufusion.MUFusion', first='b'),
+    losses=[dict(type='vlfusion_mufusion.ContentLoss', taps=0)])
+
+default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))

@@ -1,0 +1,25 @@
+"""MUFusion (Cheng et al., Information Fusion 2023), multi-focus: trained on patches with the memory unit.
+
+Reproduces: the released training script: network, losses, memory, batches of 48, Adam 1e-4, 10 epochs of 453 steps.
+Command:    vlfusion train plugins/mufusion/configs/mufusion_mff.py
+Needs:      the authors' 21780 patches (their README has the link) as data/mufusion/mff/{IR,VIS}:
+            multi-focus pairs, near-focused in IR and far-focused in VIS;
+            whole pairs as data/mufusion/mff/test/{IR,VIS}; VGG-19, which torchvision fetches (548 MB).
+Hardware:   not measured.
+Expected:   not measured: this schedule was not run. Six steps equal the released script's, see the plugin's README.
+Not known:  the seed of the released weights; which pairs the patches were cut from.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '_base_/patches.py']
+
+task = 'mff'
+data_root = 'data/mufusion/mff'
+protocol = 'plain'
+model = dict(
+    type='vlfusion_mufusion.MUFusionModel',
+    backbone=dict(type='vlfusion_mufusion.MUFusion'),
+    losses=[dict(type='vlfusion_mufusion.ContentLoss', taps=1, window=19)])
+
+train_cfg = dict(type='ResumableTrainLoop', max_iters=10 * 453, val_interval=453)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))
+default_hooks = dict(checkpoint=dict(interval=453))

@@ -1,0 +1,159 @@
+"""MUFusion: a general unsupervised image fusion network based on memory unit (Cheng et al., Information Fusion 2023).
+
+A U-shaped network of twelve convolutions and two scales, with dense connections in the encoder. One network for every
+task, trained anew for each. Written afresh; what the released network computes, tile by tile, is reproduced to
+rounding.
+"""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.registry import BACKBONES
+
+_SOURCE = 'https://github.com/AWCXV/MUFusion'
+
+
+@BACKBONES.register_module()
+class MUFusion(nn.Module):
+    """The network of MUFusion. It has 554,721 parameters and reads no text.
+
+    In evaluation an image is fused in overlapping square tiles whose results are averaged, as the authors fuse: the
+    network has only seen tiles of this size, and where it pads, at the border of a tile, the result differs.
+
+    Args:
+        dim: channels at full size; there are twice as many at half size.
+        first: the source of the network's first channel. In the released weights it is `b` for medical pairs (the
+            functional image) and for exposures (the under-exposed, see the README), and `a` for all others.
+        tile: height and width of a tile in evaluation; None fuses an image whole.
+        overlap: rows and columns that neighbouring tiles share.
+
+    >>> MUFusion().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
+    torch.Size([2, 1, 20, 27])
+
+    Raises:
+        ConfigError: `first` is neither `a` nor `b`, or tiles do not move on.
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'tno': ReleasedWeights(
+            {'TNO.model': '5d96ad1812c61e005edb439c85e341bac91c7bf275f1a41cd20a0a62769b2dbb'},
+            f'{_SOURCE} (ir_vis/models)', 'MIT', 'ivf'),
+        'roadscene': ReleasedWeights(
+            {'RoadScene.model': '8c358e4869092fb0bb553947674ee1b04bfffe06eb200354c3a62ee005f093fd'},
+            f'{_SOURCE} (ir_vis/models)', 'MIT', 'ivf'),
+        'mif': ReleasedWeights(
+            {'harvard.model': 'f8537a378d5b980fc190897eb94981fc74ab8afb5d362e7aada86b672455584d'},
+            f'{_SOURCE} (medical/models)', 'MIT', 'mif', arguments={'first': 'b'}),
+        'mef': ReleasedWeights(
+            {'Final.model': 'd48691ab1f3e2ae64d381bfd6d3cc85554936c30de3fbc6fcd3a5820e1791575'},
+            f'{_SOURCE} (multi-exposure/models)', 'MIT', 'mef', arguments={'first': 'b'}),
+        'mff': ReleasedWeights(
+            {'Final.model': '2c1bcfb97a27d9f8f2fe52c907b821d0e01cf5d50ad7e2cbb04014baa0b5d491'},
+            f'{_SOURCE} (multi-focus/models)', 'MIT', 'mff'),
+    }
+
+    def __init__(self, dim: int = 32, first: str = 'a', tile: int | None = 128, overlap: int = 4):
+        super().__init__()
+        if first not in ('a', 'b'):
+            raise ConfigError(f'MUFusion has no source {first!r}.', did_you_mean(first, ('a', 'b')))
+        if tile is not None and not 0 <= overlap < tile:
+            raise ConfigError(f'Tiles of {tile} pixels cannot share {overlap}.', 'Give an overlap below the tile.')
+        self.first, self.tile, self.overlap = first, tile, overlap
+        wide = 2 * dim
+        self.encoder = nn.ModuleList([
+            _convolution(2, dim), _convolution(dim, dim), _convolution(2 * dim, wide, stride=2),
+            _convolution(wide, wide), _convolution(2 * wide, wide), _convolution(3 * wide, wide)])
+        self.decoder = nn.ModuleList([
+            _convolution(wide, wide), _convolution(2 * wide, wide), _convolution(2 * wide, wide),
+            _convolution(2 * wide, wide), _convolution(wide + dim, dim), _convolution(2 * dim, 1, nn.Tanh())])
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a, source_b: luminance in [0, 1], of at least three rows and columns.
+            text, text_mask: unused; MUFusion reads no text.
+
+        Returns:
+            The fused luminance: in [0, 1], but in training whole and in [-1, 1], for which the losses are published.
+
+        Raises:
+            DataError: the images are too small to be reflected at half size.
+        """
+        if min(source_a.shape[-2:]) < 3:
+            raise DataError(f'MUFusion needs images of at least 3x3 pixels, but got {tuple(source_a.shape[-2:])}.',
+                            'Leave such images out.')
+        sources = torch.cat((source_a, source_b) if self.first == 'a' else (source_b, source_a), 1)
+        if self.training:
+            return self.fuse(sources)
+        return (self.fuse(sources) if self.tile is None else self.fuse_tiles(sources)).clamp(0, 1)
+
+    def fuse(self, sources: Float[Tensor, 'batch 2 h w']) -> Float[Tensor, 'batch 1 h w']:
+        """The network itself, in [-1, 1]. Sides of odd length are padded for it; the authors' needs even ones."""
+        height, width = sources.shape[-2:]
+        fine_1 = self.encoder[0](pad(sources, (0, width % 2, 0, height % 2), mode='replicate'))
+        fine_2 = self.encoder[1](fine_1)
+        coarse_1 = self.encoder[2](torch.cat((fine_1, fine_2), 1))
+        coarse_2 = self.encoder[3](coarse_1)
+        coarse_3 = self.encoder[4](torch.cat((coarse_1, coarse_2), 1))
+        x = self.decoder[0](self.encoder[5](torch.cat((coarse_1, coarse_2, coarse_3), 1)))
+        for layer, skipped in zip(self.decoder[1:4], (coarse_3, coarse_2, coarse_1), strict=True):
+            x = layer(torch.cat((skipped, x), 1))
+        x = interpolate(x, scale_factor=2, mode='bicubic')
+        for layer, skipped in zip(self.decoder[4:], (fine_2, fine_1), strict=True):
+            x = layer(torch.cat((skipped, x), 1))
+        return x[..., :height, :width]
+
+    def fuse_tiles(self, sources: Float[Tensor, 'batch 2 h w']) -> Float[Tensor, 'batch 1 h w']:
+        """The average of all tiles, in [-1, 1]. A side shorter than a tile is not divided."""
+        total, count = sources.new_zeros(sources[:, :1].shape), sources.new_zeros(sources.shape[-2:])
+        for top in self._starts(sources.shape[-2]):
+            for left in self._starts(sources.shape[-1]):
+                window = (..., slice(top, top + self.tile), slice(left, left + self.tile))
+                total[window] = total[window] + self.fuse(sources[window])
+                count[window] = count[window] + 1
+        return total / count
+
+    def _starts(self, length: int) -> list[int]:
+        """Where tiles begin along a side.
+
+        The last one ends with the image. It is there twice if the regular ones reach the end as well, and then counts
+        twice where it overlaps its neighbour: so it is in the released code.
+        """
+        if length <= self.tile:
+            return [0]
+        return [*range(0, length - self.tile + 1, self.tile - self.overlap), length - self.tile]
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of the released network under the names of this one.
+
+        Args:
+            state: released name to tensor; a prefix `module.` is dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that MUFusion does not have.
+        """
+        with torch.device('meta'):
+            names = {name: _released_name(name) for name in MUFusion().state_dict()}
+        return under_our_names('MUFusion', without_prefix(state), names,
+                               'Give one of the released .model files, unchanged.')
+
+
+def _convolution(channels: int, out_channels: int, activation: nn.Module | None = None, stride: int = 1) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(channels, out_channels, 3, stride, padding=1, padding_mode='reflect'),
+                         activation or nn.ReLU())
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter: its encoder counts from conv1 up, its decoder from conv66 down."""
+    part, index, _, parameter = name.split('.')
+    number = str(int(index) + 1) if part == 'encoder' else 2 * str(6 - int(index))
+    return f'conv{number}.1.{parameter}'

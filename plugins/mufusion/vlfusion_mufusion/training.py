@@ -1,0 +1,87 @@
+"""How MUFusion trains (Cheng et al., Information Fusion 2023): its own earlier results are targets as well."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlfusion.errors import ConfigError
+from vlfusion.images import quantise
+from vlfusion.models import FusionModel
+from vlfusion.registry import MODELS
+from vlfusion_mufusion.losses import deviation, multiscale_ssim
+
+Image = Float[Tensor, 'batch 1 h w']
+
+
+@MODELS.register_module()
+class MUFusionModel(FusionModel):
+    """A FusionModel with a memory unit: it keeps the last result of each pair, and learns from it at the next visit.
+
+    `L = v content + (1 - v) deviation(F, R)` with `R` the remembered result and `v` the share of F in `exp(s(F))` and
+    `exp(s(R))`, where `s` is the similarity to both sources over the batch: the better of the two counts for more. At
+    the first visit of a pair R is F itself, which adds nothing to the gradient.
+
+    R is kept as the released script keeps it, an 8-bit image stretched to its full range. The memory is a dict of this
+    process (16 kB for a patch of 128x128); no checkpoint holds it, so a resumed run begins with an empty one.
+
+    Args:
+        backbone, losses: as for `FusionModel`; `ContentLoss` is the published loss.
+        data_preprocessor, init_cfg: as for `FusionModel`.
+    """
+
+    def __init__(self, backbone: dict, losses: Sequence[dict] = (), data_preprocessor: dict | None = None,
+                 init_cfg: dict | list | None = None):
+        super().__init__(backbone, losses, data_preprocessor, init_cfg)
+        self.memory: dict[str, tuple[Tensor, Tensor]] = {}  # name: result (1, h, w), mean of both sources
+
+    def forward(self, source_a: Tensor, source_b: Tensor, *args, name: Sequence[str] = (), mode: str = 'tensor',
+                **sample) -> Tensor | dict[str, Tensor] | list[dict]:
+        """As `FusionModel.forward`; in the mode `loss` results are recalled and, in training, remembered.
+
+        Raises:
+            ConfigError: the batch has no names, or a pair is not what it was when it was remembered.
+        """
+        if mode != 'loss' or not self.losses:  # without losses the parent says what is missing
+            return super().forward(source_a, source_b, *args, name=name, mode=mode, **sample)
+        fused = self.backbone(source_a, source_b)
+        with torch.autocast(fused.device.type, enabled=False):  # differences of near-equal images need float32
+            fused = fused.float()
+            terms = {key: term(fused, source_a, source_b) for key, term in self.losses.items()}
+            content = sum(self.losses[key].weight * value for key, value in terms.items())
+            remembered = self.recall(name, source_a, source_b, fused.detach())
+            memory = deviation(fused, remembered)
+            with torch.no_grad():
+                quality = torch.stack([sum(multiscale_ssim(image, source) for source in (source_a, source_b))
+                                       for image in (fused, remembered)])
+                share = quality.softmax(0)[0]
+            total = share * content + (1 - share) * memory
+        if self.training:
+            self.remember(name, source_a, source_b, fused)
+        terms = dict(**terms, memory=memory, share=share)
+        return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
+
+    def remember(self, names: Sequence[str], source_a: Image, source_b: Image, fused: Image) -> None:
+        """Keep these results until the next visit of their pairs."""
+        results = quantise(fused, 'min-max', 'round').cpu()
+        self.memory.update(zip(names, zip(results, _marks(source_a, source_b), strict=True), strict=True))
+
+    def recall(self, names: Sequence[str], source_a: Image, source_b: Image, fused: Image) -> Image:
+        """The last results of these pairs, or for those that are new what is fused now."""
+        if len(names) != len(fused):
+            raise ConfigError(f'MUFusion knows its results by name, but got {len(names)} names for {len(fused)} pairs.',
+                              'Let the pipeline end with PackPair, which gives them.')
+        recalled = []
+        for name, mark, now in zip(names, _marks(source_a, source_b), fused, strict=True):
+            result, before = self.memory.get(name, (None, mark))
+            if (mark - before).abs().max() > 1e-4:
+                raise ConfigError(f'The pair {name} is not what it was when MUFusion remembered its result.',
+                                  'Cut patches beforehand, or with CenterCrop, and flip none: no random transforms.')
+            recalled.append(now if result is None else result.to(now) / 255)
+        return torch.stack(recalled)
+
+
+def _marks(source_a: Image, source_b: Image) -> Float[Tensor, 'batch 2']:
+    """What tells whether a pair is the same as before: the means of its sources."""
+    return torch.cat((source_a.mean((2, 3)), source_b.mean((2, 3))), 1).cpu()
