@@ -1,0 +1,25 @@
+"""ReCoNet (Huang et al., ECCV 2022), infrared-visible: the fusion network alone, trained on aligned pairs.
+
+Reproduces: nothing to the letter. The script that trained the released weights is not public. Terms, optimizer, batches
+            and crops are those of the authors' script for a later network (without normalisation, with GELU); the
+            steps are those that the released weights counted, 22,191 / 3 loops.
+Command:    vlfusion train plugins/reconet/configs/reconet_ivf.py
+Needs:      aligned pairs under data/ivf/TNO, those to train on in train/{ir,vi}, of at least 320x320 pixels.
+Hardware:   not measured.
+Expected:   unknown; this training has not been run.
+Not known:  the weights of the two terms, for the authors' script has no default for them: 1 and 1 here is a guess;
+            which pairs they trained on; how they weighed pixels, which is left out. Their script also lowers its rate
+            when the loss stalls; that is left out too.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '_base_/crops.py']
+
+protocol = 'plain'
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='vlfusion_reconet.ReCoNet'),
+    losses=[dict(type='vlfusion_reconet.StructureLoss', weight=1.0),
+            dict(type='vlfusion_reconet.PixelLoss', weight=1.0)])
+
+train_cfg = dict(type='ResumableTrainLoop', max_iters=7397, val_interval=500)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))

@@ -1,0 +1,18 @@
+"""ReCoNet on the simulated infrared-visible sample, for trying things out.
+
+Commands:   vlfusion prepare-data sample
+            vlfusion train plugins/reconet/configs/reconet_ivf_sample.py
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_ivf.py',
+          '../../../configs/_base_/schedules/demo.py']
+
+protocol = 'plain'
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='vlfusion_reconet.ReCoNet'),
+    losses=[dict(type='vlfusion_reconet.StructureLoss', weight=1.0),
+            dict(type='vlfusion_reconet.PixelLoss', weight=1.0)])
+
+default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))

@@ -1,0 +1,122 @@
+"""ReCoNet: recurrent correction network for fast and efficient multi-modality image fusion (Huang et al., ECCV 2022).
+
+The fusion part of it, without the registration that the paper puts before. A few parallel convolutions correct the
+fused image three times over, looking at both sources through attention. Written afresh; what the authors' released
+network computes is reproduced to rounding.
+"""
+
+import re
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlfusion.errors import ConfigError
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.registry import BACKBONES
+
+
+@BACKBONES.register_module()
+class ReCoNet(nn.Module):
+    """The fusion network of ReCoNet. It has 7,527 parameters and reads no text.
+
+    Args:
+        loops: how often the fused image is corrected. It has no weights of its own: each loop is the same network.
+        dim: channels of each of the three dilated convolutions.
+
+    >>> ReCoNet().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
+    torch.Size([2, 1, 20, 27])
+
+    Raises:
+        ConfigError: there is no loop.
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'eccv': ReleasedWeights(
+            {'params.pth': 'd4f013c85e48d10d4f6c8b6574f16e4fe9cb5df48c77fc17c1e524f04bb3c290'},
+            'https://github.com/dlut-dimt/ReCoNet (archive)', 'MIT', 'ivf')}
+
+    def __init__(self, loops: int = 3, dim: int = 64):
+        super().__init__()
+        if loops < 1:
+            raise ConfigError(f'ReCoNet corrects at least once, but got loops={loops}.', 'The published number is 3.')
+        self.loops = loops
+        self.attend_a = Attention()
+        self.attend_b = Attention()
+        self.dilated = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(3, dim, 3, padding=dilation, dilation=dilation), nn.BatchNorm2d(dim), nn.ReLU())
+            for dilation in (1, 2, 3))
+        self.merge = nn.Sequential(nn.Conv2d(3 * dim, 1, 3, padding=1), nn.BatchNorm2d(1), nn.Tanh())
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a: infrared, in [0, 1].
+            source_b: luminance of the visible image, in [0, 1].
+            text, text_mask: unused; ReCoNet reads no text.
+
+        Returns:
+            The fused luminance: in [0, 1], but in training in [-1, 1], so that the gradient is never cut.
+        """
+        fused = torch.maximum(source_a, source_b)
+        for _ in range(self.loops):
+            fused = self.correct(fused, source_a, source_b)  # in [-1, 1]
+        return fused if self.training else fused.clamp(0, 1)
+
+    def correct(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
+        """One loop: a better fused image from the last one and from what attention leaves of the sources."""
+        attended_a = source_a * self.attend_a(source_a, fused)
+        attended_b = source_b * self.attend_b(source_b, fused)
+        images = torch.cat((attended_a, fused, attended_b), 1)
+        return self.merge(torch.cat([layer(images) for layer in self.dilated], 1))
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of the released network under the names of this one.
+
+        Args:
+            state: released name to tensor; a prefix `module.` is dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that ReCoNet does not have.
+        """
+        with torch.device('meta'):
+            names = {name: _released_name(name) for name in ReCoNet().state_dict()}
+        return under_our_names('ReCoNet', without_prefix(state), names,
+                               'Give params.pth from the folder archive, unchanged; the files under exp are another '
+                               'network, which registers images.')
+
+
+class Attention(nn.Module):
+    """How much of a source each pixel of the fused image is to see, from the larger and the mean of the two.
+
+    >>> Attention()(torch.rand(2, 1, 8, 9), torch.rand(2, 1, 8, 9)).shape
+    torch.Size([2, 1, 8, 9])
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 3, padding=1, bias=False)
+
+    def forward(self, source: Float[Tensor, 'batch 1 h w'],
+                fused: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
+        return self.conv(torch.cat((torch.maximum(source, fused), (source + fused) / 2), 1)).sigmoid()
+
+
+#: Patterns of our names and what the released code has in their place.
+_RELEASED_PARTS = (
+    (r'attend_(.)\.conv', r'att_\1_conv'),
+    (r'dilated\.(\d)', lambda match: f'dil_conv_{int(match[1]) + 1}'),
+    (r'merge', r'fus_conv'),
+)
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of ReCoNet."""
+    for part, released in _RELEASED_PARTS:
+        name = re.sub(part, released, name)
+    return name
