@@ -1,0 +1,19 @@
+"""SAGE's small network on the simulated infrared-visible sample, without a teacher, for trying things out.
+
+Commands:   vlfusion prepare-data sample
+            vlfusion train plugins/sage/configs/sage_ivf_sample.py
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+            The two terms are the released ones that need no teacher, weighted as released; the published training is
+            not this, see the plugin's README.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_ivf.py',
+          '../../../configs/_base_/schedules/demo.py']
+
+protocol = 'plain'
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='vlfusion_sage.SAGE'),
+    losses=[dict(type='vlfusion_sage.SourceLoss', weight=3.0), dict(type='MaxGradientLoss', weight=27.0)])
+
+default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))

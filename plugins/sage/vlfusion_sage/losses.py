@@ -1,0 +1,29 @@
+"""The part of SAGE's loss that compares with the sources (Wu et al., CVPR 2025), as its released script computes it.
+
+Its gradient part is vlfusion's `MaxGradientLoss`. What compares with the large network that teaches is left out.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from vlfusion.registry import LOSSES
+
+
+@LOSSES.register_module()
+class SourceLoss(nn.Module):
+    """`w_a MSE(F, A) + w_b MSE(F, B)`: intensities near those of both sources.
+
+    Args:
+        weight: factor in the total.
+        weight_a: of source A, infrared.
+        weight_b: of source B, visible.
+    """
+
+    def __init__(self, weight: float = 1.0, weight_a: float = 2.0, weight_b: float = 3.0):
+        super().__init__()
+        self.weight, self.weight_a, self.weight_b = weight, weight_a, weight_b
+
+    def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
+        return self.weight_a * mse_loss(fused, source_a) + self.weight_b * mse_loss(fused, source_b)

@@ -1,0 +1,104 @@
+"""SAGE: every SAM drop counts, embracing semantic priors for image fusion (Wu et al., CVPR 2025, 17882-17891).
+
+A large network that sees masks of Segment Anything teaches a small one, which alone is needed to fuse. This is the
+small one: an encoder and a decoder at three resolutions, with batch normalisation. Written afresh; what the released
+network computes is reproduced to rounding.
+"""
+
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, max_pool2d
+
+from vlfusion.errors import DataError
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.registry import BACKBONES
+
+
+@BACKBONES.register_module()
+class SAGE(nn.Module):
+    """The sub-network of SAGE.
+
+    Args:
+        dim: channels of every feature map.
+
+    >>> SAGE()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
+    torch.Size([2, 1, 20, 27])
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'ivf': ReleasedWeights(
+            {'checkpoints.pt': 'ecfde477ca4cd65401f207d5dc91ce6c475a49891d768dbdb7a66366255ee836'},
+            'https://github.com/RollingPlain/SAGE_IVIF (checkpoints)', 'MIT', 'ivf', 'plain'),
+    }
+
+    def __init__(self, dim: int = 32):
+        super().__init__()
+        self.encode = nn.ModuleList(_blocks(*widths) for widths in ((2, dim, dim, dim), *[(dim,) * 4] * 2))
+        self.merge = nn.ModuleList(_blocks(2 * dim, dim, size=1) for _ in range(2))
+        self.decode = nn.ModuleList(_blocks(*(dim,) * 4) for _ in range(2))
+        self.output = nn.Conv2d(dim, 1, 3, padding=1)
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Float[Tensor, 'batch token dim'] | None = None,
+                text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a: infrared, in [0, 1], of at least 4x4 pixels.
+            source_b: luminance of the visible image, likewise.
+            text, text_mask: unused; SAGE reads no text.
+
+        Returns:
+            The fused luminance, in [0, 1]; in training mode in [-1, 1], for a clamped pixel would teach nothing.
+
+        Raises:
+            DataError: the images are smaller than 4x4, too small to be halved twice.
+        """
+        if min(source_a.shape[-2:]) < 4:
+            raise DataError(f'SAGE needs images of at least 4x4, but got {tuple(source_a.shape[-2:])}.',
+                            'Pad them, or use larger crops.')
+        fine = self.encode[0](torch.cat((source_b, source_a), 1))  # visible first
+        middle = self.encode[1](max_pool2d(fine, 2))
+        x = self.encode[2](max_pool2d(middle, 2))
+        for merge, decode, skip in zip(self.merge, self.decode, (middle, fine), strict=True):
+            x = interpolate(x, size=skip.shape[-2:], mode='bilinear')
+            x = decode(merge(torch.cat((x, skip), 1)))
+        fused = self.output(x).tanh()
+        return fused if self.training else fused.clamp(min=0)
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of the released sub-network under the names of this one.
+
+        Args:
+            state: released name to tensor; a prefix `module.` is dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that SAGE does not have.
+        """
+        with torch.device('meta'):
+            names = {name: _released_name(name) for name in SAGE().state_dict()}
+        return under_our_names('SAGE', without_prefix(state), names, 'Give the released checkpoints.pt, unchanged.')
+
+
+def _blocks(*widths: int, size: int = 3) -> nn.Sequential:
+    """A convolution, batch normalisation and a leaky ReLU from each width to the next."""
+    return nn.Sequential(*(layer for before, after in pairwise(widths)
+                           for layer in (nn.Conv2d(before, after, size, padding=size // 2), nn.BatchNorm2d(after),
+                                         nn.LeakyReLU())))
+
+
+#: The released code numbers the stages through: three down, two up, each of the latter after a 1x1 convolution.
+_RELEASED_PARTS = {'encode.0': 'module1', 'encode.1': 'module2', 'encode.2': 'module3', 'decode.0': 'module4',
+                   'decode.1': 'module5', 'merge.0': 'adjust_channels4', 'merge.1': 'adjust_channels5',
+                   'output': 'final_decoder.0'}
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of SAGE."""
+    part = next(part for part in _RELEASED_PARTS if name.startswith(f'{part}.'))
+    return _RELEASED_PARTS[part] + name.removeprefix(part)
