@@ -1,0 +1,14 @@
+"""SDNet on the simulated infrared-visible sample, for trying things out.
+
+Commands:   vlfusion prepare-data sample
+            vlfusion train plugins/sdnet/configs/sdnet_ivf_sample.py
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_ivf.py',
+          '../../../configs/_base_/schedules/demo.py']
+
+protocol = 'cddfuse'
+model = dict(type='vlfusion_sdnet.SDNetModel', backbone=dict(type='vlfusion_sdnet.SDNet'))
+
+default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))

@@ -1,0 +1,171 @@
+"""SDNet: a squeeze-and-decomposition network for real-time image fusion (Zhang and Ma, IJCV 2021).
+
+One half squeezes two images into one, the other decomposes the result into the two again. Only training needs the
+second half: what the fused image has lost cannot be restored from it. Written afresh; what the released network
+computes is reproduced to rounding.
+"""
+
+import os
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.registry import BACKBONES
+from vlfusion_sdnet.released import as_ours, read_data_file, released_name
+
+_SOURCE = 'https://github.com/HaoZhang1018/SDNet ({}/checkpoint)'
+_SLOPE = 0.2  # of the leaky ReLUs
+
+
+def _weights(file: str, digest: str, folder: str, task: str, swap: bool) -> ReleasedWeights:
+    """A released set. Their test script stretches each picture and rounds, which is the protocol `cddfuse`."""
+    return ReleasedWeights({f'{file}.data-00000-of-00001': digest}, _SOURCE.format(folder), 'MIT', task, 'cddfuse',
+                           {'swap': swap})
+
+
+def _initialise(module: nn.Module) -> None:
+    """Weights as the released code draws them: small, none beyond two standard deviations, and biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.trunc_normal_(layer.weight, std=1e-3, a=-2e-3, b=2e-3)
+            nn.init.zeros_(layer.bias)
+
+
+@BACKBONES.register_module()
+class SDNet(nn.Module):
+    """The half of SDNet that fuses: a dense branch of four convolutions for each source, and a 1x1 convolution.
+
+    Args:
+        swap: whether source B goes through the first branch. The authors' order is infrared, visible; functional,
+            structural; under-, over-exposed; near, far. For `mif` and `mef` that is B before A.
+        dim: channels of each convolution.
+
+    >>> SDNet()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
+    torch.Size([2, 1, 20, 28])
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'ivf': _weights('IRVIS.model-10', '17e4426453f09f3dae7887244f48eed54550bdd584792ac284597ee3713293a0',
+                        'IR_VIS', 'ivf', False),
+        'mif': _weights('Medical.model-29', '062d217c7eca5cf910d11115a40347927d7a7b2e6c034a7a76b6149defd97898',
+                        'Medical', 'mif', True),
+        'mef': _weights('MEF.model-11', '81fe45422b083a002a842c728f9fa1cf14b32a80e82f120a4e97a1006bfc4e6f',
+                        'Multi_exposure', 'mef', True),
+        'mff': _weights('MFF.model-19', '1d568798216d6b22ad4e019e70717b950ebf79682a813acc9846c86e8c4e10f0',
+                        'Multi_focus', 'mff', False),
+    }
+
+    def __init__(self, swap: bool = False, dim: int = 16):
+        super().__init__()
+        self.swap = swap
+        self.squeeze_first, self.squeeze_second = _dense_branch(dim), _dense_branch(dim)
+        self.fuse = nn.Conv2d(8 * dim, 1, 1)
+        _initialise(self)
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Float[Tensor, 'batch token dim'] | None = None,
+                text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a, source_b: luminance in [0, 1].
+            text, text_mask: unused; SDNet reads no text.
+
+        Returns:
+            The fused luminance, in [0, 1].
+        """
+        first, second = (2 * source - 1 for source in self.in_order(source_a, source_b))
+        maps = zip(_dense(self.squeeze_first, first), _dense(self.squeeze_second, second), strict=True)
+        fused = self.fuse(torch.cat([part for pair in maps for part in pair], 1)).tanh()  # in [-1, 1], as the sources
+        return (fused + 1) / 2
+
+    def in_order(self, source_a: Tensor, source_b: Tensor) -> tuple[Tensor, Tensor]:
+        """The sources as the branches take them."""
+        return (source_b, source_a) if self.swap else (source_a, source_b)
+
+    @staticmethod
+    def read_released(path: str | os.PathLike) -> dict[str, Tensor]:
+        """The tensors in a released file, `.data-00000-of-00001` of a TensorFlow checkpoint, by released name.
+
+        Raises:
+            CheckpointError: the file is missing or of another size.
+        """
+        with torch.device('meta'):
+            return read_data_file(path, _Both())
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """A released state under the names of this network, without the decomposition, which fuses nothing.
+
+        Args:
+            state: released name to tensor, kernels as `(height, width, in, out)`; a prefix `module.` is dropped.
+
+        Raises:
+            CheckpointError: names that are missing or that SDNet does not have.
+        """
+        with torch.device('meta'):
+            names = list(SDNet().state_dict())
+        return {name: value for name, value in _both_halves(state).items() if name in names}
+
+
+class Decomposition(nn.Module):
+    """The half of SDNet that tells the sources apart in a fused image.
+
+    Args:
+        dim: channels, as in `SDNet`.
+    """
+
+    def __init__(self, dim: int = 16):
+        super().__init__()
+        self.expand = nn.Conv2d(1, 8 * dim, 1)
+        self.decompose_first, self.decompose_second = (
+            nn.Sequential(nn.Conv2d(8 * dim, dim, 3, padding=1), nn.LeakyReLU(_SLOPE),
+                          nn.Conv2d(dim, dim // 4, 3, padding=1), nn.LeakyReLU(_SLOPE),
+                          nn.Conv2d(dim // 4, 1, 3, padding=1), nn.Tanh()) for _ in range(2))
+        _initialise(self)
+
+    def forward(self, fused: Float[Tensor, 'batch 1 h w']) -> tuple[Float[Tensor, 'batch 1 h w'],
+                                                                    Float[Tensor, 'batch 1 h w']]:
+        """What the fused image in [0, 1] tells of the sources of the first and of the second branch, in [0, 1]."""
+        maps = nn.functional.leaky_relu(self.expand(2 * fused - 1), _SLOPE)
+        return (self.decompose_first(maps) + 1) / 2, (self.decompose_second(maps) + 1) / 2
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """As `SDNet.convert_released`, for this half."""
+        with torch.device('meta'):
+            names = list(Decomposition().state_dict())
+        return {name: value for name, value in _both_halves(state).items() if name in names}
+
+
+class _Both(nn.Module):
+    """All that a released file holds."""
+
+    def __init__(self):
+        super().__init__()
+        for half in (SDNet(), Decomposition()):
+            for name, layer in half.named_children():
+                self.add_module(name, layer)
+
+
+def _both_halves(state: dict) -> dict[str, Tensor]:
+    with torch.device('meta'):
+        names = {name: released_name(name) for name in _Both().state_dict()}
+    return as_ours(under_our_names('SDNet', without_prefix(state), names,
+                                   "Give the authors' file that ends in .data-00000-of-00001, unchanged."))
+
+
+def _dense_branch(dim: int) -> nn.ModuleList:
+    return nn.ModuleList([nn.Conv2d(1, dim, 5, padding=2)]
+                         + [nn.Conv2d(count * dim, dim, 3, padding=1) for count in (1, 2, 3)])
+
+
+def _dense(branch: nn.ModuleList, image: Tensor) -> list[Tensor]:
+    """The maps of each convolution, all but the first of which read the maps of all before them."""
+    maps = []
+    for layer in branch:
+        maps.append(nn.functional.leaky_relu(layer(torch.cat(maps, 1) if maps else image), _SLOPE))
+    return maps
