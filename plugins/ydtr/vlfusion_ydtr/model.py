@@ -1,0 +1,158 @@
+"""YDTR: infrared and visible image fusion via Y-shape dynamic transformer (Tang et al., IEEE TMM 25, 2023).
+
+Each source goes through a branch of convolution, dynamic weighting and transformer; the sum of both branches goes
+through dynamic weighting and transformer once more, which is the Y. It appeared online in 2022. Written afresh; what
+the authors' released network computes is reproduced to rounding, and where that is not what a reader of the paper would
+expect, a comment says so.
+"""
+
+import re
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.registry import BACKBONES
+
+
+@BACKBONES.register_module()
+class YDTR(nn.Module):
+    """The network of YDTR. It has 89,946 parameters and reads no text. The order of the sources does not matter.
+
+    >>> YDTR().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
+    torch.Size([2, 1, 20, 27])
+
+    Args:
+        dim: channels of the features, and width of the transformer's tokens.
+        depth: transformer blocks.
+    """
+
+    released: ClassVar[dict[str, ReleasedWeights]] = {
+        'ivf': ReleasedWeights(
+            files={'model_10.pth': '183c31a103ada74063e644b300d6708ed567dcc231a9d0f8d52e098c6c2a0d32'},
+            source='https://github.com/tthinking/YDTR (models)', licence='none stated', task='ivf',
+            protocol='truncate')}
+
+    def __init__(self, dim: int = 64, depth: int = 2):
+        super().__init__()
+        self.embed = nn.Sequential(nn.Conv2d(1, dim, 3, padding=1, padding_mode='replicate'), nn.BatchNorm2d(dim),
+                                   nn.ReLU())
+        # Both branches and the trunk share these two in the released code, as the branches share `embed`.
+        self.weigh = DynamicWeighting(dim)
+        self.transformer = nn.Sequential(*(TransformerBlock(dim) for _ in range(depth)))
+        self.project = nn.Conv2d(dim, 1, 1)
+
+    def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse two images of one scene.
+
+        Args:
+            source_a: infrared, in [0, 1].
+            source_b: luminance of the visible image, in [0, 1].
+            text, text_mask: unused.
+
+        Returns:
+            The fused luminance: in [0, 1], but in training in [-1, 1] as the losses are published for it.
+        """
+        # One after the other: in training each source is normalised by its own statistics.
+        branch_a, branch_b = (self._transform(self.embed(source)) for source in (source_a, source_b))
+        fused = self.project(self._transform(branch_a + branch_b)).tanh()
+        return fused if self.training else fused.clamp(0, 1)
+
+    def _transform(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h w']:
+        # A token is not a position: the released code views the planar features (dim, h, w) as tokens of width `dim`,
+        # which makes each a run of `dim` consecutive pixels of one channel, or of the end of one and the next's start.
+        tokens = self.weigh(x).flatten(1).unflatten(1, (-1, x.shape[1]))  # (batch, h * w, dim)
+        return self.transformer(tokens).reshape(x.shape)
+
+    @staticmethod
+    def convert_released(state: dict) -> dict[str, Tensor]:
+        """The state of the released network under the names of this one.
+
+        Args:
+            state: released name to tensor; a prefix `module.` is dropped, and so is what has no effect on the output:
+                layers that are never called, and of the attention the queries, keys and position biases.
+
+        Raises:
+            CheckpointError: names that are missing or that YDTR does not have.
+        """
+        state = {name: value.chunk(3)[2].clone() if '.qkv.' in name else value
+                 for name, value in without_prefix(state).items() if not re.search(_WITHOUT_EFFECT, name)}
+        with torch.device('meta'):
+            names = {name: _released_name(name) for name in YDTR().state_dict()}
+        return under_our_names('YDTR', state, names, 'Give the released model_10.pth, unchanged.')
+
+
+class DynamicWeighting(nn.Module):
+    """`x c(x) + x s(x)`: features weighted by channel and, in parallel, by place, with weights of either sign.
+
+    The name is that of the decoupled dynamic filter (Zhou et al., CVPR 2021), which makes a kernel for each place and
+    channel; the released code of YDTR makes one number for each instead.
+
+    Args:
+        dim: channels in and out.
+        hidden: channels of the hidden layers of both.
+    """
+
+    def __init__(self, dim: int, hidden: int = 8):
+        super().__init__()
+        self.channel = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(dim, hidden, 1), nn.ReLU(),
+                                     nn.Conv2d(hidden, dim, 1))
+        self.spatial = nn.Sequential(nn.Conv2d(dim, hidden, 3, padding=1), nn.Conv2d(hidden, 1, 3, padding=1))
+
+    def forward(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h w']:
+        return x * self.spatial(x) + x * self.channel(x)
+
+
+class TransformerBlock(nn.Module):
+    """A Swin transformer block with windows of one token, as the released code sets it.
+
+    A token that attends to itself alone has the attention weight 1, whatever its query and key: attention is then the
+    projection of its value, and nothing passes between tokens.
+
+    Args:
+        dim: width of a token.
+        expansion: hidden width of the feed-forward network, as a multiple of `dim`.
+    """
+
+    def __init__(self, dim: int, expansion: int = 4):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(dim)
+        self.value = nn.Linear(dim, dim)
+        self.project = nn.Linear(dim, dim)
+        self.feed_forward_norm = nn.LayerNorm(dim)
+        self.feed_forward = nn.Sequential(nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim))
+
+    def forward(self, x: Float[Tensor, 'batch token dim']) -> Float[Tensor, 'batch token dim']:
+        x = x + self.project(self.value(self.attention_norm(x)))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+
+#: Released names that no output depends on.
+_WITHOUT_EFFECT = r'^(conv|conv64|patch_embed)\.|\.attn\.relative_position_(bias_table|index)$'
+
+#: Patterns of our names and what the released code has in their place, applied in this order.
+_RELEASED_PARTS = (
+    (r'^embed\.0', r'convInput.conv'),
+    (r'^embed\.1', r'convInput.bn'),
+    (r'^weigh\.spatial', r'DDF.spatial_branch.body'),
+    (r'^weigh\.channel\.1', r'DDF.channel_branch.fc.0'),
+    (r'^weigh\.channel\.3', r'DDF.channel_branch.fc.2'),
+    (r'^project', r'convolutional_out.conv'),
+    (r'^transformer', r'basicLayer.blocks'),
+    (r'attention_norm', r'norm1'),
+    (r'\.value', r'.attn.qkv'),
+    (r'\.project', r'.attn.proj'),
+    (r'feed_forward_norm', r'norm2'),
+    (r'feed_forward\.0', r'mlp.fc1'),
+    (r'feed_forward\.2', r'mlp.fc2'),
+)
+
+
+def _released_name(name: str) -> str:
+    """What the released code calls a parameter of YDTR."""
+    for part, released in _RELEASED_PARTS:
+        name = re.sub(part, released, name)
+    return name
