@@ -1,0 +1,34 @@
+"""Run by `test_conformance.py` in a process of its own: without the type checks of the tests, which torch cannot trace.
+
+Prints, for every backbone of vlfusion and of the installed plugins, what came of every check of the kit, as JSON.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+
+import torch
+
+from vlfusion import plugins
+from vlfusion.registry import BACKBONES, snapshot
+from vlfusion.testing.backbones import CHECKS, EXTRAS, Trial, outcome
+
+#: Arguments that make a backbone small, or that it cannot do without.
+ARGUMENTS = {
+    'FILM': dict(text_dim=8, guidance_grid=(16, 32)),
+    'TimmFusion': dict(encoder='resnet10t', pretrained=False, options=dict(zero_init_last=False)),
+    'vlfusion_cddfuse.CDDFuse': dict(dim=16, blocks=1),
+    'vlfusion_textif.TextIF': dict(text_dim=8, dim=4, blocks=(1, 1, 1, 1), refinement=1, heads=(1, 1, 2, 4)),
+}
+#: From the first random state some ReLU lets nothing through, so that no gradient comes by it.
+SEEDS = {'vlfusion_datfuse.DATFuse': 1}
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    plugins.load_all(snapshot)
+    found = {}
+    for name in BACKBONES.names():
+        torch.manual_seed(SEEDS.get(name, 0))
+        trial = Trial(BACKBONES.build(dict(type=name, **ARGUMENTS.get(name, {}))).eval(), tolerance=1e-4)
+        found[name] = [asdict(outcome(check, function, trial)) for check, function in {**CHECKS, **EXTRAS}.items()]
+    json.dump(found, sys.stdout)

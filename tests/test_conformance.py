@@ -1,0 +1,59 @@
+"""Every backbone and every loss of every installed plugin, and of vlfusion itself, through the conformance kit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vlfusion import plugins
+from vlfusion.registry import BACKBONES, LOSSES, snapshot
+from vlfusion.testing import check_loss
+from vlfusion.testing.backbones import EXTRAS
+from vlfusion.testing.plugins import entries, find_plugin, survey_entry
+
+pytest.importorskip('timm', reason="pip install 'vlfusion[vision]'")
+plugins.load_all(snapshot)
+
+#: What is no duty and a method cannot do, by backbone.
+CANNOT = {
+    'vlfusion_classical.DTCWT': {'compile', 'export'},  # PyWavelets' transforms are no torch
+    'vlfusion_classical.DiscreteWavelet': {'compile', 'export'},
+    'vlfusion_classical.LaplacianPyramid': {'autocast'},  # which coefficient is larger is soon decided otherwise
+}
+#: Losses that need the weights of another network, which nobody fetches for a test.
+ELSEWHERE = {'vlfusion_clip_directional.CLIPDirectionalLoss', 'vlfusion_gifnet.InformationLoss',
+             'vlfusion_mufusion.ContentLoss', 'vlfusion_u2fusion.InformationPreservationLoss'}
+
+
+@pytest.fixture(scope='module')
+def survey():
+    done = subprocess.run([sys.executable, '-W', 'ignore', Path(__file__).with_name('surveying.py')],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize('name', BACKBONES.names())
+def test_a_backbone_does_what_is_its_duty_and_the_extras_that_it_can(name, survey):
+    failing = {one['check']: one['detail'] for one in survey[name] if one['holds'] is False}
+    assert failing.keys() == CANNOT.get(name, set()), failing
+    assert failing.keys() <= EXTRAS.keys()
+
+
+@pytest.mark.parametrize('name', [name for name in LOSSES.names() if name not in ELSEWHERE])
+def test_a_loss_does_what_training_relies_on(name):
+    torch.manual_seed(0)
+    arguments = dict(model='resnet10t', pretrained=False) if name == 'PerceptualLoss' else {}
+    check_loss(LOSSES.build(dict(type=name, **arguments)), size=(64, 72))
+
+
+@pytest.mark.parametrize('plugin', [plugin.entry.name for plugin in plugins.found()])
+def test_what_a_plugin_registers_is_documented_and_names_its_weights_rightly(plugin):
+    found = list(entries(find_plugin(plugin)))
+    assert found, f'{plugin} registers nothing.'
+    for registry, name in found:
+        for one in survey_entry(registry, name, arguments={'no such argument': 1}):  # so nothing is built
+            assert one.holds is not False or one.check == 'builds', f'{name}: {one}'
