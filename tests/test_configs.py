@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
-from conftest import TINY, draw_pairs, write_features
+from conftest import TINY, write_features
 from vlfusion_shared import shared
 
 from vlfusion.cli import main
@@ -19,6 +21,18 @@ OPTIONS = {'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'train_dataloa
            'optim_wrapper.optimizer.lr': 1e-3, 'default_hooks.checkpoint.interval': 1, 'protocol': 'plain'}
 
 
+def draw_where(root, pattern, names, colour, seed, size=(72, 80)):
+    """Smooth random images where a pattern of `find_pairs` looks for them."""
+    generator = np.random.default_rng(seed)
+    pattern = pattern if '{name}' in pattern else f'{pattern}/{{name}}.*'
+    for name in names:
+        place = pattern.replace('.*', '.png').replace('*/', '{name}/').replace('{name}', name)
+        path = root / (place if place.endswith('.png') else f'{place}.png')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = generator.integers(0, 256, (*size, 3) if colour else size).astype(np.uint8)
+        cv2.imwrite(str(path), cv2.normalize(cv2.GaussianBlur(image, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX))
+
+
 def lay_out(config, root):
     """Draw toy pairs, split lists and published features where the config looks for them."""
     names = [f'p{i}' for i in range(3)]
@@ -27,8 +41,9 @@ def lay_out(config, root):
         if not dataset:
             continue
         for subset, part in (dataset.get('subsets') or {'': dataset}).items():
-            folders = [part[source].partition('/{name}')[0] for source in ('source_a', 'source_b')]
-            draw_pairs(root, names, *folders, size=(72, 80), seed=len(subset))
+            for source in ('source_a', 'source_b', 'truth'):
+                if part.get(source):
+                    draw_where(root, part[source], names, colour=source != 'source_a', seed=len(subset) + len(source))
         if dataset.get('names'):
             (root / dataset.names).write_text('\n'.join(names))
     if 'files' in config.get('text_source', ()):

@@ -1,4 +1,4 @@
-"""The page docs/howto/own_method.md: its files are written, its commands run, and their output compared with the page's."""
+"""The page docs/howto/own_method.md: its files are written, its commands run, their output compared with the page's."""
 
 import doctest
 import os

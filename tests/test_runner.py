@@ -210,3 +210,11 @@ def test_truncated_and_foreign_checkpoints_name_themselves(toy, tmp_path):
     torch.save(checkpoint, tmp_path / 'partial.pth')
     with pytest.raises(CheckpointError, match=r'(?s)partial.pth does not fit.*missing: backbone\.'):
         load_model(tmp_path / 'partial.pth')
+
+
+@pytest.mark.parametrize('key', ['optim_wrapper', 'train_cfg', 'train_dataloader'])
+def test_a_config_that_is_not_for_training_says_so(toy, key):
+    config = toy()
+    config.pop(key)
+    with pytest.raises(ConfigError, match=f'has no {key}, so it cannot train'):
+        build_runner(config, 'train')

@@ -37,7 +37,7 @@ def build_runner(config: Config, stage: str) -> 'FusionRunner':
         VLFusionError: anything that would stop the run later: missing data or text, a wrong text width, unknown names.
     """
     whole = Config(without_secrets(config.to_dict()), filename=config.filename)
-    for key in ('task', f'{stage}_dataloader'):
+    for key in ('task', f'{stage}_dataloader', *(('train_cfg', 'optim_wrapper') if stage == 'train' else ())):
         if not whole.get(key):
             raise ConfigError(f'{config.filename} has no {key}, so it cannot {stage}.',
                               f'Give it one, or use a config that is meant to {stage}.')
