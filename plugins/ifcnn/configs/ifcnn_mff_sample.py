@@ -1,7 +1,7 @@
 """IFCNN on the simulated multi-focus sample, for trying things out. Not the published training.
 
-Published:  squared error and a perceptual distance (features of ResNet101) to the all-in-focus truth. A loss here sees
-            the fused image and its sources only, and the paper has no term without truth; the terms below stand in.
+Published:  squared error and a perceptual distance (features of ResNet101) to the all-in-focus truth, which the sample
+            lacks; the terms below stand in. ifcnn_mff_nyud.py has the published ones.
 Commands:   vlfusion prepare-data sample
             vlfusion train plugins/ifcnn/configs/ifcnn_mff_sample.py
 Needs:      IFCNN-MAX.pth in data/weights, for the frozen first layer; ResNet101 of torchvision serves as well.

@@ -152,6 +152,26 @@ def test_the_first_layer_needs_the_right_file(tmp_path):
         sample_model(str(tmp_path / 'absent.pth')).init_weights()
 
 
+def test_a_step_towards_the_truth(released, tmp_path):
+    pytest.importorskip('timm', reason="pip install 'vlfusion[vision]'")
+    for folder, seed in (('source_1', 0), ('full_clear', 1)):
+        draw_pairs(tmp_path / 'data', ['1', '2'], folder, 'source_2', size=(72, 80), seed=seed)
+    options = {'data_root': str(tmp_path / 'data'), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
+               'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1, 'train_dataloader.batch_size': 2,
+               'train_dataloader.dataset.pipeline.1.transforms.0.size': (64, 64),
+               'model.backbone.first_layer': str(shared('zoo/ifcnn') / 'IFCNN-MAX.pth'),
+               'model.losses.1.model': 'resnet10t', 'model.losses.1.pretrained': False}
+    for split in ('train', 'val', 'test'):
+        options |= {f'{split}_dataloader.num_workers': 0, f'{split}_dataloader.persistent_workers': False}
+    runner = build_runner(load_config(CONFIGS / 'ifcnn_mff_nyud.py', options), 'train')
+    sample = next(iter(runner.train_dataloader))
+    logged = runner.model(**{**sample, 'mode': 'loss'})
+    torch.testing.assert_close(logged['truth'], (runner.model(**sample) - sample['truth']).square().mean())
+    assert logged['perceptual'] > 0
+    runner.train()
+    assert (tmp_path / 'work/iter_1.pth').is_file()
+
+
 @pytest.mark.parametrize('config', ['ifcnn_tno.py', 'ifcnn_mff_sample.py'])
 def test_configs_build(config):
     built = load_config(CONFIGS / config)
