@@ -314,7 +314,7 @@ text_source = dict(fixed='Fuse them.')'''))
     with pytest.raises(DataError, match="the fixed text 'Else.' is not encoded yet"):
         FixedText(config.language, 'Else.').load(dataset.pairs[0])
     with pytest.raises(ConfigError, match='The fixed text is'):
-        FixedText(config.language, ' ')
+        PairDataset('ivf', tmp_path / 'Toy', 'ir', 'vi', text_source=dict(fixed=' '), language=config.language)
 
 
 def test_a_config_that_reads_one_fixed_text_describes_no_image(root, capsys):

@@ -91,8 +91,8 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
     """Write the released weights of a backbone as a checkpoint of vlfusion.
 
     Args:
-        name: the backbone in BACKBONES; it has a static method `convert_released(*states) -> state`, and perhaps another,
-            `read_released(path) -> state`, where the authors' files are none that torch reads.
+        name: the backbone in BACKBONES; it has a static method `convert_released(*states) -> state`, and perhaps
+            another, `read_released(path) -> state`, where the authors' files are none that torch reads.
         released: the authors' file, `.pth` or `.safetensors`; or their files, in the order that the method takes them.
         out: the checkpoint to write.
         task: the task the weights were trained for.

@@ -21,7 +21,7 @@ from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, Registry, check_arguments
 
 #: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
-SHARED_KEYS = ('task', 'data_root', 'language', 'text_source', 'protocol')
+SHARED_KEYS = ('task', 'data_root', 'language', 'text_source', 'text_policy', 'protocol')
 #: What the config of one stage is not asked for in the other: prefixes of keys.
 OTHER_STAGE = {'train': ('test_',), 'test': ('train_', 'val_', 'optim_wrapper', 'param_scheduler')}
 

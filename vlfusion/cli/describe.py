@@ -73,12 +73,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def fixed_texts(config: Config) -> list[str]:
-    """The texts of a config that are about no image: `language.fixed`, and every `text_source=dict(fixed=...)`."""
+    """The texts of a config that are about no image: `language.fixed`, what `text_source=dict(fixed=...)` names, and
+    what a `text_policy` gives every pair."""
+    from vlfusion.data.policies import fixed_text
     from vlfusion.errors import ConfigError
     texts = config.language.get('fixed', [])
     if isinstance(texts, str) or not all(isinstance(text, str) and text.strip() for text in texts):
         raise ConfigError(f'language.fixed is a list of texts, but it is {texts!r}.', "Write fixed=['...'].")
-    return list(dict.fromkeys([*texts, *(source['fixed'] for source in text_sources(config) if 'fixed' in source)]))
+    sources = [source['fixed'] for source in text_sources(config) if 'fixed' in source]
+    policies = [fixed_text(part.get('text_policy')) for part in text_readers(config)]
+    return list(dict.fromkeys([*texts, *sources, *(text for text in policies if text is not None)]))
 
 
 def reads_stream(config: Config) -> bool:
@@ -90,9 +94,13 @@ def reads_stream(config: Config) -> bool:
 def text_sources(config: Config) -> list[dict]:
     """What every `text_source` of a config reads, a dict for each text: its own, and those of its data sets."""
     from vlfusion.data.text import text_configs
-    parts = [config, *(config[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test')
-                       if config.get(f'{split}_dataloader'))]
-    return [one for part in parts for one in text_configs(part.get('text_source')).values()]
+    return [one for part in text_readers(config) for one in text_configs(part.get('text_source')).values()]
+
+
+def text_readers(config: Config) -> list[Config | dict]:
+    """What in a config says how text is read: itself, and its data sets."""
+    return [config, *(config[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test')
+                      if config.get(f'{split}_dataloader'))]
 
 
 def planned(plan, what: str) -> str:

@@ -12,6 +12,7 @@ from mmcv.transforms import Compose
 from torch.utils.data import Dataset
 
 from vlfusion.data.pairs import Names, check_images, find_pairs, find_subset_pairs
+from vlfusion.data.policies import under_policy
 from vlfusion.data.sampler import Draw
 from vlfusion.data.tasks import task as task_row
 from vlfusion.data.text import pad, text_sources
@@ -88,6 +89,7 @@ class PairDataset(FusionDataset):
             data set.
         truth: where the images lie that a perfect fusion would give, if there are such; not for `subsets`, which say it
             themselves.
+        text_policy: whose text a pair is given: `own`, or one of `vlfusion.data.policies`, to see whether it mattered.
         pipeline: configs of transforms, from `LoadPair` to `PackPair`.
         check: whether to decode every image at construction (`vlfusion.data.pairs.check_images` states the cost).
         name: what the data set is called in results; by default the last folder of `data_root`.
@@ -105,7 +107,7 @@ class PairDataset(FusionDataset):
                  modality_a: str | None = None, modality_b: str | None = None, text_source: Mapping | None = None,
                  language: dict | None = None, text_length: int | Mapping[str, int] | None = None,
                  pipeline: Sequence[dict] = (), check: bool = True, name: str | None = None,
-                 truth: str | None = None):
+                 truth: str | None = None, text_policy: str | Mapping = 'own'):
         super().__init__(task, name or Path(data_root).absolute().name, pipeline)
         _require_folder(Path(data_root), task)
         modalities = dict(modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b)
@@ -118,7 +120,8 @@ class PairDataset(FusionDataset):
             self.pairs = find_pairs(data_root, source_a, source_b, names, **modalities, truth=truth)
         if check:
             check_images(self.pairs)
-        self.text_sources = text_sources(text_source, language, data_root)
+        self.text_sources = {key: under_policy(source, text_policy, language)
+                             for key, source in text_sources(text_source, language, data_root).items()}
         self.text_dims, self.text_lengths = {}, {}
         for key, source in self.text_sources.items():
             source.check(self.pairs)

@@ -158,12 +158,10 @@ class FixedText(TextSource):
 
     Args:
         language: the `language` section of a config; its store and its encoder count.
-        text: what `vlfusion describe` encodes once.
+        text: what `vlfusion describe` encodes once; the empty text is one too.
     """
 
     def __init__(self, language: dict, text: str):
-        if not isinstance(text, str) or not text.strip():
-            raise ConfigError(f'The fixed text is {text!r}.', "Write text_source=dict(fixed='Fuse the two images.').")
         self.text, self.store = text, TextStore(section(language, 'store'))
         self.key = Keys(language).fixed(text)
         self.remedy = 'Run `vlfusion describe CONFIG` with the config of this run: it encodes the text once.'
@@ -232,6 +230,9 @@ def _source(config: Mapping, language: dict | None, root: str | os.PathLike) -> 
     if 'stream' in config and set(config) <= {'stream', 'join'} and language:
         return StoredText(language, **config)
     if set(config) == {'fixed'} and language:
+        if not isinstance(config['fixed'], str) or not config['fixed'].strip():
+            raise ConfigError(f'The fixed text is {config["fixed"]!r}.',
+                              "Write text_source=dict(fixed='Fuse the two images.'), or text_policy='empty'.")
         return FixedText(language, config['fixed'])
     raise ConfigError(f'text_source={dict(config)} does not say where text features come from.',
                       "Write text_source=dict(stream='pair/paragraph') or dict(fixed='...') and pass the config's "

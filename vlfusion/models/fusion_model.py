@@ -76,8 +76,9 @@ class FusionModel(BaseModel):
             if not self.losses:
                 raise ConfigError('The model has no loss of any weight, so it cannot be trained.',
                                   "Give model.losses, such as [dict(type='MaxIntensityLoss', weight=1.0)].")
+            known = {**text_inputs, **sample}
             with torch.autocast(fused.device.type, enabled=False):  # differences of near-equal images need float32
-                terms = {key: term(fused.to(source_a), source_a, source_b, **self._extra(key, {**text_inputs, **sample}))
+                terms = {key: term(fused.to(source_a), source_a, source_b, **self._extra(key, known))
                          for key, term in self.losses.items()}
             total = sum(self.losses[key].weight * value for key, value in terms.items())
             # MMEngine adds up what has `loss` in its name and logs the rest.
