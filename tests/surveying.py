@@ -20,15 +20,13 @@ ARGUMENTS = {
     'vlfusion_cddfuse.CDDFuse': dict(dim=16, blocks=1),
     'vlfusion_textif.TextIF': dict(text_dim=8, dim=4, blocks=(1, 1, 1, 1), refinement=1, heads=(1, 1, 2, 4)),
 }
-#: From the first random state some ReLU lets nothing through, so that no gradient comes by it.
-SEEDS = {'vlfusion_datfuse.DATFuse': 1}
 
 if __name__ == '__main__':
     torch.set_num_threads(1)
     plugins.load_all(snapshot)
     found = {}
     for name in BACKBONES.names():
-        torch.manual_seed(SEEDS.get(name, 0))
+        torch.manual_seed(0)
         trial = Trial(BACKBONES.build(dict(type=name, **ARGUMENTS.get(name, {}))).eval(), tolerance=1e-4)
         found[name] = [asdict(outcome(check, function, trial)) for check, function in {**CHECKS, **EXTRAS}.items()]
     json.dump(found, sys.stdout)

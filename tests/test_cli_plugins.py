@@ -12,7 +12,8 @@ from vlfusion.testing.skeleton import PLACES, TEMPLATE, write_plugin
 ROOT = Path(__file__).parents[1]
 
 
-def test_hello_fusion_is_what_the_template_gives(tmp_path):
+def test_hello_fusion_is_what_the_template_gives(tmp_path, monkeypatch):
+    monkeypatch.setattr('vlfusion.testing.skeleton.plugins.found', lambda: ())  # hello itself may be installed
     skeleton = write_plugin('hello', tmp_path / 'hello')
     for path in skeleton.files:
         assert path.read_text() == (ROOT / 'plugins/hello_fusion' / path.relative_to(tmp_path / 'hello')).read_text(), \
@@ -28,11 +29,23 @@ def test_a_new_plugin_carries_its_own_names_everywhere(tmp_path, capsys):
     assert 'name = vlfusion-my-fusion' in text and not re.search('PACKAGE|CLASS|NAME|DISTRIBUTION', text)
 
 
-@pytest.mark.parametrize('name', ['my-fusion', 'MyFusion', 'class', '2d', '', 'fusión'])
+@pytest.mark.parametrize('name', ['my-fusion', 'MyFusion', 'class', '2d', '', 'fusión', '_1', 'vlfusion_1', 'x_',
+                                  'vlfusion_'])
 def test_names_that_are_none(name, tmp_path):
     with pytest.raises(ConfigError, match='such as my_fusion'):
         write_plugin(name, tmp_path / 'x')
     assert not (tmp_path / 'x').exists()
+
+
+def test_places_and_names_that_are_taken(tmp_path):
+    pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
+    with pytest.raises(ConfigError, match='vlfusion-hello 0.1.0 is installed'):
+        write_plugin('hello', tmp_path / 'x')
+    with pytest.raises(ConfigError, match='would hide the package'):
+        write_plugin('mine', tmp_path / 'vlfusion_mine')
+    (tmp_path / 'file').touch()
+    with pytest.raises(ConfigError, match='cannot be written'):
+        write_plugin('mine', tmp_path / 'file/x')
 
 
 def test_nothing_is_overwritten(tmp_path):
@@ -63,8 +76,10 @@ def test_check_plugin_fails_where_something_fails(capsys, monkeypatch):
 
 def test_options_reach_what_is_built(capsys):
     pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
-    assert main(['check-plugin', 'hello', '--only', 'ContrastLoss', '--options', 'heft=2']) == 1
-    assert "has no argument 'heft'" in capsys.readouterr().out
+    assert main(['check-plugin', 'hello', '--options', 'dim=4', 'weight=2']) == 0  # each entry takes its own
+    assert 'Nothing fails' in capsys.readouterr().out
+    assert main(['check-plugin', 'hello', '--only', 'ContrastLoss', '--options', 'heft=2']) == 2
+    assert "None of vlfusion_hello.ContrastLoss has an argument 'heft'" in capsys.readouterr().err
 
 
 def test_unknown_names_are_answered(capsys):
@@ -73,3 +88,27 @@ def test_unknown_names_are_answered(capsys):
     pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
     assert main(['check-plugin', 'hello', '--only', 'HelloNut']) == 2
     assert 'Did you mean HelloNet?' in capsys.readouterr().err
+
+
+def test_what_a_check_says_is_printed_as_it_is(capsys, monkeypatch):
+    hello = pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
+
+    def fail(self, fused, source_a, source_b):
+        raise RuntimeError('wanted [batch, 1, h, w] from [/data/x]')
+    monkeypatch.setattr(hello.ContrastLoss, 'forward', fail)
+    assert main(['check-plugin', 'hello', '--only', 'ContrastLoss']) == 1
+    assert 'wanted [batch, 1, h, w] from [/data/x]' in capsys.readouterr().out
+
+
+def test_a_loss_that_asks_for_more_is_left_to_its_own_tests(capsys, monkeypatch):
+    hello = pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
+    monkeypatch.setattr(hello.ContrastLoss, 'forward', lambda self, fused, source_a, source_b, text: None)
+    assert main(['check-plugin', 'hello', '--only', 'ContrastLoss']) == 0
+    assert 'asks for text' in capsys.readouterr().out
+
+
+def test_a_plugin_that_registers_nothing(capsys, monkeypatch):
+    pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
+    monkeypatch.setattr('vlfusion.testing.plugins.entries', lambda plugin: [])
+    assert main(['check-plugin', 'hello']) == 2
+    assert 'vlfusion_hello registers nothing' in capsys.readouterr().err

@@ -20,7 +20,7 @@ from vlfusion.checkpoints import load_model
 from vlfusion.data.pairs import Pair
 from vlfusion.data.tasks import task as task_of
 from vlfusion.data.text import text_configs, text_sources
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, luminance, read_image, write_image
 from vlfusion.language.fixed import encode_fixed
@@ -92,9 +92,9 @@ class Fuser:
             raise DataError(f'The images differ in size: {path_a} is {image_a.shape[1]}x{image_a.shape[0]}, '
                             f'{path_b} is {image_b.shape[1]}x{image_b.shape[0]}.', 'Register and resize them first.')
         pair = Pair(Path(path_a).stem, Path(path_a), Path(path_b), self.modality_a, self.modality_b)
-        if self.text_dims and text is None:
-            self.describe([pair])
-        given = text if isinstance(text, Mapping) else {} if text is None else {'text': text}
+        given = self._given(text)
+        if lacking := [name for name in self.text_dims if name not in given]:
+            self.describe([pair], lacking)
         inputs = {name: self._checked(name, given.get(name), pair) for name in self.text_dims}
         sources = dict(source_a=luminance(image_a)[None], source_b=luminance(image_b)[None])
         batch = {key: torch.from_numpy(np.ascontiguousarray(array))[None].to(self.device)
@@ -104,12 +104,18 @@ class Fuser:
         grey = self.protocol.quantise(fused)[0, 0].cpu().numpy()
         return Fused(pair.name, grey, add_chroma(grey, image_a, image_b, self.task.chroma))
 
-    def describe(self, pairs: Sequence[Pair]) -> None:
-        """Describe many pairs in one batch, which is quicker than leaving each to its own call."""
-        fixed = [source['fixed'] for source in self.text_source.values() if 'fixed' in source]
+    def describe(self, pairs: Sequence[Pair], texts: Sequence[str] | None = None) -> None:
+        """Describe many pairs in one batch, which is quicker than leaving each to its own call.
+
+        Args:
+            pairs: to be described.
+            texts: the names of the texts that are wanted, of a model that reads several; None for all.
+        """
+        sources = [self.text_source[name] for name in (self.text_source if texts is None else texts)]
+        fixed = [source['fixed'] for source in sources if 'fixed' in source]
         if fixed and self.language:
             encode_fixed(self.language, fixed)
-        if len(fixed) < len(self.text_source):
+        if len(fixed) < len(sources):
             self._pipeline.run(self._pipeline.subjects(pairs)).raise_if_failed()
 
     @cached_property
@@ -120,6 +126,21 @@ class Fuser:
             raise ConfigError('The model reads text, but its checkpoint does not say how to describe images.',
                               'Give the features of the pair: `text=` in Python, --text on the command line.')
         return DescriptionPipeline(self.language)
+
+    def _given(self, text: np.ndarray | Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+        """The features that a caller gave, by the names of the model's texts."""
+        reads = f'the model reads {", ".join(self.text_dims) or "no text"}'
+        if text is None or isinstance(text, Mapping):
+            given = dict(text or {})
+        elif len(self.text_dims) == 1:
+            given = {next(iter(self.text_dims)): text}
+        else:
+            raise ConfigError(f'One text was given, but {reads}.',
+                              'Give a dict of texts.' if self.text_dims else 'Leave the text out.')
+        if unknown := given.keys() - self.text_dims.keys():
+            raise ConfigError(f'A text {min(unknown)!r} was given, but {reads}.',
+                              did_you_mean(min(unknown), self.text_dims))
+        return given
 
     def _checked(self, name: str, text: np.ndarray | None, pair: Pair) -> Float[np.ndarray, 'token dim']:
         """The features of one text as they were given, else from the store."""

@@ -35,6 +35,7 @@ def test_the_command_prints_and_judges(folders, capsys):
     assert '97.500%' in printed and 'all' in printed
     assert main(['compare', *folders, '--most', '2']) == 0
     assert main(['compare', *folders, '--most', '1']) == 1
+    assert '2 of 2 differ by more than 1: 1, 2.' in capsys.readouterr().out
 
 
 def test_what_cannot_be_compared_is_named(folders, tmp_path):
@@ -45,3 +46,10 @@ def test_what_cannot_be_compared_is_named(folders, tmp_path):
     (tmp_path / 'ours/2.png').unlink()
     with pytest.raises(DataError, match='has no partner in the first folder'):
         differences(*folders)
+
+
+def test_folders_with_signs_in_their_names_and_a_picture_beside_a_folder(folders, tmp_path):
+    (tmp_path / 'ours').rename(tmp_path / 'ours [v2]')
+    assert len(differences(tmp_path / 'ours [v2]', folders[1])) == 2
+    with pytest.raises(DataError, match='Give two pictures or two folders'):
+        differences(tmp_path / 'ours [v2]/1.png', tmp_path / 'theirs')

@@ -90,6 +90,19 @@ def test_several_texts_stand_in_a_sample_under_their_names(root):
     assert batch['text_a'].shape == (2, 3, 8) and batch['instruction'].shape == (2, 5, 4) and 'text' not in batch
     assert batch['text_a_mask'].sum(1).tolist() == batch['instruction_mask'].sum(1).tolist() == [2, 3]
     np.testing.assert_array_equal(batch['text_a'][1], np.load(root / 'text/2.npy'))
+    with pytest.raises(ConfigError, match="text_length names 'text'"):
+        build(root, text_source=TEXTS, text_length=dict(text=5))
+
+
+@pytest.mark.parametrize(('source', 'message'), [
+    ('pair/paragraph', "text_source is 'pair/paragraph'"),
+    (dict(stream='pair/paragraph', instruction=dict(fixed='x')), 'mixes one text with several.*\n.*_delete_=True'),
+    (dict(text_a=dict(stream='x'), instruction='Keep it'), 'mixes one text with several'),
+    (dict(text_a=dict(stream='x'), join=dict(type='mean')), 'mixes one text with several'),
+    (dict(instruction=dict(fixed=['x'])), r"The fixed text is \['x'\]")])
+def test_sources_that_are_half_wrong(source, message):
+    with pytest.raises(ConfigError, match=message):
+        text_configs(source)
 
 
 @pytest.mark.parametrize('name', ['source_a', 'truth', 'text_mask', 'in-struction'])
@@ -141,6 +154,9 @@ def test_a_truth_that_is_missing_or_of_another_size_is_named(root):
     (root / 'sharp/2.png').unlink()
     with pytest.raises(DataError, match='has no partner in the truth'):
         build(root, truth='sharp')
+    mixed = dict(x=dict(source_a='ir', source_b='vi', truth='sharp'), y=dict(source_a='vi', source_b='ir'))
+    with pytest.raises(DataError, match='The subsets y have no truth'):
+        PairDataset('ivf', root, subsets=mixed)
     with pytest.raises(ConfigError, match='or subsets alone'):
         PairDataset('ivf', root, subsets=dict(x=dict(source_a='ir', source_b='vi')), truth='sharp')
 
@@ -193,4 +209,10 @@ def test_from_training_to_fusing(root, toy, capsys):
         fuser(*pair, given | dict(instruction=given['text_a']))
     assert load_checkpoint_file(checkpoint)['meta']['vlfusion']['text_source'] == TEXTS
     assert main(['fuse', str(checkpoint), *map(str, pair), '-o', str(root / 'x.png'), '--text', 'x.npy']) == 2
-    assert 'reads several texts (text_a, instruction)' in capsys.readouterr().err
+    assert '--text gives one text, but the model reads text_a, instruction' in capsys.readouterr().err
+    with pytest.raises(ConfigError, match='One text was given, but the model reads text_a, instruction'):
+        fuser(*pair, given['text_a'])
+    with pytest.raises(ConfigError, match="'instructoin' was given.*\n.*Did you mean instruction"):
+        fuser(*pair, dict(instructoin=given['instruction']))
+    with pytest.raises(ConfigError, match='does not say how to describe images'):
+        fuser(*pair, dict(text_a=given['text_a']))

@@ -15,6 +15,7 @@ class Blend(nn.Module):
         self.fault = fault
         self.mix = nn.Conv2d(2, 1, 3, padding=1)
         self.spare = nn.Linear(1, 1) if fault == 'unused' else None
+        self.hidden = [nn.Conv2d(1, 1, 3, padding=1)] if fault == 'stray' else []
 
     def forward(self, source_a, source_b, text=None, text_mask=None):
         height, width = source_a.shape[-2:]
@@ -39,6 +40,10 @@ class Blend(nn.Module):
             fused = fused / source_a.amax((1, 2, 3), keepdim=True)
         if self.fault == 'detached':
             fused = fused * 0 + source_a
+        if self.fault == 'training' and self.training:
+            raise RuntimeError('not for training')
+        for layer in self.hidden:
+            fused = layer(fused)
         if self.fault == 'random':
             fused = fused + torch.rand(())
         if self.fault == 'python' and bool((fused > 0).any()):
@@ -75,8 +80,9 @@ def test_a_correct_backbone_passes():
 
 
 @pytest.mark.parametrize(('fault', 'message'), [
-    ('unused', 'No gradient for spare.weight'),
-    ('detached', 'No gradient for mix.weight'),
+    ('unused', 'No gradient for spare.weight: the output does not depend on it'),
+    ('detached', 'No gradient for mix.bias: it is zero from 6 states'),
+    ('stray', r'A tensor \(1.*\) learns and is no parameter of the network'),
     ('range', r'expected to lie within \[0, 1\]'),
     ('shape', r'shape \(2, 1, 20, 27\); expected \(2, 1, 20, 28\)'),
     ('type', 'torch.float64; expected torch.float32'),
@@ -124,6 +130,28 @@ def test_a_survey_reports_everything_and_stops_at_nothing():
 class Mean(nn.Module):
     def forward(self, source_a, source_b, text=None, text_mask=None):
         return (source_a + source_b) / 2
+
+
+def test_training_mode_is_tried():
+    with pytest.raises(RuntimeError, match='not for training'):
+        check_backbone(Blend('training'))
+
+
+def test_a_dead_state_is_no_fault_of_the_network():
+    net = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(), nn.Conv2d(1, 1, 1), nn.Sigmoid())
+    nn.init.constant_(net[0].weight, -0.01)
+    nn.init.zeros_(net[0].bias)
+
+    class Dead(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, source_a, source_b, text=None, text_mask=None):
+            return self.net(source_a)
+    torch.manual_seed(0)
+    [gradients] = [one for one in survey_backbone(Dead()) if one.check == 'gradients']
+    assert gradients.holds, gradients.detail
 
 
 def test_saving_catches_a_network_that_ignores_its_file():

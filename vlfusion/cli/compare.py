@@ -20,12 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from vlfusion.evaluation.difference import differences, over_all
     found = differences(args.one, args.other)
     table = Table('picture', 'largest', 'mean', 'equal', box=None)
     for one in [*found, *([over_all(found)] if len(found) > 1 else [])]:
-        table.add_row(one.name, str(one.largest), f'{one.mean:.2g}', f'{one.equal:.3%}')
+        table.add_row(escape(one.name), str(one.largest), f'{one.mean:.2g}', f'{one.equal:.3%}')
     Console(width=None if Console().is_terminal else 120).print(table)
-    return 1 if args.most is not None and any(one.largest > args.most for one in found) else 0
+    beyond = [one.name for one in found if args.most is not None and one.largest > args.most]
+    if beyond:
+        print(f'{len(beyond)} of {len(found)} differ by more than {args.most}: {", ".join(beyond)}.')
+    return 1 if beyond else 0

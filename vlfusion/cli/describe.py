@@ -88,7 +88,9 @@ def fixed_texts(config: Config) -> list[str]:
 def reads_stream(config: Config) -> bool:
     """Whether a config reads descriptions of its images, or says nothing of what it reads."""
     sources = text_sources(config)
-    return not sources or any('fixed' not in source for source in sources)
+    # Features from files alone: whoever runs `describe` then wants some of their own.
+    return (not sources or any('stream' in source for source in sources)
+            or all('files' in source for source in sources))
 
 
 def text_sources(config: Config) -> list[dict]:

@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
         pairs = [Pair(source_a.stem, source_a, source_b, **modalities)]
         outputs = [out]
     features = None
-    if args.text and len(fuser.text_dims) > 1:
-        raise ConfigError(f'The model reads several texts ({", ".join(fuser.text_dims)}), and --text gives one.',
+    if args.text and len(fuser.text_dims) != 1:
+        raise ConfigError(f'--text gives one text, but the model reads {", ".join(fuser.text_dims) or "none"}.',
                           'Leave --text out, or call vlfusion.Fuser with a dict of texts.')
     if args.text:
         per_pair = Path(args.text).is_dir()

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from vlfusion.testing.skeleton import write_plugin
-    out = Path(args.out or args.name)
+    out = Path(args.out or args.name.removeprefix('vlfusion_'))
     plugin = write_plugin(args.name, out)
     print(f'{out} holds {len(plugin.files)} files. Next:\n'
           f'    pip install --editable {out if out.is_absolute() else f"./{out}"}\n'

@@ -16,7 +16,7 @@ from vlfusion.data.policies import under_policy
 from vlfusion.data.sampler import Draw
 from vlfusion.data.tasks import task as task_row
 from vlfusion.data.text import pad, text_sources
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.registry import DATASETS, TRANSFORMS
 
 
@@ -122,6 +122,9 @@ class PairDataset(FusionDataset):
             check_images(self.pairs)
         self.text_sources = {key: under_policy(source, text_policy, language)
                              for key, source in text_sources(text_source, language, data_root).items()}
+        if isinstance(text_length, Mapping) and (unknown := text_length.keys() - self.text_sources.keys()):
+            raise ConfigError(f'text_length names {min(unknown)!r}, but the data set reads no such text.',
+                              did_you_mean(min(unknown), self.text_sources))
         self.text_dims, self.text_lengths = {}, {}
         for key, source in self.text_sources.items():
             source.check(self.pairs)

@@ -103,7 +103,7 @@ def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
             for sample in samples:
                 if homeless := [key for key in sample if f'{key}_mask' in sample and key != 'text' or key == 'truth']:
                     raise DataError(f'FILM\'s HDF5 layout has no place for {" and ".join(homeless)}.',
-                                    'Write a data set of one text (text_source) and without truth.')
+                                    'Write a data set without truth, whose one text is called text.')
                 file[f'{IMAGE_A}/{sample["name"]}'] = sample['source_a'].numpy()
                 file[f'{IMAGE_B}/{sample["name"]}'] = sample['source_b'].numpy()
                 if 'text' in sample:

@@ -65,7 +65,7 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
     matched = find_files(
         root, folders, names,
         'The files of a pair share one name, letter case included. Rename or remove what is listed, correct the '
-        'patterns source_a and source_b, or list the pairs to use with names=...')
+        'patterns source_a, source_b and truth, or list the pairs to use with names=...')
     return [Pair(name, path_a, path_b, modality_a, modality_b, *path_truth)
             for name, (path_a, path_b, *path_truth) in matched.items()]
 
@@ -112,8 +112,12 @@ def find_subset_pairs(root: str | os.PathLike, subsets: Mapping[str, Mapping]) -
         subsets: for each subset the arguments of `find_pairs` but `root`.
 
     Raises:
-        DataError: of all subsets together, what `find_pairs` would say of each.
+        DataError: of all subsets together, what `find_pairs` would say of each; or only some of them have a truth.
     """
+    without = [subset for subset, arguments in subsets.items() if not arguments.get('truth')]
+    if without and len(without) < len(subsets):
+        raise DataError(f'The subsets {", ".join(without)} have no truth, the others have.',
+                        'Give truth=... in every subset, or in none; a batch cannot mix them.')
     pairs, problems = [], []
     for subset, arguments in subsets.items():
         try:

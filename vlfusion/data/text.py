@@ -186,7 +186,7 @@ class FixedText(TextSource):
 RESERVED = ('source_a', 'source_b', 'truth', 'fused', 'name', 'path_a', 'path_b', 'mode')
 
 
-def text_configs(config: Mapping | None) -> dict[str, Mapping]:
+def text_configs(config: Any) -> dict[str, Mapping]:
     """What a config's `text_source` asks for, by the keyword under which the backbone's `forward` takes each text.
 
     >>> text_configs(dict(fixed='Fuse them.'))
@@ -195,17 +195,33 @@ def text_configs(config: Mapping | None) -> dict[str, Mapping]:
     ['text_a', 'instruction']
 
     Raises:
-        ConfigError: a text has a name that it cannot have.
+        ConfigError: a text has a name that it cannot have, or one text is mixed with several.
     """
     if not config:
         return {}
-    if not all(isinstance(value, Mapping) for value in config.values()):
-        return {'text': config}
+    if not isinstance(config, Mapping):
+        raise ConfigError(f'text_source is {config!r}.', "Write text_source=dict(stream='pair/paragraph').")
+    several = [isinstance(value, Mapping) for key, value in config.items() if key != 'join']
+    if not any(several):
+        return {'text': _proven(config)}
+    if not all(several) or 'join' in config:
+        raise ConfigError(f'text_source={dict(config)} mixes one text with several.',
+                          'Give each text a dict of its own; write _delete_=True among them where a _base_ has another '
+                          'text_source.')
     for name in config:
         if not name.isidentifier() or name in RESERVED or name.endswith('_mask'):
             raise ConfigError(f'No text can be called {name!r}.',
                               "Give each text the keyword of the backbone's forward, such as text_a=dict(stream=...).")
-    return dict(config)
+    return {name: _proven(one) for name, one in config.items()}
+
+
+def _proven(config: Mapping) -> Mapping:
+    """What one text is read from; raises ConfigError where its fixed text is none."""
+    text = config.get('fixed', 'none')
+    if not isinstance(text, str) or not text.strip():
+        raise ConfigError(f'The fixed text is {text!r}.',
+                          "Write text_source=dict(fixed='Fuse the two images.'), or text_policy='empty'.")
+    return config
 
 
 def text_sources(config: Mapping | None, language: dict | None, root: str | os.PathLike) -> dict[str, TextSource]:
@@ -230,9 +246,6 @@ def _source(config: Mapping, language: dict | None, root: str | os.PathLike) -> 
     if 'stream' in config and set(config) <= {'stream', 'join'} and language:
         return StoredText(language, **config)
     if set(config) == {'fixed'} and language:
-        if not isinstance(config['fixed'], str) or not config['fixed'].strip():
-            raise ConfigError(f'The fixed text is {config["fixed"]!r}.',
-                              "Write text_source=dict(fixed='Fuse the two images.'), or text_policy='empty'.")
         return FixedText(language, config['fixed'])
     raise ConfigError(f'text_source={dict(config)} does not say where text features come from.',
                       "Write text_source=dict(stream='pair/paragraph') or dict(fixed='...') and pass the config's "

@@ -55,7 +55,8 @@ class BothSources(BaseTransform):
     """Apply transforms to both sources at once, and to the true image where there is one.
 
     Inside, they are the channels of one image `img`, `(h, w, 2)` or `(h, w, 3)`, so that nothing random can differ
-    between them, whichever random generator a transform draws from.
+    between them, whichever random generator a transform draws from. They are no colours: mmcv's transforms of colour
+    would mix them.
 
     Args:
         transforms: the configs of vlfusion's, mmcv's or a plugin's transforms, in order.

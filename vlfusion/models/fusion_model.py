@@ -48,7 +48,7 @@ class FusionModel(BaseModel):
             if name in self.losses:
                 raise ConfigError(f'The losses name {type(term).__name__} twice.', 'Merge them and add their weights.')
             self.losses[name] = term
-        self._wants = {name: _wanted(term) for name, term in self.losses.items()}
+        self._wants = {name: wanted(term) for name, term in self.losses.items()}
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,
@@ -65,9 +65,9 @@ class FusionModel(BaseModel):
             sample: what else the data set knows of the pairs: further texts with their masks, `truth`.
         """
         text_inputs = {} if text is None else dict(text=text, text_mask=text_mask)
-        text_inputs |= {key: sample[key] for stream in text_dims(self.backbone)
-                        for key in (stream, f'{stream}_mask') if key in sample}
-        fused = self.backbone(source_a, source_b, **text_inputs)
+        streams = {key: sample[key] for stream in text_dims(self.backbone)
+                   for key in (stream, f'{stream}_mask') if key in sample}
+        fused = self.backbone(source_a, source_b, **text_inputs, **streams)
         if mode == 'tensor':
             return fused
         if mode == 'predict':
@@ -76,14 +76,22 @@ class FusionModel(BaseModel):
             if not self.losses:
                 raise ConfigError('The model has no loss of any weight, so it cannot be trained.',
                                   "Give model.losses, such as [dict(type='MaxIntensityLoss', weight=1.0)].")
-            known = {**text_inputs, **sample}
-            with torch.autocast(fused.device.type, enabled=False):  # differences of near-equal images need float32
-                terms = {key: term(fused.to(source_a), source_a, source_b, **self._extra(key, known))
-                         for key, term in self.losses.items()}
+            terms = self.terms(fused, source_a, source_b, **text_inputs, **sample, name=name)
             total = sum(self.losses[key].weight * value for key, value in terms.items())
             # MMEngine adds up what has `loss` in its name and logs the rest.
             return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
         raise ConfigError(f'Unknown mode {mode!r}.', "Use 'tensor', 'predict' or 'loss'.")
+
+    def terms(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+              source_b: Float[Tensor, 'batch 1 h w'], **sample) -> dict[str, Float[Tensor, '']]:
+        """Each loss, unweighted, by the name under which it is logged; what else a loss asks for is in the sample.
+
+        Raises:
+            DataError: a loss asks for something that the sample does not hold.
+        """
+        with torch.autocast(fused.device.type, enabled=False):  # differences of near-equal images need float32
+            return {key: term(fused.to(source_a), source_a, source_b, **self._extra(key, sample))
+                    for key, term in self.losses.items()}
 
     def _extra(self, loss: str, sample: Mapping) -> dict:
         """What a loss asks for besides the fused image and the sources."""
@@ -105,7 +113,7 @@ def text_dims(backbone: Any) -> dict[str, int]:
     return dict(dims) if isinstance(dims, Mapping) else {} if dims is None else {'text': dims}
 
 
-def _wanted(term: nn.Module) -> dict[str, bool]:
+def wanted(term: nn.Module) -> dict[str, bool]:
     """What a loss's `forward` names beyond the fused image and the sources, and whether it insists on it."""
     parameters = list(inspect.signature(term.forward).parameters.values())[3:]
     return {parameter.name: parameter.default is parameter.empty for parameter in parameters

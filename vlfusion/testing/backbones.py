@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ from vlfusion.models import text_dims
 
 #: Sizes that break what was written with even, large images in mind.
 AWKWARD = ((17, 23), (33, 20), (9, 40), (5, 4), (2, 2))
+
+#: From so many states a gradient may be zero before a parameter counts as one that does not learn.
+STATES = 6
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ class Trial:
             mask[1:2, max(1, token - 2):] = False
             inputs |= {name: torch.randn(batch, token, dim, generator=generator) * mask[..., None],
                        f'{name}_mask': mask}
-        device = next(self.backbone.parameters(), torch.empty(0)).device
-        return {name: value.to(device) for name, value in inputs.items()}
+        held = next(chain(self.backbone.parameters(), self.backbone.buffers()), torch.empty(0))
+        return {name: value.to(held.device) for name, value in inputs.items()}
 
     @torch.no_grad()
     def fuse(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -154,23 +158,56 @@ def check_determinism(trial: Trial) -> None:
 
 
 def check_gradients(trial: Trial) -> None:
-    """The gradient reaches each parameter that may learn and is finite, also for black images."""
-    named = {name: parameter for name, parameter in trial.backbone.named_parameters() if parameter.requires_grad}
+    """In training mode a finite gradient reaches each parameter that may learn, also for black images; and everything
+    that learns is a parameter of the network."""
+    backbone = copy.deepcopy(trial.backbone).train()
+    named = {name: parameter for name, parameter in backbone.named_parameters() if parameter.requires_grad}
     if not named:
         raise NotApplicable('no parameters that learn')
-    for kind in ('random', 'black'):
+    silent = set(named)
+    for draw in range(STATES):
         for size in (trial.size, trial.size[::-1]):
             inputs = trial.inputs(size)
-            if kind == 'black':
-                inputs |= {name: torch.zeros_like(inputs[name]) for name in ('source_a', 'source_b')}
-            fused = trial.backbone(**inputs)
-            # Not the plain sum: its gradient vanishes wherever a network normalises.
-            target = torch.rand(fused.shape, generator=torch.Generator().manual_seed(1)).to(fused)
-            gradients = torch.autograd.grad((fused - target).square().sum(), named.values(), allow_unused=True)
-            for name, gradient in zip(named, gradients, strict=True):
-                reached = gradient is not None and (kind == 'black' or gradient.any())
-                assert reached, f'No gradient for {name}.'
-                assert gradient.isfinite().all(), f'The gradient for {name} holds NaN or infinity.'
+            silent -= {name for name, gradient in _gradients(backbone, named, inputs).items() if gradient.any()}
+            if draw == 0:
+                black = {name: torch.zeros_like(inputs[name]) for name in ('source_a', 'source_b')}
+                _gradients(backbone, named, inputs | black)
+        if not silent:
+            return
+        # From some random states a ReLU lets nothing through: that is the state's fault and not the network's.
+        with torch.no_grad():
+            for parameter in named.values():
+                parameter += torch.randn_like(parameter) * (parameter.std(correction=0) + 0.01)
+    raise AssertionError(f'No gradient for {min(silent)}: it is zero from {STATES} states.')
+
+
+def _gradients(backbone: nn.Module, named: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    fused = backbone(**inputs)
+    assert fused.requires_grad, f'No gradient for {next(iter(named))}: the output depends on no parameter.'
+    known = {id(parameter) for parameter in backbone.parameters()}
+    stray = [leaf for leaf in _leaves(fused) if id(leaf) not in known]
+    assert not stray, f'A tensor {tuple(stray[0].shape)} learns and is no parameter of the network, so it is in no ' \
+        'checkpoint: hold layers in nn.ModuleList and tensors in nn.Parameter.'
+    # Not the plain sum: its gradient vanishes wherever a network normalises.
+    target = torch.rand(fused.shape, generator=torch.Generator().manual_seed(1)).to(fused)
+    gradients = torch.autograd.grad((fused - target).square().sum(), named.values(), allow_unused=True)
+    for name, gradient in zip(named, gradients, strict=True):
+        assert gradient is not None, f'No gradient for {name}: the output does not depend on it.'
+        assert gradient.isfinite().all(), f'The gradient for {name} holds NaN or infinity.'
+    return dict(zip(named, gradients, strict=True))
+
+
+def _leaves(output: Tensor) -> Iterator[Tensor]:
+    """The tensors that a gradient of the output would be added to."""
+    nodes, seen = [output.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, 'variable'):
+            yield node.variable
+        nodes += [following for following, _ in node.next_functions]
 
 
 def check_sizes(trial: Trial) -> str:
@@ -206,7 +243,7 @@ def check_text(trial: Trial) -> str:
     for name, dim in trial.streams.items():
         filled = torch.where(inputs[f'{name}_mask'][..., None], inputs[name], 7.)
         _check_equal(trial.fuse(inputs | {name: filled}), usual, trial.tolerance, f'What {name}_mask hides is read')
-        wider = torch.zeros(*inputs[name].shape[:2], dim + 1)
+        wider = inputs[name].new_zeros(*inputs[name].shape[:2], dim + 1)
         try:
             trial.fuse(inputs | {name: wider})
         except VLFusionError:
@@ -233,7 +270,8 @@ def check_saving(trial: Trial) -> None:
     other = copy.deepcopy(trial.backbone)
     with torch.no_grad():
         for value in other.state_dict().values():
-            value.zero_()
+            if isinstance(value, Tensor):
+                value.zero_()
     other.load_state_dict(torch.load(file, weights_only=True))
     with torch.no_grad():
         _check_equal(other(**inputs), trial.fuse(inputs), 0, 'A network loaded from a file differs from the saved one')

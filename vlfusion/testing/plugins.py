@@ -4,9 +4,12 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from torch import nn
+
 from vlfusion import plugins
-from vlfusion.errors import UnknownNameError, did_you_mean
+from vlfusion.errors import UnknownNameError, VLFusionError, did_you_mean
 from vlfusion.metrics import metric
+from vlfusion.models.fusion_model import wanted
 from vlfusion.models.released import ReleasedWeights
 from vlfusion.plugins import Plugin
 from vlfusion.registry import REGISTRIES, Registry, snapshot
@@ -15,6 +18,8 @@ from vlfusion.testing.language import check_captioner, check_llm, check_text_enc
 from vlfusion.testing.losses import check_loss
 from vlfusion.testing.metrics import check_metric
 
+#: What of a metric is no duty: some are meant to tell source A from source B.
+SYMMETRY = 'symmetric'
 #: What is checked of an entry that was built, by registry.
 CHECKERS = {'loss': check_loss, 'captioner': check_captioner, 'llm': check_llm, 'text encoder': check_text_encoder}
 
@@ -35,7 +40,7 @@ def find_plugin(name: str) -> Plugin:
                                did_you_mean(name, [plugin.entry.name for plugin in plugins.found()])
                                + f' A plugin announces itself under the entry-point group {plugins.GROUP!r}.')
     plugin = known[_normal(name)]
-    plugins.load_for(f'{plugin.package}.', snapshot)
+    plugins.load_for(f'{plugin.package}.*', snapshot)
     return plugin
 
 
@@ -55,13 +60,17 @@ def survey_entry(registry: Registry, name: str, arguments: Mapping | None = None
         registry: of the entry.
         name: of the entry.
         arguments: what it is built with; a backbone that insists on a `text_dim` gets 8 otherwise.
-        size: height and width of the images for a backbone.
+        size: height and width of the images for a backbone; a loss is given larger ones if these are small.
     """
     entry, arguments = registry.get(name), dict(arguments or {})
     found = [outcome('documented', _check_documented, entry)]
     if registry.name == 'fusion metric':
         variants = ['', *(f':{variant}' for variant in entry.variants)]
-        return [*found, *(outcome(f'metric{variant}', check_metric, metric(name + variant)) for variant in variants)]
+        for variant in variants:
+            one = metric(name + variant)
+            found += [outcome(f'metric{variant}', check_metric, one, False),
+                      outcome(f'{SYMMETRY}{variant}', check_metric, one)]
+        return found
     if registry.name not in ('backbone', *CHECKERS):
         return found
     if registry.name == 'backbone':
@@ -74,12 +83,19 @@ def survey_entry(registry: Registry, name: str, arguments: Mapping | None = None
         return found
     if registry.name == 'backbone':
         return found + survey_backbone(built[0], size=size)
+    if registry.name == 'loss':
+        return [*found, outcome('interface', _check_loss, built[0], (max(48, size[0]), max(56, size[1])))]
     return [*found, outcome('interface', CHECKERS[registry.name], built[0])]
 
 
 def required(found: Outcome) -> bool:
     """Whether a plugin is faulty where this outcome does not hold."""
-    return found.check not in EXTRAS
+    return found.check not in EXTRAS and not found.check.startswith(SYMMETRY)
+
+
+def accepted(registry: Registry, name: str) -> set[str]:
+    """The arguments that an entry can be built with."""
+    return set(inspect.signature(registry.get(name)).parameters)
 
 
 def _normal(name: str) -> str:
@@ -96,7 +112,17 @@ def _build(registry: Registry, name: str, arguments: Mapping):
     lacking = [key for key in _required(registry.get(name)) if key not in arguments]
     if lacking:
         raise NotApplicable(f'needs {", ".join(lacking)}: give --options {lacking[0]}=...')
-    return registry.build(dict(type=name, **arguments))
+    try:
+        return registry.build(dict(type=name, **arguments))
+    except VLFusionError as error:  # such as weights that nobody can fetch: it says itself what to do
+        raise NotApplicable(error.problem) from error
+
+
+def _check_loss(loss: nn.Module, size: tuple[int, int]) -> None:
+    more = [key for key, insists in wanted(loss).items() if insists and key != 'truth']
+    if more:
+        raise NotApplicable(f'asks for {", ".join(more)}: call vlfusion.testing.check_loss(loss, extra=...) in a test')
+    check_loss(loss, size)
 
 
 def _check_documented(entry: Callable) -> None:

@@ -2,9 +2,11 @@
 
 import keyword
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlfusion import plugins
 from vlfusion.errors import ConfigError
 
 TEMPLATE = Path(__file__).parent / 'template'
@@ -30,12 +32,19 @@ def write_plugin(name: str, folder: str | os.PathLike) -> Skeleton:
         folder: to make; it may exist if it is empty.
 
     Raises:
-        ConfigError: the name is none that Python can import, or the folder holds something.
+        ConfigError: the name is none that Python can import or pip install, or another plugin has it; the folder holds
+            something, or cannot be written.
     """
-    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or not name.isascii():
-        raise ConfigError(f'A plugin cannot be called {name!r}.',
-                          'Use small letters, digits and underscores, beginning with a letter, such as my_fusion.')
-    folder, name = Path(folder), name.removeprefix('vlfusion_')
+    folder, asked, name = Path(folder), name, name.removeprefix('vlfusion_')
+    if not re.fullmatch('[a-z][a-z0-9]*(_[a-z0-9]+)*', name) or keyword.iskeyword(name):
+        raise ConfigError(f'A plugin cannot be called {asked!r}.',
+                          'Use small letters, digits and single underscores, a letter first, such as my_fusion.')
+    if taken := [plugin for plugin in plugins.found() if plugin.package == f'vlfusion_{name}']:
+        raise ConfigError(f'{taken[0].distribution} is installed and has the import package vlfusion_{name}.',
+                          'Choose another name, or uninstall it first.')
+    if folder.name == f'vlfusion_{name}':
+        raise ConfigError(f'The folder {folder} would hide the package vlfusion_{name} in it from Python.',
+                          f'Choose another --out, such as {folder.with_name(name)}.')
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f'{folder} is there already.', 'Choose another --out; nothing was written.')
     words = {'PACKAGE': f'vlfusion_{name}', 'DISTRIBUTION': f'vlfusion-{name.replace("_", "-")}', 'NAME': name,
@@ -43,8 +52,11 @@ def write_plugin(name: str, folder: str | os.PathLike) -> Skeleton:
     files = []
     for source, place in PLACES.items():
         path, text = folder / _filled(place, words), (TEMPLATE / source).read_text()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_filled(text, words))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_filled(text, words))
+        except OSError as error:
+            raise ConfigError(f'{path} cannot be written: {error}.', 'Choose another --out.') from error
         files.append(path)
     return Skeleton(name, files)
 

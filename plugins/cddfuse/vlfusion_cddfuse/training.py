@@ -96,7 +96,7 @@ class CDDFuseModel(FusionModel):
         return total, terms
 
     def _fusion(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        terms = {key: term(fused, source_a, source_b) for key, term in self.losses.items()}
+        terms = self.terms(fused, source_a, source_b)
         return sum(self.losses[key].weight * value for key, value in terms.items()), terms
 
 

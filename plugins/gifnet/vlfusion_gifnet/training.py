@@ -81,8 +81,7 @@ class GIFNetModel(FusionModel):
                         far: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         common, guest = self.backbone.encode(infrared, visible), self._guest(near, far)
         fused = self.backbone.decode(common, self._refine_modality(common, guest))
-        with torch.autocast(visible.device.type, enabled=False):  # differences of near-equal images need float32
-            terms = {key: term(fused.to(visible), infrared, visible) for key, term in self.losses.items()}
+        terms = self.terms(fused, infrared, visible)
         total = sum(self.losses[key].weight * value for key, value in terms.items())
         return self._with_restoration(total, terms, common, visible)
 

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from vlfusion.errors import ConfigError
 from vlfusion.images import quantise
+from vlfusion.losses import multi_scale_similarity
 from vlfusion.models import FusionModel
 from vlfusion.registry import MODELS
-from vlfusion_mufusion.losses import deviation, multiscale_ssim
+from vlfusion_mufusion.losses import deviation
 
 Image = Float[Tensor, 'batch 1 h w']
 
@@ -48,12 +49,12 @@ class MUFusionModel(FusionModel):
         fused = self.backbone(source_a, source_b)
         with torch.autocast(fused.device.type, enabled=False):  # differences of near-equal images need float32
             fused = fused.float()
-            terms = {key: term(fused, source_a, source_b) for key, term in self.losses.items()}
+            terms = self.terms(fused, source_a, source_b, name=name, **sample)
             content = sum(self.losses[key].weight * value for key, value in terms.items())
             remembered = self.recall(name, source_a, source_b, fused.detach())
             memory = deviation(fused, remembered)
             with torch.no_grad():
-                quality = torch.stack([sum(multiscale_ssim(image, source) for source in (source_a, source_b))
+                quality = torch.stack([sum(multi_scale_similarity(image, source) for source in (source_a, source_b))
                                        for image in (fused, remembered)])
                 share = quality.softmax(0)[0]
             total = share * content + (1 - share) * memory
