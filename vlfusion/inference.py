@@ -99,7 +99,7 @@ class Fuser:
         sources = dict(source_a=luminance(image_a)[None], source_b=luminance(image_b)[None])
         batch = {key: torch.from_numpy(np.ascontiguousarray(array))[None].to(self.device)
                  for key, array in {**sources, **inputs}.items()}
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference_mode, in which a method could not optimise anything at test time
             fused = self.model(**batch)
         grey = self.protocol.quantise(fused)[0, 0].cpu().numpy()
         return Fused(pair.name, grey, add_chroma(grey, image_a, image_b, self.task.chroma))

@@ -216,3 +216,28 @@ def test_from_training_to_fusing(root, toy, capsys):
         fuser(*pair, dict(instructoin=given['instruction']))
     with pytest.raises(ConfigError, match='does not say how to describe images'):
         fuser(*pair, dict(text_a=given['text_a']))
+
+
+class Optimising(nn.Module):
+    """Fits a weight to each pair at test time, as methods do that refine their result by a loss of the text."""
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        with torch.enable_grad():
+            weight = torch.full((len(source_a), 1, 1, 1), 0.1, requires_grad=True)
+            optimizer = torch.optim.SGD([weight], lr=0.5)
+            for _ in range(200):
+                optimizer.zero_grad()
+                fused = weight * source_a + (1 - weight) * source_b
+                (fused - torch.maximum(source_a, source_b)).square().mean().backward()
+                optimizer.step()
+        return weight.detach() * source_a + (1 - weight.detach()) * source_b
+
+
+def test_a_method_may_optimise_at_test_time(tmp_path):
+    register(BACKBONES, Optimising)
+    for name, level in (('a', 200), ('b', 40)):
+        cv2.imwrite(str(tmp_path / f'{name}.png'), np.full((8, 9), level, np.uint8))
+    (tmp_path / 'config.py').write_text("task = 'ivf'\nprotocol = 'plain'\n"
+                                        "model = dict(type='FusionModel', backbone=dict(type='Optimising'))\n")
+    fused = Fuser(tmp_path / 'config.py')(tmp_path / 'a.png', tmp_path / 'b.png').grey
+    assert (fused == 200).all(), 'the brighter source, to which the weight was fitted'
