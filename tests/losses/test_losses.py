@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -14,7 +15,9 @@ from vlfusion.losses import (
     MaxIntensityLoss,
     MeanIntensityLoss,
     SSIMLoss,
+    multi_scale_similarity,
     sobel_magnitude,
+    ssim_map,
 )
 
 
@@ -48,6 +51,30 @@ def test_ssim_against_skimage(images):
     assert SSIMLoss(window=11)(fused, a, fused).item() == pytest.approx(1 - expected, abs=1e-5)
     with pytest.raises(DataError, match='at least 5x5'):
         SSIMLoss()(*(image[..., :4] for image in images))
+
+
+def test_ssim_under_a_reflected_border_against_skimage(images):
+    x, y = (image.double() for image in images[:2])
+    reflected = ssim_map(x, y, border='reflect')
+    assert reflected.shape == x.shape
+    torch.testing.assert_close(reflected[..., 5:-5, 5:-5], ssim_map(x, y), rtol=0, atol=1e-6)
+    pairs = (np.pad(image[0, 0].numpy(), 5, mode='reflect') for image in (x, y))
+    _, expected = structural_similarity(*pairs, data_range=1, gaussian_weights=True, sigma=1.5,
+                                        use_sample_covariance=False, full=True)
+    np.testing.assert_allclose(reflected[0, 0].numpy(), expected[5:-5, 5:-5], atol=1e-12)
+    assert ssim_map(x[..., :6, :6], y[..., :6, :6], border='reflect').shape == (2, 1, 6, 6)
+    with pytest.raises(DataError, match=r'at least 6x6, but got \(24, 5\)'):
+        ssim_map(x[..., :5], y[..., :5], border='reflect')
+
+
+def test_similarity_at_five_scales():
+    x, y = torch.rand(2, 1, 1, 16, 21, dtype=torch.double, generator=torch.Generator().manual_seed(0)).unbind()
+    assert multi_scale_similarity(x, x).item() == pytest.approx(1, abs=1e-12)
+    assert multi_scale_similarity(x, y) < multi_scale_similarity(x, (x + y) / 2) < 1
+    torch.testing.assert_close(multi_scale_similarity(255 * x, 255 * y, lambda image: 255.),
+                               multi_scale_similarity(x, y), rtol=1e-9, atol=0)
+    with pytest.raises(DataError, match='at least 16x16'):
+        multi_scale_similarity(x[..., :15], y[..., :15])
 
 
 def test_lp(images):

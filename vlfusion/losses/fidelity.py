@@ -1,12 +1,99 @@
 """Terms that compare the fused image with each source: structural similarity and the Lp distance."""
 
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import avg_pool2d, pad
 
-from vlfusion.errors import DataError
+from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.metrics import ssim
+from vlfusion.metrics.ms_ssim import WEIGHTS
+from vlfusion.metrics.windows import Window, gaussian
 from vlfusion.registry import LOSSES
+
+
+def ssim_map(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'], window: int = 11, sigma: float = 1.5,
+             border: Literal['none', 'reflect'] = 'none') -> Float[Tensor, 'batch 1 h_map w_map']:
+    """SSIM after Wang et al. (IEEE TIP 2004) at each place, for images in [0, 1].
+
+    Args:
+        x, y: the images.
+        window: side of the Gaussian window in pixels.
+        sigma: its standard deviation in pixels.
+        border: `none` for the places where the window fits; `reflect` for every pixel, with the image reflected at its
+            border as kornia does, for a window of odd side.
+
+    Raises:
+        DataError: an image is smaller than the window, or too small to be reflected under half of it.
+        ConfigError: there is no such border.
+    """
+    if border not in ('none', 'reflect'):
+        raise ConfigError(f'SSIM has no border {border!r}.', did_you_mean(border, ('none', 'reflect')))
+    smallest = window if border == 'none' else window // 2 + 1
+    if min(x.shape[-2:]) < smallest:
+        raise DataError(f'SSIM needs images of at least {smallest}x{smallest}, but got {tuple(x.shape[-2:])}.',
+                        'Use larger crops or a smaller window.')
+    if border == 'none':
+        return ssim.ssim_map(x, y, _single_gaussian(window, sigma), data_range=1.)
+    x, y = (pad(image, (window // 2,) * 4, mode='reflect') for image in (x, y))
+    return ssim.ssim_map(x, y, gaussian(window, sigma), data_range=1.)
+
+
+@cache
+def _single_gaussian(window: int, sigma: float) -> Window:
+    """The Gaussian as pytorch-ssim, which most released code copies, normalises it: in single precision.
+
+    Its sum misses 1 by 3e-8, which moves SSIM by 1e-7: their numbers in double precision show it.
+    """
+    offsets = torch.arange(window) - (window - 1) / 2
+    gauss = torch.exp(-offsets**2 / (2 * sigma**2))
+    return tuple((gauss / gauss.sum()).tolist())
+
+
+def multi_scale_similarity(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'],
+                           data_range: Callable[[Tensor], float] = lambda x: 1.) -> Float[Tensor, '']:
+    """`prod_{i<5} c_i^w_i * (s_5^w_5)^4`, with `c = (1 + mean CS) / 2` and `s = (1 + mean SSIM) / 2` of each scale.
+
+    The MS-SSIM of pytorch-msssim as DenseFuse, GIFNet and MUFusion train with it; 1 for equal images. From the measure
+    of Wang, Simoncelli and Bovik (Asilomar 2003) it differs in four ways, all kept: the last scale enters four times,
+    an oversight; values are shifted into [0, 1], so that no negative one is raised to a power; means are taken over the
+    batch before the powers; and the window, 11x11, shrinks to the image where that is smaller.
+
+    Args:
+        x: images of at least 16x16.
+        y: likewise.
+        data_range: gives the range of values from `x` at each scale. The released code makes it 2 while an output lies
+            below -0.5, as it can early in training.
+
+    Raises:
+        DataError: the images are too small for five scales.
+    """
+    if min(x.shape[-2:]) < 16:
+        raise DataError(f'Similarity at five scales needs at least 16x16 pixels, but got {tuple(x.shape[-2:])}.',
+                        'Use larger crops.')
+    result = 1.
+    for scale, weight in enumerate(WEIGHTS, 1):
+        window = _peaked_gaussian(min(11, *x.shape[-2:]))
+        if scale < len(WEIGHTS):
+            similarity = ssim.contrast_structure(x, y, window, data_range(x)).mean()
+            result = result * ((1 + similarity) / 2) ** weight
+            x, y = avg_pool2d(x, 2), avg_pool2d(y, 2)
+        else:
+            similarity = ssim.ssim_map(x, y, window, data_range(x)).mean()
+            result = result * ((1 + similarity) / 2) ** (4 * weight)
+    return result
+
+
+@cache
+def _peaked_gaussian(width: int, sigma: float = 1.5) -> Window:
+    """A Gaussian with the sum 1; one of even width has its peak right of the middle, as released."""
+    weights = [math.exp(-(i - width // 2) ** 2 / (2 * sigma**2)) for i in range(width)]
+    return tuple(weight / sum(weights) for weight in weights)
 
 
 @LOSSES.register_module()
@@ -25,26 +112,11 @@ class SSIMLoss(nn.Module):
     def __init__(self, weight: float = 1.0, window: int = 5, sigma: float = 1.5):
         super().__init__()
         self.weight = weight
-        offsets = torch.arange(window) - (window - 1) / 2
-        gauss = torch.exp(-offsets**2 / (2 * sigma**2))
-        gauss = gauss / gauss.sum()
-        self.register_buffer('window', torch.outer(gauss, gauss)[None, None], persistent=False)  # (1, 1, k, k)
+        self.window, self.sigma = window, sigma
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        side = self.window.shape[-1]
-        if min(fused.shape[-2:]) < side:
-            raise DataError(f'SSIM needs images of at least {side}x{side}, but got {tuple(fused.shape[-2:])}.',
-                            'Use larger crops or a smaller window.')
-        return 2 - self._ssim(fused, source_a) - self._ssim(fused, source_b)
-
-    def _ssim(self, x: Tensor, y: Tensor) -> Tensor:
-        c1, c2 = 0.01**2, 0.03**2
-        moments = torch.cat([x, y, x * x, y * y, x * y])
-        mean_x, mean_y, xx, yy, xy = conv2d(moments, self.window.to(x)).chunk(5)
-        var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
-        ssim = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
-        return ssim.mean()
+        return sum(1 - ssim_map(fused, source, self.window, self.sigma).mean() for source in (source_a, source_b))
 
 
 @LOSSES.register_module()

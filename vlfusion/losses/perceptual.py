@@ -1,6 +1,7 @@
 """Perceptual terms: distances between the features of a network that learned to see."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -23,6 +24,53 @@ class FrozenNetwork:
 
     def __call__(self, images: Float[Tensor, 'batch c h w'], **options):
         return self.network.to(images.device)(images, **options)
+
+
+@contextmanager
+def from_torchvision(term: str, network: str) -> Iterator[None]:
+    """Say what to do where torchvision is not installed or cannot fetch weights; import and load inside the block.
+
+    Args:
+        term: the loss that needs the network, for the error.
+        network: its name, for the error.
+
+    Raises:
+        ConfigError: torchvision is not installed, or the weights cannot be fetched.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(f'{term} needs torchvision, which cannot be imported: {error}.',
+                          "pip install 'vlfusion[perceptual]'") from error
+    except OSError as error:  # URLError is one
+        raise ConfigError(
+            f'The weights of {network} could not be fetched: {error}.',
+            'Run it once where there is a connection, and copy the folder hub/checkpoints under TORCH_HOME '
+            '(~/.cache/torch) from there.') from error
+
+
+def vgg_stages(term: str, depth: int, stages: int, weights: str | None) -> nn.Sequential:
+    """The first stages of VGG (Simonyan and Zisserman, ICLR 2015), up to the activation before the last one's pooling.
+
+    Args:
+        term: the loss that needs it, for the errors.
+        depth: 16 or 19.
+        stages: how many of its five.
+        weights: which of torchvision's, such as `IMAGENET1K_V1`; None for random ones, which is of use in tests alone.
+
+    Raises:
+        ConfigError: torchvision is not installed, or the weights cannot be fetched.
+    """
+    with from_torchvision(term, f'VGG-{depth}'):
+        from torchvision.models import get_model_weights
+        from torchvision.models.vgg import cfgs, make_layers
+        widths = cfgs[{16: 'D', 19: 'E'}[depth]]
+        poolings = [index for index, width in enumerate(widths) if width == 'M']
+        layers = make_layers(widths[:poolings[stages - 1]])
+        if weights is not None:
+            state = get_model_weights(f'vgg{depth}')[weights].get_state_dict(check_hash=True, weights_only=True)
+            layers.load_state_dict({name: state[f'features.{name}'] for name in layers.state_dict()})
+    return layers
 
 
 @LOSSES.register_module()

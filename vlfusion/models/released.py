@@ -1,6 +1,7 @@
 """What the authors of a method released: which files a user has to fetch, and their names under ours."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jaxtyping import Shaped
@@ -33,6 +34,17 @@ class ReleasedWeights:
 def without_prefix(state: Mapping[str, Shaped[Tensor, '...']]) -> dict[str, Shaped[Tensor, '...']]:
     """The state without the `module.` that training on several devices puts before names."""
     return {str(name).removeprefix('module.'): value for name, value in state.items()}
+
+
+def by_patterns(name: str, patterns: Iterable[tuple[str, str | Callable[[re.Match], str]]]) -> str:
+    """A name after `re.sub` by each pattern and what is to stand in its place, one after the other.
+
+    >>> by_patterns('embed.0.bias', [(r'^embed', 'stem'), (r'\\.(\\d)', r'.conv\\1')])
+    'stem.conv0.bias'
+    """
+    for pattern, released in patterns:
+        name = re.sub(pattern, released, name)
+    return name
 
 
 def under_our_names(method: str, state: Mapping[str, Shaped[Tensor, '...']], released_names: Mapping[str, str],

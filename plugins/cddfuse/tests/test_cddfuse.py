@@ -144,7 +144,7 @@ def test_reconstruction_loss_by_hand():
     stripes = (torch.arange(32) % 2).float().expand(1, 1, 32, 32)
     assert dssim(stripes, stripes).item() == pytest.approx(0, abs=1e-6)
     assert dssim(stripes, 1 - stripes).item() == pytest.approx(0.5), 'a negative SSIM counts as zero'
-    with pytest.raises(DataError, match=r'more than 5 pixels a side, but got \(5, 9\)'):
+    with pytest.raises(DataError, match=r'at least 6x6, but got \(5, 9\)'):
         dssim(torch.rand(1, 1, 5, 9), torch.rand(1, 1, 5, 9))
 
 

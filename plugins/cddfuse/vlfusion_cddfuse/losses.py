@@ -8,13 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.errors import DataError
+from vlfusion.losses import ssim_map
 
 Image = Float[Tensor, 'batch 1 h w']
 Features = Float[Tensor, 'batch dim h w']
 
 _SOBEL = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]]) / 8  # absolute values sum to one
-_WINDOW, _SIGMA = 11, 1.5
 
 
 def decomposition_loss(base_a: Features, detail_a: Features, base_b: Features, detail_b: Features
@@ -46,21 +45,7 @@ def dssim(x: Image, y: Image) -> Float[Tensor, '']:
     Raises:
         DataError: an image is too small to be reflected under the window.
     """
-    if min(x.shape[-2:]) <= _WINDOW // 2:
-        raise DataError(f'DSSIM needs images of more than {_WINDOW // 2} pixels a side, but got {tuple(x.shape[-2:])}.',
-                        'Train on larger patches.')
-    c1, c2 = 0.01 ** 2, 0.03 ** 2
-    moments = F.pad(torch.cat((x, y, x * x, y * y, x * y)), [_WINDOW // 2] * 4, mode='reflect')
-    mean_x, mean_y, xx, yy, xy = F.conv2d(moments, _gaussian().to(x)).chunk(5)
-    var_x, var_y, cov = xx - mean_x ** 2, yy - mean_y ** 2, xy - mean_x * mean_y
-    ssim = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x ** 2 + mean_y ** 2 + c1) * (var_x + var_y + c2))
-    return (1 - ssim).clamp(0, 1).mean() / 2
-
-
-def _gaussian() -> Float[Tensor, '1 1 k k']:
-    offsets = torch.arange(_WINDOW) - _WINDOW // 2
-    line = torch.exp(-offsets.double() ** 2 / (2 * _SIGMA ** 2))
-    return torch.outer(line, line)[None, None] / line.sum() ** 2
+    return (1 - ssim_map(x, y, border='reflect')).clamp(0, 1).mean() / 2
 
 
 def gradient_loss(restored: Image, image: Image) -> Float[Tensor, '']:

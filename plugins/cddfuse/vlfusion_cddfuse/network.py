@@ -5,15 +5,13 @@ attention) and detail features (what only one sees: high frequencies, by inverti
 go through a fusion layer each, and one decoder makes an image of them.
 """
 
-import re
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean
-from vlfusion.models.layers.restormer import RELEASED_NAMES, RestormerBlock
-from vlfusion.models.released import under_our_names
+from vlfusion.models.layers.restormer import RELEASED_BLOCK_PARTS, RestormerBlock
+from vlfusion.models.released import by_patterns, under_our_names
 from vlfusion.registry import BACKBONES
 
 Features = Float[Tensor, 'batch dim h w']
@@ -84,7 +82,7 @@ class CDDFuse(nn.Module):
         released = {f'{module}.{name.removeprefix("module.")}': value
                     for module, part in states[0].items() if isinstance(part, dict) for name, value in part.items()}
         with torch.device('meta'):
-            names = {name: _released_name(name) for name in CDDFuse().state_dict()}
+            names = {name: by_patterns(name, _RELEASED_PARTS) for name in CDDFuse().state_dict()}
         return under_our_names('CDDFuse', released, names, _REMEDY)
 
 
@@ -194,13 +192,5 @@ _RELEASED_PARTS = (
     (r'^decoder\.output', r'DIDF_Decoder.output'),
     (r'^base_fusion', r'BaseFuseLayer'),
     (r'^detail_fusion', r'DetailFuseLayer'),
+    *RELEASED_BLOCK_PARTS,
 )
-
-
-def _released_name(name: str) -> str:
-    """What the released code calls a parameter of CDDFuse, with its module in front."""
-    for part, released in _RELEASED_PARTS:
-        name = re.sub(part, released, name)
-    for part, released in RELEASED_NAMES.items():
-        name = name.replace(part, released)
-    return name

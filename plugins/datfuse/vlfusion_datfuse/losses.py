@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, mse_loss
 
-from vlfusion.losses import SSIMLoss
+from vlfusion.losses import ssim_map
 from vlfusion.registry import LOSSES
 
 # The sum of the Sobel kernels of both directions: horizontal to the right, vertical upwards.
@@ -70,12 +70,10 @@ class StructureLoss(nn.Module):
     def __init__(self, weight: float = 1.0):
         super().__init__()
         self.weight = weight
-        self.ssim = SSIMLoss(window=11, sigma=1.5)
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        brighter = torch.maximum(source_a, source_b)
-        return self.ssim(fused, brighter, brighter) / 2  # that loss counts each of its two targets
+        return 1 - ssim_map(fused, torch.maximum(source_a, source_b)).mean()
 
 
 def _mean_gradient(images: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock
+from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 
@@ -40,7 +41,7 @@ class DATFuse(nn.Module):
                                    nn.ReLU())
         # The method has two of these, before and after the transformer; in the released code they are one, used twice.
         self.attend = DualAttention(dim)
-        self.transformer = nn.Sequential(*(TransformerBlock(dim) for _ in range(depth)))
+        self.transformer = nn.Sequential(*(SingleTokenBlock(dim) for _ in range(depth)))
         self.project = nn.Conv2d(dim, 1, 1)
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
@@ -80,7 +81,7 @@ class DATFuse(nn.Module):
         state = {name: value.chunk(3)[2].clone() if '.qkv.' in name else value
                  for name, value in without_prefix(state).items() if not re.search(_WITHOUT_EFFECT, name)}
         with torch.device('meta'):
-            names = {name: _released_name(name) for name in DATFuse().state_dict()}
+            names = {name: by_patterns(name, _RELEASED_PARTS) for name in DATFuse().state_dict()}
         return under_our_names('DATFuse', state, names, 'Give the released model_10.pth, unchanged.')
 
 
@@ -110,30 +111,6 @@ class DualAttention(nn.Module):
         return feature, feature * self.channel(feature) + feature * self.spatial(feature)
 
 
-class TransformerBlock(nn.Module):
-    """A Swin transformer block with windows of one token, as the released code sets it.
-
-    A token that attends to itself alone has the attention weight 1, whatever its query and key: attention is then the
-    projection of its value, and nothing passes between tokens.
-
-    Args:
-        dim: width of a token.
-        expansion: hidden width of the feed-forward network, as a multiple of `dim`.
-    """
-
-    def __init__(self, dim: int, expansion: int = 4):
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(dim)
-        self.value = nn.Linear(dim, dim)
-        self.project = nn.Linear(dim, dim)
-        self.feed_forward_norm = nn.LayerNorm(dim)
-        self.feed_forward = nn.Sequential(nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim))
-
-    def forward(self, x: Float[Tensor, 'batch token dim']) -> Float[Tensor, 'batch token dim']:
-        x = x + self.project(self.value(self.attention_norm(x)))
-        return x + self.feed_forward(self.feed_forward_norm(x))
-
-
 #: Released names that no output depends on.
 _WITHOUT_EFFECT = r'^patch_embed\.norm\.|\.attn\.relative_position_(bias_table|index)$'
 
@@ -148,17 +125,5 @@ _RELEASED_PARTS = (
     (r'^attend\.spatial', r'sam.body'),
     (r'^project', r'convolutional_out.conv'),
     (r'^transformer', r'basicLayer.blocks'),
-    (r'attention_norm', r'norm1'),
-    (r'\.value', r'.attn.qkv'),
-    (r'\.project', r'.attn.proj'),
-    (r'feed_forward_norm', r'norm2'),
-    (r'feed_forward\.0', r'mlp.fc1'),
-    (r'feed_forward\.2', r'mlp.fc2'),
+    *RELEASED_BLOCK_PARTS,
 )
-
-
-def _released_name(name: str) -> str:
-    """What the released code calls a parameter of DATFuse."""
-    for part, released in _RELEASED_PARTS:
-        name = re.sub(part, released, name)
-    return name

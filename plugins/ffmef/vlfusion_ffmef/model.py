@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 _SOURCE = 'https://github.com/keviner1/FFMEF (ckp/)'
@@ -95,7 +95,7 @@ class FFMEF(nn.Module):
         state = without_prefix(state.get('model', state))
         state = {name: value for name, value in state.items() if not re.search(r'(^|\.)total_(ops|params)$', name)}
         with torch.device('meta'):
-            names = {name: _released_name(name) for name in FFMEF().state_dict()}
+            names = {name: by_patterns(name, _RELEASED_PARTS) for name in FFMEF().state_dict()}
         return under_our_names('FFMEF', state, names,
                                'Give one of the released mef.pth, mff.pth and vif.pth, unchanged.')
 
@@ -205,8 +205,9 @@ class FilterFusion(nn.Module):
         return (filters * neighbours).sum(1, keepdim=True)
 
 
-#: Our names of the parts and the released ones, as regular expressions. Replace in this order.
-_RELEASED_NAMES = (
+#: Patterns of our names and what the released code has in their place, applied in this order:
+#: `skips.0.joint.0.bias` becomes `encode.skip1.body.0.bias`.
+_RELEASED_PARTS = (
     (r'^embed', 'preconv'),
     (r'^fusions\.(\d)\.share$', lambda match: f'alpha{int(match[1]) + 1}'),
     (r'^fusions\.(\d)\.attention', lambda match: f'sca{int(match[1]) + 1}.spatial_attention'),
@@ -224,10 +225,3 @@ _RELEASED_NAMES = (
     (r'\.project\.', '.identity.'),
     (r'\.conv1\.', '.conv_1.'),
     (r'\.conv2\.', '.conv_2.0.'))
-
-
-def _released_name(name: str) -> str:
-    """What the released network calls a parameter of ours: `skips.0.joint.0.bias` is `encode.skip1.body.0.bias`."""
-    for pattern, replacement in _RELEASED_NAMES:
-        name = re.sub(pattern, replacement, name)
-    return name

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
+from conftest import TINY, draw_pairs
 from mmengine.optim import OptimWrapper
+from torch.utils.data import default_collate
 
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError, DataError
-from vlfusion.registry import BACKBONES, MODELS
+from vlfusion.registry import BACKBONES, DATASETS, MODELS
 from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
@@ -162,14 +163,14 @@ def test_training_lowers_the_loss_and_moves_every_parameter(batch):
     batch = {key: value if key == 'name' else value[..., :16, :16].float() for key, value in batch.items()}
     before = {name: value.clone() for name, value in net.named_parameters()}
     wrapper = adam(net)
-    logged = [net.train_step(batch, wrapper)['loss'] for _ in range(4)]
+    logged = [net.train_step(batch, wrapper)['loss'] for _ in range(3)]
     assert logged[-1] < logged[0]
     assert [name for name, value in net.named_parameters() if torch.equal(value, before[name])] == []
 
 
 def test_what_every_backbone_must_do():
     torch.manual_seed(0)
-    check_backbone(GIFNet())
+    check_backbone(GIFNet(), size=(13, 18))
 
 
 def test_odd_sizes_and_the_smallest(gifnet):
@@ -206,7 +207,7 @@ def test_states_of_another_network_are_refused(released):
     assert prefixed.keys() == GIFNet().state_dict().keys()
 
 
-def test_what_training_needs_is_asked_for(batch):
+def test_what_training_needs_is_asked_for(batch, information):
     net = model(losses=[])
     with pytest.raises(ConfigError, match='InformationLoss'):
         net.train_step(batch, adam(net))
@@ -217,7 +218,7 @@ def test_what_training_needs_is_asked_for(batch):
     with pytest.raises(ConfigError, match='got a FILM'):
         model(backbone=dict(type='FILM'))
     with pytest.raises(DataError, match='at least 64x64'):
-        InformationLoss(pretrained=False)(*torch.zeros(3, 1, 1, 63, 80))
+        information(*torch.zeros(3, 1, 1, 63, 80))
 
 
 def test_blurred_focus_pairs_share_out_the_sharp_image():
@@ -247,17 +248,32 @@ def test_focus_pairs_are_read_by_the_name_of_the_visible_image(tmp_path):
         LoadFocusPair(visible='rgb').transform(results)
 
 
-@pytest.mark.parametrize('name', ['gifnet', 'gifnet_ivf_sample'])
-def test_config_takes_one_step(name, tmp_path):
-    for split in ('train', 'test'):
-        lay_out(tmp_path, split)
-        draw_pairs(tmp_path, ['1', '2'], f'{split}/ir', f'{split}/vi', (64, 72))
-    options = {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'model.losses.0.pretrained': False,
-               'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 1,
-               'default_hooks.checkpoint.interval': 1}
-    for split in ('train', 'val', 'test'):
-        options |= {f'{split}_dataloader.num_workers': 0, f'{split}_dataloader.persistent_workers': False}
-    runner = build_runner(load_config(CONFIGS / f'{name}.py', options), 'train')
+@pytest.fixture
+def config(tmp_path):
+    """A function that reads a config with toy pairs in the place of its data."""
+    for split, size in (('train', (64, 66)), ('test', (44, 46))):
+        lay_out(tmp_path, split, size)
+        draw_pairs(tmp_path, ['1', '2'], f'{split}/ir', f'{split}/vi', size)
+    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
+    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'model.losses.0.pretrained': False,
+                'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 1,
+                'default_hooks.checkpoint.interval': 1}
+    return lambda name: load_config(CONFIGS / f'{name}.py', options)
+
+
+def test_the_published_config_takes_one_step(config, tmp_path):
+    runner = build_runner(config('gifnet'), 'train')
     assert isinstance(runner.model, GIFNetModel)
     runner.train()
     assert (tmp_path / 'work/iter_1.pth').is_file()
+
+
+def test_the_sample_config_takes_one_step(config):
+    config = config('gifnet_ivf_sample')
+    net = MODELS.build(config.model).train()
+    dataset = DATASETS.build(config.train_dataloader.dataset | dict(task=config.task, data_root=config.data_root))
+    batch = default_collate([dataset[0]])
+    assert batch['near'].shape == (1, 1, 64, 64)
+    batch = {key: value[..., :16, :16] if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+    net.losses['information'].weights = lambda a, b: torch.tensor([0.5, 0.5])  # DenseNet would want the whole
+    assert net.train_step(batch, adam(net))['loss'].isfinite()

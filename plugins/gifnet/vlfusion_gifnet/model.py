@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from vlfusion.errors import DataError
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 GROWTH, WIDTH = 32, 64  # channels that a layer of the encoder adds; channels of the widest decoder layer
@@ -283,8 +283,7 @@ _BLOCK_PARTS = {'norm.scale': 'norm1{}.meta1', 'norm.offset': 'norm1{}.meta2', '
 
 def released_name(name: str) -> str:
     """What the released code calls a parameter of GIFNet, or of the parts that `GIFNetModel` adds."""
-    for part, released in _RELEASED_PARTS:
-        name = re.sub(part, released, name)
+    name = by_patterns(name, _RELEASED_PARTS)
     name = name.replace('patch_embed_modality', 'patch_embed_ivif').replace('patch_embed_focus', 'patch_embed_mfif')
     found = re.search(r'\.(modality|focus)\.(.+?)(\.\d)?\.(weight|bias)$', name)
     if found is None:

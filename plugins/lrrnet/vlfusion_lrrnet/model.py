@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.errors import DataError
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 
@@ -83,7 +83,7 @@ class LRRNet(nn.Module):
                  if not re.fullmatch(r'decoder\..*\.bias', name)}
         state |= {name: value.flatten() for name, value in state.items() if name.endswith(('lamj', 'lamz'))}
         with torch.device('meta'):
-            names = {name: _released_name(name) for name in LRRNet().state_dict()}
+            names = {name: by_patterns(name, _RELEASED_PARTS) for name in LRRNet().state_dict()}
         return under_our_names('LRRNet', state, names, 'Give the released file of four blocks, unchanged.')
 
 
@@ -136,10 +136,3 @@ _RELEASED_PARTS = (
     (r'^low_a', 'decoder.conv_ReZx.conv2d'), (r'^sparse_a', 'decoder.conv_ReUx.conv2d'),
     (r'^low_b', 'decoder.conv_ReZy.conv2d'), (r'^sparse_b', 'decoder.conv_ReUy.conv2d'),
     (r'^low\.', 'decoder.conv_ReL.conv2d.'), (r'^sparse\.', 'decoder.conv_ReH.conv2d.'))
-
-
-def _released_name(name: str) -> str:
-    """What the released code calls a parameter of LRRNet."""
-    for part, released in _RELEASED_PARTS:
-        name = re.sub(part, released, name)
-    return name

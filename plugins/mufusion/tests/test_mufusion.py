@@ -12,16 +12,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
+from conftest import TINY, draw_pairs
+from torch.utils.data import default_collate
 
 pytest.importorskip('vlfusion_mufusion', reason='pip install --editable plugins/mufusion')
 
 from vlfusion_mufusion import ContentLoss, MUFusion, MUFusionModel
-from vlfusion_mufusion.losses import deviation, multiscale_ssim
+from vlfusion_mufusion.losses import deviation
 
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError, DataError
-from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
+from vlfusion.losses import multi_scale_similarity
+from vlfusion.registry import BACKBONES, DATASETS, MODELS, OPTIM_WRAPPERS
 from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
@@ -91,8 +93,9 @@ def test_tiles_equal_the_released_test_script(pair):
     assert net._starts(28) == [0, 12, 12] and net._starts(37) == [0, 12, 21]  # 28 is reached twice, as released
 
 
-@pytest.mark.parametrize('options', [dict(), dict(tile=16, dim=4), dict(tile=None, first='b')])
-@pytest.mark.parametrize('size', [(20, 28), (21, 27)])
+@pytest.mark.parametrize(('options', 'size'), [(dict(), (21, 27)), (dict(tile=16, dim=4), (20, 28)),
+                                               (dict(tile=16, dim=4), (21, 27)),
+                                               (dict(tile=None, dim=4, first='b'), (20, 28))])
 def test_what_every_backbone_must_do(options, size):
     torch.manual_seed(0)
     check_backbone(MUFusion(**options), size=size)
@@ -144,7 +147,7 @@ def test_states_of_another_network_are_refused():
 def test_losses_equal_the_released_ones(expected):
     fused, target = torch.from_numpy(np.random.default_rng(expected['seed']).random((2, *expected['shape'])))
     target = (target + fused) / 2
-    assert multiscale_ssim(fused, target).item() == pytest.approx(expected['msssim'], rel=1e-7)
+    assert multi_scale_similarity(fused, target).item() == pytest.approx(expected['msssim'], rel=1e-7)
     total = expected['mse'] + 10 * (1 - expected['msssim']) + 10 * expected['gradient']
     assert deviation(fused, target).item() == pytest.approx(total, rel=1e-7)
 
@@ -243,20 +246,40 @@ def test_pairs_that_changed_or_have_no_names_are_refused(batch):
         MUFusionModel(dict(type='vlfusion_mufusion.MUFusion'))(**batch, mode='loss')
 
 
+@pytest.fixture
+def config(tmp_path):
+    """A function that reads a config with a small network and toy pairs in the place of its data."""
+    def read(path):
+        options = {key: value for key, value in TINY.items() if not key.startswith('model')}
+        options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 2,
+                    'train_cfg.val_interval': 2, 'train_dataloader.batch_size': 2,
+                    'default_hooks.checkpoint.interval': 2, 'model.backbone.dim': 4}
+        config = load_config(path, options)
+        if config.model.losses[0].taps:
+            config.model.losses[0].update(taps=1, pretrained=False)
+        for split in ('train', 'val'):
+            dataset = config[f'{split}_dataloader'].dataset
+            draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(64, 64))
+        return config
+    return read
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config_takes_two_visits(path, tmp_path):
-    options = {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 2,
-               'train_cfg.val_interval': 2, 'train_dataloader.batch_size': 2, 'default_hooks.checkpoint.interval': 2,
-               'model.backbone.dim': 4}
-    for split in ('train', 'val', 'test'):
-        options |= {f'{split}_dataloader.num_workers': 0, f'{split}_dataloader.persistent_workers': False}
-    config = load_config(path, options)
-    if config.model.losses[0].taps:
-        config.model.losses[0].update(taps=1, pretrained=False)
-    for split in ('train', 'val'):
-        dataset = config[f'{split}_dataloader'].dataset
-        draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(64, 64))
-    runner = build_runner(config, 'train')
+def test_config_takes_two_visits(path, config):
+    config = config(path)
+    net = MODELS.build(config.model).train()
+    wrapper = OPTIM_WRAPPERS.build(dict(type='OptimWrapper', optimizer=torch.optim.Adam(net.parameters(), 1e-4)))
+    shared = dict(task=config.task, data_root=config.data_root)
+    data, held_out = (DATASETS.build(config[f'{split}_dataloader'].dataset | shared) for split in ('train', 'val'))
+    assert held_out[1]['name'] == 'p1'
+    batch = default_collate([data[0], data[1]])
+    first, second = (net.train_step(batch, wrapper) for _ in range(2))
+    assert sorted(net.memory) == ['p0', 'p1']
+    assert first['memory'] == pytest.approx(0, abs=1e-5) and second['memory'] > 1e-5
+
+
+def test_a_runner_trains_and_saves(config, tmp_path):
+    runner = build_runner(config(CONFIGS[0].with_stem('mufusion_mef')), 'train')
     runner.train()
     assert (tmp_path / 'work/iter_2.pth').is_file()
     assert sorted(runner.model.memory) == ['p0', 'p1']

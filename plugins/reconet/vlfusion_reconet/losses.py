@@ -4,12 +4,11 @@ That code is of a later version of the network; the script that trained the rele
 each pixel of each source by an information map, a file that the user brings; here all weights are 1, as there without.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, l1_loss, pad
+from torch.nn.functional import l1_loss
 
-from vlfusion.errors import DataError
+from vlfusion.losses import ssim_map
 from vlfusion.registry import LOSSES
 
 
@@ -33,10 +32,8 @@ class StructureLoss(nn.Module):
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        if min(fused.shape[-2:]) < 6:
-            raise DataError(f'StructureLoss needs images of at least 6x6, but got {tuple(fused.shape[-2:])}.',
-                            'Use larger crops.')
-        return sum(((1 - _ssim_map(fused, source)) / 2).clamp(0, 1).mean() for source in (source_a, source_b))
+        return sum(((1 - ssim_map(fused, source, border='reflect')) / 2).clamp(0, 1).mean()
+                   for source in (source_a, source_b))
 
 
 @LOSSES.register_module()
@@ -54,15 +51,3 @@ class PixelLoss(nn.Module):
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
         return l1_loss(fused, source_a) + l1_loss(fused, source_b)
-
-
-def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
-    """SSIM at each pixel, `(batch, 1, h, w)`."""
-    offsets = torch.arange(-5, 6, dtype=x.dtype, device=x.device)
-    gauss = torch.exp(-offsets**2 / (2 * 1.5**2))
-    kernel = torch.outer(gauss, gauss)[None, None] / gauss.sum() ** 2
-    moments = pad(torch.cat((x, y, x * x, y * y, x * y)), (5, 5, 5, 5), mode='reflect')
-    mean_x, mean_y, xx, yy, xy = conv2d(moments, kernel).chunk(5)
-    var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
-    c1, c2 = 0.01**2, 0.03**2
-    return (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))

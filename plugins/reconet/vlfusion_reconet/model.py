@@ -5,7 +5,6 @@ fused image three times over, looking at both sources through attention. Written
 network computes is reproduced to rounding.
 """
 
-import re
 from typing import ClassVar
 
 import torch
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 
@@ -85,7 +84,7 @@ class ReCoNet(nn.Module):
             CheckpointError: names that are missing or that ReCoNet does not have.
         """
         with torch.device('meta'):
-            names = {name: _released_name(name) for name in ReCoNet().state_dict()}
+            names = {name: by_patterns(name, _RELEASED_PARTS) for name in ReCoNet().state_dict()}
         return under_our_names('ReCoNet', without_prefix(state), names,
                                'Give params.pth from the folder archive, unchanged; the files under exp are another '
                                'network, which registers images.')
@@ -113,10 +112,3 @@ _RELEASED_PARTS = (
     (r'dilated\.(\d)', lambda match: f'dil_conv_{int(match[1]) + 1}'),
     (r'merge', r'fus_conv'),
 )
-
-
-def _released_name(name: str) -> str:
-    """What the released code calls a parameter of ReCoNet."""
-    for part, released in _RELEASED_PARTS:
-        name = re.sub(part, released, name)
-    return name

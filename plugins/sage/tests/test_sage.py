@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
+from conftest import TINY, draw_pairs
 
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, DataError
@@ -124,7 +124,8 @@ def test_states_of_another_network_are_refused(released):
 def test_config_takes_one_step(tmp_path):
     for split in ('train', 'test'):
         draw_pairs(tmp_path, ['1', '2'], f'{split}/ir', f'{split}/vi', (64, 72))
-    options = {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
-               'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1}
+    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
+    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
+                'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2, 'default_hooks.checkpoint.interval': 1}
     build_runner(load_config(CONFIG, options), 'train').train()
     assert (tmp_path / 'work/iter_1.pth').is_file()

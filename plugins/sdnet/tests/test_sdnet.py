@@ -20,7 +20,7 @@ from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 pytest.importorskip('vlfusion_sdnet', reason='pip install --editable plugins/sdnet')
-from vlfusion_sdnet import Decomposition, SDNet, adaptive_gradient_loss, intensity_loss  # noqa: E402
+from vlfusion_sdnet import Decomposition, SDNet, SDNetModel, adaptive_gradient_loss, intensity_loss  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 RELEASED = np.load(Path(__file__).parent / 'data/released.npz')
@@ -168,13 +168,18 @@ def test_modes_other_than_loss_fuse_and_a_checkpoint_loads(tmp_path):
 
 
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda path: path.stem)
-def test_a_config_takes_one_step(path, tmp_path):
+def test_a_config_builds_its_model(path):
+    model = MODELS.build(load_config(path).model)
+    assert isinstance(model, SDNetModel) and model.backbone.swap == (path.stem in ('sdnet_mif', 'sdnet_mef'))
+
+
+def test_a_config_takes_one_step(tmp_path):
     options = {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'model.backbone.dim': 4,
                'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2,
                'default_hooks.checkpoint.interval': 1}
     for split in ('train', 'val', 'test'):
         options |= {f'{split}_dataloader.num_workers': 0, f'{split}_dataloader.persistent_workers': False}
-    config = load_config(path, options)
+    config = load_config(CONFIGS / 'sdnet_ivf.py', options)
     for split in ('train', 'val'):
         dataset = config[f'{split}_dataloader'].dataset
         draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(120, 122))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 SOBEL = torch.tensor([[1., 0., -1.], [2., 0., -2.], [1., 0., -1.]])
@@ -72,7 +72,7 @@ class SeAFusion(nn.Module):
         state = without_prefix(state)
         state = {name: value for name, value in state.items() if not re.match(r'decode[1-4]\.bn\.', name)}
         with torch.device('meta'):
-            names = {name: _released_name(name) for name in SeAFusion().state_dict()}
+            names = {name: by_patterns(name, _RELEASED_PARTS) for name in SeAFusion().state_dict()}
         return under_our_names('SeAFusion', state, names,
                                'Give the released SeAFusion.pth, unchanged.')
 
@@ -129,10 +129,3 @@ _RELEASED_PARTS = (
     (r'^decoder\.4', r'decode2.conv'),
     (r'^decoder\.6', r'decode1.conv'),
 )
-
-
-def _released_name(name: str) -> str:
-    """What the released code calls a parameter of SeAFusion."""
-    for part, released in _RELEASED_PARTS:
-        name = re.sub(part, released, name)
-    return name

@@ -1,15 +1,12 @@
 """The loss of U2Fusion (Xu et al., TPAMI 2022): similarity to each source, as much as there is to preserve in it."""
 
-from urllib.error import URLError
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.errors import ConfigError
-from vlfusion.losses.perceptual import FrozenNetwork
-from vlfusion.metrics.ssim import WANG, ssim_map
+from vlfusion.losses import ssim_map
+from vlfusion.losses.perceptual import FrozenNetwork, vgg_stages
 from vlfusion.registry import LOSSES
 
 LAPLACIAN = torch.tensor([[1., 1., 1.], [1., -8., 1.], [1., 1., 1.]]) / 8
@@ -43,14 +40,15 @@ class InformationPreservationLoss(nn.Module):
     def __init__(self, weight: float = 1.0, alpha: float = 20.0, c: float = 3500.0, pretrained: bool = True):
         super().__init__()
         self.weight, self.alpha, self.c = weight, alpha, c
-        self.vgg = FrozenNetwork(_vgg16(pretrained))
+        self.vgg = FrozenNetwork(vgg_stages('InformationPreservationLoss', 16, len(TAPS),
+                                            'IMAGENET1K_FEATURES' if pretrained else None))
         self.register_buffer('mean', torch.tensor([123.68, 116.779, 103.939]).view(3, 1, 1), persistent=False)
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
         """Args: luminance in [0, 1], at least 11x11."""
         degrees = self.degrees(source_a, source_b)
-        losses = torch.stack([1 - ssim_map(source, fused, WANG, 1.0).mean((1, 2, 3))
+        losses = torch.stack([1 - ssim_map(source, fused).mean((1, 2, 3))
                               + self.alpha * (source - fused).square().mean((1, 2, 3))
                               for source in (source_a, source_b)], 1)  # (batch, 2)
         return (degrees * losses).sum(1).mean()
@@ -73,24 +71,3 @@ class InformationPreservationLoss(nn.Module):
                 laplacian = F.conv2d(planes, LAPLACIAN.to(planes)[None, None], padding=1)
                 measures.append(laplacian.square().unflatten(0, features.shape[:2]).mean((1, 2, 3, 4)))
         return torch.stack(measures).mean(0)
-
-
-def _vgg16(pretrained: bool) -> nn.Sequential:
-    """The convolutional layers of VGG-16, up to the last tap."""
-    try:
-        from torchvision.models import VGG16_Weights
-        from torchvision.models.vgg import cfgs, make_layers
-    except ImportError as error:
-        raise ConfigError(f'InformationPreservationLoss needs torchvision, which cannot be imported: {error}.',
-                          "pip install 'vlfusion[perceptual]'") from error
-    layers = make_layers(cfgs['D'])[:TAPS[-1] + 1]
-    if pretrained:
-        try:
-            state = VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(check_hash=True, weights_only=True)
-        except (URLError, OSError) as error:
-            raise ConfigError(
-                f'The weights of VGG-16 could not be fetched: {error}.',
-                'Run it once where there is a connection, and copy the folder hub/checkpoints under TORCH_HOME '
-                '(~/.cache/torch) from there.') from error
-        layers.load_state_dict({name: state[f'features.{name}'] for name in layers.state_dict()})
-    return layers

@@ -21,11 +21,11 @@ from vlfusion_ydtr import YDTR, SpatialFrequencyLoss, StructureLoss
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, DataError
 from vlfusion.models.fusion_model import FusionModel
-from vlfusion.registry import BACKBONES
+from vlfusion.registry import BACKBONES, MODELS
 from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
-CONFIGS = sorted(Path(__file__).parents[1].glob('configs/*.py'))
+CONFIGS = Path(__file__).parents[1] / 'configs'
 DATA = Path(__file__).parent / 'data'
 LOSSES = [dict(type='vlfusion_ydtr.StructureLoss'), dict(type='vlfusion_ydtr.SpatialFrequencyLoss')]
 
@@ -197,13 +197,17 @@ def test_training_lowers_the_loss_and_moves_every_parameter():
     assert all(not torch.equal(value, before[name]) for name, value in model.named_parameters())
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config_takes_one_step(path, tmp_path):
+def test_the_sample_config_builds_its_model():
+    model = MODELS.build(load_config(CONFIGS / 'ydtr_ivf_sample.py').model)
+    assert isinstance(model.backbone, YDTR) and len(model.losses) == 2
+
+
+def test_the_published_config_takes_one_step(tmp_path):
     options = {key: value for key, value in TINY.items() if not key.startswith('model')}
     options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
                 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2, 'default_hooks.checkpoint.interval': 1,
                 'model.backbone.dim': 8}
-    config = load_config(path, options)
+    config = load_config(CONFIGS / 'ydtr_tno.py', options)
     for split in ('train', 'val'):
         dataset = config[f'{split}_dataloader'].dataset
         draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(120, 121))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from vlfusion.losses import SSIMLoss
+from vlfusion.losses import ssim_map
 from vlfusion.registry import LOSSES
 
 
@@ -30,12 +30,10 @@ class StructureLoss(nn.Module):
     def __init__(self, weight: float = 1.0, weight_a: float = 1.0, weight_b: float = 0.05):
         super().__init__()
         self.weight, self.weight_a, self.weight_b = weight, weight_a, weight_b
-        self.ssim = SSIMLoss(window=11, sigma=1.5)
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        # That loss counts each of its two targets.
-        of_a, of_b = (self.ssim(fused, source, source) / 2 for source in (source_a, source_b))
+        of_a, of_b = (1 - ssim_map(fused, source).mean() for source in (source_a, source_b))
         return self.weight_a * of_a + self.weight_b * of_b
 
 

@@ -5,7 +5,6 @@ features of both branches into the fused image. What the authors' released netwo
 where that is not what a reader of the paper would expect, a comment says so.
 """
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -18,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.models.layers.restormer import RELEASED_NAMES, RestormerBlock
-from vlfusion.models.released import under_our_names, without_prefix
+from vlfusion.models.layers.restormer import RELEASED_BLOCK_PARTS, RestormerBlock
+from vlfusion.models.released import by_patterns, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
 
@@ -107,7 +106,7 @@ class FILM(nn.Module):
         """
         state = without_prefix(state.get('model', state))
         with torch.device('meta'):
-            names = {name: _released_name(name) for name in FILM().state_dict()}
+            names = {name: by_patterns(name, _RELEASED_PARTS) for name in FILM().state_dict()}
         state = under_our_names('FILM', state, names,
                                 'Give one of the released IVF.pth, MEF.pth and MFF.pth, unchanged.')
         # The released code projects text by a convolution of width one.
@@ -245,13 +244,5 @@ _RELEASED_PARTS = (
     (r'^decoder\.2', r'restormer2'),
     (r'^decoder\.3', r'restormer3'),
     (r'^decoder\.4', r'conv2'),
+    *RELEASED_BLOCK_PARTS,
 )
-
-
-def _released_name(name: str) -> str:
-    """What the released code calls a parameter of FILM."""
-    for part, released in _RELEASED_PARTS:
-        name = re.sub(part, released, name)
-    for part, released in RELEASED_NAMES.items():
-        name = name.replace(part, released)
-    return name

@@ -16,18 +16,19 @@ from torch.utils.checkpoint import checkpoint
 
 from vlfusion.errors import ConfigError
 
-#: Our names of the parts of a block: what the released Restormer, FILM and CDDFuse call them. Replace in this order.
-RELEASED_NAMES = {
-    'attention_norm': 'norm1.body',
-    'attention.temperature': 'attn.temperature',
-    'attention.qkv_depthwise': 'attn.qkv_dwconv',
-    'attention.qkv': 'attn.qkv',
-    'attention.project': 'attn.project_out',
-    'feed_forward_norm': 'norm2.body',
-    'feed_forward.expand': 'ffn.project_in',
-    'feed_forward.depthwise': 'ffn.dwconv',
-    'feed_forward.project': 'ffn.project_out',
-}
+#: Patterns of our names of the parts of a block and what the released Restormer, FILM and CDDFuse have in their place,
+#: as `vlfusion.models.released.by_patterns` takes them.
+RELEASED_BLOCK_PARTS = (
+    (r'attention_norm', r'norm1.body'),
+    (r'attention\.temperature', r'attn.temperature'),
+    (r'attention\.qkv_depthwise', r'attn.qkv_dwconv'),
+    (r'attention\.qkv', r'attn.qkv'),
+    (r'attention\.project', r'attn.project_out'),
+    (r'feed_forward_norm', r'norm2.body'),
+    (r'feed_forward\.expand', r'ffn.project_in'),
+    (r'feed_forward\.depthwise', r'ffn.dwconv'),
+    (r'feed_forward\.project', r'ffn.project_out'),
+)
 
 #: How many pixels of a feature map the feed-forward network expands at a time: what stays in a processor's cache.
 BAND = 12_288

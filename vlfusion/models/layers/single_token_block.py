@@ -1,0 +1,45 @@
+"""The transformer block of DATFuse, MATR and YDTR, in which attention sees one token at a time.
+
+The authors' code takes the block of Swin (Liu et al., ICCV 2021) and sets its windows to one token. A token that
+attends to itself alone has the attention weight 1, whatever its query, its key and its position bias: attention is then
+the projection of the token's value, and nothing passes between tokens. So queries, keys and biases are left out here.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+#: Patterns of our names of the parts of a block and what the released DATFuse, MATR and YDTR have in their place, as
+#: `vlfusion.models.released.by_patterns` takes them. Of the released `qkv` only the last third is the value.
+RELEASED_BLOCK_PARTS = (
+    (r'attention_norm', r'norm1'),
+    (r'\.value', r'.attn.qkv'),
+    (r'\.project', r'.attn.proj'),
+    (r'feed_forward_norm', r'norm2'),
+    (r'feed_forward\.0', r'mlp.fc1'),
+    (r'feed_forward\.2', r'mlp.fc2'),
+)
+
+
+class SingleTokenBlock(nn.Module):
+    """`x + P V norm(x)`, then `x + MLP(norm(x))`, each token for itself.
+
+    >>> import torch
+    >>> SingleTokenBlock(16)(torch.rand(2, 5, 16)).shape
+    torch.Size([2, 5, 16])
+
+    Args:
+        dim: width of a token.
+        expansion: hidden width of the feed-forward network, as a multiple of `dim`.
+    """
+
+    def __init__(self, dim: int, expansion: int = 4):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(dim)
+        self.value = nn.Linear(dim, dim)
+        self.project = nn.Linear(dim, dim)
+        self.feed_forward_norm = nn.LayerNorm(dim)
+        self.feed_forward = nn.Sequential(nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim))
+
+    def forward(self, x: Float[Tensor, 'batch token dim']) -> Float[Tensor, 'batch token dim']:
+        x = x + self.project(self.value(self.attention_norm(x)))
+        return x + self.feed_forward(self.feed_forward_norm(x))
