@@ -21,6 +21,7 @@ VERBS = {
     'fuse': 'fuse',
     'evaluate': 'evaluate',
     'metrics': 'metrics',
+    'leaderboard': 'leaderboard',
     'compare': 'compare',
     'convert-weights': 'convert_weights',
     'list': 'list',

@@ -1,0 +1,84 @@
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from vlfusion.benchmark import leaderboard
+from vlfusion.cli import main
+from vlfusion.errors import ConfigError, DataError, UnknownNameError
+from vlfusion.evaluation.scores import write_csv
+
+pytest.importorskip('statsmodels', reason="pip install 'vlfusion[benchmark]'")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Under EN `best_1` wins; under CE, which is better lower, `b` and `c` are alike and better."""
+    difficulty = np.random.default_rng(0).normal(7, 0.5, 15)
+    found = {}
+    sign = {'best_1': 0, 'b': 1, 'c': -1}
+    for name, en, ce in (('best_1', 1., 2.), ('b', 0., 1.), ('c', 0., 1.)):
+        rows = [{'name': f'{index:02}', 'protocol': 'film.1',
+                 'EN': difficulty[index] + en + sign[name] * 0.1 * (-1) ** index * (1 + index % 4),
+                 'CE': ce + sign[name] * 0.1 * (-1) ** index * (1 + index % 4)} for index in range(15)]
+        found[name] = tmp_path / f'{name}.csv'
+        write_csv(found[name], rows[::-1])
+    return found
+
+
+def test_bold_is_what_wins_and_ties_are_marked(files):
+    board = leaderboard(files)
+    assert board.comparisons['EN'].ranks == {'best_1': 1, 'b': 2, 'c': 2}
+    assert board.comparisons['CE'].ranks == {'best_1': 3, 'b': 1, 'c': 1}
+    lines = board.markdown().splitlines()
+    assert lines[0] == '| method | EN ↑ | CE ↓ | mean rank |'
+    assert board.methods == ['b', 'c', 'best_1']
+    cells = {line.split(' | ')[0].strip('| '): line.split(' | ')[1:3] for line in lines[2:]}
+    assert cells['best_1'][0].startswith('**') and '(1)**' in cells['best_1'][0]
+    assert cells['b'][1].endswith('(1) =') and cells['c'][1].endswith('(1) =') and '*' not in ''.join(cells['b'])
+
+
+def test_every_form_is_written(files, tmp_path, capsys):
+    out = [str(tmp_path / f'table.{ending}') for ending in ('md', 'tex', 'json')]
+    assert main(['leaderboard', *map(str, files.values()), '--metrics', 'CE', '--out', *out]) == 0
+    printed = capsys.readouterr().out
+    assert (tmp_path / 'table.md').read_text() in printed and '15 images, protocol film.1, alpha 0.05' in printed
+    held = json.loads((tmp_path / 'table.json').read_text())
+    assert held['metrics'].keys() == {'CE'} and held['metrics']['CE']['ranks'] == {'best_1': 3, 'b': 1, 'c': 1}
+    low, high = held['metrics']['CE']['intervals']['b']
+    assert low < held['metrics']['CE']['means']['b'] < high
+    latex = (tmp_path / 'table.tex').read_text()
+    assert r'best\_1' in latex and r'CE $\downarrow$' in latex and latex.count('$^{=}$') == 2
+
+
+def test_the_latex_compiles(files, tmp_path):
+    if not shutil.which('pdflatex'):
+        latex = leaderboard(files).latex()  # without TeX: every row has as many cells as the table has columns
+        rows = [line for line in latex.splitlines() if line.endswith(r'\\')]
+        assert len(rows) == 4 and all(row.count('&') == 3 for row in rows) and '{lrrr}' in latex
+        return
+    document = '\\documentclass{article}\\usepackage{booktabs}\\begin{document}%s\\end{document}'
+    (tmp_path / 'x.tex').write_text(document % leaderboard(files).latex())
+    subprocess.run(['pdflatex', '-interaction=batchmode', '-halt-on-error', 'x.tex'], cwd=tmp_path, check=True)
+
+
+def test_names_of_methods(files, capsys):
+    assert main(['leaderboard', f'ours={files["b"]}', str(files['c'])]) == 0
+    assert '| ours |' in capsys.readouterr().out
+    assert main(['leaderboard', str(files['b']), f'b={files["c"]}']) == 2
+    assert "Two methods are called 'b'" in capsys.readouterr().err
+    assert main(['leaderboard', str(files['b']), 'absent.csv']) == 2
+    assert 'There is no file absent.csv' in capsys.readouterr().err
+
+
+def test_methods_that_were_not_scored_alike_are_refused(files, tmp_path):
+    rows = [{'name': f'{index:02}', 'protocol': 'plain.1', 'EN': 1.0 * index} for index in range(14)]
+    write_csv(tmp_path / 'other.csv', rows)
+    with pytest.raises(DataError, match=r'(?s)several protocols: film.1, plain.1.*other lacks 1 of 15 images: 14'):
+        leaderboard(files | {'other': tmp_path / 'other.csv'})
+    with pytest.raises(UnknownNameError, match="metric 'VIF'"):
+        leaderboard(files, ['VIF'])
+    with pytest.raises(ConfigError, match='cannot be written'):
+        leaderboard(files).write(tmp_path / 'x.pdf')

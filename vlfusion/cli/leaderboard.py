@@ -1,0 +1,45 @@
+"""Compare methods by their per-image scores, and print a table in which a tie is a tie.
+
+    vlfusion evaluate fused/film --source-a IR/ --source-b VI/ --out scores/FILM.csv
+    vlfusion evaluate fused/cddfuse --source-a IR/ --source-b VI/ --out scores/CDDFuse.csv
+    vlfusion leaderboard scores/*.csv --out table.md table.tex table.json
+
+A method is called as its file, or NAME=FILE. Bold is what is significantly better than every other method; where
+nothing is better than several, each carries a `=`. In brackets is the rank: 1 plus the number of methods that are
+significantly better (Wilcoxon's signed-rank test with Holm's correction, after Iman and Davenport's test over all).
+"""
+
+import argparse
+
+HELP = 'compare methods by their scores; ties are ties'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('scores', nargs='+', metavar='[NAME=]FILE.csv', help='per-image scores of each method')
+    parser.add_argument('--metrics', nargs='+', help='which of them (default: all that every file has)')
+    parser.add_argument('--alpha', type=float, default=0.05, help='level of significance (default: %(default)s)')
+    parser.add_argument('--out', nargs='+', metavar='FILE', default=[], help='files to write: .md, .tex, .json')
+
+
+def run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from vlfusion.benchmark import leaderboard
+    from vlfusion.errors import ConfigError, DataError
+
+    scores = {}
+    for one in args.scores:
+        name, _, path = one.rpartition('=')
+        if not Path(path).is_file():
+            raise DataError(f'There is no file {path}.',
+                            'Give per-image scores, as `vlfusion evaluate --out` writes them.')
+        if (name := name or Path(path).stem) in scores:
+            raise ConfigError(f'Two methods are called {name!r}.', f'Give one another name: NAME={path}')
+        scores[name] = path
+    board = leaderboard(scores, args.metrics, args.alpha)
+    for path in args.out:
+        board.write(path)
+    print(board.markdown(), end='')
+    print(f'\n{board.images} images, protocol {board.protocol or "unknown"}, alpha {board.alpha:g}.'
+          + ''.join(f' Wrote {path}.' for path in args.out))
+    return 0
