@@ -82,3 +82,14 @@ def test_methods_that_were_not_scored_alike_are_refused(files, tmp_path):
         leaderboard(files, ['VIF'])
     with pytest.raises(ConfigError, match='cannot be written'):
         leaderboard(files).write(tmp_path / 'x.pdf')
+
+
+def test_too_few_images_for_so_many_methods(files, tmp_path, capsys):
+    assert leaderboard(files).warning == ''
+    for name in files:
+        write_csv(files[name], [{'name': str(index), 'protocol': 'film.1', 'EN': index + 10. * ord(name[0])}
+                                for index in range(6)])
+    board = leaderboard(files)
+    assert set(board.comparisons['EN'].ranks.values()) == {1}, '3 comparisons of p = 2 / 2^6 each'
+    assert main(['leaderboard', *map(str, files.values())]) == 0
+    assert 'Note: 6 images cannot show a difference in 3 comparisons' in capsys.readouterr().out

@@ -16,17 +16,12 @@ from vlfusion.data.text import text_configs
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.inference import Fuser
 from vlfusion.models import FusionModel, text_dims
-from vlfusion.registry import BACKBONES, LOSSES
+from vlfusion.registry import BACKBONES, LOSSES, snapshot
 from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 WHOLE = [dict(type='LoadPair'), dict(type='PackPair')]
 TEXTS = dict(text_a=dict(files='text/{name}.npy'), instruction=dict(files='instruction/{name}.npy'))
-
-
-def register(registry, cls):
-    """Classes of a test module, whose names are of no use beyond it."""
-    return registry.register_module(force=True)(cls)
 
 
 class TwoTexts(nn.Module):
@@ -61,8 +56,14 @@ class WordyLoss(nn.Module):
         return (fused - truth).abs().mean() + (0 if instruction is None else instruction.mean())
 
 
-register(BACKBONES, TwoTexts)
-register(LOSSES, WordyLoss)
+@pytest.fixture(autouse=True)
+def registered():
+    """Names of this page are of no use beyond it."""
+    undo = snapshot()
+    for registry, cls in ((BACKBONES, TwoTexts), (BACKBONES, Optimising), (LOSSES, WordyLoss)):
+        registry.register_module(module=cls)
+    yield
+    undo()
 
 
 @pytest.fixture
@@ -234,7 +235,6 @@ class Optimising(nn.Module):
 
 
 def test_a_method_may_optimise_at_test_time(tmp_path):
-    register(BACKBONES, Optimising)
     for name, level in (('a', 200), ('b', 40)):
         cv2.imwrite(str(tmp_path / f'{name}.png'), np.full((8, 9), level, np.uint8))
     (tmp_path / 'config.py').write_text("task = 'ivf'\nprotocol = 'plain'\n"

@@ -1,6 +1,7 @@
 """A table of methods and metrics from their per-image scores, in which a tie is a tie."""
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,18 @@ class Leaderboard:
         ranks = self.mean_ranks()
         return sorted(ranks, key=lambda method: (ranks[method], method))
 
+    @property
+    def warning(self) -> str:
+        """What to say where no difference could be significant, whatever the scores; else empty.
+
+        The smallest p of Wilcoxon's test on `n` images is `2 / 2^n`; Holm multiplies it by the number of comparisons.
+        """
+        comparisons = math.comb(len(self.mean_ranks()), 2)
+        if 2. ** (1 - self.images) * comparisons < self.alpha:
+            return ''
+        return (f'{self.images} images cannot show a difference in {comparisons} comparisons, however large it is: '
+                'score more images, or compare fewer methods.')
+
     def mean_ranks(self) -> dict[str, float]:
         """The mean over the metrics of each method's rank."""
         first = next(iter(self.comparisons.values()))
@@ -65,7 +78,7 @@ class Leaderboard:
         metrics = {metric: dict(means=one.means, intervals=one.intervals, ranks=one.ranks, p=one.p,
                                 pairs=[dict(methods=pair, p=level) for pair, level in one.pairs.items()])
                    for metric, one in self.comparisons.items()}
-        return json.dumps(dict(protocol=self.protocol, images=self.images, alpha=self.alpha,
+        return json.dumps(dict(protocol=self.protocol, images=self.images, alpha=self.alpha, warning=self.warning,
                                mean_ranks=self.mean_ranks(), metrics=metrics), indent=1)
 
     def write(self, path: str | os.PathLike) -> None:

@@ -42,4 +42,6 @@ def run(args: argparse.Namespace) -> int:
     print(board.markdown(), end='')
     print(f'\n{board.images} images, protocol {board.protocol or "unknown"}, alpha {board.alpha:g}.'
           + ''.join(f' Wrote {path}.' for path in args.out))
+    if board.warning:
+        print(f'Note: {board.warning}')
     return 0
