@@ -107,7 +107,7 @@ def test_the_page_works(tmp_path, monkeypatch, request, capsys):
     draw_pairs(tmp_path / 'TNO', ['p0', 'p1'])
     monkeypatch.chdir(tmp_path)
     exec(page.partition('```python\n')[2].partition('```')[0], {})
-    command, = (line.split() for line in page.splitlines() if line.startswith('    vlfusion '))
+    command, *_ = (line.split() for line in page.splitlines() if line.startswith('    vlfusion '))
     assert main(command[1:]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] in page.splitlines()

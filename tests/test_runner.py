@@ -97,9 +97,10 @@ def test_two_processes_train_as_one_and_validate_each_pair_once(toy, tmp_path):
     options = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2}
     build_runner(toy(**options, work_dir=str(tmp_path / 'one')), 'train').train()
     toy(**options, **{'train_dataloader.batch_size': 1, 'val_evaluator.csv': str(csv_path)}).dump(tmp_path / 'two.py')
-    subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
-                    'tools/train.py', str(tmp_path / 'two.py'), '--launcher', 'pytorch'], check=True,
-                   env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True)
+    done = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
+                           'tools/train.py', str(tmp_path / 'two.py'), '--launcher', 'pytorch'], text=True,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True)
+    assert done.returncode == 0, done.stderr[-6000:]
     one, two = _weights(tmp_path / 'one/iter_2.pth'), _weights(toy.work / 'iter_2.pth')
     assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)
     with csv_path.open() as file:

@@ -6,8 +6,10 @@ in a virtual environment MMEngine takes a standard-library import for its lazy s
 child in `vlfusion.registry`, without which MMEngine warns at each lookup.
 """
 
+import logging
 import os
 import pickle
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,21 @@ def init_cpu_group() -> None:
     """
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
+
+
+def end_of_group_member() -> None:
+    """End this process of a group at once, its work done: leave the group, write out what is buffered, and go.
+
+    Why: now and then a process that was in a gloo group aborts while the interpreter is taken down, by threads of
+    torch that nobody joins ("terminate called without an active exception"), and torchrun then calls the whole run
+    failed. Can go when that is over.
+    """
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def wrap_for_cpu_group(model: nn.Module, find_unused_parameters: bool) -> MMDistributedDataParallel:

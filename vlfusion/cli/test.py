@@ -19,6 +19,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from vlfusion.checkpoints import load_weightless
+    from vlfusion.compat import end_of_group_member
     from vlfusion.config import load_config
     from vlfusion.runner import build_runner, evaluators
     config = load_config(args.config, args.cfg_options)
@@ -49,4 +50,6 @@ def run(args: argparse.Namespace) -> int:
         print(f'Fused images:  {out}/grey and {out}/colour\n'
               f'Contact sheet: {out}/sheet.png\n'
               f'Per image:     {out}/metrics.csv')
+    if runner.distributed:
+        end_of_group_member()
     return 0

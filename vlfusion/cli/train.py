@@ -28,9 +28,12 @@ def run(args: argparse.Namespace) -> int:
     if args.tensorboard:
         config.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))
 
+    from vlfusion.compat import end_of_group_member
     from vlfusion.runner import build_runner
     runner = build_runner(config, 'train')
     runner.train()
     if runner.rank == 0:
         print(f'Checkpoints and logs are in {runner.work_dir}.')
+    if runner.distributed:
+        end_of_group_member()
     return 0
