@@ -25,8 +25,8 @@ class Comparison:
     Attributes:
         means: the mean over the images, by method.
         intervals: the bootstrap interval of each mean at `1 - alpha` (percentiles).
-        ranks: 1 plus the number of methods that are significantly better. Methods that do not differ from the same
-            ones share a rank.
+        ranks: 1 plus the number of methods that are significantly better; methods that equally many are better than
+            share a rank. Not to differ is not transitive: two that do not differ may stand at different ranks.
         p: Iman and Davenport's, or Wilcoxon's for two methods; 1 where all methods score alike on every image.
         pairs: Holm's adjusted p of every two methods, in the order of `means`.
         images: how many they were compared on.
@@ -85,9 +85,9 @@ def compare(scores: Mapping[str, Float[np.ndarray, 'image']], higher: bool = Tru
             differences = (values[i] - values[j]) * (1 if higher else -1)
             ranks = stats.rankdata(np.abs(differences)) * np.sign(differences)
             worse[j if ranks.sum() > 0 else i] += 1
-    generator = np.random.default_rng(0)
-    means = [generator.choice(value, (resamples, len(value))).mean(1) for value in values]
-    intervals = [tuple(np.quantile(mean, [alpha / 2, 1 - alpha / 2]).tolist()) for mean in means]
+    found = [stats.bootstrap((value,), np.mean, n_resamples=resamples, confidence_level=1 - alpha,
+                             method='percentile', rng=np.random.default_rng(0)).confidence_interval for value in values]
+    intervals = [(float(one.low), float(one.high)) for one in found]
     return Comparison({name: value.mean().item() for name, value in zip(names, values, strict=True)},
                       dict(zip(names, intervals, strict=True)),
                       {name: 1 + worse[index] for index, name in enumerate(names)}, float(p),
@@ -96,7 +96,7 @@ def compare(scores: Mapping[str, Float[np.ndarray, 'image']], higher: bool = Tru
 
 
 def _wilcoxon(stats, one: np.ndarray, other: np.ndarray) -> float:
-    """Two-sided; equal scores count half to either side (Pratt), and all equal is no difference."""
+    """Two-sided; ranks of equal scores are split between the sides, and all equal is no difference."""
     return 1. if np.array_equal(one, other) else float(stats.wilcoxon(one, other, zero_method='zsplit').pvalue)
 
 

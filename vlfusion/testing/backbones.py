@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
@@ -45,7 +45,7 @@ class Trial:
     text_dim: int | Mapping[str, int] | None = None
     size: tuple[int, int] = (20, 28)
     tolerance: float = 1e-5
-    awkward: Sequence[tuple[int, int]] = field(default=AWKWARD)
+    awkward: Sequence[tuple[int, int]] = AWKWARD
 
     @cached_property
     def streams(self) -> dict[str, int]:
