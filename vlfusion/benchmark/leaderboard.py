@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +25,19 @@ class Leaderboard:
     Attributes:
         protocol: whose variants of the metrics are meant, such as `film.1`.
         images: how many each method was scored on.
-        comparisons: by metric.
+        comparisons: by metric. A method of which a score is not finite is not among those of that metric.
         alpha: differences of an adjusted p below it count.
+        references: rows that stand below the methods and take no part in the comparison, such as controls and what a
+            paper prints: means by metric, by the row's name.
+        failures: why a method has no scores, by its name.
     """
 
     protocol: str
     images: int
     comparisons: dict[str, Comparison]
     alpha: float
+    references: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:

@@ -5,7 +5,7 @@ features of both branches into the fused image. What the authors' released netwo
 where that is not what a reader of the paper would expect, a comment says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.models.layers.restormer import RELEASED_BLOCK_PARTS, RestormerBlock
+from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
 from vlfusion.models.released import by_patterns, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 
@@ -34,22 +35,29 @@ class FILM(nn.Module):
         guidance_grid: height and width of the grid that features are resized to before text meets them, whatever the
             size of the images. It has no weights, so another grid loads the same checkpoint; it does change the result.
         attention_dim: width of the cross-attention. Must divide the number of points of the grid.
+        guidance: how the text meets the features. `released` is what the authors' network computes. `channel` and
+            `spatial` are our own, for which there are no released weights: a token of the image is a channel or a
+            position, see `vlfusion.models.layers.text_guidance`; they have no use for `guidance_grid`.
 
     >>> film = FILM(text_dim=768, guidance_grid=(16, 32))
     >>> film(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28), text=torch.rand(2, 7, 768)).shape
     torch.Size([2, 1, 20, 28])
 
     Raises:
-        ConfigError: `attention_dim` does not divide the grid, or `heads` does not divide `dim` or `attention_dim`.
+        ConfigError: `attention_dim` does not divide the grid, or there is no such guidance.
     """
 
     def __init__(self, text_dim: int = 768, dim: int = 32, heads: int = 8, expansion: float = 4,
-                 guidance_grid: Sequence[int] = (288, 384), attention_dim: int = 256):
+                 guidance_grid: Sequence[int] = (288, 384), attention_dim: int = 256, guidance: str = 'released'):
         super().__init__()
+        if guidance not in GUIDANCES:
+            raise ConfigError(f'FILM has no guidance {guidance!r}.', did_you_mean(guidance, GUIDANCES))
+        guide = partial(GUIDANCES[guidance], dim, heads, attention_dim,
+                        **{'grid': guidance_grid} if guidance == 'released' else {})
         self.text_dim = text_dim
         self.text_projection = nn.Linear(text_dim, attention_dim)
         self.stages = nn.ModuleList(
-            Stage(channels, dim, heads, expansion, guidance_grid, attention_dim) for channels in (1, dim, dim))
+            Stage(channels, dim, heads, expansion, guide) for channels in (1, dim, dim))
         self.decoder = nn.Sequential(
             RestormerBlock(2 * dim, heads, expansion),
             nn.Conv2d(2 * dim, dim, 1),
@@ -129,12 +137,11 @@ class Stage(nn.Module):
 class Branch(nn.Module):
     """Image features, the same features guided by text, and both merged."""
 
-    def __init__(self, channels: int, dim: int, heads: int, expansion: float, guidance_grid: Sequence[int],
-                 attention_dim: int):
+    def __init__(self, channels: int, dim: int, heads: int, expansion: float, guide: Callable[[], nn.Module]):
         super().__init__()
         self.embed = nn.Sequential(nn.Conv2d(channels, dim, 3, padding=1, bias=False), nn.PReLU())
         self.restormer = RestormerBlock(dim, heads, expansion)
-        self.guidance = TextGuidance(dim, heads, guidance_grid, attention_dim)
+        self.guidance = guide()
         self.merge = nn.Sequential(nn.Conv2d(2 * dim, dim, 1), nn.PReLU())
 
     def forward(self, x: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
@@ -152,7 +159,7 @@ class TextGuidance(nn.Module):
     pattern of vertical stripes that recurs every two rows. It can choose neither channels nor regions.
     """
 
-    def __init__(self, dim: int, heads: int, grid: Sequence[int], attention_dim: int):
+    def __init__(self, dim: int, heads: int, attention_dim: int, grid: Sequence[int]):
         super().__init__()
         if grid[0] * grid[1] % attention_dim:
             raise ConfigError(f'A guidance_grid of {grid[0]}x{grid[1]} = {grid[0] * grid[1]} points cannot be cut into '
@@ -200,6 +207,10 @@ class PooledAttention(nn.MultiheadAttention):
         weight_v = rearrange(weight_v, '(head out) dim -> head out dim', head=self.num_heads)
         values = einsum(attention @ tokens, weight_v, 'b head dim, head out dim -> b head out')
         return self.out_proj(values.flatten(1) + bias_v)
+
+
+#: How the text meets the features, by the name that a config gives it.
+GUIDANCES = {'released': TextGuidance, 'channel': ChannelGuidance, 'spatial': SpatialGuidance}
 
 
 def _mean_attention(q: Tensor, k: Tensor, query_weight: Tensor) -> Tensor:
