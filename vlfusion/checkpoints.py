@@ -45,11 +45,15 @@ def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], ori
     model.load_state_dict(state)
 
 
-def load_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(path: str | os.PathLike, experiment: Mapping | None = None) -> tuple[nn.Module, dict[str, Any]]:
     """The model in a checkpoint of vlfusion, ready to fuse, and the experiment it belongs to.
 
     Its losses are not built: fusing needs neither them nor what they need. A config (`.py`) serves as well where its
     model has no weights, as a classical method.
+
+    Args:
+        path: the checkpoint, or the config.
+        experiment: what counts in place of the checkpoint's own; its weights must fit.
 
     Raises:
         CheckpointError: the file is unsafe, truncated, not of vlfusion, or does not fit the model that it names.
@@ -57,16 +61,37 @@ def load_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
     """
     if Path(path).suffix == '.py':
         return load_weightless(load_config(path))
+    checkpoint = _read_checkpoint(path)
+    experiment = experiment or checkpoint['meta']['vlfusion']
+    model = _build_without_losses(experiment['model'])
+    state = {name: value for name, value in checkpoint['state_dict'].items() if not name.startswith('losses.')}
+    load_strictly(model, state, str(path))
+    return model.eval(), experiment
+
+
+def read_experiment(path: str | os.PathLike) -> dict[str, Any]:
+    """The experiment that a checkpoint, or a config, belongs to; its model is not built. Errors as for `load_model`."""
+    if Path(path).suffix == '.py':
+        return experiment_of(load_config(path))
+    return _read_checkpoint(path)['meta']['vlfusion']
+
+
+def _read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     checkpoint = load_checkpoint_file(path)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     experiment = meta.get('vlfusion') if isinstance(meta, dict) else None
     if not (isinstance(experiment, dict) and {'task', 'model'} <= experiment.keys() and 'state_dict' in checkpoint):
         raise CheckpointError(f'{path} is not a checkpoint of vlfusion: it does not say which model it holds.',
                               "Released weights of a method become one with `vlfusion convert-weights NAME IN OUT`.")
-    model = _build_without_losses(experiment['model'])
-    state = {name: value for name, value in checkpoint['state_dict'].items() if not name.startswith('losses.')}
-    load_strictly(model, state, str(path))
-    return model.eval(), experiment
+    return checkpoint
+
+
+def experiment_of(config: Config) -> dict[str, Any]:
+    """The experiment of a config; raises ConfigError where it has no task or no model."""
+    experiment = {key: config[key] for key in EXPERIMENT_KEYS if config.get(key)}
+    if lacking := [key for key in ('task', 'model') if key not in experiment]:
+        raise ConfigError(f'{config.filename} has no {" and no ".join(lacking)}.', 'Give a config of an experiment.')
+    return experiment
 
 
 def _build_without_losses(model: Mapping) -> nn.Module:
@@ -75,15 +100,17 @@ def _build_without_losses(model: Mapping) -> nn.Module:
 
 def load_weightless(config: Config) -> tuple[nn.Module, dict[str, Any]]:
     """The model of a config, in evaluation mode, and its experiment; raises ConfigError where it has weights."""
-    path = config.filename
-    experiment = {key: config[key] for key in EXPERIMENT_KEYS if config.get(key)}
-    if lacking := [key for key in ('task', 'model') if key not in experiment]:
-        raise ConfigError(f'{path} has no {" and no ".join(lacking)}.', 'Give a config of an experiment.')
-    model = _build_without_losses(experiment['model'])
-    if count := sum(parameter.numel() for parameter in model.parameters()):
-        raise ConfigError(f'The model of {path} has {count} weights, which a config does not hold.',
+    experiment = experiment_of(config)
+    return build_weightless(experiment['model'], config.filename), experiment
+
+
+def build_weightless(model: Mapping, origin: str) -> nn.Module:
+    """A model without weights, in evaluation mode; raises ConfigError, which names the origin, where it has some."""
+    built = _build_without_losses(model)
+    if count := sum(parameter.numel() for parameter in built.parameters()):
+        raise ConfigError(f'The model of {origin} has {count} weights, which a config does not hold.',
                           'Give a checkpoint, as training or `convert-weights` writes it.')
-    return model.eval(), experiment
+    return built.eval()
 
 
 def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.PathLike], out: str | os.PathLike,

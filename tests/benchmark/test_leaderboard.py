@@ -10,7 +10,7 @@ from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation.scores import write_csv
 
-pytest.importorskip('statsmodels', reason="pip install 'vlfusion[benchmark]'")
+pytest.importorskip('scipy', reason="pip install 'vlfusion[benchmark]'")
 
 
 @pytest.fixture

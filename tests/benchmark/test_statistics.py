@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from vlfusion.benchmark import compare
-from vlfusion.errors import DataError
+from vlfusion.benchmark.statistics import Comparison, adjust
+from vlfusion.errors import ConfigError, DataError
 
 stats = pytest.importorskip('scipy.stats', reason="pip install 'vlfusion[benchmark]'")
 pytest.importorskip('statsmodels', reason="pip install 'vlfusion[benchmark]'")
@@ -43,6 +44,37 @@ def test_methods_that_do_not_differ_share_a_rank(scores):
     assert low == pytest.approx(3 * raw[0]) and high == pytest.approx(max(3 * raw[0], 2 * raw[1])), 'Holm by hand'
 
 
+def test_corrections_equal_statsmodels_and_the_paper():
+    levels = np.random.default_rng(2).beta(0.3, 2, 15)
+    multitest = pytest.importorskip('statsmodels.stats.multitest')
+    np.testing.assert_allclose(adjust(levels.tolist()), multitest.multipletests(levels, method='holm')[1], rtol=1e-12)
+    # By hand: 1 - (1 - p)^(3 / i) for i = 1, 2, 3, and never less than one before.
+    assert adjust([0.02, 0.01, 0.5], 'finner') == pytest.approx([1 - 0.98 ** 1.5, 1 - 0.99 ** 3, 0.5])
+    assert adjust([0.011, 0.01], 'finner') == pytest.approx([1 - 0.99 ** 2] * 2)
+    assert adjust([]).shape == (0,)
+
+
+def test_finner_finds_no_less_than_holm(scores):
+    holm, finner = (compare(scores, correction=name) for name in ('holm', 'finner'))
+    assert all(finner.pairs[pair] <= holm.pairs[pair] for pair in holm.pairs)
+    assert finner.pairs != holm.pairs and finner.means == holm.means
+
+
+def test_a_winner_beats_every_other(scores):
+    assert compare(scores).winner == 'A' and compare(scores | {'copy': scores['A']}).winner is None
+    # The only one that nothing is better than, but it is not better than all: no winner, and so nothing bold.
+    one = Comparison({'A': 3., 'B': 2., 'C': 1.}, {}, {'A': 1, 'B': 2, 'C': 2}, 0.01,
+                     {('A', 'B'): 0.2, ('A', 'C'): 0.01, ('B', 'C'): 0.9}, 9)
+    assert one.best == ['A'] and one.winner is None
+
+
+def test_one_method_and_one_image():
+    found = compare({'x': np.array([1., 2., 4.])})
+    assert found.ranks == {'x': 1} and found.p == 1 and found.pairs == {} and found.winner is None
+    found = compare({'x': np.array([1.]), 'y': np.array([2.]), 'z': np.array([3.])})
+    assert found.p == 1 and set(found.ranks.values()) == {1} and found.intervals['x'] == (1., 1.)
+
+
 def test_lower_may_be_better(scores):
     assert compare(scores, higher=False).ranks == {'A': 3, 'B': 1, 'C': 1}
 
@@ -71,8 +103,10 @@ def test_intervals_hold_the_mean_as_often_as_they_say():
 
 
 def test_what_cannot_be_compared():
-    with pytest.raises(DataError, match='two methods or more'):
-        compare({'x': np.arange(3.)})
+    with pytest.raises(DataError, match='methods on the same images'):
+        compare({})
+    with pytest.raises(ConfigError, match="no correction 'bonferroni'"):
+        compare({'x': np.arange(3.)}, correction='bonferroni')
     with pytest.raises(DataError, match="{'x': 3, 'y': 4}"):
         compare({'x': np.arange(3.), 'y': np.arange(4.)})
     with pytest.raises(DataError, match='Not every score of y is finite'):

@@ -4,7 +4,7 @@ from conftest import draw_pairs, write_features
 
 from vlfusion.cli import main
 from vlfusion.data import PairDataset
-from vlfusion.data.policies import POLICIES
+from vlfusion.data.policies import POLICIES, borrow
 from vlfusion.errors import ConfigError, DataError
 
 NAMES = [f'p{i}' for i in range(5)]
@@ -51,6 +51,44 @@ def test_what_is_drawn_depends_on_the_pair_and_not_on_its_place(root):
     part = texts(root, 'noise', names=['p3'])
     np.testing.assert_array_equal(part['p3'], whole['p3'])
     assert not np.array_equal(whole['p1'][0], whole['p2'][0])
+
+
+def dataset_of(root, **kwargs):
+    return PairDataset('ivf', root, 'ir', 'vi', **{'text_source': dict(files='text/{name}.npy')} | kwargs,
+                       pipeline=[dict(type='LoadPair'), dict(type='PackPair')])
+
+
+def test_texts_of_another_data_set_are_dealt_out_in_turn(root, tmp_path):
+    others = ['q1', 'q2', 'q3']
+    draw_pairs(tmp_path / 'other', others, seed=1)
+    write_features(tmp_path / 'other/text', others, seed=1)
+    np.save(tmp_path / 'other/text/q1.npy', np.ones((1, 9, 8), np.float32))
+    dataset, other = dataset_of(root), dataset_of(tmp_path / 'other')
+    known = {name: np.load(tmp_path / f'other/text/{name}.npy')[0] for name in others}
+    borrowed = borrow(dataset, other)
+    given = []
+    for index, name in enumerate(NAMES):
+        sample = borrowed[index]
+        assert sample['name'] == name and np.array_equal(sample['source_a'], dataset[index]['source_a'])
+        assert len(sample['text']) == borrowed.text_lengths['text'] == 9, 'padded to the longest of both'
+        text = sample['text'][sample['text_mask']].numpy()
+        given += [other for other, own in known.items() if np.array_equal(text, own)]
+    assert sorted(given[:3]) == others and given[3:] == given[:2], 'each is given before one is given again'
+    assert given == [dict(zip(NAMES, given, strict=True))[pair.name] for pair in borrow(dataset, other).pairs]
+    own = [dataset[index]['text'] for index in range(5)]
+    assert len(own[0]) == dataset.text_lengths['text'] < 9, 'the data set itself stays as it is'
+    assert borrow(dataset_of(root, text_length=12), other)[0]['text'].shape == (12, 8)
+
+
+def test_texts_that_cannot_be_borrowed(root, tmp_path):
+    draw_pairs(tmp_path / 'other', ['q1'], seed=1)
+    write_features(tmp_path / 'other/text', ['q1'], dim=6)
+    with pytest.raises(ConfigError, match='text features of width 8, but other has features of width 6'):
+        borrow(dataset_of(root), dataset_of(tmp_path / 'other'))
+    with pytest.raises(ConfigError, match='but other has none'):
+        borrow(dataset_of(root), dataset_of(tmp_path / 'other', text_source=None))
+    with pytest.raises(ConfigError, match='both have the pair'):
+        borrow(dataset_of(root), dataset_of(root, names=['p1']))
 
 
 def test_mistakes_are_answered(root):

@@ -224,7 +224,7 @@ def test_few_images_are_in_memory_at_once(tmp_path, monkeypatch, workers):
             weakref.finalize(image, gone)
         return images, problems
 
-    def ahead(pool, function, items, ahead, _original=folder._in_order):
+    def ahead(pool, function, items, ahead, _original=folder.in_order):
         def counting():
             nonlocal submitted
             for item in items:
@@ -236,7 +236,7 @@ def test_few_images_are_in_memory_at_once(tmp_path, monkeypatch, workers):
         assert total == 24 and submitted <= done + 2 * workers + 1
 
     monkeypatch.setattr(folder, 'read_images', counted)
-    monkeypatch.setattr(folder, '_in_order', ahead)
+    monkeypatch.setattr(folder, 'in_order', ahead)
     assert len(scored(tmp_path, workers=workers, progress=progress).rows) == 24
     assert 3 <= most <= 3 * workers and alive == 0
 

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from vlfusion.evaluation.scores import Row, columns, metric_of, read_csv
 
 #: What stands behind a mean: nothing is better, and others are as good.
 TIE = '='
+#: What stands for a mean over values of which not every one is finite.
+UNDEFINED = 'n/a'
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,9 @@ class Leaderboard:
 
     @property
     def methods(self) -> list[str]:
-        """By their mean rank over the metrics, then by name."""
+        """By their mean rank over the metrics, then by name; last those that some metric has no value for."""
         ranks = self.mean_ranks()
-        return sorted(ranks, key=lambda method: (ranks[method], method))
+        return sorted(ranks, key=lambda method: (math.isnan(ranks[method]), ranks[method], method))
 
     @property
     def warning(self) -> str:
@@ -58,33 +60,48 @@ class Leaderboard:
                 'score more images, or compare fewer methods.')
 
     def mean_ranks(self) -> dict[str, float]:
-        """The mean over the metrics of each method's rank."""
-        first = next(iter(self.comparisons.values()))
-        return {method: float(np.mean([one.ranks[method] for one in self.comparisons.values()]))
-                for method in first.ranks}
+        """The mean over the metrics of each method's rank; NaN where it has none under some metric."""
+        methods = dict.fromkeys(method for one in self.comparisons.values() for method in one.ranks)
+        return {method: float(np.mean([one.ranks.get(method, math.nan) for one in self.comparisons.values()]))
+                for method in methods}
 
     def markdown(self) -> str:
-        """Means with ranks in brackets. Bold is what is significantly better than every other; `=` marks those that
-        nothing is better than, where they are several."""
-        return self._table(lambda cells: '| ' + ' | '.join(cells) + ' |',
-                           ['---', *['---:'] * (len(self.comparisons) + 1)], '**{}**', f'{{}} {TIE}', str,
-                           ['↓', '↑'])
+        """Means with ranks in brackets. Bold is what is significantly better than every other; `=` marks what nothing
+        is better than, but which is not better than all. Below stand what failed, and the references in italics."""
+        def line(cells: Sequence[str]) -> str:
+            return '| ' + ' | '.join(cells) + ' |'
+
+        head, methods, references = self._cells('**{}**', f'{{}} {TIE}', _in_markdown, ['↓', '↑'])
+        lines = [head, ['---', *['---:'] * (len(head) - 1)], *methods]
+        lines += [[_in_markdown(method), 'failed', *[''] * (len(head) - 2)] for method in self.failures]
+        lines += [[f'*{name}*', *cells] for name, *cells in references]
+        reasons = [f'\n{method} failed: {why}' for method, why in self.failures.items()]
+        return '\n'.join([*map(line, lines), *reasons]) + '\n'
 
     def latex(self) -> str:
         """The same as a table of booktabs."""
-        heads = '\\begin{tabular}{l' + 'r' * (len(self.comparisons) + 1) + '}\n\\toprule\n'
-        body = self._table(lambda cells: ' & '.join(cells) + r' \\', None, r'\textbf{{{}}}', '{}$^{{=}}$', _escaped,
-                           [r'$\downarrow$', r'$\uparrow$'])
-        first, _, rest = body.partition('\n')
-        return f'{heads}{first}\n\\midrule\n{rest}\\bottomrule\n\\end{{tabular}}\n'
+        def line(cells: Sequence[str]) -> str:
+            return ' & '.join(cells) + r' \\'
+
+        head, methods, references = self._cells(r'\textbf{{{}}}', '{}$^{{=}}$', _in_latex,
+                                                [r'$\downarrow$', r'$\uparrow$'])
+        failed = [f'{_in_latex(method)} & \\multicolumn{{{len(head) - 1}}}{{l}}{{failed}} \\\\'
+                  for method in self.failures]
+        below = [r'\midrule', *map(line, references)] if references else []
+        return '\n'.join([f'\\begin{{tabular}}{{l{"r" * (len(head) - 1)}}}', r'\toprule', line(head), r'\midrule',
+                          *map(line, methods), *failed, *below, r'\bottomrule', r'\end{tabular}', ''])
 
     def json(self) -> str:
         """Everything: means, intervals, ranks, p of the whole and of every two methods."""
         metrics = {metric: dict(means=one.means, intervals=one.intervals, ranks=one.ranks, p=one.p,
                                 pairs=[dict(methods=pair, p=level) for pair, level in one.pairs.items()])
                    for metric, one in self.comparisons.items()}
+        ranks = {method: None if math.isnan(rank) else rank for method, rank in self.mean_ranks().items()}
+        references = {name: {metric: value if math.isfinite(value) else None for metric, value in row.items()}
+                      for name, row in self.references.items()}
         return json.dumps(dict(protocol=self.protocol, images=self.images, alpha=self.alpha, warning=self.warning,
-                               mean_ranks=self.mean_ranks(), metrics=metrics), indent=1)
+                               mean_ranks=ranks, metrics=metrics, references=references,
+                               failures=dict(self.failures)), indent=1, allow_nan=False)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write it as the ending of the path says: `.md`, `.tex` or `.json`.
@@ -98,45 +115,64 @@ class Leaderboard:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(forms[ending](), encoding='utf-8')
 
-    def _table(self, line, rule: Sequence[str] | None, bold: str, tie: str, plain, arrows: Sequence[str]) -> str:
+    def _cells(self, bold: str, tie: str, plain: Callable[[str], str],
+               arrows: Sequence[str]) -> tuple[list[str], list[list[str]], list[list[str]]]:
+        """The head, the rows of the methods and those of the references, as strings."""
         code = code_of(self.protocol)
-        heads = [f'{plain(metric)} {arrows[_higher(metric, code)]}' for metric in self.comparisons]
+        head = ['method', *(f'{plain(metric)} {arrows[higher(metric, code)]}' for metric in self.comparisons),
+                'mean rank']
         ranks = self.mean_ranks()
-        lines = [line(['method', *heads, 'mean rank']), *([line(rule)] if rule else [])]
+        methods = []
         for method in self.methods:
             cells = []
             for one in self.comparisons.values():
-                shown = f'{one.means[method]:.4g} ({one.ranks[method]})'
-                best = one.best
-                cells.append(shown if method not in best else (bold if len(best) == 1 else tie).format(shown))
-            lines.append(line([plain(method), *cells, f'{ranks[method]:.2f}']))
-        return '\n'.join(lines) + '\n'
+                if method not in one.means:
+                    cells.append(UNDEFINED)
+                    continue
+                form = bold if method == one.winner else tie if method in one.best and len(one.means) > 1 else '{}'
+                cells.append(form.format(f'{one.means[method]:.4g} ({one.ranks[method]})'))
+            methods.append([plain(method), *cells, UNDEFINED if math.isnan(ranks[method]) else f'{ranks[method]:.2f}'])
+        references = [[plain(name), *(_shown(row.get(metric)) for metric in self.comparisons), '']
+                      for name, row in self.references.items()]
+        return head, methods, references
 
 
 def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] | None = None,
-                alpha: float = 0.05) -> Leaderboard:
+                alpha: float = 0.05, correction: str = 'holm') -> Leaderboard:
     """Compare methods by the files that `vlfusion evaluate` and `test` wrote.
 
     Args:
         scores: the per-image CSV of each method, by what the method is to be called.
         metrics: which of their columns; None for all that every file has.
         alpha: differences of an adjusted p below it count.
+        correction: for the number of comparisons, see `vlfusion.benchmark.statistics.compare`.
+
+    A method of which a score is not finite takes no part in the comparison under that metric, and has no mean rank.
 
     Raises:
-        DataError: the files are of different images or protocols, or a score is not finite; all are named.
+        DataError: the files are of different images or protocols, or no method has a metric; all are named.
         UnknownNameError: a file lacks a metric that was asked for.
     """
-    rows = {method: read_csv(path) for method, path in scores.items()}
+    return board_of({method: read_csv(path) for method, path in scores.items()}, metrics, alpha, correction)
+
+
+def board_of(rows: Mapping[str, Sequence[Row]], metrics: Sequence[str] | None = None, alpha: float = 0.05,
+             correction: str = 'holm', resamples: int = 2000) -> Leaderboard:
+    """Compare methods by their per-image scores; arguments and errors as for `leaderboard` and `compare`."""
     _check_alike(rows)
     found = {method: columns(sorted(of_method, key=lambda row: row['name'])) for method, of_method in rows.items()}
     shared = [name for name in next(iter(found.values())) if all(name in of for of in found.values())]
     for name in metrics or ():
         if name not in shared:
-            raise UnknownNameError(f'Not every file has the metric {name!r}.', did_you_mean(name, shared))
+            raise UnknownNameError(f'Not every method has the metric {name!r}.', did_you_mean(name, shared))
     protocol = str(next(iter(rows.values()))[0].get('protocol', ''))
     code = code_of(protocol)
-    comparisons = {name: compare({method: of[name] for method, of in found.items()}, _higher(name, code), alpha)
-                   for name in metrics or shared}
+    comparisons = {}
+    for name in metrics or shared:
+        finite = {method: of[name] for method, of in found.items() if np.isfinite(of[name]).all()}
+        if not finite:
+            raise DataError(f'No method has a finite {name} for every image.', 'Leave the metric out.')
+        comparisons[name] = compare(finite, higher(name, code), alpha, resamples, correction)
     return Leaderboard(protocol, len(next(iter(rows.values()))), comparisons, alpha)
 
 
@@ -157,11 +193,21 @@ def _check_alike(rows: Mapping[str, Sequence[Row]]) -> None:
                         'Score every method on the same images under one protocol.')
 
 
-def _higher(metric: str, code: str) -> bool:
+def higher(metric: str, code: str) -> bool:
+    """Whether a higher value of a metric is better, under the variants that a protocol's code means."""
     return metric_of(metric, code).info.direction == 'higher'
 
 
-def _escaped(text: str) -> str:
+def _shown(value: float | None) -> str:
+    return '' if value is None else f'{value:.4g}' if math.isfinite(value) else UNDEFINED
+
+
+def _in_markdown(text: str) -> str:
+    """In a cell of a table."""
+    return ' '.join(text.replace('|', r'\|').split())
+
+
+def _in_latex(text: str) -> str:
     """As LaTeX prints it."""
     signs = {'\\': r'\textbackslash{}', **{sign: f'\\{sign}' for sign in '&%$#_{}'}, '~': r'\textasciitilde{}',
              '^': r'\textasciicircum{}'}

@@ -22,6 +22,7 @@ VERBS = {
     'evaluate': 'evaluate',
     'metrics': 'metrics',
     'leaderboard': 'leaderboard',
+    'ablate-text': 'ablate_text',
     'compare': 'compare',
     'convert-weights': 'convert_weights',
     'list': 'list',

@@ -12,11 +12,17 @@
 | `noise` | Gaussian noise, each token as long as its own |
 | `dict(fixed='...')` | one sentence for all |
 
+`borrow` gives the pairs of a data set the texts of another one, such as that of another task; no config says so, for it
+takes the other data set itself. `vlfusion ablate-text` compares them all.
+
 What is drawn depends on the names of the pairs alone, so that two runs compare the same.
 """
 
 import zlib
 from collections.abc import Mapping, Sequence
+from copy import copy
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -83,8 +89,7 @@ class SwappedText(TextSource):
         if len(pairs) < 2:
             raise ConfigError('A single pair has no other whose text it could be given.',
                               "Use a data set of two pairs or more, or text_policy='empty'.")
-        ordered = sorted(pairs, key=lambda pair: pair.name)
-        ring = [ordered[index] for index in np.random.default_rng(0).permutation(len(ordered))]
+        ring = _ring(pairs)
         self._neighbours = {pair.name: other for pair, other in zip(ring, ring[1:] + ring[:1], strict=True)}
         super().check(pairs)
 
@@ -93,6 +98,67 @@ class SwappedText(TextSource):
 
     def shape(self, pair: Pair) -> tuple[int, int]:
         return self.source.shape(self._neighbours[pair.name])
+
+
+class BorrowedText(TextSource):
+    """The text of a pair of another data set, whose pairs stand in a ring, drawn once, and are dealt out in turn.
+
+    Args:
+        source: of the other data set's texts, which were checked.
+        givers: the pairs of the other data set.
+    """
+
+    def __init__(self, source: TextSource, givers: Sequence[Pair]):
+        self.source, self.remedy, self.givers = source, source.remedy, givers
+        self._given: dict[str, Pair] = {}
+
+    def check(self, pairs: Sequence[Pair]) -> None:
+        ordered = sorted(pairs, key=lambda pair: pair.name)
+        self._given = {pair.name: giver for pair, giver in zip(ordered, cycle(_ring(self.givers)), strict=False)}
+        super().check(pairs)
+
+    def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        return self.source.load(self._given[pair.name])
+
+    def shape(self, pair: Pair) -> tuple[int, int]:
+        return self.source.shape(self._given[pair.name])
+
+
+def _ring(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs in an order that depends on their names alone."""
+    ordered = sorted(pairs, key=lambda pair: pair.name)
+    return [ordered[index] for index in np.random.default_rng(0).permutation(len(ordered))]
+
+
+def borrow(dataset: Any, other: Any) -> Any:
+    """A data set whose pairs are given the texts of another one's; the data set itself stays as it is.
+
+    Args:
+        dataset: a `PairDataset` that reads text.
+        other: one that reads the same texts, of other pairs; perhaps of another task.
+
+    Returns:
+        A shallow copy, whose texts are padded as those of `dataset` are, or further where they are longer.
+
+    Raises:
+        ConfigError: the other reads another text, features of another width, or the same pairs.
+        DataError: a text of the other is missing.
+    """
+    if same := {pair.path_a.resolve() for pair in dataset.pairs} & {pair.path_a.resolve() for pair in other.pairs}:
+        raise ConfigError(f'{other.name} cannot give {dataset.name} its texts: both have the pair of {min(same)}.',
+                          "Name a data set of other pairs, or use text_policy='swapped'.")
+    borrowed = copy(dataset)
+    borrowed.text_sources, borrowed.text_dims, borrowed.text_lengths = {}, {}, {}
+    for key, width in dataset.text_dims.items():
+        if other.text_dims.get(key) != width:
+            found = f'features of width {other.text_dims[key]}' if key in other.text_dims else 'none'
+            raise ConfigError(f'{dataset.name} reads {key} features of width {width}, but {other.name} has {found}.',
+                              'Describe both with one text encoder, and give both the same text_source.')
+        source = BorrowedText(other.text_sources[key], other.pairs)
+        source.check(dataset.pairs)
+        borrowed.text_sources[key], borrowed.text_dims[key] = source, source.dim
+        borrowed.text_lengths[key] = max(dataset.text_lengths[key], source.length(dataset.pairs))
+    return borrowed
 
 
 POLICIES = {'swapped': SwappedText, 'shuffled': ShuffledText, 'noise': NoiseText, 'zero': ZeroText}

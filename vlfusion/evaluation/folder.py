@@ -132,9 +132,9 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
 
     found: dict[str, _Scored] = {}
     problems: list[str] = []
-    with _one_thread_each(), ThreadPoolExecutor(workers) as pool:
+    with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         try:
-            results = _in_order(pool, scorer, matched.items(), 2 * workers)
+            results = in_order(pool, scorer, matched.items(), 2 * workers)
             for done, (name, result) in enumerate(zip(matched, results, strict=True), 1):
                 if isinstance(result, list):
                     problems += result
@@ -226,28 +226,41 @@ class _Scorer:
     def _score(self, name: str, images: list[np.ndarray], digests: list[str]) -> _Scored | list[str]:
         colour = self.protocol.colour == 'channels' and images[0].ndim == 3
         fused, *others = (grey_levels(image, self.protocol, colour).to(self.device) for image in images)
-        scores, unfinite = self._scores(name, fused, *others)
+        scores, unfinite = score_planes(name, [fused, *others], self.columns, self.protocol.code, self.stop)
         controls = []
         for control, image in control_images(name, *others[:2]).items() if self.controls else ():
-            values, _ = self._scores(name, image, *others)
+            values, _ = score_planes(name, [image, *others], self.columns, self.protocol.code, self.stop)
             controls.append({'name': name, 'control': control, 'protocol': self.protocol.label} | values)
         return [] if self.stop.is_set() else _Scored(
             {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests, colour)
 
-    def _scores(self, name: str, fused: Planes, source_a: Planes, source_b: Planes,
-                truth: Planes | None = None) -> tuple[Row, list[Undefined]]:
-        to_sources = {'the fused image': fused, 'source A': source_a, 'source B': source_b}
-        to_truth = {'the fused image': fused, 'the truth': truth}
-        row, unfinite = {}, []
-        with sharing():
-            for column in self.columns:
-                if self.stop.is_set():
-                    break
-                compared = to_truth if column.startswith(TRUTH) else to_sources
-                values = metric_of(column, self.protocol.code)(*compared.values())
-                row[column] = values.mean().item()
-                unfinite += undefined(name, {column: values}, compared)
-        return row, unfinite
+
+def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], code: str = '',
+                 stop: threading.Event | None = None) -> tuple[Row, list[Undefined]]:
+    """The scores of one fused image, each the mean over its planes, and those that are not finite.
+
+    Args:
+        name: of the image, for messages.
+        images: the fused image, source A, source B and perhaps the truth, as `grey_levels` returns them.
+        columns: names of metrics, those that compare to the truth as `truth/PSNR`.
+        code: whose variants are meant; see `vlfusion.metrics.metric`.
+        stop: once it is set, no further metric is computed.
+
+    Raises:
+        DataError: the images do not suit a metric.
+    """
+    to_sources = dict(zip(('the fused image', 'source A', 'source B'), images[:3], strict=True))
+    to_truth = dict(zip(('the fused image', 'the truth'), (images[0], *images[3:]), strict=False))
+    row, unfinite = {}, []
+    with sharing():
+        for column in columns:
+            if stop and stop.is_set():
+                break
+            compared = to_truth if column.startswith(TRUTH) else to_sources
+            values = metric_of(column, code)(*compared.values())
+            row[column] = values.mean().item()
+            unfinite += undefined(name, {column: values}, compared)
+    return row, unfinite
 
 
 def grey_levels(image: Shaped[np.ndarray, 'h w *bgr'], protocol: Protocol, colour: bool = False) -> Planes:
@@ -266,7 +279,7 @@ def grey_levels(image: Shaped[np.ndarray, 'h w *bgr'], protocol: Protocol, colou
     return protocol.grey_levels(torch.from_numpy(np.ascontiguousarray(planes[:, None]))).double()
 
 
-def _in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
+def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
     """The results in the order of the items, of which at most so many are submitted ahead."""
     waiting = deque()
     for item in items:
@@ -278,7 +291,7 @@ def _in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """One thread of torch for each worker: sums are bit-equal only among equal numbers of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

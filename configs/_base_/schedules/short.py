@@ -1,6 +1,6 @@
-"""800 steps on crops of 128x128 in batches of 2: what two CPU cores do in an hour or so, for comparing networks with
+"""500 steps on crops of 128x128 in batches of 2: what two CPU cores do in an hour or so, for comparing networks with
 one another. Far from convergence."""
 
-train_cfg = dict(type='ResumableTrainLoop', max_iters=800, val_interval=800)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=500, val_interval=500)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=3e-4))
-param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=800, eta_min=1e-6)]
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=500, eta_min=1e-6)]
