@@ -1,0 +1,58 @@
+"""Draw a figure for a paper: rows of pairs, a column for each source and method, enlarged crops in coloured frames.
+
+    vlfusion contact-sheet --source-a MRI=PET-MRI/MRI --source-b PET=PET-MRI/PET FILM=out/film CDDFuse=out/cddfuse \\
+        --names 12 25 --crop 40,60,64,64 --crop 100,20,32,32 --crop 25:80,90,64,64 --out figure.pdf figure.png
+
+A column is called as it is written before the `=`, else as its folder. A pair with crops of its own has only those.
+"""
+
+import argparse
+
+HELP = 'draw pairs, methods and enlarged crops as a figure'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('methods', nargs='*', metavar='[TITLE=]DIR',
+                        help="folder of fused images, or a pattern such as 'FILM=out/{name}_fused.*'")
+    parser.add_argument('--source-a', required=True, metavar='[TITLE=]DIR', help='likewise, of source A')
+    parser.add_argument('--source-b', required=True, metavar='[TITLE=]DIR', help='likewise, of source B')
+    parser.add_argument('--names', nargs='+', metavar='NAME', help='the pairs to show, in this order (default: all)')
+    parser.add_argument('--crop', dest='crops', action='append', default=[], metavar='[NAME:]X,Y,WIDTH,HEIGHT',
+                        help='what to enlarge, in pixels, in every row or that of one pair; up to seven times')
+    parser.add_argument('--inset', choices=('below', 'inside'), default='below',
+                        help='where crops stand: below the pictures (default) or in their corners')
+    parser.add_argument('--interpolation', default='nearest',
+                        help='how crops are enlarged: nearest (default), linear, cubic or lanczos')
+    parser.add_argument('--row-labels', nargs='*', metavar='TEXT', help='write the names at the left, or these texts')
+    parser.add_argument('--width', type=float, default=7.16, metavar='INCHES',
+                        help="of the figure (default: %(default)s, the text of IEEE's two columns; one is 3.5)")
+    parser.add_argument('--dpi', type=int, default=300, help='of a PNG, and of enlarged crops (default: %(default)s)')
+    parser.add_argument('--out', nargs='+', required=True, metavar='FILE', help='files to write: .pdf, .png, .svg')
+
+
+def run(args: argparse.Namespace) -> int:
+    from vlfusion.benchmark.contact_sheet import check_sheet, contact_sheet, parse_crop, write_sheet
+    for path in args.out:
+        check_sheet(path)
+    labels = False if args.row_labels is None else args.row_labels or True
+    figure = contact_sheet(_columns(args), args.names, [parse_crop(crop) for crop in args.crops], inset=args.inset,
+                           interpolation=args.interpolation, width=args.width, row_labels=labels, dpi=args.dpi)
+    for path in args.out:
+        write_sheet(figure, path, args.dpi)
+    width, height = figure.get_size_inches()
+    print(f'Wrote {", ".join(args.out)}: {width:g} x {height:.2f} inches.')
+    return 0
+
+
+def _columns(args: argparse.Namespace) -> dict[str, str]:
+    """The folder of each column by its title."""
+    from pathlib import Path
+
+    from vlfusion.errors import ConfigError
+    columns: dict[str, str] = {}
+    for given in (args.source_a, args.source_b, *args.methods):
+        title, _, folder = given.rpartition('=')
+        if (title := title or Path(folder).name) in columns:
+            raise ConfigError(f'Two columns are called {title!r}.', f'Give one another title: TITLE={folder}')
+        columns[title] = folder
+    return columns

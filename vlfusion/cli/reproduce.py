@@ -1,0 +1,113 @@
+"""Compare a folder of fused images with the numbers that a paper prints, and say what would explain a gap.
+
+    vlfusion reproduce film --dataset Lytro --fused out/film
+    vlfusion reproduce cddfuse --dataset TNO --fused out/cddfuse --source-a TNO/ir --source-b TNO/vi
+    vlfusion reproduce CDDFuse_MIF --dataset MRI-CT --fused out/ct --source-a MRI --source-b CT --out ct.json
+    vlfusion reproduce --list
+
+The images are scored under the protocol of the paper. Where a score is outside the tolerance, it is computed again
+under other conventions: each variant of the metric, files stretched, luminance not rounded, colour channels averaged.
+"""
+
+import argparse
+
+HELP = "compare a folder with a paper's numbers, and explain gaps"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('method', nargs='?', help='film, cddfuse, or any other row of a published table')
+    parser.add_argument('--dataset', metavar='NAME', help='as the paper calls it, such as Lytro or MRI-CT')
+    parser.add_argument('--fused', metavar='DIR', help="folder of fused images, or a pattern such as 'out/{name}.*'")
+    parser.add_argument('--source-a', metavar='DIR', help='folder or pattern of source A '
+                        '(default: the test pairs of configs/_base_/datasets/NAME.py)')
+    parser.add_argument('--source-b', metavar='DIR', help='likewise, of source B')
+    parser.add_argument('--data-root', metavar='DIR', help="where that config's data lie")
+    parser.add_argument('--names', nargs='+', metavar='NAME', help='use these pairs only, such as PET-MRI/25015')
+    parser.add_argument('--method', dest='row', metavar='ROW', help="another row of that paper: 'film --method SDN'")
+    parser.add_argument('--paper', help="whose tables, where several have the method: 'film' or 'cddfuse'")
+    parser.add_argument('--published', metavar='FILE.csv', help='other published numbers: '
+                        'paper,table,dataset,method,metric,value')
+    parser.add_argument('--protocol', help="how to score (default: the protocol of the paper's name)")
+    parser.add_argument('--out', metavar='FILE.json', help='where to write everything that was found')
+    parser.add_argument('--list', action='store_true', help='print what is published, and do nothing else')
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from vlfusion.benchmark.published import published, read_published
+    from vlfusion.benchmark.reproduce import reproduce
+    from vlfusion.errors import ConfigError
+    from vlfusion.evaluation.protocol import PROTOCOLS
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a file has no width; let no column be cut
+    if args.list:
+        console.print(_overview(read_published(args.published)))
+        return 0
+    if lacking := [name for name in ('method', 'dataset', 'fused') if not getattr(args, name)]:
+        raise ConfigError(f'There is no {" and no ".join(lacking)}.', 'Write as in: vlfusion reproduce film --dataset '
+                          'Lytro --fused out/film. What is published, --list says.')
+    if args.out and not args.out.endswith('.json'):
+        raise ConfigError(f'Expected a file that ends in .json, but got {args.out}.', 'Choose another file.')
+    paper, method = (args.paper or args.method, args.row) if args.row else (args.paper, args.method)
+    rows = published(paper, args.dataset, method, args.published)
+    protocol = args.protocol or rows[0].paper
+    if protocol not in PROTOCOLS and not args.protocol:
+        raise ConfigError(f'The paper {protocol!r} has no protocol of its name.', 'Say how to score with --protocol.')
+    files = _files(args)
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
+        step = bar.add_task('scoring', total=None)
+        found = reproduce(files, rows, protocol, lambda done, total: bar.update(step, completed=done, total=total))
+    for table in found.tables():
+        console.print(table)
+    for remark in found.remarks():
+        print(remark)
+    if args.out:
+        found.write(args.out)
+        print(f'Wrote {args.out}.')
+    return 0
+
+
+def _files(args: argparse.Namespace):
+    """The files to score: of two folders of sources, or of a data set's test pairs."""
+    from vlfusion.benchmark.reproduce import fused_files, fused_of_pairs
+    from vlfusion.errors import ConfigError
+    if (args.source_a is None) != (args.source_b is None):
+        raise ConfigError('Only one of --source-a and --source-b is given.', 'Give both, or neither.')
+    if args.source_a is not None:
+        if args.data_root:
+            raise ConfigError('--data-root is of no use beside --source-a and --source-b.', 'Leave it out.')
+        return fused_files(args.fused, args.source_a, args.source_b, args.names)
+    return fused_of_pairs(args.fused, _test_pairs(args.dataset, args.data_root), args.names)
+
+
+def _test_pairs(dataset: str, data_root: str | None):
+    """The test pairs of the data set's config, relative to the current folder."""
+    from pathlib import Path
+
+    from vlfusion.cli.options import find_datasets
+    from vlfusion.config import load_config
+    from vlfusion.errors import ConfigError
+    folder = Path('configs/_base_/datasets')
+    places = [folder / f'{prefix}{dataset.lower()}.py' for prefix in ('', 'vlf_')]  # some have VLF's layout only
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        known = ', '.join(sorted(place.stem for place in folder.glob('*.py'))) or 'nothing'
+        raise ConfigError(f'There is no data set {places[0].absolute()}; that folder has {known}.',
+                          'Give the sources with --source-a and --source-b.')
+    config = load_config(path, {'data_root': data_root} if data_root else None)
+    return [pair for _, found in find_datasets(config, ['test']) for pair in found.pairs]
+
+
+def _overview(rows):
+    from rich.table import Table
+
+    from vlfusion.benchmark.published import PAIRS, overview
+    table = Table('paper', 'table', 'data set', 'pairs', 'methods', box=None)
+    for paper, where, dataset, methods in overview(rows):
+        table.add_row(paper, where, dataset, str(PAIRS.get((paper, dataset), 'not stated')), ', '.join(methods))
+    return table
