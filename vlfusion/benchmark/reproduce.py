@@ -27,7 +27,7 @@ from vlfusion.evaluation.folder import grey_levels
 from vlfusion.evaluation.protocol import Protocol
 from vlfusion.evaluation.protocol import protocol as protocol_named
 from vlfusion.evaluation.record import write_record
-from vlfusion.evaluation.scores import score
+from vlfusion.evaluation.scores import other_variants, score
 from vlfusion.images import LUMINANCE_RULES, SUFFIXES
 from vlfusion.metrics.base import metric
 
@@ -304,7 +304,7 @@ def _conventions(images: Sequence[np.ndarray], protocol: Protocol, names: Sequen
     """
     as_read = _planes(images, protocol)
     fused, source_a, source_b = as_read
-    variants = {label: name for name in names for label in _variants(name, protocol.code)}
+    variants = {label: name for name in names for label in other_variants(name, protocol.code)}
     found = {f'{variants[label]}|{label if ":" in label else f"{label}, the default"}': value
              for label, value in _scores(as_read, variants, '').items()}
     for reading, planes in _readings(images, as_read, protocol).items():
@@ -345,18 +345,6 @@ def _stretched(fused: Planes, rounding: str) -> Planes:
 def _scores(planes: Sequence[Planes], names: Iterable[str], code: str) -> dict[str, float]:
     """The mean over the planes of each metric."""
     return {name: values.mean().item() for name, values in score(*planes, names, code).items()}
-
-
-def _variants(name: str, code: str) -> list[str]:
-    """The ways to compute a metric other than the one that the code stands for, each once: `SSIM`, `SSIM:vifb` ..."""
-    plain = name.partition(':')[0]
-    used, ways = metric(name, code).info.variant, metric(plain).info.variants
-    seen, found = ([ways[used]], [plain]) if used else ([], [])
-    for label, way in ways.items():
-        if way not in seen:
-            seen.append(way)
-            found.append(f'{plain}:{label}')
-    return found
 
 
 def _explained(one: Compared, means: Mapping[str, float]) -> Compared:

@@ -1,5 +1,6 @@
 """What a comparison found, as the report and the tables read it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,8 @@ class SetResult:
         pairs: sorted by name.
         costs: of the methods that ran here.
         robustness: for each way of scoring (an output policy, a metric's variant) the rank of each method by its mean
-            over the metrics; the first way is the board's own.
+            over the metrics, NaN where it has none; the first way is the board's own.
+        subsets: the boards of the subsets by name, where they were asked for.
     """
 
     name: str
@@ -75,3 +77,14 @@ class SetResult:
     pairs: list[PairResult]
     costs: list[Cost] = field(default_factory=list)
     robustness: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    subsets: Mapping[str, Leaderboard] = field(default_factory=dict)
+
+
+def places_of(ranks: Mapping[str, float]) -> dict[str, int]:
+    """The place of each method by its mean rank; equal ranks share the better place, and one without a rank has 0.
+
+    >>> places_of({'a': 2.5, 'b': 1.0, 'c': 1.0, 'd': math.nan})
+    {'a': 3, 'b': 1, 'c': 1, 'd': 0}
+    """
+    return {method: 0 if math.isnan(rank) else 1 + sum(other < rank for other in ranks.values())
+            for method, rank in ranks.items()}

@@ -21,6 +21,7 @@ VERBS = {
     'fuse': 'fuse',
     'evaluate': 'evaluate',
     'metrics': 'metrics',
+    'benchmark': 'benchmark',
     'leaderboard': 'leaderboard',
     'ablate-text': 'ablate_text',
     'reproduce': 'reproduce',

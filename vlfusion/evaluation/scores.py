@@ -66,6 +66,34 @@ def metric_of(column: str, code: str = '') -> Metric:
     return metric(name, code, truth=name != column)
 
 
+def spelt_out(column: str, code: str = '') -> str:
+    """A column with the variant that a protocol's code means: one that names none then means the default.
+
+    >>> spelt_out('MI', 'film'), spelt_out('EN', 'film'), spelt_out('MI:tang', 'film'), spelt_out('truth/PSNR', 'film')
+    ('MI:film', 'EN', 'MI:tang', 'truth/PSNR')
+    """
+    variant = metric_of(column, code).info.variant
+    return column.partition(':')[0] + (f':{variant}' if variant else '')
+
+
+def other_variants(column: str, code: str) -> list[str]:
+    """The default and the variants of a metric, each once, without the one that the column means.
+
+    >>> other_variants('SF', 'film')
+    ['SF:vifb']
+    """
+    name = column.partition(':')[0]
+    known = metric_of(name).info.variants
+    own = spelt_out(column, code)
+    seen = [known.get(own.partition(':')[2])]  # None is the default
+    others = []
+    for variant, what in [('', None), *known.items()]:
+        if what not in seen:
+            seen.append(what)
+            others.append(f'{name}:{variant}' if variant else name)
+    return others
+
+
 def means(rows: Sequence[Row], undefined: Iterable[Undefined] = ()) -> dict[str, float]:
     """The mean over the images for each metric.
 

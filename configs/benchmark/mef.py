@@ -1,0 +1,23 @@
+"""Multi-exposure fusion: every baseline with weights for it, on MEFB.
+
+Command:    vlfusion benchmark configs/benchmark/mef.py
+Needs:      the scenes under data/mef/MEFB; the released weights under work_dirs/released, each put there by
+            `vlfusion prepare-data weights NAME --which WHICH --out work_dirs/released/FILE` (which says what to fetch). A
+            method whose weights are missing is a row that says so. scikit-posthocs and others: pip install
+            'vlfusion[benchmark]'.
+Hardware:   measured on two CPU cores: HOURS.
+Expected:   docs/results/mef.md.
+"""
+
+_base_ = ['../_base_/benchmark/classical.py']
+
+datasets = dict(
+    MEFB=dict(config='configs/_base_/datasets/mefb.py'))
+methods = dict(
+    U2Fusion=dict(checkpoint='work_dirs/released/u2fusion_mef.pth'),
+    SDNet=dict(checkpoint='work_dirs/released/sdnet_mef.pth'),
+    FFMEF=dict(checkpoint='work_dirs/released/ffmef_mef.pth'),
+    MUFusion=dict(checkpoint='work_dirs/released/mufusion_mef.pth'),
+    GIFNet=dict(checkpoint='work_dirs/released/gifnet_mef.pth'),
+    FILM=dict(printed=dict(MEFB='film/MEFB/FILM')))
+protocol = 'film'

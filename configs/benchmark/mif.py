@@ -1,0 +1,23 @@
+"""Medical fusion: every baseline with weights for it, on the 72 test pairs of Harvard.
+
+Command:    vlfusion benchmark configs/benchmark/mif.py
+Needs:      Harvard's pairs under data/mif/Harvard; the released weights under work_dirs/released, each put there by
+            `vlfusion prepare-data weights NAME --which WHICH --out work_dirs/released/FILE` (which says what to fetch). A
+            method whose weights are missing is a row that says so. scikit-posthocs and others: pip install
+            'vlfusion[benchmark]'.
+Hardware:   measured on two CPU cores: HOURS.
+Expected:   docs/results/mif.md.
+"""
+
+_base_ = ['../_base_/benchmark/classical.py']
+
+datasets = dict(
+    Harvard=dict(config='configs/_base_/datasets/harvard.py', by_subset=True))
+methods = dict(
+    IFCNN=dict(checkpoint='work_dirs/released/ifcnn_mif.pth'),
+    SDNet=dict(checkpoint='work_dirs/released/sdnet_mif.pth'),
+    MATR=dict(checkpoint='work_dirs/released/matr_mif.pth'),
+    GIFNet=dict(checkpoint='work_dirs/released/gifnet_mif.pth'),
+    MUFusion=dict(checkpoint='work_dirs/released/mufusion_mif.pth'),
+    FILM=dict(printed=dict(Harvard='film/Harvard/FILM')))
+protocol = 'film'

@@ -1,0 +1,410 @@
+"""Whole comparisons on pairs drawn here, by models that are written here and run for real."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import draw_pairs, write_features
+
+from vlfusion.benchmark import leaderboard
+from vlfusion.benchmark.cache import Cache
+from vlfusion.benchmark.methods import method_of
+from vlfusion.benchmark.outputs import summary
+from vlfusion.benchmark.plan import load_plan
+from vlfusion.benchmark.run import Run
+from vlfusion.benchmark.tables import results
+from vlfusion.cli import main
+from vlfusion.config import load_config
+from vlfusion.errors import ConfigError, DataError, UnknownNameError
+from vlfusion.evaluation import score_folder
+from vlfusion.evaluation.scores import write_csv
+from vlfusion.models.fusion_model import FusionModel
+from vlfusion.registry import snapshot
+
+for package in ('scipy', 'scikit_posthocs', 'jinja2', 'matplotlib'):
+    pytest.importorskip(package, reason="pip install 'vlfusion[benchmark]'")
+
+NAMES = [f's/p{index}' for index in range(6)]
+#: Models with and without weights, with text, of chance, beyond [0, 1], and one that fails on a pair.
+TOYS = '''
+    import time
+    import torch
+    from torch import nn
+    from vlfusion.registry import BACKBONES
+
+    FUSED = []  # the names of models, as often as they fused
+
+    class Toy(nn.Module):
+        def forward(self, source_a, source_b, text=None, text_mask=None):
+            FUSED.append(type(self).__name__)
+            return self.fuse(source_a, source_b, text)
+
+    @BACKBONES.register_module()
+    class ToyMean(Toy):
+        def __init__(self, delay=0.0):
+            super().__init__()
+            self.delay = delay
+        def fuse(self, a, b, text):
+            time.sleep(self.delay)
+            return (a + b) / 2
+
+    @BACKBONES.register_module()
+    class ToyConv(Toy):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+        def fuse(self, a, b, text):
+            return self.conv(torch.maximum(a, b)).sigmoid()
+
+    @BACKBONES.register_module()
+    class ToyBeyond(Toy):
+        def fuse(self, a, b, text):
+            return a + b - 0.2
+
+    @BACKBONES.register_module()
+    class ToyChance(Toy):
+        def fuse(self, a, b, text):
+            return ((a + b) / 2 + 0.1 * torch.randn_like(a)).clamp(0, 1)
+
+    @BACKBONES.register_module()
+    class ToyBroken(Toy):
+        def fuse(self, a, b, text):
+            raise RuntimeError('no such kernel')
+
+    @BACKBONES.register_module()
+    class ToyText(Toy):
+        text_dim = 8
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(0.05))
+        def fuse(self, a, b, text):
+            return ((a + b) / 2 + self.scale * text.mean()).clamp(0, 1)
+'''
+
+
+def toy(name, **arguments):
+    return dict(model=dict(type='FusionModel', backbone=dict(type=name, **arguments)))
+
+
+TWO = {'Mean': toy('ToyMean'), 'Conv': dict(checkpoint='conv.pth')}
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    """The module of toy models, on the path; its names leave the registries afterwards."""
+    (tmp_path / 'toy_methods.py').write_text(textwrap.dedent(TOYS))
+    monkeypatch.syspath_prepend(tmp_path)
+    undo = snapshot()
+    import toy_methods
+    yield toy_methods
+    undo()
+    del sys.modules['toy_methods']
+
+
+@pytest.fixture
+def compare(tmp_path, toys, monkeypatch):
+    """Writes a config over six pairs, and returns a function that runs it from the command line."""
+    monkeypatch.chdir(tmp_path)
+    draw_pairs(tmp_path / 'data', NAMES)
+    write_features(tmp_path / 'data/text', NAMES)
+    checkpoint(toys, 'ToyConv', 'conv.pth')
+
+    def run(methods=TWO, *options, **keys):
+        keys = dict(metrics=['EN', 'SF'], controls=False, robustness=False) | keys
+        write_config(tmp_path / 'benchmark.py', methods, **keys)
+        assert main(['benchmark', 'benchmark.py', '--out', 'out', '--no-report', *options]) == 0
+        return Path('out')
+
+    return run
+
+
+def write_config(path, methods, dataset=None, **keys):
+    dataset = dict(type='PairDataset', task='ivf', data_root='data', source_a='ir/s', source_b='vi/s') | (dataset or {})
+    lines = ["custom_imports = dict(imports=['toy_methods'])", f'datasets = dict(Toy={dataset!r})',
+             f'methods = {methods!r}', *(f'{key} = {value!r}' for key, value in keys.items())]
+    path.write_text('\n'.join(lines))
+
+
+def checkpoint(toys, backbone, path, **experiment):
+    torch.manual_seed(0)
+    model = dict(type='FusionModel', backbone=dict(type=backbone))
+    state = FusionModel(model['backbone']).state_dict()
+    torch.save(dict(state_dict=state, meta=dict(vlfusion=dict(task='ivf', model=model, **experiment))), path)
+
+
+def scores(out, **wanted):
+    with open(out / 'scores.csv', newline='') as file:
+        return [row for row in csv.DictReader(file) if all(row[key] == value for key, value in wanted.items())]
+
+
+def counted(capsys):
+    """`Fused 2 pairs (4 known), scored 6 pictures (0 known), ...` as four numbers."""
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('Fused '))
+    return [int(word.strip('(')) for word in line.split(', in ')[0].split() if word.strip('(').isdigit()]
+
+
+def test_everything_is_written_and_equals_the_single_steps(compare, toys, tmp_path, capsys):
+    out = compare(TWO | {'Broken': toy('ToyBroken'), 'Absent': dict(checkpoint='absent.pth'),
+                         'Paper': dict(printed=dict(Toy=dict(EN=7.5)), source='Table 9')})
+    said = capsys.readouterr()
+    assert 'Broken failed: RuntimeError: no such kernel' in said.err and 'There is no file absent.pth' in said.err
+    for row in ('| Broken | failed |', '| Absent | failed |', '| *Paper (Table 9)* | 7.5 |'):
+        assert row in said.out
+    assert {path.name for path in out.iterdir()} == {'cache', 'fused', 'leaderboard.md', 'leaderboards', 'scores.csv',
+                                                     'costs.csv', 'manifest.json'}
+    for method in ('Mean', 'Conv'):
+        again = score_folder(tmp_path / 'out/fused/Toy' / method, 'data/ir/s', 'data/vi/s', metrics=['EN', 'SF'])
+        # Pictures are in colour, whose luminance may be off by a level; the scores are those of the grey ones.
+        for row, line in zip(again.rows, scores(out, method=method, metric='EN'), strict=True):
+            assert row['name'] == line['name'] and float(line['value']) == pytest.approx(row['EN'], abs=0.1)
+    held = json.loads((out / 'leaderboards/Toy.json').read_text())
+    assert held['images'] == 6 and held['metrics']['EN']['means'].keys() == {'Mean', 'Conv'}
+    assert held['failures'].keys() == {'Broken', 'Absent'} and held['references'] == {'Paper (Table 9)': {'EN': 7.5}}
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['packages']['torch'] == version('torch') and manifest['protocol']['label'] == 'film.1'
+    assert manifest['counts'] == {'fused': 12, 'scored': 12} and manifest['datasets']['Toy']['images'] == 6
+    assert manifest['seconds'].keys() == {'preparing', 'fusing', 'scoring', 'comparing'}
+
+
+def test_costs_are_measured(compare):
+    out = compare()
+    with open(out / 'costs.csv', newline='') as file:
+        rows = {row['method']: row for row in csv.DictReader(file)}
+    assert rows['Conv'] | {'seconds': '', 'memory': ''} == {
+        'dataset': 'Toy', 'method': 'Conv', 'height': '48', 'width': '56', 'pairs': '6', 'parameters': '9',
+        'macs': str(9 * 48 * 56), 'seconds': '', 'memory': '', 'device': 'cpu'}
+    assert 0 < float(rows['Conv']['seconds']) < 1 and rows['Mean']['macs'] == ''
+
+
+def test_scores_are_those_of_the_grey_picture(compare, tmp_path):
+    out = compare({'Mean': toy('ToyMean')})
+    for pair in ('p0', 'p5'):
+        a = cv2.imread(f'data/ir/s/{pair}.png', 0).astype(np.float32)
+        b = np.round(cv2.cvtColor(cv2.imread(f'data/vi/s/{pair}.png').astype(np.float32), cv2.COLOR_BGR2GRAY))
+        mean = (a / np.float32(255) + b / np.float32(255)) / 2
+        grey = ((mean - mean.min()) / (mean.max() - mean.min()) * 255).astype(np.uint8)
+        share = np.bincount(grey.ravel(), minlength=256) / grey.size
+        entropy = -(share[share > 0] * np.log2(share[share > 0])).sum()
+        [row] = scores(out, name=pair, metric='EN')
+        assert float(row['value']) == pytest.approx(entropy, abs=0.01)
+
+
+def test_a_second_run_repeats_nothing(compare, toys, capsys):
+    first = (compare(controls=True, robustness=True) / 'leaderboard.md').read_text()
+    fused, known, scored, known_scores = counted(capsys)
+    assert (fused, known, known_scores) == (12, 0, 0) and len(toys.FUSED) == 12
+    again = (compare(controls=True, robustness=True) / 'leaderboard.md').read_text()
+    fused, known, again_scored, known_scores = counted(capsys)
+    assert (fused, known, again_scored) == (0, 12, 0) and known_scores >= scored and len(toys.FUSED) == 12
+    assert first == again and first.count('| Mean |') == 3, 'the table, the robustness and the costs'
+
+
+def test_an_edited_image_invalidates_exactly_its_rows(compare, toys, capsys):
+    before = {(row['method'], row['name']): row['value'] for row in scores(compare(), metric='EN')}
+    counted(capsys)
+    cv2.imwrite('data/vi/s/p3.png', 255 - cv2.imread('data/vi/s/p3.png'))
+    after = {(row['method'], row['name']): row['value'] for row in scores(compare(), metric='EN')}
+    assert counted(capsys) == [2, 10, 2, 10]
+    assert {key for key in before if before[key] != after[key]} == {('Mean', 'p3'), ('Conv', 'p3')}
+
+
+def test_a_new_metric_or_method_is_all_that_is_computed(compare, toys, capsys):
+    methods = {'Mean': toy('ToyMean')}
+    compare(methods)
+    counted(capsys)
+    compare(methods, '--cfg-options', "metrics=['EN','SF','SD']")
+    assert counted(capsys) == [0, 6, 6, 0]
+    compare(TWO)
+    assert counted(capsys) == [6, 6, 6, 6]
+    checkpoint(toys, 'ToyConv', 'conv.pth')
+    compare({'Conv': dict(checkpoint='conv.pth')})
+    counted(capsys)
+    weights = torch.load('conv.pth')
+    weights['state_dict']['backbone.conv.weight'] += 0.1
+    torch.save(weights, 'conv.pth')
+    compare({'Conv': dict(checkpoint='conv.pth')})
+    assert counted(capsys)[:2] == [6, 0], 'other weights'
+    Path('toy_methods.py').write_text(Path('toy_methods.py').read_text() + '\n# another version\n')
+    compare({'Conv': dict(checkpoint='conv.pth')})
+    assert counted(capsys) == [6, 0, 0, 6], 'other code that gives the same pictures'
+
+
+def test_a_folder_of_foreign_images(compare, tmp_path, capsys):
+    foreign = tmp_path / 'theirs'
+    draw_pairs(foreign, [Path(name).name for name in NAMES], 'x', 'fused', seed=5)
+    write_config(tmp_path / 'b.py', {'Theirs': dict(fused='theirs/fused'), 'Mean': toy('ToyMean')},
+                 metrics=['EN', 'Qabf'])
+    assert main(['benchmark', 'b.py', '--out', 'out', '--no-report']) == 0
+    known = {row['name']: row for row in score_folder('theirs/fused', 'data/ir/s', 'data/vi/s',
+                                                      metrics=['EN', 'Qabf']).rows}
+    for row in scores(Path('out'), method='Theirs', metric='Qabf:film'):
+        assert float(row['value']) == known[row['name']]['Qabf']
+    (foreign / 'fused/p2.png').unlink()
+    (foreign / 'fused/p4.png').unlink()
+    capsys.readouterr()
+    assert main(['benchmark', 'b.py', '--out', 'out']) == 2
+    said = capsys.readouterr().err
+    assert '2 fused pictures are not there' in said and 'p2.* is missing' in said and 'p4.* is missing' in said
+    write_config(tmp_path / 'b.py', {'Theirs': dict(fused='theirs/fused/{name}.png')}, dataset=dict(only='p[01]'),
+                 metrics=['EN'])
+    assert main(['benchmark', 'b.py', '--out', 'out', '--no-report']) == 0
+    cv2.imwrite('theirs/fused/p0.png', np.zeros((4, 4), np.uint8))
+    assert main(['benchmark', 'b.py', '--out', 'out', '--no-report']) == 0
+    assert 'Theirs failed' in capsys.readouterr().err
+
+
+def test_what_leaves_the_range_has_no_rank_without_a_policy(compare, tmp_path, capsys):
+    write_config(tmp_path / 'b.py', TWO | {'Beyond': toy('ToyBeyond')}, metrics=['EN', 'SF'])
+    plan = load_plan('b.py', None, 'out')
+    run = Run(plan)
+    units = run.fuse()
+    run.score(units)
+    [found] = results(run, units)
+    assert list(found.robustness) == ['film.1 (min-max, truncate)', 'output: clip', 'output: none', 'SF:vifb']
+    assert np.isnan(found.robustness['output: none']['Beyond'])
+    assert not np.isnan(found.robustness['output: none']['Mean'])
+    for method in found.board.methods:
+        write_csv(f'{method}.csv', found.rows[method])
+    alone = leaderboard({method: f'{method}.csv' for method in found.board.methods}).mean_ranks()
+    assert found.board.mean_ranks() == alone == found.robustness['film.1 (min-max, truncate)']
+    assert 'control: noisy mean' in found.board.references and 'control: mean' in found.rows
+    assert '| method | film.1 (min-max, truncate) | output: clip |' in summary(found)
+
+
+def test_a_score_that_is_not_finite_takes_the_method_out_of_that_metric(compare, tmp_path):
+    compare(TWO | {'CopyOfA': dict(fused='data/ir/s')}, metrics=['EN', 'SCD'], controls=['copy of A'])
+    text = Path('out/leaderboard.md').read_text()
+    row = next(line for line in text.splitlines() if line.startswith('| CopyOfA |'))
+    assert row.endswith('| n/a | n/a |') and '| *control: copy of A* |' in text
+    [first, *_] = scores(Path('out'), method='CopyOfA', metric='SCD')
+    assert first['value'] == 'nan' and 'the fused image equals source A' in first['reason']
+
+
+def test_seeds_and_several_trainings_are_averaged(compare, toys, tmp_path):
+    out = compare({'Chance': toy('ToyChance'), 'Mean': toy('ToyMean')}, seeds=[0, 1])
+    each = [float(row['value']) for row in scores(out, method='Chance', name='p1', metric='EN')]
+    assert len(each) == 2 and each[0] != each[1]
+    held = json.loads((out / 'leaderboards/Toy.json').read_text())['metrics']['EN']['means']['Chance']
+    every = [float(row['value']) for row in scores(out, method='Chance', metric='EN')]
+    assert held == pytest.approx(np.mean(every)) and len(every) == 12
+    other = torch.load('conv.pth')
+    other['state_dict']['backbone.conv.weight'] *= -1
+    torch.save(other, 'other.pth')
+    out = compare({'Conv': dict(checkpoint=['conv.pth', 'other.pth'])})
+    assert {row['repeat'] for row in scores(out)} == {'conv.pth, seed 0', 'other.pth, seed 0'}
+
+
+def test_text_and_its_policies(compare, toys, tmp_path):
+    checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(files='text/s/{name}.npy'))
+    own, swapped = dict(checkpoint='text.pth'), dict(checkpoint='text.pth', text_policy='swapped')
+    out = compare({'own': own, 'swapped': swapped, 'twice': own})
+    found = {method: [row['value'] for row in scores(out, method=method, metric='EN')]
+             for method in ('own', 'swapped', 'twice')}
+    assert found['own'] == found['twice'] != found['swapped']
+
+
+def test_by_subset(compare, tmp_path):
+    draw_pairs(tmp_path / 'data/two', ['q0', 'q1'], seed=3)
+    subsets = {'one': dict(source_a='ir/s', source_b='vi/s'), 'two': dict(source_a='two/ir', source_b='two/vi')}
+    compare(dataset=dict(source_a=None, source_b=None, subsets=subsets, by_subset=True))
+    held = {name: json.loads(Path(f'out/leaderboards/{name}.json').read_text())
+            for name in ('Toy', 'Toy_one', 'Toy_two')}
+    assert [board['images'] for board in held.values()] == [8, 6, 2]
+    one, two = (held[name]['metrics']['EN']['means']['Mean'] for name in ('Toy_one', 'Toy_two'))
+    assert held['Toy']['metrics']['EN']['means']['Mean'] == pytest.approx((6 * one + 2 * two) / 8)
+    assert Path('out/fused/Toy/Mean/two/q1.png').is_file()
+
+
+def test_a_kill_loses_no_finished_row(compare, tmp_path):
+    methods = {'Slow': toy('ToyMean', delay=0.4), 'Conv': dict(checkpoint='conv.pth')}
+    write_config(tmp_path / 'b.py', methods, metrics=['EN'], controls=False)
+    environment = os.environ | {'PYTHONPATH': f'{tmp_path}'}
+    script = Path(__file__).parents[2] / 'tools/benchmark.py'
+    command = [sys.executable, str(script), 'b.py', '--out', 'out', '--no-report']
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    records = Path('out/cache/fused')
+    deadline = time.monotonic() + 120
+    while len(list(records.rglob('*.json'))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = len(list(records.rglob('*.json')))
+    assert 3 <= finished < 12
+    run = Run(load_plan('b.py', None, 'out'))
+    run.fuse()
+    assert run.counts['known pairs'] == finished and run.counts['fused'] == 12 - finished
+
+
+def test_processes_share_the_work(compare, tmp_path):
+    methods = TWO | {'Broken': toy('ToyBroken')}
+    write_config(tmp_path / 'b.py', methods, metrics=['EN', 'SF'])
+    script = Path(__file__).parents[2] / 'tools/benchmark.py'
+    subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(script),
+                    'b.py', '--out', 'two', '--no-report', '--launcher', 'pytorch'], check=True, capture_output=True,
+                   env=os.environ | {'PYTHONPATH': f'{tmp_path}'}, timeout=300)
+    assert main(['benchmark', 'b.py', '--out', 'one', '--no-report']) == 0
+    two, one = (Path(out, 'scores.csv').read_text() for out in ('two', 'one'))
+    assert two == one
+    held = json.loads(Path('two/manifest.json').read_text())
+    assert held['processes'] == 2 and held['counts']['fused'] == 12 and 'Toy: Broken' in held['failures']
+
+
+def test_the_latex_compiles(compare, tmp_path):
+    compare({'Mean_1': toy('ToyMean'), 'Conv': dict(checkpoint='conv.pth'), 'Broken & Co': toy('ToyBroken'),
+             'Paper': dict(printed=dict(Toy=dict(EN=7.5)), source='Table 9')})
+    latex = Path('out/leaderboards/Toy.tex').read_text()
+    assert r'Mean\_1' in latex and r'Broken \& Co & \multicolumn{3}{l}{failed}' in latex
+    if not shutil.which('pdflatex'):
+        pytest.skip('no pdflatex')
+    document = '\\documentclass{article}\\usepackage{booktabs}\\begin{document}%s\\end{document}'
+    Path('x.tex').write_text(document % latex)
+    subprocess.run(['pdflatex', '-interaction=batchmode', '-halt-on-error', 'x.tex'], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(('change', 'error', 'said'), [
+    (dict(metricz=['EN']), ConfigError, "has no 'metricz'.*Did you mean metrics"),
+    (dict(metrics=['EM']), UnknownNameError, 'Did you mean'),
+    (dict(controls=['min']), ConfigError, "no control 'min'"),
+    (dict(correction='bonf'), ConfigError, "no correction 'bonf'"),
+    (dict(methods={}), ConfigError, 'has no methods'),
+    (dict(methods=dict(X=dict(fusd='a'))), ConfigError, "has no 'fusd'.*Did you mean fused"),
+    (dict(methods=dict(X=dict())), ConfigError, 'none of checkpoint'),
+    (dict(methods=dict(X=dict(printed=dict(TNO=dict(EN=1))))), ConfigError, "row for 'TNO'"),
+    (dict(methods=dict(X=dict(fused=dict(TNO='a')))), ConfigError, "names the data set 'TNO'"),
+    (dict(dataset=dict(only='x*')), DataError, 'no pair that is called'),
+])
+def test_configs_that_cannot_be(compare, tmp_path, change, error, said):
+    keys = dict(methods={'Mean': toy('ToyMean')}) | change
+    write_config(tmp_path / 'b.py', keys.pop('methods'), **keys)
+    with pytest.raises(error, match=f'(?s){said}'):
+        Run(load_plan('b.py', None, 'out'))
+
+
+def test_a_damaged_record_counts_as_none(tmp_path):
+    cache = Cache(tmp_path)
+    cache.write('scores', 'abc', {'EN': [7.0, '']})
+    assert cache.read('scores', 'abc') == {'EN': [7.0, '']}
+    (tmp_path / 'scores/ab/abc.json').write_text('{"EN": [7.')
+    assert cache.read('scores', 'abc') is None and cache.read('scores', 'abd') is None
+
+
+@pytest.mark.parametrize('path', sorted(Path('configs/benchmark').glob('*.py')), ids=lambda path: path.stem)
+def test_the_configs_name_data_sets_and_methods_that_there_are(path):
+    config = load_config(path)
+    for one in config.datasets.values():
+        assert load_config(one['config']).test_dataloader
+    for name, entry in config.methods.items():
+        assert 'printed' in entry or method_of(name, entry, list(config.datasets)).name == name
+    assert len(config.methods) >= 14

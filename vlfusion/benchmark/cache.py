@@ -1,0 +1,122 @@
+"""Results by what they depend on: a result that is there need not be computed again, and a changed input finds none.
+
+    ROOT/fused/ab/abcd....json      what a method made of a pair: pictures, seconds, memory
+    ROOT/scores/12/1234....json     the scores of one picture beside its sources
+    ROOT/pictures/9f/9f00....png    a picture by its content
+
+A record is written beside its place and moved there, so that one that can be found is whole: a killed run loses what
+was in flight and nothing else, and several processes can fill one folder.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from functools import cache as once
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from vlfusion.compat import AtomicBackend
+from vlfusion.errors import DataError
+
+#: Packages whose version may change the last bits of a result.
+NUMERIC = ('torch', 'torchvision', 'numpy', 'scipy', 'opencv-python', 'opencv-python-headless', 'timm', 'PyWavelets')
+
+
+class Cache:
+    """A folder of records and pictures.
+
+    Args:
+        root: the folder; made at the first write.
+    """
+
+    def __init__(self, root: str | os.PathLike):
+        self.root = Path(root)
+
+    def read(self, kind: str, key: str) -> dict[str, Any] | None:
+        """The record of a key; None where there is none, or a machine that went down left a damaged one."""
+        try:
+            return json.loads(self._path(kind, key, '.json').read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def write(self, kind: str, key: str, record: Mapping[str, Any]) -> None:
+        """Write a record of plain data; one of the same key is replaced."""
+        AtomicBackend().put(json.dumps(record).encode(), self._path(kind, key, '.json'))
+
+    def keep_picture(self, picture: UInt8[np.ndarray, 'h w *bgr']) -> str:
+        """Keep a picture, and return the SHA-256 of its file."""
+        content = cv2.imencode('.png', picture)[1].tobytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if not self.picture(digest).is_file():
+            AtomicBackend().put(content, self.picture(digest))
+        return digest
+
+    def picture(self, digest: str) -> Path:
+        """The file of a picture that was kept."""
+        return self._path('pictures', digest, '.png')
+
+    def _path(self, kind: str, key: str, ending: str) -> Path:
+        return self.root / kind / key[:2] / f'{key}{ending}'
+
+
+def key_of(**parts: Any) -> str:
+    """One hash of plain data.
+
+    >>> key_of(a=1, b='x') == key_of(b='x', a=1) != key_of(a=2, b='x')
+    True
+    """
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def content_digest(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file; one that was read before is read again only if its size or time changed.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        found = os.stat(path)
+        return _digest(str(path), found.st_size, found.st_mtime_ns)
+    except OSError as error:
+        raise DataError(f'Cannot read {path}: {error}.', 'Check the path and its permissions.') from error
+
+
+@once
+def _digest(path: str, size: int, changed: int) -> str:
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def code_digest(*modules: ModuleType) -> str:
+    """One hash of the Python sources of modules and packages, with the versions of the packages they compute with.
+
+    A change of any source counts, be it a comment: better one run too many than a result of older code.
+    """
+    return key_of(sources={name: content_digest(file) for module in modules for name, file in _sources(module)},
+                  versions=_versions())
+
+
+def _sources(module: ModuleType) -> list[tuple[str, Path]]:
+    """The files of a module or package, each under a name that is the same wherever it is installed."""
+    if folders := getattr(module, '__path__', None):
+        return [(f'{module.__name__}/{file.relative_to(folder)}', file)
+                for folder in folders for file in sorted(Path(folder).rglob('*.py'))]
+    return [(module.__name__, Path(module.__file__))] if getattr(module, '__file__', None) else []
+
+
+@once
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in NUMERIC:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,89 @@
+"""What a comparison was: code, packages, hardware, inputs, protocol, time; enough to tell two of them apart."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import vlfusion
+from vlfusion.benchmark.cache import content_digest, key_of
+from vlfusion.benchmark.methods import FolderMethod
+from vlfusion.benchmark.plan import SetPlan
+from vlfusion.benchmark.run import Run
+from vlfusion.evaluation.scores import metric_of
+
+
+def manifest(run: Run, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """The manifest of a run, as plain data without secrets.
+
+    Args:
+        run: that is done.
+        seconds: that each part of it took.
+    """
+    plan = run.plan
+    return dict(
+        title=plan.title, created=datetime.now(UTC).isoformat(timespec='seconds'), vlfusion=vlfusion.__version__,
+        git=_git(Path(vlfusion.__file__).parent), python=sys.version.split()[0],
+        packages=dict(sorted({one.metadata['Name']: one.version for one in distributions()}.items())),
+        hardware=_hardware(), processes=run.world, device=str(run.device), threads=torch.get_num_threads(),
+        protocol={'label': plan.protocol.label, **asdict(plan.protocol)},
+        metrics=[{'column': column, 'variant': metric_of(column, plan.protocol.code).info.label,
+                  'title': metric_of(column, plan.protocol.code).info.title} for column in plan.columns(True)],
+        alpha=plan.alpha, correction=plan.correction, seeds=list(plan.seeds),
+        datasets={one.name: _dataset(run, one) for one in plan.datasets},
+        methods={method.name: _method(method) for method in plan.methods},
+        failures={f'{dataset}: {method}': why for (dataset, method), why in run.failures.items()},
+        counts=dict(+run.counts), seconds=dict(seconds), config=plan.config)
+
+
+def _dataset(run: Run, one: SetPlan) -> dict[str, Any]:
+    pairs = run.pairs(one.name)
+    files = [[pair.name, content_digest(pair.path_a), content_digest(pair.path_b)] for pair in pairs]
+    return {'images': len(pairs), 'task': one.task.name, 'sha256': key_of(files=files)}
+
+
+def _method(method: Any) -> dict[str, Any]:
+    if isinstance(method, FolderMethod):
+        return {'folders': dict(method.folders)}
+    return {'checkpoints': {path: content_digest(path) for path in method.checkpoints if Path(path).is_file()},
+            'config': method.config, 'text_policy': method.text_policy}
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    """The commit of a checkout and whether it has changes; None where there is none."""
+    def git(*arguments: str) -> str:
+        return subprocess.run(['git', '-C', str(folder), *arguments], capture_output=True, text=True, check=True,
+                              timeout=20).stdout.strip()
+
+    try:
+        return {'commit': git('rev-parse', 'HEAD'), 'changed': bool(git('status', '--porcelain', '--', '.'))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _hardware() -> dict[str, Any]:
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    try:
+        memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    except (ValueError, OSError, AttributeError):
+        memory = None
+    return {'system': platform.platform(), 'processor': _processor(), 'cores': os.cpu_count(), 'memory': memory,
+            'gpus': gpus}
+
+
+def _processor() -> str:
+    """The name of the processor, where Linux tells it."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')),
+                platform.machine())

@@ -1,0 +1,200 @@
+"""The methods of a comparison: models that run here, and folders of images that another program fused."""
+
+import glob
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import vlfusion.images
+import vlfusion.models
+from vlfusion.benchmark.cache import code_digest, content_digest, key_of
+from vlfusion.checkpoints import build_weightless, experiment_of, load_model, read_experiment
+from vlfusion.config import load_config
+from vlfusion.data.pairs import Pair
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.images import SUFFIXES
+from vlfusion.registry import BACKBONES, MODELS
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One way to run a method again: with other weights, or from another seed."""
+
+    checkpoint: str | None
+    seed: int
+
+    def __str__(self) -> str:
+        return f'{self.checkpoint or "no weights"}, seed {self.seed}'
+
+
+@dataclass(frozen=True)
+class ModelMethod:
+    """A model that runs here.
+
+    Attributes:
+        name: what tables call it.
+        checkpoints: of vlfusion, such as those of several trainings; empty for a model without weights.
+        config: whose model, text and protocol count; where there is none, what the checkpoint says.
+        model: a model without weights, in place of the two.
+        overrides: what counts in place of the experiment's own: `text_source`, `language`, `protocol`.
+        text_policy: whose text a pair is given, see `vlfusion.data.policies`.
+        datasets: the names of those that it fuses; empty for all.
+    """
+
+    name: str
+    checkpoints: Sequence[str] = ()
+    config: str | None = None
+    model: Mapping | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    text_policy: str | Mapping = 'own'
+    datasets: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Raises a VLFusionError where a file is missing, or the model has no such name."""
+        for path in [*self.checkpoints, *filter(None, [self.config])]:
+            if not Path(path).is_file():
+                raise ConfigError(f'There is no file {path}.',
+                                  'Train the method, convert its released weights (`vlfusion prepare-data weights`), '
+                                  'or take it out; paths count from the folder that the command runs in.')
+        for repeat in self.repeats([0]):
+            self.identity(repeat)
+
+    @cached_property
+    def experiment(self) -> dict[str, Any]:
+        """What the model is and what it reads; raises a VLFusionError where it cannot be found out."""
+        if self.model:
+            found = dict(model=self.model)
+        else:
+            found = experiment_of(load_config(self.config)) if self.config else read_experiment(self.checkpoints[0])
+        return {**found, **self.overrides}
+
+    def repeats(self, seeds: Iterable[int]) -> list[Repeat]:
+        """All ways to run it again."""
+        return [Repeat(checkpoint, seed) for checkpoint in self.checkpoints or [None] for seed in seeds]
+
+    def load(self, repeat: Repeat) -> nn.Module:
+        """The model, in evaluation mode; raises a VLFusionError where its weights do not fit."""
+        if repeat.checkpoint is None:
+            return build_weightless(self.experiment['model'], self.config or f'the method {self.name}')
+        return load_model(repeat.checkpoint, self.experiment)[0]
+
+    def identity(self, repeat: Repeat) -> str:
+        """A hash of all that decides what comes out for given inputs: the model, its weights, the code, the seed."""
+        model = {key: value for key, value in self.experiment['model'].items() if key != 'losses'}
+        packages = [vlfusion.models, vlfusion.images]
+        for registry, part in ((MODELS, model), (BACKBONES, model.get('backbone', {}))):
+            if 'type' in part:
+                packages.append(_package_of(registry.get(part['type'])))
+        return key_of(model=model, weights=repeat.checkpoint and content_digest(repeat.checkpoint),
+                      code=code_digest(*packages), seed=repeat.seed)
+
+
+def _package_of(entry: type):
+    """The package that a class came with; of the project itself only its module, for the rest is there already."""
+    top = entry.__module__.partition('.')[0]
+    return sys.modules[entry.__module__ if top == 'vlfusion' else top]
+
+
+@dataclass(frozen=True)
+class FolderMethod:
+    """Images that another program fused.
+
+    Attributes:
+        name: what tables call it.
+        folders: for each data set the folder, or a pattern such as `out/{name}_fused.*`.
+    """
+
+    name: str
+    folders: Mapping[str, str]
+
+    @property
+    def datasets(self) -> Sequence[str]:
+        """The names of those that it has images of."""
+        return list(self.folders)
+
+    def files(self, dataset: str, pairs: Iterable[Pair]) -> tuple[dict[str, Path], list[str]]:
+        """The file of each pair's result by the pair's name, and what is wrong: one line for each file that is missing
+        or there twice."""
+        pattern = self.folders[dataset]
+        pattern = pattern if '{name}' in pattern else f'{pattern.rstrip("/")}/{{name}}.*'
+        found, problems = {}, []
+        for pair in pairs:
+            wanted = pattern.replace('{name}', pair.name)
+            stem = wanted.removesuffix('.*')
+            files = [Path(wanted)] if stem == wanted else [
+                Path(file) for file in sorted(glob.glob(f'{glob.escape(stem)}.*'))
+                if file[len(stem):].lower() in SUFFIXES]
+            files = [file for file in files if file.is_file()]
+            if len(files) == 1:
+                found[pair.name] = files[0]
+            else:
+                problems.append(f'{self.name}: {wanted} is missing' if not files else
+                                f'{self.name}: {pair.name} is there twice, {" and ".join(map(str, files))}')
+        return found, problems
+
+
+#: The keys of a method's entry in a config, by what it is.
+KINDS = {'a model': ('checkpoint', 'config', 'model', 'text_source', 'language', 'protocol', 'text_policy',
+                     'datasets'),
+         'a folder': ('fused',), 'rows of a paper': ('printed', 'source')}
+
+
+def method_of(name: str, entry: Mapping[str, Any], datasets: Sequence[str]) -> ModelMethod | FolderMethod:
+    """A method as a config has it.
+
+        dict(checkpoint='work_dirs/ifcnn.pth')                    a model, which its checkpoint knows
+        dict(config='my.py', checkpoint=['a.pth', 'b.pth'])       the config's model, with the weights of two trainings
+        dict(config='plugins/classical/configs/average_mif.py')   a model without weights
+        dict(model=dict(type='FusionModel', backbone=...))        likewise
+        dict(fused='results/mine')                                images that another program fused
+        dict(fused=dict(TNO='results/tno', RoadScene=...))        likewise, of several data sets
+
+    A model may have `datasets=['TNO']`, which are all that it fuses.
+
+    Args:
+        name: what tables call it.
+        entry: one of these.
+        datasets: the names of the data sets.
+
+    Raises:
+        ConfigError: it is none of these, or names a data set that there is not.
+    """
+    check_keys(f'The method {name}', entry, [key for keys in KINDS.values() for key in keys])
+    if 'fused' in entry:
+        check_keys(f'The method {name}, whose images are there,', entry, KINDS['a folder'])
+        fused = entry['fused']
+        if not isinstance(fused, Mapping) and len(datasets) > 1:
+            raise ConfigError(f'The method {name} has one folder, but there are {len(datasets)} data sets.',
+                              f'Write fused=dict({datasets[0]}=..., ...).')
+        folders = dict(fused) if isinstance(fused, Mapping) else {datasets[0]: fused}
+        _check_datasets(name, folders, datasets)
+        return FolderMethod(name, folders)
+    if not {'checkpoint', 'config', 'model'} & entry.keys():
+        raise ConfigError(f'The method {name} has none of checkpoint, config, model, fused and printed.',
+                          "Write dict(checkpoint='work_dirs/x.pth') or dict(fused='results/x').")
+    checkpoints = entry.get('checkpoint', ())
+    checkpoints = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
+    overrides = {key: entry[key] for key in ('text_source', 'language', 'protocol') if key in entry}
+    _check_datasets(name, entry.get('datasets', ()), datasets)
+    return ModelMethod(name, checkpoints, entry.get('config'), entry.get('model'), overrides,
+                       entry.get('text_policy', 'own'), list(entry.get('datasets', ())))
+
+
+def _check_datasets(method: str, named: Iterable[str], datasets: Sequence[str]) -> None:
+    for name in named:
+        if name not in datasets:
+            raise ConfigError(f'The method {method} names the data set {name!r}.', did_you_mean(name, datasets))
+
+
+def check_keys(what: str, entry: Any, known: Sequence[str]) -> None:
+    """Raises ConfigError where an entry of a config is no dict, or has a key that it cannot have."""
+    if not isinstance(entry, Mapping):
+        raise ConfigError(f'{what} is {entry!r}.', f'Write a dict with one of {", ".join(known)}.')
+    for key in entry:
+        if key not in known:
+            raise ConfigError(f'{what} has no {key!r}.', did_you_mean(key, known))

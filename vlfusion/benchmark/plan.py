@@ -1,0 +1,255 @@
+"""What a comparison is to do, as a config says it.
+
+    datasets = dict(Harvard=dict(config='configs/_base_/datasets/harvard.py', split='test', by_subset=True))
+    methods = dict(
+        IFCNN=dict(checkpoint='work_dirs/released/ifcnn_mif.pth'),
+        Laplacian=dict(model=dict(type='FusionModel', backbone=dict(type='vlfusion_classical.LaplacianPyramid'))),
+        Mine=dict(fused='results/mine'),
+        FILM=dict(printed=dict(Harvard='film/Harvard/FILM')),
+        Theirs=dict(printed=dict(Harvard=dict(EN=4.5, SD=60.1)), source='Table 3'))
+    protocol = 'film'
+    metrics = ['EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf']
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+from torch.utils.data import Subset
+
+from vlfusion.benchmark.methods import KINDS, FolderMethod, ModelMethod, check_keys, method_of
+from vlfusion.benchmark.published import published
+from vlfusion.benchmark.statistics import CORRECTIONS
+from vlfusion.config import load_config, without_secrets
+from vlfusion.data.pairs import Pair
+from vlfusion.data.tasks import Task
+from vlfusion.data.tasks import task as task_of
+from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.evaluation.controls import CONTROLS
+from vlfusion.evaluation.protocol import Protocol
+from vlfusion.evaluation.protocol import protocol as protocol_of
+from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, metric_of, other_variants
+from vlfusion.registry import DATASETS
+from vlfusion.runner import share_keys
+
+#: What a comparison's config may set.
+KEYS = ('datasets', 'methods', 'protocol', 'metrics', 'truth_metrics', 'controls', 'seeds', 'robustness', 'alpha',
+        'correction', 'title', 'work_dir', 'cache', 'default_scope', 'custom_imports')
+SET_KEYS = ('config', 'split', 'only', 'limit', 'by_subset', 'texts', 'data_root', 'text_source', 'language')
+
+
+class Output(NamedTuple):
+    """How a network's output becomes grey levels; see `vlfusion.images.quantise`."""
+
+    stretch: str
+    rounding: str
+
+    def __str__(self) -> str:
+        return f'{self.stretch}, {self.rounding}'
+
+
+@dataclass(frozen=True)
+class SetPlan:
+    """A data set of a comparison.
+
+    Attributes:
+        name: what tables call it.
+        part: the config of the data set, as `DATASETS` builds it.
+        only: a pattern of names, such as `CT-MRI/*`; None for all pairs.
+        limit: how many of them at most, the first by name; None for all.
+        by_subset: whether to make a table of each subset as well.
+        texts: for the report, by heading, patterns of text files under `data_root`, such as `text/{name}.txt`.
+        overrides: what counts for every method that reads text: `text_source`, `language`.
+    """
+
+    name: str
+    part: Mapping[str, Any]
+    only: str | None = None
+    limit: int | None = None
+    by_subset: bool = False
+    texts: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        """The row of the task table."""
+        return task_of(self.part['task'])
+
+    def build(self, **changes: Any) -> 'SetOfPairs':
+        """The data set, with what a method wants otherwise: `text_source`, `language`, `text_policy`.
+
+        Raises:
+            DataError: images or texts are missing or damaged, or no pair is left.
+        """
+        dataset = DATASETS.build({**self.part, **changes})
+        indices = [index for index, pair in enumerate(dataset.pairs)
+                   if self.only is None or fnmatchcase(pair.name, self.only)][:self.limit]
+        if not indices:
+            raise DataError(f'The data set {self.name} has no pair that is called {self.only!r}.',
+                            f'It has {", ".join(pair.name for pair in dataset.pairs[:5])} and so on.')
+        return SetOfPairs(dataset, indices)
+
+
+class SetOfPairs(Subset):
+    """Some pairs of a `PairDataset`; `pairs` has those alone."""
+
+    @property
+    def pairs(self) -> list[Pair]:
+        return [self.dataset.pairs[index] for index in self.indices]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison.
+
+    Attributes:
+        title: what the report is headed by.
+        datasets: in the order of the config.
+        methods: those that give images, likewise.
+        printed: for each data set the rows of papers: means by metric, by the row's name.
+        protocol: how outputs become grey levels, and whose variants of the metrics are meant, for all methods alike.
+        metrics: the columns of the tables.
+        truth_metrics: likewise `truth/PSNR` and the like, for data sets with true images.
+        controls: which of `vlfusion.evaluation.controls.CONTROLS` are scored as well.
+        seeds: a method runs once from each; scores are means over them.
+        robustness: whether to score the other output policies and variants too, and see which ranks stay.
+        alpha: level of significance.
+        correction: for the number of comparisons, see `vlfusion.benchmark.statistics.compare`.
+        out: the folder of all that is written.
+        cache: the folder of results by content, which several comparisons may share.
+        config: what was read, without secrets.
+    """
+
+    title: str
+    datasets: Sequence[SetPlan]
+    methods: Sequence[ModelMethod | FolderMethod]
+    printed: Mapping[str, Mapping[str, Mapping[str, float]]]
+    protocol: Protocol
+    metrics: Sequence[str]
+    truth_metrics: Sequence[str]
+    controls: Sequence[str]
+    seeds: Sequence[int]
+    robustness: bool
+    alpha: float
+    correction: str
+    out: Path
+    cache: Path
+    config: Mapping[str, Any]
+
+    @property
+    def output(self) -> Output:
+        """The protocol's own."""
+        return Output(self.protocol.stretch, self.protocol.rounding)
+
+    def methods_of(self, dataset: str) -> list[ModelMethod | FolderMethod]:
+        """The methods that fuse a data set, by its name."""
+        return [method for method in self.methods if not method.datasets or dataset in method.datasets]
+
+    def outputs(self, method: ModelMethod) -> dict[str, Output]:
+        """The output policies under which a method is scored, by what tables call them; the protocol's is first.
+
+        Of the policies `none` and `clip` every image is the same, as long as the output lies in [0, 1]."""
+        found = {'protocol': self.output}
+        if self.robustness:
+            own = protocol_of(method.experiment.get('protocol', self.protocol.name))
+            found |= {stretch: Output(stretch, self.protocol.rounding) for stretch in ('clip', 'min-max')}
+            found['own'] = Output(own.stretch, own.rounding)
+        return found
+
+    def columns(self, truth: bool) -> list[str]:
+        """The metrics of the tables, for pairs with a true image or without."""
+        return [*self.metrics, *(self.truth_metrics if truth else ())]
+
+    def variants(self, truth: bool) -> dict[str, list[str]]:
+        """For each column what else published code computes under that name, spelt out; empty without robustness."""
+        if not self.robustness:
+            return {}
+        return {column: other_variants(column, self.protocol.code) for column in self.columns(truth)}
+
+
+def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None, cache: str | None = None) -> Plan:
+    """Read the config of a comparison.
+
+    Raises:
+        ConfigError: it has keys that it cannot have, or lacks data sets or methods.
+        UnknownNameError: a metric, variant or protocol does not exist.
+    """
+    config = load_config(path, cfg_options)
+    check_keys(f'The comparison {path}', dict(config), KEYS)
+    for key in ('datasets', 'methods'):
+        if not config.get(key):
+            raise ConfigError(f'{path} has no {key}.', 'Write methods=dict(NAME=dict(...)) and '
+                              "datasets=dict(NAME=dict(config='configs/_base_/datasets/...')).")
+    protocol = protocol_of(config.get('protocol', 'film'))
+    datasets = [_set_plan(name, entry) for name, entry in config.datasets.items()]
+    names = [one.name for one in datasets]
+    methods, printed = [], {name: {} for name in names}
+    for name, entry in config.methods.items():
+        if 'printed' not in entry:
+            methods.append(method_of(name, entry, names))
+            continue
+        check_keys(f'The method {name}, whose rows are printed,', entry, KINDS['rows of a paper'])
+        for dataset, row in entry['printed'].items():
+            if dataset not in printed:
+                raise ConfigError(f'The method {name} has a row for {dataset!r}.', did_you_mean(dataset, names))
+            source, row = _printed(row)
+            printed[dataset][f'{name} ({entry.get("source", source)})'] = row
+    metrics = list(config.get('metrics', DEFAULT_METRICS))
+    truth_metrics = [TRUTH + name for name in config.get('truth_metrics', ('PSNR', 'SSIM'))]
+    for column in [*metrics, *truth_metrics]:
+        metric_of(column, protocol.code)
+    controls = config.get('controls', True)
+    controls = list(CONTROLS) if controls is True else list(controls or ())
+    for control in controls:
+        if control not in CONTROLS:
+            raise ConfigError(f'There is no control {control!r}.', did_you_mean(control, CONTROLS))
+    correction = config.get('correction', 'holm')
+    if correction not in CORRECTIONS:
+        raise ConfigError(f'There is no correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
+    folder = Path(out or config.get('work_dir') or f'work_dirs/benchmark/{Path(path).stem}')
+    return Plan(config.get('title', Path(path).stem), datasets, methods, printed, protocol, metrics, truth_metrics,
+                controls, list(config.get('seeds', [0])), config.get('robustness', True), config.get('alpha', 0.05),
+                correction, folder, Path(cache or config.get('cache') or folder / 'cache'),
+                without_secrets(config.to_dict()))
+
+
+def _printed(row: str | Mapping[str, float]) -> tuple[str, dict[str, float]]:
+    """Where a row of a paper stands, and its means: they are given, or known as `film/Harvard/FILM`."""
+    if not isinstance(row, str):
+        return 'printed', dict(row)
+    if row.count('/') != 2:
+        raise ConfigError(f'{row!r} names no row of a paper.', "Write 'PAPER/DATASET/METHOD', such as "
+                          "'film/Harvard/FILM' (`vlfusion reproduce --list`), or a dict of the means.")
+    found = published(*row.split('/'))[0]
+    return f'{found.paper}, {found.table}', {metric: found.value(metric) for metric in found.printed}
+
+
+def _set_plan(name: str, entry: Mapping[str, Any]) -> SetPlan:
+    if 'type' in entry:  # a data set as such, beside what is said of it here
+        part = {key: value for key, value in entry.items() if key not in SET_KEYS or key == 'data_root'}
+        overrides = {key: entry[key] for key in ('text_source', 'language') if key in entry}
+        part.setdefault('pipeline', [dict(type='LoadPair'), dict(type='PackPair')])
+    else:
+        check_keys(f'The data set {name}', entry, SET_KEYS)
+        if 'config' not in entry:
+            raise ConfigError(f'The data set {name} has no config.',
+                              "Write dict(config='configs/_base_/datasets/...', split='test'), or "
+                              "dict(type='PairDataset', task=..., data_root=..., source_a=..., source_b=...).")
+        config = load_config(entry['config'])
+        loader = f'{entry.get("split", "test")}_dataloader'
+        if not config.get(loader):
+            raise ConfigError(f'{entry["config"]} has no {loader}.', 'Choose another split.')
+        overrides = {key: entry[key] for key in ('text_source', 'language') if key in entry}
+        part = config[loader].dataset
+        if 'data_root' in entry:
+            part.data_root = entry['data_root']
+        share_keys(Config({key: config[key] for key in ('task', 'data_root') if key in config}), part, DATASETS)
+        part = part.to_dict()
+    part.pop('text_source', None)
+    if 'task' not in part:
+        raise ConfigError(f'The data set {name} has no task.', "Write task='ivf', 'mif', 'mef' or 'mff'.")
+    return SetPlan(name, part, entry.get('only'), entry.get('limit'), entry.get('by_subset', False),
+                   dict(entry.get('texts', {})), overrides)

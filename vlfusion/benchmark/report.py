@@ -1,0 +1,328 @@
+"""The report of a benchmark: one HTML file that opens from disk and asks no network for anything.
+
+What it shows of a data set is laid out in `report_assets/report.html`; this module says what there is to show. Pictures
+stand at the end of the page, one block of JSON for each pair, which the browser keeps as text until the pair is opened.
+"""
+
+import base64
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+
+from vlfusion.benchmark.ablation import Ablation
+from vlfusion.benchmark.diagram import critical_difference, distribution, svg
+from vlfusion.benchmark.leaderboard import TIE, UNDEFINED, Leaderboard, higher
+from vlfusion.benchmark.results import Cost, PairResult, SetResult, places_of
+from vlfusion.benchmark.statistics import Comparison
+from vlfusion.data.tasks import TASKS
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.evaluation.folder import in_order
+from vlfusion.evaluation.protocol import code_of
+from vlfusion.evaluation.scores import metric_of, whole_file
+from vlfusion.images import read_image
+
+ASSETS = Path(__file__).with_name('report_assets')
+#: How many of a method's worst and best pairs are named under each metric.
+EXTREMES = 3
+
+
+def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: Mapping[str, Any],
+                 ablation: Ablation | None = None, title: str = 'A comparison of image fusion methods',
+                 image_side: int = 640, quality: int = 85) -> None:
+    """Write the report. Folders are made; a reader never sees half a file.
+
+    Names, texts and messages may hold anything: they are shown as they are, and never run. A picture that cannot be
+    read is replaced by the reason. Links to the original files are relative to the report.
+
+    Args:
+        path: of the HTML file.
+        sets: what was found on each data set.
+        manifest: what the comparison was run with; shown as JSON.
+        ablation: what the text does to a method, if that was tested.
+        title: of the page.
+        image_side: pictures are made smaller until no side is longer, in pixels; they are never enlarged.
+        quality: of their compression (WebP), 1..100.
+
+    Raises:
+        ConfigError: jinja2, matplotlib or scikit-posthocs is not installed, or a number is out of its range.
+    """
+    if not 1 <= quality <= 100 or image_side < 1:
+        raise ConfigError(f'Expected a quality of 1 to 100 and a side of 1 pixel or more, but got {quality} and '
+                          f'{image_side}.', 'Correct the numbers.')
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise ConfigError(f'A report needs jinja2: {error}.', "pip install 'vlfusion[benchmark]'") from error
+
+    pages = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                        lstrip_blocks=True)
+    scripts = [(ASSETS / name).read_text(encoding='utf-8')
+               for name in ('sortable.min.js', 'panzoom.min.js', 'report.js')]
+    picture = _Pictures(Path(path).absolute().parent, image_side, quality)
+    sections = [_section(one, f'set-{index}', Markup) for index, one in enumerate(sets, 1)]
+    with whole_file(path) as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+        blocks = ((f'pair-{number}-{index}', block) for number, one in enumerate(sets)
+                  for index, block in enumerate(in_order(pool, lambda block: block(), _blocks(one, picture), ahead=8)))
+        # Other scripts than these do not run, whatever a name holds; and nothing is fetched.
+        page = pages.get_template('report.html').generate(
+            title=title, sections=sections, ablation=ablation and _ablation(ablation, picture), blocks=blocks,
+            index=dict(sets=[_index(one, section['anchor']) for one, section in zip(sets, sections, strict=True)]),
+            manifest=json.dumps(manifest, indent=1, default=str, ensure_ascii=False), image_side=image_side,
+            style=Markup((ASSETS / 'report.css').read_text(encoding='utf-8')),
+            scripts=[Markup(script) for script in scripts], digests=[_digest(script) for script in scripts])
+        file.writelines(page)
+
+
+def _section(one: SetResult, anchor: str, markup: Callable[[str], str]) -> dict[str, Any]:
+    """What the template shows of one data set."""
+    board, code, table = one.board, code_of(one.board.protocol), _table(one.name, one.board)
+    methods, metrics = board.methods, table['metrics']
+    task = TASKS.get(one.task)
+    scores = {name: {metric: _column(one, name, metric) for metric in board.comparisons} for name in one.rows}
+    figures = [dict(metric=metric, **_figures(one, index, scores, f'{anchor}-{index}', markup))
+               for index, metric in enumerate(board.comparisons)]
+    extremes = [dict(metric=heading, rows=[(method, *_extremes(one, method, metric, code)) for method in methods])
+                for metric, heading in zip(board.comparisons, metrics, strict=True)]
+    return dict(name=one.name, anchor=anchor, task=task.title if task else one.task, board=board, table=table,
+                subsets=[_table(f'{one.name}: {name}', subset) for name, subset in one.subsets.items()],
+                figures=figures, extremes=extremes, costs=[_cost(cost) for cost in one.costs],
+                robustness=_robustness(one.robustness, methods),
+                pairs=[(pair.name, _route(one, pair.name)) for pair in one.pairs])
+
+
+def _table(name: str, board: Leaderboard) -> dict[str, Any]:
+    """A leaderboard: what stands over its columns, its methods, and the rows that take no part."""
+    ranks = board.mean_ranks()
+    rows = [dict(method=method, cells=[_cell(comparison, method) for comparison in board.comparisons.values()],
+                 rank=_number(ranks[method], '.2f'), value=_sortable(ranks[method])) for method in board.methods]
+    references = [dict(name=name, cells=[(_number(row[metric], '.4g'), _sortable(row[metric])) if metric in row else
+                                         ('', '') for metric in board.comparisons])
+                  for name, row in board.references.items()]
+    return dict(name=name, board=board, rows=rows, references=references,
+                metrics=[_heading(metric, code_of(board.protocol)) for metric in board.comparisons])
+
+
+def _heading(metric: str, code: str) -> dict[str, str]:
+    info = metric_of(metric, code).info
+    return dict(name=metric, arrow='↑' if info.direction == 'higher' else '↓',
+                label=f'{info.title} ({info.label}{", " * bool(info.unit)}{info.unit}); {info.direction} is better')
+
+
+def _cell(comparison: Comparison, method: str) -> dict[str, Any]:
+    """A method's mean under a metric: `best` where it is significantly better than every other, `tie` where nothing is
+    better than it, but it is not better than all."""
+    if method not in comparison.means:
+        return dict(shown=UNDEFINED, rank='', value='', best=False, tie='', interval=UNDEFINED)
+    best = method == comparison.winner
+    tie = method in comparison.best and len(comparison.means) > 1
+    low, high = comparison.intervals[method]
+    return dict(shown=f'{comparison.means[method]:.4g}', rank=comparison.ranks[method], value=comparison.means[method],
+                best=best, tie=TIE if tie and not best else '', interval=f'[{low:.4g}, {high:.4g}]')
+
+
+def _column(one: SetResult, name: str, metric: str) -> np.ndarray:
+    """A row's scores in the order of the pairs, NaN where there is none."""
+    found = {row['name']: row.get(metric, math.nan) for row in one.rows[name]}
+    return np.array([found.get(pair.name, math.nan) for pair in one.pairs], float)
+
+
+def _figures(one: SetResult, index: int, scores: Mapping[str, Mapping[str, np.ndarray]], prefix: str,
+             markup: Callable[[str], str]) -> dict[str, Any]:
+    """The distribution of a metric's scores and the critical-difference diagram, as elements of the page."""
+    metric, comparison = list(one.board.comparisons.items())[index]
+    info = metric_of(metric, code_of(one.board.protocol)).info
+    label = f'{metric} {"↑" if info.direction == "higher" else "↓"}{f" ({info.unit})" if info.unit else ""}'
+    methods = [method for method in one.board.methods if method in scores]
+    others = [name for name in scores if name not in methods]
+    boxes = distribution({name: scores[name][metric] for name in methods}, label,
+                         {name: scores[name][metric] for name in others})
+    shown = dict(boxes=markup(svg(boxes, f'{metric}: a box for each method over the images', f'{prefix}-box')),
+                 differences='', p=comparison.p,
+                 missing=[name for name in methods if not np.isfinite(scores[name][metric]).all()])
+    compared = {name: scores[name][metric] for name in comparison.means if name in scores}
+    if 1 < len(compared) == len(comparison.means):
+        ranks = critical_difference(compared, comparison, info.direction == 'higher', one.board.alpha)
+        shown['differences'] = markup(svg(ranks, f'{metric}: mean ranks of the methods; bars join those that do not '
+                                          'differ', f'{prefix}-ranks'))
+    return shown
+
+
+def _extremes(one: SetResult, method: str, metric: str, code: str) -> tuple[list, list]:
+    """The worst and the best pairs of a method, each as name, route and score; scores that are not finite are left
+    out."""
+    values = _column(one, method, metric) if method in one.rows else np.full(len(one.pairs), math.nan)
+    order = [index for index in np.argsort(values, kind='stable').tolist() if math.isfinite(values[index])]
+    if not higher(metric, code):
+        order.reverse()
+    found = [(one.pairs[index].name, _route(one, one.pairs[index].name), f'{values[index]:.4g}') for index in order]
+    return found[:EXTREMES], found[::-1][:EXTREMES]
+
+
+def _route(one: SetResult, pair: str) -> str:
+    """What stands behind the `#` of a pair's page."""
+    return f'{quote(one.name, safe="")}/{quote(pair, safe="")}'
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    return dict(method=cost.method, size=f'{cost.width} × {cost.height}', pixels=cost.width * cost.height,
+                pairs=cost.pairs, device=cost.device, parameters=(_short(cost.parameters), cost.parameters),
+                macs=(_short(cost.macs), cost.macs), seconds=(f'{cost.seconds * 1e3:.3g} ms', cost.seconds),
+                memory=(UNDEFINED if cost.memory is None else f'{cost.memory / 2 ** 20:.1f} MiB', cost.memory))
+
+
+def _short(count: int | None) -> str:
+    """
+    >>> _short(1234567), _short(950), _short(None)
+    ('1.23 M', '950', 'n/a')
+    """
+    if count is None:
+        return UNDEFINED
+    for size, letter in ((1e12, 'T'), (1e9, 'G'), (1e6, 'M'), (1e3, 'k')):
+        if count >= size:
+            return f'{count / size:.3g} {letter}'
+    return str(count)
+
+
+def _robustness(ways: Mapping[str, Mapping[str, float]], methods: Sequence[str]) -> dict[str, Any]:
+    """Each method's mean rank and place under every way of scoring, and how far its place moves from the first."""
+    places = {way: places_of(ranks) for way, ranks in ways.items()}
+    names = dict.fromkeys([*methods, *(method for ranks in ways.values() for method in ranks)])
+    rows = []
+    for method in names:
+        own = [places[way].get(method) for way in ways]
+        cells = [(_number(ranks.get(method, math.nan), '.2f'), _sortable(ranks.get(method, math.nan)), place)
+                 for ranks, place in zip(ways.values(), own, strict=True)]
+        known = [place for place in own if place]
+        rows.append(dict(method=method, cells=cells, first=own[0] if own else None,
+                         moves=max(known) - min(known) if len(known) == len(own) > 0 else None))
+    return dict(ways=list(ways), rows=rows)
+
+
+def _ablation(found: Ablation, picture: '_Pictures') -> dict[str, Any]:
+    """What the template shows of an ablation: for each text its change of the pixels, its effects and its map."""
+    code = code_of(found.protocol)
+    metrics = list(dict.fromkeys(metric for effects in found.effects.values() for metric in effects))
+    own = {metric: effects[metric].own for effects in found.effects.values() for metric in effects}
+    texts = []
+    for policy, change in found.changes.items():
+        effects = [found.effects.get(policy, {}).get(metric) for metric in metrics]
+        texts.append(dict(name=policy, says=found.texts.get(policy, ''), mean=f'{change.mean:.3g}',
+                          interval=_interval(change.interval), maximum=f'{change.maximum:.3g}', effects=[
+                              effect and math.isfinite(effect.p) and dict(
+                                  shown=f'{effect.difference:+.3g}', interval=_interval(effect.interval, '+'),
+                                  p=f'{effect.p:.2g}', counts=effect.p < found.alpha) for effect in effects]))
+    maps = []
+    for policy, path in found.maps.items():
+        scale = found.scales.get(policy)
+        maps.append(dict(name=policy, says='' if scale is None else f'× {scale.factor:g}' + (
+            f', {scale.pair}' if scale.pair else ', mean over the pairs'), **picture(path)))
+    return dict(found=found, metrics=[_heading(metric, code) for metric in metrics],
+                own=[_number(own[metric], '.4g') for metric in metrics], texts=texts, maps=maps)
+
+
+def _interval(ends: tuple[float, float], sign: str = '') -> str:
+    return f'[{ends[0]:{sign}.3g}, {ends[1]:{sign}.3g}]'
+
+
+def _index(one: SetResult, anchor: str) -> dict[str, Any]:
+    """What the script has to know of a data set before any of its pairs is opened."""
+    code = code_of(one.board.protocol)
+    return dict(name=one.name, anchor=anchor, pairs=[pair.name for pair in one.pairs],
+                metrics=[_heading(metric, code) for metric in one.board.comparisons])
+
+
+def _blocks(one: SetResult, picture: '_Pictures') -> Iterator[Callable[[], dict[str, Any]]]:
+    """For each pair a function that makes its block."""
+    rows = {name: {row['name']: row for row in rows} for name, rows in one.rows.items()}
+    task = TASKS.get(one.task)
+    heads = [f'source A: {task.modality_a}', f'source B: {task.modality_b}'] if task else ['source A', 'source B']
+    known = list(dict.fromkeys([*one.board.methods, *one.board.failures]))
+
+    def block(pair: PairResult) -> dict[str, Any]:
+        sources = [dict(name=head, **picture(path)) for head, path in zip(heads, (pair.source_a, pair.source_b),
+                                                                        strict=True)]
+        methods = [*known, *(method for method in pair.fused if method not in known)]
+        scores = _pair_scores(one, {method: rows.get(method, {}).get(pair.name, {}) for method in methods})
+        results = [dict(name=method, scores=scores[method], **(
+            picture(pair.fused[method]) if method in pair.fused else
+            dict(picture='', link='', problem=one.board.failures.get(method, 'There is no result.'))))
+            for method in methods]
+        return dict(sources=sources, results=results, texts=list(pair.texts.items()))
+
+    return (lambda pair=pair: block(pair) for pair in one.pairs)
+
+
+def _pair_scores(one: SetResult, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[tuple[str, bool]]]:
+    """For each method its scores of one pair as shown, in the order of the metrics, and whether none is better."""
+    code = code_of(one.board.protocol)
+    shown = {method: [] for method in rows}
+    for metric in one.board.comparisons:
+        sign = 1 if higher(metric, code) else -1
+        values = {method: float(row[metric]) for method, row in rows.items() if metric in row}
+        best = max((sign * value for value in values.values() if math.isfinite(value)), default=math.inf)
+        for method in rows:
+            value = values.get(method)
+            shown[method].append(('' if value is None else f'{value:.4g}', value is not None and sign * value == best))
+    return shown
+
+
+class _Pictures:
+    """Lossy copies of images for viewing.
+
+    Args:
+        folder: of the report, to which links are relative.
+        side: the longest that a copy may be, in pixels.
+        quality: of WebP, 1..100.
+    """
+
+    def __init__(self, folder: Path, side: int, quality: int):
+        self.folder, self.side, self.quality = folder, side, quality
+
+    def __call__(self, path: Path) -> dict[str, Any]:
+        """The copy as a `data:` address with its height and width, a link to the original, or what is wrong with it."""
+        link = self._link(Path(path))
+        try:
+            image = read_image(path)
+        except DataError as error:
+            return dict(picture='', link=link, problem=error.problem)
+        if image.dtype == np.uint16:
+            image = (image // 257).astype(np.uint8)
+        h, w = image.shape[:2]
+        if (scale := self.side / max(h, w)) < 1:
+            image = cv2.resize(image, (max(1, round(w * scale)), max(1, round(h * scale))),
+                               interpolation=cv2.INTER_AREA)
+        held = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, self.quality])[1]
+        return dict(picture=f'data:image/webp;base64,{base64.b64encode(held).decode()}', link=link, problem='',
+                    height=h, width=w)
+
+    def _link(self, path: Path) -> str:
+        try:
+            relative = os.path.relpath(path, self.folder)
+        except ValueError:  # another drive of Windows
+            return path.absolute().as_uri()
+        # The dot in front: a name with a colon in it is not taken for a scheme.
+        return quote('./' + Path(relative).as_posix(), errors='surrogateescape')
+
+
+def _number(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else UNDEFINED
+
+
+def _sortable(value: float) -> float | str:
+    """Empty where there is nothing to sort by: such rows stay last."""
+    return value if math.isfinite(value) else ''
+
+
+def _digest(script: str) -> str:
+    """As a Content-Security-Policy names a script."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,357 @@
+"""Methods x data sets x metrics: the work itself, of which nothing is done that was done before."""
+
+import hashlib
+import random
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.device import get_device
+from torch import nn
+from torch.utils.data import default_collate
+
+from vlfusion.benchmark.cache import Cache, code_digest, content_digest, key_of
+from vlfusion.benchmark.costs import measure
+from vlfusion.benchmark.methods import FolderMethod, ModelMethod, Repeat
+from vlfusion.benchmark.plan import Output, Plan, SetOfPairs, SetPlan
+from vlfusion.data.pairs import Pair
+from vlfusion.data.policies import fixed_text
+from vlfusion.errors import DataError, VLFusionError, listing
+from vlfusion.evaluation.controls import control_images
+from vlfusion.evaluation.folder import grey_levels, one_thread_each, score_planes
+from vlfusion.evaluation.scores import metric_of, spelt_out
+from vlfusion.images import add_chroma, quantise, read_image
+from vlfusion.language.fixed import encode_fixed
+
+#: Called with what is being done, how many are done, and how many there are.
+Progress = Callable[[str, int, int], None]
+#: Marks the row of a control image among those of methods.
+CONTROL = 'control: '
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One picture that is to be scored: what a method made of a pair under an output policy, or a control image.
+
+    Attributes:
+        dataset: the name of the data set.
+        method: the name of the method, or `control: mean`.
+        repeat: which of the method's runs; empty for those that have one.
+        output: the policy, as `Plan.outputs` calls it.
+        pair: the two sources.
+        picture: the grey picture; None for a control image, which is made from the sources.
+        colour: the same in colour.
+        key: of its scores.
+        columns: the metrics that are wanted, spelt out.
+        record: of the forward pass, for a model's.
+    """
+
+    dataset: SetPlan
+    method: str
+    repeat: str
+    output: str
+    pair: Pair
+    picture: Path | None
+    colour: Path | None
+    key: str
+    columns: tuple[str, ...]
+    record: Mapping[str, Any] | None = None
+
+
+@dataclass
+class Run:
+    """One run of a comparison, of which this process does every `world`-th pair.
+
+    Attributes:
+        plan: what is to be done.
+        rank, world: which process this is, and of how many; they share nothing but the cache.
+        progress: told of every step.
+        counts: how many pairs were `fused` and how many pictures `scored`, and how many results were known already.
+        failures: why a method has no result, by data set and method.
+    """
+
+    plan: Plan
+    rank: int = 0
+    world: int = 1
+    progress: Progress = lambda *_: None
+    counts: Counter = field(default_factory=Counter)
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.cache = Cache(self.plan.cache)
+        self.device = torch.device(get_device())
+        self._codes: dict[str, str] = {}
+        self._pairs = {one.name: one.build().pairs for one in self.plan.datasets}
+
+    def check(self) -> None:
+        """Find what would stop a method, before any work is done.
+
+        A folder that lacks a picture is refused; a model that cannot be had becomes a failure, and the rest goes on.
+
+        Raises:
+            DataError: names every picture that is missing.
+        """
+        problems = []
+        for method in self.plan.methods:
+            sets = [one for one in self.plan.datasets if method in self.plan.methods_of(one.name)]
+            if isinstance(method, FolderMethod):
+                for one in sets:
+                    problems += method.files(one.name, self._pairs[one.name])[1]
+                continue
+            try:
+                method.check()
+            except Exception as error:
+                for one in sets:
+                    self._failed(one, method.name, error)
+        if problems:
+            raise DataError(f'{len(problems)} fused pictures are not there:\n{listing(problems, len(problems))}',
+                            "Fuse them, mend the folder (a pattern says where the name is: 'out/{name}_fused.*'), or "
+                            'use `only` or `limit` of the data set.')
+
+    def fuse(self) -> list[Unit]:
+        """Let every model fuse the pairs of this process that it has not fused before.
+
+        Returns:
+            The pictures of this process's pairs, also those of folders and the control images.
+        """
+        return self._collect(range(self.rank, sys.maxsize, self.world), work=True)
+
+    def score(self, units: Sequence[Unit]) -> None:
+        """Score the pictures that were not scored before, each by one thread; `units` as `fuse` returned them."""
+        jobs: dict[str, tuple[Unit, list[str]]] = {}
+        for unit in units:
+            known = self.scores(unit)
+            missing = [column for column in unit.columns if column not in known]
+            self.counts['known scores'] += not missing
+            if missing:  # two policies may give one picture
+                _, wanted = jobs.setdefault(unit.key, (unit, []))
+                wanted += [column for column in missing if column not in wanted]
+        with one_thread_each(), ThreadPoolExecutor(max(torch.get_num_threads(), 1)) as pool:
+            try:
+                results = pool.map(lambda job: self._try_to_score(*job), jobs.values())
+                for done, ((unit, _), error) in enumerate(zip(jobs.values(), results, strict=True), 1):
+                    if error:
+                        self._failed(unit.dataset, unit.method, error)
+                    self.counts['scored'] += not error
+                    self.progress('scoring', done, len(jobs))
+            except BaseException:  # Ctrl-C too: what has not begun need not
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def units(self) -> list[Unit]:
+        """The pictures of all pairs, whichever process fused them; a method that failed has none."""
+        return self._collect(range(sys.maxsize), work=False)
+
+    def _collect(self, mine: range, work: bool) -> list[Unit]:
+        """The pictures of some pairs by their index; where there is work, those that are lacking are made."""
+        found = []
+        for one in self.plan.datasets:
+            for method in self.plan.methods_of(one.name):
+                if (one.name, method.name) in self.failures:
+                    continue
+                try:
+                    found += (self._folder(one, method, mine) if isinstance(method, FolderMethod)
+                              else list(self._fused(one, method, mine, work)))
+                except Exception as error:  # a method that fails is a row with its error, and the others go on
+                    self._failed(one, method.name, error)
+            found += self._controls(one, mine)
+        return found
+
+    def scores(self, unit: Unit) -> dict[str, float]:
+        """What is known of a picture, by column spelt out."""
+        record = self.cache.read('scores', unit.key) or {}
+        return {column: record[f'{column}@{self._code(column)}'][0] for column in unit.columns
+                if f'{column}@{self._code(column)}' in record}
+
+    def reasons(self, unit: Unit, column: str) -> str:
+        """Why a score is not finite."""
+        return (self.cache.read('scores', unit.key) or {})[f'{column}@{self._code(column)}'][1]
+
+    def pairs(self, dataset: str) -> list[Pair]:
+        """The pairs of a data set, by its name."""
+        return self._pairs[dataset]
+
+    # Fusing
+
+    def _fused(self, one: SetPlan, method: ModelMethod, mine: range, work: bool) -> Iterator[Unit]:
+        """The pictures that a model made, or makes now."""
+        outputs = self.plan.outputs(method)
+        wanted = self._wanted(one, outputs)
+        dataset = self._with_text(one, method)
+        repeats = method.repeats(self.plan.seeds)
+        for repeat in repeats:
+            identity = method.identity(repeat)
+            model, sizes = None, set()
+            for index, pair in enumerate(dataset.pairs):
+                if index not in mine:
+                    continue
+                key = self._fuse_key(identity, dataset, pair)
+                record = self.cache.read('fused', key) or {}
+                lacks = any(str(output) not in record.get('pictures', {}) for output in wanted)
+                if lacks and not work:
+                    raise DataError(f'{pair.name} was not fused.', 'See what the other processes said.')
+                if lacks:
+                    model = model or method.load(repeat).to(self.device)
+                    record |= self._forward(model, identity, dataset[index], pair, one, list(wanted), repeat, sizes)
+                    self.cache.write('fused', key, record)
+                if work:
+                    self.counts['fused' if lacks else 'known pairs'] += 1
+                    self.progress(f'{one.name}: {method.name}', index + 1, len(dataset.pairs))
+                for name, output in outputs.items():
+                    grey, colour = (self.cache.picture(digest) for digest in record['pictures'][str(output)])
+                    yield self._unit(one, method.name, str(repeat) if len(repeats) > 1 else '', name, pair, grey,
+                                     colour, wanted[output], record)
+
+    def _wanted(self, one: SetPlan, outputs: Mapping[str, Output]) -> dict[Output, tuple[str, ...]]:
+        """The columns for each different output policy: the protocol's gets the variants as well."""
+        truth = self._truth(one)
+        code = self.plan.protocol.code
+        columns = tuple(spelt_out(column, code) for column in self.plan.columns(truth))
+        others = [other for of in self.plan.variants(truth).values() for other in of]
+        return {output: tuple(dict.fromkeys([*columns, *others])) if output == self.plan.output else columns
+                for output in dict.fromkeys(outputs.values())}
+
+    def _truth(self, one: SetPlan) -> bool:
+        return all(pair.path_truth for pair in self._pairs[one.name])
+
+    def _with_text(self, one: SetPlan, method: ModelMethod) -> SetOfPairs:
+        """The data set with the text that the model reads, if it reads any."""
+        experiment = {**method.experiment, **one.overrides}
+        if 'text_source' not in experiment:
+            return one.build(check=False)
+        language = experiment.get('language')
+        if language and (text := fixed_text(method.text_policy)) is not None:
+            encode_fixed(language, [text])
+        return one.build(check=False, text_source=experiment['text_source'], language=language,
+                         text_policy=method.text_policy)
+
+    def _fuse_key(self, identity: str, dataset: SetOfPairs, pair: Pair) -> str:
+        whole = dataset.dataset
+        texts = {key: [hashlib.sha256(source.load(pair).tobytes()).hexdigest(), whole.text_lengths[key]]
+                 for key, source in whole.text_sources.items()}
+        return key_of(identity=identity, a=content_digest(pair.path_a), b=content_digest(pair.path_b), texts=texts,
+                      device=self.device.type, name=pair.name)
+
+    def _forward(self, model: nn.Module, identity: str, sample: dict, pair: Pair, one: SetPlan,
+                 outputs: Sequence[Output], repeat: Repeat, sizes: set[tuple[int, ...]]) -> dict[str, Any]:
+        """Fuse a pair, keep the pictures, and return the record of it.
+
+        Args:
+            sizes: those that the model met before in this process; the first pass of a size is no measure of time.
+        """
+        batch = default_collate([sample])
+        size = tuple(batch['source_a'].shape[-2:])
+        first = size not in sizes
+        sizes.add(size)
+        counting = key_of(identity=identity, size=size)
+        known = self.cache.read('macs', counting)
+
+        def forward() -> torch.Tensor:
+            with torch.no_grad():
+                return model.test_step(batch)[0]['fused'][None]
+
+        _seed(repeat.seed, pair.name)
+        done = measure(forward, self.device, count=known is None)
+        if known is None:
+            known = {'macs': done.macs}
+            self.cache.write('macs', counting, known)
+        sources = [read_image(path) for path in (pair.path_a, pair.path_b)]
+        if done.fused.shape[-2:] != size:
+            raise DataError(f'{pair.name}: the result is {tuple(done.fused.shape[-2:])}, the sources are {size}.',
+                            'A backbone must give back the size it was given.')
+        pictures = {}
+        for output in outputs:
+            grey = quantise(done.fused, output.stretch, output.rounding)[0, 0].cpu().numpy()
+            colour = add_chroma(grey, *sources, one.task.chroma)
+            pictures[str(output)] = [self.cache.keep_picture(grey), self.cache.keep_picture(colour)]
+        low, high = done.fused.aminmax()
+        return dict(pictures=pictures, height=size[0], width=size[1], seconds=done.seconds, memory=done.memory,
+                    macs=known['macs'], warm=not first, low=low.item(), high=high.item(), device=str(self.device),
+                    parameters=sum(parameter.numel() for parameter in model.parameters()))
+
+    # Pictures of others, and controls
+
+    def _folder(self, one: SetPlan, method: FolderMethod, mine: range) -> list[Unit]:
+        """8-bit files are scored as they are, under every output policy."""
+        files, _ = method.files(one.name, self._pairs[one.name])
+        [columns] = self._wanted(one, {'protocol': self.plan.output}).values()
+        return [self._unit(one, method.name, '', 'protocol', pair, files[pair.name], files[pair.name], columns)
+                for index, pair in enumerate(self._pairs[one.name]) if index in mine]
+
+    def _controls(self, one: SetPlan, mine: range) -> list[Unit]:
+        [columns] = self._wanted(one, {'protocol': self.plan.output}).values()
+        return [self._unit(one, CONTROL + control, '', 'protocol', pair, None, None, columns)
+                for control in self.plan.controls
+                for index, pair in enumerate(self._pairs[one.name]) if index in mine]
+
+    def _failed(self, one: SetPlan, method: str, error: Exception) -> None:
+        said = error.problem if isinstance(error, VLFusionError) else f'{type(error).__name__}: {error}'
+        remedy = f' {error.remedy}' if isinstance(error, VLFusionError) and error.remedy else ''
+        self.failures[one.name, method] = ' '.join(f'{said}{remedy}'.split())
+        print(f'{one.name}: {method} failed: {said}', file=sys.stderr)
+
+    # Scoring
+
+    def _unit(self, one: SetPlan, method: str, repeat: str, output: str, pair: Pair, picture: Path | None,
+              colour: Path | None, columns: tuple[str, ...], record: Mapping | None = None) -> Unit:
+        protocol = self.plan.protocol
+        scored = colour if protocol.colour == 'channels' else picture
+        # The noise of a control image is drawn from the pair's name.
+        fused = content_digest(scored) if scored else f'{method} {pair.name}'
+        key = key_of(fused=fused, a=content_digest(pair.path_a), b=content_digest(pair.path_b),
+                     truth=pair.path_truth and content_digest(pair.path_truth), luminance=protocol.luminance,
+                     colour=protocol.colour)
+        return Unit(one, method, repeat, output, pair, picture, colour, key, columns, record)
+
+    def _try_to_score(self, unit: Unit, columns: Sequence[str]) -> Exception | None:
+        try:
+            self._score(unit, columns)
+        except Exception as error:
+            return error
+
+    def _score(self, unit: Unit, columns: Sequence[str]) -> None:
+        protocol = self.plan.protocol
+        images = [read_image(path) for path in (unit.pair.path_a, unit.pair.path_b, unit.pair.path_truth) if path]
+        fused = None
+        if unit.picture:
+            fused = read_image(unit.colour if protocol.colour == 'channels' else unit.picture)
+            if fused.shape[:2] != images[0].shape[:2]:
+                raise DataError(f'{unit.picture} is {fused.shape[1]}x{fused.shape[0]}, but its sources are '
+                                f'{images[0].shape[1]}x{images[0].shape[0]} (width x height).',
+                                'Fuse it again at the size of the sources.')
+        in_colour = protocol.colour == 'channels' and any(image.ndim == 3 for image in [fused, *images]
+                                                          if image is not None)
+        planes = [grey_levels(image, protocol, in_colour) for image in images]
+        if fused is None:
+            shown = control_images(unit.pair.name, *planes[:2])[unit.method.removeprefix(CONTROL)]
+        else:
+            shown = grey_levels(fused, protocol, in_colour)
+        values, unfinite = score_planes(unit.pair.name, [shown, *planes], columns)
+        reasons = {item.metric: ', '.join(item.reasons) for item in unfinite}
+        record = self.cache.read('scores', unit.key) or {}
+        record |= {f'{column}@{self._code(column)}': [value, reasons.get(column, '')]
+                   for column, value in values.items()}
+        self.cache.write('scores', unit.key, record)
+
+    def _code(self, column: str) -> str:
+        """A hash of the code of a metric's package; a change of it makes its scores unknown."""
+        if column not in self._codes:
+            package = metric_of(column).__module__.partition('.')[0]
+            module = sys.modules['vlfusion.metrics' if package == 'vlfusion' else package]
+            self._codes[column] = code_digest(module)[:12]
+        return self._codes[column]
+
+
+def _seed(seed: int, name: str) -> None:
+    """Whatever a method draws depends on the seed and the pair alone, so that a part of a run equals the whole."""
+    seed = zlib.crc32(f'{seed} {name}'.encode())
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

@@ -1,0 +1,160 @@
+"""From the pictures and scores of a run to its tables."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vlfusion.benchmark.costs import costs
+from vlfusion.benchmark.leaderboard import Leaderboard, board_of, higher
+from vlfusion.benchmark.methods import ModelMethod
+from vlfusion.benchmark.plan import SetPlan
+from vlfusion.benchmark.results import Cost, PairResult, SetResult
+from vlfusion.benchmark.run import CONTROL, Run, Unit
+from vlfusion.benchmark.statistics import compare
+from vlfusion.data.pairs import Pair
+from vlfusion.errors import DataError
+from vlfusion.evaluation.scores import Row, columns, spelt_out
+from vlfusion.language.store import Keys, TextStore
+from vlfusion.language.subjects import content_of, subjects_of
+
+
+def results(run: Run, units: Sequence[Unit]) -> list[SetResult]:
+    """What a run found, by data set."""
+    return [_SetTables(run, one, [unit for unit in units if unit.dataset is one]).result()
+            for one in run.plan.datasets]
+
+
+class _SetTables:
+    """The tables of one data set."""
+
+    def __init__(self, run: Run, one: SetPlan, units: Sequence[Unit]):
+        self.run, self.one, self.plan = run, one, run.plan
+        self.units = [unit for unit in units if (one.name, unit.method) not in run.failures]
+        self.truth = all(pair.path_truth for pair in run.pairs(one.name))
+        self.columns = self.plan.columns(self.truth)
+        self.methods = [method for method in self.plan.methods_of(one.name)
+                        if (one.name, method.name) not in run.failures]
+        self.values = self._values()
+
+    def result(self) -> SetResult:
+        """Everything."""
+        rows = self._rows()
+        controls = {CONTROL + name: self._row_list(CONTROL + name) for name in self.plan.controls
+                    if (self.one.name, CONTROL + name) not in self.run.failures}
+        board = self._board(rows, controls)
+        subsets = {name.partition('/')[0] for name in (pair.name for pair in self.run.pairs(self.one.name))
+                   if '/' in name} if self.one.by_subset else ()
+        return SetResult(self.one.name, self.one.task.name, board, rows | controls, self._pairs(), self._costs(),
+                         self._robustness(board, rows),
+                         {subset: self._board(rows, controls, f'{subset}/') for subset in sorted(subsets)})
+
+    def _board(self, rows: Mapping[str, list[Row]], controls: Mapping[str, list[Row]],
+               subset: str = '') -> Leaderboard:
+        """The methods compared, on one subset or on all pairs."""
+        compared, beside = ({method: [row for row in of if str(row['name']).startswith(subset)]
+                             for method, of in part.items()} for part in (rows, controls))
+        board = (self._compared(compared) if compared else
+                 Leaderboard(self.plan.protocol.label, len(self.run.pairs(self.one.name)), {}, self.plan.alpha))
+        references = {name: {column: float(values.mean()) for column, values in columns(of).items()}
+                      for name, of in beside.items()}
+        printed = {} if subset else self.plan.printed[self.one.name]
+        failures = {method: why for (dataset, method), why in self.run.failures.items() if dataset == self.one.name}
+        return replace(board, references=references | printed, failures=failures)
+
+    def _compared(self, rows: Mapping[str, list[Row]], resamples: int = 2000) -> Leaderboard:
+        return board_of(rows, self.columns, self.plan.alpha, self.plan.correction, resamples)
+
+    def _values(self) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
+        """By method and output, by the pair's name: each score, the mean over the repeats."""
+        found: dict[tuple[str, str], dict[str, list[dict[str, float]]]] = {}
+        for unit in self.units:
+            found.setdefault((unit.method, unit.output), {}).setdefault(unit.pair.name, []).append(
+                self.run.scores(unit))
+        return {key: {name: {column: float(np.mean([one[column] for one in repeats])) for column in repeats[0]}
+                      for name, repeats in by_name.items()} for key, by_name in found.items()}
+
+    def _row_list(self, method: str, output: str = 'protocol') -> list[Row]:
+        """The rows of a method under an output policy."""
+        of_output = self.values.get((method, output)) or self.values[method, 'protocol']  # a folder has one output
+        return [{'name': name, 'protocol': self.plan.protocol.label,
+                 **{column: scores[spelt_out(column, self.plan.protocol.code)] for column in self.columns}}
+                for name, scores in sorted(of_output.items())]
+
+    def _rows(self, output: str = 'protocol') -> dict[str, list[Row]]:
+        return {method.name: self._row_list(method.name, output) for method in self.methods}
+
+    def _robustness(self, board: Leaderboard, rows: Mapping[str, list[Row]]) -> dict[str, dict[str, float]]:
+        """The mean ranks under every way of scoring that gives other values than the board's own."""
+        if not self.plan.robustness or not rows:
+            return {}
+        ways = {f'{self.plan.protocol.label} ({self.plan.output})': board.mean_ranks()}
+        for name in dict.fromkeys(unit.output for unit in self.units):
+            if (other := self._rows(name)) != rows:
+                ways[f'output: {name}'] = self._compared(other, resamples=0).mean_ranks()
+        # Without clipping or stretching there is no picture of what leaves [0, 1]; all others are as clipped.
+        beyond = {unit.method for unit in self.units
+                  if unit.record and not 0 <= unit.record['low'] <= unit.record['high'] <= 1}
+        inside = {method: of for method, of in self._rows('clip').items() if method not in beyond}
+        if beyond and inside:
+            ranks = self._compared(inside, resamples=0).mean_ranks()
+            ways['output: none'] = {method: ranks.get(method, math.nan) for method in rows}
+        for column, others in self.plan.variants(self.truth).items():
+            for other in others:
+                ways[other] = self._mean_ranks_with(board, column, other)
+        return ways
+
+    def _mean_ranks_with(self, board: Leaderboard, column: str, other: str) -> dict[str, float]:
+        """The mean ranks if a column showed another variant of its metric; the other columns stay."""
+        found = {method.name: np.array([scores[other] for _, scores in sorted(self.values[method.name,
+                                                                                          'protocol'].items())])
+                 for method in self.methods}
+        finite = {method: values for method, values in found.items() if np.isfinite(values).all()}
+        if not finite:
+            return dict.fromkeys(found, math.nan)
+        comparison = compare(finite, higher(other, ''), self.plan.alpha, 0, self.plan.correction)
+        return replace(board, comparisons={**board.comparisons, column: comparison}).mean_ranks()
+
+    def _costs(self) -> list[Cost]:
+        found = []
+        for method in self.methods:
+            records = [unit.record for unit in self.units
+                       if unit.method == method.name and unit.record and unit.output == 'protocol']
+            found += costs(method.name, records)
+        return found
+
+    def _pairs(self) -> list[PairResult]:
+        fused: dict[str, dict[str, Path]] = {}
+        for unit in self.units:
+            if unit.output == 'protocol' and unit.colour:
+                of_pair = fused.setdefault(unit.pair.name, {})
+                of_pair.setdefault(unit.method, unit.colour)  # of several repeats the first
+        return [PairResult(pair.name, pair.path_a, pair.path_b, fused.get(pair.name, {}), self._texts(pair))
+                for pair in self.run.pairs(self.one.name)]
+
+    def _texts(self, pair: Pair) -> dict[str, str]:
+        """What was said of a pair: the files that the config names, and else the paragraphs that a method was given."""
+        root = Path(self.one.part.get('data_root', '.'))
+        files = {heading: root / pattern.replace('{name}', pair.name) for heading, pattern in self.one.texts.items()}
+        found = {heading: path.read_text(encoding='utf-8').strip() for heading, path in files.items()
+                 if path.is_file()}
+        for method in self.methods if not found else ():
+            experiment = {**method.experiment, **self.one.overrides} if isinstance(method, ModelMethod) else {}
+            if experiment.get('text_source') and experiment.get('language'):
+                return paragraphs(experiment['language'], pair)
+        return found
+
+
+def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:
+    """What an LLM wrote of a pair or of its images, as far as the text store has it, by what it is about."""
+    keys, store = Keys(language), TextStore(language['store'])
+    headings = ['pair'] if keys.of_pairs else [f'source A, {pair.modality_a}', f'source B, {pair.modality_b}']
+    found = {}
+    for heading, subject in zip(headings, subjects_of([pair], keys.of_pairs), strict=False):
+        try:
+            found[heading.rstrip(', ')] = store.read('paragraphs', keys.paragraph(*content_of(subject)))['text']
+        except DataError:
+            continue  # a report is no place to ask for it
+    return found

@@ -1,0 +1,94 @@
+"""Compare methods on data sets under one protocol: tables in which a tie is a tie, costs, and a report.
+
+    vlfusion benchmark configs/benchmark/mif.py
+    vlfusion benchmark configs/benchmark/mif.py --out results/mif --cfg-options datasets.Harvard.data_root=/data/Harvard
+    torchrun --nproc-per-node 2 tools/benchmark.py configs/benchmark/mif.py --launcher pytorch
+
+What was done before is not done again, whether the run was killed or the config got another method: results are kept
+by the content of weights, code, images, text and protocol. A method that fails is a row with its error.
+"""
+
+import argparse
+
+HELP = 'compare methods on data sets: leaderboards, costs, report'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.options import add_config, add_launcher
+    add_config(parser)
+    parser.add_argument('--out', help='folder to write to (default: work_dirs/benchmark/NAME)')
+    parser.add_argument('--cache', help='folder of results by content, which comparisons may share (default: '
+                                        'OUT/cache)')
+    parser.add_argument('--ablation', metavar='DIR', help='what `ablate-text` wrote, to be shown in the report')
+    parser.add_argument('--no-report', action='store_true', help='write tables only')
+    add_launcher(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    import time
+
+    from vlfusion.benchmark.manifest import manifest
+    from vlfusion.benchmark.outputs import summary, write_all
+    from vlfusion.benchmark.plan import load_plan
+    from vlfusion.benchmark.processes import Group
+    from vlfusion.benchmark.run import Run
+    from vlfusion.benchmark.tables import results
+
+    began = time.perf_counter()
+    plan = load_plan(args.config, args.cfg_options, args.out, args.cache)
+    group = Group(args.launcher)
+    seconds = {}
+
+    def timed(what: str, began: float) -> None:
+        seconds[what] = round(time.perf_counter() - began, 3)
+
+    with _Progress(quiet=group.rank > 0) as progress:
+        work = Run(plan, group.rank, group.world, progress)
+        work.check()
+        timed('preparing', began)
+        start = time.perf_counter()
+        units = work.fuse()
+        timed('fusing', start)
+        start = time.perf_counter()
+        work.score(units)
+        timed('scoring', start)
+    group.gather(work)
+    if group.rank == 0:
+        start = time.perf_counter()
+        units = units if group.world == 1 else work.units()
+        sets = results(work, units)
+        timed('comparing', start)
+        written = write_all(plan.out, work, units, sets, manifest(work, seconds), report=not args.no_report,
+                            ablation=args.ablation)
+        print('\n'.join(summary(one) for one in sets))
+        counts = work.counts
+        print(f'Fused {counts["fused"]} pairs ({counts["known pairs"]} known), scored {counts["scored"]} pictures '
+              f'({counts["known scores"]} known), in {time.perf_counter() - began:.0f} s.')
+        for path in written:
+            print(f'Wrote {path}')
+    group.end()
+    return 0
+
+
+class _Progress:
+    """A bar for what is being done."""
+
+    def __init__(self, quiet: bool):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        self.bars = Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+                             TimeRemainingColumn(), disable=quiet)
+        self.tasks: dict[str, int] = {}
+
+    def __enter__(self):
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_):
+        self.bars.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what not in self.tasks:
+            for task in self.tasks.values():
+                self.bars.update(task, visible=False)  # one bar at a time
+            self.tasks[what] = self.bars.add_task(what, total=total)
+        self.bars.update(self.tasks[what], completed=done)
