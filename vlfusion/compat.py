@@ -13,6 +13,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -104,7 +105,7 @@ class AtomicBackend(LocalBackend):
     """
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        partial = Path(f'{filepath}.{os.getpid()}.partial')
+        partial = Path(f'{filepath}.{uuid4().hex}.partial')  # other machines may write the same file
         super().put(obj, partial)
         partial.replace(filepath)
 

@@ -1,10 +1,10 @@
 """Infrared-visible fusion: every baseline with weights for it, on TNO and RoadScene.
 
 Command:    vlfusion benchmark configs/benchmark/ivf.py
-Needs:      the pairs under data/ivf/TNO and data/ivf/RoadScene; the released weights under work_dirs/released, each put there by
-            `vlfusion prepare-data weights NAME --which WHICH --out work_dirs/released/FILE` (which says what to fetch). A
-            method whose weights are missing is a row that says so. scikit-posthocs and others: pip install
-            'vlfusion[benchmark]'.
+Needs:      the pairs under data/ivf/TNO and data/ivf/RoadScene;
+            the released weights under work_dirs/released, each put there by `vlfusion prepare-data weights NAME
+            --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without is a row that
+            says so. Also: pip install 'vlfusion[benchmark]'.
 Hardware:   measured on two CPU cores: HOURS.
 Expected:   docs/results/ivf.md.
 """

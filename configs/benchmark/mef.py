@@ -1,10 +1,10 @@
 """Multi-exposure fusion: every baseline with weights for it, on MEFB.
 
 Command:    vlfusion benchmark configs/benchmark/mef.py
-Needs:      the scenes under data/mef/MEFB; the released weights under work_dirs/released, each put there by
-            `vlfusion prepare-data weights NAME --which WHICH --out work_dirs/released/FILE` (which says what to fetch). A
-            method whose weights are missing is a row that says so. scikit-posthocs and others: pip install
-            'vlfusion[benchmark]'.
+Needs:      the scenes under data/mef/MEFB;
+            the released weights under work_dirs/released, each put there by `vlfusion prepare-data weights NAME
+            --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without is a row that
+            says so. Also: pip install 'vlfusion[benchmark]'.
 Hardware:   measured on two CPU cores: HOURS.
 Expected:   docs/results/mef.md.
 """

@@ -1,10 +1,10 @@
 """Multi-focus fusion: every baseline with weights for it, on Lytro and Real-MFF.
 
 Command:    vlfusion benchmark configs/benchmark/mff.py
-Needs:      the pairs under data/mff/Lytro and data/mff/RealMFF; the released weights under work_dirs/released, each put there by
-            `vlfusion prepare-data weights NAME --which WHICH --out work_dirs/released/FILE` (which says what to fetch). A
-            method whose weights are missing is a row that says so. scikit-posthocs and others: pip install
-            'vlfusion[benchmark]'.
+Needs:      the pairs under data/mff/Lytro and data/mff/RealMFF;
+            the released weights under work_dirs/released, each put there by `vlfusion prepare-data weights NAME
+            --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without is a row that
+            says so. Also: pip install 'vlfusion[benchmark]'.
 Hardware:   measured on two CPU cores: HOURS.
 Expected:   docs/results/mff.md.
 """
@@ -12,7 +12,8 @@ Expected:   docs/results/mff.md.
 _base_ = ['../_base_/benchmark/classical.py']
 
 datasets = dict(
-    Lytro=dict(config='configs/_base_/datasets/lytro.py', texts={'near': 'text/near/{name}.txt', 'far': 'text/far/{name}.txt'}),
+    Lytro=dict(config='configs/_base_/datasets/lytro.py',
+               texts={'near': 'text/near/{name}.txt', 'far': 'text/far/{name}.txt'}),
     RealMFF=dict(config='configs/_base_/datasets/realmff.py', texts={'near': 'text/near/{name}.txt'}))
 methods = dict(
     IFCNN=dict(checkpoint='work_dirs/released/ifcnn_mff.pth'),

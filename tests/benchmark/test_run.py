@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,20 +19,19 @@ import pytest
 import torch
 from conftest import draw_pairs, write_features
 
+from vlfusion import plugins
 from vlfusion.benchmark import leaderboard
-from vlfusion.benchmark.cache import Cache
-from vlfusion.benchmark.methods import method_of
+from vlfusion.benchmark.cache import Cache, code_digest, modules_of
 from vlfusion.benchmark.outputs import summary
 from vlfusion.benchmark.plan import load_plan
 from vlfusion.benchmark.run import Run
 from vlfusion.benchmark.tables import results
 from vlfusion.cli import main
-from vlfusion.config import load_config
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation import score_folder
 from vlfusion.evaluation.scores import write_csv
 from vlfusion.models.fusion_model import FusionModel
-from vlfusion.registry import snapshot
+from vlfusion.registry import BACKBONES, snapshot
 
 for package in ('scipy', 'scikit_posthocs', 'jinja2', 'matplotlib'):
     pytest.importorskip(package, reason="pip install 'vlfusion[benchmark]'")
@@ -106,6 +106,7 @@ def toys(tmp_path, monkeypatch):
     """The module of toy models, on the path; its names leave the registries afterwards."""
     (tmp_path / 'toy_methods.py').write_text(textwrap.dedent(TOYS))
     monkeypatch.syspath_prepend(tmp_path)
+    plugins.load_all(snapshot)  # or their names would go with those of the toys
     undo = snapshot()
     import toy_methods
     yield toy_methods
@@ -204,10 +205,11 @@ def test_scores_are_those_of_the_grey_picture(compare, tmp_path):
 def test_a_second_run_repeats_nothing(compare, toys, capsys):
     first = (compare(controls=True, robustness=True) / 'leaderboard.md').read_text()
     fused, known, scored, known_scores = counted(capsys)
-    assert (fused, known, known_scores) == (12, 0, 0) and len(toys.FUSED) == 12
+    assert (fused, known, known_scores) == (12, 0, 0)
+    assert len(toys.FUSED) == 13, 'the multiplications of Conv are counted once more, on shapes'
     again = (compare(controls=True, robustness=True) / 'leaderboard.md').read_text()
     fused, known, again_scored, known_scores = counted(capsys)
-    assert (fused, known, again_scored) == (0, 12, 0) and known_scores >= scored and len(toys.FUSED) == 12
+    assert (fused, known, again_scored) == (0, 12, 0) and known_scores >= scored and len(toys.FUSED) == 13
     assert first == again and first.count('| Mean |') == 3, 'the table, the robustness and the costs'
 
 
@@ -272,7 +274,8 @@ def test_what_leaves_the_range_has_no_rank_without_a_policy(compare, tmp_path, c
     units = run.fuse()
     run.score(units)
     [found] = results(run, units)
-    assert list(found.robustness) == ['film.1 (min-max, truncate)', 'output: clip', 'output: none', 'SF:vifb']
+    assert list(found.robustness) == ['film.1 (min-max, truncate)', 'output: clip', 'output: none',
+                                      'SF as SF:vifb']
     assert np.isnan(found.robustness['output: none']['Beyond'])
     assert not np.isnan(found.robustness['output: none']['Mean'])
     for method in found.board.methods:
@@ -284,12 +287,99 @@ def test_what_leaves_the_range_has_no_rank_without_a_policy(compare, tmp_path, c
 
 
 def test_a_score_that_is_not_finite_takes_the_method_out_of_that_metric(compare, tmp_path):
-    compare(TWO | {'CopyOfA': dict(fused='data/ir/s')}, metrics=['EN', 'SCD'], controls=['copy of A'])
+    compare(TWO | {'CopyOfA': dict(fused='data/ir/s')}, metrics=['EN', 'SCD'], controls=['copy of A'],
+            robustness=True)
     text = Path('out/leaderboard.md').read_text()
     row = next(line for line in text.splitlines() if line.startswith('| CopyOfA |'))
     assert row.endswith('| n/a | n/a |') and '| *control: copy of A* |' in text
     [first, *_] = scores(Path('out'), method='CopyOfA', metric='SCD')
     assert first['value'] == 'nan' and 'the fused image equals source A' in first['reason']
+    cv2.imwrite('data/vi/s/p2.png', np.zeros((48, 56, 3), np.uint8))
+    compare(TWO, metrics=['EN', 'CC'], robustness=True)
+    assert '| Mean | ' in (text := Path('out/leaderboard.md').read_text()) and text.count('| n/a | n/a |') >= 2
+
+
+def test_colour_is_that_of_the_task(compare, tmp_path):
+    draw_pairs(tmp_path / 'data', [name.replace('s/', 'c/') for name in NAMES], 'vi', 'ir', seed=7)  # colour in A too
+    found = {}
+    for task in ('ivf', 'mef'):
+        for out in ('shared', task):
+            dataset = dict(task=task, source_a='ir/c', source_b='vi/s')
+            write_config(tmp_path / 'b.py', {'Mean': toy('ToyMean')}, dataset=dataset, metrics=['EN'], protocol='vifb',
+                         robustness=False)
+            assert main(['benchmark', 'b.py', '--out', out, '--no-report']) == 0
+            found[task, out == 'shared'] = [row['value'] for row in scores(Path(out), method='Mean', metric='EN')]
+    assert found['ivf', True] == found['ivf', False] != found['mef', False] == found['mef', True]
+    known = score_folder('mef/fused/Toy/Mean', 'data/ir/c', 'data/vi/s', metrics=['EN'], protocol='vifb')
+    assert [float(value) for value in found['mef', True]] == [row['EN'] for row in known.rows]
+
+
+def test_what_is_written_is_a_copy(compare, capsys):
+    out = compare({'Mean': toy('ToyMean')})
+    before = (out / 'scores.csv').read_text()
+    counted(capsys)
+    cv2.imwrite(str(out / 'fused/Toy/Mean/p1.png'), np.zeros((48, 56), np.uint8))
+    assert (compare({'Mean': toy('ToyMean')}) / 'scores.csv').read_text() == before
+    assert counted(capsys) == [0, 6, 0, 6] and cv2.imread(str(out / 'fused/Toy/Mean/p1.png')).any()
+    shutil.rmtree(out / 'cache/pictures')
+    compare({'Mean': toy('ToyMean')})
+    assert counted(capsys) == [6, 0, 0, 6], 'pictures that are gone are made again'
+
+
+def test_names_keep_their_files_apart(compare):
+    methods = {'Mean': toy('ToyMean'), 'Mean*': toy('ToyBeyond'), '..': dict(checkpoint='conv.pth')}
+    out = compare(methods, protocol='plain')
+    assert {path.name for path in (out / 'fused/Toy').iterdir()} == {'Mean', 'Mean_2', 'unnamed'}
+    one, other = (cv2.imread(str(out / f'fused/Toy/{name}/p0.png')) for name in ('Mean', 'Mean_2'))
+    assert (one != other).any()
+    out = compare({'Mean': toy('ToyMean')}, protocol='plain')
+    assert {path.name for path in (out / 'fused/Toy').rglob('*.png')} == {f'p{index}.png' for index in range(6)}
+    assert not list((out / 'fused/Toy/Mean_2').glob('*')), 'what this run did not write is gone'
+
+
+def test_one_model_under_two_protocols_of_its_own(compare, capsys):
+    methods = {'A': dict(checkpoint='conv.pth', protocol='vifb'), 'B': dict(checkpoint='conv.pth', protocol='cddfuse')}
+    compare(methods, robustness=True)
+    counted(capsys)
+    compare(methods, robustness=True)
+    assert counted(capsys)[:2] == [0, 12]
+
+
+def test_code_beside_a_single_module_counts(toys, tmp_path, monkeypatch):
+    (tmp_path / 'toy_layers.py').write_text('VALUE = 1\n')
+    import toy_layers
+    monkeypatch.setitem(sys.modules, 'toy_layers', toy_layers)
+    modules = modules_of(toys.ToyMean)
+    assert modules[0] is toys and toy_layers in modules and sys not in modules
+    before = code_digest(*modules)
+    assert code_digest(*modules_of(toys.ToyMean)) == before
+    (tmp_path / 'toy_layers.py').write_text('VALUE = 22\n')
+    assert code_digest(*modules) != before
+    assert modules_of(FusionModel) == [sys.modules[FusionModel.__module__]]
+
+
+def test_secrets_reach_no_file(compare, toys, tmp_path):
+    language = dict(store='s', llm=dict(type='X', api_key='sk-SECRET', base_url='https://me:SECRET@host/v1?key=SECRET'))
+    compare({'Mean': toy('ToyMean'), 'Conv': dict(checkpoint='conv.pth', language=language)}, '--no-report')
+    written = [path.read_text() for path in Path('out').rglob('*') if path.suffix in ('.json', '.md', '.csv', '.tex')]
+    assert 'https://host/v1' in ''.join(written) and 'SECRET' not in ''.join(written)
+
+
+def test_a_launcher_that_is_none(compare, capsys):
+    write_config(Path('b.py'), TWO)
+    for launcher in ('pytorch', 'slurm'):
+        assert main(['benchmark', 'b.py', '--out', 'out', '--launcher', launcher]) == 2
+        assert f'--launcher {launcher} needs the variable' in capsys.readouterr().err
+
+
+def test_the_report_is_written(compare, tmp_path):
+    (tmp_path / 'data/words').mkdir()
+    (tmp_path / 'data/words/p3.txt').write_text('A wall under a lamp.')
+    write_config(tmp_path / 'b.py', TWO | {'Broken': toy('ToyBroken')}, metrics=['EN', 'SCD'],
+                 dataset=dict(texts={'both': 'words/{name}.txt'}))
+    assert main(['benchmark', 'b.py', '--out', 'out']) == 0
+    page = Path('out/report.html').read_text()
+    assert 'A wall under a lamp.' in page and 'no such kernel' in page and 'control: noisy mean' in page
 
 
 def test_seeds_and_several_trainings_are_averaged(compare, toys, tmp_path):
@@ -347,13 +437,27 @@ def test_a_kill_loses_no_finished_row(compare, tmp_path):
     assert run.counts['known pairs'] == finished and run.counts['fused'] == 12 - finished
 
 
-def test_processes_share_the_work(compare, tmp_path):
+def start(launcher, *command, tmp_path):
+    """Two processes as torchrun starts them, or as srun does: each with Slurm's variables."""
+    environment = os.environ | {'PYTHONPATH': f'{tmp_path}'}
+    if launcher == 'pytorch':
+        run = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+        return [subprocess.Popen([*run, *command, '--launcher', launcher], env=environment)]
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        environment |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free.getsockname()[1]), 'SLURM_NTASKS': '2'}
+    return [subprocess.Popen([sys.executable, *command, '--launcher', launcher],
+                             env=environment | {'SLURM_PROCID': str(rank), 'SLURM_LOCALID': str(rank)})
+            for rank in range(2)]
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm'])
+def test_processes_share_the_work(compare, tmp_path, launcher):
     methods = TWO | {'Broken': toy('ToyBroken')}
     write_config(tmp_path / 'b.py', methods, metrics=['EN', 'SF'])
     script = Path(__file__).parents[2] / 'tools/benchmark.py'
-    subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(script),
-                    'b.py', '--out', 'two', '--no-report', '--launcher', 'pytorch'], check=True, capture_output=True,
-                   env=os.environ | {'PYTHONPATH': f'{tmp_path}'}, timeout=300)
+    processes = start(launcher, str(script), 'b.py', '--out', 'two', '--no-report', tmp_path=tmp_path)
+    assert [process.wait(timeout=300) for process in processes] == [0] * len(processes)
     assert main(['benchmark', 'b.py', '--out', 'one', '--no-report']) == 0
     two, one = (Path(out, 'scores.csv').read_text() for out in ('two', 'one'))
     assert two == one
@@ -381,6 +485,15 @@ def test_the_latex_compiles(compare, tmp_path):
     (dict(methods={}), ConfigError, 'has no methods'),
     (dict(methods=dict(X=dict(fusd='a'))), ConfigError, "has no 'fusd'.*Did you mean fused"),
     (dict(methods=dict(X=dict())), ConfigError, 'none of checkpoint'),
+    (dict(methods={'control: mean': toy('ToyMean')}), ConfigError, 'as a control image is'),
+    (dict(methods=dict(X=dict(fused={}))), ConfigError, 'has no folder'),
+    (dict(methods=dict(X=toy('ToyMean') | dict(config='a.py'))), ConfigError, 'a model, and a checkpoint or a config'),
+    (dict(methods=dict(X=dict(printed=dict(Toy=dict(En=7.5))))), UnknownNameError, 'Did you mean EN'),
+    (dict(methods=dict(X=dict(printed=dict(Toy='film/FILM')))), ConfigError, 'names no row of a paper'),
+    (dict(metrics='EN'), ConfigError, 'metrics is .EN.'),
+    (dict(metrics=[]), ConfigError, 'has no metric'),
+    (dict(seeds=3), ConfigError, 'seeds is 3'),
+    (dict(dataset=dict(texts=dict(a='no/{name}.txt'))), DataError, 'has no text a of any pair'),
     (dict(methods=dict(X=dict(printed=dict(TNO=dict(EN=1))))), ConfigError, "row for 'TNO'"),
     (dict(methods=dict(X=dict(fused=dict(TNO='a')))), ConfigError, "names the data set 'TNO'"),
     (dict(dataset=dict(only='x*')), DataError, 'no pair that is called'),
@@ -389,7 +502,7 @@ def test_configs_that_cannot_be(compare, tmp_path, change, error, said):
     keys = dict(methods={'Mean': toy('ToyMean')}) | change
     write_config(tmp_path / 'b.py', keys.pop('methods'), **keys)
     with pytest.raises(error, match=f'(?s){said}'):
-        Run(load_plan('b.py', None, 'out'))
+        Run(load_plan('b.py', None, 'out')).check()
 
 
 def test_a_damaged_record_counts_as_none(tmp_path):
@@ -402,9 +515,14 @@ def test_a_damaged_record_counts_as_none(tmp_path):
 
 @pytest.mark.parametrize('path', sorted(Path('configs/benchmark').glob('*.py')), ids=lambda path: path.stem)
 def test_the_configs_name_data_sets_and_methods_that_there_are(path):
-    config = load_config(path)
-    for one in config.datasets.values():
-        assert load_config(one['config']).test_dataloader
-    for name, entry in config.methods.items():
-        assert 'printed' in entry or method_of(name, entry, list(config.datasets)).name == name
-    assert len(config.methods) >= 14
+    plan = load_plan(str(path))
+    plugins.load_all(snapshot)
+    released = {f'{name.partition(".")[0].removeprefix("vlfusion_")}_{which}': weights.task
+                for name in BACKBONES.names()
+                for which, weights in getattr(BACKBONES.get(name), 'released', {}).items()}
+    for method in plan.methods:
+        for checkpoint in method.checkpoints:
+            assert released[Path(checkpoint).stem] == path.stem, checkpoint
+        if method.model:
+            assert BACKBONES.get(method.model['backbone']['type'])
+    assert len(plan.methods) >= 14 and all(plan.printed.values()), 'each has a row of a paper below'

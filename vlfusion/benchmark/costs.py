@@ -3,13 +3,15 @@
 import ctypes
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlfusion.benchmark.results import Cost
@@ -23,35 +25,46 @@ class Measured:
         fused: what came out.
         seconds: the time it took.
         memory: bytes beyond what was held before, at the highest; None where the system does not tell.
-        macs: multiplications with addition, where they were counted.
     """
 
     fused: Tensor
     seconds: float
     memory: int | None
-    macs: int | None = None
 
 
-def measure(forward: Callable[[], Tensor], device: torch.device, count: bool = False) -> Measured:
+def measure(forward: Callable[[], Tensor], device: torch.device) -> Measured:
     """Run a forward pass once and measure it.
 
     Args:
         forward: the pass; it returns the fused batch.
         device: where it runs.
-        count: whether to count multiplications as well, those of convolutions and matrix products, as torch counts
-            them: halved floating point operations. Counting takes time, so that these seconds are no good.
     """
     memory = _PeakOfGPU(device) if device.type == 'cuda' else _PeakOfProcess()
-    counter = FlopCounterMode(display=False)
     began = time.perf_counter()
-    if count:
-        with counter:
-            fused = forward()
-    else:
-        fused = forward()
+    fused = forward()
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
-    return Measured(fused, time.perf_counter() - began, memory.bytes(), counter.get_total_flops() // 2 or None)
+    return Measured(fused, time.perf_counter() - began, memory.bytes())
+
+
+def count_macs(forward: Callable[[], Tensor], model: nn.Module) -> int | None:
+    """Multiplications with addition of a forward pass: half of what torch counts as floating point operations, which
+    are those of convolutions and matrix products. None where there are none, or the pass cannot be counted.
+
+    The pass runs once more, but on tensors of shapes without numbers if it can; a model without weights is not
+    counted at all, for what it does is something else.
+    """
+    if not any(True for _ in model.parameters()):
+        return None
+    for shapes in (FakeTensorMode(allow_non_fake_inputs=True), nullcontext()):
+        counter = FlopCounterMode(display=False)
+        try:
+            with shapes, counter:
+                forward()
+            return counter.get_total_flops() // 2 or None
+        except Exception:  # whatever a model does with numbers that are not there
+            continue
+    return None
 
 
 class _PeakOfGPU:
@@ -89,18 +102,17 @@ def _status(field: str) -> int:
 def costs(method: str, records: Sequence[dict[str, Any]]) -> list[Cost]:
     """The costs of a method by the size of the images, from the records of its pairs.
 
-    The median time leaves out the first pass of each size, in which multiplications may have been counted, where there
-    are others.
+    A method's first pass in a process counts for neither time nor memory, where there are others.
     """
     by_size: dict[tuple[int, int], list[dict]] = {}
     for record in records:
         by_size.setdefault((record['height'], record['width']), []).append(record)
     found = []
     for (height, width), of_size in sorted(by_size.items()):
-        timed = [one['seconds'] for one in of_size if one['warm']]
-        memory = [one['memory'] for one in of_size if one['memory'] is not None]
+        warm = [one for one in of_size if one['warm']] or of_size
+        memory = [one['memory'] for one in warm if one['memory'] is not None]
         macs = next((one['macs'] for one in of_size if one['macs']), None)
         found.append(Cost(method, height, width, len(of_size), of_size[0]['parameters'], macs,
-                          median(timed or [one['seconds'] for one in of_size]), max(memory, default=None),
+                          median(one['seconds'] for one in warm), max(memory, default=None),
                           of_size[0]['device']))
     return found

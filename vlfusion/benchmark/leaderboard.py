@@ -32,6 +32,7 @@ class Leaderboard:
         references: rows that stand below the methods and take no part in the comparison, such as controls and what a
             paper prints: means by metric, by the row's name.
         failures: why a method has no scores, by its name.
+        names: of the methods, where a comparison may lack some.
     """
 
     protocol: str
@@ -40,6 +41,7 @@ class Leaderboard:
     alpha: float
     references: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    names: Sequence[str] = ()
 
     @property
     def methods(self) -> list[str]:
@@ -53,7 +55,8 @@ class Leaderboard:
 
         The smallest p of Wilcoxon's test on `n` images is `2 / 2^n`; Holm multiplies it by the number of comparisons.
         """
-        comparisons = math.comb(len(self.mean_ranks()), 2)
+        comparisons = math.comb(min((len(one.means) for one in self.comparisons.values() if len(one.means) > 1),
+                                    default=0), 2)
         if 2. ** (1 - self.images) * comparisons < self.alpha:
             return ''
         return (f'{self.images} images cannot show a difference in {comparisons} comparisons, however large it is: '
@@ -61,7 +64,7 @@ class Leaderboard:
 
     def mean_ranks(self) -> dict[str, float]:
         """The mean over the metrics of each method's rank; NaN where it has none under some metric."""
-        methods = dict.fromkeys(method for one in self.comparisons.values() for method in one.ranks)
+        methods = dict.fromkeys([*self.names, *(method for one in self.comparisons.values() for method in one.ranks)])
         return {method: float(np.mean([one.ranks.get(method, math.nan) for one in self.comparisons.values()]))
                 for method in methods}
 
@@ -150,7 +153,7 @@ def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] 
     A method of which a score is not finite takes no part in the comparison under that metric, and has no mean rank.
 
     Raises:
-        DataError: the files are of different images or protocols, or no method has a metric; all are named.
+        DataError: the files are of different images or protocols; all are named.
         UnknownNameError: a file lacks a metric that was asked for.
     """
     return board_of({method: read_csv(path) for method, path in scores.items()}, metrics, alpha, correction)
@@ -167,13 +170,12 @@ def board_of(rows: Mapping[str, Sequence[Row]], metrics: Sequence[str] | None = 
             raise UnknownNameError(f'Not every method has the metric {name!r}.', did_you_mean(name, shared))
     protocol = str(next(iter(rows.values()))[0].get('protocol', ''))
     code = code_of(protocol)
-    comparisons = {}
+    comparisons, images = {}, len(next(iter(rows.values())))
     for name in metrics or shared:
         finite = {method: of[name] for method, of in found.items() if np.isfinite(of[name]).all()}
-        if not finite:
-            raise DataError(f'No method has a finite {name} for every image.', 'Leave the metric out.')
-        comparisons[name] = compare(finite, higher(name, code), alpha, resamples, correction)
-    return Leaderboard(protocol, len(next(iter(rows.values()))), comparisons, alpha)
+        comparisons[name] = (compare(finite, higher(name, code), alpha, resamples, correction) if finite
+                             else Comparison({}, {}, {}, 1., {}, images, alpha))
+    return Leaderboard(protocol, images, comparisons, alpha, names=tuple(rows))
 
 
 def _check_alike(rows: Mapping[str, Sequence[Row]]) -> None:

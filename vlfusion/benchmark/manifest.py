@@ -18,6 +18,7 @@ from vlfusion.benchmark.cache import content_digest, key_of
 from vlfusion.benchmark.methods import FolderMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.run import Run
+from vlfusion.config import without_secrets
 from vlfusion.evaluation.scores import metric_of
 
 
@@ -29,30 +30,34 @@ def manifest(run: Run, seconds: Mapping[str, float]) -> dict[str, Any]:
         seconds: that each part of it took.
     """
     plan = run.plan
-    return dict(
+    found = dict(
         title=plan.title, created=datetime.now(UTC).isoformat(timespec='seconds'), vlfusion=vlfusion.__version__,
         git=_git(Path(vlfusion.__file__).parent), python=sys.version.split()[0],
-        packages=dict(sorted({one.metadata['Name']: one.version for one in distributions()}.items())),
+        packages=dict(sorted({str(one.metadata['Name']): one.version for one in distributions()}.items())),
         hardware=_hardware(), processes=run.world, device=str(run.device), threads=torch.get_num_threads(),
         protocol={'label': plan.protocol.label, **asdict(plan.protocol)},
         metrics=[{'column': column, 'variant': metric_of(column, plan.protocol.code).info.label,
                   'title': metric_of(column, plan.protocol.code).info.title} for column in plan.columns(True)],
         alpha=plan.alpha, correction=plan.correction, seeds=list(plan.seeds),
         datasets={one.name: _dataset(run, one) for one in plan.datasets},
-        methods={method.name: _method(method) for method in plan.methods},
+        methods={method.name: _method(method, run) for method in plan.methods},
         failures={f'{dataset}: {method}': why for (dataset, method), why in run.failures.items()},
         counts=dict(+run.counts), seconds=dict(seconds), config=plan.config)
+    return without_secrets(found)
 
 
 def _dataset(run: Run, one: SetPlan) -> dict[str, Any]:
     pairs = run.pairs(one.name)
-    files = [[pair.name, content_digest(pair.path_a), content_digest(pair.path_b)] for pair in pairs]
+    files = [[pair.name, *(content_digest(path) for path in (pair.path_a, pair.path_b, pair.path_truth) if path)]
+             for pair in pairs]
     return {'images': len(pairs), 'task': one.task.name, 'sha256': key_of(files=files)}
 
 
-def _method(method: Any) -> dict[str, Any]:
+def _method(method: Any, run: Run) -> dict[str, Any]:
     if isinstance(method, FolderMethod):
-        return {'folders': dict(method.folders)}
+        files = {name: method.files(name, run.pairs(name))[0].values() for name in method.folders}
+        return {'folders': dict(method.folders),
+                'sha256': {name: key_of(files=list(map(content_digest, paths))) for name, paths in files.items()}}
     return {'checkpoints': {path: content_digest(path) for path in method.checkpoints if Path(path).is_file()},
             'config': method.config, 'text_policy': method.text_policy}
 

@@ -1,7 +1,6 @@
 """The methods of a comparison: models that run here, and folders of images that another program fused."""
 
 import glob
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,9 +9,10 @@ from typing import Any
 
 from torch import nn
 
+import vlfusion.data.transforms
 import vlfusion.images
 import vlfusion.models
-from vlfusion.benchmark.cache import code_digest, content_digest, key_of
+from vlfusion.benchmark.cache import code_digest, content_digest, key_of, modules_of
 from vlfusion.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.config import load_config
 from vlfusion.data.pairs import Pair
@@ -63,6 +63,9 @@ class ModelMethod:
                                   'or take it out; paths count from the folder that the command runs in.')
         for repeat in self.repeats([0]):
             self.identity(repeat)
+        if self.text_policy != 'own' and 'text_source' not in self.experiment:
+            raise ConfigError(f'The text policy {self.text_policy!r} is for a model that reads text.',
+                              'Give it a text_source, or leave the policy out.')
 
     @cached_property
     def experiment(self) -> dict[str, Any]:
@@ -86,18 +89,20 @@ class ModelMethod:
     def identity(self, repeat: Repeat) -> str:
         """A hash of all that decides what comes out for given inputs: the model, its weights, the code, the seed."""
         model = {key: value for key, value in self.experiment['model'].items() if key != 'losses'}
-        packages = [vlfusion.models, vlfusion.images]
-        for registry, part in ((MODELS, model), (BACKBONES, model.get('backbone', {}))):
-            if 'type' in part:
-                packages.append(_package_of(registry.get(part['type'])))
+        code = [vlfusion.models, vlfusion.images, vlfusion.data.transforms]
+        for name in _types(model):
+            code += [module for registry in (MODELS, BACKBONES) if name in registry
+                     for module in modules_of(registry.get(name))]
         return key_of(model=model, weights=repeat.checkpoint and content_digest(repeat.checkpoint),
-                      code=code_digest(*packages), seed=repeat.seed)
+                      code=code_digest(*code), seed=repeat.seed)
 
 
-def _package_of(entry: type):
-    """The package that a class came with; of the project itself only its module, for the rest is there already."""
-    top = entry.__module__.partition('.')[0]
-    return sys.modules[entry.__module__ if top == 'vlfusion' else top]
+def _types(config: Any) -> list[str]:
+    """The names of all parts of a config, at any depth."""
+    if isinstance(config, Mapping):
+        own = [config['type']] if isinstance(config.get('type'), str) else []
+        return own + [name for value in config.values() for name in _types(value)]
+    return [name for value in config for name in _types(value)] if isinstance(config, list | tuple) else []
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,8 @@ class FolderMethod:
         return found, problems
 
 
+#: Marks the row of a control image among those of methods.
+CONTROL = 'control: '
 #: The keys of a method's entry in a config, by what it is.
 KINDS = {'a model': ('checkpoint', 'config', 'model', 'text_source', 'language', 'protocol', 'text_policy',
                      'datasets'),
@@ -165,9 +172,14 @@ def method_of(name: str, entry: Mapping[str, Any], datasets: Sequence[str]) -> M
         ConfigError: it is none of these, or names a data set that there is not.
     """
     check_keys(f'The method {name}', entry, [key for keys in KINDS.values() for key in keys])
+    if name.startswith(CONTROL):
+        raise ConfigError(f'A method is called {name!r}, as a control image is.', 'Give it another name.')
     if 'fused' in entry:
         check_keys(f'The method {name}, whose images are there,', entry, KINDS['a folder'])
         fused = entry['fused']
+        if not fused:
+            raise ConfigError(f'The method {name} has no folder.',
+                              f"Write fused='results/x' or fused=dict({datasets[0]}='results/x').")
         if not isinstance(fused, Mapping) and len(datasets) > 1:
             raise ConfigError(f'The method {name} has one folder, but there are {len(datasets)} data sets.',
                               f'Write fused=dict({datasets[0]}=..., ...).')
@@ -177,6 +189,9 @@ def method_of(name: str, entry: Mapping[str, Any], datasets: Sequence[str]) -> M
     if not {'checkpoint', 'config', 'model'} & entry.keys():
         raise ConfigError(f'The method {name} has none of checkpoint, config, model, fused and printed.',
                           "Write dict(checkpoint='work_dirs/x.pth') or dict(fused='results/x').")
+    if 'model' in entry and {'checkpoint', 'config'} & entry.keys():
+        raise ConfigError(f'The method {name} has a model, and a checkpoint or a config as well.',
+                          'A checkpoint and a config bring their own model: leave `model` out.')
     checkpoints = entry.get('checkpoint', ())
     checkpoints = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
     overrides = {key: entry[key] for key in ('text_source', 'language', 'protocol') if key in entry}

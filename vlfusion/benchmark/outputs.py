@@ -11,26 +11,42 @@
 """
 
 import csv
+import importlib.util
 import json
 import math
-import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from vlfusion.benchmark.ablation import Ablation
+from vlfusion.benchmark.cache import content_digest
 from vlfusion.benchmark.diagram import critical_difference
 from vlfusion.benchmark.leaderboard import UNDEFINED, Leaderboard, higher
+from vlfusion.benchmark.methods import CONTROL
+from vlfusion.benchmark.report import write_report
 from vlfusion.benchmark.results import Cost, SetResult, places_of
-from vlfusion.benchmark.run import CONTROL, Run, Unit
+from vlfusion.benchmark.run import Run, Unit
+from vlfusion.errors import ConfigError
 from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.record import write_record
 from vlfusion.evaluation.scores import columns, whole_file
 
+#: What Windows takes for devices.
+RESERVED = {'CON', 'PRN', 'AUX', 'NUL', *(f'{port}{number}' for port in ('COM', 'LPT') for number in range(1, 10))}
 #: The columns of scores.csv.
 SCORE = ('dataset', 'method', 'kind', 'repeat', 'output', 'name', 'protocol', 'metric', 'value', 'reason')
+
+
+def check_needs() -> None:
+    """Raises ConfigError, before any work is done, where a package is missing that is needed after it."""
+    for package in ('scipy', 'jinja2', 'matplotlib', 'scikit_posthocs'):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f'A comparison needs {package}, which is not installed.',
+                              "pip install 'vlfusion[benchmark]'")
 
 
 def write_scores(path: Path, run: Run, units: Iterable[Unit]) -> None:
@@ -40,6 +56,8 @@ def write_scores(path: Path, run: Run, units: Iterable[Unit]) -> None:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(SCORE)
         for unit in units:
+            if (unit.dataset.name, unit.method) in run.failures:
+                continue
             kind = 'control' if unit.method.startswith(CONTROL) else 'method'
             for column, value in run.scores(unit).items():
                 reason = '' if math.isfinite(value) else run.reasons(unit, column)
@@ -47,21 +65,26 @@ def write_scores(path: Path, run: Run, units: Iterable[Unit]) -> None:
                                  unit.pair.name, label, column, value, reason])
 
 
-def write_boards(out: Path, sets: Sequence[SetResult]) -> None:
-    """The tables and diagrams of every data set."""
+def write_boards(out: Path, sets: Sequence[SetResult]) -> list[Path]:
+    """The tables and diagrams of every data set; returns the files."""
+    boards = {f'{one.name} {name}'.rstrip(): board for one in sets
+              for name, board in {'': one.board, **one.subsets}.items()}
+    diagrams = {f'{one.name} {metric}': (one, metric, comparison) for one in sets
+                for metric, comparison in one.board.comparisons.items() if len(comparison.ranks) > 2}
+    names, written = file_names([*boards, *diagrams]), []
     folder = out / 'leaderboards'
-    for one in sets:
-        for name, board in {'': one.board, **one.subsets}.items():
-            stem = file_name(f'{one.name}_{name}' if name else one.name)
-            for ending in ('.tex', '.json'):
-                board.write(folder / f'{stem}{ending}')
-        for metric, comparison in one.board.comparisons.items():
-            if len(comparison.ranks) > 2:
-                values = {method: columns(one.rows[method])[metric] for method in comparison.ranks}
-                figure = critical_difference(values, comparison, higher(metric, code_of(one.board.protocol)))
-                figure.savefig(folder / f'{file_name(f"{one.name}_{metric}")}.pdf', bbox_inches='tight')
+    for name, board in boards.items():
+        for ending in ('.tex', '.json'):
+            written.append(folder / f'{names[name]}{ending}')
+            board.write(written[-1])
+    for name, (one, metric, comparison) in diagrams.items():
+        values = {method: columns(one.rows[method])[metric] for method in comparison.ranks}
+        figure = critical_difference(values, comparison, higher(metric, code_of(one.board.protocol)), one.board.alpha)
+        written.append(folder / f'{names[name]}.pdf')
+        figure.savefig(written[-1], bbox_inches='tight', metadata={'CreationDate': None})
     with whole_file(out / 'leaderboard.md') as file:
         file.write('\n'.join(summary(one) for one in sets))
+    return written
 
 
 def summary(one: SetResult) -> str:
@@ -87,10 +110,10 @@ def _robustness(ways: Mapping[str, Mapping[str, float]]) -> str:
     methods = sorted(next(iter(places.values())), key=lambda method: next(iter(places.values()))[method])
     lines = [['method', *ways, 'places'], ['---', *['---:'] * (len(ways) + 1)]]
     for method in methods:
-        taken = [place[method] for place in places.values() if place[method]]
+        taken = sorted({place[method] for place in places.values() if place[method]})
         lines.append([method, *(f'{ranks[method]:.2f}' if math.isfinite(ranks[method]) else UNDEFINED
                                 for ranks in ways.values()),
-                      f'{min(taken)}' if min(taken) == max(taken) else f'{min(taken)} to {max(taken)}'])
+                      ' to '.join(map(str, dict.fromkeys([taken[0], taken[-1]]))) if taken else UNDEFINED])
     return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
 
 
@@ -114,20 +137,31 @@ def write_costs(path: Path, sets: Sequence[SetResult]) -> None:
         writer.writerows({'dataset': one.name, **asdict(cost)} for one in sets for cost in one.costs)
 
 
-def write_pictures(out: Path, sets: Sequence[SetResult]) -> None:
-    """The results of the methods by name; they share their place on the disk with the cache where it can be."""
+def write_pictures(out: Path, sets: Sequence[SetResult]) -> list[Path]:
+    """The results of the methods by name, those copied that changed; returns the files."""
+    folders, written = file_names([one.name for one in sets]), []
     for one in sets:
+        methods = file_names(list(dict.fromkeys(method for pair in one.pairs for method in pair.fused)))
         for pair in one.pairs:
             for method, source in pair.fused.items():
-                target = out / 'fused' / file_name(one.name) / file_name(method) / f'{pair.name}{source.suffix}'
-                if target.exists() and os.path.samefile(source, target):
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.unlink(missing_ok=True)
-                try:
-                    os.link(source, target)
-                except OSError:
+                target = out / 'fused' / folders[one.name] / methods[method] / f'{pair.name}{source.suffix}'
+                written.append(target)
+                if not target.is_file() or content_digest(target) != content_digest(source):
+                    target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(source, target)
+    return written
+
+
+def remove_others(out: Path, written: Iterable[Path]) -> list[str]:
+    """Take away what an earlier run wrote and this one did not, by its manifest; returns what this one wrote."""
+    new = sorted(path.relative_to(out).as_posix() for path in written)
+    try:
+        before = json.loads((out / 'manifest.json').read_text(encoding='utf-8')).get('files', [])
+    except (OSError, ValueError):
+        before = []
+    for name in set(before) - set(new):
+        (out / name).unlink(missing_ok=True)
+    return new
 
 
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
@@ -136,26 +170,32 @@ def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     write_record(path, json.loads(json.dumps(content, default=str)))
 
 
-def file_name(text: str) -> str:
-    """A name that every file system takes.
+def file_names(names: Sequence[str]) -> dict[str, str]:
+    """For each name one that every file system takes, and no two the same, letter case aside.
 
-    >>> file_name('Ours (v2): MI:tang')
-    'Ours_v2_MI_tang'
+    >>> file_names(['Ours (v2): MI:tang', 'Mean', 'Mean*', 'mean', '..'])
+    {'Ours (v2): MI:tang': 'Ours_v2_MI_tang', 'Mean': 'Mean', 'Mean*': 'Mean_2', 'mean': 'mean_3', '..': 'unnamed'}
     """
-    return re.sub(r'[^\w.+-]+', '_', text).strip('_')
+    taken, found = set(), {}
+    for name in names:
+        plain = re.sub(r'[^\w.+-]+', '_', name).strip('_.') or 'unnamed'
+        if plain.partition('.')[0].upper() in RESERVED:
+            plain = f'_{plain}'
+        chosen = next(choice for number in count(1) if (choice := plain if number == 1 else f'{plain}_{number}')
+                      .casefold() not in taken)
+        taken.add(chosen.casefold())
+        found[name] = chosen
+    return found
 
 
 def write_all(out: Path, run: Run, units: Sequence[Unit], sets: Sequence[SetResult], manifest: Mapping[str, Any],
-              report: bool = True, ablation: str | None = None) -> list[Path]:
+              report: bool = True, ablation: Ablation | None = None) -> list[Path]:
     """Write everything but the cache; returns what a reader should open."""
-    from vlfusion.benchmark.ablation import Ablation
-    from vlfusion.benchmark.report import write_report
     write_scores(out / 'scores.csv', run, units)
     write_costs(out / 'costs.csv', sets)
-    write_pictures(out, sets)
-    write_boards(out, sets)
+    written = [*write_pictures(out, sets), *write_boards(out, sets)]
+    manifest = {**manifest, 'files': remove_others(out, written)}
     write_manifest(out / 'manifest.json', manifest)
     if report:
-        write_report(out / 'report.html', sets, manifest, Ablation.read(ablation) if ablation else None,
-                     title=run.plan.title)
+        write_report(out / 'report.html', sets, {**manifest, 'files': len(written)}, ablation, title=run.plan.title)
     return [out / 'leaderboard.md', *([out / 'report.html'] if report else [])]

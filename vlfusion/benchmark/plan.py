@@ -55,6 +55,8 @@ class Output(NamedTuple):
 class SetPlan:
     """A data set of a comparison.
 
+    Images are fused whole, as their files are: of a pipeline only its `LoadPair` counts.
+
     Attributes:
         name: what tables call it.
         part: the config of the data set, as `DATASETS` builds it.
@@ -72,6 +74,10 @@ class SetPlan:
     by_subset: bool = False
     texts: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def text_file(self, pattern: str, pair: Pair | None = None) -> Path:
+        """The file of a pair's text by its pattern; without a pair the pattern itself."""
+        return Path(self.part.get('data_root', '.'), pattern.replace('{name}', pair.name) if pair else pattern)
 
     @property
     def task(self) -> Task:
@@ -195,10 +201,14 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
         for dataset, row in entry['printed'].items():
             if dataset not in printed:
                 raise ConfigError(f'The method {name} has a row for {dataset!r}.', did_you_mean(dataset, names))
-            source, row = _printed(row)
+            source, row = _printed(row, protocol)
+            for column in row:
+                metric_of(column, protocol.code)
             printed[dataset][f'{name} ({entry.get("source", source)})'] = row
-    metrics = list(config.get('metrics', DEFAULT_METRICS))
-    truth_metrics = [TRUTH + name for name in config.get('truth_metrics', ('PSNR', 'SSIM'))]
+    metrics = _list(config, 'metrics', DEFAULT_METRICS)
+    truth_metrics = [TRUTH + name for name in _list(config, 'truth_metrics', ('PSNR', 'SSIM'))]
+    if not metrics:
+        raise ConfigError(f'{path} has no metric.', "Write metrics=['EN', 'SD'], or leave the key out.")
     for column in [*metrics, *truth_metrics]:
         metric_of(column, protocol.code)
     controls = config.get('controls', True)
@@ -211,27 +221,36 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
         raise ConfigError(f'There is no correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
     folder = Path(out or config.get('work_dir') or f'work_dirs/benchmark/{Path(path).stem}')
     return Plan(config.get('title', Path(path).stem), datasets, methods, printed, protocol, metrics, truth_metrics,
-                controls, list(config.get('seeds', [0])), config.get('robustness', True), config.get('alpha', 0.05),
+                controls, _list(config, 'seeds', [0]), config.get('robustness', True), config.get('alpha', 0.05),
                 correction, folder, Path(cache or config.get('cache') or folder / 'cache'),
                 without_secrets(config.to_dict()))
 
 
-def _printed(row: str | Mapping[str, float]) -> tuple[str, dict[str, float]]:
-    """Where a row of a paper stands, and its means: they are given, or known as `film/Harvard/FILM`."""
+def _list(config: Config, key: str, default: Sequence) -> list:
+    found = config.get(key, default)
+    if isinstance(found, str) or not isinstance(found, Sequence):
+        raise ConfigError(f'{key} is {found!r}.', f'Write a list, such as {key}={list(default)}.')
+    return list(found)
+
+
+def _printed(row: str | Mapping[str, float], protocol: Protocol) -> tuple[str, dict[str, float]]:
+    """Where a row of a paper stands and what it was measured by, and its means: given, or known as
+    `film/Harvard/FILM`."""
     if not isinstance(row, str):
         return 'printed', dict(row)
     if row.count('/') != 2:
         raise ConfigError(f'{row!r} names no row of a paper.', "Write 'PAPER/DATASET/METHOD', such as "
                           "'film/Harvard/FILM' (`vlfusion reproduce --list`), or a dict of the means.")
     found = published(*row.split('/'))[0]
-    return f'{found.paper}, {found.table}', {metric: found.value(metric) for metric in found.printed}
+    other = f', by protocol {found.paper}' if found.paper != protocol.name else ''
+    pairs = f'{found.pairs} pairs' if found.pairs else 'pairs not stated'
+    return f'{found.paper}, {found.table}, {pairs}{other}', {metric: found.value(metric) for metric in found.printed}
 
 
 def _set_plan(name: str, entry: Mapping[str, Any]) -> SetPlan:
     if 'type' in entry:  # a data set as such, beside what is said of it here
         part = {key: value for key, value in entry.items() if key not in SET_KEYS or key == 'data_root'}
         overrides = {key: entry[key] for key in ('text_source', 'language') if key in entry}
-        part.setdefault('pipeline', [dict(type='LoadPair'), dict(type='PackPair')])
     else:
         check_keys(f'The data set {name}', entry, SET_KEYS)
         if 'config' not in entry:
@@ -249,6 +268,8 @@ def _set_plan(name: str, entry: Mapping[str, Any]) -> SetPlan:
         share_keys(Config({key: config[key] for key in ('task', 'data_root') if key in config}), part, DATASETS)
         part = part.to_dict()
     part.pop('text_source', None)
+    load = next((step for step in part.get('pipeline', ()) if step['type'] == 'LoadPair'), dict(type='LoadPair'))
+    part['pipeline'] = [load, dict(type='PackPair')]
     if 'task' not in part:
         raise ConfigError(f'The data set {name} has no task.', "Write task='ivf', 'mif', 'mef' or 'mff'.")
     return SetPlan(name, part, entry.get('only'), entry.get('limit'), entry.get('by_subset', False),

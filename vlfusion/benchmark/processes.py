@@ -9,6 +9,7 @@ import torch.distributed as dist
 
 from vlfusion.benchmark.run import Run
 from vlfusion.compat import end_of_group_member
+from vlfusion.errors import ConfigError
 
 #: What tells rank, number of processes and rank on the machine, by the launcher.
 VARIABLES = {'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
@@ -34,6 +35,10 @@ class Group:
         if launcher == 'none':
             return
         rank, world, local = VARIABLES[launcher]
+        if lacking := [name for name in (rank, world) if name not in os.environ]:
+            command = {'pytorch': 'torchrun --nproc-per-node N', 'slurm': 'srun', 'mpi': 'mpirun -n N'}[launcher]
+            raise ConfigError(f'--launcher {launcher} needs the variable {lacking[0]}, which is not set.',
+                              f'Start it with `{command} tools/benchmark.py ...`, or leave --launcher out.')
         os.environ |= {'RANK': os.environ[rank], 'WORLD_SIZE': os.environ[world]}
         if 'MASTER_ADDR' not in os.environ:
             os.environ['MASTER_ADDR'] = _first_host() if launcher == 'slurm' else '127.0.0.1'
@@ -61,6 +66,10 @@ class Group:
 
 def _first_host() -> str:
     """The host of the first task of a Slurm job."""
-    listed = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']], capture_output=True,
-                            text=True, check=True)
+    try:
+        listed = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']], capture_output=True,
+                                text=True, check=True)
+    except (OSError, KeyError, subprocess.SubprocessError) as error:
+        raise ConfigError(f'The first host of the Slurm job is not known: {type(error).__name__} {error}.',
+                          'Set MASTER_ADDR to it.') from error
     return listed.stdout.split()[0]

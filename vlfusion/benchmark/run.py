@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,25 @@ from mmengine.device import get_device
 from torch import nn
 from torch.utils.data import default_collate
 
-from vlfusion.benchmark.cache import Cache, code_digest, content_digest, key_of
-from vlfusion.benchmark.costs import measure
-from vlfusion.benchmark.methods import FolderMethod, ModelMethod, Repeat
+import vlfusion.evaluation.controls
+import vlfusion.evaluation.folder
+import vlfusion.images
+import vlfusion.metrics
+from vlfusion.benchmark.cache import Cache, code_digest, content_digest, key_of, modules_of
+from vlfusion.benchmark.costs import count_macs, measure
+from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod, Repeat
 from vlfusion.benchmark.plan import Output, Plan, SetOfPairs, SetPlan
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
 from vlfusion.errors import DataError, VLFusionError, listing
 from vlfusion.evaluation.controls import control_images
-from vlfusion.evaluation.folder import grey_levels, one_thread_each, score_planes
+from vlfusion.evaluation.folder import Planes, grey_levels, one_thread_each, score_planes
 from vlfusion.evaluation.scores import metric_of, spelt_out
 from vlfusion.images import add_chroma, quantise, read_image
 from vlfusion.language.fixed import encode_fixed
 
 #: Called with what is being done, how many are done, and how many there are.
 Progress = Callable[[str, int, int], None]
-#: Marks the row of a control image among those of methods.
-CONTROL = 'control: '
-
 
 @dataclass(frozen=True)
 class Unit:
@@ -110,6 +112,11 @@ class Run:
             except Exception as error:
                 for one in sets:
                     self._failed(one, method.name, error)
+        for one in self.plan.datasets:
+            for heading, pattern in one.texts.items():
+                if not any(one.text_file(pattern, pair).is_file() for pair in self._pairs[one.name]):
+                    raise DataError(f'{one.name} has no text {heading} of any pair: {one.text_file(pattern)}.',
+                                    'Mend the pattern in `texts`, which counts from data_root, or leave it out.')
         if problems:
             raise DataError(f'{len(problems)} fused pictures are not there:\n{listing(problems, len(problems))}',
                             "Fuse them, mend the folder (a pattern says where the name is: 'out/{name}_fused.*'), or "
@@ -133,10 +140,14 @@ class Run:
             if missing:  # two policies may give one picture
                 _, wanted = jobs.setdefault(unit.key, (unit, []))
                 wanted += [column for column in missing if column not in wanted]
-        with one_thread_each(), ThreadPoolExecutor(max(torch.get_num_threads(), 1)) as pool:
+        # The pictures of one pair follow each other, so that its sources are read once.
+        ordered = sorted(jobs.values(), key=lambda job: (job[0].dataset.name, job[0].pair.name))
+        workers = max(torch.get_num_threads(), 1)
+        read_planes = lru_cache(maxsize=2 * workers)(self._source_planes)
+        with one_thread_each(), ThreadPoolExecutor(workers) as pool:
             try:
-                results = pool.map(lambda job: self._try_to_score(*job), jobs.values())
-                for done, ((unit, _), error) in enumerate(zip(jobs.values(), results, strict=True), 1):
+                results = pool.map(lambda job: self._try_to_score(*job, read_planes), ordered)
+                for done, ((unit, _), error) in enumerate(zip(ordered, results, strict=True), 1):
                     if error:
                         self._failed(unit.dataset, unit.method, error)
                     self.counts['scored'] += not error
@@ -166,13 +177,13 @@ class Run:
 
     def scores(self, unit: Unit) -> dict[str, float]:
         """What is known of a picture, by column spelt out."""
-        record = self.cache.read('scores', unit.key) or {}
+        record = self.cache.read_all('scores', unit.key)
         return {column: record[f'{column}@{self._code(column)}'][0] for column in unit.columns
                 if f'{column}@{self._code(column)}' in record}
 
     def reasons(self, unit: Unit, column: str) -> str:
         """Why a score is not finite."""
-        return (self.cache.read('scores', unit.key) or {})[f'{column}@{self._code(column)}'][1]
+        return self.cache.read_all('scores', unit.key)[f'{column}@{self._code(column)}'][1]
 
     def pairs(self, dataset: str) -> list[Pair]:
         """The pairs of a data set, by its name."""
@@ -188,26 +199,46 @@ class Run:
         repeats = method.repeats(self.plan.seeds)
         for repeat in repeats:
             identity = method.identity(repeat)
-            model, sizes = None, set()
+            model, warm = None, False
             for index, pair in enumerate(dataset.pairs):
                 if index not in mine:
                     continue
-                key = self._fuse_key(identity, dataset, pair)
+                key = self._fuse_key(identity, one, dataset, pair)
                 record = self.cache.read('fused', key) or {}
-                lacks = any(str(output) not in record.get('pictures', {}) for output in wanted)
+                pictures = record.get('pictures', {})
+                lacks = not all(str(output) in pictures and self.cache.has_picture(pictures[str(output)])
+                                for output in wanted)
                 if lacks and not work:
                     raise DataError(f'{pair.name} was not fused.', 'See what the other processes said.')
                 if lacks:
                     model = model or method.load(repeat).to(self.device)
-                    record |= self._forward(model, identity, dataset[index], pair, one, list(wanted), repeat, sizes)
+                    new = self._forward(model, identity, dataset[index], pair, list(wanted), repeat, warm)
+                    warm = True
+                    pictures = pictures | new['pictures']  # another method may want the same model's in another way
+                    record |= new | {'pictures': pictures}
                     self.cache.write('fused', key, record)
                 if work:
                     self.counts['fused' if lacks else 'known pairs'] += 1
                     self.progress(f'{one.name}: {method.name}', index + 1, len(dataset.pairs))
                 for name, output in outputs.items():
-                    grey, colour = (self.cache.picture(digest) for digest in record['pictures'][str(output)])
-                    yield self._unit(one, method.name, str(repeat) if len(repeats) > 1 else '', name, pair, grey,
-                                     colour, wanted[output], record)
+                    digest = pictures[str(output)]
+                    wants_colour = output == self.plan.output or self.plan.protocol.colour == 'channels'
+                    yield self._unit(one, method.name, str(repeat) if len(repeats) > 1 else '', name, pair,
+                                     self.cache.picture(digest),
+                                     self._coloured(digest, pair, one.task.chroma) if wants_colour else None,
+                                     wanted[output], record)
+
+    def _coloured(self, digest: str, pair: Pair, chroma: str) -> Path:
+        """The picture of a grey one in colour, with the sources' chroma put back."""
+        key = key_of(grey=digest, a=content_digest(pair.path_a), b=content_digest(pair.path_b), chroma=chroma,
+                     code=code_digest(vlfusion.images))
+        known = self.cache.read('colours', key)
+        if not known or not self.cache.has_picture(known['picture']):
+            sources = (read_image(path) for path in (pair.path_a, pair.path_b))
+            colour = add_chroma(read_image(self.cache.picture(digest)), *sources, chroma)
+            known = {'picture': self.cache.keep_picture(colour) if colour.ndim == 3 else digest}
+            self.cache.write('colours', key, known)
+        return self.cache.picture(known['picture'])
 
     def _wanted(self, one: SetPlan, outputs: Mapping[str, Output]) -> dict[Output, tuple[str, ...]]:
         """The columns for each different output policy: the protocol's gets the variants as well."""
@@ -232,48 +263,43 @@ class Run:
         return one.build(check=False, text_source=experiment['text_source'], language=language,
                          text_policy=method.text_policy)
 
-    def _fuse_key(self, identity: str, dataset: SetOfPairs, pair: Pair) -> str:
+    def _fuse_key(self, identity: str, one: SetPlan, dataset: SetOfPairs, pair: Pair) -> str:
         whole = dataset.dataset
+        # Of a pipeline only how it reads images is left, see `SetPlan`.
         texts = {key: [hashlib.sha256(source.load(pair).tobytes()).hexdigest(), whole.text_lengths[key]]
                  for key, source in whole.text_sources.items()}
         return key_of(identity=identity, a=content_digest(pair.path_a), b=content_digest(pair.path_b), texts=texts,
-                      device=self.device.type, name=pair.name)
+                      device=self.device.type, name=pair.name, pipeline=one.part['pipeline'])
 
-    def _forward(self, model: nn.Module, identity: str, sample: dict, pair: Pair, one: SetPlan,
-                 outputs: Sequence[Output], repeat: Repeat, sizes: set[tuple[int, ...]]) -> dict[str, Any]:
-        """Fuse a pair, keep the pictures, and return the record of it.
+    def _forward(self, model: nn.Module, identity: str, sample: dict, pair: Pair, outputs: Sequence[Output],
+                 repeat: Repeat, warm: bool) -> dict[str, Any]:
+        """Fuse a pair, keep the grey pictures, and return the record of it.
 
         Args:
-            sizes: those that the model met before in this process; the first pass of a size is no measure of time.
+            warm: whether the model ran before in this process; its first pass is no measure of time or memory.
         """
         batch = default_collate([sample])
         size = tuple(batch['source_a'].shape[-2:])
-        first = size not in sizes
-        sizes.add(size)
-        counting = key_of(identity=identity, size=size)
-        known = self.cache.read('macs', counting)
 
         def forward() -> torch.Tensor:
             with torch.no_grad():
                 return model.test_step(batch)[0]['fused'][None]
 
         _seed(repeat.seed, pair.name)
-        done = measure(forward, self.device, count=known is None)
+        done = measure(forward, self.device)
+        counting = key_of(identity=identity, size=size)
+        known = self.cache.read('macs', counting)
         if known is None:
-            known = {'macs': done.macs}
+            known = {'macs': count_macs(forward, model)}
             self.cache.write('macs', counting, known)
-        sources = [read_image(path) for path in (pair.path_a, pair.path_b)]
         if done.fused.shape[-2:] != size:
             raise DataError(f'{pair.name}: the result is {tuple(done.fused.shape[-2:])}, the sources are {size}.',
                             'A backbone must give back the size it was given.')
-        pictures = {}
-        for output in outputs:
-            grey = quantise(done.fused, output.stretch, output.rounding)[0, 0].cpu().numpy()
-            colour = add_chroma(grey, *sources, one.task.chroma)
-            pictures[str(output)] = [self.cache.keep_picture(grey), self.cache.keep_picture(colour)]
+        pictures = {str(output): self.cache.keep_picture(quantise(done.fused, *output)[0, 0].cpu().numpy())
+                    for output in outputs}
         low, high = done.fused.aminmax()
         return dict(pictures=pictures, height=size[0], width=size[1], seconds=done.seconds, memory=done.memory,
-                    macs=known['macs'], warm=not first, low=low.item(), high=high.item(), device=str(self.device),
+                    macs=known['macs'], warm=warm, low=low.item(), high=high.item(), device=str(self.device),
                     parameters=sum(parameter.numel() for parameter in model.parameters()))
 
     # Pictures of others, and controls
@@ -306,46 +332,43 @@ class Run:
         # The noise of a control image is drawn from the pair's name.
         fused = content_digest(scored) if scored else f'{method} {pair.name}'
         key = key_of(fused=fused, a=content_digest(pair.path_a), b=content_digest(pair.path_b),
-                     truth=pair.path_truth and content_digest(pair.path_truth), luminance=protocol.luminance,
-                     colour=protocol.colour)
+                     truth=pair.path_truth and content_digest(pair.path_truth), protocol=protocol.label)
         return Unit(one, method, repeat, output, pair, picture, colour, key, columns, record)
 
-    def _try_to_score(self, unit: Unit, columns: Sequence[str]) -> Exception | None:
+    def _try_to_score(self, unit: Unit, columns: Sequence[str], read_planes: Callable) -> Exception | None:
         try:
-            self._score(unit, columns)
+            self._score(unit, columns, read_planes)
         except Exception as error:
             return error
 
-    def _score(self, unit: Unit, columns: Sequence[str]) -> None:
-        protocol = self.plan.protocol
-        images = [read_image(path) for path in (unit.pair.path_a, unit.pair.path_b, unit.pair.path_truth) if path]
-        fused = None
+    def _source_planes(self, pair: Pair, colour: bool) -> list[Planes]:
+        """Source A, source B and perhaps the truth, in grey levels."""
+        return [grey_levels(read_image(path), self.plan.protocol, colour)
+                for path in (pair.path_a, pair.path_b, pair.path_truth) if path]
+
+    def _score(self, unit: Unit, columns: Sequence[str], read_planes: Callable) -> None:
+        in_colour = self.plan.protocol.colour == 'channels'
         if unit.picture:
-            fused = read_image(unit.colour if protocol.colour == 'channels' else unit.picture)
-            if fused.shape[:2] != images[0].shape[:2]:
-                raise DataError(f'{unit.picture} is {fused.shape[1]}x{fused.shape[0]}, but its sources are '
-                                f'{images[0].shape[1]}x{images[0].shape[0]} (width x height).',
-                                'Fuse it again at the size of the sources.')
-        in_colour = protocol.colour == 'channels' and any(image.ndim == 3 for image in [fused, *images]
-                                                          if image is not None)
-        planes = [grey_levels(image, protocol, in_colour) for image in images]
-        if fused is None:
+            fused = read_image(unit.colour if in_colour else unit.picture)
+            in_colour = in_colour and fused.ndim == 3  # as `score_folder` does
+            shown = grey_levels(fused, self.plan.protocol, in_colour)
+        planes = read_planes(unit.pair, in_colour)
+        if not unit.picture:
             shown = control_images(unit.pair.name, *planes[:2])[unit.method.removeprefix(CONTROL)]
-        else:
-            shown = grey_levels(fused, protocol, in_colour)
+        if shown.shape != planes[0].shape:
+            (high, wide), (height, width) = shown.shape[-2:], planes[0].shape[-2:]
+            raise DataError(f'{unit.picture} is {wide}x{high}, but its sources are {width}x{height} (width x height).',
+                            'Fuse it again at the size of the sources.')
         values, unfinite = score_planes(unit.pair.name, [shown, *planes], columns)
         reasons = {item.metric: ', '.join(item.reasons) for item in unfinite}
-        record = self.cache.read('scores', unit.key) or {}
-        record |= {f'{column}@{self._code(column)}': [value, reasons.get(column, '')]
-                   for column, value in values.items()}
-        self.cache.write('scores', unit.key, record)
+        self.cache.add('scores', unit.key, {f'{column}@{self._code(column)}': [value, reasons.get(column, '')]
+                                            for column, value in values.items()})
 
     def _code(self, column: str) -> str:
-        """A hash of the code of a metric's package; a change of it makes its scores unknown."""
+        """A hash of the code behind a score; a change of it makes the score unknown."""
         if column not in self._codes:
-            package = metric_of(column).__module__.partition('.')[0]
-            module = sys.modules['vlfusion.metrics' if package == 'vlfusion' else package]
-            self._codes[column] = code_digest(module)[:12]
+            self._codes[column] = code_digest(vlfusion.metrics, vlfusion.images, vlfusion.evaluation.controls,
+                                              vlfusion.evaluation.folder, *modules_of(metric_of(column)))[:12]
         return self._codes[column]
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from vlfusion.benchmark.costs import costs
 from vlfusion.benchmark.leaderboard import Leaderboard, board_of, higher
-from vlfusion.benchmark.methods import ModelMethod
+from vlfusion.benchmark.methods import CONTROL, ModelMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
-from vlfusion.benchmark.run import CONTROL, Run, Unit
+from vlfusion.benchmark.run import Run, Unit
 from vlfusion.benchmark.statistics import compare
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import DataError
@@ -92,7 +92,7 @@ class _SetTables:
             return {}
         ways = {f'{self.plan.protocol.label} ({self.plan.output})': board.mean_ranks()}
         for name in dict.fromkeys(unit.output for unit in self.units):
-            if (other := self._rows(name)) != rows:
+            if not _equal(other := self._rows(name), rows):
                 ways[f'output: {name}'] = self._compared(other, resamples=0).mean_ranks()
         # Without clipping or stretching there is no picture of what leaves [0, 1]; all others are as clipped.
         beyond = {unit.method for unit in self.units
@@ -103,7 +103,7 @@ class _SetTables:
             ways['output: none'] = {method: ranks.get(method, math.nan) for method in rows}
         for column, others in self.plan.variants(self.truth).items():
             for other in others:
-                ways[other] = self._mean_ranks_with(board, column, other)
+                ways[f'{column} as {other}'] = self._mean_ranks_with(board, column, other)
         return ways
 
     def _mean_ranks_with(self, board: Leaderboard, column: str, other: str) -> dict[str, float]:
@@ -136,8 +136,7 @@ class _SetTables:
 
     def _texts(self, pair: Pair) -> dict[str, str]:
         """What was said of a pair: the files that the config names, and else the paragraphs that a method was given."""
-        root = Path(self.one.part.get('data_root', '.'))
-        files = {heading: root / pattern.replace('{name}', pair.name) for heading, pattern in self.one.texts.items()}
+        files = {heading: self.one.text_file(pattern, pair) for heading, pattern in self.one.texts.items()}
         found = {heading: path.read_text(encoding='utf-8').strip() for heading, path in files.items()
                  if path.is_file()}
         for method in self.methods if not found else ():
@@ -145,6 +144,12 @@ class _SetTables:
             if experiment.get('text_source') and experiment.get('language'):
                 return paragraphs(experiment['language'], pair)
         return found
+
+
+def _equal(one: Mapping[str, list[Row]], other: Mapping[str, list[Row]]) -> bool:
+    """Whether two tables show the same; NaN is NaN."""
+    return all(np.array_equal(values, columns(other[method])[name], equal_nan=True)
+               for method, rows in one.items() for name, values in columns(rows).items())
 
 
 def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:

@@ -27,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import time
 
+    from vlfusion.benchmark.ablation import Ablation
     from vlfusion.benchmark.manifest import manifest
-    from vlfusion.benchmark.outputs import summary, write_all
+    from vlfusion.benchmark.outputs import check_needs, summary, write_all
     from vlfusion.benchmark.plan import load_plan
     from vlfusion.benchmark.processes import Group
     from vlfusion.benchmark.run import Run
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
     began = time.perf_counter()
     plan = load_plan(args.config, args.cfg_options, args.out, args.cache)
+    check_needs()
+    ablation = Ablation.read(args.ablation) if args.ablation else None
     group = Group(args.launcher)
     seconds = {}
 
@@ -59,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         sets = results(work, units)
         timed('comparing', start)
         written = write_all(plan.out, work, units, sets, manifest(work, seconds), report=not args.no_report,
-                            ablation=args.ablation)
+                            ablation=ablation)
         print('\n'.join(summary(one) for one in sets))
         counts = work.counts
         print(f'Fused {counts["fused"]} pairs ({counts["known pairs"]} known), scored {counts["scored"]} pictures '

@@ -34,7 +34,8 @@ class FILM(nn.Module):
         expansion: of the Restormer blocks' feed-forward networks.
         guidance_grid: height and width of the grid that features are resized to before text meets them, whatever the
             size of the images. It has no weights, so another grid loads the same checkpoint; it does change the result.
-        attention_dim: width of the cross-attention. Must divide the number of points of the grid.
+        attention_dim: width of the cross-attention. The released guidance wants it to divide the number of points of
+            the grid, that by channel wants a square number.
         guidance: how the text meets the features. `released` is what the authors' network computes. `channel` and
             `spatial` are our own, for which there are no released weights: a token of the image is a channel or a
             position, see `vlfusion.models.layers.text_guidance`; they have no use for `guidance_grid`.
@@ -44,7 +45,8 @@ class FILM(nn.Module):
     torch.Size([2, 1, 20, 28])
 
     Raises:
-        ConfigError: `attention_dim` does not divide the grid, or there is no such guidance.
+        ConfigError: `attention_dim` does not fit the guidance, `heads` does not divide `dim` or `attention_dim`, or
+            there is no such guidance.
     """
 
     def __init__(self, text_dim: int = 768, dim: int = 32, heads: int = 8, expansion: float = 4,
@@ -52,6 +54,9 @@ class FILM(nn.Module):
         super().__init__()
         if guidance not in GUIDANCES:
             raise ConfigError(f'FILM has no guidance {guidance!r}.', did_you_mean(guidance, GUIDANCES))
+        if attention_dim % heads:
+            raise ConfigError(f'attention_dim={attention_dim} cannot be shared out among {heads} heads.',
+                              'Choose a multiple of heads.')
         guide = partial(GUIDANCES[guidance], dim, heads, attention_dim,
                         **{'grid': guidance_grid} if guidance == 'released' else {})
         self.text_dim = text_dim

@@ -1,8 +1,8 @@
 """Guidance in which a token of the image is a channel or a position, so that a text can choose between them.
 
 Two alternatives to the gate of the released FILM, which repeats itself along the pixels and can choose neither. In both
-the tokens of the image ask and those of the text answer, padding is masked, and the gate lies in (0, 2) about 1: a text
-that says nothing leaves the features as they are, and nothing shrinks with the width of the attention.
+the tokens of the image ask and those of the text answer, padding is masked, and the gate lies in (0, 2): where the
+answer is 0 it is 1 and leaves the features as they are, and nothing shrinks with the width of the attention.
 """
 
 from math import isqrt
