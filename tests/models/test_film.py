@@ -6,6 +6,7 @@ from vlfusion_shared import shared
 
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.models.backbones.film import FILM, PooledAttention
+from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
 from vlfusion.testing import check_backbone
 
 
@@ -139,3 +140,56 @@ def test_text_must_be_there_and_fit(small):
 def test_the_grid_must_hold_whole_tokens():
     with pytest.raises(ConfigError, match='20x30 = 600 points cannot be cut into tokens of attention_dim=256'):
         FILM(guidance_grid=(20, 30))
+
+
+@pytest.fixture(scope='module', params=['channel', 'spatial'])
+def guided(request):
+    torch.manual_seed(0)
+    return FILM(text_dim=12, dim=16, heads=4, attention_dim=64, guidance=request.param)
+
+
+def test_our_own_guidance_is_a_backbone(guided):
+    check_backbone(guided, text_dim=12)
+
+
+def test_our_own_guidance_hears_the_text_before_any_training(guided, small):
+    texts = torch.randn(2, 1, 7, 12, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours, released = ((film(*pair(), texts[0]) - film(*pair(), texts[1])).abs().max() for film in (guided, small))
+    assert ours > 1e-4 and ours > 10 * released
+
+
+def test_our_own_guidance_leaves_out_padding(guided):
+    text = torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(2))
+    padded = torch.cat((text, torch.full((1, 3, 12), 9.)), 1)
+    mask = torch.arange(8)[None] < 5
+    with torch.no_grad():
+        torch.testing.assert_close(guided(*pair(), padded, mask), guided(*pair(), text), rtol=0, atol=1e-6)
+        assert (guided(*pair(), padded) - guided(*pair(), text)).abs().max() > 1e-5, 'without a mask they count'
+
+
+def test_a_channel_or_a_position_has_a_gate_of_its_own():
+    torch.manual_seed(0)
+    feature, text = torch.rand(1, 16, 24, 24), torch.randn(1, 5, 12)
+    weight = torch.full((1, 5), 0.2)
+    channel, spatial = ChannelGuidance(16, 4, 64), SpatialGuidance(16, 4, 12, grid=(6, 6))
+    text_64 = torch.randn(1, 5, 64)
+    for guidance, words in ((channel, text_64), (spatial, text)):
+        guidance.embed, guidance.project = nn.Identity(), nn.Identity()
+        gate = guidance(feature, words, weight) / feature
+        assert 0 < gate.min() < gate.max() < 2
+        per_channel = gate.flatten(2)
+        if guidance is channel:
+            torch.testing.assert_close(per_channel, per_channel[..., :1].expand_as(per_channel))
+        else:
+            assert per_channel.std(2).min() > 1e-4
+        assert per_channel.mean(2).std() > 1e-4
+
+
+def test_guidance_that_cannot_be():
+    with pytest.raises(ConfigError, match="no guidance 'chanel'.*|Did you mean channel"):
+        FILM(guidance='chanel')
+    with pytest.raises(ConfigError, match='no square number'):
+        FILM(guidance='channel', attention_dim=72)
+    with pytest.raises(ConfigError, match='cannot be shared out among 8 heads'):
+        FILM(guidance='spatial', attention_dim=68)
