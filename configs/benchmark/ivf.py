@@ -11,6 +11,7 @@ Expected:   docs/results/ivf.md.
 
 _base_ = ['../_base_/benchmark/classical.py']
 
+title = 'Infrared-visible fusion on TNO and RoadScene'
 datasets = dict(
     TNO=dict(config='configs/_base_/datasets/tno.py'),
     RoadScene=dict(config='configs/_base_/datasets/roadscene.py'))

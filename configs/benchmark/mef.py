@@ -11,6 +11,7 @@ Expected:   docs/results/mef.md.
 
 _base_ = ['../_base_/benchmark/classical.py']
 
+title = 'Multi-exposure fusion on MEFB'
 datasets = dict(
     MEFB=dict(config='configs/_base_/datasets/mefb.py'))
 methods = dict(

@@ -11,6 +11,7 @@ Expected:   docs/results/mff.md.
 
 _base_ = ['../_base_/benchmark/classical.py']
 
+title = 'Multi-focus fusion on Lytro and Real-MFF'
 datasets = dict(
     Lytro=dict(config='configs/_base_/datasets/lytro.py',
                texts={'near': 'text/near/{name}.txt', 'far': 'text/far/{name}.txt'}),

@@ -11,6 +11,7 @@ Expected:   docs/results/mif.md.
 
 _base_ = ['../_base_/benchmark/classical.py']
 
+title = 'Medical image fusion on Harvard'
 datasets = dict(
     Harvard=dict(config='configs/_base_/datasets/harvard.py', by_subset=True))
 methods = dict(

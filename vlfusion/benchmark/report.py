@@ -147,7 +147,7 @@ def _figures(one: SetResult, index: int, scores: Mapping[str, Mapping[str, np.nd
     boxes = distribution({name: scores[name][metric] for name in methods}, label,
                          {name: scores[name][metric] for name in others})
     shown = dict(boxes=markup(svg(boxes, f'{metric}: a box for each method over the images', f'{prefix}-box')),
-                 differences='', p=comparison.p,
+                 differences='', p=_level(comparison.p),
                  missing=[name for name in methods if not np.isfinite(scores[name][metric]).all()])
     compared = {name: scores[name][metric] for name in comparison.means if name in scores}
     if 1 < len(compared) == len(comparison.means):
@@ -155,6 +155,10 @@ def _figures(one: SetResult, index: int, scores: Mapping[str, Mapping[str, np.nd
         shown['differences'] = markup(svg(ranks, f'{metric}: mean ranks of the methods; bars join those that do not '
                                           'differ', f'{prefix}-ranks'))
     return shown
+
+
+def _level(p: float) -> str:
+    return f'{p:.2g}' if p > 1e-16 else 'below 1e-16'
 
 
 def _extremes(one: SetResult, method: str, metric: str, code: str) -> tuple[list, list]:
