@@ -1,6 +1,11 @@
-"""FILM with guidance='spatial' on Harvard by a short schedule, to ask whether the text does anything.
+"""FILM with our guidance by position, trained on Harvard by a short schedule, to ask whether the text does anything.
 
-(numbers follow)
+Reproduces: nothing published: 500 steps are far from convergence. For comparing the three guidances with one another.
+Commands:   vlfusion describe configs/film/film_med_short_spatial.py
+            vlfusion train configs/film/film_med_short_spatial.py
+            vlfusion ablate-text configs/film/film_med_short_spatial.py work_dirs/film_med_short_spatial/iter_500.pth
+Hardware:   one CPU core, about 40 minutes beside other work.
+Expected:   not known: it was not trained.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/short.py',

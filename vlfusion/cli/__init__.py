@@ -19,6 +19,7 @@ VERBS = {
     'train': 'train',
     'test': 'test',
     'fuse': 'fuse',
+    'export': 'export',
     'evaluate': 'evaluate',
     'metrics': 'metrics',
     'benchmark': 'benchmark',

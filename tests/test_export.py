@@ -1,0 +1,248 @@
+"""Exported models: they give what the model gives, say what they are, and are not written where they would not."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import draw_pairs
+from torch import nn
+
+from vlfusion import Fuser
+from vlfusion.checkpoints import load_model
+from vlfusion.cli import main
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.export import FORMATS, ExportError, export_model
+from vlfusion.images import read_image
+from vlfusion.models.backbones.film import FILM
+from vlfusion.registry import BACKBONES, MODELS
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / 'docs/howto/export.md').read_text()
+with_onnx = pytest.param('onnx', marks=pytest.mark.skipif(
+    not all(map(__import__('importlib.util').util.find_spec, ('onnx', 'onnxscript', 'onnxruntime'))),
+    reason="pip install 'vlfusion[export]'"))
+formats = pytest.mark.parametrize('format', [with_onnx, 'exported-program', 'torchscript'])
+
+
+class ShortFILM(FILM):
+    """One stage of FILM's three and one block of the decoder's three: what is left out is made of the same parts."""
+
+    def __init__(self, **options):
+        super().__init__(text_dim=8, dim=8, heads=2, attention_dim=64, **options)
+        del self.stages[1:], self.decoder[2:4]
+
+
+class Plain(nn.Module):
+    """The mean, through a layer with weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Conv2d(2, 1, 3, padding=1)
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        return self.mix(torch.cat((source_a, source_b), 1)).sigmoid()
+
+
+class OfOneSize(Plain):
+    """Adds what depends on the size, computed where no trace sees it."""
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        return super().forward(source_a, source_b) * (1 / float(np.log(int(source_a.shape[-1]))))
+
+
+class InNumpy(Plain):
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        return super().forward(source_a, torch.from_numpy(np.sort(source_b.numpy(), -1)))
+
+
+class Choosing(Plain):
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        return super().forward(source_a, source_b) if source_a.mean() > 0.5 else source_a
+
+
+class ByDepth(Plain):
+    """As many layers as the image can be halved: a graph has a fixed number."""
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        for _ in range(min(source_a.shape[-2:]).bit_length()):
+            source_a = super().forward(source_a, source_b)
+        return source_a
+
+
+class OfOnePair(Plain):
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        return super().forward(source_a.reshape(len(source_a), 1, *source_a.shape[-2:]), source_b)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def registered():
+    names = {cls.__name__: cls for cls in (ShortFILM, Plain, OfOneSize, InNumpy, Choosing, ByDepth, OfOnePair)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, cls in names.items():
+            patch.setitem(BACKBONES.module_dict, name, cls)
+        yield
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Writes a checkpoint of an untrained backbone."""
+    def save(type, protocol='plain', **options):
+        torch.manual_seed(0)
+        model = dict(type='FusionModel', backbone=dict(type=type, **options))
+        torch.save(dict(state_dict=MODELS.build(model).state_dict(),
+                        meta=dict(vlfusion=dict(task='ivf', model=model, protocol=protocol))), tmp_path / 'model.pth')
+        return tmp_path / 'model.pth'
+    return save
+
+
+def run(path, format, *inputs):
+    """What a file gives, and what it says of itself."""
+    if format == 'onnx':
+        import onnxruntime
+        session = onnxruntime.InferenceSession(path)
+        given = dict(zip([value.name for value in session.get_inputs()], [value.numpy() for value in inputs], strict=True))
+        assert list(given) == ['source_a', 'source_b', 'text'][:len(inputs)]
+        return torch.from_numpy(session.run(['fused'], given)[0]), session.get_modelmeta().custom_metadata_map
+    extra = {'vlfusion.json': ''}
+    with torch.no_grad():
+        if format == 'torchscript':
+            fused = torch.jit.load(path, _extra_files=extra)(*inputs)
+        else:
+            fused = torch.export.load(path, extra_files=extra).module()(*inputs)
+    return fused, json.loads(extra['vlfusion.json'])
+
+
+def pair(batch=1, size=(33, 47)):
+    return torch.rand(2, batch, 1, *size, generator=torch.Generator().manual_seed(1)).unbind()
+
+
+def agree(path, format, checkpoint, sizes=((1, (33, 47)), (2, (48, 32)), (1, (16, 32))), text=None):
+    """Whether file and model agree at these sizes too; 16x32 is the grid of FILM below."""
+    model, _ = load_model(checkpoint)
+    for token, (batch, size) in enumerate(sizes, 1):
+        given = torch.randn(batch, token, 8) if text is None else text
+        inputs = (*pair(batch, size), *([given] if text is None else []))
+        with torch.no_grad():
+            expected = model(*pair(batch, size), text=given.expand(batch, -1, -1))
+        torch.testing.assert_close(run(path, format, *inputs)[0], expected, rtol=0, atol=1e-5)
+
+
+@formats
+def test_film_takes_its_text_as_an_input(saved, tmp_path, format):
+    checkpoint, out = saved('ShortFILM', 'film', guidance_grid=(16, 32)), tmp_path / 'film'
+    exported = export_model(checkpoint, out, format)
+    assert exported.inputs == ('source_a', 'source_b', 'text') and exported.any_batch
+    assert exported.difference < 1e-5 and len(exported.differences) == 3
+    agree(out, format, checkpoint)
+    assert str(ROOT).encode() not in out.read_bytes() and b'site-packages' not in out.read_bytes()
+
+
+@formats
+def test_a_text_that_is_baked_in(saved, tmp_path, format):
+    text = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    np.save(tmp_path / 'text.npy', text)
+    checkpoint, out = saved('ShortFILM', 'film', guidance='spatial'), tmp_path / 'film'
+    if format == 'onnx':  # see the next test; its export takes longest
+        checkpoint = saved('ShortFILM', 'film', guidance='channel')
+    exported = export_model(checkpoint, out, format, tmp_path / 'text.npy')
+    assert exported.inputs == ('source_a', 'source_b') and exported.metadata['text'] == '5 tokens baked in'
+    agree(out, format, checkpoint, text=torch.from_numpy(text)[None])
+
+
+@formats
+def test_a_model_without_text_from_the_command_line(saved, tmp_path, capsys, format):
+    out = tmp_path / 'new/model.bin'
+    assert main(['export', str(saved('Plain', 'film')), '--format', format, '--out', str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert 'source_a, source_b -> fused; any number of pairs.' in printed and '131x263' in printed
+    fused, metadata = run(out, format, *pair())
+    assert fused.shape == (1, 1, 33, 47)
+    from vlfusion import __version__
+    assert metadata == dict(vlfusion_version=__version__, task='ivf', backbone='Plain', protocol='film.1', chroma='b',
+                            luminance='film', stretch='min-max', rounding='truncate', batch='any', text='none')
+
+
+def test_a_classical_method_needs_no_checkpoint(tmp_path):
+    pytest.importorskip('vlfusion_classical', reason='pip install --editable plugins/classical')
+    config = tmp_path / 'maximum.py'
+    config.write_text("task = 'mef'\nmodel = dict(type='FusionModel', backbone=dict(type='Maximum'))\n")
+    assert export_model(config, tmp_path / 'm.pt2', 'exported-program').difference == 0
+    assert torch.equal(run(tmp_path / 'm.pt2', 'exported-program', *pair())[0], torch.maximum(*pair()))
+
+
+def test_what_takes_one_pair_at_a_time(saved, tmp_path):
+    exported = export_model(saved('OfOnePair'), tmp_path / 'one.pt2', 'exported-program')
+    assert not exported.any_batch and exported.metadata['batch'] == '1'
+    assert run(tmp_path / 'one.pt2', 'exported-program', *pair())[0].shape == (1, 1, 33, 47)
+
+
+@pytest.mark.parametrize(('backbone', 'format', 'message'), [
+    ('OfOneSize', 'torchscript', r'differs from the model by up to 0\.\d+; allowed is 0\.0001 .*131x263'),
+    ('OfOneSize', 'exported-program', 'it fixes a size while it is traced'),
+    ('InNumpy', 'exported-program', r'it computes something in numpy.* \(test_export.py, line \d+\)'),
+    ('InNumpy', 'torchscript', r'differs from the model'),
+    ('Choosing', 'exported-program', r'depends on the values of the images.* \(test_export.py, line \d+\)'),
+    ('ByDepth', 'exported-program', 'fails on images of 64x96'),
+])
+def test_what_cannot_be_exported_leaves_no_file(saved, tmp_path, backbone, format, message):
+    with pytest.raises(ExportError, match=message) as caught:
+        export_model(saved(backbone), tmp_path / 'out', format)
+    assert caught.value.remedy and not list(tmp_path.glob('out*'))
+
+
+def test_a_tolerance_that_nothing_keeps(saved, tmp_path):
+    with pytest.raises(ExportError, match='allowed is -1'):
+        export_model(saved('Plain'), tmp_path / 'out', 'torchscript', tolerance=-1)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_mistakes(saved, tmp_path, capsys):
+    film, text = saved('ShortFILM', guidance='channel'), tmp_path / 'text.npy'
+    with pytest.raises(ConfigError, match='Did you mean onnx?'):
+        export_model(film, tmp_path / 'out', 'onyx')
+    with pytest.raises(DataError, match='No text features at'):
+        export_model(film, tmp_path / 'out', 'torchscript', text)
+    for array in (np.zeros((4, 9)), np.zeros(8), np.zeros((4, 8), int), np.zeros((0, 8)), np.zeros((2, 4, 8))):
+        np.save(text, array)
+        with pytest.raises(DataError, match=rf'\(token, 8\), but .* holds {re.escape(str(array.shape))}'):
+            export_model(film, tmp_path / 'out', 'torchscript', text)
+    text.write_bytes(b'no array')
+    with pytest.raises(DataError, match='cannot be read as an array'):
+        export_model(film, tmp_path / 'out', 'torchscript', text)
+    assert main(['export', str(saved('Plain')), '--format', 'onnx', '--out', 'x', '--text', str(text)]) == 2
+    assert 'the model reads no text' in capsys.readouterr().err
+
+
+@formats
+def test_the_lines_of_the_page_need_no_vlfusion(saved, tmp_path, format):
+    if format == 'torchscript':
+        lines = re.search(r'```python\n(import cv2, torch\n.*?)```', PAGE, re.DOTALL)[1].splitlines()
+        [fourth] = re.findall(r'the fourth line is `(.*?)`', PAGE)
+        lines[3] = '    ' + fourth
+    else:
+        module = dict(onnx='onnxruntime')
+        lines = re.search(rf'```python\n(import cv2, {module.get(format, "torch")}\n.*?)```', PAGE,
+                          re.DOTALL)[1].splitlines()
+    assert len(lines) == 5
+    code = '\n'.join(["import sys; sys.modules['vlfusion'] = None", *lines])
+    checkpoint = saved('Plain')
+    export_model(checkpoint, tmp_path / re.search(r"'(sdnet\.\w+)'", code)[1], format)
+    draw_pairs(tmp_path, ['one'], size=(41, 57))
+    for folder in ('ir', 'vi'):
+        cv2.imwrite(str(tmp_path / f'{folder}.png'), cv2.imread(str(tmp_path / f'{folder}/one.png'), 0))
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    assert done.returncode == 0, done.stderr
+    expected = Fuser(checkpoint, device='cpu')(tmp_path / 'ir.png', tmp_path / 'vi.png').grey
+    assert np.abs(read_image(tmp_path / 'fused.png').astype(int) - expected).max() <= 1
+
+
+def test_the_names_of_the_formats_are_on_the_page():
+    assert re.findall(r'^\| `([\w-]+)` \| (?:onnxruntime|torch|older)', PAGE, re.MULTILINE) == list(FORMATS)

@@ -1,0 +1,40 @@
+"""Write a trained model as a file that fuses pairs without vlfusion; any height and width.
+
+    vlfusion export work_dirs/ifcnn/best.pth --format onnx --out ifcnn.onnx
+    vlfusion export work_dirs/film_ivf/best.pth --format exported-program --out film.pt2
+    vlfusion export work_dirs/film_ivf/best.pth --format onnx --out film.onnx --text street.npy
+
+The file is read back and compared with the model at three sizes; it is written only where both agree.
+"""
+
+import argparse
+
+HELP = 'write a model as ONNX, an exported program or TorchScript'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
+    parser.add_argument('--format', required=True, help='onnx, exported-program or torchscript')
+    parser.add_argument('-o', '--out', required=True, help='the file to write: .onnx, .pt2 or .pt')
+    parser.add_argument('--text', help='token features (.npy) that the model shall always read; the file then takes '
+                                       'two images only')
+    parser.add_argument('--tolerance', type=float, default=1e-4,
+                        help='by how much the output may differ, on a scale of 0 to 1 (default: %(default)s)')
+    parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
+                        help='modules on the path that register the model, where a config would have custom_imports')
+
+
+def run(args: argparse.Namespace) -> int:
+    import importlib
+
+    from vlfusion.export import export_model
+
+    for module in args.modules:
+        importlib.import_module(module)
+    exported = export_model(args.checkpoint, args.out, args.format, args.text, args.tolerance)
+    batch = 'any number of pairs' if exported.any_batch else 'one pair at a time'
+    inputs, size = ', '.join(exported.inputs), exported.path.stat().st_size
+    print(f'Wrote {exported.path} ({size / 1e6:.1f} MB): {inputs} -> fused; {batch}.')
+    sizes = ', '.join(f'{h}x{w}' for _, h, w in exported.differences)
+    print(f'Largest difference from the model: {exported.difference:.2g} (height x width {sizes}).')
+    return 0
