@@ -103,7 +103,8 @@ class _SetTables:
             ways['output: none'] = {method: ranks.get(method, math.nan) for method in rows}
         for column, others in self.plan.variants(self.truth).items():
             for other in others:
-                ways[f'{column} as {other}'] = self._mean_ranks_with(board, column, other)
+                name = other if ':' in other else f'{other} (default)'
+                ways[f'{column} as {name}'] = self._mean_ranks_with(board, column, other)
         return ways
 
     def _mean_ranks_with(self, board: Leaderboard, column: str, other: str) -> dict[str, float]:
