@@ -358,6 +358,19 @@ def test_code_beside_a_single_module_counts(toys, tmp_path, monkeypatch):
     assert modules_of(FusionModel) == [sys.modules[FusionModel.__module__]]
 
 
+def test_a_plugin_counts_before_it_is_loaded(tmp_path):
+    script = '''
+from vlfusion.benchmark.methods import Repeat, method_of
+one, two = (method_of(name, dict(model=dict(type='FusionModel', backbone=dict(type=f'vlfusion_classical.{name}'))), [])
+            for name in ('Average', 'Maximum'))
+before = two.identity(Repeat(None, 0))
+one.load(Repeat(None, 0))
+print(before == two.identity(Repeat(None, 0)) != one.identity(Repeat(None, 0)))
+'''
+    done = subprocess.run([sys.executable, '-c', script], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ['True']
+
+
 def test_secrets_reach_no_file(compare, toys, tmp_path):
     language = dict(store='s', llm=dict(type='X', api_key='sk-SECRET', base_url='https://me:SECRET@host/v1?key=SECRET'))
     compare({'Mean': toy('ToyMean'), 'Conv': dict(checkpoint='conv.pth', language=language)}, '--no-report')

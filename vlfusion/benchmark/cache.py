@@ -124,9 +124,11 @@ def code_digest(*modules: ModuleType) -> str:
                   versions=_versions())
 
 
-def modules_of(entry: Callable) -> list[ModuleType]:
+def modules_of(entry: Callable | None) -> list[ModuleType]:
     """The code that a class or function came with: its package; of the project itself its module alone, for the rest
     counts anyway; of a module that is in no package, all loaded modules of its folder."""
+    if entry is None:
+        return []
     module = sys.modules[entry.__module__]
     top, dot, _ = entry.__module__.partition('.')
     if top == 'vlfusion':

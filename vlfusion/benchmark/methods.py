@@ -16,7 +16,7 @@ from vlfusion.benchmark.cache import code_digest, content_digest, key_of, module
 from vlfusion.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.config import load_config
 from vlfusion.data.pairs import Pair
-from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 from vlfusion.images import SUFFIXES
 from vlfusion.registry import BACKBONES, MODELS
 
@@ -91,10 +91,19 @@ class ModelMethod:
         model = {key: value for key, value in self.experiment['model'].items() if key != 'losses'}
         code = [vlfusion.models, vlfusion.images, vlfusion.data.transforms]
         for name in _types(model):
-            code += [module for registry in (MODELS, BACKBONES) if name in registry
-                     for module in modules_of(registry.get(name))]
+            code += modules_of(_registered(name))
         return key_of(model=model, weights=repeat.checkpoint and content_digest(repeat.checkpoint),
                       code=code_digest(*code), seed=repeat.seed)
+
+
+def _registered(name: str) -> type | None:
+    """The class of a name among models and backbones, whose plugin is loaded if need be; None of another part."""
+    for registry in (MODELS,) if name in MODELS else (BACKBONES, MODELS):
+        try:
+            return registry.get(name)
+        except UnknownNameError:
+            continue
+    return None
 
 
 def _types(config: Any) -> list[str]:
