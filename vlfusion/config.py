@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ KNOWN_KEYS = {
     'resume', 'task', 'text_policy', 'text_source', 'visualizer', 'work_dir'}
 
 
-def load_config(path: str | os.PathLike, cfg_options: dict | None = None) -> Config:
+def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
+                known: Iterable[str] = frozenset(KNOWN_KEYS)) -> Config:
     """A config file with its bases and the overrides of the command line.
 
     Args:
         path: a text-style MMEngine config.
         cfg_options: dotted keys to new values, as `--cfg-options train_cfg.max_iters=100` gives them.
+        known: top-level keys that an option may name though the file does not set them.
 
     Raises:
         ConfigError: the file is absent or not valid, or an option names a key that no config has.
@@ -37,9 +39,9 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None) -> Con
                           'Mend the file, its _base_ or its custom_imports.') from error
     for key in cfg_options or {}:
         first = key.partition('.')[0]
-        if first not in config and first not in KNOWN_KEYS:
+        if first not in config and first not in known:
             raise ConfigError(f'--cfg-options names {key!r}, but {path} has no {first!r}.',
-                              did_you_mean(first, {*config.keys(), *KNOWN_KEYS}))
+                              did_you_mean(first, {*config.keys(), *known}))
     try:
         config.merge_from_dict(cfg_options or {})
     except (TypeError, KeyError) as error:

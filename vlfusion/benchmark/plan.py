@@ -183,7 +183,7 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
         ConfigError: it has keys that it cannot have, or lacks data sets or methods.
         UnknownNameError: a metric, variant or protocol does not exist.
     """
-    config = load_config(path, cfg_options)
+    config = load_config(path, cfg_options, KEYS)
     check_keys(f'The comparison {path}', dict(config), KEYS)
     for key in ('datasets', 'methods'):
         if not config.get(key):
