@@ -38,8 +38,9 @@ from vlfusion.models.layers.restormer import GatedFeedForward
 
 #: What the network is traced on: height, width and tokens. The size is odd: many networks pad only what is not even.
 TRACED = (65, 83, 5)
-#: What the file is checked on: pairs, height, width and tokens. The last has more pixels than FILM computes at once.
-CHECKED = ((1, 64, 96, 4), (2, 83, 57, 1), (3, 131, 263, 9))
+#: What the file is checked on: pairs, height, width and tokens; even, tall, large (more pixels than FILM computes at
+#: once) and small. A size that the model itself refuses is left out.
+CHECKED = ((1, 64, 96, 4), (2, 83, 57, 1), (3, 131, 263, 9), (1, 24, 40, 2))
 #: Under this name the files of torch hold their metadata, as JSON.
 METADATA_FILE = 'vlfusion.json'
 
@@ -215,11 +216,22 @@ def _feed_forward(self: GatedFeedForward, x: Tensor) -> Tensor:
 
 def _text_guidance(self: TextGuidance, feature: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
     """Always resized: a graph traced at another size than that of the grid would refuse images of the grid's size."""
-    embedded = F.interpolate(self.embed(feature), self.grid, mode='nearest')
+    embedded = _nearest(self.embed(feature), self.grid)
     tokens = embedded.reshape(embedded.shape[0], -1, text.shape[-1])  # of `len` a trace keeps the value only
     gate = F.normalize(self.attention(text, tokens, text_weight), p=1, dim=-1)
     stripes = gate.repeat(1, self.grid[0] * self.grid[1] // gate.shape[1]).unflatten(1, (1, *self.grid))
-    return self.project(F.interpolate(embedded * stripes, feature.shape[-2:], mode='nearest'))
+    return self.project(_nearest(embedded * stripes, feature.shape[-2:]))
+
+
+def _nearest(x: Tensor, size: Sequence, scales: Sequence[float] | None = None) -> Tensor:
+    """`F.interpolate` by the nearest pixel, which is not left to a runtime: where a place lies between two pixels its
+    rounding would choose another one. By scales, and not to a size, runtimes agree."""
+    if scales is not None:
+        return NotImplemented
+    for axis, length in zip((-2, -1), size, strict=True):
+        places = torch.arange(length, dtype=torch.float32) * (x.shape[axis] / length)
+        x = x.index_select(axis, places.long())
+    return x
 
 
 _SIZE_GENERIC = {GatedFeedForward: _feed_forward, TextGuidance: _text_guidance}
@@ -233,7 +245,7 @@ def _adaptive_mean(x: Tensor, size: Sequence[int]) -> Tensor:
     return _cell_means(x, x.shape[-2], size[0]) @ x @ _cell_means(x, x.shape[-1], size[1]).mT
 
 
-def _cell_means(x: Tensor, length: int, cells: int) -> Tensor:
+def _cell_means(x: Tensor, length: int | torch.SymInt, cells: int) -> Tensor:
     """The matrix (cells, length) whose product with a line of pixels gives the mean of each cell."""
     cell, pixel = torch.arange(cells)[:, None], torch.arange(length)
     first, end = cell * length // cells, ((cell + 1) * length + cells - 1) // cells
@@ -241,7 +253,8 @@ def _cell_means(x: Tensor, length: int, cells: int) -> Tensor:
 
 
 _FOR_ONNX = {torch.ops.aten.adaptive_avg_pool2d.default: _adaptive_mean,
-             torch.ops.aten._adaptive_avg_pool2d.default: _adaptive_mean}
+             torch.ops.aten._adaptive_avg_pool2d.default: _adaptive_mean,
+             torch.ops.aten.upsample_nearest2d.vec: _nearest}
 
 
 # -------------------------------------------------------------------------------------------------------- the formats
@@ -298,7 +311,7 @@ def _write_onnx(network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[
     except ImportError as error:
         raise ConfigError(f'ONNX needs {error.name}.', "pip install 'vlfusion[export]'") from error
     program = _program(network, inputs)
-    _try_guards(program, inputs)
+    _try_guards(program, network, inputs)
     if any(node.target in _FOR_ONNX for node in program.graph.nodes):
         program = program.run_decompositions(_FOR_ONNX)
     model = torch.onnx.export(program, dynamo=True, verbose=False).model_proto
@@ -312,11 +325,16 @@ def _write_onnx(network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[
     return model.SerializeToString()
 
 
-def _try_guards(program: torch.export.ExportedProgram, inputs: Sequence[Tensor]) -> None:
+def _try_guards(program: torch.export.ExportedProgram, network: nn.Module, inputs: Sequence[Tensor]) -> None:
     """Run the program at the sizes of CHECKED: ONNX has no guards, and would go on where they do not hold."""
-    run = program.module()
+    run, free_dim = program.module(), inputs[2].shape[-1] if len(inputs) > 2 else None
     for batch, h, w, token in CHECKED:
-        run(*_inputs(min(batch, len(inputs[0])), h, w, token, inputs[2].shape[-1] if len(inputs) > 2 else None))
+        given = _inputs(min(batch, len(inputs[0])), h, w, token, free_dim)
+        try:
+            network(*given)
+        except VLFusionError:
+            continue
+        run(*given)
 
 
 def _rename(graph) -> None:
@@ -380,7 +398,10 @@ def _check(run: Callable[..., Tensor], reference: nn.Module, any_batch: bool, fr
     for batch, h, w, token in CHECKED:
         inputs = _inputs(batch if any_batch else 1, h, w, token, free_dim)
         with torch.no_grad():
-            expected = reference(*inputs)
+            try:
+                expected = reference(*inputs)
+            except VLFusionError:
+                continue
             try:
                 fused = run(*inputs)
             except Exception as error:  # runtimes raise errors of any kind
@@ -390,6 +411,9 @@ def _check(run: Callable[..., Tensor], reference: nn.Module, any_batch: bool, fr
             raise ExportError(f'The exported model makes {tuple(fused.shape)} of images of {h}x{w} (height x width); '
                               f'expected {tuple(expected.shape)}.', _OTHER_SIZES)
         differences[len(expected), h, w] = (fused - expected).abs().max().item()
+    if not differences:
+        raise ExportError('The model fuses none of the sizes that an exported model is checked on.',
+                          'Fuse with `vlfusion fuse`.')
     worst = max(differences.values(), key=lambda difference: (difference != difference, difference))  # NaN is the worst
     if not worst <= tolerance:
         listed = ', '.join(f'{value:.2g} at {h}x{w}' for (_, h, w), value in differences.items())

@@ -4,7 +4,7 @@
     vlfusion export work_dirs/film_ivf/best.pth --format exported-program --out film.pt2
     vlfusion export work_dirs/film_ivf/best.pth --format onnx --out film.onnx --text street.npy
 
-The file is read back and compared with the model at three sizes; it is written only where both agree.
+The file is read back and compared with the model at several sizes; it is written only where both agree.
 """
 
 import argparse
