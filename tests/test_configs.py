@@ -63,7 +63,7 @@ def test_config_takes_one_step(path, tmp_path):
         options |= {'language.store': str(tmp_path / 'text'), 'model.backbone.text_dim': 384}
         describe = [f'{key}={value}' for key, value in {**places, 'language.store': tmp_path / 'text'}.items()]
         assert main(['describe', str(path), '--cfg-options', *describe]) == 0
-    if 'FilmResize' in config.pretty_text:
+    if any(step in config.pretty_text for step in ('FilmResize', 'RandomCrop')):
         options['train_dataloader.dataset.pipeline.1.transforms.0.size'] = (32, 48)
     runner = build_runner(load_config(path, {**places, **options}), 'test' if tests_only else 'train')
     if tests_only:

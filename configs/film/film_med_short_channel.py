@@ -7,6 +7,7 @@ Commands:   vlfusion describe configs/film/film_med_short_channel.py
 Hardware:   one CPU core, about 40 minutes beside other work.
 Expected:   another pair's text moves a pixel by 4 grey levels; own text, protocol plain, 36 test pairs: EN 5.901
             SD 40.40  SF 26.62  AG 8.853  VIF 0.075  Qabf 0.636, for the brightness is wrong (docs/results/text.md).
+Not known:  whether longer training mends the brightness; a second seed.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/short.py',

@@ -7,6 +7,7 @@ Commands:   vlfusion describe configs/film/film_med_short_released.py
 Hardware:   one CPU core, about 80 minutes beside other work.
 Expected:   another pair's text moves a pixel by 0.0008 grey levels; own text, protocol plain, 36 test pairs: EN 5.367
             SD 66.60  SF 25.07  AG 7.986  VIF 0.822  Qabf 0.682 (docs/results/text.md).
+Not known:  whether the text would do more after longer training.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/short.py',

@@ -6,6 +6,7 @@ Commands:   vlfusion describe configs/film/film_med_short_spatial.py
             vlfusion ablate-text configs/film/film_med_short_spatial.py work_dirs/film_med_short_spatial/iter_500.pth
 Hardware:   one CPU core, about 40 minutes beside other work.
 Expected:   not known: it was not trained.
+Not known:  all of it.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/short.py',
