@@ -1,6 +1,7 @@
 """What a comparison costs beyond the methods' forward passes and the metrics: reading, keys, pictures, records, tables.
 
     python benchmarks/benchmark.py --data-root data/mif/Harvard
+    python benchmarks/benchmark.py --checkpoints work_dirs/released/{ifcnn,sdnet,matr,mufusion}_mif.pth
 """
 
 import argparse
@@ -17,7 +18,7 @@ from vlfusion.benchmark.plan import load_plan
 from vlfusion.benchmark.run import Run
 from vlfusion.benchmark.tables import results
 
-#: Eight methods that need no weights. Some take a millisecond, so that what is beside them shows.
+#: Methods that need no weights. Some take a millisecond, so that what is beside them shows.
 METHODS = ('Average', 'Maximum', 'LaplacianPyramid', 'DiscreteWavelet', 'DTCWT', 'GuidedFilterFusion', 'MertensFusion',
            'FocusMeasureFusion')
 
@@ -26,6 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--data-root', default='data/mif/Harvard')
     parser.add_argument('--limit', type=int, default=72, help='pairs (default: %(default)s)')
+    parser.add_argument('--checkpoints', nargs='+', default=[], metavar='FILE',
+                        help='networks in the place of as many of the eight classical methods')
     parser.add_argument('--simple', action='store_true', help='without controls and other ways of scoring')
     args = parser.parse_args()
     torch.set_num_threads(1)  # one image is scored at a time, so that the metrics' own time can be added up
@@ -36,7 +39,8 @@ def main() -> None:
             'datasets = dict(Harvard=dict(config="configs/_base_/datasets/harvard.py", '
             f'data_root={str(Path(args.data_root).absolute())!r}, limit={args.limit}))\n'
             'methods = {name: dict(model=dict(type="FusionModel", backbone=dict(type="vlfusion_classical." + name)))'
-            f' for name in {METHODS}}}\n'
+            f' for name in {METHODS[:8 - len(args.checkpoints)]}}}\n'
+            f'methods |= {{path: dict(checkpoint=path) for path in {args.checkpoints}}}\n'
             f'controls = {not args.simple}\nrobustness = {not args.simple}\n')
         for title in ('first run', 'again, all known'):
             spent, seconds, run = once(config, folder)

@@ -10,7 +10,9 @@ import logging
 import os
 import pickle
 import sys
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -178,6 +180,24 @@ def end_of_group_member() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+@contextmanager
+def quiet_tracing() -> Iterator[None]:
+    """Nothing printed, logged or warned of in here.
+
+    Why: torch's tracers and compiler say much, in several ways, that concerns their authors; what goes wrong they raise
+    as well.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), \
+                warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def wrap_for_cpu_group(model: nn.Module, find_unused_parameters: bool) -> MMDistributedDataParallel:

@@ -8,13 +8,10 @@ A file is written only once it was read back and gave what the model gives, at s
 
 import io
 import json
-import logging
 import os
 import traceback
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +110,7 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
                           'Fuse with `vlfusion fuse` or vlfusion.Fuser.')
     fixed = None if text is None else _read_text(Path(text), dims.get('text'))
     free_dim = dims.get('text') if fixed is None else None
-    with _quiet():
+    with quiet_tracing():
         data, any_batch, differences = _export(FORMATS[format], model, experiment, fixed, free_dim, tolerance)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     AtomicBackend().put(data, out)
@@ -459,17 +456,3 @@ def _first_line(error: Exception) -> str:
         error = error.__cause__  # itself it tells how to report a bug
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f'{type(error).__name__}: {lines[0][:300] if lines else ""}'
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """torch's tracers say much, in several ways, that concerns their authors."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), \
-                warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(disabled)

@@ -64,6 +64,17 @@ def test_the_latex_compiles(files, tmp_path):
     subprocess.run(['pdflatex', '-interaction=batchmode', '-halt-on-error', 'x.tex'], cwd=tmp_path, check=True)
 
 
+def test_the_correction_is_a_choice(files, tmp_path, capsys):
+    levels = {}
+    for correction in ('holm', 'finner'):
+        out = tmp_path / f'{correction}.json'
+        assert main(['leaderboard', *map(str, files.values()), '--correction', correction, '--out', str(out)]) == 0
+        levels[correction] = [pair['p'] for pair in json.loads(out.read_text())['metrics']['EN']['pairs']]
+    assert levels['finner'] != levels['holm']
+    assert main(['leaderboard', *map(str, files.values()), '--correction', 'none']) == 2
+    assert "no correction 'none'" in capsys.readouterr().err
+
+
 def test_names_of_methods(files, capsys):
     assert main(['leaderboard', f'ours={files["b"]}', str(files['c'])]) == 0
     assert '| ours |' in capsys.readouterr().out

@@ -392,6 +392,8 @@ def test_the_report_is_written(compare, tmp_path):
     assert main(['benchmark', 'b.py', '--out', 'out']) == 0
     page = Path('out/report.html').read_text()
     assert 'A wall under a lamp.' in page and 'no such kernel' in page and 'control: noisy mean' in page
+    assert main(['benchmark', 'b.py', '--out', 'out', '--no-report']) == 0
+    assert not Path('out/report.html').exists(), 'one of an earlier run would belong to other tables'
 
 
 def test_seeds_and_several_trainings_are_averaged(compare, toys, tmp_path):

@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from vlfusion.checkpoints import file_digest
 from vlfusion.compat import AtomicBackend
 from vlfusion.errors import DataError
 
@@ -111,8 +112,7 @@ def content_digest(path: str | os.PathLike) -> str:
 
 @once
 def _digest(path: str, size: int, changed: int) -> str:
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+    return file_digest(Path(path))
 
 
 def code_digest(*modules: ModuleType) -> str:

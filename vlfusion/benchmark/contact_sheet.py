@@ -8,7 +8,6 @@
 In a PDF or SVG file the pictures have the pixels that their files have, and text is text.
 """
 
-import glob
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ import cv2
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from vlfusion.data.pairs import MOST, find_files, read_images
+from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.images import SUFFIXES
 
@@ -284,8 +283,7 @@ def _corners(picture: Picture, crops: Sequence[Crop], sizes: Sequence[tuple[floa
 
 def _read(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None) -> dict[str, list[Picture]]:
     """The pictures of each row, in red-green-blue of 8 bits."""
-    patterns = {title: glob.escape(str(folder)) if Path(folder).is_dir() else str(folder)
-                for title, folder in columns.items()}
+    patterns = {title: as_pattern(folder) for title, folder in columns.items()}
     files = find_files('.', patterns, names, 'Every picture of a row has the same name in its folder. Rename what is '
                        "listed, leave it out with --names, or say where the name is: 'out/{name}_fused.*'.")
     if names is None and len(files) > MOST_ROWS:

@@ -102,7 +102,7 @@ def _status(field: str) -> int:
 def costs(method: str, records: Sequence[dict[str, Any]]) -> list[Cost]:
     """The costs of a method by the size of the images, from the records of its pairs.
 
-    A method's first pass in a process counts for neither time nor memory, where there are others.
+    The first pass after a model was loaded counts for neither time nor memory, where there are others.
     """
     by_size: dict[tuple[int, int], list[dict]] = {}
     for record in records:

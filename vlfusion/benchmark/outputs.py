@@ -193,9 +193,10 @@ def write_all(out: Path, run: Run, units: Sequence[Unit], sets: Sequence[SetResu
     """Write everything but the cache; returns what a reader should open."""
     write_scores(out / 'scores.csv', run, units)
     write_costs(out / 'costs.csv', sets)
-    written = [*write_pictures(out, sets), *write_boards(out, sets)]
+    reports = [out / 'report.html'] if report else []
+    written = [*write_pictures(out, sets), *write_boards(out, sets), *reports]
     manifest = {**manifest, 'files': remove_others(out, written)}
     write_manifest(out / 'manifest.json', manifest)
-    if report:
-        write_report(out / 'report.html', sets, {**manifest, 'files': len(written)}, ablation, title=run.plan.title)
-    return [out / 'leaderboard.md', *([out / 'report.html'] if report else [])]
+    for path in reports:
+        write_report(path, sets, {**manifest, 'files': len(written)}, ablation, title=run.plan.title)
+    return [out / 'leaderboard.md', *reports]

@@ -250,7 +250,6 @@ def _printed(row: str | Mapping[str, float], protocol: Protocol) -> tuple[str, d
 def _set_plan(name: str, entry: Mapping[str, Any]) -> SetPlan:
     if 'type' in entry:  # a data set as such, beside what is said of it here
         part = {key: value for key, value in entry.items() if key not in SET_KEYS or key == 'data_root'}
-        overrides = {key: entry[key] for key in ('text_source', 'language') if key in entry}
     else:
         check_keys(f'The data set {name}', entry, SET_KEYS)
         if 'config' not in entry:
@@ -261,7 +260,6 @@ def _set_plan(name: str, entry: Mapping[str, Any]) -> SetPlan:
         loader = f'{entry.get("split", "test")}_dataloader'
         if not config.get(loader):
             raise ConfigError(f'{entry["config"]} has no {loader}.', 'Choose another split.')
-        overrides = {key: entry[key] for key in ('text_source', 'language') if key in entry}
         part = config[loader].dataset
         if 'data_root' in entry:
             part.data_root = entry['data_root']
@@ -272,5 +270,6 @@ def _set_plan(name: str, entry: Mapping[str, Any]) -> SetPlan:
     part['pipeline'] = [load, dict(type='PackPair')]
     if 'task' not in part:
         raise ConfigError(f'The data set {name} has no task.', "Write task='ivf', 'mif', 'mef' or 'mff'.")
+    overrides = {key: entry[key] for key in ('text_source', 'language') if key in entry}
     return SetPlan(name, part, entry.get('only'), entry.get('limit'), entry.get('by_subset', False),
                    dict(entry.get('texts', {})), overrides)

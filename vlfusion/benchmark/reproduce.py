@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vlfusion import __version__
 from vlfusion.benchmark.published import PublishedRow
-from vlfusion.data.pairs import MOST, Pair, find_files, read_images
+from vlfusion.data.pairs import MOST, Pair, as_pattern, find_files, read_images
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.evaluation.folder import grey_levels
 from vlfusion.evaluation.protocol import Protocol
@@ -387,6 +387,6 @@ def _stem(name: str) -> str:
 def _pattern(folder: Folder, subset: str = '') -> str:
     """A folder that is there has the name it has; anything else is a pattern."""
     if Path(folder).is_dir():
-        return glob.escape(str(Path(folder, subset)))
+        return as_pattern(Path(folder, subset))
     head, name, tail = str(folder).partition('{name}')
     return f'{head}{glob.escape(subset)}/{name}{tail}' if subset and name else str(folder)

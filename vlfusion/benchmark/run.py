@@ -38,18 +38,19 @@ from vlfusion.language.fixed import encode_fixed
 #: Called with what is being done, how many are done, and how many there are.
 Progress = Callable[[str, int, int], None]
 
+
 @dataclass(frozen=True)
 class Unit:
     """One picture that is to be scored: what a method made of a pair under an output policy, or a control image.
 
     Attributes:
-        dataset: the name of the data set.
+        dataset: what the pair is of.
         method: the name of the method, or `control: mean`.
         repeat: which of the method's runs; empty for those that have one.
         output: the policy, as `Plan.outputs` calls it.
         pair: the two sources.
         picture: the grey picture; None for a control image, which is made from the sources.
-        colour: the same in colour.
+        colour: the same in colour; None where nobody looks at it or scores it.
         key: of its scores.
         columns: the metrics that are wanted, spelt out.
         record: of the forward pass, for a model's.
@@ -90,6 +91,7 @@ class Run:
         self.cache = Cache(self.plan.cache)
         self.device = torch.device(get_device())
         self._codes: dict[str, str] = {}
+        self._scores: dict[str, dict[str, Any]] = {}
         self._pairs = {one.name: one.build().pairs for one in self.plan.datasets}
 
     def check(self) -> None:
@@ -158,6 +160,7 @@ class Run:
 
     def units(self) -> list[Unit]:
         """The pictures of all pairs, whichever process fused them; a method that failed has none."""
+        self._scores.clear()  # others may have added some
         return self._collect(range(sys.maxsize), work=False)
 
     def _collect(self, mine: range, work: bool) -> list[Unit]:
@@ -177,13 +180,19 @@ class Run:
 
     def scores(self, unit: Unit) -> dict[str, float]:
         """What is known of a picture, by column spelt out."""
-        record = self.cache.read_all('scores', unit.key)
+        record = self._known(unit.key)
         return {column: record[f'{column}@{self._code(column)}'][0] for column in unit.columns
                 if f'{column}@{self._code(column)}' in record}
 
     def reasons(self, unit: Unit, column: str) -> str:
         """Why a score is not finite."""
-        return self.cache.read_all('scores', unit.key)[f'{column}@{self._code(column)}'][1]
+        return self._known(unit.key)[f'{column}@{self._code(column)}'][1]
+
+    def _known(self, key: str) -> dict[str, Any]:
+        """All scores of a picture; what was read whole is not read again."""
+        if key not in self._scores:
+            self._scores[key] = self.cache.read_all('scores', key)
+        return self._scores[key]
 
     def pairs(self, dataset: str) -> list[Pair]:
         """The pairs of a data set, by its name."""
@@ -221,15 +230,17 @@ class Run:
                     self.counts['fused' if lacks else 'known pairs'] += 1
                     self.progress(f'{one.name}: {method.name}', index + 1, len(dataset.pairs))
                 for name, output in outputs.items():
-                    digest = pictures[str(output)]
-                    wants_colour = output == self.plan.output or self.plan.protocol.colour == 'channels'
-                    yield self._unit(one, method.name, str(repeat) if len(repeats) > 1 else '', name, pair,
-                                     self.cache.picture(digest),
-                                     self._coloured(digest, pair, one.task.chroma) if wants_colour else None,
-                                     wanted[output], record)
+                    grey, colour = pictures[str(output)], None
+                    if output == self.plan.output or self.plan.protocol.colour == 'channels':
+                        colour = self._coloured(grey, pair, one.task.chroma)
+                    scored = colour if self.plan.protocol.colour == 'channels' else grey
+                    key = self._score_key(scored, pair)  # kept pictures are known by their content
+                    yield Unit(one, method.name, str(repeat) if len(repeats) > 1 else '', name, pair,
+                               self.cache.picture(grey), colour and self.cache.picture(colour), key, wanted[output],
+                               record)
 
-    def _coloured(self, digest: str, pair: Pair, chroma: str) -> Path:
-        """The picture of a grey one in colour, with the sources' chroma put back."""
+    def _coloured(self, digest: str, pair: Pair, chroma: str) -> str:
+        """The digest of a grey picture in colour, with the sources' chroma put back."""
         key = key_of(grey=digest, a=content_digest(pair.path_a), b=content_digest(pair.path_b), chroma=chroma,
                      code=code_digest(vlfusion.images))
         known = self.cache.read('colours', key)
@@ -238,7 +249,7 @@ class Run:
             colour = add_chroma(read_image(self.cache.picture(digest)), *sources, chroma)
             known = {'picture': self.cache.keep_picture(colour) if colour.ndim == 3 else digest}
             self.cache.write('colours', key, known)
-        return self.cache.picture(known['picture'])
+        return known['picture']
 
     def _wanted(self, one: SetPlan, outputs: Mapping[str, Output]) -> dict[Output, tuple[str, ...]]:
         """The columns for each different output policy: the protocol's gets the variants as well."""
@@ -276,7 +287,7 @@ class Run:
         """Fuse a pair, keep the grey pictures, and return the record of it.
 
         Args:
-            warm: whether the model ran before in this process; its first pass is no measure of time or memory.
+            warm: whether the model ran since it was loaded; its first pass is no measure of time or memory.
         """
         batch = default_collate([sample])
         size = tuple(batch['source_a'].shape[-2:])
@@ -308,12 +319,15 @@ class Run:
         """8-bit files are scored as they are, under every output policy."""
         files, _ = method.files(one.name, self._pairs[one.name])
         [columns] = self._wanted(one, {'protocol': self.plan.output}).values()
-        return [self._unit(one, method.name, '', 'protocol', pair, files[pair.name], files[pair.name], columns)
+        return [Unit(one, method.name, '', 'protocol', pair, files[pair.name], files[pair.name],
+                     self._score_key(content_digest(files[pair.name]), pair), columns)
                 for index, pair in enumerate(self._pairs[one.name]) if index in mine]
 
     def _controls(self, one: SetPlan, mine: range) -> list[Unit]:
         [columns] = self._wanted(one, {'protocol': self.plan.output}).values()
-        return [self._unit(one, CONTROL + control, '', 'protocol', pair, None, None, columns)
+        # The noise of one is drawn from the pair's name.
+        return [Unit(one, CONTROL + control, '', 'protocol', pair, None, None,
+                     self._score_key(f'{control} {pair.name}', pair), columns)
                 for control in self.plan.controls
                 for index, pair in enumerate(self._pairs[one.name]) if index in mine]
 
@@ -325,15 +339,10 @@ class Run:
 
     # Scoring
 
-    def _unit(self, one: SetPlan, method: str, repeat: str, output: str, pair: Pair, picture: Path | None,
-              colour: Path | None, columns: tuple[str, ...], record: Mapping | None = None) -> Unit:
-        protocol = self.plan.protocol
-        scored = colour if protocol.colour == 'channels' else picture
-        # The noise of a control image is drawn from the pair's name.
-        fused = content_digest(scored) if scored else f'{method} {pair.name}'
-        key = key_of(fused=fused, a=content_digest(pair.path_a), b=content_digest(pair.path_b),
-                     truth=pair.path_truth and content_digest(pair.path_truth), protocol=protocol.label)
-        return Unit(one, method, repeat, output, pair, picture, colour, key, columns, record)
+    def _score_key(self, fused: str, pair: Pair) -> str:
+        """The key of the scores of a picture, by its digest or the name of a control image, beside its sources."""
+        return key_of(fused=fused, a=content_digest(pair.path_a), b=content_digest(pair.path_b),
+                      truth=pair.path_truth and content_digest(pair.path_truth), protocol=self.plan.protocol.label)
 
     def _try_to_score(self, unit: Unit, columns: Sequence[str], read_planes: Callable) -> Exception | None:
         try:
@@ -361,8 +370,9 @@ class Run:
                             'Fuse it again at the size of the sources.')
         values, unfinite = score_planes(unit.pair.name, [shown, *planes], columns)
         reasons = {item.metric: ', '.join(item.reasons) for item in unfinite}
-        self.cache.add('scores', unit.key, {f'{column}@{self._code(column)}': [value, reasons.get(column, '')]
-                                            for column, value in values.items()})
+        found = {f'{column}@{self._code(column)}': [value, reasons.get(column, '')] for column, value in values.items()}
+        self.cache.add('scores', unit.key, found)
+        self._scores[unit.key] = self._known(unit.key) | found
 
     def _code(self, column: str) -> str:
         """A hash of the code behind a score; a change of it makes the score unknown."""

@@ -4,9 +4,10 @@
     vlfusion evaluate fused/cddfuse --source-a IR/ --source-b VI/ --out scores/CDDFuse.csv
     vlfusion leaderboard scores/*.csv --out table.md table.tex table.json
 
-A method is called as its file, or NAME=FILE. Bold is what is significantly better than every other method; where
-nothing is better than several, each carries a `=`. In brackets is the rank: 1 plus the number of methods that are
-significantly better (Wilcoxon's signed-rank test with Holm's correction, after Iman and Davenport's test over all).
+A method is called as its file, or NAME=FILE. Bold is what is significantly better than every other method; `=` marks
+what nothing is better than, but which is not better than all. In brackets is the rank: 1 plus the number of methods
+that are significantly better (Wilcoxon's signed-rank test with Holm's correction, after Iman and Davenport's test over
+all).
 """
 
 import argparse
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('scores', nargs='+', metavar='[NAME=]FILE.csv', help='per-image scores of each method')
     parser.add_argument('--metrics', nargs='+', help='which of them (default: all that every file has)')
     parser.add_argument('--alpha', type=float, default=0.05, help='level of significance (default: %(default)s)')
+    parser.add_argument('--correction', default='holm', help='for the number of comparisons: holm (default) or finner')
     parser.add_argument('--out', nargs='+', metavar='FILE', default=[], help='files to write: .md, .tex, .json')
 
 
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         if (name := name or Path(path).stem) in scores:
             raise ConfigError(f'Two methods are called {name!r}.', f'Give one another name: NAME={path}')
         scores[name] = path
-    board = leaderboard(scores, args.metrics, args.alpha)
+    board = leaderboard(scores, args.metrics, args.alpha, args.correction)
     for path in args.out:
         board.write(path)
     print(board.markdown(), end='')

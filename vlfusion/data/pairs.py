@@ -70,6 +70,11 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
             for name, (path_a, path_b, *path_truth) in matched.items()]
 
 
+def as_pattern(place: str | os.PathLike) -> str:
+    """A folder that is there by its own name, whatever signs are in it; anything else is a pattern as it stands."""
+    return glob.escape(str(place)) if Path(place).is_dir() else str(place)
+
+
 def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Names | None = None,
                remedy: str = '') -> dict[str, tuple[Path, ...]]:
     """The files of two or more folders that share a name: for each name, in order, one file of each folder.

@@ -1,6 +1,5 @@
 """How far two pictures of one name lie apart, in grey levels: does an output reproduce its authors' own?"""
 
-import glob
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlfusion.data.pairs import find_files, read_images
+from vlfusion.data.pairs import as_pattern, find_files, read_images
 from vlfusion.errors import DataError, listing
 
 
@@ -47,7 +46,7 @@ def differences(one: str | os.PathLike, other: str | os.PathLike) -> list[Differ
         for place in (one, other):
             if Path(place).is_file():
                 raise DataError(f'{place} is a picture, and the other is none.', 'Give two pictures or two folders.')
-        files = find_files('.', {'the first folder': _pattern(one), 'the second folder': _pattern(other)},
+        files = find_files('.', {'the first folder': as_pattern(one), 'the second folder': as_pattern(other)},
                            remedy='Pictures are matched by name; write {name} where it stands, as in '
                                   'results/{name}_fused.png')
     found, problems = [], []
@@ -66,11 +65,6 @@ def differences(one: str | os.PathLike, other: str | os.PathLike) -> list[Differ
         raise DataError(f'{len(problems)} pictures cannot be compared:\n{listing(problems, len(problems))}',
                         'Both must have one size, one depth, and both be grey or both in colour (`fuse --grey`).')
     return found
-
-
-def _pattern(place: str | os.PathLike) -> str:
-    """A folder that is there by its own name, whatever signs are in it; anything else as it was written."""
-    return glob.escape(str(place)) if Path(place).is_dir() else str(place)
 
 
 def over_all(found: list[Difference]) -> Difference:

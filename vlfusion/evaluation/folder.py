@@ -1,7 +1,5 @@
 """Scoring a folder of fused images, made by any program, beside the folders of its sources."""
 
-import glob
-import hashlib
 import os
 import threading
 from collections import deque
@@ -18,7 +16,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from vlfusion import plugins
-from vlfusion.data.pairs import find_files, read_images
+from vlfusion.checkpoints import file_digest
+from vlfusion.data.pairs import as_pattern, find_files, read_images
 from vlfusion.data.tasks import task as task_named
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.evaluation.controls import control_images
@@ -126,7 +125,7 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     folders = {'the fused folder': fused, label_a: source_a, label_b: source_b}
     if truth is not None:
         folders['the truth'] = truth
-    matched = find_files('.', {what: _pattern(folder) for what, folder in folders.items()}, remedy=(
+    matched = find_files('.', {what: as_pattern(folder) for what, folder in folders.items()}, remedy=(
         'A fused image and its sources share one name, letter case included. Rename or remove what is listed, or say '
         "where the name is in a file's name, as in 'fused/{name}_out.*'."))
 
@@ -209,7 +208,7 @@ class _Scorer:
             try:
                 self._check_size(images[0].shape[:2])
                 if not self.stop.is_set():
-                    return self._score(name, images, [_digest(path) for path in paths])
+                    return self._score(name, images, [file_digest(path) for path in paths])
             except DataError as error:
                 problems = [f'{name}: {error.problem}']
         if problems:
@@ -309,19 +308,9 @@ def _names(names: Sequence[str], truth: bool = False) -> list[str]:
     return list(dict.fromkeys(name for part in whole for name in part))
 
 
-def _pattern(folder: Folder) -> str:
-    """A folder that is there has the name it has; anything else is a pattern."""
-    return glob.escape(str(folder)) if Path(folder).is_dir() else str(folder)
-
-
 def _device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name, dtype=torch.float64).device
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ConfigError(f'Cannot score on the device {name!r}: {str(error).splitlines()[0]}',
                           'Give cpu, or cuda where there is a GPU.') from error
-
-
-def _digest(path: Path) -> str:
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()

@@ -6,11 +6,7 @@
 
 import copy
 import io
-import logging
-import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -118,7 +114,7 @@ def survey_backbone(backbone: nn.Module, text_dim: int | Mapping[str, int] | Non
 def outcome(name: str, check: Callable, *subject) -> Outcome:
     """Run one check on its subject; whatever goes wrong inside is an outcome too."""
     try:
-        with _quiet():
+        with quiet_tracing():
             return Outcome(name, True, check(*subject) or '')
     except NotApplicable as reason:
         return Outcome(name, None, str(reason))
@@ -309,19 +305,6 @@ CHECKS: dict[str, Callable[[Trial], str | None]] = {
 #: What users like a backbone to do, and some methods cannot.
 EXTRAS: dict[str, Callable[[Trial], str | None]] = {
     'autocast': check_autocast, 'compile': check_compile, 'export': check_export}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """torch's compiler says much, in several ways, about what it cannot trace."""
-    logging.disable(logging.CRITICAL)
-    try:
-        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), \
-                warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _check_image(fused: Tensor, source: Tensor) -> None:
