@@ -27,7 +27,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from vlfusion.benchmark.statistics import adjust, scipy_stats, wilcoxon
+from vlfusion.benchmark.statistics import adjust, scipy_stats, too_few, wilcoxon
 from vlfusion.benchmark.statistics import interval as interval_of
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.evaluator import FusionEvaluator
@@ -150,7 +150,7 @@ class Ablation:
         differing = self.significant[SENSITIVITY]
         verdict = (f'significantly different: {", ".join(differing)}' if differing else
                    f'{self.images} pairs are too few to tell whether a metric differs'
-                   if _too_few(self.images, len(self.changes), self.alpha) else 'no metric differs significantly')
+                   if too_few(self.images, len(self.changes), self.alpha) else 'no metric differs significantly')
         return (f"Another pair's text changes a pixel by {_short(self.sensitivity)} grey levels on average "
                 f'({self._level} interval {low} to {high}), {_short(change.maximum)} at most; {verdict}.')
 
@@ -415,15 +415,10 @@ def _notes(tallies: Iterable[_Tally], undefined: Mapping[str, Sequence[Undefined
     notes = [f'Under {tally.policy} {tally.same} of {images} pairs got a text that equals their own.'
              for tally in tallies if tally.same]
     notes += [f'Under {policy}, {one}.' for policy, found in undefined.items() for one in found]
-    if _too_few(images, len(tallies), alpha):
+    if too_few(images, len(tallies), alpha):
         notes.append(f'{images} pairs cannot show a difference of a metric between {len(tallies)} texts and the own, '
                      'however large it is: use more pairs, or fewer texts.')
     return notes
-
-
-def _too_few(images: int, policies: int, alpha: float) -> bool:
-    """Whether no metric can differ: on n images Wilcoxon's p is at least 2 / 2^n, times the comparisons by Holm."""
-    return 2. ** (1 - images) * policies >= alpha
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -19,8 +19,8 @@ COLOUR, PALE, GREY = '#1f4e79', '#c9dcee', '#8a8a8a'
 _SVG, _XLINK = 'http://www.w3.org/2000/svg', 'http://www.w3.org/1999/xlink'
 
 
-def critical_difference(scores: Mapping[str, Float[np.ndarray, 'image']], comparison: Comparison, higher: bool = True,
-                        alpha: float = 0.05) -> 'matplotlib.figure.Figure':
+def critical_difference(scores: Mapping[str, Float[np.ndarray, 'image']], comparison: Comparison,
+                        higher: bool = True) -> 'matplotlib.figure.Figure':
     """The critical-difference diagram of a metric (Demšar, JMLR 2006), whose bars follow the comparison's own tests.
 
     Methods stand at their mean ranks over the images (1 is best; equal scores share the mean of their ranks). A bar
@@ -32,7 +32,6 @@ def critical_difference(scores: Mapping[str, Float[np.ndarray, 'image']], compar
             left out.
         comparison: of those methods, by `vlfusion.benchmark.statistics.compare`.
         higher: whether a higher value is better.
-        alpha: differences of an adjusted p below it count.
 
     Returns:
         A figure of 4 inches beside which the names stand; save it with `bbox_inches='tight'`, or they are cut off.
@@ -62,7 +61,7 @@ def critical_difference(scores: Mapping[str, Float[np.ndarray, 'image']], compar
 
     figure, axes = _figure(4, 1)
     drawn = critical_difference_diagram(
-        dict(zip(names, ranks.tolist(), strict=True)), levels, alpha=alpha, ax=axes, text_h_margin=0.1,
+        dict(zip(names, ranks.tolist(), strict=True)), levels, alpha=comparison.alpha, ax=axes, text_h_margin=0.1,
         label_fmt_left='{label}  {rank:.2f}', label_fmt_right='{rank:.2f}  {label}',
         label_props=dict(parse_math=False, size=8), elbow_props=dict(color=GREY, linewidth=0.8),
         marker_props=dict(color=COLOUR, s=16), crossbar_props=dict(color=COLOUR, marker='o', markersize=3))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlfusion.benchmark.statistics import Comparison, compare
+from vlfusion.benchmark.statistics import Comparison, compare, too_few
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean, listing
 from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.scores import Row, columns, metric_of, read_csv
@@ -51,13 +51,10 @@ class Leaderboard:
 
     @property
     def warning(self) -> str:
-        """What to say where no difference could be significant, whatever the scores; else empty.
-
-        The smallest p of Wilcoxon's test on `n` images is `2 / 2^n`; Holm multiplies it by the number of comparisons.
-        """
+        """What to say where no difference could be significant, whatever the scores; else empty."""
         comparisons = math.comb(min((len(one.means) for one in self.comparisons.values() if len(one.means) > 1),
                                     default=0), 2)
-        if 2. ** (1 - self.images) * comparisons < self.alpha:
+        if not too_few(self.images, comparisons, self.alpha):
             return ''
         return (f'{self.images} images cannot show a difference in {comparisons} comparisons, however large it is: '
                 'score more images, or compare fewer methods.')

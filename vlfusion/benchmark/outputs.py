@@ -79,7 +79,7 @@ def write_boards(out: Path, sets: Sequence[SetResult]) -> list[Path]:
             board.write(written[-1])
     for name, (one, metric, comparison) in diagrams.items():
         values = {method: columns(one.rows[method])[metric] for method in comparison.ranks}
-        figure = critical_difference(values, comparison, higher(metric, code_of(one.board.protocol)), one.board.alpha)
+        figure = critical_difference(values, comparison, higher(metric, code_of(one.board.protocol)))
         written.append(folder / f'{names[name]}.pdf')
         figure.savefig(written[-1], bbox_inches='tight', metadata={'CreationDate': None})
     with whole_file(out / 'leaderboard.md') as file:

@@ -151,7 +151,7 @@ def _figures(one: SetResult, index: int, scores: Mapping[str, Mapping[str, np.nd
                  missing=[name for name in methods if not np.isfinite(scores[name][metric]).all()])
     compared = {name: scores[name][metric] for name in comparison.means if name in scores}
     if 1 < len(compared) == len(comparison.means):
-        ranks = critical_difference(compared, comparison, info.direction == 'higher', one.board.alpha)
+        ranks = critical_difference(compared, comparison, info.direction == 'higher')
         shown['differences'] = markup(svg(ranks, f'{metric}: mean ranks of the methods; bars join those that do not '
                                           'differ', f'{prefix}-ranks'))
     return shown

@@ -109,6 +109,16 @@ def interval(values: Float[np.ndarray, 'image'], alpha: float = 0.05, resamples:
     return float(found.low), float(found.high)
 
 
+def too_few(images: int, comparisons: int, alpha: float) -> bool:
+    """Whether no difference can be significant, whatever the scores: Wilcoxon's p on n images is at least `2 / 2^n`,
+    which Holm multiplies by the number of comparisons.
+
+    >>> too_few(6, 1, 0.05), too_few(6, 3, 0.05)
+    (False, True)
+    """
+    return 2. ** (1 - images) * comparisons >= alpha
+
+
 #: For the number of comparisons: the adjusted p of the i-th smallest of m, which is never less than one before.
 CORRECTIONS = {
     'holm': lambda p, i, m: np.minimum((m - i + 1) * p, 1),  # Scandinavian Journal of Statistics 6, 1979
