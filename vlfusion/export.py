@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from vlfusion import __version__
 from vlfusion.checkpoints import load_model
-from vlfusion.compat import AtomicBackend
+from vlfusion.compat import AtomicBackend, quiet_tracing
 from vlfusion.data.tasks import task as task_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.evaluation.protocol import protocol as protocol_of

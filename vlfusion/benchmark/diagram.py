@@ -7,12 +7,16 @@ import io
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from vlfusion.benchmark.statistics import Comparison
 from vlfusion.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 #: Blue is told from grey in print and by those who see few colours.
 COLOUR, PALE, GREY = '#1f4e79', '#c9dcee', '#8a8a8a'

@@ -14,6 +14,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from vlfusion.compat import quiet_tracing
 from vlfusion.errors import VLFusionError
 from vlfusion.models import text_dims
 
