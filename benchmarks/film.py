@@ -1,12 +1,18 @@
-"""Seconds of FILM's forward pass and training step, against the same network written down step by step.
+"""FILM against the same network written down step by step (`plain_film.py`): seconds and memory.
 
-    python benchmarks/film.py --threads 2 --repeats 5
+    python benchmarks/film.py forward --sizes 288x384 480x640 --compile --bfloat16
+    python benchmarks/film.py train --sizes 288x384
+    python benchmarks/film.py memory --sizes 480x640 3000x4000
 
-Both networks get one state and the same input, take turns, and must give the same image.
+Both networks get one state and the same input. In `forward` they take turns in one process and must give the same
+image; in `train` and `memory` each has a process of its own, whose peak of resident memory is read at its end.
 """
 
 import argparse
+import json
 import resource
+import subprocess
+import sys
 import time
 from collections import defaultdict
 from statistics import median
@@ -22,35 +28,106 @@ from vlfusion.models.backbones import FILM
 def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
+    if args.child:
+        print(json.dumps(args.run(args.child, args)))
+        return
+    print(f'{args.tokens} tokens, {args.threads} threads')
+    for size in args.sizes:
+        args.size = size
+        print(f'{args.what} at {size[0]}x{size[1]}')
+        args.run(None, args)
+
+
+def forward(_: str | None, args: argparse.Namespace) -> None:
+    """Seconds of a forward pass of one pair, by turns."""
+    plain, ours = networks()
+    inputs = pairs(1, args)
+    variants = {'plain': plain, 'vlfusion': ours}
+    if args.compile:
+        variants['compiled'] = networks()[1]
+        variants['compiled'].compile()
+        start = time.perf_counter()
+        for _ in range(2):
+            infer(variants['compiled'], inputs)
+        print(f'    compiled in {time.perf_counter() - start:.0f} s')
+    if args.bfloat16:
+        variants['bfloat16'] = torch.autocast('cpu', torch.bfloat16)(ours.forward)
+    seconds, fused = defaultdict(list), {}
+    for repeat in range(args.repeats + 1):
+        for name, network in variants.items():
+            start = time.perf_counter()
+            fused[name] = infer(network, inputs)
+            if repeat:  # the first is to warm up
+                seconds[name].append(time.perf_counter() - start)
+    for name, values in seconds.items():
+        difference = (fused[name].float() - fused['plain']).abs().max().item()
+        print(f'    {name:10} median {median(values):6.2f} s, fastest {min(values):6.2f} s; plain / this = '
+              f'{median(seconds["plain"]) / median(values):.2f} and {min(seconds["plain"]) / min(values):.2f}; '
+              f'differs by {difference:.1g}')
+        if name != 'bfloat16' and difference > 1e-5:
+            raise SystemExit('The two networks give different images.')
+
+
+def train(network: str | None, args: argparse.Namespace) -> dict | None:
+    """Seconds and peak memory of a training step: forward and backward pass of FILM's loss. The optimizer's step is the
+    same for both and left out."""
+    if network is None:
+        compare(('plain', 'vlfusion', *(['checkpointed'] if args.checkpointed else [])), args)
+        return None
+    model, inputs = networks()[network != 'plain'], pairs(args.batch, args)
+    if network == 'checkpointed':
+        from mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
+        turn_on_activation_checkpointing(model, CHECKPOINTED)
+    before, seconds = peak(), []
+    for _ in range(args.repeats + 1):
+        start = time.perf_counter()
+        model.zero_grad()
+        fused = model(*inputs)
+        (MaxIntensityLoss()(fused, *inputs[:2]) + 20 * MaxGradientLoss()(fused, *inputs[:2])).backward()
+        seconds.append(time.perf_counter() - start)
+    return dict(seconds=seconds[1:], bytes=peak() - before, pixels=args.batch * args.size[0] * args.size[1])
+
+
+def memory(network: str | None, args: argparse.Namespace) -> dict | None:
+    """Peak memory of a forward pass beyond the network and its inputs."""
+    if network is None:
+        compare(('vlfusion',) if args.size[0] * args.size[1] > 1_000_000 else ('plain', 'vlfusion'), args)
+        return None
+    model, inputs = networks()[network != 'plain'], pairs(1, args)
+    before, start = peak(), time.perf_counter()
+    infer(model, inputs)
+    return dict(seconds=[time.perf_counter() - start], bytes=peak() - before, pixels=args.size[0] * args.size[1])
+
+
+def compare(names: tuple[str, ...], args: argparse.Namespace) -> None:
+    found = {}
+    for name in names:
+        command = [sys.executable, __file__, args.what, '--child', name, '--threads', str(args.threads), '--repeats',
+                   str(args.repeats), '--batch', str(args.batch), '--tokens', str(args.tokens), '--sizes',
+                   'x'.join(map(str, args.size))]
+        found[name] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    for name, one in found.items():
+        base = found.get('plain', one)
+        print(f'    {name:12} median {median(one["seconds"]):6.2f} s, {one["bytes"] / 2 ** 30:5.2f} GiB, '
+              f'{one["bytes"] / one["pixels"] / 1024:.2f} KiB a pixel; plain / this = '
+              f'{median(base["seconds"]) / median(one["seconds"]):.2f} of time, this / plain = '
+              f'{one["bytes"] / base["bytes"]:.2f} of memory')
+
+
+#: What `--checkpointed` computes once more in the backward pass, beside the strips.
+CHECKPOINTED = [f'stages.{stage}.branch_{branch}' for stage in range(3) for branch in 'ab']
+
+
+def networks() -> tuple[nn.Module, nn.Module]:
+    """The plain network and vlfusion's, with one state."""
     torch.manual_seed(0)
-    ours, plain = FILM(), PlainFILM()
+    plain, ours = PlainFILM(), FILM()
     plain.load_state_dict(ours.state_dict())
-    networks = {name: network for name, network in (('plain', plain), ('vlfusion', ours)) if args.only in (None, name)}
-    inputs = [torch.rand(args.batch, 1, *args.size), torch.rand(args.batch, 1, *args.size),
-              torch.randn(args.batch, args.tokens, 768)]
-    one = [tensor[:1] for tensor in inputs]
+    return plain, ours
 
-    if not args.only and not torch.allclose(infer(plain, one), infer(ours, one), rtol=0, atol=1e-5):
-        raise SystemExit('The two networks give different images.')
 
-    h, w = args.size
-    print(f'{h}x{w}, {args.tokens} tokens, {args.threads} threads; forward of 1 pair, training step of {args.batch}; '
-          f'median and fastest of {args.repeats}')
-    for what, function, data in (('forward', infer, one), ('training step', train, inputs)):
-        seconds = defaultdict(list)
-        for repeat in range(args.repeats + 1):
-            for name, network in networks.items():
-                start = time.perf_counter()
-                function(network, data)
-                if repeat:  # the first is to warm up
-                    seconds[name].append(time.perf_counter() - start)
-        for summary in (median, min):
-            times = {name: summary(values) for name, values in seconds.items()}
-            ratio = '' if args.only else f'   plain / vlfusion = {times["plain"] / times["vlfusion"]:.2f}'
-            columns = ''.join(f'{name:>10} {value:6.2f} s' for name, value in times.items())
-            print(f'{what:14} {summary.__name__:6}{columns}{ratio}')
-    if args.only:
-        print(f'peak resident memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20:.1f} GiB')
+def pairs(count: int, args: argparse.Namespace) -> list[Tensor]:
+    return [torch.rand(count, 1, *args.size), torch.rand(count, 1, *args.size), torch.randn(count, args.tokens, 768)]
 
 
 def infer(network: nn.Module, inputs: list[Tensor]) -> Tensor:
@@ -58,22 +135,27 @@ def infer(network: nn.Module, inputs: list[Tensor]) -> Tensor:
         return network(*inputs)
 
 
-def train(network: nn.Module, inputs: list[Tensor]) -> None:
-    """Forward and backward pass of FILM's loss; the optimizer's step is the same for both and left out."""
-    network.zero_grad()
-    fused, sources = network(*inputs), inputs[:2]
-    (MaxIntensityLoss()(fused, *sources) + 20 * MaxGradientLoss()(fused, *sources)).backward()
+def peak() -> int:
+    """The highest resident memory of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--size', type=int, nargs=2, default=(288, 384), metavar=('H', 'W'))
+    parser.add_argument('what', choices=('forward', 'train', 'memory'))
+    parser.add_argument('--sizes', nargs='+', default=[(288, 384)], metavar='HxW',
+                        type=lambda text: tuple(map(int, text.split('x'))))
     parser.add_argument('--tokens', type=int, default=149, help="tokens of the text; 149 is FILM's number")
     parser.add_argument('--batch', type=int, default=2, help='pairs of the training step')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--only', choices=('plain', 'vlfusion'), help='time one network, and print its peak memory')
-    return parser.parse_args()
+    parser.add_argument('--compile', action='store_true', help='forward: also compiled, which takes a minute or two')
+    parser.add_argument('--bfloat16', action='store_true', help='forward: also under bfloat16 autocast')
+    parser.add_argument('--checkpointed', action='store_true', help='train: also with whole branches computed again')
+    parser.add_argument('--child', help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    args.run, args.size = globals()[args.what], args.sizes[0]
+    return args
 
 
 if __name__ == '__main__':

@@ -12,9 +12,10 @@ from vlfusion.errors import ConfigError, did_you_mean
 
 #: Top-level keys that every config may have, whether or not its file sets them.
 KNOWN_KEYS = {
-    'custom_imports', 'data_root', 'default_hooks', 'custom_hooks', 'env_cfg', 'find_unused_parameters', 'language',
-    'load_from', 'log_level', 'log_processor', 'model', 'optim_wrapper', 'param_scheduler', 'protocol', 'randomness',
-    'resume', 'task', 'text_policy', 'text_source', 'visualizer', 'work_dir'}
+    'activation_checkpointing', 'compile', 'custom_imports', 'data_root', 'default_hooks', 'custom_hooks', 'env_cfg',
+    'find_unused_parameters', 'language', 'load_from', 'log_level', 'log_processor', 'model', 'optim_wrapper',
+    'param_scheduler', 'protocol', 'randomness', 'resume', 'task', 'text_policy', 'text_source', 'visualizer',
+    'work_dir'}
 
 
 def load_config(path: str | os.PathLike, cfg_options: dict | None = None,

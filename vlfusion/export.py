@@ -12,14 +12,11 @@ import os
 import traceback
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from types import MethodType
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -30,8 +27,7 @@ from vlfusion.data.tasks import task as task_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.models import text_dims
-from vlfusion.models.backbones.film import TextGuidance
-from vlfusion.models.layers.restormer import GatedFeedForward
+from vlfusion.models.layers.strips import nearest_places
 
 #: What the network is traced on: height, width and tokens. The size is odd: many networks pad only what is not even.
 TRACED = (65, 83, 5)
@@ -120,13 +116,12 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
 def _export(format: Format, model: nn.Module, experiment: Mapping, fixed: Tensor | None, free_dim: int | None,
             tolerance: float) -> tuple[bytes, bool, dict[tuple[int, int, int], float]]:
     """The bytes of a file that was checked, whether it takes any batch, and the differences."""
-    reference = (Network if free_dim is None else NetworkOfText)(model, fixed)
-    network = size_generic(reference)
+    network = (Network if free_dim is None else NetworkOfText)(model, fixed).eval()
     for any_batch in (True, False):  # what takes any number of pairs, else what takes one
         try:
             data = _written(format, network, _inputs(1 + any_batch, *TRACED, free_dim),
                             _metadata(experiment, any_batch, fixed))
-            return data, any_batch, _check(format.read(data), reference, any_batch, free_dim, tolerance)
+            return data, any_batch, _check(format.read(data), network, any_batch, free_dim, tolerance)
         except ExportError as error:
             failure = error
     raise failure
@@ -194,30 +189,7 @@ def _inputs(batch: int, h: int, w: int, token: int, free_dim: int | None) -> tup
     return *sources, *text
 
 
-# ---------------------------------------------------------------------- what is written for one size at a time, for any
-
-
-def size_generic(network: nn.Module) -> nn.Module:
-    """A copy, in evaluation mode, whose parts compute the same without asking how large the images are."""
-    network = deepcopy(network).eval()
-    for module in network.modules():
-        if type(module) in _SIZE_GENERIC:
-            module.forward = MethodType(_SIZE_GENERIC[type(module)], module)
-    return network
-
-
-def _feed_forward(self: GatedFeedForward, x: Tensor) -> Tensor:
-    """All rows at once: the number of bands of rows depends on the size, and a traced graph has a fixed number."""
-    return self._band(F.pad(x, (0, 0, 1, 1)))
-
-
-def _text_guidance(self: TextGuidance, feature: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
-    """Always resized: a graph traced at another size than that of the grid would refuse images of the grid's size."""
-    embedded = _nearest(self.embed(feature), self.grid)
-    tokens = embedded.reshape(embedded.shape[0], -1, text.shape[-1])  # of `len` a trace keeps the value only
-    gate = F.normalize(self.attention(text, tokens, text_weight), p=1, dim=-1)
-    stripes = gate.repeat(1, self.grid[0] * self.grid[1] // gate.shape[1]).unflatten(1, (1, *self.grid))
-    return self.project(_nearest(embedded * stripes, feature.shape[-2:]))
+# ------------------------------------------------------------------------------------ what a runtime computes otherwise
 
 
 def _nearest(x: Tensor, size: Sequence, scales: Sequence[float] | None = None) -> Tensor:
@@ -226,12 +198,8 @@ def _nearest(x: Tensor, size: Sequence, scales: Sequence[float] | None = None) -
     if scales is not None:
         return NotImplemented
     for axis, length in zip((-2, -1), size, strict=True):
-        places = torch.arange(length, dtype=torch.float32) * (x.shape[axis] / length)
-        x = x.index_select(axis, places.long())
+        x = x.index_select(axis, nearest_places(x.shape[axis], length, x.device))
     return x
-
-
-_SIZE_GENERIC = {GatedFeedForward: _feed_forward, TextGuidance: _text_guidance}
 
 
 def _adaptive_mean(x: Tensor, size: Sequence[int]) -> Tensor:

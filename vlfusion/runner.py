@@ -109,6 +109,12 @@ class FusionRunner(Runner):
         name = experiment_name or Path(cfg.filename or 'unnamed').stem
         super().__init__(*args, cfg=cfg, experiment_name=f'{name}_{uuid4().hex[:8]}', **kwargs)
 
+        if options := self.cfg.get('compile'):
+            getattr(self.model, 'module', self.model).backbone.compile(**({} if options is True else options))
+
+    def _maybe_compile(self, target: str) -> None:
+        """Nothing more: MMEngine would compile a whole step of training, and nothing in testing."""
+
     def setup_env(self, env_cfg: dict) -> None:
         if self.distributed and not torch.cuda.is_available():
             compat.init_cpu_group()

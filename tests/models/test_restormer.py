@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from einops import rearrange
 
 from vlfusion.errors import ConfigError
-from vlfusion.models.layers import restormer
+from vlfusion.models.layers import strips
 from vlfusion.models.layers.restormer import RestormerBlock
 
 
@@ -27,9 +27,9 @@ def textbook(block: RestormerBlock, x):
 
 
 @pytest.mark.parametrize(('dim', 'heads', 'expansion'), [(32, 8, 4), (64, 8, 2)])
-@pytest.mark.parametrize('band', [1, 40, 12_288])  # one row, several, and all rows at a time
-def test_output_and_gradients_equal_the_equations(monkeypatch, dim, heads, expansion, band):
-    monkeypatch.setattr(restormer, 'BAND', band)
+@pytest.mark.parametrize('pixels', [1, 40, 6_144])  # two rows, several, and all rows at a time
+def test_output_and_gradients_equal_the_equations(monkeypatch, dim, heads, expansion, pixels):
+    monkeypatch.setitem(strips.PIXELS, 'cpu', pixels)
     torch.manual_seed(0)
     block = RestormerBlock(dim, heads, expansion).double()
     for parameter in block.parameters():

@@ -259,6 +259,6 @@ def pad(text: Float[np.ndarray, 'token dim'],
     >>> pad(np.ones((2, 4), np.float32), 3)[1]
     array([ True,  True, False])
     """
-    padded = np.zeros((length, text.shape[1]), np.float32)
-    padded[:len(text)] = text
+    padded = np.empty((length, text.shape[1]), np.float32)
+    padded[:len(text)], padded[len(text):] = text, 0
     return padded, np.arange(length) < len(text)

@@ -127,7 +127,7 @@ class BaseBlock(RestormerBlock):
     def __init__(self, dim: int, heads: int):
         super().__init__(dim, heads, expansion=1)
         self.attention.qkv_depthwise = nn.Conv2d(3 * dim, 3 * dim, 3, padding=1, bias=False)
-        self.feed_forward.depthwise = nn.Conv2d(2 * dim, 2 * dim, 3, padding=(0, 1), groups=dim, bias=False)
+        self.feed_forward.depthwise = nn.Conv2d(2 * dim, 2 * dim, 3, padding=1, groups=dim, bias=False)
 
 
 class InvertibleLayers(nn.Sequential):

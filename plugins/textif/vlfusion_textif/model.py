@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.models.layers.restormer import RestormerBlock
+from vlfusion.models.layers.strips import Strip, conv_rows
 from vlfusion.registry import BACKBONES
 
 
@@ -138,8 +139,10 @@ class FeedForward(nn.Module):
                                     nn.Conv2d(hidden, hidden, 3, padding=1, bias=False), nn.GELU(),
                                     nn.Conv2d(hidden, dim, 1, bias=False))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+    def forward(self, x: Float[Tensor, 'batch dim rows w'], strip: Strip) -> Float[Tensor, 'batch dim fewer w']:
+        """The output for a strip, see `vlfusion.models.layers.strips`."""
+        expand, conv, activation, project = self.layers
+        return project(activation(conv_rows(expand(x), conv.weight, strip)))
 
 
 def stack(dim: int, blocks: int, heads: int, expansion: float) -> nn.Sequential:

@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
-from vlfusion.models.layers.restormer import RELEASED_BLOCK_PARTS, RestormerBlock
+from vlfusion.models.layers.restormer import RELEASED_BLOCK_PARTS, GatedFeedForward, RestormerBlock, gated
+from vlfusion.models.layers.strips import (
+    Strip,
+    by_strips,
+    conv_rows,
+    is_traced,
+    nearest,
+    nearest_rows,
+)
 from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
 from vlfusion.models.released import by_patterns, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
@@ -59,11 +67,11 @@ class FILM(nn.Module):
                               'Choose a multiple of heads.')
         guide = partial(GUIDANCES[guidance], dim, heads, attention_dim,
                         **{'grid': guidance_grid} if guidance == 'released' else {})
-        self.text_dim = text_dim
+        self.text_dim, self.dim = text_dim, dim
         self.text_projection = nn.Linear(text_dim, attention_dim)
         self.stages = nn.ModuleList(
             Stage(channels, dim, heads, expansion, guide) for channels in (1, dim, dim))
-        self.decoder = nn.Sequential(
+        self.decoder = Decoder(
             RestormerBlock(2 * dim, heads, expansion),
             nn.Conv2d(2 * dim, dim, 1),
             RestormerBlock(dim, heads, expansion),
@@ -102,9 +110,27 @@ class FILM(nn.Module):
         text_weight = _token_weight(text, text_mask)
         text = self.text_projection(text)
         a, b = source_a, source_b
+        if torch.is_grad_enabled() or is_traced():
+            for stage in self.stages:
+                a, b = stage(a, b, text, text_weight)
+            return self.decoder(torch.cat((a, b), 1))
+        # Without gradients nothing earlier is needed again: one map of both branches is computed in place.
+        both = torch.empty(len(a), 2 * self.dim, *a.shape[2:], dtype=a.dtype, device=a.device,
+                           memory_format=torch.channels_last)
         for stage in self.stages:
-            a, b = stage(a, b, text, text_weight)
-        return self.decoder(torch.cat((a, b), 1))
+            a, b = stage(a, b, text, text_weight, both.chunk(2, 1))
+        return self.decoder(both, both)
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile by `torch.compile` with these options: on a GPU the network as one graph; on a CPU, where strips leave
+        a compiler nothing to save between two maps, only the gates of the feed-forward networks."""
+        if self.text_projection.weight.is_cuda:
+            super().compile(*args, **options)
+            return
+        compiled = torch.compile(gated, *args, **{'dynamic': True, **options})
+        for part in self.modules():
+            if isinstance(part, GatedFeedForward):
+                part.gated = compiled
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
@@ -135,8 +161,9 @@ class Stage(nn.Module):
         self.branch_a = Branch(channels, *options)
         self.branch_b = Branch(channels, *options)
 
-    def forward(self, a: Tensor, b: Tensor, text: Tensor, text_weight: Tensor) -> tuple[Tensor, Tensor]:
-        return self.branch_a(a, text, text_weight), self.branch_b(b, text, text_weight)
+    def forward(self, a: Tensor, b: Tensor, text: Tensor, text_weight: Tensor,
+                out: Sequence[Tensor | None] = (None, None)) -> tuple[Tensor, Tensor]:
+        return self.branch_a(a, text, text_weight, out[0]), self.branch_b(b, text, text_weight, out[1])
 
 
 class Branch(nn.Module):
@@ -149,10 +176,34 @@ class Branch(nn.Module):
         self.guidance = guide()
         self.merge = nn.Sequential(nn.Conv2d(2 * dim, dim, 1), nn.PReLU())
 
-    def forward(self, x: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
-        feature = self.restormer(self.embed(x))
+    def forward(self, x: Tensor, text: Tensor, text_weight: Tensor, out: Tensor | None = None) -> Tensor:
+        """The branch's features, `(batch, dim, h, w)`; without gradients written to `out`, which `x` may be too."""
+        feature = by_strips(self._embedded, x, halo=1, learned=self.embed.parameters(), out=out)
+        feature = self.restormer(feature, out)
         guided = self.guidance(feature, text, text_weight)
-        return self.merge(torch.cat((feature, guided + feature), 1))
+        return by_strips(self._merged, feature, guided, learned=self.merge.parameters(), out=out)
+
+    def _embedded(self, x: Tensor, strip: Strip) -> Tensor:
+        conv, activation = self.embed
+        return activation(conv_rows(x, conv.weight, strip))
+
+    def _merged(self, feature: Tensor, strip: Strip, guided: Tensor) -> Tensor:
+        return self.merge(torch.cat((feature, nearest_rows(guided, feature, strip) + feature), 1))
+
+
+class Decoder(nn.Sequential):
+    """The fused image from the features of both branches."""
+
+    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """The image `(batch, 1, h, w)`; without gradients all features are written to `out`, which `x` may be too."""
+        *parts, last, squash = self
+        for part in parts:
+            if isinstance(part, RestormerBlock):
+                x = part(x, out)
+            else:
+                out = None if out is None else out[:, :part.out_channels]
+                x = by_strips(lambda x, _, part=part: part(x), x, learned=part.parameters(), out=out)
+        return by_strips(lambda x, _: squash(last(x)), x, learned=last.parameters())
 
 
 class TextGuidance(nn.Module):
@@ -177,13 +228,25 @@ class TextGuidance(nn.Module):
         self.project = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.PReLU())
 
     def forward(self, feature: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
-        embedded = _resize(self.embed(feature), self.grid)
-        tokens = embedded.reshape(len(embedded), -1, text.shape[-1])
-        # Its values sum to 1 in magnitude, so the gated features are smaller than `embedded` by about attention_dim: in
-        # an untrained network the text changes almost nothing.
+        """The guided features, of the size of the grid or of `feature`, whichever has fewer pixels."""
+        # The nearest pixel before or after a 1x1 convolution is the same.
+        grows = not is_traced() and feature.shape[2] * feature.shape[3] < self.grid[0] * self.grid[1]
+        sampled = nearest(feature, self.grid)
+        # The planar grid, as one product: nothing is transposed.
+        pixels = sampled.permute(0, 2, 3, 1).flatten(1, 2).mT
+        weight = self.embed.weight.flatten(1).expand(pixels.shape[0], -1, -1)
+        planes = torch.baddbmm(self.embed.bias[:, None], weight, pixels)
+        tokens = planes.reshape(pixels.shape[0], -1, text.shape[-1])  # of `len` a traced graph keeps the value only
+        # Its values sum to 1 in magnitude, so it makes the features smaller by about attention_dim: in an untrained
+        # network the text changes almost nothing.
         gate = F.normalize(self.attention(text, tokens, text_weight), p=1, dim=-1)
-        stripes = gate.repeat(1, embedded[0, 0].numel() // gate.shape[1]).unflatten(1, (1, *self.grid))
-        return self.project(_resize(embedded * stripes, feature.shape[-2:]))
+        stripes = gate.repeat(1, self.grid[0] * self.grid[1] // gate.shape[1]).unflatten(1, (1, *self.grid))
+        if grows:
+            sampled, stripes = nearest(sampled, feature.shape[2:]), nearest(stripes, feature.shape[2:])
+        return by_strips(self._gated, sampled, stripes, learned=self.parameters())
+
+    def _gated(self, sampled: Tensor, strip: Strip, stripes: Tensor) -> Tensor:
+        return self.project(self.embed(sampled) * stripes[:, :, strip.top:strip.bottom])
 
 
 class PooledAttention(nn.MultiheadAttention):
@@ -214,13 +277,18 @@ class PooledAttention(nn.MultiheadAttention):
         return self.out_proj(values.flatten(1) + bias_v)
 
 
+#: So many queries of the attention are scored at a time.
+QUERIES = 32
+
 #: How the text meets the features, by the name that a config gives it.
 GUIDANCES = {'released': TextGuidance, 'channel': ChannelGuidance, 'spatial': SpatialGuidance}
 
 
 def _mean_attention(q: Tensor, k: Tensor, query_weight: Tensor) -> Tensor:
     """What each token gets of the attention of one head, averaged over the queries: (batch, 1, token)."""
-    return query_weight[:, None] @ (q @ k.mT).softmax(-1)
+    # A few queries at a time, whose scores stay in the cache.
+    parts = zip(q.split(QUERIES, 1), query_weight[:, None].split(QUERIES, 2), strict=True)
+    return sum(weight @ (part @ k.mT).softmax(-1) for part, weight in parts)
 
 
 def _token_weight(text: Tensor, mask: Tensor | None) -> Tensor:
@@ -231,10 +299,6 @@ def _token_weight(text: Tensor, mask: Tensor | None) -> Tensor:
         raise DataError('A text of the batch has no real token.', 'Encode at least one token for each pair; '
                         'the empty string has its start and end tokens.')
     return mask / count
-
-
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return x if x.shape[-2:] == tuple(size) else F.interpolate(x, size, mode='nearest')
 
 
 #: Patterns of our names and what the released code has in their place, applied in this order.

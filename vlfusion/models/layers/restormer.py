@@ -2,19 +2,18 @@
 
 Zamir et al., Restormer: Efficient Transformer for High-Resolution Image Restoration, CVPR 2022, sections 3.1 and 3.2.
 Feature maps are `(batch, dim, h, w)` tensors in channels_last memory, where a pixel's channels lie side by side: layer
-normalisation over them is then torch's fused kernel on a view, and a 1x1 convolution is a plain matrix product.
+normalisation over them is then torch's fused kernel on a view, and a 1x1 convolution is a plain matrix product. A block
+is computed in strips of rows, see `vlfusion.models.layers.strips`, twice over: what the attention sums over all pixels
+first, then all else.
 """
-
-from functools import partial
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from vlfusion.errors import ConfigError
+from vlfusion.models.layers.strips import Strip, by_strips, conv_rows, sum_by_strips, without_halo
 
 #: Patterns of our names of the parts of a block and what the released Restormer, FILM and CDDFuse have in their place,
 #: as `vlfusion.models.released.by_patterns` takes them.
@@ -29,10 +28,6 @@ RELEASED_BLOCK_PARTS = (
     (r'feed_forward\.depthwise', r'ffn.dwconv'),
     (r'feed_forward\.project', r'ffn.project_out'),
 )
-
-#: How many pixels of a feature map the feed-forward network expands at a time: what stays in a processor's cache.
-BAND = 12_288
-
 
 class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of each pixel, with scale and shift."""
@@ -62,25 +57,39 @@ class TransposedAttention(nn.Module):
         head = torch.arange(heads).repeat_interleave(dim // heads)
         self.register_buffer('other_head', head[:, None] != head, persistent=False)
 
-    def forward(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h w']:
-        h, w = x.shape[-2:]
-        pixels = rearrange(self.qkv_depthwise(self.qkv(x)), 'b c h w -> b (h w) c')
-        q, k, v = pixels.chunk(3, -1)
-        # Normalised before the product, whose sums over all pixels could overflow in half precision.
-        cosine = F.normalize(q, dim=1).mT @ F.normalize(k, dim=1)  # (batch, dim, dim), of which heads use blocks
+    def products(self, x: Float[Tensor, 'batch dim rows w'], strip: Strip) -> Float[Tensor, 'batch sums dim']:
+        """What the cosines between queries and keys need of a strip: the products of their channels, summed over its
+        pixels; in two more rows the squares of queries and of keys."""
+        queries_keys = _pixels(self._projected(x, strip, slice(2 * self.dim)))
+        with torch.autocast(x.device.type, enabled=False):  # sums over so many pixels need float32
+            q, k = queries_keys.to(torch.promote_types(x.dtype, torch.float32)).chunk(2, -1)
+            return torch.cat((q.mT @ k, q.square().sum(1, keepdim=True), k.square().sum(1, keepdim=True)), 1)
 
+    def mixing(self, products: Float[Tensor, 'batch sums dim']) -> Float[Tensor, 'batch dim dim']:
+        """The matrix that makes the attention's output of a pixel's values: attention between channels, projection."""
+        products, squares_q, squares_k = products.split((self.dim, 1, 1), 1)
+        norm_q, norm_k = (squares.clamp_min(1e-24).sqrt() for squares in (squares_q, squares_k))
+        cosine = products / norm_q.mT / norm_k  # (batch, dim, dim), of which heads use blocks
         temperature = self.temperature.repeat_interleave(self.dim // len(self.temperature), 0)[..., 0]
         attention = (cosine * temperature).masked_fill(self.other_head, -torch.inf).softmax(-1)
-        # attention @ v and the projection are both linear in v: one matrix (batch, dim, dim) does both.
-        mix = self.project.weight.flatten(1) @ attention
-        return rearrange(v @ mix.mT, 'b (h w) c -> b c h w', h=h)
+        # Attention and projection are both linear in the values: one matrix does both.
+        return self.project.weight.flatten(1) @ attention.to(self.project.weight)
+
+    def mixed(self, x: Float[Tensor, 'batch dim rows w'], mixing: Float[Tensor, 'batch dim dim'],
+              strip: Strip) -> Float[Tensor, 'batch dim fewer w']:
+        """The attention's output for a strip."""
+        values = self._projected(x, strip, slice(2 * self.dim, None))
+        return _image(_pixels(values) @ mixing.mT, values)
+
+    def _projected(self, x: Tensor, strip: Strip, channels: slice) -> Tensor:
+        weight = self.qkv_depthwise.weight[channels]
+        if self.qkv_depthwise.groups == 1:  # in a kin of this block, where it mixes them all
+            return conv_rows(self.qkv(x), weight, strip)
+        return conv_rows(F.conv2d(x, self.qkv.weight[channels]), weight, strip, groups=len(weight))
 
 
 class GatedFeedForward(nn.Module):
     """Gated-Dconv feed-forward network (GDFN): one half of the expanded channels, through GELU, gates the other.
-
-    The expanded channels are `2 * expansion` times the input. They are computed in bands of rows, and in training once
-    more in the backward pass, so that they never leave the cache: several times less memory, and faster for it.
 
     Args:
         dim: channels in and out.
@@ -91,24 +100,20 @@ class GatedFeedForward(nn.Module):
         super().__init__()
         hidden = int(dim * expansion)
         self.expand = nn.Conv2d(dim, 2 * hidden, 1, bias=False)
-        # Its padding of rows is done below, before `expand`, which has no bias and so keeps zeros zero.
-        self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=(0, 1), groups=2 * hidden, bias=False)
+        self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False)
         self.project = nn.Conv2d(hidden, dim, 1, bias=False)
+        self.gated = gated
 
-    def forward(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h w']:
-        h, w = x.shape[-2:]
-        rows = max(1, BAND // w)
-        padded = F.pad(x, (0, 0, 1, 1))
-        bands = [padded[:, :, top:top + rows + 2] for top in range(0, h, rows)]
-        run = self._band
-        if torch.is_grad_enabled():
-            run = partial(checkpoint, self._band, use_reentrant=False, preserve_rng_state=False)
-        return torch.cat([run(band) for band in bands], 2)
+    def forward(self, x: Float[Tensor, 'batch dim rows w'], strip: Strip) -> Float[Tensor, 'batch dim fewer w']:
+        """The output for a strip."""
+        hidden = conv_rows(self.expand(x), self.depthwise.weight, strip, self.depthwise.groups)
+        return self.project(self.gated(hidden))
 
-    def _band(self, x: Tensor) -> Tensor:
-        """The rows of the result that lie one row inside those of x."""
-        gate, value = self.depthwise(self.expand(x)).chunk(2, 1)
-        return self.project(F.gelu(gate) * value)
+
+def gated(hidden: Float[Tensor, 'batch hidden rows w']) -> Float[Tensor, 'batch half rows w']:
+    """One half of the channels, gated by the other through GELU."""
+    gate, value = hidden.chunk(2, 1)
+    return F.gelu(gate) * value
 
 
 class RestormerBlock(nn.Module):
@@ -133,7 +138,25 @@ class RestormerBlock(nn.Module):
         self.feed_forward_norm = ChannelNorm(dim)
         self.feed_forward = GatedFeedForward(dim, expansion)
 
-    def forward(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h w']:
-        x = x.contiguous(memory_format=torch.channels_last)
-        x = x + self.attention(self.attention_norm(x))
-        return x + self.feed_forward(self.feed_forward_norm(x))
+    def forward(self, x: Float[Tensor, 'batch dim h w'],
+                out: Float[Tensor, 'batch dim h w'] | None = None) -> Float[Tensor, 'batch dim h w']:
+        """The output, in channels_last memory; where no gradients are recorded it may be written to `out`, even `x`."""
+        if x.stride(1) != 1:
+            x = x.contiguous(memory_format=torch.channels_last)
+        mixing = self.attention.mixing(sum_by_strips(self._products, x, halo=1, learned=self.parameters()))
+        return by_strips(self._rows, x, mixing, halo=2, learned=self.parameters(), out=out)
+
+    def _products(self, x: Tensor, strip: Strip) -> Tensor:
+        return self.attention.products(self.attention_norm(x), strip)
+
+    def _rows(self, x: Tensor, strip: Strip, mixing: Tensor) -> Tensor:
+        x = without_halo(x, strip) + self.attention.mixed(self.attention_norm(x), mixing, strip)
+        return without_halo(x, strip) + self.feed_forward(self.feed_forward_norm(x), strip)
+
+
+def _pixels(x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch pixel dim']:
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _image(pixels: Float[Tensor, 'batch pixel dim'], like: Float[Tensor, 'batch _ h w']) -> Tensor:
+    return pixels.unflatten(1, like.shape[2:]).permute(0, 3, 1, 2)

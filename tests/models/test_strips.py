@@ -1,0 +1,156 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vlfusion.models.backbones import FILM
+from vlfusion.models.layers import strips
+from vlfusion.models.layers.strips import (
+    Strip,
+    by_strips,
+    conv_rows,
+    cut,
+    nearest,
+    nearest_rows,
+    sum_by_strips,
+    watched,
+    without_halo,
+)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """So few pixels that every map is cut."""
+    monkeypatch.setitem(strips.PIXELS, 'cpu', 30)
+
+
+@pytest.mark.parametrize('height', [1, 2, 3, 4, 5, 7, 40])
+@pytest.mark.parametrize('halo', [0, 1, 2])
+def test_strips_cover_a_map_and_are_no_lower_than_a_halo(few, height, halo):
+    found = cut(torch.empty(1, 3, height, 9), halo)
+    assert [row for strip in found for row in range(strip.top, strip.bottom)] == list(range(height))
+    assert len(found) == 1 or min(strip.bottom - strip.top for strip in found) >= max(halo, 1)
+    assert (found[0].above, found[-1].below) == (0, 0)
+    assert len(found) > 3 or height < 8
+
+
+def twice(x, strip, first, second):
+    """Two 3x3 convolutions in a row, and what stood there before."""
+    inner = without_halo(x, strip, 2)
+    return inner + conv_rows(F.relu(conv_rows(x, first, strip)), second, strip)
+
+
+@pytest.mark.parametrize('batch', [1, 2])
+@pytest.mark.parametrize('height', [1, 3, 4, 11, 30])
+def test_strips_give_the_whole_map_also_in_place(few, height, batch):
+    torch.manual_seed(0)
+    x, first, second = torch.randn(batch, 4, height, 7), torch.randn(4, 4, 3, 3), torch.randn(4, 4, 3, 3)
+    expected = x + F.conv2d(F.relu(F.conv2d(x, first, padding=1)), second, padding=1)
+    with torch.no_grad():
+        torch.testing.assert_close(by_strips(twice, x, first, second, halo=2), expected)
+        wide = torch.cat((x, x), 1).contiguous(memory_format=torch.channels_last)
+        place = wide[:, :4]
+        assert by_strips(twice, place, first, second, halo=2, out=place) is place
+    torch.testing.assert_close(place, expected)
+    torch.testing.assert_close(wide[:, 4:], x, rtol=0, atol=0)
+
+
+def test_gradients_are_those_of_the_whole_map(few):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 4, 3, padding=1, bias=False).double()
+    x, scale = torch.randn(2, 4, 9, 7).double().requires_grad_(), torch.randn(4, 1, 1).double().requires_grad_()
+
+    def function(x, strip, factor):
+        return conv_rows(x, conv.weight, strip) * factor
+    factor = scale.exp() * conv.weight.mean()  # it has a history of its own, which leads to a parameter too
+    parts = by_strips(function, x, factor, halo=1, learned=conv.parameters())
+    whole = conv(x) * factor
+    torch.testing.assert_close(parts, whole)
+    wanted = [x, scale, conv.weight]
+    torch.testing.assert_close(torch.autograd.grad(parts.sin().sum(), wanted, retain_graph=True),
+                               torch.autograd.grad(whole.sin().sum(), wanted))
+
+
+def test_sums_and_what_needs_no_gradient(few):
+    x, weight = torch.randn(1, 2, 20, 5), torch.randn(2, requires_grad=True)
+    frozen = torch.randn(2)
+
+    def function(x, strip):
+        return (x.sum((0, 2, 3)) * weight).sin() + frozen
+    total = sum_by_strips(function, x, learned=[weight, frozen])
+    expected = sum(function(x[:, :, strip.top:strip.bottom], strip) for strip in cut(x))
+    torch.testing.assert_close(total, expected)
+    torch.testing.assert_close(torch.autograd.grad(total.sum(), weight), torch.autograd.grad(expected.sum(), weight))
+    assert x.grad is None and frozen.grad is None
+
+
+def test_autocast_holds_in_the_backward_pass(few):
+    conv = nn.Conv2d(3, 3, 3, padding=1, bias=False)
+    seen = []
+
+    def function(x, strip):
+        seen.append(torch.is_autocast_enabled('cpu'))
+        return conv_rows(x, conv.weight, strip)
+    with torch.autocast('cpu', torch.bfloat16):
+        result = by_strips(function, torch.randn(1, 3, 20, 5), halo=1, learned=conv.parameters())
+    assert result.dtype == torch.bfloat16
+    result.float().sum().backward()
+    assert seen == [True] * 8 and conv.weight.grad.dtype == torch.float32
+
+
+def test_nearest_pixels_are_torchs():
+    x = torch.rand(1, 2, 90, 90)
+    for h, w, height, width in torch.randint(1, 91, (200, 4), generator=torch.Generator().manual_seed(0)).tolist():
+        part, size = x[..., :h, :w], (3 * height, 2 * width)
+        expected = F.interpolate(part, size, mode='nearest')
+        assert torch.equal(nearest(part, size), expected)
+        strip = Strip(height, 2 * height, size[0])
+        rows = expected[:, :, height:2 * height]
+        assert torch.equal(nearest_rows(part, rows, strip), rows)
+
+
+@pytest.fixture
+def film():
+    torch.manual_seed(0)
+    return FILM(text_dim=12, guidance_grid=(16, 32)).eval()
+
+
+def inputs(height=40, width=24):
+    generator = torch.Generator().manual_seed(0)
+    return (*torch.rand(2, 1, 1, height, width, generator=generator), torch.randn(1, 5, 12, generator=generator))
+
+
+def test_film_is_the_same_in_strips_and_whole(film, monkeypatch):
+    with torch.no_grad():
+        whole = film(*inputs())
+        monkeypatch.setitem(strips.PIXELS, 'cpu', 100)
+        cut_up = film(*inputs())
+    assert whole.std() > 1e-3
+    torch.testing.assert_close(cut_up, whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize('height', [2, 40])
+def test_a_watcher_hears_of_every_strip(film, few, height):
+    parts = []
+    with torch.no_grad(), watched(parts.append):
+        film(*inputs(height))
+    assert sum(parts) == pytest.approx(38), 'five maps of each of six branches, eight of the decoder'
+    assert len(parts) > 38
+
+
+def test_the_compiled_network_gives_the_same(film, few):
+    with torch.no_grad():
+        expected = film(*inputs(12, 10))
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+    torch._dynamo.reset()
+    film.compile(backend=backend)
+    with torch.no_grad():
+        torch.testing.assert_close(film(*inputs(12, 10)), expected, rtol=0, atol=0)
+    assert 1 <= len(graphs) < 20, 'blocks and strips share what is compiled'
+    film(*inputs(12, 10)).sum().backward()
+    assert film.text_projection.weight.grad.isfinite().all()
+    assert film.state_dict().keys() == FILM(text_dim=12).state_dict().keys()
