@@ -81,6 +81,17 @@ def test_two_axes_without_the_leading_one(edit, source):
     assert torch.equal(dataset[0]['source_b'], source[0]['source_b']) and dataset[0]['text'].dtype == torch.float32
 
 
+@pytest.mark.parametrize('stored', [dict(dtype='<f8'), dict(dtype='>f4'), dict(chunks=(1, 5, 7), compression='gzip')])
+def test_arrays_of_any_type_and_storage(edit, source, stored):
+    def store(file):
+        for group in file.values():
+            array = group['2'][()]
+            del group['2']
+            group.create_dataset('2', data=array, **stored if group.name != '/text' else {})
+    sample = edit(store)[1]
+    assert all(torch.equal(sample[key], source[1][key]) for key in ('source_a', 'source_b', 'text', 'text_mask'))
+
+
 def test_every_mismatch_is_named(edit):
     def spoil(file):
         del file['imageB/1'], file['text/3']

@@ -2,16 +2,18 @@
 
     vlfusion prepare-data sample
     vlfusion prepare-data hdf5 configs/film/film_ivf.py --split train --out data/MSRS_train.h5
+    vlfusion prepare-data pack configs/film/film_ivf.py --split train --out data/MSRS_train.safetensors
+    vlfusion prepare-data pack data/MSRS_train.h5 --task ivf --out data/MSRS_train.safetensors
     vlfusion prepare-data weights vlfusion_ifcnn.IFCNN --which ivf --out work_dirs/ifcnn.pth
 """
 
 import argparse
 
-HELP = 'make simulated sample pairs, write a data set as one HDF5 file, or convert released weights'
+HELP = 'make simulated sample pairs, write a data set as one file, or convert released weights'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config
+    from vlfusion.cli.options import SPLITS, add_config
     kinds = parser.add_subparsers(required=True, metavar='KIND')
 
     sample = kinds.add_parser('sample', help='simulated pairs for every task; needs no download')
@@ -23,11 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     hdf5 = kinds.add_parser('hdf5', help="a config's data set, text included, in the layout that FILM trains on")
     add_config(hdf5)
-    hdf5.add_argument('--split', choices=('train', 'val', 'test'), default='train',
+    hdf5.add_argument('--split', choices=SPLITS, default='train',
                       help="which of the config's data sets; its pipeline runs once for each pair, so random crops and "
                            'flips are drawn once and then stay (default: %(default)s)')
     hdf5.add_argument('--out', required=True, metavar='FILE.h5', help='file to write')
     hdf5.set_defaults(prepare=_hdf5)
+
+    pack = kinds.add_parser('pack', help="a config's data set, or in place of CONFIG an HDF5 file in FILM's layout, as "
+                                         'one small file that is quick to read')
+    add_config(pack)
+    pack.add_argument('--split', choices=SPLITS, default='train',
+                      help="which of the config's data sets; images are stored as LoadPair reads them, the rest of the "
+                           'pipeline is left to the reader (default: %(default)s)')
+    pack.add_argument('--task', help='of an HDF5 file, which does not say it: ivf, mif, mef or mff')
+    pack.add_argument('--no-text', action='store_true', help='leave out the text of an HDF5 file, or do without one')
+    pack.add_argument('--out', required=True, metavar='FILE.safetensors', help='file to write')
+    pack.set_defaults(prepare=_pack)
 
     weights = kinds.add_parser('weights', help="check the authors' weights of a method and make a checkpoint of them")
     weights.add_argument('name', help='the backbone, such as vlfusion_ifcnn.IFCNN; see `vlfusion list backbone`')
@@ -66,6 +79,39 @@ def _hdf5(args: argparse.Namespace) -> int:
     dataset = DATASETS.build(loader.dataset)
     write_hdf5(args.out, (dataset[Draw(index, seed=index)] for index in range(len(dataset))))
     print(f'{len(dataset)} pairs are in {args.out}.')
+    return 0
+
+
+def _pack(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from mmengine.config import Config
+
+    from vlfusion.cli.options import find_datasets
+    from vlfusion.config import load_config
+    from vlfusion.data import Hdf5PairDataset
+    from vlfusion.data.packed import write_packed
+    from vlfusion.errors import ConfigError
+    if Path(args.config).suffix == '.py':
+        config = load_config(args.config, args.cfg_options)
+        [(_, dataset)] = find_datasets(config, [args.split], text=True, whole=True)
+        part = config[f'{args.split}_dataloader'].dataset
+        types = [step['type'] for step in part.get('pipeline', [])]
+        if 'LoadPair' not in types:
+            raise ConfigError(f'The pipeline of {args.split} has no LoadPair, so it is not known what to store.',
+                              'Let it begin with LoadPair.')
+        kept = {key: part[key] for key in ('name', 'text_length') if key in part}
+        kept['pipeline'] = part.pipeline[types.index('LoadPair') + 1:]
+    elif args.task:
+        kept = dict(pipeline=[dict(type='PackPair')])
+        dataset = Hdf5PairDataset(args.config, args.task, **kept, read_text=not args.no_text)
+    else:
+        raise ConfigError(f'{args.config} does not say what its pairs are.', 'Add --task ivf, mif, mef or mff.')
+    stored = write_packed(args.out, (dataset[index] for index in range(len(dataset))), dataset.task.name)
+    print(f'{len(dataset)} pairs are in {args.out}, {Path(args.out).stat().st_size / 1e6:.1f} MB: '
+          f'{", ".join(f"{key} in {dtypes}" for key, dtypes in stored.items())}.\nTo read them, write in a config:\n')
+    reader = dict(_delete_=True, type='PackedPairDataset', path=args.out, **kept)
+    print(Config({f'{args.split}_dataloader': dict(dataset=reader)}).pretty_text)
     return 0
 
 

@@ -80,8 +80,11 @@ class Hdf5PairDataset(FusionDataset):
             if self._file is not None:
                 self._file.close()
             self._file, self._process = h5py.File(self.path, 'r'), os.getpid()
-        array = self._file[group][name][()]
-        return array.reshape(array.shape[-2:]).astype(np.float32)
+        # h5py's low-level interface: `self._file[group][name][()]` takes 1.7 times as long for FILM's arrays.
+        stored = h5py.h5d.open(self._file.id, f'{group}/{name}'.encode())
+        array = np.empty(stored.shape, stored.dtype)
+        stored.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+        return array.reshape(array.shape[-2:]).astype(np.float32, copy=False)
 
 
 def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
