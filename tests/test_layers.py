@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 LAYERS = ['cli', 'testing', 'benchmark', 'runner', 'inference', 'export', 'hooks', 'evaluation', 'checkpoints',
-          'models', 'losses', 'metrics', 'data', 'language', 'compat', 'registry', 'plugins', 'images', 'config',
-          'errors']
+          'tiling', 'memory', 'models', 'losses', 'metrics', 'data', 'language', 'compat', 'registry', 'plugins',
+          'images', 'config', 'errors']
 #: These two know nothing of each other, in either direction.
 STRANGERS = {'models', 'language'}
 ROOT = Path(__file__).parents[1] / 'vlfusion'

@@ -5,6 +5,7 @@ is float32 `(h, w)` in [0, 1]. What a network returns is a tensor `(batch, 1, h,
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -51,15 +52,24 @@ def luminance(image: Shaped[np.ndarray, 'h w *bgr'], rule: str = 'film') -> Floa
     """
     if rule not in LUMINANCE_RULES:
         raise ConfigError(f'Unknown luminance rule {rule!r}.', did_you_mean(rule, LUMINANCE_RULES))
-    grey = image.astype(np.float32)
-    if grey.ndim == 3:
-        grey = cv2.cvtColor(grey, cv2.COLOR_BGR2GRAY)
-    if rule == 'film':
-        grey = np.round(grey)
-    return grey / np.float32(np.iinfo(image.dtype).max)
+    luminance = np.empty(image.shape[:2], np.float32)
+    for rows in _bands(image):
+        grey = image[rows].astype(np.float32)
+        if grey.ndim == 3:
+            grey = cv2.cvtColor(grey, cv2.COLOR_BGR2GRAY)
+        if rule == 'film':
+            grey = np.round(grey, out=grey)
+        np.divide(grey, np.float32(np.iinfo(image.dtype).max), out=luminance[rows])
+    return luminance
 
 
 LUMINANCE_RULES = ('film', 'bt601')
+
+
+def _bands(image: np.ndarray, pixels: int = 1 << 18) -> Iterator[slice]:
+    """The rows of an image by bands of about so many pixels, so that what is computed of one takes little memory."""
+    step = max(1, pixels // max(1, image.shape[1]))
+    return (slice(start, start + step) for start in range(0, len(image), step))
 
 
 def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
@@ -77,23 +87,26 @@ def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
         DataError: the output holds NaN or infinity, or with the stretch `none` leaves [0, 1].
     """
     fused = fused.detach().float()
-    if not torch.isfinite(fused).all():
+    # The extremes of what is not finite are not finite either, and need no image of their own.
+    if not torch.stack(fused.aminmax()).isfinite().all():
         raise DataError('The fused image holds NaN or infinity.',
                         'The model diverged: look at the losses, lower the learning rate, or load another checkpoint.')
     if stretch == 'min-max':
         low, high = fused.amin((1, 2, 3), keepdim=True), fused.amax((1, 2, 3), keepdim=True)
-        fused = torch.where(high > low, (fused - low) / (high - low), fused)
-    elif stretch == 'none':
-        if fused.amin() < 0 or fused.amax() > 1:
+        flat = high == low
+        levels = (fused - low.masked_fill(flat, 0)).div_((high - low).masked_fill_(flat, 1)).clamp_(0, 1)
+    elif stretch in ('clip', 'none'):
+        if stretch == 'none' and (fused.amin() < 0 or fused.amax() > 1):
             raise DataError(f'The fused image spans {fused.amin():g} to {fused.amax():g}, outside [0, 1].',
                             'Use a protocol that clips or stretches.')
-    elif stretch != 'clip':
+        levels = fused.clamp(0, 1)
+    else:
         raise ConfigError(f'Unknown stretch {stretch!r}.', did_you_mean(stretch, ('clip', 'min-max', 'none')))
-    levels = fused.clamp(0, 1) * 255
+    levels *= 255
     if rounding == 'round':
-        levels = levels.round()
+        levels.round_()
     elif rounding == 'half-down':
-        levels = (levels - 0.5).ceil()
+        levels.sub_(0.5).ceil_()
     elif rounding != 'truncate':
         raise ConfigError(f'Unknown rounding {rounding!r}.', did_you_mean(rounding, ('round', 'half-down', 'truncate')))
     return levels.to(torch.uint8)
@@ -116,28 +129,35 @@ def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w
     """
     if rule not in CHROMA_RULES:
         raise ConfigError(f'Unknown chroma rule {rule!r}.', did_you_mean(rule, CHROMA_RULES))
-    chroma_b = _chroma(image_b)
-    if rule == 'b':
-        chroma = chroma_b
-    else:
-        chroma_a = _chroma(image_a)
-        weight_a, weight_b = np.abs(chroma_a), np.abs(chroma_b)
-        total = weight_a + weight_b
-        chroma = (chroma_a * weight_a + chroma_b * weight_b) / np.where(total > 0, total, 1)
-    if not chroma.any():
+    coloured_a, coloured_b = (rule == 'weighted' and _is_coloured(image_a)), _is_coloured(image_b)
+    if not (coloured_a or coloured_b):
         return fused
-    ycrcb = np.dstack([fused.astype(np.float32) / 255, chroma + _NEUTRAL]).astype(np.float32)
-    bgr = cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR)
-    return np.round(bgr.clip(0, 1) * 255).astype(np.uint8)
+    result, found = np.empty((*fused.shape, 3), np.uint8), False
+    for rows in _bands(fused):
+        chroma = _chroma(image_b[rows], coloured_b)
+        if rule == 'weighted':
+            chroma_a = _chroma(image_a[rows], coloured_a)
+            weight_a, weight_b = np.abs(chroma_a), np.abs(chroma)
+            total = weight_a + weight_b
+            chroma = (chroma_a * weight_a + chroma * weight_b) / np.where(total > 0, total, 1)
+        found = found or chroma.any()
+        ycrcb = np.dstack([fused[rows].astype(np.float32) / 255, chroma + _NEUTRAL]).astype(np.float32)
+        bgr = cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR)
+        result[rows] = np.round(bgr.clip(0, 1) * 255)
+    return result if found else fused
 
 
 CHROMA_RULES = ('b', 'weighted')
 _NEUTRAL = np.float32(0.5)
 
 
-def _chroma(image: np.ndarray) -> np.ndarray:
-    """(Cr, Cb) about zero, each in [-0.5, 0.5]; exactly zero for a grey image."""
-    if image.ndim == 2 or (image == image[..., :1]).all():
+def _is_coloured(image: np.ndarray) -> bool:
+    return image.ndim == 3 and any((image[rows] != image[rows][..., :1]).any() for rows in _bands(image))
+
+
+def _chroma(image: np.ndarray, coloured: bool) -> np.ndarray:
+    """(Cr, Cb) about zero, each in [-0.5, 0.5]; exactly zero for rows of a grey image."""
+    if not coloured:
         return np.zeros((*image.shape[:2], 2), np.float32)
     ycrcb = cv2.cvtColor(image.astype(np.float32) / np.iinfo(image.dtype).max, cv2.COLOR_BGR2YCrCb)
     return ycrcb[..., 1:] - _NEUTRAL

@@ -5,26 +5,44 @@
     fuser('mri.png', 'pet.png').save('fused.png')
 """
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from mmengine.device import get_device
+from mmengine.logging import print_log
+from torch import Tensor
 
 from vlfusion.checkpoints import load_model
 from vlfusion.data.pairs import Pair
 from vlfusion.data.tasks import task as task_of
-from vlfusion.data.text import text_configs, text_sources
-from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.data.text import pad, text_configs, text_sources
+from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, luminance, read_image, write_image
 from vlfusion.language.fixed import encode_fixed
-from vlfusion.models import text_dims
+from vlfusion.memory import available, footprint
+from vlfusion.models import locality, text_dims
+from vlfusion.tiling import MODES, Progress, fuse_any_size, out_of_memory
+
+#: More bytes per pixel than any network here takes: where so many are at hand, nothing needs to be estimated.
+_PLENTY = 12 * 1024
+#: The part of the memory at hand that a network may take, since other programs live too.
+_SHARE = 0.8
+#: Threads that read ahead of the network, and that write behind it.
+_READERS = _WRITERS = 2
+PRECISIONS = ('float32', 'bfloat16')
+
+Text = np.ndarray | Mapping[str, np.ndarray] | None
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,41 @@ class Fused:
         write_image(path, self.grey if grey else self.colour)
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """A pair in memory: the images as they were read, and what the network reads."""
+
+    pair: Pair
+    image_a: Shaped[np.ndarray, 'h w ...']
+    image_b: Shaped[np.ndarray, 'h w ...']
+    sources: dict[str, Float[Tensor, '1 1 h w']]
+    texts: dict[str, Float[np.ndarray, 'token dim']]
+
+
+class _Flight:
+    """A pair on its way through `Fuser.fuse_many`: first it is loaded, then there is a result, or an error, to come."""
+
+    def __init__(self, pair: Pair, loading: Future):
+        self.pair, self.loading, self.result = pair, loading, None
+
+    def finish(self, result: Future) -> None:
+        self.loading, self.result = None, result
+
+    def fail(self, error: Exception) -> None:
+        self.finish(Future())
+        self.result.set_exception(error)
+
+    def outcome(self) -> Fused:
+        """The result, which is waited for; what went wrong is raised with the name of the pair."""
+        try:
+            return self.result.result()
+        except VLFusionError as error:
+            raise type(error)(f'{self.pair.name}: {error.problem}', error.remedy) from error
+        except Exception as error:
+            error.add_note(f'while fusing {self.pair.name}')
+            raise
+
+
 class Fuser:
     """A trained model, ready to fuse images of any size.
 
@@ -55,12 +108,32 @@ class Fuser:
         protocol: how outputs become grey levels; by default the checkpoint's own.
         store: folder of the text store, where the checkpoint's own is not wanted.
         device: by default CUDA where there is one.
+        tiles: `whole` fuses an image at once; `exact` in tiles that make no difference, which takes a local backbone;
+            `blend` in windows that fade into each other, which approximates; `auto` takes the first of them that can be
+            and fits into memory.
+        tile_size: most rows and columns that are fused at once; by default what memory allows.
+        max_memory: bytes that the network may take; by default four fifths of what is free.
+        batch_size: how many pairs of one size `fuse_many` fuses at once; by default 1 on the CPU, 8 elsewhere.
+        precision: `float32`, or `bfloat16` for the network under autocast.
+        note: told that an image is approximated, or that memory ran out; by default it is logged.
+
+    Raises:
+        ConfigError: an option has no such value; what `vlfusion.checkpoints.load_model` raises.
     """
 
     def __init__(self, checkpoint: str | os.PathLike, task: str | None = None, protocol: str | None = None,
                  store: str | os.PathLike | None = None, device: str | None = None,
-                 modality_a: str | None = None, modality_b: str | None = None):
+                 modality_a: str | None = None, modality_b: str | None = None, tiles: str = 'auto',
+                 tile_size: int | None = None, max_memory: int | None = None, batch_size: int | None = None,
+                 precision: str = 'float32', note: Callable[[str], None] | None = None):
+        for what, value, known in (('way to tile', tiles, MODES), ('precision', precision, PRECISIONS)):
+            if value not in known:
+                raise ConfigError(f'Unknown {what} {value!r}.', did_you_mean(value, known))
         self.device = device or get_device()
+        self.tiles, self.tile_size, self.max_memory, self.precision = tiles, tile_size, max_memory, precision
+        self.batch_size = batch_size or (1 if torch.device(self.device).type == 'cpu' else 8)
+        self.note = note or (lambda text: print_log(text, logger='current', level=logging.WARNING))
+        self._describing, self._footprint = Lock(), None
         model, experiment = load_model(checkpoint)
         self.model = model.to(self.device)
         self.task = task_of(task or experiment['task'])
@@ -73,8 +146,8 @@ class Fuser:
         self.text_dims = text_dims(self.model.backbone)
         self.text_source = {name: _for_new_images(experiment.get('text_source'), name) for name in self.text_dims}
 
-    def __call__(self, path_a: str | os.PathLike, path_b: str | os.PathLike,
-                 text: np.ndarray | Mapping[str, np.ndarray] | None = None) -> Fused:
+    def __call__(self, path_a: str | os.PathLike, path_b: str | os.PathLike, text: Text = None,
+                 progress: Progress | None = None) -> Fused:
         """Fuse two image files of one height and width.
 
         Args:
@@ -82,27 +155,160 @@ class Fuser:
             path_b: source B.
             text: token features `(token, dim)` of the pair's description, or a dict of them where the model reads
                 several texts; made from the images where they are needed and not given.
+            progress: called while a large image is fused, with what is done and what is to do.
 
         Raises:
             DataError: an image cannot be read, the two differ in size, or the text has another width than the model's.
-            ConfigError: the model reads text, none was given, and the checkpoint does not say how to describe images.
+            ConfigError: the model reads text, none was given, and the checkpoint does not say how to describe images;
+                or exact tiles are wanted of a model that is not local.
+            VLFusionError: there is not even memory for a small tile.
         """
-        image_a, image_b = read_image(path_a), read_image(path_b)
-        if image_a.shape[:2] != image_b.shape[:2]:
-            raise DataError(f'The images differ in size: {path_a} is {image_a.shape[1]}x{image_a.shape[0]}, '
-                            f'{path_b} is {image_b.shape[1]}x{image_b.shape[0]}.', 'Register and resize them first.')
         pair = Pair(Path(path_a).stem, Path(path_a), Path(path_b), self.modality_a, self.modality_b)
-        given = self._given(text)
-        if lacking := [name for name in self.text_dims if name not in given]:
-            self.describe([pair], lacking)
-        inputs = {name: self._checked(name, given.get(name), pair) for name in self.text_dims}
-        sources = dict(source_a=luminance(image_a)[None], source_b=luminance(image_b)[None])
-        batch = {key: torch.from_numpy(np.ascontiguousarray(array))[None].to(self.device)
-                 for key, array in {**sources, **inputs}.items()}
-        with torch.no_grad():  # not inference_mode, in which a method could not optimise anything at test time
-            fused = self.model(**batch)
+        loaded = self._load(pair, lambda _: text)
+        return self._finish(loaded, self._fuse([loaded], progress))
+
+    def fuse_many(self, pairs: Sequence[Pair], texts: Callable[[Pair], Text] | None = None,
+                  finish: Callable[[Pair, Fused], None] | None = None,
+                  progress: Progress | None = None) -> Iterator[Fused]:
+        """Fuse many pairs: while the network is at work, threads read the next pairs and finish the last ones.
+
+        Pairs of one size that lie close to each other are fused in batches of `batch_size`, or fewer where memory is
+        short. A batch of one gives what a call gives, to the bit; larger ones to rounding. About twice the batch size
+        and two pairs more are in memory at a time.
+
+        Args:
+            pairs: of any sizes.
+            texts: gives the text of a pair, as a call takes it; None describes all pairs first, if the model reads any.
+            finish: called with each pair and its result in one of the threads, such as to save it.
+            progress: as for a call, for each large image.
+
+        Returns:
+            The results, in the order of the pairs. A pair that fails raises what a call raises, with its name, once all
+            pairs before it were given.
+        """
+        if texts is None and self.text_dims:
+            self.describe(pairs)
+        return self._flow(pairs, texts, finish, progress)
+
+    def _flow(self, pairs: Sequence[Pair], texts: Callable[[Pair], Text] | None,
+              finish: Callable[[Pair, Fused], None] | None, progress: Progress | None) -> Iterator[Fused]:
+        coming, flights, ahead = iter(pairs), deque(), 2 * self.batch_size + _WRITERS
+        readers, writers = ThreadPoolExecutor(_READERS), ThreadPoolExecutor(_WRITERS)
+        try:
+            while True:
+                while len(flights) < ahead and (pair := next(coming, None)):
+                    flights.append(_Flight(pair, readers.submit(self._load, pair, texts or (lambda _: None),
+                                                                described=texts is None)))
+                waiting = [flight for flight in flights if flight.result is None]
+                if waiting and (len(waiting) >= self.batch_size or len(flights) < ahead or waiting[0] is flights[0]):
+                    self._fuse_next(waiting, writers, finish, progress)
+                elif flights:
+                    wait([flights[0].result])
+                else:
+                    return
+                while flights and flights[0].result and flights[0].result.done():
+                    yield flights.popleft().outcome()
+        finally:
+            for pool in (readers, writers):
+                pool.shutdown(cancel_futures=True)
+
+    def _fuse_next(self, waiting: list[_Flight], writers: ThreadPoolExecutor,
+                   finish: Callable[[Pair, Fused], None] | None, progress: Progress | None) -> None:
+        """Fuse the first flight that waits, and with it others of its size."""
+        batch, size = [], None
+        for flight in waiting:
+            try:
+                loaded = flight.loading.result()
+            except Exception as error:
+                flight.fail(error)
+                continue
+            size = size or loaded.image_a.shape[:2]
+            if loaded.image_a.shape[:2] == size:
+                batch.append((flight, loaded))
+            if len(batch) == self.batch_size:
+                break
+        try:
+            batch = batch[:self._most([loaded for _, loaded in batch])]
+            fused = self._fuse([loaded for _, loaded in batch], progress) if batch else ()
+        except Exception as error:
+            for flight, _ in batch:
+                flight.fail(error)
+            return
+        for (flight, loaded), image in zip(batch, fused, strict=True):
+            flight.finish(writers.submit(self._finish, loaded, image[None], finish))
+
+    def _load(self, pair: Pair, texts: Callable[[Pair], Text], described: bool = False) -> _Loaded:
+        image_a, image_b = read_image(pair.path_a), read_image(pair.path_b)
+        if image_a.shape[:2] != image_b.shape[:2]:
+            raise DataError(f'The images differ in size: {pair.path_a} is {image_a.shape[1]}x{image_a.shape[0]}, '
+                            f'{pair.path_b} is {image_b.shape[1]}x{image_b.shape[0]}.',
+                            'Register and resize them first.')
+        given = self._given(texts(pair))
+        if (lacking := [name for name in self.text_dims if name not in given]) and not described:
+            with self._describing:
+                self.describe([pair], lacking)
+        features = {name: self._checked(name, given.get(name), pair) for name in self.text_dims}
+        sources = {name: torch.from_numpy(luminance(image))[None, None]
+                   for name, image in (('source_a', image_a), ('source_b', image_b))}
+        return _Loaded(pair, image_a, image_b, sources, features)
+
+    def _fuse(self, loaded: Sequence[_Loaded], progress: Progress | None = None) -> Float[Tensor, 'batch 1 h w']:
+        # A single pair is not copied.
+        batch = dict(loaded[0].sources) if len(loaded) == 1 else {
+            name: torch.cat([one.sources[name] for one in loaded]) for name in loaded[0].sources}
+        for name in self.text_dims:
+            lengths = [len(one.texts[name]) for one in loaded]
+            rows, masks = zip(*(pad(one.texts[name], max(lengths)) for one in loaded), strict=True)
+            batch[name] = torch.from_numpy(np.stack(rows))
+            if min(lengths) < max(lengths):
+                batch[f'{name}_mask'] = torch.from_numpy(np.stack(masks))
+        if len(loaded) > 1:
+            try:
+                return self.network(batch)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+            self.note(f'Memory ran out for {len(loaded)} pairs at once; going on with one after another.')
+            return torch.cat([self._fuse([one]) for one in loaded])
+        return fuse_any_size(self.network, batch, locality(self.model.backbone), self.tiles, self.tile_size,
+                             self._pixels(loaded[0]), progress, self.note)
+
+    def network(self, batch: Mapping[str, Shaped[Tensor, 'batch ...']]) -> Float[Tensor, 'batch 1 h w']:
+        """The model on `source_a`, `source_b` and its texts by name, on its device and in the precision chosen."""
+        device = torch.device(self.device)
+        # Not inference_mode, in which a method could not optimise anything at test time.
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == 'bfloat16'):
+            return self.model(**{name: value.to(device) for name, value in batch.items()}).float()
+
+    def _most(self, loaded: Sequence[_Loaded]) -> int:
+        """How many of these pairs of one size can be fused at once."""
+        if len(loaded) < 2 or self.tiles not in ('auto', 'whole') or self.tile_size:
+            return 1
+        pixels = self._pixels(loaded[0], len(loaded))
+        return len(loaded) if pixels is None else max(1, pixels // loaded[0].sources['source_a'].numel())
+
+    def _pixels(self, one: _Loaded, count: int = 1) -> int | None:
+        """How many pixels can be fused at once; None where those of so many pairs like this one surely can."""
+        device = torch.device(self.device)
+        free = self.max_memory or available(device)
+        if free is None:
+            return None
+        budget = free if self.max_memory else int(_SHARE * free)
+        if one.sources['source_a'].numel() * count * _PLENTY <= budget:
+            return None
+        if self._footprint is None:
+            texts = {name: torch.from_numpy(text)[None] for name, text in one.texts.items()}
+            self._footprint = footprint(self.network, device, texts)
+        return self._footprint.pixels(budget)
+
+    def _finish(self, loaded: _Loaded, fused: Float[Tensor, '1 1 h w'],
+                finish: Callable[[Pair, Fused], None] | None = None) -> Fused:
+        loaded.sources.clear()  # as large as all that follows
         grey = self.protocol.quantise(fused)[0, 0].cpu().numpy()
-        return Fused(pair.name, grey, add_chroma(grey, image_a, image_b, self.task.chroma))
+        result = Fused(loaded.pair.name, grey, add_chroma(grey, loaded.image_a, loaded.image_b, self.task.chroma))
+        if finish:
+            finish(loaded.pair, result)
+        return result
 
     def describe(self, pairs: Sequence[Pair], texts: Sequence[str] | None = None) -> None:
         """Describe many pairs in one batch, which is quicker than leaving each to its own call.

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from vlfusion.errors import ConfigError
@@ -115,12 +116,12 @@ def test_a_survey_reports_everything_and_stops_at_nothing():
     found = {one.check: one for one in survey_backbone(Blend('python'))}
     assert list(found) == [*CHECKS, *EXTRAS]
     assert {check: one.holds for check, one in found.items()} == dict.fromkeys(found, True) | dict(
-        compile=False, export=False)
+        compile=False, export=False, local=None)
     assert 'data-dependent' in found['compile'].detail.lower() and found['text'].detail == 'reads no text'
 
     found = {one.check: one for one in survey_backbone(Blend('refused'))}
     assert found['sizes'].holds and found['sizes'].detail == 'refuses 17x23, 33x20, 9x40, 5x4'
-    assert {one.check for one in survey_backbone(Blend('odd')) if not one.holds} == {'sizes'}
+    assert {one.check for one in survey_backbone(Blend('odd')) if one.holds is False} == {'sizes'}
     found = {one.check: one for one in survey_backbone(Guided('no text'))}
     assert not found['text'].holds and found['text'].detail.startswith('AttributeError')
     weightless = {one.check: one for one in survey_backbone(Mean())}
@@ -160,3 +161,39 @@ def test_saving_catches_a_network_that_ignores_its_file():
             return None
     with pytest.raises(AssertionError, match='loaded from a file differs'):
         check_backbone(Forgetful())
+
+
+class Reaching(nn.Module):
+    """Two convolutions, the second of stride 2 and undone; what it declares may be wrong."""
+
+    def __init__(self, halo=4, multiple=2, only_multiples=False, everywhere=False):
+        super().__init__()
+        self.halo, self.multiple, self.only_multiples = halo, multiple, only_multiples
+        self.everywhere = everywhere
+        self.first, self.down = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2, padding=1)
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        x = self.down(self.first(torch.cat((source_a, source_b), 1)).relu()).mean(1, keepdim=True)
+        if self.everywhere:
+            x = x - 1e-3 * x.mean((1, 2, 3), keepdim=True)
+        size = None if not self.only_multiples else source_a.shape[-2:]
+        x = F.interpolate(x, size, None if size else 2, 'bilinear' if size else 'nearest')
+        return x[..., :source_a.shape[-2], :source_a.shape[-1]].sigmoid()
+
+
+def local(backbone):
+    return {one.check: one for one in survey_backbone(backbone)}['local']
+
+
+def test_a_halo_that_is_right_holds_and_where_none_is_declared_there_is_nothing_to_check():
+    assert local(Reaching(halo=3)).holds and local(Reaching(halo=3)).detail.startswith('halo 3')
+    assert local(Reaching(halo=6, only_multiples=True)).holds, 'at multiples of 2 the factor is 2'
+    assert local(Blend()).holds is None
+
+
+@pytest.mark.parametrize(('declared', 'words'), [
+    (dict(halo=0), 'halo=0'), (dict(halo=1), 'halo=1'), (dict(halo=4, multiple=1), 'multiple=1'),
+    (dict(halo=4, everywhere=True), 'halo=4')])
+def test_a_halo_that_is_wrong_is_caught(declared, words):
+    found = local(Reaching(**declared))
+    assert found.holds is False and words in found.detail

@@ -1,11 +1,9 @@
 """What a forward pass costs: time, memory, multiplications."""
 
-import ctypes
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlfusion.benchmark.results import Cost
+from vlfusion.memory import peak
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def measure(forward: Callable[[], Tensor], device: torch.device) -> Measured:
         forward: the pass; it returns the fused batch.
         device: where it runs.
     """
-    memory = _PeakOfGPU(device) if device.type == 'cuda' else _PeakOfProcess()
+    memory = peak(device)
     began = time.perf_counter()
     fused = forward()
     if device.type == 'cuda':
@@ -65,38 +64,6 @@ def count_macs(forward: Callable[[], Tensor], model: nn.Module) -> int | None:
         except Exception:  # whatever a model does with numbers that are not there
             continue
     return None
-
-
-class _PeakOfGPU:
-    def __init__(self, device: torch.device):
-        self.device = device
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        self.before = torch.cuda.memory_allocated(device)
-
-    def bytes(self) -> int:
-        return torch.cuda.max_memory_allocated(self.device) - self.before
-
-
-class _PeakOfProcess:
-    """By Linux's account of the resident memory, whose highest value can be set back; None on other systems."""
-
-    def __init__(self):
-        try:
-            ctypes.CDLL(None).malloc_trim(0)  # what was freed counts no longer as held
-            Path('/proc/self/clear_refs').write_text('5')
-            self.before = _status('VmRSS')
-        except (OSError, AttributeError):
-            self.before = None
-
-    def bytes(self) -> int | None:
-        return None if self.before is None else max(_status('VmHWM') - self.before, 0)
-
-
-def _status(field: str) -> int:
-    """Bytes of a field of this process's status."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f'{field}:'))
 
 
 def costs(method: str, records: Sequence[dict[str, Any]]) -> list[Cost]:

@@ -3,6 +3,7 @@
     vlfusion fuse CHECKPOINT mri.png pet.png -o fused.png
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
     vlfusion fuse plugins/classical/configs/laplacian_ivf.py IR/ VI/ -o fused/
+    vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
 """
 
 import argparse
@@ -27,20 +28,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
                         help='modules on the path that register the model, where a config would have custom_imports')
     parser.add_argument('--device', help='cpu, cuda, cuda:1 ...')
+    parser.add_argument('--tiles', default='auto', choices=('auto', 'whole', 'exact', 'blend'),
+                        help='fuse images at once, in tiles that make no difference, or in windows that are blended, '
+                             'which approximates (default: the first of these that fits into memory)')
+    parser.add_argument('--tile-size', type=int, metavar='N',
+                        help='most rows and columns fused at once (default: what memory allows)')
+    parser.add_argument('--max-memory', metavar='SIZE',
+                        help='what the network may take, such as 2GiB (default: four fifths of what is free)')
+    parser.add_argument('--batch-size', type=int, metavar='N',
+                        help='pairs of one size fused at once (default: 1 on the CPU, 8 elsewhere)')
+    parser.add_argument('--precision', default='float32', choices=('float32', 'bfloat16'), help='of the network')
 
 
 def run(args: argparse.Namespace) -> int:
     import glob
     import importlib
     import os
+    import sys
     from pathlib import Path
 
-    from rich.progress import track
+    from rich.progress import MofNCompleteColumn, Progress
 
     from vlfusion.data.pairs import Pair, find_pairs
     from vlfusion.data.text import FeatureFiles
     from vlfusion.errors import ConfigError, DataError
     from vlfusion.inference import Fuser
+    from vlfusion.memory import parse_bytes
 
     for module in args.modules:
         importlib.import_module(module)
@@ -50,7 +63,11 @@ def run(args: argparse.Namespace) -> int:
             raise DataError(f'No image or folder at {source}.', 'Check the path.')
     if source_a.is_dir() != source_b.is_dir():
         raise DataError(f'{source_a} and {source_b} are a folder and a file.', 'Give two files or two folders.')
-    fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b)
+    bars = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), transient=True,
+                    disable=not sys.stdout.isatty())
+    fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b,
+                  args.tiles, args.tile_size, args.max_memory and parse_bytes(args.max_memory), args.batch_size,
+                  args.precision, note=bars.console.print)
     modalities = dict(modality_a=fuser.modality_a, modality_b=fuser.modality_b)
     if source_a.is_dir():
         pairs = find_pairs('.', glob.escape(str(source_a)), glob.escape(str(source_b)), **modalities)
@@ -66,10 +83,17 @@ def run(args: argparse.Namespace) -> int:
         per_pair = Path(args.text).is_dir()
         features = FeatureFiles(args.text, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(args.text))
         features.check(pairs if per_pair else pairs[:1])
-    elif fuser.text_dims:
-        fuser.describe(pairs)
-    for pair, output in track(list(zip(pairs, outputs, strict=True)), 'fusing', disable=len(pairs) == 1):
-        text = features.load(pair) if features else None
-        fuser(pair.path_a, pair.path_b, text).save(output, grey=args.grey)
+    output_of = dict(zip(pairs, outputs, strict=True))
+    pair_bar = bars.add_task('fusing', total=len(pairs), visible=len(pairs) > 1)
+    tile_bar = bars.add_task('one pair', total=None, visible=False)
+
+    def show(done: int, total: int) -> None:
+        bars.update(tile_bar, completed=done, total=total, visible=done < total)
+
+    fused = fuser.fuse_many(pairs, features.load if features else None, progress=show,
+                            finish=lambda pair, fused: fused.save(output_of[pair], grey=args.grey))
+    with bars:
+        for _ in fused:
+            bars.advance(pair_bar)
     print(f'Wrote {len(pairs)} fused image{"s" if len(pairs) > 1 else ""} to {out}.')
     return 0

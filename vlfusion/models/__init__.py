@@ -1,5 +1,6 @@
 """Models: a fusion network (backbone) and its losses in the one MMEngine model, `FusionModel`."""
 
 from vlfusion.models.fusion_model import FusionModel, text_dims
+from vlfusion.models.locality import Locality, locality
 
-__all__ = ['FusionModel', 'text_dims']
+__all__ = ['FusionModel', 'Locality', 'locality', 'text_dims']

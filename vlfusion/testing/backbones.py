@@ -7,7 +7,7 @@
 import copy
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from vlfusion.compat import quiet_tracing
 from vlfusion.errors import VLFusionError
-from vlfusion.models import text_dims
+from vlfusion.models import Locality, locality, text_dims
+from vlfusion.tiling import fuse_in_tiles, plan
 
 #: Sizes that break what was written with even, large images in mind.
 AWKWARD = ((17, 23), (33, 20), (9, 40), (5, 4), (2, 2))
@@ -282,6 +283,49 @@ def check_autocast(trial: Trial) -> str:
     return _check_equal(coarse.float(), trial.fuse(inputs), 0.1, 'Under bfloat16 autocast the output differs')
 
 
+def check_local(trial: Trial) -> str:
+    """A network that declares a halo (`vlfusion.models.locality`) reads nothing further away, and gives in tiles what
+    it gives at once, within 1e-4."""
+    local = locality(trial.backbone)
+    if local is None:
+        raise NotApplicable('declares no halo')
+    # Both sides longer than the halo, and one cut in three; both where that takes no time.
+    short, long = (local.multiple * -(-length // local.multiple) + (0 if local.only_multiples else 1)
+                   for length in (local.halo + 8, 2 * local.margin + 3 * max(local.multiple, 8)))
+    worst = 0.
+    for size in ((long, short), (short, long), *([(long, long)] if long < 200 else [])):
+        inputs = trial.inputs(size, batch=1)
+        whole = trial.fuse(inputs)
+        for kept in (max(local.multiple, 8), 2 * max(local.multiple, 6)):
+            tile = 2 * local.margin + kept
+            cut = plan(size, local, 'exact', tile)
+            tiles = fuse_in_tiles(trial.fuse, inputs, cut)
+            error = (tiles - whole).abs().max().item()
+            assert error <= 1e-4, f'In tiles of {tile} pixels, {size[0]}x{size[1]} (height x width) differs by ' \
+                f'{error:.3g} from the whole: halo={local.halo} is too small, or multiple={local.multiple} wrong.'
+            worst = max(worst, error)
+        _check_reach(trial, inputs, local)
+    return f'halo {local.halo}, difference {worst:.2g}'
+
+
+def _check_reach(trial: Trial, inputs: Mapping[str, Tensor], local: Locality) -> None:
+    """That what is further than the halo from the middle of the image does not move the middle.
+
+    In double precision, in which even what a deep network hardly sees is far above rounding.
+    """
+    precise = replace(trial, backbone=copy.deepcopy(trial.backbone).double())
+    inputs = {name: value.double() if value.is_floating_point() else value for name, value in inputs.items()}
+    middle = [length // 2 // local.multiple * local.multiple for length in inputs['source_a'].shape[-2:]]
+    block, near = ((..., *(slice(max(place - reach, 0), place + local.multiple + reach) for place in middle))
+                   for reach in (0, local.halo))
+    changed = dict(inputs)
+    for name in ('source_a', 'source_b'):
+        changed[name] = 1 - inputs[name]
+        changed[name][near] = inputs[name][near]
+    moved = (precise.fuse(changed) - precise.fuse(inputs))[block].abs().max().item()
+    assert moved <= 1e-13, f'A pixel moves by {moved:.3g} when only what is more than halo={local.halo} away changes.'
+
+
 def check_compile(trial: Trial) -> None:
     """`torch.compile` traces the network as one graph without falling back to Python; its result is the same."""
     torch._dynamo.reset()
@@ -302,7 +346,7 @@ def check_export(trial: Trial) -> None:
 #: What every backbone must do.
 CHECKS: dict[str, Callable[[Trial], str | None]] = {
     'output': check_output, 'determinism': check_determinism, 'batch': check_batch, 'gradients': check_gradients,
-    'sizes': check_sizes, 'text': check_text, 'saving': check_saving}
+    'sizes': check_sizes, 'text': check_text, 'saving': check_saving, 'local': check_local}
 #: What users like a backbone to do, and some methods cannot.
 EXTRAS: dict[str, Callable[[Trial], str | None]] = {
     'autocast': check_autocast, 'compile': check_compile, 'export': check_export}

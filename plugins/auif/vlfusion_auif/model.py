@@ -109,6 +109,8 @@ class AUIF(nn.Module):
         if fusion not in FUSION_RULES:
             raise ConfigError(f'AUIF has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
         self.fusion = fusion
+        # The high pass, two convolutions a step, the window of the activity, the last convolution.
+        self.halo = _HIGH_PASS // 2 + 2 * steps + (fusion == 'l1') + 1
         self.base = nn.ModuleList(GradientStep(filters) for _ in range(steps))
         self.detail = nn.ModuleList(GradientStep(filters) for _ in range(steps))
         self.restore = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode='reflect', bias=False),

@@ -30,6 +30,7 @@ class CrossBilateralFusion(nn.Module):
     def __init__(self, radius: int = 5, spatial_sigma: float = 1.8, range_sigma: float = 25 / 255):
         super().__init__()
         self.radius, self.spatial_sigma, self.range_sigma = radius, spatial_sigma, range_sigma
+        self.halo = radius + 2  # the filter, then the window of the variances
 
     def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
                 text_mask: Tensor | None = None) -> Images:

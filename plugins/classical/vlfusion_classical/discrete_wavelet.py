@@ -37,6 +37,10 @@ class DiscreteWavelet(nn.Module):
         if levels < 1:
             raise ConfigError(f'A transform of {levels} levels has no detail to choose from.', 'Give levels=1 or more.')
         self.wavelet, self.levels = wavelet, levels
+        # A coefficient of the coarsest level is made of, and spreads over, (taps - 1) (2^levels - 1) + 1 pixels. Of one
+        # level fewer there are where a side is shorter than (taps - 1) 2^levels.
+        self.multiple = 2 ** levels
+        self.halo = (pywt.Wavelet(wavelet).dec_len - 1) * self.multiple
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:

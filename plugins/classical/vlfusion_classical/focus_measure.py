@@ -33,6 +33,7 @@ class FocusMeasureFusion(nn.Module):
     def __init__(self, radius: int = 2, majority_radius: int = 5):
         super().__init__()
         self.radius, self.majority_radius = radius, majority_radius
+        self.halo = 1 + radius + majority_radius  # second differences, their sum, the vote
 
     def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
                 text_mask: Tensor | None = None) -> Images:

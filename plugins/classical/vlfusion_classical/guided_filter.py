@@ -29,6 +29,8 @@ class GuidedFilterFusion(nn.Module):
         super().__init__()
         self.base_filter = (base_radius, base_epsilon)
         self.detail_filter = (detail_radius, detail_epsilon)
+        # The saliency (Laplacian and Gaussian), then two means, one of the other; or the base.
+        self.halo = max(1 + 5 + 2 * max(base_radius, detail_radius), 15)
 
     def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
                 text_mask: Tensor | None = None) -> Images:

@@ -30,6 +30,9 @@ class LaplacianPyramid(nn.Module):
         if levels < 1:
             raise ConfigError(f'A pyramid of {levels} levels has no detail to choose from.', 'Give levels=1 or more.')
         self.levels = levels
+        # Each level down reaches two pixels of its own further, and so does each up.
+        self.multiple = 2 ** levels
+        self.halo = 4 * (self.multiple - 1)
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:

@@ -11,6 +11,8 @@ from vlfusion.registry import BACKBONES
 class Maximum(nn.Module):
     """`F = max(A, B)`. The target of many intensity losses, so a bound on what they ask for."""
 
+    halo = 0
+
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse luminance in [0, 1]; text is not read."""

@@ -56,6 +56,7 @@ class DenseFuse(nn.Module):
         if fusion not in FUSION_RULES:
             raise ConfigError(f'DenseFuse has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
         self.fusion = fusion
+        self.halo = 8 + (fusion == 'l1')  # eight 3x3 convolutions one after the other; the window of the activity
         self.first = _conv(1, dim)
         self.dense = nn.ModuleList(_conv(dim * layer, dim) for layer in (1, 2, 3))
         self.decoder = nn.Sequential(*(_conv(channels, out) for channels, out in (

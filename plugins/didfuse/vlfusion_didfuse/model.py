@@ -66,6 +66,7 @@ class DIDFuse(nn.Module):
         if fusion not in FUSION_RULES:
             raise ConfigError(f'DIDFuse has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
         self.fusion = fusion
+        self.halo = 6 + (fusion == 'l1')  # six 3x3 convolutions one after the other; the window of the activity
         self.first = _conv_block(1, dim, nn.PReLU(), padding_mode='reflect')
         self.second = _conv_block(dim, dim, nn.PReLU())
         self.background = _conv_block(dim, dim, nn.Tanh())

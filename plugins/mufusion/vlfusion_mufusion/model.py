@@ -65,6 +65,9 @@ class MUFusion(nn.Module):
         if tile is not None and not 0 <= overlap < tile:
             raise ConfigError(f'Tiles of {tile} pixels cannot share {overlap}.', 'Give an overlap below the tile.')
         self.first, self.tile, self.overlap = first, tile, overlap
+        # A pixel depends on the tiles that it is in, which begin at multiples; in an image that is fused whole, on two
+        # convolutions, eight and a bicubic kernel at half size, and two more.
+        self.halo, self.multiple = (24, 2) if tile is None else (tile, tile - overlap)
         wide = 2 * dim
         self.encoder = nn.ModuleList([
             _convolution(2, dim), _convolution(dim, dim), _convolution(2 * dim, wide, stride=2),

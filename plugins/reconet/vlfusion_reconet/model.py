@@ -41,6 +41,7 @@ class ReCoNet(nn.Module):
         if loops < 1:
             raise ConfigError(f'ReCoNet corrects at least once, but got loops={loops}.', 'The published number is 3.')
         self.loops = loops
+        self.halo = 5 * loops  # in each: attention, a convolution of dilation 3, a convolution
         self.attend_a = Attention()
         self.attend_b = Attention()
         self.dilated = nn.ModuleList(

@@ -35,6 +35,10 @@ class SAGE(nn.Module):
             'https://github.com/RollingPlain/SAGE_IVIF (checkpoints)', 'MIT', 'ivf', 'plain'),
     }
 
+    # Seven 3x3 convolutions at full size, six at half, three at a quarter, and between them pooling and enlargement,
+    # which at other than multiples of 4 is by a factor that depends on the size of the image.
+    halo, multiple, only_multiples = 40, 4, True
+
     def __init__(self, dim: int = 32):
         super().__init__()
         self.encode = nn.ModuleList(_blocks(*widths) for widths in ((2, dim, dim, dim), *[(dim,) * 4] * 2))

@@ -58,6 +58,8 @@ class SDNet(nn.Module):
                         'Multi_focus', 'mff', False),
     }
 
+    halo = 5  # one 5x5 convolution and three of 3x3
+
     def __init__(self, swap: bool = False, dim: int = 16):
         super().__init__()
         self.swap = swap

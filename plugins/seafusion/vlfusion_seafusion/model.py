@@ -33,6 +33,8 @@ class SeAFusion(nn.Module):
             source='https://github.com/Linfeng-Tang/VIF-Benchmark (Checkpoint/SeAFusion)',
             licence='MIT, by the LICENSE of that repository', task='ivf', protocol='film')}
 
+    halo = 9  # five 3x3 convolutions of an encoder, four of the decoder
+
     def __init__(self):
         super().__init__()
         self.encoder_a = _encoder()

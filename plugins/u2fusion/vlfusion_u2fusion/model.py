@@ -38,6 +38,7 @@ class U2Fusion(nn.Module):
 
     def __init__(self, dim: int = 44, layers: int = 5, padding: str = 'zeros'):
         super().__init__()
+        self.halo = 1 + layers + 4  # 3x3 convolutions: the first, the dense ones, the decoder's
         self.embed = _convolution(2, dim, padding)
         self.dense = nn.ModuleList(_convolution(i * dim, dim, padding) for i in range(1, layers + 1))
         self.decoder = nn.Sequential(

@@ -122,8 +122,8 @@ class FILM(nn.Module):
         return self.decoder(both, both)
 
     def compile(self, *args: Any, **options: Any) -> None:
-        """Compile by `torch.compile` with these options: on a GPU the network as one graph; on a CPU, where strips leave
-        a compiler nothing to save between two maps, only the gates of the feed-forward networks."""
+        """Compile by `torch.compile` with these options: on a GPU the network as one graph; on a CPU only the gates of
+        the feed-forward networks, for strips leave a compiler nothing to save between two maps."""
         if self.text_projection.weight.is_cuda:
             super().compile(*args, **options)
             return

@@ -1,0 +1,206 @@
+"""Fusing many pairs: the same as one by one, in order, with reading, network and writing at work together."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import draw_pairs
+from torch import nn
+
+import vlfusion.inference
+from vlfusion import Fuser
+from vlfusion.cli import main
+from vlfusion.data.pairs import find_pairs
+from vlfusion.errors import ConfigError, DataError, VLFusionError
+from vlfusion.images import read_image
+from vlfusion.registry import BACKBONES
+
+
+class Smooth(nn.Module):
+    """Local and without weights; it keeps the shapes that it saw."""
+
+    halo = 2
+
+    def __init__(self, fails_at: int = 0):
+        super().__init__()
+        self.fails_at, self.seen = fails_at, []
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        self.seen.append(tuple(source_a.shape))
+        if len(self.seen) == self.fails_at:
+            raise torch.OutOfMemoryError('out of memory')
+        pooled = nn.functional.avg_pool2d(source_a, 5, 1, 2, count_include_pad=False)
+        return (0.7 * pooled + 0.3 * source_b).clamp(0, 1)
+
+
+class Worded(nn.Module):
+    """The mean of the sources, moved by the mean of a text's tokens."""
+
+    text_dim = 4
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        mask = text.new_ones(text.shape[:2]) if text_mask is None else text_mask.to(text)
+        shift = (text.mean(-1) * mask).sum(1) / mask.sum(1)
+        return ((source_a + source_b) / 2 + 0.1 * shift[:, None, None, None]).clamp(0, 1)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two folders of seven pairs in two sizes, and a config of each model."""
+    for model in (Smooth, Worded):
+        monkeypatch.setitem(BACKBONES.module_dict, model.__name__, model)
+        (tmp_path / f'{model.__name__}.py').write_text(
+            f"task = 'ivf'\nprotocol = 'plain'\nmodel = dict(type='FusionModel', "
+            f"backbone=dict(type='{model.__name__}'))\n")
+    for index in range(7):
+        draw_pairs(tmp_path, [f'p{index}'], size=(80, 96) if index % 3 else (66, 100), seed=index)
+    return tmp_path
+
+
+def pairs_in(folder):
+    return find_pairs(folder, 'ir', 'vi')
+
+
+def tokens(pair):
+    return np.full((1 + int(pair.name[1:]) % 3, 4), int(pair.name[1:]) / 7, np.float32)
+
+
+@pytest.mark.parametrize(('model', 'texts'), [('Smooth', None), ('Worded', tokens)])
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_many_are_fused_as_one_by_one_and_in_order(folder, model, texts, batch_size):
+    fuser = Fuser(folder / f'{model}.py', batch_size=batch_size)
+    pairs = pairs_in(folder)
+    fused = list(fuser.fuse_many(pairs, texts))
+    assert [one.name for one in fused] == [pair.name for pair in pairs]
+    single = Fuser(folder / f'{model}.py')
+    for pair, one in zip(pairs, fused, strict=True):
+        expected = single(pair.path_a, pair.path_b, texts(pair) if texts else None)
+        assert np.abs(one.grey.astype(int) - expected.grey).max() <= (batch_size > 1)
+        if batch_size == 1:
+            assert np.array_equal(one.colour, expected.colour)
+
+
+def test_images_of_one_size_are_batched(folder):
+    fuser = Fuser(folder / 'Smooth.py', batch_size=3)
+    list(fuser.fuse_many(pairs_in(folder)))
+    seen = fuser.model.backbone.seen
+    assert sum(shape[0] for shape in seen) == 7 and max(shape[0] for shape in seen) == 3
+    assert len(seen) < 7 and {shape[2:] for shape in seen} == {(80, 96), (66, 100)}
+
+
+def test_reading_fusing_and_writing_overlap(folder, monkeypatch):
+    """The first result is not finished, and the second pair not fused, before the third is being read."""
+    events = {name: threading.Event() for name in ('third read', 'second fused')}
+    read, counted = vlfusion.inference.read_image, []
+
+    def reading(path):
+        counted.append(path)
+        if len(counted) == 5:
+            events['third read'].set()
+        return read(path)
+
+    def finishing(pair, fused):
+        if pair.name == 'p0':
+            assert events['second fused'].wait(20), 'the network waited for the writer'
+
+    class Waiting(Smooth):
+        def forward(self, source_a, source_b, text=None, text_mask=None):
+            if len(self.seen) == 1:
+                assert events['third read'].wait(20), 'nothing is read while the network works'
+                events['second fused'].set()
+            return super().forward(source_a, source_b)
+
+    monkeypatch.setattr(vlfusion.inference, 'read_image', reading)
+    monkeypatch.setitem(BACKBONES.module_dict, 'Smooth', Waiting)
+    fuser = Fuser(folder / 'Smooth.py')
+    assert len(list(fuser.fuse_many(pairs_in(folder), finish=finishing))) == 7
+
+
+def test_only_a_few_pairs_are_in_memory(folder, monkeypatch):
+    read, begun = vlfusion.inference.read_image, []
+    monkeypatch.setattr(vlfusion.inference, 'read_image', lambda path: begun.append(path) or read(path))
+    next(Fuser(folder / 'Smooth.py').fuse_many(pairs_in(folder)))
+    assert len(begun) <= 2 * 5
+
+
+def test_a_pair_that_fails_is_named_after_those_before_it_were_given(folder):
+    (folder / 'vi/p3.png').write_bytes(b'no image')
+    fused, results = [], Fuser(folder / 'Smooth.py', batch_size=2).fuse_many(pairs_in(folder))
+    with pytest.raises(DataError, match='p3: Cannot decode'):
+        fused.extend(iter(lambda: next(results).name, None))
+    draw_pairs(folder, ['p3'], size=(80, 96))
+    fuser = Fuser(folder / 'Smooth.py')
+    fuser.model.backbone.forward = None
+    with pytest.raises(TypeError) as raised:
+        list(fuser.fuse_many(pairs_in(folder)))
+    assert raised.value.__notes__ == ['while fusing p0']
+
+
+def test_tiles_give_what_the_whole_gives_and_tell_how_far_they_are(folder):
+    pair = folder / 'ir/p1.png', folder / 'vi/p1.png'
+    whole = Fuser(folder / 'Smooth.py', tiles='whole')(*pair)
+    steps = []
+    for options in (dict(tiles='exact', tile_size=24), dict(tile_size=24), dict(max_memory=60_000)):
+        fuser = Fuser(folder / 'Smooth.py', **options)
+        fused = fuser(*pair, progress=lambda done, total: steps.append((done, total)))
+        assert np.array_equal(fused.colour, whole.colour)
+        assert len(fuser.model.backbone.seen) > 1 and steps[-1][0] == steps[-1][1]
+
+
+def test_a_model_that_is_not_local_is_blended_with_a_note(folder, monkeypatch):
+    notes = []
+    monkeypatch.delattr(Smooth, 'halo')
+    draw_pairs(folder, ['large'], size=(150, 160))
+    pair = folder / 'ir/large.png', folder / 'vi/large.png'
+    with pytest.raises(ConfigError, match='halo'):
+        Fuser(folder / 'Smooth.py', tiles='exact', tile_size=100)(*pair)
+    fused = Fuser(folder / 'Smooth.py', tile_size=100, note=notes.append)(*pair)
+    assert 'approximates' in notes[0]
+    assert np.abs(fused.grey.astype(int) - Fuser(folder / 'Smooth.py')(*pair).grey).max() <= 4
+
+
+def test_memory_that_runs_out_in_a_batch_or_a_single_image_is_survived(folder):
+    notes = []
+    expected = [one.grey for one in Fuser(folder / 'Smooth.py').fuse_many(pairs_in(folder))]
+    for batch_size in (1, 3):
+        fuser = Fuser(folder / 'Smooth.py', batch_size=batch_size, note=notes.append)
+        fuser.model.backbone.fails_at = 2
+        fused = [one.grey for one in fuser.fuse_many(pairs_in(folder))]
+        assert all(np.array_equal(one, other) for one, other in zip(fused, expected, strict=True))
+    assert [note.partition(';')[0] for note in notes] == ['Memory ran out', 'Memory ran out for 3 pairs at once']
+
+
+def test_bfloat16_is_near_and_gives_float32(folder):
+    class Net(nn.Module):
+        def forward(self, source_a, source_b, text=None, text_mask=None):
+            kernel = torch.full((1, 1, 3, 3), 1 / 9)
+            return nn.functional.conv2d(source_a, kernel, padding=1).clamp(0, 1)
+
+    BACKBONES.module_dict['Smooth'] = Net
+    pair = folder / 'ir/p1.png', folder / 'vi/p1.png'
+    fine, coarse = (Fuser(folder / 'Smooth.py', precision=precision) for precision in ('float32', 'bfloat16'))
+    difference = np.abs(fine(*pair).grey.astype(int) - coarse(*pair).grey)
+    assert 0 < difference.max() <= 3
+    with pytest.raises(ConfigError, match='Did you mean bfloat16'):
+        Fuser(folder / 'Smooth.py', precision='bfloat61')
+
+
+def test_the_command_line_passes_its_options_on(folder, capsys):
+    command = ['fuse', str(folder / 'Smooth.py'), str(folder / 'ir'), str(folder / 'vi'), '-o']
+    assert main([*command, str(folder / 'whole')]) == 0
+    assert main([*command, str(folder / 'tiles'), '--tiles', 'exact', '--tile-size', '24', '--batch-size', '2']) == 0
+    assert main([*command, str(folder / 'little'), '--max-memory', '60k']) == 0
+    assert main([*command, str(folder / 'none'), '--max-memory', '1k']) == 2
+    assert 'p0: The smallest tile' in capsys.readouterr().err
+    for path in sorted(Path(folder, 'whole').iterdir()):
+        for other in ('tiles', 'little'):
+            assert np.array_equal(read_image(path), read_image(folder / other / path.name))
+
+
+def test_too_little_memory_is_said_before_anything_is_computed(folder):
+    fuser = Fuser(folder / 'Smooth.py', max_memory=1000)
+    with pytest.raises(VLFusionError, match='smallest tile'):
+        fuser(folder / 'ir/p1.png', folder / 'vi/p1.png')
+    assert {shape[2:] for shape in fuser.model.backbone.seen}.isdisjoint({(80, 96)})

@@ -1,0 +1,245 @@
+"""Memory: how much there is, how much a computation took, and how much a network will take for an image."""
+
+import ctypes
+import re
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from vlfusion.compat import quiet_tracing
+from vlfusion.errors import ConfigError
+
+_UNITS = {'': 0, 'k': 1, 'm': 2, 'g': 3, 't': 4}
+
+
+def parse_bytes(text: str) -> int:
+    """A number of bytes as people write it; all units are powers of 1024.
+
+    >>> parse_bytes('1.5 GiB')
+    1610612736
+
+    Raises:
+        ConfigError: it is no such number.
+    """
+    found = re.fullmatch(r'([\d.]+)\s*([kmgt]?)(i?b)?', text.strip().lower())
+    try:
+        return int(float(found[1]) * 1024 ** _UNITS[found[2]])
+    except (TypeError, ValueError):
+        raise ConfigError(f'{text!r} is no amount of memory.', 'Write 8GiB or 500MiB.') from None
+
+
+def available(device: torch.device) -> int | None:
+    """Bytes that can still be taken on a device: of a GPU what is free; of the CPU the least of what the system has
+    free, of what a control group leaves, and of what the address space may grow by. None where no system tells."""
+    if device.type == 'cuda':
+        held_back = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + held_back
+    known = [read() for read in (_free, _left_in_group, _left_in_space)]
+    return min((count for count in known if count is not None), default=None)
+
+
+def _free() -> int | None:
+    try:
+        return _field('/proc/meminfo', 'MemAvailable')
+    except OSError:
+        return None
+
+
+def _left_in_group() -> int | None:
+    """Of the control group that this process sees as its root, as in a container, version 2 or 1."""
+    for folder, limit, usage in (('/sys/fs/cgroup', 'memory.max', 'memory.current'),
+                                 ('/sys/fs/cgroup/memory', 'memory.limit_in_bytes', 'memory.usage_in_bytes')):
+        try:
+            most, used = (int(Path(folder, name).read_text()) for name in (limit, usage))
+            statistics = dict(line.split() for line in Path(folder, 'memory.stat').read_text().splitlines())
+        except (OSError, ValueError):  # no such version, or `max`, which is no number
+            continue
+        return most - used + int(statistics.get('inactive_file', 0))  # files it would drop
+    return None
+
+
+def _left_in_space() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most == resource.RLIM_INFINITY:
+        return None
+    return most - _field('/proc/self/status', 'VmSize')
+
+
+def _field(path: str, name: str) -> int:
+    """Bytes of a field of one of Linux's files of `Name: number kB`."""
+    return next(int(line.split()[1]) * 1024 for line in Path(path).read_text().splitlines()
+                if line.startswith(f'{name}:'))
+
+
+def peak(device: torch.device) -> 'PeakOfGPU | PeakOfProcess':
+    """Begin to watch how much memory is taken on a device; `bytes()` of the result tells."""
+    return PeakOfGPU(device) if device.type == 'cuda' else PeakOfProcess()
+
+
+class PeakOfGPU:
+    """The most that tensors on a GPU took since, beyond what they had."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        self.before = torch.cuda.memory_allocated(device)
+
+    def bytes(self) -> int:
+        return torch.cuda.max_memory_allocated(self.device) - self.before
+
+
+class PeakOfProcess:
+    """The most that the process took since, beyond what it had.
+
+    By Linux's account of the resident memory, whose highest value can be set back; None on other systems.
+    """
+
+    def __init__(self):
+        try:
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed counts no longer as held
+            Path('/proc/self/clear_refs').write_text('5')
+            self.before = _field('/proc/self/status', 'VmRSS')
+        except (OSError, AttributeError):
+            self.before = None
+
+    def bytes(self) -> int | None:
+        return None if self.before is None else max(_field('/proc/self/status', 'VmHWM') - self.before, 0)
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Follows which tensors live while a network runs, and keeps the most bytes that they had together."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.now, self.most = set(), 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten._local_scalar_dense.default and args[0].dtype == torch.bool:
+            return True  # whether something holds of values that are not there, such as that a mask hides not all
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._note(tensor.untyped_storage())
+        # oneDNN lays out the input and the output of a convolution anew for as long as it lasts.
+        if function is torch.ops.aten.convolution.default and args[0].device.type == 'cpu':
+            few = args[0].shape[1] < 4
+            workspace = (args[0].nbytes if few else _in_blocks(args[0])) + _in_blocks(result)
+            self.most = max(self.most, self.now + workspace)
+        return result
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata in self.seen:
+            return
+        self.seen.add(storage._cdata)
+        self.now += storage.nbytes()
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+
+    def _forget(self, key: int, count: int) -> None:
+        self.seen.discard(key)
+        self.now -= count
+
+
+def _in_blocks(x: Shaped[Tensor, 'batch c *size']) -> int:
+    """The bytes of a tensor whose channels are filled up to blocks of 16."""
+    return x.nbytes * -(-x.shape[1] // 16) * 16 // x.shape[1]
+
+
+#: Sizes at which a network is tried out without computing, and, where that fails, with.
+_SHAPES = ((192, 256), (256, 256), (256, 384))
+_SMALL = ((64, 96), (128, 128), (160, 256))
+#: Bytes per pixel that are assumed where neither works.
+RULE_OF_THUMB = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What fusing takes beyond the images themselves: `constant + linear * pixels + square * pixels^2` bytes.
+
+    Attributes:
+        constant, linear, square: the coefficients; none is negative.
+        how: `counted` from the tensors that live, `measured` on small images, or `assumed`.
+    """
+
+    constant: float
+    linear: float
+    square: float
+    how: str
+
+    def bytes(self, pixels: int) -> int:
+        """Bytes for so many pixels, those of all images of a batch together."""
+        return round(self.constant + self.linear * pixels + self.square * pixels ** 2)
+
+    def pixels(self, count: int) -> int:
+        """How many pixels so many bytes are enough for."""
+        most = 1
+        while most < 2 ** 40 and self.bytes(2 * most) <= count:
+            most *= 2
+        step = most
+        while step := step // 2:
+            if self.bytes(most + step) <= count:
+                most += step
+        return most if self.bytes(most) <= count else 0
+
+
+def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.device,
+              texts: Mapping[str, Shaped[Tensor, '...']] | None = None) -> Footprint:
+    """How much memory a network takes, by the size of the image.
+
+    It runs at three small sizes on tensors that have shapes but no numbers, which takes no memory and a second or two
+    (FILM, which goes in many strips: several), while the tensors that live are added up. A network that this does not
+    work for, as one that leaves torch, really fuses three images of a few thousand pixels, and the process is watched.
+    Other threads should rest then.
+
+    Args:
+        fuse: the network; it takes `source_a`, `source_b` and the texts by name.
+        device: where it runs.
+        texts: what else it reads, for one pair.
+    """
+    how, peaks = 'counted', [_counted(fuse, device, shape, texts or {}) for shape in _SHAPES]
+    shapes = _SHAPES
+    if None in peaks:
+        _measured(fuse, device, _SMALL[0], texts or {})  # what is only set up once does not count
+        how, shapes, peaks = 'measured', _SMALL, [_measured(fuse, device, shape, texts or {}) for shape in _SMALL]
+    if None in peaks:
+        return Footprint(0, RULE_OF_THUMB, 0, 'assumed')
+    (x0, y0), (x1, y1), (x2, y2) = ((height * width, most) for (height, width), most in zip(shapes, peaks, strict=True))
+    slopes = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
+    # Only attention among all pixels grows faster than they do; little differences are padding, or noise.
+    square = (slopes[1] - slopes[0]) / (x2 - x0) if how == 'counted' and slopes[1] > 1.2 * slopes[0] else 0
+    linear = max((y2 - y0) / (x2 - x0) - square * (x0 + x2), 0)
+    return Footprint(max(y2 - linear * x2 - square * x2 ** 2, 0), linear, square, how)
+
+
+def _counted(fuse: Callable, device: torch.device, shape: tuple[int, int], texts: Mapping[str, Tensor]) -> int | None:
+    try:
+        with quiet_tracing(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
+            inputs = {name: torch.rand(1, 1, *shape, device=device) for name in ('source_a', 'source_b')}
+            inputs |= {name: fake.from_tensor(text) for name, text in texts.items()}
+            with _LiveBytes() as live:
+                fuse(inputs)
+            return live.most
+    except Exception:  # whatever a model does with numbers that are not there
+        return None
+
+
+def _measured(fuse: Callable, device: torch.device, shape: tuple[int, int], texts: Mapping[str, Tensor]) -> int | None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = {name: torch.rand(1, 1, *shape, generator=generator).to(device) for name in ('source_a', 'source_b')}
+    watch = peak(device)
+    with torch.no_grad():
+        fuse({**inputs, **texts})
+    return watch.bytes()
