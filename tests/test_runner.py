@@ -13,6 +13,7 @@ import torch
 
 from vlfusion.checkpoints import load_model
 from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError
+from vlfusion.models.layers.restormer import GatedFeedForward, gated
 from vlfusion.runner import build_runner, latest_checkpoint
 
 
@@ -89,6 +90,19 @@ def test_bfloat16_on_this_machines_device(toy):
     assert seen[0] == torch.bfloat16
     assert all(parameter.dtype == torch.float32 for parameter in runner.model.parameters())
     assert all(torch.isfinite(value).all() for value in _weights(toy.work / 'iter_2.pth').values())
+
+
+def test_the_backbone_is_compiled_or_checkpointed_where_the_config_says_so(toy, tmp_path):
+    once = {'train_cfg.max_iters': 2, 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
+    build_runner(toy(**once, work_dir=str(tmp_path / 'plain')), 'train').train()
+    runner = build_runner(toy(**once, **{'compile': dict(backend='eager'), 'activation_checkpointing': [
+        'backbone.stages.0.branch_a']}, work_dir=str(tmp_path / 'other')), 'train')
+    assert all(part.gated is not gated for part in runner.model.modules() if isinstance(part, GatedFeedForward))
+    runner.train()
+    plain, other = (_weights(tmp_path / which / 'iter_2.pth') for which in ('plain', 'other'))
+    assert plain.keys() == other.keys()
+    for name in plain:
+        torch.testing.assert_close(plain[name], other[name], rtol=0, atol=1e-6)
 
 
 def test_two_processes_train_as_one_and_validate_each_pair_once(toy, tmp_path):
