@@ -119,7 +119,7 @@ class PeakOfProcess:
         return None if self.before is None else max(_field('/proc/self/status', 'VmHWM') - self.before, 0)
 
 
-class _LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):
     """Follows which tensors live while a network runs, and keeps the most bytes that they had together."""
 
     def __init__(self):
@@ -229,7 +229,7 @@ def _counted(fuse: Callable, device: torch.device, shape: tuple[int, int], texts
         with quiet_tracing(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
             inputs = {name: torch.rand(1, 1, *shape, device=device) for name in ('source_a', 'source_b')}
             inputs |= {name: fake.from_tensor(text) for name, text in texts.items()}
-            with _LiveBytes() as live:
+            with LiveBytes() as live:
                 fuse(inputs)
             return live.most
     except Exception:  # whatever a model does with numbers that are not there

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from vlfusion.memory import LiveBytes
 from vlfusion.models.backbones import FILM
 from vlfusion.models.layers import strips
 from vlfusion.models.layers.strips import (
@@ -136,6 +137,33 @@ def test_a_watcher_hears_of_every_strip(film, few, height):
         film(*inputs(height))
     assert sum(parts) == pytest.approx(38), 'five maps of each of six branches, eight of the decoder'
     assert len(parts) > 38
+
+
+def test_fusing_takes_one_map_of_both_branches(film, monkeypatch):
+    monkeypatch.setitem(strips.PIXELS, 'cpu', 960)
+
+    def most(height):
+        images = inputs(height, 96)
+        with torch.no_grad(), LiveBytes() as live:
+            film(*images)
+        return live.most
+    bytes_a_pixel = (most(200) - most(100)) / (100 * 96)
+    assert 4 * 64 <= bytes_a_pixel < 4 * 64 + 32, 'features of both branches, and little beside'
+
+
+def test_training_keeps_the_inputs_of_strips_only(film, monkeypatch):
+    def kept(pixels):
+        monkeypatch.setitem(strips.PIXELS, 'cpu', pixels)
+        storages = {}
+
+        def note(tensor):
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            fused = film(*inputs(64, 96))
+        assert fused.requires_grad
+        return sum(storages.values())
+    assert kept(500) < kept(10 ** 6) / 5
 
 
 def test_the_compiled_network_gives_the_same(film, few):
