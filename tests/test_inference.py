@@ -130,6 +130,7 @@ def test_a_pair_that_fails_is_named_after_those_before_it_were_given(folder):
     fused, results = [], Fuser(folder / 'Smooth.py', batch_size=2).fuse_many(pairs_in(folder))
     with pytest.raises(DataError, match='p3: Cannot decode'):
         fused.extend(iter(lambda: next(results).name, None))
+    assert fused == ['p0', 'p1', 'p2']
     draw_pairs(folder, ['p3'], size=(80, 96))
     fuser = Fuser(folder / 'Smooth.py')
     fuser.model.backbone.forward = None
@@ -146,7 +147,8 @@ def test_tiles_give_what_the_whole_gives_and_tell_how_far_they_are(folder):
         fuser = Fuser(folder / 'Smooth.py', **options)
         fused = fuser(*pair, progress=lambda done, total: steps.append((done, total)))
         assert np.array_equal(fused.colour, whole.colour)
-        assert len(fuser.model.backbone.seen) > 1 and steps[-1][0] == steps[-1][1]
+        assert len(fuser.model.backbone.seen) == len(steps) > 1 and steps[-1][0] == steps[-1][1]
+        steps.clear()
 
 
 def test_a_model_that_is_not_local_is_blended_with_a_note(folder, monkeypatch):

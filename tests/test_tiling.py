@@ -244,6 +244,19 @@ def test_attention_among_all_pixels_is_seen_to_grow_with_their_square():
 def test_a_network_that_leaves_torch_is_measured():
     measured = footprint(lambda batch: torch.from_numpy(batch['source_a'].numpy() * 2), torch.device('cpu'))
     assert measured.how == ('measured' if sys.platform == 'linux' else 'assumed')
+    assert 0 < measured.linear <= 16 * 1024
+
+
+def test_a_small_image_that_is_refused_costs_the_progress_only(monkeypatch):
+    monkeypatch.setattr(tiling, 'LARGE', 100)
+
+    def fuse(inputs):
+        if min(inputs['source_a'].shape[-2:]) < 90:
+            raise ConfigError('Too small.', 'Give more.')
+        return mean(inputs)
+    inputs, told = pair(100, 110), []
+    fused = fuse_any_size(fuse, inputs, mode='whole', progress=lambda *numbers: told.append(numbers))
+    assert torch.equal(fused, mean(inputs)) and not told
 
 
 def test_pixels_and_bytes_of_a_footprint_are_inverse():

@@ -5,13 +5,14 @@
     fuser('mri.png', 'pet.png').save('fused.png')
 """
 
+import copy
 import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 
@@ -20,7 +21,7 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlfusion.checkpoints import load_model
 from vlfusion.data.pairs import Pair
@@ -179,7 +180,8 @@ class Fuser:
         Args:
             pairs: of any sizes.
             texts: gives the text of a pair, as a call takes it; None describes all pairs first, if the model reads any.
-            finish: called with each pair and its result in one of the threads, such as to save it.
+                It is called in the threads that read.
+            finish: called with each pair and its result, such as to save it; in two threads, so perhaps out of order.
             progress: as for a call, for each large image.
 
         Returns:
@@ -247,7 +249,7 @@ class Fuser:
         if (lacking := [name for name in self.text_dims if name not in given]) and not described:
             with self._describing:
                 self.describe([pair], lacking)
-        features = {name: self._checked(name, given.get(name), pair) for name in self.text_dims}
+        features = {name: self._checked(name, given.get(name), self._with_modalities(pair)) for name in self.text_dims}
         sources = {name: torch.from_numpy(luminance(image))[None, None]
                    for name, image in (('source_a', image_a), ('source_b', image_b))}
         return _Loaded(pair, image_a, image_b, sources, features)
@@ -275,10 +277,13 @@ class Fuser:
 
     def network(self, batch: Mapping[str, Shaped[Tensor, 'batch ...']]) -> Float[Tensor, 'batch 1 h w']:
         """The model on `source_a`, `source_b` and its texts by name, on its device and in the precision chosen."""
+        return self._run(self.model, batch)
+
+    def _run(self, model: nn.Module, batch: Mapping[str, Shaped[Tensor, 'batch ...']]) -> Float[Tensor, 'batch 1 h w']:
         device = torch.device(self.device)
         # Not inference_mode, in which a method could not optimise anything at test time.
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == 'bfloat16'):
-            return self.model(**{name: value.to(device) for name, value in batch.items()}).float()
+            return model(**{name: value.to(device) for name, value in batch.items()}).float()
 
     def _most(self, loaded: Sequence[_Loaded]) -> int:
         """How many of these pairs of one size can be fused at once."""
@@ -291,14 +296,15 @@ class Fuser:
         """How many pixels can be fused at once; None where those of so many pairs like this one surely can."""
         device = torch.device(self.device)
         free = self.max_memory or available(device)
-        if free is None:
+        if free is None or self.tiles == 'whole':
             return None
         budget = free if self.max_memory else int(_SHARE * free)
         if one.sources['source_a'].numel() * count * _PLENTY <= budget:
             return None
         if self._footprint is None:
             texts = {name: torch.from_numpy(text)[None] for name, text in one.texts.items()}
-            self._footprint = footprint(self.network, device, texts)
+            # A copy, for a model may keep what it makes at its first use, which here are tensors without numbers.
+            self._footprint = footprint(partial(self._run, copy.deepcopy(self.model)), device, texts)
         return self._footprint.pixels(budget)
 
     def _finish(self, loaded: _Loaded, fused: Float[Tensor, '1 1 h w'],
@@ -314,15 +320,20 @@ class Fuser:
         """Describe many pairs in one batch, which is quicker than leaving each to its own call.
 
         Args:
-            pairs: to be described.
+            pairs: to be described; of one that does not say what its sources are, they are the fuser's modalities.
             texts: the names of the texts that are wanted, of a model that reads several; None for all.
         """
+        pairs = [self._with_modalities(pair) for pair in pairs]
         sources = [self.text_source[name] for name in (self.text_source if texts is None else texts)]
         fixed = [source['fixed'] for source in sources if 'fixed' in source]
         if fixed and self.language:
             encode_fixed(self.language, fixed)
         if len(fixed) < len(sources):
             self._pipeline.run(self._pipeline.subjects(pairs)).raise_if_failed()
+
+    def _with_modalities(self, pair: Pair) -> Pair:
+        return replace(pair, modality_a=pair.modality_a or self.modality_a,
+                       modality_b=pair.modality_b or self.modality_b)
 
     @cached_property
     def _pipeline(self):

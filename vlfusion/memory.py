@@ -14,7 +14,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vlfusion.compat import quiet_tracing
 from vlfusion.errors import ConfigError
 
 _UNITS = {'': 0, 'k': 1, 'm': 2, 'g': 3, 't': 4}
@@ -112,7 +111,7 @@ class PeakOfProcess:
             ctypes.CDLL(None).malloc_trim(0)  # what was freed counts no longer as held
             Path('/proc/self/clear_refs').write_text('5')
             self.before = _field('/proc/self/status', 'VmRSS')
-        except (OSError, AttributeError):
+        except (OSError, AttributeError, TypeError):  # TypeError is Windows'
             self.before = None
 
     def bytes(self) -> int | None:
@@ -200,7 +199,8 @@ def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.devi
     """How much memory a network takes, by the size of the image.
 
     It runs at three small sizes on tensors that have shapes but no numbers, which takes no memory and a second or two
-    (FILM, which goes in many strips: several), while the tensors that live are added up. A network that this does not
+    (ten for FILM and others in strips), while the tensors that live are added up. What it keeps of such a run has no
+    numbers either, so give a copy of it. A network that this does not
     work for, as one that leaves torch, really fuses three images of a few thousand pixels, and the process is watched.
     Other threads should rest then.
 
@@ -220,13 +220,15 @@ def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.devi
     slopes = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
     # Only attention among all pixels grows faster than they do; little differences are padding, or noise.
     square = (slopes[1] - slopes[0]) / (x2 - x0) if how == 'counted' and slopes[1] > 1.2 * slopes[0] else 0
-    linear = max((y2 - y0) / (x2 - x0) - square * (x0 + x2), 0)
+    linear = (y2 - y0) / (x2 - x0) - square * (x0 + x2)
+    if linear <= 0:  # what was measured is noise, or next to nothing
+        return Footprint(0, max(y0 / x0, y1 / x1, y2 / x2), 0, how)
     return Footprint(max(y2 - linear * x2 - square * x2 ** 2, 0), linear, square, how)
 
 
 def _counted(fuse: Callable, device: torch.device, shape: tuple[int, int], texts: Mapping[str, Tensor]) -> int | None:
     try:
-        with quiet_tracing(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
             inputs = {name: torch.rand(1, 1, *shape, device=device) for name in ('source_a', 'source_b')}
             inputs |= {name: fake.from_tensor(text) for name, text in texts.items()}
             with LiveBytes() as live:

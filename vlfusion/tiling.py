@@ -198,11 +198,14 @@ def _at_once(fuse: Fuse, inputs: Mapping[str, Tensor], progress: Progress | None
     height, width = inputs['source_a'].shape[-2:]
     if progress is None or height * width < LARGE:
         return fuse(inputs)
-    parts = []
-    with watched(parts.append):
-        fuse({name: value[..., :64, :64] if name in ('source_a', 'source_b') else value
-              for name, value in inputs.items()})
-    total, done = 100 * round(sum(parts)), 0.
+    parts, done = [], 0.
+    try:
+        with watched(parts.append), torch.random.fork_rng(devices=[]):
+            fuse({name: value[..., :64, :64] if name in ('source_a', 'source_b') else value
+                  for name, value in inputs.items()})
+    except Exception:  # so small an image the network may refuse; then nothing is told
+        parts.clear()
+    total = 100 * round(sum(parts))
 
     def advance(part: float) -> None:
         nonlocal done

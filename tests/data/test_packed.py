@@ -334,3 +334,9 @@ def test_command_without_a_place_to_cut_the_pipeline(described, tmp_path, capsys
     config.write_text(f"task = 'ivf'\ntrain_dataloader = dict(dataset={dataset})\n")
     assert main(['prepare-data', 'pack', str(config), '--out', str(tmp_path / 'x.safetensors')]) == 2
     assert 'no LoadPair' in capsys.readouterr().err
+
+
+def test_another_text_policy_is_refused(tmp_path):
+    for dataset in (PackedPairDataset, Hdf5PairDataset):
+        with pytest.raises(ConfigError, match="text_policy='shuffled' has no effect on"):
+            dataset(tmp_path / 'pairs', 'ivf', text_policy='shuffled')

@@ -8,6 +8,7 @@ from vlfusion.models.backbones import FILM
 from vlfusion.models.layers import strips
 from vlfusion.models.layers.strips import (
     Strip,
+    at_once,
     by_strips,
     conv_rows,
     cut,
@@ -35,23 +36,21 @@ def test_strips_cover_a_map_and_are_no_lower_than_a_halo(few, height, halo):
     assert len(found) > 3 or height < 8
 
 
-def twice(x, strip, first, second):
-    """Two 3x3 convolutions in a row, and what stood there before."""
-    inner = without_halo(x, strip, 2)
-    return inner + conv_rows(F.relu(conv_rows(x, first, strip)), second, strip)
-
-
-@pytest.mark.parametrize('batch', [1, 2])
+@pytest.mark.parametrize('batch', [1, 2, 5])
 @pytest.mark.parametrize('height', [1, 3, 4, 11, 30])
 def test_strips_give_the_whole_map_also_in_place(few, height, batch):
     torch.manual_seed(0)
-    x, first, second = torch.randn(batch, 4, height, 7), torch.randn(4, 4, 3, 3), torch.randn(4, 4, 3, 3)
+    x, first, second = (torch.randn(*shape).double() for shape in ((batch, 4, height, 7), (4, 4, 3, 3), (4, 4, 3, 3)))
     expected = x + F.conv2d(F.relu(F.conv2d(x, first, padding=1)), second, padding=1)
+
+    def twice(x, strip):
+        """Two 3x3 convolutions in a row, and what stood there before."""
+        return without_halo(x, strip, 2) + conv_rows(F.relu(conv_rows(x, first, strip)), second, strip)
     with torch.no_grad():
-        torch.testing.assert_close(by_strips(twice, x, first, second, halo=2), expected)
+        torch.testing.assert_close(by_strips(twice, x, halo=2), expected)
         wide = torch.cat((x, x), 1).contiguous(memory_format=torch.channels_last)
         place = wide[:, :4]
-        assert by_strips(twice, place, first, second, halo=2, out=place) is place
+        assert by_strips(twice, place, halo=2, out=place) is place
     torch.testing.assert_close(place, expected)
     torch.testing.assert_close(wide[:, 4:], x, rtol=0, atol=0)
 
@@ -59,30 +58,44 @@ def test_strips_give_the_whole_map_also_in_place(few, height, batch):
 def test_gradients_are_those_of_the_whole_map(few):
     torch.manual_seed(0)
     conv = nn.Conv2d(4, 4, 3, padding=1, bias=False).double()
-    x, scale = torch.randn(2, 4, 9, 7).double().requires_grad_(), torch.randn(4, 1, 1).double().requires_grad_()
+    x, scale = torch.randn(3, 4, 9, 7).double().requires_grad_(), torch.randn(3, 4, 1, 1).double().requires_grad_()
+    shift = torch.randn(4, 1, 1).double().requires_grad_()
 
     def function(x, strip, factor):
-        return conv_rows(x, conv.weight, strip) * factor
+        return conv_rows(x, conv.weight, strip) * factor + shift
     factor = scale.exp() * conv.weight.mean()  # it has a history of its own, which leads to a parameter too
-    parts = by_strips(function, x, factor, halo=1, learned=conv.parameters())
-    whole = conv(x) * factor
+    parts = by_strips(function, x, factor, halo=1, learned=[*conv.parameters(), shift])
+    whole = conv(x) * factor + shift
     torch.testing.assert_close(parts, whole)
-    wanted = [x, scale, conv.weight]
+    wanted = [x, scale, conv.weight, shift]
     torch.testing.assert_close(torch.autograd.grad(parts.sin().sum(), wanted, retain_graph=True),
                                torch.autograd.grad(whole.sin().sum(), wanted))
 
 
 def test_sums_and_what_needs_no_gradient(few):
-    x, weight = torch.randn(1, 2, 20, 5), torch.randn(2, requires_grad=True)
+    x, weight, bias = torch.randn(3, 2, 20, 5), torch.randn(2, requires_grad=True), torch.randn(2, requires_grad=True)
     frozen = torch.randn(2)
 
     def function(x, strip):
-        return (x.sum((0, 2, 3)) * weight).sin() + frozen
-    total = sum_by_strips(function, x, learned=[weight, frozen])
-    expected = sum(function(x[:, :, strip.top:strip.bottom], strip) for strip in cut(x))
+        return x.sum((2, 3)) * weight + frozen + bias  # of the bias the gradient is the one that comes in
+    total = sum_by_strips(function, x, learned=[weight, frozen, bias])
+    count = len(cut(x)) // 3
+    expected = x.sum((2, 3)) * weight + count * (frozen + bias)
+    assert total.shape == (3, 2) and count > 1
     torch.testing.assert_close(total, expected)
-    torch.testing.assert_close(torch.autograd.grad(total.sum(), weight), torch.autograd.grad(expected.sum(), weight))
+    for wanted in (weight, bias):
+        torch.testing.assert_close(torch.autograd.grad(total.sin().sum(), wanted, retain_graph=True),
+                                   torch.autograd.grad(expected.sin().sum(), wanted, retain_graph=True))
     assert x.grad is None and frozen.grad is None
+
+
+def test_small_images_share_a_strip_and_large_ones_have_their_own(monkeypatch):
+    monkeypatch.setitem(strips.PIXELS, 'cpu', 100)
+    assert [strip.images for strip in cut(torch.empty(5, 3, 7, 7))] == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    images = [strip.images for strip in cut(torch.empty(2, 3, 20, 10))]
+    assert images == [slice(0, 1)] * 2 + [slice(1, 2)] * 2
+    with at_once():
+        assert len(cut(torch.empty(2, 3, 200, 10))) == 1
 
 
 def test_autocast_holds_in_the_backward_pass(few):

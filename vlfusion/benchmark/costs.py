@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vlfusion.benchmark.results import Cost
 from vlfusion.memory import peak
+from vlfusion.models.layers.strips import at_once
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def count_macs(forward: Callable[[], Tensor], model: nn.Module) -> int | None:
     for shapes in (FakeTensorMode(allow_non_fake_inputs=True), nullcontext()):
         counter = FlopCounterMode(display=False)
         try:
-            with shapes, counter:
+            with shapes, counter, at_once():
                 forward()
             return counter.get_total_flops() // 2 or None
         except Exception:  # whatever a model does with numbers that are not there

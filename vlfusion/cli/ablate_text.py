@@ -143,7 +143,7 @@ def data_under(policies: list[str], part: dict, sentence: str) -> dict:
     from vlfusion.language.fixed import encode_fixed
     from vlfusion.registry import DATASETS
 
-    if 'text_policy' not in inspect.signature(DATASETS.get(part['type'])).parameters:
+    if 'text_source' not in inspect.signature(DATASETS.get(part['type'])).parameters:
         raise ConfigError(f'A data set {part["type"]} cannot give a pair another text.',
                           'Use the PairDataset of the same images.')
     values = {policy: dict(fixed=sentence) if policy == 'fixed' else policy for policy in ('own', *policies)

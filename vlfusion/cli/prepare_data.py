@@ -93,6 +93,8 @@ def _pack(args: argparse.Namespace) -> int:
     from vlfusion.data.packed import write_packed
     from vlfusion.errors import ConfigError
     if Path(args.config).suffix == '.py':
+        if args.task or args.no_text:
+            raise ConfigError('--task and --no-text are for HDF5 files; a config says both itself.', 'Leave them out.')
         config = load_config(args.config, args.cfg_options)
         [(_, dataset)] = find_datasets(config, [args.split], text=True, whole=True)
         part = config[f'{args.split}_dataloader'].dataset
@@ -100,10 +102,10 @@ def _pack(args: argparse.Namespace) -> int:
         if 'LoadPair' not in types:
             raise ConfigError(f'The pipeline of {args.split} has no LoadPair, so it is not known what to store.',
                               'Let it begin with LoadPair.')
-        kept = {key: part[key] for key in ('name', 'text_length') if key in part}
+        kept = dict(name=dataset.name) | {key: part[key] for key in ('text_length',) if key in part}
         kept['pipeline'] = part.pipeline[types.index('LoadPair') + 1:]
     elif args.task:
-        kept = dict(pipeline=[dict(type='PackPair')])
+        kept = dict(name=Path(args.config).stem, pipeline=[dict(type='PackPair')])
         dataset = Hdf5PairDataset(args.config, args.task, **kept, read_text=not args.no_text)
     else:
         raise ConfigError(f'{args.config} does not say what its pairs are.', 'Add --task ivf, mif, mef or mff.')

@@ -164,6 +164,13 @@ def padded_length(wanted: int | None, longest: int) -> int:
     return wanted or longest
 
 
+def require_own_text(policy: str | Mapping, path: Path) -> None:
+    """Raises ConfigError where a file that holds the text of each pair is asked for another's."""
+    if policy != 'own':
+        raise ConfigError(f'text_policy={policy!r} has no effect on {path}, which holds the text of each pair.',
+                          'Read the pairs from folders by a PairDataset, or write the file anew under that policy.')
+
+
 def _require_folder(root: Path, task: str) -> None:
     if not root.is_dir():
         raise DataError(f'There is no folder {root.absolute()} to read {task} images from.',

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
-from vlfusion.data.dataset import FusionDataset, padded_length
+from vlfusion.data.dataset import FusionDataset, padded_length, require_own_text
 from vlfusion.data.text import pad
 from vlfusion.errors import DataError, listing
 from vlfusion.registry import DATASETS
@@ -33,6 +33,7 @@ class Hdf5PairDataset(FusionDataset):
         read_text: whether samples carry text.
         text_length: the number of rows to pad text to; None takes the longest of the file.
         name: what the data set is called in results; by default the stem of `path`.
+        text_policy: nothing but `own`, for the file holds each pair's own text.
 
     Attributes:
         names: of the pairs, sorted.
@@ -43,9 +44,11 @@ class Hdf5PairDataset(FusionDataset):
     """
 
     def __init__(self, path: str | os.PathLike, task: str, pipeline: Sequence[dict] = (), read_text: bool = True,
-                 text_length: int | None = None, name: str | None = None):
+                 text_length: int | None = None, name: str | None = None,
+                 text_policy: str | Mapping = 'own'):
         super().__init__(task, name or Path(path).stem, pipeline)
         self.path = Path(path)
+        require_own_text(text_policy, self.path)
         groups = (IMAGE_A, IMAGE_B, TEXT) if read_text else (IMAGE_A, IMAGE_B)
         with _opened(self.path) as file:
             shapes = _shapes(file, groups)

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from safetensors import SafetensorError, safe_open
 
-from vlfusion.data.dataset import FusionDataset, padded_length
+from vlfusion.data.dataset import FusionDataset, padded_length, require_own_text
 from vlfusion.data.text import pad
 from vlfusion.data.transforms import PARTS
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
@@ -51,6 +51,7 @@ class PackedPairDataset(FusionDataset):
         text_length: the number of rows to pad text to, or a dict of them by the names of the texts; None takes the
             longest of the file.
         name: what the data set is called in results; by default the stem of `path`.
+        text_policy: nothing but `own`, for the file holds each pair's own text.
 
     Attributes:
         names: of the pairs, in their order.
@@ -62,8 +63,10 @@ class PackedPairDataset(FusionDataset):
     """
 
     def __init__(self, path: str | os.PathLike, task: str | None = None, pipeline: Sequence[dict] = (),
-                 read_text: bool = True, text_length: int | Mapping[str, int] | None = None, name: str | None = None):
+                 read_text: bool = True, text_length: int | Mapping[str, int] | None = None, name: str | None = None,
+                 text_policy: str | Mapping = 'own'):
         self.path = Path(path)
+        require_own_text(text_policy, self.path)
         notes, self._arrays = _read_header(self.path)
         if task not in (None, notes['task']):
             raise ConfigError(f'{self.path} holds pairs of the task {notes["task"]}, not {task}.',

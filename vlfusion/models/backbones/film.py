@@ -52,6 +52,9 @@ class FILM(nn.Module):
     >>> film(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28), text=torch.rand(2, 7, 768)).shape
     torch.Size([2, 1, 20, 28])
 
+    Without gradients the features of all stages are written over each other, so a hook that keeps those of one must
+    copy them.
+
     Raises:
         ConfigError: `attention_dim` does not fit the guidance, `heads` does not divide `dim` or `attention_dim`, or
             there is no such guidance.

@@ -5,10 +5,10 @@ inference, and not in training, where the backward pass computes it once more, s
 neighbours is its halo: a 3x3 convolution reads one row beyond its result on either side, two of them in a row read two.
 So the result is that of the whole map; only sums over all pixels are added up in another order.
 
-    def blur(x, strip, weight):
-        return conv_rows(x, weight, strip)
+    def blur(x, strip):
+        return conv_rows(x, conv.weight, strip)
 
-    by_strips(blur, x, conv.weight, halo=1)
+    by_strips(blur, x, halo=1, learned=conv.parameters())
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,21 +22,24 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-#: How many pixels a strip has, of all images of a batch together: on a CPU what stays in its cache, on a GPU what keeps
-#: it busy. A strip has a row at least.
+#: How many pixels a strip has: on a CPU what stays in its cache, of one image or of several small ones; on a GPU what
+#: keeps it busy, of all images of a batch. A strip has a row at least.
 PIXELS = {'cpu': 6_144}
 PIXELS_ELSEWHERE = 1_048_576
 
+_whole: ContextVar[bool] = ContextVar('whole', default=False)
 _watcher: ContextVar[Callable[[float], None] | None] = ContextVar('watcher', default=None)
 
 
 class Strip(NamedTuple):
-    """Rows `top` to `bottom` of a map of `height` rows; the input that comes with it has `above` and `below` more."""
+    """Rows `top` to `bottom` of a map of `height` rows, of some images of a batch; the input that comes with it has
+    `above` and `below` more."""
 
     top: int
     bottom: int
     height: int
     halo: int = 0
+    images: slice = slice(None)
 
     @property
     def above(self) -> int:
@@ -50,12 +53,12 @@ class Strip(NamedTuple):
 def by_strips(function: Callable[..., Tensor], x: Float[Tensor, 'batch dim h w'], *given: Tensor, halo: int = 0,
               learned: Iterable[Tensor] = (), out: Float[Tensor, 'batch out h w'] | None = None
               ) -> Float[Tensor, 'batch out h w']:
-    """A map of the same height and width as `x`, in channels_last memory.
+    """A map of the same height and width as `x`. Gradients of gradients are not to be had.
 
     Args:
         function: makes the rows of a strip: `function(x, strip, *given)`, where that `x` is those rows and their halo.
         x: the input.
-        given: what else is computed before and goes into every strip.
+        given: what else was computed of each image of the batch.
         halo: how many rows `function` reads beyond its result; where the map ends there are none.
         learned: the parameters that `function` may use.
         out: where to write, which may be `x` itself; only where no gradients are recorded.
@@ -65,7 +68,7 @@ def by_strips(function: Callable[..., Tensor], x: Float[Tensor, 'batch dim h w']
 
 def sum_by_strips(function: Callable[..., Tensor], x: Float[Tensor, 'batch dim h w'], halo: int = 0,
                   learned: Iterable[Tensor] = ()) -> Tensor:
-    """The sum of what `function` gives for each strip; arguments as for `by_strips`."""
+    """The sum for each image, `(batch, ...)`, of what `function` gives for its strips; arguments as for `by_strips`."""
     return _run(_summed, function, x, (), halo, learned)
 
 
@@ -117,6 +120,16 @@ def nearest_places(length: Any, wanted: Any, device: torch.device) -> Int[Tensor
 
 
 @contextmanager
+def at_once() -> Iterator[None]:
+    """In here no map is cut, so that operations are counted which the size of strips has no part in."""
+    token = _whole.set(True)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
+
+
+@contextmanager
 def watched(watcher: Callable[[float], None]) -> Iterator[None]:
     """In here `watcher` is told of each strip what part of its map it is, for instance to show progress: whatever the
     size of the images, a network computes the same number of maps."""
@@ -130,12 +143,15 @@ def watched(watcher: Callable[[float], None]) -> Iterator[None]:
 def cut(x: Float[Tensor, 'batch dim h w'], halo: int = 0) -> list[Strip]:
     """The strips of a map from top to bottom, of nearly equal height, each no lower than its neighbours' halo."""
     batch, _, height, width = x.shape
-    if is_traced():
+    if is_traced() or _whole.get():
         return [Strip(0, height, height, halo)]
     pixels = PIXELS.get(x.device.type, PIXELS_ELSEWHERE)
-    count = max(1, min(-(-height * width * batch // pixels), height // max(halo, 1)))
+    # Strips of many images at once would have few rows, and most of what is computed would be halo.
+    together = min(batch, max(1, pixels // (height * width))) if x.device.type == 'cpu' else batch
+    count = max(1, min(-(-height * width * together // pixels), height // max(halo, 1)))
     edges = [index * height // count for index in range(count + 1)]
-    return [Strip(top, bottom, height, halo) for top, bottom in pairwise(edges)]
+    return [Strip(top, bottom, height, halo, slice(first, min(first + together, batch)))
+            for first in range(0, batch, together) for top, bottom in pairwise(edges)]
 
 
 def is_traced() -> bool:
@@ -148,7 +164,7 @@ def _run(join: Callable, function: Callable, x: Tensor, given: Sequence[Tensor],
     strips = cut(x, halo)
     if out is None and len(strips) == 1:
         result = function(x, strips[0], *given)
-        _tell(strips[0])
+        _tell(strips[0], len(x))
         return result
     if torch.is_grad_enabled():
         learned = [tensor for tensor in learned if tensor.requires_grad]
@@ -157,38 +173,42 @@ def _run(join: Callable, function: Callable, x: Tensor, given: Sequence[Tensor],
 
 
 def _rows(x: Tensor, strip: Strip) -> Tensor:
-    return x[:, :, strip.top - strip.above:strip.bottom + strip.below]
+    return x[strip.images, :, strip.top - strip.above:strip.bottom + strip.below]
 
 
-def _joined(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor] = (),
+def _compute(function: Callable, strip: Strip, x: Tensor, given: Sequence[Tensor]) -> Tensor:
+    return function(_rows(x, strip), strip, *(tensor[strip.images] for tensor in given))
+
+
+def _joined(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor],
             out: Tensor | None = None) -> Tensor:
     waiting = None  # written one strip late: where `out` is `x`, the next strip still needs the rows of its halo
     for strip in (*strips, None):
-        rows = None if strip is None else function(_rows(x, strip), strip, *given)
+        rows = None if strip is None else _compute(function, strip, x, given)
         if out is None:
-            out = torch.empty(*rows.shape[:2], *x.shape[2:], dtype=rows.dtype, device=rows.device,
+            out = torch.empty(len(x), rows.shape[1], *x.shape[2:], dtype=rows.dtype, device=rows.device,
                               memory_format=torch.channels_last)
         if waiting:
             done, of_done = waiting
-            out[:, :, done.top:done.bottom] = of_done
-            _tell(done)
+            out[done.images, :, done.top:done.bottom] = of_done
+            _tell(done, len(x))
         waiting = strip, rows
     return out
 
 
-def _summed(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor] = (),
+def _summed(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor],
             _: Tensor | None = None) -> Tensor:
-    total = None
+    totals = []
     for strip in strips:
-        part = function(_rows(x, strip), strip, *given)
-        total = part if total is None else total.add_(part)
-        _tell(strip)
-    return total
+        part = _compute(function, strip, x, given)
+        totals[-1:] = [totals[-1] + part] if strip.top else [*totals[-1:], part]
+        _tell(strip, len(x))
+    return torch.cat(totals)
 
 
-def _tell(strip: Strip) -> None:
+def _tell(strip: Strip, batch: int) -> None:
     if watcher := _watcher.get():
-        watcher((strip.bottom - strip.top) / strip.height)
+        watcher(len(range(batch)[strip.images]) / batch * (strip.bottom - strip.top) / strip.height)
 
 
 class _Recomputed(torch.autograd.Function):
@@ -207,22 +227,22 @@ class _Recomputed(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *tensors = ctx.saved_tensors
-        # What was given has a history of its own, into which this pass does not go.
-        given = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors[:ctx.count]]
-        gradients: list[Tensor | None] = [torch.zeros_like(x) if x.requires_grad else None] + [None] * len(tensors)
+        given, learned = tensors[:ctx.count], tensors[ctx.count:]
+        gradients = [torch.zeros_like(tensor) if tensor.requires_grad else None for tensor in (x, *given, *learned)]
         for strip in ctx.strips:
-            rows = _rows(x, strip).detach().requires_grad_(x.requires_grad)
+            # What was given has a history of its own, into which this pass does not go.
+            parts = [part.detach().requires_grad_(tensor.requires_grad) for part, tensor in zip(
+                (_rows(x, strip), *(tensor[strip.images] for tensor in given)), (x, *given), strict=True)]
             with torch.enable_grad(), torch.autocast(**ctx.autocast):
-                result = ctx.function(rows, strip, *given)
-            of_result = gradient if ctx.summed else gradient[:, :, strip.top:strip.bottom]
-            inputs = {index: tensor for index, tensor in enumerate((rows, *given, *tensors[ctx.count:]))
-                      if tensor.requires_grad}
-            parts = torch.autograd.grad(result, list(inputs.values()), of_result, allow_unused=True)
-            for index, part in zip(inputs, parts, strict=True):
-                if index == 0:
-                    _rows(gradients[0], strip).add_(part)
-                elif gradients[index] is None:
-                    gradients[index] = part
-                elif part is not None:
-                    gradients[index].add_(part)
+                result = ctx.function(parts[0], strip, *parts[1:])
+            of_result = gradient[strip.images] if ctx.summed else gradient[strip.images, :, strip.top:strip.bottom]
+            places = [_rows(gradients[0], strip) if x.requires_grad else None,
+                      *(place if place is None else place[strip.images] for place in gradients[1:1 + ctx.count]),
+                      *gradients[1 + ctx.count:]]
+            wanted = [(tensor, place) for tensor, place in zip((*parts, *learned), places, strict=True)
+                      if place is not None]
+            found = torch.autograd.grad(result, [tensor for tensor, _ in wanted], of_result, allow_unused=True)
+            for (_, place), part in zip(wanted, found, strict=True):
+                if part is not None:
+                    place.add_(part)
         return None, None, None, None, *gradients
