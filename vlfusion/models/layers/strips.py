@@ -164,7 +164,7 @@ def _run(join: Callable, function: Callable, x: Tensor, given: Sequence[Tensor],
     strips = cut(x, halo)
     if out is None and len(strips) == 1:
         result = function(x, strips[0], *given)
-        _tell(strips[0], len(x))
+        _tell(strips[0], x)
         return result
     if torch.is_grad_enabled():
         learned = [tensor for tensor in learned if tensor.requires_grad]
@@ -191,7 +191,7 @@ def _joined(function: Callable, strips: Sequence[Strip], x: Tensor, given: Seque
         if waiting:
             done, of_done = waiting
             out[done.images, :, done.top:done.bottom] = of_done
-            _tell(done, len(x))
+            _tell(done, x)
         waiting = strip, rows
     return out
 
@@ -202,13 +202,13 @@ def _summed(function: Callable, strips: Sequence[Strip], x: Tensor, given: Seque
     for strip in strips:
         part = _compute(function, strip, x, given)
         totals[-1:] = [totals[-1] + part] if strip.top else [*totals[-1:], part]
-        _tell(strip, len(x))
+        _tell(strip, x)
     return torch.cat(totals)
 
 
-def _tell(strip: Strip, batch: int) -> None:
+def _tell(strip: Strip, x: Tensor) -> None:
     if watcher := _watcher.get():
-        watcher(len(range(batch)[strip.images]) / batch * (strip.bottom - strip.top) / strip.height)
+        watcher(len(x[strip.images]) / len(x) * (strip.bottom - strip.top) / strip.height)
 
 
 class _Recomputed(torch.autograd.Function):
