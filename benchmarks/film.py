@@ -3,9 +3,11 @@
     python benchmarks/film.py forward --sizes 288x384 480x640 --compile --bfloat16
     python benchmarks/film.py train --sizes 288x384
     python benchmarks/film.py memory --sizes 480x640 3000x4000
+    python benchmarks/film.py limits
 
 Both networks get one state and the same input. In `forward` they take turns in one process and must give the same
-image; in `train` and `memory` each has a process of its own, whose peak of resident memory is read at its end.
+image; in `train` and `memory` each has a process of its own, whose peak of resident memory is read at its end. `limits`
+is what the machine could do: operations, the rate of a product of a strip's size, first touches of memory.
 """
 
 import argparse
@@ -20,9 +22,11 @@ from statistics import median
 import torch
 from plain_film import PlainFILM
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from vlfusion.losses import MaxGradientLoss, MaxIntensityLoss
 from vlfusion.models.backbones import FILM
+from vlfusion.models.layers.strips import at_once
 
 
 def main() -> None:
@@ -99,6 +103,26 @@ def memory(network: str | None, args: argparse.Namespace) -> dict | None:
     return dict(seconds=[time.perf_counter() - start], bytes=peak() - before, pixels=args.size[0] * args.size[1])
 
 
+def limits(_: str | None, args: argparse.Namespace) -> None:
+    """Floating point operations and page faults of a forward pass, and the rate of the widest product of a strip."""
+    inputs = pairs(1, args)
+    for name, network in zip(('plain', 'vlfusion'), networks(), strict=True):
+        with FlopCounterMode(display=False) as counter, at_once():
+            infer(network, inputs)
+        faults = []
+        for _ in range(3):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            infer(network, inputs)
+            faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+        print(f'    {name:10} {counter.get_total_flops() / 1e9:.1f} GFLOP, {median(faults):,} page faults')
+    strip, weight, seconds = torch.rand(6_144, 32), torch.rand(32, 256), []
+    for _ in range(100):
+        start = time.perf_counter()
+        strip @ weight
+        seconds.append(time.perf_counter() - start)
+    print(f'    product    {2 * strip.numel() * weight.shape[1] / min(seconds) / 1e9:.0f} GFLOP/s at best')
+
+
 def compare(names: tuple[str, ...], args: argparse.Namespace) -> None:
     found = {}
     for name in names:
@@ -142,7 +166,7 @@ def peak() -> int:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('what', choices=('forward', 'train', 'memory'))
+    parser.add_argument('what', choices=('forward', 'train', 'memory', 'limits'))
     parser.add_argument('--sizes', nargs='+', default=[(288, 384)], metavar='HxW',
                         type=lambda text: tuple(map(int, text.split('x'))))
     parser.add_argument('--tokens', type=int, default=149, help="tokens of the text; 149 is FILM's number")

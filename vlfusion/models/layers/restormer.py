@@ -29,6 +29,7 @@ RELEASED_BLOCK_PARTS = (
     (r'feed_forward\.project', r'ffn.project_out'),
 )
 
+
 class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of each pixel, with scale and shift."""
 

@@ -169,7 +169,7 @@ def _run(join: Callable, function: Callable, x: Tensor, given: Sequence[Tensor],
     if torch.is_grad_enabled():
         learned = [tensor for tensor in learned if tensor.requires_grad]
         return _Recomputed.apply(join, function, strips, len(given), x, *given, *learned)
-    return join(function, strips, x, given, out)
+    return join(function, strips, x, given) if out is None else _joined(function, strips, x, given, out)
 
 
 def _rows(x: Tensor, strip: Strip) -> Tensor:
@@ -196,12 +196,14 @@ def _joined(function: Callable, strips: Sequence[Strip], x: Tensor, given: Seque
     return out
 
 
-def _summed(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor],
-            _: Tensor | None = None) -> Tensor:
+def _summed(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor]) -> Tensor:
     totals = []
     for strip in strips:
         part = _compute(function, strip, x, given)
-        totals[-1:] = [totals[-1] + part] if strip.top else [*totals[-1:], part]
+        if strip.top:
+            totals[-1] = totals[-1] + part
+        else:
+            totals.append(part)
         _tell(strip, x)
     return torch.cat(totals)
 
