@@ -6,10 +6,11 @@ VLLM_VENV := .venv-vllm
 PLUGINS := $(wildcard plugins/*)
 DEMO := configs/film/film_med_sample.py
 DEMO_OUT := work_dirs/film_med_sample
+ZOO_DATA ?= data
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: install demo test test-vllm lint benchmark clean
+.PHONY: install demo zoo test test-vllm lint benchmark clean
 
 install: $(VENV)/installed
 
@@ -26,6 +27,10 @@ demo: install
 	$(BIN)/python tools/describe.py $(DEMO)
 	$(BIN)/python tools/train.py $(DEMO)
 	$(BIN)/python tools/test.py $(DEMO) $$(ls -t $(DEMO_OUT)/iter_*.pth | head -1)
+
+# Trains the weights that ship, or goes on with them; days on one core. ZOO_DATA is a folder with ivf/ mif/ mef/ mff/.
+zoo: install
+	PATH="$(CURDIR)/$(BIN):$$PATH" tools/train_zoo.sh $(ZOO_DATA)
 
 test: install
 	$(BIN)/ruff check .

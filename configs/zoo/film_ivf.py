@@ -1,0 +1,38 @@
+"""FILM for infrared and visible images, as the weights `film-ivf` that ship are trained.
+
+Data:       171 pairs of RoadScene; its 25 pairs of CDDFuse's test set are for testing.
+Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn, resumable at any moment
+Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
+"""
+
+_base_ = ['../_base_/runtime.py', '../_base_/schedules/zoo.py', '../_base_/language/measured_minilm.py']
+
+task = 'ivf'
+data_root = 'data'
+
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='FILM', text_dim=384),
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
+
+train_dataloader = dict(
+    batch_size=2, num_workers=0, drop_last=True, sampler=dict(type='EpochSampler'),
+    dataset=dict(
+        type='PairDataset',
+        name='RoadScene', source_a='ivf/RoadScene_train/ir', source_b='ivf/RoadScene_train/vi',
+        pipeline=[
+            dict(type='LoadPair'),
+            dict(type='BothSources', transforms=[
+                dict(type='RandomCrop', size=(128, 128)),
+                dict(type='RandomFlip', prob=0.5),
+                dict(type='RandomRotate90')]),
+            dict(type='PackPair')]))
+test_dataloader = dict(
+    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='PairDataset', name='RoadScene', source_a='ivf/RoadScene/ir', source_b='ivf/RoadScene/vi',
+        pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+
+# The weights are compared between sittings, by `vlfusion test`; scoring inside of training would cost steps.
+val_cfg = val_dataloader = val_evaluator = None
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=50, save_best=None))
