@@ -1,7 +1,7 @@
 """The command line: `vlfusion VERB ...`, and `tools/VERB.py ...`, which is the same code.
 
-A verb is a module with `HELP` (one line), `add_arguments(parser)` and `run(args) -> exit code`. Its imports of torch
-and the like are inside `run`, so that help is quick.
+A verb is a module with `add_arguments(parser)` and `run(args) -> exit code`; its docstring is its help. Only the module
+of the asked verb is imported. Imports of torch and the like are inside `run`, so that help and mistakes are quick.
 """
 
 import argparse
@@ -10,44 +10,36 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from vlfusion.errors import VLFusionError
+from vlfusion.threads import bound_spinning
 
-#: Verb to module, in the order of the help.
+#: The verbs in the order of the help, each with its line there. `ablate-text` is the module `ablate_text`.
 VERBS = {
-    'prepare-data': 'prepare_data',
-    'describe': 'describe',
-    'text': 'text',
-    'train': 'train',
-    'test': 'test',
-    'fuse': 'fuse',
-    'export': 'export',
-    'evaluate': 'evaluate',
-    'metrics': 'metrics',
-    'benchmark': 'benchmark',
-    'leaderboard': 'leaderboard',
-    'ablate-text': 'ablate_text',
-    'reproduce': 'reproduce',
-    'compare': 'compare',
-    'contact-sheet': 'contact_sheet',
-    'convert-weights': 'convert_weights',
-    'list': 'list',
-    'new-plugin': 'new_plugin',
-    'check-plugin': 'check_plugin',
+    'prepare-data': 'make simulated sample pairs, write a data set as one file, or convert released weights',
+    'describe': 'describe images with captioners and an LLM, and encode the descriptions',
+    'text': 'show, audit, export or import descriptions and their features',
+    'train': 'train a model',
+    'test': 'test a checkpoint: fused pictures and a table of numbers',
+    'fuse': 'fuse two images or two folders',
+    'export': 'write a model as ONNX, an exported program or TorchScript',
+    'evaluate': 'score a folder of fused images',
+    'metrics': 'list the metrics, or explain one with its variants',
+    'benchmark': 'compare methods on data sets: leaderboards, costs, report',
+    'leaderboard': 'compare methods by their scores; ties are ties',
+    'ablate-text': 'compare fusions under own, empty, fixed, swapped, shuffled and noisy texts',
+    'reproduce': "compare a folder with a paper's numbers, and explain gaps",
+    'compare': 'compare two folders of pictures, grey level by grey level',
+    'contact-sheet': 'draw pairs, methods and enlarged crops as a figure',
+    'convert-weights': "turn a method's released weights into a checkpoint of vlfusion",
+    'list': 'list what is registered, and the package it came from',
+    'new-plugin': 'write a new plugin to fill with your own method',
+    'check-plugin': 'say what holds of a plugin and what does not',
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vlfusion VERB ...`; a user's error is printed with its remedy and gives exit code 2."""
-    from vlfusion import __version__
-    parser = argparse.ArgumentParser(prog='vlfusion', description='Vision-language guided image fusion.')
-    parser.add_argument('--version', action='version', version=f'vlfusion {__version__}')
-    verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
-    for verb, module_name in VERBS.items():
-        module = import_module(f'vlfusion.cli.{module_name}')
-        verb_parser = verbs.add_parser(verb, help=module.HELP, description=module.__doc__,
-                                       formatter_class=argparse.RawDescriptionHelpFormatter)
-        module.add_arguments(verb_parser)
-        verb_parser.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
+    bound_spinning()
+    args = parse(sys.argv[1:] if argv is None else argv)
     try:
         code = args.run(args) or 0
         sys.stdout.flush()
@@ -67,7 +59,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of the command line, with the function `run` of their verb."""
+    from vlfusion import __version__
+    parser = argparse.ArgumentParser(prog='vlfusion', description='Vision-language guided image fusion.')
+    parser.add_argument('--version', action='version', version=f'vlfusion {__version__}')
+    verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+    asked = next((word for word in argv if not word.startswith('-')), None)
+    for verb, line in VERBS.items():
+        verb_parser = verbs.add_parser(verb, help=line, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if verb == asked:
+            module = import_module(f'vlfusion.cli.{verb.replace("-", "_")}')
+            verb_parser.description = module.__doc__
+            module.add_arguments(verb_parser)
+            verb_parser.set_defaults(run=module.run)
+    return parser.parse_args(argv)
+
+
 def script(path: str) -> None:
-    """What each `tools/<verb>.py` calls with its own path."""
+    """Run the verb that a file `tools/<verb>.py` is named after, and exit with its code."""
     from pathlib import Path
     sys.exit(main([Path(path).stem.replace('_', '-'), *sys.argv[1:]]))

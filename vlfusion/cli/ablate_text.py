@@ -9,7 +9,6 @@ docs/howto/ablate_text.md.
 
 import argparse
 
-HELP = 'compare fusions under own, empty, fixed, swapped, shuffled and noisy texts'
 #: In the order of the tables.
 CHOICES = ('empty', 'zero', 'fixed', 'swapped', 'other', 'shuffled', 'noise')
 #: What needs a text encoder.

@@ -10,8 +10,6 @@ by the content of weights, code, images, text and protocol. A method that fails 
 
 import argparse
 
-HELP = 'compare methods on data sets: leaderboards, costs, report'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config, add_launcher

@@ -14,8 +14,6 @@ import argparse
 
 from mmengine.config import DictAction
 
-HELP = 'say what holds of a plugin and what does not'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('name', help='the plugin: its entry point, import package or distribution; see `vlfusion list`')

@@ -9,8 +9,6 @@ Pictures are matched by name. With --most the exit code is 1 where a picture dif
 
 import argparse
 
-HELP = 'compare two folders of pictures, grey level by grey level'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('one', help='a picture, a folder, or a pattern such as fused/{name}.png')

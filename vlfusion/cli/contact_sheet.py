@@ -8,8 +8,6 @@ A column is called as it is written before the `=`, else as its folder. A pair w
 
 import argparse
 
-HELP = 'draw pairs, methods and enlarged crops as a figure'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('methods', nargs='*', metavar='[TITLE=]DIR',

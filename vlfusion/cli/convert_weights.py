@@ -6,8 +6,6 @@
 
 import argparse
 
-HELP = "turn a method's released weights into a checkpoint of vlfusion"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from mmengine.config import DictAction

@@ -17,8 +17,6 @@ from contextlib import contextmanager
 
 from mmengine.config import Config
 
-HELP = 'describe images with captioners and an LLM, and encode the descriptions'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import SPLITS, add_config

@@ -8,8 +8,6 @@ Files share a name with their sources. They are scored as they are: neither 8-bi
 
 import argparse
 
-HELP = 'score a folder of fused images'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")

@@ -9,8 +9,6 @@ The file is read back and compared with the model at several sizes; it is writte
 
 import argparse
 
-HELP = 'write a model as ONNX, an exported program or TorchScript'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')

@@ -8,8 +8,6 @@
 
 import argparse
 
-HELP = 'fuse two images or two folders'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')

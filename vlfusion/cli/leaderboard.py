@@ -12,8 +12,6 @@ all).
 
 import argparse
 
-HELP = 'compare methods by their scores; ties are ties'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('scores', nargs='+', metavar='[NAME=]FILE.csv', help='per-image scores of each method')

@@ -2,8 +2,6 @@
 
 import argparse
 
-HELP = 'list what is registered, and the package it came from'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('registry', nargs='?', help="only this registry, such as 'backbone'")

@@ -6,8 +6,6 @@
 
 import argparse
 
-HELP = 'list the metrics, or explain one with its variants'
-
 PAGE_TOP = """\
 # Metrics
 

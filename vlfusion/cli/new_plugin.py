@@ -7,8 +7,6 @@
 
 import argparse
 
-HELP = 'write a new plugin to fill with your own method'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('name', help='of the method, such as my_fusion: letters, digits, underscores')

@@ -9,8 +9,6 @@
 
 import argparse
 
-HELP = 'make simulated sample pairs, write a data set as one file, or convert released weights'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import SPLITS, add_config

@@ -11,8 +11,6 @@ under other conventions: each variant of the metric, files stretched, luminance 
 
 import argparse
 
-HELP = "compare a folder with a paper's numbers, and explain gaps"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('method', nargs='?', help='film, cddfuse, or any other row of a published table')

@@ -2,8 +2,6 @@
 
 import argparse
 
-HELP = 'test a checkpoint: fused pictures and a table of numbers'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config, add_launcher

@@ -10,8 +10,6 @@
 import argparse
 from collections.abc import Iterator
 
-HELP = 'show, audit, export or import descriptions and their features'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from mmengine.config import DictAction

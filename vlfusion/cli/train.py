@@ -2,8 +2,6 @@
 
 import argparse
 
-HELP = 'train a model'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config, add_launcher
