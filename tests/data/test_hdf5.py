@@ -1,5 +1,6 @@
 import pickle
 from itertools import islice
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -132,6 +133,91 @@ def test_unusable_files(path, spoil, message):
     spoil(path)
     with pytest.raises(DataError, match=message):
         Hdf5PairDataset(path, 'ivf', PACK)
+
+
+def _external(file):
+    (Path(file.filename).parent / 'secret').write_bytes(bytes(12 * 16 * 4))
+    file.create_dataset('imageA/2', (1, 12, 16), np.float32, external=[('secret', 0, 12 * 16 * 4)])
+
+
+def _virtual(file):
+    layout = h5py.VirtualLayout((1, 12, 16), np.float32)
+    layout[:] = h5py.VirtualSource('.', 'imageA/1', (1, 12, 16))
+    file.create_virtual_dataset('imageA/2', layout)
+
+
+def _vlen(file):
+    file.create_dataset('imageA/2', (1, 12, 16), h5py.vlen_dtype(np.float32))
+
+
+def _compound(file):
+    file.create_dataset('imageA/2', (1, 12, 16), [('q', np.float32), ('z', np.int32)])
+
+
+def _cycle(file):
+    file.create_group('imageA/2')['2'] = file['imageA']
+
+
+def _deep(file):
+    file.create_group('imageA/' + '/'.join(['2'] * 2000))
+
+
+@pytest.mark.parametrize(('store', 'problem'), [
+    (_external, 'another file'), (_virtual, 'another file'), (_vlen, 'expected numbers'),
+    (_compound, 'expected numbers'), (_cycle, 'a group inside itself'), (_deep, 'too deep'),
+    (lambda file: file.__setitem__('imageA/2', h5py.ExternalLink('other.h5', '/imageA/1')), 'a link'),
+    (lambda file: file.__setitem__('imageA/2', h5py.SoftLink('/imageA/1')), 'a link'),
+    (lambda file: file.create_dataset('imageA/2', (1, 12, 16), h5py.ref_dtype), 'expected numbers'),
+    (lambda file: file.create_dataset('imageA/2', (1, 12, 16), h5py.string_dtype()), 'expected numbers'),
+    (lambda file: file.__setitem__('imageA/2', np.zeros((1, 12, 16), complex)), 'expected numbers'),
+    (lambda file: file.__setitem__('imageA/2', np.zeros((1, 0, 16))), 'no values'),
+    (lambda file: file.__setitem__('imageA/2', 1.), 'no values'),
+    (lambda file: file.__setitem__('imageA/2', h5py.Empty('f4')), 'no values'),
+    (lambda file: file.__setitem__('imageA/2', np.dtype('f4')), 'neither an array nor a group'),
+    (lambda file: file.create_dataset('imageA/2', (1, 12, 16), np.float32), 'nothing was ever written'),
+    (lambda file: file.create_dataset('imageA/2', (1, 400000, 400000), np.float32), 'at most'),
+])
+def test_what_is_no_array_of_numbers_in_the_file(edit, store, problem):
+    def change(file):
+        del file['imageA/2']
+        store(file)
+    with pytest.raises(DataError, match=f'imageA/2.* {problem}') as caught:
+        edit(change)
+    assert 'toy.h5' in caught.value.problem
+
+
+@pytest.mark.parametrize('link', [h5py.ExternalLink('other.h5', '/imageA'), h5py.SoftLink('/imageB')])
+def test_a_whole_group_from_elsewhere(edit, link):
+    def change(file):
+        del file['imageA']
+        file['imageA'] = link
+    with pytest.raises(DataError, match='imageA is a link'):
+        edit(change)
+
+
+@pytest.mark.parametrize('name', ['../x', '../../x', 'a\\x', 'c:x', 'a\nb', 'x' * 300])
+def test_names_that_lead_elsewhere(edit, source, name):
+    def change(file):
+        for group in ('imageA', 'imageB', 'text'):
+            *folders, stem = name.split('/')
+            parent = file[group]
+            for folder in folders:
+                parent = h5py.Group(h5py.h5g.create(parent.id, folder.encode()))
+            parent[stem] = np.zeros((1, 2, 4), np.float32)
+    with pytest.raises(DataError, match='names that no pair can have'):
+        edit(change)
+
+
+def test_nor_are_such_names_written(source, tmp_path):
+    with pytest.raises(DataError, match='no pair can have'):
+        write_hdf5(tmp_path / 'x.h5', [{**source[0], 'name': '../x'}])
+
+
+def test_text_that_is_not_finite(edit):
+    def spoil(file):
+        file['text/2'][0, 1, 3] = np.nan
+    with pytest.raises(DataError, match='text/2 in .*toy.h5 hold NaN'):
+        edit(spoil)[1]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, source):

@@ -340,3 +340,38 @@ def test_another_text_policy_is_refused(tmp_path):
     for dataset in (PackedPairDataset, Hdf5PairDataset):
         with pytest.raises(ConfigError, match="text_policy='shuffled' has no effect on"):
             dataset(tmp_path / 'pairs', 'ivf', text_policy='shuffled')
+
+
+@pytest.mark.parametrize(('key', 'value', 'message'), [
+    ('names', '["../../x"]', "has a part '..'"), ('names', '["/x"]', 'absolute'), ('names', '[1]', 'is a int'),
+    ('names', '[{}]', 'is a dict'), ('names', '["1", "1"]', 'twice'), ('names', '[""]', 'empty'),
+    ('names', json.dumps(['x' * 300]), 'too long'), ('names', '["a\\u0000"]', 'control character'),
+    ('names', '{"0": "1"}', 'names as a dict'), ('names', '7', 'names as a int'), ('names', '[', 'no names that'),
+    ('names', '[' * 100000, 'no names that'), ('names', None, 'no names that'),
+    ('same', '[]', 'same as a list'), ('same', '{', 'no same that'), ('same', '{"text/1": 5}', 'text/1'),
+    ('same', '{"text/1": ["text/2"]}', 'text/1'), ('same', None, 'no same that'),
+    ('task', None, 'of the task None; expected ivf'), ('task', 'zzz', "of the task 'zzz'"),
+])
+def test_metadata_of_another_form(edit, key, value, message):
+    def change(arrays, notes):
+        notes.pop(key)
+        if value is not None:
+            notes[key] = value
+    with pytest.raises(DataError, match=message) as caught:
+        edit(change)
+    assert 'toy.safetensors' in caught.value.problem
+
+
+@pytest.mark.parametrize(('key', 'value'), [('text/2', np.nan), ('text/2', np.inf), ('source_a/2', np.nan),
+                                            ('source_a/2', 2.)])
+def test_values_that_are_none(edit, key, value):
+    def spoil(arrays, notes):
+        arrays[key] = arrays[key].astype(np.float32) / 255
+        arrays[key][0, 0] = value
+    with pytest.raises(DataError, match=f'{key} in .*toy.safetensors'):
+        edit(spoil)[1]
+
+
+def test_no_array_is_empty(edit):
+    with pytest.raises(DataError, match=r'text/2 is float32 \(0, 4\)'):
+        edit(lambda arrays, notes: arrays.update({'text/2': np.zeros((0, 4), np.float32)}))

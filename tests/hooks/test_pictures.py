@@ -1,6 +1,9 @@
 import numpy as np
+import pytest
+import torch
 
-from vlfusion.hooks.pictures import contact_sheet
+from vlfusion.errors import DataError
+from vlfusion.hooks.pictures import SaveFusedHook, contact_sheet
 
 
 def test_contact_sheet_shows_every_image_beside_its_result():
@@ -18,3 +21,13 @@ def test_contact_sheet_shows_every_image_beside_its_result():
 def test_images_of_two_widths_share_a_sheet():
     wide, narrow = np.zeros((10, 30), np.uint8), np.zeros((10, 10), np.uint8)
     assert contact_sheet([('wide', [wide]), ('narrow', [narrow])], ('a',), height=20).shape[1] == 64
+
+
+@pytest.mark.parametrize('name', ['../../x', '/tmp/x'])
+def test_no_picture_is_written_outside_of_the_folder(tmp_path, name):
+    hook, image = SaveFusedHook('ivf', str(tmp_path / 'a' / 'b')), torch.rand(1, 8, 8)
+    hook.sheet_batches = ()
+    batch = {'source_a': image[None], 'source_b': image[None], 'path_a': ['none'], 'path_b': ['none']}
+    with pytest.raises(DataError, match='outside'):
+        hook.after_test_iter(None, 0, batch, [dict(name=name, fused=image)])
+    assert not list(tmp_path.iterdir())

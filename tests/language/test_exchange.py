@@ -109,6 +109,17 @@ def test_names_of_two_pairs_are_refused(dataset, tmp_path, root):
     assert 'other/Toy/near/1.png' in caught.value.problem and not (tmp_path / 'out').exists()
 
 
+def test_names_that_lead_out_of_the_folder_are_refused(dataset, tmp_path, root):
+    dataset.pairs = [replace(dataset.pairs[0], name='../../../x')]
+    for write in (lambda: export_vlf([dataset], tmp_path / 'out'),
+                  lambda: import_features(dataset.pairs, root, tmp_path / 'out', '{name}.npy'),
+                  lambda: import_texts(dataset.pairs, 'mff', root, tmp_path / 'out'),
+                  lambda: export_vlf([dataset], tmp_path / 'out', '../x')):
+        with pytest.raises(DataError, match='names that no pair can have'):
+            write()
+    assert not (tmp_path / 'out').exists()
+
+
 def test_a_paragraph_that_is_missing_is_named_before_anything_is_written(dataset, tmp_path):
     path = dataset.pairs[0].path_b
     path.write_bytes(dataset.pairs[1].path_b.read_bytes() + b'x')

@@ -29,6 +29,7 @@ from torch.utils.data import default_collate
 
 from vlfusion.benchmark.statistics import adjust, scipy_stats, too_few, wilcoxon
 from vlfusion.benchmark.statistics import interval as interval_of
+from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.evaluator import FusionEvaluator
 from vlfusion.evaluation.protocol import code_of
@@ -363,7 +364,7 @@ class _Tally:
         if self._one_size:
             self._total = change if self._total is None else self._total + change
         if self.pair_maps:
-            write_image(self.folder / self.policy / f'{own.name}.png', _picture(change, _factor(maximum)))
+            write_image(inside(self.folder / self.policy, own.name, '.png'), _picture(change, _factor(maximum)))
 
     def change(self, alpha: float) -> Change:
         """Over all pairs."""

@@ -18,12 +18,14 @@ import numpy as np
 
 from vlfusion.data.dataset import PairDataset
 from vlfusion.data.hdf5 import write_hdf5
+from vlfusion.data.names import require_names
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import FeatureFiles, StoredText, TextSource
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.language.audit import Records, spoken
 from vlfusion.language.subjects import content_of, subjects_of
 
+RENAME = 'Files are written under these names: rename the images, or the data set.'
 #: What the VLF data set calls the folders of source A and source B.
 FOLDERS = {'ivf': ('IR', 'VI'), 'mif': ('MRI', 'T'), 'mef': ('OVER', 'UNDER'), 'mff': ('NEAR', 'FAR')}
 #: Where one paragraph about both lies; the VLF data set has none of these.
@@ -48,6 +50,8 @@ def export_vlf(datasets: Sequence[PairDataset], root: str | os.PathLike, name: s
     owners: dict[Path, dict[Pair, PairDataset]] = {}  # by the place and name that their files get
     for dataset in datasets:
         _source(dataset)
+        require_names([name or dataset.name], 'The data set', RENAME)
+        require_names((pair.name for pair in dataset.pairs), dataset.name, RENAME)
         for pair in dataset.pairs:
             owners.setdefault(Path(dataset.task.name.upper(), name or dataset.name, pair.name), {})[pair] = dataset
     if clashes := [f'{place}: {" and ".join(str(pair.path_a) for pair in pairs)}'
@@ -90,6 +94,7 @@ def import_features(pairs: Sequence[Pair], folder: str | os.PathLike, root: str 
         DataError: features are missing, damaged or of unequal width, or another file is in the way. Nothing is written
             then.
     """
+    require_names((pair.name for pair in pairs), 'The data set', RENAME)
     source = FeatureFiles(folder, '{name}.npy')
     source.remedy = f'Complete {folder}, or choose the pairs with --split or names=...'
     source.check(pairs)
@@ -114,6 +119,7 @@ def import_texts(pairs: Sequence[Pair], task: str, folder: str | os.PathLike,
     Raises:
         DataError: a text is missing, empty or not UTF-8, or another file is in the way. Nothing is written then.
     """
+    require_names((pair.name for pair in pairs), 'The data set', RENAME)
     folder, files, problems = Path(folder), {}, []
     there = {one.name.upper(): one for one in sorted(folder.iterdir()) if one.is_dir()} if folder.is_dir() else {}
     for source in PAIR if PAIR[0] in there and there.keys().isdisjoint(FOLDERS[task]) else FOLDERS[task]:

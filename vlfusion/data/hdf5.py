@@ -14,12 +14,17 @@ import numpy as np
 from jaxtyping import Float
 
 from vlfusion.data.dataset import FusionDataset, padded_length, require_own_text
-from vlfusion.data.text import pad
+from vlfusion.data.names import require_names
+from vlfusion.data.text import pad, require_finite
 from vlfusion.errors import DataError, listing
 from vlfusion.registry import DATASETS
 
 IMAGE_A, IMAGE_B, TEXT = 'imageA', 'imageB', 'text'
 REMEDY = 'Write the file anew: `vlfusion prepare-data hdf5 CONFIG --out FILE.h5`.'
+#: Most values of one array. A file of a few bytes can claim an array that fits into no memory.
+MOST_VALUES = 2 ** 30
+#: Most groups inside each other.
+DEEPEST = 32
 
 
 @DATASETS.register_module()
@@ -39,8 +44,8 @@ class Hdf5PairDataset(FusionDataset):
         names: of the pairs, sorted.
 
     Raises:
-        DataError: the file is absent or truncated, a group is missing, or the groups differ in names or shapes; every
-            offender is named.
+        DataError: the file is absent or truncated, a group is missing, the groups differ in names or shapes, or an
+            array is not plain numbers in this very file; every offender is named.
     """
 
     def __init__(self, path: str | os.PathLike, task: str, pipeline: Sequence[dict] = (), read_text: bool = True,
@@ -54,6 +59,7 @@ class Hdf5PairDataset(FusionDataset):
             shapes = _shapes(file, groups)
         _check(self.path, shapes)
         self.names = sorted(shapes[IMAGE_A])
+        require_names(self.names, self.path, REMEDY)
         if read_text:
             self.text_dims = {'text': shapes[TEXT][self.names[0]][-1]}
             self.text_length = padded_length(text_length, max(shape[-2] for shape in shapes[TEXT].values()))
@@ -71,7 +77,8 @@ class Hdf5PairDataset(FusionDataset):
                 raise DataError(f'{name} in {self.path} has values from {image.min():g} to {image.max():g}; expected '
                                 'luminance in [0, 1].', REMEDY)
         if self.text_dims:
-            record['text'], record['text_mask'] = pad(self._read(TEXT, name), self.text_length)
+            text = require_finite(self._read(TEXT, name), f'{TEXT}/{name} in {self.path}', REMEDY)
+            record['text'], record['text_mask'] = pad(text, self.text_length)
         return record
 
     def __getstate__(self) -> dict:
@@ -85,8 +92,11 @@ class Hdf5PairDataset(FusionDataset):
             self._file, self._process = h5py.File(self.path, 'r'), os.getpid()
         # h5py's low-level interface: `self._file[group][name][()]` takes 1.7 times as long for FILM's arrays.
         stored = h5py.h5d.open(self._file.id, f'{group}/{name}'.encode())
-        array = np.empty(stored.shape, stored.dtype)
-        stored.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+        try:
+            array = np.empty(stored.shape, stored.dtype)
+            stored.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+        except (OSError, MemoryError) as error:
+            raise DataError(f'{group}/{name} in {self.path} cannot be read: {error}.', REMEDY) from error
         return array.reshape(array.shape[-2:]).astype(np.float32, copy=False)
 
 
@@ -107,6 +117,7 @@ def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
     try:
         with h5py.File(partial, 'w') as file:
             for sample in samples:
+                require_names([sample['name']], 'The data set', 'Rename the files of the pair.')
                 if homeless := [key for key in sample if f'{key}_mask' in sample and key != 'text' or key == 'truth']:
                     raise DataError(f'FILM\'s HDF5 layout has no place for {" and ".join(homeless)}.',
                                     'Write a data set without truth, whose one text is called text.')
@@ -132,22 +143,58 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _shapes(file: h5py.File, groups: Sequence[str]) -> dict[str, dict[str, tuple[int, ...]]]:
-    """The shapes of the arrays of each group, by name."""
-    missing = [group for group in groups if group not in file]
+    """The shapes of the arrays of each group, by name.
+
+    Raises:
+        DataError: a group is missing, or holds what could lead out of the file or is not an array of numbers.
+    """
+    there = list(file)  # unlike `in`, a list follows no link
+    missing = [group for group in groups if group not in there]
     if missing:
         raise DataError(f'{file.filename} has no group {" or ".join(missing)}; it holds '
-                        f'{", ".join(file) or "nothing"}.', f'{REMEDY} Set read_text=False where text is not needed.')
-    return {group: _shapes_in(file[group]) for group in groups}
+                        f'{", ".join(there) or "nothing"}.', f'{REMEDY} Set read_text=False where text is not needed.')
+    arrays, problems = {group: {} for group in groups}, []
+    for group in groups:
+        for name, array, problem in _walk(file, group, set()):
+            problems += [f'{name} {problem}'] if problem else []
+            if array is not None:
+                arrays[group][name.partition('/')[2]] = array.shape
+    if problems:
+        raise DataError(f'{file.filename} cannot be used:\n{listing(problems)}', REMEDY)
+    return arrays
 
 
-def _shapes_in(group: h5py.Group) -> dict[str, tuple[int, ...]]:
-    shapes = {}
+def _walk(parent: h5py.Group, key: str, seen: set[int],
+          path: str = '') -> Iterator[tuple[str, h5py.Dataset | None, str]]:
+    """The arrays at or under an entry of a group, each with its name and what is wrong with it. No link is followed."""
+    path = f'{path}{key}'
+    if not isinstance(parent.get(key, getlink=True), h5py.HardLink):
+        yield path, None, 'is a link to another place'
+        return
+    item = parent[key]
+    if isinstance(item, h5py.Dataset):
+        yield path, item, _dataset_problem(item)
+    elif not isinstance(item, h5py.Group):
+        yield path, None, 'is neither an array nor a group'
+    elif (place := h5py.h5o.get_info(item.id).addr) in seen or path.count('/') > DEEPEST:
+        yield path, None, 'is a group inside itself, linked twice or too deep'
+    else:
+        seen.add(place)
+        for name in item:
+            yield from _walk(item, name, seen, f'{path}/')
 
-    def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset):
-            shapes[name] = item.shape
-    group.visititems(note)
-    return shapes
+
+def _dataset_problem(array: h5py.Dataset) -> str:
+    """The reason why an array is not read; empty where it is plain numbers that lie in this file."""
+    if array.external or array.is_virtual:
+        return 'lies in another file'
+    if array.dtype.kind not in 'fiu':
+        return f'holds {array.dtype}; expected numbers'
+    if not array.shape or not array.size:
+        return f'has the shape {array.shape}, which holds no values'
+    if array.size > MOST_VALUES:
+        return f'claims {array.shape}, {array.size} values; at most {MOST_VALUES} are read'
+    return '' if array.id.get_storage_size() else 'holds no values: nothing was ever written'
 
 
 def _check(path: Path, shapes: dict[str, dict[str, tuple[int, ...]]]) -> None:

@@ -20,13 +20,16 @@ from itertools import accumulate
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
 from safetensors import SafetensorError, safe_open
 
 from vlfusion.data.dataset import FusionDataset, padded_length, require_own_text
-from vlfusion.data.text import pad
+from vlfusion.data.names import require_names
+from vlfusion.data.tasks import TASKS
+from vlfusion.data.text import pad, require_finite
 from vlfusion.data.transforms import PARTS
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.registry import DATASETS
@@ -72,7 +75,7 @@ class PackedPairDataset(FusionDataset):
             raise ConfigError(f'{self.path} holds pairs of the task {notes["task"]}, not {task}.',
                               f"Set task='{notes['task']}', or path to a file of the other task.")
         super().__init__(notes['task'], name or self.path.stem, pipeline)
-        self.names = json.loads(notes['names'])
+        self.names = notes['names']
         shapes = _shapes(self.path, self.names, self._arrays)
         self._images = {f'img_{part}': key for part, key in PARTS.items() if key in shapes}
         texts = [key for key in shapes if key not in PARTS.values()] if read_text else []
@@ -93,8 +96,11 @@ class PackedPairDataset(FusionDataset):
         record = dict(name=name, path_a=f'{self.path}:source_a/{name}', path_b=f'{self.path}:source_b/{name}')
         for image, key in self._images.items():
             record[image] = _luminance(self._array(f'{key}/{name}'))
+            if not (record[image].min() >= 0 and record[image].max() <= 1):
+                raise DataError(f'{key}/{name} in {self.path} leaves [0, 1], or holds NaN.', REMEDY)
         for key, length in self.text_lengths.items():
-            record[key], record[f'{key}_mask'] = pad(self._array(f'{key}/{name}'), length)
+            text = require_finite(self._array(f'{key}/{name}'), f'{key}/{name} in {self.path}', REMEDY)
+            record[key], record[f'{key}_mask'] = pad(text, length)
         return record
 
     def __getstate__(self) -> dict:
@@ -140,6 +146,7 @@ def write_packed(path: str | os.PathLike, samples: Iterable[Mapping], task: str)
             spools = {kind: stack.enter_context(TemporaryFile(dir=path.parent)) for kind in DTYPES}
             for sample in samples:
                 name = sample['name']
+                require_names([name], 'The data set', 'Rename the files of the pair.')
                 if name in names:
                     raise DataError(f'Two pairs are called {name}.', 'Give each a name of its own, as subsets do.')
                 names[name] = None
@@ -200,8 +207,8 @@ def _luminance(stored: Shaped[np.ndarray, 'h w']) -> Float[np.ndarray, 'h w']:
     return np.divide(stored, np.float32(np.iinfo(stored.dtype).max), dtype=np.float32)
 
 
-def _read_header(path: Path) -> tuple[dict[str, str], dict[str, tuple]]:
-    """The metadata of a packed file, and the type, shape and first byte of every array by its key."""
+def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, tuple]]:
+    """The task and names of a packed file, and the type, shape and first byte of every array by its key."""
     try:
         with safe_open(path, 'np'), path.open('rb') as file:  # safetensors checks that all sizes fit together
             length = int.from_bytes(file.read(8), 'little')
@@ -214,9 +221,28 @@ def _read_header(path: Path) -> tuple[dict[str, str], dict[str, tuple]]:
     if notes.get(LAYOUT) != VERSION:
         raise DataError(f'{path} is not a packed data set of version {VERSION}: {LAYOUT} is {notes.get(LAYOUT)} in its '
                         'metadata.', REMEDY)
+    if notes.get('task') not in TASKS:
+        raise DataError(f'{path} is of the task {notes.get("task")!r}; expected {", ".join(TASKS)}.', REMEDY)
+    names, same = _json_note(path, notes, 'names', list), _json_note(path, notes, 'same', dict)
+    require_names(names, path, REMEDY)
+    if odd := [key for key, other in same.items() if not isinstance(other, str)]:
+        raise DataError(f'{path} does not say which array equals {odd[0]}: expected a name, got {same[odd[0]]!r}.',
+                        REMEDY)
     arrays = {key: (DTYPES.get(entry['dtype']), tuple(entry['shape']), 8 + length + entry['data_offsets'][0])
               for key, entry in header.items()}
-    return notes, arrays | {key: arrays[one] for key, one in json.loads(notes['same']).items() if one in arrays}
+    return (dict(task=notes['task'], names=names),
+            arrays | {key: arrays[other] for key, other in same.items() if other in arrays})
+
+
+def _json_note(path: Path, notes: Mapping[str, str], key: str, kind: type) -> Any:
+    """One entry of the metadata, which holds JSON; raises DataError where it is not that, or of another kind."""
+    try:
+        value = json.loads(notes.get(key, ''))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{path} holds no {key} that can be read: {error}.', REMEDY) from error
+    if not isinstance(value, kind):
+        raise DataError(f'{path} holds {key} as a {type(value).__name__}; expected a {kind.__name__}.', REMEDY)
+    return value
 
 
 def _shapes(path: Path, names: Sequence[str], arrays: Mapping[str, tuple]) -> dict[str, list[tuple[int, int]]]:
@@ -230,7 +256,7 @@ def _shapes(path: Path, names: Sequence[str], arrays: Mapping[str, tuple]) -> di
             allowed = DTYPES.values() if key in PARTS.values() else [DTYPES['F32']]
             if shape is None:
                 problems.append(f'{name} has no {key}')
-            elif len(shape) != 2 or dtype not in allowed:
+            elif len(shape) != 2 or 0 in shape or dtype not in allowed:
                 problems.append(f'{key}/{name} is {dtype or "of another type"} {shape}; expected two axes of '
                                 f'{" or ".join(map(str, allowed))}')
             else:

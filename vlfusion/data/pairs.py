@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from vlfusion.data.names import require_names
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.images import SUFFIXES, read_image
 
@@ -119,6 +120,7 @@ def find_subset_pairs(root: str | os.PathLike, subsets: Mapping[str, Mapping]) -
     Raises:
         DataError: of all subsets together, what `find_pairs` would say of each; or only some of them have a truth.
     """
+    require_names(subsets, 'subsets', 'Results are saved in folders of these names: write plain ones, such as PET-MRI.')
     without = [subset for subset, arguments in subsets.items() if not arguments.get('truth')]
     if without and len(without) < len(subsets):
         raise DataError(f'The subsets {", ".join(without)} have no truth, the others have.',
@@ -245,6 +247,8 @@ def _listed(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], 
             return [], [f'there is no list of names at {where}; {_contents(where.parent)}']
         lines = (line.strip() for line in where.read_text(encoding='utf-8-sig').splitlines())
         names = [line for line in lines if line and not line.startswith('#')]
+    elif odd := [name for name in names if not isinstance(name, str)]:
+        raise ConfigError(f'The list of names holds {odd[0]!r}.', "Write each name as a string, such as '12'.")
     stems = Counter(os.path.splitext(name)[0] if name.lower().endswith(SUFFIXES) else name for name in names)
     problems = [f'{name!r} is in {where} {count} times' for name, count in stems.items() if count > 1]
     problems += [f'{name!r} is in {where}, but no image has that name' for name in stems if name not in known]

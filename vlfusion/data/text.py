@@ -252,6 +252,13 @@ def _source(config: Mapping, language: dict | None, root: str | os.PathLike) -> 
                       "language section as language=..., or text_source=dict(files='TextFeature/.../{name}.npy').")
 
 
+def require_finite(text: Float[np.ndarray, 'token dim'], origin: str, remedy: str) -> Float[np.ndarray, 'token dim']:
+    """The features as they are; raises DataError, which names their origin, where they hold NaN or infinity."""
+    if not np.isfinite(text).all():
+        raise DataError(f'The text features of {origin} hold NaN or infinity.', remedy)
+    return text
+
+
 def pad(text: Float[np.ndarray, 'token dim'],
         length: int) -> tuple[Float[np.ndarray, 'length dim'], Bool[np.ndarray, 'length']]:
     """The features with zero rows added up to `length`, and a mask that is true where a row is a token.

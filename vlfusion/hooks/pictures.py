@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from mmengine.hooks import Hook
 
+from vlfusion.data.names import inside
 from vlfusion.data.tasks import task as task_of
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, read_image, write_image
@@ -36,8 +37,8 @@ class SaveFusedHook(Hook):
             grey = self.protocol.quantise(output['fused'][None])[0, 0].cpu().numpy()
             sources = [_source(data_batch, side, i) for side in 'ab']
             colour = add_chroma(grey, *sources, self.task.chroma)
-            write_image(self.out / 'grey' / f'{output["name"]}.png', grey)
-            write_image(self.out / 'colour' / f'{output["name"]}.png', colour)
+            write_image(inside(self.out / 'grey', output['name'], '.png'), grey)
+            write_image(inside(self.out / 'colour', output['name'], '.png'), colour)
             if i == 0 and batch_idx in self.sheet_batches:
                 self.rows.append((output['name'], [*sources, colour]))
 

@@ -1,0 +1,81 @@
+"""Names of pairs that come out of a file or a config.
+
+Results are saved under them, so a name must stay in its folder.
+"""
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+from vlfusion.errors import DataError, listing
+
+#: Longest part of a name in bytes of UTF-8: with an ending such as `.png` it must fit into the 255 of a file name.
+LONGEST_PART = 251
+#: Longest name in bytes, so that there is room for the folders before it.
+LONGEST_NAME = 1024
+
+
+def name_problem(name: Any) -> str:
+    r"""The reason why no pair can have this name on every system; empty where it can. A slash separates folders.
+
+    >>> name_problem('PET-MRI/12'), name_problem('../12'), name_problem(r'C:\12')
+    ('', "has a part '..'", 'holds a backslash')
+    """
+    if not isinstance(name, str):
+        return f'is a {type(name).__name__}, not a string'
+    if not name:
+        return 'is empty'
+    if any(unicodedata.category(sign) in ('Cc', 'Cs') for sign in name):
+        return 'holds a control character or is not Unicode'
+    if '\\' in name:
+        return 'holds a backslash'
+    if name.startswith('/') or PureWindowsPath(name).drive:
+        return 'is an absolute path'
+    if odd := [part for part in name.split('/') if part in ('', '.', '..')]:
+        return f'has a part {odd[0]!r}'
+    if len(name.encode()) > LONGEST_NAME or max(len(part.encode()) for part in name.split('/')) > LONGEST_PART:
+        return f'is too long: {len(name.encode())} bytes'
+    return ''
+
+
+def require_names(names: Iterable[Any], origin: str | os.PathLike, remedy: str) -> None:
+    """Refuse names that may lead out of a folder of results, or that are there twice.
+
+    Args:
+        names: of pairs or of subsets.
+        origin: the file or key that they come from.
+        remedy: what to do about it.
+
+    Raises:
+        DataError: names every offender.
+    """
+    problems, seen = [], set()
+    for name in names:
+        if problem := name_problem(name):
+            problems.append(f'{_short(name)} {problem}')
+        elif name in seen:
+            problems.append(f'{_short(name)} is there twice')
+        else:
+            seen.add(name)
+    if problems:
+        raise DataError(f'{origin} holds names that no pair can have:\n{listing(problems)}', remedy)
+
+
+def inside(folder: str | os.PathLike, name: str, ending: str) -> Path:
+    """The file in a folder that a result is saved to.
+
+    Raises:
+        DataError: it would lie outside of the folder.
+    """
+    root = os.path.abspath(folder)
+    path = os.path.abspath(os.path.join(root, name + ending))
+    if os.path.commonpath([root, path]) != root or path == root:
+        raise DataError(f'The result of {_short(name)} would lie outside of {folder}.', 'Give the pair another name.')
+    return Path(folder, name + ending)
+
+
+def _short(name: Any) -> str:
+    shown = repr(name)
+    return shown if len(shown) <= 80 else f'{shown[:76]}...'
