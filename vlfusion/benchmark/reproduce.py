@@ -275,6 +275,8 @@ def _each(files: Files, measure: Callable[[str, list[np.ndarray]], dict[str, flo
           progress: Progress | None) -> list[dict[str, float]]:
     """What is measured of each name's images, which are read here, once."""
     found, problems = [], []
+    if progress:
+        progress(0, len(files))
     for done, (name, paths) in enumerate(files.items(), 1):
         images, unusable = read_images(name, paths)
         problems += unusable

@@ -148,6 +148,7 @@ class Run:
         read_planes = lru_cache(maxsize=2 * workers)(self._source_planes)
         with one_thread_each(), ThreadPoolExecutor(workers) as pool:
             try:
+                self.progress('scoring', 0, len(jobs))
                 results = pool.map(lambda job: self._try_to_score(*job, read_planes), ordered)
                 for done, ((unit, _), error) in enumerate(zip(ordered, results, strict=True), 1):
                     if error:
@@ -209,6 +210,8 @@ class Run:
         for repeat in repeats:
             identity = method.identity(repeat)
             model, warm = None, False
+            if work:
+                self.progress(f'{one.name}: {method.name}', 0, len(dataset.pairs))
             for index, pair in enumerate(dataset.pairs):
                 if index not in mine:
                     continue

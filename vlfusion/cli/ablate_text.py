@@ -43,12 +43,11 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from mmengine.device import get_device
-    from rich.console import Console
-    from rich.progress import track
 
     from vlfusion.benchmark.ablation import ablate
     from vlfusion.config import load_config
     from vlfusion.evaluation.scores import DEFAULT_METRICS
+    from vlfusion.progress import track
     from vlfusion.registry import DATASETS
     from vlfusion.runner import share_keys
 
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         args.protocol or config.get('protocol', 'film'), args.metrics or DEFAULT_METRICS,
         f'{Path(args.config).stem}' + (f', {Path(args.checkpoint).name}' if args.checkpoint else ''), args.alpha,
         args.limit, {policy: texts[policy] for policy in policies}, notes, inputs_of(args), args.pair_maps,
-        partial(track, description='fusing', console=Console(stderr=True)))
+        partial(track, step='fusing'))
     ablation.write(out)
     print(ablation.markdown())
     print(f'Tables: {out}/ablation.md, ablation.json\n'

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.benchmark.processes import Group
     from vlfusion.benchmark.run import Run
     from vlfusion.benchmark.tables import results
+    from vlfusion.progress import ShowProgress
 
     began = time.perf_counter()
     plan = load_plan(args.config, args.cfg_options, args.out, args.cache)
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     def timed(what: str, began: float) -> None:
         seconds[what] = round(time.perf_counter() - began, 3)
 
-    with _Progress(quiet=group.rank > 0) as progress:
+    with ShowProgress(quiet=group.rank > 0) as progress:
         work = Run(plan, group.rank, group.world, progress)
         work.check()
         timed('preparing', began)
@@ -69,27 +70,3 @@ def run(args: argparse.Namespace) -> int:
             print(f'Wrote {path}')
     group.end()
     return 0
-
-
-class _Progress:
-    """A bar for what is being done."""
-
-    def __init__(self, quiet: bool):
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-        self.bars = Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-                             TimeRemainingColumn(), disable=quiet)
-        self.tasks: dict[str, int] = {}
-
-    def __enter__(self):
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_):
-        self.bars.stop()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if what not in self.tasks:
-            for task in self.tasks.values():
-                self.bars.update(task, visible=False)  # one bar at a time
-            self.tasks[what] = self.bars.add_task(what, total=total)
-        self.bars.update(self.tasks[what], completed=done)

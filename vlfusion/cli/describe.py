@@ -145,35 +145,20 @@ def stopping() -> Iterator[Stopped]:
 
 @contextmanager
 def progress_bars(usage) -> Iterator[Callable[[str, int, int], None]]:
-    """One bar per stage on stderr, with rate and remaining time; gives what `DescriptionPipeline.run` calls.
+    """Progress of each stage; gives what `DescriptionPipeline.run` calls.
 
     Args:
         usage: the pipeline's tokens and money so far, shown beside the paragraphs.
     """
     import os
 
-    from rich import progress
-    from rich.console import Console
+    from vlfusion.progress import ShowProgress
 
-    class Rate(progress.ProgressColumn):
-        def render(self, task: progress.Task) -> str:
-            return f'{task.speed or task.finished_speed or 0:.1f}/s'
-
-    bars = progress.Progress(
-        progress.TextColumn('{task.description}'), progress.BarColumn(), progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(), progress.TextColumn('eta'), progress.TimeRemainingColumn(), Rate(),
-        console=Console(stderr=True), disable=os.environ.get('LOCAL_RANK', '0') != '0')
-    tasks = {}
-
-    def show(stage: str, through: int, total: int) -> None:
-        if stage not in tasks:
-            tasks[stage] = bars.add_task(stage, total=total)
-        bars.update(tasks[stage], completed=through, total=total)
-        if stage == 'paragraphs' and usage.prompt_tokens:
+    with ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as bars:
+        def show(stage: str, through: int, total: int) -> None:
             tokens = usage.prompt_tokens + usage.completion_tokens
-            bars.update(tasks[stage], description=f'{stage} {tokens} tokens ${usage.cost:.2f}')
-
-    with bars:
+            spent = f'{tokens} tokens ${usage.cost:.2f}' if stage == 'paragraphs' and tokens else ''
+            bars(stage, through, total, spent)
         yield show
 
 

@@ -35,13 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import importlib
     import sys
+    from functools import partial
 
     from rich.console import Console
-    from rich.progress import Progress
 
     from vlfusion.errors import ConfigError, listing
     from vlfusion.evaluation.folder import check_output, score_folder
     from vlfusion.evaluation.scores import controls_table, summary_table
+    from vlfusion.progress import ShowProgress
 
     for module in args.modules:
         importlib.import_module(module)
@@ -50,14 +51,12 @@ def run(args: argparse.Namespace) -> int:
                           'Give their folder with --truth, or leave --truth-metrics out.')
     check_output(args.out)
     chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
-    terminal = Console(stderr=True)
     try:
-        with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
-            step = bar.add_task('scoring', total=None)
+        with ShowProgress() as show:
             scores = score_folder(
                 args.fused, args.source_a, args.source_b, args.truth, **chosen, protocol=args.protocol, task=args.task,
                 controls=args.controls, workers=args.workers, device=args.device,
-                progress=lambda done, total: bar.update(step, completed=done, total=total))
+                progress=partial(show, 'scoring'))
     except KeyboardInterrupt:
         print('Stopped; nothing was written.', file=sys.stderr)
         return 130

@@ -42,16 +42,15 @@ def run(args: argparse.Namespace) -> int:
     import glob
     import importlib
     import os
-    import sys
+    from functools import partial
     from pathlib import Path
-
-    from rich.progress import MofNCompleteColumn, Progress
 
     from vlfusion.data.pairs import Pair, find_pairs
     from vlfusion.data.text import FeatureFiles
     from vlfusion.errors import ConfigError, DataError
     from vlfusion.inference import Fuser
     from vlfusion.memory import parse_bytes
+    from vlfusion.progress import ShowProgress
 
     for module in args.modules:
         importlib.import_module(module)
@@ -61,11 +60,10 @@ def run(args: argparse.Namespace) -> int:
             raise DataError(f'No image or folder at {source}.', 'Check the path.')
     if source_a.is_dir() != source_b.is_dir():
         raise DataError(f'{source_a} and {source_b} are a folder and a file.', 'Give two files or two folders.')
-    bars = Progress(*Progress.get_default_columns(), MofNCompleteColumn(), transient=True,
-                    disable=not sys.stdout.isatty())
+    show = ShowProgress()
     fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b,
                   args.tiles, args.tile_size, args.max_memory and parse_bytes(args.max_memory), args.batch_size,
-                  args.precision, note=bars.console.print)
+                  args.precision, note=show.print)
     modalities = dict(modality_a=fuser.modality_a, modality_b=fuser.modality_b)
     if source_a.is_dir():
         pairs = find_pairs('.', glob.escape(str(source_a)), glob.escape(str(source_b)), **modalities)
@@ -82,16 +80,11 @@ def run(args: argparse.Namespace) -> int:
         features = FeatureFiles(args.text, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(args.text))
         features.check(pairs if per_pair else pairs[:1])
     output_of = dict(zip(pairs, outputs, strict=True))
-    pair_bar = bars.add_task('fusing', total=len(pairs), visible=len(pairs) > 1)
-    tile_bar = bars.add_task('one pair', total=None, visible=False)
-
-    def show(done: int, total: int) -> None:
-        bars.update(tile_bar, completed=done, total=total, visible=done < total)
-
-    fused = fuser.fuse_many(pairs, features.load if features else None, progress=show,
+    fused = fuser.fuse_many(pairs, features.load if features else None, progress=partial(show, 'one pair', inner=True),
                             finish=lambda pair, fused: fused.save(output_of[pair], grey=args.grey))
-    with bars:
-        for _ in fused:
-            bars.advance(pair_bar)
+    with show:
+        show('fusing', 0, len(pairs))
+        for done, _ in enumerate(fused, 1):
+            show('fusing', done, len(pairs))
     print(f'Wrote {len(pairs)} fused image{"s" if len(pairs) > 1 else ""} to {out}.')
     return 0

@@ -31,13 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from functools import partial
+
     from rich.console import Console
-    from rich.progress import Progress
 
     from vlfusion.benchmark.published import published, read_published
     from vlfusion.benchmark.reproduce import reproduce
     from vlfusion.errors import ConfigError
     from vlfusion.evaluation.protocol import PROTOCOLS
+    from vlfusion.progress import ShowProgress
 
     console = Console()
     if not console.is_terminal:
@@ -56,10 +58,8 @@ def run(args: argparse.Namespace) -> int:
     if protocol not in PROTOCOLS and not args.protocol:
         raise ConfigError(f'The paper {protocol!r} has no protocol of its name.', 'Say how to score with --protocol.')
     files = _files(args)
-    terminal = Console(stderr=True)
-    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
-        step = bar.add_task('scoring', total=None)
-        found = reproduce(files, rows, protocol, lambda done, total: bar.update(step, completed=done, total=total))
+    with ShowProgress() as show:
+        found = reproduce(files, rows, protocol, partial(show, 'scoring'))
     for table in found.tables():
         console.print(table)
     for remark in found.remarks():

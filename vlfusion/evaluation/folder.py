@@ -133,6 +133,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     problems: list[str] = []
     with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         try:
+            if progress:
+                progress(0, len(matched))
             results = in_order(pool, scorer, matched.items(), 2 * workers)
             for done, (name, result) in enumerate(zip(matched, results, strict=True), 1):
                 if isinstance(result, list):

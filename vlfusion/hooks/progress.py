@@ -1,61 +1,81 @@
-"""A progress bar with the time that remains, for training and testing."""
+"""Progress of training and testing, with the remaining time."""
 
 import logging
 import sys
+import time
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from vlfusion.progress import ShowProgress, duration
 from vlfusion.registry import HOOKS
+
+#: The duration of a training is estimated after so many steps, or so many seconds, whichever comes first.
+STEPS, SECONDS = 10, 30
 
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Shows a bar on a terminal; elsewhere MMEngine's log lines, which carry an ETA too, tell the same."""
+    """Show how far training or testing is, the scores of each validation, and an early estimate of the duration."""
 
     priority = 'VERY_LOW'
 
     def __init__(self) -> None:
-        self._bar: Progress | None = None
+        self._show: ShowProgress | None = None
 
     def before_train(self, runner) -> None:
-        self._open(runner, 'training', runner.max_iters, runner.iter)
+        self._open(runner, 'training', runner.iter, runner.max_iters)
+        self._steps, self._began, self._estimated = 0, 0.0, False
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        if self._bar:
-            loss = f'loss {float(outputs["loss"]):.4f}' if outputs and 'loss' in outputs else ''
-            self._bar.update(self._task, completed=runner.iter + 1, note=loss)
+        if not self._show:
+            return
+        done = runner.iter + 1
+        loss = f'loss {torch.as_tensor(outputs["loss"]).item():.4f}' if outputs and 'loss' in outputs else ''
+        self._show('training', done, runner.max_iters, loss)
+        if self._estimated:
+            return
+        self._steps += 1
+        if self._steps == 1:  # it also loads and compiles, so it does not count
+            self._began = time.monotonic()
+            return
+        seconds = time.monotonic() - self._began
+        if self._steps > STEPS or seconds > SECONDS:
+            self._estimated = True
+            if left := runner.max_iters - done:
+                each = seconds / (self._steps - 1)
+                self._show.print(f'A step takes about {each:.2g} s, so the remaining {left:,} steps take about '
+                                 f'{duration(each * left)}, without validation.')
+
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+        if self._show and metrics:
+            scores = '  '.join(f'{name} {value:.4g}' for name, value in metrics.items())
+            self._show.print(f'Validation after step {runner.iter:,}: {scores}')
 
     def after_train(self, runner) -> None:
         self._close(runner)
 
     def before_test(self, runner) -> None:
-        self._open(runner, 'testing', len(runner.test_dataloader), 0)
+        self._open(runner, 'testing', 0, len(runner.test_dataloader))
 
     def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if self._bar:
-            self._bar.update(self._task, completed=batch_idx + 1)
+        if self._show:
+            self._show('testing', batch_idx + 1, len(runner.test_dataloader))
 
     def after_test(self, runner) -> None:
         self._close(runner)
 
-    def _open(self, runner, title: str, total: int, done: int) -> None:
-        console = Console(stderr=True)
-        if not (is_main_process() and console.is_terminal):
-            return
-        columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                   TextColumn('eta'), TimeRemainingColumn(), TextColumn('{task.fields[note]}'))
-        self._bar = Progress(*columns, console=console)
-        self._bar.start()
-        self._task = self._bar.add_task(title, total=total, completed=done, note='')
-        self._point_logs_at_stderr(runner)
+    def _open(self, runner, step: str, done: int, total: int) -> None:
+        if is_main_process():
+            self._show = ShowProgress().__enter__()
+            self._show(step, done, total)
+            self._point_logs_at_stderr(runner)
 
     def _close(self, runner) -> None:
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
+        if self._show:
+            self._show.__exit__()
+            self._show = None
             self._point_logs_at_stderr(runner)
 
     @staticmethod

@@ -308,6 +308,8 @@ class DescriptionPipeline:
               progress: Progress | None, stop: Event) -> Iterator[tuple[_Job, Outcome | Exception]]:
         """Do what a stage can do now, and keep what it makes."""
         ready = [job for job in self._missing(jobs, errors)[stage] if all(map(self._has, job.needs))]
+        if progress and ready:
+            progress(stage, 0, len(ready))
         for through, (job, outcome) in enumerate(self._outcomes(stage, ready, claims, stop) if ready else (), 1):
             if not isinstance(outcome, Exception):
                 facts, array = outcome
