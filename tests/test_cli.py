@@ -129,7 +129,7 @@ def test_fuse_describes_new_images_itself(toy, tmp_path):
                tmp_path / 'model.pth')
     toy()
     assert main(['fuse', str(tmp_path / 'model.pth'), str(toy.data / 'ir'), str(toy.data / 'vi'),
-                 '-o', str(tmp_path / 'fused')]) == 0
+                 '-o', str(tmp_path / 'fused'), '--store', str(tmp_path / 'store')]) == 0
     assert len(list((tmp_path / 'fused').glob('*.png'))) == 5
     assert len(list((tmp_path / 'store/features').rglob('*.npy'))) == 10
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-LAYERS = ['cli', 'testing', 'benchmark', 'runner', 'inference', 'export', 'hooks', 'evaluation', 'checkpoints',
+LAYERS = ['cli', 'testing', 'benchmark', 'runner', 'inference', 'export', 'hooks', 'evaluation', 'checkpoints', 'trust',
           'tiling', 'memory', 'models', 'losses', 'metrics', 'data', 'language', 'compat', 'registry', 'plugins',
           'images', 'config', 'threads', 'progress', 'errors']
 #: These two know nothing of each other, in either direction.

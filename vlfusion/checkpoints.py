@@ -22,6 +22,7 @@ from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
 from vlfusion.models.released import ReleasedWeights
 from vlfusion.registry import BACKBONES, MODELS
+from vlfusion.trust import believed_language, check_model, check_text_source, refuse_language
 
 #: The top-level keys of a config that describe the experiment itself and travel with its checkpoints.
 EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol')
@@ -45,7 +46,8 @@ def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], ori
     model.load_state_dict(state)
 
 
-def load_model(path: str | os.PathLike, experiment: Mapping | None = None) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(path: str | os.PathLike, experiment: Mapping | None = None,
+               trust: bool = False) -> tuple[nn.Module, dict[str, Any]]:
     """The model in a checkpoint of vlfusion, ready to fuse, and the experiment it belongs to.
 
     Its losses are not built: fusing needs neither them nor what they need. A config (`.py`) serves as well where its
@@ -54,6 +56,7 @@ def load_model(path: str | os.PathLike, experiment: Mapping | None = None) -> tu
     Args:
         path: the checkpoint, or the config.
         experiment: what counts in place of the checkpoint's own; its weights must fit.
+        trust: whether to take the checkpoint at its word, see `read_experiment`.
 
     Raises:
         CheckpointError: the file is unsafe, truncated, not of vlfusion, or does not fit the model that it names.
@@ -62,18 +65,45 @@ def load_model(path: str | os.PathLike, experiment: Mapping | None = None) -> tu
     if Path(path).suffix == '.py':
         return load_weightless(load_config(path))
     checkpoint = _read_checkpoint(path)
-    experiment = experiment or checkpoint['meta']['vlfusion']
+    experiment = experiment or _experiment(checkpoint, path, trust)
     model = _build_without_losses(experiment['model'])
     state = {name: value for name, value in checkpoint['state_dict'].items() if not name.startswith('losses.')}
     load_strictly(model, state, str(path))
     return model.eval(), experiment
 
 
-def read_experiment(path: str | os.PathLike) -> dict[str, Any]:
-    """The experiment that a checkpoint, or a config, belongs to; its model is not built. Errors as for `load_model`."""
+def read_experiment(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
+    """The experiment that a checkpoint, or a config, belongs to; its model is not built.
+
+    A config is the user's own. A checkpoint may be a stranger's, so it is believed as far as `vlfusion.trust` says: of
+    a `language` section that reaches further nothing is left, and `language_error` holds what to raise where a text is
+    needed.
+
+    Args:
+        path: the checkpoint, or the config.
+        trust: whether to take the checkpoint at its word.
+
+    Raises:
+        CheckpointError: as for `load_model`; or the model section asks for files, addresses or a hub.
+    """
     if Path(path).suffix == '.py':
         return experiment_of(load_config(path))
-    return _read_checkpoint(path)['meta']['vlfusion']
+    return _experiment(_read_checkpoint(path), path, trust)
+
+
+def _experiment(checkpoint: Mapping, path: str | os.PathLike, trust: bool) -> dict[str, Any]:
+    experiment = dict(checkpoint['meta']['vlfusion'])
+    experiment['model'] = to_fuse(experiment['model'])
+    if trust:
+        return experiment
+    check_model(experiment['model'], str(path))
+    check_text_source(experiment.get('text_source'), str(path))
+    if asked := experiment.pop('language', None):
+        if language := believed_language(asked):
+            experiment['language'] = language
+        else:
+            experiment['language_error'] = refuse_language(asked, str(path))
+    return experiment
 
 
 def _read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
@@ -94,8 +124,18 @@ def experiment_of(config: Config) -> dict[str, Any]:
     return experiment
 
 
+def to_fuse(model: Mapping) -> dict[str, Any]:
+    """A model section without what only a training needs: losses, and files that its first weights came from."""
+    model = {key: value for key, value in model.items() if key not in ('losses', 'init_cfg')}
+    backbone = model.get('backbone')
+    if isinstance(backbone, Mapping) and isinstance(backbone.get('type'), str) and backbone['type'] in BACKBONES:
+        unused = getattr(BACKBONES.get(backbone['type']), 'training_only', ())
+        model['backbone'] = {key: value for key, value in backbone.items() if key not in unused}
+    return model
+
+
 def _build_without_losses(model: Mapping) -> nn.Module:
-    return MODELS.build({key: value for key, value in model.items() if key != 'losses'})
+    return MODELS.build(to_fuse(model))
 
 
 def load_weightless(config: Config) -> tuple[nn.Module, dict[str, Any]]:

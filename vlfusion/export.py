@@ -75,7 +75,7 @@ class Format:
 
 
 def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: str,
-                 text: str | os.PathLike | None = None, tolerance: float = 1e-4) -> Exported:
+                 text: str | os.PathLike | None = None, tolerance: float = 1e-4, trust: bool = False) -> Exported:
     """Write the model of a checkpoint as a file that fuses pairs without vlfusion.
 
     The file takes `source_a` and `source_b`, float32 `(batch, 1, h, w)` in [0, 1], and `text` `(batch, token, dim)`
@@ -90,6 +90,7 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
         text: a NumPy file of token features `(token, dim)` or `(1, token, dim)` that the model shall always read; the
             file then takes two images only.
         tolerance: by how much the file's output may differ from the model's, on a scale of 0 to 1.
+        trust: whether to take the checkpoint at its word, see `vlfusion.trust`.
 
     Raises:
         ConfigError: there is no such format, or a text is given to a model that reads none.
@@ -99,7 +100,7 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
     """
     if format not in FORMATS:
         raise ConfigError(f'Unknown format {format!r}.', did_you_mean(format, FORMATS))
-    model, experiment = load_model(checkpoint)
+    model, experiment = load_model(checkpoint, trust=trust)
     dims = text_dims(model.backbone)
     if dims.keys() - {'text'}:
         raise ExportError(f'The model reads the texts {", ".join(dims)}; only a model of one `text` can be exported.',

@@ -24,6 +24,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from vlfusion.checkpoints import load_model
+from vlfusion.config import load_config
 from vlfusion.data.pairs import Pair
 from vlfusion.data.tasks import task as task_of
 from vlfusion.data.text import pad, text_configs, text_sources
@@ -31,6 +32,7 @@ from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, luminance, read_image, write_image
 from vlfusion.language.fixed import encode_fixed
+from vlfusion.language.store import section
 from vlfusion.memory import available, footprint
 from vlfusion.models import locality, text_dims
 from vlfusion.tiling import MODES, Progress, fuse_any_size, out_of_memory
@@ -107,7 +109,10 @@ class Fuser:
         modality_a, modality_b: what the captioner is told that the sources are; by default the task's words. Say `PET`
             if the training data did, for other words give another text.
         protocol: how outputs become grey levels; by default the checkpoint's own.
-        store: folder of the text store, where the checkpoint's own is not wanted.
+        store: folder of the text store, in place of the checkpoint's or config's own.
+        words: how images are described, in place of the checkpoint's own: a config file, or its `language` section.
+            What a checkpoint itself says counts only if it needs nothing from outside, see `vlfusion.trust`.
+        trust: whether to take the checkpoint at its word, wherever it sends images and keys and whatever it fetches.
         device: by default CUDA where there is one.
         tiles: `whole` fuses an image at once; `exact` in tiles that make no difference, which takes a local backbone;
             `blend` in windows that fade into each other, which approximates; `auto` takes the first of them that can be
@@ -126,7 +131,8 @@ class Fuser:
                  store: str | os.PathLike | None = None, device: str | None = None,
                  modality_a: str | None = None, modality_b: str | None = None, tiles: str = 'auto',
                  tile_size: int | None = None, max_memory: int | None = None, batch_size: int | None = None,
-                 precision: str = 'float32', note: Callable[[str], None] | None = None):
+                 precision: str = 'float32', note: Callable[[str], None] | None = None,
+                 words: str | os.PathLike | Mapping | None = None, trust: bool = False):
         for what, value, known in (('way to tile', tiles, MODES), ('precision', precision, PRECISIONS)):
             if value not in known:
                 raise ConfigError(f'Unknown {what} {value!r}.', did_you_mean(value, known))
@@ -135,15 +141,18 @@ class Fuser:
         self.batch_size = batch_size or (1 if torch.device(self.device).type == 'cpu' else 8)
         self.note = note or (lambda text: print_log(text, logger='current', level=logging.WARNING))
         self._describing, self._footprint = Lock(), None
-        model, experiment = load_model(checkpoint)
+        model, experiment = load_model(checkpoint, trust=trust)
         self.model = model.to(self.device)
         self.task = task_of(task or experiment['task'])
         self.protocol = protocol_of(protocol or experiment.get('protocol', 'film'))
         self.modality_a = modality_a or self.task.modality_a
         self.modality_b = modality_b or self.task.modality_b
-        self.language = experiment.get('language')
+        self.language, self._language_error = experiment.get('language'), experiment.get('language_error')
+        if words is not None:
+            self.language = dict(words if isinstance(words, Mapping) else
+                                 section(load_config(words).to_dict(), 'language'))
         if self.language and store:
-            self.language['store'] = str(store)
+            self.language = {**self.language, 'store': str(store)}
         self.text_dims = text_dims(self.model.backbone)
         self.text_source = {name: _for_new_images(experiment.get('text_source'), name) for name in self.text_dims}
 
@@ -326,8 +335,8 @@ class Fuser:
         pairs = [self._with_modalities(pair) for pair in pairs]
         sources = [self.text_source[name] for name in (self.text_source if texts is None else texts)]
         fixed = [source['fixed'] for source in sources if 'fixed' in source]
-        if fixed and self.language:
-            encode_fixed(self.language, fixed)
+        if fixed:
+            encode_fixed(self._words(), fixed)
         if len(fixed) < len(sources):
             self._pipeline.run(self._pipeline.subjects(pairs)).raise_if_failed()
 
@@ -339,10 +348,16 @@ class Fuser:
     def _pipeline(self):
         # Kept, so that the text encoder is loaded once for all pairs.
         from vlfusion.language.pipeline import DescriptionPipeline
+        return DescriptionPipeline(self._words())
+
+    def _words(self) -> dict:
+        """The language section that counts; raises a VLFusionError where there is none to be believed."""
         if self.language is None:
-            raise ConfigError('The model reads text, but its checkpoint does not say how to describe images.',
-                              'Give the features of the pair: `text=` in Python, --text on the command line.')
-        return DescriptionPipeline(self.language)
+            raise self._language_error or ConfigError(
+                'The model reads text, but its checkpoint does not say how to describe images.',
+                'Give a config with --words CONFIG, or the features of the pair with --text; in Python `words=` and '
+                '`text=`.')
+        return self.language
 
     def _given(self, text: np.ndarray | Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
         """The features that a caller gave, by the names of the model's texts."""

@@ -14,6 +14,7 @@ from typing import Any
 import mmengine.registry as root
 
 from vlfusion import plugins
+from vlfusion.config import refuse_remote_code
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 
 SCOPE = 'vlfusion'
@@ -63,6 +64,7 @@ class Registry(root.Registry):
     def build(self, cfg: dict, *args, **kwargs) -> Any:
         if isinstance(cfg, dict) and isinstance(cfg.get('type'), str):
             check_arguments(self.get(cfg['type']), cfg)
+            refuse_remote_code(cfg, cfg['type'])
         return super().build(cfg, *args, **kwargs)
 
     @contextmanager

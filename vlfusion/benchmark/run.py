@@ -272,6 +272,9 @@ class Run:
         if 'text_source' not in experiment:
             return one.build(check=False)
         language = experiment.get('language')
+        if not language and 'language_error' in experiment and any(
+                'files' not in source for source in text_configs(experiment['text_source']).values()):
+            raise experiment['language_error']
         if language and (text := fixed_text(method.text_policy)) is not None:
             encode_fixed(language, [text])
         return one.build(check=False, text_source=experiment['text_source'], language=language,

@@ -11,6 +11,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.options import add_trust
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('--format', required=True, help='onnx, exported-program or torchscript')
     parser.add_argument('-o', '--out', required=True, help='the file to write: .onnx, .pt2 or .pt')
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                        'two images only')
     parser.add_argument('--tolerance', type=float, default=1e-4,
                         help='by how much the output may differ, on a scale of 0 to 1 (default: %(default)s)')
+    add_trust(parser)
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
                         help='modules on the path that register the model, where a config would have custom_imports')
 
@@ -29,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
 
     for module in args.modules:
         importlib.import_module(module)
-    exported = export_model(args.checkpoint, args.out, args.format, args.text, args.tolerance)
+    exported = export_model(args.checkpoint, args.out, args.format, args.text, args.tolerance,
+                            trust=args.trust_checkpoint)
     batch = 'any number of pairs' if exported.any_batch else 'one pair at a time'
     inputs, size = ', '.join(exported.inputs), exported.path.stat().st_size
     print(f'Wrote {exported.path} ({size / 1e6:.1f} MB): {inputs} -> fused; {batch}.')

@@ -10,6 +10,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.options import add_trust
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('source_a', help='image or folder: infrared, MRI, over-exposed, near-focused')
     parser.add_argument('source_b', help='image or folder: visible; CT, PET or SPECT; under-exposed; far-focused')
@@ -20,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                            "checkpoint's)")
     parser.add_argument('--text', help='token features (.npy) instead of describing the images: one file for all, or a '
                                        'folder of NAME.npy')
-    parser.add_argument('--store', help="text store (default: the checkpoint's)")
+    parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
+                                        "else vlfusion's own)")
+    parser.add_argument('--words', metavar='CONFIG', help="describe the images as this config's language section says, "
+                                                          'not as the checkpoint does')
+    add_trust(parser)
     parser.add_argument('--modality-a', help="what source A is, as the captioner is told (default: the task's word)")
     parser.add_argument('--modality-b', help='what source B is, such as PET or CT; say what the training data said')
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
@@ -63,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     show = ShowProgress()
     fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b,
                   args.tiles, args.tile_size, args.max_memory and parse_bytes(args.max_memory), args.batch_size,
-                  args.precision, note=show.print)
+                  args.precision, note=show.print, words=args.words, trust=args.trust_checkpoint)
     modalities = dict(modality_a=fuser.modality_a, modality_b=fuser.modality_b)
     if source_a.is_dir():
         pairs = find_pairs('.', glob.escape(str(source_a)), glob.escape(str(source_b)), **modalities)

@@ -15,6 +15,13 @@ def add_config(parser: argparse.ArgumentParser) -> None:
                         help='override the config, such as train_cfg.max_iters=100 data_root=data/mine')
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Whether a checkpoint may ask for what lies outside of it."""
+    parser.add_argument('--trust-checkpoint', action='store_true',
+                        help='take the checkpoint at its word: let it choose files, servers and models from a hub '
+                             '(default: what reaches outside is refused and shown)')
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """How several processes were started."""
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',

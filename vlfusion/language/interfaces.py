@@ -2,6 +2,11 @@
 
 Every part has a `version`: a class attribute that enters the identity of what it makes. Change it whenever the same
 config would make something else, and the text store makes those records anew.
+
+A part may also have a static method `self_contained(config) -> bool`: true if, built from this config, it needs nothing
+but this process and installed packages, so no network, no key, no file and no model from a hub. A checkpoint may have
+images described by such parts alone, see `vlfusion.trust`. A part without the method is not one, and a class does not
+inherit the claim.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -64,6 +64,7 @@ class IFCNN(nn.Module):
         'sum': ReleasedWeights(_SUM, _SOURCE, 'none stated', 'ivf', 'truncate', {'fusion': 'sum', 'normalise': True}),
     }
 
+    training_only = ('first_layer',)
     halo = 5  # one 7x7 convolution and two of 3x3
 
     def __init__(self, fusion: str = 'max', normalise: bool = False, first_layer: str | os.PathLike | None = None):

@@ -128,7 +128,7 @@ def test_what_cannot_be_is_named(arguments, message):
 def test_weights_that_are_missing_are_not_drawn_at_random(save, tmp_path):
     name, model = save()
     (tmp_path / 'open_clip_pytorch_model.bin').unlink()
-    with pytest.raises(ConfigError, match='cannot be loaded'):
+    with pytest.raises(ConfigError, match='cannot load'):
         OpenCLIPTextEncoder(name)
     torch.save({key: value for key, value in model.state_dict().items() if 'ln_final' not in key},
                tmp_path / 'open_clip_pytorch_model.bin')

@@ -1,6 +1,6 @@
 """Facts about an image that need no model: they are measured, and therefore true, and said in plain words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import SupportsFloat
 
 import cv2
@@ -47,6 +47,10 @@ class MeasuredCaptioner:
     """
 
     version = '1'
+
+    @staticmethod
+    def self_contained(config: Mapping) -> bool:
+        return True
 
     def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
         """At least five sentences about each image, then its brightest patches, at most three, with their boxes.

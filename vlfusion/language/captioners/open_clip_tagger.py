@@ -10,6 +10,7 @@ from vlfusion.errors import ConfigError
 from vlfusion.language.captioners.parts import best, check_labels, check_numbers, check_template
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.interfaces import Image, Observation
+from vlfusion.language.open_clip_models import load_open_clip
 from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import CAPTIONERS
 
@@ -49,20 +50,8 @@ class OpenCLIPTagger:
         self.labels = check_labels(part, labels)
         sentence = check_template(part, template, 'label', required=True)
         precision = torch_dtype(part, dtype)
-        try:
-            import open_clip
-        except ImportError as error:
-            raise ConfigError(f'{part} needs open_clip, which cannot be imported: {error}.',
-                              "pip install 'vlfusion[vision]'") from error
-        try:
-            network, self.transform = open_clip.create_model_from_pretrained(
-                model, pretrained, precision=_PRECISIONS[dtype], device=device)
-            tokenizer = open_clip.get_tokenizer(model)
-        except Exception as error:  # an unknown name, a damaged file and an absent device fail in many ways
-            raise ConfigError(f'{part} cannot load the model {model!r} with the weights {pretrained!r}: {error}',
-                              'open_clip.list_pretrained() lists the models and their tags; a checkpoint must be of '
-                              'the model, and the device must exist.') from error
-        self.model = network.eval()
+        self.model, self.transform, tokenizer = load_open_clip(part, model, pretrained,
+                                                               precision=_PRECISIONS[dtype], device=device)
         self.device, self.dtype = device, precision
         self.top_k, self.threshold, self.batch_size = top_k, threshold, batch_size
         self.text = self._encode([sentence.substitute(label=label) for label in self.labels], tokenizer)

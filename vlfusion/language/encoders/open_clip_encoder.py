@@ -10,6 +10,7 @@ from torch import Tensor
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.language.encoders.transformers_encoder import refuse_longer, stacked
 from vlfusion.language.interfaces import TextFeatures
+from vlfusion.language.open_clip_models import load_open_clip
 from vlfusion.registry import TEXT_ENCODERS
 
 
@@ -45,18 +46,7 @@ class OpenCLIPTextEncoder:
         for name, value, known in (('output', output, ('tokens', 'pooled')), ('long', long, ('refuse', 'split'))):
             if value not in known:
                 raise ConfigError(f'OpenCLIPTextEncoder has no {name}={value!r}.', did_you_mean(str(value), known))
-        try:
-            import open_clip
-        except ImportError as error:
-            raise ConfigError(f'OpenCLIPTextEncoder needs open_clip, which cannot be imported: {error}.',
-                              "pip install 'vlfusion[vision]'") from error
-        try:
-            self.model = open_clip.create_model(model, pretrained, device=device, require_pretrained=True).eval()
-            self.tokenizer = open_clip.get_tokenizer(model)
-        except Exception as error:  # the library's loaders fail in many ways
-            raise ConfigError(f'The open_clip model {model!r} with pretrained={pretrained!r} cannot be loaded: {error}',
-                              'Give a name of open_clip with one of its pretrained tags (open_clip.list_pretrained()), '
-                              'hf-hub:org/name, or local-dir:folder.') from error
+        self.model, _, self.tokenizer = load_open_clip('OpenCLIPTextEncoder', model, pretrained, device=device)
         if output == 'tokens' and not hasattr(getattr(self.model, 'text', self.model), 'forward_intermediates'):
             raise ConfigError(f'open_clip gives no token features of {model!r}, whose text tower is of transformers.',
                               "Use output='pooled', or that tower in a TransformersTextEncoder.")

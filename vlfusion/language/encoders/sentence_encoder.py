@@ -1,6 +1,6 @@
 """Text features of sentence-transformers models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.language.encoders.transformers_encoder import PACKAGED, packaged, refuse_longer, stacked
@@ -35,6 +35,10 @@ class SentenceTransformersEncoder:
     """
 
     version = '1'
+
+    @staticmethod
+    def self_contained(config: Mapping) -> bool:
+        return config.get('model', 'all-MiniLM-L6-v2') in PACKAGED
 
     def __init__(self, model: str = 'all-MiniLM-L6-v2', revision: str | None = None,
                  output: str = 'tokens', prompt: str = '', device: str = 'cpu', dtype: str = 'float32',

@@ -1,6 +1,6 @@
 """Token features from any text encoder of the transformers library."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from os import PathLike
@@ -45,6 +45,10 @@ class TransformersTextEncoder:
     """
 
     version = '1'
+
+    @staticmethod
+    def self_contained(config: Mapping) -> bool:
+        return config.get('model', 'all-MiniLM-L6-v2') in PACKAGED
 
     def __init__(self, model: str = 'all-MiniLM-L6-v2', revision: str | None = None, device: str = 'cpu',
                  dtype: str = 'float32', batch_size: int = 32):

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from vlfusion.errors import ConfigError, DataError
@@ -22,6 +22,10 @@ class TemplateLLM:
 
     version = '1'
     sentences = 7
+
+    @staticmethod
+    def self_contained(config: Mapping) -> bool:
+        return True
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
         """One paragraph per prompt, from its observations.

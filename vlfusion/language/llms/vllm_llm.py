@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from vlfusion.config import refuse_remote_code
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.registry import LLMS
@@ -21,16 +22,18 @@ class VLLMLLM:
         temperature: 0 takes the likeliest token every time; above, tokens are drawn.
         seed: of the draws for every prompt.
         system: a system message that goes before the prompt.
-        engine: further arguments of `vllm.LLM`, such as `{'tensor_parallel_size': 2}`.
+        engine: further arguments of `vllm.LLM`, such as `{'tensor_parallel_size': 2}`; not `trust_remote_code`.
 
     Raises:
-        ConfigError: vllm is not installed, or refuses the model or an argument; or the model has no chat template.
+        ConfigError: vllm is not installed, or refuses the model or an argument; the model has no chat template; or the
+            engine is to run code that comes with a model.
     """
 
     version = '1'
 
     def __init__(self, model: str, revision: str | None = None, dtype: str = 'auto', max_new_tokens: int = 512,
                  temperature: float = 0, seed: int = 0, system: str | None = None, engine: Mapping | None = None):
+        refuse_remote_code(engine, type(self).__name__)
         try:
             import vllm
             from vllm.exceptions import VLLMClientError

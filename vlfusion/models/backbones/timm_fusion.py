@@ -42,6 +42,8 @@ class TimmFusion(nn.Module):
         ConfigError: timm is not installed, or has no such model, or the model gives no feature maps.
     """
 
+    training_only = ('pretrained',)
+
     def __init__(self, encoder: str = 'resnet18', pretrained: bool = False, rule: str = 'max', dim: int = 32,
                  options: Mapping | None = None):
         super().__init__()
