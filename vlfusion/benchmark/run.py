@@ -28,6 +28,7 @@ from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod, Repea
 from vlfusion.benchmark.plan import Output, Plan, SetOfPairs, SetPlan
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
+from vlfusion.data.text import text_configs
 from vlfusion.errors import DataError, VLFusionError, listing
 from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.folder import Planes, grey_levels, one_thread_each, score_planes
