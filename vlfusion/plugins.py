@@ -13,6 +13,7 @@ The environment variable VLFUSION_PLUGINS limits what is loaded: unset means eve
 """
 
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
 
-from vlfusion.errors import PluginError
+from vlfusion.errors import PluginError, UnknownNameError, did_you_mean
 
 GROUP = 'vlfusion.plugins'
 SWITCH = 'VLFUSION_PLUGINS'
@@ -68,6 +69,23 @@ def found() -> tuple[Plugin, ...]:
         enabled = allowed is None or entry.name in allowed
         plugins.append(Plugin(entry, 'found' if enabled else 'disabled'))
     return tuple(plugins)
+
+
+def named(name: str) -> Plugin:
+    """An installed plugin by its entry point, import package or distribution; nothing is imported.
+
+    Raises:
+        UnknownNameError: no plugin has that name.
+    """
+    known = {}
+    for plugin in found():
+        aliases = (plugin.entry.name, plugin.package, plugin.distribution.rpartition(' ')[0])
+        known |= {_normal(alias): plugin for alias in aliases}
+    if _normal(name) not in known:
+        raise UnknownNameError(f'No installed plugin is called {name!r}.',
+                               did_you_mean(name, [plugin.entry.name for plugin in found()])
+                               + f' A plugin announces itself under the entry-point group {GROUP!r}.')
+    return known[_normal(name)]
 
 
 def load_for(key: str, snapshot: Callable[[], Undo]) -> bool:
@@ -125,3 +143,7 @@ def _load(plugin: Plugin, undo: Undo) -> bool:
         return False
     plugin.status = 'loaded'
     return True
+
+
+def _normal(name: str) -> str:
+    return re.sub(r'[-_.]+', '-', name).lower()

@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import mmengine.registry as root
+from mmengine.config import Config
 
 from vlfusion import plugins
 from vlfusion.config import refuse_remote_code
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 
 SCOPE = 'vlfusion'
+#: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
+SHARED_KEYS = ('task', 'data_root', 'language', 'text_source', 'text_policy', 'protocol')
 #: Every registry by its name, in the order of this page.
 REGISTRIES: dict[str, 'Registry'] = {}
 
@@ -122,6 +125,18 @@ def check_arguments(entry: Callable, cfg: dict) -> None:
         raise ConfigError(f'{cfg["type"]} has no argument {unknown[0]!r}.', did_you_mean(unknown[0], parameters))
 
 
+def share_keys(config: Config, part: dict, registry: Registry) -> None:
+    """Give a data set or evaluator those top-level keys that it accepts and does not set itself."""
+    entry = registry.get(part['type'])
+    check_arguments(entry, part)
+    accepted = inspect.signature(entry).parameters
+    for key in SHARED_KEYS:
+        if key in config and key in accepted:
+            part.setdefault(key, config[key])
+    if part.get('language'):  # what `describe` encodes is of no use here, and would lengthen every dump of the config
+        part['language'] = {name: value for name, value in part['language'].items() if name != 'fixed'}
+
+
 # What users swap by config.
 CAPTIONERS = Registry('captioner', locations=('vlfusion.language.captioners',))
 LLMS = Registry('llm', locations=('vlfusion.language.llms',))
@@ -133,10 +148,10 @@ TRUTH_METRICS = Registry('truth metric', locations=('vlfusion.metrics',))
 
 # MMEngine's registries that vlfusion adds to.
 MODELS = Registry('model', root.MODELS, ('vlfusion.models',))
-DATASETS = Registry('dataset', root.DATASETS, ('vlfusion.data',))
+DATASETS = Registry('dataset', root.DATASETS, ('vlfusion.data.dataset', 'vlfusion.data.hdf5', 'vlfusion.data.packed'))
 TRANSFORMS = Registry('transform', root.TRANSFORMS, ('vlfusion.data.transforms',))
 DATA_SAMPLERS = Registry('data sampler', root.DATA_SAMPLERS, ('vlfusion.data.sampler',))
-METRICS = Registry('metric', root.METRICS, ('vlfusion.evaluation',))
+METRICS = Registry('metric', root.METRICS, ('vlfusion.evaluation.evaluator',))
 HOOKS = Registry('hook', root.HOOKS, ('vlfusion.hooks', 'vlfusion.compat'))
 LOOPS = Registry('loop', root.LOOPS, ('vlfusion.runner',))
 OPTIM_WRAPPERS = Registry('optim_wrapper', root.OPTIM_WRAPPERS, ('vlfusion.compat',))

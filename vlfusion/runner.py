@@ -18,10 +18,8 @@ from vlfusion.config import without_secrets
 from vlfusion.data.sampler import EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.models import text_dims
-from vlfusion.registry import DATASETS, LOOPS, METRICS, Registry, check_arguments
+from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 
-#: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
-SHARED_KEYS = ('task', 'data_root', 'language', 'text_source', 'text_policy', 'protocol')
 #: What the config of one stage is not asked for in the other: prefixes of keys.
 OTHER_STAGE = {'train': ('test_',), 'test': ('train_', 'val_', 'optim_wrapper', 'param_scheduler')}
 
@@ -64,18 +62,6 @@ def evaluators(config: Config, split: str) -> list[dict]:
     """The evaluators of a split, of which a config may have none, one, or a list."""
     found = config.get(f'{split}_evaluator') or []
     return found if isinstance(found, list) else [found]
-
-
-def share_keys(config: Config, part: dict, registry: Registry) -> None:
-    """Give a data set or evaluator those top-level keys that it accepts and does not set itself."""
-    entry = registry.get(part['type'])
-    check_arguments(entry, part)
-    accepted = inspect.signature(entry).parameters
-    for key in SHARED_KEYS:
-        if key in config and key in accepted:
-            part.setdefault(key, config[key])
-    if part.get('language'):  # what `describe` encodes is of no use here, and would lengthen every dump of the config
-        part['language'] = {name: value for name, value in part['language'].items() if name != 'fixed'}
 
 
 def _check_text_width(model: nn.Module, dataset: Any) -> None:

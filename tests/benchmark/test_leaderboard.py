@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from vlfusion.benchmark import leaderboard
+from vlfusion.benchmark.leaderboard import leaderboard
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation.scores import write_csv

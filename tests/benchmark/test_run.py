@@ -20,8 +20,8 @@ import torch
 from conftest import draw_pairs, write_features
 
 from vlfusion import plugins
-from vlfusion.benchmark import leaderboard
 from vlfusion.benchmark.cache import Cache, code_digest, modules_of
+from vlfusion.benchmark.leaderboard import leaderboard
 from vlfusion.benchmark.outputs import summary
 from vlfusion.benchmark.plan import load_plan
 from vlfusion.benchmark.run import Run

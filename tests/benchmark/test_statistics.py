@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from vlfusion.benchmark import compare
-from vlfusion.benchmark.statistics import Comparison, adjust
+from vlfusion.benchmark.statistics import Comparison, adjust, compare
 from vlfusion.errors import ConfigError, DataError
 
 stats = pytest.importorskip('scipy.stats', reason="pip install 'vlfusion[benchmark]'")

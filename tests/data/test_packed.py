@@ -17,8 +17,7 @@ from vlfusion.data.packed import write_packed
 from vlfusion.data.sampler import Draw
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.store import Keys, TextStore
-from vlfusion.registry import DATASETS
-from vlfusion.runner import share_keys
+from vlfusion.registry import DATASETS, share_keys
 
 LOAD, PACK = [dict(type='LoadPair')], [dict(type='PackPair')]
 AUGMENT = [dict(type='BothSources', transforms=[

@@ -32,8 +32,7 @@ from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.protocol import Protocol
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, metric_of, other_variants
-from vlfusion.registry import DATASETS
-from vlfusion.runner import share_keys
+from vlfusion.registry import DATASETS, share_keys
 
 #: What a comparison's config may set.
 KEYS = ('datasets', 'methods', 'protocol', 'metrics', 'truth_metrics', 'controls', 'seeds', 'robustness', 'alpha',

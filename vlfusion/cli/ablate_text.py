@@ -42,16 +42,15 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
     from pathlib import Path
 
+    from vlfusion.config import load_config
+    config = load_config(args.config, args.cfg_options)
+
     from mmengine.device import get_device
 
     from vlfusion.benchmark.ablation import ablate
-    from vlfusion.config import load_config
     from vlfusion.evaluation.scores import DEFAULT_METRICS
     from vlfusion.progress import track
-    from vlfusion.registry import DATASETS
-    from vlfusion.runner import share_keys
-
-    config = load_config(args.config, args.cfg_options)
+    from vlfusion.registry import DATASETS, share_keys
     model = load_guided(config, args.checkpoint)
     part = config.test_dataloader.dataset
     share_keys(config, part, DATASETS)

@@ -12,10 +12,9 @@ and is no failure.
 
 import argparse
 
-from mmengine.config import DictAction
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from mmengine.config import DictAction
     parser.add_argument('name', help='the plugin: its entry point, import package or distribution; see `vlfusion list`')
     parser.add_argument('--only', nargs='+', metavar='ENTRY', help='check these of its names only')
     parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', default={},
@@ -25,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from vlfusion import plugins
+    plugins.named(args.name)  # an unknown name comes to light before torch is imported
+
     import torch
     from rich.console import Console
     from rich.markup import escape

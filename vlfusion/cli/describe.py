@@ -30,13 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.config import load_config
     from vlfusion.errors import ConfigError
-    from vlfusion.language.fixed import encode_fixed, missing_fixed
-    from vlfusion.language.pipeline import DescriptionPipeline
 
     config = load_config(args.config, args.cfg_options)
     if not config.get('language'):
         raise ConfigError(f'{args.config} has no language section.',
                           "Add '../_base_/language/measured_minilm.py' to its _base_.")
+
+    from vlfusion.language.fixed import encode_fixed, missing_fixed
+    from vlfusion.language.pipeline import DescriptionPipeline
     fixed = fixed_texts(config)
     if fixed and args.dry_run:
         missing = missing_fixed(config.language, fixed)

@@ -50,21 +50,21 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
     from pathlib import Path
 
-    from vlfusion.data.pairs import Pair, find_pairs
-    from vlfusion.data.text import FeatureFiles
     from vlfusion.errors import ConfigError, DataError
-    from vlfusion.inference import Fuser
-    from vlfusion.memory import parse_bytes
-    from vlfusion.progress import ShowProgress
-
-    for module in args.modules:
-        importlib.import_module(module)
     source_a, source_b, out = Path(args.source_a), Path(args.source_b), Path(args.out)
     for source in (source_a, source_b):
         if not source.exists():
             raise DataError(f'No image or folder at {source}.', 'Check the path.')
     if source_a.is_dir() != source_b.is_dir():
         raise DataError(f'{source_a} and {source_b} are a folder and a file.', 'Give two files or two folders.')
+
+    from vlfusion.data.pairs import Pair, find_pairs
+    from vlfusion.data.text import FeatureFiles
+    from vlfusion.inference import Fuser
+    from vlfusion.memory import parse_bytes
+    from vlfusion.progress import ShowProgress
+    for module in args.modules:
+        importlib.import_module(module)
     show = ShowProgress()
     fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b,
                   args.tiles, args.tile_size, args.max_memory and parse_bytes(args.max_memory), args.batch_size,

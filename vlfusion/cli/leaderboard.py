@@ -24,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from vlfusion.benchmark import leaderboard
     from vlfusion.errors import ConfigError, DataError
 
     scores = {}
@@ -36,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
         if (name := name or Path(path).stem) in scores:
             raise ConfigError(f'Two methods are called {name!r}.', f'Give one another name: NAME={path}')
         scores[name] = path
+
+    from vlfusion.benchmark.leaderboard import leaderboard
     board = leaderboard(scores, args.metrics, args.alpha, args.correction)
     for path in args.out:
         board.write(path)

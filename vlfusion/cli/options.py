@@ -42,8 +42,7 @@ def find_datasets(config, splits: list[str] | None = None, text: bool | dict = F
     import inspect
 
     from vlfusion.errors import ConfigError
-    from vlfusion.registry import DATASETS
-    from vlfusion.runner import share_keys
+    from vlfusion.registry import DATASETS, share_keys
 
     found, before = [], []
     for split in splits or [split for split in SPLITS if config.get(f'{split}_dataloader')]:

@@ -64,15 +64,15 @@ def _sample(args: argparse.Namespace) -> int:
 
 def _hdf5(args: argparse.Namespace) -> int:
     from vlfusion.config import load_config
-    from vlfusion.data.hdf5 import write_hdf5
-    from vlfusion.data.sampler import Draw
     from vlfusion.errors import ConfigError
-    from vlfusion.registry import DATASETS
-    from vlfusion.runner import share_keys
     config = load_config(args.config, args.cfg_options)
     loader = config.get(f'{args.split}_dataloader')
     if not loader:
         raise ConfigError(f'{args.config} has no {args.split}_dataloader.', 'Choose another --split, or add one.')
+
+    from vlfusion.data.hdf5 import write_hdf5
+    from vlfusion.data.sampler import Draw
+    from vlfusion.registry import DATASETS, share_keys
     share_keys(config, loader.dataset, DATASETS)
     dataset = DATASETS.build(loader.dataset)
     write_hdf5(args.out, (dataset[Draw(index, seed=index)] for index in range(len(dataset))))
@@ -85,15 +85,19 @@ def _pack(args: argparse.Namespace) -> int:
 
     from mmengine.config import Config
 
-    from vlfusion.cli.options import find_datasets
     from vlfusion.config import load_config
+    from vlfusion.errors import ConfigError
+    of_config = Path(args.config).suffix == '.py'
+    if of_config and (args.task or args.no_text):
+        raise ConfigError('--task and --no-text are for HDF5 files; a config says both itself.', 'Leave them out.')
+    if not of_config and not args.task:
+        raise ConfigError(f'{args.config} does not say what its pairs are.', 'Add --task ivf, mif, mef or mff.')
+    config = load_config(args.config, args.cfg_options) if of_config else None
+
+    from vlfusion.cli.options import find_datasets
     from vlfusion.data import Hdf5PairDataset
     from vlfusion.data.packed import write_packed
-    from vlfusion.errors import ConfigError
-    if Path(args.config).suffix == '.py':
-        if args.task or args.no_text:
-            raise ConfigError('--task and --no-text are for HDF5 files; a config says both itself.', 'Leave them out.')
-        config = load_config(args.config, args.cfg_options)
+    if of_config:
         [(_, dataset)] = find_datasets(config, [args.split], text=True, whole=True)
         part = config[f'{args.split}_dataloader'].dataset
         types = [step['type'] for step in part.get('pipeline', [])]
@@ -102,11 +106,9 @@ def _pack(args: argparse.Namespace) -> int:
                               'Let it begin with LoadPair.')
         kept = dict(name=dataset.name) | {key: part[key] for key in ('text_length',) if key in part}
         kept['pipeline'] = part.pipeline[types.index('LoadPair') + 1:]
-    elif args.task:
+    else:
         kept = dict(name=Path(args.config).stem, pipeline=[dict(type='PackPair')])
         dataset = Hdf5PairDataset(args.config, args.task, **kept, read_text=not args.no_text)
-    else:
-        raise ConfigError(f'{args.config} does not say what its pairs are.', 'Add --task ivf, mif, mef or mff.')
     stored = write_packed(args.out, (dataset[index] for index in range(len(dataset))), dataset.task.name)
     print(f'{len(dataset)} pairs are in {args.out}, {Path(args.out).stat().st_size / 1e6:.1f} MB: '
           f'{", ".join(f"{key} in {dtypes}" for key, dtypes in stored.items())}.\nTo read them, write in a config:\n')

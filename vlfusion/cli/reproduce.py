@@ -36,10 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from vlfusion.benchmark.published import published, read_published
-    from vlfusion.benchmark.reproduce import reproduce
     from vlfusion.errors import ConfigError
-    from vlfusion.evaluation.protocol import PROTOCOLS
-    from vlfusion.progress import ShowProgress
 
     console = Console()
     if not console.is_terminal:
@@ -54,6 +51,10 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'Expected a file that ends in .json, but got {args.out}.', 'Choose another file.')
     paper, method = (args.paper or args.method, args.row) if args.row else (args.paper, args.method)
     rows = published(paper, args.dataset, method, args.published)
+
+    from vlfusion.benchmark.reproduce import reproduce
+    from vlfusion.evaluation.protocol import PROTOCOLS
+    from vlfusion.progress import ShowProgress
     protocol = args.protocol or rows[0].paper
     if protocol not in PROTOCOLS and not args.protocol:
         raise ConfigError(f'The paper {protocol!r} has no protocol of its name.', 'Say how to score with --protocol.')

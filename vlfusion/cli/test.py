@@ -16,11 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from vlfusion.config import load_config
+    config = load_config(args.config, args.cfg_options)
+
     from vlfusion.checkpoints import load_weightless
     from vlfusion.compat import end_of_group_member
-    from vlfusion.config import load_config
     from vlfusion.runner import build_runner, evaluators
-    config = load_config(args.config, args.cfg_options)
     if not args.checkpoint:
         load_weightless(config)  # raises where weights are wanted
     config.model.pop('losses', None)  # testing needs neither them nor what they need

@@ -70,13 +70,13 @@ def _show(args: argparse.Namespace) -> int:
     import json
     from pathlib import Path
 
+    config = _config(args, language=True)
+
     from vlfusion.errors import DataError
     from vlfusion.language.audit import Records
     from vlfusion.language.store import STAGES
     from vlfusion.language.subjects import content_of
     from vlfusion.language.words import join
-
-    config = _config(args, language=True)
     records, shown, missing = Records(config.language), [], []
     for subject in _chosen(args, config, records.keys.of_pairs):
         content = content_of(subject)
@@ -214,18 +214,19 @@ def _audit(args: argparse.Namespace) -> int:
     import csv
     from dataclasses import replace
 
-    from vlfusion.cli.options import find_datasets
     from vlfusion.errors import ConfigError, DataError
-    from vlfusion.evaluation.scores import whole_file
-    from vlfusion.language.audit import COLUMNS, Limits, Records, check
-    from vlfusion.language.subjects import subjects_of
 
     if bool(args.config) == bool(args.texts):
         raise ConfigError('An audit reads either a CONFIG or --texts DIR.', 'Give one of the two.')
+    config = None if args.texts else _config(args, language=True)
+
+    from vlfusion.cli.options import find_datasets
+    from vlfusion.evaluation.scores import whole_file
+    from vlfusion.language.audit import COLUMNS, Limits, Records, check
+    from vlfusion.language.subjects import subjects_of
     if args.texts:
         texts, prompt = _folder(args.texts), args.prompt
     else:
-        config = _config(args, language=True)
         records, prompt, seen = Records(config.language), config.language.prompt, {}
         for split, dataset in find_datasets(config, args.split):
             group = f'{dataset.name}/{split}'
@@ -297,9 +298,10 @@ def _print_audit(rows: list) -> None:
 def _export(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    config = _config(args)
+
     from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, export_vlf
-    config = _config(args)
     if args.layout == 'vlf':
         datasets = [dataset for _, dataset in find_datasets(config, args.split, text=True)]
         for what, folder in export_vlf(datasets, args.out, args.set).items():
@@ -315,10 +317,11 @@ def _export(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    config = _config(args)
+
     from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, import_features, import_texts, text_folder
     from vlfusion.errors import ConfigError
-    config = _config(args)
     if args.hdf5:
         if args.texts or len(args.split or ()) != 1:
             raise ConfigError('An HDF5 file holds the images and features of one split, and no texts.',

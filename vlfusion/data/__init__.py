@@ -1,8 +1,13 @@
-"""Image pairs: tasks, pairing, data sets, transforms, text features."""
+"""Image pairs: tasks, pairing, data sets, transforms, text features.
 
-from vlfusion.data.dataset import PairDataset
-from vlfusion.data.hdf5 import Hdf5PairDataset
-from vlfusion.data.packed import PackedPairDataset
-from vlfusion.data.pairs import Pair, find_pairs
+Names are loaded when they are asked for.
+"""
 
-__all__ = ['Hdf5PairDataset', 'PackedPairDataset', 'Pair', 'PairDataset', 'find_pairs']
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'dataset': ['PairDataset'],
+    'hdf5': ['Hdf5PairDataset'],
+    'packed': ['PackedPairDataset'],
+    'pairs': ['Pair', 'find_pairs'],
+})

@@ -1,6 +1,11 @@
-"""Scoring: protocols, the metrics as MMEngine calls them, and scores as tables."""
+"""Scoring: protocols, the metrics as MMEngine calls them, and scores as tables.
 
-from vlfusion.evaluation.evaluator import FusionEvaluator
-from vlfusion.evaluation.folder import FolderScores, score_folder
+Names are loaded when they are asked for.
+"""
 
-__all__ = ['FolderScores', 'FusionEvaluator', 'score_folder']
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'evaluator': ['FusionEvaluator'],
+    'folder': ['FolderScores', 'score_folder'],
+})

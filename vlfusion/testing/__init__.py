@@ -1,9 +1,13 @@
-"""Checks that hold for every entry of a registry; plugins use them in their own tests."""
+"""Checks that hold for every entry of a registry; plugins use them in their own tests.
 
-from vlfusion.testing.backbones import check_backbone, survey_backbone
-from vlfusion.testing.language import check_captioner, check_llm, check_text_encoder
-from vlfusion.testing.losses import check_loss
-from vlfusion.testing.metrics import check_metric
+Names are loaded when they are asked for.
+"""
 
-__all__ = ['check_backbone', 'check_captioner', 'check_llm', 'check_loss', 'check_metric', 'check_text_encoder',
-           'survey_backbone']
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'backbones': ['check_backbone', 'survey_backbone'],
+    'language': ['check_captioner', 'check_llm', 'check_text_encoder'],
+    'losses': ['check_loss'],
+    'metrics': ['check_metric'],
+})

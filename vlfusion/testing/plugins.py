@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from torch import nn
 
 from vlfusion import plugins
-from vlfusion.errors import UnknownNameError, VLFusionError, did_you_mean
+from vlfusion.errors import VLFusionError
 from vlfusion.metrics import metric
 from vlfusion.models.fusion_model import wanted
 from vlfusion.models.released import ReleasedWeights
@@ -31,15 +31,7 @@ def find_plugin(name: str) -> Plugin:
         UnknownNameError: no plugin has that name.
         PluginError: it is disabled, or failed to load.
     """
-    known = {}
-    for plugin in plugins.found():
-        aliases = (plugin.entry.name, plugin.package, plugin.distribution.rpartition(' ')[0])
-        known |= {_normal(alias): plugin for alias in aliases}
-    if _normal(name) not in known:
-        raise UnknownNameError(f'No installed plugin is called {name!r}.',
-                               did_you_mean(name, [plugin.entry.name for plugin in plugins.found()])
-                               + f' A plugin announces itself under the entry-point group {plugins.GROUP!r}.')
-    plugin = known[_normal(name)]
+    plugin = plugins.named(name)
     plugins.load_for(f'{plugin.package}.*', snapshot)
     return plugin
 
@@ -96,10 +88,6 @@ def required(found: Outcome) -> bool:
 def accepted(registry: Registry, name: str) -> set[str]:
     """The arguments that an entry can be built with."""
     return set(inspect.signature(registry.get(name)).parameters)
-
-
-def _normal(name: str) -> str:
-    return re.sub(r'[-_.]+', '-', name).lower()
 
 
 def _required(entry: Callable) -> list[str]:
