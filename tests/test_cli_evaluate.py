@@ -67,6 +67,21 @@ def test_what_is_not_finite_is_listed(place, capsys):
     assert '1 value is not finite:\n    p1: CC is nan: the fused image is constant\n' in printed
 
 
+def test_all_metrics_of_small_images(place, capsys):
+    for name in ('p0', 'p1', 'p2'):
+        (place / f'fused/{name}.png').rename(place / f'fused/{name}_fused.png')
+    assert evaluate('--metrics', 'all') == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-3:-1] == ['All names of the fused folder (fused) end in _fused: pairing without it.',
+                           'Not scored: MS_SSIM of all 3 images (MS_SSIM expects images of at least 176x176 pixels, '
+                           'but got 48x56 (height x width)).']
+    with open('out/mine.csv') as file:
+        rows = list(csv.DictReader(file))
+    assert [row['MS_SSIM'] for row in rows] == [''] * 3 and all(row['VIF'] for row in rows)
+    assert main(['leaderboard', 'A=out/mine.csv', 'B=out/mine.csv']) == 0, 'what is empty has no column'
+    assert '| MS_SSIM ↑ |' not in capsys.readouterr().out
+
+
 def test_nothing_is_written_where_a_file_is_damaged(place, capsys):
     (place / 'vi/p1.png').write_bytes(b'no image')
     assert evaluate('--metrics', 'EN') == 2

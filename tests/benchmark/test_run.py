@@ -266,6 +266,13 @@ def test_a_folder_of_foreign_images(compare, tmp_path, capsys):
     assert 'Theirs failed' in capsys.readouterr().err
 
 
+def test_a_folder_whose_files_share_a_suffix(compare, tmp_path, capsys):
+    draw_pairs(tmp_path / 'theirs', [f'{Path(name).name}_fused' for name in NAMES], 'x', 'fused', seed=5)
+    out = compare({'Theirs': dict(fused='theirs/fused'), 'Mean': toy('ToyMean')})
+    assert 'All names of Theirs (theirs/fused) end in _fused: pairing without it.' in capsys.readouterr().err
+    assert [row['name'] for row in scores(out, method='Theirs', metric='EN')] == [f'p{index}' for index in range(6)]
+
+
 def test_what_leaves_the_range_has_no_rank_without_a_policy(compare, tmp_path, capsys):
     write_config(tmp_path / 'b.py', TWO | {'Beyond': toy('ToyBeyond')}, metrics=['EN', 'SF'])
     plan = load_plan('b.py', None, 'out')

@@ -123,6 +123,53 @@ def test_patterns_and_endings(place):
     assert scores.rows == before.rows
 
 
+def test_a_suffix_of_all_files_is_left_out_and_said(place):
+    before = scored(place)
+    for path in list((place / 'fused').iterdir()):
+        path.rename(path.with_stem(f'{path.stem}_fused'))
+    after = scored(place)
+    assert after.rows == before.rows and before.notes == []
+    assert after.notes == [f'All names of the fused folder ({place}/fused) end in _fused: pairing without it.']
+    (place / 'fused/p3_fused.png').rename(place / 'fused/p3_mask.png')
+    with pytest.raises(DataError, match='p3_mask.png .* has no partner'):
+        scored(place)
+
+
+def test_what_nobody_named_is_left_out_where_it_cannot_be_computed(tmp_path):
+    draw(tmp_path, ['large'], (184, 180))
+    draw(tmp_path, ['small'], (40, 44))
+    scores = scored(tmp_path, metrics=['all', 'EN'], truth=tmp_path / 'truth', controls=True)
+    large, small = scores.rows
+    assert large['MS_SSIM'] and large['VIF'] and small['MS_SSIM'] is small['VIF'] is None and small['EN']
+    assert {item.metric for item in scores.undefined if item.value is None} >= {'MS_SSIM', 'VIF', 'VIFF'}
+    assert 'small: MS_SSIM was not scored: MS_SSIM expects images of at least 176x176' in '\n'.join(
+        map(str, scores.undefined))
+    assert scores.record['summary']['VIF'] == {'mean': large['VIF'], 'std': 0, 'median': large['VIF'],
+                                               'not_finite': 0, 'not_scored': 1}
+    scores.write(tmp_path / 'out.csv')
+    assert read_csv(tmp_path / 'out.csv') == scores.rows
+    json.loads((tmp_path / 'out.json').read_text(), parse_constant=lambda word: pytest.fail(word))
+    with pytest.raises(DataError, match='small: VIF expects images of at least 41x41'):
+        scored(tmp_path, metrics=['all', 'VIF'])
+    (tmp_path / 'fused/large.png').unlink()
+    for key in ('ir', 'vi'):
+        (tmp_path / key / 'large.png').unlink()
+    assert scored(tmp_path, metrics=None).rows[0]['VIF'] is None, 'the default metrics are not named either'
+
+
+def test_a_metric_that_fails_is_no_reason_to_score_nothing(place, monkeypatch):
+    def broken(*_):
+        raise RuntimeError('out of paper')
+    broken.info = EN.info
+    monkeypatch.setattr(folder, '_names', lambda *_, **__: ['EN', 'SD'])
+    monkeypatch.setattr(folder, 'metric_of', lambda column, code='': broken if column == 'EN' else SD)
+    scores = scored(place, metrics=['all'])
+    assert column(scores, 'EN') == [None] * 4 and scores.undefined[0].reasons == ('RuntimeError: out of paper',)
+    monkeypatch.setattr(folder, 'metric_of', lambda column, code='': broken)
+    with pytest.raises(DataError, match='No metric could be computed'):
+        scored(place, metrics=['all'])
+
+
 def test_everything_that_does_not_match_is_listed_before_scoring(place, monkeypatch):
     (place / 'fused/p0.png').rename(place / 'fused/P0.png')
     (place / 'vi/p1.png').unlink()

@@ -8,7 +8,16 @@ from rich.console import Console
 
 from vlfusion.errors import DataError, UnknownNameError
 from vlfusion.evaluation.controls import CONTROLS
-from vlfusion.evaluation.scores import controls_table, means, read_csv, score, summary_table, write_csv
+from vlfusion.evaluation.scores import (
+    controls_table,
+    means,
+    not_scored,
+    read_csv,
+    score,
+    summary_table,
+    write_csv,
+)
+from vlfusion.evaluation.undefined import Undefined
 from vlfusion.metrics import EN, SF
 
 rows = [{'name': 'b', 'EN': 7.0, 'SD': 1 / 3}, {'name': 'a', 'EN': 5.0, 'SD': 0.1}, {'name': 'c', 'EN': 6.5, 'SD': 0.2}]
@@ -47,6 +56,18 @@ def test_what_is_not_finite_is_shown_and_counted():
         'MI ↑ (nat)': ['nan', 'nan', 'nan', '1 of 2'],  # film's variant is in nat
         'truth/PSNR ↑ (dB)': ['inf', 'nan', 'inf', '1 of 2']}
     assert means(some) == {'EN': 5.5, 'MI': pytest.approx(math.nan, nan_ok=True), 'truth/PSNR': math.inf}
+
+
+def test_what_was_not_scored_is_empty_with_a_reason():
+    some = [{'name': 'a', 'EN': 5.0, 'VIF': None}, {'name': 'b', 'EN': 6.0, 'VIF': None}]
+    why = [Undefined(name, 'VIF', None, ('too small',)) for name in 'ab']
+    assert lines_of(summary_table(some, why)) == {'EN ↑ (bit)': ['5.5000', '0.5000', '5.5000', ''],
+                                                  'VIF ↑': ['', '', '', '2 of 2: too small']}
+    assert not_scored(why, 2) == 'Not scored: VIF of all 2 images (too small).' and not_scored([], 2) == ''
+    some[0]['VIF'] = 0.5
+    assert lines_of(summary_table(some))['VIF ↑'] == ['0.5000', '0.0000', '0.5000', '1 of 2']
+    assert lines_of(controls_table(some, [{'name': 'a', 'control': control, 'EN': 1., 'VIF': None}
+                                          for control in CONTROLS]))['VIF ↑'] == ['0.5000', *[''] * 5]
 
 
 def test_controls_stand_beside_the_folder():

@@ -143,7 +143,7 @@ def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] 
 
     Args:
         scores: the per-image CSV of each method, by what the method is to be called.
-        metrics: which of their columns; None for all that every file has.
+        metrics: which of their columns; None for all that every file has, but for those that nothing was scored by.
         alpha: differences of an adjusted p below it count.
         correction: for the number of comparisons, see `vlfusion.benchmark.statistics.compare`.
 
@@ -165,6 +165,8 @@ def board_of(rows: Mapping[str, Sequence[Row]], metrics: Sequence[str] | None = 
     for name in metrics or ():
         if name not in shared:
             raise UnknownNameError(f'Not every method has the metric {name!r}.', did_you_mean(name, shared))
+    if metrics is None:
+        metrics = [name for name in shared if any(row[name] is not None for of in rows.values() for row in of)]
     protocol = str(next(iter(rows.values()))[0].get('protocol', ''))
     code = code_of(protocol)
     comparisons, images = {}, len(next(iter(rows.values())))

@@ -15,6 +15,7 @@ import vlfusion.models
 from vlfusion.benchmark.cache import code_digest, content_digest, key_of, modules_of
 from vlfusion.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.config import load_config
+from vlfusion.data.affixes import common_affix
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 from vlfusion.images import SUFFIXES
@@ -134,8 +135,11 @@ class FolderMethod:
     def files(self, dataset: str, pairs: Iterable[Pair]) -> tuple[dict[str, Path], list[str]]:
         """The file of each pair's result by the pair's name, and what is wrong: one line for each file that is missing
         or there twice."""
+        pairs = list(pairs)
         pattern = self.folders[dataset]
-        pattern = pattern if '{name}' in pattern else f'{pattern.rstrip("/")}/{{name}}.*'
+        if '{name}' not in pattern:
+            head, tail = self.affix(dataset, pairs) or ('', '')
+            pattern = f'{pattern.rstrip("/")}/{head}{{name}}{tail}.*'
         found, problems = {}, []
         for pair in pairs:
             wanted = pattern.replace('{name}', pair.name)
@@ -150,6 +154,13 @@ class FolderMethod:
                 problems.append(f'{self.name}: {wanted} is missing' if not files else
                                 f'{self.name}: {pair.name} is there twice, {" and ".join(map(str, files))}')
         return found, problems
+
+    def affix(self, dataset: str, pairs: Iterable[Pair]) -> tuple[str, str] | None:
+        """The prefix and suffix that a folder adds to the name of every pair, such as `_fused`; None without one."""
+        folder = Path(self.folders[dataset])
+        files = [path.relative_to(folder).with_suffix('').as_posix() for path in folder.rglob('*')
+                 if path.suffix.lower() in SUFFIXES]
+        return common_affix([pair.name for pair in pairs], files)
 
 
 #: Marks the row of a control image among those of methods.

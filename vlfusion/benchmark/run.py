@@ -26,6 +26,7 @@ from vlfusion.benchmark.cache import Cache, code_digest, content_digest, key_of,
 from vlfusion.benchmark.costs import count_macs, measure
 from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod, Repeat
 from vlfusion.benchmark.plan import Output, Plan, SetOfPairs, SetPlan
+from vlfusion.data.affixes import affix_in_words
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
 from vlfusion.data.text import text_configs
@@ -108,7 +109,10 @@ class Run:
             sets = [one for one in self.plan.datasets if method in self.plan.methods_of(one.name)]
             if isinstance(method, FolderMethod):
                 for one in sets:
-                    problems += method.files(one.name, self._pairs[one.name])[1]
+                    pairs = self._pairs[one.name]
+                    if affix := method.affix(one.name, pairs):
+                        print(affix_in_words(f'{method.name} ({method.folders[one.name]})', affix), file=sys.stderr)
+                    problems += method.files(one.name, pairs)[1]
                 continue
             try:
                 method.check()

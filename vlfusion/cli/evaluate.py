@@ -3,7 +3,8 @@
     vlfusion evaluate fused/ --source-a TNO/ir --source-b TNO/vi --out scores/mine.csv
     vlfusion evaluate 'out/{name}_fused.*' --source-a ir --source-b vi --metrics VIF MI:tang --controls --out mine.csv
 
-Files share a name with their sources. They are scored as they are: neither 8-bit nor 16-bit images are stretched.
+Files share a name with their sources, but for a prefix or suffix of all files in a folder. They are scored as they
+are: neither 8-bit nor 16-bit images are stretched.
 """
 
 import argparse
@@ -21,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="how files become grey levels, and whose variants of the metrics: 'film' (default), "
                              "'plain' ...")
     parser.add_argument('--metrics', nargs='+', metavar='NAME',
-                        help="such as VIF or MI:tang, or 'all' (default: EN SD SF AG VIF Qabf)")
+                        help="such as VIF or MI:tang; 'all' for every metric that can be computed (default: EN SD SF "
+                             'AG VIF Qabf)')
     parser.add_argument('--truth', metavar='DIR', help='folder or pattern: what a perfect fusion would give')
     parser.add_argument('--truth-metrics', nargs='+', metavar='NAME', help="or 'all' (default: PSNR SSIM)")
     parser.add_argument('--controls', action='store_true',
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     from vlfusion.errors import ConfigError, listing
     from vlfusion.evaluation.folder import check_output, score_folder
-    from vlfusion.evaluation.scores import controls_table, summary_table
+    from vlfusion.evaluation.scores import controls_table, not_scored, summary_table
     from vlfusion.progress import ShowProgress
 
     for module in args.modules:
@@ -64,12 +66,14 @@ def run(args: argparse.Namespace) -> int:
     console = Console()
     if not console.is_terminal:
         console.width = 160  # a file has no width; let no column be cut
-    console.print(summary_table(scores.rows))
+    console.print(summary_table(scores.rows, scores.undefined))
     if scores.controls:
         console.print(controls_table(scores.rows, scores.controls))
-    if scores.undefined:
-        many = len(scores.undefined) > 1
-        print(f'{len(scores.undefined)} {"values are" if many else "value is"} not finite:\n'
-              f'{listing(map(str, scores.undefined))}')
+    if unfinite := [item for item in scores.undefined if item.value is not None]:
+        many = len(unfinite) > 1
+        print(f'{len(unfinite)} {"values are" if many else "value is"} not finite:\n{listing(map(str, unfinite))}')
+    for line in (*scores.notes, not_scored(scores.undefined, len(scores.rows))):
+        if line:
+            print(line)
     print(f'Wrote {", ".join(map(str, written))}.')
     return 0

@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from vlfusion.data.affixes import affix_in_words, find_affixes
 from vlfusion.data.names import require_names
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.images import SUFFIXES, read_image
@@ -77,7 +78,7 @@ def as_pattern(place: str | os.PathLike) -> str:
 
 
 def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Names | None = None,
-               remedy: str = '') -> dict[str, tuple[Path, ...]]:
+               remedy: str = '', note: Callable[[str], None] | None = None) -> dict[str, tuple[Path, ...]]:
     """The files of two or more folders that share a name: for each name, in order, one file of each folder.
 
     Args:
@@ -85,6 +86,8 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
         patterns: where the images lie, as `find_pairs` has it, by what messages call them: `source A`.
         names: likewise.
         remedy: what to tell somebody whose files do not match.
+        note: told of a prefix or suffix that all files of a folder share, such as `_fused`, and that is left out of
+            their names to find the partners; None takes names as they are. A pattern with `{name}` is taken as it is.
 
     Raises:
         DataError: as for `find_pairs`; an image must be in every folder.
@@ -95,6 +98,8 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
         files[what], unusable = _files(root, pattern, what)
         problems += unusable
     if all(files.values()):  # without any files of one folder, each file of the others would be reported
+        if note:
+            _leave_affixes_out(files, patterns, names, note)
         known = set().union(*files.values())
         if names is None:
             chosen = sorted(known)
@@ -108,6 +113,18 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
     if problems:
         raise DataError(f'Cannot pair the images under {root.absolute()}:\n{listing(problems, MOST)}', remedy)
     return {name: tuple(found[name] for found in files.values()) for name in chosen}
+
+
+def _leave_affixes_out(files: dict[str, dict[str, Path]], patterns: Mapping[str, str], names: Names | None,
+                       note: Callable[[str], None]) -> None:
+    """Rename the files of folders whose names only lack a common prefix or suffix."""
+    listed = names if isinstance(names, Sequence) and not isinstance(names, str) else None
+    wanted = listed and [_stem(name) for name in listed if isinstance(name, str)]
+    for what, (head, tail) in find_affixes(files, wanted).items():
+        if '{name}' not in patterns[what]:
+            files[what] = {name[len(head):len(name) - len(tail)] if _between(name, head, tail) else name: path
+                           for name, path in files[what].items()}
+            note(affix_in_words(f'{what} ({patterns[what]})', (head, tail)))
 
 
 def find_subset_pairs(root: str | os.PathLike, subsets: Mapping[str, Mapping]) -> list[Pair]:
@@ -235,7 +252,17 @@ def _name(file: str, head: str, tail: str) -> str:
         file, suffix = os.path.splitext(file)
         if suffix.lower() not in SUFFIXES:
             return ''
-    return file[len(head):len(file) - len(tail)] if file.startswith(head) and file.endswith(tail) else ''
+    return file[len(head):len(file) - len(tail)] if _between(file, head, tail) else ''
+
+
+def _between(name: str, head: str, tail: str) -> bool:
+    """Whether a name begins and ends so, with something between."""
+    return len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
+
+
+def _stem(name: str) -> str:
+    """A name without the ending of an image."""
+    return os.path.splitext(name)[0] if name.lower().endswith(SUFFIXES) else name
 
 
 def _listed(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -249,7 +276,7 @@ def _listed(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], 
         names = [line for line in lines if line and not line.startswith('#')]
     elif odd := [name for name in names if not isinstance(name, str)]:
         raise ConfigError(f'The list of names holds {odd[0]!r}.', "Write each name as a string, such as '12'.")
-    stems = Counter(os.path.splitext(name)[0] if name.lower().endswith(SUFFIXES) else name for name in names)
+    stems = Counter(map(_stem, names))
     problems = [f'{name!r} is in {where} {count} times' for name, count in stems.items() if count > 1]
     problems += [f'{name!r} is in {where}, but no image has that name' for name in stems if name not in known]
     if not stems:

@@ -3,10 +3,11 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from vlfusion import plugins
 from vlfusion.checkpoints import file_digest
 from vlfusion.data.pairs import as_pattern, find_files, read_images
 from vlfusion.data.tasks import task as task_named
-from vlfusion.errors import ConfigError, DataError, listing
+from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.protocol import Protocol
 from vlfusion.evaluation.protocol import protocol as protocol_named
 from vlfusion.evaluation.record import record, write_record
-from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, Row, metric_of, write_csv
+from vlfusion.evaluation.scores import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, TRUTH, Row, metric_of, write_csv
 from vlfusion.evaluation.undefined import Undefined, undefined
 from vlfusion.images import luminance
 from vlfusion.metrics.base import metric_names
@@ -42,7 +43,8 @@ class FolderScores:
     Attributes:
         rows: for each fused image its name, protocol and scores, sorted by name.
         controls: likewise for the control images of each pair; empty where none were asked for.
-        undefined: the scores that are not finite, each with its reasons.
+        undefined: the scores that are not finite or could not be computed, each with its reasons.
+        notes: what the user should know of how the files were read.
         record: everything about the run that is worth keeping, as JSON has it.
     """
 
@@ -50,6 +52,7 @@ class FolderScores:
     controls: list[Row]
     undefined: list[Undefined]
     record: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
 
     def write(self, path: str | os.PathLike) -> list[Path]:
         """Write `STEM.csv`, `STEM.controls.csv` where there are controls, and `STEM.json`, the record.
@@ -75,7 +78,7 @@ class FolderScores:
 
 
 def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folder | None = None, *,
-                 metrics: Sequence[str] = DEFAULT_METRICS, truth_metrics: Sequence[str] = ('PSNR', 'SSIM'),
+                 metrics: Sequence[str] | None = None, truth_metrics: Sequence[str] | None = None,
                  protocol: str = 'film', task: str | None = None, controls: bool = False, workers: int | None = None,
                  device: str = 'cpu', progress: Callable[[int, int], None] | None = None) -> FolderScores:
     """Score every image of a folder.
@@ -83,17 +86,20 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         scores = score_folder('fused', 'TNO/ir', 'TNO/vi', metrics=['VIF', 'MI:tang'])
         scores.write('scores/mine.csv')
 
-    A fused image and its sources share a name. What a file holds is scored as it is: 8-bit files are not stretched, nor
-    are those of 16 bits, which are multiplied by 255/65535. Each image is scored by one thread, so that scores are
-    bit-equal for every number of workers; as many images are in memory as there are workers, with their sources.
+    A fused image and its sources share a name, but for a prefix or suffix of all files in a folder. What a file holds
+    is scored as it is: 8-bit files are not stretched, nor are those of 16 bits, which are multiplied by 255/65535. Each
+    image is scored by one thread, so that scores are bit-equal for every number of workers; as many images are in
+    memory as there are workers, with their sources.
 
     Args:
         fused: the folder, or a pattern such as `out/{name}_fused.*`; see `vlfusion.data.pairs.find_pairs`.
         source_a: likewise, of source A.
         source_b: likewise, of source B.
         truth: likewise, of the images that a perfect fusion would give, if there are such.
-        metrics: names in `FUSION_METRICS`, with a variant if need be (`MI:tang`); or `all`.
-        truth_metrics: the same for `TRUTH_METRICS`; used only with `truth`.
+        metrics: names in `FUSION_METRICS`, with a variant if need be (`MI:tang`); `all` for every metric; None for
+            `DEFAULT_METRICS`. A metric that is not asked for by its name has no score where it cannot be computed,
+            such as of images that are too small for it.
+        truth_metrics: the same for `TRUTH_METRICS`; None for PSNR and SSIM. Used only with `truth`.
         protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`.
         task: what kind of fusion it is, for messages and the record: a name in `vlfusion.data.tasks.TASKS`.
         controls: whether to score control images as well; see `vlfusion.evaluation.controls`.
@@ -102,7 +108,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         progress: called after each image with the number of images done and of all images.
 
     Raises:
-        DataError: lists every image that lacks a partner, cannot be read, is of another size or does not suit a metric.
+        DataError: lists every image that lacks a partner, cannot be read, is of another size or does not suit a metric
+            that was named; or no metric could be computed.
         ConfigError: the protocol, task, device or number of workers is not usable, or no metric is named.
         UnknownNameError: no metric, or no variant of it, has that name.
     """
@@ -113,21 +120,24 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     if workers is not None and workers < 1:
         raise ConfigError(f'Expected at least one worker, but got {workers}.', 'Give a number from 1 on.')
     workers = workers or torch.get_num_threads()
-    columns = _names(metrics)
+    columns = _names(DEFAULT_METRICS if metrics is None else metrics)
+    named = set(metrics or ())
     if truth is not None:
-        columns += [TRUTH + name for name in _names(truth_metrics, truth=True)]
+        columns += [TRUTH + name for name in _names(truth_metrics or DEFAULT_TRUTH_METRICS, truth=True)]
+        named.update(TRUTH + name for name in truth_metrics or ())
     if not columns:
         raise ConfigError('There is no metric to score with.', 'Name at least one, such as EN.')
     for column in columns:
         metric_of(column, chosen.code)  # an unknown name comes to light before any image is read
-    scorer = _Scorer(columns, chosen, controls, _device(device))
+    scorer = _Scorer(columns, chosen, controls, _device(device), frozenset(columns) - named)
+    notes: list[str] = []
 
     folders = {'the fused folder': fused, label_a: source_a, label_b: source_b}
     if truth is not None:
         folders['the truth'] = truth
     matched = find_files('.', {what: as_pattern(folder) for what, folder in folders.items()}, remedy=(
         'A fused image and its sources share one name, letter case included. Rename or remove what is listed, or say '
-        "where the name is in a file's name, as in 'fused/{name}_out.*'."))
+        "where the name is in a file's name, as in 'fused/{name}_out.*'."), note=notes.append)
 
     found: dict[str, _Scored] = {}
     problems: list[str] = []
@@ -151,9 +161,12 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         many = 's' * (len(problems) > 1)
         raise DataError(f'Nothing was scored, because of {len(problems)} problem{many}:\n'
                         f'{listing(problems, len(problems))}',
-                        'Mend or remove the files that are listed, or leave a metric out.')
+                        'Fix or remove the files that are listed, or leave a metric out.')
 
     rows = [result.row for result in found.values()]
+    if all(row[column] is None for row in rows for column in columns):
+        raise DataError(f'No metric could be computed:\n{listing(map(str, next(iter(found.values())).undefined))}',
+                        'Score other images, or other metrics.')
     control_rows = [row for result in found.values() for row in result.controls]
     unfinite = [item for result in found.values() for item in result.undefined]
     keys = 'fused', 'source_a', 'source_b', 'truth'
@@ -161,7 +174,7 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
               for i, (key, folder) in enumerate(zip(keys, folders.values(), strict=False))}
     return FolderScores(rows, control_rows, unfinite,
                         record(chosen, task, columns, inputs, rows, control_rows, unfinite,
-                               sum(result.by_channel for result in found.values())))
+                               sum(result.by_channel for result in found.values())), notes)
 
 
 def check_output(path: str | os.PathLike) -> None:
@@ -194,12 +207,16 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _Scorer:
-    """What a worker does with one image; once `stop` is set, only look at its files."""
+    """What a worker does with one image; once `stop` is set, only look at its files.
+
+    The `optional` columns stay empty where they cannot be computed.
+    """
 
     columns: Sequence[str]
     protocol: Protocol
     controls: bool
     device: torch.device
+    optional: Collection[str] = ()
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, files: tuple[str, tuple[Path, ...]]) -> _Scored | list[str]:
@@ -218,27 +235,30 @@ class _Scorer:
         return problems
 
     def _check_size(self, size: tuple[int, int]) -> None:
-        pickiest = max((metric_of(column, self.protocol.code) for column in self.columns),
-                       key=lambda metric: metric.info.smallest)
-        if min(size) < pickiest.info.smallest:
+        named = [metric_of(column, self.protocol.code) for column in self.columns if column not in self.optional]
+        pickiest = max(named, key=lambda metric: metric.info.smallest, default=None)
+        if pickiest and min(size) < pickiest.info.smallest:
             blank = torch.zeros(1, 1, *size)
             pickiest(*[blank] * (2 if pickiest.info.over == 'truth' else 3))  # it says what is wrong
 
     def _score(self, name: str, images: list[np.ndarray], digests: list[str]) -> _Scored | list[str]:
         colour = self.protocol.colour == 'channels' and images[0].ndim == 3
         fused, *others = (grey_levels(image, self.protocol, colour).to(self.device) for image in images)
-        scores, unfinite = score_planes(name, [fused, *others], self.columns, self.protocol.code, self.stop)
+        score = partial(score_planes, columns=self.columns, code=self.protocol.code, stop=self.stop,
+                        optional=self.optional)
+        scores, unfinite = score(name, [fused, *others])
         controls = []
         for control, image in control_images(name, *others[:2]).items() if self.controls else ():
-            values, _ = score_planes(name, [image, *others], self.columns, self.protocol.code, self.stop)
+            values, _ = score(name, [image, *others])
             controls.append({'name': name, 'control': control, 'protocol': self.protocol.label} | values)
         return [] if self.stop.is_set() else _Scored(
             {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests, colour)
 
 
 def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], code: str = '',
-                 stop: threading.Event | None = None) -> tuple[Row, list[Undefined]]:
-    """The scores of one fused image, each the mean over its planes, and those that are not finite.
+                 stop: threading.Event | None = None,
+                 optional: Collection[str] = ()) -> tuple[Row, list[Undefined]]:
+    """The scores of one fused image, each the mean over its planes, and those that are not finite or not there.
 
     Args:
         name: of the image, for messages.
@@ -246,9 +266,10 @@ def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], co
         columns: names of metrics, those that compare to the truth as `truth/PSNR`.
         code: whose variants are meant; see `vlfusion.metrics.metric`.
         stop: once it is set, no further metric is computed.
+        optional: columns that are None where they cannot be computed.
 
     Raises:
-        DataError: the images do not suit a metric.
+        DataError: the images do not suit a metric that is not optional.
     """
     to_sources = dict(zip(('the fused image', 'source A', 'source B'), images[:3], strict=True))
     to_truth = dict(zip(('the fused image', 'the truth'), (images[0], *images[3:]), strict=False))
@@ -258,7 +279,15 @@ def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], co
             if stop and stop.is_set():
                 break
             compared = to_truth if column.startswith(TRUTH) else to_sources
-            values = metric_of(column, code)(*compared.values())
+            try:
+                values = metric_of(column, code)(*compared.values())
+            except Exception as error:  # a plugin's metric may fail in any way
+                if column not in optional:
+                    raise
+                why = error.problem if isinstance(error, VLFusionError) else f'{type(error).__name__}: {error}'
+                row[column] = None
+                unfinite.append(Undefined(name, column, None, (why.removesuffix('.'),)))
+                continue
             row[column] = values.mean().item()
             unfinite += undefined(name, {column: values}, compared)
     return row, unfinite

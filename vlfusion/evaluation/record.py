@@ -17,7 +17,7 @@ import torch
 from vlfusion import __version__
 from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.protocol import Protocol
-from vlfusion.evaluation.scores import Row, columns, metric_of, statistics, whole_file
+from vlfusion.evaluation.scores import Row, columns, computed, metric_of, statistics, whole_file
 from vlfusion.evaluation.undefined import Undefined
 from vlfusion.plugins import origin
 
@@ -39,7 +39,7 @@ def record(protocol: Protocol, task: str | None, metrics: Sequence[str], inputs:
         inputs: for `fused`, `source_a`, ... the `folder` as it was given, and for each of the `files` its SHA-256.
         rows: of the fused images.
         controls: of the control images, if there are any.
-        undefined: the scores of the fused images that are not finite.
+        undefined: the scores of the fused images that are not finite or could not be computed.
         by_channel: how many images were in colour and scored channel by channel.
     """
     by_control = {name: [row for row in controls if row['control'] == name] for name in CONTROLS if controls}
@@ -74,8 +74,15 @@ def write_record(path: str | os.PathLike, content: Mapping[str, Any]) -> None:
 
 
 def _summary(rows: Sequence[Row]) -> dict[str, dict[str, float | int]]:
-    return {name: statistics(values) | {'not_finite': int(np.count_nonzero(~np.isfinite(values)))}
-            for name, values in columns(rows).items()}
+    """Statistics of each column over the images that it could be computed of."""
+    found = {}
+    for name in columns(rows):
+        values = computed(rows, name)
+        found[name] = statistics(values) if len(values) else {}
+        found[name] |= {'not_finite': int(np.count_nonzero(~np.isfinite(values)))}
+        if lacking := len(rows) - len(values):
+            found[name]['not_scored'] = lacking
+    return found
 
 
 def _digest(files: Mapping[str, str]) -> str:

@@ -2,7 +2,8 @@
 
 A row holds what is known of one image: its `name`, the label of its `protocol` (such as `film.1`), for a control image
 which `control` it is, then one value for each column: a metric as it was asked for (`VIF`, `MI:tang`), or one that
-compares to a true image (`truth/PSNR`). All rows have the same columns.
+compares to a true image (`truth/PSNR`). All rows have the same columns. A value is None, and empty in a file, where its
+metric could not be computed.
 """
 
 import csv
@@ -26,13 +27,15 @@ from vlfusion.evaluation.undefined import Undefined
 from vlfusion.metrics.base import Metric, as_double, metric
 from vlfusion.metrics.sharing import sharing
 
-Row = dict[str, str | float]
+Row = dict[str, str | float | None]
 #: The columns that are no metrics, in the order of a file.
 WORDS = ('name', 'control', 'protocol')
 #: What stands before the name of a metric that compares to a true image.
 TRUTH = 'truth/'
 #: What is scored where nobody says: the metrics of FILM's tables.
 DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf')
+#: The same where there are true images.
+DEFAULT_TRUTH_METRICS = ('PSNR', 'SSIM')
 
 
 def score(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
@@ -127,10 +130,15 @@ def statistics(values: Float[np.ndarray, 'image']) -> dict[str, float]:
         return {'mean': values.mean().item(), 'std': values.std().item(), 'median': np.median(values).item()}
 
 
-def summary_table(rows: Sequence[Row]) -> Table:
+def summary_table(rows: Sequence[Row], undefined: Iterable[Undefined] = ()) -> Table:
     """Mean, standard deviation (of the population) and median of each metric; an arrow points to its better side.
 
-    A last column counts the images whose value is not finite, where there are any.
+    Further columns count the images whose value is not finite, and those that a metric could not be computed of, where
+    there are any.
+
+    Args:
+        rows: of the images.
+        undefined: what is known of the values that are not there, for the reasons.
 
     Raises:
         DataError: there is no row.
@@ -139,13 +147,36 @@ def summary_table(rows: Sequence[Row]) -> Table:
     table = Table('metric', title=_title(rows))
     for statistic in ('mean', 'std', 'median'):
         table.add_column(statistic, justify='right')
-    blamed = {name: _unfinite(values) for name, values in found.items()}
+    lacking = {name: sum(row[name] is None for row in rows) for name in found}
+    blamed = {name: _unfinite(values) - lacking[name] for name, values in found.items()}
     if any(blamed.values()):
         table.add_column('not finite', justify='right')
-    for name, values in found.items():
-        count = [f'{blamed[name]} of {len(rows)}' if blamed[name] else ''] if any(blamed.values()) else []
-        table.add_row(_heading(name, rows), *(_shown(value) for value in statistics(values).values()), *count)
+    if any(lacking.values()):
+        table.add_column('not scored')
+    reasons = {item.metric: f': {", ".join(item.reasons)}' for item in undefined if item.value is None}
+    for name in found:
+        values = computed(rows, name)
+        cells = [_shown(value) for value in statistics(values).values()] if len(values) else [''] * 3
+        for count, why in ((blamed, ''), (lacking, reasons.get(name, ''))):
+            if any(count.values()):
+                cells.append(f'{count[name]} of {len(rows)}{why}' if count[name] else '')
+        table.add_row(_heading(name, rows), *cells)
     return table
+
+
+def not_scored(undefined: Iterable[Undefined], images: int) -> str:
+    """One sentence on the metrics that could not be computed; empty where there are none.
+
+    >>> not_scored([Undefined('01', 'MS_SSIM', None, ('too small',))], 5)
+    'Not scored: MS_SSIM of 1 of 5 images (too small).'
+    """
+    counts: dict[str, list[str]] = {}
+    for item in undefined:
+        if item.value is None:
+            counts.setdefault(item.metric, []).append(', '.join(item.reasons))
+    parts = [f'{metric} of {"all" if len(why) == images > 1 else f"{len(why)} of"} {images} '
+             f'image{"s" if images > 1 else ""} ({why[0]})' for metric, why in counts.items()]
+    return f'Not scored: {"; ".join(parts)}.' if parts else ''
 
 
 def controls_table(rows: Sequence[Row], controls: Sequence[Row]) -> Table:
@@ -155,14 +186,14 @@ def controls_table(rows: Sequence[Row], controls: Sequence[Row]) -> Table:
         DataError: there is no row.
     """
     parts = {'fused': rows} | {name: [row for row in controls if row['control'] == name] for name in CONTROLS}
-    found = {part: columns(rows) for part, rows in parts.items()}
     table = Table('mean of', title=f'{_title(rows)}, beside control images')
     for part in parts:
         table.add_column(part, justify='right')
-    for name in found['fused']:
-        values = [found[part][name] for part in parts]
+    for name in columns(rows):
+        values = [computed(part, name) for part in parts.values()]
         table.add_row(_heading(name, rows), *(_shown(statistics(value)['mean'])
-                                              + f' ({_unfinite(value)})' * bool(_unfinite(value)) for value in values))
+                                              + f' ({_unfinite(value)})' * bool(_unfinite(value)) if len(value) else ''
+                                              for value in values))
     return table
 
 
@@ -216,12 +247,12 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
 def read_csv(path: str | os.PathLike) -> list[Row]:
     """The rows that `write_csv` wrote."""
     with Path(path).open(newline='', encoding='utf-8') as file:
-        return [{key: value if key in WORDS else float(value) for key, value in row.items()}
+        return [{key: value if key in WORDS else float(value) if value else None for key, value in row.items()}
                 for row in csv.DictReader(file)]
 
 
 def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, 'image']]:
-    """The values of each metric, in the order of the rows.
+    """The values of each metric, in the order of the rows; NaN where it could not be computed.
 
     Raises:
         DataError: there is no row.
@@ -229,3 +260,8 @@ def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, 'image']]:
     if not rows:
         raise DataError('There is no image to score.', 'Check the data set and its split.')
     return {name: np.array([row[name] for row in rows], float) for name in rows[0] if name not in WORDS}
+
+
+def computed(rows: Sequence[Row], column: str) -> Float[np.ndarray, 'image']:
+    """The values of a metric without the images that it could not be computed of."""
+    return np.array([row[column] for row in rows if row[column] is not None], float)

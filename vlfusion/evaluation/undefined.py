@@ -1,4 +1,4 @@
-"""Scores that are NaN or infinite, and what in the images makes them so."""
+"""Scores that are NaN, infinite or could not be computed, and the reasons."""
 
 import math
 from collections.abc import Mapping
@@ -20,17 +20,18 @@ class Undefined:
     Attributes:
         name: of the image.
         metric: as the row of scores has it.
-        value: NaN or an infinity.
+        value: NaN or an infinity; None where the metric could not be computed.
         reasons: what in the images explains it; several may apply.
     """
 
     name: str
     metric: str
-    value: float
+    value: float | None
     reasons: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f'{self.name}: {self.metric} is {self.value}: {", ".join(self.reasons)}'
+        what = 'was not scored' if self.value is None else f'is {self.value}'
+        return f'{self.name}: {self.metric} {what}: {", ".join(self.reasons)}'
 
 
 def undefined(name: str, scores: Mapping[str, Float[Tensor, 'channel']],

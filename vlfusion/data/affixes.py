@@ -1,0 +1,67 @@
+"""Prefixes and suffixes that the file names of a folder share, such as the `_fused` of `12_fused.png`."""
+
+from collections.abc import Collection, Mapping
+
+
+def common_affix(names: Collection[str], files: Collection[str]) -> tuple[str, str] | None:
+    """The one prefix and suffix that turn every name into the name of a file.
+
+    Words and numbers are never cut: `1` is no part of `12`.
+
+    Args:
+        names: of pairs.
+        files: names of files without their endings; there may be more of them.
+
+    Returns:
+        None where nothing fits all names, or several choices do, or a file already has the name of a pair.
+
+    >>> common_affix(['1', '12'], ['1_fused', '12_fused', 'notes'])
+    ('', '_fused')
+    >>> common_affix(['1', '2'], ['1_mask', '1_fused', '2_mask', '2_fused'])
+    >>> common_affix(['1'], ['12'])
+    """
+    files = set(files)
+    if not names or files.intersection(names):
+        return None
+    longest = max(names, key=len)
+    choices = {(file[:start], file[start + len(longest):]) for file in files
+               for start in range(len(file)) if file.startswith(longest, start)}
+    fitting = [(head, tail) for head, tail in choices
+               if all(head + name + tail in files and _apart(head, name) and _apart(name, tail) for name in names)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def find_affixes(folders: Mapping[str, Collection[str]],
+                 names: Collection[str] | None = None) -> dict[str, tuple[str, str]]:
+    """The affix of each folder whose files are called as those of another folder, but for a common prefix or suffix.
+
+    Args:
+        folders: the names of the files, by folder.
+        names: the pairs that are wanted; None for all.
+
+    >>> find_affixes({'ir': ['1', '2'], 'vi': ['1', '2'], 'fused': ['1_out', '2_out']})
+    {'fused': ('', '_out')}
+    """
+    for plain in folders.values():
+        wanted = plain if names is None else set(names).intersection(plain)
+        found = {folder: affix for folder, files in folders.items() if (affix := common_affix(wanted, files))}
+        if found:
+            return found
+    return {}
+
+
+def affix_in_words(what: str, affix: tuple[str, str]) -> str:
+    """A sentence on an affix that was found.
+
+    >>> affix_in_words('the fused folder', ('', '_out'))
+    'All names of the fused folder end in _out: pairing without it.'
+    """
+    head, tail = affix
+    parts = [f'begin with {head}'] * bool(head) + [f'end in {tail}'] * bool(tail)
+    return f'All names of {what} {" and ".join(parts)}: pairing without {"it" if len(parts) == 1 else "them"}.'
+
+
+def _apart(left: str, right: str) -> bool:
+    """Whether a word or number ends where two parts of a name meet."""
+    return not (left and right and (left[-1].isalpha() and right[0].isalpha()
+                                    or left[-1].isdigit() and right[0].isdigit()))
