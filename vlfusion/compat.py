@@ -9,6 +9,7 @@ child in `vlfusion.registry`, without which MMEngine warns at each lookup.
 import logging
 import os
 import pickle
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -49,9 +50,7 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
     Raises:
         CheckpointError: the file is absent, truncated, or holds anything but tensors and plain values.
     """
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f'No checkpoint at {path}.', 'Check the path; training writes them to its work_dir.')
+    path = require_file(filename)
     try:
         if path.suffix == '.safetensors':
             return load_file(path, device=str(map_location))
@@ -65,6 +64,14 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
     except Exception as error:  # what a damaged file makes torch raise is of any kind
         raise CheckpointError(f'{path} cannot be read ({path.stat().st_size} bytes): {_first_line(error)}.',
                               'The file is truncated or not a checkpoint; copy or download it again.') from error
+
+
+def require_file(filename: str | os.PathLike) -> Path:
+    """The path of a checkpoint; raises CheckpointError if it is not there."""
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f'No checkpoint at {path}.', 'Check the path; training writes them to its work_dir.')
+    return path
 
 
 def _first_line(error: Exception) -> str:
@@ -156,6 +163,27 @@ class BFloat16OptimWrapper(OptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
             yield
+
+
+def screen_handlers(logger: logging.Logger) -> list[logging.StreamHandler]:
+    """The handlers of a logger that write to the screen, not to a file."""
+    return [handler for handler in logger.handlers
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)]
+
+
+def keep_off_screen(logger: logging.Logger) -> None:
+    """Show only the warnings of MMEngine's logger; its file still gets everything.
+
+    Why: MMEngine prints the environment, the whole config and all hooks, 200 lines and more, before a training begins
+    and before any error. It warns of deprecated names that it uses itself, and of batches that `ResumableTrainLoop`
+    does not load. Can go when all this is optional.
+    """
+    for handler in screen_handlers(logger):
+        handler.setLevel(max(handler.level, logging.WARNING))
+        handler.addFilter(lambda record: not _NOISE.search(record.getMessage()))
+
+
+_NOISE = re.compile('"FileClient" will be deprecated|"HardDiskBackend" is the alias|Advance dataloader')
 
 
 def init_cpu_group() -> None:

@@ -87,6 +87,16 @@ def peak(device: torch.device) -> 'PeakOfGPU | PeakOfProcess':
     return PeakOfGPU(device) if device.type == 'cuda' else PeakOfProcess()
 
 
+def peak_so_far(device: torch.device) -> int | None:
+    """Bytes that tensors on a GPU, or this process on the CPU, took at most so far; None if no system tells."""
+    if device.type == 'cuda':
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        return _field('/proc/self/status', 'VmHWM')
+    except OSError:
+        return None
+
+
 class PeakOfGPU:
     """The most that tensors on a GPU took since, beyond what they had."""
 

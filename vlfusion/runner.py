@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
@@ -17,6 +18,7 @@ from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
 from vlfusion.config import without_secrets
 from vlfusion.data.sampler import EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
+from vlfusion.hooks import ProgressHook
 from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 
@@ -24,12 +26,13 @@ from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 OTHER_STAGE = {'train': ('test_',), 'test': ('train_', 'val_', 'optim_wrapper', 'param_scheduler')}
 
 
-def build_runner(config: Config, stage: str) -> 'FusionRunner':
+def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRunner':
     """A runner for one stage of an experiment, with its data checked and its model fitted to its text.
 
     Args:
         config: as `vlfusion.config.load_config` returns it.
         stage: `train` (with validation) or `test`; the loaders and loops of the other stage are not built.
+        verbose: show MMEngine's log on the screen too: environment, config, hooks, scalars. Its file always has it.
 
     Raises:
         VLFusionError: anything that would stop the run later: missing data or text, a wrong text width, unknown names.
@@ -51,7 +54,9 @@ def build_runner(config: Config, stage: str) -> 'FusionRunner':
 
     arguments = {key: value for key, value in whole.items()
                  if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
-    runner = FusionRunner(**arguments, cfg=whole)
+    if arguments.get('load_from'):
+        compat.require_file(arguments['load_from'])
+    runner = FusionRunner(**arguments, cfg=whole, verbose=verbose)
     for split in ('train', 'val', 'test'):
         if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
             _check_text_width(runner.model, getattr(runner, f'{split}_dataloader').dataset)
@@ -90,7 +95,8 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
 class FusionRunner(Runner):
     """MMEngine's Runner, resumable to the bit, and at home on CPUs."""
 
-    def __init__(self, *args, cfg: Config, experiment_name: str | None = None, **kwargs):
+    def __init__(self, *args, cfg: Config, experiment_name: str | None = None, verbose: bool = False, **kwargs):
+        self.verbose = verbose
         # MMEngine names a run by the second; two runs of one second would share their logger and message hub.
         name = experiment_name or Path(cfg.filename or 'unnamed').stem
         super().__init__(*args, cfg=cfg, experiment_name=f'{name}_{uuid4().hex[:8]}', **kwargs)
@@ -111,8 +117,16 @@ class FusionRunner(Runner):
             return compat.wrap_for_cpu_group(model, self.cfg.get('find_unused_parameters', False))
         return super().wrap_model(model_wrapper_cfg, model)
 
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        if not self.verbose:
+            compat.keep_off_screen(logger)
+        return logger
+
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
         super().register_hooks(default_hooks, custom_hooks)
+        if not any(isinstance(hook, ProgressHook) for hook in self.hooks):  # the screen has nothing else
+            self.register_hook(ProgressHook())
         self.register_hook(compat.PlainCheckpointHook())
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', **_) -> dict:
@@ -128,7 +142,7 @@ class FusionRunner(Runner):
         if self._resume and self._load_from is None and not self._has_loaded:
             newest = latest_checkpoint(self.work_dir)
             if newest is None:
-                self.logger.info(f'Nothing to resume in {self.work_dir}; training starts from the beginning.')
+                self.logger.warning(f'Nothing to resume in {self.work_dir}; training starts from the beginning.')
                 self._resume = False
             else:
                 self._load_from = str(newest)

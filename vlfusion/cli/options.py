@@ -22,6 +22,13 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
                              '(default: what reaches outside is refused and shown)')
 
 
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """The whole log on the screen."""
+    parser.add_argument('-v', '--verbose', action='store_true',
+                        help='show the environment, the whole config and every line of the log; the log file has them '
+                             'anyway')
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """How several processes were started."""
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',

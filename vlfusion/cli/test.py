@@ -4,12 +4,13 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher
+    from vlfusion.cli.options import add_config, add_launcher, add_verbose
     add_config(parser)
     parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion; convert released ones with '
                                                       'convert-weights (none where the model has no weights)')
     parser.add_argument('--out', help='folder for pictures and metrics.csv (default: WORK_DIR/test_PROTOCOL)')
     parser.add_argument('--protocol', help="how outputs become grey levels, such as 'film' or 'plain'")
+    add_verbose(parser)
     add_launcher(parser)
 
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from vlfusion.evaluation.scores import read_csv, summary_table
-    runner = build_runner(config, 'test')
+    runner = build_runner(config, 'test', args.verbose)
     runner.test()
     if runner.rank == 0:
         for path in sorted(out.glob('metrics*.csv')):

@@ -4,12 +4,13 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher
+    from vlfusion.cli.options import add_config, add_launcher, add_verbose
     add_config(parser)
     parser.add_argument('--work-dir', help='where checkpoints and logs go (default: work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work_dir')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or CUDA')
     parser.add_argument('--tensorboard', action='store_true', help='also log to TensorBoard (extra: tensorboard)')
+    add_verbose(parser)
     add_launcher(parser)
 
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     from vlfusion.compat import end_of_group_member
     from vlfusion.runner import build_runner
-    runner = build_runner(config, 'train')
+    runner = build_runner(config, 'train', args.verbose)
     runner.train()
     if runner.rank == 0:
         print(f'Checkpoints and logs are in {runner.work_dir}.')

@@ -41,7 +41,7 @@ class TextSource(ABC):
         """Find every pair whose features are missing, unreadable or of another width than most.
 
         Raises:
-            DataError: names all of them.
+            DataError: names the first of them and counts the others.
         """
         shapes, problems = {}, []
         for pair in pairs:
@@ -56,7 +56,7 @@ class TextSource(ABC):
                      for name, (_, dim) in shapes.items() if dim != self.dim]
         if problems:
             raise DataError(f'{len(problems)} of {len(pairs)} pairs have no usable text feature:\n'
-                            f'{listing(problems, len(problems))}', self.remedy)
+                            f'{listing(problems, 5)}', self.remedy)
 
     def length(self, pairs: Sequence[Pair]) -> int:
         """The most tokens that any of the pairs, which were checked, has."""

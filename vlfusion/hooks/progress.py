@@ -1,6 +1,5 @@
 """Progress of training and testing, with the remaining time."""
 
-import logging
 import sys
 import time
 
@@ -8,6 +7,9 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
+from vlfusion.compat import screen_handlers
+from vlfusion.hooks.summary import summary
+from vlfusion.memory import peak_so_far
 from vlfusion.progress import ShowProgress, duration
 from vlfusion.registry import HOOKS
 
@@ -17,7 +19,10 @@ STEPS, SECONDS = 10, 30
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Show how far training or testing is, the scores of each validation, and an early estimate of the duration."""
+    """Say what is trained or tested, show how far it is and the scores of each validation, and estimate its duration.
+
+    By then data, text and checkpoint are checked, so nothing is said before an error.
+    """
 
     priority = 'VERY_LOW'
 
@@ -45,8 +50,10 @@ class ProgressHook(Hook):
             self._estimated = True
             if left := runner.max_iters - done:
                 each = seconds / (self._steps - 1)
+                memory = peak_so_far(next(runner.model.parameters()).device)
                 self._show.print(f'A step takes about {each:.2g} s, so the remaining {left:,} steps take about '
-                                 f'{duration(each * left)}, without validation.')
+                                 f'{duration(each * left)}, without validation.'
+                                 + (f' Memory so far: {memory / 1e9:.1f} GB.' if memory else ''))
 
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         if self._show and metrics:
@@ -68,6 +75,7 @@ class ProgressHook(Hook):
 
     def _open(self, runner, step: str, done: int, total: int) -> None:
         if is_main_process():
+            print('\n'.join(summary(runner, step)), flush=True)
             self._show = ShowProgress().__enter__()
             self._show(step, done, total)
             self._point_logs_at_stderr(runner)
@@ -81,6 +89,5 @@ class ProgressHook(Hook):
     @staticmethod
     def _point_logs_at_stderr(runner) -> None:
         # While a bar is up rich puts its own stream in place of sys.stderr; log lines must go through it.
-        for handler in runner.logger.handlers:
-            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-                handler.setStream(sys.stderr)
+        for handler in screen_handlers(runner.logger):
+            handler.setStream(sys.stderr)

@@ -1,0 +1,42 @@
+"""A few lines on what is about to be trained or tested."""
+
+from pathlib import Path
+
+
+def summary(runner, stage: str) -> list[str]:
+    """The model, the data, the steps and the log file of a run that is ready to start.
+
+    Args:
+        runner: MMEngine's Runner, with its checkpoint loaded.
+        stage: `training` or `testing`.
+    """
+    backbone = getattr(runner.model, 'module', runner.model).backbone
+    count = sum(parameter.numel() for parameter in backbone.parameters())
+    device = next((parameter.device for parameter in backbone.parameters()), 'cpu')
+    weights = f', weights of {runner.cfg.load_from}' if runner.cfg.get('load_from') else ''
+    lines = [f'Model: {type(backbone).__name__}, {count:,} parameters, on {device}{weights}']
+    if stage == 'training':
+        lines.append(f'Data:  {_data(runner.train_dataloader)} for training, '
+                     + (f'{_data(runner.val_dataloader)} for validation' if runner.val_loop else 'no validation'))
+        lines.append(_steps(runner))
+    else:
+        lines.append(f'Data:  {_data(runner.test_dataloader)}')
+    return [*lines, f'Log:   {_short(runner.logger.log_file)}']
+
+
+def _data(loader) -> str:
+    name, count = getattr(loader.dataset, 'name', type(loader.dataset).__name__), len(loader.dataset)
+    return f'{name} ({count:,} pair{"s" * (count != 1)})'
+
+
+def _steps(runner) -> str:
+    batch = runner.train_dataloader.batch_size * runner.world_size
+    rounds = runner.max_iters * batch / len(runner.train_dataloader.dataset)
+    line = f'Steps: {runner.max_iters:,} of {batch} pair{"s" * (batch != 1)}, {rounds:,.3g} times through the data'
+    return line + (f', from step {runner.iter + 1:,} on' if runner.iter else '')
+
+
+def _short(path: str) -> str:
+    """A path relative to the current folder, if it is below it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
