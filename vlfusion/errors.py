@@ -1,7 +1,11 @@
 """Errors that carry their remedy: what was expected, what came, and what to do about it."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+#: Control characters but a line's end and a tab; marks of the direction of text; halves of surrogate pairs.
+_ORDERS = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
 
 class VLFusionError(Exception):
@@ -17,7 +21,7 @@ class VLFusionError(Exception):
         self.problem, self.remedy = problem, remedy
 
     def __str__(self) -> str:
-        return f'{self.problem}\n  -> {self.remedy}' if self.remedy else self.problem
+        return printable(f'{self.problem}\n  -> {self.remedy}' if self.remedy else self.problem)
 
 
 class ConfigError(VLFusionError, ValueError):
@@ -40,6 +44,15 @@ class CheckpointError(VLFusionError, ValueError):
     """A checkpoint that is unsafe, truncated, or belongs to another model."""
 
 
+def printable(text: str) -> str:
+    r"""Text in which signs that a terminal obeys are spelt out: escape codes, and those that turn the direction.
+
+    >>> printable('a\x1b[31mb')
+    'a\\x1b[31mb'
+    """
+    return _ORDERS.sub(lambda sign: sign[0].encode('unicode_escape').decode(), text)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence that offers the nearest of the known names, then all of them.
 
@@ -47,7 +60,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'Did you mean FILM? Available: CDDFuse, FILM.'
     """
     known = sorted(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     guess = f'Did you mean {near[0]}? ' if near else ''
     return f'{guess}Available: {", ".join(known) or "nothing yet"}.'
 
@@ -55,5 +68,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def listing(items: Iterable[str], most: int = 20) -> str:
     """The items on indented lines, the first `most` of them, with a count of the rest."""
     items = list(items)
-    shown = [f'    {item}' for item in items[:most]]
+    shown = [f'    {printable(item)}' for item in items[:most]]
     return '\n'.join(shown + ([f'    ... and {len(items) - most} more'] if len(items) > most else []))

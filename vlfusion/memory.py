@@ -30,9 +30,12 @@ def parse_bytes(text: str) -> int:
     """
     found = re.fullmatch(r'([\d.]+)\s*([kmgt]?)(i?b)?', text.strip().lower())
     try:
-        return int(float(found[1]) * 1024 ** _UNITS[found[2]])
-    except (TypeError, ValueError):
-        raise ConfigError(f'{text!r} is no amount of memory.', 'Write 8GiB or 500MiB.') from None
+        count = int(float(found[1]) * 1024 ** _UNITS[found[2]])
+    except (TypeError, ValueError, OverflowError):
+        count = 0
+    if count < 1:
+        raise ConfigError(f'{text!r} is no amount of memory.', 'Write 8GiB or 500MiB.')
+    return count
 
 
 def available(device: torch.device) -> int | None:

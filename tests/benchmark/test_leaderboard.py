@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 
@@ -104,3 +105,12 @@ def test_too_few_images_for_so_many_methods(files, tmp_path, capsys):
     assert set(board.comparisons['EN'].ranks.values()) == {1}, '3 comparisons of p = 2 / 2^6 each'
     assert main(['leaderboard', *map(str, files.values())]) == 0
     assert 'Note: 6 images cannot show a difference in 3 comparisons' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('content', 'problem'), [
+    ('image,EN\n1,2\n', 'expected name'), ('name,EN\n1,x\n', "EN in line 2 of .* is 'x'"),
+    ('name,EN\n1\n', '1 cells'), ('name,EN\n1,2,3\n', '3 cells'), ('name,EN\n1,\n', "is ''"), ('', 'none')])
+def test_scores_of_another_form(files, content, problem, tmp_path, capsys):
+    (tmp_path / 'odd.csv').write_text(content)
+    assert main(['leaderboard', str(files['b']), str(tmp_path / 'odd.csv')]) == 2
+    assert re.search(problem, error := capsys.readouterr().err) and 'odd.csv' in error

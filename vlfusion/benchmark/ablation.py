@@ -11,7 +11,6 @@ interval of the mean difference and Wilcoxon's signed-rank test, with Holm's cor
     folder/maps/swapped.png  where it changes
 """
 
-import csv
 import json
 import math
 import os
@@ -29,6 +28,7 @@ from torch.utils.data import default_collate
 
 from vlfusion.benchmark.statistics import adjust, scipy_stats, too_few, wilcoxon
 from vlfusion.benchmark.statistics import interval as interval_of
+from vlfusion.cells import markdown_cell, markdown_table, read_table, write_table
 from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.evaluator import FusionEvaluator
@@ -169,8 +169,8 @@ class Ablation:
             metrics.append([policy, *(self._cell(of[name]) for name in names)])
         notes = [f'Changes are grey levels of the output x 255. {self.images} pairs of {self.dataset}, protocol '
                  f'{self.protocol}; bold: p < {self.alpha:g} (Wilcoxon, Holm).', *self.notes]
-        return '\n\n'.join([self.sentence, _table(pixels), _table(metrics),
-                            '\n'.join(f'- {note}' for note in notes)]) + '\n'
+        return '\n'.join([f'{self.sentence}\n', markdown_table(pixels[0], pixels[1:]),
+                          markdown_table(metrics[0], metrics[1:]), *(f'- {note}' for note in notes), ''])
 
     def json(self) -> str:
         """Everything but the scores and changes of single images, as strict JSON: null is not finite."""
@@ -189,9 +189,7 @@ class Ablation:
         for policy, rows in self.scores.items():
             write_csv(folder / f'scores/{policy}.csv', rows)
         with whole_file(folder / 'changes.csv') as file:
-            writer = csv.DictWriter(file, MOVE, lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(self.moves)
+            write_table(file, MOVE, self.moves)
         for path in self.maps.values():
             if (target := folder / 'maps' / path.name).absolute() != path.absolute():
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -208,16 +206,15 @@ class Ablation:
         Raises:
             DataError: the folder holds no ablation.
         """
-        folder = Path(folder)
         try:
-            found = json.loads((folder / 'ablation.json').read_text(encoding='utf-8'))
-            with (folder / 'changes.csv').open(newline='', encoding='utf-8') as file:
-                moves = tuple({key: value if key in ('name', 'policy') else float(value) for key, value in row.items()}
-                              for row in csv.DictReader(file))
-            scores = {policy: read_csv(folder / f'scores/{policy}.csv') for policy in ('own', *found['changes'])}
-        except (FileNotFoundError, ValueError, KeyError) as error:
-            raise DataError(f'{folder} holds no ablation: {error}.',
+            return cls._read(Path(folder))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f'{folder} holds no ablation: {type(error).__name__}: {error}.',
                             'Make one with `vlfusion ablate-text --out`.') from error
+
+    @classmethod
+    def _read(cls, folder: Path) -> 'Ablation':
+        found = json.loads((folder / 'ablation.json').read_text(encoding='utf-8'))
         maps = found.pop('maps')
         return cls(**{**found, 'interval': tuple(found['interval']), 'notes': tuple(found['notes'])} | dict(
             changes={policy: Change(**of | {'interval': tuple(of['interval'])})
@@ -225,20 +222,23 @@ class Ablation:
             effects={policy: {name: Effect(*(_number(one[key]) for key in ('own', 'difference')),
                                            tuple(map(_number, one['interval'])), _number(one['p']))
                               for name, one in of.items()} for policy, of in found['effects'].items()},
-            maps={policy: folder / one['file'] for policy, one in maps.items()},
+            maps={policy: inside(folder, one['file'], '') for policy, one in maps.items()},
             scales={policy: Scale(one['factor'], one['pair']) for policy, one in maps.items()},
-            scores=scores, moves=moves))
+            scores={policy: read_csv(inside(folder, f'scores/{policy}', '.csv'))
+                    for policy in ('own', *found['changes'])},
+            moves=tuple(read_table(folder / 'changes.csv', ('name', 'policy'),
+                                   'Make it again with `vlfusion ablate-text --out`.'))))
 
     @property
     def _level(self) -> str:
         return f'{100 * (1 - self.alpha):g} %'
 
     def _named(self, policy: str) -> str:
-        return f'{policy}: {self.texts[policy]}' if policy in self.texts else policy
+        return markdown_cell(f'{policy}: {self.texts[policy]}' if policy in self.texts else policy)
 
     def _scale(self, policy: str) -> str:
         scale = self.scales[policy]
-        return f'x{scale.factor:g}' + (f' ({scale.pair})' if scale.pair else '')
+        return f'x{scale.factor:g}' + (f' ({markdown_cell(scale.pair)})' if scale.pair else '')
 
     def _cell(self, effect: Effect) -> str:
         if math.isnan(effect.p):
@@ -420,11 +420,6 @@ def _notes(tallies: Iterable[_Tally], undefined: Mapping[str, Sequence[Undefined
         notes.append(f'{images} pairs cannot show a difference of a metric between {len(tallies)} texts and the own, '
                      'however large it is: use more pairs, or fewer texts.')
     return notes
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    return '\n'.join('| ' + ' | '.join(cells) + ' |' for cells in (head, ['---', *['---:'] * (len(head) - 1)], *body))
 
 
 def _short(value: float, sign: str = '') -> str:

@@ -29,6 +29,8 @@ Picture = UInt8[np.ndarray, 'h w 3']
 COLOURS = ('#D55E00', '#56B4E9', '#F0E442', '#009E73', '#CC79A7', '#E69F00', '#0072B2')
 INTERPOLATIONS = {'nearest': cv2.INTER_NEAREST, 'linear': cv2.INTER_LINEAR, 'cubic': cv2.INTER_CUBIC,
                   'lanczos': cv2.INTER_LANCZOS4}
+#: Most dots across: what matplotlib draws.
+MOST_PIXELS = 2 ** 16 - 1
 #: Without names, more rows than that are a mistake.
 MOST_ROWS = 30
 #: Between pictures and between rows, in inches.
@@ -334,9 +336,9 @@ def _check_options(inset: str, interpolation: str, width: float, dpi: int) -> No
         raise ConfigError(f'Unknown place of crops {inset!r}.', did_you_mean(inset, ('below', 'inside')))
     if interpolation not in INTERPOLATIONS:
         raise ConfigError(f'Unknown interpolation {interpolation!r}.', did_you_mean(interpolation, INTERPOLATIONS))
-    if not (width > 0 and dpi > 0):
+    if not (width > 0 and dpi > 0 and width * dpi <= MOST_PIXELS):
         raise ConfigError(f'A figure cannot be {width} inches wide, with {dpi} dots an inch.',
-                          'Give 7.16 for two columns of IEEE, and 300.')
+                          f'Give 7.16 for two columns of IEEE, and 300; at most {MOST_PIXELS} dots across.')
 
 
 def _matplotlib():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vlfusion.benchmark.statistics import Comparison, compare, too_few
+from vlfusion.cells import markdown_cell
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean, listing
 from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.scores import Row, columns, metric_of, read_csv
@@ -71,11 +72,11 @@ class Leaderboard:
         def line(cells: Sequence[str]) -> str:
             return '| ' + ' | '.join(cells) + ' |'
 
-        head, methods, references = self._cells('**{}**', f'{{}} {TIE}', _in_markdown, ['↓', '↑'])
+        head, methods, references = self._cells('**{}**', f'{{}} {TIE}', markdown_cell, ['↓', '↑'])
         lines = [head, ['---', *['---:'] * (len(head) - 1)], *methods]
-        lines += [[_in_markdown(method), 'failed', *[''] * (len(head) - 2)] for method in self.failures]
+        lines += [[markdown_cell(method), 'failed', *[''] * (len(head) - 2)] for method in self.failures]
         lines += [[f'*{name}*', *cells] for name, *cells in references]
-        reasons = [f'\n{method} failed: {why}' for method, why in self.failures.items()]
+        reasons = [f'\n{markdown_cell(method)} failed: {markdown_cell(why)}' for method, why in self.failures.items()]
         return '\n'.join([*map(line, lines), *reasons]) + '\n'
 
     def latex(self) -> str:
@@ -201,11 +202,6 @@ def higher(metric: str, code: str) -> bool:
 
 def _shown(value: float | None) -> str:
     return '' if value is None else f'{value:.4g}' if math.isfinite(value) else UNDEFINED
-
-
-def _in_markdown(text: str) -> str:
-    """In a cell of a table."""
-    return ' '.join(text.replace('|', r'\|').split())
 
 
 def _in_latex(text: str) -> str:

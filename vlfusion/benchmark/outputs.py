@@ -10,13 +10,12 @@
     OUT/report.html                 all of it to look at
 """
 
-import csv
 import importlib.util
 import json
 import math
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import count
 from pathlib import Path
@@ -30,6 +29,8 @@ from vlfusion.benchmark.methods import CONTROL
 from vlfusion.benchmark.report import write_report
 from vlfusion.benchmark.results import Cost, SetResult, places_of
 from vlfusion.benchmark.run import Run, Unit
+from vlfusion.cells import markdown_cell, markdown_table, write_table
+from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError
 from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.record import write_record
@@ -51,18 +52,20 @@ def check_needs() -> None:
 
 def write_scores(path: Path, run: Run, units: Iterable[Unit]) -> None:
     """One line for each score; a value that is not finite has its reason."""
-    label = run.plan.protocol.label
     with whole_file(path) as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(SCORE)
-        for unit in units:
-            if (unit.dataset.name, unit.method) in run.failures:
-                continue
-            kind = 'control' if unit.method.startswith(CONTROL) else 'method'
-            for column, value in run.scores(unit).items():
-                reason = '' if math.isfinite(value) else run.reasons(unit, column)
-                writer.writerow([unit.dataset.name, unit.method.removeprefix(CONTROL), kind, unit.repeat, unit.output,
-                                 unit.pair.name, label, column, value, reason])
+        write_table(file, SCORE, _scores(run, units))
+
+
+def _scores(run: Run, units: Iterable[Unit]) -> Iterator[dict[str, Any]]:
+    label = run.plan.protocol.label
+    for unit in units:
+        if (unit.dataset.name, unit.method) in run.failures:
+            continue
+        kind = 'control' if unit.method.startswith(CONTROL) else 'method'
+        for column, value in run.scores(unit).items():
+            reason = '' if math.isfinite(value) else run.reasons(unit, column)
+            yield dict(zip(SCORE, (unit.dataset.name, unit.method.removeprefix(CONTROL), kind, unit.repeat,
+                                   unit.output, unit.pair.name, label, column, value, reason), strict=True))
 
 
 def write_boards(out: Path, sets: Sequence[SetResult]) -> list[Path]:
@@ -108,33 +111,31 @@ def _robustness(ways: Mapping[str, Mapping[str, float]]) -> str:
     """A column for each way, and the places, counted from 1, that a method takes under all of them."""
     places = {way: places_of(ranks) for way, ranks in ways.items()}
     methods = sorted(next(iter(places.values())), key=lambda method: next(iter(places.values()))[method])
-    lines = [['method', *ways, 'places'], ['---', *['---:'] * (len(ways) + 1)]]
+    lines = []
     for method in methods:
         taken = sorted({place[method] for place in places.values() if place[method]})
-        lines.append([method, *(f'{ranks[method]:.2f}' if math.isfinite(ranks[method]) else UNDEFINED
+        lines.append([markdown_cell(method), *(f'{ranks[method]:.2f}' if math.isfinite(ranks[method]) else UNDEFINED
                                 for ranks in ways.values()),
                       ' to '.join(map(str, dict.fromkeys([taken[0], taken[-1]]))) if taken else UNDEFINED])
-    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+    return markdown_table(['method', *map(markdown_cell, ways), 'places'], lines)
 
 
 def _costs(costs: Sequence[Cost]) -> str:
     """One line for each method, at the size that most of its pairs have."""
-    lines = [['method', 'width x height', 'parameters', 'MACs', 'seconds', 'memory', 'device'],
-             ['---', '---', *['---:'] * 4, '---']]
+    lines = []
     for method in dict.fromkeys(cost.method for cost in costs):
         cost = max((cost for cost in costs if cost.method == method), key=lambda cost: cost.pairs)
-        lines.append([method, f'{cost.width} x {cost.height}', f'{cost.parameters:,}',
+        lines.append([markdown_cell(method), f'{cost.width} x {cost.height}', f'{cost.parameters:,}',
                       f'{cost.macs / 1e9:.2f} G' if cost.macs else '', f'{cost.seconds:.3g}',
                       f'{cost.memory / 2**20:.0f} MiB' if cost.memory is not None else '', cost.device])
-    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+    return markdown_table(['method', 'width x height', 'parameters', 'MACs', 'seconds', 'memory', 'device'], lines)
 
 
 def write_costs(path: Path, sets: Sequence[SetResult]) -> None:
     """One line for each method and size."""
     with whole_file(path) as file:
-        writer = csv.DictWriter(file, ['dataset', *(one.name for one in fields(Cost))], lineterminator='\n')
-        writer.writeheader()
-        writer.writerows({'dataset': one.name, **asdict(cost)} for one in sets for cost in one.costs)
+        write_table(file, ['dataset', *(one.name for one in fields(Cost))],
+                    ({'dataset': one.name, **asdict(cost)} for one in sets for cost in one.costs))
 
 
 def write_pictures(out: Path, sets: Sequence[SetResult]) -> list[Path]:
@@ -156,11 +157,12 @@ def remove_others(out: Path, written: Iterable[Path]) -> list[str]:
     """Take away what an earlier run wrote and this one did not, by its manifest; returns what this one wrote."""
     new = sorted(path.relative_to(out).as_posix() for path in written)
     try:
-        before = json.loads((out / 'manifest.json').read_text(encoding='utf-8')).get('files', [])
-    except (OSError, ValueError):
-        before = []
-    for name in set(before) - set(new):
-        (out / name).unlink(missing_ok=True)
+        before = json.loads((out / 'manifest.json').read_text(encoding='utf-8'))['files']
+        others = [inside(out, name, '') for name in set(before) - set(new)]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        others = []  # no manifest of an earlier run
+    for path in others:
+        path.unlink(missing_ok=True)
     return new
 
 

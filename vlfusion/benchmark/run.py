@@ -30,7 +30,7 @@ from vlfusion.data.affixes import affix_in_words
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
 from vlfusion.data.text import text_configs
-from vlfusion.errors import DataError, VLFusionError, listing
+from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.folder import Planes, grey_levels, one_thread_each, score_planes
 from vlfusion.evaluation.scores import metric_of, spelt_out
@@ -346,7 +346,7 @@ class Run:
         said = error.problem if isinstance(error, VLFusionError) else f'{type(error).__name__}: {error}'
         remedy = f' {error.remedy}' if isinstance(error, VLFusionError) and error.remedy else ''
         self.failures[one.name, method] = ' '.join(f'{said}{remedy}'.split())
-        print(f'{one.name}: {method} failed: {said}', file=sys.stderr)
+        print(printable(f'{one.name}: {method} failed: {said}'), file=sys.stderr)
 
     # Scoring
 

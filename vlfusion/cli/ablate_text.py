@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from mmengine.config import DictAction
 
     from vlfusion.cli.options import add_config
+    from vlfusion.numbers import COUNT, FRACTION
     add_config(parser)
     parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion (none where the model has no weights)')
     parser.add_argument('--policies', nargs='+', choices=CHOICES,
@@ -32,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='overrides of the config of --other-task')
     parser.add_argument('--metrics', nargs='+', help='default: EN SD SF AG VIF Qabf')
     parser.add_argument('--protocol', help="how outputs become grey levels (default: the config's, else film)")
-    parser.add_argument('--alpha', type=float, default=0.05, help='level of significance (default: %(default)s)')
-    parser.add_argument('--limit', type=int, metavar='N', help='N pairs only, spread evenly over the data set')
+    parser.add_argument('--alpha', type=FRACTION, default=0.05, help='level of significance (default: %(default)s)')
+    parser.add_argument('--limit', type=COUNT, metavar='N', help='N pairs only, spread evenly over the data set')
     parser.add_argument('--pair-maps', action='store_true', help='write a map of each pair too')
     parser.add_argument('--out', help='folder for tables, scores and maps (default: WORK_DIR/ablation)')
 

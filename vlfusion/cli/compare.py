@@ -11,9 +11,10 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.numbers import WHOLE
     parser.add_argument('one', help='a picture, a folder, or a pattern such as fused/{name}.png')
     parser.add_argument('other', help='likewise')
-    parser.add_argument('--most', type=int, metavar='LEVELS', help='fail where a picture differs by more levels')
+    parser.add_argument('--most', type=WHOLE, metavar='LEVELS', help='fail where a picture differs by more levels')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,13 +22,14 @@ def run(args: argparse.Namespace) -> int:
     from rich.markup import escape
     from rich.table import Table
 
+    from vlfusion.errors import printable
     from vlfusion.evaluation.difference import differences, over_all
     found = differences(args.one, args.other)
     table = Table('picture', 'largest', 'mean', 'equal', box=None)
     for one in [*found, *([over_all(found)] if len(found) > 1 else [])]:
-        table.add_row(escape(one.name), str(one.largest), f'{one.mean:.2g}', f'{one.equal:.3%}')
+        table.add_row(escape(printable(one.name)), str(one.largest), f'{one.mean:.2g}', f'{one.equal:.3%}')
     Console(width=None if Console().is_terminal else 120).print(table)
     beyond = [one.name for one in found if args.most is not None and one.largest > args.most]
     if beyond:
-        print(f'{len(beyond)} of {len(found)} differ by more than {args.most}: {", ".join(beyond)}.')
+        print(f'{len(beyond)} of {len(found)} differ by more than {args.most}: {printable(", ".join(beyond))}.')
     return 1 if beyond else 0

@@ -10,6 +10,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.numbers import COUNT, POSITIVE
     parser.add_argument('methods', nargs='*', metavar='[TITLE=]DIR',
                         help="folder of fused images, or a pattern such as 'FILM=out/{name}_fused.*'")
     parser.add_argument('--source-a', required=True, metavar='[TITLE=]DIR', help='likewise, of source A')
@@ -22,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--interpolation', default='nearest',
                         help='how crops are enlarged: nearest (default), linear, cubic or lanczos')
     parser.add_argument('--row-labels', nargs='*', metavar='TEXT', help='write the names at the left, or these texts')
-    parser.add_argument('--width', type=float, default=7.16, metavar='INCHES',
+    parser.add_argument('--width', type=POSITIVE, default=7.16, metavar='INCHES',
                         help="of the figure (default: %(default)s, the text of IEEE's two columns; one is 3.5)")
-    parser.add_argument('--dpi', type=int, default=300, help='of a PNG, and of enlarged crops (default: %(default)s)')
+    parser.add_argument('--dpi', type=COUNT, default=300, help='of a PNG, and of enlarged crops (default: %(default)s)')
     parser.add_argument('--out', nargs='+', required=True, metavar='FILE', help='files to write: .pdf, .png, .svg')
 
 

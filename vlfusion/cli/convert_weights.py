@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.checkpoints import convert_released
     from vlfusion.data.tasks import task
+    from vlfusion.evaluation.protocol import protocol
+    if args.protocol:
+        protocol(args.protocol)  # an unknown name comes to light before the work
     count = convert_released(args.name, args.released, args.out, task(args.task).name, args.protocol,
                              args.options)
     print(f'{args.out}: {count} tensors, each in its place.')

@@ -20,10 +20,11 @@ from mmengine.config import Config
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import SPLITS, add_config
+    from vlfusion.numbers import COUNT
     add_config(parser)
     parser.add_argument('--split', nargs='+', choices=SPLITS, help='whose images (default: all that the config has)')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='describe the images of these pairs only')
-    parser.add_argument('--limit', type=int, metavar='N', help='describe the first N images (or pairs) only')
+    parser.add_argument('--limit', type=COUNT, metavar='N', help='describe the first N images (or pairs) only')
     parser.add_argument('--dry-run', action='store_true', help='say what is missing, and what it may cost')
 
 

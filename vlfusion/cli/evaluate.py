@@ -11,6 +11,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.numbers import COUNT
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
     parser.add_argument('--source-a', required=True, metavar='DIR',
                         help='folder or pattern: infrared, MRI, over-exposed, near-focused')
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='also score copies of the sources, their mean, maximum and noisy mean')
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
                         help='modules on the path that register metrics')
-    parser.add_argument('--workers', type=int, help='images scored at once (default: one per core)')
+    parser.add_argument('--workers', type=COUNT, help='images scored at once (default: one per core)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ...')
 
 

@@ -12,12 +12,13 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_trust
+    from vlfusion.numbers import POSITIVE
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('--format', required=True, help='onnx, exported-program or torchscript')
     parser.add_argument('-o', '--out', required=True, help='the file to write: .onnx, .pt2 or .pt')
     parser.add_argument('--text', help='token features (.npy) that the model shall always read; the file then takes '
                                        'two images only')
-    parser.add_argument('--tolerance', type=float, default=1e-4,
+    parser.add_argument('--tolerance', type=POSITIVE, default=1e-4,
                         help='by how much the output may differ, on a scale of 0 to 1 (default: %(default)s)')
     add_trust(parser)
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',

@@ -11,6 +11,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_trust
+    from vlfusion.numbers import COUNT
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('source_a', help='image or folder: infrared, MRI, over-exposed, near-focused')
     parser.add_argument('source_b', help='image or folder: visible; CT, PET or SPECT; under-exposed; far-focused')
@@ -34,11 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--tiles', default='auto', choices=('auto', 'whole', 'exact', 'blend'),
                         help='fuse images at once, in tiles that make no difference, or in windows that are blended, '
                              'which approximates (default: the first of these that fits into memory)')
-    parser.add_argument('--tile-size', type=int, metavar='N',
+    parser.add_argument('--tile-size', type=COUNT, metavar='N',
                         help='most rows and columns fused at once (default: what memory allows)')
     parser.add_argument('--max-memory', metavar='SIZE',
                         help='what the network may take, such as 2GiB (default: four fifths of what is free)')
-    parser.add_argument('--batch-size', type=int, metavar='N',
+    parser.add_argument('--batch-size', type=COUNT, metavar='N',
                         help='pairs of one size fused at once (default: 1 on the CPU, 8 elsewhere)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'bfloat16'), help='of the network')
 

@@ -14,9 +14,10 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.numbers import FRACTION
     parser.add_argument('scores', nargs='+', metavar='[NAME=]FILE.csv', help='per-image scores of each method')
     parser.add_argument('--metrics', nargs='+', help='which of them (default: all that every file has)')
-    parser.add_argument('--alpha', type=float, default=0.05, help='level of significance (default: %(default)s)')
+    parser.add_argument('--alpha', type=FRACTION, default=0.05, help='level of significance (default: %(default)s)')
     parser.add_argument('--correction', default='holm', help='for the number of comparisons: holm (default) or finner')
     parser.add_argument('--out', nargs='+', metavar='FILE', default=[], help='files to write: .md, .tex, .json')
 

@@ -12,13 +12,14 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import SPLITS, add_config
+    from vlfusion.numbers import COUNT
     kinds = parser.add_subparsers(required=True, metavar='KIND')
 
     sample = kinds.add_parser('sample', help='simulated pairs for every task; needs no download')
     sample.add_argument('--out', default='data/sample', help='folder to make (default: %(default)s)')
-    sample.add_argument('--count', type=int, default=12,
+    sample.add_argument('--count', type=COUNT, default=12,
                         help='training pairs of each task; a third as many are for testing (default: %(default)s)')
-    sample.add_argument('--size', type=int, default=128, help='height and width in pixels (default: %(default)s)')
+    sample.add_argument('--size', type=COUNT, default=128, help='height and width in pixels (default: %(default)s)')
     sample.set_defaults(prepare=_sample)
 
     hdf5 = kinds.add_parser('hdf5', help="a config's data set, text included, in the layout that FILM trains on")

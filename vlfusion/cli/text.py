@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from mmengine.config import DictAction
 
     from vlfusion.cli.options import SPLITS, add_config
+    from vlfusion.numbers import COUNT, WHOLE
     verbs = parser.add_subparsers(required=True, metavar='WHAT')
 
     def add_split(verb: argparse.ArgumentParser) -> None:
@@ -35,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     audit.add_argument('--texts', metavar='DIR', help='audit the .txt files of a folder instead of a config')
     audit.add_argument('--prompt', metavar='NAME', help='with --texts: the prompt they were written for, if known')
     audit.add_argument('--out', metavar='FILE.csv', help='one line per image')
-    audit.add_argument('--min-words', type=int, default=10, metavar='N', help='fewer is short (default: %(default)s)')
-    audit.add_argument('--max-words', type=int, default=200, metavar='N', help='more is long (default: %(default)s)')
-    audit.add_argument('--max-tokens', type=int, metavar='N', help='more tokens than this is long as well')
+    audit.add_argument('--min-words', type=WHOLE, default=10, metavar='N', help='fewer is short (default: %(default)s)')
+    audit.add_argument('--max-words', type=COUNT, default=200, metavar='N', help='more is long (default: %(default)s)')
+    audit.add_argument('--max-tokens', type=COUNT, metavar='N', help='more tokens than this is long as well')
     audit.add_argument('--try-encoder', action='store_true',
                        help='load the text encoder and see whether it takes the paragraphs that have no features')
     add_split(audit)
@@ -211,9 +212,9 @@ def _known(value: float | None) -> str:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    import csv
     from dataclasses import replace
 
+    from vlfusion.cells import write_table
     from vlfusion.errors import ConfigError, DataError
 
     if bool(args.config) == bool(args.texts):
@@ -246,9 +247,7 @@ def _audit(args: argparse.Namespace) -> int:
     _print_audit(rows)
     if args.out:
         with whole_file(args.out) as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(row.cells() for row in rows)
+            write_table(file, COLUMNS, (row.cells() for row in rows))
         print(f'One line per image is in {args.out}.')
     return 0
 

@@ -41,6 +41,6 @@ def task(name: str) -> Task:
     Raises:
         ConfigError: no task has that name.
     """
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise ConfigError(f'Unknown task {name!r}.', did_you_mean(name, TASKS))
     return TASKS[name]

@@ -78,7 +78,7 @@ def protocol(name: str) -> Protocol:
     Raises:
         ConfigError: no protocol has that name.
     """
-    if name not in PROTOCOLS:
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise ConfigError(f'Unknown protocol {name!r}.', did_you_mean(name, PROTOCOLS))
     return PROTOCOLS[name]
 

@@ -6,7 +6,6 @@ compares to a true image (`truth/PSNR`). All rows have the same columns. A value
 metric could not be computed.
 """
 
-import csv
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from mmengine.logging import print_log
 from rich.table import Table
 from torch import Tensor
 
+from vlfusion.cells import read_table, write_table
 from vlfusion.errors import DataError, listing
 from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.protocol import code_of
@@ -239,16 +239,16 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
     """
     header = [*(word for word in WORDS if rows and word in rows[0]), *columns(rows)]
     with whole_file(path) as file:
-        writer = csv.DictWriter(file, header, lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: row['name']))  # csv writes a float as repr does
+        write_table(file, header, sorted(rows, key=lambda row: row['name']))
 
 
 def read_csv(path: str | os.PathLike) -> list[Row]:
-    """The rows that `write_csv` wrote."""
-    with Path(path).open(newline='', encoding='utf-8') as file:
-        return [{key: value if key in WORDS else float(value) if value else None for key, value in row.items()}
-                for row in csv.DictReader(file)]
+    """The rows that `write_csv` wrote.
+
+    Raises:
+        DataError: the file is of another form; the line and the column are named.
+    """
+    return read_table(path, WORDS, 'Give per-image scores, as `vlfusion evaluate --out` writes them.')
 
 
 def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, 'image']]:
