@@ -206,3 +206,43 @@ def test_too_little_memory_is_said_before_anything_is_computed(folder):
     with pytest.raises(VLFusionError, match='smallest tile'):
         fuser(folder / 'ir/p1.png', folder / 'vi/p1.png')
     assert {shape[2:] for shape in fuser.model.backbone.seen}.isdisjoint({(80, 96)})
+
+
+def test_a_run_goes_on_past_bad_pairs_and_lists_them(folder, capsys):
+    for name in ('p1', 'p4'):
+        (folder / f'vi/{name}.png').write_bytes(b'no image')
+    draw_pairs(folder, ['p5'], source_a='ir', source_b='unused', size=(30, 30))
+    command = ['fuse', str(folder / 'Smooth.py'), str(folder / 'ir'), str(folder / 'vi'), '-o', str(folder / 'out')]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert 'Wrote 4 fused images' in said.out and '3 of 7 pairs could not be fused' in said.err
+    assert all(name in said.err for name in ('p1', 'p4', 'p5: The images differ in size'))
+    assert sorted(path.stem for path in (folder / 'out').iterdir()) == ['p0', 'p2', 'p3', 'p6']
+    times = {path: path.stat().st_mtime_ns for path in (folder / 'out').iterdir()}
+    for seed, name in enumerate(('p1', 'p4', 'p5')):
+        draw_pairs(folder, [name], seed=seed)
+    assert main([*command, '--skip-existing']) == 0
+    assert 'Wrote 3 fused images' in (said := capsys.readouterr().out) and '4 were there already' in said
+    assert len(list((folder / 'out').iterdir())) == 7 and all(path.stat().st_mtime_ns == times[path] for path in times)
+    assert main([*command, '--skip-existing']) == 0 and 'Wrote 0 fused images' in capsys.readouterr().out
+
+
+def test_pairs_are_chosen_by_pattern_and_by_name(folder):
+    for index in range(3):
+        for side, letter in (('ir', 'T'), ('vi', 'W')):
+            (folder / f'{side}/p{index}.png').rename(folder / f'x{index}_{letter}.png')
+    patterns = [str(folder / '{name}_T.*'), str(folder / '{name}_W.*')]
+    (folder / 'chosen.txt').write_text('x0\n\n# not this one: x1\nx2.png\n')
+    for names, expected in (([], ['x0', 'x1', 'x2']), (['--names', 'x1'], ['x1']),
+                            (['--names', str(folder / 'chosen.txt')], ['x0', 'x2'])):
+        out = folder / f'out{len(expected)}'
+        assert main(['fuse', str(folder / 'Smooth.py'), *patterns, '-o', str(out), *names]) == 0
+        assert sorted(path.stem for path in out.iterdir()) == expected
+
+
+def test_two_files_go_into_a_folder_that_is_there(folder, capsys):
+    (folder / 'out').mkdir()
+    pair = [str(folder / f'{side}/p1.png') for side in ('ir', 'vi')]
+    assert main(['fuse', str(folder / 'Smooth.py'), *pair, '-o', str(folder / 'out')]) == 0
+    assert (folder / 'out/p1.png').is_file() and 'out/p1.png' in capsys.readouterr().out
+    assert main(['fuse', str(folder / 'Smooth.py'), *pair, '-o', str(folder / 'new.png'), '--names', 'p1']) == 2

@@ -248,3 +248,12 @@ def test_timm_unpickles_no_code(tmp_path):
     with pytest.raises(ConfigError):
         TimmFusion('resnet10t', options=dict(checkpoint_path=str(tmp_path / 'evil.pth')))
     assert not (tmp_path / 'ran').exists()
+
+
+def test_a_pair_that_cannot_be_described_is_listed_and_the_others_are_fused(here, capsys):
+    draw_pairs(here, ['q', 'r'])
+    (here / 'vi/q.png').write_bytes(b'no image')
+    assert main(['fuse', write('mine.pth', language=LANGUAGE), 'ir', 'vi', '-o', 'out']) == 1
+    assert sorted(path.stem for path in (here / 'out').iterdir()) == ['p', 'r']
+    said = capsys.readouterr().err
+    assert '1 of 3 pairs could not be fused' in said and 'q: ' in said

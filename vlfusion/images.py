@@ -163,6 +163,17 @@ def _chroma(image: np.ndarray, coloured: bool) -> np.ndarray:
     return ycrcb[..., 1:] - _NEUTRAL
 
 
+def check_ending(path: str | os.PathLike) -> None:
+    """Refuse a path whose ending names no image format that can be written.
+
+    Raises:
+        DataError: names the ending and the known ones.
+    """
+    if not cv2.haveImageWriter(str(path)):
+        raise DataError(f'Cannot write {path}: no image format has the ending {Path(path).suffix!r}.',
+                        f'Use one of {" ".join(SUFFIXES)}.')
+
+
 def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -> None:
     """Write an image in the format of the path's ending, making folders; a reader never sees half a file."""
     path = Path(path)

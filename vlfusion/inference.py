@@ -91,7 +91,7 @@ class _Flight:
         try:
             return self.result.result()
         except VLFusionError as error:
-            raise type(error)(f'{self.pair.name}: {error.problem}', error.remedy) from error
+            raise _named(error, self.pair) from error
         except Exception as error:
             error.add_note(f'while fusing {self.pair.name}')
             raise
@@ -178,8 +178,8 @@ class Fuser:
         return self._finish(loaded, self._fuse([loaded], progress))
 
     def fuse_many(self, pairs: Sequence[Pair], texts: Callable[[Pair], Text] | None = None,
-                  finish: Callable[[Pair, Fused], None] | None = None,
-                  progress: Progress | None = None) -> Iterator[Fused]:
+                  finish: Callable[[Pair, Fused], None] | None = None, progress: Progress | None = None,
+                  failed: Callable[[Pair, DataError], None] | None = None) -> Iterator[Fused]:
         """Fuse many pairs: while the network is at work, threads read the next pairs and finish the last ones.
 
         Pairs of one size that lie close to each other are fused in batches of `batch_size`, or fewer where memory is
@@ -192,17 +192,23 @@ class Fuser:
                 It is called in the threads that read.
             finish: called with each pair and its result, such as to save it; in two threads, so perhaps out of order.
             progress: as for a call, for each large image.
+            failed: called with each pair whose data are at fault, such as a damaged image, and with the error; the
+                others go on.
 
         Returns:
             The results, in the order of the pairs. A pair that fails raises what a call raises, with its name, once all
-            pairs before it were given.
+            pairs before it were given, unless `failed` takes it.
         """
         if texts is None and self.text_dims:
-            self.describe(pairs)
-        return self._flow(pairs, texts, finish, progress)
+            faults = self.describe(pairs, strict=failed is None)
+            for pair in [pair for pair in pairs if pair in faults]:
+                failed(pair, _named(faults[pair], pair))
+            pairs = [pair for pair in pairs if pair not in faults]
+        return self._flow(pairs, texts, finish, progress, failed)
 
     def _flow(self, pairs: Sequence[Pair], texts: Callable[[Pair], Text] | None,
-              finish: Callable[[Pair, Fused], None] | None, progress: Progress | None) -> Iterator[Fused]:
+              finish: Callable[[Pair, Fused], None] | None, progress: Progress | None,
+              failed: Callable[[Pair, DataError], None] | None) -> Iterator[Fused]:
         coming, flights, ahead = iter(pairs), deque(), 2 * self.batch_size + _WRITERS
         readers, writers = ThreadPoolExecutor(_READERS), ThreadPoolExecutor(_WRITERS)
         try:
@@ -218,7 +224,15 @@ class Fuser:
                 else:
                     return
                 while flights and flights[0].result and flights[0].result.done():
-                    yield flights.popleft().outcome()
+                    flight = flights.popleft()
+                    try:
+                        fused = flight.outcome()
+                    except DataError as error:
+                        if failed is None:
+                            raise
+                        failed(flight.pair, error)
+                    else:
+                        yield fused
         finally:
             for pool in (readers, writers):
                 pool.shutdown(cancel_futures=True)
@@ -325,20 +339,36 @@ class Fuser:
             finish(loaded.pair, result)
         return result
 
-    def describe(self, pairs: Sequence[Pair], texts: Sequence[str] | None = None) -> None:
+    def describe(self, pairs: Sequence[Pair], texts: Sequence[str] | None = None,
+                 strict: bool = True) -> dict[Pair, DataError]:
         """Describe many pairs in one batch, which is quicker than leaving each to its own call.
 
         Args:
             pairs: to be described; of one that does not say what its sources are, they are the fuser's modalities.
             texts: the names of the texts that are wanted, of a model that reads several; None for all.
+            strict: whether a pair that cannot be described is an error.
+
+        Returns:
+            The pairs that could not be described, each with the reason.
+
+        Raises:
+            DataError: with `strict`, there are such pairs.
+            VLFusionError: nobody says how to describe them, or a part cannot be built.
         """
-        pairs = [self._with_modalities(pair) for pair in pairs]
         sources = [self.text_source[name] for name in (self.text_source if texts is None else texts)]
         fixed = [source['fixed'] for source in sources if 'fixed' in source]
         if fixed:
             encode_fixed(self._words(), fixed)
-        if len(fixed) < len(sources):
-            self._pipeline.run(self._pipeline.subjects(pairs)).raise_if_failed()
+        if len(fixed) == len(sources):
+            return {}
+        subjects = {pair: self._pipeline.subjects([self._with_modalities(pair)]) for pair in pairs}
+        report = self._pipeline.run([subject for of_pair in subjects.values() for subject in of_pair])
+        if strict:
+            report.raise_if_failed()
+        faults = {pair: next((report.failed[subject] for subject in of_pair if subject in report.failed), None)
+                  for pair, of_pair in subjects.items()}
+        return {pair: error if isinstance(error, DataError) else DataError(str(error))
+                for pair, error in faults.items() if error}
 
     def _with_modalities(self, pair: Pair) -> Pair:
         return replace(pair, modality_a=pair.modality_a or self.modality_a,
@@ -382,6 +412,11 @@ class Fuser:
             raise DataError(f'The model reads {name} features (token, {self.text_dims[name]}), but got {text.shape}.',
                             'Use features of the encoder it was trained with.')
         return text.astype(np.float32)
+
+
+def _named(error: VLFusionError, pair: Pair) -> VLFusionError:
+    """The same error with the name of the pair in front."""
+    return type(error)(f'{pair.name}: {error.problem}', error.remedy)
 
 
 def _for_new_images(source: Mapping | None, name: str) -> Mapping:

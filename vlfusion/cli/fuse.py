@@ -2,20 +2,29 @@
 
     vlfusion fuse CHECKPOINT mri.png pet.png -o fused.png
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
-    vlfusion fuse plugins/classical/configs/laplacian_ivf.py IR/ VI/ -o fused/
+    vlfusion fuse CHECKPOINT 'data/{name}_T.*' 'data/{name}_W.*' -o fused/
+    vlfusion fuse plugins/classical/configs/laplacian_ivf.py IR/ VI/ -o fused/ --skip-existing
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
+
+A pair of a folder that cannot be fused is listed at the end, the others are fused, and the exit code is 1.
 """
 
 import argparse
+
+HELP = 'fuse two images or two folders'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_trust
     from vlfusion.numbers import COUNT
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
-    parser.add_argument('source_a', help='image or folder: infrared, MRI, over-exposed, near-focused')
-    parser.add_argument('source_b', help='image or folder: visible; CT, PET or SPECT; under-exposed; far-focused')
+    parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused')
+    parser.add_argument('source_b', help='image, folder, or pattern: visible; CT, PET or SPECT; under-exposed; '
+                                         'far-focused')
     parser.add_argument('-o', '--out', required=True, help='image to write; a folder where the sources are folders')
+    parser.add_argument('--names', nargs='+', metavar='NAME',
+                        help='fuse these pairs only; or a text file with a name on each line')
+    parser.add_argument('--skip-existing', action='store_true', help='leave out pairs whose result is there')
     parser.add_argument('--grey', action='store_true', help='write luminance only')
     parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
     parser.add_argument('--protocol', help="how outputs become grey levels: film, plain, truncate ... (default: the "
@@ -45,38 +54,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import glob
     import importlib
     import os
+    import sys
     from functools import partial
     from pathlib import Path
 
-    from vlfusion.errors import ConfigError, DataError
-    source_a, source_b, out = Path(args.source_a), Path(args.source_b), Path(args.out)
-    for source in (source_a, source_b):
-        if not source.exists():
-            raise DataError(f'No image or folder at {source}.', 'Check the path.')
-    if source_a.is_dir() != source_b.is_dir():
-        raise DataError(f'{source_a} and {source_b} are a folder and a file.', 'Give two files or two folders.')
+    from vlfusion.errors import ConfigError, DataError, listing
+    from vlfusion.outputs import check_outputs
 
-    from vlfusion.data.pairs import Pair, find_pairs
+    output_of = _outputs(args)
+    check_outputs([args.out, *output_of.values()] if os.path.isdir(args.out) else output_of.values(), [
+        args.checkpoint, args.source_a, args.source_b, args.text, args.words,
+        *(path for pair in output_of for path in (pair.path_a, pair.path_b))])
+    there = [pair for pair, path in output_of.items() if args.skip_existing and path.is_file()]
+    pairs = [pair for pair in output_of if pair not in there]
+
     from vlfusion.data.text import FeatureFiles
     from vlfusion.inference import Fuser
     from vlfusion.memory import parse_bytes
     from vlfusion.progress import ShowProgress
+
     for module in args.modules:
         importlib.import_module(module)
     show = ShowProgress()
     fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b,
                   args.tiles, args.tile_size, args.max_memory and parse_bytes(args.max_memory), args.batch_size,
                   args.precision, note=show.print, words=args.words, trust=args.trust_checkpoint)
-    modalities = dict(modality_a=fuser.modality_a, modality_b=fuser.modality_b)
-    if source_a.is_dir():
-        pairs = find_pairs('.', glob.escape(str(source_a)), glob.escape(str(source_b)), **modalities)
-        outputs = [out / f'{pair.name}.png' for pair in pairs]
-    else:
-        pairs = [Pair(source_a.stem, source_a, source_b, **modalities)]
-        outputs = [out]
     features = None
     if args.text and len(fuser.text_dims) != 1:
         raise ConfigError(f'--text gives one text, but the model reads {", ".join(fuser.text_dims) or "none"}.',
@@ -85,12 +89,62 @@ def run(args: argparse.Namespace) -> int:
         per_pair = Path(args.text).is_dir()
         features = FeatureFiles(args.text, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(args.text))
         features.check(pairs if per_pair else pairs[:1])
-    output_of = dict(zip(pairs, outputs, strict=True))
+    failed: dict[str, DataError] = {}
     fused = fuser.fuse_many(pairs, features.load if features else None, progress=partial(show, 'one pair', inner=True),
-                            finish=lambda pair, fused: fused.save(output_of[pair], grey=args.grey))
+                            finish=lambda pair, fused: fused.save(output_of[pair], grey=args.grey),
+                            failed=lambda pair, error: failed.update({pair.name: error}))
     with show:
         show('fusing', 0, len(pairs))
         for done, _ in enumerate(fused, 1):
-            show('fusing', done, len(pairs))
-    print(f'Wrote {len(pairs)} fused image{"s" if len(pairs) > 1 else ""} to {out}.')
-    return 0
+            show('fusing', done + len(failed), len(pairs))
+    if len(pairs) == 1 and failed:
+        raise next(iter(failed.values()))
+    written = len(pairs) - len(failed)
+    where = next(iter(output_of.values())) if len(output_of) == 1 else args.out
+    print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {where}.'
+          + (f' {len(there)} were there already.' if there else ''))
+    if failed:
+        print(f'{len(failed)} of {len(pairs)} pairs could not be fused:\n'
+              f'{listing((error.problem for error in failed.values()), len(failed))}\n'
+              '  -> Fix what is named above and run the command again with --skip-existing.', file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _outputs(args: argparse.Namespace) -> dict:
+    """The pairs to fuse, and the file that each becomes.
+
+    Raises:
+        DataError: a source is not there, the two do not fit together, or the output has no ending of an image.
+    """
+    import os
+    from pathlib import Path
+
+    from vlfusion.errors import DataError
+
+    sources, out = (Path(args.source_a), Path(args.source_b)), Path(args.out)
+    files = [source.is_file() for source in sources]
+    for source, is_file in zip(sources, files, strict=True):
+        if not (is_file or source.is_dir() or any(sign in str(source) for sign in '{*?[')):
+            raise DataError(f'No image or folder at {source}.', 'Check the path.')
+
+    from vlfusion.data.names import inside
+    from vlfusion.data.pairs import Pair, as_pattern, find_pairs
+    from vlfusion.images import check_ending
+    if all(files):
+        if args.names:
+            raise DataError('--names chooses among the pairs of folders, but two files were given.', 'Leave it out.')
+        if sources[0].samefile(sources[1]):
+            raise DataError(f'{sources[0]} and {sources[1]} are the same file.', 'Give both images of the pair.')
+        out = out / f'{sources[0].stem}.png' if os.path.isdir(out) else out
+        check_ending(out)
+        return {Pair(sources[0].stem, *sources): out}
+    if any(files):
+        raise DataError(f'{sources[0]} and {sources[1]} are a folder and a file.',
+                        'Give two files, or two folders or patterns.')
+    if os.path.isfile(out):
+        raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give --out a folder.')
+    names = args.names
+    if names and len(names) == 1 and Path(names[0]).is_file():
+        names = Path(names[0])
+    pairs = find_pairs('.', *map(as_pattern, (args.source_a, args.source_b)), names)
+    return {pair: inside(out, pair.name, '.png') for pair in pairs}
