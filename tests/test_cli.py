@@ -151,7 +151,7 @@ def test_convert_released_weights(tmp_path, capsys):
 @pytest.mark.parametrize(('arguments', 'message'), [
     (['train', 'configs/film/film_med.py', '--cfg-options', 'data_root=/nowhere'], '/nowhere'),
     (['train', 'no_such_config.py'], 'No config at'),
-    (['fuse', 'no.pth', 'setup.cfg', 'setup.cfg', '-o', 'x.png'], 'No checkpoint at no.pth'),
+    (['fuse', 'no.pth', 'setup.cfg', 'pyproject.toml', '-o', 'x.png'], 'No checkpoint at no.pth'),
     (['fuse', 'no.pth', 'nowhere.png', 'setup.cfg', '-o', 'x.png'], 'No image or folder at nowhere.png'),
     (['list', 'backbones'], 'Did you mean backbone?'),
     (['convert-weights', 'FLIM', 'a', 'b'], 'Did you mean FILM?'),

@@ -1,13 +1,18 @@
 """Nothing that results are made from is ever replaced, and what cannot be written is said before the work."""
 
 import os
+import shutil
 
 import pytest
+import torch
 from conftest import draw_pairs
 
 from vlfusion.cli import main
-from vlfusion.errors import DataError
+from vlfusion.config import load_config
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.models.backbones import FILM
 from vlfusion.outputs import check_outputs
+from vlfusion.runner import build_runner
 
 LAPLACIAN = 'plugins/classical/configs/laplacian_ivf.py'
 
@@ -67,3 +72,61 @@ def test_fuse_says_before_the_work_that_it_cannot_write(folder, capsys):
         assert 'No checkpoint' not in capsys.readouterr().err
     assert main(['fuse', LAPLACIAN, pair[0], pair[0], '-o', str(folder / 'f.png')]) == 2
     assert 'are the same file' in capsys.readouterr().err
+
+
+@pytest.fixture
+def made(toy, tmp_path):
+    """A config, its checkpoint, and what the verbs make of both."""
+    config = toy()
+    path = tmp_path / 'config.py'
+    path.write_text('# My own.\n' + config.pretty_text)
+    released = tmp_path / 'released.pth'
+    network = FILM(text_dim=8, guidance_grid=(16, 32))
+    torch.save({'model': network.state_dict()}, released)
+    checkpoint = tmp_path / 'model.pth'
+    torch.save(dict(state_dict={f'backbone.{key}': value for key, value in network.state_dict().items()},
+                    meta=dict(vlfusion=dict(task='ivf', model=config.model.to_dict()))), checkpoint)
+    assert main(['prepare-data', 'hdf5', str(path), '--split', 'test', '--out', str(tmp_path / 'pairs.h5')]) == 0
+    (tmp_path / 'scores.csv').write_text('name,protocol,EN\np0,film.1,1\n')
+    return tmp_path
+
+
+@pytest.mark.parametrize('command', [
+    'export model.pth --format torchscript --out model.pth',
+    'export model.pth --format torchscript --text data/text/p0.npy --out data/text/p0.npy',
+    'convert-weights FILM released.pth released.pth',
+    'prepare-data pack pairs.h5 --task ivf --out pairs.h5',
+    'prepare-data pack config.py --split test --out config.py',
+    'prepare-data hdf5 config.py --split test --out config.py',
+    'prepare-data hdf5 config.py --split test --out data/ir/p1.png',
+    'test config.py model.pth --out out --cfg-options test_dataloader.dataset.source_a=../out/grey',
+    'train config.py --work-dir .',
+    'leaderboard A=scores.csv B=scores.csv --out scores.csv',
+    'contact-sheet --source-a data/ir --source-b data/vi --out data/ir/p0.png',
+    'text audit --texts words --out words/p.txt',
+    'text export config.py --split test --out data',
+    'evaluate data/ir --source-a data/ir --source-b data/vi --out mine.csv',
+    'evaluate data/ir --source-a data/ir --source-b data/vi --out other.csv',
+    'fuse model.pth data/ir/p0.png data/vi/p0.png --text data/text/p0.npy -o model.pth',
+])
+def test_no_verb_replaces_what_it_reads(made, command, monkeypatch, capsys):
+    (made / 'words').mkdir()
+    (made / 'words/p.txt').write_text('A street.')
+    (made / 'mine.json').write_text('{"my": "notes"}')
+    (made / 'other.controls.csv').write_text('my,table\n')
+    shutil.copytree(made / 'data/ir', made / 'out/grey')
+    before = contents(made)
+    monkeypatch.chdir(made)
+    assert main(command.split()) == 2, capsys.readouterr().out
+    assert 'Traceback' not in capsys.readouterr().err
+    after = contents(made)
+    assert {path: after.get(path) for path in before} == before
+
+
+def test_a_config_that_is_a_dump_may_be_replaced_by_its_dump(made, monkeypatch):
+    monkeypatch.chdir(made)
+    config = load_config('config.py', {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2})
+    build_runner(config, 'train')
+    with pytest.raises(ConfigError, match='would replace it'):
+        (made / 'work/config.py').write_text('# mine\n' + (made / 'work/config.py').read_text())
+        build_runner(load_config('work/config.py'), 'train')

@@ -21,6 +21,7 @@ from vlfusion.compat import AtomicBackend, load_checkpoint_file
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
 from vlfusion.models.released import ReleasedWeights
+from vlfusion.outputs import check_outputs
 from vlfusion.registry import BACKBONES, MODELS
 from vlfusion.trust import believed_language, check_model, check_text_source, refuse_language
 
@@ -170,14 +171,16 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
         The number of tensors, each of which found its place.
 
     Raises:
+        DataError: the checkpoint would replace a file of the authors, or cannot be written there.
         CheckpointError: a file is unsafe or truncated, has other names than the released weights, or no conversion is
             known for the backbone.
     """
+    files = [released] if isinstance(released, (str, os.PathLike)) else released
+    check_outputs([out], files)
     backbone = BACKBONES.get(name)
     if not hasattr(backbone, 'convert_released'):
         raise CheckpointError(f'No conversion of released weights is known for {name}.',
                               'Only backbones with a static method convert_released have one.')
-    files = [released] if isinstance(released, (str, os.PathLike)) else released
     read = getattr(backbone, 'read_released', load_checkpoint_file)
     states = [read(file) for file in files]
     for file, state in zip(files, states, strict=True):

@@ -28,6 +28,7 @@ from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.models import text_dims
 from vlfusion.models.layers.strips import nearest_places
+from vlfusion.outputs import check_outputs
 
 #: What the network is traced on: height, width and tokens. The size is odd: many networks pad only what is not even.
 TRACED = (65, 83, 5)
@@ -94,12 +95,14 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
 
     Raises:
         ConfigError: there is no such format, or a text is given to a model that reads none.
-        DataError: the text cannot be read or has another width than the model's.
+        DataError: the text cannot be read or has another width than the model's; or the file would replace the
+            checkpoint or the text, or cannot be written there.
         CheckpointError: as for `load_model`.
         ExportError: the model cannot be exported, or the file computes something else; no file is written then.
     """
     if format not in FORMATS:
         raise ConfigError(f'Unknown format {format!r}.', did_you_mean(format, FORMATS))
+    check_outputs([out], [checkpoint, text])
     model, experiment = load_model(checkpoint, trust=trust)
     dims = text_dims(model.backbone)
     if dims.keys() - {'text'}:

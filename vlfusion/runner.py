@@ -15,7 +15,7 @@ from torch import nn
 
 from vlfusion import compat
 from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
-from vlfusion.config import without_secrets
+from vlfusion.config import load_config, without_secrets
 from vlfusion.data.sampler import EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.hooks import ProgressHook
@@ -52,6 +52,8 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
             share_keys(whole, evaluator, METRICS)
     whole.work_dir = whole.get('work_dir') or f'work_dirs/{Path(whole.filename or "unnamed").stem}'
 
+    _check_work_dir(whole)
+
     arguments = {key: value for key, value in whole.items()
                  if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
     if arguments.get('load_from'):
@@ -61,6 +63,21 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
         if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
             _check_text_width(runner.model, getattr(runner, f'{split}_dataloader').dataset)
     return runner
+
+
+def _check_work_dir(config: Config) -> None:
+    """Refuse a work_dir in which the dump of the config would replace the config; one that is a dump may be replaced.
+
+    Raises:
+        ConfigError: it would.
+    """
+    path = Path(config.filename or '')
+    dump = Path(config.work_dir) / path.name
+    if path.is_file() and dump.is_file() and path.samefile(dump):
+        text = path.read_text(encoding='utf-8')
+        if text != load_config(path).pretty_text:
+            raise ConfigError(f'{path} lies in the work_dir {config.work_dir}, where the dump of it would replace it.',
+                              'Choose another folder with --work-dir, or move the config.')
 
 
 def evaluators(config: Config, split: str) -> list[dict]:

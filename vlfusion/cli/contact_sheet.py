@@ -31,10 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.benchmark.contact_sheet import check_sheet, contact_sheet, parse_crop, write_sheet
+    from vlfusion.data.pairs import as_pattern, find_files
+    from vlfusion.outputs import check_outputs
     for path in args.out:
         check_sheet(path)
+    columns = _columns(args)
+    files = find_files('.', {name: as_pattern(folder) for name, folder in columns.items()}, args.names)
+    check_outputs(args.out, [path for row in files.values() for path in row])
     labels = False if args.row_labels is None else args.row_labels or True
-    figure = contact_sheet(_columns(args), args.names, [parse_crop(crop) for crop in args.crops], inset=args.inset,
+    figure = contact_sheet(columns, args.names, [parse_crop(crop) for crop in args.crops], inset=args.inset,
                            interpolation=args.interpolation, width=args.width, row_labels=labels, dpi=args.dpi)
     for path in args.out:
         write_sheet(figure, path, args.dpi)

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from vlfusion.errors import ConfigError, DataError
+    from vlfusion.outputs import check_outputs
 
     scores = {}
     for one in args.scores:
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
         if (name := name or Path(path).stem) in scores:
             raise ConfigError(f'Two methods are called {name!r}.', f'Give one another name: NAME={path}')
         scores[name] = path
+    check_outputs(args.out, scores.values())
 
     from vlfusion.benchmark.leaderboard import leaderboard
     board = leaderboard(scores, args.metrics, args.alpha, args.correction)

@@ -66,6 +66,8 @@ def _sample(args: argparse.Namespace) -> int:
 def _hdf5(args: argparse.Namespace) -> int:
     from vlfusion.config import load_config
     from vlfusion.errors import ConfigError
+    from vlfusion.outputs import check_outputs
+    check_outputs([args.out], [args.config])
     config = load_config(args.config, args.cfg_options)
     loader = config.get(f'{args.split}_dataloader')
     if not loader:
@@ -76,6 +78,7 @@ def _hdf5(args: argparse.Namespace) -> int:
     from vlfusion.registry import DATASETS, share_keys
     share_keys(config, loader.dataset, DATASETS)
     dataset = DATASETS.build(loader.dataset)
+    check_outputs([args.out], dataset.files())
     write_hdf5(args.out, (dataset[Draw(index, seed=index)] for index in range(len(dataset))))
     print(f'{len(dataset)} pairs are in {args.out}.')
     return 0
@@ -88,6 +91,8 @@ def _pack(args: argparse.Namespace) -> int:
 
     from vlfusion.config import load_config
     from vlfusion.errors import ConfigError
+    from vlfusion.outputs import check_outputs
+    check_outputs([args.out], [args.config])
     of_config = Path(args.config).suffix == '.py'
     if of_config and (args.task or args.no_text):
         raise ConfigError('--task and --no-text are for HDF5 files; a config says both itself.', 'Leave them out.')
@@ -110,6 +115,7 @@ def _pack(args: argparse.Namespace) -> int:
     else:
         kept = dict(name=Path(args.config).stem, pipeline=[dict(type='PackPair')])
         dataset = Hdf5PairDataset(args.config, args.task, **kept, read_text=not args.no_text)
+    check_outputs([args.out], dataset.files())
     stored = write_packed(args.out, (dataset[index] for index in range(len(dataset))), dataset.task.name)
     print(f'{len(dataset)} pairs are in {args.out}, {Path(args.out).stat().st_size / 1e6:.1f} MB: '
           f'{", ".join(f"{key} in {dtypes}" for key, dtypes in stored.items())}.\nTo read them, write in a config:\n')

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
     from vlfusion.benchmark.published import published, read_published
     from vlfusion.errors import ConfigError
+    from vlfusion.outputs import check_outputs
 
     console = Console()
     if not console.is_terminal:
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
                           'Lytro --fused out/film. What is published, --list says.')
     if args.out and not args.out.endswith('.json'):
         raise ConfigError(f'Expected a file that ends in .json, but got {args.out}.', 'Choose another file.')
+    check_outputs([args.out] if args.out else [], [args.fused, args.published])
     paper, method = (args.paper or args.method, args.row) if args.row else (args.paper, args.method)
     rows = published(paper, args.dataset, method, args.published)
 

@@ -213,12 +213,16 @@ def _known(value: float | None) -> str:
 
 def _audit(args: argparse.Namespace) -> int:
     from dataclasses import replace
+    from pathlib import Path
 
     from vlfusion.cells import write_table
     from vlfusion.errors import ConfigError, DataError
+    from vlfusion.outputs import check_outputs
 
     if bool(args.config) == bool(args.texts):
         raise ConfigError('An audit reads either a CONFIG or --texts DIR.', 'Give one of the two.')
+    check_outputs([args.out] if args.out else [],
+                  [args.config, *(Path(args.texts).rglob('*.txt') if args.texts else ())])
     config = None if args.texts else _config(args, language=True)
 
     from vlfusion.cli.options import find_datasets
@@ -301,8 +305,13 @@ def _export(args: argparse.Namespace) -> int:
 
     from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, export_vlf
+    from vlfusion.data.text import FeatureFiles
+    from vlfusion.outputs import check_outputs
     if args.layout == 'vlf':
         datasets = [dataset for _, dataset in find_datasets(config, args.split, text=True)]
+        # Published features below the folder have the very names that are written.
+        check_outputs([args.out], [source.root for dataset in datasets for source in dataset.text_sources.values()
+                                   if isinstance(source, FeatureFiles)])
         for what, folder in export_vlf(datasets, args.out, args.set).items():
             print(f'{what}: {folder}')
         return 0

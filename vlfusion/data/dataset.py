@@ -56,6 +56,13 @@ class FusionDataset(Dataset, ABC):
     def record(self, index: int) -> dict:
         """What the pipeline starts from: `name`, `path_a`, `path_b`; perhaps `path_truth`; each text and its mask."""
 
+    def files(self) -> Iterator[Path]:
+        """The files that samples are made from, which nothing may replace: those of `pairs`, or that at `path`."""
+        for pair in getattr(self, 'pairs', ()):
+            yield from filter(None, (pair.path_a, pair.path_b, pair.path_truth))
+        if path := getattr(self, 'path', None):
+            yield Path(path)
+
     def __getitem__(self, index: int | Draw) -> dict:
         """A sample; one asked for by a `Draw` depends on the draw alone, whichever process makes it."""
         if isinstance(index, Draw):

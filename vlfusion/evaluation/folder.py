@@ -1,5 +1,6 @@
 """Scoring a folder of fused images, made by any program, beside the folders of its sources."""
 
+import json
 import os
 import threading
 from collections import deque
@@ -185,10 +186,24 @@ def check_output(path: str | os.PathLike) -> None:
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
+    for other in _outputs(path)[1:]:
+        if other.is_file() and not _is_ours(other):
+            raise ConfigError(f'{other} is there and was not written with scores, but it would be replaced.',
+                              'Choose another name for the table: the other files are named after it.')
     taken = [str(output) for output in _outputs(path) if output.is_dir()]
     if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
         why = f'{" and ".join(taken)} is a folder' if taken else f'{folder} is not a folder that you may write to'
         raise ConfigError(f'Cannot write {path}: {why}.', 'Choose another file.')
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file beside a table of scores was written with one."""
+    try:
+        text = path.read_text(encoding='utf-8')
+        return text.startswith('name,control,') if path.suffix == '.csv' else \
+            {'schema', 'protocol', 'inputs'} <= json.loads(text).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _outputs(path: str | os.PathLike) -> list[Path]:

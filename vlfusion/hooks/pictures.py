@@ -11,6 +11,7 @@ from vlfusion.data.names import inside
 from vlfusion.data.tasks import task as task_of
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, read_image, write_image
+from vlfusion.outputs import check_outputs
 from vlfusion.registry import HOOKS
 
 
@@ -41,6 +42,12 @@ class SaveFusedHook(Hook):
             write_image(inside(self.out / 'colour', output['name'], '.png'), colour)
             if i == 0 and batch_idx in self.sheet_batches:
                 self.rows.append((output['name'], [*sources, colour]))
+
+    def before_test(self, runner) -> None:
+        dataset = runner.test_dataloader.dataset
+        names = [pair.name for pair in getattr(dataset, 'pairs', ())] or getattr(dataset, 'names', [])
+        check_outputs([inside(self.out / kind, name, '.png') for kind in ('grey', 'colour') for name in names]
+                      + [self.out / 'sheet.png'], dataset.files())
 
     def before_test_epoch(self, runner) -> None:
         batches = len(runner.test_dataloader)
