@@ -309,7 +309,8 @@ def test_an_interruption_begins_no_image_and_ends_none(tmp_path, monkeypatch):
         return []
 
     def progress(done, total):
-        raise KeyboardInterrupt
+        if done:
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(folder, 'ThreadPoolExecutor', Pool)
     monkeypatch.setattr(folder, 'read_images', in_worker)
@@ -324,7 +325,7 @@ def test_an_interruption_begins_no_image_and_ends_none(tmp_path, monkeypatch):
 def test_progress_counts_every_image(place):
     steps = []
     scored(place, progress=lambda *step: steps.append(step))
-    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert steps == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_truth(place):
