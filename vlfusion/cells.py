@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from rich.markup import escape
+
 from vlfusion.errors import DataError, printable
 
 #: A spreadsheet runs a cell that begins so. A quote before it makes it text; quotes that stand there get one more.
@@ -77,6 +79,15 @@ def _number(cell: str, where: str, remedy: str) -> float | None:
         return float(cell) if cell else None
     except ValueError:
         raise DataError(f'{where} is {cell!r}; expected a number.', remedy) from None
+
+
+def terminal_cell(text: str) -> str:
+    r"""Text in a cell of a table on a terminal.
+
+    >>> terminal_cell('[red]a\x1b')
+    '\\[red]a\\x1b'
+    """
+    return escape(printable(text))
 
 
 def markdown_cell(text: str) -> str:

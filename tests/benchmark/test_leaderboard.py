@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,43 @@ def test_every_form_is_written(files, tmp_path, capsys):
     assert low < held['metrics']['CE']['means']['b'] < high
     latex = (tmp_path / 'table.tex').read_text()
     assert r'best\_1' in latex and r'CE $\downarrow$' in latex and latex.count('$^{=}$') == 2
+
+
+def test_a_terminal_gets_a_table_with_the_doubt_beside_the_place(files, monkeypatch, capsys):
+    monkeypatch.setenv('FORCE_COLOR', '1')
+    monkeypatch.setenv('COLUMNS', '100')
+    assert main(['leaderboard', f'[b]x[/b]={files["best_1"]}', str(files['b']), str(files['c'])]) == 0
+    printed = re.sub(r'\x1b\[[\d;]*m', '', capsys.readouterr().out)
+    rows = {cells[-4 if len(cells) > 4 else 0]: cells for line in printed.splitlines()
+            if len(cells := re.split(r' {2,}', line.strip())) >= 4}
+    assert '| method |' not in printed and 'Bold beats every other method' in printed
+    assert rows['b'][0] == '1 1–3' and rows['c'][0] == '1 1–3' and rows['[b]x[/b]'][0] == '3 1–3'
+    monkeypatch.setenv('COLUMNS', '30')  # no column is cut: there are two tables
+    assert main(['leaderboard', *map(str, files.values())]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count('place') > 2 and '…' not in printed
+
+
+def test_places_take_other_ways_of_scoring_in(files):
+    board = leaderboard(files, ['EN'])
+    assert board.places() == {'best_1': (1, 1, 1), 'b': (2, 2, 3), 'c': (2, 2, 3)}
+    board = replace(board, elsewhere={'best_1': [1, 3], 'b': [2, 2], 'c': [1, 0]}, note='Mind the policy.')
+    assert board.places() == {'best_1': (1, 1, 3), 'b': (2, 2, 3), 'c': (2, 1, 3)}
+    text = board.markdown()
+    assert '| mean rank (places) |' in text and '| 1.00 (1–3) |' in text and 'Mind the policy.' in text
+    assert 'other ways of scoring' in text and 'other ways of scoring' not in leaderboard(files).markdown()
+    assert json.loads(board.json())['places']['best_1'] == [1, 1, 3]
+
+
+def test_decimal_points_stand_below_each_other(files):
+    references = {'printed': {'EN': 6.5, 'CE': 12.}, 'control: mean': {'EN': 7.123456}}
+    board = replace(leaderboard(files), references=references)
+    columns = [[row.split('&')[index].strip() for row in board.latex().splitlines() if '&' in row][1:]
+               for index in (1, 2)]
+    decimals = [{len(re.search(r'\d+\.(\d+)', cell)[1]) for cell in column if '(' in cell} for column in columns]
+    assert decimals == [{3}, {2}]
+    assert columns[0][-2:] == [r'6.5\phantom{00}', '7.123'] and columns[1][-2:] == [r'12\phantom{.00}', '']
+    assert '| *printed* | 6.5 | 12 |' in board.markdown()
 
 
 def test_the_latex_compiles(files, tmp_path):

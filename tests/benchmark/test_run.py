@@ -74,6 +74,11 @@ TOYS = '''
             return a + b - 0.2
 
     @BACKBONES.register_module()
+    class ToyDim(Toy):
+        def fuse(self, a, b, text):
+            return (a > 0.5).float() / 10
+
+    @BACKBONES.register_module()
     class ToyChance(Toy):
         def fuse(self, a, b, text):
             return ((a + b) / 2 + 0.1 * torch.randn_like(a)).clamp(0, 1)
@@ -290,6 +295,21 @@ def test_what_leaves_the_range_has_no_rank_without_a_policy(compare, tmp_path, c
     assert found.board.mean_ranks() == alone == found.robustness['film.1 (min-max, truncate)']
     assert 'control: noisy mean' in found.board.references and 'control: mean' in found.rows
     assert '| method | film.1 (min-max, truncate) | output: clip |' in summary(found)
+
+
+def test_a_first_place_that_hangs_on_the_output_policy_is_marked(compare, monkeypatch, capsys):
+    methods = {'Mean': toy('ToyMean'), 'Dim': toy('ToyDim')}
+    text = (compare(methods, metrics=['SD'], robustness=True) / 'leaderboard.md').read_text()
+    note = 'Dim stands first under the output policy of film.1 (min-max, truncate) alone: it takes place 2 under output'
+    assert '| mean rank (places) |' in text and '| 1.00 (1–2) |' in text and note in text
+    text = (compare({'Mean': toy('ToyMean')}, metrics=['SD'], robustness=True) / 'leaderboard.md').read_text()
+    assert 'alone' not in text and '| 1.00 (1) |' in text
+    capsys.readouterr()
+    monkeypatch.setenv('FORCE_COLOR', '1')
+    monkeypatch.setenv('COLUMNS', '120')
+    compare(methods, metrics=['SD'], robustness=True)
+    printed = capsys.readouterr().out
+    assert '| Mean |' not in printed and 'Dim stands first' in printed and 'Costs' in printed
 
 
 def test_a_score_that_is_not_finite_takes_the_method_out_of_that_metric(compare, tmp_path):

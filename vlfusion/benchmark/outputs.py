@@ -21,23 +21,30 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
 from vlfusion.benchmark.ablation import Ablation
 from vlfusion.benchmark.cache import content_digest
 from vlfusion.benchmark.diagram import critical_difference
-from vlfusion.benchmark.leaderboard import UNDEFINED, Leaderboard, higher
+from vlfusion.benchmark.leaderboard import Leaderboard, higher, places_of, print_board
 from vlfusion.benchmark.methods import CONTROL
+from vlfusion.benchmark.numbers import UNDEFINED, duration, shown
 from vlfusion.benchmark.report import write_report
-from vlfusion.benchmark.results import Cost, SetResult, places_of
+from vlfusion.benchmark.results import Cost, SetResult
 from vlfusion.benchmark.run import Run, Unit
-from vlfusion.cells import markdown_cell, markdown_table, write_table
+from vlfusion.cells import markdown_cell, markdown_table, terminal_cell, write_table
 from vlfusion.data.names import inside
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, printable
 from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.record import write_record
 from vlfusion.evaluation.scores import columns, whole_file
 
 #: What Windows takes for devices.
 RESERVED = {'CON', 'PRN', 'AUX', 'NUL', *(f'{port}{number}' for port in ('COM', 'LPT') for number in range(1, 10))}
+#: The columns of tables that hold words.
+WORDS = ('method', 'width x height', 'device')
 #: The columns of scores.csv.
 SCORE = ('dataset', 'method', 'kind', 'repeat', 'output', 'name', 'protocol', 'metric', 'value', 'reason')
 
@@ -92,43 +99,71 @@ def write_boards(out: Path, sets: Sequence[SetResult]) -> list[Path]:
 
 def summary(one: SetResult) -> str:
     """All tables of a data set in Markdown."""
-    board = one.board
-    parts = [f'## {one.name}: {board.images} pairs, protocol {board.protocol}', '', _with_warning(board)]
-    for name, subset in one.subsets.items():
-        parts += [f'### {one.name}, {name}: {subset.images} pairs', '', _with_warning(subset)]
-    if len(one.robustness) > 1:
-        parts += ['### Mean rank under other ways of scoring', '', _robustness(one.robustness)]
-    if one.costs:
-        parts += ['### Costs', '', _costs(one.costs)]
+    parts = []
+    for heading, content in _parts(one):
+        if isinstance(content, Leaderboard):
+            warning = f'\n{content.warning}\n' if content.warning else ''
+            parts += [f'{"###" if parts else "##"} {heading}', '', content.markdown() + warning]
+        else:
+            head, *rows = ([markdown_cell(cell) for cell in line] for line in content)
+            parts += [f'### {heading}', '', markdown_table(head, rows)]
     return '\n'.join(parts)
 
 
-def _with_warning(board: Leaderboard) -> str:
-    return board.markdown() + (f'\n{board.warning}\n' if board.warning else '')
+def print_summary(one: SetResult, console: Console) -> None:
+    """Print all tables of a data set: as tables on a terminal, in Markdown elsewhere."""
+    if not console.is_terminal:
+        print(summary(one))
+        return
+    for heading, content in _parts(one):
+        if isinstance(content, Leaderboard):
+            print_board(content, console, heading)
+            if content.warning:
+                console.print(content.warning, style='yellow', highlight=False)
+        else:
+            head, *rows = content
+            console.print(printable(heading), markup=False, highlight=False, style='bold')
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+            for name in head:
+                table.add_column(terminal_cell(name), justify='left' if name in WORDS else 'right')
+            for row in rows:
+                table.add_row(*map(terminal_cell, row))
+            console.print(table)
+        console.print()
 
 
-def _robustness(ways: Mapping[str, Mapping[str, float]]) -> str:
+def _parts(one: SetResult) -> Iterator[tuple[str, Leaderboard | list[list[str]]]]:
+    """The tables of a data set, each with its heading; the first line of one that is no leaderboard is its head."""
+    yield f'{one.name}: {one.board.images} pairs, protocol {one.board.protocol}', one.board
+    for name, subset in one.subsets.items():
+        yield f'{one.name}, {name}: {subset.images} pairs', subset
+    if len(one.robustness) > 1:
+        yield 'Mean rank under other ways of scoring', _robustness(one.robustness)
+    if one.costs:
+        yield 'Costs', _costs(one.costs)
+
+
+def _robustness(ways: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
     """A column for each way, and the places, counted from 1, that a method takes under all of them."""
     places = {way: places_of(ranks) for way, ranks in ways.items()}
     methods = sorted(next(iter(places.values())), key=lambda method: next(iter(places.values()))[method])
-    lines = []
+    lines = [['method', *ways, 'places']]
     for method in methods:
         taken = sorted({place[method] for place in places.values() if place[method]})
-        lines.append([markdown_cell(method), *(f'{ranks[method]:.2f}' if math.isfinite(ranks[method]) else UNDEFINED
-                                for ranks in ways.values()),
+        lines.append([method, *(shown(ranks[method], '.2f') for ranks in ways.values()),
                       ' to '.join(map(str, dict.fromkeys([taken[0], taken[-1]]))) if taken else UNDEFINED])
-    return markdown_table(['method', *map(markdown_cell, ways), 'places'], lines)
+    return lines
 
 
-def _costs(costs: Sequence[Cost]) -> str:
+def _costs(costs: Sequence[Cost]) -> list[list[str]]:
     """One line for each method, at the size that most of its pairs have."""
-    lines = []
+    lines = [['method', 'width x height', 'parameters', 'MACs', 'time', 'memory', 'device']]
     for method in dict.fromkeys(cost.method for cost in costs):
         cost = max((cost for cost in costs if cost.method == method), key=lambda cost: cost.pairs)
-        lines.append([markdown_cell(method), f'{cost.width} x {cost.height}', f'{cost.parameters:,}',
-                      f'{cost.macs / 1e9:.2f} G' if cost.macs else '', f'{cost.seconds:.3g}',
+        lines.append([method, f'{cost.width} x {cost.height}', f'{cost.parameters:,}',
+                      f'{cost.macs / 1e9:.2f} G' if cost.macs else '', duration(cost.seconds),
                       f'{cost.memory / 2**20:.0f} MiB' if cost.memory is not None else '', cost.device])
-    return markdown_table(['method', 'width x height', 'parameters', 'MACs', 'seconds', 'memory', 'device'], lines)
+    return lines
 
 
 def write_costs(path: Path, sets: Sequence[SetResult]) -> None:

@@ -20,8 +20,9 @@ import numpy as np
 
 from vlfusion.benchmark.ablation import Ablation
 from vlfusion.benchmark.diagram import critical_difference, distribution, svg
-from vlfusion.benchmark.leaderboard import TIE, UNDEFINED, Leaderboard, higher
-from vlfusion.benchmark.results import Cost, PairResult, SetResult, places_of
+from vlfusion.benchmark.leaderboard import TIE, Leaderboard, higher, places_of
+from vlfusion.benchmark.numbers import UNDEFINED
+from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.statistics import Comparison
 from vlfusion.data.tasks import TASKS
 from vlfusion.errors import ConfigError, DataError

@@ -1,6 +1,5 @@
 """What a comparison found, as the report and the tables read it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,13 +77,3 @@ class SetResult:
     costs: list[Cost] = field(default_factory=list)
     robustness: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     subsets: Mapping[str, Leaderboard] = field(default_factory=dict)
-
-
-def places_of(ranks: Mapping[str, float]) -> dict[str, int]:
-    """The place of each method by its mean rank; equal ranks share the better place, and one without a rank has 0.
-
-    >>> places_of({'a': 2.5, 'b': 1.0, 'c': 1.0, 'd': math.nan})
-    {'a': 3, 'b': 1, 'c': 1, 'd': 0}
-    """
-    return {method: 0 if math.isnan(rank) else 1 + sum(other < rank for other in ranks.values())
-            for method, rank in ranks.items()}

@@ -48,6 +48,15 @@ class Comparison:
         return [method for method, rank in self.ranks.items() if rank == 1]
 
     @property
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """The least and the greatest rank of each method if what is not significant fell for it, or against it."""
+        found = {}
+        for method, rank in self.ranks.items():
+            differing = sum(level < self.alpha for pair, level in self.pairs.items() if method in pair)
+            found[method] = rank, len(self.ranks) - (differing - (rank - 1))
+        return found
+
+    @property
     def winner(self) -> str | None:
         """The method that is significantly better than every other, if there is one."""
         if len(self.best) != 1 or len(self.means) < 2:  # nobody, where A beats B, B beats C and C beats A

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vlfusion.benchmark.costs import costs
-from vlfusion.benchmark.leaderboard import Leaderboard, board_of, higher
+from vlfusion.benchmark.leaderboard import Leaderboard, board_of, higher, places_of
 from vlfusion.benchmark.methods import CONTROL, ModelMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
@@ -19,6 +19,9 @@ from vlfusion.errors import DataError
 from vlfusion.evaluation.scores import Row, columns, spelt_out
 from vlfusion.language.store import Keys, TextStore
 from vlfusion.language.subjects import content_of, subjects_of
+
+#: What the name of a way of scoring begins with that differs by its output policy.
+OUTPUT = 'output: '
 
 
 def results(run: Run, units: Sequence[Unit]) -> list[SetResult]:
@@ -45,11 +48,12 @@ class _SetTables:
         controls = {CONTROL + name: self._row_list(CONTROL + name) for name in self.plan.controls
                     if (self.one.name, CONTROL + name) not in self.run.failures}
         board = self._board(rows, controls)
+        ways = self._robustness(board, rows)
+        board = replace(board, elsewhere=_places_elsewhere(ways), note=_first_only_here(ways))
         subsets = {name.partition('/')[0] for name in (pair.name for pair in self.run.pairs(self.one.name))
                    if '/' in name} if self.one.by_subset else ()
         return SetResult(self.one.name, self.one.task.name, board, rows | controls, self._pairs(), self._costs(),
-                         self._robustness(board, rows),
-                         {subset: self._board(rows, controls, f'{subset}/') for subset in sorted(subsets)})
+                         ways, {subset: self._board(rows, controls, f'{subset}/') for subset in sorted(subsets)})
 
     def _board(self, rows: Mapping[str, list[Row]], controls: Mapping[str, list[Row]],
                subset: str = '') -> Leaderboard:
@@ -93,14 +97,14 @@ class _SetTables:
         ways = {f'{self.plan.protocol.label} ({self.plan.output})': board.mean_ranks()}
         for name in dict.fromkeys(unit.output for unit in self.units):
             if not _equal(other := self._rows(name), rows):
-                ways[f'output: {name}'] = self._compared(other, resamples=0).mean_ranks()
+                ways[f'{OUTPUT}{name}'] = self._compared(other, resamples=0).mean_ranks()
         # Without clipping or stretching there is no picture of what leaves [0, 1]; all others are as clipped.
         beyond = {unit.method for unit in self.units
                   if unit.record and not 0 <= unit.record['low'] <= unit.record['high'] <= 1}
         inside = {method: of for method, of in self._rows('clip').items() if method not in beyond}
         if beyond and inside:
             ranks = self._compared(inside, resamples=0).mean_ranks()
-            ways['output: none'] = {method: ranks.get(method, math.nan) for method in rows}
+            ways[f'{OUTPUT}none'] = {method: ranks.get(method, math.nan) for method in rows}
         for column, others in self.plan.variants(self.truth).items():
             for other in others:
                 name = other if ':' in other else f'{other} (default)'
@@ -145,6 +149,25 @@ class _SetTables:
             if experiment.get('text_source') and experiment.get('language'):
                 return paragraphs(experiment['language'], pair)
         return found
+
+
+def _places_elsewhere(ways: Mapping[str, Mapping[str, float]]) -> dict[str, list[int]]:
+    """The places of each method under every way of scoring, where there is more than one way."""
+    places = [places_of(ranks) for ranks in ways.values()] if len(ways) > 1 else []
+    return {method: [of_way[method] for of_way in places if of_way.get(method)] for method in (places or [{}])[0]}
+
+
+def _first_only_here(ways: Mapping[str, Mapping[str, float]]) -> str:
+    """What to say of a method that stands first under the output policy of the protocol and under no other one."""
+    own, *_ = ways or ('',)
+    others = {way: places_of(ranks) for way, ranks in ways.items() if way.startswith(OUTPUT)}
+    sentences = []
+    for method, place in places_of(ways.get(own, {})).items():
+        elsewhere = {way: places[method] for way, places in others.items() if places.get(method)}
+        if place == 1 and elsewhere and 1 not in elsewhere.values():
+            listed = ', '.join(f'place {place} under {way}' for way, place in elsewhere.items())
+            sentences.append(f'{method} stands first under the output policy of {own} alone: it takes {listed}.')
+    return ' '.join(sentences)
 
 
 def _equal(one: Mapping[str, list[Row]], other: Mapping[str, list[Row]]) -> bool:

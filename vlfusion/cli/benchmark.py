@@ -25,9 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import time
 
+    from rich.console import Console
+
     from vlfusion.benchmark.ablation import Ablation
     from vlfusion.benchmark.manifest import manifest
-    from vlfusion.benchmark.outputs import check_needs, summary, write_all
+    from vlfusion.benchmark.outputs import check_needs, print_summary, write_all
     from vlfusion.benchmark.plan import load_plan
     from vlfusion.benchmark.processes import Group
     from vlfusion.benchmark.run import Run
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         timed('comparing', start)
         written = write_all(plan.out, work, units, sets, manifest(work, seconds), report=not args.no_report,
                             ablation=ablation)
-        print('\n'.join(summary(one) for one in sets))
+        for one in sets:
+            print_summary(one, Console())
         counts = work.counts
         print(f'Fused {counts["fused"]} pairs ({counts["known pairs"]} known), scored {counts["scored"]} pictures '
               f'({counts["known scores"]} known), in {time.perf_counter() - began:.0f} s.')

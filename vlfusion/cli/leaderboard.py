@@ -7,7 +7,7 @@
 A method is called as its file, or NAME=FILE. Bold is what is significantly better than every other method; `=` marks
 what nothing is better than, but which is not better than all. In brackets is the rank: 1 plus the number of methods
 that are significantly better (Wilcoxon's signed-rank test with Holm's correction, after Iman and Davenport's test over
-all).
+all). A terminal gets a table, with the places that a method may take beside its own; a pipe gets Markdown.
 """
 
 import argparse
@@ -39,11 +39,13 @@ def run(args: argparse.Namespace) -> int:
         scores[name] = path
     check_outputs(args.out, scores.values())
 
-    from vlfusion.benchmark.leaderboard import leaderboard
+    from rich.console import Console
+
+    from vlfusion.benchmark.leaderboard import leaderboard, print_board
     board = leaderboard(scores, args.metrics, args.alpha, args.correction)
     for path in args.out:
         board.write(path)
-    print(board.markdown(), end='')
+    print_board(board, Console())
     print(f'\n{board.images} images, protocol {board.protocol or "unknown"}, alpha {board.alpha:g}.'
           + ''.join(f' Wrote {path}.' for path in args.out))
     if board.warning:
