@@ -280,7 +280,8 @@ def print_board(board: Leaderboard, console: Console, title: str = '') -> None:
         console.print(table)
     lines = [LEGEND, board.doubt, board.note, *(f'{name} failed: {why}' for name, why in board.failures.items())]
     for line in filter(None, lines):
-        console.print(printable(line), markup=False, highlight=False, style='dim' if line in (LEGEND, board.doubt) else '')
+        style = 'dim' if line in (LEGEND, board.doubt) else ''
+        console.print(printable(line), markup=False, highlight=False, style=style)
 
 
 def _check_alike(rows: Mapping[str, Sequence[Row]]) -> None:
