@@ -66,3 +66,13 @@ def toy(tmp_path):
     config.data = tmp_path / 'data'
     config.work = tmp_path / 'work'
     return config
+
+
+@pytest.fixture
+def full_disk():
+    """Writing more than 4096 bytes to a file gives a real error of the operating system."""
+    resource = pytest.importorskip('resource')
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -44,7 +44,7 @@ def test_places_and_names_that_are_taken(tmp_path):
     with pytest.raises(ConfigError, match='would hide the package'):
         write_plugin('mine', tmp_path / 'vlfusion_mine')
     (tmp_path / 'file').touch()
-    with pytest.raises(ConfigError, match='cannot be written'):
+    with pytest.raises(NotADirectoryError, match='file'):
         write_plugin('mine', tmp_path / 'file/x')
 
 

@@ -4,7 +4,6 @@ A checkpoint of vlfusion is `dict(state_dict, meta)` of tensors and plain values
 experiment as data: `task`, `model`, and where they apply `language`, `text_source` and `protocol`.
 """
 
-import hashlib
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -17,9 +16,10 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from vlfusion import __version__
-from vlfusion.compat import AtomicBackend, load_checkpoint_file
+from vlfusion.compat import load_checkpoint_file
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
+from vlfusion.files import file_digest, write_whole
 from vlfusion.models.released import ReleasedWeights
 from vlfusion.outputs import check_outputs
 from vlfusion.registry import BACKBONES, MODELS
@@ -189,7 +189,7 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
                                   "Give the authors' file, unchanged.")
     known = list(getattr(backbone, 'released', {}).values())
     if arguments is None:  # the files themselves say what they fit
-        digests = [file_digest(Path(file)) for file in files]
+        digests = [file_digest(file) for file in files]
         arguments = next((weights.arguments for weights in known
                           if weights.task == task and list(weights.files.values()) == digests), {})
     state = backbone.convert_released(*states)
@@ -201,7 +201,7 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
     torch.save(dict(state_dict=built.state_dict(),
                     meta=dict(vlfusion=experiment, released=[Path(file).name for file in files],
                               vlfusion_version=__version__)), buffer)
-    AtomicBackend().put(buffer.getvalue(), out)
+    write_whole(out, buffer.getbuffer())
     return len(state)
 
 
@@ -236,9 +236,3 @@ def find_released(name: str, which: str | None, folder: str | os.PathLike) -> tu
                               f'Fetch {" and ".join(weights.files)} from {weights.source} '
                               f'(licence of the weights: {weights.licence}) and put them into {folder}.')
     return weights, [Path(folder) / file for file in weights.files]
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file in hex."""
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import torch
@@ -32,6 +31,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vlfusion.errors import CheckpointError, ConfigError
+from vlfusion.files import write_whole
 from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
 
 #: Numbers of three common kinds that numpy put into checkpoints of others, such as losses; reading one runs nothing.
@@ -114,9 +114,7 @@ class AtomicBackend(LocalBackend):
     """
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        partial = Path(f'{filepath}.{uuid4().hex}.partial')  # other machines may write the same file
-        super().put(obj, partial)
-        partial.replace(filepath)
+        write_whole(filepath, obj)
 
 
 register_backend('atomic', AtomicBackend, force=True)

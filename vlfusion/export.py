@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from vlfusion import __version__
 from vlfusion.checkpoints import load_model
-from vlfusion.compat import AtomicBackend, quiet_tracing
+from vlfusion.compat import quiet_tracing
 from vlfusion.data.tasks import task as task_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.evaluation.protocol import protocol as protocol_of
+from vlfusion.files import write_whole
 from vlfusion.models import text_dims
 from vlfusion.models.layers.strips import nearest_places
 from vlfusion.outputs import check_outputs
@@ -112,8 +113,7 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
     free_dim = dims.get('text') if fixed is None else None
     with quiet_tracing():
         data, any_batch, differences = _export(FORMATS[format], model, experiment, fixed, free_dim, tolerance)
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    AtomicBackend().put(data, out)
+    write_whole(out, data)
     return Exported(Path(out), _input_names(free_dim), any_batch, _metadata(experiment, any_batch, fixed), differences)
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.files import write_whole
 
 #: Endings that count as images, in lower case.
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.pgm', '.tif', '.tiff', '.webp')
@@ -175,15 +176,21 @@ def check_ending(path: str | os.PathLike) -> None:
 
 
 def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -> None:
-    """Write an image in the format of the path's ending, making folders; a reader never sees half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
+    """Write an image in the format of the path's ending, making folders; a reader never sees half a file.
+
+    Raises:
+        DataError: no format has this ending, or the format cannot hold an image of this size.
+        OSError: the file cannot be written.
+    """
+    suffix = Path(path).suffix
     try:
-        mmcv.imwrite(image, str(partial))
-        partial.replace(path)
+        encoded, content = cv2.imencode(suffix, image)
     except cv2.error as error:
-        raise DataError(f'Cannot write {path}: no image format has the ending {path.suffix!r}.',
-                        f'Use one of {" ".join(SUFFIXES)}.') from error
-    finally:
-        partial.unlink(missing_ok=True)
+        if suffix.lower() not in SUFFIXES:
+            raise DataError(f'Cannot write {path}: no image format has the ending {suffix!r}.',
+                            f'Use one of {" ".join(SUFFIXES)}.') from error
+        encoded = False
+    if not encoded:
+        raise DataError(f'Cannot write {path}: the format {suffix} does not hold {image.shape[1]}x{image.shape[0]} '
+                        'pixels (width x height).', 'Write a .png or .tif file.')
+    write_whole(path, content.tobytes())

@@ -33,8 +33,9 @@ from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.evaluator import FusionEvaluator
 from vlfusion.evaluation.protocol import code_of
-from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, columns, metric_of, read_csv, whole_file, write_csv
+from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, columns, metric_of, read_csv, write_csv
 from vlfusion.evaluation.undefined import Undefined
+from vlfusion.files import whole, whole_file
 from vlfusion.images import write_image
 from vlfusion.models import text_dims
 
@@ -192,8 +193,8 @@ class Ablation:
             write_table(file, MOVE, self.moves)
         for path in self.maps.values():
             if (target := folder / 'maps' / path.name).absolute() != path.absolute():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+                with whole(target) as copy:
+                    shutil.copyfile(path, copy)
         with whole_file(folder / 'ablation.md') as file:
             file.write(f'# Did the text do anything? {self.title}\n\n{self.markdown()}')
         with whole_file(folder / 'ablation.json') as file:

@@ -25,9 +25,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from vlfusion.checkpoints import file_digest
-from vlfusion.compat import AtomicBackend
 from vlfusion.errors import DataError
+from vlfusion.files import file_digest, write_whole
 
 #: Packages whose version may change the last bits of a result.
 NUMERIC = ('torch', 'torchvision', 'numpy', 'scipy', 'opencv-python', 'opencv-python-headless', 'mmengine', 'mmcv-lite',
@@ -53,7 +52,7 @@ class Cache:
 
     def write(self, kind: str, key: str, record: Mapping[str, Any]) -> None:
         """Write a record of plain data; one of the same key is replaced."""
-        AtomicBackend().put(json.dumps(record).encode(), self._path(kind, key, '.json'))
+        write_whole(self._path(kind, key, '.json'), json.dumps(record).encode())
 
     def add(self, kind: str, key: str, part: Mapping[str, Any]) -> None:
         """Add to what is known under a key; whoever adds at the same time loses nothing."""
@@ -72,7 +71,7 @@ class Cache:
         content = cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
         digest = hashlib.sha256(content).hexdigest()
         if not self.picture(digest).is_file():
-            AtomicBackend().put(content, self.picture(digest))
+            write_whole(self.picture(digest), content)
         return digest
 
     def picture(self, digest: str) -> Path:
@@ -112,7 +111,7 @@ def content_digest(path: str | os.PathLike) -> str:
 
 @once
 def _digest(path: str, size: int, changed: int) -> str:
-    return file_digest(Path(path))
+    return file_digest(path)
 
 
 def code_digest(*modules: ModuleType) -> str:

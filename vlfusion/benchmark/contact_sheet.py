@@ -22,6 +22,7 @@ from jaxtyping import Shaped, UInt8
 
 from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
+from vlfusion.files import whole
 from vlfusion.images import SUFFIXES
 
 Picture = UInt8[np.ndarray, 'h w 3']
@@ -147,9 +148,8 @@ def write_sheet(figure, path: str | os.PathLike, dpi: int = 300) -> None:
         image.set_interpolation('none' if vector else 'auto' if image.get_gid() == 'picture' else 'nearest')
     dated = {'.pdf': 'CreationDate', '.svg': 'Date'}.get(Path(path).suffix)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with context(pdf_fonttype=42, svg_fonttype='none', svg_hashsalt='vlfusion'):
-            figure.savefig(path, dpi=dpi, metadata={dated: None} if dated else None)
+        with whole(path) as file, context(pdf_fonttype=42, svg_fonttype='none', svg_hashsalt='vlfusion'):
+            figure.savefig(file, format=Path(path).suffix[1:], dpi=dpi, metadata={dated: None} if dated else None)
     except OSError as error:
         raise ConfigError(f'Cannot write {path}: {error}.', 'Choose another file.') from error
 

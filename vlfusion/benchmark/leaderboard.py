@@ -18,6 +18,7 @@ from vlfusion.cells import markdown_cell, terminal_cell
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean, listing, printable
 from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.scores import Row, columns, metric_of, read_csv
+from vlfusion.files import write_whole
 
 #: What stands behind a mean: nothing is better, and others are as good.
 TIE = '='
@@ -189,8 +190,7 @@ class Leaderboard:
         forms = {'.md': self.markdown, '.tex': self.latex, '.json': self.json}
         if (ending := Path(path).suffix) not in forms:
             raise ConfigError(f'A leaderboard cannot be written as {str(path)!r}.', did_you_mean(ending, forms))
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(forms[ending](), encoding='utf-8')
+        write_whole(path, forms[ending]().encode())
 
     def formats(self) -> dict[str, str]:
         """The format of each metric's column, in which decimal points stand below each other."""

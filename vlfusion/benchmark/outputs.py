@@ -39,7 +39,8 @@ from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, printable
 from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.record import write_record
-from vlfusion.evaluation.scores import columns, whole_file
+from vlfusion.evaluation.scores import columns
+from vlfusion.files import whole, whole_file
 
 #: What Windows takes for devices.
 RESERVED = {'CON', 'PRN', 'AUX', 'NUL', *(f'{port}{number}' for port in ('COM', 'LPT') for number in range(1, 10))}
@@ -91,7 +92,8 @@ def write_boards(out: Path, sets: Sequence[SetResult]) -> list[Path]:
         values = {method: columns(one.rows[method])[metric] for method in comparison.ranks}
         figure = critical_difference(values, comparison, higher(metric, code_of(one.board.protocol)))
         written.append(folder / f'{names[name]}.pdf')
-        figure.savefig(written[-1], bbox_inches='tight', metadata={'CreationDate': None})
+        with whole(written[-1]) as file:
+            figure.savefig(file, format='pdf', bbox_inches='tight', metadata={'CreationDate': None})
     with whole_file(out / 'leaderboard.md') as file:
         file.write('\n'.join(summary(one) for one in sets))
     return written
@@ -183,8 +185,8 @@ def write_pictures(out: Path, sets: Sequence[SetResult]) -> list[Path]:
                 target = out / 'fused' / folders[one.name] / methods[method] / f'{pair.name}{source.suffix}'
                 written.append(target)
                 if not target.is_file() or content_digest(target) != content_digest(source):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source, target)
+                    with whole(target) as copy:
+                        shutil.copyfile(source, copy)
     return written
 
 
@@ -203,7 +205,6 @@ def remove_others(out: Path, written: Iterable[Path]) -> list[str]:
 
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     """As strict JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_record(path, json.loads(json.dumps(content, default=str)))
 
 

@@ -28,7 +28,8 @@ from vlfusion.data.tasks import TASKS
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.folder import in_order
 from vlfusion.evaluation.protocol import code_of
-from vlfusion.evaluation.scores import metric_of, whole_file
+from vlfusion.evaluation.scores import metric_of
+from vlfusion.files import whole_file
 from vlfusion.images import read_image
 
 ASSETS = Path(__file__).with_name('report_assets')

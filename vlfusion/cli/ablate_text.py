@@ -188,13 +188,12 @@ def other_texts(args: argparse.Namespace, part: dict, dataset) -> tuple[object, 
 
 def inputs_of(args: argparse.Namespace) -> dict[str, str]:
     """What is compared, for the record; without secrets."""
-    from pathlib import Path
 
     from vlfusion import __version__
-    from vlfusion.checkpoints import file_digest
     from vlfusion.config import without_secrets
+    from vlfusion.files import file_digest
     inputs = dict(config=args.config, options=without_secrets(args.cfg_options), checkpoint=args.checkpoint,
-                  sha256=file_digest(Path(args.checkpoint)) if args.checkpoint else None, other_task=args.other_task,
+                  sha256=file_digest(args.checkpoint) if args.checkpoint else None, other_task=args.other_task,
                   other_options=without_secrets(args.other_options), vlfusion=__version__)
     return {key: str(value) for key, value in inputs.items() if value}
 

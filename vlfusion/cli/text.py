@@ -217,6 +217,7 @@ def _audit(args: argparse.Namespace) -> int:
 
     from vlfusion.cells import write_table
     from vlfusion.errors import ConfigError, DataError
+    from vlfusion.files import whole_file
     from vlfusion.outputs import check_outputs
 
     if bool(args.config) == bool(args.texts):
@@ -226,7 +227,6 @@ def _audit(args: argparse.Namespace) -> int:
     config = None if args.texts else _config(args, language=True)
 
     from vlfusion.cli.options import find_datasets
-    from vlfusion.evaluation.scores import whole_file
     from vlfusion.language.audit import COLUMNS, Limits, Records, check
     from vlfusion.language.subjects import subjects_of
     if args.texts:

@@ -8,13 +8,9 @@
 Arrays are plain NumPy files; nothing is ever pickled. Every file is written whole or not at all.
 """
 
-import io
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from vlfusion.data.dataset import PairDataset
 from vlfusion.data.hdf5 import write_hdf5
@@ -22,6 +18,7 @@ from vlfusion.data.names import require_names
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import FeatureFiles, StoredText, TextSource
 from vlfusion.errors import ConfigError, DataError, listing
+from vlfusion.files import write_array, write_whole
 from vlfusion.language.audit import Records, spoken
 from vlfusion.language.subjects import content_of, subjects_of
 
@@ -63,12 +60,12 @@ def export_vlf(datasets: Sequence[PairDataset], root: str | os.PathLike, name: s
     for place, pairs in owners.items():
         [(pair, dataset)] = pairs.items()
         part = Path(*place.parts[:2])
-        _write(Path(root, 'TextFeature', f'{place}.npy'), _npy(_source(dataset).load(pair)[None]))
+        write_array(Path(root, 'TextFeature', f'{place}.npy'), _source(dataset).load(pair)[None])
         written['TextFeature'] = Path(root, 'TextFeature', part)
         paragraphs = texts.get(pair, ())
         folders = PAIR if len(paragraphs) == 1 else FOLDERS[dataset.task.name]
         for folder, text in zip(folders, paragraphs, strict=False):
-            _write(Path(root, 'Text', part, folder, f'{pair.name}.txt'), text.encode())
+            write_whole(Path(root, 'Text', part, folder, f'{pair.name}.txt'), text.encode())
             written['Text'] = Path(root, 'Text', part)
     return written
 
@@ -185,21 +182,7 @@ def _copy(files: Mapping[Path, Path]) -> list[Path]:
         raise DataError(f'{len(differing)} other files are in the way:\n{listing(differing)}',
                         'Move them away, or import under another name.')
     for target, source in new.items():
-        _write(target, source.read_bytes())
+        write_whole(target, source.read_bytes())
     return list(new)
 
 
-def _npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.partial')
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -4,10 +4,12 @@ Images are `(1, h, w)` luminance in [0, 1], text features `(1, token, dim)`. A n
 lies in a group of its own.
 """
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,6 +19,7 @@ from vlfusion.data.dataset import FusionDataset, padded_length, require_own_text
 from vlfusion.data.names import require_names
 from vlfusion.data.text import pad, require_finite
 from vlfusion.errors import DataError, listing
+from vlfusion.files import whole
 from vlfusion.registry import DATASETS
 
 IMAGE_A, IMAGE_B, TEXT = 'imageA', 'imageB', 'text'
@@ -111,11 +114,8 @@ def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
     Raises:
         DataError: a sample holds what the layout has no place for: several texts, or a true image.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        with h5py.File(partial, 'w') as file:
+    with whole(path) as temporary, _OutputFile(temporary) as output:
+        with h5py.File(output, 'w') as file:
             for sample in samples:
                 require_names([sample['name']], 'The data set', 'Rename the files of the pair.')
                 if homeless := [key for key in sample if f'{key}_mask' in sample and key != 'text' or key == 'truth']:
@@ -125,9 +125,41 @@ def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
                 file[f'{IMAGE_B}/{sample["name"]}'] = sample['source_b'].numpy()
                 if 'text' in sample:
                     file[f'{TEXT}/{sample["name"]}'] = sample['text'][sample['text_mask']][None].numpy()
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+                output.raise_error()
+        output.raise_error()
+
+
+class _OutputFile(io.FileIO):
+    """A file for HDF5 to write, which never tells it of an error: HDF5 crashes when it closes a file on a full disk.
+
+    After the first error, or Ctrl-C, nothing more is written, and `raise_error` raises it.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__(path, 'w+')
+        self._error: BaseException | None = None
+
+    def write(self, content: Any) -> int:
+        content = memoryview(content).cast('B')
+        written = 0
+        try:
+            while self._error is None and written < len(content):
+                written += super().write(content[written:])
+        except BaseException as error:
+            self._error = error
+        return len(content)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            if self._error is None:
+                super().truncate(size)
+        except BaseException as error:
+            self._error = error
+        return size or 0
+
+    def raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from vlfusion.data.tasks import TASKS
 from vlfusion.data.text import pad, require_finite
 from vlfusion.data.transforms import PARTS
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
+from vlfusion.files import whole
 from vlfusion.registry import DATASETS
 
 LAYOUT, VERSION = 'vlfusion.pairs', '1'
@@ -138,36 +139,30 @@ def write_packed(path: str | os.PathLike, samples: Iterable[Mapping], task: str)
         DataError: values are not in [0, 1], or two samples have one name.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
     names, same, known, places, stored = {}, {}, {}, {}, defaultdict(set)
-    try:
-        with ExitStack() as stack:
-            spools = {kind: stack.enter_context(TemporaryFile(dir=path.parent)) for kind in DTYPES}
-            for sample in samples:
-                name = sample['name']
-                require_names([name], 'The data set', 'Rename the files of the pair.')
-                if name in names:
-                    raise DataError(f'Two pairs are called {name}.', 'Give each a name of its own, as subsets do.')
-                names[name] = None
-                for key, array in _arrays(sample):
-                    [kind] = [kind for kind, dtype in DTYPES.items() if dtype == array.dtype]
-                    stored[key].add(array.dtype.name)
-                    key, content = f'{key}/{name}', (kind, array.shape, sha256(array).digest())
-                    if known.setdefault(content, key) != key:
-                        same[key] = known[content]
-                    else:
-                        places[key] = kind, array.shape, spools[kind].tell(), array.nbytes
-                        spools[kind].write(array)
-            notes = {LAYOUT: VERSION, 'task': task, 'names': json.dumps(list(names)), 'same': json.dumps(same)}
-            with partial.open('wb') as file:
-                file.write(_header(notes, places, {kind: spool.tell() for kind, spool in spools.items()}))
-                for spool in spools.values():
-                    spool.seek(0)
-                    shutil.copyfileobj(spool, file)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as temporary, ExitStack() as stack:
+        spools = {kind: stack.enter_context(TemporaryFile(dir=path.parent)) for kind in DTYPES}
+        for sample in samples:
+            name = sample['name']
+            require_names([name], 'The data set', 'Rename the files of the pair.')
+            if name in names:
+                raise DataError(f'Two pairs are called {name}.', 'Give each a name of its own, as subsets do.')
+            names[name] = None
+            for key, array in _arrays(sample):
+                [kind] = [kind for kind, dtype in DTYPES.items() if dtype == array.dtype]
+                stored[key].add(array.dtype.name)
+                key, content = f'{key}/{name}', (kind, array.shape, sha256(array).digest())
+                if known.setdefault(content, key) != key:
+                    same[key] = known[content]
+                else:
+                    places[key] = kind, array.shape, spools[kind].tell(), array.nbytes
+                    spools[kind].write(array)
+        notes = {LAYOUT: VERSION, 'task': task, 'names': json.dumps(list(names)), 'same': json.dumps(same)}
+        with temporary.open('wb') as file:
+            file.write(_header(notes, places, {kind: spool.tell() for kind, spool in spools.items()}))
+            for spool in spools.values():
+                spool.seek(0)
+                shutil.copyfileobj(spool, file)
     return {key: ' and '.join(sorted(kinds)) for key, kinds in stored.items()}
 
 

@@ -12,7 +12,6 @@ from functools import cache
 from importlib import metadata, resources
 from numbers import Real
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from jaxtyping import Float, UInt8
 from numpy.random import Generator
 
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
+from vlfusion.files import whole_folder
 from vlfusion.images import read_image, write_image
 
 MANIFEST = 'manifest.json'
@@ -64,10 +64,7 @@ def make_sample(out: str | os.PathLike, count: int = 12, size: int = 128) -> boo
         if added := sorted(present.keys() - noted.keys()):
             raise DataError(f'{out} is to be made anew, but holds files that `{MADE_BY}` did not put there:\n'
                             f'{listing(added)}', 'Move them elsewhere, or choose another --out.')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as workshop:
-        made, replaced = Path(workshop, 'made'), Path(workshop, 'replaced')
-        made.mkdir()
+    with whole_folder(out) as made:
         for number, (task, simulate) in enumerate(SIMULATORS.items()):
             for index in range(count + -(-count // 3)):
                 split = 'train' if index < count else 'test'
@@ -76,9 +73,6 @@ def make_sample(out: str | os.PathLike, count: int = 12, size: int = 128) -> boo
                     write_image(made / task / split / folder / f'sim_{name}.png', image)
         (made / 'README.md').write_text(README, encoding='utf-8')
         (made / MANIFEST).write_text(json.dumps({**recipe, 'files': _digests(made)}, indent=1), encoding='utf-8')
-        if out.exists():
-            out.rename(replaced)
-        made.rename(out)
     return True
 
 

@@ -18,7 +18,6 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from vlfusion import plugins
-from vlfusion.checkpoints import file_digest
 from vlfusion.data.pairs import as_pattern, find_files, read_images
 from vlfusion.data.tasks import task as task_named
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
@@ -28,6 +27,7 @@ from vlfusion.evaluation.protocol import protocol as protocol_named
 from vlfusion.evaluation.record import record, write_record
 from vlfusion.evaluation.scores import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, TRUTH, Row, metric_of, write_csv
 from vlfusion.evaluation.undefined import Undefined, undefined
+from vlfusion.files import file_digest
 from vlfusion.images import luminance
 from vlfusion.metrics.base import metric_names
 from vlfusion.metrics.sharing import sharing

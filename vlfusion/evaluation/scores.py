@@ -8,10 +8,7 @@ metric could not be computed.
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -24,6 +21,7 @@ from vlfusion.errors import DataError, listing
 from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.undefined import Undefined
+from vlfusion.files import whole_file
 from vlfusion.metrics.base import Metric, as_double, metric
 from vlfusion.metrics.sharing import sharing
 
@@ -213,20 +211,6 @@ def _shown(value: float) -> str:
 
 def _unfinite(values: Float[np.ndarray, 'image']) -> int:
     return int(np.count_nonzero(~np.isfinite(values)))
-
-
-@contextmanager
-def whole_file(path: str | os.PathLike) -> Iterator[TextIO]:
-    """A text file to write. It has its name only once it is whole; folders are made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        with partial.open('w', newline='', encoding='utf-8') as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:

@@ -5,12 +5,20 @@ again; a claim that nobody has touched for a while, or whose process on this mac
 """
 
 import os
-import socket
 import threading
 import time
 import uuid
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+
+from filelock import FileLock
+
+from vlfusion.files import make_folder, patiently
+from vlfusion.processes import has_ended, this_process
+
+#: Held while a claim is taken over, so that of several processes that see it left behind one succeeds.
+LOCK = '.lock'
 
 
 class Claims:
@@ -24,7 +32,9 @@ class Claims:
     def __init__(self, folder: Path, lease: float = 300.):
         self.folder, self.lease = folder, lease
         self._held: set[Path] = set()
-        self._own = folder / f'.{uuid.uuid4().hex}'  # every claim is a link to it: no file is made for each
+        self._name = f'{this_process()} {uuid.uuid4().hex}'
+        self._own = folder / f'.{self._name[-32:]}'
+        self._linked = True  # a claim is a link to that file, quick to make and touch, where the file system has links
         self._closed = threading.Event()
         self._heart: threading.Thread | None = None
 
@@ -33,22 +43,8 @@ class Claims:
         path = self.folder / name
         if self._heart is None:
             self._begin()
-        if not self._create(path):
-            if not self._left_behind(path):
-                return False
-            aside = path.with_name(f'.{name}.{uuid.uuid4().hex}')
-            try:
-                path.rename(aside)  # of two processes that see it left behind one succeeds
-            except FileNotFoundError:
-                return False
-            if not self._left_behind(aside):  # meanwhile another process took it over, and this is its claim
-                with suppress(OSError):
-                    os.link(aside, path)
-                aside.unlink(missing_ok=True)
-                return False
-            aside.unlink(missing_ok=True)
-            if not self._create(path):
-                return False
+        if not (self._create(path) or self._take_over(path)):
+            return False
         self._held.add(path)
         return True
 
@@ -56,7 +52,8 @@ class Claims:
         """Give up a claim of one's own."""
         path = self.folder / name
         self._held.discard(path)
-        path.unlink(missing_ok=True)
+        if _owner(path) == self._name:  # another process may have taken it over, while this one was suspended
+            patiently(partial(path.unlink, missing_ok=True))
 
     def close(self) -> None:
         """Give up all claims."""
@@ -66,25 +63,43 @@ class Claims:
         self._own.unlink(missing_ok=True)
 
     def _begin(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # A container may have our host's name and processes that we cannot see; their hearts beat.
-        for killed in [path for path in self.folder.glob('.*') if _gone(path) and self._untouched(path)]:
+        make_folder(self.folder)
+        for killed in [path for path in self.folder.glob('.*') if has_ended(_owner(path))]:
             killed.unlink(missing_ok=True)
-        self._own.write_text(f'{socket.gethostname()} {os.getpid()}')
+        self._own.write_text(self._name, encoding='utf-8')
         self._heart = threading.Thread(target=self._beat, daemon=True)
         self._heart.start()
 
     def _create(self, path: Path) -> bool:
+        if self._linked:
+            try:
+                os.link(self._own, path)  # with its owner in it from the beginning, whatever kills the process
+                return True
+            except FileExistsError:
+                return False
+            except OSError:  # exFAT and many a network drive have no links
+                self._linked = False
         try:
-            os.link(self._own, path)  # with its owner in it from the beginning: a kill must not leave a nameless claim
+            with path.open('x', encoding='utf-8') as file:
+                file.write(self._name)
         except FileExistsError:
             return False
         return True
 
+    def _take_over(self, path: Path) -> bool:
+        """Replace the claim of a process that is gone."""
+        if not self._left_behind(path):
+            return False
+        with FileLock(self.folder / LOCK):
+            if not self._left_behind(path):  # meanwhile another process took it over
+                return False
+            patiently(partial(path.unlink, missing_ok=True))
+            return self._create(path)
+
     def _left_behind(self, path: Path) -> bool:
         """Whether nobody works on a claim: its process has ended, or is elsewhere and has not touched it for long. The
         number may be another process by now, but then nobody touches the claim."""
-        return path.exists() and (_gone(path) or self._untouched(path))
+        return path.exists() and (has_ended(_owner(path)) or self._untouched(path))
 
     def _untouched(self, path: Path) -> bool:
         try:
@@ -94,24 +109,14 @@ class Claims:
 
     def _beat(self) -> None:
         while not self._closed.wait(self.lease / 5):
-            with suppress(OSError):  # closed meanwhile
-                os.utime(self._own)  # and with it every claim
+            for path in [self._own] if self._linked else list(self._held):
+                with suppress(OSError):  # released meanwhile
+                    os.utime(path)
 
 
-def _gone(path: Path) -> bool:
-    """Whether the process of this machine that a claim names has ended."""
+def _owner(path: Path) -> str:
+    """The process that a claim names; empty where it is gone, or its process was killed before it wrote its name."""
     try:
-        host, _, pid = path.read_text().rpartition(' ')
-    except OSError:
-        return False
-    return host == socket.gethostname() and pid.isdigit() and not _alive(int(pid))
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError):
+        return ''

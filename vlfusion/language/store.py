@@ -12,18 +12,18 @@ new features and keeps every paragraph. Computing keys and reading features need
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from vlfusion.config import without_secrets
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
+from vlfusion.files import file_digest, write_array, write_whole
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
@@ -90,11 +90,10 @@ class TextStore:
     def write(self, stage: str, key: str, record: dict, array: np.ndarray | None = None) -> None:
         """Write a record, and its array where it has one; one of the same key is replaced. Secrets are left out."""
         path = self.path(stage, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if array is not None:
-            _write_whole(path.with_suffix('.npy'), lambda file: np.save(file, array, allow_pickle=False))
+            write_array(path.with_suffix('.npy'), array)
         text = json.dumps(without_secrets(record), indent=1, ensure_ascii=False)
-        _write_whole(path, lambda file: file.write(text.encode()))
+        write_whole(path, text.encode())
 
     def remove(self, stage: str, key: str) -> None:
         """Take a record out, if there is one."""
@@ -115,8 +114,7 @@ def image_digest(path: str | os.PathLike) -> str:
         DataError: the file cannot be read.
     """
     try:
-        with open(path, 'rb') as file:
-            return hashlib.file_digest(file, 'sha256').hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise DataError(f'Cannot read the image {path}: {error}.', 'Check the path and its permissions.') from error
 
@@ -284,16 +282,6 @@ def _canonical(value: Any) -> str:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    partial = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.partial')
-    try:
-        with open(partial, 'wb') as file:
-            write(file)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _damaged(path: Path, cause: object) -> DataError:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vlfusion import plugins
 from vlfusion.errors import ConfigError
+from vlfusion.files import whole_folder
 
 TEMPLATE = Path(__file__).parent / 'template'
 #: Where each file of the template goes; `NAME` stands for the method, `PACKAGE` for its import package.
@@ -33,7 +34,8 @@ def write_plugin(name: str, folder: str | os.PathLike) -> Skeleton:
 
     Raises:
         ConfigError: the name is none that Python can import or pip install, or another plugin has it; the folder holds
-            something, or cannot be written.
+            something.
+        OSError: the folder cannot be written; nothing of it is there then.
     """
     folder, asked, name = Path(folder), name, name.removeprefix('vlfusion_')
     if not re.fullmatch('[a-z][a-z0-9]*(_[a-z0-9]+)*', name) or keyword.iskeyword(name):
@@ -49,16 +51,13 @@ def write_plugin(name: str, folder: str | os.PathLike) -> Skeleton:
         raise ConfigError(f'{folder} is there already.', 'Choose another --out; nothing was written.')
     words = {'PACKAGE': f'vlfusion_{name}', 'DISTRIBUTION': f'vlfusion-{name.replace("_", "-")}', 'NAME': name,
              'CLASS': name.title().replace('_', '') + 'Net'}
-    files = []
-    for source, place in PLACES.items():
-        path, text = folder / _filled(place, words), (TEMPLATE / source).read_text()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_filled(text, words))
-        except OSError as error:
-            raise ConfigError(f'{path} cannot be written: {error}.', 'Choose another --out.') from error
-        files.append(path)
-    return Skeleton(name, files)
+    places = {source: _filled(place, words) for source, place in PLACES.items()}
+    with whole_folder(folder) as made:
+        for source, place in places.items():
+            (made / place).parent.mkdir(parents=True, exist_ok=True)
+            text = (TEMPLATE / source).read_text(encoding='utf-8')
+            (made / place).write_text(_filled(text, words), encoding='utf-8')
+    return Skeleton(name, [folder / place for place in places.values()])
 
 
 def _filled(text: str, words: dict[str, str]) -> str:
