@@ -145,3 +145,15 @@ def test_real_subsets():
     pairs = find_subset_pairs(root, subsets)
     assert len(pairs) == len(set(names(pairs))) == 738
     assert len({pair.path_a.stem for pair in pairs}) < 738
+
+
+@pytest.mark.parametrize('folders', [('ir', 'vi'), ('both', 'both')])
+def test_names_that_differ_in_their_last_part_get_patterns_as_remedy(tmp_path, write, folders):
+    for index in (1, 2):
+        for folder, tail in zip(folders, 'TW', strict=True):
+            write(tmp_path / folder, f'DJI_{index}_{tail}.JPG')
+    with pytest.raises(DataError) as raised:
+        find_pairs(tmp_path, *folders)
+    patterns = [f'{folder}/{{name}}_{tail}.*' for folder, tail in zip(folders, 'TW', strict=True)]
+    assert all(repr(pattern) in raised.value.remedy for pattern in patterns)
+    assert names(find_pairs(tmp_path, *patterns)) == ['DJI_1', 'DJI_2']

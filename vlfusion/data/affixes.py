@@ -1,5 +1,6 @@
 """Prefixes and suffixes that the file names of a folder share, such as the `_fused` of `12_fused.png`."""
 
+import re
 from collections.abc import Collection, Mapping
 
 
@@ -48,6 +49,26 @@ def find_affixes(folders: Mapping[str, Collection[str]],
         if found:
             return found
     return {}
+
+
+def differing_tails(names_a: Collection[str], names_b: Collection[str]) -> tuple[str, str] | None:
+    """The last parts of names by which two sources differ, such as `_T` and `_W`; also where both are in one folder.
+
+    >>> differing_tails(['1_T', '2_T'], ['1_W', '2_W'])
+    ('_T', '_W')
+    >>> differing_tails(['1_T', '1_W'], ['1_T', '1_W'])
+    ('_T', '_W')
+    >>> differing_tails(['1_T', '2_T'], ['1_W', '3_W'])
+    """
+    stems: dict[str, set[str]] = {}
+    for name in {*names_a, *names_b}:
+        if match := re.fullmatch(r'(.+?)([-_. ][^-_. ]+)', name):
+            stems.setdefault(match[2], set()).add(match[1])
+    if len(stems) != 2 or len(set(map(frozenset, stems.values()))) != 1:
+        return None
+    [stem, *_] = stems[min(stems)]
+    first, second = sorted(stems)
+    return (second, first) if stem + first not in names_a else (first, second)
 
 
 def affix_in_words(what: str, affix: tuple[str, str]) -> str:

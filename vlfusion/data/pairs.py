@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from vlfusion.data.affixes import affix_in_words, find_affixes
+from vlfusion.data.affixes import affix_in_words, differing_tails, find_affixes
 from vlfusion.data.names import require_names
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.images import SUFFIXES, read_image
@@ -67,7 +67,7 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
     matched = find_files(
         root, folders, names,
         'The files of a pair share one name, letter case included. Rename or remove what is listed, correct the '
-        'patterns source_a, source_b and truth, or list the pairs to use with names=...')
+        'patterns source_a, source_b and truth, or list the pairs to use with names=... (--names on the command line).')
     return [Pair(name, path_a, path_b, modality_a, modality_b, *path_truth)
             for name, (path_a, path_b, *path_truth) in matched.items()]
 
@@ -111,6 +111,11 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
         problems += [f'{one} and {other} are the same files ({patterns[one]} and {patterns[other]})'
                      for one, other in combinations(files, 2) if _resolved(files[one]) == _resolved(files[other])]
     if problems:
+        a, b = list(files)[:2]
+        if len(files) == 2 and names is None and (tails := differing_tails(files[a], files[b])):
+            remedy = 'Say where the names of the pairs are: ' + ' and '.join(
+                repr(f'{patterns[what].rstrip("/")}/{{name}}{tail}.*') for what, tail in zip((a, b), tails, strict=True)
+            ) + ' in place of the folders.'
         raise DataError(f'Cannot pair the images under {root.absolute()}:\n{listing(problems, MOST)}', remedy)
     return {name: tuple(found[name] for found in files.values()) for name in chosen}
 
