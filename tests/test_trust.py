@@ -152,7 +152,8 @@ def test_a_store_that_describing_has_filled_here_is_read(here):
 
 
 def test_the_store_may_be_chosen(here):
-    assert fuse(write('mine.pth', language=LANGUAGE), '--store', 'chosen') == 0
+    language = LANGUAGE | dict(encoder=PACKAGED | dict(device='cpu:0'))
+    assert fuse(write('mine.pth', language=language), '--store', 'chosen') == 0
     assert (here / 'chosen/features').is_dir() and not (here / 'home').exists()
 
 

@@ -18,6 +18,8 @@ from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
 #: Values that name a place: paths, addresses and ids of a hub; files by their ending.
 _PLACE = re.compile(r'[/\\:~]|^\.|\.(bin|ckpt|gguf|json|np[yz]|onnx|pkl|pt2?|pth|py|safetensors|tar|toml|txt|ya?ml|'
                     r'zip)$', re.IGNORECASE)
+#: A device and its number, such as `cuda:1`.
+_DEVICE = re.compile(r'[a-z]+(:\d+)?')
 #: Parts of a path that lead out of a folder, and signs that no pattern needs.
 _OUTSIDE = re.compile(r'(^|[/\\])\.\.([/\\]|$)|^~|\0')
 #: Keys whose values name a place or fetch something, whatever the value looks like.
@@ -137,7 +139,7 @@ def _reaches(value: Any, where: str) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _reaches(item, f'{where}[{index}]')
-    elif isinstance(value, str | bytes) and (isinstance(value, bytes) or _PLACE.search(value)):
+    elif isinstance(value, bytes) or isinstance(value, str) and _PLACE.search(value) and not _DEVICE.fullmatch(value):
         yield f'{where} = {_shown(value)}'
 
 
