@@ -1,6 +1,7 @@
 """Released weights: what a user has to fetch, and that nothing else is taken for it; models that have no weights."""
 
 import hashlib
+from dataclasses import replace
 from typing import ClassVar
 
 import cv2
@@ -14,6 +15,7 @@ from vlfusion import Fuser
 from vlfusion.checkpoints import load_model
 from vlfusion.cli import main
 from vlfusion.evaluation.scores import read_csv
+from vlfusion.files import file_digest
 from vlfusion.images import luminance, read_image
 from vlfusion.models.released import ReleasedWeights
 from vlfusion.registry import BACKBONES, snapshot
@@ -83,6 +85,24 @@ def test_what_is_missing_or_another_file_is_named(folder, capsys):
     assert 'one.pth is missing' in said and 'two.pth is another file: its SHA-256 is' in said
     assert 'Fetch one.pth and two.pth from github.com/someone/blend' in said and 'licence of the weights: MIT' in said
     assert not (folder / 'out.pth').exists()
+
+
+def test_files_of_one_name_lie_in_a_folder_for_each_method_and_set(folder, capsys, monkeypatch):
+    (folder / 'blend').mkdir()
+    for name in ('one.pth', 'two.pth'):
+        (folder / name).rename(folder / 'blend' / name)
+    torch.save({'weight': torch.tensor(9.)}, folder / 'one.pth')  # of another method
+    assert convert(folder) == 0 and load_model(folder / 'out.pth')[0].backbone.a.item() == 0.25
+    first = Blend.released['first']
+    second = replace(first, files=first.files | {'two.pth': file_digest(folder / 'one.pth')})
+    monkeypatch.setattr(Blend, 'released', {'first': first, 'second': second})
+    assert convert(folder, '--which', 'second') == 2
+    said = capsys.readouterr().err
+    assert f'{folder}/blend/two.pth is another file' in said and f'put them into {folder}/blend/second.' in said
+    (folder / 'blend/second').mkdir()
+    (folder / 'one.pth').rename(folder / 'blend/second/two.pth')
+    assert convert(folder, '--which', 'second') == 0 and convert(folder, '--which', 'first') == 0
+    assert load_model(folder / 'out.pth')[0].backbone.b.item() == 0.75
 
 
 def test_one_of_several_is_chosen(folder, capsys, monkeypatch):

@@ -206,12 +206,15 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
 
 
 def find_released(name: str, which: str | None, folder: str | os.PathLike) -> tuple[ReleasedWeights, list[Path]]:
-    """The released weights of a backbone, and its authors' files in a folder, whole and unchanged.
+    """The released weights of a backbone, and its authors' files, whole and unchanged.
+
+    Files of several methods have one name, so each method has a folder of its own: `data/weights/matr/model_10.pth`, or
+    `data/weights/mufusion/tno/Final.model` for one of several sets. A file that lies in `folder` itself will do too.
 
     Args:
         name: the backbone in BACKBONES.
         which: the name of one set, where several were released.
-        folder: where the user has put the files.
+        folder: where the user has put the files, or the folders of the methods.
 
     Raises:
         CheckpointError: the backbone has no such weights, or a file is missing or another one; says what to fetch.
@@ -223,16 +226,25 @@ def find_released(name: str, which: str | None, folder: str | os.PathLike) -> tu
         raise CheckpointError(f'{name} has several released weights: {", ".join(sets)}.', 'Choose one by --which.')
     if which is not None and which not in sets:
         raise CheckpointError(f'{name} has no released weights {which!r}.', did_you_mean(which, sets))
-    weights = sets[which] if which else next(iter(sets.values()))
-    problems = []
+    which = which or next(iter(sets))
+    weights = sets[which]
+    method = Path(folder) / name.partition('.')[0].removeprefix('vlfusion_').lower()
+    clash = any(weights.files.get(file, sha256) != sha256 for other in sets.values()
+                for file, sha256 in other.files.items())
+    place = method / which if clash else method
+    files, problems = [], []
     for file, sha256 in weights.files.items():
-        path = Path(folder) / file
-        if not path.is_file():
-            problems.append(f'{path} is missing')
-        elif (found := file_digest(path)) != sha256:
-            problems.append(f'{path} is another file: its SHA-256 is {found}, expected {sha256}')
+        digests = {path: file_digest(path) for path in dict.fromkeys(
+            (method / which / file, method / file, Path(folder) / file)) if path.is_file()}
+        fitting = [path for path, digest in digests.items() if digest == sha256]
+        files += fitting[:1]
+        if not digests:
+            problems.append(f'{place / file} is missing')
+        elif not fitting:
+            problems += [f'{path} is another file: its SHA-256 is {digest}, expected {sha256}'
+                         for path, digest in digests.items()]
     if problems:
         raise CheckpointError(f'The released weights of {name} are not there:\n{listing(problems)}',
                               f'Fetch {" and ".join(weights.files)} from {weights.source} '
-                              f'(licence of the weights: {weights.licence}) and put them into {folder}.')
-    return weights, [Path(folder) / file for file in weights.files]
+                              f'(licence of the weights: {weights.licence}) and put them into {place}.')
+    return weights, files

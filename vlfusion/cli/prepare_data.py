@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weights.add_argument('name', help='the backbone, such as vlfusion_ifcnn.IFCNN; see `vlfusion list backbone`')
     weights.add_argument('--which', help='which of several released weights')
     weights.add_argument('--from', dest='folder', default='data/weights',
-                         help="folder that holds the authors' files (default: %(default)s)")
+                         help="folder that holds the authors' files, best in a folder for each method, such as "
+                              'data/weights/ifcnn (default: %(default)s)')
     weights.add_argument('--out', required=True, metavar='FILE.pth', help='checkpoint to write')
     weights.set_defaults(prepare=_weights)
 

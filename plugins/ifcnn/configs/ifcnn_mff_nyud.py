@@ -3,7 +3,7 @@
 Reproduces: the terms of the paper, squared error and a perceptual distance in the features of ResNet101,
             both to the truth. Not the paper's training: its pairs, blurred at random from NYU-D2, were not released.
 Command:    vlfusion train plugins/ifcnn/configs/ifcnn_mff_nyud.py
-Needs:      IFCNN-MAX.pth in data/weights, for the frozen first layer; data/mff/NYU-D with source_1, source_2 and
+Needs:      IFCNN-MAX.pth in data/weights/ifcnn, for the frozen first layer; data/mff/NYU-D with source_1, source_2 and
             full_clear; the published weights of ResNet101, which timm fetches at the first step.
 Hardware:   one GPU; the weights of the perceptual term make it slow on a CPU.
 Expected:   not measured: this schedule was not run.
@@ -34,7 +34,7 @@ test_dataloader = val_dataloader
 
 model = dict(
     type='FusionModel',
-    backbone=dict(type='vlfusion_ifcnn.IFCNN', normalise=True, first_layer='data/weights/IFCNN-MAX.pth'),
+    backbone=dict(type='vlfusion_ifcnn.IFCNN', normalise=True, first_layer='data/weights/ifcnn/IFCNN-MAX.pth'),
     losses=[dict(type='TruthLoss', weight=1.0),
             dict(type='PerceptualLoss', weight=1.0, model='resnet101.tv_in1k', layers=(4,), target='truth')])
 

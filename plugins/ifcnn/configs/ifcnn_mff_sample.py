@@ -4,7 +4,7 @@ Published:  squared error and a perceptual distance (features of ResNet101) to t
             lacks; the terms below stand in. ifcnn_mff_nyud.py has the published ones.
 Commands:   vlfusion prepare-data sample
             vlfusion train plugins/ifcnn/configs/ifcnn_mff_sample.py
-Needs:      IFCNN-MAX.pth in data/weights, for the frozen first layer; ResNet101 of torchvision serves as well.
+Needs:      IFCNN-MAX.pth in data/weights/ifcnn, for the frozen first layer; ResNet101 of torchvision serves as well.
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 
@@ -14,7 +14,7 @@ _base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/dataset
 protocol = 'truncate'
 model = dict(
     type='FusionModel',
-    backbone=dict(type='vlfusion_ifcnn.IFCNN', normalise=True, first_layer='data/weights/IFCNN-MAX.pth'),
+    backbone=dict(type='vlfusion_ifcnn.IFCNN', normalise=True, first_layer='data/weights/ifcnn/IFCNN-MAX.pth'),
     losses=[dict(type='MeanIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=10.0)])
 
 default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))
