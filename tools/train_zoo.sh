@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train the weights that ship, all tasks in turn, on one core at the lowest priority. Run it again to go on: a kill loses
-# at most the 50 steps since the last checkpoint.
+# at most the 10 steps since the last checkpoint.
 #
 #     tools/train_zoo.sh DATA [MINUTES]    # folder with ivf/ mif/ mef/ mff/; minutes of each turn (default 20)
 set -euo pipefail

@@ -129,7 +129,7 @@ def to_fuse(model: Mapping) -> dict[str, Any]:
     """A model section without what only a training needs: losses, and files that its first weights came from."""
     model = {key: value for key, value in model.items() if key not in ('losses', 'init_cfg')}
     backbone = model.get('backbone')
-    if isinstance(backbone, Mapping) and isinstance(backbone.get('type'), str) and backbone['type'] in BACKBONES:
+    if isinstance(backbone, Mapping) and isinstance(backbone.get('type'), str):
         unused = getattr(BACKBONES.get(backbone['type']), 'training_only', ())
         model['backbone'] = {key: value for key, value in backbone.items() if key not in unused}
     return model

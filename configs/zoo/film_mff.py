@@ -37,4 +37,4 @@ test_dataloader = dict(
 
 # The weights are compared between sittings, by `vlfusion test`; scoring inside of training would cost steps.
 val_cfg = val_dataloader = val_evaluator = None
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=50, save_best=None))
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=10, save_best=None))
