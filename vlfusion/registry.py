@@ -122,7 +122,9 @@ def check_arguments(entry: Callable, cfg: dict) -> None:
         return
     unknown = [key for key in cfg if key not in parameters and key not in ('type', '_scope_')]
     if unknown:
-        raise ConfigError(f'{cfg["type"]} has no argument {unknown[0]!r}.', did_you_mean(unknown[0], parameters))
+        raise ConfigError(f'{cfg["type"]} has no argument {unknown[0]!r}.', did_you_mean(unknown[0], parameters)
+                          + '\n     An argument that comes from a _base_ config stays unless the dict says '
+                            '_delete_=True, see docs/howto/data.md.')
 
 
 def share_keys(config: Config, part: dict, registry: Registry) -> None:
@@ -154,10 +156,11 @@ DATA_SAMPLERS = Registry('data sampler', root.DATA_SAMPLERS, ('vlfusion.data.sam
 METRICS = Registry('metric', root.METRICS, ('vlfusion.evaluation.evaluator',))
 HOOKS = Registry('hook', root.HOOKS, ('vlfusion.hooks', 'vlfusion.compat'))
 LOOPS = Registry('loop', root.LOOPS, ('vlfusion.runner',))
+FUNCTIONS = Registry('function', root.FUNCTIONS, ('vlfusion.data.collate',))
 OPTIM_WRAPPERS = Registry('optim_wrapper', root.OPTIM_WRAPPERS, ('vlfusion.compat',))
 
 # MMEngine's other registries: without a child of ours it warns at every lookup.
 for _name in ('RUNNERS', 'RUNNER_CONSTRUCTORS', 'STRATEGIES', 'MODEL_WRAPPERS', 'WEIGHT_INITIALIZERS', 'OPTIMIZERS',
               'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'EVALUATOR', 'TASK_UTILS', 'VISUALIZERS',
-              'VISBACKENDS', 'LOG_PROCESSORS', 'INFERENCERS', 'FUNCTIONS'):
+              'VISBACKENDS', 'LOG_PROCESSORS', 'INFERENCERS'):
     Registry(getattr(root, _name).name, getattr(root, _name))

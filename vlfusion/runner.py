@@ -44,7 +44,7 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
                               f'Give it one, or use a config that is meant to {stage}.')
     for split in ('train', 'val', 'test'):
         if loader := whole.get(f'{split}_dataloader'):
-            loader.setdefault('collate_fn', dict(type='default_collate'))  # MMEngine's own makes lists, not batches
+            loader.setdefault('collate_fn', dict(type='vlfusion.stack_samples'))  # MMEngine's own makes lists
             if not loader.get('num_workers'):
                 loader.persistent_workers = False  # torch has none to keep
             share_keys(whole, loader.dataset, DATASETS)

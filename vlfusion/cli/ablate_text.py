@@ -19,8 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from mmengine.config import DictAction
 
     from vlfusion.cli.options import add_config
+    from vlfusion.cli.own_data import add_own_data
     from vlfusion.numbers import COUNT, FRACTION
     add_config(parser)
+    add_own_data(parser)
     parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion (none where the model has no weights)')
     parser.add_argument('--policies', nargs='+', choices=CHOICES,
                         help='the texts to compare with the own (default: all but zero, as far as the config can); '
@@ -43,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
     from pathlib import Path
 
-    from vlfusion.config import load_config
-    config = load_config(args.config, args.cfg_options)
+    from vlfusion.cli.own_data import read_config
+    config = read_config(args)
 
     from mmengine.device import get_device
 

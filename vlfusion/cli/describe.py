@@ -20,8 +20,10 @@ from mmengine.config import Config
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import SPLITS, add_config
+    from vlfusion.cli.own_data import add_own_data
     from vlfusion.numbers import COUNT
     add_config(parser)
+    add_own_data(parser)
     parser.add_argument('--split', nargs='+', choices=SPLITS, help='whose images (default: all that the config has)')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='describe the images of these pairs only')
     parser.add_argument('--limit', type=COUNT, metavar='N', help='describe the first N images (or pairs) only')
@@ -29,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.config import load_config
+    from vlfusion.cli.own_data import read_config
     from vlfusion.errors import ConfigError
 
-    config = load_config(args.config, args.cfg_options)
+    config = read_config(args)
     if not config.get('language'):
         raise ConfigError(f'{args.config} has no language section.',
                           "Add '../_base_/language/measured_minilm.py' to its _base_.")

@@ -5,7 +5,9 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config, add_launcher, add_verbose
+    from vlfusion.cli.own_data import add_own_data
     add_config(parser)
+    add_own_data(parser)
     parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion; convert released ones with '
                                                       'convert-weights (none where the model has no weights)')
     parser.add_argument('--out', help='folder for pictures and metrics.csv (default: WORK_DIR/test_PROTOCOL)')
@@ -17,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from vlfusion.config import load_config
-    config = load_config(args.config, args.cfg_options)
+    from vlfusion.cli.own_data import read_config
+    config = read_config(args)
 
     from vlfusion.checkpoints import load_weightless
     from vlfusion.compat import end_of_group_member

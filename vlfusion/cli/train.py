@@ -5,7 +5,9 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config, add_launcher, add_verbose
+    from vlfusion.cli.own_data import add_own_data
     add_config(parser)
+    add_own_data(parser)
     parser.add_argument('--work-dir', help='where checkpoints and logs go (default: work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work_dir')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or CUDA')
@@ -15,8 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.config import load_config
-    config = load_config(args.config, args.cfg_options)
+    from vlfusion.cli.own_data import hold_out, read_config
+    config = read_config(args)
+    if args.source_a is not None:
+        hold_out(config)
     config.launcher = args.launcher
     if args.work_dir:
         config.work_dir = args.work_dir

@@ -120,7 +120,10 @@ class PairDataset(FusionDataset):
         modalities = dict(modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b)
         if (source_a or source_b or names or truth) if subsets else not (source_a and source_b):
             raise ConfigError('A PairDataset needs either source_a, source_b and perhaps names, or subsets alone.',
-                              "Write source_a='ir', source_b='vi', or subsets={'PET-MRI': dict(source_a=...)}.")
+                              "Write source_a='ir', source_b='vi', or subsets={'PET-MRI': dict(source_a=...)}.\n     "
+                              'Where a _base_ config has the other of the two, inherit nothing: dataset=dict('
+                              "_delete_=True, type='PairDataset', ...),\n     see docs/howto/data.md. Or name two "
+                              'folders on the command line: --source-a DIR --source-b DIR.')
         if subsets:
             self.pairs = find_subset_pairs(data_root, {key: modalities | dict(one) for key, one in subsets.items()})
         else:

@@ -127,8 +127,9 @@ class StoredText(TextSource):
             raise ConfigError(f'There is no stream {stream!r}: the prompt {self.keys.prompt.id} is about pairs.',
                               "Set stream='pair/paragraph', or a prompt about one image.")
         self.join = join_rule(join, 1 if self.keys.of_pairs else len(self.sources))
-        self.remedy = ('Run `vlfusion describe CONFIG` with the config of this run: it describes what is missing in '
-                       f'{language["store"]} and nothing else. After changing the language section, run it again.')
+        self.remedy = ('Run `vlfusion describe CONFIG` with the config and the folders of this run: it describes what '
+                       f'is missing in {language["store"]} and nothing else. After changing the language section, run '
+                       'it again.')
         if join:
             self.remedy += " Where a text is too long, raise join.tokens or set join.longer='cut'."
         self._known: dict[Subject, str] = {}
