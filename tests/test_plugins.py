@@ -76,6 +76,41 @@ def test_list_names_the_plugin_and_survives_the_broken_one(site):
     assert 'HalfBorn' not in done.stdout
 
 
+EVIL = {
+    'evil_exit': ('import sys; sys.exit(7)', 'it called sys.exit(7)'),
+    'evil_keys': ('raise KeyboardInterrupt', 'KeyboardInterrupt'),
+    'evil_base': ("raise type('Odd', (BaseException,), {})('odd')", 'Odd: odd'),
+    'evil_none': ("from vlfusion.registry import LOSSES; LOSSES._module_dict['evil_none.L'] = None",
+                  'it registers None as the loss evil_none.L'),
+    'evil_method': ('import vlfusion.registry as r; r.Registry._register_module = lambda *_, **__: None',
+                    'it replaces Registry._register_module'),
+    'evil_root': ('import mmengine; mmengine.registry.Registry.build = None', 'it replaces Registry.build'),
+    'evil_get': ('from vlfusion.registry import BACKBONES; BACKBONES.get = lambda *_: None',
+                 "it replaces the method get of the registry 'backbone'"),
+}
+
+
+def test_whatever_a_plugin_does_it_is_one_that_failed(site, tmp_path):
+    for name, (source, _) in EVIL.items():
+        (tmp_path / f'{name}.py').write_text(source)
+        about = tmp_path / f'{name}-1.dist-info'
+        about.mkdir()
+        (about / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: 1\n')
+        (about / 'entry_points.txt').write_text(f'[vlfusion.plugins]\n{name} = {name}\n')
+    path = f'{tmp_path}{os.pathsep}{site}'
+    listed = _python(path, "from vlfusion.cli import main; main(['list', 'backbone'])")
+    assert listed.returncode == 0 and 'third_party_mean.MeanNet' in listed.stdout, listed.stderr
+    checked = _python(path, f"""
+        from vlfusion.cli import main
+        for name in {list(EVIL)}:
+            assert main(['check-plugin', name]) == 2
+    """)
+    assert checked.returncode == 0 and 'Traceback' not in checked.stderr, checked.stderr
+    words = ' '.join(listed.stdout.split())
+    for name, (_, problem) in EVIL.items():
+        assert f'{name}: failed' in words and problem in words and problem in checked.stderr, name
+
+
 def test_plugin_is_usable_in_a_config(site):
     done = _python(site, """
         import torch

@@ -1,15 +1,22 @@
 """Reading config files. Imports no torch, so that the command line can answer quickly."""
 
+import ast
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config
+from mmengine.fileio import YamlHandler, register_handler
+from mmengine.logging import print_log
 from platformdirs import user_cache_dir
 
 from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.foreign import foreign
 
 #: Top-level keys that every config may have, whether or not its file sets them.
 KNOWN_KEYS = {
@@ -17,28 +24,43 @@ KNOWN_KEYS = {
     'find_unused_parameters', 'language', 'load_from', 'log_level', 'log_processor', 'model', 'optim_wrapper',
     'param_scheduler', 'protocol', 'randomness', 'resume', 'task', 'text_policy', 'text_source', 'visualizer',
     'work_dir'}
+#: Top-level keys of a file that an option does not add to one without them.
+FILE_KEYS = KNOWN_KEYS | {
+    'auto_scale_lr', 'default_scope', 'experiment_name', 'launcher', *(
+        f'{split}_{part}' for split in ('train', 'val', 'test') for part in ('cfg', 'dataloader', 'evaluator'))}
+SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+
+
+@register_handler(['yaml', 'yml'])
+class SafeYamlHandler(YamlHandler):
+    """YAML as data. MMEngine's own handler obeys tags such as `!!python/object/apply`, which call functions."""
+
+    def load_from_fileobj(self, file, **_):
+        return yaml.safe_load(file)
 
 
 def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
-                known: Iterable[str] = frozenset(KNOWN_KEYS)) -> Config:
+                known: Iterable[str] | None = None) -> Config:
     """A config file with its bases and the overrides of the command line.
 
     Args:
-        path: a text-style MMEngine config.
+        path: a text-style MMEngine config, or one in JSON or YAML.
         cfg_options: dotted keys to new values, as `--cfg-options train_cfg.max_iters=100` gives them.
-        known: top-level keys that an option may name though the file does not set them.
+        known: all top-level keys that such a config has; None for those of an experiment.
 
     Raises:
-        ConfigError: the file is absent or not valid, or an option names a key that no config has.
+        ConfigError: the file is absent or not valid, or the file or an option names a key that no config has.
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f'No config at {path.absolute()}.', 'The configs of vlfusion are in configs/<method>/.')
-    try:
+        raise ConfigError(f'No config at {path.absolute()}.', _similar_file(path))
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f'{path} is no config: expected a file that ends in {", ".join(SUFFIXES)}.',
+                          'Give a config, or rename the file.')
+    with foreign(f'{path} is not a valid config', ConfigError, 'Fix the file, its _base_ or its custom_imports.'):
         config = Config.fromfile(path, lazy_import=False)
-    except (SyntaxError, KeyError, NameError, TypeError, ImportError, FileNotFoundError) as error:
-        raise ConfigError(f'{path} is not a valid config: {type(error).__name__}: {error}',
-                          'Mend the file, its _base_ or its custom_imports.') from error
+    _check_keys(config, FILE_KEYS if known is None else set(known))
+    known = KNOWN_KEYS if known is None else known
     for key in cfg_options or {}:
         first = key.partition('.')[0]
         if first not in config and first not in known:
@@ -49,6 +71,52 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
     except (TypeError, KeyError) as error:
         raise ConfigError(f'--cfg-options do not fit {path}: {error}', 'Check the dotted keys.') from error
     return config
+
+
+def _similar_file(path: Path) -> str:
+    """What to tell somebody whose config is not there: the one that is nearest by name."""
+    folders = {path.parent, Path('configs'), *Path('plugins').glob('*/configs')}
+    files = {str(file) for folder in folders if folder != Path('.') for file in folder.rglob('*.py')}
+    files |= {file.name for file in Path().glob('*.py')}
+    by_name = {Path(file).stem: file for file in sorted(files)}
+    near = get_close_matches(str(path), files, n=1, cutoff=0.8) or [
+        by_name[stem] for stem in get_close_matches(path.stem, by_name, n=1, cutoff=0.7)]
+    guess = f'Did you mean {near[0]}? ' if near else ''
+    return f'{guess}The configs of vlfusion are in configs/<method>/.'
+
+
+def _check_keys(config: Config, known: set[str]) -> None:
+    """Refuse top-level keys that nothing reads, which are near to one that is read.
+
+    A helper variable, which the file or one that builds on it reads, may have any name; so may one with an underscore
+    in front.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    unknown = [key for key, value in config.items() if key not in known and not key.startswith('_')]
+    if not unknown:
+        return
+    read = set(re.findall(r'_base_\.(\w+)', config.text))
+    for line in config.text.splitlines():  # each file of the config stands below its name
+        if line.endswith('.py') and os.path.isabs(line) and os.path.isfile(line):
+            read |= _names_read(Path(line).read_text(encoding='utf-8'))
+    for key in unknown:
+        if key in read:
+            continue
+        if near := get_close_matches(key, known, n=1, cutoff=0.8):
+            raise ConfigError(f'{config.filename} sets {key!r}, which nothing reads.',
+                              f'Did you mean {near[0]}? A helper variable may be called _{key}.')
+        print_log(f'{config.filename} sets {key!r}, which nothing reads.', logger='current', level=logging.WARNING)
+
+
+def _names_read(source: str) -> set[str]:
+    """The names that a config reads; all of its words where MMEngine's placeholders make it no Python."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return set(re.findall(r'\w+', source))
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
 def cache_folder() -> Path:

@@ -20,12 +20,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+from typing import Protocol, runtime_checkable
 
 from vlfusion.errors import PluginError, UnknownNameError, did_you_mean
+from vlfusion.foreign import described, from_keyboard
 
 GROUP = 'vlfusion.plugins'
 SWITCH = 'VLFUSION_PLUGINS'
-Undo = Callable[[], None]
+
+
+@runtime_checkable
+class Snapshot(Protocol):
+    """The registries before a plugin was loaded, as `vlfusion.registry.Snapshot` keeps them."""
+
+    def __call__(self) -> None:
+        """Go back to them."""
+
+    def damage(self) -> str:
+        """What is broken since, in words."""
 
 
 @dataclass
@@ -50,7 +62,7 @@ class Plugin:
         """Why this plugin is of no use at present; an empty string where it is of use."""
         if self.status == 'failed':
             return (f'Plugin {self.entry.name!r} ({self.distribution}, {self.entry.value}) failed to load: '
-                    f'{type(self.error).__name__}: {self.error}')
+                    f'{described(self.error)}')
         if self.status == 'disabled':
             return f'Plugin {self.entry.name!r} ({self.distribution}) is disabled by {SWITCH}={os.environ[SWITCH]!r}.'
         return ''
@@ -88,7 +100,7 @@ def named(name: str) -> Plugin:
     return known[_normal(name)]
 
 
-def load_for(key: str, snapshot: Callable[[], Undo]) -> bool:
+def load_for(key: str, snapshot: Callable[[], Snapshot]) -> bool:
     """Import the plugins that may bring the name `key`; say whether anything new was imported.
 
     Args:
@@ -110,7 +122,7 @@ def load_for(key: str, snapshot: Callable[[], Undo]) -> bool:
     return any(loaded)
 
 
-def load_all(snapshot: Callable[[], Undo]) -> None:
+def load_all(snapshot: Callable[[], Snapshot]) -> None:
     """Import every plugin that is enabled and not yet imported."""
     load_for('', snapshot)
 
@@ -133,10 +145,14 @@ def origin(entry: Callable) -> str:
     return f'{entry.__module__} (not installed)'
 
 
-def _load(plugin: Plugin, undo: Undo) -> bool:
+def _load(plugin: Plugin, undo: Snapshot) -> bool:
     try:
         plugin.entry.load()
-    except (Exception, SystemExit) as error:  # a plugin's import may do anything; it must not take vlfusion along
+        if damage := undo.damage():
+            raise PluginError(damage)
+    except BaseException as error:  # a plugin's import may do anything; it must not take vlfusion along
+        if isinstance(error, KeyboardInterrupt) and from_keyboard(error):
+            raise
         undo()
         plugin.status, plugin.error = 'failed', error
         warnings.warn(plugin.explain(), stacklevel=4)

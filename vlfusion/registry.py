@@ -101,18 +101,50 @@ class Registry(root.Registry):
         super()._register_module(module, [prefix + name for name in names], force)
 
 
-def snapshot() -> plugins.Undo:
-    """A function that takes out what other packages register from now on.
+class Snapshot:
+    """The registries as they are. Called, it takes out what other packages register from now on, or break.
 
     vlfusion's own entries stay, for a plugin may be the first to import them, and a module registers only once.
     """
-    held = {name: set(registry._module_dict) for name, registry in REGISTRIES.items()}
 
-    def undo() -> None:
+    def __init__(self):
+        self._held = {name: set(registry._module_dict) for name, registry in REGISTRIES.items()}
+        self._methods = [(owner, dict(vars(owner))) for owner in (Registry, root.Registry)]
+
+    def __call__(self) -> None:
+        for owner, methods in self._methods:
+            for name in self._changed(owner, methods):
+                setattr(owner, name, methods[name])
         for name, registry in REGISTRIES.items():
-            for key in [key for key in registry._module_dict if '.' in key and key not in held[name]]:
+            for method in self._shadows(registry):
+                delattr(registry, method)
+            for key in [key for key in registry._module_dict if '.' in key and key not in self._held[name]]:
                 del registry._module_dict[key]
-    return undo
+
+    def damage(self) -> str:
+        """What is broken since, in words; empty where nothing is."""
+        for owner, methods in self._methods:
+            if changed := self._changed(owner, methods):
+                return f'it replaces {owner.__name__}.{changed[0]}'
+        for name, registry in REGISTRIES.items():
+            if shadows := self._shadows(registry):
+                return f'it replaces the method {shadows[0]} of the registry {name!r}'
+            if odd := [key for key, entry in registry._module_dict.items() if not callable(entry)]:
+                return f'it registers {registry._module_dict[odd[0]]!r} as the {name} {odd[0]}'
+        return ''
+
+    @staticmethod
+    def _changed(owner: type, methods: dict) -> list[str]:
+        return [name for name, method in methods.items() if callable(method) and vars(owner).get(name) is not method]
+
+    @staticmethod
+    def _shadows(registry: Registry) -> list[str]:
+        return [name for name in vars(registry) if callable(getattr(type(registry), name, None))]
+
+
+def snapshot() -> Snapshot:
+    """The registries as they are now, to go back to."""
+    return Snapshot()
 
 
 def check_arguments(entry: Callable, cfg: dict) -> None:

@@ -36,19 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import importlib
     import sys
     from functools import partial
 
     from rich.console import Console
 
+    from vlfusion.cli.options import import_modules
     from vlfusion.errors import ConfigError, listing
     from vlfusion.evaluation.folder import check_output, score_folder
     from vlfusion.evaluation.scores import controls_table, not_scored, summary_table
     from vlfusion.progress import ShowProgress
 
-    for module in args.modules:
-        importlib.import_module(module)
+    import_modules(args.modules)
     if args.truth_metrics and args.truth is None:
         raise ConfigError('--truth-metrics compare to true images, but there is no --truth.',
                           'Give their folder with --truth, or leave --truth-metrics out.')

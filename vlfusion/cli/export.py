@@ -26,12 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import importlib
-
+    from vlfusion.cli.options import import_modules
     from vlfusion.export import export_model
 
-    for module in args.modules:
-        importlib.import_module(module)
+    import_modules(args.modules)
     exported = export_model(args.checkpoint, args.out, args.format, args.text, args.tolerance,
                             trust=args.trust_checkpoint)
     batch = 'any number of pairs' if exported.any_batch else 'one pair at a time'

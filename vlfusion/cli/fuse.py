@@ -54,12 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import importlib
     import os
     import sys
     from functools import partial
     from pathlib import Path
 
+    from vlfusion.cli.options import import_modules
     from vlfusion.errors import ConfigError, DataError, listing
     from vlfusion.outputs import check_outputs
 
@@ -75,8 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.memory import parse_bytes
     from vlfusion.progress import ShowProgress
 
-    for module in args.modules:
-        importlib.import_module(module)
+    import_modules(args.modules)
     show = ShowProgress()
     fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b,
                   args.tiles, args.tile_size, args.max_memory and parse_bytes(args.max_memory), args.batch_size,

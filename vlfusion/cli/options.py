@@ -29,6 +29,17 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
                              'anyway')
 
 
+def import_modules(names: list[str]) -> None:
+    """Import what `--import` names; raises ConfigError where that fails."""
+    from importlib import import_module
+
+    from vlfusion.errors import ConfigError
+    from vlfusion.foreign import foreign
+    for name in names:
+        with foreign(f'--import {name} fails', ConfigError, 'Give a module that is on the path (PYTHONPATH).'):
+            import_module(name)
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """How several processes were started."""
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',
