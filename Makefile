@@ -7,10 +7,13 @@ PLUGINS := $(wildcard plugins/*)
 DEMO := configs/film/film_med_sample.py
 DEMO_OUT := work_dirs/film_med_sample
 ZOO_DATA ?= data
+# Processes of `make test`; a number, or `logical` for one a core. They take up to 2 GB each, hence the limit.
+WORKERS ?= logical
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: install demo zoo test test-vllm lint benchmark clean
+.PHONY: install demo zoo test quick test-vllm lint benchmark clean
 
 install: $(VENV)/installed
 
@@ -34,7 +37,12 @@ zoo: install
 
 test: install
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
+
+# All but the tests that are marked slow: under a minute on two cores.
+quick: install
+	$(BIN)/ruff check .
+	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
 # vLLM's server and its engine, in an environment of their own: vLLM wants other versions than .venv has. Linux, x86_64.
 test-vllm: $(VLLM_VENV)/installed

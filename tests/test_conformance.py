@@ -29,16 +29,22 @@ ELSEWHERE = {'vlfusion_clip_directional.CLIPDirectionalLoss', 'vlfusion_gifnet.I
 
 
 @pytest.fixture(scope='module')
-def survey():
-    done = subprocess.run([sys.executable, '-W', 'ignore', Path(__file__).with_name('surveying.py')],
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def survey(tmp_path_factory):
+    """A function that gives the outcome of every check for one backbone."""
+    command = [sys.executable, '-W', 'ignore', Path(__file__).with_name('surveying.py')]
+    errors = tmp_path_factory.mktemp('survey') / 'stderr'
+    with errors.open('w') as stderr, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                                      stderr=stderr, text=True, bufsize=1) as process:
+        def survey(name):
+            print(name, file=process.stdin)
+            return json.loads(process.stdout.readline() or pytest.fail(errors.read_text()))
+        yield survey
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', BACKBONES.names())
 def test_a_backbone_does_what_is_its_duty_and_the_extras_that_it_can(name, survey):
-    failing = {one['check']: one['detail'] for one in survey[name] if one['holds'] is False}
+    failing = {one['check']: one['detail'] for one in survey(name) if one['holds'] is False}
     assert failing.keys() == CANNOT.get(name, set()), failing
     assert failing.keys() <= EXTRAS.keys()
 

@@ -40,7 +40,7 @@ def installed(tmp_path_factory):
     [packages] = environment.glob('lib/python*/site-packages')
     # A plain path: what is installed in editable mode there stays out of sight.
     (packages / 'others.pth').write_text(f'{site.getsitepackages()[0]}\n')
-    settings = {**os.environ, 'VLFUSION_PLUGINS': 'cddfuse,hello', 'PIP_NO_INDEX': '1', 'PIP_NO_DEPS': '1',
+    settings = {**os.environ, 'PYTHONPATH': '', 'VLFUSION_PLUGINS': 'cddfuse,hello', 'PIP_NO_INDEX': '1', 'PIP_NO_DEPS': '1',
                 'PIP_NO_BUILD_ISOLATION': '0', 'PIP_DISABLE_PIP_VERSION_CHECK': '1'}
 
     def run(*command):
