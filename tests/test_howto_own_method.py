@@ -16,8 +16,6 @@ NUMBER = re.compile(r'\d+(\.\d+)?(e-?\d+)?')
 SCRIPT = '#!{python}\nimport sys\nfrom {module} import main\nsys.exit(main())\n'
 
 
-
-
 @pytest.fixture
 def shell(tmp_path):
     """Runs commands in an empty folder, in an environment that has all of this one and can be installed into."""
@@ -37,12 +35,12 @@ def shell(tmp_path):
                 'PIP_NO_DEPS': '1', 'PIP_NO_BUILD_ISOLATION': '0', 'PIP_DISABLE_PIP_VERSION_CHECK': '1'}
 
     def run(command):
-        return subprocess.run(command, shell=True, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, env=settings)
+        return subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, env=settings)
     run.folder = folder
     return run
 
 
+@pytest.mark.slow
 def test_the_page_does_what_it_says(shell):
     commands = 0
     for kind, block in BLOCKS:
@@ -53,7 +51,7 @@ def test_the_page_does_what_it_says(shell):
             continue
         for command, expected in re.findall(r'^\$ (.*)\n((?:(?!\$ ).*\n)*)', block, re.MULTILINE):
             done = shell(command)
-            assert done.returncode == 0, f'$ {command}\n{done.stdout}'
+            assert done.returncode == 0, f'$ {command}\n{done.stdout}\n{done.stderr}'
             assert alike(expected, done.stdout), f'$ {command}\nexpected:\n{expected}\ngot:\n{done.stdout[-3000:]}'
             commands += 1
     assert commands == 10

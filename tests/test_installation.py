@@ -40,8 +40,8 @@ def installed(tmp_path_factory):
     [packages] = environment.glob('lib/python*/site-packages')
     # A plain path: what is installed in editable mode there stays out of sight.
     (packages / 'others.pth').write_text(f'{site.getsitepackages()[0]}\n')
-    settings = {**os.environ, 'PYTHONPATH': '', 'VLFUSION_PLUGINS': 'cddfuse,hello', 'PIP_NO_INDEX': '1', 'PIP_NO_DEPS': '1',
-                'PIP_NO_BUILD_ISOLATION': '0', 'PIP_DISABLE_PIP_VERSION_CHECK': '1'}
+    settings = {**os.environ, 'PYTHONPATH': '', 'VLFUSION_PLUGINS': 'cddfuse,hello', 'PIP_NO_INDEX': '1',
+                'PIP_NO_DEPS': '1', 'PIP_NO_BUILD_ISOLATION': '0', 'PIP_DISABLE_PIP_VERSION_CHECK': '1'}
 
     def run(*command):
         done = subprocess.run([environment / 'bin/python', '-W', 'ignore', *command], cwd=folder, text=True,
@@ -58,6 +58,7 @@ def vlfusion(*arguments):
     return '-c', 'import sys; from vlfusion.cli import main; sys.exit(main(sys.argv[1:]))', *arguments
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == 'win32', reason='the environment is laid out as on Unix')
 def test_what_is_installed_works_and_can_be_taken_away(installed):
     code, said = installed('-c', FUSE)

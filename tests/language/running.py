@@ -1,13 +1,12 @@
-"""A run in an interpreter of its own, with parts that are quick to build."""
+"""A run in a process of its own, with parts that are quick to build."""
 
 import hashlib
-import json
 import os
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from multiprocessing import get_context
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -107,29 +106,33 @@ def draw(folder, count):
 
 
 class Run:
-    """A process that has imported all it needs, most of its time, when `go` is called."""
+    """A process that describes images once `go` is called."""
 
     def __init__(self, language, images, **environment):
-        # Imported by its name: that of a class is part of the key of what it makes.
-        command = [sys.executable, '-c', 'from language.running import run_when_told; run_when_told()']
-        environment |= {'PYTHONPATH': os.pathsep.join(filter(None, sys.path)), 'OMP_NUM_THREADS': '1'}
-        self.process = subprocess.Popen(command, env=os.environ | environment, text=True, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
-        self._what = json.dumps([language, [[str(image.path), image.modality] for image in images]])
+        self.process = _server.Process(target=_describe, args=(language, images, environment))
 
     def go(self):
-        assert self.process.stdout.readline() == 'ready\n'
-        self.process.stdin.write(f'{self._what}\n')
-        self.process.stdin.flush()
+        # Where the server has not been started yet, it looks there for this module.
+        with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))):
+            self.process.start()
+
+    def wait(self, seconds):
+        """The exit code, or None where the process still runs then."""
+        self.process.join(seconds)
+        return self.process.exitcode
 
     def kill(self):
-        self.process.kill()
-        self.process.communicate()
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
 
 
-def run_when_told():
-    import openai  # noqa: F401
+def _describe(language, images, environment):
+    os.environ.update(environment)
     register()
-    print('ready', flush=True)
-    language, images = json.loads(sys.stdin.readline())
-    DescriptionPipeline(language).run([ImageToDescribe(Path(path), modality) for path, modality in images])
+    DescriptionPipeline(language).run(images)
+
+
+#: Processes are forked from one that has imported all they need, for that takes each of them seconds.
+_server = get_context('forkserver')
+_server.set_forkserver_preload(['language.running', 'openai'])

@@ -126,12 +126,13 @@ def test_two_processes_fill_one_store_and_do_nothing_twice(tmp_path, language):
     others = [Run(language, images) for _ in range(2)]
     for other in others:
         other.go()
-    assert [other.process.wait(90) for other in others] == [0, 0]
+    assert [other.wait(90) for other in others] == [0, 0]
     assert len(records(language, 'features')) == 60
     assert len(calls(language)) == len(set(calls(language))) == 60
     assert not list((tmp_path / 'text/claims').iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('llm', ['LoggingLLM', 'ManyAtOnceLLM'])
 def test_twenty_kills_lose_nothing_but_what_was_in_flight(tmp_path, language, llm):
     images = draw(tmp_path / 'images', 200)
