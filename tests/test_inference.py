@@ -95,7 +95,7 @@ def test_reading_fusing_and_writing_overlap(folder, monkeypatch):
     events = {name: threading.Event() for name in ('third read', 'second fused')}
     read, counted = vlfusion.inference.read_image, []
 
-    def reading(path):
+    def reading(path, *_, **__):
         counted.append(path)
         if len(counted) == 5:
             events['third read'].set()
@@ -120,7 +120,7 @@ def test_reading_fusing_and_writing_overlap(folder, monkeypatch):
 
 def test_only_a_few_pairs_are_in_memory(folder, monkeypatch):
     read, begun = vlfusion.inference.read_image, []
-    monkeypatch.setattr(vlfusion.inference, 'read_image', lambda path: begun.append(path) or read(path))
+    monkeypatch.setattr(vlfusion.inference, 'read_image', lambda path, *_, **__: begun.append(path) or read(path))
     next(Fuser(folder / 'Smooth.py').fuse_many(pairs_in(folder)))
     assert len(begun) <= 2 * 5
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped, UInt8
@@ -17,30 +16,8 @@ from torch import Tensor
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.files import write_whole
-
-#: Endings that count as images, in lower case.
-SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.pgm', '.tif', '.tiff', '.webp')
-
-
-def read_image(path: str | os.PathLike) -> Shaped[np.ndarray, 'h w *bgr']:
-    """The image in a file as it is stored: 8- or 16-bit, grey `(h, w)` or colour `(h, w, 3)`; alpha is dropped.
-
-    Raises:
-        DataError: the file is absent, is not an image, is truncated, or holds something other than 8 or 16 bits.
-    """
-    try:
-        image = mmcv.imread(str(path), flag='unchanged', backend='cv2')
-    except OSError as error:
-        raise DataError(f'Cannot read the image {path}: {error}.', 'Check the path and its permissions.') from error
-    except cv2.error:  # an empty file
-        image = None
-    if image is None:
-        raise DataError(f'Cannot decode {path} as an image; it holds {os.path.getsize(path)} bytes.',
-                        'The file may be damaged or of another format; copy it afresh or take it out of the folder.')
-    if image.dtype not in (np.uint8, np.uint16):
-        raise DataError(f'{path} holds {image.dtype} samples; expected 8- or 16-bit unsigned.',
-                        'Convert it to an 8- or 16-bit PNG.')
-    return image[..., :3] if image.ndim == 3 else image
+from vlfusion.reading.image import SUFFIXES
+from vlfusion.reading.image import read_image as read_image
 
 
 def luminance(image: Shaped[np.ndarray, 'h w *bgr'], rule: str = 'film') -> Float[np.ndarray, 'h w']:

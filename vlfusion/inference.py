@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from vlfusion.checkpoints import load_model
 from vlfusion.config import load_config
 from vlfusion.data.pairs import Pair
+from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.tasks import task as task_of
 from vlfusion.data.text import pad, text_configs, text_sources
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
@@ -35,6 +36,7 @@ from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.store import section
 from vlfusion.memory import available, footprint
 from vlfusion.models import locality, text_dims
+from vlfusion.notes import new_run
 from vlfusion.tiling import MODES, Progress, fuse_any_size, out_of_memory
 
 #: More bytes per pixel than any network here takes: where so many are at hand, nothing needs to be estimated.
@@ -199,6 +201,7 @@ class Fuser:
             The results, in the order of the pairs. A pair that fails raises what a call raises, with its name, once all
             pairs before it were given, unless `failed` takes it.
         """
+        new_run()
         if texts is None and self.text_dims:
             faults = self.describe(pairs, strict=failed is None)
             for pair in [pair for pair in pairs if pair in faults]:
@@ -263,11 +266,12 @@ class Fuser:
             flight.finish(writers.submit(self._finish, loaded, image[None], finish))
 
     def _load(self, pair: Pair, texts: Callable[[Pair], Text], described: bool = False) -> _Loaded:
-        image_a, image_b = read_image(pair.path_a), read_image(pair.path_b)
+        image_a, image_b = (read_image(*source, for_output=True) for source in pair.sources)
         if image_a.shape[:2] != image_b.shape[:2]:
             raise DataError(f'The images differ in size: {pair.path_a} is {image_a.shape[1]}x{image_a.shape[0]}, '
                             f'{pair.path_b} is {image_b.shape[1]}x{image_b.shape[0]}.',
                             'Register and resize them first.')
+        note_suspicion(pair.path_a, pair.path_b, image_a, image_b, self.task)
         given = self._given(texts(pair))
         if (lacking := [name for name in self.text_dims if name not in given]) and not described:
             with self._describing:

@@ -20,7 +20,8 @@ from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 
 SCOPE = 'vlfusion'
 #: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
-SHARED_KEYS = ('task', 'data_root', 'language', 'text_source', 'text_policy', 'protocol')
+SHARED_KEYS = ('task', 'data_root', 'language', 'text_source', 'text_policy', 'protocol', 'range_a', 'range_b',
+               'page_a', 'page_b', 'bands_a', 'bands_b')
 #: Every registry by its name, in the order of this page.
 REGISTRIES: dict[str, 'Registry'] = {}
 

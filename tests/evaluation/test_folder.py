@@ -261,9 +261,9 @@ def test_few_images_are_in_memory_at_once(tmp_path, monkeypatch, workers):
         with lock:
             alive -= 1
 
-    def counted(name, paths, _original=folder.read_images):
+    def counted(name, paths, readings, _original=folder.read_images):
         nonlocal alive, most
-        images, problems = _original(name, paths)
+        images, problems = _original(name, paths, readings)
         for image in images:
             with lock:
                 alive += 1
@@ -299,10 +299,10 @@ def test_an_interruption_begins_no_image_and_ends_none(tmp_path, monkeypatch):
             super().shutdown(wait, **options)
             interrupted.set()
 
-    def in_worker(name, paths, _original=folder.read_images):
+    def in_worker(name, paths, readings, _original=folder.read_images):
         read.append(name)
         assert name == '00' or interrupted.wait(20)
-        return _original(name, paths)
+        return _original(name, paths, readings)
 
     def after_metric(name, scores, images):
         ended.append(name)

@@ -27,6 +27,7 @@ from jaxtyping import UInt8
 
 from vlfusion.errors import DataError
 from vlfusion.files import file_digest, write_whole
+from vlfusion.reading.rule import AS_STORED, Reading
 
 #: Packages whose version may change the last bits of a result.
 NUMERIC = ('torch', 'torchvision', 'numpy', 'scipy', 'opencv-python', 'opencv-python-headless', 'mmengine', 'mmcv-lite',
@@ -107,6 +108,12 @@ def content_digest(path: str | os.PathLike) -> str:
         return _digest(str(path), found.st_size, found.st_mtime_ns)
     except OSError as error:
         raise DataError(f'Cannot read {path}: {error}.', 'Check the path and its permissions.') from error
+
+
+def image_digest(path: str | os.PathLike, reading: Reading = AS_STORED) -> str:
+    """`content_digest`; of an image that is read by a rule, a hash of both."""
+    digest = content_digest(path)
+    return key_of(content=digest, reading=str(reading)) if str(reading) else digest
 
 
 @once

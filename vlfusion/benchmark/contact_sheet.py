@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -24,6 +25,7 @@ from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.files import whole
 from vlfusion.images import SUFFIXES
+from vlfusion.reading.rule import AS_STORED, Reading
 
 Picture = UInt8[np.ndarray, 'h w 3']
 #: The colours of Okabe and Ito, which the colour-blind can tell apart; those first that show on dark and on light.
@@ -90,7 +92,7 @@ def parse_crop(text: str) -> Crop:
 def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None = None,
                   crops: Sequence[Crop] = (), *, inset: str = 'below',
                   interpolation: str = 'nearest', width: float = 7.16, row_labels: bool | Sequence[str] = False,
-                  dpi: int = 300):
+                  dpi: int = 300, readings: Mapping[str, Reading] = MappingProxyType({})):
     """Draw the figure.
 
     Args:
@@ -103,6 +105,7 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
         width: of the figure, in inches: 7.16 is the text of IEEE's two columns, 3.5 one column.
         row_labels: whether to write the names at the left; or what to write instead, for each row.
         dpi: up to what resolution crops are enlarged.
+        readings: the rules by which the files of some columns are read, by the columns' titles.
 
     Returns:
         a `matplotlib.figure.Figure`; its pictures are RGB images with the `gid` `picture` or `crop`.
@@ -113,7 +116,7 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
     """
     figure_class, _ = _matplotlib()
     _check_options(inset, interpolation, width, dpi)
-    rows = _read(columns, names)
+    rows = _read(columns, names, readings)
     labels = list(rows) if row_labels is True else list(row_labels or [])
     if labels and len(labels) != len(rows):
         raise ConfigError(f'There are {len(labels)} row labels for {len(rows)} rows.', 'Give one for each row.')
@@ -283,18 +286,20 @@ def _corners(picture: Picture, crops: Sequence[Crop], sizes: Sequence[tuple[floa
     return chosen
 
 
-def _read(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None) -> dict[str, list[Picture]]:
+def _read(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None,
+          readings: Mapping[str, Reading]) -> dict[str, list[Picture]]:
     """The pictures of each row, in red-green-blue of 8 bits."""
     patterns = {title: as_pattern(folder) for title, folder in columns.items()}
     files = find_files('.', patterns, names, 'Every picture of a row has the same name in its folder. Rename what is '
-                       "listed, leave it out with --names, or say where the name is: 'out/{name}_fused.*'.")
+                       "listed, leave it out with --names, or say where the name is: 'out/{name}_fused.*'.",
+                       ranged=[title for title, reading in readings.items() if reading.stretch != 'full'])
     if names is None and len(files) > MOST_ROWS:
         raise ConfigError(f'There are {len(files)} pairs, too many rows for a figure.', 'Choose some with --names.')
     order = list(files) if names is None else [
         os.path.splitext(name)[0] if name.lower().endswith(SUFFIXES) else name for name in names]
     rows, problems = {}, []
     for name in order:
-        images, unusable = read_images(name, files[name])
+        images, unusable = read_images(name, files[name], [readings.get(title, AS_STORED) for title in columns])
         problems += unusable
         rows[name] = [_shown(image) for image in images]
     if problems:

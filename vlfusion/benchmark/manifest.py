@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import vlfusion
-from vlfusion.benchmark.cache import content_digest, key_of
+from vlfusion.benchmark.cache import content_digest, image_digest, key_of
 from vlfusion.benchmark.methods import FolderMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.run import Run
@@ -48,7 +48,7 @@ def manifest(run: Run, seconds: Mapping[str, float]) -> dict[str, Any]:
 
 def _dataset(run: Run, one: SetPlan) -> dict[str, Any]:
     pairs = run.pairs(one.name)
-    files = [[pair.name, *(content_digest(path) for path in (pair.path_a, pair.path_b, pair.path_truth) if path)]
+    files = [[pair.name, *(image_digest(*image) for image in pair.images)]
              for pair in pairs]
     return {'images': len(pairs), 'task': one.task.name, 'sha256': key_of(files=files)}
 

@@ -12,6 +12,7 @@ from torch import nn
 import vlfusion.data.transforms
 import vlfusion.images
 import vlfusion.models
+import vlfusion.reading
 from vlfusion.benchmark.cache import code_digest, content_digest, key_of, modules_of
 from vlfusion.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.config import load_config
@@ -90,7 +91,7 @@ class ModelMethod:
     def identity(self, repeat: Repeat) -> str:
         """A hash of all that decides what comes out for given inputs: the model, its weights, the code, the seed."""
         model = {key: value for key, value in self.experiment['model'].items() if key != 'losses'}
-        code = [vlfusion.models, vlfusion.images, vlfusion.data.transforms]
+        code = [vlfusion.models, vlfusion.images, vlfusion.reading, vlfusion.data.transforms]
         for name in _types(model):
             code += modules_of(_registered(name))
         return key_of(model=model, weights=repeat.checkpoint and content_digest(repeat.checkpoint),

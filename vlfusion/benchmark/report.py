@@ -31,6 +31,7 @@ from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.scores import metric_of
 from vlfusion.files import whole_file
 from vlfusion.images import read_image
+from vlfusion.reading.rule import AS_STORED, Reading
 
 ASSETS = Path(__file__).with_name('report_assets')
 #: How many of a method's worst and best pairs are named under each metric.
@@ -255,8 +256,8 @@ def _blocks(one: SetResult, picture: '_Pictures') -> Iterator[Callable[[], dict[
     known = list(dict.fromkeys([*one.board.methods, *one.board.failures]))
 
     def block(pair: PairResult) -> dict[str, Any]:
-        sources = [dict(name=head, **picture(path)) for head, path in zip(heads, (pair.source_a, pair.source_b),
-                                                                        strict=True)]
+        sources = [dict(name=head, **picture(path, reading)) for head, path, reading in zip(
+            heads, (pair.source_a, pair.source_b), pair.readings, strict=True)]
         methods = [*known, *(method for method in pair.fused if method not in known)]
         scores = _pair_scores(one, {method: rows.get(method, {}).get(pair.name, {}) for method in methods})
         results = [dict(name=method, scores=scores[method], **(
@@ -294,11 +295,11 @@ class _Pictures:
     def __init__(self, folder: Path, side: int, quality: int):
         self.folder, self.side, self.quality = folder, side, quality
 
-    def __call__(self, path: Path) -> dict[str, Any]:
+    def __call__(self, path: Path, reading: Reading = AS_STORED) -> dict[str, Any]:
         """The copy as a `data:` address with its height and width, a link to the original, or what is wrong with it."""
         link = self._link(Path(path))
         try:
-            image = read_image(path)
+            image = read_image(path, reading)
         except DataError as error:
             return dict(picture='', link=link, problem=error.problem)
         if image.dtype == np.uint16:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vlfusion.benchmark.leaderboard import Leaderboard
 from vlfusion.evaluation.scores import Row
+from vlfusion.reading.rule import AS_STORED, Reading
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class PairResult:
         source_b: the file of source B.
         fused: the file of each method's result, in colour where the sources have any; a method that failed has none.
         texts: what was said of the pair, under the heading that says of what: `source A`, `pair` ...
+        readings: the rules by which the files of the sources are read.
     """
 
     name: str
@@ -25,6 +27,7 @@ class PairResult:
     source_b: Path
     fused: Mapping[str, Path]
     texts: Mapping[str, str] = field(default_factory=dict)
+    readings: tuple[Reading, Reading] = (AS_STORED, AS_STORED)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ import vlfusion.evaluation.controls
 import vlfusion.evaluation.folder
 import vlfusion.images
 import vlfusion.metrics
-from vlfusion.benchmark.cache import Cache, code_digest, content_digest, key_of, modules_of
+import vlfusion.reading
+from vlfusion.benchmark.cache import Cache, code_digest, content_digest, image_digest, key_of, modules_of
 from vlfusion.benchmark.costs import count_macs, measure
 from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod, Repeat
 from vlfusion.benchmark.plan import Output, Plan, SetOfPairs, SetPlan
@@ -249,11 +250,10 @@ class Run:
 
     def _coloured(self, digest: str, pair: Pair, chroma: str) -> str:
         """The digest of a grey picture in colour, with the sources' chroma put back."""
-        key = key_of(grey=digest, a=content_digest(pair.path_a), b=content_digest(pair.path_b), chroma=chroma,
-                     code=code_digest(vlfusion.images))
+        key = key_of(grey=digest, **_digests(pair), chroma=chroma, code=code_digest(vlfusion.images, vlfusion.reading))
         known = self.cache.read('colours', key)
         if not known or not self.cache.has_picture(known['picture']):
-            sources = (read_image(path) for path in (pair.path_a, pair.path_b))
+            sources = (read_image(*source) for source in pair.sources)
             colour = add_chroma(read_image(self.cache.picture(digest)), *sources, chroma)
             known = {'picture': self.cache.keep_picture(colour) if colour.ndim == 3 else digest}
             self.cache.write('colours', key, known)
@@ -290,8 +290,8 @@ class Run:
         # Of a pipeline only how it reads images is left, see `SetPlan`.
         texts = {key: [hashlib.sha256(source.load(pair).tobytes()).hexdigest(), whole.text_lengths[key]]
                  for key, source in whole.text_sources.items()}
-        return key_of(identity=identity, a=content_digest(pair.path_a), b=content_digest(pair.path_b), texts=texts,
-                      device=self.device.type, name=pair.name, pipeline=one.part['pipeline'])
+        return key_of(identity=identity, **_digests(pair), texts=texts, device=self.device.type, name=pair.name,
+                      pipeline=one.part['pipeline'])
 
     def _forward(self, model: nn.Module, identity: str, sample: dict, pair: Pair, outputs: Sequence[Output],
                  repeat: Repeat, warm: bool) -> dict[str, Any]:
@@ -352,8 +352,8 @@ class Run:
 
     def _score_key(self, fused: str, pair: Pair) -> str:
         """The key of the scores of a picture, by its digest or the name of a control image, beside its sources."""
-        return key_of(fused=fused, a=content_digest(pair.path_a), b=content_digest(pair.path_b),
-                      truth=pair.path_truth and content_digest(pair.path_truth), protocol=self.plan.protocol.label)
+        return key_of(fused=fused, **_digests(pair), truth=pair.path_truth and content_digest(pair.path_truth),
+                      protocol=self.plan.protocol.label)
 
     def _try_to_score(self, unit: Unit, columns: Sequence[str], read_planes: Callable) -> Exception | None:
         try:
@@ -363,8 +363,7 @@ class Run:
 
     def _source_planes(self, pair: Pair, colour: bool) -> list[Planes]:
         """Source A, source B and perhaps the truth, in grey levels."""
-        return [grey_levels(read_image(path), self.plan.protocol, colour)
-                for path in (pair.path_a, pair.path_b, pair.path_truth) if path]
+        return [grey_levels(read_image(*image), self.plan.protocol, colour) for image in pair.images]
 
     def _score(self, unit: Unit, columns: Sequence[str], read_planes: Callable) -> None:
         in_colour = self.plan.protocol.colour == 'channels'
@@ -388,9 +387,15 @@ class Run:
     def _code(self, column: str) -> str:
         """A hash of the code behind a score; a change of it makes the score unknown."""
         if column not in self._codes:
-            self._codes[column] = code_digest(vlfusion.metrics, vlfusion.images, vlfusion.evaluation.controls,
-                                              vlfusion.evaluation.folder, *modules_of(metric_of(column)))[:12]
+            self._codes[column] = code_digest(vlfusion.metrics, vlfusion.images, vlfusion.reading,
+                                              vlfusion.evaluation.controls, vlfusion.evaluation.folder,
+                                              *modules_of(metric_of(column)))[:12]
         return self._codes[column]
+
+
+def _digests(pair: Pair) -> dict[str, str]:
+    """What the sources of a pair are, for a key."""
+    return dict(zip('ab', (image_digest(*source) for source in pair.sources), strict=True))
 
 
 def _seed(seed: int, name: str) -> None:

@@ -10,11 +10,13 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.options import add_reading
     from vlfusion.numbers import COUNT, POSITIVE
     parser.add_argument('methods', nargs='*', metavar='[TITLE=]DIR',
                         help="folder of fused images, or a pattern such as 'FILM=out/{name}_fused.*'")
     parser.add_argument('--source-a', required=True, metavar='[TITLE=]DIR', help='likewise, of source A')
     parser.add_argument('--source-b', required=True, metavar='[TITLE=]DIR', help='likewise, of source B')
+    add_reading(parser)
     parser.add_argument('--names', nargs='+', metavar='NAME', help='the pairs to show, in this order (default: all)')
     parser.add_argument('--crop', dest='crops', action='append', default=[], metavar='[NAME:]X,Y,WIDTH,HEIGHT',
                         help='what to enlarge, in pixels, in every row or that of one pair; up to seven times')
@@ -31,16 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.benchmark.contact_sheet import check_sheet, contact_sheet, parse_crop, write_sheet
+    from vlfusion.cli.options import readings
     from vlfusion.data.pairs import as_pattern, find_files
     from vlfusion.outputs import check_outputs
     for path in args.out:
         check_sheet(path)
     columns = _columns(args)
-    files = find_files('.', {name: as_pattern(folder) for name, folder in columns.items()}, args.names)
+    rules = dict(zip(columns, readings(args), strict=False))
+    files = find_files('.', {name: as_pattern(folder) for name, folder in columns.items()}, args.names,
+                       ranged=[title for title, rule in rules.items() if rule.stretch != 'full'])
     check_outputs(args.out, [path for row in files.values() for path in row])
     labels = False if args.row_labels is None else args.row_labels or True
     figure = contact_sheet(columns, args.names, [parse_crop(crop) for crop in args.crops], inset=args.inset,
-                           interpolation=args.interpolation, width=args.width, row_labels=labels, dpi=args.dpi)
+                           interpolation=args.interpolation, width=args.width, row_labels=labels, dpi=args.dpi,
+                           readings=rules)
     for path in args.out:
         write_sheet(figure, path, args.dpi)
     width, height = figure.get_size_inches()

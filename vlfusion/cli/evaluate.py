@@ -11,6 +11,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.options import add_reading
     from vlfusion.numbers import COUNT
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
     parser.add_argument('--source-a', required=True, metavar='DIR',
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--truth-metrics', nargs='+', metavar='NAME', help="or 'all' (default: PSNR SSIM)")
     parser.add_argument('--controls', action='store_true',
                         help='also score copies of the sources, their mean, maximum and noisy mean')
+    add_reading(parser)
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
                         help='modules on the path that register metrics')
     parser.add_argument('--workers', type=COUNT, help='images scored at once (default: one per core)')
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from vlfusion.cli.options import import_modules
+    from vlfusion.cli.options import import_modules, reading_keys
     from vlfusion.errors import ConfigError, listing
     from vlfusion.evaluation.folder import check_output, score_folder
     from vlfusion.evaluation.scores import controls_table, not_scored, summary_table
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         with ShowProgress() as show:
             scores = score_folder(
                 args.fused, args.source_a, args.source_b, args.truth, **chosen, protocol=args.protocol, task=args.task,
-                controls=args.controls, workers=args.workers, device=args.device,
+                **reading_keys(args), controls=args.controls, workers=args.workers, device=args.device,
                 progress=partial(show, 'scoring'))
     except KeyboardInterrupt:
         print('Stopped; nothing was written.', file=sys.stderr)

@@ -15,12 +15,13 @@ HELP = 'fuse two images or two folders'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_trust
+    from vlfusion.cli.options import add_reading, add_trust
     from vlfusion.numbers import COUNT
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused')
     parser.add_argument('source_b', help='image, folder, or pattern: visible; CT, PET or SPECT; under-exposed; '
                                          'far-focused')
+    parser.add_argument('others', nargs='*', help=argparse.SUPPRESS)
     parser.add_argument('-o', '--out', required=True, help='image to write; a folder where the sources are folders')
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='fuse these pairs only; or a text file with a name on each line')
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trust(parser)
     parser.add_argument('--modality-a', help="what source A is, as the captioner is told (default: the task's word)")
     parser.add_argument('--modality-b', help='what source B is, such as PET or CT; say what the training data said')
+    add_reading(parser)
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
                         help='modules on the path that register the model, where a config would have custom_imports')
     parser.add_argument('--device', help='cpu, cuda, cuda:1 ...')
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
     from pathlib import Path
 
-    from vlfusion.cli.options import import_modules
+    from vlfusion.cli.options import import_modules, readings
     from vlfusion.errors import ConfigError, DataError, listing
     from vlfusion.outputs import check_outputs
 
@@ -102,9 +104,12 @@ def run(args: argparse.Namespace) -> int:
     where = next(iter(output_of.values())) if len(output_of) == 1 else args.out
     print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {where}.'
           + (f' {len(there)} were there already.' if there else ''))
+    for side, rule in zip('AB', readings(args), strict=True):
+        if str(rule):
+            print(f'Source {side} was read with {rule}.')
     if failed:
-        print(f'{len(failed)} of {len(pairs)} pairs could not be fused:\n'
-              f'{listing((error.problem for error in failed.values()), len(failed))}\n'
+        problems = [f'{error.problem} {error.remedy}' for error in failed.values()]
+        print(f'{len(failed)} of {len(pairs)} pairs could not be fused:\n{listing(problems, len(failed))}\n'
               '  -> Fix what is named above and run the command again with --skip-existing.', file=sys.stderr)
     return 1 if failed else 0
 
@@ -118,8 +123,15 @@ def _outputs(args: argparse.Namespace) -> dict:
     import os
     from pathlib import Path
 
+    from vlfusion.cli.options import reading_keys, readings
     from vlfusion.errors import DataError
 
+    reading_a, reading_b = readings(args)
+    if args.others:
+        raise DataError(f'Expected two registered pictures (or two folders of them), but got {2 + len(args.others)}: '
+                        f'{args.source_a}, {args.source_b}, {args.others[0]} ...',
+                        'Of a stack, fuse the first two, then the result with the next one. Put a pattern with stars '
+                        'in quotes.')
     sources, out = (Path(args.source_a), Path(args.source_b)), Path(args.out)
     files = [source.is_file() for source in sources]
     for source, is_file in zip(sources, files, strict=True):
@@ -136,7 +148,7 @@ def _outputs(args: argparse.Namespace) -> dict:
             raise DataError(f'{sources[0]} and {sources[1]} are the same file.', 'Give both images of the pair.')
         out = out / f'{sources[0].stem}.png' if os.path.isdir(out) else out
         check_ending(out)
-        return {Pair(sources[0].stem, *sources): out}
+        return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b): out}
     if any(files):
         raise DataError(f'{sources[0]} and {sources[1]} are a folder and a file.',
                         'Give two files, or two folders or patterns.')
@@ -145,5 +157,5 @@ def _outputs(args: argparse.Namespace) -> dict:
     names = args.names
     if names and len(names) == 1 and Path(names[0]).is_file():
         names = Path(names[0])
-    pairs = find_pairs('.', *map(as_pattern, (args.source_a, args.source_b)), names)
+    pairs = find_pairs('.', *map(as_pattern, (args.source_a, args.source_b)), names, **reading_keys(args))
     return {pair: inside(out, pair.name, '.png') for pair in pairs}

@@ -40,6 +40,29 @@ def import_modules(names: list[str]) -> None:
             import_module(name)
 
 
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The rules by which the files of both sources are read."""
+    for side in 'ab':
+        parser.add_argument(f'--range-{side}', metavar='RANGE',
+                            help=f'which values of source {side.upper()} are black and white: full (default), minmax, '
+                                 f'percentile:1,99, or two numbers as --range-{side}=-20,50')
+        parser.add_argument(f'--page-{side}', type=int, metavar='N',
+                            help=f'which page or frame of the files of source {side.upper()} is read, from 1')
+        parser.add_argument(f'--bands-{side}', metavar='N[,N,N]',
+                            help=f'which band of source {side.upper()}, or which three for red, green and blue, from 1')
+
+
+def reading_keys(args: argparse.Namespace) -> dict[str, str | int | None]:
+    """What the options of `add_reading` say, by the keys of a data set."""
+    return {f'{key}_{side}': getattr(args, f'{key}_{side}') for key in ('range', 'page', 'bands') for side in 'ab'}
+
+
+def readings(args: argparse.Namespace) -> list:
+    """The rules that the options of `add_reading` say, for source A and for source B."""
+    from vlfusion.reading.rule import Reading
+    return [Reading.of(*(getattr(args, f'{key}_{side}') for key in ('range', 'page', 'bands'))) for side in 'ab']
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """How several processes were started."""
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',

@@ -11,7 +11,7 @@ import numpy as np
 from mmcv.transforms import Compose
 from torch.utils.data import Dataset
 
-from vlfusion.data.pairs import Names, check_images, find_pairs, find_subset_pairs
+from vlfusion.data.pairs import Bands, Names, Range, check_images, find_pairs, find_subset_pairs
 from vlfusion.data.policies import under_policy
 from vlfusion.data.sampler import Draw
 from vlfusion.data.tasks import task as task_row
@@ -54,7 +54,8 @@ class FusionDataset(Dataset, ABC):
 
     @abstractmethod
     def record(self, index: int) -> dict:
-        """What the pipeline starts from: `name`, `path_a`, `path_b`; perhaps `path_truth`; each text and its mask."""
+        """What the pipeline starts from: `name`, `path_a`, `path_b`; perhaps `path_truth` and the rules of reading,
+        `reading_a` and `reading_b`; each text and its mask."""
 
     def files(self) -> Iterator[Path]:
         """The files that samples are made from, which nothing may replace: those of `pairs`, or that at `path`."""
@@ -87,6 +88,13 @@ class PairDataset(FusionDataset):
             source_b=..., modality_b='PET')}`. A name becomes `PET-MRI/12`, and results are saved in subfolders.
         modality_a: what source A is, if the task's own word is too wide.
         modality_b: what source B is.
+        range_a: the values of source A that are black and white: `full` (as stored), `minmax`, `percentile:1,99` or two
+            numbers; see `vlfusion.reading.rule.Reading`. This and the next five may also stand in a subset.
+        range_b: likewise, of source B.
+        page_a: the page of files with several, from 1, of source A.
+        page_b: likewise, of source B.
+        bands_a: the band or the three bands of files with several, from 1, of source A.
+        bands_b: likewise, of source B.
         text_source: None for no text; `dict(files='TextFeature/MFF/Lytro/{name}.npy')` for files under `data_root`;
             `dict(stream='pair/paragraph')` for the text store, where `join` may name a rule that joins the paragraphs,
             see `vlfusion.language.joining`; `dict(fixed='...')` for one text for every pair, such as an instruction;
@@ -114,10 +122,13 @@ class PairDataset(FusionDataset):
                  modality_a: str | None = None, modality_b: str | None = None, text_source: Mapping | None = None,
                  language: dict | None = None, text_length: int | Mapping[str, int] | None = None,
                  pipeline: Sequence[dict] = (), check: bool = True, name: str | None = None,
-                 truth: str | None = None, text_policy: str | Mapping = 'own'):
+                 truth: str | None = None, text_policy: str | Mapping = 'own',
+                 range_a: Range = None, range_b: Range = None, page_a: int | None = None, page_b: int | None = None,
+                 bands_a: Bands = None, bands_b: Bands = None):
         super().__init__(task, name or Path(data_root).absolute().name, pipeline)
         _require_folder(Path(data_root), task)
-        modalities = dict(modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b)
+        common = dict(modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b,
+                      range_a=range_a, range_b=range_b, page_a=page_a, page_b=page_b, bands_a=bands_a, bands_b=bands_b)
         if (source_a or source_b or names or truth) if subsets else not (source_a and source_b):
             raise ConfigError('A PairDataset needs either source_a, source_b and perhaps names, or subsets alone.',
                               "Write source_a='ir', source_b='vi', or subsets={'PET-MRI': dict(source_a=...)}.\n     "
@@ -125,11 +136,11 @@ class PairDataset(FusionDataset):
                               "_delete_=True, type='PairDataset', ...),\n     see docs/howto/data.md. Or name two "
                               'folders on the command line: --source-a DIR --source-b DIR.')
         if subsets:
-            self.pairs = find_subset_pairs(data_root, {key: modalities | dict(one) for key, one in subsets.items()})
+            self.pairs = find_subset_pairs(data_root, {key: common | dict(one) for key, one in subsets.items()})
         else:
-            self.pairs = find_pairs(data_root, source_a, source_b, names, **modalities, truth=truth)
+            self.pairs = find_pairs(data_root, source_a, source_b, names, **common, truth=truth)
         if check:
-            check_images(self.pairs)
+            check_images(self.pairs, task=self.task)
         self.text_sources = {key: under_policy(source, text_policy, language)
                              for key, source in text_sources(text_source, language, data_root).items()}
         if isinstance(text_length, Mapping) and (unknown := text_length.keys() - self.text_sources.keys()):
@@ -147,7 +158,8 @@ class PairDataset(FusionDataset):
 
     def record(self, index: int) -> dict:
         pair = self.pairs[index]
-        record = dict(name=pair.name, path_a=str(pair.path_a), path_b=str(pair.path_b))
+        record = dict(name=pair.name, path_a=str(pair.path_a), path_b=str(pair.path_b), reading_a=pair.reading_a,
+                      reading_b=pair.reading_b)
         if pair.path_truth:
             record['path_truth'] = str(pair.path_truth)
         for key, source in self.text_sources.items():

@@ -2,11 +2,13 @@
 
 import glob
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import combinations
+from fnmatch import fnmatchcase
+from itertools import chain, combinations, repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,18 @@ from jaxtyping import Shaped
 
 from vlfusion.data.affixes import affix_in_words, differing_tails, find_affixes
 from vlfusion.data.names import require_names
+from vlfusion.data.suspicion import note_suspicion
+from vlfusion.data.tasks import Task
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.images import SUFFIXES, read_image
+from vlfusion.notes import new_run
+from vlfusion.reading.file import identify_file, unreadable
+from vlfusion.reading.image import DAMAGED, FLOAT_SUFFIXES
+from vlfusion.reading.rule import AS_STORED, Reading
 
 Names = str | os.PathLike | Sequence[str]
+Range = str | Sequence | None
+Bands = str | int | Sequence[int] | None
 #: So many offenders are named in one message about pairing; a wrong pattern offends with every file there is.
 MOST = 50
 
@@ -33,6 +43,8 @@ class Pair:
         modality_a: what source A is, as a captioner is told; empty where nobody said.
         modality_b: what source B is.
         path_truth: the file of what a perfect fusion would give; None where there is none.
+        reading_a: the rule by which the file of source A is read.
+        reading_b: the rule for source B.
     """
 
     name: str
@@ -41,35 +53,62 @@ class Pair:
     modality_a: str = ''
     modality_b: str = ''
     path_truth: Path | None = None
+    reading_a: Reading = AS_STORED
+    reading_b: Reading = AS_STORED
+
+    @property
+    def sources(self) -> tuple[tuple[Path, Reading], tuple[Path, Reading]]:
+        """What `read_image` takes for source A and for source B."""
+        return (self.path_a, self.reading_a), (self.path_b, self.reading_b)
+
+    @property
+    def images(self) -> tuple[tuple[Path, Reading], ...]:
+        """Likewise, with the true image at the end if there is one."""
+        return *self.sources, *([(self.path_truth, AS_STORED)] if self.path_truth else [])
 
 
 def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Names | None = None,
-               modality_a: str = '', modality_b: str = '', truth: str | None = None) -> list[Pair]:
+               modality_a: str = '', modality_b: str = '', truth: str | None = None,
+               range_a: Range = None, range_b: Range = None, page_a: int | None = None, page_b: int | None = None,
+               bands_a: Bands = None, bands_b: Bands = None) -> list[Pair]:
     """The pairs under a folder, sorted by name.
 
     Args:
         root: the folder that the patterns are relative to.
         source_a: where the images of source A lie. `{name}` stands for the name of the pair, a closing `.*` for every
             ending of an image in upper or lower case; folders may hold `*`, `?`, `[...]` and `**`. `ir` is short for
-            `ir/{name}.*`; MEFB is `*/{name}_A.*` and `*/{name}_B.*`. Hidden files do not count.
+            `ir/{name}.*`; MEFB is `*/{name}_A.*` and `*/{name}_B.*`. Hidden files do not count. Where files of one
+            stem lie in several folders, the folders that stars stand for become part of all names: with
+            `**/lwir` and `**/visible`, KAIST's first pair is `set00/V000/I00000`.
         source_b: the same for source B; the two files of a pair may have different endings.
         names: use these pairs only: a list of names, or a text file relative to `root` with one name on each line,
             where blank lines and lines that start with `#` are skipped. A name may carry an image's ending.
         modality_a: what source A is.
         modality_b: what source B is.
         truth: where the true images lie, if there are such, as for `source_b`; every pair must have one.
+        range_a: the values of source A that are black and white, see `vlfusion.reading.rule.Reading`: `full` (as
+            stored), `minmax`, `percentile:1,99` or two numbers. With one, floating-point images count too.
+        range_b: likewise, of source B.
+        page_a: the page of each file of source A, counted from 1, where files have several.
+        page_b: likewise, of source B.
+        bands_a: the band or the three bands of each file of source A, counted from 1, where files have several.
+        bands_b: likewise, of source B.
 
     Raises:
+        ConfigError: a pattern does not say where the name is, or a range, page or band is none.
         DataError: there are no images, an image lacks its partner, two files claim one name, a listed name is not
-            there, or both sources are the same files. Every problem is named, not the first one only.
+            there, a file is a dead link, or both sources are the same files. Every problem is named, not the first
+            one only.
     """
     folders = {'source A': source_a, 'source B': source_b} | ({'the truth': truth} if truth else {})
+    readings = {'source A': Reading.of(range_a, page_a, bands_a), 'source B': Reading.of(range_b, page_b, bands_b)}
     matched = find_files(
         root, folders, names,
         'The files of a pair share one name, letter case included. Rename or remove what is listed, correct the '
-        'patterns source_a, source_b and truth, or list the pairs to use with names=... (--names on the command line).')
-    return [Pair(name, path_a, path_b, modality_a, modality_b, *path_truth)
-            for name, (path_a, path_b, *path_truth) in matched.items()]
+        'patterns source_a, source_b and truth, or list the pairs to use with names=... (--names on the command line).',
+        ranged=[what for what, reading in readings.items() if reading.stretch != 'full'])
+    return [Pair(name, path_a, path_b, modality_a, modality_b, path_truth[0] if path_truth else None,
+                 *readings.values()) for name, (path_a, path_b, *path_truth) in matched.items()]
 
 
 def as_pattern(place: str | os.PathLike) -> str:
@@ -78,7 +117,8 @@ def as_pattern(place: str | os.PathLike) -> str:
 
 
 def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Names | None = None,
-               remedy: str = '', note: Callable[[str], None] | None = None) -> dict[str, tuple[Path, ...]]:
+               remedy: str = '', note: Callable[[str], None] | None = None,
+               ranged: Collection[str] = ()) -> dict[str, tuple[Path, ...]]:
     """The files of two or more folders that share a name: for each name, in order, one file of each folder.
 
     Args:
@@ -88,15 +128,19 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
         remedy: what to tell somebody whose files do not match.
         note: told of a prefix or suffix that all files of a folder share, such as `_fused`, and that is left out of
             their names to find the partners; None takes names as they are. A pattern with `{name}` is taken as it is.
+        ranged: the keys of the folders whose files are read with a range; floating-point images count there.
 
     Raises:
         DataError: as for `find_pairs`; an image must be in every folder.
     """
     root = Path(root)
+    listed = {what: _list(root, pattern, SUFFIXES + FLOAT_SUFFIXES * (what in ranged))
+              for what, pattern in patterns.items()}
+    deep = any(map(_repeats_stems, listed.values()))
     files, problems = {}, []
     for what, pattern in patterns.items():
-        files[what], unusable = _files(root, pattern, what)
-        problems += unusable
+        files[what], unusable = _by_name(listed[what], deep, what)
+        problems += unusable or ([] if files[what] else [_nothing_fits(root, pattern, what)])
     if all(files.values()):  # without any files of one folder, each file of the others would be reported
         if note:
             _leave_affixes_out(files, patterns, names, note)
@@ -108,6 +152,8 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
             problems += unusable
         problems += [_partnerless(name, files, patterns) for name in chosen
                      if any(name not in found for found in files.values())]
+        problems += [unreadable(found[name])[0] for name in chosen for found in files.values()
+                     if name in found and not found[name].is_file()]
         problems += [f'{one} and {other} are the same files ({patterns[one]} and {patterns[other]})'
                      for one, other in combinations(files, 2) if _resolved(files[one]) == _resolved(files[other])]
     if problems:
@@ -161,7 +207,7 @@ def find_subset_pairs(root: str | os.PathLike, subsets: Mapping[str, Mapping]) -
     return sorted(pairs, key=lambda pair: pair.name)
 
 
-def check_images(pairs: Iterable[Pair], threads: int | None = None) -> None:
+def check_images(pairs: Iterable[Pair], threads: int | None = None, task: Task | None = None) -> None:
     """Decode every image, so that a damaged file is found before training and not hours into it.
 
     A header tells the size of an image but not that the file was cut short, so everything is decoded. Per thousand
@@ -171,25 +217,34 @@ def check_images(pairs: Iterable[Pair], threads: int | None = None) -> None:
     Args:
         pairs: the pairs to check.
         threads: how many images to decode at once; None leaves it to the number of cores.
+        task: what the sources should be; a note says where they look like something else.
 
     Raises:
         DataError: names every file that cannot be decoded and every pair whose images differ in size.
     """
+    new_run()
     with ThreadPoolExecutor(threads) as pool:
-        problems = [problem for found in pool.map(_image_problems, pairs) for problem in found]
+        problems = [*chain.from_iterable(pool.map(_image_problems, pairs, repeat(task)))]
     if problems:
         raise DataError(f'{len(problems)} images or pairs cannot be used:\n{listing(problems, len(problems))}',
                         'Copy damaged files afresh, register pairs to one size, or list the good ones with names=...')
 
 
-def read_images(name: str, paths: Sequence[Path]) -> tuple[list[Shaped[np.ndarray, 'h w *bgr']], list[str]]:
-    """The images that share a name, as `read_image` has them, and what is wrong with them: damage, unequal sizes."""
+def read_images(name: str, paths: Sequence[Path], readings: Sequence[Reading] = ()
+                ) -> tuple[list[Shaped[np.ndarray, 'h w *bgr']], list[str]]:
+    """The images that share a name, as `read_image` has them, and what is wrong with them: damage, unequal sizes.
+
+    Args:
+        name: what the files share, for messages.
+        paths: of the files.
+        readings: the rules for the first of them; others are read as they are stored.
+    """
     images, sizes, problems = [], {}, []
-    for path in paths:
+    for path, reading in zip(paths, chain(readings, repeat(AS_STORED)), strict=False):
         try:
-            images.append(read_image(path))
+            images.append(read_image(path, reading))
         except DataError as error:
-            problems.append(error.problem)
+            problems.append(error.problem if error.remedy == DAMAGED else f'{error.problem} {error.remedy}')
         else:
             height, width = images[-1].shape[:2]
             sizes[path] = f'{width}x{height}'
@@ -199,8 +254,11 @@ def read_images(name: str, paths: Sequence[Path]) -> tuple[list[Shaped[np.ndarra
     return images, problems
 
 
-def _image_problems(pair: Pair) -> list[str]:
-    return read_images(pair.name, [pair.path_a, pair.path_b, *filter(None, [pair.path_truth])])[1]
+def _image_problems(pair: Pair, task: Task | None) -> list[str]:
+    images, problems = read_images(pair.name, *zip(*pair.images, strict=True))
+    if not problems and task:
+        note_suspicion(pair.path_a, pair.path_b, *images[:2], task)
+    return problems
 
 
 def _partnerless(name: str, files: Mapping[str, Mapping[str, Path]], patterns: Mapping[str, str]) -> str:
@@ -218,23 +276,83 @@ def _resolved(files: Mapping[str, Path]) -> dict[str, Path]:
     return {name: path.resolve() for name, path in files.items()}
 
 
-def _files(root: Path, pattern: str, what: str) -> tuple[dict[str, Path], list[str]]:
-    """The files of one folder by name, and what is wrong with them."""
+@dataclass(frozen=True)
+class _File:
+    """A file that fits a pattern.
+
+    Attributes:
+        stem: what stands for `{name}`.
+        folders: what the stars among the pattern's folders stand for, `set00/V000`; empty where there are none.
+        path: of the file.
+    """
+
+    stem: str
+    folders: str
+    path: Path
+
+    def name(self, deep: bool) -> str:
+        """The name of its pair."""
+        return f'{self.folders}/{self.stem}' if deep and self.folders else self.stem
+
+
+def _list(root: Path, pattern: str, suffixes: tuple[str, ...]) -> list[_File]:
+    """The files that fit a pattern."""
     folder, head, tail = _split(pattern)
+    place = os.path.join(glob.escape(str(root)), folder)
+    found = []
+    for path in sorted({Path(match) for match in glob.glob(place, recursive=True) if os.path.isdir(match)}):
+        folders = '/'.join(_stands_for(Path(place).parts, path.parts) or ())
+        for file in sorted(path.iterdir()):
+            stem = _name(file.name, head, tail, suffixes)
+            if stem and not file.name.startswith('.'):
+                found.append(_File(stem, folders, file))
+    return found
+
+
+def _stands_for(pattern: Sequence[str], path: Sequence[str]) -> list[str] | None:
+    """The parts of a path that stars of a pattern stand for; None where the path does not fit.
+
+    >>> _stands_for(['data', '**', 'lwir'], ['data', 'set00', 'V000', 'lwir'])
+    ['set00', 'V000']
+    """
+    if not pattern:
+        return None if path else []
+    first, *rest = pattern
+    if first == '**':
+        tails = ((path[:count], _stands_for(rest, path[count:])) for count in range(len(path) + 1))
+        return next(([*head, *tail] for head, tail in tails if tail is not None), None)
+    if not (path and fnmatchcase(path[0], first)):
+        return None
+    tail = _stands_for(rest, path[1:])
+    starred = any(sign in re.sub(r'\[[*?[]\]', '', first) for sign in '*?[')  # `[*]` is a star that stands for itself
+    return tail if tail is None or not starred else [path[0], *tail]
+
+
+def _repeats_stems(files: Iterable[_File]) -> bool:
+    """Whether files of one stem lie in several folders."""
+    places = Counter(stem for stem, _ in {(file.stem, file.folders) for file in files})
+    return any(count > 1 for count in places.values())
+
+
+def _by_name(files: Iterable[_File], deep: bool, what: str) -> tuple[dict[str, Path], list[str]]:
+    """The files of one source by name, and the names that several files claim."""
     found: dict[str, list[Path]] = {}
+    for file in files:
+        found.setdefault(file.name(deep), []).append(file.path)
+    return {name: paths[0] for name, paths in found.items()}, [
+        f'{name!r} names several images of {what}: {", ".join(map(str, paths))}'
+        for name, paths in found.items() if len(paths) > 1]
+
+
+def _nothing_fits(root: Path, pattern: str, what: str) -> str:
+    folder, head, tail = _split(pattern)
+    wanted = root / folder / f'{head}{{name}}{tail}'
     places = glob.glob(os.path.join(glob.escape(str(root)), folder), recursive=True)
-    folders = sorted({Path(place) for place in places if os.path.isdir(place)})
-    for path in (path for place in folders for path in sorted(place.iterdir())):
-        name = _name(path.name, head, tail)
-        if name and not path.name.startswith('.') and path.is_file():
-            found.setdefault(name, []).append(path)
-    problems = [f'{name!r} names several images of {what}: {", ".join(map(str, paths))}'
-                for name, paths in found.items() if len(paths) > 1]
-    if not found:
-        wanted = root / folder / f'{head}{{name}}{tail}'
-        look = folders[0] if folders else (root / folder.partition('*')[0]).parent
-        problems.append(f'no image of {what} fits {wanted}; {_contents(look)}')
-    return {name: paths[0] for name, paths in found.items()}, problems
+    look = next((Path(place) for place in sorted(places) if os.path.isdir(place)),
+                (root / folder.partition('*')[0]).parent)
+    deeper = f'; write {folder}/** for images in its folders' if look.is_dir() and all(
+        entry.is_dir() for entry in look.iterdir()) and '**' not in folder else ''
+    return f'no image of {what} fits {wanted}; {_contents(look)}{deeper}'
 
 
 def _split(pattern: str) -> tuple[str, str, str]:
@@ -250,12 +368,12 @@ def _split(pattern: str) -> tuple[str, str, str]:
     return folder, head, tail if '.' in tail else f'{tail}.*'
 
 
-def _name(file: str, head: str, tail: str) -> str:
+def _name(file: str, head: str, tail: str, suffixes: tuple[str, ...]) -> str:
     """The name of a pair in a file's name; empty where the file does not fit."""
     if tail.endswith('.*'):
         tail = tail.removesuffix('.*')
         file, suffix = os.path.splitext(file)
-        if suffix.lower() not in SUFFIXES:
+        if suffix.lower() not in suffixes:
             return ''
     return file[len(head):len(file) - len(tail)] if _between(file, head, tail) else ''
 
@@ -293,6 +411,9 @@ def _contents(folder: Path) -> str:
     """What is in a folder, in a few words."""
     while not folder.is_dir():
         folder = folder.parent
-    entries = sorted(entry.name + '/' * entry.is_dir() for entry in folder.iterdir())
-    shown = ', '.join(entries[:8]) + (f' and {len(entries) - 8} more' if len(entries) > 8 else '')
-    return f'{folder} holds {shown or "nothing"}'
+    entries = sorted(folder.iterdir())
+    names = [entry.name + '/' * entry.is_dir() for entry in entries]
+    shown = ', '.join(names[:8]) + (f' and {len(names) - 8} more' if len(names) > 8 else '')
+    file = next((entry for entry in entries if entry.is_file() and not entry.name.startswith('.')), None)
+    known = file and identify_file(file)
+    return f'{folder} holds {shown or "nothing"}' + (f'; {file.name} is {known[0]}. {known[1]}' if known else '')

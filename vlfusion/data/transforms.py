@@ -22,6 +22,7 @@ from mmcv.transforms import BaseTransform
 
 from vlfusion.errors import DataError
 from vlfusion.images import luminance, read_image
+from vlfusion.reading.rule import AS_STORED
 from vlfusion.registry import TRANSFORMS
 
 #: The images of a pair: how a pipeline's keys end, and what a sample calls them.
@@ -42,7 +43,8 @@ class LoadPair(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Raises DataError where a file cannot be read or the images of the pair differ in size."""
         paths = {part: results[f'path_{part}'] for part in PARTS if f'path_{part}' in results}
-        images = {part: luminance(read_image(path), self.luminance) for part, path in paths.items()}
+        images = {part: luminance(read_image(path, results.get(f'reading_{part}', AS_STORED)), self.luminance)
+                  for part, path in paths.items()}
         if len({image.shape for image in images.values()}) > 1:
             sizes = ', '.join(f'{paths[part]} is {image.shape}' for part, image in images.items())
             raise DataError(f'The images of {results["name"]} differ in size (h, w): {sizes}.',

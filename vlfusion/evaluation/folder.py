@@ -18,7 +18,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from vlfusion import plugins
-from vlfusion.data.pairs import as_pattern, find_files, read_images
+from vlfusion.data.pairs import Bands, Range, as_pattern, find_files, read_images
+from vlfusion.data.suspicion import note_suspicion
+from vlfusion.data.tasks import Task
 from vlfusion.data.tasks import task as task_named
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.evaluation.controls import control_images
@@ -31,6 +33,8 @@ from vlfusion.files import file_digest
 from vlfusion.images import luminance
 from vlfusion.metrics.base import metric_names
 from vlfusion.metrics.sharing import sharing
+from vlfusion.notes import new_run
+from vlfusion.reading.rule import AS_STORED, Reading
 from vlfusion.registry import snapshot
 
 Folder = str | os.PathLike
@@ -80,8 +84,10 @@ class FolderScores:
 
 def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folder | None = None, *,
                  metrics: Sequence[str] | None = None, truth_metrics: Sequence[str] | None = None,
-                 protocol: str = 'film', task: str | None = None, controls: bool = False, workers: int | None = None,
-                 device: str = 'cpu', progress: Callable[[int, int], None] | None = None) -> FolderScores:
+                 protocol: str = 'film', task: str | None = None, range_a: Range = None, range_b: Range = None,
+                 page_a: int | None = None, page_b: int | None = None, bands_a: Bands = None, bands_b: Bands = None,
+                 controls: bool = False, workers: int | None = None, device: str = 'cpu',
+                 progress: Callable[[int, int], None] | None = None) -> FolderScores:
     """Score every image of a folder.
 
         scores = score_folder('fused', 'TNO/ir', 'TNO/vi', metrics=['VIF', 'MI:tang'])
@@ -103,6 +109,10 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         truth_metrics: the same for `TRUTH_METRICS`; None for PSNR and SSIM. Used only with `truth`.
         protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`.
         task: what kind of fusion it is, for messages and the record: a name in `vlfusion.data.tasks.TASKS`.
+        range_a: the values of source A that are black and white; see `vlfusion.data.pairs.find_pairs`. Say what the
+            images were fused with; the record keeps it.
+        range_b: likewise, of source B.
+        page_a, page_b, bands_a, bands_b: likewise, the page and the bands of the sources' files.
         controls: whether to score control images as well; see `vlfusion.evaluation.controls`.
         workers: how many images to score at once; None for as many as torch has threads.
         device: where to score.
@@ -130,7 +140,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         raise ConfigError('There is no metric to score with.', 'Name at least one, such as EN.')
     for column in columns:
         metric_of(column, chosen.code)  # an unknown name comes to light before any image is read
-    scorer = _Scorer(columns, chosen, controls, _device(device), frozenset(columns) - named)
+    rules = {'source_a': Reading.of(range_a, page_a, bands_a), 'source_b': Reading.of(range_b, page_b, bands_b)}
+    scorer = _Scorer(columns, chosen, controls, _device(device), frozenset(columns) - named, (*rules.values(),), kind)
     notes: list[str] = []
 
     folders = {'the fused folder': fused, label_a: source_a, label_b: source_b}
@@ -138,7 +149,9 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         folders['the truth'] = truth
     matched = find_files('.', {what: as_pattern(folder) for what, folder in folders.items()}, remedy=(
         'A fused image and its sources share one name, letter case included. Rename or remove what is listed, or say '
-        "where the name is in a file's name, as in 'fused/{name}_out.*'."), note=notes.append)
+        "where the name is in a file's name, as in 'fused/{name}_out.*'."), note=notes.append,
+        ranged=[what for what, rule in zip((label_a, label_b), rules.values(), strict=True) if rule.stretch != 'full'])
+    new_run()
 
     found: dict[str, _Scored] = {}
     problems: list[str] = []
@@ -173,6 +186,9 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     keys = 'fused', 'source_a', 'source_b', 'truth'
     inputs = {key: {'folder': str(folder), 'files': {name: result.digests[i] for name, result in found.items()}}
               for i, (key, folder) in enumerate(zip(keys, folders.values(), strict=False))}
+    for key, rule in rules.items():
+        if str(rule):
+            inputs[key]['reading'] = str(rule)
     return FolderScores(rows, control_rows, unfinite,
                         record(chosen, task, columns, inputs, rows, control_rows, unfinite,
                                sum(result.by_channel for result in found.values())), notes)
@@ -224,7 +240,8 @@ class _Scored:
 class _Scorer:
     """What a worker does with one image; once `stop` is set, only look at its files.
 
-    The `optional` columns stay empty where they cannot be computed.
+    The `optional` columns stay empty where they cannot be computed. `readings` are the rules for source A and source B;
+    a note says where they look like something else than those of the `task`.
     """
 
     columns: Sequence[str]
@@ -232,13 +249,17 @@ class _Scorer:
     controls: bool
     device: torch.device
     optional: Collection[str] = ()
+    readings: tuple[Reading, ...] = ()
+    task: Task | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, files: tuple[str, tuple[Path, ...]]) -> _Scored | list[str]:
         """The scores of one image from its files (fused, source A, source B and truth), or what is wrong with them."""
         name, paths = files
-        images, problems = read_images(name, paths)
+        images, problems = read_images(name, paths, (AS_STORED, *self.readings))
         if not problems:
+            if self.task:
+                note_suspicion(*paths[1:3], *images[1:3], self.task)
             try:
                 self._check_size(images[0].shape[:2])
                 if not self.stop.is_set():

@@ -36,7 +36,8 @@ def record(protocol: Protocol, task: str | None, metrics: Sequence[str], inputs:
         protocol: under which images were scored.
         task: its name, where it was said.
         metrics: the columns of the rows.
-        inputs: for `fused`, `source_a`, ... the `folder` as it was given, and for each of the `files` its SHA-256.
+        inputs: for `fused`, `source_a`, ... the `folder` as it was given, and for each of the `files` its SHA-256;
+            and the `reading` in words, if the files were read by a rule.
         rows: of the fused images.
         controls: of the control images, if there are any.
         undefined: the scores of the fused images that are not finite or could not be computed.
@@ -56,8 +57,7 @@ def record(protocol: Protocol, task: str | None, metrics: Sequence[str], inputs:
         'summary': _summary(rows),
         'undefined': [asdict(item) for item in undefined],
         'controls': {name: _summary(part) for name, part in by_control.items()},
-        'inputs': {key: {'folder': part['folder'], 'sha256': _digest(part['files']), 'files': part['files']}
-                   for key, part in inputs.items()},
+        'inputs': {key: {**part, 'sha256': _digest(part['files'])} for key, part in inputs.items()},
     }
 
 

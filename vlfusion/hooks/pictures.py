@@ -12,6 +12,7 @@ from vlfusion.data.tasks import task as task_of
 from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, read_image, write_image
 from vlfusion.outputs import check_outputs
+from vlfusion.reading.rule import AS_STORED
 from vlfusion.registry import HOOKS
 
 
@@ -36,7 +37,7 @@ class SaveFusedHook(Hook):
     def after_test_iter(self, runner, batch_idx: int, data_batch: dict, outputs: list[dict]) -> None:
         for i, output in enumerate(outputs):
             grey = self.protocol.quantise(output['fused'][None])[0, 0].cpu().numpy()
-            sources = [_source(data_batch, side, i) for side in 'ab']
+            sources = [self._source(data_batch, side, i) for side in 'ab']
             colour = add_chroma(grey, *sources, self.task.chroma)
             write_image(inside(self.out / 'grey', output['name'], '.png'), grey)
             write_image(inside(self.out / 'colour', output['name'], '.png'), colour)
@@ -54,6 +55,8 @@ class SaveFusedHook(Hook):
         shown = np.linspace(0, batches - 1, min(self.sheet_rows, batches)).round()
         self.sheet_batches = set(shown.astype(int).tolist())
         self.rows: list[tuple[str, list[np.ndarray]]] = []
+        pairs = getattr(runner.test_dataloader.dataset, 'pairs', ())
+        self.readings = {str(path): reading for pair in pairs for path, reading in pair.sources}
 
     def after_test_epoch(self, runner, metrics: dict | None = None) -> None:
         if runner.rank == 0 and self.rows:
@@ -61,13 +64,12 @@ class SaveFusedHook(Hook):
             sheet = contact_sheet(self.rows, titles)
             write_image(self.out / 'sheet.png', _caption(sheet, [runner.test_dataloader.dataset.name]))
 
-
-def _source(batch: dict, side: str, index: int) -> np.ndarray:
-    """A source image as it is on disk; its luminance where the data set holds no image files."""
-    path = Path(batch[f'path_{side}'][index])
-    if path.is_file():
-        return read_image(path)
-    return (batch[f'source_{side}'][index, 0] * 255).round().byte().cpu().numpy()
+    def _source(self, batch: dict, side: str, index: int) -> np.ndarray:
+        """A source image as the data set reads it; its luminance where the data set holds no image files."""
+        path = batch[f'path_{side}'][index]
+        if Path(path).is_file():
+            return read_image(path, self.readings.get(path, AS_STORED), for_output=True)
+        return (batch[f'source_{side}'][index, 0] * 255).round().byte().cpu().numpy()
 
 
 def contact_sheet(rows: list[tuple[str, list[np.ndarray]]], titles: tuple[str, ...],

@@ -449,7 +449,8 @@ class DescriptionPipeline:
         keys: dict[str, list[str]] = {}
         for one in _chain(job):
             keys.setdefault(one.stage, []).append(one.key)
-        images = [{'file': image.path.name, 'sha256': content.sha256, 'modality': content.modality}
+        images = [{'file': image.path.name, 'sha256': content.sha256, 'modality': content.modality,
+                   **({'reading': str(image.reading)} if str(image.reading) else {})}
                   for image, content in zip(job.subject, job.content, strict=True)]
         return {'keys': keys, 'images': images, **self._provenance[job.stage], **facts,
                 'date': datetime.now(UTC).isoformat(timespec='seconds'), 'vlfusion': vlfusion.__version__}
@@ -484,8 +485,8 @@ def _read_ahead(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
     with ThreadPoolExecutor(READERS) as readers:
         ahead = None
         for batch in _batches(jobs):
-            batch = [replace(job, pixels=tuple(readers.submit(read_image, image.path) for image in job.subject))
-                     for job in batch]
+            batch = [replace(job, pixels=tuple(readers.submit(read_image, image.path, image.reading)
+                                               for image in job.subject)) for job in batch]
             if ahead:
                 yield ahead
             ahead = batch

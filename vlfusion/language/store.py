@@ -26,6 +26,7 @@ from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_me
 from vlfusion.files import file_digest, write_array, write_whole
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
+from vlfusion.reading.rule import AS_STORED, Reading
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
 
 STAGES = ('observations', 'paragraphs', 'features')
@@ -107,16 +108,19 @@ class TextStore:
         return path
 
 
-def image_digest(path: str | os.PathLike) -> str:
+def image_digest(path: str | os.PathLike, reading: Reading = AS_STORED) -> str:
     """The SHA-256 of a file's bytes: the same image under another name is the same image.
+
+    Read by a rule it is another image, whose hash is that of `SHA-256 RULE`, with the rule in words.
 
     Raises:
         DataError: the file cannot be read.
     """
     try:
-        return file_digest(path)
+        digest = file_digest(path)
     except OSError as error:
         raise DataError(f'Cannot read the image {path}: {error}.', 'Check the path and its permissions.') from error
+    return _sha256(f'{digest} {reading}') if str(reading) else digest
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from vlfusion.language.store import Content, image_digest
+from vlfusion.reading.rule import AS_STORED, Reading
 
 
 @dataclass(frozen=True)
 class ImageToDescribe:
-    """An image file, and what the captioners are told it is, such as `infrared`."""
+    """An image file, what the captioners are told it is, such as `infrared`, and the rule by which it is read."""
 
     path: Path
     modality: str
+    reading: Reading = AS_STORED
 
     @property
     def images(self) -> tuple['ImageToDescribe', ...]:
@@ -51,15 +53,17 @@ class SourcePair(Protocol):
     path_b: Path
     modality_a: str
     modality_b: str
+    reading_a: Reading
+    reading_b: Reading
 
 
 def subjects_of(pairs: Iterable[SourcePair], of_pairs: bool) -> list[Subject]:
     """What is to be described, each once: the pairs themselves, or their images."""
-    both = [PairToDescribe(ImageToDescribe(pair.path_a, pair.modality_a), ImageToDescribe(pair.path_b, pair.modality_b))
-            for pair in pairs]
+    both = [PairToDescribe(ImageToDescribe(pair.path_a, pair.modality_a, pair.reading_a),
+                           ImageToDescribe(pair.path_b, pair.modality_b, pair.reading_b)) for pair in pairs]
     return list(dict.fromkeys(both if of_pairs else (image for pair in both for image in pair.images)))
 
 
 def content_of(subject: Subject) -> tuple[Content, ...]:
     """The images of a subject by what is in them; DataError where a file cannot be read."""
-    return tuple(Content(image_digest(image.path), image.modality) for image in subject.images)
+    return tuple(Content(image_digest(image.path, image.reading), image.modality) for image in subject.images)

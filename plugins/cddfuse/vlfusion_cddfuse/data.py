@@ -77,7 +77,8 @@ class PatchDataset(PairDataset):
                     img_a=img_a, img_b=img_b)
 
     def _images(self, pair: Pair) -> tuple[Float[np.ndarray, 'h w'], Float[np.ndarray, 'h w']]:
-        read = self.read(dict(name=pair.name, path_a=pair.path_a, path_b=pair.path_b))
+        read = self.read(dict(name=pair.name, path_a=pair.path_a, path_b=pair.path_b, reading_a=pair.reading_a,
+                              reading_b=pair.reading_b))
         return read['img_a'], read['img_b']
 
     def _cut(self, image: Float[np.ndarray, 'h w'], top: int, left: int) -> Float[np.ndarray, 'size size']:

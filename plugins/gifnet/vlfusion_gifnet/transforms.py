@@ -14,6 +14,7 @@ from mmcv.transforms import BaseTransform
 from vlfusion.data.transforms import PackPair
 from vlfusion.errors import DataError
 from vlfusion.images import luminance, read_image
+from vlfusion.reading.rule import AS_STORED
 from vlfusion.registry import TRANSFORMS
 
 
@@ -38,7 +39,7 @@ class LoadFocusPair(BaseTransform):
         index = len(parts) - 1 - parts[::-1].index(self.visible)
         for key, folder in self.folders.items():
             path = Path(*parts[:index], folder, *parts[index + 1:])
-            results[f'img_{key}'] = luminance(read_image(path))
+            results[f'img_{key}'] = luminance(read_image(path, results.get('reading_b', AS_STORED)))
             if results[f'img_{key}'].shape != results['img_b'].shape:
                 raise DataError(f'{path} is {results[f"img_{key}"].shape}, source B {results["img_b"].shape} (h, w).',
                                 'LoadFocusPair reads whole images: no transform before it may cut or turn the pair.')

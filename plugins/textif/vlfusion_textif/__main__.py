@@ -37,7 +37,7 @@ def _effect(args: argparse.Namespace) -> None:
         runner.load_checkpoint(args.checkpoint)
     pairs = []
     for pair in runner.test_dataloader.dataset.pairs[:args.pairs]:
-        planes = [torch.from_numpy(luminance(read_image(path)))[None] for path in (pair.path_a, pair.path_b)]
+        planes = [torch.from_numpy(luminance(read_image(*source)))[None] for source in pair.sources]
         top, left = ((length - args.crop) // 2 for length in planes[0].shape[1:])
         pairs.append(tuple(plane[:, max(top, 0):, max(left, 0):][:, :args.crop, :args.crop] for plane in planes))
     table = text_effect(runner.model.backbone.cpu().eval(), pairs, features)

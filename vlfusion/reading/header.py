@@ -1,0 +1,112 @@
+"""What a file says of its image before a pixel is decoded: size, bands, pages, orientation."""
+
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from struct import unpack_from
+
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Image import Exif
+from PIL.ImageFile import ImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+#: Formats whose headers say more than a size, by their first bytes. `PIL.Image.open` would choose the same, but warns
+#: of large images and refuses larger ones.
+FORMATS: dict[bytes, type[ImageFile]] = {
+    b'\xff\xd8\xff': JpegImageFile, b'\x89PNG': PngImageFile, b'GIF8': GifImageFile, b'RIFF': WebPImageFile,
+    b'\0\0\0\x0cjP': Jpeg2KImageFile, b'\xff\x4f\xff\x51': Jpeg2KImageFile}
+_ORIENTATION = 0x0112
+
+warnings.filterwarnings('ignore', 'Corrupt EXIF data')  # they say nothing, see `_orientation`
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its image.
+
+    Attributes:
+        width: in pixels, as stored.
+        height: in pixels, as stored.
+        bands: samples of a pixel, alpha included.
+        pages: the images in the file that are not smaller copies of another.
+        orientation: how the stored image has to be turned, 1 to 8 as EXIF counts.
+        colour: the meaning of its bands, if they are not grey, red, green, blue or alpha: `CMYK`, `multi-band`;
+            or `raw` for a preview that a camera's raw file holds.
+        georeferenced: whether it says where on earth the image lies.
+    """
+
+    width: int
+    height: int
+    bands: int = 1
+    pages: int = 1
+    orientation: int = 1
+    colour: str = ''
+    georeferenced: bool = False
+
+
+def open_image(data: bytes) -> ImageFile | None:
+    """The file as Pillow opens it, which reads the header only; None where it is of no format known here, or damaged.
+
+    TIFF files have a module of their own.
+    """
+    with suppress(Exception):  # whatever is wrong with a damaged header, the decoder will say that it cannot decode
+        if data[4:12] in (b'ftypavif', b'ftypavis'):
+            from PIL.AvifImagePlugin import AvifImageFile
+            return AvifImageFile(BytesIO(data))
+        for start, factory in FORMATS.items():
+            if data.startswith(start):
+                return factory(BytesIO(data))
+    return None
+
+
+def read_header(data: bytes) -> Header | None:
+    """The header of a file that is no TIFF file; None where it is not known."""
+    image = open_image(data)
+    if image is None:
+        return None
+    bands, colour = len(image.getbands()), 'CMYK' if image.mode == 'CMYK' else ''
+    if isinstance(image, Jpeg2KImageFile):
+        bands, colour = _bands_of_jpeg2000(data, bands, colour)
+    pages = 1
+    with suppress(Exception):
+        pages = getattr(image, 'n_frames', 1)
+    return Header(*image.size, bands, pages, _orientation(image, data), colour)
+
+
+def _orientation(image: ImageFile, data: bytes) -> int:
+    exif = image.info.get('exif') or (_exif_of_png(data) if isinstance(image, PngImageFile) else None)
+    if exif:
+        with suppress(Exception):  # damaged metadata say nothing
+            tags = Exif()
+            tags.load(exif)
+            return valid_orientation(tags.get(_ORIENTATION))
+    return 1
+
+
+def valid_orientation(value: object) -> int:
+    """The orientation, or 1 where the value is none."""
+    return value if value in range(1, 9) else 1
+
+
+def _exif_of_png(data: bytes) -> bytes | None:
+    """The chunk with the metadata, which Pillow finds only where it stands before the pixels."""
+    place = 8
+    while place + 8 <= len(data):
+        length, kind = unpack_from('>I4s', data, place)
+        if kind == b'eXIf':
+            return data[place + 8:place + 8 + length]
+        place += length + 12
+    return None
+
+
+def _bands_of_jpeg2000(data: bytes, bands: int, colour: str) -> tuple[int, str]:
+    """The number of bands by the codestream; Pillow takes any fourth band for alpha."""
+    start = data.find(b'\xff\x4f\xff\x51')
+    if start >= 0 and start + 42 <= len(data):
+        bands, = unpack_from('>H', data, start + 40)
+    alpha = b'cdef' in data[:max(start, 0)]
+    return bands, colour or ('multi-band' if bands not in (1, 3) and not (alpha and bands in (2, 4)) else '')

@@ -1,0 +1,118 @@
+"""The rule by which a source is read: which page, which bands, and which values are black and white."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Shaped, UInt16
+
+from vlfusion.errors import ConfigError, DataError, did_you_mean
+
+RANGES = ('full', 'minmax', 'percentile:LOW,HIGH', 'LOW,HIGH')
+#: Where a range can be given, for messages.
+GIVE_RANGE = ('Say which values are black and white: minmax, percentile:1,99 or LOW,HIGH, with --range-a or --range-b, '
+              'range_a or range_b of the data set, or Reading.of(range=...) in Python.')
+_NUMBER = r'[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?'
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The rule by which a source is read. Without one, a file is read as it is stored.
+
+    Attributes:
+        stretch: `full`: 0 is black and the largest value of 8 or 16 bits is white; `minmax`: the least and the greatest
+            value of each image are; `percentile`: two percentiles of each image are; `values`: two numbers are.
+        low: the percentile or number that is black.
+        high: the one that is white.
+        page: the page or frame of a file with several, counted from 1; None for a file with one.
+        bands: the bands of a multi-band file, counted from 1: one for grey, three for red, green and blue; empty for
+            grey, colour or colour with alpha.
+
+    >>> Reading.of('percentile:1,99', bands='4,3,2')
+    Reading(stretch='percentile', low=1.0, high=99.0, page=None, bands=(4, 3, 2))
+    >>> str(Reading.of((7000, 8500))), str(Reading.of())
+    ('range=7000,8500', '')
+    """
+
+    stretch: str = 'full'
+    low: float = 0.0
+    high: float = 0.0
+    page: int | None = None
+    bands: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, range: str | float | Sequence[float | str] | None = None, page: float | str | None = None,
+           bands: str | int | Sequence[int] | None = None) -> 'Reading':
+        """The rule that options or keys of a config say.
+
+        Args:
+            range: one of `RANGES`; two numbers may also be a pair.
+            page: from 1.
+            bands: from 1; one, or three as `4,3,2` or a sequence.
+
+        Raises:
+            ConfigError: a value is none of these.
+        """
+        stretch, low, high = _parse_range(range)
+        if page is not None and not (str(page).isdecimal() and int(page) > 0):
+            raise ConfigError(f'Expected the number of a page from 1 on, but got {page!r}.', 'The first page is 1.')
+        numbers = [bands] if isinstance(bands, int) else bands.split(',') if isinstance(bands, str) else bands or ()
+        if bands is not None and (len(numbers) not in (1, 3)
+                                  or not all(str(band).strip().isdecimal() and int(band) > 0 for band in numbers)):
+            raise ConfigError(f'Expected one band or three, counted from 1, but got {bands!r}.',
+                              'Write 4 for a grey image, 4,3,2 for red, green and blue.')
+        return cls(stretch, low, high, None if page is None else int(page), tuple(int(band) for band in numbers))
+
+    def __str__(self) -> str:
+        """The rule in words of the options; empty for a file as it is stored."""
+        limits = f'{self.low:.15g},{self.high:.15g}'
+        words = {'full': '', 'minmax': 'minmax', 'percentile': f'percentile:{limits}', 'values': limits}[self.stretch]
+        parts = {'range': words, 'page': self.page or '', 'bands': ','.join(map(str, self.bands))}
+        return ' '.join(f'{key}={value}' for key, value in parts.items() if value)
+
+
+#: A file as it is stored.
+AS_STORED = Reading()
+
+
+def _parse_range(value: object) -> tuple[str, float, float]:
+    if value is None:
+        return 'full', 0.0, 0.0
+    text = ','.join(map(str, value)) if isinstance(value, list | tuple) else str(value).strip()
+    if text in ('full', 'minmax'):
+        return text, 0.0, 0.0
+    if numbers := re.fullmatch(rf'(percentile:)?\s*({_NUMBER})\s*,\s*({_NUMBER})', text):
+        kind, low, high = 'percentile' if numbers[1] else 'values', float(numbers[2]), float(numbers[3])
+        if low < high and (kind == 'values' or low >= 0 and high <= 100):
+            return kind, low, high
+        raise ConfigError(f'The range {text!r} does not rise{" within 0 to 100" if numbers[1] else ""}.',
+                          'Write the value that is black first, then the greater one that is white.')
+    raise ConfigError(f'Unknown range {text!r}.', did_you_mean(text, RANGES))
+
+
+def rescale(image: Shaped[np.ndarray, 'h w *bgr'], reading: Reading, valid: np.ndarray | bool = True,
+            what: str = 'The image') -> UInt16[np.ndarray, 'h w *bgr']:
+    """The image with 16 bits, its range from black to white; all bands of an image share one range.
+
+    Args:
+        image: of any numbers.
+        reading: any rule but the range `full`.
+        valid: false where a pixel has no value; it becomes black. NaN and infinity count as no value anyway.
+        what: the image is called so in messages.
+
+    Raises:
+        DataError: no pixel has a value.
+    """
+    valid = np.isfinite(image) & valid
+    values = image[valid]
+    if not values.size:
+        raise DataError(f'{what} has no pixel with a value.', 'Take it out of the folder.')
+    low, high = {'minmax': lambda: (values.min(), values.max()),
+                 'percentile': lambda: np.percentile(values, (reading.low, reading.high)),
+                 'values': lambda: (reading.low, reading.high)}[reading.stretch]()
+    width = float(high) - float(low)
+    levels = np.where(valid, image, low).astype(np.float64 if image.dtype.itemsize > 2 else np.float32)
+    levels -= float(low)
+    levels *= 65535 / width if width else 0
+    return np.rint(levels, out=levels).clip(0, 65535).astype(np.uint16)
