@@ -4,19 +4,24 @@
     python benchmarks/film.py train --sizes 288x384
     python benchmarks/film.py memory --sizes 480x640 3000x4000
     python benchmarks/film.py limits
+    python benchmarks/film.py spinning --repeats 3
 
 Both networks get one state and the same input. In `forward` they take turns in one process and must give the same
 image; in `train` and `memory` each has a process of its own, whose peak of resident memory is read at its end. `limits`
-is what the machine could do: operations, the rate of a product of a strip's size, first touches of memory.
+is what the machine could do: operations, the rate of a product of a strip's size, first touches of memory. `spinning`
+compares how threads wait for each other, on free cores and beside a program of another session that keeps a core busy.
 """
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import torch
@@ -27,6 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vlfusion.losses import MaxGradientLoss, MaxIntensityLoss
 from vlfusion.models.backbones import FILM
 from vlfusion.models.layers.strips import at_once
+from vlfusion.threads import CHOICES
 
 
 def main() -> None:
@@ -123,19 +129,75 @@ def limits(_: str | None, args: argparse.Namespace) -> None:
     print(f'    product    {2 * strip.numel() * weight.shape[1] / min(seconds) / 1e9:.0f} GFLOP/s at best')
 
 
+#: How threads wait, by the environment in which torch is imported.
+WAITS = {
+    "the library's own": {},
+    'GOMP_SPINCOUNT=300000': dict(GOMP_SPINCOUNT='300000'),
+    'GOMP_SPINCOUNT=30000': dict(GOMP_SPINCOUNT='30000'),
+    'GOMP_SPINCOUNT=3000': dict(GOMP_SPINCOUNT='3000'),
+    'GOMP_SPINCOUNT=300': dict(GOMP_SPINCOUNT='300'),
+    'OMP_WAIT_POLICY=passive': dict(OMP_WAIT_POLICY='passive'),
+}
+
+
+def spinning(network: str | None, args: argparse.Namespace) -> dict | None:
+    """Seconds of a forward pass by how threads wait, on free cores and beside a busy program of another session."""
+    if network:
+        model, inputs, seconds = networks()[1], pairs(1, args), []
+        for _ in range(args.repeats + 1):
+            start = time.perf_counter()
+            infer(model, inputs)
+            seconds.append(time.perf_counter() - start)
+        return dict(seconds=seconds[1:])
+    ways = [(name, args.threads, setting) for name, setting in WAITS.items()] + [('one thread', 1, {})]
+    for name, args.threads, setting in ways:
+        free = child('vlfusion', args, setting)['seconds']
+        with busy_core():
+            beside = child('vlfusion', args, setting)['seconds']
+        print(f'    {name:24} free: {min(free):6.2f} to {max(free):6.2f} s; beside a busy program: '
+              f'{min(beside):6.2f} to {max(beside):6.2f} s')
+    return None
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """A busy loop in a session of its own: Linux shares a core between sessions before it looks at priorities."""
+    with subprocess.Popen([sys.executable, '-c', 'while True: pass'], start_new_session=True) as loop:
+        try:
+            yield
+        finally:
+            loop.kill()
+
+
 def compare(names: tuple[str, ...], args: argparse.Namespace) -> None:
     found = {}
     for name in names:
-        command = [sys.executable, __file__, args.what, '--child', name, '--threads', str(args.threads), '--repeats',
-                   str(args.repeats), '--batch', str(args.batch), '--tokens', str(args.tokens), '--sizes',
-                   'x'.join(map(str, args.size))]
-        found[name] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        found[name] = child(name, args)
     for name, one in found.items():
         base = found.get('plain', one)
         print(f'    {name:12} median {median(one["seconds"]):6.2f} s, {one["bytes"] / 2 ** 30:5.2f} GiB, '
               f'{one["bytes"] / one["pixels"] / 1024:.2f} KiB a pixel; plain / this = '
               f'{median(base["seconds"]) / median(one["seconds"]):.2f} of time, this / plain = '
               f'{one["bytes"] / base["bytes"]:.2f} of memory')
+
+
+def child(name: str, args: argparse.Namespace, setting: dict[str, str] | None = None) -> dict:
+    """What this script measures for one network in a process of its own.
+
+    Args:
+        name: of the network.
+        args: of the command line.
+        setting: of how threads wait; None for that of this process.
+    """
+    command = [sys.executable, __file__, args.what, '--child', name, '--threads', str(args.threads), '--repeats',
+               str(args.repeats), '--batch', str(args.batch), '--tokens', str(args.tokens), '--sizes',
+               'x'.join(map(str, args.size))]
+    environment = dict(os.environ)
+    if setting is not None:
+        for key in CHOICES:
+            environment.pop(key, None)
+        environment |= setting
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
 
 #: What `--checkpointed` computes once more in the backward pass, beside the strips.
@@ -166,7 +228,7 @@ def peak() -> int:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('what', choices=('forward', 'train', 'memory', 'limits'))
+    parser.add_argument('what', choices=('forward', 'train', 'memory', 'limits', 'spinning'))
     parser.add_argument('--sizes', nargs='+', default=[(288, 384)], metavar='HxW',
                         type=lambda text: tuple(map(int, text.split('x'))))
     parser.add_argument('--tokens', type=int, default=149, help="tokens of the text; 149 is FILM's number")
