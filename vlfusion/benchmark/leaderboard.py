@@ -16,9 +16,9 @@ from vlfusion.benchmark.numbers import UNDEFINED, column_format, shown, span, wi
 from vlfusion.benchmark.statistics import Comparison, compare, too_few
 from vlfusion.cells import markdown_cell, terminal_cell
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean, listing, printable
-from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.scores import Row, columns, metric_of, read_csv
 from vlfusion.files import write_whole
+from vlfusion.metrics.protocol import code_of
 
 #: What stands behind a mean: nothing is better, and others are as good.
 TIE = '='

@@ -37,10 +37,10 @@ from vlfusion.benchmark.run import Run, Unit
 from vlfusion.cells import markdown_cell, markdown_table, terminal_cell, write_table
 from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, printable
-from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.record import write_record
 from vlfusion.evaluation.scores import columns
 from vlfusion.files import whole, whole_file
+from vlfusion.metrics.protocol import code_of
 
 #: What Windows takes for devices.
 RESERVED = {'CON', 'PRN', 'AUX', 'NUL', *(f'{port}{number}' for port in ('COM', 'LPT') for number in range(1, 10))}

@@ -29,9 +29,9 @@ from vlfusion.data.tasks import Task
 from vlfusion.data.tasks import task as task_of
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.evaluation.controls import CONTROLS
-from vlfusion.evaluation.protocol import Protocol
-from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, metric_of, other_variants
+from vlfusion.metrics.protocol import Protocol
+from vlfusion.metrics.protocol import protocol as protocol_of
 from vlfusion.registry import DATASETS, share_keys
 
 #: What a comparison's config may set.

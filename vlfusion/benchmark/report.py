@@ -27,10 +27,10 @@ from vlfusion.benchmark.statistics import Comparison
 from vlfusion.data.tasks import TASKS
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.folder import in_order
-from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.scores import metric_of
 from vlfusion.files import whole_file
 from vlfusion.images import read_image
+from vlfusion.metrics.protocol import code_of
 from vlfusion.reading.rule import AS_STORED, Reading
 
 ASSETS = Path(__file__).with_name('report_assets')

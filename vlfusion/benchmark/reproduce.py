@@ -24,12 +24,12 @@ from vlfusion.benchmark.published import PublishedRow
 from vlfusion.data.pairs import MOST, Pair, as_pattern, find_files, read_images
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.evaluation.folder import grey_levels
-from vlfusion.evaluation.protocol import Protocol
-from vlfusion.evaluation.protocol import protocol as protocol_named
 from vlfusion.evaluation.record import write_record
 from vlfusion.evaluation.scores import other_variants, score
 from vlfusion.images import LUMINANCE_RULES, SUFFIXES
 from vlfusion.metrics.base import metric
+from vlfusion.metrics.protocol import Protocol
+from vlfusion.metrics.protocol import protocol as protocol_named
 
 Folder = str | os.PathLike
 #: For each name the files of the fused image, source A and source B.
@@ -187,7 +187,7 @@ def reproduce(files: Files, rows: Sequence[PublishedRow], protocol: str,
         files: as `fused_files` or `fused_of_pairs` finds them.
         rows: of one method on one data set, as `vlfusion.benchmark.published.published` gives them. One that prints the
             same as an earlier one, within what two runs of the authors depart by, is left out.
-        protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`.
+        protocol: a name in `vlfusion.metrics.protocol.PROTOCOLS`.
         progress: called after each pair with the number of pairs done and of all; twice over where there are gaps.
 
     Raises:

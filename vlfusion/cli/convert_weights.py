@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.checkpoints import convert_released
     from vlfusion.data.tasks import task
-    from vlfusion.evaluation.protocol import protocol
+    from vlfusion.metrics.protocol import protocol
     if args.protocol:
         protocol(args.protocol)  # an unknown name comes to light before the work
     count = convert_released(args.name, args.released, args.out, task(args.task).name, args.protocol,

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     rows = published(paper, args.dataset, method, args.published)
 
     from vlfusion.benchmark.reproduce import reproduce
-    from vlfusion.evaluation.protocol import PROTOCOLS
+    from vlfusion.metrics.protocol import PROTOCOLS
     from vlfusion.progress import ShowProgress
     protocol = args.protocol or rows[0].paper
     if protocol not in PROTOCOLS and not args.protocol:

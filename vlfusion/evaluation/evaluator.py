@@ -8,10 +8,10 @@ import torch
 from mmengine.evaluator import BaseMetric
 
 from vlfusion.errors import ConfigError, DataError, listing
-from vlfusion.evaluation.protocol import protocol as protocol_named
 from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, means, score, write_csv
 from vlfusion.evaluation.undefined import Undefined, undefined
 from vlfusion.metrics.base import metric
+from vlfusion.metrics.protocol import protocol as protocol_named
 from vlfusion.registry import METRICS
 
 
@@ -26,7 +26,7 @@ class FusionEvaluator(BaseMetric):
     Args:
         names: of metrics in `FUSION_METRICS`, with a variant if need be: `MI`, `MI:tang`. (MMEngine takes a config with
             the key `metrics` for another thing.) Those that compare to a true image are for files only.
-        protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`. Luminance is scored whatever its `colour` says:
+        protocol: a name in `vlfusion.metrics.protocol.PROTOCOLS`. Luminance is scored whatever its `colour` says:
             a network gives nothing else.
         csv: the file for the scores of each image, written anew by each evaluation; None for no file.
         prefix: what stands before each mean's name: `film` reports `film/VIF`, None plain `VIF`.

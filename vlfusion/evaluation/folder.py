@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor
 
 from vlfusion import plugins
 from vlfusion.data.pairs import Bands, Range, as_pattern, find_files, read_images
@@ -24,21 +22,19 @@ from vlfusion.data.tasks import Task
 from vlfusion.data.tasks import task as task_named
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.evaluation.controls import control_images
-from vlfusion.evaluation.protocol import Protocol
-from vlfusion.evaluation.protocol import protocol as protocol_named
 from vlfusion.evaluation.record import record, write_record
 from vlfusion.evaluation.scores import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, TRUTH, Row, metric_of, write_csv
 from vlfusion.evaluation.undefined import Undefined, undefined
 from vlfusion.files import file_digest
-from vlfusion.images import luminance
 from vlfusion.metrics.base import metric_names
+from vlfusion.metrics.protocol import Planes, Protocol, grey_levels
+from vlfusion.metrics.protocol import protocol as protocol_named
 from vlfusion.metrics.sharing import sharing
 from vlfusion.notes import new_run
 from vlfusion.reading.rule import AS_STORED, Reading
 from vlfusion.registry import snapshot
 
 Folder = str | os.PathLike
-Planes = Float[Tensor, 'channel 1 h w']
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
             `DEFAULT_METRICS`. A metric that is not asked for by its name has no score where it cannot be computed,
             such as of images that are too small for it.
         truth_metrics: the same for `TRUTH_METRICS`; None for PSNR and SSIM. Used only with `truth`.
-        protocol: a name in `vlfusion.evaluation.protocol.PROTOCOLS`.
+        protocol: a name in `vlfusion.metrics.protocol.PROTOCOLS`.
         task: what kind of fusion it is, for messages and the record: a name in `vlfusion.data.tasks.TASKS`.
         range_a: the values of source A that are black and white; see `vlfusion.data.pairs.find_pairs`. Say what the
             images were fused with; the record keeps it.
@@ -327,22 +323,6 @@ def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], co
             row[column] = values.mean().item()
             unfinite += undefined(name, {column: values}, compared)
     return row, unfinite
-
-
-def grey_levels(image: Shaped[np.ndarray, 'h w *bgr'], protocol: Protocol, colour: bool = False) -> Planes:
-    """The grey levels 0..255 in which an image from a file is scored: one plane of luminance, or three of colour.
-
-    Args:
-        image: as `vlfusion.images.read_image` returns it.
-        protocol: whose luminance is meant.
-        colour: whether to give blue, green and red; of a grey image they are equal.
-    """
-    if colour:
-        planes = np.broadcast_to(np.atleast_3d(image), (*image.shape[:2], 3)).transpose(2, 0, 1)
-        planes = planes.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
-    else:
-        planes = luminance(image, protocol.luminance)[None]
-    return protocol.grey_levels(torch.from_numpy(np.ascontiguousarray(planes[:, None]))).double()
 
 
 def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:

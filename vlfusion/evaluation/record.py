@@ -16,9 +16,9 @@ import torch
 
 from vlfusion import __version__
 from vlfusion.evaluation.controls import CONTROLS
-from vlfusion.evaluation.protocol import Protocol
 from vlfusion.evaluation.scores import Row, columns, computed, metric_of, statistics, whole_file
 from vlfusion.evaluation.undefined import Undefined
+from vlfusion.metrics.protocol import Protocol
 from vlfusion.plugins import origin
 
 #: Raised when the record changes its form.

@@ -19,10 +19,11 @@ from torch import Tensor
 from vlfusion.cells import read_table, write_table
 from vlfusion.errors import DataError, listing
 from vlfusion.evaluation.controls import CONTROLS
-from vlfusion.evaluation.protocol import code_of
 from vlfusion.evaluation.undefined import Undefined
 from vlfusion.files import whole_file
 from vlfusion.metrics.base import Metric, as_double, metric
+from vlfusion.metrics.protocol import code_of
+from vlfusion.metrics.scoring import DEFAULT_METRICS as DEFAULT_METRICS
 from vlfusion.metrics.sharing import sharing
 
 Row = dict[str, str | float | None]
@@ -30,8 +31,6 @@ Row = dict[str, str | float | None]
 WORDS = ('name', 'control', 'protocol')
 #: What stands before the name of a metric that compares to a true image.
 TRUTH = 'truth/'
-#: What is scored where nobody says: the metrics of FILM's tables.
-DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf')
 #: The same where there are true images.
 DEFAULT_TRUTH_METRICS = ('PSNR', 'SSIM')
 

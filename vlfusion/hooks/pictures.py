@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 
 from vlfusion.data.names import inside
 from vlfusion.data.tasks import task as task_of
-from vlfusion.evaluation.protocol import protocol as protocol_of
 from vlfusion.images import add_chroma, read_image, write_image
+from vlfusion.metrics.protocol import protocol as protocol_of
 from vlfusion.outputs import check_outputs
 from vlfusion.reading.rule import AS_STORED
 from vlfusion.registry import HOOKS

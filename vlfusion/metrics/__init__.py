@@ -1,4 +1,7 @@
-"""The metrics: functions `(fused, source_a, source_b) -> (batch,)` on grey levels 0..255, one value per image."""
+"""The metrics: functions `(fused, source_a, source_b) -> (batch,)` on grey levels 0..255, one value per image.
+
+`score` takes images instead: files, arrays, PIL images or tensors.
+"""
 
 from vlfusion.metrics.ag import AG
 from vlfusion.metrics.base import fusion_metric, metric, truth_metric, variant
@@ -26,6 +29,7 @@ from vlfusion.metrics.qsf import Qsf
 from vlfusion.metrics.qte import Qte
 from vlfusion.metrics.rmse import RMSE
 from vlfusion.metrics.scd import SCD
+from vlfusion.metrics.scoring import score
 from vlfusion.metrics.sd import SD
 from vlfusion.metrics.sf import SF
 from vlfusion.metrics.ssim import SSIM
@@ -37,4 +41,4 @@ from vlfusion.metrics.yang import Qc, Qy
 __all__ = ['AG', 'CC', 'CE', 'EI', 'EN', 'FMI_dct', 'FMI_edge', 'FMI_gradient', 'FMI_pixel', 'FMI_wavelet', 'LPIPS',
            'MEF_MS_SSIM', 'MEF_SSIM', 'MI', 'MSE', 'MS_SSIM', 'NMI', 'PSNR', 'RMSE', 'SCD', 'SD', 'SF', 'SSIM', 'VI',
            'VIF', 'VIFF', 'Labf', 'Nabf', 'Qabf', 'Qc', 'Qcb', 'Qcv', 'Qe', 'Qm', 'Qncie', 'Qp', 'Qs', 'Qsf', 'Qte',
-           'Qw', 'Qy', 'fusion_metric', 'metric', 'truth_metric', 'variant']
+           'Qw', 'Qy', 'fusion_metric', 'metric', 'score', 'truth_metric', 'variant']

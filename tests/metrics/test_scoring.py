@@ -1,0 +1,63 @@
+"""`vlfusion.metrics.score` is what `vlfusion evaluate` gives for the same images."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import draw_pairs
+from PIL import Image
+
+from vlfusion.cli import main
+from vlfusion.errors import ConfigError, DataError, UnknownNameError
+from vlfusion.metrics import score
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Files of a fused image in colour, a grey and a coloured source."""
+    draw_pairs(tmp_path, ['x'], 'a', 'b')
+    draw_pairs(tmp_path, ['x'], 'unused', 'fused', seed=1)
+    return [tmp_path / f'{name}/x.png' for name in ('fused', 'a', 'b')]
+
+
+def rgb(path):
+    return np.asarray(Image.open(path))
+
+
+def as_tensor(path):
+    pixels = torch.from_numpy(rgb(path).copy()) / 255
+    return pixels[None] if pixels.ndim == 2 else pixels.movedim(-1, 0)
+
+
+@pytest.mark.parametrize('protocol', ['plain', 'film', 'vifb'])
+def test_it_equals_evaluate_for_files_arrays_pil_images_and_tensors(images, tmp_path, protocol):
+    out = tmp_path / 'scores.csv'
+    assert main(['evaluate', *(str(images[0].parent), '--source-a', str(images[1].parent), '--source-b',
+                               str(images[2].parent)), '--out', str(out), '--protocol', protocol, '--metrics', 'EN',
+                 'VIF', 'Qabf', 'MI:tang']) == 0
+    [row] = csv.DictReader(out.open())
+    names = ['EN', 'VIF', 'Qabf', 'MI:tang']
+    for kind in (str, rgb, Image.open, as_tensor):
+        found = score(*map(kind, images), names=names, protocol=protocol)
+        assert found == pytest.approx({name: float(row[name]) for name in names}, rel=1e-9)
+
+
+def test_defaults_are_those_of_the_tables_under_plain(images):
+    found = score(*images)
+    assert list(found) == ['EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf']
+    assert found == score(*images, list(found), 'plain') and score(*images, 'EN') == {'EN': found['EN']}
+
+
+@pytest.mark.parametrize(('change', 'error', 'message'), [
+    (dict(names=['VIFX']), UnknownNameError, 'VIF'), (dict(protocol='flim'), ConfigError, 'film'),
+    (dict(source_a=np.zeros((9, 9))), DataError, r'source_a is 9x9'), (dict(source_b='no.png'), DataError, 'no.png'),
+])
+def test_mistakes_are_answered(images, change, error, message):
+    with pytest.raises(error, match=message):
+        score(**dict(zip(('fused', 'source_a', 'source_b'), images, strict=True)) | change)
+
+
+def test_opencv_and_pil_mean_the_same_colours(images):
+    assert score(cv2.imread(str(images[0]))[..., ::-1], *images[1:]) == score(*images)
