@@ -17,6 +17,7 @@ from platformdirs import user_cache_dir
 
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.foreign import foreign
+from vlfusion.redaction import without_secrets  # noqa: F401 - what is read from a config is kept without secrets
 
 #: Top-level keys that every config may have, whether or not its file sets them.
 KNOWN_KEYS = {
@@ -159,30 +160,3 @@ def refuse_remote_code(config: Any, part: str) -> None:
 
 
 _REMOTE_CODE = 'trust_remote_code'
-
-#: Keys that may hold a secret. They are never written: not to a config dump, a log, a checkpoint or a record.
-_SECRET = re.compile(r'api_?key|password|secret|credential|authorization|(^|auth_|access_|api_|hf_)token$')
-
-#: User and password of a URL, and its query.
-_CREDENTIALS = re.compile(r'\b([a-z][a-z0-9+.-]*://)(?:[^/@\s]*@)?([^?\s\'"]*)(?:\?[^\s\'"]*)?')
-
-#: Endings of keys that say where a secret is, such as `api_key_env`: the name of a variable or file is none.
-_PLACES = ('_env', '_file')
-
-
-def without_secrets(value: Any) -> Any:
-    """Plain data without what may hold a secret, at any depth: entries of dicts; user, password and query of URLs.
-
-    >>> without_secrets({'llm': {'type': 'ChatLLM', 'api_key': 'sk-1', 'max_tokens': 200}})
-    {'llm': {'type': 'ChatLLM', 'max_tokens': 200}}
-    >>> without_secrets({'api_key_env': 'OPENAI_API_KEY'})
-    {'api_key_env': 'OPENAI_API_KEY'}
-    >>> without_secrets({'base_url': 'https://me:word@host/v1?key=sk-1'})
-    {'base_url': 'https://host/v1'}
-    """
-    if isinstance(value, Mapping):
-        return {key: without_secrets(item) for key, item in value.items()
-                if not _SECRET.search(str(key).lower().replace('-', '_')) or str(key).endswith(_PLACES)}
-    if isinstance(value, str):
-        return _CREDENTIALS.sub(r'\1\2', value)
-    return [without_secrets(item) for item in value] if isinstance(value, list | tuple) else value

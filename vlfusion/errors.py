@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-#: Control characters but a line's end and a tab; marks of the direction of text; halves of surrogate pairs.
-_ORDERS = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+#: Characters that move a cursor, colour a terminal, turn the direction of text, cannot be seen or cannot be encoded.
+_ORDERS = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff'
+                     '\ud800-\udfff]')
 
 
 class VLFusionError(Exception):
@@ -44,13 +45,22 @@ class CheckpointError(VLFusionError, ValueError):
     """A checkpoint that is unsafe, truncated, or belongs to another model."""
 
 
-def printable(text: str) -> str:
-    r"""Text in which signs that a terminal obeys are spelt out: escape codes, and those that turn the direction.
+def printable(text: object, lines: bool = True) -> str:
+    r"""Text of unknown origin as a terminal can show it: signs that it would obey, or not show, are spelt out.
+
+    Args:
+        text: such as the name of a file, or a model's answer.
+        lines: False also spells out line breaks and tabs, so that a name stays on its line.
 
     >>> printable('a\x1b[31mb')
     'a\\x1b[31mb'
     """
-    return _ORDERS.sub(lambda sign: sign[0].encode('unicode_escape').decode(), text)
+    shown = _ORDERS.sub(_spelt_out, str(text))
+    return shown if lines else re.sub('[\n\t]', _spelt_out, shown)
+
+
+def _spelt_out(sign: re.Match) -> str:
+    return sign[0].encode('unicode_escape').decode()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -70,3 +80,4 @@ def listing(items: Iterable[str], most: int = 20) -> str:
     items = list(items)
     shown = [f'    {printable(item)}' for item in items[:most]]
     return '\n'.join(shown + ([f'    ... and {len(items) - most} more'] if len(items) > most else []))
+

@@ -15,11 +15,12 @@ from torch import nn
 
 from vlfusion import compat
 from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
-from vlfusion.config import load_config, without_secrets
+from vlfusion.config import load_config
 from vlfusion.data.sampler import EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.hooks import ProgressHook
 from vlfusion.models import text_dims
+from vlfusion.redaction import without_secrets
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 
 #: What the config of one stage is not asked for in the other: prefixes of keys.
@@ -37,7 +38,7 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
     Raises:
         VLFusionError: anything that would stop the run later: missing data or text, a wrong text width, unknown names.
     """
-    whole = Config(without_secrets(config.to_dict()), filename=config.filename)
+    whole = Config(config.to_dict(), filename=config.filename)
     for key in ('task', f'{stage}_dataloader', *(('train_cfg', 'optim_wrapper') if stage == 'train' else ())):
         if not whole.get(key):
             raise ConfigError(f'{config.filename} has no {key}, so it cannot {stage}.',
@@ -58,7 +59,8 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
                  if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
     if arguments.get('load_from'):
         compat.require_file(arguments['load_from'])
-    runner = FusionRunner(**arguments, cfg=whole, verbose=verbose)
+    kept = Config(without_secrets(whole.to_dict()), filename=whole.filename)  # for logs, dumps and checkpoints
+    runner = FusionRunner(**arguments, cfg=kept, verbose=verbose)
     for split in ('train', 'val', 'test'):
         if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
             _check_text_width(runner.model, getattr(runner, f'{split}_dataloader').dataset)

@@ -23,7 +23,7 @@ from torch.utils.data import Subset
 from vlfusion.benchmark.methods import KINDS, FolderMethod, ModelMethod, check_keys, method_of
 from vlfusion.benchmark.published import published
 from vlfusion.benchmark.statistics import CORRECTIONS
-from vlfusion.config import load_config, without_secrets
+from vlfusion.config import load_config
 from vlfusion.data.pairs import Pair
 from vlfusion.data.tasks import Task
 from vlfusion.data.tasks import task as task_of
@@ -32,6 +32,7 @@ from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, metric_of, other_variants
 from vlfusion.metrics.protocol import Protocol
 from vlfusion.metrics.protocol import protocol as protocol_of
+from vlfusion.redaction import without_secrets
 from vlfusion.registry import DATASETS, share_keys
 
 #: What a comparison's config may set.

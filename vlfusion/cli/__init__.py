@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from vlfusion.errors import VLFusionError
+from vlfusion.redaction import mask
 from vlfusion.threads import bound_spinning
 
 #: The verbs in the order of the help, each with its line there. `ablate-text` is the module `ablate_text`.
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell says it
     except VLFusionError as error:
-        print(f'error: {error}', file=sys.stderr)
+        print(f'error: {mask(str(error))}', file=sys.stderr)
         return 2
 
 

@@ -192,8 +192,8 @@ def inputs_of(args: argparse.Namespace) -> dict[str, str]:
     """What is compared, for the record; without secrets."""
 
     from vlfusion import __version__
-    from vlfusion.config import without_secrets
     from vlfusion.files import file_digest
+    from vlfusion.redaction import without_secrets
     inputs = dict(config=args.config, options=without_secrets(args.cfg_options), checkpoint=args.checkpoint,
                   sha256=file_digest(args.checkpoint) if args.checkpoint else None, other_task=args.other_task,
                   other_options=without_secrets(args.other_options), vlfusion=__version__)

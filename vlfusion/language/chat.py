@@ -10,10 +10,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from urllib.parse import urlsplit
 
-from vlfusion.config import without_secrets
 from vlfusion.errors import ConfigError, DataError, VLFusionError
 from vlfusion.language.interfaces import Completion
 from vlfusion.language.structure import retort, schema_check, together
+from vlfusion.redaction import without_secrets
 
 OPENAI_URL = 'https://api.openai.com/v1'
 _REMEDIES = {400: 'Check model, max_tokens, temperature and extra: the server did not accept one of them.',

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vlfusion.config import without_secrets
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
 from vlfusion.files import file_digest, write_array, write_whole
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
 from vlfusion.reading.rule import AS_STORED, Reading
+from vlfusion.redaction import without_secrets
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
 
 STAGES = ('observations', 'paragraphs', 'features')
