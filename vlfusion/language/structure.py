@@ -1,8 +1,10 @@
 """Structured answers: JSON of a prompt's schema, checked, and turned into the texts that an encoder reads."""
 
+import ast
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -45,7 +47,7 @@ def _checker(schema: str) -> Check:
     def check(text: str) -> str | None:
         try:
             value = parse(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return f'The answer is not JSON: {error}.'
         error = jsonschema.exceptions.best_match(validator.iter_errors(value))
         return error and f'The answer does not fit the JSON schema: {error.message[:300]}.'
@@ -61,6 +63,55 @@ def parse(text: str) -> Any:
     """
     fenced = re.fullmatch(r'\s*```\w*\n(.*?)\n?```\s*', text, re.DOTALL)
     return json.loads(fenced[1] if fenced else text)
+
+
+#: Places in an answer where JSON is looked for.
+_STARTS = 40
+
+
+def fitting(text: str, check: Check) -> str:
+    """The JSON in an answer that fits a schema: the answer as a whole, or a piece of it; else the answer as it is.
+
+    >>> fitting('Here it is: {"a": 1} Good luck!', schema_check({'type': 'object'}))
+    '{"a": 1}'
+    """
+    if is_json(text):
+        return text  # what is JSON as a whole is the answer, also where it does not fit
+    return next((piece for piece in _pieces(text) if not check(piece)), text)
+
+
+def is_json(text: str) -> bool:
+    """True if a text is JSON."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """What may be JSON in an answer: fenced blocks, objects and lists from the longest on, what can be repaired."""
+    yield from (block.strip() for block in re.findall(r'```\w*\s*\n(.*?)\n?\s*```', text, re.DOTALL))
+    decoder, end, pieces = json.JSONDecoder(), 0, []
+    for start in [found.start() for found in re.finditer(r'[{\[]', text)][:_STARTS]:
+        if start >= end:
+            with suppress(ValueError, RecursionError):
+                _, end = decoder.raw_decode(text, start)
+                pieces.append(text[start:end])
+    yield from sorted(pieces, key=len, reverse=True)
+    if 0 <= text.find('{') < text.rfind('}'):
+        yield _repaired(text[text.find('{'):text.rfind('}') + 1])
+
+
+def _repaired(text: str) -> str:
+    """An object with a comma too many, or written as Python writes it, as JSON; empty if it is neither."""
+    without = re.sub(r',(\s*[}\]])', r'\1', text)
+    if is_json(without):
+        return without
+    try:
+        return json.dumps(ast.literal_eval(text), ensure_ascii=False)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return ''
 
 
 def retort(fault: str) -> str:

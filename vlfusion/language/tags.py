@@ -1,0 +1,84 @@
+"""What models put around an answer in tags: their reasoning, the ends of turns, the answer itself."""
+
+import re
+
+_THOUGHT = (r'think(?:ing)?(?:_process)?|thoughts?|reason(?:ing)?|reflection|analysis|scratch_?pad|'
+            r'(?:inner_)?monologue|seed:think|ant_?thinking|chain_of_thought|cot|rationale|deliberation')
+_OPENS = (rf'<\s*(?:{_THOUGHT})\b[^<>]*(?:>|\Z)|\[(?:{_THOUGHT})\]|◁think▷|<unused94>|'
+          r'<\|?(?:begin_of_thought|begin_of_reasoning|START_THINKING)\|?>')
+_CLOSES = (rf'<\s*/\s*(?:{_THOUGHT})\s*>|\[/(?:{_THOUGHT})\]|◁/think▷|<unused95>|'
+           r'<\|?(?:end_of_thought|end_of_reasoning|END_THINKING)\|?>')
+_BORDERS = re.compile(f'(?P<opens>{_OPENS})|(?P<closes>{_CLOSES})', re.IGNORECASE)
+#: Reasoning whose end is that of any block of its kind.
+_BLOCKS = re.compile(r'<details\s[^<>]*type="?reasoning.*?(?:</details\s*>|\Z)'
+                     rf'|```(?:{_THOUGHT})\s*\n.*?(?:\n\s*```|\Z)', re.IGNORECASE | re.DOTALL)
+#: The channels of gpt-oss, whose special tokens may have been dropped on the way.
+_ANALYSIS = re.compile(r'<\|channel\|>(?:analysis|commentary)|\Aanalysis(?=[A-Z"“])')
+_FINAL = re.compile(r'<\|channel\|>final[^<]*<\|message\|>|assistantfinal(?=\S)')
+_WRAPPERS = re.compile(
+    r'<(answer|final(?:_answer)?|output|response|result|(?:image_)?description|caption|paragraph|summary)>(?P<tag>.*?)'
+    r'(?:</\1>|\Z)|<\|begin_of_box\|>(?P<box>.*?)(?:<\|end_of_box\|>|\Z)', re.IGNORECASE | re.DOTALL)
+_FENCE = re.compile(r'\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*', re.DOTALL)
+_TURN_ENDS = re.compile(r'<\|(?:im_end|eot_id|endoftext|end|end_of_text|return)\|>|<end_of_turn>|</s>|<eos>')
+_SPECIAL = re.compile(r'<[|｜][^<>|｜\n]{1,40}[|｜]>|<(?:s|bos|pad|unk|start_of_turn)>|\[/?INST\]')
+
+
+def without_reasoning(text: str) -> tuple[str, bool]:
+    """A text without its reasoning and the special tokens of its model, and True if it had any reasoning.
+
+    Reasoning ends at its closing tag, also where the prompt opened it; what is never closed goes to the end.
+
+    >>> without_reasoning('The user wants ...</think>A wall.'), without_reasoning('A wall. <thinking>But')
+    (('A wall.', True), ('A wall. ', True))
+    """
+    if finals := list(_FINAL.finditer(text)):
+        answer, found = text[finals[-1].end():], True
+    elif _ANALYSIS.search(text):
+        return '', True
+    else:
+        text, blocks = _BLOCKS.subn('', text)
+        answer, borders = _outside(text)
+        found = bool(blocks or borders)
+    turn = next((turn for turn in _TURN_ENDS.split(answer) if turn.strip()), '')
+    return _SPECIAL.sub('', turn), found
+
+
+def _outside(text: str) -> tuple[str, int]:
+    """What stands outside of reasoning, and the number of its tags."""
+    kept, depth, end, borders = [], 0, 0, list(_BORDERS.finditer(text))
+    for border in borders:
+        if depth == 0:
+            kept.append(text[end:border.start()])
+        end = border.end()
+        if border['opens']:
+            depth += not border[0].endswith('/>')
+        elif depth:
+            depth -= 1
+        else:  # the prompt opened what stands before
+            kept.clear()
+    return ''.join(kept) + (text[end:] if depth == 0 else ''), len(borders)
+
+
+def reasoning_tag(prompt: str) -> str:
+    """The tag by which a rendered prompt lets the model begin to reason; empty if it does not.
+
+    >>> reasoning_tag('<|user|>Describe it.<|assistant|><think>\\n'), reasoning_tag('<think></think>')
+    ('<think>', '')
+    """
+    end = prompt[-80:]
+    found = list(_BORDERS.finditer(end))
+    return found[-1][0] if found and found[-1]['opens'] and not end[found[-1].end():].strip() else ''
+
+
+def tagged(text: str) -> str:
+    """The first tag of reasoning in a text; empty if there is none."""
+    found = _BORDERS.search(text) or _ANALYSIS.search(text)
+    return found[0] if found else ''
+
+
+def unwrapped(text: str) -> str:
+    """What stands in `<answer>` and the like, or in a fence around everything."""
+    if found := _WRAPPERS.search(text):
+        text = found['tag'] if found['tag'] is not None else found['box']
+    fenced = _FENCE.fullmatch(text)
+    return fenced[1] if fenced else text
