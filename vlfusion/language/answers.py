@@ -73,12 +73,12 @@ def read(answer: str | Message, model: str, finish_reason: str = '', check: Chec
         raise DataError(f'A content filter of {model} stopped the answer (it ended with {finish_reason!r}).',
                         'Nothing of it is kept. Ask another model, or change the prompt or the image.')
     if sent.refusal.strip() and not text.strip():
-        raise _refusal(model, readable(sent.refusal))
+        raise refusal(model, readable(sent.refusal))
     if not text.strip():
         raise _nothing(model, finish_reason, bool(thought or sent.reasoning.strip()))
     kept = fitting(unwrapped(text).strip(), check) if check else prose(text)
     if refused(kept):
-        raise _refusal(model, kept)
+        raise refusal(model, kept)
     if not kept.strip():
         raise _nothing(model, finish_reason, False)
     return kept
@@ -203,7 +203,8 @@ def _straight(text: str) -> str:
     return text.replace('’', "'").replace('‘', "'")
 
 
-def _refusal(model: str, words: str) -> DataError:
+def refusal(model: str, words: str) -> DataError:
+    """The error of an answer that refuses."""
     return DataError(f'{model} refused to describe this: {" ".join(words.split())[:200]}',
                      'Ask another model, or word the prompt or the question otherwise.')
 
@@ -214,5 +215,5 @@ def _nothing(model: str, finish_reason: str, reasoning: bool) -> DataError:
         return DataError(f'{model} sent only its reasoning and no answer (it ended with {finish_reason!r}).',
                          f'{"Raise max_tokens, or t" if cut else "T"}urn reasoning off, by extra=dict(...) of an '
                          "OpenAI-compatible server or template_options={'enable_thinking': False} of TransformersLLM.")
-    return DataError(f'{model} sent an empty answer (it ended with {finish_reason!r}).',
+    return DataError(f'{model} wrote nothing about this image (it ended with {finish_reason!r}): an empty answer.',
                      'Raise max_tokens, or ask another model.' if cut else 'Try again, or ask another model.')

@@ -1,26 +1,39 @@
 """A client for every server that speaks OpenAI's chat protocol; LLMs and captioners share it."""
 
 import json
+import math
 import os
+import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from queue import SimpleQueue
+from typing import Any
 from urllib.parse import urlsplit
 
 from vlfusion.errors import ConfigError, DataError, VLFusionError
+from vlfusion.language.answers import message, read
+from vlfusion.language.api_key import read_key
 from vlfusion.language.interfaces import Completion
+from vlfusion.language.proxies import find_proxy
 from vlfusion.language.structure import retort, schema_check, together
-from vlfusion.redaction import without_secrets
+from vlfusion.redaction import eraser, mask, without_secrets
+from vlfusion.registry import check_arguments
 
 OPENAI_URL = 'https://api.openai.com/v1'
 _REMEDIES = {400: 'Check model, max_tokens, temperature and extra: the server did not accept one of them.',
              402: 'Check the account; what was answered is kept.',
              403: 'Check that this key may use this model.',
              404: 'Check model and base_url; most base_urls end in /v1.',
+             407: 'Give the proxy its user and password, as in http://user:password@host:8080.',
              429: 'Lower concurrency, set requests_per_minute or tokens_per_minute, or check the quota of the account.'}
+
+
+#: Where servers put the reasoning of a model.
+_REASONING = ('reasoning_content', 'reasoning', 'thinking')
+#: In the error of a server these say that a content filter refused a request.
+_FILTERS = ('content_filter', 'responsibleaipolicy', 'content_policy', 'content management policy', 'safety system')
 
 
 @dataclass(frozen=True)
@@ -32,11 +45,16 @@ class Chat:
 
 
 class ChatError(VLFusionError):
-    """A server refused a request, failed, or was not reached. `status` is its HTTP status, None if there is none."""
+    """A server refused a request, failed, or was not reached.
 
-    def __init__(self, problem: str, remedy: str = '', status: int | None = None):
+    Attributes:
+        status: its HTTP status, None if there is none.
+        filtered: True if a content filter refused this one request.
+    """
+
+    def __init__(self, problem: str, remedy: str = '', status: int | None = None, filtered: bool = False):
         super().__init__(problem, remedy)
-        self.status = status
+        self.status, self.filtered = status, filtered
 
 
 class BudgetError(VLFusionError):
@@ -90,11 +108,16 @@ class ChatClient:
         except ImportError as error:
             raise ConfigError(f'An OpenAI-compatible server needs the package openai, which cannot be imported: '
                               f'{error}.', "pip install 'vlfusion[openai]'") from error
-        positive = dict(concurrency=concurrency, timeout=timeout, requests_per_minute=requests_per_minute,
-                        tokens_per_minute=tokens_per_minute, max_tokens=max_tokens)
-        for name, value in positive.items():
-            if value is not None and value <= 0:
-                raise ConfigError(f'{name} is {value!r}.', 'Give a number above 0.')
+        _check_numbers('a whole number above 0', lambda value: value > 0 and value % 1 == 0,
+                       concurrency=concurrency, max_tokens=max_tokens)
+        _check_numbers('a number above 0', lambda value: value > 0, timeout=timeout,
+                       requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
+        _check_numbers('a number from 0', lambda value: value >= 0, max_retries=max_retries, temperature=temperature,
+                       price_prompt=price_prompt, price_completion=price_completion, budget=budget,
+                       budget_tokens=budget_tokens)
+        if not isinstance(model, str) or not model or not isinstance(base_url, str):
+            raise ConfigError(f'model and base_url are texts; they are {model!r} and {base_url!r}.',
+                              "Write them like model='gpt-4o-mini', base_url='http://host:8000/v1'.")
         if (price_prompt is None) != (price_completion is None) or (budget is not None and price_prompt is None):
             raise ConfigError('The cost cannot be computed: price_prompt or price_completion is missing.',
                               'Give both, in US dollars per million tokens.')
@@ -103,10 +126,7 @@ class ChatClient:
             raise ConfigError('base_url is not a plain http or https address.', "Write it like 'http://host:8000/v1', "
                               'without user, password or query; name a key by api_key_env or api_key_file.')
         fields = dict(temperature=temperature, max_tokens=max_tokens, seed=seed)
-        extra = json.loads(json.dumps(extra or {}))
-        if without_secrets(extra) != extra:
-            raise ConfigError('extra holds something that is named like a secret.',
-                              'Name the key by api_key_env or api_key_file.')
+        extra = _plain(extra)
         self._body = {name: value for name, value in fields.items() if value is not None} | extra
         self.model, self.base_url, self.concurrency = model, base_url, concurrency
         self.timeout, self.max_retries = timeout, max_retries
@@ -115,12 +135,16 @@ class ChatClient:
         self.tokens, self.cost = 0, 0.0
         if address.hostname == 'api.openai.com' and api_key_file is None:
             api_key_env = api_key_env or 'OPENAI_API_KEY'
-        self._key_source = api_key_file or api_key_env
-        self._key = _read_key(api_key_env, api_key_file)
+        self._key, self._key_source = read_key(api_key_env, api_key_file)
+        self._clean = eraser(self._key) if self._key else str
+        self._proxy = find_proxy(address)
+        # httpx would also take proxies for this machine's own addresses, and fail at one that it will not use.
+        route = {'proxy': self._proxy.url} if self._proxy else {'trust_env': False, 'verify': _certificates()}
         self._base_error = openai.OpenAIError
         self._client = openai.OpenAI(
             api_key=self._key or 'none', base_url=base_url, timeout=timeout, max_retries=max_retries,
-            http_client=openai.DefaultHttpxClient(timeout=timeout, event_hooks={'response': [_final_stays_final]}))
+            http_client=openai.DefaultHttpxClient(timeout=timeout, event_hooks={'response': [_final_stays_final]},
+                                                  **route))
         self._requests = requests_per_minute and _Pace(requests_per_minute)
         self._token_pace = tokens_per_minute and _Pace(tokens_per_minute)
         self._lock, self._halt, self._reason = threading.Lock(), threading.Event(), None
@@ -137,7 +161,8 @@ class ChatClient:
         caller to check.
 
         Yields:
-            the position and a Completion, or a ChatError, BudgetError or DataError (an empty answer).
+            the position and a Completion whose text is the description or the JSON alone, see
+            `vlfusion.language.answers`; or a ChatError, a BudgetError, or a DataError where no description came.
         """
         results, source, ahead, failure = SimpleQueue(), enumerate(chats), 0, None
         while True:
@@ -195,22 +220,39 @@ class ChatClient:
         except (self._base_error, ValueError) as error:
             raise self._explained(error) from None
         seconds = time.perf_counter() - start
+        self._refuse_error(answer)
         try:
-            usage = answer.usage
-            read, written = (getattr(usage, name, None) for name in ('prompt_tokens', 'completion_tokens'))
-            cost = self._count(read, written)
+            tokens = [getattr(answer.usage, name, None) for name in ('prompt_tokens', 'completion_tokens')]
+            cost = self._count(*tokens)
             choice = answer.choices[0]
-            text, reason = choice.message.content or '', choice.finish_reason or 'unknown'
-            model = answer.model or self.model
+            said = choice.message
+            sent = message(said.content, _first(said, *_REASONING), _first(said, 'refusal'))
+            reason, model = self._clean(str(choice.finish_reason or 'unknown')), str(answer.model or self.model)
         except (AttributeError, IndexError, TypeError):
-            raise DataError(f'{self.base_url} sent an answer that is no chat completion.',
+            raise DataError(f'{self.base_url} sent an answer that is no chat completion{self._beginning(answer)}.',
                             'Check that base_url is that of an OpenAI-compatible server.') from None
-        if self._token_pace and read is not None:
-            self._token_pace.reserve(read + written - estimate)
-        if not text.strip():
-            raise DataError(f'{self._clean(model)} sent an empty answer (it ended with {reason!r}).',
-                            'Raise max_tokens, or ask another model.')
-        return Completion(self._clean(text), self._clean(model), read, written, reason, seconds, cost)
+        if self._token_pace and None not in tokens:
+            self._token_pace.reserve(sum(tokens) - estimate)
+        sent = replace(sent, **{name: self._clean(text) for name, text in asdict(sent).items()})
+        model = self._clean(model)
+        text = read(sent, model, reason, schema_check(chat.schema) if chat.schema is not None else None)
+        return Completion(text, model, *tokens, reason, seconds, cost)
+
+    def _refuse_error(self, answer: object) -> None:
+        """Raises ChatError where a server reports success, and sends an error in the place of an answer."""
+        choices = getattr(answer, 'choices', None)
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        error = _first(answer, 'error', 'detail') or _first(choice, 'error')
+        if not error and not choices and getattr(answer, 'object', None) == 'error':
+            error = getattr(answer, 'message', None)
+        if error:
+            code = error.get('code') if isinstance(error, Mapping) else None
+            status = code if isinstance(code, int) else 200
+            raise self._refused(error, status, 'sent an error in the place of an answer to')
+
+    def _beginning(self, answer: object) -> str:
+        """What an answer begins with that is no JSON."""
+        return f': it begins with {self._clean(answer)[:80]!r}' if isinstance(answer, str) and answer.strip() else ''
 
     def _count(self, read: int | None, written: int | None) -> float | None:
         """Adds an answer to what is spent, and closes the client where the budget is reached. Returns its cost."""
@@ -243,12 +285,12 @@ class ChatClient:
         retries = int(request.headers.get('x-stainless-retry-count', 0)) if request else 0
         again = f', also after {retries} more attempts' if retries else ''
         if isinstance(error, openai.APITimeoutError):
-            return ChatError(f'{self.base_url} did not answer within {self.timeout} s{again}.',
-                             'Raise timeout, lower concurrency, or check the server.')
+            return ChatError(f'{self.base_url} did not answer within {self.timeout} s{again}{self._through()}.',
+                             f'Raise timeout, lower concurrency, or check the server{self._or_proxy()}.')
         if isinstance(error, openai.APIConnectionError):
-            cause = self._clean(str(error.__cause__ or error))
-            return ChatError(f'{self.base_url} cannot be reached or broke off{again}: {cause}',
-                             'Check base_url and that the server runs.')
+            cause = mask(self._clean(str(error.__cause__ or error)))
+            return ChatError(f'{self.base_url} cannot be reached or broke off{again}{self._through()}: {cause}',
+                             f'Check base_url and that the server runs{self._or_proxy()}.')
         status = getattr(error, 'status_code', None)
         if status is None or isinstance(error, openai.APIResponseValidationError):
             return DataError(f'{self.base_url} sent an answer that cannot be read ({type(error).__name__}).',
@@ -259,16 +301,30 @@ class ChatClient:
                                 'Name a valid key by api_key_env or api_key_file.', status)
             self._stop(refused)
             return refused
-        words = error.body.get('message') if isinstance(error.body, dict) else None
-        words = self._clean(str(words or error.body or 'no reason given'))[:500]
-        refused = ChatError(f'{self.base_url} refused a request to {self.model!r} ({status}){again}: {words}',
-                            _REMEDIES.get(status, 'Try again later; what was answered is kept.'), status)
-        if status in (402, 403) or error.code == 'insufficient_quota':
+        refused = self._refused(error.body, status, 'refused a request to', again)
+        if not refused.filtered and (status in (402, 403) or error.code == 'insufficient_quota'):
             self._stop(refused)
         return refused
 
-    def _clean(self, text: str) -> str:
-        return text.replace(self._key, '***') if self._key else text
+    def _refused(self, body: object, status: int, what: str, again: str = '') -> 'ChatError':
+        """An error of a server, with its own words."""
+        words = next((body[name] for name in ('message', 'msg', 'detail') if body.get(name)), None) if isinstance(
+            body, Mapping) else None
+        words = mask(self._clean(str(words or body or 'no reason given')))[:500]
+        filtered = any(name in str(body).lower() for name in _FILTERS)
+        if filtered:
+            return ChatError(f'A content filter of {self.base_url} {what} {self.model!r} ({status}): {words}',
+                             'Change the prompt or the image, or ask another model.', status, filtered)
+        through = self._through() if status in (403, 407, 502, 503, 504) else ''
+        return ChatError(f'{self.base_url} {what} {self.model!r} ({status}){again}{through}: {words}',
+                         _REMEDIES.get(status, 'Try again later; what was answered is kept.'), status)
+
+    def _through(self) -> str:
+        return f' through the proxy that {self._proxy.variable} names' if self._proxy else ''
+
+    def _or_proxy(self) -> str:
+        host = urlsplit(self.base_url).hostname
+        return f', and the proxy: unset {self._proxy.variable}, or set no_proxy={host}' if self._proxy else ''
 
 
 def in_order(results: Iterable[tuple[int, object]]) -> list:
@@ -301,27 +357,46 @@ def _final_stays_final(response) -> None:
         response.headers.pop('x-should-retry', None)
 
 
-def _read_key(variable: str | None, file: str | os.PathLike | None) -> str | None:
-    if variable and file:
-        raise ConfigError('Both api_key_env and api_key_file are given.', 'Give one of them.')
-    if not variable and not file:
-        return None
-    if variable:
-        key, where = os.environ.get(variable, ''), f'the environment variable {variable}'
-    else:
-        where = f'the file {file}'
-        try:
-            key = Path(file).expanduser().read_text(encoding='utf-8')
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f'The API key cannot be read from {where} ({type(error).__name__}).',
-                              'Check api_key_file; it names a text file with the key and nothing else.') from None
-    key = key.strip()
-    if not key:
-        raise ConfigError(f'There is no API key in {where}.',
-                          'Put it there. api_key_env and api_key_file say where a key is; a config never holds one.')
-    if not (key.isascii() and key.isprintable()) or ' ' in key:
-        raise ConfigError(f'What is in {where} cannot be an API key.', 'A key has no blanks, line breaks or accents.')
-    return key
+def chat_client(part: str, model: str, options: Mapping) -> ChatClient:
+    """The client of an LLM or captioner, from the options that its config has beside its own.
+
+    Raises:
+        ConfigError: there is no such option, or as `ChatClient` does.
+    """
+    check_arguments(ChatClient, {'type': part, **options})
+    return ChatClient(model, **options)
+
+
+def _check_numbers(wanted: str, fits: Callable[[float], bool], **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value)
+                                  or not fits(value)):
+            raise ConfigError(f'{name} is {value!r}; it is {wanted}.', f'Write {name}=1 or another such number.')
+
+
+def _plain(extra: Mapping | None) -> dict:
+    """What goes into each request besides, which is kept in records and so holds no secret."""
+    try:
+        plain = json.loads(json.dumps(dict(extra or {})))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f'extra is a dict of plain data; it holds something else: {error}.',
+                          'Write extra=dict(top_p=0.9).') from None
+    for name, value in plain.items():
+        if without_secrets({name: value}) != {name: value}:
+            raise ConfigError(f'extra holds something that is named like a secret, or looks like one: {mask(name)}.',
+                              'Name the key by api_key_env or api_key_file.')
+    return plain
+
+
+def _certificates() -> ssl.SSLContext | bool:
+    """Those that the environment names, which OpenSSL reads by itself, else those of the HTTP library."""
+    named = os.environ.get('SSL_CERT_FILE') or os.environ.get('SSL_CERT_DIR')
+    return ssl.create_default_context() if named else True
+
+
+def _first(thing: object, *names: str) -> Any:
+    """The first of these attributes that is there and not empty, else None."""
+    return next((value for name in names if (value := getattr(thing, name, None))), None)
 
 
 def _format(schema: Mapping | None) -> dict:

@@ -35,6 +35,6 @@ def encode_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
 
 
 def missing_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
-    """Those of the texts whose features are not in the store."""
+    """Those of the texts whose features are not in the store, or damaged."""
     store, keys = TextStore(section(language, 'store')), Keys(language)
-    return [text for text in dict.fromkeys(texts) if not store.has('features', keys.fixed(text))]
+    return [text for text in dict.fromkeys(texts) if not store.is_intact('features', keys.fixed(text))]

@@ -15,6 +15,7 @@ import numpy as np
 import vlfusion
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.images import read_image
+from vlfusion.language.answers import prose, read, refusal, refused
 from vlfusion.language.claims import Claims
 from vlfusion.language.interfaces import (
     LLM,
@@ -27,17 +28,9 @@ from vlfusion.language.interfaces import (
     StreamingLLM,
     TextEncoder,
 )
-from vlfusion.language.store import (
-    FAILURES,
-    STAGES,
-    Content,
-    Keys,
-    TextStore,
-    identity,
-    observations,
-    section,
-    stored,
-)
+from vlfusion.language.records import observations, spoken
+from vlfusion.language.section import section
+from vlfusion.language.store import FAILURES, STAGES, Content, Keys, TextStore, identity, stored
 from vlfusion.language.structure import parse, retort, schema_check, texts, together, unfit
 from vlfusion.language.subjects import ImageToDescribe, SourcePair, Subject, content_of, subjects_of
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
@@ -62,13 +55,14 @@ class Report:
     skipped: list[Subject] = field(default_factory=list)
     failed: dict[Subject, Exception] = field(default_factory=dict)
     left: list[Subject] = field(default_factory=list)  # only where the run was stopped
+    repaired: list[Subject] = field(default_factory=list)  # those of `done` that had a damaged record
 
     def raise_if_failed(self) -> None:
         """Raises DataError, naming the images, if any failed."""
         if self.failed:
             total = len(self.done) + len(self.skipped) + len(self.failed) + len(self.left)
             raise DataError(f'{len(self.failed)} of {total} images could not be described:\n{self.failures()}',
-                            'Mend what is named above and go on; what is described already is kept.')
+                            'Correct what is named above and go on; what is described already is kept.')
 
     def failures(self) -> str:
         """What failed, on indented lines, each with its error."""
@@ -159,6 +153,7 @@ class DescriptionPipeline:
         self.keys = Keys(language)
         self.prompt = self.keys.prompt
         self.usage = Usage()
+        self._intact: set[str] = set()  # keys of records that were checked, or made, in this run
         self._check = None if self.prompt.schema is None else schema_check(self.prompt.schema)
         made_of = {'captioners': [identity(CAPTIONERS, part) for part in section(language, 'captioners')]}
         self._provenance = {}
@@ -211,7 +206,8 @@ class DescriptionPipeline:
             else:
                 jobs.setdefault(job.key, job)
                 twins.setdefault(job.key, []).append(subject)
-        todo = [job for job in jobs.values() if not self._has(job)]
+        todo = [job for job in jobs.values() if not self._is_described(job)]
+        damaged = {job.key for job in todo if any(map(self._is_damaged, _chain(job)))}
         errors = self._describe(todo, progress, stop) if todo else {}
         ours = {job.key for job in todo}
         for job in jobs.values():
@@ -219,10 +215,11 @@ class DescriptionPipeline:
             error = _error(job, errors) if job.key in ours else None
             if error:
                 report.failed |= dict.fromkeys(same, error)
-            elif job.key in ours and not self._has(job):
+            elif job.key in ours and not self._is_described(job):
                 report.left += same
             else:
                 report.done += same[:1] if job.key in ours else []
+                report.repaired += same[:1] if job.key in damaged else []
                 report.skipped += same[1:] if job.key in ours else same
         return report
 
@@ -243,8 +240,9 @@ class DescriptionPipeline:
         return Plan(len(subjects), {stage: len(jobs) for stage, jobs in missing.items()}, read, wrote, cost)
 
     def paragraph(self, subject: Subject) -> str:
-        """The paragraph of an image or a pair that is described."""
-        return self._read(self._job(subject))['text']
+        """The paragraph of an image or a pair that is described; its features keep it too."""
+        features = self._job(subject)
+        return self._read(next((job for job in (features.needs[0], features) if self._has(job)), features))['text']
 
     def _job(self, subject: Subject) -> _Job:
         """The job that makes the features, with those before it."""
@@ -261,10 +259,26 @@ class DescriptionPipeline:
         return _Job('features', self.keys.feature(*content), images, content, (written,))
 
     def _has(self, job: _Job) -> bool:
-        return self.store.has(job.stage, job.key)
+        """True if there is a record that is not damaged, and features are those of their paragraph."""
+        if job.key not in self._intact and self.store.is_intact(job.stage, job.key) and (
+                job.stage != 'features' or self._fits_paragraph(job)):
+            self._intact.add(job.key)
+        return job.key in self._intact
+
+    def _fits_paragraph(self, features: _Job) -> bool:
+        """False for features of a paragraph that was written anew since."""
+        [paragraph] = features.needs
+        return not self._has(paragraph) or spoken(self._read(paragraph)) == spoken(self._read(features))
+
+    def _is_damaged(self, job: _Job) -> bool:
+        return self.store.has(job.stage, job.key) and not self._has(job)
+
+    def _is_described(self, job: _Job) -> bool:
+        """True if there are features, and no record on the way to them is damaged; one may be missing."""
+        return self._has(job) and not any(map(self._is_damaged, _chain(job)))
 
     def _read(self, job: _Job) -> dict:
-        return self.store.read(job.stage, job.key)
+        return self.store.checked(job.stage, job.key)
 
     def _missing(self, features: Iterable[_Job], errors: Mapping[str, Exception]) -> dict[str, list[_Job]]:
         """The jobs of each stage that are to be done for these, without those that failed or wait for one that did."""
@@ -272,7 +286,7 @@ class DescriptionPipeline:
         for stage in reversed(STAGES):
             jobs = {job.key: job for job in wanted if not self._has(job) and not _error(job, errors)}
             missing[stage] = sorted(jobs.values(), key=lambda job: job.modalities)
-            wanted = [need for job in jobs.values() for need in job.needs]
+            wanted = [need for job in wanted for need in job.needs if job.key in jobs or self._is_damaged(need)]
         return {stage: missing[stage] for stage in STAGES}
 
     def _describe(self, jobs: Sequence[_Job], progress: Progress | None, stop: Event) -> dict[str, Exception]:
@@ -295,7 +309,9 @@ class DescriptionPipeline:
                                                          'kind': type(outcome).__name__})
                             for key in waiting[job.key]:
                                 self.store.write(FAILURES, key, failure)
-                jobs = [job for job in jobs if not self._has(job) and not _error(job, errors)]
+                        elif stage == 'paragraphs':
+                            self._intact.difference_update(waiting[job.key])  # perhaps features of another text
+                jobs = [job for job in jobs if not self._is_described(job) and not _error(job, errors)]
                 if not jobs:
                     break
                 if not made:  # other processes are at work on what is left
@@ -313,9 +329,13 @@ class DescriptionPipeline:
         for through, (job, outcome) in enumerate(self._outcomes(stage, ready, claims, stop) if ready else (), 1):
             if not isinstance(outcome, Exception):
                 facts, array = outcome
-                self.store.write(stage, job.key, self._record(job, facts), array)
-                if stage == 'features':
-                    self.store.remove(FAILURES, job.key)
+                try:
+                    self.store.write(stage, job.key, self._record(job, facts), array)
+                except (TypeError, ValueError, RecursionError) as error:  # a part made what is no plain data
+                    outcome = error
+                else:
+                    if stage == 'features':
+                        self.store.remove(FAILURES, job.key)
             yield job, outcome
             claims.release(job.key)
             if progress:
@@ -394,8 +414,7 @@ class DescriptionPipeline:
     def _write(self, llm: LLM, jobs: Sequence[_Job]) -> list[Outcome | Exception]:
         prompts = [self._render(job) for job in jobs]
         answers = llm.complete(prompts)
-        faulty = {index: fault for index, answer in enumerate(answers)
-                  if self._check and (fault := self._check(answer.text))}
+        faulty = {index: fault for index, answer in enumerate(answers) if (fault := self._fault(answer))}
         if faulty:
             again = _attempt(llm.complete, [replace(prompts[index], text='\n\n'.join((
                 prompts[index].text, 'Your answer was:', answers[index].text, retort(fault))))
@@ -406,24 +425,41 @@ class DescriptionPipeline:
                 answers[index] = answer if isinstance(answer, Exception) else together(answers[index], answer)
         return [answer if isinstance(answer, Exception) else self._outcome(answer) for answer in answers]
 
-    def _outcome(self, completion: Completion) -> Outcome | DataError:
+    def _fault(self, completion: Completion) -> str | None:
+        """What keeps an answer from being JSON of the prompt's schema, so that it is worth to ask again."""
+        try:
+            return self._check and self._check(self._answer(completion))
+        except DataError:  # a refusal would be another one
+            return None
+
+    def _answer(self, completion: Completion) -> str:
+        return read(completion.text, completion.model, completion.finish_reason, self._check)
+
+    def _outcome(self, completion: Completion) -> Outcome | Exception:
         """What is kept of a completion; its tokens and money count even where it is of no use."""
         self.usage.add(completion)
-        if not completion.text.strip():
-            return DataError(f'{completion.model} wrote nothing about this image (it ended with '
-                             f'{completion.finish_reason!r}).', 'Try again, or use another LLM.')
-        if self._check and (fault := self._check(completion.text)):
-            return unfit(completion.model, fault)
-        if not self._check:
-            return asdict(completion), None
-        if not (read := texts(parse(completion.text))):
-            return DataError(f'{completion.model} answered without any words: {completion.text.strip()[:80]}',
-                             'Let the schema ask for them, by required, minItems and minLength.')
-        return asdict(completion) | {'texts': read}, None
+        try:
+            text = self._answer(completion)
+            facts = asdict(completion) | {'text': text}
+            return (facts | {'texts': self._texts(completion.model, text)} if self._check else facts), None
+        except Exception as error:  # an LLM may write anything; the other images must not suffer
+            return error
+
+    def _texts(self, model: str, answer: str) -> list[str]:
+        """What the encoder reads of a structured answer."""
+        if fault := self._check(answer):
+            raise unfit(model, fault)
+        written = [text for text in map(prose, texts(parse(answer))) if text]
+        if not written:
+            raise DataError(f'{model} answered without any words: {answer.strip()[:80]}',
+                            'Let the schema ask for them, by required, minItems and minLength.')
+        if all(map(refused, written)):
+            raise refusal(model, written[0])
+        return written
 
     def _encode(self, encoder: TextEncoder, jobs: Sequence[_Job]) -> list[Outcome]:
         written = [self._read(job.needs[0]) for job in jobs]
-        parts = [record.get('texts', [record['text']]) for record in written]
+        parts = [spoken(record) for record in written]
         start = time.perf_counter()
         encoded = encoder.encode([text for of_one in parts for text in of_one])
         seconds = (time.perf_counter() - start) / len(jobs)

@@ -7,6 +7,7 @@ once. Where a JSON schema lies beside it, `<name>.v<version>.json`, the answer h
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -84,7 +85,7 @@ class PromptTemplate:
         return Prompt(text, observations, f'{a} and {b}', self.schema)
 
 
-def load_prompt(key: str) -> PromptTemplate:
+def load_prompt(key: str | os.PathLike) -> PromptTemplate:
     """The prompt of a name: its latest version, or the one after `@`; or a file of one's own.
 
     >>> load_prompt('paragraph@1').id
@@ -97,6 +98,7 @@ def load_prompt(key: str) -> PromptTemplate:
         UnknownNameError: there is no prompt of that name or version.
         ConfigError: a file is missing, is not named like a prompt, or holds what cannot be filled in.
     """
+    key = os.fspath(key)
     if key.endswith('.md'):
         return _read(Path(key))
     known, latest = _published()

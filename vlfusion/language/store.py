@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,11 @@ from jaxtyping import Float
 
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
 from vlfusion.files import file_digest, write_array, write_whole
+from vlfusion.language.answers import readable, whole
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
+from vlfusion.language.records import fault, parse_record
+from vlfusion.language.section import check_section, section
 from vlfusion.reading.rule import AS_STORED, Reading
 from vlfusion.redaction import without_secrets
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
@@ -35,6 +38,10 @@ FAILURES = 'failures'
 RUNTIME_KEYS = ('device', 'batch_size', 'num_workers', 'concurrency', 'timeout', 'max_retries', 'api_key_env',
                 'api_key_file', 'requests_per_minute', 'tokens_per_minute', 'price_prompt', 'price_completion',
                 'budget', 'budget_tokens')
+
+
+#: How the header of each version of NumPy's files is read.
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class TextStore:
@@ -66,12 +73,30 @@ class TextStore:
         """
         path = self._existing(stage, key)
         try:
-            record = json.loads(path.read_bytes())
-        except ValueError as error:
+            return parse_record(path.read_bytes())
+        except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
-        if not isinstance(record, dict):
-            raise _damaged(path, 'it holds no record')
+
+    def checked(self, stage: str, key: str) -> dict:
+        """The record of a key, with every entry that is read later in its right form; one of features with its array.
+
+        Raises:
+            DataError: there is none, or it is damaged; names the file and the entry.
+        """
+        record = self.read(stage, key)
+        if problem := fault(stage, record):
+            raise _damaged(self.path(stage, key), problem)
+        for name, size in zip(('tokens', 'dim'), self.features(key).shape if stage == 'features' else (), strict=False):
+            if record.get(name, size) != size:
+                raise _damaged(self.path(stage, key), f'{name!r} is {record[name]}, but the array beside it has {size}')
         return record
+
+    def is_intact(self, stage: str, key: str) -> bool:
+        """True if there is a record that is not damaged, see `checked`."""
+        try:
+            return self.has(stage, key) and bool(self.checked(stage, key))
+        except DataError:
+            return False
 
     def features(self, key: str) -> Float[np.ndarray, 'token dim']:
         """The token features of a key.
@@ -81,19 +106,16 @@ class TextStore:
         """
         path = self._existing('features', key).with_suffix('.npy')
         try:
-            features = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            return _load_features(path)
+        except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
-        if features.ndim != 2 or features.dtype.kind != 'f':
-            raise _damaged(path, f'expected floats (token, dim), it holds {features.dtype} {features.shape}')
-        return features
 
     def write(self, stage: str, key: str, record: dict, array: np.ndarray | None = None) -> None:
         """Write a record, and its array where it has one; one of the same key is replaced. Secrets are left out."""
         path = self.path(stage, key)
         if array is not None:
             write_array(path.with_suffix('.npy'), array)
-        text = json.dumps(without_secrets(record), indent=1, ensure_ascii=False)
+        text = whole(json.dumps(without_secrets(record), indent=1, ensure_ascii=False))
         write_whole(path, text.encode())
 
     def remove(self, stage: str, key: str) -> None:
@@ -104,7 +126,7 @@ class TextStore:
         path = self.path(stage, key)
         if not path.is_file():
             raise DataError(f'The text store has no record {path}.',
-                            'Run `vlfusion describe CONFIG` with this config, or mend its language.store.')
+                            'Run `vlfusion describe CONFIG` with this config, or correct its language.store.')
         return path
 
 
@@ -147,6 +169,7 @@ class Keys:
     """
 
     def __init__(self, language: Mapping):
+        check_section(language)
         self._language = language
 
     @cached_property
@@ -232,26 +255,8 @@ def feature_key(language: Mapping, image_sha256: str, modality: str) -> str:
 
 def stored(seen: Observation) -> dict:
     """An observation as a record keeps it."""
-    return {name: value for name, value in asdict(seen).items() if name != 'modality'}
-
-
-def observations(record: Mapping) -> list[Observation]:
-    """The observations that a record keeps."""
-    names = {one.name for one in fields(Observation)}
-    return [Observation(**{name: tuple(value) if name == 'box' and value else value
-                           for name, value in one.items() if name in names}) for one in record['observations']]
-
-
-def section(language: Mapping, key: str) -> Any:
-    """One entry of the `language` section of a config.
-
-    Raises:
-        ConfigError: it is missing or empty.
-    """
-    if not language.get(key):
-        raise ConfigError(f'The language section of the config has no {key!r}.',
-                          'It needs store, captioners, llm, prompt and encoder.')
-    return language[key]
+    return {name: readable(value) if name == 'text' else value for name, value in asdict(seen).items()
+            if name != 'modality'}
 
 
 def identity(registry: Registry, part: Any) -> dict:
@@ -261,7 +266,7 @@ def identity(registry: Registry, part: Any) -> dict:
     >>> identity(LLMS, dict(type='TemplateLLM', timeout=10))
     {'type': 'vlfusion.TemplateLLM', 'version': '1'}
     """
-    if not isinstance(part, Mapping) or 'type' not in part:
+    if not isinstance(part, Mapping) or not isinstance(part.get('type'), str):
         raise ConfigError(f'The config of a {registry.name} is a dict with a type, but the language section has a '
                           f'{type(part).__name__} without one.',
                           f'Write dict(type=...) with one of {", ".join(registry.names())}.')
@@ -288,6 +293,25 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _load_features(path: Path) -> Float[np.ndarray, 'token dim']:
+    """The array in a file, which may have been cut or written by others: nothing is allocated that is not there."""
+    with open(path, 'rb') as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f'it has the unknown version {version}')
+        shape, _, dtype = _HEADERS[version](file)
+        if dtype.kind != 'f' or len(shape) != 2 or 0 in shape:
+            raise ValueError(f'expected floats (token, dim), it holds {dtype} {shape}')
+        rest = os.fstat(file.fileno()).st_size - file.tell()
+        if rest != shape[0] * shape[1] * dtype.itemsize:
+            raise ValueError(f'it has {rest} bytes of features instead of {shape[0] * shape[1] * dtype.itemsize}')
+        file.seek(0)
+        features = np.lib.format.read_array(file, allow_pickle=False)
+    if not np.isfinite(features).all():
+        raise ValueError('it holds NaN or infinity')
+    return features
+
+
 def _damaged(path: Path, cause: object) -> DataError:
     return DataError(f'The record {path} is damaged: {cause}.',
-                     f'Delete {path.with_suffix(".json").name} beside it and run `vlfusion describe CONFIG` again.')
+                     'Run `vlfusion describe CONFIG`: it makes a damaged record anew.')

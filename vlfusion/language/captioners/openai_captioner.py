@@ -8,7 +8,7 @@ import numpy as np
 
 from vlfusion.errors import DataError
 from vlfusion.language.captioners.parts import check_template
-from vlfusion.language.chat import Chat, ChatClient, in_order
+from vlfusion.language.chat import Chat, ChatClient, chat_client, in_order
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
@@ -39,7 +39,7 @@ class OpenAICaptioner:
 
     def __init__(self, model: str, *, question: str = QUESTION, **chat):
         self._question = check_template(type(self).__name__, question, 'modality')
-        self.client = ChatClient(model, **chat)
+        self.client = chat_client(type(self).__name__, model, chat)
 
     def stream(self, images: Iterable[Image], modality: str) -> Iterator[tuple[int, list[Observation] | Exception]]:
         """What is seen in each image with its position, as soon as it is there; see `ChatClient.stream`."""
@@ -79,7 +79,7 @@ class OpenAIPairCaptioner:
 
     def __init__(self, model: str, *, question: str = PAIR_QUESTION, **chat):
         self._question = check_template(type(self).__name__, question, 'modality_a', 'modality_b')
-        self.client = ChatClient(model, **chat)
+        self.client = chat_client(type(self).__name__, model, chat)
 
     def stream(self, pairs: Iterable[tuple[Image, Image]],
                modalities: tuple[str, str]) -> Iterator[tuple[int, list[Observation] | Exception]]:

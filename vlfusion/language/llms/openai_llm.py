@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from vlfusion.language.chat import Chat, ChatClient, in_order
+from vlfusion.language.chat import Chat, chat_client, in_order
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.registry import LLMS
 
@@ -30,7 +30,7 @@ class OpenAILLM:
 
     def __init__(self, model: str, *, system: str | None = None, **chat):
         self._system = [{'role': 'system', 'content': system}] if system else []
-        self.client = ChatClient(model, **chat)
+        self.client = chat_client(type(self).__name__, model, chat)
 
     def stream(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion | Exception]]:
         """Each answer with its prompt's position, as soon as it is there; see `ChatClient.stream`."""

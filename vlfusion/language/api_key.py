@@ -1,0 +1,53 @@
+"""API keys: read from where a config says they are; the config itself never holds one."""
+
+import os
+from pathlib import Path
+
+from vlfusion.errors import ConfigError
+from vlfusion.redaction import HIDDEN, mask, names_variable
+
+
+def read_key(variable: str | None, file: str | os.PathLike | None) -> tuple[str | None, str]:
+    """The key, and its source as far as that can be shown, because a user may have put the key itself there.
+
+    Args:
+        variable: the name of an environment variable.
+        file: a file that holds the key and nothing else.
+
+    Returns:
+        None and an empty source if neither is given.
+
+    Raises:
+        ConfigError: both are given, or there is no key, or what is there cannot be one.
+    """
+    if variable and file:
+        raise ConfigError('Both api_key_env and api_key_file are given.', 'Give one of them.')
+    if not isinstance(variable or '', str) or not isinstance(file or '', str | os.PathLike):
+        raise ConfigError('api_key_env and api_key_file are texts.', "Write api_key_env='MY_KEY'.")
+    if not variable and not file:
+        return None, ''
+    if variable:
+        if not names_variable(variable) and variable not in os.environ:
+            raise ConfigError('api_key_env is not the name of an environment variable. It looks like a key, so it is '
+                              'not shown.', "Put the key into a variable, and write its name: api_key_env='MY_KEY'.")
+        key, source, where = os.environ.get(variable, ''), variable, f'the environment variable {variable}'
+    else:
+        source = str(file) if _is_path(str(file)) else HIDDEN
+        where = f'the file {source}'
+        try:
+            key = Path(file).expanduser().read_text(encoding='utf-8')
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ConfigError(f'The API key cannot be read from {where} ({type(error).__name__}).',
+                              'Check api_key_file; it names a text file with the key and nothing else.') from None
+    key = key.strip()
+    if not key:
+        raise ConfigError(f'There is no API key in {where}.',
+                          'Put it there. api_key_env and api_key_file say where a key is; a config never holds one.')
+    if not (key.isascii() and key.isprintable()) or ' ' in key:
+        raise ConfigError(f'What is in {where} cannot be an API key.', 'A key has no blanks, line breaks or accents.')
+    return key, source
+
+
+def _is_path(text: str) -> bool:
+    """False for what may be a key that stands where its file should be named."""
+    return mask(text) == text and (len(text) < 16 or not {*'/\\.'}.isdisjoint(text) or os.path.exists(text))

@@ -1,0 +1,54 @@
+"""The `language` section of a config: what it may hold."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.redaction import without_secrets
+
+#: The keys of the section, and what each holds.
+KEYS = {'store': 'the path of a folder', 'captioners': 'a list, each entry a dict with a type',
+        'llm': 'a dict with a type', 'prompt': 'the name of a prompt', 'encoder': 'a dict with a type',
+        'fixed': 'a list of texts'}
+_EXAMPLE = ("Write language=dict(store='data/text', captioners=[dict(type='MeasuredCaptioner')], "
+            "llm=dict(type='TemplateLLM'), prompt='paragraph', encoder=dict(type='TransformersTextEncoder')).")
+
+
+def check_section(language: Any) -> None:
+    """Check the keys of the section, and the types of their values; whether a part exists shows when it is looked up.
+
+    Raises:
+        ConfigError: it is no dict, has a key that is not known, or a value of the wrong type.
+    """
+    if not isinstance(language, Mapping):
+        raise ConfigError(f'language is a dict, but the config has {language!r}.', _EXAMPLE)
+    for key, value in language.items():
+        if key not in KEYS:
+            raise ConfigError(f'The language section of the config knows no key {str(key)!r}.',
+                              did_you_mean(str(key), KEYS))
+        if value and not _fits(key, value):
+            raise ConfigError(f'language.{key} is {KEYS[key]}, but it is {without_secrets(value)!r}.', _EXAMPLE)
+
+
+def _fits(key: str, value: Any) -> bool:
+    if key == 'fixed':
+        return isinstance(value, list | tuple) and all(isinstance(text, str) and text.strip() for text in value)
+    if key in ('store', 'prompt'):
+        return isinstance(value, str | os.PathLike)
+    parts = value if key == 'captioners' else [value]
+    return isinstance(parts, list | tuple) and all(
+        isinstance(part, Mapping) and isinstance(part.get('type'), str) for part in parts)
+
+
+def section(language: Mapping, key: str) -> Any:
+    """One entry of the section.
+
+    Raises:
+        ConfigError: it is missing or empty, or the section has the wrong form.
+    """
+    check_section(language)
+    if not language.get(key):
+        raise ConfigError(f'The language section of the config has no {key!r}.',
+                          'It needs store, captioners, llm, prompt and encoder.')
+    return language[key]
