@@ -184,7 +184,7 @@ def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:
     found = {}
     for heading, subject in zip(headings, subjects_of([pair], keys.of_pairs), strict=False):
         try:
-            found[heading.rstrip(', ')] = store.read('paragraphs', keys.paragraph(*content_of(subject)))['text']
+            found[heading.rstrip(', ')] = store.checked('paragraphs', keys.paragraph(*content_of(subject)))['text']
         except DataError:
             continue  # a report is no place to ask for it
     return found

@@ -32,12 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.own_data import read_config
-    from vlfusion.errors import ConfigError
+    from vlfusion.errors import ConfigError, printable
+    from vlfusion.language.section import check_section
+    from vlfusion.redaction import mask
 
     config = read_config(args)
     if not config.get('language'):
         raise ConfigError(f'{args.config} has no language section.',
                           "Add '../_base_/language/measured_minilm.py' to its _base_.")
+    check_section(config.language)
 
     from vlfusion.language.fixed import encode_fixed, missing_fixed
     from vlfusion.language.pipeline import DescriptionPipeline
@@ -62,15 +65,17 @@ def run(args: argparse.Namespace) -> int:
     print(f'{len(report.done)} of {len(subjects)} {what} described, {len(report.skipped)} described before, '
           f'{len(report.failed)} failed{f", {len(report.left)} left" if report.left else ""}. '
           f'The text store is {pipeline.store.root}.')
+    if report.repaired:
+        print(f'{len(report.repaired)} of them had damaged records, which were made anew.')
     if pipeline.usage.prompt_tokens:
         print(f'The LLM read {pipeline.usage.prompt_tokens} tokens and wrote {pipeline.usage.completion_tokens}'
               + (f', for ${pipeline.usage.cost:.4f}.' if pipeline.usage.cost else '.'))
     example = next((one for one in subjects if one not in report.failed and one not in report.left), None)
     if example:
         shown = ' with '.join(f'{image.path.name} ({image.modality})' for image in example.images)
-        print(f'For example {shown}: {pipeline.paragraph(example)}')
+        print(printable(f'For example {shown}: {pipeline.paragraph(example)}'))
     if report.failed:
-        print(f'Failed:\n{report.failures()}\nThe next run tries them again.')
+        print(printable(mask(f'Failed:\n{report.failures()}\nThe next run tries them again.')))
     return 128 + stopped.signal if report.left else 1 if report.failed else 0
 
 
@@ -78,10 +83,7 @@ def fixed_texts(config: Config) -> list[str]:
     """The texts of a config that are about no image: `language.fixed`, what `text_source=dict(fixed=...)` names, and
     what a `text_policy` gives every pair."""
     from vlfusion.data.policies import fixed_text
-    from vlfusion.errors import ConfigError
-    texts = config.language.get('fixed', [])
-    if isinstance(texts, str) or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise ConfigError(f'language.fixed is a list of texts, but it is {texts!r}.', "Write fixed=['...'].")
+    texts = config.language.get('fixed') or []
     sources = [source['fixed'] for source in text_sources(config) if 'fixed' in source]
     policies = [fixed_text(part.get('text_policy')) for part in text_readers(config)]
     return list(dict.fromkeys([*texts, *sources, *(text for text in policies if text is not None)]))

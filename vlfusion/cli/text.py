@@ -73,7 +73,7 @@ def _show(args: argparse.Namespace) -> int:
 
     config = _config(args, language=True)
 
-    from vlfusion.errors import DataError
+    from vlfusion.errors import DataError, printable
     from vlfusion.language.audit import Records
     from vlfusion.language.store import STAGES
     from vlfusion.language.subjects import content_of
@@ -86,17 +86,20 @@ def _show(args: argparse.Namespace) -> int:
                   for image, seen in zip(subject.images, content, strict=True)]
         failure = _failure(records.store, stages['features'][0].key)
         shown.append({'images': images, 'failure': failure, **{
-            stage: [{'key': one.key, 'file': str(one.path), 'record': one.record} for one in of_stage]
+            stage: [{'key': one.key, 'file': str(one.path), 'record': one.record}
+                    | ({'damage': one.damage} if one.damage else {}) for one in of_stage]
             for stage, of_stage in stages.items()}})
-        if stages['features'][0].record is None:
+        missing += [f'{subject}: {one.damage}' for of_stage in stages.values() for one in of_stage if one.damage]
+        if stages['features'][0].record is None and not stages['features'][0].damage:
             lacking = join([stage for stage in STAGES if any(one.record is None for one in stages[stage])])
             kind = ' and '.join(image.modality for image in subject.images)
             missing.append(f'{subject} ({kind or "no modality"}) has no {lacking} under this config'
-                           + (f'; the last run said: {failure["error"]}' if failure else ''))
+                           + (f'; the last run said: {failure.get("error")}' if failure else ''))
     if args.json:
-        print(json.dumps(shown, indent=1, ensure_ascii=False))
+        text = json.dumps(shown, indent=1, ensure_ascii=False)
+        print(text if printable(text) == text else json.dumps(shown, indent=1))
     else:
-        print('\n\n'.join('\n'.join(_lines(one)) for one in shown))
+        print(printable('\n\n'.join('\n'.join(_lines(one)) for one in shown)))
     if missing:
         listed = '\n    '.join(missing)
         only = '' if Path(args.name).is_file() else f' --only {args.name}'
@@ -141,8 +144,12 @@ def _chosen(args: argparse.Namespace, config, of_pairs: bool) -> list:
 
 def _failure(store, key: str) -> dict | None:
     """Why the image could not be described, where a run kept that."""
+    from vlfusion.errors import DataError
     from vlfusion.language.store import FAILURES
-    return store.read(FAILURES, key) if store.has(FAILURES, key) else None
+    try:
+        return store.checked(FAILURES, key) if store.has(FAILURES, key) else None
+    except DataError as error:
+        return {'error': error.problem}
 
 
 #: What `_lines` says in words, or what stands in another stage or above; all else is printed as it is.
@@ -158,7 +165,7 @@ def _lines(shown: dict) -> Iterator[str]:
     for stage, makers in (('observations', ('captioners',)), ('paragraphs', ('prompt', 'llm')),
                           ('features', ('encoder',))):
         for one in shown[stage]:
-            yield f'\n  {stage}' + ('' if one['record'] else ': no record')
+            yield f'\n  {stage}' + ('' if one['record'] else ': damaged' if 'damage' in one else ': no record')
             if one['record']:
                 yield from _record_lines(stage, makers, one, of_pair=len(shown['images']) == 2)
 
@@ -167,23 +174,26 @@ def _record_lines(stage: str, makers: tuple[str, ...], shown: dict, of_pair: boo
     from textwrap import indent
     record = shown['record']
     if stage == 'observations' and of_pair:
-        of = ' and '.join(f'{image["file"]} ({image["modality"]})' for image in record['images'])
+        of = ' and '.join(f'{_known(image.get("file"))} ({_known(image.get("modality"))})'
+                          for image in record.get('images', ()))
         yield f'    of        {of}'
     for maker in makers:
-        for part in record[maker] if maker == 'captioners' else [record[maker]]:
+        for part in record.get('captioners', ()) if maker == 'captioners' else [record.get(maker, {})]:
             yield f'    {maker.removesuffix("s"):<10}{_part(part)}'
     for seen in record.get('observations', ()):
-        yield f'      - {seen["text"]}{_facts(seen, name_captioner=len(record["captioners"]) > 1)}'
+        yield f'      - {seen["text"]}{_facts(seen, name_captioner=len(record.get("captioners", ())) > 1)}'
+    known = {name: _known(record.get(name)) for name in _SAID}
     if stage == 'paragraphs':
         yield f'\n{indent(record["text"], "      ")}\n'
-        yield f'    model     {record["model"]}, ended with {record["finish_reason"]}'
-        read, wrote, cost = (_known(record[name]) for name in ('prompt_tokens', 'completion_tokens', 'cost'))
-        yield f'    tokens    {read} read, {wrote} written; cost in US dollars: {cost}'
+        yield f'    model     {known["model"]}, ended with {known["finish_reason"]}'
+        yield (f'    tokens    {known["prompt_tokens"]} read, {known["completion_tokens"]} written; '
+               f'cost in US dollars: {known["cost"]}')
     if stage == 'features':
-        yield f'    tokens    {record["tokens"]}, {record["dim"]} features each'
+        yield f'    tokens    {known["tokens"]}, {known["dim"]} features each'
     for name in (name for name in record if name not in _SAID):
-        yield f'    {name:<9} {record[name]}'
-    yield f'    made      {record["date"]} in {record["seconds"]:.3g} s by vlfusion {record["vlfusion"]}'
+        yield f'    {_known(name):<9} {_known(record[name])}'
+    seconds = f'{record["seconds"]:.3g}' if 'seconds' in record else 'unknown'
+    yield f'    made      {known["date"]} in {seconds} s by vlfusion {known["vlfusion"]}'
     yield f'    key       {shown["key"]}'
     yield f'    file      {shown["file"]}'
     if stage == 'features':
@@ -192,7 +202,7 @@ def _record_lines(stage: str, makers: tuple[str, ...], shown: dict, of_pair: boo
 
 def _part(part: dict) -> str:
     """A captioner, prompt, LLM or encoder with its settings."""
-    name = part.get('type') or part.get('id')
+    name = _known(part.get('type') or part.get('id'))
     settings = ', '.join(f'{key}={value!r}' for key, value in part.items() if key not in ('type', 'id'))
     return f'{name} ({settings})' if settings else name
 
@@ -200,15 +210,19 @@ def _part(part: dict) -> str:
 def _facts(seen: dict, name_captioner: bool) -> str:
     """By which captioner, where and how sure, in brackets."""
     from vlfusion.language.words import place
-    facts = [seen['captioner']] if name_captioner else []
+    facts = [_known(seen.get('captioner'))] if name_captioner else []
     if seen.get('box'):
         facts.append(f'{place(tuple(seen["box"]))}, box {" ".join(f"{value:.2f}" for value in seen["box"])}')
     facts += [f'{name} {seen[name]:.3g}' for name in ('area', 'score') if seen.get(name) is not None]
     return f' [{"; ".join(facts)}]' if facts else ''
 
 
-def _known(value: float | None) -> str:
-    return 'unknown' if value is None else f'{value:.10g}'
+def _known(value: object) -> str:
+    """A fact of a record on one line."""
+    from vlfusion.errors import printable
+    if value is None:
+        return 'unknown'
+    return f'{value:.10g}' if isinstance(value, float) else printable(value, lines=False)
 
 
 def _audit(args: argparse.Namespace) -> int:
@@ -279,10 +293,11 @@ def _print_audit(rows: list) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vlfusion.errors import listing
+    from vlfusion.cells import terminal_cell
+    from vlfusion.errors import listing, printable
     from vlfusion.language.audit import CHECKS, summary
     table_of = summary(rows)
-    table = Table('', *table_of, box=None)
+    table = Table('', *(terminal_cell(group) for group in table_of), box=None)
     for name in ('images', *CHECKS, 'words', 'unseen words'):
         mean = name.endswith('words')
         values = [counts[name] for counts in table_of.values()]
@@ -291,11 +306,12 @@ def _print_audit(rows: list) -> None:
     console = Console(width=None if Console().is_terminal else 200)
     console.print(table, highlight=False)
     details = {'damaged': 'problem', 'duplicate': 'duplicate_of', 'long': 'words', 'short': 'words',
-               'cut': 'finish_reason', 'language': 'english', 'empty': 'words'}
+               'cut': 'finish_reason', 'filter': 'finish_reason', 'language': 'english', 'empty': 'words'}
     for name, what in CHECKS.items():
         if found := [row for row in rows if row.found.get(name)]:
             detail = details.get(name, name)
-            print(f'\n{name}: {what}\n' + listing((f'{row.image}: {getattr(row, detail)}' for row in found), 3))
+            first = (printable(f'{row.image}: {getattr(row, detail)}', lines=False) for row in found)
+            print(f'\n{name}: {what}\n{listing(first, 3)}')
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -358,8 +374,10 @@ def _config(args: argparse.Namespace, language: bool = False):
     """The config, with a language section if one is needed."""
     from vlfusion.config import load_config
     from vlfusion.errors import ConfigError
+    from vlfusion.language.section import check_section
     config = load_config(args.config, args.cfg_options)
     if language and not config.get('language'):
         raise ConfigError(f'{args.config} has no language section.',
                           "Add '../_base_/language/measured_minilm.py' to its _base_.")
+    check_section(config.get('language') or {})
     return config

@@ -22,7 +22,7 @@ FILTER_REASONS = frozenset(('content_filter', 'content-filter', 'safety', 'prohi
                             'recitation', 'image_safety', 'spii', 'sensitive', 'guardrail_intervened'))
 #: Escape sequences of terminals, and characters that cannot be seen.
 _CONTROLS = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)?'
-                       r'|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]')
+                       r'|[\x00\x08\x9b\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]')
 _QUOTES = {'"': '"', '“': '”', "'": "'", '‘': '’', '«': '»', '»': '«', '„': '“', '「': '」', '『': '』'}
 _KEYS = ('description', 'caption', 'paragraph', 'text', 'answer', 'summary', 'response', 'output')
 
@@ -102,7 +102,7 @@ def prose(text: str) -> str:
 
 
 def readable(text: str) -> str:
-    r"""A text for any file, encoder and terminal: lone surrogates are replaced, control characters left out.
+    r"""A text without what no file or encoder takes: lone surrogates are replaced, escape sequences left out.
 
     >>> readable('A \ud83d wall\x1b[31m and\x00 a road')
     'A \ufffd wall and a road'

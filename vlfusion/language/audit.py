@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from vlfusion.errors import DataError
+from vlfusion.language.answers import chatter, is_filtered, reasoned, refused
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
-from vlfusion.language.store import STAGES, Content, Keys, TextStore, observations, section
+from vlfusion.language.records import observations, spoken, texts_of
+from vlfusion.language.section import section
+from vlfusion.language.store import STAGES, Content, Keys, TextStore
 from vlfusion.language.subjects import Subject, content_of
 
 #: The checks, in the order of the table, each with what it looks for.
@@ -20,6 +23,10 @@ CHECKS = {
     'missing': 'a record is not in the store',
     'damaged': 'a record or the image cannot be read',
     'empty': 'the paragraph has no words',
+    'refusal': 'the LLM refused to describe the image',
+    'filter': 'a content filter stopped the LLM',
+    'reasoning': "the LLM's reasoning, in tags or as it begins",
+    'chatter': 'words about the answer, a label, Markdown or quotation marks around the whole',
     'duplicate': 'another image has the same paragraph',
     'long': 'more words or tokens than allowed, or refused by the encoder',
     'short': 'fewer words than asked for',
@@ -69,11 +76,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Stored:
-    """One record of an image or a pair: the key, the file of its record, and the record, None where there is none."""
+    """One record of an image or a pair.
+
+    Attributes:
+        key: its key in the text store.
+        path: its file.
+        record: what it holds; None if there is none, or if it is damaged.
+        damage: why it cannot be read; empty if it can.
+    """
 
     key: str
     path: Path
     record: dict | None
+    damage: str = ''
 
 
 @dataclass(frozen=True)
@@ -119,6 +134,9 @@ class Row:
     tokens: int | None = None
     missing: str = ''
     duplicate_of: str = ''
+    refusal: str = ''
+    reasoning: str = ''
+    chatter: str = ''
     loop: str = ''
     leak: str = ''
     coordinates: str = ''
@@ -145,16 +163,17 @@ class Records:
         self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
 
     def stages(self, *images: Content) -> dict[str, list[Stored]]:
-        """Every stage of an image or a pair; of a pair, observations may be several records.
-
-        Raises:
-            DataError: a record is damaged.
-        """
+        """Every stage of an image or a pair; of a pair, observations may be several records."""
         keys = {'observations': [self.keys.observation(*sight) for sight in self.keys.sights(*images)],
                 'paragraphs': [self.keys.paragraph(*images)], 'features': [self.keys.feature(*images)]}
-        return {stage: [Stored(key, self.store.path(stage, key),
-                               self.store.read(stage, key) if self.store.has(stage, key) else None)
-                        for key in of_stage] for stage, of_stage in keys.items()}
+        return {stage: [self._stored(stage, key) for key in of_stage] for stage, of_stage in keys.items()}
+
+    def _stored(self, stage: str, key: str) -> Stored:
+        path = self.store.path(stage, key)
+        try:
+            return Stored(key, path, self.store.checked(stage, key) if self.store.has(stage, key) else None)
+        except DataError as error:
+            return Stored(key, path, None, error.problem)
 
     def described(self, group: str, subject: Subject) -> Described:
         """One image or pair, ready for `check`."""
@@ -166,22 +185,14 @@ class Records:
             return Described(group, str(subject), str(subject), None, modality=modality, damage=error.problem)
         seen = [one.record for one in found['observations']]
         [paragraph], [features] = ([one.record for one in found[stage]] for stage in ('paragraphs', 'features'))
-        text = spoken(paragraph or features)
+        written = paragraph or features
+        damage = next((one.damage for of_stage in found.values() for one in of_stage if one.damage), '')
         return Described(
-            group, str(subject), ' '.join(image.sha256 for image in content), text,
-            tuple(stage for stage in STAGES if any(one.record is None for one in found[stage])),
+            group, str(subject), ' '.join(image.sha256 for image in content), spoken(written),
+            tuple(stage for stage in STAGES if any(one.record is None and not one.damage for one in found[stage])),
             None if None in seen else told([one for record in seen for one in observations(record)], modality),
-            (features or {}).get('tokens'), (paragraph or {}).get('finish_reason', ''), modality,
-            texts=_texts(paragraph or features))
-
-
-def spoken(record: Mapping | None) -> str | None:
-    """The paragraph of a record, or the texts of a structured answer on lines of their own; None without a record."""
-    return record and '\n'.join(_texts(record))
-
-
-def _texts(record: Mapping | None) -> tuple[str, ...]:
-    return tuple(record.get('texts', [record['text']])) if record else ()
+            (features or {}).get('tokens'), (paragraph or {}).get('finish_reason', ''), modality, damage=damage,
+            texts=texts_of(written) if written else ())
 
 
 def told(seen: Sequence[Observation], modality: str) -> str:
@@ -192,6 +203,8 @@ def told(seen: Sequence[Observation], modality: str) -> str:
 def check(texts: Sequence[Described], prompt: str | None = None, limits: Limits | None = None) -> list[Row]:
     """Look at every paragraph; one row each, in order.
 
+    - `refusal`, `filter`, `reasoning` and `chatter` look for what `vlfusion.language.answers` takes off or refuses:
+      texts of an earlier run, or of somebody else, may hold it. `reasoning` also knows phrases as "the user wants".
     - `duplicate` compares letters only: spaces, capitals and punctuation do not count.
     - `loop` finds `LOOP` words in a row that come again, as when a weak LLM goes in circles.
     - `leak` finds `LEAK` words in a row of what the prompt says apart from the observations; a paraphrase escapes it.
@@ -294,6 +307,11 @@ def _row(text: Described, leaks: set[tuple[str, ...]], forbidden: Sequence[str],
         row.leak = _first(' '.join(gram) for gram in _grams(words) if gram in leaks)
         row.coordinates = _first(match[0] for match in _COORDINATES.finditer(text.text))
         row.digits = _first(re.findall(r'\d[\d.,]*\b', text.text))
+        row.refusal, row.reasoning = refused(text.text), reasoned(text.text)
+        if not row.refusal and not row.reasoning:
+            row.chatter = _first(filter(None, map(chatter, text.texts or [text.text])))
+        found |= {name: bool(getattr(row, name)) for name in ('refusal', 'reasoning', 'chatter')}
+        found |= {'filter': is_filtered(text.text, text.finish_reason)}
         found |= {'empty': not words, 'duplicate': bool(others), 'loop': bool(row.loop),
                   'short': 0 < len(words) < limits.min_words}
         found |= {'leak': bool(row.leak)} if leaks else {}

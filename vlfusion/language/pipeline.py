@@ -28,7 +28,7 @@ from vlfusion.language.interfaces import (
     StreamingLLM,
     TextEncoder,
 )
-from vlfusion.language.records import observations, spoken
+from vlfusion.language.records import observations, texts_of
 from vlfusion.language.section import section
 from vlfusion.language.store import FAILURES, STAGES, Content, Keys, TextStore, identity, stored
 from vlfusion.language.structure import parse, retort, schema_check, texts, together, unfit
@@ -268,7 +268,7 @@ class DescriptionPipeline:
     def _fits_paragraph(self, features: _Job) -> bool:
         """False for features of a paragraph that was written anew since."""
         [paragraph] = features.needs
-        return not self._has(paragraph) or spoken(self._read(paragraph)) == spoken(self._read(features))
+        return not self._has(paragraph) or texts_of(self._read(paragraph)) == texts_of(self._read(features))
 
     def _is_damaged(self, job: _Job) -> bool:
         return self.store.has(job.stage, job.key) and not self._has(job)
@@ -459,7 +459,7 @@ class DescriptionPipeline:
 
     def _encode(self, encoder: TextEncoder, jobs: Sequence[_Job]) -> list[Outcome]:
         written = [self._read(job.needs[0]) for job in jobs]
-        parts = [spoken(record) for record in written]
+        parts = [texts_of(record) for record in written]
         start = time.perf_counter()
         encoded = encoder.encode([text for of_one in parts for text in of_one])
         seconds = (time.perf_counter() - start) / len(jobs)
@@ -561,10 +561,13 @@ def _seen(captioner: Captioner | PairCaptioner, shown: Sequence[tuple[Image, ...
     """What a captioner sees in each image or pair, or its error; nothing is shown again because another failed."""
     single = len(modalities) == 1
     things, kind = ([image for image, in shown], modalities[0]) if single else (shown, modalities)
-    if hasattr(captioner, 'stream'):
-        return [seen for _, seen in sorted(captioner.stream(things, kind), key=itemgetter(0))]
-    observe = captioner.observe if single else captioner.observe_pairs
-    return _attempt(lambda some: observe(some, kind), things)
+
+    def observe(some: Sequence) -> list:
+        if hasattr(captioner, 'stream'):
+            return [seen for _, seen in sorted(captioner.stream(some, kind), key=itemgetter(0))]
+        return (captioner.observe if single else captioner.observe_pairs)(some, kind)
+
+    return _attempt(observe, things)
 
 
 def _attempt(work: Callable[[Sequence], list], jobs: Sequence) -> list:

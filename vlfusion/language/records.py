@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from vlfusion.errors import DataError
@@ -73,9 +73,14 @@ def observations(record: Mapping) -> list[Observation]:
     return [_observation(index, seen) for index, seen in enumerate(record.get('observations', ()))]
 
 
-def spoken(record: Mapping) -> Sequence[str]:
+def texts_of(record: Mapping) -> tuple[str, ...]:
     """What the encoder reads of a record one by one: its text, or the texts of a structured answer."""
     return tuple(record.get('texts') or [record['text']])
+
+
+def spoken(record: Mapping | None) -> str | None:
+    """The paragraph of a record, or the texts of a structured answer on lines of their own; None without a record."""
+    return record and '\n'.join(texts_of(record))
 
 
 def _observation(index: int, seen: Mapping) -> Observation:

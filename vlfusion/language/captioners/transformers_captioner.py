@@ -1,14 +1,17 @@
 """Captions and answers from the image-text models of the transformers library."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from PIL.Image import Image as Picture
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.language.answers import read
 from vlfusion.language.captioners.parts import check_numbers, check_template, load_transformers
 from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.chat import in_order
+from vlfusion.language.decoding import written
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
@@ -29,17 +32,23 @@ class _Writer:
         self.prompt = check_template(part, prompt, *self.variables)
         self.processor, self.model = load_transformers(part, 'AutoModelForImageTextToText', model, revision, device,
                                                        dtype)
-        self.batch_size = batch_size
+        self.name, self.batch_size = model, batch_size
         self.settings = {'max_new_tokens': max_new_tokens, 'num_beams': num_beams, 'do_sample': False}
 
     @torch.inference_mode()
-    def _answers(self, shown: list, **kinds: str) -> list[list[Observation]]:
-        """The answers about pictures, or about tuples of pictures."""
+    def _answers(self, shown: list, **kinds: str) -> list[list[Observation] | DataError]:
+        """The answers about pictures, or about tuples of pictures; an error where there is no description in one."""
         prompt, texts = self.prompt.substitute(kinds), []
         for start in range(0, len(shown), self.batch_size):
             inputs = self._ask(shown[start:start + self.batch_size], prompt)
             texts += self._write(inputs.to(self.model.device, self.model.dtype))
-        return [[Observation(text)] if text else [] for text in texts]
+        return list(map(self._answer, texts))
+
+    def _answer(self, text: str) -> list[Observation] | DataError:
+        try:
+            return [Observation(' '.join(read(text, self.name).split()))] if text else []
+        except DataError as error:
+            return error
 
     def _ask(self, pictures: list[Picture], prompt: str) -> Any:
         """The model's inputs: the same question about every picture."""
@@ -50,9 +59,10 @@ class _Writer:
         return 0 if self.model.config.is_encoder_decoder else inputs['input_ids'].shape[1]
 
     def _write(self, inputs: Any) -> list[str]:
-        read = self._read(inputs)
-        written = self.model.generate(**inputs, **self.settings)[:, read:]
-        return [' '.join(text.split()) for text in self.processor.batch_decode(written, skip_special_tokens=True)]
+        start = self._read(inputs)
+        tokens = self.model.generate(**inputs, **self.settings)[:, start:].tolist()
+        prompts = inputs['input_ids'].tolist() if 'input_ids' in inputs else [[]] * len(tokens)
+        return [written(self.processor.tokenizer, *both) for both in zip(prompts, tokens, strict=True)]
 
 
 @CAPTIONERS.register_module()
@@ -80,6 +90,10 @@ class TransformersCaptioner(_Writer):
                  dtype: str = 'float32', batch_size: int = 8, max_new_tokens: int = 40, num_beams: int = 1):
         super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
 
+    def stream(self, images: Iterable[Image], modality: str) -> Iterator[tuple[int, list[Observation] | DataError]]:
+        """What the model writes of each image with its position; an error where that is no description."""
+        return enumerate(self._answers([rgb(image) for image in images], modality=modality or 'unknown'))
+
     def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
         """What the model writes of each image as one observation; none where it writes nothing.
 
@@ -88,9 +102,9 @@ class TransformersCaptioner(_Writer):
             modality: what stands for `$modality` in the prompt; `unknown` where it is empty.
 
         Raises:
-            DataError: an image is of floats or has no pixels.
+            DataError: an image is of floats or has no pixels, or an answer holds no description.
         """
-        return self._answers([rgb(image) for image in images], modality=modality or 'unknown')
+        return in_order(self.stream(images, modality))
 
     def _ask(self, pictures: list[Picture], prompt: str) -> Any:
         kind = self.model.config.model_type
@@ -157,9 +171,13 @@ class ChatVLMCaptioner(_ChatVLM):
                  max_new_tokens: int = 200, num_beams: int = 1):
         super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
 
+    def stream(self, images: Iterable[Image], modality: str) -> Iterator[tuple[int, list[Observation] | DataError]]:
+        """The answer about each image with its position; an error where it holds no description."""
+        return enumerate(self._answers([(rgb(image),) for image in images], modality=modality or 'unknown'))
+
     def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
         """The answer about each image as one observation; see `TransformersCaptioner.observe`."""
-        return self._answers([(rgb(image),) for image in images], modality=modality or 'unknown')
+        return in_order(self.stream(images, modality))
 
 
 @CAPTIONERS.register_module()
@@ -186,8 +204,14 @@ class ChatVLMPairCaptioner(_ChatVLM):
                  dtype: str = 'float32', batch_size: int = 2, max_new_tokens: int = 200, num_beams: int = 1):
         super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
 
+    def stream(self, pairs: Iterable[tuple[Image, Image]],
+               modalities: tuple[str, str]) -> Iterator[tuple[int, list[Observation] | DataError]]:
+        """The answer about each pair with its position; an error where it holds no description."""
+        a, b = (modality or 'unknown' for modality in modalities)
+        shown = [(rgb(image_a), rgb(image_b)) for image_a, image_b in pairs]
+        return enumerate(self._answers(shown, modality_a=a, modality_b=b))
+
     def observe_pairs(self, pairs: Sequence[tuple[Image, Image]],
                       modalities: tuple[str, str]) -> list[list[Observation]]:
         """The answer about each pair as one observation; raises as `TransformersCaptioner.observe` does."""
-        a, b = (modality or 'unknown' for modality in modalities)
-        return self._answers([(rgb(image_a), rgb(image_b)) for image_a, image_b in pairs], modality_a=a, modality_b=b)
+        return in_order(self.stream(pairs, modalities))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.language.decoding import written
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import LLMS
@@ -72,7 +73,7 @@ class TransformersLLM:
         self._template_options = dict(template_options or {})
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        """One completion per prompt, in order; the end token counts among those written.
+        """One completion per prompt, in order, as the model wrote it; the end token counts among those written.
 
         Raises:
             DataError: a prompt and its answer do not fit into the model's context; a prompt is never cut.
@@ -106,10 +107,10 @@ class TransformersLLM:
                                          pad_token_id=self._pad, eos_token_id=self._ends or None, **drawing)
         seconds = (time.perf_counter() - start) / len(batch)
         completions = []
-        for tokens, written in zip(batch, output[:, width:].tolist(), strict=True):
-            end = next((index + 1 for index, token in enumerate(written) if token in self._ends), None)
-            text = self.tokenizer.decode(written[:end], skip_special_tokens=True).strip()
-            completions.append(Completion(text, self._name, len(tokens), end or len(written),
+        for tokens, answer in zip(batch, output[:, width:].tolist(), strict=True):
+            end = next((index + 1 for index, token in enumerate(answer) if token in self._ends), None)
+            text = written(self.tokenizer, tokens, answer[:end])
+            completions.append(Completion(text, self._name, len(tokens), end or len(answer),
                                           'stop' if end else 'length', seconds, cost=None))
         return completions
 

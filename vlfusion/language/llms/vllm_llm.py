@@ -6,6 +6,7 @@ from functools import partial
 
 from vlfusion.config import refuse_remote_code
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.language.decoding import begun
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.registry import LLMS
 
@@ -57,7 +58,7 @@ class VLLMLLM:
         self._name = f'{model}@{revision}' if revision else model
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        """One completion per prompt, in order.
+        """One completion per prompt, in order, as the model wrote it.
 
         Raises:
             DataError: vLLM refuses a prompt, such as one that is longer than the model's context; none is cut.
@@ -72,7 +73,9 @@ class VLLMLLM:
             raise DataError(f'{self._name} cannot take one of {len(prompts)} prompts: {error}',
                             'Use fewer observations, a simpler schema, or a model with a longer context.') from error
         seconds = (time.perf_counter() - start) / len(prompts)
-        return [Completion(answer.outputs[0].text.strip(), self._name, len(answer.prompt_token_ids),
+        tokenizer = self._model.get_tokenizer()
+        return [Completion(begun(tokenizer, answer.prompt_token_ids) + answer.outputs[0].text.strip(), self._name,
+                           len(answer.prompt_token_ids),
                            len(answer.outputs[0].token_ids), answer.outputs[0].finish_reason or 'unknown', seconds,
                            cost=None) for answer in answers]
 
