@@ -1,12 +1,25 @@
 import pytest
 
+from vlfusion.cli import main
 from vlfusion.errors import DataError, listing, printable
 
 
 @pytest.mark.parametrize(('text', 'shown'), [
     ('a\x1b]0;owned\x07', r'a\x1b]0;owned\x07'), ('a\x9b31m', r'a\x9b31m'), ('a\r\b\x7f', r'a\r\x08\x7f'),
-    ('a\u202eb', r'a\u202eb'), ('a\ud800', r'a\ud800'), ('two\n\tlines é 夜', 'two\n\tlines é 夜')])
+    ('a\u202eb', r'a\u202eb'), ('a\u200bb', r'a\u200bb'), ('a\ud800', r'a\ud800'),
+    ('two\n\tlines é 夜 “ok” 😀', 'two\n\tlines é 夜 “ok” 😀')])
 def test_a_terminal_obeys_no_text(text, shown):
     assert printable(text) == shown
     assert str(DataError(text, text)) == f'{shown}\n  -> {shown}'
     assert listing([text]) == f'    {shown}'
+
+
+def test_a_name_stays_on_its_line():
+    assert printable('a\n\tb', lines=False) == r'a\n\tb' and printable(3) == '3'
+
+
+def test_what_an_error_names_reaches_no_terminal_raw(capsys):
+    assert main(['text', 'show', 'no\x1b[2J.py', 'p0', '--cfg-options',
+                 'language.llm.base_url=http://me:hunter2@host']) == 2
+    said = capsys.readouterr().err
+    assert '\x1b' not in said and r'no\x1b[2J.py' in said and 'hunter2' not in said

@@ -24,6 +24,8 @@ FILTER_REASONS = frozenset(('content_filter', 'content-filter', 'safety', 'prohi
 _CONTROLS = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)?'
                        r'|[\x00\x08\x9b\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]')
 _QUOTES = {'"': '"', '“': '”', "'": "'", '‘': '’', '«': '»', '»': '«', '„': '“', '「': '」', '『': '』'}
+#: Where the text of a chunk stands.
+_TEXTS = ('text', 'content', 'value', 'refusal', 'thinking', 'reasoning', 'summary')
 _KEYS = ('description', 'caption', 'paragraph', 'text', 'answer', 'summary', 'response', 'output')
 
 
@@ -153,15 +155,13 @@ def _of_json(text: str) -> str:
 
 
 def _text_of(chunk: Any) -> str:
-    """The text of a chunk of content: a string, or what stands under `text`, `content` or the name of its type."""
+    """The text of a chunk of content: a string, or what stands under a name for text or reasoning."""
     if isinstance(chunk, str):
         return chunk
     if isinstance(chunk, list | tuple):
         return ''.join(map(_text_of, chunk))
     if isinstance(chunk, Mapping):
-        for key in ('text', 'content', 'value', str(chunk.get('type'))):
-            if chunk.get(key):
-                return _text_of(chunk[key])
+        return next((_text_of(chunk[key]) for key in _TEXTS if chunk.get(key)), '')
     return ''
 
 

@@ -75,9 +75,7 @@ def fitting(text: str, check: Check) -> str:
     >>> fitting('Here it is: {"a": 1} Good luck!', schema_check({'type': 'object'}))
     '{"a": 1}'
     """
-    if is_json(text):
-        return text  # what is JSON as a whole is the answer, also where it does not fit
-    return next((piece for piece in _pieces(text) if not check(piece)), text)
+    return next((piece for piece in (text, *_pieces(text)) if not check(piece)), text)
 
 
 def is_json(text: str) -> bool:
@@ -91,6 +89,11 @@ def is_json(text: str) -> bool:
 
 def _pieces(text: str) -> Iterator[str]:
     """What may be JSON in an answer: fenced blocks, objects and lists from the longest on, what can be repaired."""
+    if is_json(text):  # perhaps an object in a list of its own
+        value = json.loads(text)
+        if isinstance(value, list) and len(value) == 1:
+            yield json.dumps(value[0], ensure_ascii=False)
+        return
     yield from (block.strip() for block in re.findall(r'```\w*\s*\n(.*?)\n?\s*```', text, re.DOTALL))
     decoder, end, pieces = json.JSONDecoder(), 0, []
     for start in [found.start() for found in re.finditer(r'[{\[]', text)][:_STARTS]:
