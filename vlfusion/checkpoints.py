@@ -27,6 +27,9 @@ from vlfusion.trust import believed_language, check_model, check_text_source, re
 
 #: The top-level keys of a config that describe the experiment itself and travel with its checkpoints.
 EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol')
+#: What they hold in a checkpoint.
+FORM = {'task': str, 'model': dict, 'language': dict, 'text_source': dict, 'protocol': str}
+COPY = 'The file is damaged, or no checkpoint of vlfusion: copy it again, or ask its author.'
 
 
 def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], origin: str) -> None:
@@ -35,16 +38,38 @@ def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], ori
     Raises:
         CheckpointError: names the tensors that are missing, unexpected or of another shape.
     """
+    check_state(state, origin)
     own = model.state_dict()
     problems = [f'missing: {name}' for name in own if name not in state]
     problems += [f'unexpected: {name}' for name in state if name not in own]
     problems += [f'shape of {name}: {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model'
                  for name in own if name in state and state[name].shape != own[name].shape]
+    problems += [f'type of {name}: {state[name].dtype} in the file, {own[name].dtype} in the model'
+                 for name in own if name in state and _kind(state[name]) != _kind(own[name])]
     if problems:
         raise CheckpointError(f'{origin} does not fit the model:\n{listing(problems)}',
                               'Use the config the checkpoint was trained with; released weights go through '
                               'convert-weights first.')
     model.load_state_dict(state)
+
+
+def check_state(state: Any, origin: str) -> None:
+    """Raises CheckpointError, which names the key, where a state is anything but plain tensors by name."""
+    if not isinstance(state, Mapping):
+        raise CheckpointError(f'{origin} holds state_dict as a {type(state).__name__}; expected tensors by name.', COPY)
+    for name, tensor in state.items():
+        if not isinstance(name, str):
+            raise CheckpointError(f'{origin} holds {name!r} as the name of a tensor; expected a string.', COPY)
+        plain = isinstance(tensor, Tensor) and tensor.layout is torch.strided and not tensor.is_quantized
+        if not plain or tensor.is_meta:
+            what = f'a tensor ({tensor.layout}, {tensor.dtype}, on {tensor.device})' if isinstance(
+                tensor, Tensor) else f'a {type(tensor).__name__}'
+            raise CheckpointError(f'{origin} holds {name} in its state_dict as {what}; expected a plain tensor.', COPY)
+
+
+def _kind(tensor: Shaped[Tensor, '...']) -> str:
+    """`complex`, `float` or `int`: a value that changes between them is another one."""
+    return 'complex' if tensor.is_complex() else 'float' if tensor.is_floating_point() else 'int'
 
 
 def load_model(path: str | os.PathLike, experiment: Mapping | None = None,
@@ -67,7 +92,10 @@ def load_model(path: str | os.PathLike, experiment: Mapping | None = None,
         return load_weightless(load_config(path))
     checkpoint = _read_checkpoint(path)
     experiment = experiment or _experiment(checkpoint, path, trust)
-    model = _build_without_losses(experiment['model'])
+    try:
+        model = _build_without_losses(experiment['model'])
+    except ConfigError as error:
+        raise CheckpointError(f'The model of {path} cannot be built. {error.problem}', COPY) from error
     state = {name: value for name, value in checkpoint['state_dict'].items() if not name.startswith('losses.')}
     load_strictly(model, state, str(path))
     return model.eval(), experiment
@@ -114,6 +142,14 @@ def _read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     if not (isinstance(experiment, dict) and {'task', 'model'} <= experiment.keys() and 'state_dict' in checkpoint):
         raise CheckpointError(f'{path} is not a checkpoint of vlfusion: it does not say which model it holds.',
                               "Released weights of a method become one with `vlfusion convert-weights NAME IN OUT`.")
+    check_state(checkpoint['state_dict'], str(path))
+    for key, kind in FORM.items():
+        if not isinstance(experiment.get(key, kind()), kind):
+            raise CheckpointError(f'{path} holds meta.vlfusion.{key} as a {type(experiment[key]).__name__}; expected a '
+                                  f'{kind.__name__}.', COPY)
+    if not isinstance(experiment['model'].get('type'), str):
+        raise CheckpointError(f'{path} does not say which model it holds: meta.vlfusion.model.type is '
+                              f'{experiment["model"].get("type")!r}.', COPY)
     return checkpoint
 
 

@@ -58,7 +58,7 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
             return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f'{path} was refused: it is not a plain checkpoint of tensors and values ({_first_line(error)}).',
+            f'{path} was refused: it is not a plain checkpoint of tensors and values{_refused(error)}.',
             'It is damaged, or loading it could run code. Ask its author for a file that torch.load accepts with '
             'weights_only=True, or for safetensors.') from error
     except Exception as error:  # what a damaged file makes torch raise is of any kind
@@ -72,6 +72,12 @@ def require_file(filename: str | os.PathLike) -> Path:
     if not path.is_file():
         raise CheckpointError(f'No checkpoint at {path}.', 'Check the path; training writes them to its work_dir.')
     return path
+
+
+def _refused(error: pickle.UnpicklingError) -> str:
+    """What torch met in a pickle, without its advice to load the file all the same."""
+    found = re.search(r'GLOBAL ([\w.]+)', str(error))
+    return f' (it names {found[1]})' if found else ''
 
 
 def _first_line(error: Exception) -> str:

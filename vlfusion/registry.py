@@ -6,7 +6,6 @@ Lookup order: vlfusion, MMEngine and mmcv, code that is already imported, then i
 a core name, and a plugin is imported only when something asks for a name that is not there yet.
 """
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,8 +14,10 @@ import mmengine.registry as root
 from mmengine.config import Config
 
 from vlfusion import plugins
+from vlfusion.arguments import arguments_of, check_arguments
 from vlfusion.config import refuse_remote_code
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
+from vlfusion.foreign import foreign
 
 SCOPE = 'vlfusion'
 #: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
@@ -66,10 +67,25 @@ class Registry(root.Registry):
         return self._find(key) is not None
 
     def build(self, cfg: dict, *args, **kwargs) -> Any:
-        if isinstance(cfg, dict) and isinstance(cfg.get('type'), str):
-            check_arguments(self.get(cfg['type']), cfg)
-            refuse_remote_code(cfg, cfg['type'])
-        return super().build(cfg, *args, **kwargs)
+        """What a config says, built.
+
+        Raises:
+            ConfigError: the config is no dict with a `type`, has an argument that its class does not know, or the class
+                refuses the arguments, in whatever way.
+            UnknownNameError, PluginError: as for `get`.
+        """
+        kind = cfg.get('type') if isinstance(cfg, dict) else None
+        if not isinstance(kind, str) and not callable(kind):
+            raise ConfigError(f'The {self.name} is {cfg!r}.', f"Write dict(type='NAME', ...): {self._examples()}.")
+        name = kind if isinstance(kind, str) else kind.__name__
+        entry = self.get(kind) if isinstance(kind, str) else kind
+        refuse_remote_code(cfg, name)
+        check_arguments(entry, cfg)
+        with foreign(f'The {self.name} {name} cannot be built', ConfigError, 'Check its arguments.'):
+            return super().build(cfg, *args, **kwargs)
+
+    def _examples(self) -> str:
+        return ', '.join(self.names()[:5])
 
     @contextmanager
     def switch_scope_and_registry(self, scope: str | None) -> Iterator['Registry']:
@@ -148,23 +164,11 @@ def snapshot() -> Snapshot:
     return Snapshot()
 
 
-def check_arguments(entry: Callable, cfg: dict) -> None:
-    """Raises ConfigError where a config has an argument that its class does not know."""
-    parameters = inspect.signature(entry).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
-    unknown = [key for key in cfg if key not in parameters and key not in ('type', '_scope_')]
-    if unknown:
-        raise ConfigError(f'{cfg["type"]} has no argument {unknown[0]!r}.', did_you_mean(unknown[0], parameters)
-                          + '\n     An argument that comes from a _base_ config stays unless the dict says '
-                            '_delete_=True, see docs/howto/data.md.')
-
-
 def share_keys(config: Config, part: dict, registry: Registry) -> None:
     """Give a data set or evaluator those top-level keys that it accepts and does not set itself."""
     entry = registry.get(part['type'])
     check_arguments(entry, part)
-    accepted = inspect.signature(entry).parameters
+    accepted, _ = arguments_of(entry)
     for key in SHARED_KEYS:
         if key in config and key in accepted:
             part.setdefault(key, config[key])

@@ -1,0 +1,116 @@
+"""Arguments of a class or function as a config gives them: their names, and the types of plain values."""
+
+import inspect
+import os
+import types
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from vlfusion.errors import ConfigError, did_you_mean
+
+#: What MMEngine takes out of a config before it calls anything.
+OWN_KEYS = ('type', '_scope_')
+_LISTS = (list, tuple, set, Sequence, Iterable, Collection)
+
+
+class Argument(NamedTuple):
+    """One argument: its default, or `inspect.Parameter.empty`, and its type hint."""
+
+    default: Any
+    hint: Any
+
+
+def arguments_of(entry: Callable) -> tuple[dict[str, Argument], bool]:
+    """The arguments that a class or function takes by name, and whether it takes any others.
+
+    A class that hands `**kwargs` on takes the arguments of the classes that it inherits from.
+    """
+    inits = [vars(cls)['__init__'] for cls in inspect.getmro(entry) if '__init__' in vars(cls)] if inspect.isclass(
+        entry) else [entry]
+    found: dict[str, Argument] = {}
+    for init in inits:
+        parameters = inspect.signature(init).parameters.values()
+        hints = _hints(init)
+        for parameter in parameters:
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and parameter.name != 'self':
+                found.setdefault(parameter.name, Argument(parameter.default, hints.get(parameter.name, Any)))
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return found, False
+    return found, True
+
+
+def check_arguments(entry: Callable, cfg: Mapping, where: str = '', more: Collection[str] = ()) -> None:
+    """Refuse arguments that a class or function does not take, and plain values of another type than it says.
+
+    Of one that takes any arguments, those are refused that are near to one that it names.
+
+    Args:
+        entry: the class or function.
+        cfg: its arguments, and `type`.
+        where: the place of `cfg` in its config, such as `model.backbone`; by default the type.
+        more: further arguments that it takes, by whoever builds it.
+
+    Raises:
+        ConfigError: names the argument.
+    """
+    where = where or str(cfg.get('type'))
+    known, any_other = arguments_of(entry)
+    for key, value in cfg.items():
+        if key in known:
+            if not fits(value, known[key].hint) and not _same(value, known[key].default):
+                raise ConfigError(f'{where}.{key} is {value!r}; expected {_words(known[key].hint)}.',
+                                  f'Correct the argument of {cfg.get("type")}.')
+        elif key not in OWN_KEYS and key not in more and (
+                not any_other or get_close_matches(str(key), known, n=1, cutoff=0.8)):
+            place = f' ({where})' if where != cfg.get('type') else ''
+            raise ConfigError(f'{cfg.get("type")} has no argument {key!r}{place}.',
+                              did_you_mean(str(key), [*known, *more])
+                              + '\n     An argument that comes from a _base_ config stays unless the dict says '
+                                '_delete_=True, see docs/howto/data.md.')
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value of a config can be of a type; true of every type that no config writes down itself.
+
+    >>> fits(3, float), fits('two', int | None), fits(['a', 1], list[str]), fits('cuda', Callable)
+    (True, False, False, True)
+    """
+    kind = get_origin(hint) or hint
+    if kind in (Union, types.UnionType):
+        return any(fits(value, one) for one in get_args(hint))
+    if kind is Literal:
+        return value in get_args(hint)
+    if kind in (None, types.NoneType):
+        return value is None
+    if kind in (int, float):
+        return isinstance(value, Integral if kind is int else Real)
+    if kind in (str, bool, dict, Mapping):
+        return isinstance(value, Mapping if kind is dict else kind)
+    if kind in (os.PathLike, Path):
+        return isinstance(value, str | os.PathLike)
+    if kind in _LISTS:
+        items = [hint for hint in get_args(hint) if hint is not ...]
+        return isinstance(value, list | tuple | set | Mapping) and (
+            len(items) != 1 or all(fits(item, items[0]) for item in value))
+    return True
+
+
+def _hints(function: Callable) -> dict[str, Any]:
+    try:
+        return get_type_hints(function)
+    except Exception:  # a name that exists for type checkers only
+        return {}
+
+
+def _same(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and value == default
+
+
+def _words(hint: Any) -> str:
+    """A type as Python writes it, without the module names."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return ' or '.join(map(_words, get_args(hint)))
+    return 'None' if hint is types.NoneType else str(hint) if get_args(hint) else getattr(hint, '__name__', str(hint))
