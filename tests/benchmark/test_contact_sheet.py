@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 import zlib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import draw_pairs
+from fonts import installer
 
 from vlfusion.benchmark.contact_sheet import COLOURS, Crop, contact_sheet, parse_crop, write_sheet
 from vlfusion.cli import main
@@ -32,6 +34,11 @@ def place(tmp_path, monkeypatch):
     for name in names:
         cv2.imwrite(f'mean/{name}.png', cv2.imread(f'ir/{name}.png') // 2 + cv2.imread(f'vi/{name}.png') // 2)
     return tmp_path
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    return installer(tmp_path, monkeypatch)
 
 
 def shown(figure, kind):
@@ -143,6 +150,52 @@ def test_texts_fit():
     assert len({text.get_fontsize() for text in figure.texts}) == 1
     assert texts(figure, 'label') == ['a label that is long']
     assert texts(contact_sheet(COLUMNS, ['p1', 'p0'], row_labels=True), 'label') == ['p1', 'p0']
+
+
+def test_words_stand_below_their_row():
+    words = 'A warm horse stands before a cold brick wall, which only the visible image shows in any detail. ' * 3
+    plain, figure = contact_sheet(COLUMNS), contact_sheet(COLUMNS, texts={'p1': words})
+    lines = [text for text in figure.texts if text.get_gid() == 'words']
+    assert ' '.join(line.get_text() for line in lines) == words.strip() and len(lines) > 2
+    rows = [place[1::2] for place in places(figure, 'picture')[::3]]
+    height = figure.get_size_inches()[1]
+    for line in lines:
+        box = line.get_window_extent()
+        assert rows[1][1] < height - box.y1 / figure.dpi < height - box.y0 / figure.dpi < rows[2][0]
+        assert box.x1 < figure.bbox.x1
+    assert height > plain.get_size_inches()[1] and not texts(plain, 'words')
+    with pytest.raises(ConfigError, match='is for no row'):
+        contact_sheet(COLUMNS, texts={'p9': words})
+
+
+def test_letters_of_any_script_have_a_font_or_one_line(install):
+    """\ue8f0 to \ue8f2 are for private use: no font of this machine has them."""
+    install('Strange', '\ue8f0\ue8f1')
+    for path in [*Path('ir').iterdir(), *Path('vi').iterdir()]:
+        path.rename(path.with_stem(f'{path.stem} \ue8f0'))
+    notes = []
+    columns = {'\ue8f1 $x_': 'ir', 'a\tb $y^': 'vi'}
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        figure = contact_sheet(columns, row_labels=True, note=notes.append)
+        for ending in ('pdf', 'png', 'svg'):
+            write_sheet(figure, f'out.{ending}')
+        assert not notes and all('Strange' in text.get_fontfamily() for text in figure.texts)
+        assert texts(figure, 'title') == ['\ue8f1 $x_', 'a b $y^'], 'dollars begin no formula'
+        figure = contact_sheet({'\ue8f2': 'ir', 'b': 'vi'}, row_labels=['\ue8f2'] * 3, note=notes.append)
+        write_sheet(figure, 'out.png')
+    assert [note.startswith('No installed font has \ue8f2') for note in notes] == [True]
+
+
+def test_a_suffix_of_all_files_is_left_out(capsys):
+    for path in Path('mean').iterdir():
+        path.rename(path.with_stem(f'{path.stem}_fused'))
+    Path('words').mkdir()
+    command = ['contact-sheet', '--source-a', 'ir', '--source-b', 'vi', 'mean', '--names', 'p1', '--out', 'x.png']
+    assert main([*command, '--texts', 'words']) == 2 and 'words/p1.txt' in capsys.readouterr().err
+    Path('words/p1.txt').write_text('A wall.\n')
+    assert main([*command, '--texts', 'words']) == 0
+    assert 'All names of mean (mean) end in _fused' in capsys.readouterr().err
 
 
 def test_a_png_has_the_pixels_and_the_colours(place):

@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import sys
+import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -258,6 +259,11 @@ def test_diagrams(tmp_path, monkeypatch):
     drawn = svg(boxes, 'a "label" <b>', 'p1')
     assert 'EN ($)' in drawn and '<b>' not in drawn and drawn == svg(boxes, 'a "label" <b>', 'p1')
     assert set(re.findall(r'(?:href="|url\()#(.*?)["\)]', drawn)) <= set(re.findall(r' id="(.*?)"', drawn))
+    strange = {'\ue8f0': base, **scores}  # no font has that letter
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        svg(critical_difference(strange, compare(strange)), 'label', 'p2')
+        svg(distribution(strange, 'EN'), 'label', 'p3')
     monkeypatch.setitem(sys.modules, 'scikit_posthocs', None)
     with pytest.raises(ConfigError, match='scikit-posthocs'):
         critical_difference(scores, compared)

@@ -10,7 +10,7 @@ In a PDF or SVG file the pictures have the pixels that their files have, and tex
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -25,6 +25,7 @@ from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.files import whole
 from vlfusion.images import SUFFIXES
+from vlfusion.lettering import Fonts, Pen, fonts_for, one_line, without_font_warnings, wrap
 from vlfusion.reading.rule import AS_STORED, Reading
 
 Picture = UInt8[np.ndarray, 'h w 3']
@@ -40,6 +41,8 @@ MOST_ROWS = 30
 GAP, ROW_GAP = 0.03, 0.06
 #: The frame of a crop and the font's size, in points.
 FRAME, FONT = 1., 8.
+#: The height of a line, as a multiple of the font's size.
+LINE = 1.3
 #: The width of a crop inside a picture, as a share of the picture's.
 INSIDE = 0.4
 
@@ -92,7 +95,8 @@ def parse_crop(text: str) -> Crop:
 def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None = None,
                   crops: Sequence[Crop] = (), *, inset: str = 'below',
                   interpolation: str = 'nearest', width: float = 7.16, row_labels: bool | Sequence[str] = False,
-                  dpi: int = 300, readings: Mapping[str, Reading] = MappingProxyType({})):
+                  dpi: int = 300, readings: Mapping[str, Reading] = MappingProxyType({}),
+                  texts: Mapping[str, str] | None = None, note: Callable[[str], None] = print):
     """Draw the figure.
 
     Args:
@@ -106,6 +110,9 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
         row_labels: whether to write the names at the left; or what to write instead, for each row.
         dpi: up to what resolution crops are enlarged.
         readings: the rules by which the files of some columns are read, by the columns' titles.
+        texts: what to write below a row, by its name, such as the paragraph that a model read.
+        note: told in one line of a suffix that all files of a folder share and that is left out of their names, and of
+            letters that no installed font has.
 
     Returns:
         a `matplotlib.figure.Figure`; its pictures are RGB images with the `gid` `picture` or `crop`.
@@ -116,17 +123,25 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
     """
     figure_class, _ = _matplotlib()
     _check_options(inset, interpolation, width, dpi)
-    rows = _read(columns, names, readings)
+    rows = _read(columns, names, readings, note)
     labels = list(rows) if row_labels is True else list(row_labels or [])
+    texts = texts or {}
+    if unknown := sorted(texts.keys() - rows.keys()):
+        raise ConfigError(f'The text {unknown[0]!r} is for no row of the figure.', did_you_mean(unknown[0], rows))
     if labels and len(labels) != len(rows):
         raise ConfigError(f'There are {len(labels)} row labels for {len(rows)} rows.', 'Give one for each row.')
     chosen = _crops_of(rows, crops, len(COLOURS) if inset == 'below' else 4)
-    sheet = _Sheet(figure_class, len(columns), width, bool(labels), inset, INTERPOLATIONS[interpolation], dpi)
-    heights = [sheet.row_height(pictures[0], chosen[name]) for name, pictures in rows.items()]
+    fonts = fonts_for([*columns, *labels, *texts.values()])
+    if fonts.note:
+        note(fonts.note)
+    sheet = _Sheet(figure_class, fonts, len(columns), width, bool(labels), inset, INTERPOLATIONS[interpolation], dpi)
+    lines = {name: sheet.wrap(texts.get(name, '')) for name in rows}
+    heights = [sheet.row_height(pictures[0], chosen[name]) + sheet.lines_height(lines[name])
+               for name, pictures in rows.items()]
     sheet.begin(sum(heights) + ROW_GAP * (len(rows) - 1))
     tops = accumulate(heights[:-1], lambda top, height: top + height + ROW_GAP, initial=sheet.head)
     for i, (top, (name, pictures)) in enumerate(zip(tops, rows.items(), strict=True)):
-        sheet.draw_row(top, pictures, chosen[name], labels[i] if labels else '')
+        sheet.draw_row(top, pictures, chosen[name], labels[i] if labels else '', lines[name])
     sheet.draw_titles(list(columns))
     sheet.fit_texts()
     return sheet.figure
@@ -151,7 +166,8 @@ def write_sheet(figure, path: str | os.PathLike, dpi: int = 300) -> None:
         image.set_interpolation('none' if vector else 'auto' if image.get_gid() == 'picture' else 'nearest')
     dated = {'.pdf': 'CreationDate', '.svg': 'Date'}.get(Path(path).suffix)
     try:
-        with whole(path) as file, context(pdf_fonttype=42, svg_fonttype='none', svg_hashsalt='vlfusion'):
+        with (whole(path) as file, context(pdf_fonttype=42, svg_fonttype='none', svg_hashsalt='vlfusion'),
+              without_font_warnings()):
             figure.savefig(file, format=Path(path).suffix[1:], dpi=dpi, metadata={dated: None} if dated else None)
     except OSError as error:
         raise ConfigError(f'Cannot write {path}: {error}.', 'Choose another file.') from error
@@ -167,8 +183,10 @@ def check_sheet(path: str | os.PathLike) -> None:
 class _Sheet:
     """Where everything goes, in inches from the upper left corner of the figure."""
 
-    def __init__(self, figure_class, columns: int, width: float, labelled: bool, inset: str, enlarge: int, dpi: int):
+    def __init__(self, figure_class, fonts: Fonts, columns: int, width: float, labelled: bool, inset: str,
+                 enlarge: int, dpi: int):
         self.figure_class, self.inset, self.enlarge, self.dpi = figure_class, inset, enlarge, dpi
+        self.fonts, self.pen = fonts, Pen(fonts, 100)
         self.columns, self.width = columns, width
         self.texts: list[tuple[Any, float]] = []
         self.left = 1.6 * FONT / 72 if labelled else 0.
@@ -195,7 +213,18 @@ class _Sheet:
         strip = self.strip_height(picture, crops)
         return self.picture_height(picture) + (GAP + strip) * bool(strip)
 
-    def draw_row(self, top: float, pictures: Sequence[Picture], crops: Sequence[Crop], label: str) -> None:
+    def wrap(self, text: str) -> list[str]:
+        """The lines of a text below a row."""
+        inches = FONT / 72 / self.pen.size
+        return wrap(text, (self.width - self.left) * 0.98, lambda line: self.pen.length(line) * inches)
+
+    @staticmethod
+    def lines_height(lines: Sequence[str]) -> float:
+        """The height of a text below a row, with the gap above it."""
+        return (GAP + LINE * FONT / 72 * len(lines)) * bool(lines)
+
+    def draw_row(self, top: float, pictures: Sequence[Picture], crops: Sequence[Crop], label: str,
+                 lines: Sequence[str] = ()) -> None:
         height = self.picture_height(pictures[0])
         for column, picture in enumerate(pictures):
             left = self.left + column * (self.cell + GAP)
@@ -208,6 +237,9 @@ class _Sheet:
                 self._inside(left, top, picture, crops)
         if label:
             self._write(label, self.left / 2, top + height / 2, height, rotation=90, va='center', gid='label')
+        below = top + self.row_height(pictures[0], crops) + GAP
+        for number, line in enumerate(lines):
+            self._text(line, self.left, below + number * LINE * FONT / 72, ha='left', va='top', gid='words')
 
     def draw_titles(self, titles: Sequence[str]) -> None:
         for column, title in enumerate(titles):
@@ -216,13 +248,17 @@ class _Sheet:
 
     def fit_texts(self) -> None:
         """All texts in one size, in which each fits its column or row."""
-        lengths = [(max(text.get_window_extent().size) / self.figure.dpi, room) for text, room in self.texts]
+        with without_font_warnings():
+            lengths = [(max(text.get_window_extent().size) / self.figure.dpi, room) for text, room in self.texts]
         for text, _ in self.texts:
             text.set_fontsize(FONT * min(1, *(room / length for length, room in lengths)))
 
     def _write(self, text: str, x: float, y: float, room: float, **options) -> None:
-        self.texts.append((self.figure.text(x / self.width, 1 - y / self.height, text, fontsize=FONT, ha='center',
-                                            **options), room))
+        self.texts.append((self._text(one_line(text), x, y, ha='center', **options), room))
+
+    def _text(self, text: str, x: float, y: float, **options):
+        return self.figure.text(x / self.width, 1 - y / self.height, text, fontsize=FONT, parse_math=False,
+                                fontfamily=list(self.fonts.families), **options)
 
     def _below(self, left: float, top: float, picture: Picture, crops: Sequence[Crop]) -> None:
         height = self.strip_height(picture, crops)
@@ -286,13 +322,39 @@ def _corners(picture: Picture, crops: Sequence[Crop], sizes: Sequence[tuple[floa
     return chosen
 
 
+def find_rows(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None = None,
+              readings: Mapping[str, Reading] = MappingProxyType({}),
+              note: Callable[[str], None] | None = None) -> dict[str, tuple[Path, ...]]:
+    """The files of each row by its name; arguments and errors as for `contact_sheet`."""
+    return find_files('.', {title: as_pattern(folder) for title, folder in columns.items()}, names,
+                      'Every picture of a row has the same name in its folder. Rename what is listed, leave it out '
+                      "with --names, or say where the name is: 'out/{name}_fused.*'.",
+                      ranged=[title for title, reading in readings.items() if reading.stretch != 'full'],
+                      note=note or (lambda _: None))
+
+
+def read_texts(place: str, names: Iterable[str]) -> dict[str, str]:
+    """The text of each row from text files.
+
+    Args:
+        place: a folder of `NAME.txt`, or a pattern such as `words/{name}.md`.
+        names: of the rows.
+
+    Raises:
+        DataError: names every file that is missing.
+    """
+    pattern = place if '{name}' in place else f'{place.rstrip("/")}/{{name}}.txt'
+    files = {name: Path(pattern.replace('{name}', name)) for name in names}
+    if lacking := [str(path) for path in files.values() if not path.is_file()]:
+        raise DataError(f'{len(lacking)} texts are not there:\n{listing(lacking, MOST)}',
+                        "Say where they are: --texts 'words/{name}.txt'.")
+    return {name: path.read_text(encoding='utf-8', errors='replace').strip() for name, path in files.items()}
+
+
 def _read(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None,
-          readings: Mapping[str, Reading]) -> dict[str, list[Picture]]:
+          readings: Mapping[str, Reading], note: Callable[[str], None]) -> dict[str, list[Picture]]:
     """The pictures of each row, in red-green-blue of 8 bits."""
-    patterns = {title: as_pattern(folder) for title, folder in columns.items()}
-    files = find_files('.', patterns, names, 'Every picture of a row has the same name in its folder. Rename what is '
-                       "listed, leave it out with --names, or say where the name is: 'out/{name}_fused.*'.",
-                       ranged=[title for title, reading in readings.items() if reading.stretch != 'full'])
+    files = find_rows(columns, names, readings, note)
     if names is None and len(files) > MOST_ROWS:
         raise ConfigError(f'There are {len(files)} pairs, too many rows for a figure.', 'Choose some with --names.')
     order = list(files) if names is None else [

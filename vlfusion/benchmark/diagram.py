@@ -4,7 +4,6 @@ Drawn by matplotlib and scikit-posthocs without pyplot's global state, so that t
 """
 
 import io
-import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from jaxtyping import Float
 
 from vlfusion.benchmark.statistics import Comparison
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.lettering import fonts_for, without_font_warnings
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -64,11 +64,14 @@ def critical_difference(scores: Mapping[str, Float[np.ndarray, 'image']], compar
         levels.loc[one, other] = levels.loc[other, one] = level
 
     figure, axes = _figure(4, 1)
-    drawn = critical_difference_diagram(
-        dict(zip(names, ranks.tolist(), strict=True)), levels, alpha=comparison.alpha, ax=axes, text_h_margin=0.1,
-        label_fmt_left='{label}  {rank:.2f}', label_fmt_right='{rank:.2f}  {label}',
-        label_props=dict(parse_math=False, size=8), elbow_props=dict(color=GREY, linewidth=0.8),
-        marker_props=dict(color=COLOUR, s=16), crossbar_props=dict(color=COLOUR, marker='o', markersize=3))
+    families = list(fonts_for(names).families)
+    with without_font_warnings():
+        drawn = critical_difference_diagram(
+            dict(zip(names, ranks.tolist(), strict=True)), levels, alpha=comparison.alpha, ax=axes, text_h_margin=0.1,
+            label_fmt_left='{label}  {rank:.2f}', label_fmt_right='{rank:.2f}  {label}',
+            label_props=dict(parse_math=False, size=8, fontfamily=families),
+            elbow_props=dict(color=GREY, linewidth=0.8),
+            marker_props=dict(color=COLOUR, s=16), crossbar_props=dict(color=COLOUR, marker='o', markersize=3))
     for label in drawn['labels']:
         label.set(color='black')
     low, high = axes.get_ylim()
@@ -98,7 +101,7 @@ def distribution(scores: Mapping[str, Float[np.ndarray, 'image']], label: str,
                          flierprops=dict(marker='.', markersize=3, markeredgecolor=GREY))
     for box in drawn['boxes'][len(scores):]:
         box.set(facecolor='#eeeeee', edgecolor=GREY)
-    axes.set_yticks(range(len(rows)), list(rows), parse_math=False)
+    axes.set_yticks(range(len(rows)), list(rows), parse_math=False, fontfamily=list(fonts_for(rows).families))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(label, parse_math=False, size=8)
     axes.grid(axis='x', color='#dddddd', linewidth=0.6)
@@ -117,9 +120,7 @@ def svg(figure: 'matplotlib.figure.Figure', label: str, prefix: str) -> str:
     """
     import matplotlib
     held = io.BytesIO()
-    with matplotlib.rc_context({'svg.hashsalt': prefix, 'svg.fonttype': 'none'}), warnings.catch_warnings():
-        # The browser has the glyph where matplotlib's own font has none.
-        warnings.filterwarnings('ignore', 'Glyph .* missing from font')
+    with matplotlib.rc_context({'svg.hashsalt': prefix, 'svg.fonttype': 'none'}), without_font_warnings():
         figure.savefig(held, format='svg', bbox_inches='tight', transparent=True, metadata=dict.fromkeys(
             ('Date', 'Creator', 'Format', 'Type')))
     ET.register_namespace('', _SVG)

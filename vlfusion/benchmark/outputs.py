@@ -15,6 +15,7 @@ import json
 import math
 import re
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import count
@@ -40,6 +41,7 @@ from vlfusion.errors import ConfigError, printable
 from vlfusion.evaluation.record import write_record
 from vlfusion.evaluation.scores import columns
 from vlfusion.files import whole, whole_file
+from vlfusion.lettering import fonts_for, without_font_warnings
 from vlfusion.metrics.protocol import code_of
 
 #: What Windows takes for devices.
@@ -88,11 +90,13 @@ def write_boards(out: Path, sets: Sequence[SetResult]) -> list[Path]:
         for ending in ('.tex', '.json'):
             written.append(folder / f'{names[name]}{ending}')
             board.write(written[-1])
+    if diagrams and (note := fonts_for(method for one, *_ in diagrams.values() for method in one.board.methods).note):
+        print(note, file=sys.stderr)
     for name, (one, metric, comparison) in diagrams.items():
         values = {method: columns(one.rows[method])[metric] for method in comparison.ranks}
         figure = critical_difference(values, comparison, higher(metric, code_of(one.board.protocol)))
         written.append(folder / f'{names[name]}.pdf')
-        with whole(written[-1]) as file:
+        with whole(written[-1]) as file, without_font_warnings():
             figure.savefig(file, format='pdf', bbox_inches='tight', metadata={'CreationDate': None})
     with whole_file(out / 'leaderboard.md') as file:
         file.write('\n'.join(summary(one) for one in sets))

@@ -15,10 +15,8 @@ from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.run import Run, Unit
 from vlfusion.benchmark.statistics import compare
 from vlfusion.data.pairs import Pair
-from vlfusion.errors import DataError
+from vlfusion.data.text import paragraphs
 from vlfusion.evaluation.scores import Row, columns, spelt_out
-from vlfusion.language.store import Keys, TextStore
-from vlfusion.language.subjects import content_of, subjects_of
 
 #: What the name of a way of scoring begins with that differs by its output policy.
 OUTPUT = 'output: '
@@ -175,16 +173,3 @@ def _equal(one: Mapping[str, list[Row]], other: Mapping[str, list[Row]]) -> bool
     """Whether two tables show the same; NaN is NaN."""
     return all(np.array_equal(values, columns(other[method])[name], equal_nan=True)
                for method, rows in one.items() for name, values in columns(rows).items())
-
-
-def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:
-    """What an LLM wrote of a pair or of its images, as far as the text store has it, by what it is about."""
-    keys, store = Keys(language), TextStore(language['store'])
-    headings = ['pair'] if keys.of_pairs else [f'source A, {pair.modality_a}', f'source B, {pair.modality_b}']
-    found = {}
-    for heading, subject in zip(headings, subjects_of([pair], keys.of_pairs), strict=False):
-        try:
-            found[heading.rstrip(', ')] = store.checked('paragraphs', keys.paragraph(*content_of(subject)))['text']
-        except DataError:
-            continue  # a report is no place to ask for it
-    return found

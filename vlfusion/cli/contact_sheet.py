@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--interpolation', default='nearest',
                         help='how crops are enlarged: nearest (default), linear, cubic or lanczos')
     parser.add_argument('--row-labels', nargs='*', metavar='TEXT', help='write the names at the left, or these texts')
+    parser.add_argument('--texts', metavar='DIR',
+                        help="write what DIR/NAME.txt says below each row; or a pattern such as 'words/{name}.md'")
     parser.add_argument('--width', type=POSITIVE, default=7.16, metavar='INCHES',
                         help="of the figure (default: %(default)s, the text of IEEE's two columns; one is 3.5)")
     parser.add_argument('--dpi', type=COUNT, default=300, help='of a PNG, and of enlarged crops (default: %(default)s)')
@@ -32,21 +34,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.benchmark.contact_sheet import check_sheet, contact_sheet, parse_crop, write_sheet
+    import sys
+    from functools import partial
+
+    from vlfusion.benchmark.contact_sheet import (
+        check_sheet,
+        contact_sheet,
+        find_rows,
+        parse_crop,
+        read_texts,
+        write_sheet,
+    )
     from vlfusion.cli.options import readings
-    from vlfusion.data.pairs import as_pattern, find_files
     from vlfusion.outputs import check_outputs
     for path in args.out:
         check_sheet(path)
     columns = _columns(args)
     rules = dict(zip(columns, readings(args), strict=False))
-    files = find_files('.', {name: as_pattern(folder) for name, folder in columns.items()}, args.names,
-                       ranged=[title for title, rule in rules.items() if rule.stretch != 'full'])
+    files = find_rows(columns, args.names, rules)
+    texts = read_texts(args.texts, files) if args.texts else None
     check_outputs(args.out, [path for row in files.values() for path in row])
     labels = False if args.row_labels is None else args.row_labels or True
     figure = contact_sheet(columns, args.names, [parse_crop(crop) for crop in args.crops], inset=args.inset,
                            interpolation=args.interpolation, width=args.width, row_labels=labels, dpi=args.dpi,
-                           readings=rules)
+                           readings=rules, texts=texts, note=partial(print, file=sys.stderr))
     for path in args.out:
         write_sheet(figure, path, args.dpi)
     width, height = figure.get_size_inches()

@@ -99,6 +99,9 @@ class SwappedText(TextSource):
     def shape(self, pair: Pair) -> tuple[int, int]:
         return self.source.shape(self._neighbours[pair.name])
 
+    def words(self, pair: Pair) -> dict[str, str]:
+        return self.source.words(self._neighbours[pair.name])
+
 
 class BorrowedText(TextSource):
     """The text of a pair of another data set, whose pairs stand in a ring, drawn once, and are dealt out in turn.
@@ -122,6 +125,9 @@ class BorrowedText(TextSource):
 
     def shape(self, pair: Pair) -> tuple[int, int]:
         return self.source.shape(self._given[pair.name])
+
+    def words(self, pair: Pair) -> dict[str, str]:
+        return self.source.words(self._given[pair.name])
 
 
 def _ring(pairs: Sequence[Pair]) -> list[Pair]:

@@ -37,6 +37,10 @@ class TextSource(ABC):
         """Tokens and width of one pair's features; raises DataError as `load` does."""
         return self.load(pair).shape
 
+    def words(self, pair: Pair) -> dict[str, str]:
+        """What the model reads of a pair, in words, by what each text is about; empty where nobody knows the words."""
+        return {}
+
     def check(self, pairs: Sequence[Pair]) -> None:
         """Find every pair whose features are missing, unreadable or of another width than most.
 
@@ -147,6 +151,12 @@ class StoredText(TextSource):
                             self.remedy)
         return self.join(parts).astype(np.float32)
 
+    def words(self, pair: Pair) -> dict[str, str]:
+        found = paragraphs(self.language, pair)
+        if self.keys.of_pairs:
+            return found
+        return {heading: text for heading, text in found.items() if heading[len('source ')].lower() in self.sources}
+
     def _key(self, subject: Subject) -> str:
         """The key of the features of an image or a pair; each is read and hashed once."""
         if subject not in self._known:
@@ -176,11 +186,28 @@ class FixedText(TextSource):
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
         return self._features
 
+    def words(self, pair: Pair) -> dict[str, str]:
+        return {'every pair': self.text} if self.text else {}
+
     @cached_property
     def _features(self) -> Float[np.ndarray, 'token dim']:
         if not self.store.has('features', self.key):
             raise DataError(f'the fixed text {self.text!r} is not encoded yet', self.remedy)
         return self.store.features(self.key).astype(np.float32)
+
+
+def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:
+    """What an LLM wrote of a pair or of its images, as far as the text store has it, by what it is about."""
+    keys, store = Keys(language), TextStore(section(language, 'store'))
+    headings = ['pair'] if keys.of_pairs else [f'source A, {pair.modality_a}', f'source B, {pair.modality_b}']
+    [both] = subjects_of([pair], of_pairs=True)
+    found = {}
+    for heading, subject in zip(headings, [both] if keys.of_pairs else both.images, strict=True):
+        try:
+            found[heading.rstrip(', ')] = store.checked('paragraphs', keys.paragraph(*content_of(subject)))['text']
+        except DataError:
+            continue  # whoever shows it does not ask for it
+    return found
 
 
 #: What a sample holds already, so that no text can be called so.
