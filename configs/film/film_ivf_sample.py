@@ -10,7 +10,7 @@ _base_ = ['../_base_/runtime.py', '../_base_/datasets/sample_ivf.py', '../_base_
           '../_base_/language/measured_minilm.py']
 
 model = dict(
-    type='FusionModel',
+    type='FusionModel', margin=16,  # so few steps have not taught the network where an image ends
     backbone=dict(type='FILM', text_dim=384),
     losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
 

@@ -9,7 +9,7 @@ from vlfusion.errors import ConfigError
 from vlfusion.models import FusionModel
 from vlfusion.models.backbones.film import FILM
 from vlfusion.models.fusion_model import _snake_case
-from vlfusion.registry import MODELS, OPTIM_WRAPPERS
+from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS, snapshot
 
 LOSSES = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),
           dict(type='SSIMLoss', weight=0)]
@@ -84,3 +84,26 @@ def test_one_loss_twice_is_an_error():
                                               ('LpLoss', 'lp'), ('CLIPDirectionalLoss', 'clip_directional')])
 def test_terms_are_logged_by_readable_names(name, logged):
     assert _snake_case(name) == logged
+
+
+def test_a_margin_takes_the_frame_off_but_not_in_training():
+    class Blur(torch.nn.Conv2d):
+        def __init__(self):
+            super().__init__(1, 1, 3, padding=1, bias=False)
+            torch.nn.init.constant_(self.weight, 1 / 9)
+
+        def forward(self, source_a, source_b):
+            return super().forward((source_a + source_b) / 2)
+
+    undo = snapshot()
+    BACKBONES.register_module(name='Blur', module=Blur)
+    try:
+        plain, wide = (FusionModel(dict(type='Blur'), margin=margin).eval() for margin in (0, 2))
+    finally:
+        undo()
+    flat, image = torch.full((1, 1, 5, 1), 0.5), torch.rand(1, 1, 9, 7, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert plain(flat, flat).min() < 0.4 and torch.allclose(wide(flat, flat), flat), 'an image of one column too'
+        assert wide(image, image).shape == image.shape
+        assert torch.allclose(wide(image, image)[..., 1:-1, 1:-1], plain(image, image)[..., 1:-1, 1:-1])
+        assert torch.equal(wide.train()(image, image), plain(image, image))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from mmengine.model import BaseModel
 from torch import Tensor, nn
@@ -30,15 +31,17 @@ class FusionModel(BaseModel):
     Args:
         backbone: config of the network.
         losses: configs of the terms; one of weight 0 is neither built nor computed.
+        margin: by how many pixels images are extended, each border pixel repeated, where the model does not train; the
+            result is cut to size again. A network that has seen few borders draws a frame otherwise.
         data_preprocessor, init_cfg: as for MMEngine's `BaseModel`; by default tensors are moved to the device.
     """
 
     def __init__(self, backbone: dict, losses: Sequence[dict] = (), data_preprocessor: dict | None = None,
-                 init_cfg: dict | list | None = None):
+                 init_cfg: dict | list | None = None, margin: int = 0):
         if isinstance(data_preprocessor, dict):
             data_preprocessor = MODELS.build(data_preprocessor)  # by name only; MMEngine's would import any path
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.backbone = BACKBONES.build(backbone)
+        self.backbone, self.margin = BACKBONES.build(backbone), margin
         self.losses = nn.ModuleDict()
         for config in losses:
             term = LOSSES.build(config)
@@ -67,7 +70,7 @@ class FusionModel(BaseModel):
         text_inputs = {} if text is None else dict(text=text, text_mask=text_mask)
         streams = {key: sample[key] for stream in text_dims(self.backbone)
                    for key in (stream, f'{stream}_mask') if key in sample}
-        fused = self.backbone(source_a, source_b, **text_inputs, **streams)
+        fused = self._with_margin(source_a, source_b, **text_inputs, **streams)
         if mode == 'tensor':
             return fused
         if mode == 'predict':
@@ -81,6 +84,15 @@ class FusionModel(BaseModel):
             # MMEngine adds up what has `loss` in its name and logs the rest.
             return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
         raise ConfigError(f'Unknown mode {mode!r}.', "Use 'tensor', 'predict' or 'loss'.")
+
+    def _with_margin(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                     **texts: Tensor | None) -> Float[Tensor, 'batch 1 h w']:
+        """The backbone's result; where the model does not train, what it sees goes on beyond the borders."""
+        margin = 0 if self.training else self.margin
+        if not margin:
+            return self.backbone(source_a, source_b, **texts)
+        wider = (F.pad(source, (margin,) * 4, mode='replicate') for source in (source_a, source_b))
+        return self.backbone(*wider, **texts)[..., margin:-margin, margin:-margin]
 
     def terms(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
               source_b: Float[Tensor, 'batch 1 h w'], **sample) -> dict[str, Float[Tensor, '']]:
