@@ -309,7 +309,7 @@ def test_the_verb(place, capsys):
     (['Mean=mean', '--crop', '1,2,3', '--out', 'figure.pdf'], "'1,2,3' is not a crop"),
     (['vi=mean', '--out', 'figure.pdf'], "Two columns are called 'vi'"),
     (['nowhere', '--out', 'figure.pdf'], 'no image of nowhere fits nowhere/{name}.*'),
-    (['Mean=mean', '--out', 'mean/p0.png/figure.pdf'], 'Cannot write'),
+    (['Mean=mean', '--out', 'mean/p0.png/figure.pdf'], 'cannot be written'),
 ])
 def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(capsys, options, message):
     assert run(*options) == 2
