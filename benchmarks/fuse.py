@@ -25,9 +25,10 @@ import torch
 
 from vlfusion import Fuser
 from vlfusion.data.pairs import find_pairs
+from vlfusion.footprint import footprint
 from vlfusion.images import luminance, read_image, write_image
 from vlfusion.inference import PRECISIONS
-from vlfusion.memory import PeakOfProcess, footprint
+from vlfusion.memory import PeakOfProcess
 from vlfusion.metrics import PSNR
 from vlfusion.models import locality
 from vlfusion.tiling import fuse_in_tiles, plan

@@ -15,8 +15,9 @@ from vlfusion_shared import shared
 from vlfusion import Fuser
 from vlfusion.checkpoints import load_model
 from vlfusion.cli import main
-from vlfusion.images import quantise, read_image
+from vlfusion.images import read_image
 from vlfusion.models.backbones.film import FILM
+from vlfusion.quantise import quantise
 from vlfusion.runner import build_runner
 
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from vlfusion import tiling
 from vlfusion.errors import ConfigError, VLFusionError
-from vlfusion.memory import Footprint, PeakOfProcess, available, footprint, parse_bytes
+from vlfusion.footprint import Footprint, available, footprint
+from vlfusion.memory import PeakOfProcess, parse_bytes
 from vlfusion.models import Locality
 from vlfusion.models.backbones import FILM
 from vlfusion.models.layers import strips
@@ -198,7 +199,8 @@ def test_a_real_failure_to_allocate_falls_back():
     code = textwrap.dedent('''
         import resource, torch
         from torch import nn
-        from vlfusion.memory import _field, available
+        from vlfusion.footprint import available
+        from vlfusion.memory import _field
         from vlfusion.models import Locality
         from vlfusion.tiling import fuse_any_size
         torch.set_num_threads(1)

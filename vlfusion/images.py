@@ -1,7 +1,7 @@
-"""Images: reading, luminance, chroma, 8-bit quantisation, writing. One definition for training, saving and scoring.
+"""Images: reading, luminance, chroma, writing. One definition for training, saving and scoring. Imports no torch.
 
 An image on disk is an array as OpenCV has it: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16. Luminance
-is float32 `(h, w)` in [0, 1]. What a network returns is a tensor `(batch, 1, h, w)` in [0, 1].
+is float32 `(h, w)` in [0, 1].
 """
 
 import os
@@ -10,9 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Float, Shaped, UInt8
-from torch import Tensor
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.files import write_whole
@@ -48,46 +46,6 @@ def _bands(image: np.ndarray, pixels: int = 1 << 18) -> Iterator[slice]:
     """The rows of an image by bands of about so many pixels, so that what is computed of one takes little memory."""
     step = max(1, pixels // max(1, image.shape[1]))
     return (slice(start, start + step) for start in range(0, len(image), step))
-
-
-def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
-             rounding: str = 'round') -> UInt8[Tensor, 'batch 1 h w']:
-    """Eight-bit grey levels of a network's output.
-
-    Args:
-        fused: nominally in [0, 1].
-        stretch: `clip` to [0, 1]; `min-max`: each image's own minimum becomes 0 and its maximum 255 (an image of one
-            value is clipped instead, for it has no range to stretch); or `none`, which accepts values in [0, 1] only.
-        rounding: `round` to the nearest level, halves to the even one; `half-down`, as imageio does when it converts;
-            or `truncate` as `astype('uint8')` does. FILM publishes `min-max` with `truncate`, CDDFuse with `half-down`.
-
-    Raises:
-        DataError: the output holds NaN or infinity, or with the stretch `none` leaves [0, 1].
-    """
-    fused = fused.detach().float()
-    # The extremes of what is not finite are not finite either, and need no image of their own.
-    if not torch.stack(fused.aminmax()).isfinite().all():
-        raise DataError('The fused image holds NaN or infinity.',
-                        'The model diverged: look at the losses, lower the learning rate, or load another checkpoint.')
-    if stretch == 'min-max':
-        low, high = fused.amin((1, 2, 3), keepdim=True), fused.amax((1, 2, 3), keepdim=True)
-        flat = high == low
-        levels = (fused - low.masked_fill(flat, 0)).div_((high - low).masked_fill_(flat, 1)).clamp_(0, 1)
-    elif stretch in ('clip', 'none'):
-        if stretch == 'none' and (fused.amin() < 0 or fused.amax() > 1):
-            raise DataError(f'The fused image spans {fused.amin():g} to {fused.amax():g}, outside [0, 1].',
-                            'Use a protocol that clips or stretches.')
-        levels = fused.clamp(0, 1)
-    else:
-        raise ConfigError(f'Unknown stretch {stretch!r}.', did_you_mean(stretch, ('clip', 'min-max', 'none')))
-    levels *= 255
-    if rounding == 'round':
-        levels.round_()
-    elif rounding == 'half-down':
-        levels.sub_(0.5).ceil_()
-    elif rounding != 'truncate':
-        raise ConfigError(f'Unknown rounding {rounding!r}.', did_you_mean(rounding, ('round', 'half-down', 'truncate')))
-    return levels.to(torch.uint8)
 
 
 def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w ...'],

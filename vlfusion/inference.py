@@ -33,10 +33,10 @@ from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.tasks import task as task_of
 from vlfusion.data.text import pad, text_configs, text_sources
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
+from vlfusion.footprint import available, footprint
 from vlfusion.images import add_chroma, luminance, read_image, write_image
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.store import section
-from vlfusion.memory import available, footprint
 from vlfusion.metrics.protocol import protocol as protocol_of
 from vlfusion.models import locality, text_dims
 from vlfusion.notes import new_run

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vlfusion.memory import LiveBytes
+from vlfusion.footprint import LiveBytes
 from vlfusion.models.backbones import FILM
 from vlfusion.models.layers import strips
 from vlfusion.models.layers.strips import (

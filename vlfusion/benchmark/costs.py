@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlfusion.benchmark.results import Cost
-from vlfusion.memory import peak
+from vlfusion.footprint import peak
 from vlfusion.models.layers.strips import at_once
 
 

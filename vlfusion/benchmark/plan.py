@@ -42,7 +42,7 @@ SET_KEYS = ('config', 'split', 'only', 'limit', 'by_subset', 'texts', 'data_root
 
 
 class Output(NamedTuple):
-    """How a network's output becomes grey levels; see `vlfusion.images.quantise`."""
+    """How a network's output becomes grey levels; see `vlfusion.quantise.quantise`."""
 
     stretch: str
     rounding: str

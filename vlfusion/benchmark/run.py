@@ -35,8 +35,9 @@ from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.folder import Planes, grey_levels, one_thread_each, score_planes
 from vlfusion.evaluation.scores import metric_of, spelt_out
-from vlfusion.images import add_chroma, quantise, read_image
+from vlfusion.images import add_chroma, read_image
 from vlfusion.language.fixed import encode_fixed
+from vlfusion.quantise import quantise
 
 #: Called with what is being done, how many are done, and how many there are.
 Progress = Callable[[str, int, int], None]

@@ -8,8 +8,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from vlfusion.compat import screen_handlers
+from vlfusion.footprint import peak_so_far
 from vlfusion.hooks.summary import summary
-from vlfusion.memory import peak_so_far
 from vlfusion.progress import ShowProgress, duration
 from vlfusion.registry import HOOKS
 

@@ -9,7 +9,8 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from vlfusion.errors import ConfigError, did_you_mean
-from vlfusion.images import luminance, quantise
+from vlfusion.images import luminance
+from vlfusion.quantise import quantise
 
 #: An image as it is scored: grey levels 0..255 of its luminance, or of its three channels.
 Planes = Float[Tensor, 'channel 1 h w']
@@ -29,7 +30,7 @@ class Protocol:
         name: what a config or a command line calls it.
         version: raised when its numbers change.
         luminance: the rule of `vlfusion.images.luminance` by which images are read.
-        stretch: as in `vlfusion.images.quantise`; a file that already holds 8 bits is never stretched.
+        stretch: as in `vlfusion.quantise.quantise`; a file that already holds 8 bits is never stretched.
         rounding: likewise.
         colour: what of colour files is scored: their `luminance`, or each of the three `channels`, whose mean is the
             score, as VIFB and MEFB do.

@@ -5,12 +5,11 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Shaped
 from PIL.JpegImagePlugin import JpegImageFile
 
 from vlfusion.errors import DataError
-from vlfusion.memory import available
+from vlfusion.memory import free_memory
 from vlfusion.notes import note
 from vlfusion.reading.file import TWO_PICTURES, identify, read_file
 from vlfusion.reading.header import Header, open_image, read_header
@@ -95,7 +94,7 @@ def _check_limits(path: object, header: Header) -> None:
         raise DataError(f'{size}; at most {_MOST_PIXELS} pixels, and {_LONGEST} in a row or column, are decoded.',
                         'Cut the image into parts; or set OPENCV_IO_MAX_IMAGE_PIXELS, OPENCV_IO_MAX_IMAGE_WIDTH and '
                         'OPENCV_IO_MAX_IMAGE_HEIGHT, where the memory is enough.')
-    free = available(torch.device('cpu')) if pixels > _SMALL else None
+    free = free_memory() if pixels > _SMALL else None
     if free is not None and pixels * _BYTES > free:
         raise _too_large(path, header, free)
 

@@ -9,7 +9,8 @@ from vlfusion.checkpoints import file_digest
 from vlfusion.compat import load_checkpoint_file
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.images import add_chroma, luminance, quantise, read_image
+from vlfusion.images import add_chroma, luminance, read_image
+from vlfusion.quantise import quantise
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone

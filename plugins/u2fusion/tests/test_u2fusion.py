@@ -11,8 +11,9 @@ from vlfusion_shared import shared
 
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.images import add_chroma, luminance, quantise, read_image
+from vlfusion.images import add_chroma, luminance, read_image
 from vlfusion.metrics.ssim import ssim_to_truth
+from vlfusion.quantise import quantise
 from vlfusion.registry import BACKBONES, LOSSES, MODELS, TRANSFORMS
 from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
