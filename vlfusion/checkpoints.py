@@ -1,7 +1,8 @@
 """Checkpoints: strict loading, rebuilding a model from one, and converting the released weights of a method.
 
 A checkpoint of vlfusion is `dict(state_dict, meta)` of tensors and plain values. `meta['vlfusion']` holds the
-experiment as data: `task`, `model`, and where they apply `language`, `text_source` and `protocol`.
+experiment as data: `task`, `model`, and where they apply `language`, `text_source` and `protocol`. Once read, it also
+has `origin`, the origin of the model in words.
 """
 
 import io
@@ -21,6 +22,7 @@ from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
 from vlfusion.files import file_digest, write_whole
 from vlfusion.models.released import ReleasedWeights
+from vlfusion.origin import origin
 from vlfusion.outputs import check_outputs
 from vlfusion.registry import BACKBONES, MODELS
 from vlfusion.trust import believed_language, check_model, check_text_source, refuse_language
@@ -122,6 +124,7 @@ def read_experiment(path: str | os.PathLike, trust: bool = False) -> dict[str, A
 
 def _experiment(checkpoint: Mapping, path: str | os.PathLike, trust: bool) -> dict[str, Any]:
     experiment = dict(checkpoint['meta']['vlfusion'])
+    experiment['origin'] = origin(experiment, checkpoint['meta'])
     experiment['model'] = to_fuse(experiment['model'])
     if trust:
         return experiment

@@ -137,6 +137,9 @@ class Fuser:
         precision: `float32`, or `bfloat16` for the network under autocast.
         note: told that an image is approximated, or that memory ran out; by default it is logged.
 
+    Attributes:
+        origin: what the model was trained on, for how long, and for which task, in words.
+
     Raises:
         ConfigError: an option has no such value; what `vlfusion.checkpoints.load_model` raises.
     """
@@ -158,6 +161,9 @@ class Fuser:
         model, experiment = load_model(checkpoint, trust=trust)
         self.model = model.to(self.device)
         self.task = task_of(task or experiment['task'])
+        self.origin = experiment.get('origin') or f'{type(self.model.backbone).__name__}, which has no weights'
+        if self.task.name != experiment['task'] and 'origin' in experiment:
+            self.note(f'The model was trained for {experiment["task"]}, but is used for {self.task.name}.')
         self.protocol = protocol_of(protocol or experiment.get('protocol', 'film'))
         self.modality_a = modality_a or self.task.modality_a
         self.modality_b = modality_b or self.task.modality_b
@@ -208,7 +214,8 @@ class Fuser:
 
     def fuse_many(self, pairs: Sequence[Pair], texts: Callable[[Pair], Text] | None = None,
                   finish: Callable[[Pair, Fused], None] | None = None, progress: Progress | None = None,
-                  failed: Callable[[Pair, DataError], None] | None = None) -> Iterator[Fused]:
+                  failed: Callable[[Pair, DataError], None] | None = None,
+                  describing: Callable[[str, int, int], None] | None = None) -> Iterator[Fused]:
         """Fuse many pairs: while the network is at work, threads read the next pairs and finish the last ones.
 
         Pairs of one size that lie close to each other are fused in batches of `batch_size`, or fewer where memory is
@@ -223,6 +230,7 @@ class Fuser:
             progress: as for a call, for each large image.
             failed: called with each pair whose data are at fault, such as a damaged image, and with the error; the
                 others go on.
+            describing: called while the pairs are described, as `describe` calls its `progress`.
 
         Returns:
             The results, in the order of the pairs. A pair that fails raises what a call raises, with its name, once all
@@ -230,7 +238,7 @@ class Fuser:
         """
         new_run()
         if texts is None and self.text_dims:
-            faults = self.describe(pairs, strict=failed is None)
+            faults = self.describe(pairs, strict=failed is None, progress=describing)
             for pair in [pair for pair in pairs if pair in faults]:
                 failed(pair, _named(faults[pair], pair))
             pairs = [pair for pair in pairs if pair not in faults]
@@ -378,14 +386,15 @@ class Fuser:
             finish(loaded.pair, result)
         return result
 
-    def describe(self, pairs: Sequence[Pair], texts: Sequence[str] | None = None,
-                 strict: bool = True) -> dict[Pair, DataError]:
+    def describe(self, pairs: Sequence[Pair], texts: Sequence[str] | None = None, strict: bool = True,
+                 progress: Callable[[str, int, int], None] | None = None) -> dict[Pair, DataError]:
         """Describe many pairs in one batch, which is quicker than leaving each to its own call.
 
         Args:
             pairs: to be described; of one that does not say what its sources are, they are the fuser's modalities.
             texts: the names of the texts that are wanted, of a model that reads several; None for all.
             strict: whether a pair that cannot be described is an error.
+            progress: called with a stage, what is done of it, and what is to do.
 
         Returns:
             The pairs that could not be described, each with the reason.
@@ -401,7 +410,7 @@ class Fuser:
         if len(fixed) == len(sources):
             return {}
         subjects = {pair: self._pipeline.subjects([self._with_modalities(pair)]) for pair in pairs}
-        report = self._pipeline.run([subject for of_pair in subjects.values() for subject in of_pair])
+        report = self._pipeline.run([subject for of_pair in subjects.values() for subject in of_pair], progress)
         if strict:
             report.raise_if_failed()
         faults = {pair: next((report.failed[subject] for subject in of_pair if subject in report.failed), None)

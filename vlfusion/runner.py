@@ -170,7 +170,9 @@ class FusionRunner(Runner):
     def save_checkpoint(self, *args, meta: dict | None = None, **kwargs) -> None:
         # What `fuse` needs to rebuild the model and describe new images, as data; no config text is executed for it.
         experiment = {key: self.cfg[key] for key in EXPERIMENT_KEYS if key in self.cfg}
-        super().save_checkpoint(*args, meta={**(meta or {}), 'vlfusion': Config(experiment).to_dict()}, **kwargs)
+        training = dict(pairs=len(self.train_dataloader.dataset))
+        super().save_checkpoint(*args, meta={**(meta or {}), 'vlfusion': Config(experiment).to_dict(),
+                                             'training': training}, **kwargs)
 
 
 @LOOPS.register_module()

@@ -91,10 +91,12 @@ def run(args: argparse.Namespace) -> int:
         features = FeatureFiles(args.text, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(args.text))
         features.check(pairs if per_pair else pairs[:1])
     failed: dict[str, DataError] = {}
-    fused = fuser.fuse_many(pairs, features.load if features else None, progress=partial(show, 'one pair', inner=True),
-                            finish=lambda pair, fused: fused.save(output_of[pair], grey=args.grey),
-                            failed=lambda pair, error: failed.update({pair.name: error}))
+    show.print(f'Model: {fuser.origin}.')
     with show:
+        fused = fuser.fuse_many(
+            pairs, features.load if features else None, progress=partial(show, 'one pair', inner=True),
+            finish=lambda pair, fused: fused.save(output_of[pair], grey=args.grey),
+            failed=lambda pair, error: failed.update({pair.name: error}), describing=show)
         show('fusing', 0, len(pairs))
         for done, _ in enumerate(fused, 1):
             show('fusing', done + len(failed), len(pairs))
