@@ -199,7 +199,7 @@ def init_cpu_group() -> None:
         torch.distributed.init_process_group('gloo')
 
 
-def end_of_group_member() -> None:
+def end_of_group_member(code: int = 0) -> None:
     """End this process of a group at once, its work done: leave the group, write out what is buffered, and go.
 
     Why: now and then a process that was in a gloo group aborts while the interpreter is taken down, by threads of
@@ -211,7 +211,7 @@ def end_of_group_member() -> None:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -41,6 +42,9 @@ from vlfusion.metrics.protocol import protocol as protocol_of
 from vlfusion.models import locality, text_dims
 from vlfusion.notes import new_run
 from vlfusion.tiling import MODES, Progress, fuse_any_size, out_of_memory
+
+if TYPE_CHECKING:
+    from vlfusion.language.pipeline import DescriptionPipeline, Report
 
 #: More bytes per pixel than any network here takes: where so many are at hand, nothing needs to be estimated.
 _PLENTY = 12 * 1024
@@ -404,13 +408,11 @@ class Fuser:
             VLFusionError: nobody says how to describe them, or a part cannot be built.
         """
         sources = [self.text_source[name] for name in (self.text_source if texts is None else texts)]
-        fixed = [source['fixed'] for source in sources if 'fixed' in source]
-        if fixed:
-            encode_fixed(self._words(), fixed)
-        if len(fixed) == len(sources):
+        pairs_of = {pair: self._with_modalities(pair) for pair in pairs}
+        if not sources or not (report := make_words(self._words(), sources, list(pairs_of.values()),
+                                                    lambda: self._pipeline, progress)):
             return {}
-        subjects = {pair: self._pipeline.subjects([self._with_modalities(pair)]) for pair in pairs}
-        report = self._pipeline.run([subject for of_pair in subjects.values() for subject in of_pair], progress)
+        subjects = {pair: self._pipeline.subjects([one]) for pair, one in pairs_of.items()}
         if strict:
             report.raise_if_failed()
         faults = {pair: next((report.failed[subject] for subject in of_pair if subject in report.failed), None)
@@ -465,6 +467,30 @@ class Fuser:
 def _named(error: VLFusionError, pair: Pair) -> VLFusionError:
     """The same error with the name of the pair in front."""
     return type(error)(f'{pair.name}: {error.problem}', error.remedy)
+
+
+def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pair],
+               pipeline: 'Callable[[], DescriptionPipeline] | None' = None,
+               progress: Callable[[str, int, int], None] | None = None) -> 'Report | None':
+    """Make the words that texts are read from, where the text store does not have them yet.
+
+    Args:
+        language: the `language` section that says how.
+        sources: what the texts are read from, as `text_configs` has it; those of files need no words.
+        pairs: whose images are described.
+        pipeline: gives the pipeline of the section; by default a new one is built, if there are images to describe.
+        progress: called as images are described.
+
+    Returns:
+        What became of the images; None where no text is about images.
+    """
+    from vlfusion.language.pipeline import DescriptionPipeline
+    if fixed := [source['fixed'] for source in sources if 'fixed' in source]:
+        encode_fixed(language, fixed)
+    if not any('stream' in source for source in sources):
+        return None
+    pipeline = pipeline() if pipeline else DescriptionPipeline(language)
+    return pipeline.run(pipeline.subjects(pairs), progress)
 
 
 def _for_new_images(source: Mapping | None, name: str) -> Mapping:

@@ -42,7 +42,8 @@ TOYS = '''
     import time
     import torch
     from torch import nn
-    from vlfusion.registry import BACKBONES
+    from vlfusion.language.interfaces import TextFeatures
+    from vlfusion.registry import BACKBONES, TEXT_ENCODERS
 
     FUSED = []  # the names of models, as often as they fused
 
@@ -88,6 +89,21 @@ TOYS = '''
         def fuse(self, a, b, text):
             raise RuntimeError('no such kernel')
 
+    ENCODED = []
+
+    @TEXT_ENCODERS.register_module()
+    class ToyEncoder:
+        version, dim = '1', 8
+        @staticmethod
+        def self_contained(part):
+            return not part.get('online')
+        def __init__(self, online=False):
+            pass
+        def encode(self, texts):
+            ENCODED.extend(texts)
+            lengths = torch.tensor([float(len(text) + sum(map(ord, text))) for text in texts])
+            return TextFeatures((lengths / 1e4).sin()[:, None, None].expand(-1, 1, 8), torch.ones(len(texts), 1).bool())
+
     @BACKBONES.register_module()
     class ToyText(Toy):
         text_dim = 8
@@ -127,10 +143,10 @@ def compare(tmp_path, toys, monkeypatch):
     write_features(tmp_path / 'data/text', NAMES)
     checkpoint(toys, 'ToyConv', 'conv.pth')
 
-    def run(methods=TWO, *options, **keys):
+    def run(methods=TWO, *options, code=0, **keys):
         keys = dict(metrics=['EN', 'SF'], controls=False, robustness=False) | keys
         write_config(tmp_path / 'benchmark.py', methods, **keys)
-        assert main(['benchmark', 'benchmark.py', '--out', 'out', '--no-report', *options]) == 0
+        assert main(['benchmark', 'benchmark.py', '--out', 'out', '--no-report', *options]) == code
         return Path('out')
 
     return run
@@ -163,8 +179,11 @@ def counted(capsys):
 
 def test_everything_is_written_and_equals_the_single_steps(compare, toys, tmp_path, capsys):
     out = compare(TWO | {'Broken': toy('ToyBroken'), 'Absent': dict(checkpoint='absent.pth'),
-                         'Paper': dict(printed=dict(Toy=dict(EN=7.5)), source='Table 9')})
+                         'Paper': dict(printed=dict(Toy=dict(EN=7.5)), source='Table 9')}, code=1)
     said = capsys.readouterr()
+    absent, broken = said.err.rpartition('2 methods failed:')[2].splitlines()[1:]
+    assert absent.startswith('    Toy: Absent: There is no file absent.pth. Train the method')
+    assert broken == '    Toy: Broken: RuntimeError: no such kernel'
     assert 'Broken failed: RuntimeError: no such kernel' in said.err and 'There is no file absent.pth' in said.err
     for row in ('| Broken | failed |', '| Absent | failed |', '| *Paper (Table 9)* | 7.5 |'):
         assert row in said.out
@@ -267,7 +286,7 @@ def test_a_folder_of_foreign_images(compare, tmp_path, capsys):
     write_config(tmp_path / 'b.py', {'Theirs': dict(fused='theirs/fused/{name}.png')}, dataset=dict(only='p[01]'))
     assert main(['benchmark', 'b.py', '--out', 'out', '--no-report', '--cfg-options', "metrics=['EN']"]) == 0
     cv2.imwrite('theirs/fused/p0.png', np.zeros((4, 4), np.uint8))
-    assert main(['benchmark', 'b.py', '--out', 'out', '--no-report']) == 0
+    assert main(['benchmark', 'b.py', '--out', 'out', '--no-report']) == 1
     assert 'Theirs failed' in capsys.readouterr().err
 
 
@@ -416,10 +435,10 @@ def test_the_report_is_written(compare, tmp_path):
     (tmp_path / 'data/words/p3.txt').write_text('A wall under a lamp.')
     write_config(tmp_path / 'b.py', TWO | {'Broken': toy('ToyBroken')}, metrics=['EN', 'SCD'],
                  dataset=dict(texts={'both': 'words/{name}.txt'}))
-    assert main(['benchmark', 'b.py', '--out', 'out']) == 0
+    assert main(['benchmark', 'b.py', '--out', 'out']) == 1
     page = Path('out/report.html').read_text()
     assert 'A wall under a lamp.' in page and 'no such kernel' in page and 'control: noisy mean' in page
-    assert main(['benchmark', 'b.py', '--out', 'out', '--no-report']) == 0
+    assert main(['benchmark', 'b.py', '--out', 'out', '--no-report']) == 1
     assert not Path('out/report.html').exists(), 'one of an earlier run would belong to other tables'
 
 
@@ -444,6 +463,40 @@ def test_text_and_its_policies(compare, toys, tmp_path):
     found = {method: [row['value'] for row in scores(out, method=method, metric='EN')]
              for method in ('own', 'swapped', 'twice')}
     assert found['own'] == found['twice'] != found['swapped']
+
+
+def words(**encoder):
+    """A language section of parts that need nothing from outside, but for an encoder that is `online`."""
+    return dict(store='texts', captioners=[dict(type='MeasuredCaptioner')], llm=dict(type='TemplateLLM'),
+                prompt='paragraph', encoder=dict(type='ToyEncoder', **encoder))
+
+
+def test_images_are_described_for_a_model_that_reads_text(compare, toys, capsys):
+    checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(stream='pair/paragraph'))
+    method = dict(checkpoint='text.pth', language=words())
+    out = compare({'own': method, 'swapped': method | dict(text_policy='swapped'),
+                   'empty': method | dict(text_policy='empty')})
+    found = {name: [row['value'] for row in scores(out, method=name, metric='EN')]
+             for name in ('own', 'swapped', 'empty')}
+    assert len(found['own']) == 6 and len({tuple(values) for values in found.values()}) == 3
+    assert len(list(Path('texts/paragraphs').rglob('*.json'))) == 12
+    toys.ENCODED.clear()
+    compare({'own': method})
+    assert not toys.ENCODED, 'described before'
+    assert main(['benchmark', 'benchmark.py', '--out', 'out']) == 0
+    assert 'source A, infrared' in Path('out/report.html').read_text()
+
+
+def test_parts_that_need_something_from_outside_are_asked_for(compare, toys, capsys):
+    checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(stream='pair/paragraph'))
+    method = dict(checkpoint='text.pth', language=words(online=True))
+    compare({'own': method, 'Mean': toy('ToyMean')}, code=1)
+    said = capsys.readouterr().err
+    assert '1 method failed:\n    Toy: own: 6 of 6 pairs have no usable text feature' in said
+    assert 'Add --describe' in said
+    assert not Path('texts').exists() and not toys.ENCODED
+    out = compare({'own': method, 'Mean': toy('ToyMean')}, '--describe')
+    assert len(scores(out, method='own', metric='EN')) == 6
 
 
 def test_by_subset(compare, tmp_path):
@@ -498,8 +551,8 @@ def test_processes_share_the_work(compare, tmp_path, launcher):
     write_config(tmp_path / 'b.py', methods, metrics=['EN', 'SF'])
     script = Path(__file__).parents[2] / 'tools/benchmark.py'
     processes = start(launcher, str(script), 'b.py', '--out', 'two', '--no-report', tmp_path=tmp_path)
-    assert [process.wait(timeout=300) for process in processes] == [0] * len(processes)
-    assert main(['benchmark', 'b.py', '--out', 'one', '--no-report']) == 0
+    assert [process.wait(timeout=300) for process in processes] == [1] * len(processes), 'Broken failed'
+    assert main(['benchmark', 'b.py', '--out', 'one', '--no-report']) == 1
     two, one = (Path(out, 'scores.csv').read_text() for out in ('two', 'one'))
     assert two == one
     held = json.loads(Path('two/manifest.json').read_text())
@@ -508,7 +561,7 @@ def test_processes_share_the_work(compare, tmp_path, launcher):
 
 def test_the_latex_compiles(compare, tmp_path):
     compare({'Mean_1': toy('ToyMean'), 'Conv': dict(checkpoint='conv.pth'), 'Broken & Co': toy('ToyBroken'),
-             'Paper': dict(printed=dict(Toy=dict(EN=7.5)), source='Table 9')})
+             'Paper': dict(printed=dict(Toy=dict(EN=7.5)), source='Table 9')}, code=1)
     latex = Path('out/leaderboards/Toy.tex').read_text()
     assert r'Mean\_1' in latex and r'Broken \& Co & \multicolumn{3}{l}{failed}' in latex
     if not shutil.which('pdflatex'):

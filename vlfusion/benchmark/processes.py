@@ -58,10 +58,10 @@ class Group:
             run.failures |= failures
             run.counts += counts
 
-    def end(self) -> None:
-        """Leave the group. Of several processes each ends here, at once."""
+    def end(self, code: int = 0) -> None:
+        """Leave the group. Of several processes each ends here, at once, with this exit code."""
         if self.world > 1:
-            end_of_group_member()
+            end_of_group_member(code)
 
 
 def _first_host() -> str:

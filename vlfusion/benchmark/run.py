@@ -36,8 +36,10 @@ from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.folder import Planes, grey_levels, one_thread_each, score_planes
 from vlfusion.evaluation.scores import metric_of, spelt_out
 from vlfusion.images import add_chroma, read_image
+from vlfusion.inference import make_words
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.quantise import quantise
+from vlfusion.trust import believed_language
 
 #: Called with what is being done, how many are done, and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -80,6 +82,8 @@ class Run:
         plan: what is to be done.
         rank, world: which process this is, and of how many; they share nothing but the cache.
         progress: told of every step.
+        describe: whether images may be described by parts that need a network, a key or files of a hub; those that need
+            nothing from outside are always used.
         counts: how many pairs were `fused` and how many pictures `scored`, and how many results were known already.
         failures: why a method has no result, by data set and method.
     """
@@ -88,6 +92,7 @@ class Run:
     rank: int = 0
     world: int = 1
     progress: Progress = lambda *_: None
+    describe: bool = False
     counts: Counter = field(default_factory=Counter)
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -281,10 +286,26 @@ class Run:
         if not language and 'language_error' in experiment and any(
                 'files' not in source for source in text_configs(experiment['text_source']).values()):
             raise experiment['language_error']
-        if language and (text := fixed_text(method.text_policy)) is not None:
+        changes = dict(text_source=experiment['text_source'], language=language, text_policy=method.text_policy)
+        if not language:
+            return one.build(check=False, **changes)
+        if (text := fixed_text(method.text_policy)) is not None:
             encode_fixed(language, [text])
-        return one.build(check=False, text_source=experiment['text_source'], language=language,
-                         text_policy=method.text_policy)
+            return one.build(check=False, **changes)
+        sources = list(text_configs(experiment['text_source']).values())
+        in_words = any('files' not in source for source in sources)
+        allowed = self.describe or believed_language(language) is not None
+        if allowed and (report := make_words(
+                language, sources, one.build(check=False).dataset.pairs,
+                progress=lambda stage, *counts: self.progress(f'{one.name}: {stage}', *counts))):
+            report.raise_if_failed()
+        try:
+            return one.build(check=False, **changes)
+        except DataError as error:
+            if allowed or not in_words:
+                raise
+            raise DataError(error.problem, 'Add --describe: then images are described by the parts that the language '
+                            'section names, which may need a network, a key or files of a hub.') from error
 
     def _fuse_key(self, identity: str, one: SetPlan, dataset: SetOfPairs, pair: Pair) -> str:
         whole = dataset.dataset

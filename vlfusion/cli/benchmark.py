@@ -5,7 +5,8 @@
     torchrun --nproc-per-node 2 tools/benchmark.py configs/benchmark/mif.py --launcher pytorch
 
 What was done before is not done again, whether the run was killed or the config got another method: results are kept
-by the content of weights, code, images, text and protocol. A method that fails is a row with its error.
+by the content of weights, code, images, text and protocol. A method that fails is a row with its error, and the exit
+code is 1. Images are described for models that read text.
 """
 
 import argparse
@@ -18,11 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--cache', help='folder of results by content, which comparisons may share (default: '
                                         'OUT/cache)')
     parser.add_argument('--ablation', metavar='DIR', help='what `ablate-text` wrote, to be shown in the report')
+    parser.add_argument('--describe', action='store_true',
+                        help='let models that read text have images described by parts that need a network, a key or '
+                             'files of a hub (those that need nothing from outside always may)')
     parser.add_argument('--no-report', action='store_true', help='write tables only')
     add_launcher(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    import sys
     import time
 
     from rich.console import Console
@@ -34,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.benchmark.processes import Group
     from vlfusion.benchmark.run import Run
     from vlfusion.benchmark.tables import results
+    from vlfusion.errors import listing, printable
     from vlfusion.progress import ShowProgress
 
     began = time.perf_counter()
@@ -47,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         seconds[what] = round(time.perf_counter() - began, 3)
 
     with ShowProgress(quiet=group.rank > 0) as progress:
-        work = Run(plan, group.rank, group.world, progress)
+        work = Run(plan, group.rank, group.world, progress, args.describe)
         work.check()
         timed('preparing', began)
         start = time.perf_counter()
@@ -71,5 +77,11 @@ def run(args: argparse.Namespace) -> int:
               f'({counts["known scores"]} known), in {time.perf_counter() - began:.0f} s.')
         for path in written:
             print(f'Wrote {path}')
-    group.end()
-    return 0
+        if work.failures:
+            many = len(work.failures) > 1
+            print(f'{len(work.failures)} method{"s" * many} failed:\n' + listing(
+                (printable(f'{dataset}: {method}: {why}') for (dataset, method), why in work.failures.items()),
+                len(work.failures)), file=sys.stderr)
+    code = 1 if work.failures else 0
+    group.end(code)
+    return code
