@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from vlfusion.errors import VLFusionError
-from vlfusion.redaction import mask
+from vlfusion.cli.ending import run_to_the_end
 from vlfusion.threads import bound_spinning
 
 #: The verbs in the order of the help, each with its line there. `ablate-text` is the module `ablate_text`.
@@ -40,24 +39,11 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vlfusion VERB ...`; a user's error is printed with its remedy and gives exit code 2."""
     bound_spinning()
-    args = parse(sys.argv[1:] if argv is None else argv)
-    try:
-        code = args.run(args) or 0
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        import os
-        import select
-        ours = select.poll()
-        ours.register(sys.stdout, 0)
-        if not ours.poll(0):
-            raise  # another pipe, such as that of a data loader's worker
-        # What reads the output, such as `head`, has enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a shell says it
-    except VLFusionError as error:
-        print(f'error: {mask(str(error))}', file=sys.stderr)
-        return 2
+
+    def command() -> int | None:
+        args = parse(sys.argv[1:] if argv is None else argv)
+        return args.run(args)
+    return run_to_the_end(command)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -1,0 +1,173 @@
+"""The end of a command: one line and an exit code for errors, signals, and a console that takes no more output."""
+
+import errno
+import io
+import os
+import re
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from vlfusion.errors import VLFusionError, printable
+
+#: Exit codes, as shells have them: of a user's error, and of a pipe whose reader has enough.
+USAGE, PIPE = 2, 128 + 13
+#: Errors of a disk without room.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: The remedy of an error of the operating system, by its number.
+REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), 'Check its permissions, or choose another place.'),
+    **dict.fromkeys(FULL, 'Make room there, or choose another place.'),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), 'A file stands where a folder is needed: choose another place.'),
+    errno.EISDIR: 'A folder stands where a file is needed: choose another place.',
+    errno.ENAMETOOLONG: 'Shorten the name, or choose another place.',
+    errno.ENOENT: 'Check the path.',
+    errno.EIO: 'Check the disk or the network drive, and run the command again.',
+    errno.EMFILE: 'Raise the number of open files that is allowed (ulimit -n), or use fewer workers.',
+}
+#: An error that torch raises again from a worker of a data loader, whose text holds the whole traceback.
+_FROM_WORKER = re.compile(r'Caught \w+ in \w+ worker process \d+\.\nOriginal Traceback.*\n[\w.]+: ', re.DOTALL)
+_ERRNO = re.compile(r'\[Errno (\d+)\] ')
+
+
+class Signalled(KeyboardInterrupt):
+    """A signal that asks for the end."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+
+def run_to_the_end(command: Callable[[], int | None]) -> int:
+    """Run a command; an error that a user can mend, or a signal, becomes one line with its remedy and an exit code.
+
+    Other errors are raised. Signals: 130 after Ctrl-C, 143 after SIGTERM. A second one ends the process at once.
+    """
+    _write_all_signs()
+    with _signals():
+        try:
+            code = command() or 0
+            _flush(sys.stdout)
+            return code
+        except SystemExit as error:
+            if isinstance(error.__context__, BrokenPipeError):  # rich ends a program whose output nobody reads
+                return PIPE
+            if fault := _fault_of_stdout():  # of argparse, which has printed something
+                return _end(fault)
+            raise
+        except (KeyboardInterrupt, OSError, VLFusionError) as error:
+            return _end(error)
+
+
+def _end(error: BaseException) -> int:
+    """Say what ended the command, and return its exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        number = getattr(error, 'number', signal.SIGINT)
+        _say(f'Stopped by {signal.Signals(number).name}. What was finished is kept; no file is half written.')
+        return 128 + number
+    if fault := _fault_of_stdout(error):
+        if isinstance(fault, BrokenPipeError):
+            return PIPE  # what reads the output, such as `head`, has enough
+        _say(f'error: Cannot write the output: {fault.strerror}.')
+        return USAGE
+    if isinstance(error, BrokenPipeError):  # another pipe, such as that of a data loader's worker
+        raise error
+    _say(f'error: {explained(error)}')
+    return USAGE
+
+
+def explained(error: OSError | VLFusionError) -> str:
+    """An error with its remedy, without the traceback of the worker that it may come from.
+
+    >>> print(explained(PermissionError(errno.EACCES, 'Permission denied', 'out/a.png')))
+    out/a.png: Permission denied.
+      -> Check its permissions, or choose another place.
+    """
+    text = _FROM_WORKER.sub('', str(error))
+    if isinstance(error, VLFusionError):
+        return text
+    number, path, cause = error.errno, error.filename2 or error.filename, error.strerror
+    if number is None and (found := _ERRNO.match(text)):  # of a worker
+        number, cause = int(found[1]), text[found.end():]
+    problem = ': '.join(str(part) for part in (path, cause) if part) or text or type(error).__name__
+    remedy = REMEDIES.get(number, '')
+    return printable(f'{problem.rstrip(".")}.' + (f'\n  -> {remedy}' if remedy else ''))
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let signals raise `Signalled` in the main thread, once; the next one ends the process at once."""
+    main, asked = os.getpid(), []
+
+    def ask(number: int, _) -> None:
+        if os.getpid() != main:  # a forked worker, which its parent ends
+            if number != signal.SIGINT:
+                os._exit(128 + number)
+        elif asked:
+            os._exit(128 + number)
+        else:
+            asked.append(number)
+            raise Signalled(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        # What is ignored, as under nohup or in the background, stays so.
+        before = {number: handler for name in ('SIGINT', 'SIGTERM', 'SIGHUP')
+                  if (number := getattr(signal, name, None))  # Windows has no SIGHUP
+                  and (handler := signal.getsignal(number)) in (signal.default_int_handler, signal.SIG_DFL)}
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        if not asked:  # else the interpreter goes down, and may still wait for threads
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _write_all_signs() -> None:
+    """Let a console that lacks a sign, such as an arrow, write its code instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == 'strict':
+            stream.reconfigure(errors='backslashreplace')
+
+
+def _fault_of_stdout(error: BaseException | None = None) -> OSError | None:
+    """The error that standard output gives, if it does; it leads nowhere then, lest it fail again at the very end.
+
+    Args:
+        error: what ended the command, perhaps this one.
+    """
+    try:
+        _flush(sys.stdout)
+        # What was printed may be lost already. A file that cannot be written is named, see `vlfusion.files`.
+        unnamed = isinstance(error, OSError) and error.filename is None
+        if not (unnamed and (error.errno in FULL or isinstance(error, BrokenPipeError) and _has_no_reader())):
+            return None
+    except OSError as flushed:
+        error = flushed
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return error
+
+
+def _has_no_reader() -> bool:
+    """Whether standard output is a pipe that nobody reads; where a system cannot tell, nothing else is likely."""
+    if sys.stdout is None or not hasattr(select, 'poll'):
+        return sys.stdout is not None
+    watched = select.poll()
+    watched.register(sys.stdout, 0)
+    return bool(watched.poll(0))
+
+
+def _flush(stream: io.TextIOBase | None) -> None:
+    if stream is not None:  # a program without a console has none
+        stream.flush()
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # there may be nobody to tell
+        print(text, file=sys.stderr, flush=True)
