@@ -94,7 +94,7 @@ def test_an_interruption_writes_nothing(place, capsys, monkeypatch):
         raise KeyboardInterrupt
     monkeypatch.setattr(folder, 'find_files', interrupted)
     assert evaluate() == 130
-    assert 'nothing was written' in capsys.readouterr().err and not (place / 'out').exists()
+    assert 'Stopped by SIGINT' in capsys.readouterr().err and not (place / 'out').exists()
 
 
 @pytest.mark.parametrize(('options', 'message'), [

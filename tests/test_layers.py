@@ -37,6 +37,8 @@ LAYERS = [
     'memory',
     'notes',
     'config',
+    'devices',
+    'launchers',
     'files',
     'processes',
     'foreign',

@@ -71,7 +71,25 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
         config.merge_from_dict(cfg_options or {})
     except (TypeError, KeyError) as error:
         raise ConfigError(f'--cfg-options do not fit {path}: {error}', 'Check the dotted keys.') from error
+    plain = config.to_dict()
+    if (expanded := expand_home(plain)) != plain:
+        config.merge_from_dict(expanded)
     return config
+
+
+def expand_home(value: Any) -> Any:
+    """Plain data in which paths that begin with `~`, also those of `NAME=PATH`, begin with the user's home.
+
+    >>> expand_home({'data_root': '/x', 'text': 'about ~ 5'})
+    {'data_root': '/x', 'text': 'about ~ 5'}
+    """
+    if isinstance(value, Mapping):
+        return {key: expand_home(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(expand_home, value))
+    if isinstance(value, str) and (path := re.fullmatch(r'(?s)([^=/\\~]*=)?(~[^\s/\\]*([/\\].*)?)', value)):
+        return (path[1] or '') + os.path.expanduser(path[2])
+    return value
 
 
 def _similar_file(path: Path) -> str:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped, UInt8
-from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -33,6 +32,7 @@ from vlfusion.data.pairs import Pair
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.tasks import task as task_of
 from vlfusion.data.text import pad, text_configs, text_sources
+from vlfusion.devices import device_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.footprint import available, footprint
 from vlfusion.images import add_chroma, luminance, read_image, write_image
@@ -157,7 +157,7 @@ class Fuser:
         for what, value, known in (('way to tile', tiles, MODES), ('precision', precision, PRECISIONS)):
             if value not in known:
                 raise ConfigError(f'Unknown {what} {value!r}.', did_you_mean(value, known))
-        self.device = device or get_device()
+        self.device = str(device_of(device))
         self.tiles, self.tile_size, self.max_memory, self.precision = tiles, tile_size, max_memory, precision
         self.batch_size = batch_size or (1 if torch.device(self.device).type == 'cpu' else 8)
         self.note = note or (lambda text: print_log(text, logger='current', level=logging.WARNING))

@@ -2,12 +2,14 @@
 
 import inspect
 import os
+from contextlib import suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import torch
+from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -18,8 +20,11 @@ from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
 from vlfusion.config import load_config
 from vlfusion.data.sampler import EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
+from vlfusion.files import make_folder, write_whole
 from vlfusion.hooks import ProgressHook
+from vlfusion.launchers import take_variables
 from vlfusion.models import text_dims
+from vlfusion.processes import this_process
 from vlfusion.redaction import without_secrets
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 
@@ -54,17 +59,45 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
     whole.work_dir = whole.get('work_dir') or f'work_dirs/{Path(whole.filename or "unnamed").stem}'
 
     _check_work_dir(whole)
+    leads = take_variables(whole.get('launcher', 'none')) == 0
+    lock = lock_work_dir(whole.work_dir) if stage == 'train' and leads else None
 
     arguments = {key: value for key, value in whole.items()
                  if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
     if arguments.get('load_from'):
         compat.require_file(arguments['load_from'])
+    if arguments.get('launcher', 'none') != 'none':
+        arguments['launcher'] = 'pytorch'  # in whose words all launchers now speak
+    runner = FusionRunner(**arguments, cfg=whole, verbose=verbose, lock=lock)
     kept = Config(without_secrets(whole.to_dict()), filename=whole.filename)  # for logs, dumps and checkpoints
     runner = FusionRunner(**arguments, cfg=kept, verbose=verbose)
     for split in ('train', 'val', 'test'):
         if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
             _check_text_width(runner.model, getattr(runner, f'{split}_dataloader').dataset)
     return runner
+
+
+def lock_work_dir(work_dir: str | os.PathLike) -> FileLock:
+    """Keep other processes from training in a work_dir until the lock is released, or this process ends in any way.
+
+    Raises:
+        ConfigError: another process trains there.
+    """
+    folder = Path(work_dir)
+    make_folder(folder)
+    lock, owner = FileLock(folder / '.training.lock', is_singleton=True), folder / '.training'
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        whose = ''
+        with suppress(OSError, ValueError):
+            host, number, _ = owner.read_text(encoding='utf-8').split()
+            whose = f', process {number} on {host},'
+        raise ConfigError(f'Another training{whose} writes to {folder}.',
+                          'Wait for its end, or choose another folder with --work-dir. Processes of one training are '
+                          'started by torchrun with --launcher pytorch.') from None
+    write_whole(owner, this_process().encode())
+    return lock
 
 
 def _check_work_dir(config: Config) -> None:
@@ -107,21 +140,29 @@ def _check_text_width(model: nn.Module, dataset: Any) -> None:
 
 def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
     """The regular checkpoint that was written last in a work_dir, or None. They are written whole or not at all."""
-    found = list(Path(work_dir).glob('iter_*.pth'))
-    return max(found, key=lambda path: (path.stat().st_mtime_ns, int(path.stem[5:]))) if found else None
+    found = [path for path in Path(work_dir).glob('iter_*.pth') if path.stem[5:].isdecimal()]
+    return max(found, key=lambda path: (path.stat().st_mtime_ns, int(path.stem[5:])), default=None)
 
 
 class FusionRunner(Runner):
     """MMEngine's Runner, resumable to the bit, and at home on CPUs."""
 
-    def __init__(self, *args, cfg: Config, experiment_name: str | None = None, verbose: bool = False, **kwargs):
-        self.verbose = verbose
+    def __init__(self, *args, cfg: Config, experiment_name: str | None = None, verbose: bool = False,
+                 lock: FileLock | None = None, **kwargs):
+        self.verbose, self.lock = verbose, lock
         # MMEngine names a run by the second; two runs of one second would share their logger and message hub.
         name = experiment_name or Path(cfg.filename or 'unnamed').stem
         super().__init__(*args, cfg=cfg, experiment_name=f'{name}_{uuid4().hex[:8]}', **kwargs)
 
         if options := self.cfg.get('compile'):
             getattr(self.model, 'module', self.model).backbone.compile(**({} if options is True else options))
+
+    def train(self) -> nn.Module:
+        try:
+            return super().train()
+        finally:
+            if self.lock:
+                self.lock.release()
 
     def _maybe_compile(self, target: str) -> None:
         """Nothing more: MMEngine would compile a whole step of training, and nothing in testing."""

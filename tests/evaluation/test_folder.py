@@ -490,7 +490,7 @@ def test_the_record_is_strict_json(place):
     (dict(task='ivg'), ConfigError, 'Did you mean ivf'),
     (dict(metrics=[]), ConfigError, 'no metric'),
     (dict(workers=0), ConfigError, 'at least one worker'),
-    (dict(device='cupu'), ConfigError, 'Cannot score on the device'),
+    (dict(device='cupu'), ConfigError, "The device 'cupu' cannot be used"),
 ])
 def test_mistakes_come_to_light_before_any_folder_is_opened(tmp_path, options, error, message):
     with pytest.raises(error, match=message):

@@ -1,7 +1,6 @@
 """Several processes on one comparison. They share the cache; all they tell one another is what failed and was done."""
 
 import os
-import subprocess
 from datetime import timedelta
 
 import torch
@@ -9,12 +8,8 @@ import torch.distributed as dist
 
 from vlfusion.benchmark.run import Run
 from vlfusion.compat import end_of_group_member
-from vlfusion.errors import ConfigError
+from vlfusion.launchers import take_variables
 
-#: What tells rank, number of processes and rank on the machine, by the launcher.
-VARIABLES = {'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
-             'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
-             'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK')}
 #: One process may be at work on the last pair while the others have nothing left to do.
 PATIENCE = timedelta(days=30)
 
@@ -34,17 +29,9 @@ class Group:
         self.rank, self.world = 0, 1
         if launcher == 'none':
             return
-        rank, world, local = VARIABLES[launcher]
-        if lacking := [name for name in (rank, world) if name not in os.environ]:
-            command = {'pytorch': 'torchrun --nproc-per-node N', 'slurm': 'srun', 'mpi': 'mpirun -n N'}[launcher]
-            raise ConfigError(f'--launcher {launcher} needs the variable {lacking[0]}, which is not set.',
-                              f'Start it with `{command} tools/benchmark.py ...`, or leave --launcher out.')
-        os.environ |= {'RANK': os.environ[rank], 'WORLD_SIZE': os.environ[world]}
-        if 'MASTER_ADDR' not in os.environ:
-            os.environ['MASTER_ADDR'] = _first_host() if launcher == 'slurm' else '127.0.0.1'
-        os.environ.setdefault('MASTER_PORT', '29500')
+        take_variables(launcher)
         if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get(local, 0)) % torch.cuda.device_count())
+            torch.cuda.set_device(int(os.environ['LOCAL_RANK']) % torch.cuda.device_count())
         dist.init_process_group('gloo', timeout=PATIENCE)
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
 
@@ -62,14 +49,3 @@ class Group:
         """Leave the group. Of several processes each ends here, at once, with this exit code."""
         if self.world > 1:
             end_of_group_member(code)
-
-
-def _first_host() -> str:
-    """The host of the first task of a Slurm job."""
-    try:
-        listed = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']], capture_output=True,
-                                text=True, check=True)
-    except (OSError, KeyError, subprocess.SubprocessError) as error:
-        raise ConfigError(f'The first host of the Slurm job is not known: {type(error).__name__} {error}.',
-                          'Set MASTER_ADDR to it.') from error
-    return listed.stdout.split()[0]

@@ -60,7 +60,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             verb_parser.description = module.__doc__
             module.add_arguments(verb_parser)
             verb_parser.set_defaults(run=module.run)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if any('~' in word for word in argv):
+        from vlfusion.config import expand_home
+        args = argparse.Namespace(**expand_home(vars(args)))
+    return args
 
 
 def script(path: str) -> None:

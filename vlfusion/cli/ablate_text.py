@@ -16,9 +16,7 @@ ENCODED = ('empty', 'fixed')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from mmengine.config import DictAction
-
-    from vlfusion.cli.options import add_config
+    from vlfusion.cli.options import KeyValues, add_config
     from vlfusion.cli.own_data import add_own_data
     from vlfusion.numbers import COUNT, FRACTION
     add_config(parser)
@@ -31,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='the sentence of the policy fixed (default: %(default)s)')
     parser.add_argument('--other-task', metavar='CONFIG',
                         help='a config, described with the same text encoder, whose texts the policy other gives')
-    parser.add_argument('--other-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--other-options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
                         help='overrides of the config of --other-task')
     parser.add_argument('--metrics', nargs='+', help='default: EN SD SF AG VIF Qabf')
     parser.add_argument('--protocol', help="how outputs become grey levels (default: the config's, else film)")

@@ -14,12 +14,11 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from mmengine.config import DictAction
-
+    from vlfusion.cli.options import KeyValues
     from vlfusion.numbers import COUNT
     parser.add_argument('name', help='the plugin: its entry point, import package or distribution; see `vlfusion list`')
     parser.add_argument('--only', nargs='+', metavar='ENTRY', help='check these of its names only')
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', default={},
+    parser.add_argument('--options', nargs='+', action=KeyValues, metavar='KEY=VALUE', default={},
                         help='arguments to build those entries with that have them, such as dim=8')
     parser.add_argument('--size', nargs=2, type=COUNT, default=(20, 28), metavar=('HEIGHT', 'WIDTH'),
                         help='of the images for networks that take only multiples of something (default: 20 28)')

@@ -8,11 +8,11 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from mmengine.config import DictAction
+    from vlfusion.cli.options import KeyValues
     parser.add_argument('name', help="the backbone, such as FILM; see `vlfusion list backbone`")
     parser.add_argument('released', nargs='+', help="the authors' file (.pth or .safetensors), or their files in order")
     parser.add_argument('out', help='the checkpoint to write')
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
                         help='arguments of the backbone')
     parser.add_argument('--protocol', help="how outputs become grey levels (default: as the method's authors do)")
     parser.add_argument('--task', default='ivf', help='what the weights fuse: ivf, mif, mef or mff (default: ivf)')

@@ -1,5 +1,6 @@
 """The end of a command: one line and an exit code for errors, signals, and a console that takes no more output."""
 
+import _thread
 import errno
 import io
 import os
@@ -47,19 +48,21 @@ def run_to_the_end(command: Callable[[], int | None]) -> int:
     Other errors are raised. Signals: 130 after Ctrl-C, 143 after SIGTERM. A second one ends the process at once.
     """
     _write_all_signs()
-    with _signals():
+    with _signals() as asked:
         try:
             code = command() or 0
             _flush(sys.stdout)
             return code
-        except SystemExit as error:
-            if isinstance(error.__context__, BrokenPipeError):  # rich ends a program whose output nobody reads
-                return PIPE
-            if fault := _fault_of_stdout():  # of argparse, which has printed something
+        except BaseException as error:
+            if asked:  # whatever a library made of it
+                return _end(Signalled(asked[0]))
+            if isinstance(error, KeyboardInterrupt | OSError | VLFusionError):
+                return _end(error)
+            if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+                return PIPE  # rich ends a program whose output nobody reads
+            if isinstance(error, SystemExit) and (fault := _fault_of_stdout()):  # argparse has printed something
                 return _end(fault)
             raise
-        except (KeyboardInterrupt, OSError, VLFusionError) as error:
-            return _end(error)
 
 
 def _end(error: BaseException) -> int:
@@ -86,7 +89,7 @@ def explained(error: OSError | VLFusionError) -> str:
     out/a.png: Permission denied.
       -> Check its permissions, or choose another place.
     """
-    text = _FROM_WORKER.sub('', str(error))
+    text = _FROM_WORKER.sub('', str(error)).strip()
     if isinstance(error, VLFusionError):
         return text
     number, path, cause = error.errno, error.filename2 or error.filename, error.strerror
@@ -98,8 +101,9 @@ def explained(error: OSError | VLFusionError) -> str:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Let signals raise `Signalled` in the main thread, once; the next one ends the process at once."""
+def _signals() -> Iterator[list[int]]:
+    """Let a signal raise `Signalled` in the main thread; the next one ends the process at once. Gives those that came.
+    """
     main, asked = os.getpid(), []
 
     def ask(number: int, _) -> None:
@@ -112,7 +116,15 @@ def _signals() -> Iterator[None]:
             asked.append(number)
             raise Signalled(number)
 
-    before = {}
+    def ask_again(swallowed) -> None:
+        # In a destructor, such as that of a data loader, Python ignores every exception.
+        if isinstance(swallowed.exc_value, Signalled):
+            asked.clear()
+            threading.Timer(0.05, _thread.interrupt_main, [swallowed.exc_value.number]).start()
+        else:
+            show_ignored(swallowed)
+
+    before, show_ignored = {}, sys.unraisablehook
     if threading.current_thread() is threading.main_thread():
         # What is ignored, as under nohup or in the background, stays so.
         before = {number: handler for name in ('SIGINT', 'SIGTERM', 'SIGHUP')
@@ -120,12 +132,14 @@ def _signals() -> Iterator[None]:
                   and (handler := signal.getsignal(number)) in (signal.default_int_handler, signal.SIG_DFL)}
     for number in before:
         signal.signal(number, ask)
+    sys.unraisablehook = ask_again
     try:
-        yield
+        yield asked
     finally:
         if not asked:  # else the interpreter goes down, and may still wait for threads
             for number, handler in before.items():
                 signal.signal(number, handler)
+            sys.unraisablehook = show_ignored
 
 
 def _write_all_signs() -> None:

@@ -11,7 +11,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_reading
+    from vlfusion.cli.options import add_imports, add_reading
     from vlfusion.numbers import COUNT
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
     parser.add_argument('--source-a', required=True, metavar='DIR',
@@ -31,14 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--controls', action='store_true',
                         help='also score copies of the sources, their mean, maximum and noisy mean')
     add_reading(parser)
-    parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
-                        help='modules on the path that register metrics')
+    add_imports(parser, 'metrics')
     parser.add_argument('--workers', type=COUNT, help='images scored at once (default: one per core)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ...')
 
 
 def run(args: argparse.Namespace) -> int:
-    import sys
     from functools import partial
 
     from rich.console import Console
@@ -55,15 +53,11 @@ def run(args: argparse.Namespace) -> int:
                           'Give their folder with --truth, or leave --truth-metrics out.')
     check_output(args.out)
     chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
-    try:
-        with ShowProgress() as show:
-            scores = score_folder(
-                args.fused, args.source_a, args.source_b, args.truth, **chosen, protocol=args.protocol, task=args.task,
-                **reading_keys(args), controls=args.controls, workers=args.workers, device=args.device,
-                progress=partial(show, 'scoring'))
-    except KeyboardInterrupt:
-        print('Stopped; nothing was written.', file=sys.stderr)
-        return 130
+    with ShowProgress() as show:
+        scores = score_folder(
+            args.fused, args.source_a, args.source_b, args.truth, **chosen, protocol=args.protocol, task=args.task,
+            **reading_keys(args), controls=args.controls, workers=args.workers, device=args.device,
+            progress=partial(show, 'scoring'))
     written = scores.write(args.out)
     console = Console()
     if not console.is_terminal:

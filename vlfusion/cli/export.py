@@ -11,7 +11,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_trust
+    from vlfusion.cli.options import add_imports, add_trust
     from vlfusion.numbers import POSITIVE
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('--format', required=True, help='onnx, exported-program or torchscript')
@@ -21,8 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--tolerance', type=POSITIVE, default=1e-4,
                         help='by how much the output may differ, on a scale of 0 to 1 (default: %(default)s)')
     add_trust(parser)
-    parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
-                        help='modules on the path that register the model, where a config would have custom_imports')
+    add_imports(parser, 'the model, where a config would have custom_imports')
 
 
 def run(args: argparse.Namespace) -> int:

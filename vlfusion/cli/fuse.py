@@ -15,7 +15,7 @@ HELP = 'fuse two images or two folders'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_reading, add_trust
+    from vlfusion.cli.options import add_imports, add_reading, add_trust
     from vlfusion.numbers import COUNT
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused')
@@ -40,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--modality-a', help="what source A is, as the captioner is told (default: the task's word)")
     parser.add_argument('--modality-b', help='what source B is, such as PET or CT; say what the training data said')
     add_reading(parser)
-    parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
-                        help='modules on the path that register the model, where a config would have custom_imports')
+    add_imports(parser, 'the model, where a config would have custom_imports')
     parser.add_argument('--device', help='cpu, cuda, cuda:1 ...')
     parser.add_argument('--tiles', default='auto', choices=('auto', 'whole', 'exact', 'blend'),
                         help='fuse images at once, in tiles that make no difference, or in windows that are blended, '

@@ -12,9 +12,7 @@ from collections.abc import Iterator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from mmengine.config import DictAction
-
-    from vlfusion.cli.options import SPLITS, add_config
+    from vlfusion.cli.options import SPLITS, KeyValues, add_config
     from vlfusion.numbers import COUNT, WHOLE
     verbs = parser.add_subparsers(required=True, metavar='WHAT')
 
@@ -32,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     audit = verbs.add_parser('audit', help='look for texts that are missing, doubtful or worth reading')
     audit.add_argument('config', nargs='?', help='config file, such as configs/film/film_med.py')
-    audit.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override the config')
+    audit.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='override the config')
     audit.add_argument('--texts', metavar='DIR', help='audit the .txt files of a folder instead of a config')
     audit.add_argument('--prompt', metavar='NAME', help='with --texts: the prompt they were written for, if known')
     audit.add_argument('--out', metavar='FILE.csv', help='one line per image')

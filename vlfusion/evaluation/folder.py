@@ -20,6 +20,7 @@ from vlfusion.data.pairs import Bands, Range, as_pattern, find_files, read_image
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.tasks import Task
 from vlfusion.data.tasks import task as task_named
+from vlfusion.devices import device_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.record import record, write_record
@@ -137,7 +138,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     for column in columns:
         metric_of(column, chosen.code)  # an unknown name comes to light before any image is read
     rules = {'source_a': Reading.of(range_a, page_a, bands_a), 'source_b': Reading.of(range_b, page_b, bands_b)}
-    scorer = _Scorer(columns, chosen, controls, _device(device), frozenset(columns) - named, (*rules.values(),), kind)
+    scorer = _Scorer(columns, chosen, controls, device_of(device, torch.float64), frozenset(columns) - named,
+                     (*rules.values(),), kind)
     notes: list[str] = []
 
     folders = {'the fused folder': fused, label_a: source_a, label_b: source_b}
@@ -353,11 +355,3 @@ def _names(names: Sequence[str], truth: bool = False) -> list[str]:
         plugins.load_all(snapshot)
     whole = [metric_names(truth) if name == 'all' else [name] for name in names]
     return list(dict.fromkeys(name for part in whole for name in part))
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.empty(0, device=name, dtype=torch.float64).device
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ConfigError(f'Cannot score on the device {name!r}: {str(error).splitlines()[0]}',
-                          'Give cpu, or cuda where there is a GPU.') from error

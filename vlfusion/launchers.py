@@ -1,0 +1,50 @@
+"""Launchers of several processes: what torchrun, Slurm and MPI say in variables, in the words of torch."""
+
+import os
+import subprocess
+
+from vlfusion.errors import ConfigError
+
+#: What tells rank, number of processes and rank on the machine, by the launcher.
+VARIABLES = {'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+             'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+             'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK')}
+COMMANDS = {'pytorch': 'torchrun --nproc-per-node N', 'slurm': 'srun', 'mpi': 'mpirun -n N'}
+
+
+def take_variables(launcher: str) -> int:
+    """Set the variables that torch reads from those of the launcher, and return the rank of this process.
+
+    Args:
+        launcher: `none`, which sets nothing, `pytorch` (torchrun), `slurm` or `mpi`.
+
+    Raises:
+        ConfigError: the process was not started by it, or the variables are no numbers.
+    """
+    if launcher == 'none':
+        return 0
+    names = VARIABLES[launcher]
+    remedy = f'Start it with `{COMMANDS[launcher]} tools/VERB.py ...`, or leave --launcher out.'
+    if lacking := [name for name in names[:2] if name not in os.environ]:
+        raise ConfigError(f'--launcher {launcher} needs the variable {lacking[0]}, which is not set.', remedy)
+    values = {name: os.environ.get(name, '0') for name in names}
+    for name, value in values.items():
+        if not value.isdecimal():
+            raise ConfigError(f'--launcher {launcher} needs a number in the variable {name}, but it is {value!r}.',
+                              remedy)
+    os.environ |= dict(zip(VARIABLES['pytorch'], values.values(), strict=True))
+    if 'MASTER_ADDR' not in os.environ:
+        os.environ['MASTER_ADDR'] = _first_host() if launcher == 'slurm' else '127.0.0.1'
+    os.environ.setdefault('MASTER_PORT', '29500')
+    return int(os.environ['RANK'])
+
+
+def _first_host() -> str:
+    """The host of the first task of a Slurm job."""
+    try:
+        listed = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']], capture_output=True,
+                                text=True, check=True)
+    except (OSError, KeyError, subprocess.SubprocessError) as error:
+        raise ConfigError(f'The first host of the Slurm job is not known: {type(error).__name__} {error}.',
+                          'Set MASTER_ADDR to it.') from error
+    return listed.stdout.split()[0]
