@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from vlfusion.errors import VLFusionError, printable
+from vlfusion.redaction import mask
 
 #: Exit codes, as shells have them: of a user's error, and of a pipe whose reader has enough.
 USAGE, PIPE = 2, 128 + 13
@@ -78,7 +79,7 @@ def _end(error: BaseException) -> int:
         return USAGE
     if isinstance(error, BrokenPipeError):  # another pipe, such as that of a data loader's worker
         raise error
-    _say(f'error: {explained(error)}')
+    _say(f'error: {mask(explained(error))}')
     return USAGE
 
 
