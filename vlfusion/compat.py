@@ -31,7 +31,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.files import write_whole
+from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
 
 #: Numbers of three common kinds that numpy put into checkpoints of others, such as losses; reading one runs nothing.
@@ -50,7 +50,7 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
     Raises:
         CheckpointError: the file is absent, truncated, or holds anything but tensors and plain values.
     """
-    path = require_file(filename)
+    path = require_checkpoint(filename)
     try:
         if path.suffix == '.safetensors':
             return load_file(path, device=str(map_location))
@@ -64,14 +64,6 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
     except Exception as error:  # what a damaged file makes torch raise is of any kind
         raise CheckpointError(f'{path} cannot be read ({path.stat().st_size} bytes): {_first_line(error)}.',
                               'The file is truncated or not a checkpoint; copy or download it again.') from error
-
-
-def require_file(filename: str | os.PathLike) -> Path:
-    """The path of a checkpoint; raises CheckpointError if it is not there."""
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f'No checkpoint at {path}.', 'Check the path; training writes them to its work_dir.')
-    return path
 
 
 def _refused(error: pickle.UnpicklingError) -> str:

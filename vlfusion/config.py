@@ -40,6 +40,17 @@ class SafeYamlHandler(YamlHandler):
         return yaml.safe_load(file)
 
 
+def require_config(path: str | os.PathLike) -> Path:
+    """The path of a config; raises ConfigError if it is not there, or has another ending."""
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f'No config at {path.absolute()}.', _similar_file(path))
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f'{path} is no config: expected a file that ends in {", ".join(SUFFIXES)}.',
+                          'Give a config, or rename the file.')
+    return path
+
+
 def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
                 known: Iterable[str] | None = None) -> Config:
     """A config file with its bases and the overrides of the command line.
@@ -52,12 +63,7 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
     Raises:
         ConfigError: the file is absent or not valid, or the file or an option names a key that no config has.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f'No config at {path.absolute()}.', _similar_file(path))
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(f'{path} is no config: expected a file that ends in {", ".join(SUFFIXES)}.',
-                          'Give a config, or rename the file.')
+    path = require_config(path)
     with foreign(f'{path} is not a valid config', ConfigError, 'Fix the file, its _base_ or its custom_imports.'):
         config = Config.fromfile(path, lazy_import=False)
     _check_keys(config, FILE_KEYS if known is None else set(known))

@@ -20,7 +20,7 @@ from typing import TextIO
 
 import numpy as np
 
-from vlfusion.errors import DataError
+from vlfusion.errors import CheckpointError, DataError
 from vlfusion.processes import is_alive, machine
 
 #: A temporary name; the dot hides it from whatever reads a folder of images.
@@ -137,6 +137,14 @@ def patiently(act: Callable[[], object]) -> None:
         except PermissionError:
             time.sleep(wait)
     act()
+
+
+def require_checkpoint(path: str | os.PathLike) -> Path:
+    """The path of a checkpoint; raises CheckpointError if it is not there."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f'No checkpoint at {path}.', 'Check the path; training writes them to its work_dir.')
+    return path
 
 
 def file_digest(path: str | os.PathLike) -> str:

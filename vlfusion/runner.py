@@ -20,7 +20,7 @@ from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
 from vlfusion.config import load_config
 from vlfusion.data.sampler import EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.files import make_folder, write_whole
+from vlfusion.files import make_folder, require_checkpoint, write_whole
 from vlfusion.hooks import ProgressHook
 from vlfusion.launchers import take_variables
 from vlfusion.models import text_dims
@@ -65,12 +65,11 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
     arguments = {key: value for key, value in whole.items()
                  if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
     if arguments.get('load_from'):
-        compat.require_file(arguments['load_from'])
+        require_checkpoint(arguments['load_from'])
     if arguments.get('launcher', 'none') != 'none':
         arguments['launcher'] = 'pytorch'  # in whose words all launchers now speak
-    runner = FusionRunner(**arguments, cfg=whole, verbose=verbose, lock=lock)
     kept = Config(without_secrets(whole.to_dict()), filename=whole.filename)  # for logs, dumps and checkpoints
-    runner = FusionRunner(**arguments, cfg=kept, verbose=verbose)
+    runner = FusionRunner(**arguments, cfg=kept, verbose=verbose, lock=lock)
     for split in ('train', 'val', 'test'):
         if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
             _check_text_width(runner.model, getattr(runner, f'{split}_dataloader').dataset)

@@ -5,7 +5,8 @@ import argparse
 import pytest
 
 from vlfusion.cli import main, parse
-from vlfusion.cli.options import KeyValues, import_modules
+from vlfusion.cli.key_values import KeyValues
+from vlfusion.cli.options import import_modules
 from vlfusion.config import expand_home, load_config
 from vlfusion.errors import VLFusionError
 

@@ -16,7 +16,8 @@ ENCODED = ('empty', 'fixed')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import KeyValues, add_config
+    from vlfusion.cli.key_values import KeyValues
+    from vlfusion.cli.options import add_config
     from vlfusion.cli.own_data import add_own_data
     from vlfusion.numbers import COUNT, FRACTION
     add_config(parser)
@@ -44,7 +45,10 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from vlfusion.cli.own_data import read_config
+    from vlfusion.files import require_checkpoint
     config = read_config(args)
+    if args.checkpoint:
+        require_checkpoint(args.checkpoint)
 
     from mmengine.device import get_device
 

@@ -30,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
     import sys
     import time
 
+    from vlfusion.config import require_config
+    require_config(args.config)
+
     from rich.console import Console
 
     from vlfusion.benchmark.ablation import Ablation

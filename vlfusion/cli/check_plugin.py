@@ -14,7 +14,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import KeyValues
+    from vlfusion.cli.key_values import KeyValues
     from vlfusion.numbers import COUNT
     parser.add_argument('name', help='the plugin: its entry point, import package or distribution; see `vlfusion list`')
     parser.add_argument('--only', nargs='+', metavar='ENTRY', help='check these of its names only')

@@ -8,7 +8,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import KeyValues
+    from vlfusion.cli.key_values import KeyValues
     parser.add_argument('name', help="the backbone, such as FILM; see `vlfusion list backbone`")
     parser.add_argument('released', nargs='+', help="the authors' file (.pth or .safetensors), or their files in order")
     parser.add_argument('out', help='the checkpoint to write')
@@ -19,12 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.checkpoints import convert_released
     from vlfusion.data.tasks import task
+    kind = task(args.task).name
+
+    from vlfusion.checkpoints import convert_released
     from vlfusion.metrics.protocol import protocol
     if args.protocol:
         protocol(args.protocol)  # an unknown name comes to light before the work
-    count = convert_released(args.name, args.released, args.out, task(args.task).name, args.protocol,
-                             args.options)
+    count = convert_released(args.name, args.released, args.out, kind, args.protocol, args.options)
     print(f'{args.out}: {count} tensors, each in its place.')
     return 0

@@ -39,19 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
-    from rich.console import Console
-
-    from vlfusion.cli.options import import_modules, reading_keys
     from vlfusion.errors import ConfigError, listing
-    from vlfusion.evaluation.folder import check_output, score_folder
-    from vlfusion.evaluation.scores import controls_table, not_scored, summary_table
-    from vlfusion.progress import ShowProgress
+    from vlfusion.evaluation.outputs import check_output
 
-    import_modules(args.modules)
     if args.truth_metrics and args.truth is None:
         raise ConfigError('--truth-metrics compare to true images, but there is no --truth.',
                           'Give their folder with --truth, or leave --truth-metrics out.')
     check_output(args.out)
+
+    from rich.console import Console
+
+    from vlfusion.cli.options import import_modules, reading_keys
+    from vlfusion.evaluation.folder import score_folder
+    from vlfusion.evaluation.scores import controls_table, not_scored, summary_table
+    from vlfusion.progress import ShowProgress
+    import_modules(args.modules)
     chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
     with ShowProgress() as show:
         scores = score_folder(

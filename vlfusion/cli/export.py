@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.cli.options import import_modules
+    from vlfusion.cli.options import import_modules, require_model
+    require_model(args.checkpoint)
+
     from vlfusion.export import export_model
 
     import_modules(args.modules)

@@ -60,11 +60,14 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
     from pathlib import Path
 
-    from vlfusion.cli.options import import_modules, readings
+    from vlfusion.cli.options import import_modules, readings, require_model
     from vlfusion.errors import ConfigError, DataError, listing
+    from vlfusion.memory import parse_bytes
     from vlfusion.outputs import check_outputs
 
     output_of = _outputs(args)
+    require_model(args.checkpoint)
+    max_memory = args.max_memory and parse_bytes(args.max_memory)
     check_outputs([args.out, *output_of.values()] if os.path.isdir(args.out) else output_of.values(), [
         args.checkpoint, args.source_a, args.source_b, args.text, args.words,
         *(path for pair in output_of for path in (pair.path_a, pair.path_b))])
@@ -73,13 +76,12 @@ def run(args: argparse.Namespace) -> int:
 
     from vlfusion.data.text import FeatureFiles
     from vlfusion.inference import Fuser
-    from vlfusion.memory import parse_bytes
     from vlfusion.progress import ShowProgress
 
     import_modules(args.modules)
     show = ShowProgress()
     fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b,
-                  args.tiles, args.tile_size, args.max_memory and parse_bytes(args.max_memory), args.batch_size,
+                  args.tiles, args.tile_size, max_memory, args.batch_size,
                   args.precision, note=show.print, words=args.words, trust=args.trust_checkpoint)
     features = None
     if args.text and len(fuser.text_dims) != 1:

@@ -1,44 +1,14 @@
 """What several verbs share: arguments, and the data sets of a config."""
 
 import argparse
-import re
-from collections.abc import Sequence
-
-from mmengine.config import DictAction
 
 #: Whose pairs a config may hold.
 SPLITS = ('train', 'val', 'test')
 
 
-class KeyValues(DictAction):
-    """MMEngine's `KEY=VALUE`, in which blanks inside a value stay, and what is none is a clear error."""
-
-    #: A blank between two signs of a value; others, as in `[a, b]`, only set elements apart.
-    inner_blank = re.compile(r'(?<=[^\s=,(\[]) +(?=[^\s,)\]])')
-
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Sequence[str],
-                 option_string: str | None = None) -> None:
-        for value in values:
-            if not value.partition('=')[1]:
-                parser.error(f'argument {option_string}: expected KEY=VALUE, but got {value!r}')
-        marked = [self.inner_blank.sub(lambda blanks: '\0' * len(blanks[0]), value) for value in values]
-        try:
-            super().__call__(parser, namespace, marked, option_string)
-        except AssertionError as error:  # brackets that do not match
-            parser.error(f'argument {option_string}: {error}'.replace('\0', ' '))
-        setattr(namespace, self.dest, _with_blanks(getattr(namespace, self.dest)))
-
-
-def _with_blanks(value):
-    if isinstance(value, dict):
-        return {key: _with_blanks(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_with_blanks, value))
-    return value.replace('\0', ' ') if isinstance(value, str) else value
-
-
 def add_config(parser: argparse.ArgumentParser) -> None:
     """The config and its overrides."""
+    from vlfusion.cli.key_values import KeyValues
     parser.add_argument('config', help='config file, such as configs/film/film_med.py')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
                         help='override the config, such as train_cfg.max_iters=100 data_root=data/mine')
@@ -62,6 +32,17 @@ def add_imports(parser: argparse.ArgumentParser, what: str) -> None:
     """Modules to import before the work, for what they register."""
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
                         help=f'modules on the path that register {what}')
+
+
+def require_model(path: str) -> None:
+    """Raises CheckpointError or ConfigError where a checkpoint, or the config in its place, is not there."""
+    from pathlib import Path
+    if Path(path).suffix == '.py':
+        from vlfusion.config import require_config
+        require_config(path)
+    else:
+        from vlfusion.files import require_checkpoint
+        require_checkpoint(path)
 
 
 def import_modules(names: list[str]) -> None:

@@ -20,7 +20,10 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from vlfusion.cli.own_data import read_config
+    from vlfusion.files import require_checkpoint
     config = read_config(args)
+    if args.checkpoint:
+        require_checkpoint(args.checkpoint)
 
     from vlfusion.checkpoints import load_weightless
     from vlfusion.compat import end_of_group_member

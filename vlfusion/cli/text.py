@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import SPLITS, KeyValues, add_config
+    from vlfusion.cli.key_values import KeyValues
+    from vlfusion.cli.options import SPLITS, add_config
     from vlfusion.numbers import COUNT, WHOLE
     verbs = parser.add_subparsers(required=True, metavar='WHAT')
 
@@ -236,14 +237,15 @@ def _audit(args: argparse.Namespace) -> int:
         raise ConfigError('An audit reads either a CONFIG or --texts DIR.', 'Give one of the two.')
     check_outputs([args.out] if args.out else [],
                   [args.config, *(Path(args.texts).rglob('*.txt') if args.texts else ())])
-    config = None if args.texts else _config(args, language=True)
+    if args.texts:
+        texts, prompt = _folder(args.texts), args.prompt
+    else:
+        config = _config(args, language=True)
 
     from vlfusion.cli.options import find_datasets
     from vlfusion.language.audit import COLUMNS, Limits, Records, check
     from vlfusion.language.subjects import subjects_of
-    if args.texts:
-        texts, prompt = _folder(args.texts), args.prompt
-    else:
+    if not args.texts:
         records, prompt, seen = Records(config.language), config.language.prompt, {}
         for split, dataset in find_datasets(config, args.split):
             group = f'{dataset.name}/{split}'
@@ -273,16 +275,19 @@ def _folder(folder: str) -> list:
     from pathlib import Path
 
     from vlfusion.errors import DataError
+    root = Path(folder)
+    paths = sorted(root.rglob('*.txt'))
+    if not paths:
+        raise DataError(f'There are no .txt files in {root.absolute()}.', 'Give the folder that holds the texts.')
+
     from vlfusion.language.audit import Described
-    root, texts = Path(folder), []
-    for path in sorted(root.rglob('*.txt')):
+    texts = []
+    for path in paths:
         try:
             text = path.read_text(encoding='utf-8')
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f'{path} cannot be read as UTF-8 text: {error}.', 'Save it as UTF-8.') from error
         texts.append(Described(str(path.parent.relative_to(root.parent)), str(path), str(path), text))
-    if not texts:
-        raise DataError(f'There are no .txt files in {root.absolute()}.', 'Give the folder that holds the texts.')
     return texts
 
 

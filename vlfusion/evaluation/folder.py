@@ -1,6 +1,5 @@
 """Scoring a folder of fused images, made by any program, beside the folders of its sources."""
 
-import json
 import os
 import threading
 from collections import deque
@@ -23,6 +22,7 @@ from vlfusion.data.tasks import task as task_named
 from vlfusion.devices import device_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.evaluation.controls import control_images
+from vlfusion.evaluation.outputs import check_output, output_files
 from vlfusion.evaluation.record import record, write_record
 from vlfusion.evaluation.scores import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, TRUTH, Row, metric_of, write_csv
 from vlfusion.evaluation.undefined import Undefined, undefined
@@ -66,7 +66,7 @@ class FolderScores:
             ConfigError: the path does not end in `.csv`, or cannot be written.
         """
         check_output(path)
-        table, controls, record = _outputs(path)
+        table, controls, record = output_files(path)
         try:
             write_record(record, self.record)
             if self.controls:
@@ -190,39 +190,6 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     return FolderScores(rows, control_rows, unfinite,
                         record(chosen, task, columns, inputs, rows, control_rows, unfinite,
                                sum(result.by_channel for result in found.values())), notes)
-
-
-def check_output(path: str | os.PathLike) -> None:
-    """Raises ConfigError where `FolderScores.write` could not write."""
-    path = Path(path)
-    if path.suffix != '.csv':
-        raise ConfigError(f'Expected a file that ends in .csv, but got {path}.', 'The other files are named after it.')
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    for other in _outputs(path)[1:]:
-        if other.is_file() and not _is_ours(other):
-            raise ConfigError(f'{other} is there and was not written with scores, but it would be replaced.',
-                              'Choose another name for the table: the other files are named after it.')
-    taken = [str(output) for output in _outputs(path) if output.is_dir()]
-    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
-        why = f'{" and ".join(taken)} is a folder' if taken else f'{folder} is not a folder that you may write to'
-        raise ConfigError(f'Cannot write {path}: {why}.', 'Choose another file.')
-
-
-def _is_ours(path: Path) -> bool:
-    """Tell whether a file beside a table of scores was written with one."""
-    try:
-        text = path.read_text(encoding='utf-8')
-        return text.startswith('name,control,') if path.suffix == '.csv' else \
-            {'schema', 'protocol', 'inputs'} <= json.loads(text).keys()
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _outputs(path: str | os.PathLike) -> list[Path]:
-    """The scores, those of the controls, and the record."""
-    return [Path(path).with_suffix(suffix) for suffix in ('.csv', '.controls.csv', '.json')]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,34 @@
+"""Options of the form `KEY=VALUE`."""
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+
+
+class KeyValues(DictAction):
+    """MMEngine's `KEY=VALUE`, in which blanks inside a value stay, and what is none is a clear error."""
+
+    #: A blank between two signs of a value; others, as in `[a, b]`, only set elements apart.
+    inner_blank = re.compile(r'(?<=[^\s=,(\[]) +(?=[^\s,)\]])')
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Sequence[str],
+                 option_string: str | None = None) -> None:
+        for value in values:
+            if not value.partition('=')[1]:
+                parser.error(f'argument {option_string}: expected KEY=VALUE, but got {value!r}')
+        marked = [self.inner_blank.sub(lambda blanks: '\0' * len(blanks[0]), value) for value in values]
+        try:
+            super().__call__(parser, namespace, marked, option_string)
+        except AssertionError as error:  # brackets that do not match
+            parser.error(f'argument {option_string}: {error}'.replace('\0', ' '))
+        setattr(namespace, self.dest, _with_blanks(getattr(namespace, self.dest)))
+
+
+def _with_blanks(value):
+    if isinstance(value, dict):
+        return {key: _with_blanks(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_with_blanks, value))
+    return value.replace('\0', ' ') if isinstance(value, str) else value

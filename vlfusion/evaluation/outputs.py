@@ -1,0 +1,40 @@
+"""The files that a folder's scores are written to. Imports no torch, so that a wrong name is answered quickly."""
+
+import json
+import os
+from pathlib import Path
+
+from vlfusion.errors import ConfigError
+
+
+def output_files(path: str | os.PathLike) -> list[Path]:
+    """The scores, those of the controls, and the record."""
+    return [Path(path).with_suffix(suffix) for suffix in ('.csv', '.controls.csv', '.json')]
+
+
+def check_output(path: str | os.PathLike) -> None:
+    """Raises ConfigError where `FolderScores.write` could not write."""
+    path = Path(path)
+    if path.suffix != '.csv':
+        raise ConfigError(f'Expected a file that ends in .csv, but got {path}.', 'The other files are named after it.')
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    for other in output_files(path)[1:]:
+        if other.is_file() and not _is_ours(other):
+            raise ConfigError(f'{other} is there and was not written with scores, but it would be replaced.',
+                              'Choose another name for the table: the other files are named after it.')
+    taken = [str(output) for output in output_files(path) if output.is_dir()]
+    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
+        why = f'{" and ".join(taken)} is a folder' if taken else f'{folder} is not a folder that you may write to'
+        raise ConfigError(f'Cannot write {path}: {why}.', 'Choose another file.')
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file beside a table of scores was written with one."""
+    try:
+        text = path.read_text(encoding='utf-8')
+        return text.startswith('name,control,') if path.suffix == '.csv' else \
+            {'schema', 'protocol', 'inputs'} <= json.loads(text).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
