@@ -162,3 +162,17 @@ def test_controls_of_an_earlier_run_do_not_stay(place):
     assert (place / 'out/mine.controls.csv').is_file()
     assert evaluate('--metrics', 'EN') == 0
     assert not (place / 'out/mine.controls.csv').exists()
+
+
+def test_a_range_reaches_the_scores_and_the_record(place):
+    for name in ('p0', 'p1', 'p2'):
+        image = read_image(f'ir/{name}.png')
+        cv2.imwrite(f'ir/{name}.png', 7000 + 5 * image.astype(np.uint16))
+    values = {}
+    for given in ([], ['--range-a=7000,8275']):
+        assert evaluate('--metrics', 'VIF', *given) == 0
+        record = json.loads((place / 'out/mine.json').read_text())
+        values[bool(given)] = record['summary']['VIF']['mean']
+        assert record['inputs']['source_a'].get('reading') == ('range=7000,8275' if given else None)
+        assert 'reading' not in record['inputs']['source_b']
+    assert values[True] != values[False]

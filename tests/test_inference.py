@@ -3,8 +3,10 @@
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 from conftest import draw_pairs
 from PIL import Image
@@ -289,3 +291,39 @@ def test_a_model_that_reads_text_describes_images_in_memory(folder, tmp_path, mo
 def test_images_in_memory_of_two_sizes_are_refused(folder):
     with pytest.raises(DataError, match='source_a is 5x4, source_b is 6x4'):
         Fuser(folder / 'Smooth.py')(np.zeros((4, 5)), np.zeros((4, 6)))
+
+
+def test_a_range_is_stretched_and_said(folder, capsys, caplog):
+    for name in ('p0', 'p1'):
+        image = read_image(folder / f'ir/{name}.png')
+        cv2.imwrite(str(folder / f'ir/{name}.png'), (7000 + image.astype(float) * 1500 / 255).round().astype(np.uint16))
+    command = ['fuse', str(folder / 'Smooth.py'), str(folder / 'ir'), str(folder / 'vi'), '--names', 'p0', 'p1', '-o']
+    assert main([*command, str(folder / 'dark')]) == 0
+    assert caplog.text.count('values from 7000 to 8500') == caplog.text.count('written with 8') == 1
+    caplog.clear()
+    assert main([*command, str(folder / 'bright'), '--range-a', 'minmax']) == 0
+    assert 'values from' not in caplog.text
+    assert 'Source A was read with range=minmax.' in capsys.readouterr().out
+    dark, bright = (read_image(folder / f'{out}/p1.png').astype(float) for out in ('dark', 'bright'))
+    assert dark.std() < bright.std() and np.array_equal(bright.shape, dark.shape)
+    files = [str(folder / f'{side}/p0.png') for side in ('ir', 'vi')]
+    assert main([*command[:2], *files, '-o', str(folder / 'one.png'), '--range-a=7000,8500']) == 0
+    assert np.array_equal(read_image(folder / 'one.png'), read_image(folder / 'bright/p0.png'))
+
+
+def test_a_page_is_chosen(folder, capsys):
+    wanted = read_image(folder / 'ir/p0.png')
+    pages = np.stack([wanted // 2, wanted])
+    tifffile.imwrite(folder / 'stack.tif', pages, photometric='minisblack')
+    command = ['fuse', str(folder / 'Smooth.py'), str(folder / 'stack.tif'), str(folder / 'vi/p0.png'), '-o']
+    assert main([*command, str(folder / 'a.png')]) == 2
+    assert 'holds 2 pages' in (said := capsys.readouterr().err) and '--page-a' in said
+    assert main([*command, str(folder / 'a.png'), '--page-a', '2']) == 0
+    expected = Fuser(folder / 'Smooth.py')(folder / 'ir/p0.png', folder / 'vi/p0.png').colour
+    assert np.array_equal(read_image(folder / 'a.png'), expected)
+
+
+def test_a_stack_is_not_taken_for_a_pair(folder, capsys):
+    files = [str(folder / f'ir/p{index}.png') for index in range(3)]
+    assert main(['fuse', str(folder / 'Smooth.py'), *files, '-o', str(folder / 'a.png')]) == 2
+    assert 'Expected two registered pictures' in (said := capsys.readouterr().err) and 'got 3' in said

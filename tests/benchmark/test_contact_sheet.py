@@ -18,6 +18,7 @@ from fonts import installer
 from vlfusion.benchmark.contact_sheet import COLOURS, Crop, contact_sheet, parse_crop, write_sheet
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.reading.rule import Reading
 
 colors = pytest.importorskip('matplotlib.colors', reason="pip install 'vlfusion[benchmark]'")
 
@@ -76,6 +77,14 @@ def test_a_16_bit_image_is_scaled():
     cv2.imwrite('mean/p0.png', np.full((48, 56), 128 * 257 + 128, np.uint16))
     figure = contact_sheet(COLUMNS, ['p0'])
     assert [np.unique(image.get_array()).tolist() for image in shown(figure, 'picture')] == [[0], [255], [128]]
+
+
+def test_a_column_is_read_by_its_rule():
+    for name in ('p0', 'p1', 'p2'):
+        cv2.imwrite(f'ir/{name}.png', cv2.imread(f'ir/{name}.png', 0).astype(np.uint16) + 7000)
+    [picture, *_] = shown(contact_sheet(COLUMNS, ['p0'], readings={next(iter(COLUMNS)): Reading.of((7000, 7255))}),
+                          'picture')
+    assert (np.asarray(picture.get_array())[..., 0] == cv2.imread('ir/p0.png', -1) - 7000).all()
 
 
 def test_crops_are_enlarged_whole_times():

@@ -20,7 +20,7 @@ import torch
 from conftest import draw_pairs, write_features
 
 from vlfusion import plugins
-from vlfusion.benchmark.cache import Cache, code_digest, modules_of
+from vlfusion.benchmark.cache import Cache, code_digest, content_digest, image_digest, modules_of
 from vlfusion.benchmark.leaderboard import leaderboard
 from vlfusion.benchmark.outputs import summary
 from vlfusion.benchmark.plan import load_plan
@@ -31,6 +31,7 @@ from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation import score_folder
 from vlfusion.evaluation.scores import write_csv
 from vlfusion.models.fusion_model import FusionModel
+from vlfusion.reading.rule import Reading
 from vlfusion.registry import BACKBONES, snapshot
 
 for package in ('scipy', 'scikit_posthocs', 'jinja2', 'matplotlib'):
@@ -620,3 +621,20 @@ def test_the_configs_name_data_sets_and_methods_that_there_are(path):
         if method.model:
             assert BACKBONES.get(method.model['backbone']['type'])
     assert len(plan.methods) >= 14 and all(plan.printed.values()), 'each has a row of a paper below'
+
+
+def test_a_source_that_is_read_by_a_rule_is_another_source(tmp_path):
+    (tmp_path / 'a.png').write_bytes(b'an image')
+    digests = [image_digest(tmp_path / 'a.png', Reading.of(given)) for given in ('minmax', 'percentile:1,99')]
+    assert image_digest(tmp_path / 'a.png') == content_digest(tmp_path / 'a.png') not in digests
+    assert digests[0] != digests[1] and digests[0] == image_digest(tmp_path / 'a.png', Reading.of('minmax'))
+
+
+def test_a_range_reaches_fusion_and_scores(compare):
+    """Counts that the range maps to the grey levels of before give the scores of before."""
+    methods = {'Mean': toy('ToyMean')}
+    before = scores(compare(methods, metrics=['EN', 'VIF']))
+    for path in Path('data/ir/s').glob('*.png'):
+        cv2.imwrite(str(path), 7000 + cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.uint16))
+    assert scores(compare(methods, metrics=['EN', 'VIF'])) != before
+    assert scores(compare(methods, metrics=['EN', 'VIF'], dataset=dict(range_a='7000,7255'))) == before

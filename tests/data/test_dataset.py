@@ -1,8 +1,10 @@
 from itertools import islice
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from torch.utils.data import default_collate
 from vlfusion_shared import shared
 
@@ -11,7 +13,7 @@ from vlfusion.data.dataset import numpy_seed
 from vlfusion.data.sampler import Draw
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.store import TextStore, feature_key, image_digest
-from vlfusion.registry import DATASETS
+from vlfusion.registry import DATASETS, share_keys
 
 PLAIN = [dict(type='LoadPair'), dict(type='PackPair')]
 AUGMENT = [dict(type='LoadPair'), dict(type='BothSources', transforms=[
@@ -151,3 +153,20 @@ def test_real_folder_with_subsets():
     assert sample['name'].startswith('PET-MRI/')
     assert sample['source_a'].shape == sample['source_b'].shape == (1, 256, 256)
     assert not torch.equal(sample['source_a'], sample['source_b'])
+
+
+def test_a_range_reaches_the_samples(root):
+    for name, low in (('1.png', 7000), ('2.PNG', 7100)):
+        cv2.imwrite(str(root / f'ir/{name}'), np.linspace(low, 8500, 192).reshape(12, 16).astype(np.uint16))
+    dark, stretched = (build(root, **keys)[0]['source_a'] for keys in ({}, dict(range_a='7000,8500')))
+    assert dark.max() < 0.14 and stretched.min() == 0 and stretched.max() == 1
+    subset = build(root, source_a=None, source_b=None,
+                   subsets={'toy': dict(source_a='ir', source_b='vi', range_a=(7000, 8500))})
+    assert torch.equal(subset[0]['source_a'], stretched)
+    assert torch.equal(build(root)[0]['source_b'], subset[0]['source_b'])
+
+
+def test_a_range_may_stand_at_the_top_of_a_config(root):
+    top = Config(dict(range_a='minmax', test_dataloader=dict(dataset=config(root))))
+    share_keys(top, top.test_dataloader.dataset, DATASETS)
+    assert build(root, **{key: top.test_dataloader.dataset[key] for key in ('range_a',)})[0]['source_a'].max() == 1

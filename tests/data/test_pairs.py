@@ -1,8 +1,18 @@
+import os
+import shutil
+
+import cv2
+import numpy as np
 import pytest
+import tifffile
 from vlfusion_shared import shared
 
 from vlfusion.data.pairs import Pair, check_images, find_pairs, find_subset_pairs
+from vlfusion.data.tasks import task
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.images import SUFFIXES
+from vlfusion.reading.image import FLOAT_SUFFIXES
+from vlfusion.reading.rule import Reading
 
 
 def names(pairs):
@@ -157,3 +167,109 @@ def test_names_that_differ_in_their_last_part_get_patterns_as_remedy(tmp_path, w
     patterns = [f'{folder}/{{name}}_{tail}.*' for folder, tail in zip(folders, 'TW', strict=True)]
     assert all(repr(pattern) in raised.value.remedy for pattern in patterns)
     assert names(find_pairs(tmp_path, *patterns)) == ['DJI_1', 'DJI_2']
+
+
+@pytest.mark.parametrize(('source_a', 'source_b'), [
+    ('**/lwir', '**/visible'), ('set*/V*/lwir/{name}.*', 'set*/V*/visible/{name}.*'), ('set0?/**/lwir', '*/*/visible')])
+def test_stems_that_repeat_are_told_apart_by_their_folders(tmp_path, write, source_a, source_b):
+    for folder in ('set00/V000', 'set01/V001', 'set01/V002'):
+        for kind in ('lwir', 'visible'):
+            write(tmp_path / folder / kind, 'I00000.png', 'I00001.png')
+    pairs = find_pairs(tmp_path, source_a, source_b)
+    folders = 'set00/V000', 'set01/V001', 'set01/V002'
+    assert names(pairs) == [f'{folder}/I0000{index}' for folder in folders for index in (0, 1)]
+    assert pairs[0].path_a == tmp_path / 'set00/V000/lwir/I00000.png'
+    assert names(find_pairs(tmp_path, source_a, source_b, names=['set01/V001/I00001'])) == ['set01/V001/I00001']
+
+
+def test_folders_below_two_folders(tmp_path, write):
+    for side in ('ir', 'vi'):
+        for light in ('day', 'night'):
+            write(tmp_path / 'set [1]' / side / light, '0.png', '1.png')
+    pairs = find_pairs(tmp_path / 'set [1]', 'ir/**', 'vi/**')
+    assert names(pairs) == ['day/0', 'day/1', 'night/0', 'night/1']
+    assert pairs[2].path_b == tmp_path / 'set [1]/vi/night/0.png'
+    with pytest.raises(DataError, match=r'holds day/, night/; write ir/\*\* for images in its folders'):
+        find_pairs(tmp_path / 'set [1]', 'ir', 'vi')
+
+
+def test_a_nested_image_without_its_partner_is_named(tmp_path, write):
+    write(tmp_path / 'x/ir', '0.png')
+    write(tmp_path / 'y/ir', '0.png', '1.png')
+    write(tmp_path / 'x/vi', '0.png')
+    write(tmp_path / 'y/vi', '0.png')
+    with pytest.raises(DataError, match=r'y/ir/1\.png \(source A\) has no partner'):
+        find_pairs(tmp_path, '*/ir', '*/vi')
+
+
+def test_dead_links_folders_and_pipes_are_no_images(root):
+    (root / 'ir/4.png').symlink_to(root / 'gone.png')
+    (root / 'ir/5.png').mkdir()
+    os.mkfifo(root / 'ir/6.png')
+    for name in '456':
+        shutil.copy(root / 'vi/2.png', root / f'vi/{name}.png')
+    with pytest.raises(DataError) as caught:
+        find_pairs(root, 'ir', 'vi')
+    for offender in ('4.png is a dead link', '5.png: it is a folder', '6.png: it is a device, a pipe'):
+        assert offender in caught.value.problem
+    assert names(find_pairs(root, 'ir', 'vi', names=['1', '2', '3'])) == ['1', '2', '3']
+
+
+def test_every_ending_that_is_read_counts(tmp_path, write):
+    endings = [ending for ending in SUFFIXES if ending not in ('.gif', '.j2k')]
+    for index, ending in enumerate(endings):
+        written = {'.jfif': '.jpg', '.apng': '.png'}.get(ending, ending)
+        for side in ('ir', 'vi'):
+            write(tmp_path / side, f'{index}{written}', shape=(32, 48, 3)[:2 if ending in ('.pgm', '.pbm') else 3])
+            (tmp_path / side / f'{index}{written}').rename(tmp_path / side / f'{index}{ending.upper()}')
+    pairs = find_pairs(tmp_path, 'ir', 'vi')
+    assert len(pairs) == len(endings) > 10
+    check_images(pairs)
+
+
+@pytest.mark.skipif(not FLOAT_SUFFIXES, reason='this OpenCV reads no floating-point format')
+def test_floating_point_images_count_with_a_range(tmp_path, write):
+    ending = FLOAT_SUFFIXES[0]
+    for side in ('ir', 'vi'):
+        write(tmp_path / side, 'a.png')
+    assert cv2.imwrite(str(tmp_path / f'ir/b{ending}'), np.ones((12, 16, 3), np.float32))
+    write(tmp_path / 'vi', 'b.png')
+    with pytest.raises(DataError, match=r'vi/b\.png \(source B\) has no partner'):
+        find_pairs(tmp_path, 'ir', 'vi')
+    assert names(find_pairs(tmp_path, 'ir', 'vi', range_a='minmax')) == ['a', 'b']
+
+
+def test_what_a_folder_holds_is_named(tmp_path):
+    (tmp_path / 'ir').mkdir()
+    (tmp_path / 'ir/IM0001').write_bytes(bytes(128) + b'DICM')
+    with pytest.raises(DataError, match='holds IM0001; IM0001 is a DICOM file. vlfusion reads two registered pictures'):
+        find_pairs(tmp_path, 'ir', 'ir')
+
+
+def test_rules_of_reading_belong_to_their_source(root):
+    pair = find_pairs(root, 'ir', 'vi', range_a='percentile:1,99', page_a=2, bands_b=(3, 2, 1))[0]
+    assert pair.reading_a == Reading('percentile', 1, 99, page=2) and pair.reading_b == Reading(bands=(3, 2, 1))
+    assert pair.sources == ((pair.path_a, pair.reading_a), (pair.path_b, pair.reading_b))
+    subsets = {'one': dict(source_a='ir', source_b='vi', range_a='minmax'), 'two': dict(source_a='ir', source_b='vi')}
+    assert [str(pair.reading_a) for pair in find_subset_pairs(root, subsets)] == ['range=minmax'] * 3 + [''] * 3
+    with pytest.raises(ConfigError, match='range'):
+        find_pairs(root, 'ir', 'vi', range_b='min-max')
+
+
+def test_files_of_several_pages_are_listed_with_the_choice(root):
+    tifffile.imwrite(root / 'ir/1.png', np.zeros((3, 12, 16), np.uint8), photometric='minisblack')
+    with pytest.raises(DataError, match=r'ir/1\.png holds 3 pages.*page_a=\.\.\.'):
+        check_images(find_pairs(root, 'ir', 'vi'))
+
+
+def test_a_range_of_values_is_noted_once_for_all_pairs(root, caplog):
+    for name in ('1.png', '2.PNG', '3.bmp'):
+        (root / f'ir/{name}').unlink()
+        cv2.imwrite(str(root / f'ir/{name[0]}.png'), np.linspace(7000, 8500, 192).reshape(12, 16).astype(np.uint16))
+    check_images(find_pairs(root, 'ir', 'vi'), task=task('ivf'))
+    assert len(caplog.records) == 1 and 'values from 7000 to 8500' in caplog.text
+    check_images(find_pairs(root, 'vi', 'ir'), task=task('ivf'))
+    assert len(caplog.records) == 3 and 'swapped' in caplog.text
+    caplog.clear()
+    check_images(find_pairs(root, 'ir', 'vi', range_a='minmax'), task=task('ivf'))
+    assert not caplog.records

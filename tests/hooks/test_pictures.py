@@ -1,7 +1,14 @@
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
-from vlfusion.hooks.pictures import contact_sheet
+from vlfusion.data import PairDataset
+from vlfusion.errors import DataError
+from vlfusion.hooks.pictures import SaveFusedHook, contact_sheet
 
 GREY, DEEP = np.full((40, 60), 200, np.uint8), np.full((40, 60), 40 * 257, np.uint16)
 RED = np.zeros((40, 60, 3), np.uint8)
@@ -64,3 +71,29 @@ def test_letters_without_a_font_are_one_line():
     contact_sheet([('\ue8f0\ue8f1', [GREY]), ('\ue8f2', [GREY])], ('\ue8f3',), height=80, note=notes.append)
     [line] = notes
     assert 'No installed font has \ue8f0\ue8f1\ue8f2\ue8f3' in line and '\n' not in line
+
+
+@pytest.mark.parametrize('name', ['../../x', '/tmp/x'])
+def test_no_picture_is_written_outside_of_the_folder(tmp_path, name):
+    hook, image = SaveFusedHook('ivf', str(tmp_path / 'a' / 'b')), torch.rand(1, 8, 8)
+    hook.sheet_batches = ()
+    batch = {'source_a': image[None], 'source_b': image[None], 'path_a': ['none'], 'path_b': ['none']}
+    with pytest.raises(DataError, match='outside'):
+        hook.after_test_iter(None, 0, batch, [dict(name=name, fused=image)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_sources_are_shown_as_the_data_set_reads_them(tmp_path):
+    for side in ('ir', 'vi'):
+        (tmp_path / side).mkdir()
+        cv2.imwrite(str(tmp_path / f'{side}/a.png'), np.linspace(7000, 8500, 64).reshape(8, 8).astype(np.uint16))
+    dataset = PairDataset('ivf', tmp_path, 'ir', 'vi', range_a='minmax', range_b='0,65535',
+                          pipeline=[dict(type='LoadPair'), dict(type='PackPair')])
+    hook, loader = SaveFusedHook('ivf', str(tmp_path / 'out')), DataLoader(dataset)
+    runner = SimpleNamespace(test_dataloader=loader, rank=0)
+    hook.before_test_epoch(runner)
+    for index, batch in enumerate(loader):
+        hook.after_test_iter(runner, index, batch, [dict(name='a', fused=batch['source_a'][0])])
+    [(_, (source_a, source_b, fused))] = hook.rows
+    assert (source_a.min(), source_a.max(), source_b.max()) == (0, 65535, 8500)
+    assert np.abs(fused - source_a / 257).max() <= 1

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.store import STAGES, TextStore, feature_key, image_digest, observation_key, paragraph_key
+from vlfusion.language.subjects import content_of
+from vlfusion.reading.rule import Reading
 
 KEY = 'ab' * 32
 FEATURES = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -123,6 +126,13 @@ def test_digest_is_of_the_content(images, tmp_path):
     assert image_digest(copy) == image_digest(images[0].path) != image_digest(images[1].path)
     with pytest.raises(DataError, match='absent.png'):
         image_digest(tmp_path / 'absent.png')
+
+
+def test_an_image_that_is_read_by_a_rule_is_another_image(images):
+    as_stored, stretched, again = (content_of(replace(images[0], reading=Reading.of(given)))
+                                   for given in (None, 'minmax', 'minmax'))
+    assert as_stored[0].sha256 == image_digest(images[0].path) != stretched[0].sha256 == again[0].sha256
+    assert content_of(replace(images[0], reading=Reading.of(page=1))) not in (as_stored, stretched)
 
 
 def test_a_stage_and_what_follows_depend_on_its_config(language):

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vlfusion.data.suspicion import note_suspicion
+from vlfusion.data.tasks import task
+from vlfusion.notes import new_run
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (32, 48), np.uint8)
+GREY_OF_THREE = np.dstack([GREY] * 3)
+VIVID = RANDOM.integers(0, 256, (32, 48, 3), np.uint8)
+PALE = np.clip(GREY_OF_THREE.astype(int) + (0, 4, 9), 0, 255).astype(np.uint8)
+TINTED = np.clip(GREY_OF_THREE.astype(int) + (0, 1, 1), 0, 255).astype(np.uint8)
+OTHER = RANDOM.integers(0, 256, (32, 48), np.uint8)
+
+
+@pytest.fixture
+def noted(caplog):
+    def look(name, image_a, image_b):
+        caplog.clear()
+        new_run()
+        note_suspicion(Path('ir/a.png'), Path('vi/a.png'), image_a, image_b, task(name))
+        return caplog.text
+    return look
+
+
+@pytest.mark.parametrize(('name', 'image_a', 'image_b', 'word'), [
+    ('ivf', VIVID, VIVID[::-1], 'False colours'), ('mif', VIVID, VIVID[::-1], 'False colours'),
+    ('ivf', VIVID, GREY, 'swapped'), ('mif', VIVID, GREY_OF_THREE, 'swapped'), ('ivf', PALE, OTHER, 'swapped'),
+    ('ivf', VIVID.astype(np.uint16) * 257, GREY, 'swapped'),
+    ('ivf', GREY, GREY, 'same picture'), ('mef', VIVID, VIVID, 'same picture')])
+def test_a_mistake_is_said(noted, name, image_a, image_b, word):
+    assert word in noted(name, image_a, image_b)
+
+
+@pytest.mark.parametrize(('name', 'image_a', 'image_b'), [
+    ('ivf', GREY, VIVID), ('ivf', GREY, OTHER), ('ivf', GREY_OF_THREE, VIVID), ('ivf', TINTED, OTHER),
+    ('mif', GREY, VIVID), ('ivf', PALE, VIVID), ('mef', VIVID, VIVID[::-1]), ('mff', VIVID, GREY)])
+def test_ordinary_pairs_are_left_alone(noted, name, image_a, image_b):
+    assert not noted(name, image_a, image_b)
