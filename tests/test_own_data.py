@@ -69,6 +69,21 @@ def test_every_split_reads_the_own_folders(folder):
     assert config.train_dataloader.dataset.pipeline[1].type == 'BothSources', 'augmentation is that of the config'
 
 
+@pytest.mark.parametrize('own', [True, False])
+def test_files_are_read_by_the_rules_of_the_command_line(folder, own):
+    draw_pairs(folder / 'mine', 'a')
+    (folder / 'plain.py').write_text("""
+_base_ = ['configs/film/film_ivf_sample.py']
+test_dataloader = dict(dataset=dict(_delete_=True, type='PairDataset', data_root='mine', source_a='ir', source_b='vi',
+                                    range_a='full', pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+""")
+    folders = ['--source-a', 'mine/ir', '--source-b', 'mine/vi'] if own else []
+    config = chosen('test', 'plain.py', 'x.pth', *folders, '--range-a', 'percentile:1,99', '--bands-b', '3,2,1')
+    [(_, data)] = find_datasets(config, ['test'])
+    assert [str(pair.reading_a) for pair in data.pairs] == ['range=percentile:1,99']
+    assert data.pairs[0].reading_b.bands == (3, 2, 1)
+
+
 def test_patterns_name_the_files_of_one_folder(folder):
     draw_pairs(folder / 'mine', ['x_ir'], '.', 'unused')
     draw_pairs(folder / 'mine', ['x_vi'], 'unused', '.')

@@ -21,10 +21,10 @@ from vlfusion.redaction import without_secrets  # noqa: F401 - what is read from
 
 #: Top-level keys that every config may have, whether or not its file sets them.
 KNOWN_KEYS = {
-    'activation_checkpointing', 'compile', 'custom_imports', 'data_root', 'default_hooks', 'custom_hooks', 'env_cfg',
-    'find_unused_parameters', 'language', 'load_from', 'log_level', 'log_processor', 'model', 'optim_wrapper',
-    'param_scheduler', 'protocol', 'randomness', 'resume', 'task', 'text_policy', 'text_source', 'visualizer',
-    'work_dir'}
+    'activation_checkpointing', 'bands_a', 'bands_b', 'compile', 'custom_imports', 'data_root', 'default_hooks',
+    'custom_hooks', 'env_cfg', 'find_unused_parameters', 'language', 'load_from', 'log_level', 'log_processor', 'model',
+    'optim_wrapper', 'page_a', 'page_b', 'param_scheduler', 'protocol', 'randomness', 'range_a', 'range_b', 'resume',
+    'task', 'text_policy', 'text_source', 'visualizer', 'work_dir'}
 #: Top-level keys of a file that an option does not add to one without them.
 FILE_KEYS = KNOWN_KEYS | {
     'auto_scale_lr', 'default_scope', 'experiment_name', 'launcher', *(

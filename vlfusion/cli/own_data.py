@@ -14,6 +14,7 @@ HELD_OUT = 10
 
 def add_own_data(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the folders, and what is in them."""
+    from vlfusion.cli.options import add_reading
     group = parser.add_argument_group('your own images, in place of the data set of the config')
     group.add_argument('--source-a', metavar='DIR',
                        help="folder or pattern such as 'pairs/{name}_IR.*': infrared, MRI, over-exposed, near-focused")
@@ -23,25 +24,32 @@ def add_own_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--modality-a', metavar='WORD',
                        help="what source A is, as a captioner is told (default: the task's word)")
     group.add_argument('--modality-b', metavar='WORD', help='what source B is, such as PET or CT')
+    add_reading(parser)
 
 
 def read_config(args: argparse.Namespace) -> 'Config':
-    """The config of the command line; its data sets read the own folders if the command line names any.
+    """The config of the command line; its data sets read the own folders if the command line names any, and read files
+    by the rules that it gives.
 
     Raises:
         ConfigError: only one folder is named, or an option belongs to folders that are not named; the config has no
             `language` section that could describe the images, but its model reads text; or what `load_config` raises.
     """
+    from vlfusion.cli.options import SPLITS, reading_keys
     from vlfusion.config import load_config
     from vlfusion.data.tasks import task as task_row
     from vlfusion.errors import ConfigError
     config = load_config(args.config, args.cfg_options)
+    rules = {key: value for key, value in reading_keys(args).items() if value is not None}
     if args.source_a is None and args.source_b is None:
         for option in ('task', 'modality_a', 'modality_b'):
             if getattr(args, option) is not None:
                 raise ConfigError(f'--{option.replace("_", "-")} says what is in your own folders, but there are none.',
                                   'Name them with --source-a and --source-b; for the data set of the config write '
                                   f'--cfg-options {option}=... or change the file.')
+        for split in SPLITS:
+            if config.get(f'{split}_dataloader'):
+                config[f'{split}_dataloader'].dataset.update(rules)
         return config
     if args.source_a is None or args.source_b is None:
         raise ConfigError('Only one of --source-a and --source-b is given.', 'Give both.')
@@ -49,7 +57,7 @@ def read_config(args: argparse.Namespace) -> 'Config':
         config.task = task_row(args.task).name
     text_source = _described(config, args.config)
     name = _common_folder(args.source_a, args.source_b)
-    for split in ('train', 'val', 'test'):
+    for split in SPLITS:
         loader = config.get(f'{split}_dataloader')
         if not loader:
             continue
@@ -59,7 +67,7 @@ def read_config(args: argparse.Namespace) -> 'Config':
         loader.dataset = dict(
             type='PairDataset', name=name, data_root='.', text_source=text_source, pipeline=pipeline,
             source_a=_place(args.source_a), source_b=_place(args.source_b),
-            modality_a=args.modality_a, modality_b=args.modality_b)
+            modality_a=args.modality_a, modality_b=args.modality_b, **rules)
     config.work_dir = config.get('work_dir') or f'work_dirs/{Path(args.config).stem}_{name}'  # not among other results
     return config
 
@@ -74,7 +82,8 @@ def hold_out(config: 'Config') -> None:
     if not config.get('train_dataloader') or not config.get('val_dataloader'):
         return
     data = config.train_dataloader.dataset
-    names = [pair.name for pair in find_pairs(data.data_root, data.source_a, data.source_b)]
+    names = [pair.name for pair in find_pairs(data.data_root, data.source_a, data.source_b,
+                                              range_a=data.get('range_a'), range_b=data.get('range_b'))]
     if held_out := names[HELD_OUT - 1::HELD_OUT]:
         data.names = sorted({*names} - {*held_out})
         config.val_dataloader.dataset.names = held_out
