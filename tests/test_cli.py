@@ -154,7 +154,7 @@ def test_convert_released_weights(tmp_path, capsys):
     (['train', 'no_such_config.py'], 'No config at'),
     (['fuse', 'no.pth', 'setup.cfg', 'pyproject.toml', '-o', 'x.png'], 'No checkpoint at no.pth'),
     (['fuse', 'no.pth', 'nowhere.png', 'setup.cfg', '-o', 'x.png'], 'No image or folder at nowhere.png'),
-    (['list', 'backbones'], 'Did you mean backbone?'),
+    (['list', 'backbonnes'], 'Did you mean backbone?'),
     (['convert-weights', 'FLIM', 'a', 'b'], 'Did you mean FILM?'),
 ])
 def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(arguments, message, capsys, tmp_path):

@@ -58,7 +58,7 @@ def test_a_loss_does_what_training_relies_on(name):
 
 @pytest.mark.parametrize('plugin', [plugin.entry.name for plugin in plugins.found()])
 def test_what_a_plugin_registers_is_documented_and_names_its_weights_rightly(plugin):
-    found = list(entries(find_plugin(plugin)))
+    found = list(entries(find_plugin(plugin).package))
     assert found, f'{plugin} registers nothing.'
     for registry, name in found:
         for one in survey_entry(registry, name, arguments={'no such argument': 1}):  # so nothing is built

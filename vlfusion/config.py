@@ -4,6 +4,7 @@ import ast
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.fileio import YamlHandler, register_handler
 from mmengine.logging import print_log
+from mmengine.utils import import_modules_from_strings
 from platformdirs import user_cache_dir
 
 from vlfusion.errors import ConfigError, did_you_mean
@@ -65,7 +67,10 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
     """
     path = require_config(path)
     with foreign(f'{path} is not a valid config', ConfigError, 'Fix the file, its _base_ or its custom_imports.'):
-        config = Config.fromfile(path, lazy_import=False)
+        config = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
+        if config.get('custom_imports'):
+            search_current_folder()
+            import_modules_from_strings(**config.custom_imports)
     _check_keys(config, FILE_KEYS if known is None else set(known))
     known = KNOWN_KEYS if known is None else known
     for key in cfg_options or {}:
@@ -96,6 +101,12 @@ def expand_home(value: Any) -> Any:
     if isinstance(value, str) and (path := re.fullmatch(r'(?s)([^=/\\~]*=)?(~[^\s/\\]*([/\\].*)?)', value)):
         return (path[1] or '') + os.path.expanduser(path[2])
     return value
+
+
+def search_current_folder() -> None:
+    """Let Python find modules in the current folder, after all others, as a config or a command line names them."""
+    if not {'', os.getcwd()} & {*sys.path}:
+        sys.path.append(os.getcwd())
 
 
 def _similar_file(path: Path) -> str:

@@ -177,7 +177,7 @@ def method_of(name: str, entry: Mapping[str, Any], datasets: Sequence[str]) -> M
 
         dict(checkpoint='work_dirs/ifcnn.pth')                    a model, which its checkpoint knows
         dict(config='my.py', checkpoint=['a.pth', 'b.pth'])       the config's model, with the weights of two trainings
-        dict(config='plugins/classical/configs/average_mif.py')   a model without weights
+        dict(config='plugins/classical/configs/laplacian_mif.py')   a model without weights
         dict(model=dict(type='FusionModel', backbone=...))        likewise
         dict(fused='results/mine')                                images that another program fused
         dict(fused=dict(TNO='results/tno', RoadScene=...))        likewise, of several data sets

@@ -30,7 +30,7 @@ VERBS = {
     'compare': 'compare two folders of pictures, grey level by grey level',
     'contact-sheet': 'draw pairs, methods and enlarged crops as a figure',
     'convert-weights': "turn a method's released weights into a checkpoint of vlfusion",
-    'list': 'list what is registered, and the package it came from',
+    'list': 'list what a config can name, with a line on what each is',
     'new-plugin': 'write a new plugin to fill with your own method',
     'check-plugin': 'say what holds of a plugin and what does not',
 }

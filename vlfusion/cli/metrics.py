@@ -2,6 +2,7 @@
 
     vlfusion metrics
     vlfusion metrics VIF MI:film
+    vlfusion metrics Brightness --import my_metrics
 """
 
 import argparse
@@ -17,6 +18,8 @@ Every agreement below is tested.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.options import add_imports
+    add_imports(parser, 'metrics')
     parser.add_argument('names', nargs='*', metavar='NAME', help='metrics to explain, such as VIF or MI:film')
     parser.add_argument('--markdown', action='store_true', help='print the reference page of all metrics')
 
@@ -25,9 +28,11 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from vlfusion.cli.options import import_modules
     from vlfusion.metrics.base import metric
     from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS
 
+    import_modules(args.modules)
     if args.markdown:
         print(reference_page(), end='')
         return 0

@@ -31,7 +31,7 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
 def add_imports(parser: argparse.ArgumentParser, what: str) -> None:
     """Modules to import before the work, for what they register."""
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
-                        help=f'modules on the path that register {what}')
+                        help=f'modules in the current folder, or installed, that register {what}')
 
 
 def require_model(path: str) -> None:
@@ -49,10 +49,13 @@ def import_modules(names: list[str]) -> None:
     """Import what `--import` names; raises ConfigError where that fails."""
     from importlib import import_module
 
+    from vlfusion.config import search_current_folder
     from vlfusion.errors import ConfigError
     from vlfusion.foreign import foreign
+    if names:
+        search_current_folder()
     for name in names:
-        with foreign(f'--import {name} fails', ConfigError, 'Give a module that is on the path (PYTHONPATH).'):
+        with foreign(f'--import {name} fails', ConfigError, 'Give a module of the current folder or an installed one.'):
             import_module(name)
 
 

@@ -109,6 +109,12 @@ def load_prompt(key: str | os.PathLike) -> PromptTemplate:
     return known[pinned]
 
 
+def published() -> list[PromptTemplate]:
+    """The prompts that come with vlfusion, each in its latest version, by name."""
+    known, latest = _published()
+    return [known[f'{name}@{version}'] for name, version in sorted(latest.items())]
+
+
 @cache
 def _published() -> tuple[dict[str, PromptTemplate], dict[str, int]]:
     """The prompts that come with vlfusion by id, and the latest version of each name."""

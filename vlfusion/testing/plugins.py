@@ -36,11 +36,11 @@ def find_plugin(name: str) -> Plugin:
     return plugin
 
 
-def entries(plugin: Plugin) -> Iterator[tuple[Registry, str]]:
-    """The registries that a loaded plugin has entries in, with the name of each."""
+def entries(package: str) -> Iterator[tuple[Registry, str]]:
+    """The registries that an imported package or module has entries in, with the name of each."""
     for registry in REGISTRIES.values():
         for name in registry.names():
-            if name.startswith(f'{plugin.package}.'):
+            if name.startswith(f'{package}.'):
                 yield registry, name
 
 
