@@ -240,11 +240,11 @@ def test_mistakes(saved, tmp_path, capsys):
     film, text = saved('ShortFILM', guidance='channel'), tmp_path / 'text.npy'
     with pytest.raises(ConfigError, match='Did you mean onnx?'):
         export_model(film, tmp_path / 'out', 'onyx')
-    with pytest.raises(DataError, match='No text features at'):
+    with pytest.raises(DataError, match='there is no file'):
         export_model(film, tmp_path / 'out', 'torchscript', text)
     for array in (np.zeros((4, 9)), np.zeros(8), np.zeros((4, 8), int), np.zeros((0, 8)), np.zeros((2, 4, 8))):
         np.save(text, array)
-        with pytest.raises(DataError, match=rf'\(token, 8\), but .* holds {re.escape(str(array.shape))}'):
+        with pytest.raises(DataError, match=rf' holds \w* ?{re.escape(str(array.shape))}'):
             export_model(film, tmp_path / 'out', 'torchscript', text)
     text.write_bytes(b'no array')
     with pytest.raises(DataError, match='cannot be read as an array'):

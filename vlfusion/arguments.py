@@ -61,7 +61,7 @@ def check_arguments(entry: Callable, cfg: Mapping, where: str = '', more: Collec
     for key, value in cfg.items():
         if key in known:
             if not fits(value, known[key].hint) and not _same(value, known[key].default):
-                raise ConfigError(f'{where}.{key} is {value!r}; expected {_words(known[key].hint)}.',
+                raise ConfigError(f'{where}.{key} is {value!r}; expected {words_of(known[key].hint)}.',
                                   f'Correct the argument of {cfg.get("type")}.')
         elif key not in OWN_KEYS and key not in more and (
                 not any_other or get_close_matches(str(key), known, n=1, cutoff=0.8)):
@@ -109,8 +109,15 @@ def _same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and value == default
 
 
-def _words(hint: Any) -> str:
-    """A type as Python writes it, without the module names."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return ' or '.join(map(_words, get_args(hint)))
+def words_of(hint: Any) -> str:
+    """A type in words.
+
+    >>> words_of(str | list[int] | None)
+    'str or a list of int or None'
+    """
+    kind, items = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, types.UnionType):
+        return ' or '.join(map(words_of, items))
+    if kind in _LISTS:
+        return f'a list of {words_of(items[0])}' if items else 'a list'
     return 'None' if hint is types.NoneType else str(hint) if get_args(hint) else getattr(hint, '__name__', str(hint))

@@ -45,6 +45,10 @@ class CheckpointError(VLFusionError, ValueError):
     """A checkpoint that is unsafe, truncated, or belongs to another model."""
 
 
+class NetworkError(VLFusionError, RuntimeError):
+    """A network that fails, or returns something that is no fused image."""
+
+
 def printable(text: object, lines: bool = True) -> str:
     r"""Text of unknown origin as a terminal can show it: signs that it would obey, or not show, are spelt out.
 

@@ -24,6 +24,7 @@ from vlfusion import __version__
 from vlfusion.checkpoints import load_model
 from vlfusion.compat import quiet_tracing
 from vlfusion.data.tasks import task as task_of
+from vlfusion.data.text import read_features, require_finite
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.files import write_whole
 from vlfusion.metrics.protocol import protocol as protocol_of
@@ -136,18 +137,10 @@ def _read_text(path: Path, dim: int | None) -> Float[Tensor, '1 token dim']:
     if dim is None:
         raise ConfigError('A text was given, but the model reads no text.', 'Leave the text out.')
     remedy = f'Give features of the encoder that the model was trained with: floats (token, {dim}) in a .npy file.'
-    try:
-        features = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f'No text features at {path}.', remedy) from error
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f'{path} cannot be read as an array: {error}', remedy) from error
-    shape = getattr(features, 'shape', ())  # an .npz file has none
-    rows = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
-    if len(rows) != 2 or not rows[0] or rows[1] != dim or not np.issubdtype(features.dtype, np.floating):
-        raise DataError(f'The model reads text features (token, {dim}), but {path} holds {shape or "several arrays"}.',
-                        remedy)
-    return torch.from_numpy(features.reshape(1, *rows).astype(np.float32))
+    features = read_features(path, remedy)
+    if features.shape[1] != dim:
+        raise DataError(f'The model reads text features (token, {dim}), but {path} holds {features.shape}.', remedy)
+    return torch.from_numpy(require_finite(np.array(features, np.float32), str(path), remedy)[None])
 
 
 def _metadata(experiment: Mapping, any_batch: bool, fixed: Tensor | None) -> dict[str, str]:

@@ -30,7 +30,7 @@ def foreign(what: str, kind: type[VLFusionError] = PluginError, remedy: str = ''
     except (VLFusionError, *let):
         raise
     except BaseException as error:
-        if isinstance(error, GeneratorExit) or isinstance(error, KeyboardInterrupt) and from_keyboard(error):
+        if is_end(error):
             raise
         raise kind(f'{what}: {described(error)}', remedy) from error
 
@@ -53,8 +53,10 @@ def described(error: BaseException) -> str:
     return f'{what}{_place(error)}'
 
 
-def from_keyboard(error: KeyboardInterrupt) -> bool:
-    """Tell Ctrl-C from code that says `raise KeyboardInterrupt`."""
+def is_end(error: BaseException) -> bool:
+    """Tell whether an exception ends the program: Ctrl-C does, code that says `raise KeyboardInterrupt` does not."""
+    if not isinstance(error, KeyboardInterrupt):
+        return isinstance(error, GeneratorExit)
     trace = error.__traceback__
     while trace.tb_next:
         trace = trace.tb_next

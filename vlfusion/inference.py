@@ -31,7 +31,7 @@ from vlfusion.config import load_config
 from vlfusion.data.pairs import Pair
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.tasks import task as task_of
-from vlfusion.data.text import pad, text_configs, text_sources
+from vlfusion.data.text import pad, require_finite, text_configs, text_sources
 from vlfusion.devices import device_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.footprint import available, footprint
@@ -384,7 +384,11 @@ class Fuser:
     def _finish(self, loaded: _Loaded, fused: Float[Tensor, '1 1 h w'],
                 finish: Callable[[Pair, Fused], None] | None = None) -> Fused:
         loaded.sources.clear()  # as large as all that follows
-        grey = self.protocol.quantise(fused)[0, 0].cpu().numpy()
+        try:
+            grey = self.protocol.quantise(fused)[0, 0].cpu().numpy()
+        except DataError as error:
+            backbone = type(self.model.backbone).__name__
+            raise DataError(f'The backbone {backbone}: {error.problem}', error.remedy) from error
         result = Fused(loaded.pair.name, grey, add_chroma(grey, loaded.image_a, loaded.image_b, self.task.chroma))
         if finish:
             finish(loaded.pair, result)
@@ -461,7 +465,7 @@ class Fuser:
         if text.ndim != 2 or text.shape[1] != self.text_dims[name]:
             raise DataError(f'The model reads {name} features (token, {self.text_dims[name]}), but got {text.shape}.',
                             'Use features of the encoder it was trained with.')
-        return text.astype(np.float32)
+        return require_finite(text.astype(np.float32), f'{name} of {pair.name}', 'Give others, or make them anew.')
 
 
 def _named(error: VLFusionError, pair: Pair) -> VLFusionError:

@@ -23,7 +23,7 @@ from importlib.metadata import EntryPoint, entry_points, packages_distributions,
 from typing import Protocol, runtime_checkable
 
 from vlfusion.errors import PluginError, UnknownNameError, did_you_mean
-from vlfusion.foreign import described, from_keyboard
+from vlfusion.foreign import described, is_end
 
 GROUP = 'vlfusion.plugins'
 SWITCH = 'VLFUSION_PLUGINS'
@@ -151,7 +151,7 @@ def _load(plugin: Plugin, undo: Snapshot) -> bool:
         if damage := undo.damage():
             raise PluginError(damage)
     except BaseException as error:  # a plugin's import may do anything; it must not take vlfusion along
-        if isinstance(error, KeyboardInterrupt) and from_keyboard(error):
+        if is_end(error):
             raise
         undo()
         plugin.status, plugin.error = 'failed', error

@@ -241,10 +241,12 @@ def _ramps(side: list[Span]) -> list[Float[Tensor, 'length']]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on whatever device."""
+    """Tell whether an exception, or what caused it, says that memory ran out, on whatever device."""
     words = str(error)
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (isinstance(error, RuntimeError) and any(
-        hint in words for hint in ('DefaultCPUAllocator', "can't allocate memory", 'bad_alloc')))
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (isinstance(error, RuntimeError) and any(
+            hint in words for hint in ('DefaultCPUAllocator', "can't allocate memory", 'bad_alloc'))):
+        return True
+    return error.__cause__ is not None and out_of_memory(error.__cause__)
 
 
 def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']], locality: Locality | None = None,

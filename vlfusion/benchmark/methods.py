@@ -13,6 +13,7 @@ import vlfusion.data.transforms
 import vlfusion.images
 import vlfusion.models
 import vlfusion.reading
+from vlfusion.arguments import fits, words_of
 from vlfusion.benchmark.cache import code_digest, content_digest, key_of, modules_of
 from vlfusion.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.config import load_config
@@ -167,12 +168,12 @@ class FolderMethod:
 #: Marks the row of a control image among those of methods.
 CONTROL = 'control: '
 #: The keys of a method's entry in a config, by what it is.
-KINDS = {'a model': ('checkpoint', 'config', 'model', 'text_source', 'language', 'protocol', 'text_policy',
-                     'datasets'),
-         'a folder': ('fused',), 'rows of a paper': ('printed', 'source')}
+KINDS = {'a model': dict(checkpoint=str | Sequence[str], config=str, model=dict, text_source=dict | None, language=dict,
+                         protocol=str, text_policy=str | dict, datasets=Sequence[str]),
+         'a folder': dict(fused=str | dict), 'rows of a paper': dict(printed=dict, source=str)}
 
 
-def method_of(name: str, entry: Mapping[str, Any], datasets: Sequence[str]) -> ModelMethod | FolderMethod:
+def method_of(name: str, entry: Any, datasets: Sequence[str]) -> ModelMethod | FolderMethod:
     """A method as a config has it.
 
         dict(checkpoint='work_dirs/ifcnn.pth')                    a model, which its checkpoint knows
@@ -192,7 +193,7 @@ def method_of(name: str, entry: Mapping[str, Any], datasets: Sequence[str]) -> M
     Raises:
         ConfigError: it is none of these, or names a data set that there is not.
     """
-    check_keys(f'The method {name}', entry, [key for keys in KINDS.values() for key in keys])
+    check_keys(f'The method {name}', entry, {key: hint for keys in KINDS.values() for key, hint in keys.items()})
     if name.startswith(CONTROL):
         raise ConfigError(f'A method is called {name!r}, as a control image is.', 'Give it another name.')
     if 'fused' in entry:
@@ -227,10 +228,18 @@ def _check_datasets(method: str, named: Iterable[str], datasets: Sequence[str]) 
             raise ConfigError(f'The method {method} names the data set {name!r}.', did_you_mean(name, datasets))
 
 
-def check_keys(what: str, entry: Any, known: Sequence[str]) -> None:
-    """Raises ConfigError where an entry of a config is no dict, or has a key that it cannot have."""
+def check_keys(what: str, entry: Any, known: Mapping[str, Any]) -> None:
+    """Raises ConfigError where an entry of a config is no dict, or has a key or a type of value that it cannot have.
+
+    Args:
+        what: the entry, for the message.
+        entry: of the config.
+        known: the type of each key.
+    """
     if not isinstance(entry, Mapping):
         raise ConfigError(f'{what} is {entry!r}.', f'Write a dict with one of {", ".join(known)}.')
     for key in entry:
         if key not in known:
             raise ConfigError(f'{what} has no {key!r}.', did_you_mean(key, known))
+        if not fits(entry[key], known[key]):
+            raise ConfigError(f'{what} has {key}={entry[key]!r}.', f'Give {words_of(known[key])}.')

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from torch.utils.data import Subset
 
+from vlfusion.arguments import fits
 from vlfusion.benchmark.methods import KINDS, FolderMethod, ModelMethod, check_keys, method_of
 from vlfusion.benchmark.published import published
 from vlfusion.benchmark.statistics import CORRECTIONS
@@ -32,13 +33,16 @@ from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, metric_of, other_variants
 from vlfusion.metrics.protocol import Protocol
 from vlfusion.metrics.protocol import protocol as protocol_of
+from vlfusion.numbers import COUNT, FRACTION, SEED
 from vlfusion.redaction import without_secrets
 from vlfusion.registry import DATASETS, share_keys
 
 #: What a comparison's config may set.
-KEYS = ('datasets', 'methods', 'protocol', 'metrics', 'truth_metrics', 'controls', 'seeds', 'robustness', 'alpha',
-        'correction', 'title', 'work_dir', 'cache', 'default_scope', 'custom_imports')
-SET_KEYS = ('config', 'split', 'only', 'limit', 'by_subset', 'texts', 'data_root', 'text_source', 'language')
+KEYS = dict(datasets=dict, methods=dict, protocol=str, metrics=Sequence[str], truth_metrics=Sequence[str],
+            controls=bool | Sequence[str] | None, seeds=Sequence[int], robustness=bool, alpha=float, correction=str,
+            title=str, work_dir=str, cache=str, default_scope=str, custom_imports=dict)
+SET_KEYS = dict(config=str, split=str, only=str | None, limit=int | None, by_subset=bool, texts=dict, data_root=str,
+                text_source=dict | None, language=dict)
 
 
 class Output(NamedTuple):
@@ -184,7 +188,7 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
         UnknownNameError: a metric, variant or protocol does not exist.
     """
     config = load_config(path, cfg_options, KEYS)
-    check_keys(f'The comparison {path}', dict(config), KEYS)
+    check_keys(f'The comparison {path}', {key: value for key, value in config.items() if not key.startswith('_')}, KEYS)
     for key in ('datasets', 'methods'):
         if not config.get(key):
             raise ConfigError(f'{path} has no {key}.', 'Write methods=dict(NAME=dict(...)) and '
@@ -194,11 +198,13 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
     names = [one.name for one in datasets]
     methods, printed = [], {name: {} for name in names}
     for name, entry in config.methods.items():
-        if 'printed' not in entry:
+        if not isinstance(entry, Mapping) or 'printed' not in entry:
             methods.append(method_of(name, entry, names))
             continue
         check_keys(f'The method {name}, whose rows are printed,', entry, KINDS['rows of a paper'])
         for dataset, row in entry['printed'].items():
+            if not fits(row, str | dict[str, float]):
+                raise ConfigError(f'The method {name} has the row {row!r}.', 'Give its means by metric, or its name.')
             if dataset not in printed:
                 raise ConfigError(f'The method {name} has a row for {dataset!r}.', did_you_mean(dataset, names))
             source, row = _printed(row, protocol)
@@ -219,18 +225,21 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
     correction = config.get('correction', 'holm')
     if correction not in CORRECTIONS:
         raise ConfigError(f'There is no correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
+    seeds, alpha = _list(config, 'seeds', [0]), config.get('alpha', 0.05)
+    FRACTION.check('alpha', alpha)
+    for index, seed in enumerate(seeds):
+        SEED.check(f'seeds[{index}]', seed)
+    if not seeds:
+        raise ConfigError('seeds is empty.', 'Write seeds=[0], or leave the key out.')
     folder = Path(out or config.get('work_dir') or f'work_dirs/benchmark/{Path(path).stem}')
     return Plan(config.get('title', Path(path).stem), datasets, methods, printed, protocol, metrics, truth_metrics,
-                controls, _list(config, 'seeds', [0]), config.get('robustness', True), config.get('alpha', 0.05),
+                controls, seeds, config.get('robustness', True), alpha,
                 correction, folder, Path(cache or config.get('cache') or folder / 'cache'),
                 without_secrets(config.to_dict()))
 
 
 def _list(config: Config, key: str, default: Sequence) -> list:
-    found = config.get(key, default)
-    if isinstance(found, str) or not isinstance(found, Sequence):
-        raise ConfigError(f'{key} is {found!r}.', f'Write a list, such as {key}={list(default)}.')
-    return list(found)
+    return list(config.get(key, default))
 
 
 def _printed(row: str | Mapping[str, float], protocol: Protocol) -> tuple[str, dict[str, float]]:
@@ -247,11 +256,15 @@ def _printed(row: str | Mapping[str, float], protocol: Protocol) -> tuple[str, d
     return f'{found.paper}, {found.table}, {pairs}{other}', {metric: found.value(metric) for metric in found.printed}
 
 
-def _set_plan(name: str, entry: Mapping[str, Any]) -> SetPlan:
-    if 'type' in entry:  # a data set as such, beside what is said of it here
+def _set_plan(name: str, entry: Any) -> SetPlan:
+    own = isinstance(entry, Mapping) and 'type' in entry
+    said = {key: value for key, value in entry.items() if key in SET_KEYS} if own else entry
+    check_keys(f'The data set {name}', said, SET_KEYS)
+    if entry.get('limit') is not None:
+        COUNT.check(f'datasets.{name}.limit', entry['limit'])
+    if own:  # a data set as such, beside what is said of it here
         part = {key: value for key, value in entry.items() if key not in SET_KEYS or key == 'data_root'}
     else:
-        check_keys(f'The data set {name}', entry, SET_KEYS)
         if 'config' not in entry:
             raise ConfigError(f'The data set {name} has no config.',
                               "Write dict(config='configs/_base_/datasets/...', split='test'), or "

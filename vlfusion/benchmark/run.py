@@ -35,6 +35,7 @@ from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.folder import Planes, grey_levels, one_thread_each, score_planes
 from vlfusion.evaluation.scores import metric_of, spelt_out
+from vlfusion.foreign import described, is_end
 from vlfusion.images import add_chroma, read_image
 from vlfusion.inference import make_words
 from vlfusion.language.fixed import encode_fixed
@@ -123,7 +124,9 @@ class Run:
                 continue
             try:
                 method.check()
-            except Exception as error:
+            except BaseException as error:
+                if is_end(error):
+                    raise
                 for one in sets:
                     self._failed(one, method.name, error)
         for one in self.plan.datasets:
@@ -186,7 +189,9 @@ class Run:
                 try:
                     found += (self._folder(one, method, mine) if isinstance(method, FolderMethod)
                               else list(self._fused(one, method, mine, work)))
-                except Exception as error:  # a method that fails is a row with its error, and the others go on
+                except BaseException as error:  # a method that fails is a row with its error, and the others go on
+                    if is_end(error):
+                        raise
                     self._failed(one, method.name, error)
             found += self._controls(one, mine)
         return found
@@ -364,8 +369,8 @@ class Run:
                 for control in self.plan.controls
                 for index, pair in enumerate(self._pairs[one.name]) if index in mine]
 
-    def _failed(self, one: SetPlan, method: str, error: Exception) -> None:
-        said = error.problem if isinstance(error, VLFusionError) else f'{type(error).__name__}: {error}'
+    def _failed(self, one: SetPlan, method: str, error: BaseException) -> None:
+        said = error.problem if isinstance(error, VLFusionError) else described(error)
         remedy = f' {error.remedy}' if isinstance(error, VLFusionError) and error.remedy else ''
         self.failures[one.name, method] = ' '.join(f'{said}{remedy}'.split())
         print(printable(f'{one.name}: {method} failed: {said}'), file=sys.stderr)
@@ -377,10 +382,12 @@ class Run:
         return key_of(fused=fused, **_digests(pair), truth=pair.path_truth and content_digest(pair.path_truth),
                       protocol=self.plan.protocol.label)
 
-    def _try_to_score(self, unit: Unit, columns: Sequence[str], read_planes: Callable) -> Exception | None:
+    def _try_to_score(self, unit: Unit, columns: Sequence[str], read_planes: Callable) -> BaseException | None:
         try:
             self._score(unit, columns, read_planes)
-        except Exception as error:
+        except BaseException as error:
+            if is_end(error):
+                raise
             return error
 
     def _source_planes(self, pair: Pair, colour: bool) -> list[Planes]:

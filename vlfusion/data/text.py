@@ -87,24 +87,39 @@ class FeatureFiles(TextSource):
         super().check(pairs)
 
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
-        return np.array(self._open(pair), np.float32)
+        features = np.array(self._open(pair), np.float32)
+        return require_finite(features, str(self.root / self.pattern.replace('{name}', pair.name)), self.remedy)
 
     def shape(self, pair: Pair) -> tuple[int, int]:
         return self._open(pair).shape
 
     def _open(self, pair: Pair) -> np.ndarray:
-        path = self.root / self.pattern.replace('{name}', pair.name)
-        try:
-            array = np.load(path, mmap_mode='r', allow_pickle=False)
-        except FileNotFoundError as error:
-            raise DataError(f'there is no file {path}', self.remedy) from error
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f'{path} cannot be read as an array: {error}', self.remedy) from error
-        rows = array[0] if array.ndim == 3 and len(array) == 1 else array
-        if rows.ndim != 2 or not rows.size or not np.issubdtype(rows.dtype, np.floating):
-            raise DataError(f'{path} holds {array.dtype} {array.shape}; expected floats (1, token, dim) or '
-                            '(token, dim)', self.remedy)
-        return rows
+        return read_features(self.root / self.pattern.replace('{name}', pair.name), self.remedy)
+
+
+def read_features(path: str | os.PathLike, remedy: str) -> np.ndarray:
+    """The token features `(token, dim)` in a NumPy file, mapped into memory; a leading axis of one is taken off.
+
+    Raises:
+        DataError: the file is absent, is no array of floats of two axes, or would run code.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f'there is no file {path}', remedy)
+    try:
+        array = np.load(path, mmap_mode='r', allow_pickle=False) if path.is_file() else None
+    except Exception as error:  # what a damaged header makes NumPy raise is of any kind
+        raise DataError(f'{path} cannot be read as an array: {(str(error) or type(error).__name__).splitlines()[0]}',
+                        remedy) from error
+    if not isinstance(array, np.ndarray):
+        if array is not None:
+            array.close()
+        raise DataError(f'{path} is no NumPy file of one array', remedy)
+    rows = array[0] if array.ndim == 3 and len(array) == 1 else array
+    if rows.ndim != 2 or not rows.size or not np.issubdtype(rows.dtype, np.floating):
+        raise DataError(f'{path} holds {array.dtype} {array.shape}; expected floats (1, token, dim) or '
+                        '(token, dim)', remedy)
+    return rows
 
 
 #: The streams of the text store that a pair can read, and the sources whose tokens each joins.
@@ -149,7 +164,8 @@ class StoredText(TextSource):
         if len({part.shape[1] for part in parts}) > 1:
             raise DataError(f'features of different width, {" and ".join(str(part.shape[1]) for part in parts)}',
                             self.remedy)
-        return self.join(parts).astype(np.float32)
+        return require_finite(self.join(parts).astype(np.float32), ' and '.join(str(subject) for subject, _ in keys),
+                              self.remedy)
 
     def words(self, pair: Pair) -> dict[str, str]:
         found = paragraphs(self.language, pair)

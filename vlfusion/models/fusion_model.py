@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError, NetworkError
+from vlfusion.foreign import foreign
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
 
@@ -74,6 +75,10 @@ class FusionModel(BaseModel):
         if mode == 'tensor':
             return fused
         if mode == 'predict':
+            if not fused.isfinite().all():
+                raise NetworkError(f'The backbone {type(self.backbone).__name__} returned NaN or infinity for '
+                                   f'{", ".join(name)}.', 'The model diverged: look at the losses, lower the learning '
+                                   'rate, or load another checkpoint.')
             return [dict(name=pair, fused=image) for pair, image in zip(name, fused.float(), strict=True)]
         if mode == 'loss':
             if not self.losses:
@@ -90,9 +95,9 @@ class FusionModel(BaseModel):
         """The backbone's result; where the model does not train, what it sees goes on beyond the borders."""
         margin = 0 if self.training else self.margin
         if not margin:
-            return self.backbone(source_a, source_b, **texts)
+            return run_backbone(self.backbone, source_a, source_b, **texts)
         wider = (F.pad(source, (margin,) * 4, mode='replicate') for source in (source_a, source_b))
-        return self.backbone(*wider, **texts)[..., margin:-margin, margin:-margin]
+        return run_backbone(self.backbone, *wider, **texts)[..., margin:-margin, margin:-margin]
 
     def terms(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
               source_b: Float[Tensor, 'batch 1 h w'], **sample) -> dict[str, Float[Tensor, '']]:
@@ -113,6 +118,27 @@ class FusionModel(BaseModel):
                             f'hold no such thing; they hold {", ".join(sample) or "the sources only"}.',
                             "For true images set truth='FOLDER' in the data set, for texts its text_source.")
         return {key: sample[key] for key in self._wants[loss] if key in sample}
+
+
+def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                 **texts) -> Float[Tensor, 'batch 1 h w']:
+    """Fuse a batch by a backbone, which may be anybody's.
+
+    Raises:
+        NetworkError: names the backbone that raises, ends the program, or returns no image of the sources' size.
+    """
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():  # an exporter explains failures itself
+        return backbone(source_a, source_b, **texts)
+    name, remedy = type(backbone).__name__, 'A backbone returns luminance (batch, 1, h, w) of the size it was given.'
+    with foreign(f'The backbone {name} fails', NetworkError, 'Correct it, or choose another one.'):
+        fused = backbone(source_a, source_b, **texts)
+    if not isinstance(fused, Tensor) or not fused.is_floating_point():
+        what = fused.dtype if isinstance(fused, Tensor) else type(fused).__name__
+        raise NetworkError(f'The backbone {name} returned {what}; expected a tensor of floats.', remedy)
+    if fused.shape != source_a.shape:
+        raise NetworkError(f'The backbone {name} returned the shape {tuple(fused.shape)}; expected '
+                           f'{tuple(source_a.shape)}.', remedy)
+    return fused
 
 
 def text_dims(backbone: Any) -> dict[str, int]:

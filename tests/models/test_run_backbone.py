@@ -1,0 +1,47 @@
+import pytest
+import torch
+from torch import nn
+
+from vlfusion.errors import NetworkError
+from vlfusion.models import FusionModel
+from vlfusion.registry import BACKBONES
+
+WHAT = {
+    'none': (lambda a: None, 'returned NoneType; expected a tensor'), 'list': (lambda a: [a], 'returned list'),
+    'ints': (lambda a: a.long(), 'returned torch.int64'),
+    'rows': (lambda a: a[..., 1:, :], r'returned the shape \(1, 1,'),
+    'channels': (lambda a: a.repeat(1, 3, 1, 1), r'\(1, 3, 8, 9\); expected \(1, 1, 8, 9\)'),
+    'one': (lambda a: a[0], 'returned the shape'), 'raises': (lambda a: a @ a, 'Odd fails: RuntimeError'),
+    'exit': (lambda a: exit(5), r'Odd fails: it called sys.exit\(5\)'), 'memory': (lambda a: {}[3], 'KeyError: 3'),
+}
+
+
+@pytest.fixture(autouse=True)
+def odd():
+    @BACKBONES.register_module()
+    class Odd(nn.Module):
+        def __init__(self, what):
+            super().__init__()
+            self.what = what
+
+        def forward(self, source_a, source_b):
+            return WHAT[self.what][0](source_a)
+    yield
+    [name] = [name for name in BACKBONES.names() if name.endswith('.Odd')]
+    del BACKBONES.module_dict[name]
+
+
+@pytest.mark.parametrize('what', WHAT)
+@pytest.mark.parametrize('mode', ['tensor', 'predict', 'loss'])
+def test_a_backbone_that_gives_no_image_is_named(what, mode):
+    image = torch.rand(1, 1, 8, 9)
+    with pytest.raises(NetworkError, match=WHAT[what][1]) as caught:
+        FusionModel(dict(type='Odd', what=what))(image, image, name=['1'], mode=mode)
+    assert 'The backbone Odd' in caught.value.problem and '\n' not in caught.value.problem
+
+
+def test_a_backbone_that_gives_nan_is_named_with_the_pair():
+    image = torch.rand(1, 1, 8, 9)
+    WHAT['nan'] = lambda a: a * float("nan"), ''
+    with pytest.raises(NetworkError, match='The backbone Odd returned NaN or infinity for p7'):
+        FusionModel(dict(type='Odd', what='nan'))(image, image, name=['p7'], mode='predict')
