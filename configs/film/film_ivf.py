@@ -2,6 +2,8 @@
 
 Reproduces: the released training script, network and schedule.
 Command:    python tools/train.py configs/film/film_ivf.py
+Cost:       81,150 steps: 11 days of two CPU cores (12 s a step, measured); on a GPU 4 to 16 hours, an estimate from
+            operations (docs/howto/train.md). First try film_ivf_sample.py or configs/zoo/film_ivf.py (4 hours).
 Needs:      the VLF dataset (Image/IVF/MSRS, TextFeature/IVF/MSRS) under data/VLFDataset.
 Expected:   MSRS test, 361 pairs, protocol film: EN 6.72  SD 43.17  SF 11.70  AG 3.84  VIF 1.06  Qabf 0.73 (Table 1);
             the authors' README gives 6.72 43.64 11.55 3.72 1.06 0.70 for the weights they released.

@@ -4,6 +4,8 @@ Reproduces: FILM's network, losses and schedule on medical images. It has NO pub
             the paper (Table 2: EN 4.74  SD 65.26  SF 23.36  AG 6.19  VIF 0.78  Qabf 0.76) are those of the infrared-
             visible weights applied to Harvard unchanged; the released MIF.pth is byte-identical to IVF.pth. To repeat
             that test see film_med_zeroshot.py.
+Cost:       81,150 steps: 7 days of two CPU cores, on a GPU 2 to 9 hours, both estimates (docs/howto/train.md).
+            First train film_med_short.py: 500 steps, an hour.
 Commands:   python tools/describe.py configs/film/film_med.py
             python tools/train.py configs/film/film_med.py
 Needs:      Harvard's pairs under data/mif/Harvard, as configs/_base_/datasets/harvard.py lays them out.

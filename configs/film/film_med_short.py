@@ -5,7 +5,7 @@ Commands:   vlfusion describe configs/film/film_med_short.py
             vlfusion train configs/film/film_med_short.py
             vlfusion ablate-text configs/film/film_med_short.py work_dirs/film_med_short/iter_500.pth
             and each with --cfg-options model.backbone.guidance=channel work_dir=work_dirs/film_med_channel
-Hardware:   one CPU core: what Expected says took 65 minutes of it, 25 with guidance=channel.
+Cost:       500 steps: 65 minutes of one CPU core as Expected says, 25 with guidance=channel.
 Expected:   docs/results/text.md. Own text, protocol plain, 36 test pairs, released guidance: EN 5.367  SD 66.60
             SF 25.07  AG 7.986  VIF 0.822  Qabf 0.682; by channel: 5.901  40.40  26.62  8.853  0.075  0.636.
 Not known:  what longer training gives; a second seed; guidance=spatial, which was not trained.

@@ -3,6 +3,8 @@
 Reproduces: the released network and schedule. The multi-focus training script was not released: the losses here are a
             reconstruction (intensity to the maximum of the sources; gradient 300; SSIM and L2 terms on), not a fact.
 Command:    python tools/train.py configs/film/film_mff.py
+Cost:       81,150 steps: 11 days of two CPU cores (12 s a step, measured); on a GPU 4 to 16 hours, an estimate from
+            operations (docs/howto/train.md). First try film_mff_sample.py or configs/zoo/film_mff.py (4 hours).
 Needs:      the VLF dataset (Image/MFF/RealMFF, TextFeature/MFF/RealMFF) under data/VLFDataset.
 Expected:   Real-MFF test, 71 pairs, protocol film: EN 7.11  SD 54.93  SF 15.62  AG 5.43  VIF 1.10  Qabf 0.76 (paper,
             Table 4); the authors' README gives 7.11 54.97 15.62 5.43 1.11 0.76 for the weights they released.

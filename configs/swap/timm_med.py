@@ -1,6 +1,8 @@
 """A timm encoder with a small decoder instead of FILM's network, with FILM's losses, on Harvard's medical pairs.
 
 Reproduces: nothing published; a plain baseline of today's encoders, without text.
+Cost:       81,150 steps of a small network. For a first look add
+            --cfg-options train_cfg.max_iters=500 train_cfg.val_interval=500
 Command:    python tools/train.py configs/swap/timm_med.py
             other encoders: --cfg-options model.backbone.encoder=convnext_tiny
 Needs:      Harvard's pairs under data/mif/Harvard; the encoder's ImageNet weights, which timm fetches from its hub

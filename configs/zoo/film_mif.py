@@ -2,6 +2,7 @@
 
 Data:       Harvard's 738 training pairs (MRI with CT, PET or SPECT); 72 test pairs.
 Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn, resumable at any moment
+Cost:       6,000 steps: about four hours of one CPU core
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
 """
 
