@@ -2,12 +2,10 @@
 
 import glob
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from itertools import chain, combinations, repeat
 from pathlib import Path
 
@@ -16,12 +14,13 @@ from jaxtyping import Shaped
 
 from vlfusion.data.affixes import affix_in_words, differing_tails, find_affixes
 from vlfusion.data.names import require_names
+from vlfusion.data.patterns import between, by_name, contents_of, list_files, nothing_fits, repeats_stems, stem_of
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.tasks import Task
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.images import SUFFIXES, read_image
 from vlfusion.notes import new_run
-from vlfusion.reading.file import identify_file, unreadable
+from vlfusion.reading.file import unreadable
 from vlfusion.reading.image import DAMAGED, FLOAT_SUFFIXES
 from vlfusion.reading.rule import AS_STORED, Reading
 
@@ -134,13 +133,13 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
         DataError: as for `find_pairs`; an image must be in every folder.
     """
     root = Path(root)
-    listed = {what: _list(root, pattern, SUFFIXES + FLOAT_SUFFIXES * (what in ranged))
+    listed = {what: list_files(root, pattern, SUFFIXES + FLOAT_SUFFIXES * (what in ranged))
               for what, pattern in patterns.items()}
-    deep = any(map(_repeats_stems, listed.values()))
+    deep = any(map(repeats_stems, listed.values()))
     files, problems = {}, []
     for what, pattern in patterns.items():
-        files[what], unusable = _by_name(listed[what], deep, what)
-        problems += unusable or ([] if files[what] else [_nothing_fits(root, pattern, what)])
+        files[what], unusable = by_name(listed[what], deep, what)
+        problems += unusable or ([] if files[what] else [nothing_fits(root, pattern, what)])
     if all(files.values()):  # without any files of one folder, each file of the others would be reported
         if note:
             _leave_affixes_out(files, patterns, names, note)
@@ -157,10 +156,9 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
         problems += [f'{one} and {other} are the same files ({patterns[one]} and {patterns[other]})'
                      for one, other in combinations(files, 2) if _resolved(files[one]) == _resolved(files[other])]
     if problems:
-        a, b = list(files)[:2]
-        if len(files) == 2 and names is None and (tails := differing_tails(files[a], files[b])):
+        if len(files) == 2 and names is None and (tails := differing_tails(*files.values())):
             remedy = 'Say where the names of the pairs are: ' + ' and '.join(
-                repr(f'{patterns[what].rstrip("/")}/{{name}}{tail}.*') for what, tail in zip((a, b), tails, strict=True)
+                repr(f'{patterns[what].rstrip("/")}/{{name}}{tail}.*') for what, tail in zip(files, tails, strict=True)
             ) + ' in place of the folders.'
         raise DataError(f'Cannot pair the images under {root.absolute()}:\n{listing(problems, MOST)}', remedy)
     return {name: tuple(found[name] for found in files.values()) for name in chosen}
@@ -170,10 +168,10 @@ def _leave_affixes_out(files: dict[str, dict[str, Path]], patterns: Mapping[str,
                        note: Callable[[str], None]) -> None:
     """Rename the files of folders whose names only lack a common prefix or suffix."""
     listed = names if isinstance(names, Sequence) and not isinstance(names, str) else None
-    wanted = listed and [_stem(name) for name in listed if isinstance(name, str)]
+    wanted = listed and [stem_of(name) for name in listed if isinstance(name, str)]
     for what, (head, tail) in find_affixes(files, wanted).items():
         if '{name}' not in patterns[what]:
-            files[what] = {name[len(head):len(name) - len(tail)] if _between(name, head, tail) else name: path
+            files[what] = {name[len(head):len(name) - len(tail)] if between(name, head, tail) else name: path
                            for name, path in files[what].items()}
             note(affix_in_words(f'{what} ({patterns[what]})', (head, tail)))
 
@@ -276,144 +274,20 @@ def _resolved(files: Mapping[str, Path]) -> dict[str, Path]:
     return {name: path.resolve() for name, path in files.items()}
 
 
-@dataclass(frozen=True)
-class _File:
-    """A file that fits a pattern.
-
-    Attributes:
-        stem: what stands for `{name}`.
-        folders: what the stars among the pattern's folders stand for, `set00/V000`; empty where there are none.
-        path: of the file.
-    """
-
-    stem: str
-    folders: str
-    path: Path
-
-    def name(self, deep: bool) -> str:
-        """The name of its pair."""
-        return f'{self.folders}/{self.stem}' if deep and self.folders else self.stem
-
-
-def _list(root: Path, pattern: str, suffixes: tuple[str, ...]) -> list[_File]:
-    """The files that fit a pattern."""
-    folder, head, tail = _split(pattern)
-    place = os.path.join(glob.escape(str(root)), folder)
-    found = []
-    for path in sorted({Path(match) for match in glob.glob(place, recursive=True) if os.path.isdir(match)}):
-        folders = '/'.join(_stands_for(Path(place).parts, path.parts) or ())
-        for file in sorted(path.iterdir()):
-            stem = _name(file.name, head, tail, suffixes)
-            if stem and not file.name.startswith('.'):
-                found.append(_File(stem, folders, file))
-    return found
-
-
-def _stands_for(pattern: Sequence[str], path: Sequence[str]) -> list[str] | None:
-    """The parts of a path that stars of a pattern stand for; None where the path does not fit.
-
-    >>> _stands_for(['data', '**', 'lwir'], ['data', 'set00', 'V000', 'lwir'])
-    ['set00', 'V000']
-    """
-    if not pattern:
-        return None if path else []
-    first, *rest = pattern
-    if first == '**':
-        tails = ((path[:count], _stands_for(rest, path[count:])) for count in range(len(path) + 1))
-        return next(([*head, *tail] for head, tail in tails if tail is not None), None)
-    if not (path and fnmatchcase(path[0], first)):
-        return None
-    tail = _stands_for(rest, path[1:])
-    starred = any(sign in re.sub(r'\[[*?[]\]', '', first) for sign in '*?[')  # `[*]` is a star that stands for itself
-    return tail if tail is None or not starred else [path[0], *tail]
-
-
-def _repeats_stems(files: Iterable[_File]) -> bool:
-    """Whether files of one stem lie in several folders."""
-    places = Counter(stem for stem, _ in {(file.stem, file.folders) for file in files})
-    return any(count > 1 for count in places.values())
-
-
-def _by_name(files: Iterable[_File], deep: bool, what: str) -> tuple[dict[str, Path], list[str]]:
-    """The files of one source by name, and the names that several files claim."""
-    found: dict[str, list[Path]] = {}
-    for file in files:
-        found.setdefault(file.name(deep), []).append(file.path)
-    return {name: paths[0] for name, paths in found.items()}, [
-        f'{name!r} names several images of {what}: {", ".join(map(str, paths))}'
-        for name, paths in found.items() if len(paths) > 1]
-
-
-def _nothing_fits(root: Path, pattern: str, what: str) -> str:
-    folder, head, tail = _split(pattern)
-    wanted = root / folder / f'{head}{{name}}{tail}'
-    places = glob.glob(os.path.join(glob.escape(str(root)), folder), recursive=True)
-    look = next((Path(place) for place in sorted(places) if os.path.isdir(place)),
-                (root / folder.partition('*')[0]).parent)
-    deeper = f'; write {folder}/** for images in its folders' if look.is_dir() and all(
-        entry.is_dir() for entry in look.iterdir()) and '**' not in folder else ''
-    return f'no image of {what} fits {wanted}; {_contents(look)}{deeper}'
-
-
-def _split(pattern: str) -> tuple[str, str, str]:
-    """The folder of a pattern, and what stands before and after `{name}` in its file name."""
-    if '{name}' not in pattern:
-        pattern = f'{pattern.rstrip("/")}/{{name}}.*'
-    folder, _, file = pattern.rpartition('/')
-    head, _, tail = file.partition('{name}')
-    if '{name}' in folder + tail or any(sign in head + tail.removesuffix('.*') for sign in '*?['):
-        raise ConfigError(f'The pattern {pattern!r} does not say where the name of a pair is.',
-                          'Write {name} once, in the file name; of the file name only the ending may be a star, '
-                          'as in MEFB/*/{name}_A.*')
-    return folder, head, tail if '.' in tail else f'{tail}.*'
-
-
-def _name(file: str, head: str, tail: str, suffixes: tuple[str, ...]) -> str:
-    """The name of a pair in a file's name; empty where the file does not fit."""
-    if tail.endswith('.*'):
-        tail = tail.removesuffix('.*')
-        file, suffix = os.path.splitext(file)
-        if suffix.lower() not in suffixes:
-            return ''
-    return file[len(head):len(file) - len(tail)] if _between(file, head, tail) else ''
-
-
-def _between(name: str, head: str, tail: str) -> bool:
-    """Whether a name begins and ends so, with something between."""
-    return len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
-
-
-def _stem(name: str) -> str:
-    """A name without the ending of an image."""
-    return os.path.splitext(name)[0] if name.lower().endswith(SUFFIXES) else name
-
-
 def _listed(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], list[str]]:
     """The names of a split that are known, sorted, and what is wrong with the others."""
     where = 'the list of names'
     if isinstance(names, str | os.PathLike):
         where = root / names
         if not where.is_file():
-            return [], [f'there is no list of names at {where}; {_contents(where.parent)}']
+            return [], [f'there is no list of names at {where}; {contents_of(where.parent)}']
         lines = (line.strip() for line in where.read_text(encoding='utf-8-sig').splitlines())
         names = [line for line in lines if line and not line.startswith('#')]
     elif odd := [name for name in names if not isinstance(name, str)]:
         raise ConfigError(f'The list of names holds {odd[0]!r}.', "Write each name as a string, such as '12'.")
-    stems = Counter(map(_stem, names))
+    stems = Counter(map(stem_of, names))
     problems = [f'{name!r} is in {where} {count} times' for name, count in stems.items() if count > 1]
     problems += [f'{name!r} is in {where}, but no image has that name' for name in stems if name not in known]
     if not stems:
         problems.append(f'{where} holds no names')
     return sorted(stems.keys() & known), problems
-
-
-def _contents(folder: Path) -> str:
-    """What is in a folder, in a few words."""
-    while not folder.is_dir():
-        folder = folder.parent
-    entries = sorted(folder.iterdir())
-    names = [entry.name + '/' * entry.is_dir() for entry in entries]
-    shown = ', '.join(names[:8]) + (f' and {len(names) - 8} more' if len(names) > 8 else '')
-    file = next((entry for entry in entries if entry.is_file() and not entry.name.startswith('.')), None)
-    known = file and identify_file(file)
-    return f'{folder} holds {shown or "nothing"}' + (f'; {file.name} is {known[0]}. {known[1]}' if known else '')
