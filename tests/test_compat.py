@@ -60,3 +60,35 @@ def test_numbers_of_numpy_do_not_keep_a_released_file_from_loading(tmp_path):
     torch.save({'model': {'w': torch.ones(2)}, **numbers}, tmp_path / 'released.pth')
     loaded = compat.load_checkpoint_file(tmp_path / 'released.pth')
     assert {name: loaded[name] for name in numbers} == numbers and loaded['model']['w'].sum() == 2
+
+
+@pytest.fixture
+def train(toy, monkeypatch):
+    """Trains for some steps; the checkpoint of each is better than the last."""
+    monkeypatch.setattr(SafeCheckpointHook, 'rule_map', dict.fromkeys(('greater', 'less'), lambda new, old: True))
+
+    def run(steps, **options):
+        config = toy(**{'train_cfg.max_iters': steps, 'train_cfg.val_interval': 1, **options})
+        config.default_hooks.checkpoint |= dict(save_best='EN', interval=1)
+        build_runner(config, 'train').train()
+    return run
+
+
+def test_a_checkpoint_that_is_resumed_runs_no_code_and_deletes_no_file_outside(toy, train, tmp_path):
+    train(1)
+    mine = tmp_path / 'mine.pth'
+    mine.touch()
+    (toy.work / 'iter_').mkdir()
+    checkpoint = torch.load(toy.work / 'iter_1.pth', weights_only=True)
+    checkpoint['meta']['config'] = f'open({str(tmp_path / "ran")!r}, "w")'
+    checkpoint['message_hub']['runtime_info'] |= dict(best_ckpt=str(mine), keep_ckpt_ids=['/../../mine', 1, 2])
+    torch.save(checkpoint, toy.work / 'iter_1.pth')
+    train(2, resume=True)
+    assert mine.exists() and not (tmp_path / 'ran').exists()
+
+
+def test_the_best_checkpoint_of_a_work_dir_that_was_moved_is_replaced(toy, train):
+    train(1)
+    moved = toy.work.rename(toy.work.with_name('moved'))
+    train(2, resume=True, work_dir=str(moved))
+    assert [path.name for path in moved.glob('best_*.pth')] == ['best_EN_iter_2.pth']

@@ -105,6 +105,8 @@ def made(toy, tmp_path):
     'contact-sheet --source-a data/ir --source-b data/vi --out data/ir/p0.png',
     'text audit --texts words --out words/p.txt',
     'text export config.py --split test --out data',
+    'text import config.py --split test --features data/text --hdf5 data/ir/p1.png',
+    'text import config.py --split test --features data/text --hdf5 config.py',
     'evaluate data/ir --source-a data/ir --source-b data/vi --out mine.csv',
     'evaluate data/ir --source-a data/ir --source-b data/vi --out other.csv',
     'fuse model.pth data/ir/p0.png data/vi/p0.png --text data/text/p0.npy -o model.pth',

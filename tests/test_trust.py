@@ -1,6 +1,7 @@
 """A checkpoint is a stranger's file: what it asks for beyond itself is shown and refused, and nothing is sent."""
 
 import json
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,8 +16,10 @@ from vlfusion.checkpoints import load_model, read_experiment, to_fuse
 from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError, VLFusionError
-from vlfusion.language.captioners import OpenCLIPTagger
-from vlfusion.language.encoders import OpenCLIPTextEncoder
+from vlfusion.language.captioners import OpenCLIPTagger, TransformersCaptioner
+from vlfusion.language.encoders import OpenCLIPTextEncoder, SentenceTransformersEncoder, TransformersTextEncoder
+from vlfusion.language.encoders.transformers_encoder import packaged
+from vlfusion.language.llms.transformers_llm import TransformersLLM
 from vlfusion.language.llms.vllm_llm import VLLMLLM
 from vlfusion.models.backbones import FILM, TimmFusion
 from vlfusion.registry import CAPTIONERS, LLMS, MODELS, TEXT_ENCODERS
@@ -177,6 +180,50 @@ def test_a_model_that_reaches_out_is_refused_before_it_is_built(here, server, mo
     assert not server.asked
 
 
+@pytest.mark.parametrize('model', [
+    dict(type='ConvModule', in_channels=1, out_channels=1, kernel_size=1, conv_cfg=dict(type='planted.Layer')),
+    dict(type='FusionModel', data_preprocessor=dict(type='ConvModule', in_channels=1, out_channels=1, kernel_size=1,
+                                                    act_cfg=dict(type='planted.Layer'))),
+    dict(type='FusionModel', backbone=BACKBONE | dict(norm=[dict(type='planted.Layer')]))])
+def test_a_model_imports_no_module_by_its_path(here, monkeypatch, model):
+    (here / 'planted.py').write_text('open("ran", "w")')
+    monkeypatch.syspath_prepend(here)
+    checkpoint = write('stranger.pth')
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['vlfusion']['model'] = dict(backbone=BACKBONE) | model
+    torch.save(content, checkpoint)
+    with pytest.raises(CheckpointError, match='asks for'):
+        load_model(checkpoint)
+    assert not (here / 'ran').exists()
+
+
+LOOP = []
+LOOP.append(LOOP)
+
+
+@pytest.mark.parametrize('section, value', [
+    ('model', 'FILM'), ('model', dict(type='FusionModel')), ('model', dict(type='FusionModel', backbone=[1])),
+    ('model', dict(type='FusionModel', backbone=dict(type=['FILM']))), ('task', ['ivf']),
+    *(('model', dict(type='FusionModel', backbone=BACKBONE | dict(note=note)))
+      for note in (LOOP, {'a'}, bytearray(b'/etc'), torch.ones(2))),
+    ('model', dict(type='FusionModel', backbone=BACKBONE | dict(dim='wide')))], ids=str)
+def test_an_experiment_of_another_form_is_one_line(here, section, value):
+    checkpoint = write('stranger.pth')
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['vlfusion'][section] = value
+    torch.save(content, checkpoint)
+    with pytest.raises(CheckpointError):
+        load_model(checkpoint)
+
+
+@pytest.mark.parametrize('state', [[1], {'backbone.x': 1}, {3: torch.ones(1)}])
+def test_weights_of_another_form_are_one_line(here, state):
+    checkpoint = write('stranger.pth')
+    torch.save(torch.load(checkpoint, weights_only=True) | dict(state_dict=state), checkpoint)
+    with pytest.raises(CheckpointError):
+        load_model(checkpoint)
+
+
 @pytest.mark.parametrize('backbone', [dict(type='TimmFusion', encoder='resnet10t', pretrained=True),
                                       dict(type='IFCNN', first_layer='no/such/file.pth')])
 def test_what_only_a_training_needs_is_not_asked_of_a_checkpoint(tmp_path, server, backbone):
@@ -235,6 +282,32 @@ def test_remote_code_that_a_folder_of_open_clip_asks_for_is_not_run(tmp_path):
     for build in (lambda model: OpenCLIPTextEncoder(model), lambda model: OpenCLIPTagger(['a'], model)):
         with pytest.raises(ConfigError, match='trust_remote_code'):
             build(f'local-dir:{tmp_path}')
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_nobody_is_asked_whether_to_run_the_code_of_a_model(tmp_path, monkeypatch):
+    open_clip = pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")
+    monkeypatch.setattr('builtins.input', lambda *_: 'y')
+    shutil.copytree(packaged('all-MiniLM-L6-v2'), tmp_path, dirs_exist_ok=True)
+    (tmp_path / 'evil.py').write_text(f'open({str(tmp_path / "ran")!r}, "w")\n'
+                                      'from transformers import BertConfig as C, BertModel as M, BertTokenizer as T')
+    auto = dict(AutoConfig='evil.C', AutoModel='evil.M', AutoModelForCausalLM='evil.M', AutoProcessor='evil.T',
+                AutoModelForImageTextToText='evil.M', AutoTokenizer=['evil.T', None])
+    for name, kind in (('config.json', dict(model_type='odd')), ('tokenizer_config.json', dict(tokenizer_class='Odd'))):
+        settings = json.loads((tmp_path / name).read_text())
+        (tmp_path / name).write_text(json.dumps(settings | kind | dict(auto_map=auto)))
+    vision = dict(image_size=16, layers=1, width=16, patch_size=8, head_width=8)
+    tower = dict(context_length=77, vocab_size=100, width=16, heads=2, layers=1)
+    torch.save(open_clip.CLIP(8, vision, tower).state_dict(), tmp_path / 'open_clip_pytorch_model.bin')
+    folder = str(tmp_path)
+    for text in (tower | dict(hf_tokenizer_name=folder), dict(hf_model_name=folder, hf_model_pretrained=False)):
+        (tmp_path / 'open_clip_config.json').write_text(json.dumps(dict(
+            model_cfg=dict(embed_dim=8, vision_cfg=vision, text_cfg=text), preprocess_cfg={})))
+        with pytest.raises(ConfigError, match='custom code'):
+            OpenCLIPTextEncoder(f'local-dir:{folder}')
+    for build in (TransformersTextEncoder, SentenceTransformersEncoder, TransformersLLM, TransformersCaptioner):
+        with pytest.raises(ConfigError):
+            build(folder)
     assert not (tmp_path / 'ran').exists()
 
 

@@ -21,6 +21,7 @@ from vlfusion.compat import load_checkpoint_file
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean, listing
 from vlfusion.files import file_digest, write_whole
+from vlfusion.foreign import foreign
 from vlfusion.models.released import ReleasedWeights
 from vlfusion.origin import origin
 from vlfusion.outputs import check_outputs
@@ -95,7 +96,8 @@ def load_model(path: str | os.PathLike, experiment: Mapping | None = None,
     checkpoint = _read_checkpoint(path)
     experiment = experiment or _experiment(checkpoint, path, trust)
     try:
-        model = _build_without_losses(experiment['model'])
+        with foreign(f'The model of {path} cannot be built', CheckpointError, COPY):
+            model = _build_without_losses(experiment['model'])
     except ConfigError as error:
         raise CheckpointError(f'The model of {path} cannot be built. {error.problem}', COPY) from error
     state = {name: value for name, value in checkpoint['state_dict'].items() if not name.startswith('losses.')}
@@ -128,10 +130,12 @@ def _experiment(checkpoint: Mapping, path: str | os.PathLike, trust: bool) -> di
     experiment['model'] = to_fuse(experiment['model'])
     if trust:
         return experiment
-    check_model(experiment['model'], str(path))
-    check_text_source(experiment.get('text_source'), str(path))
+    with foreign(f'What {path} says of itself cannot be read', CheckpointError, COPY):  # such as a list in itself
+        check_model(experiment['model'], str(path))
+        check_text_source(experiment.get('text_source'), str(path))
+        language = believed_language(experiment.get('language'))
     if asked := experiment.pop('language', None):
-        if language := believed_language(asked):
+        if language:
             experiment['language'] = language
         else:
             experiment['language_error'] = refuse_language(asked, str(path))
@@ -145,14 +149,16 @@ def _read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     if not (isinstance(experiment, dict) and {'task', 'model'} <= experiment.keys() and 'state_dict' in checkpoint):
         raise CheckpointError(f'{path} is not a checkpoint of vlfusion: it does not say which model it holds.',
                               "Released weights of a method become one with `vlfusion convert-weights NAME IN OUT`.")
-    check_state(checkpoint['state_dict'], str(path))
+    check_state(checkpoint.get('state_dict'), str(path))
     for key, kind in FORM.items():
         if not isinstance(experiment.get(key, kind()), kind):
             raise CheckpointError(f'{path} holds meta.vlfusion.{key} as a {type(experiment[key]).__name__}; expected a '
                                   f'{kind.__name__}.', COPY)
-    if not isinstance(experiment['model'].get('type'), str):
-        raise CheckpointError(f'{path} does not say which model it holds: meta.vlfusion.model.type is '
-                              f'{experiment["model"].get("type")!r}.', COPY)
+    model = experiment['model']
+    for key, part in (('model', model), ('model.backbone', model.get('backbone'))):
+        if not (isinstance(part, dict) and isinstance(part.get('type'), str)):
+            raise CheckpointError(f'{path} does not say which model it holds: meta.vlfusion.{key} is {part!r:.300}, '
+                                  'without a type.', COPY)
     return checkpoint
 
 

@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ class PlainCheckpointHook(Hook):
             checkpoint[part] = _plain(checkpoint[part])
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        checkpoint.get('meta', {}).pop('config', None)  # MMEngine runs it as Python when it resumes; it writes none
         hub = checkpoint.get('message_hub', {})
         hub['log_scalars'] = {name: HistoryBuffer(*data) for name, data in hub.get('log_scalars', {}).items()}
 
@@ -135,6 +137,17 @@ class SafeCheckpointHook(CheckpointHook):
         if not isinstance(kwargs.get('save_best', ''), str | None):
             raise ConfigError(f'save_best is one metric, but got {kwargs["save_best"]}.', 'Choose the one to go by.')
         super().__init__(max_keep_ckpts=max_keep_ckpts if max_keep_ckpts < 0 else max(2, max_keep_ckpts), **kwargs)
+
+    def before_train(self, runner) -> None:
+        # A checkpoint that is resumed names files that are deleted later: only checkpoints of this folder are.
+        resumed = runner.message_hub.runtime_info
+        steps = resumed.pop('keep_ckpt_ids', None)
+        resumed['keep_ckpt_ids'] = [step for step in steps if isinstance(step, int)] if isinstance(steps, list) else []
+        best = resumed.pop('best_ckpt', None)
+        super().before_train(runner)
+        if self.save_best and isinstance(best, str) and fnmatch(name := Path(best).name, 'best_*.pth'):
+            self.best_ckpt_path = str(Path(self.out_dir, name))
+            runner.message_hub.update_info('best_ckpt', self.best_ckpt_path)
 
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
         if not self.save_best:

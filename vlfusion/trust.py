@@ -7,38 +7,52 @@ installed packages: no network, no key, no file and no model from a hub. docs/ex
 
 import re
 from collections.abc import Iterator, Mapping
+from numbers import Number
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from vlfusion.config import cache_folder, names_remote_code, without_secrets
+from mmengine.model import BaseDataPreprocessor
+
+from vlfusion.config import cache_folder, names_remote_code
 from vlfusion.errors import CheckpointError, VLFusionError, listing
 from vlfusion.language.store import STAGES
-from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
+from vlfusion.models import FusionModel
+from vlfusion.redaction import without_secrets
+from vlfusion.registry import BACKBONES, CAPTIONERS, LLMS, MODELS, TEXT_ENCODERS
 
 #: Values that name a place: paths, addresses and ids of a hub; files by their ending.
 _PLACE = re.compile(r'[/\\:~]|^\.|\.(bin|ckpt|gguf|json|np[yz]|onnx|pkl|pt2?|pth|py|safetensors|tar|toml|txt|ya?ml|'
                     r'zip)$', re.IGNORECASE)
 #: A device and its number, such as `cuda:1`.
-_DEVICE = re.compile(r'[a-z]+(:\d+)?')
+_DEVICE = re.compile(r'[a-z]{2,}(:\d+)?', re.ASCII)
 #: Parts of a path that lead out of a folder, and signs that no pattern needs.
 _OUTSIDE = re.compile(r'(^|[/\\])\.\.([/\\]|$)|^~|\0')
 #: Keys whose values name a place or fetch something, whatever the value looks like.
 _PLACE_KEY = re.compile(r'(^|_)(cache|checkpoint|dir|directory|file|filename|folder|hub|path|pretrained|repo|root|url)'
                         r'(_|$)|init_cfg', re.IGNORECASE)
 _OWN = ('Where you know its author, --trust-checkpoint takes the file at its word; in Python '
-        'Fuser(..., trust=True).')
+        'Fuser(..., trust=True). In a comparison the config of a method counts in place of its checkpoint.')
 
 
-def check_model(model: Any, origin: str) -> None:
-    """Refuse a checkpoint's model section that reaches for files, addresses or a model hub.
+def check_model(model: Mapping, origin: str) -> None:
+    """Refuse a checkpoint's model section that reaches for files, addresses, a model hub or modules of Python.
 
     Args:
         model: the section, as data.
         origin: the checkpoint, for the message.
 
     Raises:
-        CheckpointError: names each key and value that reaches out.
+        CheckpointError: names each key and value that reaches out, or the part that is no model.
+        UnknownNameError: no model has its name.
     """
+    # The layers of mmcv, which MMEngine's registry has too, import what their settings name.
+    for where, part, base in (('model', model, FusionModel),
+                              ('model.data_preprocessor', model.get('data_preprocessor'), BaseDataPreprocessor)):
+        kind = part.get('type') if isinstance(part, Mapping) else None
+        entry = MODELS.get(kind) if isinstance(kind, str) else None
+        if part is not None and not (isinstance(entry, type) and issubclass(entry, base)):
+            raise CheckpointError(f'{origin} asks for {where} = {_shown(part)}; expected a {base.__name__}.',
+                                  f'Get the checkpoint from its author again. {_OWN}')
     if asked := list(_reaches(model, 'model')):
         raise CheckpointError(f'{origin} asks for what lies outside of it:\n' + listing(asked),
                               f'A model in a checkpoint needs nothing else to be built. {_OWN}')
@@ -131,16 +145,25 @@ def _reaches(value: Any, where: str) -> Iterator[str]:
         for key, item in value.items():
             inner = f'{where}.{key}' if where else str(key)
             if key == 'type' and isinstance(item, str):
-                continue  # the name of a registered class; the registries import nothing by path
-            if _PLACE_KEY.search(str(key)) and item not in (None, False, {}, [], ()):
+                if not _registered(item):
+                    yield f'{inner} = {_shown(item)}'
+            elif _PLACE_KEY.search(str(key)) and not (item is None or item is False or item in ({}, [], ())):
                 yield f'{inner} = {_shown(item)}'
             else:
                 yield from _reaches(item, inner)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _reaches(item, f'{where}[{index}]')
-    elif isinstance(value, bytes) or isinstance(value, str) and _PLACE.search(value) and not _DEVICE.fullmatch(value):
+    elif isinstance(value, str):
+        if _PLACE.search(value) and not _DEVICE.fullmatch(value):
+            yield f'{where} = {_shown(value)}'
+    elif not isinstance(value, Number | None):  # bytes, sets, tensors: no config has them
         yield f'{where} = {_shown(value)}'
+
+
+def _registered(name: str) -> bool:
+    """Tell whether a type is a plain word or a name of the registries; MMEngine imports any other dotted path."""
+    return bool(re.fullmatch(r'\w+', name)) or any(name in registry for registry in (MODELS, BACKBONES))
 
 
 def _shown(value: Any) -> str:

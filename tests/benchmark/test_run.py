@@ -424,6 +424,24 @@ def test_secrets_reach_no_file(compare, toys, tmp_path):
     assert 'https://host/v1' in ''.join(written) and 'SECRET' not in ''.join(written)
 
 
+def test_pictures_that_a_run_compares_are_none_that_it_replaces_or_takes_away(compare, capsys):
+    pictures = compare({'Mean': toy('ToyMean')}) / 'fused/Toy/Mean'
+    before = {path: path.read_bytes() for path in pictures.iterdir()}
+    for methods in ({'Old': dict(fused=str(pictures)), 'Mean': toy('ToyMax')}, {'Old': dict(fused=str(pictures))}):
+        write_config(Path('b.py'), methods)
+        assert main(['benchmark', 'b.py', '--out', 'out', '--no-report']) == 2
+        assert 'p0.png' in capsys.readouterr().err
+    assert before and before == {path: path.read_bytes() for path in pictures.iterdir()}
+
+
+def test_the_manifest_of_a_stranger_takes_no_file_away(compare):
+    Path('out').mkdir()
+    Path('out/notes.txt').touch()
+    Path('out/manifest.json').write_text(json.dumps({'files': ['notes.txt', 'fused/old.png']}))
+    compare({'Mean': toy('ToyMean')})
+    assert Path('out/notes.txt').exists()
+
+
 def test_a_launcher_that_is_none(compare, capsys):
     write_config(Path('b.py'), TWO)
     for launcher in ('pytorch', 'slurm'):

@@ -195,11 +195,15 @@ def write_pictures(out: Path, sets: Sequence[SetResult]) -> list[Path]:
 
 
 def remove_others(out: Path, written: Iterable[Path]) -> list[str]:
-    """Take away what an earlier run wrote and this one did not, by its manifest; returns what this one wrote."""
+    """Take away what an earlier run wrote and this one did not, by its manifest; returns what this one wrote.
+
+    A manifest may be a stranger's: nothing goes but what a comparison writes.
+    """
     new = sorted(path.relative_to(out).as_posix() for path in written)
     try:
         before = json.loads((out / 'manifest.json').read_text(encoding='utf-8'))['files']
-        others = [inside(out, name, '') for name in set(before) - set(new)]
+        others = [inside(out, name, '') for name in set(before) - set(new)
+                  if name == 'report.html' or name.startswith(('fused/', 'leaderboards/'))]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         others = []  # no manifest of an earlier run
     for path in others:

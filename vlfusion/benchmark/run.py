@@ -110,9 +110,10 @@ class Run:
         A folder that lacks a picture is refused; a model that cannot be had becomes a failure, and the rest goes on.
 
         Raises:
-            DataError: names every picture that is missing.
+            DataError: names every picture that is missing, or that lies where the results are written.
         """
-        problems = []
+        problems, inputs = [], [path for pairs in self._pairs.values() for pair in pairs
+                                for path in (pair.path_a, pair.path_b, pair.path_truth) if path]
         for method in self.plan.methods:
             sets = [one for one in self.plan.datasets if method in self.plan.methods_of(one.name)]
             if isinstance(method, FolderMethod):
@@ -120,7 +121,9 @@ class Run:
                     pairs = self._pairs[one.name]
                     if affix := method.affix(one.name, pairs):
                         print(affix_in_words(f'{method.name} ({method.folders[one.name]})', affix), file=sys.stderr)
-                    problems += method.files(one.name, pairs)[1]
+                    there, missing = method.files(one.name, pairs)
+                    inputs += there.values()
+                    problems += missing
                 continue
             try:
                 method.check()
@@ -134,6 +137,10 @@ class Run:
                 if not any(one.text_file(pattern, pair).is_file() for pair in self._pairs[one.name]):
                     raise DataError(f'{one.name} has no text {heading} of any pair: {one.text_file(pattern)}.',
                                     'Mend the pattern in `texts`, which counts from data_root, or leave it out.')
+        results = (self.plan.out / 'fused').resolve()  # what an earlier run left there is replaced, or taken away
+        if within := [str(path) for path in inputs if results in path.resolve().parents]:
+            raise DataError(f'{len(within)} pictures lie where the results of this comparison are written:\n'
+                            f'{listing(within)}', 'Move them elsewhere, or choose another --out.')
         if problems:
             raise DataError(f'{len(problems)} fused pictures are not there:\n{listing(problems, len(problems))}',
                             "Fuse them, mend the folder (a pattern says where the name is: 'out/{name}_fused.*'), or "

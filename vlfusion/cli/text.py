@@ -349,12 +349,14 @@ def _import(args: argparse.Namespace) -> int:
     from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, import_features, import_texts, text_folder
     from vlfusion.errors import ConfigError
+    from vlfusion.outputs import check_outputs
     if args.hdf5:
         if args.texts or len(args.split or ()) != 1:
             raise ConfigError('An HDF5 file holds the images and features of one split, and no texts.',
                               'Give --split train, val or test, and leave --texts out.')
         files = dict(files=str(Path(args.features).absolute() / '{name}.npy'))
         [(_, dataset)] = find_datasets(config, args.split, text=files, whole=True)
+        check_outputs([args.hdf5], [args.config, *dataset.files(), *Path(args.features).rglob('*.npy')])
         export_hdf5(dataset, args.hdf5)
         print(f'{len(dataset)} pairs are in {args.hdf5}.')
         return 0

@@ -33,8 +33,13 @@ def load_open_clip(part: str, model: str, pretrained: str | None, **options: Any
         if names_remote_code(settings):
             raise ConfigError(f'The open_clip model {model!r} of {part} asks for trust_remote_code, which runs code '
                               'that comes with it.', 'Use another model.')
+        text = (settings or {}).get('text_cfg', {})
+        if tower := text.get('hf_model_name'):  # transformers would ask on the terminal whether to run its code
+            from transformers import AutoConfig
+            AutoConfig.from_pretrained(tower, trust_remote_code=False)
         network, transform = open_clip.create_model_from_pretrained(model, pretrained, weights_only=True, **options)
-        return network.eval(), transform, open_clip.get_tokenizer(model)
+        refusal = {'trust_remote_code': False} if text.get('hf_tokenizer_name') else {}
+        return network.eval(), transform, open_clip.get_tokenizer(model, **refusal)
     except ConfigError:
         raise
     except Exception as error:  # an unknown name, a damaged file and an absent device fail in many ways

@@ -33,7 +33,7 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
     except ImportError as error:
         raise ConfigError(f'{part} needs transformers, which cannot be imported: {error}.',
                           "pip install 'vlfusion[language,vision]'") from error
-    options = {'revision': revision} if revision else {}
+    options = dict(trust_remote_code=False, **({'revision': revision} if revision else {}))
     try:
         processor = transformers.AutoProcessor.from_pretrained(model, **options)
         network, report = getattr(transformers, auto).from_pretrained(

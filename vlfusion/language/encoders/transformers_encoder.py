@@ -61,7 +61,7 @@ class TransformersTextEncoder:
         source, options = (packaged(model), {'local_files_only': True}) if model in PACKAGED else (
             model, {'revision': revision} if revision else {})
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(source, **options)
+            self.tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
             self.model, found = self._load(source, dtype=precision, output_loading_info=True, **options)
         except Exception as error:  # the library's loaders fail in many ways
             raise ConfigError(f'The text encoder {model!r} cannot be loaded: {error}',
@@ -76,14 +76,14 @@ class TransformersTextEncoder:
     def _load(source: str | PathLike, output_loading_info: bool, dtype: torch.dtype, **options) -> tuple[Any, dict]:
         """The model, and what transformers says about its weights."""
         from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
-        config = AutoConfig.from_pretrained(source, **options)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
         config = getattr(config, 'text_config', config)  # the text half of an image-text model
         encodes_text = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
         if config.is_encoder_decoder and not encodes_text:
             raise ValueError(f'{config.model_type} has a decoder, and transformers does not give its encoder alone.')
         auto = AutoModelForTextEncoding if encodes_text else AutoModel
         return auto.from_pretrained(source, config=config, output_loading_info=output_loading_info, dtype=dtype,
-                                    **options)
+                                    trust_remote_code=False, **options)
 
     @property
     def _config(self) -> Any:

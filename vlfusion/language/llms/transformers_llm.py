@@ -47,7 +47,7 @@ class TransformersLLM:
         if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
             raise ConfigError(f'max_new_tokens={max_new_tokens}, batch_size={batch_size}, temperature={temperature} '
                               'make no sense together.', 'Give at least 1, at least 1, and at least 0.')
-        options = {'revision': revision} if revision else {}
+        options = dict(trust_remote_code=False, **({'revision': revision} if revision else {}))
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(model, padding_side='left', **options)
             network, report = AutoModelForCausalLM.from_pretrained(model, dtype=precision, output_loading_info=True,
