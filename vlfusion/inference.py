@@ -37,7 +37,6 @@ from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.footprint import available, footprint
 from vlfusion.images import add_chroma, luminance, read_image, write_image
 from vlfusion.language.fixed import encode_fixed
-from vlfusion.language.store import section
 from vlfusion.metrics.protocol import protocol as protocol_of
 from vlfusion.models import locality, text_dims
 from vlfusion.notes import new_run
@@ -173,8 +172,7 @@ class Fuser:
         self.modality_b = modality_b or self.task.modality_b
         self.language, self._language_error = experiment.get('language'), experiment.get('language_error')
         if words is not None:
-            self.language = dict(words if isinstance(words, Mapping) else
-                                 section(load_config(words).to_dict(), 'language'))
+            self.language = dict(words if isinstance(words, Mapping) else _language_of(words))
         if self.language and store:
             self.language = {**self.language, 'store': str(store)}
         self.text_dims = text_dims(self.model.backbone)
@@ -495,6 +493,14 @@ def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pa
         return None
     pipeline = pipeline() if pipeline else DescriptionPipeline(language)
     return pipeline.run(pipeline.subjects(pairs), progress)
+
+
+def _language_of(config: str | os.PathLike) -> Mapping:
+    language = load_config(config).to_dict().get('language')
+    if not language:
+        raise ConfigError(f"{config} has no 'language' section, so it does not say how to describe images.",
+                          'Name a config that has one with --words.')
+    return language
 
 
 def _for_new_images(source: Mapping | None, name: str) -> Mapping:
