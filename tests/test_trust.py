@@ -216,6 +216,18 @@ def test_an_experiment_of_another_form_is_one_line(here, section, value):
         load_model(checkpoint)
 
 
+def test_a_checkpoint_says_nothing_but_its_experiment(here):
+    checkpoint = write('stranger.pth')
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta']['vlfusion'] |= dict(language_error='none', words='other.py')
+    torch.save(content, checkpoint)
+    assert read_experiment(checkpoint).keys() == {'task', 'model', 'text_source', 'origin'}
+    content['meta']['released'] = 3
+    torch.save(content, checkpoint)
+    with pytest.raises(CheckpointError):
+        read_experiment(checkpoint)
+
+
 @pytest.mark.parametrize('state', [[1], {'backbone.x': 1}, {3: torch.ones(1)}])
 def test_weights_of_another_form_are_one_line(here, state):
     checkpoint = write('stranger.pth')

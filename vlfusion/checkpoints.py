@@ -125,12 +125,13 @@ def read_experiment(path: str | os.PathLike, trust: bool = False) -> dict[str, A
 
 
 def _experiment(checkpoint: Mapping, path: str | os.PathLike, trust: bool) -> dict[str, Any]:
-    experiment = dict(checkpoint['meta']['vlfusion'])
-    experiment['origin'] = origin(experiment, checkpoint['meta'])
-    experiment['model'] = to_fuse(experiment['model'])
-    if trust:
-        return experiment
+    told = checkpoint['meta']['vlfusion']
+    experiment = {key: told[key] for key in EXPERIMENT_KEYS if key in told}
     with foreign(f'What {path} says of itself cannot be read', CheckpointError, COPY):  # such as a list in itself
+        experiment['origin'] = origin(experiment, checkpoint['meta'])
+        experiment['model'] = to_fuse(experiment['model'])
+        if trust:
+            return experiment
         check_model(experiment['model'], str(path))
         check_text_source(experiment.get('text_source'), str(path))
         language = believed_language(experiment.get('language'))
