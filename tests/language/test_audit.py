@@ -42,6 +42,27 @@ def test_each_fault_is_found(text, expected):
     assert issues(text) == expected
 
 
+@pytest.mark.parametrize(('text', 'expected'), [
+    ("I'm sorry, but I can't help with describing this image, because it may show people.", 'refusal'),
+    (f'<think>Hm.</think>{GOOD}', 'reasoning'), (f'Okay, the user wants a paragraph. {GOOD}', 'reasoning'),
+    (f'Sure, here is a description of the image: {GOOD}', 'chatter'), (f'**Description:** {GOOD}', 'chatter'),
+    (f'{GOOD} Let me know if you need anything else!', 'chatter'), (f'"{GOOD}"', 'chatter'),
+    (f'- {GOOD}\n- A dog stands beside the man on the left.', 'chatter'),
+    ('The response was filtered due to the prompt triggering the content management policy.', 'filter')])
+def test_what_is_about_the_answer_instead_of_the_image(text, expected):
+    row, = check([described(text)])
+    assert row.issues == expected and (expected == 'filter' or getattr(row, expected))
+
+
+def test_a_filter_is_known_by_its_finish_reason():
+    assert issues(GOOD, finish_reason='content_filter') == 'filter'
+
+
+def test_each_text_of_a_structured_answer_is_looked_at():
+    assert issues(f'{GOOD}\nSure, here is a description: a car.',
+                  texts=(GOOD, 'Sure, here is a description: a car.')) == 'chatter'
+
+
 def test_what_the_llm_and_the_encoder_said():
     assert issues(GOOD, finish_reason='length') == 'cut'
     assert issues(GOOD, refusal='has 600 tokens') == 'long'
@@ -111,6 +132,21 @@ def test_images_of_a_text_store(images, language, encoder):
     records.stages(Content(texts[0].content, 'PET'))['paragraphs'][0].path.unlink()
     again = records.described('set', images[0])
     assert again.missing == ('paragraphs',) and again.text == texts[0].text
+
+
+def test_damaged_records_are_named_and_the_rest_is_read(images, language, encoder):
+    pipeline = DescriptionPipeline(language)
+    pipeline.encoder = encoder
+    pipeline.run(images[:2])
+    records = Records(language)
+    stages = [records.stages(Content(records.described('set', image).content, image.modality)) for image in images[:2]]
+    stages[0]['features'][0].path.with_suffix('.npy').write_bytes(b'cut')
+    stages[1]['paragraphs'][0].path.write_text('{"text": 3}')
+    first, second = (records.described('set', image) for image in images[:2])
+    assert first.damage.endswith('.npy is damaged: EOF: reading magic string, expected 8 bytes got 3.')
+    assert first.text == pipeline.paragraph(images[0]) and first.missing == ()
+    assert second.damage.endswith(".json is damaged: 'text' is 3, not a text.") and second.text is not None
+    assert [row.issues for row in check([first, second], language['prompt'])] == ['damaged', 'damaged']
 
 
 def test_published_paragraphs_are_english_and_without_faults():

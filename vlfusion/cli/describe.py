@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
           f'{len(report.failed)} failed{f", {len(report.left)} left" if report.left else ""}. '
           f'The text store is {pipeline.store.root}.')
     if report.repaired:
-        print(f'{len(report.repaired)} of them had damaged records, which were made anew.')
+        print(f'{len(report.repaired)} of them had records that were damaged, or features of an older text; these were '
+              'made anew.')
     if pipeline.usage.prompt_tokens:
         print(f'The LLM read {pipeline.usage.prompt_tokens} tokens and wrote {pipeline.usage.completion_tokens}'
               + (f', for ${pipeline.usage.cost:.4f}.' if pipeline.usage.cost else '.'))

@@ -22,8 +22,6 @@ def read_key(variable: str | None, file: str | os.PathLike | None) -> tuple[str 
     """
     if variable and file:
         raise ConfigError('Both api_key_env and api_key_file are given.', 'Give one of them.')
-    if not isinstance(variable or '', str) or not isinstance(file or '', str | os.PathLike):
-        raise ConfigError('api_key_env and api_key_file are texts.', "Write api_key_env='MY_KEY'.")
     if not variable and not file:
         return None, ''
     if variable:
@@ -36,7 +34,7 @@ def read_key(variable: str | None, file: str | os.PathLike | None) -> tuple[str 
         where = f'the file {source}'
         try:
             key = Path(file).expanduser().read_text(encoding='utf-8')
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, TypeError, ValueError, RuntimeError) as error:
             raise ConfigError(f'The API key cannot be read from {where} ({type(error).__name__}).',
                               'Check api_key_file; it names a text file with the key and nothing else.') from None
     key = key.strip()

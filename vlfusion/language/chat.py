@@ -108,16 +108,11 @@ class ChatClient:
         except ImportError as error:
             raise ConfigError(f'An OpenAI-compatible server needs the package openai, which cannot be imported: '
                               f'{error}.', "pip install 'vlfusion[openai]'") from error
-        _check_numbers('a whole number above 0', lambda value: value > 0 and value % 1 == 0,
-                       concurrency=concurrency, max_tokens=max_tokens)
-        _check_numbers('a number above 0', lambda value: value > 0, timeout=timeout,
-                       requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
-        _check_numbers('a number from 0', lambda value: value >= 0, max_retries=max_retries, temperature=temperature,
-                       price_prompt=price_prompt, price_completion=price_completion, budget=budget,
-                       budget_tokens=budget_tokens)
-        if not isinstance(model, str) or not model or not isinstance(base_url, str):
-            raise ConfigError(f'model and base_url are texts; they are {model!r} and {base_url!r}.',
-                              "Write them like model='gpt-4o-mini', base_url='http://host:8000/v1'.")
+        check_options(dict(
+            model=model, base_url=base_url, concurrency=concurrency, requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute, timeout=timeout, max_retries=max_retries, temperature=temperature,
+            max_tokens=max_tokens, seed=seed, price_prompt=price_prompt, price_completion=price_completion,
+            budget=budget, budget_tokens=budget_tokens, api_key_env=api_key_env, extra=extra))
         if (price_prompt is None) != (price_completion is None) or (budget is not None and price_prompt is None):
             raise ConfigError('The cost cannot be computed: price_prompt or price_completion is missing.',
                               'Give both, in US dollars per million tokens.')
@@ -364,14 +359,37 @@ def chat_client(part: str, model: str, options: Mapping) -> ChatClient:
         ConfigError: there is no such option, or as `ChatClient` does.
     """
     check_arguments(ChatClient, {'type': part, **options})
+    check_options({'model': model, **options})
     return ChatClient(model, **options)
 
 
-def _check_numbers(wanted: str, fits: Callable[[float], bool], **values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value)
-                                  or not fits(value)):
-            raise ConfigError(f'{name} is {value!r}; it is {wanted}.', f'Write {name}=1 or another such number.')
+#: What each option of a client is, and whether a value is such a one.
+_OPTIONS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(('model', 'base_url', 'api_key_env'), ('a text', lambda value: isinstance(value, str))),
+    **dict.fromkeys(('concurrency', 'max_tokens'), ('a whole number above 0', lambda value: (
+        _is_number(value) and value > 0 and value % 1 == 0))),
+    **dict.fromkeys(('timeout', 'requests_per_minute', 'tokens_per_minute'), (
+        'a number above 0', lambda value: _is_number(value) and value > 0)),
+    **dict.fromkeys(('max_retries', 'temperature', 'price_prompt', 'price_completion', 'budget', 'budget_tokens'), (
+        'a number from 0', lambda value: _is_number(value) and value >= 0)),
+    'seed': ('a whole number', lambda value: isinstance(value, int)),
+    'extra': ('a dict', lambda value: isinstance(value, Mapping))}
+
+
+def check_options(options: Mapping) -> None:
+    """Check the values of a client's options; None leaves one out.
+
+    Raises:
+        ConfigError: one has the wrong type, or is out of its range.
+    """
+    for name, (wanted, fits) in _OPTIONS.items():
+        value = options.get(name)
+        if value is not None and not fits(value):
+            raise ConfigError(f'{name} is {value!r}.', f'Give {wanted}.')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def _plain(extra: Mapping | None) -> dict:

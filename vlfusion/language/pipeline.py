@@ -55,7 +55,7 @@ class Report:
     skipped: list[Subject] = field(default_factory=list)
     failed: dict[Subject, Exception] = field(default_factory=dict)
     left: list[Subject] = field(default_factory=list)  # only where the run was stopped
-    repaired: list[Subject] = field(default_factory=list)  # those of `done` that had a damaged record
+    repaired: list[Subject] = field(default_factory=list)  # those of `done` with a damaged record
 
     def raise_if_failed(self) -> None:
         """Raises DataError, naming the images, if any failed."""
@@ -259,7 +259,7 @@ class DescriptionPipeline:
         return _Job('features', self.keys.feature(*content), images, content, (written,))
 
     def _has(self, job: _Job) -> bool:
-        """True if there is a record that is not damaged, and features are those of their paragraph."""
+        """True if there is a record that is not damaged; of features also, if they are those of their paragraph."""
         if job.key not in self._intact and self.store.is_intact(job.stage, job.key) and (
                 job.stage != 'features' or self._fits_paragraph(job)):
             self._intact.add(job.key)
@@ -282,11 +282,12 @@ class DescriptionPipeline:
 
     def _missing(self, features: Iterable[_Job], errors: Mapping[str, Exception]) -> dict[str, list[_Job]]:
         """The jobs of each stage that are to be done for these, without those that failed or wait for one that did."""
-        missing, wanted = {}, features
+        missing, level = {}, [(job, True) for job in features]
         for stage in reversed(STAGES):
-            jobs = {job.key: job for job in wanted if not self._has(job) and not _error(job, errors)}
+            jobs = {job.key: job for job, wanted in level if (wanted or self._is_damaged(job))
+                    and not self._has(job) and not _error(job, errors)}
             missing[stage] = sorted(jobs.values(), key=lambda job: job.modalities)
-            wanted = [need for job in wanted for need in job.needs if job.key in jobs or self._is_damaged(need)]
+            level = [(need, job.key in jobs) for job, _ in level for need in job.needs]
         return {stage: missing[stage] for stage in STAGES}
 
     def _describe(self, jobs: Sequence[_Job], progress: Progress | None, stop: Event) -> dict[str, Exception]:

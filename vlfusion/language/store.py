@@ -290,7 +290,7 @@ def _canonical(value: Any) -> str:
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()
 
 
 def _load_features(path: Path) -> Float[np.ndarray, 'token dim']:

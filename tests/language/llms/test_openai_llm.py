@@ -1,7 +1,9 @@
 """The client against a server that fails as servers do."""
 
+import base64
 import importlib
 import inspect
+import json
 import logging
 import re
 import sys
@@ -9,6 +11,7 @@ import threading
 import time
 import traceback
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from language.llms.conftest import chat_answer
@@ -32,6 +35,9 @@ def prompts(count):
 
 def said(body):
     return body['messages'][-1]['content']
+
+
+asked = said
 
 
 def echo(number, body):
@@ -356,6 +362,86 @@ def test_what_stays_unfit_fails_its_record_and_counts(serve, key, images, langua
     assert (pipeline.usage.prompt_tokens, pipeline.usage.completion_tokens) == (40, 20)
 
 
+GOOD = 'A wall stands on the right.'
+
+
+@pytest.mark.parametrize('answer', [
+    chat_answer(f'<think>Hm.</think>\n{GOOD}'), chat_answer([{'type': 'text', 'text': GOOD}]),
+    chat_answer([{'type': 'thinking', 'thinking': [{'type': 'text', 'text': 'Hm.'}]}, {'type': 'text', 'text': GOOD}]),
+    chat_answer(f'Sure, here is the description: **{GOOD}** Let me know if you need more!'), chat_answer(f'"{GOOD}"'),
+    chat_answer(GOOD, choices=[{'index': 0, 'finish_reason': 'stop', 'message': {
+        'role': 'assistant', 'content': GOOD, 'reasoning_content': 'Hm.'}}])])
+def test_the_description_alone_is_the_answer(serve, build, answer):
+    completion, = build(serve(lambda number, body: (200, answer))).complete(prompts(1))
+    assert completion.text == GOOD and completion.prompt_tokens == 10
+
+
+def test_a_lone_surrogate_is_replaced(serve, build):
+    answer = json.dumps(chat_answer('A XX wall.')).replace('XX', '\\ud83d')
+    completion, = build(serve(lambda number, body: (200, answer))).complete(prompts(1))
+    assert completion.text == 'A \ufffd wall.'
+
+
+def message(**parts):
+    return chat_answer('', choices=[{'index': 0, 'finish_reason': 'stop', 'message': {'role': 'assistant', **parts}}])
+
+
+@pytest.mark.parametrize(('status', 'answer', 'said'), [
+    (200, chat_answer('<think>Hm.', finish_reason='length'), 'only its reasoning.*Raise max_tokens'),
+    (200, message(content=None, reasoning_content='Hm.'), 'only its reasoning'),
+    (200, message(content='', reasoning='Hm.'), 'only its reasoning'),
+    (200, chat_answer("I'm sorry, but I can't help."), "scripted-1 refused.*I'm sorry"),
+    (200, message(content=None, refusal='I cannot assist.'), 'refused.*I cannot assist'),
+    (200, chat_answer('', finish_reason='content_filter'), 'content filter of scripted-1'),
+    (200, chat_answer('A wall', finish_reason='content_filter'), 'content filter of scripted-1'),
+    (400, {'error': {'message': 'The prompt was filtered.', 'code': 'content_filter'}},
+     'content filter.*The prompt was filtered'),
+    (400, {'error': {'message': 'No.', 'innererror': {'code': 'ResponsibleAIPolicyViolation'}}}, 'content filter.*No'),
+    (403, {'error': {'message': 'flagged', 'code': 'content_policy_violation'}}, 'content filter.*flagged'),
+    (200, {'error': {'message': 'model is loading', 'code': 503}},
+     r"in the place of an answer to 'm' \(503\): model is loading"),
+    (200, {'error': 'out of memory'}, 'in the place of an answer.*out of memory'),
+    (200, {'detail': 'Not found here'}, 'in the place of an answer.*Not found here'),
+    (200, {'object': 'error', 'message': 'too long', 'code': 40303}, 'in the place of an answer.*too long'),
+    (200, {'choices': [{'error': {'message': 'upstream died'}}]}, 'in the place of an answer.*upstream died'),
+    (200, 'data: {"id": "x"}', 'is no chat completion: it begins with .data: ')])
+def test_an_answer_without_a_description_says_why_and_fails_alone(serve, build, status, answer, said):
+    headers = {'Content-Type': 'text/event-stream'} if isinstance(answer, str) else {}
+    server = serve(lambda number, body: (status, answer, headers) if asked(body) == 'prompt 0' else echo(number, body))
+    results = dict(build(server, concurrency=1).stream(prompts(2)))
+    assert re.search(said, str(results[0]), re.DOTALL) and results[1].text == 'to prompt 1'
+    assert len(server.bodies) == 2, 'asking again is of no use'
+
+
+def test_json_inside_of_prose_is_not_asked_for_again(serve, build):
+    server = serve(lambda number, body: (200, chat_answer('Here it is:\n```json\n{"text": "A wall."}\n```\nEnjoy!')))
+    completion, = build(server).complete([replace(prompts(1)[0], schema=SCHEMA)])
+    assert completion.text == '{"text": "A wall."}' and len(server.bodies) == 1
+
+
+@pytest.mark.parametrize('proxies', [{'http_proxy': 'http://127.0.0.1:9'}, {'all_proxy': 'socks5://127.0.0.1:9'},
+                                     {'ALL_PROXY': 'nonsense://x'}])
+def test_a_server_of_this_machine_needs_no_proxy(serve, build, monkeypatch, proxies):
+    for name, value in proxies.items():
+        monkeypatch.setenv(name, value)
+    assert build(serve(echo)).complete(prompts(1))[0].text == 'to prompt 0'
+
+
+def test_a_proxy_is_used_and_named_where_it_fails(serve, key, monkeypatch):
+    proxy = serve(echo)
+    monkeypatch.setenv('http_proxy', proxy.url.removesuffix('/v1').replace('//', '//me:s3cret@'))
+    llm = OpenAILLM('m', base_url='http://llm.invalid/v1', max_retries=0, timeout=5)
+    assert llm.complete(prompts(1))[0].text == 'to prompt 0' and len(proxy.bodies) == 1
+    proxy.script = lambda number, body: (503, {'error': {'message': 'no route'}})
+    with pytest.raises(ChatError, match='503.*through the proxy that http_proxy names: no route'):
+        llm.complete(prompts(1))
+    proxy.stop()
+    with pytest.raises(ChatError, match='(?s)through the proxy that http_proxy names: .*unset http_proxy, or set '
+                                        'no_proxy=llm.invalid') as caught:
+        OpenAILLM('m', base_url='http://llm.invalid/v1', max_retries=0, timeout=5).complete(prompts(1))
+    assert 's3cret' not in str(caught.value)
+
+
 def test_the_key_is_nowhere(serve, build, key, caplog):
     caplog.set_level(logging.DEBUG)
     leaks = [(200, chat_answer(f'your key is {key}', model=f'm-{key}')), (200, chat_answer('', model=key)),
@@ -388,6 +474,28 @@ def test_a_run_leaves_the_key_in_no_file(serve, key, images, language, encoder, 
     assert not any(key.encode() in file.read_bytes() for file in files)
 
 
+@pytest.mark.parametrize('change', [
+    lambda key: key, lambda key: key[:10], lambda key: key[-8:], lambda key: key[::-1],
+    lambda key: f'{key[:3]}****{key[-3:]}',
+    lambda key: base64.b64encode(key.encode()).decode(), lambda key: key.encode().hex(), quote])
+def test_an_echo_of_the_key_reaches_no_file(serve, key, images, language, encoder, tmp_path, change):
+    echoed = change(key)
+
+    def script(number, body):
+        return (500, {'error': {'message': f'bad {echoed}!'}}) if number == 1 else (200,
+                                                                                    chat_answer(f'A wall {echoed}.'))
+
+    server = serve(script)
+    language['llm'] = dict(type='OpenAILLM', model='m', base_url=server.url, api_key_env='LOOPBACK_KEY', concurrency=1,
+                           max_retries=0)
+    pipeline = DescriptionPipeline(language)
+    pipeline.encoder = encoder
+    report = pipeline.run(images[:2])
+    assert len(report.failed) == 1 and 'bad ***!' in report.failures() and echoed not in report.failures()
+    kept = [file.read_text() for file in tmp_path.rglob('*.json')]
+    assert any('A wall ***.' in text for text in kept) and not any(echoed in text for text in kept)
+
+
 def test_where_the_key_comes_from(serve, key, monkeypatch, tmp_path):
     server = serve(echo)
     file = tmp_path / 'key'
@@ -415,12 +523,23 @@ def test_where_the_key_comes_from(serve, key, monkeypatch, tmp_path):
     (dict(budget=1), 'price_prompt or price_completion is missing'), (dict(price_prompt=1), 'price_completion'),
     (dict(base_url='http://me:s3cret@host/v1'), 'not a plain http'), (dict(base_url='host:80'), 'not a plain http'),
     (dict(extra={'extra_headers': {'Authorization': 's3cret'}}), 'named like a secret'),
+    (dict(extra={'user_key': 's3cret'}), 'looks like one: user_key'), (dict(extra={'x': 'Bearer s3cret'}),
+                                                                       'looks like one: x'),
+    (dict(extra={'x': object()}), 'plain data'), (dict(extra=3), 'extra is 3'), (dict(timeout='long'),
+                                                                                 "timeout is 'long'"),
+    (dict(concurrency='4'), "concurrency is '4'"), (dict(concurrency=1.5), 'concurrency is 1.5'),
+    (dict(max_tokens=float('nan')), 'max_tokens is nan'), (dict(temperature='hot'), "temperature is 'hot'"),
+    (dict(budget=-1), 'budget is -1'), (dict(base_url=3), 'base_url'), (dict(api_key='s3cret'),
+                                                                        "no argument 'api_key'"),
+    (dict(api_key_env='sk-s3cret-0123456789'), 'not the name of an environment variable'),
+    (dict(api_key_env='9f86d081884c7d659a2feaa0'), 'looks like a key'), (dict(api_key_env=3), 'api_key_env is 3'),
+    (dict(api_key_file='sk-s3cret-0123456789'), r'from the file \*\*\*'),
     (dict(api_key_env='A', api_key_file='b'), 'Both api_key_env and api_key_file')])
 def test_arguments_that_make_no_sense(options, message):
     pytest.importorskip('openai')
     with pytest.raises(ConfigError, match=message) as caught:
         OpenAILLM('m', **{'base_url': 'http://127.0.0.1:1/v1', **options})
-    assert 's3cret' not in str(caught.value)
+    assert 's3cret' not in str(caught.value) and '9f86d0' not in str(caught.value)
 
 
 def test_from_a_config(serve):

@@ -66,6 +66,11 @@ def test_the_text_is_what_transformers_generates_of_the_rendered_chat(build):
     assert (completion.prompt_tokens, completion.completion_tokens) == (ids.shape[1], len(expected))
 
 
+def test_reasoning_that_the_template_begins_is_part_of_the_answer(build):
+    completion = build(template_options={'suffix': '<think>\n'}).complete(PROMPTS[:1])[0]
+    assert completion.text.startswith('<think>'), 'so that the pipeline can take it off'
+
+
 @pytest.mark.parametrize('temperature', [0, 1.5])
 @pytest.mark.parametrize('batch_size', [1, 3, 8])
 def test_a_batch_gives_what_its_singles_give(build, batch_size, temperature):
