@@ -201,11 +201,14 @@ def test_losses_of_a_checkpoint_are_not_even_built(toy, tmp_path):
     assert not model.losses and not (tmp_path / 'ran').exists()
 
 
-def test_secrets_reach_no_file(toy):
+def test_secrets_reach_no_file(toy, monkeypatch):
     config = toy(**{'train_cfg.max_iters': 1})
-    config.language = dict(store='s', llm=dict(type='TemplateLLM', api_key='sk-do-not-write'))
+    monkeypatch.setenv('OPENAI_API_KEY', 'do-not-write-3')
+    config.language = dict(store='s', llm=dict(
+        type='TemplateLLM', api_key='do-not-write-1', headers={'Authorization': 'Bearer do-not-write-2'},
+        extra=dict(user_key='do-not-write-1', user='do-not-write-3'), api_key_env='sk-do-not-write-4'))
     build_runner(config, 'train').train()
-    assert not [path for path in toy.work.rglob('*') if path.is_file() and b'sk-do-not-write' in path.read_bytes()]
+    assert not [path for path in toy.work.rglob('*') if path.is_file() and b'do-not-write' in path.read_bytes()]
 
 
 def test_truncated_and_foreign_checkpoints_name_themselves(toy, tmp_path):
