@@ -42,7 +42,8 @@ def arguments_of(entry: Callable) -> tuple[dict[str, Argument], bool]:
     return found, True
 
 
-def check_arguments(entry: Callable, cfg: Mapping, where: str = '', more: Collection[str] = ()) -> None:
+def check_arguments(entry: Callable, cfg: Mapping, where: str = '', more: Collection[str] = (),
+                    others: bool | None = None) -> None:
     """Refuse arguments that a class or function does not take, and plain values of another type than it says.
 
     Of one that takes any arguments, those are refused that are near to one that it names.
@@ -52,12 +53,14 @@ def check_arguments(entry: Callable, cfg: Mapping, where: str = '', more: Collec
         cfg: its arguments, and `type`.
         where: the place of `cfg` in its config, such as `model.backbone`; by default the type.
         more: further arguments that it takes, by whoever builds it.
+        others: whether it takes any others; by default what its signature says.
 
     Raises:
         ConfigError: names the argument.
     """
     where = where or str(cfg.get('type'))
     known, any_other = arguments_of(entry)
+    any_other = any_other if others is None else others
     for key, value in cfg.items():
         if key in known:
             if not fits(value, known[key].hint) and not _same(value, known[key].default):
@@ -93,7 +96,8 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, str | os.PathLike)
     if kind in _LISTS:
         items = [hint for hint in get_args(hint) if hint is not ...]
-        return isinstance(value, list | tuple | set | Mapping) and (
+        kinds = (list, tuple, set, Mapping) if kind in (Iterable, Collection) else (list, tuple, set)
+        return isinstance(value, kinds) and (
             len(items) != 1 or all(fits(item, items[0]) for item in value))
     return True
 

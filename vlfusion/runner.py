@@ -18,9 +18,12 @@ from torch import nn
 from vlfusion import compat
 from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
 from vlfusion.config import load_config
-from vlfusion.data.sampler import EpochSampler
+from vlfusion.config_tree import check_experiment
+from vlfusion.data.dataset import FusionDataset
+from vlfusion.data.sampler import Draw, EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import make_folder, require_checkpoint, write_whole
+from vlfusion.foreign import foreign
 from vlfusion.hooks import ProgressHook
 from vlfusion.launchers import take_variables
 from vlfusion.models import text_dims
@@ -44,6 +47,7 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
         VLFusionError: anything that would stop the run later: missing data or text, a wrong text width, unknown names.
     """
     whole = Config(config.to_dict(), filename=config.filename)
+    check_experiment(whole)
     for key in ('task', f'{stage}_dataloader', *(('train_cfg', 'optim_wrapper') if stage == 'train' else ())):
         if not whole.get(key):
             raise ConfigError(f'{config.filename} has no {key}, so it cannot {stage}.',
@@ -69,10 +73,14 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
     if arguments.get('launcher', 'none') != 'none':
         arguments['launcher'] = 'pytorch'  # in whose words all launchers now speak
     kept = Config(without_secrets(whole.to_dict()), filename=whole.filename)  # for logs, dumps and checkpoints
-    runner = FusionRunner(**arguments, cfg=kept, verbose=verbose, lock=lock)
+    with foreign(f'{config.filename} cannot be set up', ConfigError, 'Correct the config.'):
+        runner = FusionRunner(**arguments, cfg=kept, verbose=verbose, lock=lock)
     for split in ('train', 'val', 'test'):
         if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
-            _check_text_width(runner.model, getattr(runner, f'{split}_dataloader').dataset)
+            with foreign(f'{split}_dataloader cannot be built', ConfigError, 'Correct the config.'):
+                dataset = getattr(runner, f'{split}_dataloader').dataset
+            _check_text_width(runner.model, dataset)
+            _check_sample(dataset, split)
     return runner
 
 
@@ -118,6 +126,17 @@ def evaluators(config: Config, split: str) -> list[dict]:
     """The evaluators of a split, of which a config may have none, one, or a list."""
     found = config.get(f'{split}_evaluator') or []
     return found if isinstance(found, list) else [found]
+
+
+def _check_sample(dataset: Any, split: str) -> None:
+    """Make one sample, which shows whether the pipeline can; raises ConfigError where it cannot."""
+    if not isinstance(dataset, FusionDataset):
+        return
+    remedy = 'Correct the pipeline: it goes from LoadPair to PackPair.'
+    with torch.random.fork_rng(devices=[]), foreign(f'{split}_dataloader.dataset gives no sample', ConfigError, remedy):
+        sample = dataset[Draw(0, seed=0)]
+    if not isinstance(sample, dict) or not {'source_a', 'source_b', 'name'} <= sample.keys():
+        raise ConfigError(f'{split}_dataloader.dataset.pipeline gives no source_a and source_b.', remedy)
 
 
 def _check_text_width(model: nn.Module, dataset: Any) -> None:
@@ -187,6 +206,22 @@ class FusionRunner(Runner):
         if not any(isinstance(hook, ProgressHook) for hook in self.hooks):  # the screen has nothing else
             self.register_hook(ProgressHook())
         self.register_hook(compat.PlainCheckpointHook())
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        with foreign('optim_wrapper cannot be built', ConfigError, 'Correct the config.'):
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        with foreign('param_scheduler cannot be built', ConfigError, 'Correct the config.'):
+            return super().build_param_scheduler(scheduler)
+
+    def build_train_loop(self, loop: Any) -> Any:
+        with foreign('train_cfg cannot be built', ConfigError, 'Correct the config.'):
+            return super().build_train_loop(loop)
+
+    def build_evaluator(self, evaluator: Any) -> Any:
+        with foreign('The evaluator cannot be built', ConfigError, 'Correct the config.'):
+            return super().build_evaluator(evaluator)
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', **_) -> dict:
         checkpoint = compat.load_checkpoint_file(filename, map_location)
