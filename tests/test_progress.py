@@ -64,6 +64,14 @@ def test_a_step_that_is_done_again_starts_anew():
     assert file.getvalue().splitlines() == ['scoring: 0 of 3', 'scoring: 3 of 3'] * 2
 
 
+def test_threads_may_come_out_of_order():
+    file = io.StringIO()
+    with ShowProgress(console=Console(file=file), clock=Clock()) as show:
+        for done in (0, 2, 1, 4, 3):
+            show('fusing', done, 4)
+    assert file.getvalue().splitlines() == ['fusing: 0 of 4', 'fusing: 4 of 4']
+
+
 def test_names_with_brackets_are_printed_as_they_are():
     file = io.StringIO()
     with ShowProgress(console=Console(file=file)) as show:

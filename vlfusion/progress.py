@@ -79,9 +79,10 @@ class ShowProgress:
                     self._bars.update(task.id, visible=not task.finished)
                 self._tasks[step] = self._bars.add_task(step, total=total, completed=done, note=note)
             task = self._task(step)
-            if done < task.completed:  # the step is done once more
+            if done < task.completed and (done == 0 or inner):  # the step is done once more
                 self._bars.reset(task.id, total=total, completed=done)
                 begins = True
+            done = max(done, task.completed)  # threads may come out of order
             if begins:
                 self._bars.advance(task.id, 0)  # where the measurement of speed starts
             self._bars.update(task.id, completed=done, total=total, note=note, visible=not inner or done < total)

@@ -273,3 +273,18 @@ def test_a_range_of_values_is_noted_once_for_all_pairs(root, caplog):
     caplog.clear()
     check_images(find_pairs(root, 'ir', 'vi', range_a='minmax'), task=task('ivf'))
     assert not caplog.records
+
+
+def test_a_long_check_says_how_long_it_takes(tmp_path, monkeypatch, caplog):
+    for source in ('ir', 'vi'):
+        (tmp_path / source).mkdir()
+        for index in range(5):
+            cv2.imwrite(str(tmp_path / source / f'p{index}.png'), np.full((4, 4), 10 * index, np.uint8))
+    pairs = find_pairs(tmp_path, 'ir', 'vi')
+    check_images(pairs)
+    assert not any('Checking' in record.getMessage() for record in caplog.records)
+    caplog.clear()
+    monkeypatch.setattr('vlfusion.data.pairs.PATIENCE', -1)
+    check_images(pairs)
+    notes = [record.getMessage() for record in caplog.records if 'Checking' in record.getMessage()]
+    assert len(notes) == 1 and notes[0].startswith('note: Checking 5 pairs of images, which takes about ')

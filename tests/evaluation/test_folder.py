@@ -15,11 +15,11 @@ from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation import FusionEvaluator, folder, score_folder
 from vlfusion.evaluation.controls import CONTROLS, control_images
 from vlfusion.evaluation.folder import grey_levels
-from vlfusion.evaluation.protocol import protocol
 from vlfusion.evaluation.scores import read_csv, score
 from vlfusion.evaluation.undefined import NO_CAUSE
 from vlfusion.images import luminance, read_image
 from vlfusion.metrics import EN, SD, SF
+from vlfusion.metrics.protocol import protocol
 from vlfusion.registry import FUSION_METRICS
 
 QUICK = ('EN', 'SD', 'SF')

@@ -5,6 +5,7 @@ of the asked verb is imported. Imports of torch and the like are inside `run`, s
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -39,6 +40,8 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vlfusion VERB ...`; a user's error is printed with its remedy and gives exit code 2."""
     bound_spinning()
+    if not sys.stderr.isatty():
+        os.environ.setdefault('TQDM_MININTERVAL', '30')  # bars of other libraries: a line now and then, too
 
     def command() -> int | None:
         args = parse(sys.argv[1:] if argv is None else argv)

@@ -92,15 +92,21 @@ def run(args: argparse.Namespace) -> int:
         features = FeatureFiles(args.text, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(args.text))
         features.check(pairs if per_pair else pairs[:1])
     failed: dict[str, DataError] = {}
+    saved = []
+
+    def save(pair, fused) -> None:
+        fused.save(output_of[pair], grey=args.grey)
+        saved.append(pair)
+        show('fusing', len(saved) + len(failed), len(pairs))
+
     show.print(f'Model: {fuser.origin}.')
     with show:
         fused = fuser.fuse_many(
-            pairs, features.load if features else None, progress=partial(show, 'one pair', inner=True),
-            finish=lambda pair, fused: fused.save(output_of[pair], grey=args.grey),
-            failed=lambda pair, error: failed.update({pair.name: error}), describing=show)
+            pairs, features.load if features else None, save, partial(show, 'one pair', inner=True),
+            lambda pair, error: failed.update({pair.name: error}), describing=show)
         show('fusing', 0, len(pairs))
-        for done, _ in enumerate(fused, 1):
-            show('fusing', done + len(failed), len(pairs))
+        for _ in fused:
+            pass
     if len(pairs) == 1 and failed:
         raise next(iter(failed.values()))
     written = len(pairs) - len(failed)

@@ -76,11 +76,12 @@ def _hdf5(args: argparse.Namespace) -> int:
 
     from vlfusion.data.hdf5 import write_hdf5
     from vlfusion.data.sampler import Draw
+    from vlfusion.progress import track
     from vlfusion.registry import DATASETS, share_keys
     share_keys(config, loader.dataset, DATASETS)
     dataset = DATASETS.build(loader.dataset)
     check_outputs([args.out], dataset.files())
-    write_hdf5(args.out, (dataset[Draw(index, seed=index)] for index in range(len(dataset))))
+    write_hdf5(args.out, (dataset[Draw(index, seed=index)] for index in track(range(len(dataset)), 'writing')))
     print(f'{len(dataset)} pairs are in {args.out}.')
     return 0
 
@@ -104,6 +105,7 @@ def _pack(args: argparse.Namespace) -> int:
     from vlfusion.cli.options import find_datasets
     from vlfusion.data import Hdf5PairDataset
     from vlfusion.data.packed import write_packed
+    from vlfusion.progress import track
     if of_config:
         [(_, dataset)] = find_datasets(config, [args.split], text=True, whole=True)
         part = config[f'{args.split}_dataloader'].dataset
@@ -117,7 +119,8 @@ def _pack(args: argparse.Namespace) -> int:
         kept = dict(name=Path(args.config).stem, pipeline=[dict(type='PackPair')])
         dataset = Hdf5PairDataset(args.config, args.task, **kept, read_text=not args.no_text)
     check_outputs([args.out], dataset.files())
-    stored = write_packed(args.out, (dataset[index] for index in range(len(dataset))), dataset.task.name)
+    stored = write_packed(args.out, (dataset[index] for index in track(range(len(dataset)), 'packing')),
+                          dataset.task.name)
     print(f'{len(dataset)} pairs are in {args.out}, {Path(args.out).stat().st_size / 1e6:.1f} MB: '
           f'{", ".join(f"{key} in {dtypes}" for key, dtypes in stored.items())}.\nTo read them, write in a config:\n')
     reader = dict(_delete_=True, type='PackedPairDataset', path=args.out, **kept)

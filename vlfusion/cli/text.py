@@ -254,13 +254,15 @@ def _audit(args: argparse.Namespace) -> int:
         texts = list(seen.values())
         if args.try_encoder and any(text.text and 'features' in text.missing for text in texts):
             from vlfusion.language.pipeline import DescriptionPipeline
+            from vlfusion.progress import track
             encoder = DescriptionPipeline(config.language).encoder
-            for index, text in enumerate(texts):
-                if text.text and 'features' in text.missing:
-                    try:
-                        texts[index] = replace(text, tokens=int(encoder.encode(text.texts).mask.sum()))
-                    except DataError as error:
-                        texts[index] = replace(text, refusal=error.problem)
+            for index in track([index for index, text in enumerate(texts)
+                                if text.text and 'features' in text.missing], 'encoding'):
+                text = texts[index]
+                try:
+                    texts[index] = replace(text, tokens=int(encoder.encode(text.texts).mask.sum()))
+                except DataError as error:
+                    texts[index] = replace(text, refusal=error.problem)
     rows = check(texts, prompt, Limits(args.min_words, args.max_words, args.max_tokens))
     _print_audit(rows)
     if args.out:

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.tasks import Task
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.images import SUFFIXES, read_image
-from vlfusion.notes import new_run
+from vlfusion.notes import new_run, note
+from vlfusion.progress import duration
 from vlfusion.reading.file import unreadable
 from vlfusion.reading.image import DAMAGED, FLOAT_SUFFIXES
 from vlfusion.reading.rule import AS_STORED, Reading
@@ -29,6 +31,8 @@ Range = str | Sequence | None
 Bands = str | int | Sequence[int] | None
 #: So many offenders are named in one message about pairing; a wrong pattern offends with every file there is.
 MOST = 50
+#: Seconds of checking images after which a user is told how long it takes.
+PATIENCE = 5
 
 
 @dataclass(frozen=True)
@@ -221,8 +225,14 @@ def check_images(pairs: Iterable[Pair], threads: int | None = None, task: Task |
         DataError: names every file that cannot be decoded and every pair whose images differ in size.
     """
     new_run()
+    pairs, problems, began = list(pairs), [], time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
-        problems = [*chain.from_iterable(pool.map(_image_problems, pairs, repeat(task)))]
+        for done, found in enumerate(pool.map(_image_problems, pairs, repeat(task)), 1):
+            problems += found
+            seconds = time.monotonic() - began
+            if seconds > PATIENCE and done < len(pairs):
+                note('checking', f'Checking {len(pairs):,} pairs of images, which takes about '
+                                 f'{duration(seconds / done * len(pairs))}.')
     if problems:
         raise DataError(f'{len(problems)} images or pairs cannot be used:\n{listing(problems, len(problems))}',
                         'Copy damaged files afresh, register pairs to one size, or list the good ones with names=...')

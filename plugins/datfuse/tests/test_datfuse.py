@@ -15,8 +15,8 @@ from vlfusion.cli import main
 from vlfusion.compat import load_checkpoint_file
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, DataError
-from vlfusion.evaluation.protocol import protocol
 from vlfusion.images import luminance, read_image
+from vlfusion.metrics.protocol import protocol
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES
 from vlfusion.runner import build_runner

@@ -12,8 +12,8 @@ from vlfusion.cli import main
 from vlfusion.compat import load_checkpoint_file
 from vlfusion.config import load_config
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.evaluation.protocol import protocol
 from vlfusion.images import luminance, read_image, write_image
+from vlfusion.metrics.protocol import protocol
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone

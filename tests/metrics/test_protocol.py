@@ -6,7 +6,7 @@ import torch
 from imageio.core.util import image_as_uint
 
 from vlfusion.errors import ConfigError
-from vlfusion.evaluation.protocol import PROTOCOLS, protocol
+from vlfusion.metrics.protocol import PROTOCOLS, protocol
 
 fused = torch.tensor([0.2, 0.3, 0.4, 0.6]).view(1, 1, 2, 2)
 
