@@ -55,8 +55,8 @@ def described(error: BaseException) -> str:
 
 def is_end(error: BaseException) -> bool:
     """Tell whether an exception ends the program: Ctrl-C does, code that says `raise KeyboardInterrupt` does not."""
-    if not isinstance(error, KeyboardInterrupt):
-        return isinstance(error, GeneratorExit)
+    if type(error) is not KeyboardInterrupt:
+        return isinstance(error, KeyboardInterrupt | GeneratorExit)
     trace = error.__traceback__
     while trace.tb_next:
         trace = trace.tb_next

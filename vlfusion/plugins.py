@@ -12,14 +12,17 @@ The environment variable VLFUSION_PLUGINS limits what is loaded: unset means eve
 `a,b` means the entry points of these names.
 """
 
+import json
 import os
 import re
 import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from vlfusion.errors import PluginError, UnknownNameError, did_you_mean
@@ -127,9 +130,23 @@ def load_all(snapshot: Callable[[], Snapshot]) -> None:
     load_for('', snapshot)
 
 
-def why_missing() -> str:
-    """What to tell somebody whose name was not found: the plugins that failed or are disabled."""
-    return '\n     '.join(filter(None, (plugin.explain() for plugin in found())))
+def why_missing(key: str) -> str:
+    """What to tell somebody whose name was not found: the plugin that would bring it, those that failed or are off."""
+    return '\n     '.join(filter(None, (_bringer(key), *(plugin.explain() for plugin in found()))))
+
+
+def _bringer(key: str) -> str:
+    """The plugin of vlfusion's repository that would bring a name, or one near to it, if it were installed."""
+    packages = json.loads(Path(__file__).with_name('plugins.json').read_text(encoding='utf-8'))
+    scope, _, name = key.rpartition('.')
+    bringers = {brought: package for package, names in packages.items() for brought in names
+                if package not in {plugin.package for plugin in found()} and scope in ('', package)}
+    near = get_close_matches(name, bringers, n=1, cutoff=0.8)
+    if not near:
+        return ''
+    package = bringers[near[0]]
+    return (f'{near[0]} comes with the plugin {package}, which is not installed. In a copy of the repository of '
+            f'vlfusion: pip install plugins/{package.removeprefix("vlfusion_")}')
 
 
 @cache

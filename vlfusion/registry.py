@@ -55,7 +55,7 @@ class Registry(root.Registry):
         if found is None and plugins.load_for(key, snapshot):
             found = self._find(key)
         if found is None:
-            hint = plugins.why_missing()
+            hint = plugins.why_missing(key)
             known = [*self.names(), *(self.parent.module_dict if self.parent else ())]
             raise UnknownNameError(
                 f'{key!r} is not a known {self.name}.',

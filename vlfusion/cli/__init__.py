@@ -6,9 +6,12 @@ of the asked verb is imported. Imports of torch and the like are inside `run`, s
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
+from typing import NoReturn
 
 from vlfusion.cli.ending import run_to_the_end
 from vlfusion.threads import bound_spinning
@@ -49,10 +52,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_to_the_end(command)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that guesses what a misspelt choice was meant to be."""
+
+    def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            near = get_close_matches(found[1], re.findall(r'[\w-]+', found[2]), n=1, cutoff=0.5)
+            message += f'\nDid you mean {near[0]}?' if near else ''
+        super().error(message)
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of the command line, with the function `run` of their verb."""
     from vlfusion import __version__
-    parser = argparse.ArgumentParser(prog='vlfusion', description='Vision-language guided image fusion.')
+    parser = Parser(prog='vlfusion', description='Vision-language guided image fusion.')
     parser.add_argument('--version', action='version', version=f'vlfusion {__version__}')
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
     asked = next((word for word in argv if not word.startswith('-')), None)
