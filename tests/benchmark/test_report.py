@@ -131,6 +131,47 @@ def test_tables_say_what_the_board_says(page):
     assert 'no, 1 place' in text and 'yes' in text
 
 
+def test_the_first_page_says_what_was_found_and_shows_a_pair(results, page, path):
+    _, sets = results
+    text, held = ' '.join(page.text.split()), path.read_text(encoding='utf-8')
+    assert 'On 10 pairs best is significantly better than every other method in 1 of 2 metrics (EN).' in text
+    assert 'In CE no two methods differ significantly. By the mean rank over the metrics best stands first' in text
+    assert text.index('On 10 pairs') < text.index('Means over the images') and 'broken failed.' in text
+    strip = held.partition('<div class="strip"')[2].partition('</div>')[0]
+    assert re.findall(r'<figcaption>(.*?)</figcaption>', strip)[:3] == ['source A: MRI', 'source B: CT, PET or SPECT',
+                                                                      'best']
+    assert strip.count('src="data:image/webp') == 5 and held.index('class="strip"') < held.index('leaderboard">')
+    plainer = [min(cv2.imread(str(path), 0).std() for path in (pair.source_a, pair.source_b))
+               for pair in sets[0].pairs]
+    assert f'The pair <a href="#Harvard%2FPET%20%26%20MRI/{NAMES[np.argmax(plainer)]}"' in held
+
+
+def test_a_source_is_called_what_it_is(results, tmp_path):
+    _, sets = results
+    pairs = [replace(pair, modalities=('', 'PET')) for pair in sets[0].pairs]
+    report.write_report(tmp_path / 'report.html', [replace(sets[0], pairs=pairs)], {})
+    block = Page((tmp_path / 'report.html').read_text()).blocks['pair-0-0']
+    assert [one['name'] for one in block['sources']] == ['source A: MRI', 'source B: PET']
+
+
+def test_a_column_has_one_number_of_decimals_and_times_a_unit_that_fits(results, tmp_path):
+    _, sets = results
+    costs = [replace(sets[0].costs[0], seconds=seconds) for seconds in (7.74, 0.0123, 130, 3e-5)]
+    references = {'control: mean': {'EN': 4., 'CE': 3.125}, 'printed': {'EN': 6.25}}
+    board = replace(sets[0].board, references=references)
+    report.write_report(tmp_path / 'report.html', [replace(sets[0], board=board, costs=costs)], {})
+    text = (tmp_path / 'report.html').read_text(encoding='utf-8')
+    for time in ('7.74 s', '12.3 ms', '2 min 10 s', '30 µs'):
+        assert f'>{time}</td>' in text
+    table = text.partition('leaderboard">')[2].partition('</table>')[0]
+    cells = [re.findall(r'<td data-sort="[^"]+"[^>]*?(?: data-pad="(.*?)")?>([\d.]+)', line)
+             for line in table.splitlines() if 'rowheader' in line]
+    decimals = [{len((number + pad).partition('.')[2]) for row in cells[:2] + cells[4:]
+                 for pad, number in row[at:at + 1]} for at in range(2)]
+    assert decimals == [{3}, {3}], 'but what a paper did not print is only left room for'
+    assert '>6.25</td>' in table and 'data-pad="0">6.25' in table
+
+
 def test_bold_and_ties(path):
     table = path.read_text(encoding='utf-8').partition('leaderboard">')[2].partition('</table>')[0]
     lines = [line for line in table.splitlines() if 'rowheader' in line]
@@ -336,7 +377,7 @@ def test_sorting_by_click_and_by_keyboard(view):
 
 
 def test_nothing_is_decoded_before_a_pair_is_opened(view):
-    assert view.evaluate('document.images.length') == 1  # the ablation's map
+    assert view.evaluate('document.images.length') == 1 + 2 * 5  # the ablation's map, and a small strip of each set
     view.evaluate('scrollTo(0, 300)')
     opened(view)
     # Two sources and three results; what is to be laid over them has no source yet.
@@ -475,6 +516,34 @@ def test_links_to_worst_and_best_pairs(view):
     view.click('.extremes >> nth=0 >> a >> nth=0')
     view.wait_for_selector('#pictures figure')
     assert view.inner_text('#pair-head').startswith(f'{PLAIN}: ')
+
+
+@pytest.mark.parametrize('width', [390, 768, 1400])
+def test_nothing_is_cut_at_any_width(view, width):
+    view.set_viewport_size({'width': width, 'height': 800})
+    assert view.evaluate('document.documentElement.scrollWidth') == width
+    # What is wider than the page stands in a box that scrolls.
+    shown = 'main p, main h2, figure, .scroll, summary'
+    assert view.evaluate(f"""() => [...document.querySelectorAll('{shown}')].every((one) =>
+        one.getBoundingClientRect().right <= innerWidth + 1)""")
+    assert view.evaluate("[...document.querySelectorAll('table')].every((one) => one.parentNode.matches('.scroll'))")
+    assert view.locator('.conclusion >> nth=0').bounding_box()['y'] < 800
+
+
+def test_dark_and_light(view):
+    def brightness(what, selector='body'):
+        colour = view.eval_on_selector(selector, f'one => getComputedStyle(one).{what}')
+        return sum(map(int, re.findall(r'\d+', colour)[:3])) / 3
+
+    opened(view)
+    for scheme in ('light', 'dark'):
+        view.emulate_media(color_scheme=scheme)
+        light = brightness('backgroundColor'), brightness('color')
+        assert (light[0] > 200 and light[1] < 80) if scheme == 'light' else (light[0] < 50 and light[1] > 200)
+        for selector in ('td:first-child', '.bar', 'dialog', '#texts'):
+            assert abs(brightness('backgroundColor', selector) - light[0]) < 20, selector
+    view.emulate_media(media='print')
+    assert brightness('backgroundColor') > 200, 'paper is white'
 
 
 def test_print(view):

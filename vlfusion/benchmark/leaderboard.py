@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
-from vlfusion.benchmark.numbers import UNDEFINED, column_format, shown, span, without_zeros
+from vlfusion.benchmark.numbers import UNDEFINED, column_format, numeral, span, without_zeros
 from vlfusion.benchmark.statistics import Comparison, compare, too_few
 from vlfusion.cells import markdown_cell, terminal_cell
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean, listing, printable
@@ -26,8 +26,7 @@ TIE = '='
 LEGEND = ('Means over the images; in brackets the rank, 1 plus the number of methods that are significantly better. '
           f'Bold beats every other method; {TIE} marks what nothing beats, but which does not beat all.')
 #: What stands beside a place.
-DOUBT = ('Places go by the mean rank. Beside it stand the places that a method may take: differences that are not '
-         'significant may fall either way')
+DOUBT = 'Places go by the mean rank. Beside it stand the places that a method may take: '
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,13 @@ class Leaderboard:
     @property
     def doubt(self) -> str:
         """What stands beside a place, in words."""
-        return f'{DOUBT}{", and other ways of scoring order methods otherwise" if self.elsewhere else ""}.'
+        return f'{DOUBT}{self.reasons_of_doubt}.'
+
+    @property
+    def reasons_of_doubt(self) -> str:
+        """Why a method may take other places than its own."""
+        others = ', and other ways of scoring order methods otherwise' if self.elsewhere else ''
+        return f'differences that are not significant may fall either way{others}'
 
     def tables(self, console: Console) -> list[Table]:
         """The board for a terminal: places with the doubt about them, then means that are aligned.
@@ -223,7 +228,7 @@ class Leaderboard:
                     continue
                 form = bold if method == one.winner else tie if method in one.best and len(one.means) > 1 else other
                 cells.append(form.format(f'{one.means[method]:{forms[metric]}} ({one.ranks[method]})'))
-            methods.append([plain(method), *cells, shown(ranks[method], '.2f')])
+            methods.append([plain(method), *cells, numeral(ranks[method], '.2f')])
         references = [[plain(name), *(_reference(row.get(metric), form, pad) for metric, form in forms.items()), '']
                       for name, row in self.references.items()]
         return head, methods, references
@@ -310,7 +315,7 @@ def _reference(value: float | None, form: str, pad: str) -> str:
     """The cell of a row that takes no part."""
     if value is None:
         return ''
-    text, zeros = without_zeros(shown(value, form)) if pad else (shown(value, form), '')
+    text, zeros = without_zeros(numeral(value, form)) if pad else (numeral(value, form), '')
     return text + pad.format(zeros) * bool(zeros)
 
 

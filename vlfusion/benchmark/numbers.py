@@ -20,7 +20,7 @@ def column_format(values: Iterable[float]) -> str:
     return f'.{max(0, decimals)}f' if decimals <= MOST_DECIMALS else '.3e'
 
 
-def shown(value: float, form: str) -> str:
+def numeral(value: float, form: str) -> str:
     """A number in a format, or what stands for one that is not finite."""
     return format(value, form) if math.isfinite(value) else UNDEFINED
 

@@ -31,7 +31,7 @@ from vlfusion.benchmark.cache import content_digest
 from vlfusion.benchmark.diagram import critical_difference
 from vlfusion.benchmark.leaderboard import Leaderboard, higher, places_of, print_board
 from vlfusion.benchmark.methods import CONTROL
-from vlfusion.benchmark.numbers import UNDEFINED, duration, shown
+from vlfusion.benchmark.numbers import UNDEFINED, duration, numeral
 from vlfusion.benchmark.report import write_report
 from vlfusion.benchmark.results import Cost, SetResult
 from vlfusion.benchmark.run import Run, Unit
@@ -131,7 +131,7 @@ def print_summary(one: SetResult, console: Console) -> None:
             console.print(printable(heading), markup=False, highlight=False, style='bold')
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
             for name in head:
-                table.add_column(terminal_cell(name), justify='left' if name in WORDS else 'right')
+                table.add_column(terminal_cell(name), justify='left' if name in WORDS else 'right', overflow='fold')
             for row in rows:
                 table.add_row(*map(terminal_cell, row))
             console.print(table)
@@ -156,7 +156,7 @@ def _robustness(ways: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
     lines = [['method', *ways, 'places']]
     for method in methods:
         taken = sorted({place[method] for place in places.values() if place[method]})
-        lines.append([method, *(shown(ranks[method], '.2f') for ranks in ways.values()),
+        lines.append([method, *(numeral(ranks[method], '.2f') for ranks in ways.values()),
                       ' to '.join(map(str, dict.fromkeys([taken[0], taken[-1]]))) if taken else UNDEFINED])
     return lines
 

@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 
 from vlfusion.benchmark.ablation import Ablation
+from vlfusion.benchmark.conclusion import conclude
 from vlfusion.benchmark.diagram import critical_difference, distribution, svg
 from vlfusion.benchmark.leaderboard import TIE, Leaderboard, higher, places_of
-from vlfusion.benchmark.numbers import UNDEFINED
+from vlfusion.benchmark.numbers import UNDEFINED, duration, numeral, span, without_zeros
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.statistics import Comparison
 from vlfusion.data.tasks import TASKS
@@ -29,11 +30,14 @@ from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.folder import in_order
 from vlfusion.evaluation.scores import metric_of
 from vlfusion.files import whole_file
-from vlfusion.images import read_image
+from vlfusion.images import luminance, read_image
 from vlfusion.metrics.protocol import code_of
 from vlfusion.reading.rule import AS_STORED, Reading
 
 ASSETS = Path(__file__).with_name('report_assets')
+#: Of the strip of pictures on the first page: the longest side in pixels, the number of methods, and of the pairs among
+#: which one is chosen.
+STRIP_SIDE, STRIP_METHODS, STRIP_CHOICE = 320, 4, 24
 #: How many of a method's worst and best pairs are named under each metric.
 EXTREMES = 3
 
@@ -72,7 +76,8 @@ def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: M
     scripts = [(ASSETS / name).read_text(encoding='utf-8')
                for name in ('sortable.min.js', 'panzoom.min.js', 'report.js')]
     picture = _Pictures(Path(path).absolute().parent, image_side, quality)
-    sections = [_section(one, f'set-{index}', Markup) for index, one in enumerate(sets, 1)]
+    small = _Pictures(picture.folder, min(image_side, STRIP_SIDE), quality)
+    sections = [_section(one, f'set-{index}', Markup, small) for index, one in enumerate(sets, 1)]
     with whole_file(path) as file, ThreadPoolExecutor(os.cpu_count()) as pool:
         blocks = ((f'pair-{number}-{index}', block) for number, one in enumerate(sets)
                   for index, block in enumerate(in_order(pool, lambda block: block(), _blocks(one, picture), ahead=8)))
@@ -86,7 +91,7 @@ def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: M
         file.writelines(page)
 
 
-def _section(one: SetResult, anchor: str, markup: Callable[[str], str]) -> dict[str, Any]:
+def _section(one: SetResult, anchor: str, markup: Callable[[str], str], picture: '_Pictures') -> dict[str, Any]:
     """What the template shows of one data set."""
     board, code, table = one.board, code_of(one.board.protocol), _table(one.name, one.board)
     methods, metrics = board.methods, table['metrics']
@@ -97,21 +102,61 @@ def _section(one: SetResult, anchor: str, markup: Callable[[str], str]) -> dict[
     extremes = [dict(metric=heading, rows=[(method, *_extremes(one, method, metric, code)) for method in methods])
                 for metric, heading in zip(board.comparisons, metrics, strict=True)]
     return dict(name=one.name, anchor=anchor, task=task.title if task else one.task, board=board, table=table,
+                conclusion=conclude(board), strip=_strip(one, picture),
                 subsets=[_table(f'{one.name}: {name}', subset) for name, subset in one.subsets.items()],
                 figures=figures, extremes=extremes, costs=[_cost(cost) for cost in one.costs],
                 robustness=_robustness(one.robustness, methods),
                 pairs=[(pair.name, _route(one, pair.name)) for pair in one.pairs])
 
 
+def _strip(one: SetResult, picture: '_Pictures') -> dict[str, Any]:
+    """The pair to look at first: its name, its route, and its sources beside what the first methods made of it."""
+    if not (pair := _most_detailed(one.pairs)):
+        return dict(pictures=[])
+    pictures = _sources(one, pair, picture)
+    methods = [method for method in one.board.methods if method in pair.fused][:STRIP_METHODS]
+    pictures += [dict(name=method, **picture(pair.fused[method])) for method in methods]
+    return dict(pair=pair.name, route=_route(one, pair.name), pictures=[one for one in pictures if one['picture']])
+
+
+def _most_detailed(pairs: Sequence[PairResult]) -> PairResult | None:
+    """Of some pairs, spread evenly, the one whose plainer source varies most; None where none can be read."""
+    step = max(1, len(pairs) // STRIP_CHOICE)
+    best, most = None, -1.
+    for pair in pairs[::step]:
+        try:
+            detail = min(float(luminance(read_image(path, reading)).std())
+                         for path, reading in zip((pair.source_a, pair.source_b), pair.readings, strict=True))
+        except DataError:
+            continue
+        if detail > most:
+            best, most = pair, detail
+    return best
+
+
+def _sources(one: SetResult, pair: PairResult, picture: '_Pictures') -> list[dict[str, Any]]:
+    """The sources of a pair, each under what it is."""
+    task = TASKS.get(one.task)
+    words = [own or other for own, other in zip(
+        pair.modalities, (task.modality_a, task.modality_b) if task else ('', ''), strict=True)]
+    files = zip('AB', words, (pair.source_a, pair.source_b), pair.readings, strict=True)
+    return [dict(name=f'source {side}' + f': {word}' * bool(word), **picture(path, reading))
+            for side, word, path, reading in files]
+
+
 def _table(name: str, board: Leaderboard) -> dict[str, Any]:
     """A leaderboard: what stands over its columns, its methods, and the rows that take no part."""
-    ranks = board.mean_ranks()
-    rows = [dict(method=method, cells=[_cell(comparison, method) for comparison in board.comparisons.values()],
-                 rank=_number(ranks[method], '.2f'), value=_sortable(ranks[method])) for method in board.methods]
-    references = [dict(name=name, cells=[(_number(row[metric], '.4g'), _sortable(row[metric])) if metric in row else
-                                         ('', '') for metric in board.comparisons])
+    ranks, places, forms = board.mean_ranks(), board.places(), board.formats()
+    rows = []
+    for method in board.methods:
+        place, first, last = places.get(method, (0, 0, 0))
+        rows.append(dict(method=method, rank=numeral(ranks[method], '.2f'), value=_sortable(ranks[method]), place=place,
+                         span=span(first, last) if first < last else '',
+                         cells=[_cell(comparison, method, forms[metric])
+                                for metric, comparison in board.comparisons.items()]))
+    references = [dict(name=name, cells=[_reference(row.get(metric), form) for metric, form in forms.items()])
                   for name, row in board.references.items()]
-    return dict(name=name, board=board, rows=rows, references=references,
+    return dict(name=name, board=board, rows=rows, references=references, doubt=board.doubt,
                 metrics=[_heading(metric, code_of(board.protocol)) for metric in board.comparisons])
 
 
@@ -121,7 +166,15 @@ def _heading(metric: str, code: str) -> dict[str, str]:
                 label=f'{info.title} ({info.label}{", " * bool(info.unit)}{info.unit}); {info.direction} is better')
 
 
-def _cell(comparison: Comparison, method: str) -> dict[str, Any]:
+def _reference(value: float | None, form: str) -> dict[str, Any]:
+    """The cell of a row that takes no part; its zeros, which may be no digits of its source, are only left room for."""
+    if value is None:
+        return dict(shown='', pad='', value='')
+    text, pad = without_zeros(numeral(value, form))
+    return dict(shown=text, pad=pad, value=_sortable(value))
+
+
+def _cell(comparison: Comparison, method: str, form: str) -> dict[str, Any]:
     """A method's mean under a metric: `best` where it is significantly better than every other, `tie` where nothing is
     better than it, but it is not better than all."""
     if method not in comparison.means:
@@ -129,8 +182,9 @@ def _cell(comparison: Comparison, method: str) -> dict[str, Any]:
     best = method == comparison.winner
     tie = method in comparison.best and len(comparison.means) > 1
     low, high = comparison.intervals[method]
-    return dict(shown=f'{comparison.means[method]:.4g}', rank=comparison.ranks[method], value=comparison.means[method],
-                best=best, tie=TIE if tie and not best else '', interval=f'[{low:.4g}, {high:.4g}]')
+    return dict(shown=f'{comparison.means[method]:{form}}', rank=comparison.ranks[method],
+                value=comparison.means[method], best=best, tie=TIE if tie and not best else '',
+                interval=f'[{low:{form}}, {high:{form}}]')
 
 
 def _column(one: SetResult, name: str, metric: str) -> np.ndarray:
@@ -183,7 +237,7 @@ def _route(one: SetResult, pair: str) -> str:
 def _cost(cost: Cost) -> dict[str, Any]:
     return dict(method=cost.method, size=f'{cost.width} × {cost.height}', pixels=cost.width * cost.height,
                 pairs=cost.pairs, device=cost.device, parameters=(_short(cost.parameters), cost.parameters),
-                macs=(_short(cost.macs), cost.macs), seconds=(f'{cost.seconds * 1e3:.3g} ms', cost.seconds),
+                macs=(_short(cost.macs), cost.macs), seconds=(duration(cost.seconds), cost.seconds),
                 memory=(UNDEFINED if cost.memory is None else f'{cost.memory / 2 ** 20:.1f} MiB', cost.memory))
 
 
@@ -207,7 +261,7 @@ def _robustness(ways: Mapping[str, Mapping[str, float]], methods: Sequence[str])
     rows = []
     for method in names:
         own = [places[way].get(method) for way in ways]
-        cells = [(_number(ranks.get(method, math.nan), '.2f'), _sortable(ranks.get(method, math.nan)), place)
+        cells = [(numeral(ranks.get(method, math.nan), '.2f'), _sortable(ranks.get(method, math.nan)), place)
                  for ranks, place in zip(ways.values(), own, strict=True)]
         known = [place for place in own if place]
         rows.append(dict(method=method, cells=cells, first=own[0] if own else None,
@@ -234,7 +288,7 @@ def _ablation(found: Ablation, picture: '_Pictures') -> dict[str, Any]:
         maps.append(dict(name=policy, says='' if scale is None else f'× {scale.factor:g}' + (
             f', {scale.pair}' if scale.pair else ', mean over the pairs'), **picture(path)))
     return dict(found=found, metrics=[_heading(metric, code) for metric in metrics],
-                own=[_number(own[metric], '.4g') for metric in metrics], texts=texts, maps=maps)
+                own=[numeral(own[metric], '.4g') for metric in metrics], texts=texts, maps=maps)
 
 
 def _interval(ends: tuple[float, float], sign: str = '') -> str:
@@ -251,13 +305,10 @@ def _index(one: SetResult, anchor: str) -> dict[str, Any]:
 def _blocks(one: SetResult, picture: '_Pictures') -> Iterator[Callable[[], dict[str, Any]]]:
     """For each pair a function that makes its block."""
     rows = {name: {row['name']: row for row in rows} for name, rows in one.rows.items()}
-    task = TASKS.get(one.task)
-    heads = [f'source A: {task.modality_a}', f'source B: {task.modality_b}'] if task else ['source A', 'source B']
     known = list(dict.fromkeys([*one.board.methods, *one.board.failures]))
 
     def block(pair: PairResult) -> dict[str, Any]:
-        sources = [dict(name=head, **picture(path, reading)) for head, path, reading in zip(
-            heads, (pair.source_a, pair.source_b), pair.readings, strict=True)]
+        sources = _sources(one, pair, picture)
         methods = [*known, *(method for method in pair.fused if method not in known)]
         scores = _pair_scores(one, {method: rows.get(method, {}).get(pair.name, {}) for method in methods})
         results = [dict(name=method, scores=scores[method], **(
@@ -319,10 +370,6 @@ class _Pictures:
             return path.absolute().as_uri()
         # The dot in front: a name with a colon in it is not taken for a scheme.
         return quote('./' + Path(relative).as_posix(), errors='surrogateescape')
-
-
-def _number(value: float, form: str) -> str:
-    return format(value, form) if math.isfinite(value) else UNDEFINED
 
 
 def _sortable(value: float) -> float | str:

@@ -20,6 +20,7 @@ class PairResult:
         fused: the file of each method's result, in colour where the sources have any; a method that failed has none.
         texts: what was said of the pair, under the heading that says of what: `source A`, `pair` ...
         readings: the rules by which the files of the sources are read.
+        modalities: what the sources are; empty where the task's words will do.
     """
 
     name: str
@@ -28,6 +29,7 @@ class PairResult:
     fused: Mapping[str, Path]
     texts: Mapping[str, str] = field(default_factory=dict)
     readings: tuple[Reading, Reading] = (AS_STORED, AS_STORED)
+    modalities: tuple[str, str] = ('', '')
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ class _SetTables:
                 of_pair = fused.setdefault(unit.pair.name, {})
                 of_pair.setdefault(unit.method, unit.colour)  # of several repeats the first
         return [PairResult(pair.name, pair.path_a, pair.path_b, fused.get(pair.name, {}), self._texts(pair),
-                           (pair.reading_a, pair.reading_b))
+                           (pair.reading_a, pair.reading_b), (pair.modality_a, pair.modality_b))
                 for pair in self.run.pairs(self.one.name)]
 
     def _texts(self, pair: Pair) -> dict[str, str]:

@@ -124,6 +124,8 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequ
         tallest = max(image.shape[0] for image in images)
         strip = cv2.hconcat([_on_white(image, tallest, width) for image, width in zip(images, widths, strict=True)])
         bands += [_band([name], whole, pen), strip, *(_band([text], whole, pen) for text in words.get(name, ()))]
+        if words.get(name):
+            bands.append(np.full((2 * GAP, sum(widths), 3), 255, np.uint8))
     return cv2.vconcat(bands)
 
 
