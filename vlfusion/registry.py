@@ -6,7 +6,7 @@ Lookup order: vlfusion, MMEngine and mmcv, code that is already imported, then i
 a core name, and a plugin is imported only when something asks for a name that is not there yet.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -172,7 +172,8 @@ def share_keys(config: Config, part: dict, registry: Registry) -> None:
     for key in SHARED_KEYS:
         if key in config and key in accepted:
             part.setdefault(key, config[key])
-    if part.get('language'):  # what `describe` encodes is of no use here, and would lengthen every dump of the config
+    # What `describe` encodes is of no use here, and would lengthen every dump of the config.
+    if isinstance(part.get('language'), Mapping):
         part['language'] = {name: value for name, value in part['language'].items() if name != 'fixed'}
 
 

@@ -153,7 +153,7 @@ class DescriptionPipeline:
         self.keys = Keys(language)
         self.prompt = self.keys.prompt
         self.usage = Usage()
-        self._intact: set[str] = set()  # keys of records that were checked, or made, in this run
+        self._intact: dict[str, tuple[str, ...]] = {}  # what intact records say, by their keys
         self._check = None if self.prompt.schema is None else schema_check(self.prompt.schema)
         made_of = {'captioners': [identity(CAPTIONERS, part) for part in section(language, 'captioners')]}
         self._provenance = {}
@@ -260,15 +260,19 @@ class DescriptionPipeline:
 
     def _has(self, job: _Job) -> bool:
         """True if there is a record that is not damaged; of features also, if they are those of their paragraph."""
-        if job.key not in self._intact and self.store.is_intact(job.stage, job.key) and (
-                job.stage != 'features' or self._fits_paragraph(job)):
-            self._intact.add(job.key)
-        return job.key in self._intact
-
-    def _fits_paragraph(self, features: _Job) -> bool:
-        """False for features of a paragraph that was written anew since."""
-        [paragraph] = features.needs
-        return not self._has(paragraph) or texts_of(self._read(paragraph)) == texts_of(self._read(features))
+        if job.key in self._intact:
+            return True
+        if not self.store.has(job.stage, job.key):
+            return False
+        try:
+            record = self._read(job)
+        except DataError:
+            return False
+        said = () if job.stage == 'observations' else texts_of(record)
+        if job.stage == 'features' and self._has(job.needs[0]) and self._intact[job.needs[0].key] != said:
+            return False  # the paragraph was written anew since
+        self._intact[job.key] = said
+        return True
 
     def _is_damaged(self, job: _Job) -> bool:
         return self.store.has(job.stage, job.key) and not self._has(job)
@@ -311,7 +315,8 @@ class DescriptionPipeline:
                             for key in waiting[job.key]:
                                 self.store.write(FAILURES, key, failure)
                         elif stage == 'paragraphs':
-                            self._intact.difference_update(waiting[job.key])  # perhaps features of another text
+                            for key in waiting[job.key]:  # these may be features of another text
+                                self._intact.pop(key, None)
                 jobs = [job for job in jobs if not self._is_described(job) and not _error(job, errors)]
                 if not jobs:
                     break
