@@ -40,6 +40,7 @@ from vlfusion.language.fixed import encode_fixed
 from vlfusion.metrics.protocol import protocol as protocol_of
 from vlfusion.models import locality, text_dims
 from vlfusion.notes import new_run
+from vlfusion.reading.image import too_large
 from vlfusion.tiling import MODES, Progress, fuse_any_size, out_of_memory
 
 if TYPE_CHECKING:
@@ -305,7 +306,10 @@ class Fuser:
     def _load(self, pair: Pair, texts: Callable[[Pair], Text], described: bool = False) -> _Loaded:
         images = [read_image(*source, for_output=True) for source in pair.sources]
         self._compare(images, [pair.path_a, pair.path_b])
-        return self._prepare(pair, *images, self._given(texts(pair)), described)
+        try:
+            return self._prepare(pair, *images, self._given(texts(pair)), described)
+        except MemoryError as error:
+            raise too_large(pair.path_a, images[0].shape) from error
 
     def _compare(self, images: Sequence[Shaped[np.ndarray, 'h w ...']], paths: Sequence[Path]) -> None:
         """Refuse images of two sizes; note what looks like a mistake."""

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.language.llms import TemplateLLM
@@ -133,6 +135,18 @@ def test_an_image_that_is_read_by_a_rule_is_another_image(images):
                                    for given in (None, 'minmax', 'minmax'))
     assert as_stored[0].sha256 == image_digest(images[0].path) != stretched[0].sha256 == again[0].sha256
     assert content_of(replace(images[0], reading=Reading.of(page=1))) not in (as_stored, stretched)
+
+
+def test_an_image_that_is_turned_upright_is_another_image(images, tmp_path):
+    exif = Image.Exif()
+    digests = set()
+    for orientation in (1, 3, 6):
+        exif[0x0112] = orientation
+        Image.open(images[0].path).save(tmp_path / 'a.png', exif=exif)
+        digests.add(image_digest(tmp_path / 'a.png'))
+        as_bytes = hashlib.sha256((tmp_path / 'a.png').read_bytes()).hexdigest()
+        assert (image_digest(tmp_path / 'a.png') == as_bytes) == (orientation == 1)
+    assert len(digests) == 3
 
 
 def test_a_stage_and_what_follows_depend_on_its_config(language):

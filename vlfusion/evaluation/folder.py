@@ -32,6 +32,7 @@ from vlfusion.metrics.protocol import Planes, Protocol, grey_levels
 from vlfusion.metrics.protocol import protocol as protocol_named
 from vlfusion.metrics.sharing import sharing
 from vlfusion.notes import new_run
+from vlfusion.reading.image import too_large
 from vlfusion.reading.rule import AS_STORED, Reading
 from vlfusion.registry import snapshot
 
@@ -231,6 +232,8 @@ class _Scorer:
                     return self._score(name, images, [file_digest(path) for path in paths])
             except DataError as error:
                 problems = [f'{name}: {error.problem}']
+            except MemoryError:
+                problems = [too_large(paths[0], images[0].shape).problem]
         if problems:
             self.stop.set()
         return problems

@@ -22,13 +22,15 @@ import numpy as np
 from jaxtyping import Float
 
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
-from vlfusion.files import file_digest, write_array, write_whole
+from vlfusion.files import write_array, write_whole
 from vlfusion.language.answers import readable, whole
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
 from vlfusion.language.records import fault, parse_record
 from vlfusion.language.section import check_section, section
+from vlfusion.reading.file import read_file
 from vlfusion.reading.rule import AS_STORED, Reading
+from vlfusion.reading.tiff import orientation_of
 from vlfusion.redaction import without_secrets
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
 
@@ -133,16 +135,16 @@ class TextStore:
 def image_digest(path: str | os.PathLike, reading: Reading = AS_STORED) -> str:
     """The SHA-256 of a file's bytes: the same image under another name is the same image.
 
-    Read by a rule it is another image, whose hash is that of `SHA-256 RULE`, with the rule in words.
+    Turned upright, or read by a rule, it is another image, whose hash is that of both: `SHA-256 orientation=6 RULE`.
 
     Raises:
         DataError: the file cannot be read.
     """
-    try:
-        digest = file_digest(path)
-    except OSError as error:
-        raise DataError(f'Cannot read the image {path}: {error}.', 'Check the path and its permissions.') from error
-    return _sha256(f'{digest} {reading}') if str(reading) else digest
+    data = read_file(path)
+    digest = hashlib.sha256(data).hexdigest()
+    orientation = orientation_of(data, reading.page)
+    seen = ' '.join([digest, *([f'orientation={orientation}'] if orientation > 1 else []), str(reading)]).strip()
+    return digest if seen == digest else _sha256(seen)
 
 
 @dataclass(frozen=True)

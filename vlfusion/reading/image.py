@@ -1,6 +1,7 @@
 """From a file to an array: the one reader of training, fusing, scoring, describing and reporting."""
 
 import os
+from collections.abc import Sequence
 from io import BytesIO
 
 import cv2
@@ -96,14 +97,21 @@ def _check_limits(path: object, header: Header) -> None:
                         'OPENCV_IO_MAX_IMAGE_HEIGHT, where the memory is enough.')
     free = free_memory() if pixels > _SMALL else None
     if free is not None and pixels * _BYTES > free:
-        raise _too_large(path, header, free)
+        raise too_large(path, (header.height, header.width), free)
 
 
-def _too_large(path: object, header: Header | None, free: int | None = None) -> DataError:
-    size = f'{header.width}x{header.height} pixels' if header else 'more pixels'
-    need = f', about {header.width * header.height * _BYTES / 2 ** 30:.1f} GiB' if header else ''
-    return DataError(f'{path} has {size}{need}, which do not fit into memory'
-                     f'{"" if free is None else f": {max(free, 0) / 2 ** 30:.1f} GiB are free"}.',
+def too_large(path: object, shape: Sequence[int], free: int | None = None) -> DataError:
+    """The error of an image that does not fit into memory.
+
+    Args:
+        path: of the image.
+        shape: height and width, and perhaps bands; empty where they are not known.
+        free: bytes that are free, where that is known.
+    """
+    need = shape and f', about {shape[0] * shape[1] * _BYTES / 2 ** 30:.1f} GiB'
+    size = f'{shape[1]}x{shape[0]} pixels{need}' if shape else 'pixels'
+    left = '' if free is None else f': {max(free, 0) / 2 ** 30:.1f} GiB are free'
+    return DataError(f'{path} has {size}, which do not fit into memory{left}.',
                      'Cut the image into parts, or use a machine with more memory.')
 
 
@@ -142,10 +150,10 @@ def _decode(path: object, data: bytes, header: Header | None, tiff: Tiff | None,
         if image is None and data.startswith(b'\xff\xd8'):
             image = _without_end(path, data)
     except MemoryError as error:
-        raise _too_large(path, header) from error
+        raise too_large(path, (header.height, header.width) if header else ()) from error
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
-            raise _too_large(path, header) from error
+            raise too_large(path, (header.height, header.width) if header else ()) from error
         return None
     if image is not None and tiff and tiff.white_is_zero and image.dtype.kind == 'u':
         image = np.iinfo(image.dtype).max - image

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from vlfusion.errors import DataError
-from vlfusion.reading.header import Header, valid_orientation
+from vlfusion.reading.header import Header, read_header, valid_orientation
 
 _GREY, _RGB, _COLOUR, _CMYK = (0, 1), 2, (2, 3, 6, 8), 5  # photometric interpretations: see TIFF 6.0
 _ALPHA = (1, 2)  # of ExtraSamples
@@ -130,6 +130,21 @@ def read_tiff(data: bytes, number: int | None = None) -> Tiff | None:
         valid_orientation(tag and tag.value), 'raw' if raw else _colour(page),
         any(code in page.tags for code in _GEO))
     return Tiff(header, data, page)
+
+
+def orientation_of(data: bytes, number: int | None = None) -> int:
+    """The orientation of an image by the bytes of its file, of any format; 1 where nothing says another.
+
+    Args:
+        data: the bytes.
+        number: the page, as for `read_tiff`.
+    """
+    try:
+        tiff = read_tiff(data, number)
+    except IndexError:
+        return 1
+    header = tiff.header if tiff else read_header(data)
+    return header.orientation if header else 1
 
 
 def _colour(page: object) -> str:
