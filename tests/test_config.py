@@ -63,8 +63,8 @@ def test_a_key_that_nothing_reads(write, name, key, meant):
 def test_helper_variables_have_any_name(write):
     write('base.py', "tasks = ['ivf', 'mif']\nmodels = 3\n_modle = 4\ntask = tasks[0]\n")
     config = load_config(write('x.py', "_base_ = './base.py'\nmodel = dict(depth=_base_.models)\n"
-                                       'tsk = 5\nprotocol = tsk\n'))
-    assert config.model.depth == 3 and config.protocol == 5
+                                       'tsk = "plain"\nprotocol = tsk\n'))
+    assert config.model.depth == 3 and config.protocol == 'plain'
 
 
 def test_a_key_that_is_near_to_none_may_be_a_helper_of_a_dumped_config(write):

@@ -8,9 +8,9 @@ import pytest
 #: One a line, so that changes of the list merge.
 LAYERS = ['cli', 'testing', 'benchmark', 'runner', 'inference', 'export', 'hooks', 'evaluation', 'checkpoints', 'trust',
           'origin', 'tiling', 'footprint', 'models', 'losses', 'metrics', 'data', 'language', 'config_tree', 'compat',
-          'registry', 'arguments', 'plugins', 'arrays', 'quantise', 'images', 'lettering', 'reading', 'memory', 'notes',
-          'config', 'devices', 'launchers', 'files', 'processes', 'foreign', 'numbers', 'cells', 'threads', 'progress',
-          'outputs', 'redaction', 'errors']
+          'registry', 'plugins', 'arrays', 'quantise', 'images', 'lettering', 'reading', 'memory', 'notes', 'config',
+          'arguments', 'devices', 'launchers', 'files', 'processes', 'foreign', 'numbers', 'cells', 'threads',
+          'progress', 'outputs', 'redaction', 'errors']
 #: These two know nothing of each other, in either direction.
 STRANGERS = {'models', 'language'}
 ROOT = Path(__file__).parents[1] / 'vlfusion'

@@ -17,6 +17,7 @@ from mmengine.logging import print_log
 from mmengine.utils import import_modules_from_strings
 from platformdirs import user_cache_dir
 
+from vlfusion.arguments import fits, words_of
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.foreign import foreign
 from vlfusion.redaction import without_secrets  # noqa: F401 - what is read from a config is kept without secrets
@@ -31,6 +32,15 @@ KNOWN_KEYS = {
 FILE_KEYS = KNOWN_KEYS | {
     'auto_scale_lr', 'default_scope', 'experiment_name', 'launcher', *(
         f'{split}_{part}' for split in ('train', 'val', 'test') for part in ('cfg', 'dataloader', 'evaluator'))}
+#: The types of top-level keys.
+TYPES = {
+    'task': str, 'protocol': str, 'model': dict, 'data_root': str, 'text_source': dict | None,
+    'text_policy': str | dict, 'work_dir': str | None, 'load_from': str | None, 'resume': bool, 'randomness': dict,
+    'env_cfg': dict, 'default_hooks': dict | None, 'custom_hooks': list | None, 'optim_wrapper': dict | None,
+    'param_scheduler': dict | list | None, 'visualizer': dict | None, 'log_processor': dict | None,
+    'compile': bool | dict, 'find_unused_parameters': bool, 'experiment_name': str | None,
+    **{f'{split}_{part}': hint for split in ('train', 'val', 'test') for part, hint in (
+        ('dataloader', dict | None), ('cfg', dict | None), ('evaluator', dict | list[dict] | None))}}
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
@@ -71,20 +81,20 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
         if config.get('custom_imports'):
             search_current_folder()
             import_modules_from_strings(**config.custom_imports)
-    _check_keys(config, FILE_KEYS if known is None else set(known))
-    known = KNOWN_KEYS if known is None else known
+    of_experiment, known = known is None, KNOWN_KEYS if known is None else known
+    _check_keys(config, FILE_KEYS if of_experiment else set(known))
     for key in cfg_options or {}:
         first = key.partition('.')[0]
         if first not in config and first not in known:
             raise ConfigError(f'--cfg-options names {key!r}, but {path} has no {first!r}.',
                               did_you_mean(first, {*config.keys(), *known}))
-    try:
+    with foreign(f'--cfg-options do not fit {path}', ConfigError, 'Check the dotted keys.'):
         config.merge_from_dict(cfg_options or {})
-    except (TypeError, KeyError) as error:
-        raise ConfigError(f'--cfg-options do not fit {path}: {error}', 'Check the dotted keys.') from error
     plain = config.to_dict()
     if (expanded := expand_home(plain)) != plain:
         config.merge_from_dict(expanded)
+    if of_experiment:
+        check_form(config)
     return config
 
 
@@ -153,6 +163,16 @@ def _names_read(source: str) -> set[str]:
     except SyntaxError:
         return set(re.findall(r'\w+', source))
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def check_form(config: Config) -> None:
+    """Raises ConfigError where a top-level key, or the data set of a loader, is of another type than it has to be."""
+    for key, hint in TYPES.items():
+        if key in config and not fits(config[key], hint):
+            raise ConfigError(f'{key} is {config[key]!r}.', f'Give {words_of(hint)}.')
+        if key.endswith('_dataloader') and config.get(key) and not isinstance(config[key].get('dataset'), Mapping):
+            raise ConfigError(f'{key}.dataset is {config[key].get("dataset")!r}.',
+                              "Write dataset=dict(type='PairDataset', ...).")
 
 
 def cache_folder() -> Path:

@@ -8,7 +8,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from vlfusion.arguments import arguments_of, check_arguments, fits, words_of
+from vlfusion.arguments import arguments_of, check_arguments
+from vlfusion.config import check_form
 from vlfusion.errors import ConfigError
 from vlfusion.numbers import COUNT, SEED, WHOLE
 from vlfusion.registry import (
@@ -40,15 +41,6 @@ DEFAULT_TYPE = {'optim_wrapper': 'OptimWrapper', 'visualizer': 'Visualizer', 'lo
 #: Keys of a part that MMEngine takes out before it builds the part.
 TAKEN = {'optim_wrapper': ('constructor', 'paramwise_cfg'), 'parameter scheduler': ('convert_to_iter_based',),
          'loop': ('by_epoch',)}
-#: The types of top-level keys.
-TYPES = {
-    'task': str, 'protocol': str, 'model': dict, 'data_root': str, 'language': dict | None, 'text_source': dict | None,
-    'text_policy': str | dict, 'work_dir': str | None, 'load_from': str | None, 'resume': bool, 'randomness': dict,
-    'env_cfg': dict, 'default_hooks': dict | None, 'custom_hooks': list | None, 'optim_wrapper': dict | None,
-    'param_scheduler': dict | list | None, 'visualizer': dict | None, 'log_processor': dict | None,
-    'compile': bool | dict, 'find_unused_parameters': bool, 'experiment_name': str | None,
-    **{f'{split}_{part}': hint for split in ('train', 'val', 'test') for part, hint in (
-        ('dataloader', dict | None), ('cfg', dict | None), ('evaluator', dict | list | None))}}
 RANGES = {'batch_size': COUNT, 'num_workers': WHOLE, 'prefetch_factor': COUNT, 'max_iters': COUNT, 'max_epochs': COUNT,
           'val_interval': COUNT, 'val_begin': WHOLE, 'accumulative_counts': COUNT}
 #: Keys of these whose value may be None.
@@ -62,9 +54,7 @@ def check_experiment(config: Config) -> None:
         ConfigError: a key, a type or a number is wrong; its dotted key is named.
         UnknownNameError: a part has a type that nothing registers.
     """
-    for key, hint in TYPES.items():
-        if key in config and not fits(config[key], hint):
-            raise ConfigError(f'{key} is {config[key]!r}.', f'Give {words_of(hint)}.')
+    check_form(config)
     if (seed := config.get('randomness', {}).get('seed')) is not None:
         SEED.check('randomness.seed', seed)
     for key, value in config.items():
@@ -77,9 +67,6 @@ def check_experiment(config: Config) -> None:
 def _check_loader(loader: Mapping, where: str) -> None:
     check_arguments(DataLoader, {'type': 'The data loader', **loader}, where, ('num_batch_per_epoch',))
     _check_ranges(loader, where)
-    if not isinstance(loader.get('dataset'), Mapping):
-        raise ConfigError(f'{where}.dataset is {loader.get("dataset")!r}.',
-                          "Write dataset=dict(type='PairDataset', ...).")
     if 'pipeline' in loader['dataset'] and not loader['dataset']['pipeline']:
         raise ConfigError(f'{where}.dataset.pipeline is empty.', "Write pipeline=[dict(type='LoadPair'), "
                           "dict(type='PackPair')].")

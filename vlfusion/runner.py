@@ -16,7 +16,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 from vlfusion import compat
-from vlfusion.checkpoints import EXPERIMENT_KEYS, load_strictly
+from vlfusion.checkpoints import COPY, EXPERIMENT_KEYS, load_strictly
 from vlfusion.config import load_config
 from vlfusion.config_tree import check_experiment
 from vlfusion.data.dataset import FusionDataset
@@ -240,7 +240,8 @@ class FusionRunner(Runner):
                 self._resume = False
             else:
                 self._load_from = str(newest)
-        super().load_or_resume()
+        with foreign(f'{self._load_from} cannot be resumed', CheckpointError, COPY):
+            super().load_or_resume()
 
     def save_checkpoint(self, *args, meta: dict | None = None, **kwargs) -> None:
         # What `fuse` needs to rebuild the model and describe new images, as data; no config text is executed for it.

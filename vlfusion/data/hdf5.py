@@ -20,6 +20,7 @@ from vlfusion.data.names import require_names
 from vlfusion.data.text import pad, require_finite
 from vlfusion.errors import DataError, listing
 from vlfusion.files import whole
+from vlfusion.foreign import foreign
 from vlfusion.registry import DATASETS
 
 IMAGE_A, IMAGE_B, TEXT = 'imageA', 'imageB', 'text'
@@ -58,7 +59,7 @@ class Hdf5PairDataset(FusionDataset):
         self.path = Path(path)
         require_own_text(text_policy, self.path)
         groups = (IMAGE_A, IMAGE_B, TEXT) if read_text else (IMAGE_A, IMAGE_B)
-        with _opened(self.path) as file:
+        with foreign(f'{self.path} is damaged', DataError, REMEDY), _opened(self.path) as file:
             shapes = _shapes(file, groups)
         _check(self.path, shapes)
         self.names = sorted(shapes[IMAGE_A])
@@ -94,12 +95,10 @@ class Hdf5PairDataset(FusionDataset):
                 self._file.close()
             self._file, self._process = h5py.File(self.path, 'r'), os.getpid()
         # h5py's low-level interface: `self._file[group][name][()]` takes 1.7 times as long for FILM's arrays.
-        stored = h5py.h5d.open(self._file.id, f'{group}/{name}'.encode())
-        try:
+        with foreign(f'{group}/{name} in {self.path} cannot be read', DataError, REMEDY):
+            stored = h5py.h5d.open(self._file.id, f'{group}/{name}'.encode())
             array = np.empty(stored.shape, stored.dtype)
             stored.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
-        except (OSError, MemoryError) as error:
-            raise DataError(f'{group}/{name} in {self.path} cannot be read: {error}.', REMEDY) from error
         return array.reshape(array.shape[-2:]).astype(np.float32, copy=False)
 
 
