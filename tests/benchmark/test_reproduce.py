@@ -305,7 +305,7 @@ def test_the_list(capsys):
     (['film', '--dataset', 'Lytro', '--fused', 'fused', '--source-a', 'ir', '--source-b', 'vi', '--protocol', 'flim'],
      'Did you mean film?'),
     (['other', '--dataset', 'Toy', '--fused', 'fused', '--published', 'other.csv', '--protocol', 'plain',
-      '--source-a', 'ir', '--source-b', 'vi', '--out', 'ir/p0.png/found.json'], 'Cannot write'),
+      '--source-a', 'ir', '--source-b', 'vi', '--out', 'ir/p0.png/found.json'], 'cannot be written'),
     (['other', '--dataset', 'Toy', '--fused', 'fused', '--published', 'other.csv'], "'new' has no protocol"),
 ])
 def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(place, capsys, options, message):

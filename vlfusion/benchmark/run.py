@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -346,7 +346,7 @@ class Run:
         counting = key_of(identity=identity, size=size)
         known = self.cache.read('macs', counting)
         if known is None:
-            known = {'macs': count_macs(forward, model)}
+            known = {'macs': count_macs(partial(_output, model, batch), model)}
             self.cache.write('macs', counting, known)
         if done.fused.shape[-2:] != size:
             raise DataError(f'{pair.name}: the result is {tuple(done.fused.shape[-2:])}, the sources are {size}.',
@@ -432,6 +432,12 @@ class Run:
 def _digests(pair: Pair) -> dict[str, str]:
     """What the sources of a pair are, for a key."""
     return dict(zip('ab', (image_digest(*source) for source in pair.sources), strict=True))
+
+
+@torch.no_grad()
+def _output(model: nn.Module, batch: Mapping[str, Any]) -> torch.Tensor:
+    """What a model gives, without a look at its numbers: tensors of shapes alone have none."""
+    return model(**model.data_preprocessor(batch, False), mode='tensor')
 
 
 def _seed(seed: int, name: str) -> None:
