@@ -45,6 +45,7 @@ def test_a_full_disk_leaves_nothing_and_is_told_of_by_name(tmp_path, full_disk, 
     with pytest.raises(OSError) as caught:
         _writers(tmp_path / 'x')[which]()
     assert str(caught.value.filename).startswith(str(tmp_path / 'x')) and caught.value.errno == errno.EFBIG
+    assert str(caught.value).endswith(f"'{caught.value.filename}'")
     assert not list(tmp_path.iterdir())
 
 

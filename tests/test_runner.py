@@ -201,6 +201,19 @@ def test_losses_of_a_checkpoint_are_not_even_built(toy, tmp_path):
     assert not model.losses and not (tmp_path / 'ran').exists()
 
 
+def test_a_launcher_that_did_not_start_the_process_is_told_of(toy, monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(ConfigError, match='needs the variable RANK'):
+        build_runner(toy(launcher='pytorch'), 'train')
+
+
+def test_strange_files_beside_checkpoints_are_passed_over(tmp_path):
+    for name in ('iter_2.pth', 'iter_10.pth', 'iter_abc.pth', 'iter_.pth', 'iter_3.pth.bak', 'best_EN_iter_99.pth'):
+        (tmp_path / name).touch()
+    assert latest_checkpoint(tmp_path).name in ('iter_2.pth', 'iter_10.pth')
+    assert latest_checkpoint(tmp_path / 'nowhere') is None
+
+
 def test_secrets_reach_no_file(toy, monkeypatch):
     config = toy(**{'train_cfg.max_iters': 1})
     monkeypatch.setenv('OPENAI_API_KEY', 'do-not-write-3')

@@ -192,7 +192,8 @@ def _rename(error: OSError, temporary: Path, path: Path) -> None:
     """Let an error name the file that was asked for, where it names the temporary one or, as for a full disk, none."""
     name = str(error.filename or temporary)
     if error.errno is not None and name.startswith(str(temporary)):
-        error.filename, error.filename2 = f'{path}{name[len(str(temporary)):]}', None
+        error.filename = f'{path}{name[len(str(temporary)):]}'
+        del error.filename2  # where it was to be moved
 
 
 def _sweep(folder: Path) -> None:

@@ -2,14 +2,13 @@
 
 import inspect
 import os
-from contextlib import suppress
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -22,12 +21,12 @@ from vlfusion.config_tree import check_experiment
 from vlfusion.data.dataset import FusionDataset
 from vlfusion.data.sampler import Draw, EpochSampler
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.files import make_folder, require_checkpoint, write_whole
+from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.foreign import foreign
 from vlfusion.hooks import ProgressHook
 from vlfusion.launchers import take_variables
+from vlfusion.locks import lock_work_dir
 from vlfusion.models import text_dims
-from vlfusion.processes import this_process
 from vlfusion.redaction import without_secrets
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 
@@ -82,29 +81,6 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
             _check_text_width(runner.model, dataset)
             _check_sample(dataset, split)
     return runner
-
-
-def lock_work_dir(work_dir: str | os.PathLike) -> FileLock:
-    """Keep other processes from training in a work_dir until the lock is released, or this process ends in any way.
-
-    Raises:
-        ConfigError: another process trains there.
-    """
-    folder = Path(work_dir)
-    make_folder(folder)
-    lock, owner = FileLock(folder / '.training.lock', is_singleton=True), folder / '.training'
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        whose = ''
-        with suppress(OSError, ValueError):
-            host, number, _ = owner.read_text(encoding='utf-8').split()
-            whose = f', process {number} on {host},'
-        raise ConfigError(f'Another training{whose} writes to {folder}.',
-                          'Wait for its end, or choose another folder with --work-dir. Processes of one training are '
-                          'started by torchrun with --launcher pytorch.') from None
-    write_whole(owner, this_process().encode())
-    return lock
 
 
 def _check_work_dir(config: Config) -> None:
@@ -189,6 +165,11 @@ class FusionRunner(Runner):
         if self.distributed and not torch.cuda.is_available():
             compat.init_cpu_group()
         super().setup_env(env_cfg)
+
+    def dump_config(self) -> None:
+        if self.rank == 0:  # MMEngine's would leave half a file on a full disk
+            name = Path(self.cfg.filename).name if self.cfg.filename else f'{self.timestamp}.py'
+            write_whole(Path(self.work_dir, name), self.cfg.dump().encode())
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from vlfusion.cli import main, parse
+from vlfusion.cli import parse
 from vlfusion.cli.key_values import KeyValues
 from vlfusion.cli.options import import_modules
 from vlfusion.config import expand_home, load_config
@@ -73,12 +73,3 @@ def test_a_module_that_cannot_be_imported_is_told(code, message, tmp_path, monke
         (tmp_path / f'{name}.py').write_text(code)
     with pytest.raises(VLFusionError, match=message):
         import_modules([name])
-
-
-def test_launchers_without_their_variables(capsys, monkeypatch, toy, tmp_path):
-    for name in ('RANK', 'WORLD_SIZE', 'SLURM_PROCID', 'SLURM_NTASKS', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'):
-        monkeypatch.delenv(name, raising=False)
-    toy().dump(tmp_path / 'toy.py')
-    for launcher, variable in (('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK')):
-        assert main(['train', str(tmp_path / 'toy.py'), '--launcher', launcher]) == 2
-        assert f'needs the variable {variable}, which is not set' in capsys.readouterr().err

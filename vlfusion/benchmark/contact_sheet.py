@@ -156,7 +156,8 @@ def write_sheet(figure, path: str | os.PathLike, dpi: int = 300) -> None:
         dpi: of a PNG file.
 
     Raises:
-        ConfigError: another ending, or the file cannot be written.
+        ConfigError: another ending.
+        OSError: the file cannot be written.
     """
     _, context = _matplotlib()
     check_sheet(path)
@@ -165,12 +166,9 @@ def write_sheet(figure, path: str | os.PathLike, dpi: int = 300) -> None:
         # A vector file takes the pixels as they are. Of a PNG's fewer pixels each is a mean, of a crop's more a copy.
         image.set_interpolation('none' if vector else 'auto' if image.get_gid() == 'picture' else 'nearest')
     dated = {'.pdf': 'CreationDate', '.svg': 'Date'}.get(Path(path).suffix)
-    try:
-        with (whole(path) as file, context(pdf_fonttype=42, svg_fonttype='none', svg_hashsalt='vlfusion'),
-              without_font_warnings()):
-            figure.savefig(file, format=Path(path).suffix[1:], dpi=dpi, metadata={dated: None} if dated else None)
-    except OSError as error:
-        raise ConfigError(f'Cannot write {path}: {error}.', 'Choose another file.') from error
+    with (whole(path) as file, context(pdf_fonttype=42, svg_fonttype='none', svg_hashsalt='vlfusion'),
+          without_font_warnings()):
+        figure.savefig(file, format=Path(path).suffix[1:], dpi=dpi, metadata={dated: None} if dated else None)
 
 
 def check_sheet(path: str | os.PathLike) -> None:

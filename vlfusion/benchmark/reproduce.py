@@ -22,7 +22,7 @@ from torch import Tensor
 from vlfusion import __version__
 from vlfusion.benchmark.published import PublishedRow
 from vlfusion.data.pairs import MOST, Pair, as_pattern, find_files, read_images
-from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
+from vlfusion.errors import DataError, did_you_mean, listing
 from vlfusion.evaluation.folder import grey_levels
 from vlfusion.evaluation.record import write_record
 from vlfusion.evaluation.scores import other_variants, score
@@ -156,15 +156,8 @@ class Reproduction:
                      for row, compared in self.rows]}
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the record as JSON; folders are made.
-
-        Raises:
-            ConfigError: the file cannot be written.
-        """
-        try:
-            write_record(path, self.record())
-        except OSError as error:
-            raise ConfigError(f'Cannot write {path}: {error}.', 'Choose another file.') from error
+        """Write the record as JSON; folders are made."""
+        write_record(path, self.record())
 
     def _table(self, row: PublishedRow, compared: Sequence[Compared]) -> Table:
         table = Table('metric', title=f'{row.method} on {row.dataset}: {row.paper}, {row.table}; protocol '

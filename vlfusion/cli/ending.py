@@ -3,10 +3,12 @@
 import _thread
 import errno
 import io
+import logging
 import os
 import re
 import select
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -49,6 +51,7 @@ def run_to_the_end(command: Callable[[], int | None]) -> int:
     Other errors are raised. Signals: 130 after Ctrl-C, 143 after SIGTERM. A second one ends the process at once.
     """
     _write_all_signs()
+    logging.raiseExceptions = False  # a log file on a full disk: what must be written says so itself, in one line
     with _signals() as asked:
         try:
             code = command() or 0
@@ -158,9 +161,9 @@ def _fault_of_stdout(error: BaseException | None = None) -> OSError | None:
     """
     try:
         _flush(sys.stdout)
-        # What was printed may be lost already. A file that cannot be written is named, see `vlfusion.files`.
-        unnamed = isinstance(error, OSError) and error.filename is None
-        if not (unnamed and (error.errno in FULL or isinstance(error, BrokenPipeError) and _has_no_reader())):
+        # What was printed may be lost already, and the buffer empty.
+        if not (isinstance(error, BrokenPipeError) and _has_no_reader()
+                or isinstance(error, OSError) and error.errno in FULL and error.filename is None and _is_full()):
             return None
     except OSError as flushed:
         error = flushed
@@ -176,6 +179,20 @@ def _has_no_reader() -> bool:
     watched = select.poll()
     watched.register(sys.stdout, 0)
     return bool(watched.poll(0))
+
+
+def _is_full() -> bool:
+    """Whether standard output is a file on a full disk, or a device that takes nothing, such as /dev/full."""
+    try:
+        number = sys.stdout.fileno()
+        mode = os.fstat(number).st_mode
+        if stat.S_ISREG(mode) and hasattr(os, 'fstatvfs'):
+            return os.fstatvfs(number).f_bavail == 0
+        if stat.S_ISCHR(mode) and not os.isatty(number):
+            os.write(number, b'\n')
+    except (OSError, AttributeError, ValueError) as error:
+        return isinstance(error, OSError) and error.errno in FULL
+    return False
 
 
 def _flush(stream: io.TextIOBase | None) -> None:

@@ -64,19 +64,17 @@ class FolderScores:
             the files written.
 
         Raises:
-            ConfigError: the path does not end in `.csv`, or cannot be written.
+            ConfigError: the path does not end in `.csv`, or is no place to write to.
+            OSError: a file cannot be written.
         """
         check_output(path)
         table, controls, record = output_files(path)
-        try:
-            write_record(record, self.record)
-            if self.controls:
-                write_csv(controls, self.controls)
-            elif controls.is_file() and controls.open(encoding='utf-8').readline().startswith('name,control,'):
-                controls.unlink()  # of an earlier run: it would belong to other scores
-            write_csv(table, self.rows)
-        except OSError as error:
-            raise ConfigError(f'Cannot write {path} or a file beside it: {error}.', 'Choose another file.') from error
+        write_record(record, self.record)
+        if self.controls:
+            write_csv(controls, self.controls)
+        elif controls.is_file() and controls.open(encoding='utf-8').readline().startswith('name,control,'):
+            controls.unlink()  # of an earlier run: it would belong to other scores
+        write_csv(table, self.rows)
         return [table, *([controls] if self.controls else []), record]
 
 
