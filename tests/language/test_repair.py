@@ -75,7 +75,7 @@ def paths(section, store, image):
 DAMAGES = {
     'cut': lambda path: path.write_bytes(path.read_bytes()[:-20]), 'empty': lambda path: path.write_bytes(b''),
     'a list': lambda path: path.write_text('[1]'), 'deep': lambda path: path.write_text('{"text": ' * 100_000),
-    'no entries': lambda path: path.write_text('{}'), 'wrong types': lambda path: path.write_text(
+    'wrong types': lambda path: path.write_text(
         '{"text": 3, "observations": 3, "tokens": "x"}'), 'bytes': lambda path: path.write_bytes(b'\xff\xfe\x00')}
 
 
@@ -109,6 +109,17 @@ def test_damaged_features_are_made_anew_from_the_paragraph(images, section, stor
     assert pipeline.run(images).repaired == images[:1]
     np.testing.assert_array_equal(np.load(path), right)
     assert log.read_text() == asked, 'no LLM is asked for what a paragraph says'
+
+
+@pytest.mark.parametrize('stage', ['observations', 'paragraphs'])
+def test_a_record_that_says_nothing_is_made_anew(images, section, store, stage):
+    paths(section, store, images[0])[stage].write_text('{}')
+    assert DescriptionPipeline(section).run(images).repaired == images[:1]
+
+
+def test_features_by_hand_need_no_text(images, section, store):
+    paths(section, store, images[0])['features'].write_text('{}')
+    assert DescriptionPipeline(section).run(images).skipped == images
 
 
 def test_features_follow_a_paragraph_that_was_written_anew(images, section, store, monkeypatch):

@@ -242,7 +242,8 @@ class DescriptionPipeline:
     def paragraph(self, subject: Subject) -> str:
         """The paragraph of an image or a pair that is described; its features keep it too."""
         features = self._job(subject)
-        return self._read(next((job for job in (features.needs[0], features) if self._has(job)), features))['text']
+        kept = next((job for job in (features.needs[0], features) if self._has(job)), features)
+        return self._read(kept).get('text', '')
 
     def _job(self, subject: Subject) -> _Job:
         """The job that makes the features, with those before it."""
@@ -269,7 +270,7 @@ class DescriptionPipeline:
         except DataError:
             return False
         said = () if job.stage == 'observations' else texts_of(record)
-        if job.stage == 'features' and self._has(job.needs[0]) and self._intact[job.needs[0].key] != said:
+        if said and job.stage == 'features' and self._has(job.needs[0]) and self._intact[job.needs[0].key] != said:
             return False  # the paragraph was written anew since
         self._intact[job.key] = said
         return True

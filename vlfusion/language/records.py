@@ -23,7 +23,7 @@ _ENTRIES = {
 #: What the entries of a list are.
 _ITEMS = {'texts': 'a text', 'images': 'an object', 'captioners': 'an object', 'observations': 'an object'}
 #: Without this entry a record of the stage says nothing.
-_NEEDED = {'observations': 'observations', 'paragraphs': 'text', 'features': 'text'}
+_NEEDED = {'observations': 'observations', 'paragraphs': 'text'}
 
 
 def parse_record(data: bytes) -> dict:
@@ -74,8 +74,11 @@ def observations(record: Mapping) -> list[Observation]:
 
 
 def texts_of(record: Mapping) -> tuple[str, ...]:
-    """What the encoder reads of a record one by one: its text, or the texts of a structured answer."""
-    return tuple(record.get('texts') or [record['text']])
+    """What the encoder reads of a record one by one: its text, or the texts of a structured answer.
+
+    Features that somebody made by hand may not say of what they are.
+    """
+    return tuple(record.get('texts') or ([record['text']] if 'text' in record else ()))
 
 
 def spoken(record: Mapping | None) -> str | None:
