@@ -69,7 +69,8 @@ class Leaderboard:
                                     default=0), 2)
         if not too_few(self.images, comparisons, self.alpha):
             return ''
-        return (f'{self.images} images cannot show a difference in {comparisons} comparisons, however large it is: '
+        many = 's' * (comparisons != 1)
+        return (f'{self.images} images cannot show a difference in {comparisons} comparison{many}, however large it is: '
                 'score more images, or compare fewer methods.')
 
     def mean_ranks(self) -> dict[str, float]:
