@@ -146,7 +146,8 @@ def test_a_method_without_weights_needs_no_checkpoint(config, tmp_path):
 
 def test_a_config_holds_no_weights(config, tmp_path, capsys):
     config.write_text(config.read_text().replace("'Brighter'", "'Blend'"))
-    for verb in (['test', str(config)], ['fuse', str(config), str(config), str(config), '-o', 'x.png']):
+    pair = [str(tmp_path / f'Toy/{source}/p0.png') for source in ('ir', 'vi')]
+    for verb in (['test', str(config)], ['fuse', str(config), *pair, '-o', str(tmp_path / 'x.png')]):
         assert main(verb) == 2
         assert 'has 2 weights, which a config does not hold' in capsys.readouterr().err
 

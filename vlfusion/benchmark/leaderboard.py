@@ -70,8 +70,8 @@ class Leaderboard:
         if not too_few(self.images, comparisons, self.alpha):
             return ''
         many = 's' * (comparisons != 1)
-        return (f'{self.images} images cannot show a difference in {comparisons} comparison{many}, however large it is: '
-                'score more images, or compare fewer methods.')
+        return (f'{self.images} images cannot show a difference in {comparisons} comparison{many}, however large it '
+                'is: score more images, or compare fewer methods.')
 
     def mean_ranks(self) -> dict[str, float]:
         """The mean over the metrics of each method's rank; NaN where it has none under some metric."""
