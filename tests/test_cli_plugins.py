@@ -7,6 +7,7 @@ import pytest
 
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError
+from vlfusion.testing import skeleton
 from vlfusion.testing.skeleton import PLACES, TEMPLATE, write_plugin
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +47,14 @@ def test_places_and_names_that_are_taken(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(NotADirectoryError, match='file'):
         write_plugin('mine', tmp_path / 'file/x')
+
+
+def test_a_full_disk_leaves_no_half_plugin(tmp_path, full_disk, monkeypatch):
+    monkeypatch.setattr(skeleton, '_filled', lambda text, words: text * (99 if len(text) > 99 else 1))
+    for _ in range(2):
+        with pytest.raises(OSError):
+            write_plugin('mine', tmp_path / 'x')
+        assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_overwritten(tmp_path):

@@ -5,14 +5,13 @@ import os
 import subprocess
 import sys
 import time
-import unicodedata
 from pathlib import Path
 
 import pytest
 
 from vlfusion import files
 from vlfusion.errors import DataError
-from vlfusion.files import check_for_windows, file_digest, spellings, whole, whole_file, whole_folder, write_whole
+from vlfusion.files import check_for_windows, file_digest, whole, whole_file, whole_folder, write_whole
 
 
 def _writers(path):
@@ -149,11 +148,6 @@ def test_a_name_that_windows_does_not_take_is_refused_there(name, tmp_path, monk
 @pytest.mark.parametrize('name', ['console', 'nul-1.png', 'a.b', '.hidden', '..', '.', 'auxiliary', 'a b', 'COM', 'é'])
 def test_other_names_are_taken_by_windows(name):
     check_for_windows(Path('/somewhere') / name)
-
-
-def test_spellings():
-    decomposed = unicodedata.normalize('NFD', 'é')
-    assert spellings('e') == ['e'] and spellings('é') == ['é', decomposed] == spellings(decomposed)[::-1]
 
 
 def test_digest(tmp_path):

@@ -121,3 +121,21 @@ def test_write_in_an_unknown_format_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="no image format has the ending '.xyz'"):
         write_image(tmp_path / 'a.xyz', GREY)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('stem', ['n' * 251, '融' * 83])
+def test_a_name_of_the_longest_kind_is_written(tmp_path, stem):
+    write_image(tmp_path / f'{stem}.png', np.zeros((4, 4), np.uint8))
+    assert [path.name for path in tmp_path.iterdir()] == [f'{stem}.png']
+
+
+def test_an_image_on_a_full_disk_leaves_nothing(tmp_path, full_disk):
+    image = np.random.default_rng(0).integers(0, 256, (99, 99), np.uint8)
+    with pytest.raises(OSError, match='x.png'):
+        write_image(tmp_path / 'x.png', image)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_image_that_its_format_cannot_hold_is_told_of(tmp_path):
+    with pytest.raises(DataError, match='does not hold 66000x1 pixels'):
+        write_image(tmp_path / 'x.jpg', np.zeros((1, 66000), np.uint8))

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import time
-import unicodedata
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -151,16 +150,6 @@ def file_digest(path: str | os.PathLike) -> str:
     """The SHA-256 of a file in hex."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-def spellings(name: str) -> list[str]:
-    """A name as it is, then composed, then decomposed: systems differ in how they store `é`."""
-    return list(dict.fromkeys([name, composed(name), unicodedata.normalize('NFD', name)]))
-
-
-def composed(name: str) -> str:
-    """A name in the form by which names are compared: one sign for `é`, not two."""
-    return unicodedata.normalize('NFC', name)
 
 
 def windows_fault(name: str) -> str:

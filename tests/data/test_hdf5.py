@@ -1,4 +1,6 @@
 import pickle
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -225,6 +227,25 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, source):
     with pytest.raises(KeyError):
         write_hdf5(path, [source[0], {'name': 'x'}])
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='limits of POSIX')
+@pytest.mark.parametrize('limit', [100, 5000, 100_000])
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path, limit):
+    code = f"""
+import resource, sys
+import torch
+from vlfusion.data.hdf5 import write_hdf5
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
+image = torch.rand(1, 32, 32)
+try:
+    write_hdf5(sys.argv[1], [dict(name=f'p{{index}}', source_a=image, source_b=image) for index in range(99)])
+except OSError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, '-c', code, tmp_path / 'x.h5'], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, '') and f"'{tmp_path / 'x.h5'}'" in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_handle_per_process(path):

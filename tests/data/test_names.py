@@ -1,6 +1,13 @@
+import unicodedata
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from vlfusion.data.names import inside, name_problem, require_names
+from vlfusion.benchmark.methods import FolderMethod
+from vlfusion.data.names import composed, inside, name_problem, require_names, spelled, spellings
+from vlfusion.data.pairs import Pair
+from vlfusion.data.text import FeatureFiles
 from vlfusion.errors import DataError
 
 
@@ -31,3 +38,27 @@ def test_a_result_stays_in_its_folder(tmp_path, name):
     assert inside(tmp_path / 'out', 'PET-MRI/1', '.png') == tmp_path / 'out' / 'PET-MRI' / '1.png'
     with pytest.raises(DataError, match='outside'):
         inside(tmp_path / 'out', name, '/1.png')
+
+
+ONE, TWO = 'Café', unicodedata.normalize('NFD', 'Café')  # alike to the eye: é as one sign, and as two
+
+
+def test_spellings():
+    assert spellings('a') == ['a'] and spellings(ONE) == [ONE, TWO] and spellings(TWO) == [TWO, ONE]
+    assert composed(TWO) == ONE != TWO
+
+
+@pytest.mark.parametrize(('there', 'asked'), [(ONE, ONE), (ONE, TWO), (TWO, ONE), (TWO, TWO)])
+def test_a_file_is_found_in_either_spelling(tmp_path, there, asked):
+    np.save(tmp_path / f'{there}.npy', np.ones((2, 3), np.float32))
+    (tmp_path / f'{there}.png').touch()
+    pair = Pair(asked, Path('a'), Path('b'))
+    assert spelled(lambda name: tmp_path / f'{name}.png', asked).name == f'{there}.png'
+    assert FeatureFiles(tmp_path, '{name}.npy').load(pair).shape == (2, 3)
+    for pattern in ('', '/{name}.*', '/{name}.png'):
+        files, problems = FolderMethod('M', {'S': f'{tmp_path}{pattern}'}).files('S', [pair])
+        assert files == {asked: tmp_path / f'{there}.png'} and not problems
+
+
+def test_a_file_that_is_not_there_is_named_as_it_was_asked_for(tmp_path):
+    assert spelled(lambda name: tmp_path / name, TWO) == tmp_path / TWO

@@ -1,5 +1,6 @@
 import os
 import shutil
+import unicodedata
 
 import cv2
 import numpy as np
@@ -288,3 +289,33 @@ def test_a_long_check_says_how_long_it_takes(tmp_path, monkeypatch, caplog):
     check_images(pairs)
     notes = [record.getMessage() for record in caplog.records if 'Checking' in record.getMessage()]
     assert len(notes) == 1 and notes[0].startswith('note: Checking 5 pairs of images, which takes about ')
+
+
+ONE, TWO = 'Café', unicodedata.normalize('NFD', 'Café')  # alike to the eye: é as one sign, and as two
+
+
+@pytest.mark.parametrize(('first', 'second'), [(ONE, TWO), (TWO, ONE), (ONE, ONE), (TWO, TWO)])
+@pytest.mark.parametrize('listed', [None, ONE, TWO])
+def test_names_that_look_alike_are_one(tmp_path, first, second, listed):
+    for folder, name in (('a', first), ('b', second)):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / f'{name}.png'), np.zeros((4, 4), np.uint8))
+    [pair] = find_pairs(tmp_path, 'a', 'b', listed and [listed])
+    assert pair.name == first, 'results are saved under the name of source A'
+    assert pair.path_b == tmp_path / f'b/{second}.png'
+
+
+def test_names_that_look_alike_in_one_folder_are_told(tmp_path):
+    for folder, name in (('a', ONE), ('a', TWO), ('b', ONE)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / folder / f'{name}.png'), np.zeros((4, 4), np.uint8))
+    with pytest.raises(DataError, match='names several images of source A'):
+        find_pairs(tmp_path, 'a', 'b')
+
+
+@pytest.mark.parametrize(('pattern', 'file'), [(ONE, TWO), (TWO, ONE)])
+def test_patterns_fit_what_looks_alike(tmp_path, pattern, file):
+    for folder in 'ab':
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / f'{file}_1.png'), np.full((4, 4), ord(folder), np.uint8))
+    assert names(find_pairs(tmp_path, f'a/{pattern}_{{name}}.*', 'b/' + pattern + '_{name}.png')) == ['1']

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
+from vlfusion.data.names import spelled
 from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.files import whole
@@ -342,7 +343,7 @@ def read_texts(place: str, names: Iterable[str]) -> dict[str, str]:
         DataError: names every file that is missing.
     """
     pattern = place if '{name}' in place else f'{place.rstrip("/")}/{{name}}.txt'
-    files = {name: Path(pattern.replace('{name}', name)) for name in names}
+    files = {name: spelled(lambda spelling: Path(pattern.replace('{name}', spelling)), name) for name in names}
     if lacking := [str(path) for path in files.values() if not path.is_file()]:
         raise DataError(f'{len(lacking)} texts are not there:\n{listing(lacking, MOST)}',
                         "Say where they are: --texts 'words/{name}.txt'.")

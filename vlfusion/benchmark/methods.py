@@ -18,6 +18,7 @@ from vlfusion.benchmark.cache import code_digest, content_digest, key_of, module
 from vlfusion.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.config import load_config
 from vlfusion.data.affixes import common_affix
+from vlfusion.data.names import spellings
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 from vlfusion.images import SUFFIXES
@@ -145,11 +146,7 @@ class FolderMethod:
         found, problems = {}, []
         for pair in pairs:
             wanted = pattern.replace('{name}', pair.name)
-            stem = wanted.removesuffix('.*')
-            files = [Path(wanted)] if stem == wanted else [
-                Path(file) for file in sorted(glob.glob(f'{glob.escape(stem)}.*'))
-                if file[len(stem):].lower() in SUFFIXES]
-            files = [file for file in files if file.is_file()]
+            files = [file for name in spellings(pair.name) for file in _files(pattern.replace('{name}', name))]
             if len(files) == 1:
                 found[pair.name] = files[0]
             else:
@@ -163,6 +160,14 @@ class FolderMethod:
         files = [path.relative_to(folder).with_suffix('').as_posix() for path in folder.rglob('*')
                  if path.suffix.lower() in SUFFIXES]
         return common_affix([pair.name for pair in pairs], files)
+
+
+def _files(pattern: str) -> list[Path]:
+    """The file at a path, or those of images where it ends in `.*`."""
+    stem = pattern.removesuffix('.*')
+    files = [Path(pattern)] if stem == pattern else [
+        Path(file) for file in sorted(glob.glob(f'{glob.escape(stem)}.*')) if file[len(stem):].lower() in SUFFIXES]
+    return [file for file in files if file.is_file()]
 
 
 #: Marks the row of a control image among those of methods.

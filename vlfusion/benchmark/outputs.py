@@ -40,12 +40,10 @@ from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, printable
 from vlfusion.evaluation.record import write_record
 from vlfusion.evaluation.scores import columns
-from vlfusion.files import whole, whole_file
+from vlfusion.files import whole, whole_file, windows_fault
 from vlfusion.lettering import fonts_for, without_font_warnings
 from vlfusion.metrics.protocol import code_of
 
-#: What Windows takes for devices.
-RESERVED = {'CON', 'PRN', 'AUX', 'NUL', *(f'{port}{number}' for port in ('COM', 'LPT') for number in range(1, 10))}
 #: The columns of tables that hold words.
 WORDS = ('method', 'width x height', 'device')
 #: The columns of scores.csv.
@@ -225,7 +223,7 @@ def file_names(names: Sequence[str]) -> dict[str, str]:
     taken, found = set(), {}
     for name in names:
         plain = re.sub(r'[^\w.+-]+', '_', name).strip('_.') or 'unnamed'
-        if plain.partition('.')[0].upper() in RESERVED:
+        if windows_fault(plain):
             plain = f'_{plain}'
         chosen = next(choice for number in count(1) if (choice := plain if number == 1 else f'{plain}_{number}')
                       .casefold() not in taken)

@@ -25,6 +25,7 @@ from vlfusion.benchmark.methods import KINDS, FolderMethod, ModelMethod, check_k
 from vlfusion.benchmark.published import published
 from vlfusion.benchmark.statistics import CORRECTIONS
 from vlfusion.config import load_config
+from vlfusion.data.names import composed, spelled
 from vlfusion.data.pairs import Pair
 from vlfusion.data.tasks import Task
 from vlfusion.data.tasks import task as task_of
@@ -81,7 +82,8 @@ class SetPlan:
 
     def text_file(self, pattern: str, pair: Pair | None = None) -> Path:
         """The file of a pair's text by its pattern; without a pair the pattern itself."""
-        return Path(self.part.get('data_root', '.'), pattern.replace('{name}', pair.name) if pair else pattern)
+        root = Path(self.part.get('data_root', '.'))
+        return spelled(lambda name: root / pattern.replace('{name}', name), pair.name) if pair else root / pattern
 
     @property
     def task(self) -> Task:
@@ -96,7 +98,7 @@ class SetPlan:
         """
         dataset = DATASETS.build({**self.part, **changes})
         indices = [index for index, pair in enumerate(dataset.pairs)
-                   if self.only is None or fnmatchcase(pair.name, self.only)][:self.limit]
+                   if self.only is None or fnmatchcase(composed(pair.name), composed(self.only))][:self.limit]
         if not indices:
             raise DataError(f'The data set {self.name} has no pair that is called {self.only!r}.',
                             f'It has {", ".join(pair.name for pair in dataset.pairs[:5])} and so on.')

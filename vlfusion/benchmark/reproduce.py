@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vlfusion import __version__
 from vlfusion.benchmark.published import PublishedRow
+from vlfusion.data.names import composed
 from vlfusion.data.pairs import MOST, Pair, as_pattern, find_files, read_images
 from vlfusion.errors import DataError, did_you_mean, listing
 from vlfusion.evaluation.folder import grey_levels
@@ -248,14 +249,14 @@ def fused_of_pairs(fused: Folder, pairs: Iterable[Pair], names: Sequence[str] | 
     Raises:
         DataError: lists every pair without a fused image, and without `names` also the reverse.
     """
-    known = {pair.name: pair for pair in pairs}
-    wanted = list(known) if names is None else [_stem(name) for name in names]
+    known = {composed(pair.name): pair for pair in pairs}
+    wanted = list(known) if names is None else [composed(_stem(name)) for name in names]
     if unknown := [name for name in wanted if name not in known]:
         raise DataError(f'The data set has no pair {", ".join(unknown)}.', did_you_mean(unknown[0], known))
     found: dict[str, Path] = {}
     for subset in sorted({str(PurePosixPath(name).parent) for name in wanted}):
         own = find_files('.', {'the fused folder': _pattern(fused, '' if subset == '.' else subset)}, remedy=REMEDY)
-        found |= {str(PurePosixPath(subset, name)): path for name, (path,) in own.items()}
+        found |= {composed(str(PurePosixPath(subset, name))): path for name, (path,) in own.items()}
     problems = [f'{name} has no image in the fused folder ({fused})' for name in wanted if name not in found]
     if names is None:
         problems += [f'{path} belongs to no pair of the data set' for name, path in found.items() if name not in known]

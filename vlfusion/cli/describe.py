@@ -182,11 +182,12 @@ def find_pairs(config: Config, splits: list[str] | None = None, names: list[str]
         UnknownNameError: no pair has one of the names.
     """
     from vlfusion.cli.options import find_datasets
+    from vlfusion.data.names import composed
     from vlfusion.errors import UnknownNameError, did_you_mean
 
     pairs = dict.fromkeys(pair for _, dataset in find_datasets(config, splits) for pair in dataset.pairs)
-    known = {pair.name for pair in pairs}
+    known = {composed(pair.name) for pair in pairs}
     for name in names or ():
-        if name not in known:
+        if composed(name) not in known:
             raise UnknownNameError(f'No pair has the name {name!r}.', did_you_mean(name, known))
-    return [pair for pair in pairs if names is None or pair.name in names]
+    return [pair for pair in pairs if names is None or composed(pair.name) in map(composed, names)]

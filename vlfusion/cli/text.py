@@ -113,6 +113,7 @@ def _chosen(args: argparse.Namespace, config, of_pairs: bool) -> list:
     from pathlib import Path
 
     from vlfusion.cli.options import find_datasets
+    from vlfusion.data.names import composed
     from vlfusion.errors import ConfigError, DataError
     from vlfusion.language.subjects import ImageToDescribe, subjects_of
     path = Path(args.name)
@@ -130,7 +131,7 @@ def _chosen(args: argparse.Namespace, config, of_pairs: bool) -> list:
             raise DataError(f'{path} is not among the images of {args.config}.',
                             f'Say what it is with --modality, such as {" or ".join(map(repr, modalities))}.')
         return found
-    named = [pair for pair in pairs if pair.name == args.name]
+    named = [pair for pair in pairs if composed(pair.name) == composed(args.name)]
     if not named:
         names = sorted({pair.name for pair in pairs})
         near = get_close_matches(args.name, names, 5, 0.4) or names[:5]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vlfusion.data.dataset import PairDataset
 from vlfusion.data.hdf5 import write_hdf5
-from vlfusion.data.names import require_names
+from vlfusion.data.names import require_names, spelled
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import FeatureFiles, StoredText, TextSource
 from vlfusion.errors import ConfigError, DataError, listing
@@ -96,8 +96,8 @@ def import_features(pairs: Sequence[Pair], folder: str | os.PathLike, root: str 
     source = FeatureFiles(folder, '{name}.npy')
     source.remedy = f'Complete {folder}, or choose the pairs with --split or names=...'
     source.check(pairs)
-    return _copy({Path(root) / pattern.replace('{name}', pair.name): Path(folder) / f'{pair.name}.npy'
-                  for pair in pairs})
+    return _copy({Path(root) / pattern.replace('{name}', pair.name):
+                  spelled(lambda name: Path(folder) / f'{name}.npy', pair.name) for pair in pairs})
 
 
 def import_texts(pairs: Sequence[Pair], task: str, folder: str | os.PathLike,
@@ -125,7 +125,7 @@ def import_texts(pairs: Sequence[Pair], task: str, folder: str | os.PathLike,
             problems.append(f'there is no folder {folder / source}')
             continue
         for pair in pairs:
-            path = there[source] / f'{pair.name}.txt'
+            path = spelled(lambda name, place=there[source]: place / f'{name}.txt', pair.name)
             try:
                 problems += [] if path.read_text(encoding='utf-8').strip() else [f'{path} is empty']
             except (OSError, UnicodeDecodeError) as error:

@@ -1,11 +1,12 @@
-"""Names of pairs that come out of a file or a config.
+"""Names of pairs: which can be, and which are one.
 
-Results are saved under them, so a name must stay in its folder.
+Results are saved under them, so a name must stay in its folder. Systems differ in how they store `é`: as one sign
+(composed, as most do) or as two (decomposed, as macOS did). Both look alike and name the same pair.
 """
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -15,6 +16,27 @@ from vlfusion.errors import DataError, listing
 LONGEST_PART = 251
 #: Longest name in bytes, so that there is room for the folders before it.
 LONGEST_NAME = 1024
+
+
+def composed(name: str) -> str:
+    """A name in the form by which names are compared."""
+    return unicodedata.normalize('NFC', name)
+
+
+def spellings(name: str) -> list[str]:
+    """A name as it is, then composed, then decomposed; each once."""
+    return list(dict.fromkeys([name, composed(name), unicodedata.normalize('NFD', name)]))
+
+
+def spelled(place: Callable[[str], Path], name: str) -> Path:
+    """The file of a name, in whichever spelling it is there; where there is none, that of the name as it is.
+
+    Args:
+        place: gives the file of a spelling.
+        name: of a pair.
+    """
+    places = list(map(place, spellings(name)))
+    return next((path for path in places if path.exists()), places[0]) if len(places) > 1 else places[0]
 
 
 def name_problem(name: Any) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from vlfusion.data.affixes import affix_in_words, differing_tails, find_affixes
-from vlfusion.data.names import require_names
+from vlfusion.data.names import composed, require_names
 from vlfusion.data.patterns import between, by_name, contents_of, list_files, nothing_fits, repeats_stems, stem_of
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.tasks import Task
@@ -124,6 +124,8 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
                ranged: Collection[str] = ()) -> dict[str, tuple[Path, ...]]:
     """The files of two or more folders that share a name: for each name, in order, one file of each folder.
 
+    Names are as the first folder spells them; a composed and a decomposed `é` are the same.
+
     Args:
         root: the folder that the patterns are relative to.
         patterns: where the images lie, as `find_pairs` has it, by what messages call them: `source A`.
@@ -165,14 +167,15 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
                 repr(f'{patterns[what].rstrip("/")}/{{name}}{tail}.*') for what, tail in zip(files, tails, strict=True)
             ) + ' in place of the folders.'
         raise DataError(f'Cannot pair the images under {root.absolute()}:\n{listing(problems, MOST)}', remedy)
-    return {name: tuple(found[name] for found in files.values()) for name in chosen}
+    spelling = {composed(file.name(deep)): file.name(deep) for file in next(iter(listed.values()))}
+    return {spelling.get(name, name): tuple(found[name] for found in files.values()) for name in chosen}
 
 
 def _leave_affixes_out(files: dict[str, dict[str, Path]], patterns: Mapping[str, str], names: Names | None,
                        note: Callable[[str], None]) -> None:
     """Rename the files of folders whose names only lack a common prefix or suffix."""
     listed = names if isinstance(names, Sequence) and not isinstance(names, str) else None
-    wanted = listed and [stem_of(name) for name in listed if isinstance(name, str)]
+    wanted = listed and [composed(stem_of(name)) for name in listed if isinstance(name, str)]
     for what, (head, tail) in find_affixes(files, wanted).items():
         if '{name}' not in patterns[what]:
             files[what] = {name[len(head):len(name) - len(tail)] if between(name, head, tail) else name: path
@@ -295,7 +298,7 @@ def _listed(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], 
         names = [line for line in lines if line and not line.startswith('#')]
     elif odd := [name for name in names if not isinstance(name, str)]:
         raise ConfigError(f'The list of names holds {odd[0]!r}.', "Write each name as a string, such as '12'.")
-    stems = Counter(map(stem_of, names))
+    stems = Counter(composed(stem_of(name)) for name in names)
     problems = [f'{name!r} is in {where} {count} times' for name, count in stems.items() if count > 1]
     problems += [f'{name!r} is in {where}, but no image has that name' for name in stems if name not in known]
     if not stems:

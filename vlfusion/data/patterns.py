@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from unicodedata import normalize
 
+from vlfusion.data.names import composed
 from vlfusion.errors import ConfigError
 from vlfusion.images import SUFFIXES
 from vlfusion.reading.file import identify_file
@@ -68,15 +70,15 @@ def _stands_for(pattern: Sequence[str], path: Sequence[str]) -> list[str] | None
 
 def repeats_stems(files: Iterable[FittingFile]) -> bool:
     """Whether files of one stem lie in several folders."""
-    places = Counter(stem for stem, _ in {(file.stem, file.folders) for file in files})
+    places = Counter(stem for stem, _ in {(composed(file.stem), file.folders) for file in files})
     return any(count > 1 for count in places.values())
 
 
 def by_name(files: Iterable[FittingFile], deep: bool, what: str) -> tuple[dict[str, Path], list[str]]:
-    """The files of one source by name, and the names that several files claim."""
+    """The files of one source by name, composed, and the names that several files claim."""
     found: dict[str, list[Path]] = {}
     for file in files:
-        found.setdefault(file.name(deep), []).append(file.path)
+        found.setdefault(composed(file.name(deep)), []).append(file.path)
     return {name: paths[0] for name, paths in found.items()}, [
         f'{name!r} names several images of {what}: {", ".join(map(str, paths))}'
         for name, paths in found.items() if len(paths) > 1]
@@ -114,7 +116,11 @@ def _name(file: str, head: str, tail: str, suffixes: tuple[str, ...]) -> str:
         file, suffix = os.path.splitext(file)
         if suffix.lower() not in suffixes:
             return ''
-    return file[len(head):len(file) - len(tail)] if between(file, head, tail) else ''
+    for form in ('NFC', 'NFD'):
+        begin, end = normalize(form, head), normalize(form, tail)
+        if between(file, begin, end):
+            return file[len(begin):len(file) - len(end)]
+    return ''
 
 
 def between(name: str, head: str, tail: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vlfusion.data.names import spelled
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.language.joining import join_rule
@@ -94,7 +95,8 @@ class FeatureFiles(TextSource):
         return self._open(pair).shape
 
     def _open(self, pair: Pair) -> np.ndarray:
-        return read_features(self.root / self.pattern.replace('{name}', pair.name), self.remedy)
+        return read_features(spelled(lambda name: self.root / self.pattern.replace('{name}', name), pair.name),
+                             self.remedy)
 
 
 def read_features(path: str | os.PathLike, remedy: str) -> np.ndarray:

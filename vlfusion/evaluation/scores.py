@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import Tensor
 
 from vlfusion.cells import read_table, write_table
+from vlfusion.data.names import composed
 from vlfusion.errors import DataError, listing
 from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.undefined import Undefined
@@ -226,12 +227,13 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
 
 
 def read_csv(path: str | os.PathLike) -> list[Row]:
-    """The rows that `write_csv` wrote.
+    """The rows that `write_csv` wrote; their names are composed, so that those of several files compare.
 
     Raises:
         DataError: the file is of another form; the line and the column are named.
     """
-    return read_table(path, WORDS, 'Give per-image scores, as `vlfusion evaluate --out` writes them.')
+    rows = read_table(path, WORDS, 'Give per-image scores, as `vlfusion evaluate --out` writes them.')
+    return [row | {'name': composed(row['name'])} for row in rows]
 
 
 def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, 'image']]:
