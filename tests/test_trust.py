@@ -15,12 +15,15 @@ from vlfusion import Fuser
 from vlfusion.checkpoints import load_model, read_experiment, to_fuse
 from vlfusion.cli import main
 from vlfusion.config import load_config
+from vlfusion.data.pairs import Pair
 from vlfusion.errors import CheckpointError, ConfigError, VLFusionError
 from vlfusion.language.captioners import OpenCLIPTagger, TransformersCaptioner
 from vlfusion.language.encoders import OpenCLIPTextEncoder, SentenceTransformersEncoder, TransformersTextEncoder
 from vlfusion.language.encoders.transformers_encoder import packaged
 from vlfusion.language.llms.transformers_llm import TransformersLLM
 from vlfusion.language.llms.vllm_llm import VLLMLLM
+from vlfusion.language.store import Keys, TextStore
+from vlfusion.language.subjects import content_of, subjects_of
 from vlfusion.models.backbones import FILM, TimmFusion
 from vlfusion.registry import CAPTIONERS, LLMS, MODELS, TEXT_ENCODERS
 from vlfusion.trust import check_model
@@ -128,6 +131,23 @@ def test_the_own_config_or_a_flag_decides(here, server, capsys):
     with pytest.raises(ConfigError, match="no 'language'"):
         Path('other.py').write_text('task = "ivf"')
         Fuser(checkpoint, words='other.py').describe([])
+
+
+def test_a_text_that_a_store_has_already_needs_no_words(here, server, capsys):
+    remote = dict(llm=dict(type='OpenAILLM', model='m', base_url=f'{server.address}/v1'))
+    checkpoint = write('mine.pth', language=LANGUAGE | remote)
+    pairs = [Pair('p', here / 'ir/p.png', here / 'vi/p.png', 'infrared', 'visible')]
+    keys, store = Keys(LANGUAGE | remote), TextStore('mine')
+    for image in subjects_of(pairs, of_pairs=False):
+        store.write('features', keys.feature(*content_of(image)), {'text': 'A street.', 'tokens': 3, 'dim': 384},
+                    np.ones((3, 384), np.float32))
+    assert fuse(checkpoint, '--store', 'mine') == 0 and not server.asked
+    (here / 'data').mkdir()
+    (here / 'mine').rename(here / 'data/text')
+    assert fuse(checkpoint) == 0 and not server.asked
+    (here / 'data/text').rename(here / 'gone')
+    assert fuse(checkpoint) == 2 and '--words' in capsys.readouterr().err and not server.asked
+    assert not (here / 'home').exists()
 
 
 def test_a_text_that_is_given_needs_no_words(here, server):

@@ -26,7 +26,7 @@ from vlfusion.models.released import ReleasedWeights
 from vlfusion.origin import origin
 from vlfusion.outputs import check_outputs
 from vlfusion.registry import BACKBONES, MODELS
-from vlfusion.trust import believed_language, check_model, check_text_source, refuse_language
+from vlfusion.trust import believed_language, check_model, check_text_source, readable_language, refuse_language
 
 #: The top-level keys of a config that describe the experiment itself and travel with its checkpoints.
 EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol')
@@ -110,7 +110,7 @@ def read_experiment(path: str | os.PathLike, trust: bool = False) -> dict[str, A
 
     A config is the user's own. A checkpoint may be a stranger's, so it is believed as far as `vlfusion.trust` says: of
     a `language` section that reaches further nothing is left, and `language_error` holds what to raise where a text is
-    needed.
+    needed, and `readable_language` what to look for in a text store that has the text already.
 
     Args:
         path: the checkpoint, or the config.
@@ -140,6 +140,7 @@ def _experiment(checkpoint: Mapping, path: str | os.PathLike, trust: bool) -> di
             experiment['language'] = language
         else:
             experiment['language_error'] = refuse_language(asked, str(path))
+            experiment['readable_language'] = readable_language(asked)
     return experiment
 
 

@@ -172,10 +172,12 @@ class Fuser:
         self.modality_a = modality_a or self.task.modality_a
         self.modality_b = modality_b or self.task.modality_b
         self.language, self._language_error = experiment.get('language'), experiment.get('language_error')
+        self._readable = experiment.get('readable_language')
         if words is not None:
             self.language = dict(words if isinstance(words, Mapping) else _language_of(words))
-        if self.language and store:
-            self.language = {**self.language, 'store': str(store)}
+        if store:
+            self.language, self._readable = (section and {**section, 'store': str(store)}
+                                             for section in (self.language, self._readable))
         self.text_dims = text_dims(self.model.backbone)
         self.text_source = {name: _for_new_images(experiment.get('text_source'), name) for name in self.text_dims}
 
@@ -413,6 +415,8 @@ class Fuser:
             DataError: with `strict`, there are such pairs.
             VLFusionError: nobody says how to describe them, or a part cannot be built.
         """
+        if self.language is None and self._readable:
+            return {}  # what the store holds is read; nothing is made
         sources = [self.text_source[name] for name in (self.text_source if texts is None else texts)]
         pairs_of = {pair: self._with_modalities(pair) for pair in pairs}
         if not sources or not (report := make_words(self._words(), sources, list(pairs_of.values()),
@@ -463,11 +467,20 @@ class Fuser:
     def _checked(self, name: str, text: np.ndarray | None, pair: Pair) -> Float[np.ndarray, 'token dim']:
         """The features of one text as they were given, else from the store."""
         if text is None:
-            text = text_sources({name: self.text_source[name]}, self.language, '.')[name].load(pair)
+            text = self._stored(name, pair)
         if text.ndim != 2 or text.shape[1] != self.text_dims[name]:
             raise DataError(f'The model reads {name} features (token, {self.text_dims[name]}), but got {text.shape}.',
                             'Use features of the encoder it was trained with.')
         return require_finite(text.astype(np.float32), f'{name} of {pair.name}', 'Give others, or make them anew.')
+
+    def _stored(self, name: str, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        """The features of one text from the text store."""
+        try:
+            return text_sources({name: self.text_source[name]}, self.language or self._readable, '.')[name].load(pair)
+        except VLFusionError as error:
+            if self.language is None:  # what nobody may make is not there
+                raise self._language_error from error
+            raise
 
 
 def _named(error: VLFusionError, pair: Pair) -> VLFusionError:

@@ -81,15 +81,30 @@ def _files(source: Any, where: str = 'text_source') -> Iterator[tuple[str, Any]]
 
 
 def believed_language(language: Any) -> dict | None:
-    """A checkpoint's language section where all of its parts need nothing from outside; else None.
-
-    A file does not decide where records are written either. Its store counts if it is one already, below the current
-    folder, as after `vlfusion describe` there; else `vlfusion.config.cache_folder()` has one.
-    """
+    """A checkpoint's language section where all of its parts need nothing from outside; else None."""
     if not isinstance(language, Mapping) or list(_asked(language)):
+        return None
+    return readable_language(language)
+
+
+def readable_language(language: Any) -> dict | None:
+    """A checkpoint's language section for looking up what a text store holds already; that builds none of its parts.
+
+    A file does not decide where records are either. Its store counts if it is one already, below the current folder, as
+    after `vlfusion describe` there; else `vlfusion.config.cache_folder()` has one.
+
+    Returns:
+        The section; None if its prompt is a file, which would be read for the keys, or if it is of another form.
+    """
+    if not isinstance(language, Mapping) or not _names_prompt(language.get('prompt')):
         return None
     return {**{key: language[key] for key in ('captioners', 'llm', 'prompt', 'encoder') if key in language},
             'store': _store(language.get('store'))}
+
+
+def _names_prompt(prompt: Any) -> bool:
+    """True if a prompt is none, or one that comes with vlfusion, by its name."""
+    return prompt is None or isinstance(prompt, str) and re.fullmatch(r'\w+(@\d+)?', prompt) is not None
 
 
 def _store(named: Any) -> str:
@@ -121,9 +136,8 @@ def _asked(language: Mapping) -> Iterator[str]:
     for registry, key, part in parts:
         if not _self_contained(registry, part):
             yield f'{key} = {_shown(part)}'
-    prompt = language.get('prompt')
-    if prompt is not None and (not isinstance(prompt, str) or not re.fullmatch(r'\w+(@\d+)?', prompt)):
-        yield f'prompt = {_shown(prompt)}'
+    if not _names_prompt(language.get('prompt')):
+        yield f'prompt = {_shown(language["prompt"])}'
 
 
 def _self_contained(registry: Any, part: Any) -> bool:

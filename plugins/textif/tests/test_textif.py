@@ -237,8 +237,9 @@ def test_config_takes_a_step_and_its_checkpoint_fuses_by_a_sentence(path, tmp_pa
 
     checkpoint = tmp_path / 'work/iter_1.pth'
     sources = [str(tmp_path / f'RoadScene/{folder}/p0.png') for folder in ('ir', 'vi')]
-    assert vlfusion(['fuse', str(checkpoint), *sources, '-o', str(tmp_path / 'fused.png'), '--grey']) == 0
-    rows, fuser = read_instructions(config.language, config.instructions), Fuser(checkpoint)
+    assert vlfusion(['fuse', str(checkpoint), *sources, '-o', str(tmp_path / 'fused.png'), '--grey',
+                     '--store', store]) == 0
+    rows, fuser = read_instructions(config.language, config.instructions), Fuser(checkpoint, store=store)
     default, noisy = (fuser(*sources, text=rows[kind][0]).grey for kind in ('none', 'noisy_infrared'))
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'fused.png'), cv2.IMREAD_UNCHANGED), default)
     fuser.text_source = dict(text=dict(fixed=config.instructions.noisy_infrared[0]))

@@ -36,6 +36,6 @@ def test_the_encoders_line_is_all_that_changes(toy, save_blip2, tmp_path, capsys
         assert stored(tmp_path / 'text') == dict(observations=10, paragraphs=10, features=10 * count)
         runner = build_runner(config(encoder, width), 'train')
         runner.train()
-        model, experiment = load_model(tmp_path / f'work_{width}/iter_1.pth')
+        model, experiment = load_model(tmp_path / f'work_{width}/iter_1.pth', trust=True)
         assert model.backbone.text_projection.in_features == width
         assert experiment['language']['encoder']['type'] == encoder['type']
