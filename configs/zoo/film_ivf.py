@@ -6,33 +6,20 @@ Cost:       6,000 steps: about four hours of one CPU core
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
 """
 
-_base_ = ['../_base_/runtime.py', '../_base_/schedules/zoo.py', '../_base_/language/measured_minilm.py']
+_base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/zoo.py',
+          '../_base_/language/measured_minilm.py']
 
 task = 'ivf'
-data_root = 'data'
 
 model = dict(
     type='FusionModel',
     backbone=dict(type='FILM', text_dim=384),
     losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
 
-train_dataloader = dict(
-    batch_size=2, num_workers=0, drop_last=True, sampler=dict(type='EpochSampler'),
-    dataset=dict(
-        type='PairDataset',
-        name='RoadScene', source_a='ivf/RoadScene_train/ir', source_b='ivf/RoadScene_train/vi',
-        pipeline=[
-            dict(type='LoadPair'),
-            dict(type='BothSources', transforms=[
-                dict(type='RandomCrop', size=(128, 128)),
-                dict(type='RandomFlip', prob=0.5),
-                dict(type='RandomRotate90')]),
-            dict(type='PackPair')]))
-test_dataloader = dict(
-    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='PairDataset', name='RoadScene', source_a='ivf/RoadScene/ir', source_b='ivf/RoadScene/vi',
-        pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+train_dataloader = dict(dataset=dict(
+    name='RoadScene', source_a='ivf/RoadScene_train/ir', source_b='ivf/RoadScene_train/vi'))
+test_dataloader = dict(dataset=dict(
+    name='RoadScene', source_a='ivf/RoadScene/ir', source_b='ivf/RoadScene/vi'))
 
 # The weights are compared between sittings, by `vlfusion test`; scoring inside of training would cost steps.
 val_cfg = val_dataloader = val_evaluator = None

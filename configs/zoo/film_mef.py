@@ -7,10 +7,10 @@ Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6
 Loss:       FILM's for this task were not released; intensity to the mean, edges to the stronger, and SSIM.
 """
 
-_base_ = ['../_base_/runtime.py', '../_base_/schedules/zoo.py', '../_base_/language/measured_minilm.py']
+_base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/zoo.py',
+          '../_base_/language/measured_minilm.py']
 
 task = 'mef'
-data_root = 'data'
 
 model = dict(
     type='FusionModel',
@@ -18,29 +18,16 @@ model = dict(
     losses=[dict(type='MeanIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),
             dict(type='SSIMLoss', weight=1.0)])
 
-train_dataloader = dict(
-    batch_size=2, num_workers=0, drop_last=True, sampler=dict(type='EpochSampler'),
-    dataset=dict(
-        type='PairDataset',
-        subsets={
-            'MEFB': dict(source_a='mef/MEFB/*/{name}_B.*', source_b='mef/MEFB/*/{name}_A.*',
-                         names=['ArchSequence', 'Chair', 'Door', 'ICCV_06', 'ICCV_08', 'ICCV_10', 'ICCV_11', 'Igloo',
-                                'Land', 'TreyRatcliff', 'Window2', 'WindowTrim', 'door2', 'flowerGate', 'sculpture',
-                                'tower']),
-            'U2Fusion': dict(source_a='mef/U2Fusion/over', source_b='mef/U2Fusion/under')},
-        pipeline=[
-            dict(type='LoadPair'),
-            dict(type='BothSources', transforms=[
-                dict(type='RandomCrop', size=(128, 128)),
-                dict(type='RandomFlip', prob=0.5),
-                dict(type='RandomRotate90')]),
-            dict(type='PackPair')]))
-test_dataloader = dict(
-    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='PairDataset', name='MEFB', source_a='mef/MEFB/*/{name}_B.*', source_b='mef/MEFB/*/{name}_A.*',
-        names=['Candle', 'House', 'Stream', 'Garage'],
-        pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+train_dataloader = dict(dataset=dict(
+    subsets={
+        'MEFB': dict(source_a='mef/MEFB/*/{name}_B.*', source_b='mef/MEFB/*/{name}_A.*',
+                     names=['ArchSequence', 'Chair', 'Door', 'ICCV_06', 'ICCV_08', 'ICCV_10', 'ICCV_11', 'Igloo',
+                            'Land', 'TreyRatcliff', 'Window2', 'WindowTrim', 'door2', 'flowerGate', 'sculpture',
+                            'tower']),
+        'U2Fusion': dict(source_a='mef/U2Fusion/over', source_b='mef/U2Fusion/under')}))
+test_dataloader = dict(dataset=dict(
+    name='MEFB', source_a='mef/MEFB/*/{name}_B.*', source_b='mef/MEFB/*/{name}_A.*',
+    names=['Candle', 'House', 'Stream', 'Garage']))
 
 # The weights are compared between sittings, by `vlfusion test`; scoring inside of training would cost steps.
 val_cfg = val_dataloader = val_evaluator = None

@@ -7,10 +7,10 @@ Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6
 Loss:       FILM's terms and the distance from the truth; the authors' multi-focus losses were not released.
 """
 
-_base_ = ['../_base_/runtime.py', '../_base_/schedules/zoo.py', '../_base_/language/measured_minilm.py']
+_base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/zoo.py',
+          '../_base_/language/measured_minilm.py']
 
 task = 'mff'
-data_root = 'data'
 
 model = dict(
     type='FusionModel',
@@ -18,23 +18,10 @@ model = dict(
     losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),
             dict(type='TruthLoss', weight=10.0, norm='l1')])
 
-train_dataloader = dict(
-    batch_size=2, num_workers=0, drop_last=True, sampler=dict(type='EpochSampler'),
-    dataset=dict(
-        type='PairDataset',
-        name='NYU-D', source_a='mff/NYU-D/source_1', source_b='mff/NYU-D/source_2', truth='mff/NYU-D/full_clear',
-        pipeline=[
-            dict(type='LoadPair'),
-            dict(type='BothSources', transforms=[
-                dict(type='RandomCrop', size=(128, 128)),
-                dict(type='RandomFlip', prob=0.5),
-                dict(type='RandomRotate90')]),
-            dict(type='PackPair')]))
-test_dataloader = dict(
-    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='PairDataset', name='Lytro', source_a='mff/Lytro/near', source_b='mff/Lytro/far',
-        pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+train_dataloader = dict(dataset=dict(
+    name='NYU-D', source_a='mff/NYU-D/source_1', source_b='mff/NYU-D/source_2', truth='mff/NYU-D/full_clear'))
+test_dataloader = dict(dataset=dict(
+    name='Lytro', source_a='mff/Lytro/near', source_b='mff/Lytro/far'))
 
 # The weights are compared between sittings, by `vlfusion test`; scoring inside of training would cost steps.
 val_cfg = val_dataloader = val_evaluator = None
