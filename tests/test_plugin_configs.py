@@ -41,6 +41,7 @@ def shrink(config, plugin):
         config.model.backbone.update(SMALL[plugin])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', [path for path in CONFIGS if path.stem not in ELSEWHERE], ids=lambda path: path.stem)
 def test_a_config_of_a_plugin_takes_one_step(path, tmp_path):
     plugin = path.parts[-3]

@@ -68,6 +68,7 @@ def _python(site, code, **env):
                           env={**os.environ, 'PYTHONPATH': str(site), **env})
 
 
+@pytest.mark.slow
 def test_list_names_the_plugin_and_survives_the_broken_one(site):
     done = _python(site, "from vlfusion.cli import main; main(['list', 'backbone'])")
     assert done.returncode == 0, done.stderr
@@ -90,6 +91,7 @@ EVIL = {
 }
 
 
+@pytest.mark.slow
 def test_whatever_a_plugin_does_it_is_one_that_failed(site, tmp_path):
     for name, (source, _) in EVIL.items():
         (tmp_path / f'{name}.py').write_text(source)
@@ -111,6 +113,7 @@ def test_whatever_a_plugin_does_it_is_one_that_failed(site, tmp_path):
         assert f'{name}: failed' in words and problem in words and problem in checked.stderr, name
 
 
+@pytest.mark.slow
 def test_plugin_is_usable_in_a_config(site):
     done = _python(site, """
         import torch
@@ -122,6 +125,7 @@ def test_plugin_is_usable_in_a_config(site):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_plugin_never_shadows_a_core_name(site):
     done = _python(site, """
         from vlfusion import plugins
@@ -133,6 +137,7 @@ def test_a_plugin_never_shadows_a_core_name(site):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['HalfBorn', 'third_party_broken.HalfBorn'])
 def test_asking_for_a_broken_plugins_name_tells_which_and_why(site, name):
     done = _python(site, f"from vlfusion.registry import BACKBONES; BACKBONES.get('{name}')")
@@ -140,6 +145,7 @@ def test_asking_for_a_broken_plugins_name_tells_which_and_why(site, name):
     assert 'third-party-broken 1.2.3' in done.stderr and 'no such accelerator' in done.stderr
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_takes_no_core_name_along(site):
     done = _python(site, """
         from vlfusion import plugins
@@ -150,6 +156,7 @@ def test_a_broken_plugin_takes_no_core_name_along(site):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_core_name_imports_no_plugin(site):
     done = _python(site, """
         import sys
@@ -160,6 +167,7 @@ def test_a_core_name_imports_no_plugin(site):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_switch(site):
     code = "from vlfusion.registry import BACKBONES; BACKBONES.get('third_party_mean.MeanNet')"
     assert _python(site, code, VLFUSION_PLUGINS='third_party_mean').returncode == 0
@@ -167,6 +175,7 @@ def test_switch(site):
     assert refused.returncode != 0 and "disabled by VLFUSION_PLUGINS=''" in refused.stderr
 
 
+@pytest.mark.slow
 def test_research_code_on_the_path_through_custom_imports(site, tmp_path):
     source = textwrap.dedent(GOOD).replace('MeanNet', 'MyNet').partition('@BACKBONES.register_module(name=')[0]
     (tmp_path / 'my_method.py').write_text(source)

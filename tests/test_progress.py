@@ -35,6 +35,7 @@ def test_a_bar_knows_the_remaining_time_after_one_piece_however_long_it_takes(se
     assert f'eta {left}' in shown(10, seconds, until=1, terminal=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('pieces', 'seconds', 'lines'), [
     (1, 5, 2), (5, 0.01, 2), (1000, 0.001, 2), (10, 2, 11), (1000, 0.1, 11), (1000, 60, 80), (100_000, 7, 120)])
 def test_a_file_gets_a_line_now_and_then(pieces, seconds, lines):

@@ -25,6 +25,7 @@ def _same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
+@pytest.mark.slow
 def test_training_validates_keeps_last_and_best_and_logs(toy):
     runner = build_runner(toy(), 'train')
     runner.train()
@@ -38,6 +39,7 @@ def test_training_validates_keeps_last_and_best_and_logs(toy):
     assert _same(model.state_dict(), _weights(toy.work / 'iter_6.pth'))
 
 
+@pytest.mark.slow
 def test_tensorboard(toy):
     pytest.importorskip('tensorboard')
     config = toy(**{'train_cfg.max_iters': 1})
@@ -46,6 +48,7 @@ def test_tensorboard(toy):
     assert list(toy.work.glob('*/vis_data/events.out.tfevents*'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 def test_resume_after_sigkill_is_bit_equal(toy, tmp_path, workers):
     options = {'train_dataloader.num_workers': workers, 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
@@ -74,6 +77,7 @@ main(['train', r'{tmp_path / 'long.py'}'])"""], stdout=subprocess.DEVNULL, stder
     assert _same(_weights(toy.work / 'iter_6.pth'), _weights(tmp_path / 'whole/iter_6.pth'))
 
 
+@pytest.mark.slow
 def test_resume_with_nothing_to_resume_starts_afresh(toy):
     config = toy(**{'train_cfg.max_iters': 1})
     config.resume = True
@@ -81,6 +85,7 @@ def test_resume_with_nothing_to_resume_starts_afresh(toy):
     assert latest_checkpoint(toy.work).name == 'iter_1.pth'
 
 
+@pytest.mark.slow
 def test_bfloat16_on_this_machines_device(toy):
     runner = build_runner(toy(**{'optim_wrapper.type': 'BFloat16OptimWrapper', 'train_cfg.max_iters': 2}), 'train')
     seen = []
@@ -92,6 +97,7 @@ def test_bfloat16_on_this_machines_device(toy):
     assert all(torch.isfinite(value).all() for value in _weights(toy.work / 'iter_2.pth').values())
 
 
+@pytest.mark.slow
 def test_the_backbone_is_compiled_or_checkpointed_where_the_config_says_so(toy, tmp_path):
     once = {'train_cfg.max_iters': 2, 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
     build_runner(toy(**once, work_dir=str(tmp_path / 'plain')), 'train').train()
@@ -105,6 +111,7 @@ def test_the_backbone_is_compiled_or_checkpointed_where_the_config_says_so(toy, 
         torch.testing.assert_close(plain[name], other[name], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_and_validate_each_pair_once(toy, tmp_path):
     """Two processes of batch 1 take the very draws of one process of batch 2, and validate five pairs, not six."""
     csv_path = tmp_path / 'validation.csv'
@@ -190,6 +197,7 @@ def test_a_checkpoint_names_registered_classes_only(poison, tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
+@pytest.mark.slow
 def test_losses_of_a_checkpoint_are_not_even_built(toy, tmp_path):
     bomb = dict(type='subprocess.Popen', args=['touch', str(tmp_path / 'ran')])
     build_runner(toy(**{'train_cfg.max_iters': 1, 'default_hooks.checkpoint.interval': 1}), 'train').train()
@@ -214,6 +222,7 @@ def test_strange_files_beside_checkpoints_are_passed_over(tmp_path):
     assert latest_checkpoint(tmp_path / 'nowhere') is None
 
 
+@pytest.mark.slow
 def test_secrets_reach_no_file(toy, monkeypatch):
     config = toy(**{'train_cfg.max_iters': 1})
     monkeypatch.setenv('OPENAI_API_KEY', 'do-not-write-3')
@@ -224,6 +233,7 @@ def test_secrets_reach_no_file(toy, monkeypatch):
     assert not [path for path in toy.work.rglob('*') if path.is_file() and b'do-not-write' in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_truncated_and_foreign_checkpoints_name_themselves(toy, tmp_path):
     build_runner(toy(**{'train_cfg.max_iters': 1}), 'train').train()
     whole = (toy.work / 'iter_1.pth').read_bytes()

@@ -28,6 +28,7 @@ def clip(tmp_path):
     return f'local-dir:{folder}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_a_swap_takes_one_step(path, tmp_path, request):
     pytest.importorskip('timm', reason="pip install 'vlfusion[vision]'")

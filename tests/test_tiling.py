@@ -193,6 +193,7 @@ def test_an_approximation_is_said():
     assert len(notes) == 1 and 'approximates' in notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='an address space is limited on Linux')
 def test_a_real_failure_to_allocate_falls_back():
     """In a process of its own, which may take 300 MB more than it has."""
@@ -221,6 +222,7 @@ def test_a_real_failure_to_allocate_falls_back():
     assert 'Memory ran out' in done.stdout and done.stdout.endswith('True\n')
 
 
+@pytest.mark.slow
 def test_a_footprint_is_counted_without_computing_and_is_about_what_is_taken():
     network = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 1, 3, padding=1))
     counted = footprint(lambda batch: network(batch['source_a']), torch.device('cpu'))
@@ -278,6 +280,7 @@ def test_memory_is_read_as_people_write_it():
     assert available(torch.device('cpu')) is None or available(torch.device('cpu')) > 0
 
 
+@pytest.mark.slow
 def test_a_network_in_strips_tells_its_progress(monkeypatch):
     monkeypatch.setattr(tiling, 'LARGE', 100)
     monkeypatch.setitem(strips.PIXELS, 'cpu', 100)

@@ -88,6 +88,7 @@ def deaf(film):
     torch.nn.init.zeros_(film.text_projection.bias)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_vlfusion_test(run, saved, tmp_path):
     found, _ = run('--policies', 'swapped', 'noise')
     for policy in ('own', 'swapped', 'noise'):
@@ -98,6 +99,7 @@ def test_scores_are_those_of_vlfusion_test(run, saved, tmp_path):
     assert list(found.changes) == ['swapped', 'noise'] and list(found.scores) == ['own', 'swapped', 'noise']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('guidance', ['released', 'channel', 'spatial'])
 def test_a_model_that_listens(run, guidance, tmp_path):
     found, printed = run(guidance=guidance, change=louder)
@@ -161,6 +163,7 @@ def test_a_deaf_model(run, guidance, toy):
     assert 'the same to the bit' in printed and '**' not in printed
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_scipy(run, tmp_path):
     names = [f'p{i}' for i in range(8)]
     draw_pairs(tmp_path / 'data', names, size=SIZE)
@@ -204,6 +207,7 @@ def test_texts_that_are_the_own_after_all_are_told(run, toy, tmp_path):
     assert found.sensitivity == 0
 
 
+@pytest.mark.slow
 def test_another_tasks_text(run, toy, tmp_path, saved):
     config, _ = saved()
     draw_pairs(tmp_path / 'other', ['q0', 'q1'], seed=1)
@@ -227,6 +231,7 @@ test_dataloader = dict(dataset=dict(type='PairDataset', data_root=r'{tmp_path}/o
     assert 'width 8, but other has features of width 6' in run('--other-task', leaf)[1]
 
 
+@pytest.mark.slow
 def test_empty_and_fixed_texts_are_encoded_where_they_are_missing(run, tmp_path):
     language = dict(LANGUAGE, store=str(tmp_path / 'store'))
     found, printed = run('--fixed', 'Mind the gap.', language=language)
@@ -240,6 +245,7 @@ def test_empty_and_fixed_texts_are_encoded_where_they_are_missing(run, tmp_path)
     assert 'another text encoder' in run('--other-task', other, language=language)[1]
 
 
+@pytest.mark.slow
 def test_a_score_that_is_not_finite_is_told(run, toy):
     for source in ('ir', 'vi'):
         cv2.imwrite(str(toy.data / source / 'p2.png'), np.full(SIZE, 90, np.uint8))
@@ -277,6 +283,7 @@ def test_what_is_written_is_read(run, saved, toy, tmp_path):
                tmp_path / 'third', metrics=METRICS)
 
 
+@pytest.mark.slow
 def test_mistakes_are_answered(run, saved, toy, tmp_path, capsys):
     assert 'needs two pairs or more, but there is 1' in run('--limit', 1)[1]
     assert 'needs the config of another task' in run('--policies', 'other')[1]

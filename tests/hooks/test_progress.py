@@ -12,6 +12,7 @@ def config(toy):
     return toy.data.parent / 'toy.py'
 
 
+@pytest.mark.slow
 def test_training_and_testing_say_a_few_lines(config, toy, capsys):
     assert main(['train', str(config)]) == 0
     out, err = capsys.readouterr()
@@ -34,6 +35,7 @@ def test_training_and_testing_say_a_few_lines(config, toy, capsys):
     assert 'System environment' not in out + err and err.startswith('testing: 0 of 5\n')
 
 
+@pytest.mark.slow
 def test_a_resumed_training_says_from_where(config, toy, capsys):
     assert main(['train', str(config)]) == 0
     capsys.readouterr()
@@ -42,12 +44,14 @@ def test_a_resumed_training_says_from_where(config, toy, capsys):
     assert 'from step 4 on' in out and 'Advance dataloader' not in out + err
 
 
+@pytest.mark.slow
 def test_verbose_shows_the_whole_log(config, capsys):
     assert main(['train', str(config), '-v']) == 0
     out, err = capsys.readouterr()
     assert 'System environment' in out and 'guidance_grid' in out and 'Iter(train) [1/3]' in out + err
 
 
+@pytest.mark.slow
 def test_an_error_is_not_preceded_by_anything(config, toy, capsys):
     for path in (toy.data / 'text').glob('*.npy'):
         path.unlink()

@@ -117,6 +117,7 @@ def test_summary_counts_and_says_what_could_not_be_checked():
     assert list(rows[0].cells()) == list(COLUMNS)
 
 
+@pytest.mark.slow
 def test_images_of_a_text_store(images, language, encoder):
     pipeline = DescriptionPipeline(language)
     pipeline.encoder = encoder

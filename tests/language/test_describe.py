@@ -38,6 +38,7 @@ def stored(config) -> int:
     return len(list((config.parent / 'text/features').rglob('*.json')))
 
 
+@pytest.mark.slow
 def test_every_image_of_every_split(config, capsys):
     assert main(['describe', str(config)]) == 0
     said = capsys.readouterr().out

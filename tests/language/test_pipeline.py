@@ -199,6 +199,7 @@ def test_a_missing_part_is_named(language, key):
         DescriptionPipeline(language)
 
 
+@pytest.mark.slow
 def test_an_unknown_part_stops_at_once(language):
     with pytest.raises(UnknownNameError, match='Did you mean TemplateLLM'):
         DescriptionPipeline({**language, 'llm': dict(type='TemplatLLM')})

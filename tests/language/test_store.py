@@ -197,6 +197,7 @@ def test_a_part_that_makes_no_sense_is_refused(language, part, message):
         feature_key({**language, **part}, 'd', 'MRI')
 
 
+@pytest.mark.slow
 def test_keys_and_features_need_no_language_library(language, store):
     key = feature_key(language, 'd', 'MRI')
     store.write('features', key, {}, FEATURES)

@@ -79,6 +79,7 @@ def test_a_variant_is_found_by_its_name_or_by_the_code_that_is_meant():
     assert PSNR.variants['film'].info.range == (-math.inf, math.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('name', 'message'), [
     ('MI:flim', "MI has no variant 'flim'.*\n.*Did you mean film?"),
     ('EN:liu', "EN has no variant 'liu'"),

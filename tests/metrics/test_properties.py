@@ -77,6 +77,7 @@ def suited(name, triple, large):
     return triple if metric(name).info.smallest <= 61 else large
 
 
+@pytest.mark.slow
 @every_variant
 def test_what_scoring_relies_on(label):
     check_metric(metric(label), symmetric=label not in ('Qc:liu', 'Qc:mefb', 'Qabf:liu', 'VIFF:han', 'VIFF:mefb'))

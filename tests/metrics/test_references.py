@@ -32,6 +32,7 @@ def test_every_metric_has_a_reference():
     assert set(NAMES) == set(REFERENCES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', REFERENCES)
 def test_equals_a_second_implementation(name):
     smallest = metric(name).info.smallest

@@ -33,6 +33,7 @@ def pair(batch=1, size=(20, 28), seed=0):
     return torch.rand(2, batch, 1, *size, generator=torch.Generator().manual_seed(seed)).unbind()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', range(3))
 def test_equals_the_released_network(released, case):
     film = FILM()
@@ -48,6 +49,7 @@ def test_parameter_count_is_the_published_one():
         assert sum(parameter.numel() for parameter in FILM(text_dim=768).parameters()) == 2_070_235
 
 
+@pytest.mark.slow
 def test_what_every_backbone_must_do(small):
     check_backbone(small, text_dim=12)
 
@@ -148,6 +150,7 @@ def guided(request):
     return FILM(text_dim=12, dim=16, heads=4, attention_dim=64, guidance=request.param)
 
 
+@pytest.mark.slow
 def test_our_own_guidance_is_a_backbone(guided):
     check_backbone(guided, text_dim=12)
 

@@ -15,6 +15,7 @@ LOSSES = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss'
           dict(type='SSIMLoss', weight=0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
 def test_four_released_training_steps(dtype):
     """Losses, their parts and gradient norms of FusionModel under Adam equal the released training step's.

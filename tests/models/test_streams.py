@@ -182,6 +182,7 @@ def test_the_layout_of_hdf5_has_no_place_for_them(root, tmp_path):
         assert not list(tmp_path.glob('*x.h5*'))
 
 
+@pytest.mark.slow
 def test_from_training_to_fusing(root, toy, capsys):
     config = toy(**{'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1,
                     'train_dataloader.batch_size': 2})

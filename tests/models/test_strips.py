@@ -152,6 +152,7 @@ def test_a_watcher_hears_of_every_strip(film, few, height):
     assert len(parts) > 38
 
 
+@pytest.mark.slow
 def test_fusing_takes_one_map_of_both_branches(film, monkeypatch):
     monkeypatch.setitem(strips.PIXELS, 'cpu', 960)
 
@@ -179,6 +180,7 @@ def test_training_keeps_the_inputs_of_strips_only(film, monkeypatch):
     assert kept(500) < kept(10 ** 6) / 5
 
 
+@pytest.mark.slow
 def test_the_compiled_network_gives_the_same(film, few):
     with torch.no_grad():
         expected = film(*inputs(12, 10))

@@ -205,6 +205,7 @@ def test_the_sample_config_builds_its_model():
     assert isinstance(MODELS.build(load_config(CONFIGS / 'auif_ivf_sample.py').model), AUIFModel)
 
 
+@pytest.mark.slow
 def test_the_published_config_takes_one_step(tmp_path):
     options = {'data_root': str(tmp_path / 'data'), 'work_dir': str(tmp_path / 'work'), 'model.backbone.filters': 4,
                'model.backbone.steps': 2, 'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1,

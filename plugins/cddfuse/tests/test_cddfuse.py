@@ -163,6 +163,7 @@ def optimizers(model, lr=1e-4):
         optim_wrapper_cfg=dict(optimizer=dict(type='Adam', lr=lr), clip_grad=dict(max_norm=0.01))))(model)
 
 
+@pytest.mark.slow
 def test_four_released_training_steps(released):
     """Two steps of each phase: losses, their parts, and the gradient norm of each module before clipping."""
     golden = json.loads(shared('golden/cddfuse/train_losses.json').read_text())
@@ -281,6 +282,7 @@ def toy(tmp_path):
     return config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_through_both_phases_and_validates(toy, path):
     build_runner(toy(path), 'train').train()
@@ -304,6 +306,7 @@ def test_a_run_may_be_shorter_than_phase_one(toy):
     assert (toy.work / 'iter_1.pth').is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('done', [1, 2, 3])
 def test_resuming_in_either_phase_is_bit_equal(toy, tmp_path, done):
     options = dict(val_dataloader=None, val_cfg=None, val_evaluator=None)

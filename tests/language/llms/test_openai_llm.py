@@ -354,6 +354,7 @@ def test_a_misfit_is_sent_back_once(serve, build):
     assert len(server.bodies) == 4
 
 
+@pytest.mark.slow
 def test_what_stays_unfit_fails_its_record_and_counts(serve, key, images, language, encoder):
     server = serve(lambda number, body: (200, chat_answer('{"things": 1}')))
     language |= dict(prompt='questions', llm=dict(type='OpenAILLM', model='m', base_url=server.url))
