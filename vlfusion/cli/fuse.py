@@ -65,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.memory import parse_bytes
     from vlfusion.outputs import check_outputs
 
+    max_memory = args.max_memory and parse_bytes(args.max_memory)
     output_of = _outputs(args)
     require_model(args.checkpoint)
-    max_memory = args.max_memory and parse_bytes(args.max_memory)
     check_outputs([args.out, *output_of.values()] if os.path.isdir(args.out) else output_of.values(), [
         args.checkpoint, args.source_a, args.source_b, args.text, args.words,
         *(path for pair in output_of for path in (pair.path_a, pair.path_b))])
