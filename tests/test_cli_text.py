@@ -111,6 +111,18 @@ def test_show_an_image_from_elsewhere(text, root, tmp_path, capsys):
     assert 'of the infrared kind' in capsys.readouterr().out
 
 
+def test_own_folders_are_shown_audited_and_exported(text, root, tmp_path, capsys):
+    for source in ('ir', 'vi'):
+        (root / 'Toy' / source / 'p2.png').unlink()  # not described
+    own = ('--source-a', root / 'Toy/ir', '--source-b', root / 'Toy/vi')
+    assert text('show', 'p0', *own) == 0
+    assert capsys.readouterr().out.count('(infrared)') == 1
+    assert text('audit', *own, '--out', tmp_path / 'audit.csv') == 0
+    assert {row['image'] for row in csv.DictReader((tmp_path / 'audit.csv').open())} >= {str(root / 'Toy/vi/p0.png')}
+    assert text('export', *own, '--out', tmp_path / 'out', '--split', 'train') == 0
+    assert len(list((tmp_path / 'out').rglob('*.npy'))) == 2
+
+
 def test_show_says_which_stage_is_missing_why_and_what_to_do(text, root, capsys):
     assert text('show', 'p2') == 2
     error = capsys.readouterr().err

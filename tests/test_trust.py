@@ -128,7 +128,7 @@ def test_the_own_config_or_a_flag_decides(here, server, capsys):
     assert fuse(checkpoint, '--trust-checkpoint') == 2
     assert {path for path, _, _ in server.asked} == {'/v1/chat/completions'}
     assert 'of-the-user' not in str(server.asked), 'a key goes to the host that it was given for, not to another one'
-    with pytest.raises(ConfigError, match="no 'language'"):
+    with pytest.raises(ConfigError, match='no language section'):
         Path('other.py').write_text('task = "ivf"')
         Fuser(checkpoint, words='other.py').describe([])
 
@@ -148,6 +148,31 @@ def test_a_text_that_a_store_has_already_needs_no_words(here, server, capsys):
     (here / 'data/text').rename(here / 'gone')
     assert fuse(checkpoint) == 2 and '--words' in capsys.readouterr().err and not server.asked
     assert not (here / 'home').exists()
+
+
+def test_a_comparison_reads_a_text_that_a_store_has_already(here, server):
+    pytest.importorskip('scikit_posthocs', reason="pip install 'vlfusion[benchmark]'")
+    from vlfusion.benchmark.plan import load_plan
+    from vlfusion.benchmark.run import Run
+    remote = dict(type='OpenAILLM', model='m', base_url=f'{server.address}/v1')
+    language = LANGUAGE | dict(llm=remote, store='data/text')
+    write('mine.pth', language=language)
+    Path('set.py').write_text("""test_dataloader = dict(dataset=dict(
+        type='PairDataset', task='ivf', data_root='.', source_a='ir', source_b='vi',
+        pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))""")
+    Path('compare.py').write_text("""datasets = dict(Here=dict(config='set.py', split='test'))
+methods = dict(Mine=dict(checkpoint='mine.pth'))
+metrics = ['EN']""")
+    run = Run(load_plan('compare.py'))
+    run.fuse()
+    assert 'reach outside' in run.failures['Here', 'Mine'] and not server.asked
+    pairs = [Pair('p', here / 'ir/p.png', here / 'vi/p.png', 'infrared', 'visible')]
+    for image in subjects_of(pairs, of_pairs=False):
+        TextStore('data/text').write('features', Keys(language).feature(*content_of(image)),
+                                     {'text': 'A street.', 'tokens': 3, 'dim': 384}, np.ones((3, 384), np.float32))
+    run = Run(load_plan('compare.py'))
+    run.fuse()
+    assert not run.failures and run.counts['fused'] == 1 and not server.asked
 
 
 def test_a_text_that_is_given_needs_no_words(here, server):

@@ -513,11 +513,8 @@ def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pa
 
 
 def _language_of(config: str | os.PathLike) -> Mapping:
-    language = load_config(config).to_dict().get('language')
-    if not language:
-        raise ConfigError(f"{config} has no 'language' section, so it does not say how to describe images.",
-                          'Name a config that has one with --words.')
-    return language
+    from vlfusion.language.section import require_section
+    return require_section(load_config(config).to_dict().get('language'), config)
 
 
 def _for_new_images(source: Mapping | None, name: str) -> Mapping:

@@ -129,7 +129,7 @@ def test_several_pages_or_frames_need_a_choice(tmp_path, ending):
         read_image(path, Reading.of(page=4))
 
 
-@pytest.mark.parametrize('ending', ['.gif', '.png', '.webp', '.tif', '.jpg'])
+@pytest.mark.parametrize('ending', ['.gif', '.png', '.webp', '.tif', '.jpg', '.bmp', '.ppm'])
 def test_a_single_page_may_be_chosen(tmp_path, ending):
     if ending not in SUFFIXES:
         pytest.skip(f'this OpenCV reads no {ending}')

@@ -295,12 +295,10 @@ class Run:
         if 'text_source' not in experiment:
             return one.build(check=False)
         language = experiment.get('language')
-        if not language and 'language_error' in experiment and any(
-                'files' not in source for source in text_configs(experiment['text_source']).values()):
-            raise experiment['language_error']
-        changes = dict(text_source=experiment['text_source'], language=language, text_policy=method.text_policy)
+        changes = dict(text_source=experiment['text_source'], language=language or experiment.get('readable_language'),
+                       text_policy=method.text_policy)
         if not language:
-            return one.build(check=False, **changes)
+            return self._with_stored_text(one, changes, experiment.get('language_error'))
         if (text := fixed_text(method.text_policy)) is not None:
             encode_fixed(language, [text])
             return one.build(check=False, **changes)
@@ -318,6 +316,16 @@ class Run:
                 raise
             raise DataError(error.problem, 'Add --describe: then images are described by the parts that the language '
                             'section names, which may need a network, a key or files of a hub.') from error
+
+    @staticmethod
+    def _with_stored_text(one: SetPlan, changes: Mapping[str, Any], refused: VLFusionError | None) -> SetOfPairs:
+        """The data set with texts that are there already; else raises what was `refused`, for nobody may make them."""
+        try:
+            return one.build(check=False, **changes)
+        except VLFusionError as error:
+            if refused is None or all('files' in source for source in text_configs(changes['text_source']).values()):
+                raise
+            raise refused from error
 
     def _fuse_key(self, identity: str, one: SetPlan, dataset: SetOfPairs, pair: Pair) -> str:
         whole = dataset.dataset

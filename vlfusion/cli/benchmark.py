@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.benchmark.processes import Group
     from vlfusion.benchmark.run import Run
     from vlfusion.benchmark.tables import results
-    from vlfusion.errors import listing, printable
+    from vlfusion.errors import listing
     from vlfusion.progress import ShowProgress
 
     began = time.perf_counter()
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         if work.failures:
             many = len(work.failures) > 1
             print(f'{len(work.failures)} method{"s" * many} failed:\n' + listing(
-                (printable(f'{dataset}: {method}: {why}') for (dataset, method), why in work.failures.items()),
+                (f'{dataset}: {method}: {why}' for (dataset, method), why in work.failures.items()),
                 len(work.failures)), file=sys.stderr)
     code = 1 if work.failures else 0
     group.end(code)

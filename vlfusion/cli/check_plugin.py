@@ -39,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
+    from vlfusion.cells import terminal_cell
     from vlfusion.cli.options import import_modules
     from vlfusion.testing.plugins import accepted, entries, find_plugin, required, survey_entry
 
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
             failed += fails
             word = {True: 'holds', None: '-', False: 'FAILS' if fails else 'no'}[one.holds]
             heads = ('', '') if row else (registry.name, name.rpartition('.')[2])
-            table.add_row(*heads, one.check, word, escape(one.detail))
+            table.add_row(*heads, one.check, word, terminal_cell(one.detail))
     console.print(table)
     print(f'{failed} checks fail.' if failed else 'Nothing fails.')
     return 1 if failed else 0

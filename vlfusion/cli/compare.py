@@ -19,15 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
+    from vlfusion.cells import terminal_cell
     from vlfusion.errors import printable
     from vlfusion.evaluation.difference import differences, over_all
     found = differences(args.one, args.other)
     table = Table('picture', 'largest', 'mean', 'equal', box=None)
     for one in [*found, *([over_all(found)] if len(found) > 1 else [])]:
-        table.add_row(escape(printable(one.name)), str(one.largest), f'{one.mean:.2g}', f'{one.equal:.3%}')
+        table.add_row(terminal_cell(one.name), str(one.largest), f'{one.mean:.2g}', f'{one.equal:.3%}')
     Console(width=None if Console().is_terminal else 120).print(table)
     beyond = [one.name for one in found if args.most is not None and one.largest > args.most]
     if beyond:

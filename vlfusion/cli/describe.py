@@ -32,15 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.own_data import read_config
-    from vlfusion.errors import ConfigError, printable
-    from vlfusion.language.section import check_section
+    from vlfusion.errors import printable
+    from vlfusion.language.section import require_section
     from vlfusion.redaction import mask
 
     config = read_config(args)
-    if not config.get('language'):
-        raise ConfigError(f'{args.config} has no language section.',
-                          "Add '../_base_/language/measured_minilm.py' to its _base_.")
-    check_section(config.language)
+    require_section(config.get('language'), args.config)
 
     from vlfusion.language.fixed import encode_fixed, missing_fixed
     from vlfusion.language.pipeline import DescriptionPipeline
@@ -67,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
           f'The text store is {pipeline.store.root}.')
     if report.repaired:
         print(f'{len(report.repaired)} of them had records that were damaged, or features of an older text; these were '
-              'made anew.')
+              'made again.')
     if pipeline.usage.prompt_tokens:
         print(f'The LLM read {pipeline.usage.prompt_tokens} tokens and wrote {pipeline.usage.completion_tokens}'
               + (f', for ${pipeline.usage.cost:.4f}.' if pipeline.usage.cost else '.'))
@@ -91,7 +88,7 @@ def fixed_texts(config: Config) -> list[str]:
 
 
 def reads_stream(config: Config) -> bool:
-    """Whether a config reads descriptions of its images, or says nothing of what it reads."""
+    """Tell whether a config reads descriptions of its images, or says nothing of what it reads."""
     sources = text_sources(config)
     # Features from files alone: whoever runs `describe` then wants some of their own.
     return (not sources or any('stream' in source for source in sources)
@@ -99,13 +96,13 @@ def reads_stream(config: Config) -> bool:
 
 
 def text_sources(config: Config) -> list[dict]:
-    """What every `text_source` of a config reads, a dict for each text: its own, and those of its data sets."""
+    """The entries of every `text_source` of a config, its own and those of its data sets: a dict for each text."""
     from vlfusion.data.text import text_configs
     return [one for part in text_readers(config) for one in text_configs(part.get('text_source')).values()]
 
 
 def text_readers(config: Config) -> list[Config | dict]:
-    """What in a config says how text is read: itself, and its data sets."""
+    """The parts of a config that say how text is read: itself, and its data sets."""
     return [config, *(config[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test')
                       if config.get(f'{split}_dataloader'))]
 
@@ -121,7 +118,7 @@ def planned(plan, what: str) -> str:
 
 
 class Stopped:
-    """Whether a signal has asked for the end, and which."""
+    """The signal that has asked for the end, if one has."""
 
     def __init__(self):
         from threading import Event
@@ -130,7 +127,7 @@ class Stopped:
 
 @contextmanager
 def stopping() -> Iterator[Stopped]:
-    """Ctrl-C and SIGTERM ask for the end of the work that is in hand; a second one does not wait."""
+    """Let Ctrl-C and SIGTERM finish what has begun and leave the rest; a second one does not wait."""
     import signal
     import sys
     stopped = Stopped()

@@ -11,8 +11,6 @@ A pair of a folder that cannot be fused is listed at the end, the others are fus
 
 import argparse
 
-HELP = 'fuse two images or two folders'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_reading, add_trust
@@ -107,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
         show('fusing', 0, len(pairs))
         for _ in fused:
             pass
+        show('fusing', len(pairs), len(pairs))
     if len(pairs) == 1 and failed:
         raise next(iter(failed.values()))
     written = len(pairs) - len(failed)

@@ -2,6 +2,7 @@
 
     vlfusion text show configs/film/film_med.py PET-MRI/31 --source a
     vlfusion text audit configs/film/film_med.py --out audit.csv
+    vlfusion text audit configs/film/film_ivf_sample.py --source-a my/ir --source-b my/vi
     vlfusion text audit --texts data/VLFDataset/Text/MFF/Lytro
     vlfusion text export configs/film/film_med.py --out export
     vlfusion text import configs/film/film_mff.py --features downloads/RealMFF
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
     from vlfusion.cli.options import SPLITS, add_config
+    from vlfusion.cli.own_data import add_own_data
     from vlfusion.numbers import COUNT, WHOLE
     verbs = parser.add_subparsers(required=True, metavar='WHAT')
 
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument('--modality', help='what an image file is said to be (default: what the config says of it)')
     show.add_argument('--json', action='store_true', help='print the records whole')
     add_split(show)
+    add_own_data(show)
     show.set_defaults(act=_show)
 
     audit = verbs.add_parser('audit', help='look for texts that are missing, doubtful or worth reading')
@@ -41,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     audit.add_argument('--try-encoder', action='store_true',
                        help='load the text encoder and see whether it takes the paragraphs that have no features')
     add_split(audit)
+    add_own_data(audit)
     audit.set_defaults(act=_audit)
 
     export = verbs.add_parser('export', help="texts and features in the VLF data set's layout or FILM's HDF5")
@@ -51,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              '(default: %(default)s)')
     export.add_argument('--set', metavar='NAME', help="what the set is called (default: the data set's name)")
     add_split(export)
+    add_own_data(export)
     export.set_defaults(act=_export)
 
     load = verbs.add_parser('import', help='bring published features and texts to where a config reads them')
@@ -143,7 +148,7 @@ def _chosen(args: argparse.Namespace, config, of_pairs: bool) -> list:
 
 
 def _failure(store, key: str) -> dict | None:
-    """Why the image could not be described, where a run kept that."""
+    """The error by which an image could not be described, where a run kept it."""
     from vlfusion.errors import DataError
     from vlfusion.language.store import FAILURES
     try:
@@ -208,7 +213,7 @@ def _part(part: dict) -> str:
 
 
 def _facts(seen: dict, name_captioner: bool) -> str:
-    """By which captioner, where and how sure, in brackets."""
+    """Captioner, place and certainty of an observation, in brackets."""
     from vlfusion.language.words import place
     facts = [_known(seen.get('captioner'))] if name_captioner else []
     if seen.get('box'):
@@ -380,12 +385,12 @@ def _import(args: argparse.Namespace) -> int:
 
 def _config(args: argparse.Namespace, language: bool = False):
     """The config, with a language section if one is needed."""
+    from vlfusion.cli.own_data import read_config
     from vlfusion.config import load_config
-    from vlfusion.errors import ConfigError
-    from vlfusion.language.section import check_section
-    config = load_config(args.config, args.cfg_options)
-    if language and not config.get('language'):
-        raise ConfigError(f'{args.config} has no language section.',
-                          "Add '../_base_/language/measured_minilm.py' to its _base_.")
-    check_section(config.get('language') or {})
+    from vlfusion.language.section import check_section, require_section
+    config = read_config(args) if hasattr(args, 'source_a') else load_config(args.config, args.cfg_options)
+    if language:
+        require_section(config.get('language'), args.config)
+    else:
+        check_section(config.get('language') or {})
     return config

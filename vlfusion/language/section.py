@@ -31,6 +31,15 @@ def check_section(language: Any) -> None:
             raise ConfigError(f'language.{key} is {KEYS[key]}, but it is {without_secrets(value)!r}.', _EXAMPLE)
 
 
+def require_section(language: Any, path: str | os.PathLike) -> Mapping:
+    """The section of a config, checked; raises ConfigError, which names the config, where there is none."""
+    if not language:
+        raise ConfigError(f'{path} has no language section.',
+                          "Add '../_base_/language/measured_minilm.py' to its _base_.")
+    check_section(language)
+    return language
+
+
 def _fits(key: str, value: Any) -> bool:
     if key == 'fixed':
         return isinstance(value, list | tuple) and all(isinstance(text, str) and text.strip() for text in value)

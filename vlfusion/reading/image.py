@@ -68,6 +68,8 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
     image = _decode(path, data, header, tiff, reading)
     if image is None:
         raise _not_an_image(path, data)
+    if not header and (reading.page or 1) > 1:
+        raise _no_such_page(path, reading)
     if header and header.orientation != 1:
         image = upright(image, header.orientation)
     image = _choose_bands(path, image, reading)
@@ -144,7 +146,7 @@ def _decode(path: object, data: bytes, header: Header | None, tiff: Tiff | None,
     try:
         if tiff and (stored := tiff.for_opencv) is None:
             return _as_opencv(tiff.decode(path))
-        if not tiff and reading.page and header.pages > 1:
+        if not tiff and reading.page and header and header.pages > 1:
             return _frame(data, reading.page)
         image = _by_opencv(stored if tiff else data)
         if image is None and data.startswith(b'\xff\xd8'):
