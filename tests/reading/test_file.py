@@ -42,7 +42,7 @@ MP4 = b'\0\0\0\x20ftypisom' + bytes(64)
 
 @pytest.mark.parametrize(('name', 'content', 'what', 'remedy'), [
     ('a.png', b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n', 'git LFS', 'git lfs pull'),
-    ('a.nii', NIFTI, 'NIfTI', 'slices'), ('a.nii.gz', gzip.compress(NIFTI), 'NIfTI', 'slices'),
+    ('a.nii', NIFTI, 'NIfTI', 'slices'), ('a.nii.gz', gzip.compress(NIFTI, mtime=0), 'NIfTI', 'slices'),
     ('ct.dcm', bytes(128) + b'DICM', 'DICOM', 'two registered pictures'),
     ('IM0001', bytes(128) + b'DICM', 'DICOM', 'slices'),
     ('old', b'\x08\0\5\0CS\n\0ISO_IR 100', 'DICOM', 'slices'), ('a.nrrd', b'NRRD0004\n', 'NRRD', 'slices'),
@@ -51,7 +51,7 @@ MP4 = b'\0\0\0\x20ftypisom' + bytes(64)
     ('a.heic', b'\0\0\0\x18ftypheic', 'HEIF', 'PNG'), ('a.npy', b'\x93NUMPY\1\0', 'NumPy', 'TIFF'),
     ('a.mat', b'MATLAB 5.0 MAT-file', 'MATLAB', 'TIFF'), ('a.h5', b'\x89HDF\r\n\x1a\n', 'HDF5', 'Hdf5PairDataset'),
     ('a.jpg', b'<!DOCTYPE html>', 'web page', 'Download'), ('a.zip', b'PK\3\4', 'zip', 'Unpack'),
-    ('a.gz', gzip.compress(b'anything'), 'gzip', 'Unpack'), ('a.fits', b'SIMPLE  =', 'FITS', 'slices')])
+    ('a.gz', gzip.compress(b'anything', mtime=0), 'gzip', 'Unpack'), ('a.fits', b'SIMPLE  =', 'FITS', 'slices')])
 def test_what_is_no_image_is_named(tmp_path, name, content, what, remedy):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as error:
