@@ -50,6 +50,7 @@ LAYERS = [
     'progress',
     'outputs',
     'redaction',
+    'remote_code',
     'errors',
 ]
 #: These two know nothing of each other, in either direction.

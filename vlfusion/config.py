@@ -20,7 +20,6 @@ from platformdirs import user_cache_dir
 from vlfusion.arguments import fits, words_of
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.foreign import foreign
-from vlfusion.redaction import without_secrets  # noqa: F401 - what is read from a config is kept without secrets
 
 #: Top-level keys that every config may have, whether or not its file sets them.
 KNOWN_KEYS = {
@@ -178,40 +177,3 @@ def check_form(config: Config) -> None:
 def cache_folder() -> Path:
     """The folder for what vlfusion keeps of its own: `VLFUSION_HOME`, else the platform's folder for caches."""
     return Path(os.environ.get('VLFUSION_HOME') or user_cache_dir('vlfusion')).expanduser()
-
-
-def names_remote_code(value: Any) -> bool:
-    """Tell whether plain data switch on `trust_remote_code`, which runs code that comes with a model.
-
-    Hyphens count as underscores, at any depth and inside strings such as JSON.
-
-    >>> names_remote_code({'engine': {'hf_overrides': [{'trust-remote-code': True}]}})
-    True
-    >>> names_remote_code({'trust_remote_code': False})
-    False
-    """
-    if isinstance(value, Mapping):
-        return any((_REMOTE_CODE in str(key).replace('-', '_').lower() and item not in (None, False, 0))
-                   or names_remote_code(item) for key, item in value.items())
-    if isinstance(value, str):
-        return _REMOTE_CODE in value.replace('-', '_').lower()
-    return isinstance(value, list | tuple | set) and any(map(names_remote_code, value))
-
-
-def refuse_remote_code(config: Any, part: str) -> None:
-    """Refuse settings that let a model's files run code of their own.
-
-    Args:
-        config: plain data.
-        part: what is being built, for the message.
-
-    Raises:
-        ConfigError: `trust_remote_code` is switched on somewhere in them.
-    """
-    if names_remote_code(config):
-        raise ConfigError(f'{part} is told to trust_remote_code, which runs code that comes with a model.',
-                          'Leave it out. A model that needs code of its own becomes a plugin, or runs behind a server '
-                          'that you start yourself.')
-
-
-_REMOTE_CODE = 'trust_remote_code'

@@ -154,7 +154,7 @@ def _distributions() -> dict[str, list[str]]:
     return packages_distributions()
 
 
-def origin(entry: Callable) -> str:
+def distribution_of(entry: Callable) -> str:
     """Which distribution a class or function came from: `vlfusion 0.1.0`; its module where it is not installed."""
     package = entry.__module__.partition('.')[0]
     for distribution in _distributions().get(package, ()):

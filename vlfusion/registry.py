@@ -15,9 +15,9 @@ from mmengine.config import Config
 
 from vlfusion import plugins
 from vlfusion.arguments import arguments_of, check_arguments
-from vlfusion.config import refuse_remote_code
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 from vlfusion.foreign import foreign
+from vlfusion.remote_code import refuse_remote_code
 
 SCOPE = 'vlfusion'
 #: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.

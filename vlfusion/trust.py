@@ -13,12 +13,13 @@ from typing import Any
 
 from mmengine.model import BaseDataPreprocessor
 
-from vlfusion.config import cache_folder, names_remote_code
+from vlfusion.config import cache_folder
 from vlfusion.errors import CheckpointError, VLFusionError, listing
 from vlfusion.language.store import STAGES
 from vlfusion.models import FusionModel
 from vlfusion.redaction import without_secrets
 from vlfusion.registry import BACKBONES, CAPTIONERS, LLMS, MODELS, TEXT_ENCODERS
+from vlfusion.remote_code import names_remote_code
 
 #: Values that name a place: paths, addresses and ids of a hub; files by their ending.
 _PLACE = re.compile(r'[/\\:~]|^\.|\.(bin|ckpt|gguf|json|np[yz]|onnx|pkl|pt2?|pth|py|safetensors|tar|toml|txt|ya?ml|'

@@ -281,6 +281,21 @@ def test_the_verb(place, capsys):
     assert held['rows'][0]['metrics'][2]['conventions']
 
 
+def test_sources_are_read_by_a_range(place, capsys):
+    for name in NAMES:
+        counts = 7000 + read_image(place / f'ir/{name}.png').astype(np.uint16)
+        cv2.imwrite(str(place / f'ir/{name}.png'), counts)
+    publish({'Qabf': 0.5})
+    options = ('mine', '--dataset', 'toy', '--published', 'mine.csv', '--fused', 'fused', '--source-a', 'ir',
+               '--source-b', 'vi', '--out', 'found.json')
+    found = []
+    for ranges in ((), ('--range-a', '7000,7255')):
+        assert run(*options, *ranges) == 0
+        found.append(json.loads((place / 'found.json').read_text())['rows'][0]['metrics'][0]['measured'])
+    assert abs(found[1] - found[0]) > 0.01
+    assert run(*options[:7], '--range-a', 'minmax') == 2 and 'range_a' in capsys.readouterr().err
+
+
 def test_another_row_of_a_paper(place, capsys):
     assert run('film', '--method', 'sdn', '--dataset', 'MSRS', '--fused', 'fused', '--source-a', 'ir',
                '--source-b', 'vi', '--names', 'p0') == 0

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from vlfusion_shared import shared
 
-from vlfusion.language.audit import CHECKS, COLUMNS, Described, Limits, Records, check, fold, summary, told
+from vlfusion.language.audit import CHECKS, COLUMNS, Described, Limits, Records, check, fold, observed_text, summary
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.prompt import load_prompt
@@ -95,7 +95,7 @@ def test_unseen_words_are_listed():
 
 
 def test_what_an_llm_is_told_holds_places_but_no_rules():
-    text = told([Observation('A lamp', box=(0, 0, 0.2, 0.2), score=0.5)], 'infrared')
+    text = observed_text([Observation('A lamp', box=(0, 0, 0.2, 0.2), score=0.5)], 'infrared')
     assert text == 'infrared - A lamp [upper left]'
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vlfusion.language.decoding import begun, written
+from vlfusion.language.decoding import decode_answer, opening_tag
 
 pytest.importorskip('transformers', reason="pip install 'vlfusion[language]'")
 WORDS = ['<s>', '</s>', '[THINK]', '[/THINK]', '<think>', '</think>', 'A', 'wall', 'Hm', '<|assistant|>']
@@ -33,10 +33,10 @@ def ids(text):
     ((), 'A wall </s>', 'A wall'), ((), '<think> Hm </think> A wall </s>', '<think> Hm </think> A wall'),
     (('[THINK]', '[/THINK]'), '[THINK] Hm [/THINK] A wall </s>', '[THINK] Hm [/THINK] A wall')])
 def test_special_tokens_but_those_of_reasoning_are_left_out(tokenizer, special, answer, text):
-    assert written(tokenizer(*special), ids('A wall'), ids(answer)) == text
+    assert decode_answer(tokenizer(*special), ids('A wall'), ids(answer)) == text
 
 
 def test_reasoning_that_the_prompt_began(tokenizer):
-    assert written(tokenizer(), ids('A wall <|assistant|> <think>'),
+    assert decode_answer(tokenizer(), ids('A wall <|assistant|> <think>'),
                    ids('Hm </think> A wall')) == '<think>Hm </think> A wall'
-    assert begun(tokenizer(), ids('<think> </think>')) == begun(tokenizer(), []) == ''
+    assert opening_tag(tokenizer(), ids('<think> </think>')) == opening_tag(tokenizer(), []) == ''

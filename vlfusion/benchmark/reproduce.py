@@ -24,17 +24,17 @@ from vlfusion.benchmark.published import PublishedRow
 from vlfusion.data.names import composed
 from vlfusion.data.pairs import MOST, Pair, as_pattern, find_files, read_images
 from vlfusion.errors import DataError, did_you_mean, listing
-from vlfusion.evaluation.folder import grey_levels
 from vlfusion.evaluation.record import write_record
 from vlfusion.evaluation.scores import other_variants, score
 from vlfusion.images import LUMINANCE_RULES, SUFFIXES
 from vlfusion.metrics.base import metric
-from vlfusion.metrics.protocol import Protocol
+from vlfusion.metrics.protocol import Protocol, grey_levels
 from vlfusion.metrics.protocol import protocol as protocol_named
+from vlfusion.reading.rule import AS_STORED, Reading
 
 Folder = str | os.PathLike
-#: For each name the files of the fused image, source A and source B.
-Files = Mapping[str, tuple[Path, Path, Path]]
+#: For each name the fused image, source A and source B: each a file and the rule by which it is read.
+Files = Mapping[str, tuple[tuple[Path, Reading], ...]]
 Planes = Float[Tensor, 'channel 1 h w']
 Progress = Callable[[int, int], None]
 
@@ -222,7 +222,8 @@ def coverage(row: PublishedRow, pairs: int) -> str:
             'against the method, and a convention may explain it by chance.')
 
 
-def fused_files(fused: Folder, source_a: Folder, source_b: Folder, names: Sequence[str] | None = None) -> Files:
+def fused_files(fused: Folder, source_a: Folder, source_b: Folder, names: Sequence[str] | None = None,
+                readings: Sequence[Reading] = (AS_STORED, AS_STORED)) -> Files:
     """The files of each fused image and its sources, where they lie in three folders.
 
     Args:
@@ -230,12 +231,16 @@ def fused_files(fused: Folder, source_a: Folder, source_b: Folder, names: Sequen
         source_a: likewise, of source A.
         source_b: likewise, of source B.
         names: use these only.
+        readings: the rules by which source A and source B are read.
 
     Raises:
         DataError: lists every image that lacks a partner.
     """
     folders = {'the fused folder': fused, 'source A': source_a, 'source B': source_b}
-    return find_files('.', {what: _pattern(folder) for what, folder in folders.items()}, names, REMEDY)
+    rules = dict(zip(folders, (AS_STORED, *readings), strict=True))
+    found = find_files('.', {what: _pattern(folder) for what, folder in folders.items()}, names, REMEDY,
+                       ranged=[what for what, rule in rules.items() if rule.stretch != 'full'])
+    return {name: tuple(zip(paths, rules.values(), strict=True)) for name, paths in found.items()}
 
 
 def fused_of_pairs(fused: Folder, pairs: Iterable[Pair], names: Sequence[str] | None = None) -> Files:
@@ -262,17 +267,17 @@ def fused_of_pairs(fused: Folder, pairs: Iterable[Pair], names: Sequence[str] | 
         problems += [f'{path} belongs to no pair of the data set' for name, path in found.items() if name not in known]
     if problems:
         raise DataError(f'The fused folder does not fit the data set:\n{listing(problems, MOST)}', REMEDY)
-    return {name: (found[name], known[name].path_a, known[name].path_b) for name in sorted(wanted)}
+    return {name: ((found[name], AS_STORED), *known[name].sources) for name in sorted(wanted)}
 
 
 def _each(files: Files, measure: Callable[[str, list[np.ndarray]], dict[str, float]],
           progress: Progress | None) -> list[dict[str, float]]:
-    """What is measured of each name's images, which are read here, once."""
+    """Measure the images of each name, which are read here, once."""
     found, problems = [], []
     if progress:
         progress(0, len(files))
-    for done, (name, paths) in enumerate(files.items(), 1):
-        images, unusable = read_images(name, paths)
+    for done, (name, sources) in enumerate(files.items(), 1):
+        images, unusable = read_images(name, *zip(*sources, strict=True))
         problems += unusable
         if not problems:
             try:
@@ -283,7 +288,7 @@ def _each(files: Files, measure: Callable[[str, list[np.ndarray]], dict[str, flo
             progress(done, len(files))
     if problems:
         raise DataError(f'Nothing was compared, because of these problems:\n{listing(problems, MOST)}',
-                        'Mend or replace the files that are listed.')
+                        'Fix or replace the files that are listed.')
     return found
 
 

@@ -33,12 +33,13 @@ from vlfusion.data.policies import fixed_text
 from vlfusion.data.text import text_configs
 from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import control_images
-from vlfusion.evaluation.folder import Planes, grey_levels, one_thread_each, score_planes
+from vlfusion.evaluation.folder import one_thread_each, score_planes
 from vlfusion.evaluation.scores import metric_of, spelt_out
 from vlfusion.foreign import described, is_end
 from vlfusion.images import add_chroma, read_image
 from vlfusion.inference import make_words
 from vlfusion.language.fixed import encode_fixed
+from vlfusion.metrics.protocol import Planes, grey_levels
 from vlfusion.quantise import quantise
 from vlfusion.trust import believed_language
 
@@ -136,15 +137,15 @@ class Run:
             for heading, pattern in one.texts.items():
                 if not any(one.text_file(pattern, pair).is_file() for pair in self._pairs[one.name]):
                     raise DataError(f'{one.name} has no text {heading} of any pair: {one.text_file(pattern)}.',
-                                    'Mend the pattern in `texts`, which counts from data_root, or leave it out.')
+                                    'Correct the pattern in `texts`, which counts from data_root, or leave it out.')
         results = (self.plan.out / 'fused').resolve()  # what an earlier run left there is replaced, or taken away
         if within := [str(path) for path in inputs if results in path.resolve().parents]:
             raise DataError(f'{len(within)} pictures lie where the results of this comparison are written:\n'
                             f'{listing(within)}', 'Move them elsewhere, or choose another --out.')
         if problems:
             raise DataError(f'{len(problems)} fused pictures are not there:\n{listing(problems, len(problems))}',
-                            "Fuse them, mend the folder (a pattern says where the name is: 'out/{name}_fused.*'), or "
-                            'use `only` or `limit` of the data set.')
+                            "Fuse them, correct the folder (a pattern says where the name is: 'out/{name}_fused.*'), "
+                            'or use `only` or `limit` of the data set.')
 
     def fuse(self) -> list[Unit]:
         """Let every model fuse the pairs of this process that it has not fused before.

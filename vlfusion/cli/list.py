@@ -103,7 +103,7 @@ def _registered(registry, foreign: bool) -> Iterator[Entry]:
     if foreign and registry.parent is not None:
         entries |= registry.parent.module_dict
     for key, entry in sorted(entries.items()):
-        package = plugins.origin(entry)
+        package = plugins.distribution_of(entry)
         yield Entry(key, _words(entry), '' if package.startswith('vlfusion ') else package)
 
 

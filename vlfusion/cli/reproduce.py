@@ -13,12 +13,14 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.options import add_reading
     parser.add_argument('method', nargs='?', help='film, cddfuse, or any other row of a published table')
     parser.add_argument('--dataset', metavar='NAME', help='as the paper calls it, such as Lytro or MRI-CT')
     parser.add_argument('--fused', metavar='DIR', help="folder of fused images, or a pattern such as 'out/{name}.*'")
     parser.add_argument('--source-a', metavar='DIR', help='folder or pattern of source A '
                         '(default: the test pairs of configs/_base_/datasets/NAME.py)')
     parser.add_argument('--source-b', metavar='DIR', help='likewise, of source B')
+    add_reading(parser)
     parser.add_argument('--data-root', metavar='DIR', help="where that config's data lie")
     parser.add_argument('--names', nargs='+', metavar='NAME', help='use these pairs only, such as PET-MRI/25015')
     parser.add_argument('--method', dest='row', metavar='ROW', help="another row of that paper: 'film --method SDN'")
@@ -76,13 +78,17 @@ def run(args: argparse.Namespace) -> int:
 def _files(args: argparse.Namespace):
     """The files to score: of two folders of sources, or of a data set's test pairs."""
     from vlfusion.benchmark.reproduce import fused_files, fused_of_pairs
+    from vlfusion.cli.options import readings
     from vlfusion.errors import ConfigError
     if (args.source_a is None) != (args.source_b is None):
         raise ConfigError('Only one of --source-a and --source-b is given.', 'Give both, or neither.')
     if args.source_a is not None:
         if args.data_root:
             raise ConfigError('--data-root is of no use beside --source-a and --source-b.', 'Leave it out.')
-        return fused_files(args.fused, args.source_a, args.source_b, args.names)
+        return fused_files(args.fused, args.source_a, args.source_b, args.names, readings(args))
+    if any(map(str, readings(args))):
+        raise ConfigError('How sources are read is said of --source-a and --source-b, which are not given.',
+                          'Name them; of a data set its config says it, with range_a and the like.')
     return fused_of_pairs(args.fused, _test_pairs(args.dataset, args.data_root), args.names)
 
 

@@ -20,7 +20,7 @@ from vlfusion.data.text import FeatureFiles, StoredText, TextSource
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.files import write_array, write_whole
 from vlfusion.language.audit import Records
-from vlfusion.language.records import spoken
+from vlfusion.language.records import paragraph_of
 from vlfusion.language.subjects import content_of, subjects_of
 
 RENAME = 'Files are written under these names: rename the images, or the data set.'
@@ -168,7 +168,7 @@ def _paragraphs(pairs: Sequence[tuple[Pair, PairDataset]]) -> dict[Pair, list[st
             for subject in [both] if reader.keys.of_pairs else both.images:  # twice the same image is two texts
                 stages = reader.stages(*content_of(subject))
                 # The text that the features are of, should the paragraph have been written anew since.
-                text = spoken(stages['features'][0].record or stages['paragraphs'][0].record)
+                text = paragraph_of(stages['features'][0].record or stages['paragraphs'][0].record)
                 found[pair].append(text or '')
                 missing += [] if text else [str(subject)]
     if missing:

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ Folder = str | os.PathLike
 
 @dataclass(frozen=True)
 class FolderScores:
-    """What `score_folder` found.
+    """The findings of `score_folder`.
 
     Attributes:
         rows: for each fused image its name, protocol and scores, sorted by name.
@@ -150,8 +150,28 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         ranged=[what for what, rule in zip((label_a, label_b), rules.values(), strict=True) if rule.stretch != 'full'])
     new_run()
 
-    found: dict[str, _Scored] = {}
-    problems: list[str] = []
+    found = _score_all(scorer, matched, workers, progress)
+    rows = [result.row for result in found.values()]
+    if all(row[column] is None for row in rows for column in columns):
+        raise DataError(f'No metric could be computed:\n{listing(map(str, next(iter(found.values())).undefined))}',
+                        'Score other images, or other metrics.')
+    control_rows = [row for result in found.values() for row in result.controls]
+    unfinite = [item for result in found.values() for item in result.undefined]
+    keys = 'fused', 'source_a', 'source_b', 'truth'
+    inputs = {key: {'folder': str(folder), 'files': {name: result.digests[i] for name, result in found.items()}}
+              for i, (key, folder) in enumerate(zip(keys, folders.values(), strict=False))}
+    for key, rule in rules.items():
+        if str(rule):
+            inputs[key]['reading'] = str(rule)
+    return FolderScores(rows, control_rows, unfinite,
+                        record(chosen, task, columns, inputs, rows, control_rows, unfinite,
+                               sum(result.by_channel for result in found.values())), notes)
+
+
+def _score_all(scorer: '_Scorer', matched: Mapping[str, tuple[Path, ...]], workers: int,
+               progress: Callable[[int, int], None] | None) -> dict[str, '_Scored']:
+    """The scores of every image by its name; raises DataError, which lists all problems, if there is any."""
+    found, problems = {}, []
     with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         try:
             if progress:
@@ -173,22 +193,7 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         raise DataError(f'Nothing was scored, because of {len(problems)} problem{many}:\n'
                         f'{listing(problems, len(problems))}',
                         'Fix or remove the files that are listed, or leave a metric out.')
-
-    rows = [result.row for result in found.values()]
-    if all(row[column] is None for row in rows for column in columns):
-        raise DataError(f'No metric could be computed:\n{listing(map(str, next(iter(found.values())).undefined))}',
-                        'Score other images, or other metrics.')
-    control_rows = [row for result in found.values() for row in result.controls]
-    unfinite = [item for result in found.values() for item in result.undefined]
-    keys = 'fused', 'source_a', 'source_b', 'truth'
-    inputs = {key: {'folder': str(folder), 'files': {name: result.digests[i] for name, result in found.items()}}
-              for i, (key, folder) in enumerate(zip(keys, folders.values(), strict=False))}
-    for key, rule in rules.items():
-        if str(rule):
-            inputs[key]['reading'] = str(rule)
-    return FolderScores(rows, control_rows, unfinite,
-                        record(chosen, task, columns, inputs, rows, control_rows, unfinite,
-                               sum(result.by_channel for result in found.values())), notes)
+    return found
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _Scorer:
-    """What a worker does with one image; once `stop` is set, only look at its files.
+    """Score one image in a worker; once `stop` is set, only look at its files.
 
     The `optional` columns stay empty where they cannot be computed. `readings` are the rules for source A and source B;
     a note says where they look like something else than those of the `task`.

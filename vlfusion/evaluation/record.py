@@ -16,10 +16,11 @@ import torch
 
 from vlfusion import __version__
 from vlfusion.evaluation.controls import CONTROLS
-from vlfusion.evaluation.scores import Row, columns, computed, metric_of, statistics, whole_file
+from vlfusion.evaluation.scores import Row, columns, computed, metric_of, statistics
 from vlfusion.evaluation.undefined import Undefined
+from vlfusion.files import whole_file
 from vlfusion.metrics.protocol import Protocol
-from vlfusion.plugins import origin
+from vlfusion.plugins import distribution_of
 
 #: Raised when the record changes its form.
 SCHEMA = 1
@@ -63,7 +64,8 @@ def record(protocol: Protocol, task: str | None, metrics: Sequence[str], inputs:
 
 def _facts(column: str, code: str) -> dict[str, str]:
     metric = metric_of(column, code)
-    return {'column': column} | {fact: getattr(metric.info, fact) for fact in FACTS} | {'package': origin(metric)}
+    facts = {fact: getattr(metric.info, fact) for fact in FACTS}
+    return {'column': column, **facts, 'package': distribution_of(metric)}
 
 
 def write_record(path: str | os.PathLike, content: Mapping[str, Any]) -> None:

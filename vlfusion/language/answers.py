@@ -109,10 +109,10 @@ def readable(text: str) -> str:
     >>> readable('A \ud83d wall\x1b[31m and\x00 a road')
     'A \ufffd wall and a road'
     """
-    return _CONTROLS.sub('', whole(text).replace('\r\n', '\n').replace('\r', '\n'))
+    return _CONTROLS.sub('', encodable(text).replace('\r\n', '\n').replace('\r', '\n'))
 
 
-def whole(text: str) -> str:
+def encodable(text: str) -> str:
     """A text that can be encoded as UTF-8: lone surrogates are replaced."""
     return text.encode('utf-16-le', 'surrogatepass').decode('utf-16-le', 'replace')
 

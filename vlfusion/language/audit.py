@@ -13,7 +13,7 @@ from vlfusion.errors import DataError
 from vlfusion.language.answers import chatter, is_filtered, reasoned, refused
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
-from vlfusion.language.records import observations, spoken, texts_of
+from vlfusion.language.records import observations, paragraph_of, texts_of
 from vlfusion.language.section import section
 from vlfusion.language.store import STAGES, Content, Keys, TextStore
 from vlfusion.language.subjects import Subject, content_of
@@ -188,14 +188,14 @@ class Records:
         written = paragraph or features
         damage = next((one.damage for of_stage in found.values() for one in of_stage if one.damage), '')
         return Described(
-            group, str(subject), ' '.join(image.sha256 for image in content), spoken(written),
+            group, str(subject), ' '.join(image.sha256 for image in content), paragraph_of(written),
             tuple(stage for stage in STAGES if any(one.record is None and not one.damage for one in found[stage])),
-            None if None in seen else told([one for record in seen for one in observations(record)], modality),
+            None if None in seen else observed_text([one for record in seen for one in observations(record)], modality),
             (features or {}).get('tokens'), (paragraph or {}).get('finish_reason', ''), modality, damage=damage,
             texts=texts_of(written) if written else ())
 
 
-def told(seen: Sequence[Observation], modality: str) -> str:
+def observed_text(seen: Sequence[Observation], modality: str) -> str:
     """What an LLM reads, places and sizes in words included, without the rules of its prompt."""
     return PromptTemplate('', 0, '$modality $observations').render(seen, modality).text
 

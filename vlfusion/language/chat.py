@@ -1,23 +1,24 @@
 """A client for every server that speaks OpenAI's chat protocol; LLMs and captioners share it."""
 
 import json
-import math
 import os
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
+from vlfusion.arguments import fits, words_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError
 from vlfusion.language.answers import message, read
 from vlfusion.language.api_key import read_key
 from vlfusion.language.interfaces import Completion
 from vlfusion.language.proxies import find_proxy
-from vlfusion.language.structure import retort, schema_check, together
+from vlfusion.language.structure import combined, correction_request, schema_check
+from vlfusion.numbers import COUNT, NOT_NEGATIVE, POSITIVE, WHOLE
 from vlfusion.redaction import eraser, mask, without_secrets
 from vlfusion.registry import check_arguments
 
@@ -198,8 +199,8 @@ class ChatClient:
         if not fault:
             return first
         second = self._send(replace(chat, messages=[*chat.messages, {'role': 'assistant', 'content': first.text},
-                                                    {'role': 'user', 'content': retort(fault)}]))
-        return together(first, second)
+                                                    {'role': 'user', 'content': correction_request(fault)}]))
+        return combined(first, second)
 
     def _send(self, chat: Chat) -> Completion:
         estimate = _characters(chat.messages) // 4  # four characters a token, roughly
@@ -363,17 +364,12 @@ def chat_client(part: str, model: str, options: Mapping) -> ChatClient:
     return ChatClient(model, **options)
 
 
-#: What each option of a client is, and whether a value is such a one.
-_OPTIONS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(('model', 'base_url', 'api_key_env'), ('a text', lambda value: isinstance(value, str))),
-    **dict.fromkeys(('concurrency', 'max_tokens'), ('a whole number above 0', lambda value: (
-        _is_number(value) and value > 0 and value % 1 == 0))),
-    **dict.fromkeys(('timeout', 'requests_per_minute', 'tokens_per_minute'), (
-        'a number above 0', lambda value: _is_number(value) and value > 0)),
-    **dict.fromkeys(('max_retries', 'temperature', 'price_prompt', 'price_completion', 'budget', 'budget_tokens'), (
-        'a number from 0', lambda value: _is_number(value) and value >= 0)),
-    'seed': ('a whole number', lambda value: isinstance(value, int)),
-    'extra': ('a dict', lambda value: isinstance(value, Mapping))}
+#: The types of a client's options that are no numbers, and the ranges of those that are.
+_TYPES = {'model': str, 'base_url': str, 'api_key_env': str, 'seed': int, 'extra': dict}
+_RANGES = {**dict.fromkeys(('concurrency', 'max_tokens'), COUNT), 'max_retries': WHOLE,
+           **dict.fromkeys(('timeout', 'requests_per_minute', 'tokens_per_minute'), POSITIVE),
+           **dict.fromkeys(('temperature', 'price_prompt', 'price_completion', 'budget', 'budget_tokens'),
+                           NOT_NEGATIVE)}
 
 
 def check_options(options: Mapping) -> None:
@@ -382,14 +378,11 @@ def check_options(options: Mapping) -> None:
     Raises:
         ConfigError: one has the wrong type, or is out of its range.
     """
-    for name, (wanted, fits) in _OPTIONS.items():
-        value = options.get(name)
-        if value is not None and not fits(value):
-            raise ConfigError(f'{name} is {value!r}.', f'Give {wanted}.')
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    for name, value in options.items():
+        if value is not None and name in _RANGES:
+            _RANGES[name].check(name, value)
+        elif value is not None and name in _TYPES and not fits(value, _TYPES[name]):
+            raise ConfigError(f'{name} is {value!r}.', f'Give {words_of(_TYPES[name])}.')
 
 
 def _plain(extra: Mapping | None) -> dict:

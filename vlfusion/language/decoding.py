@@ -9,7 +9,7 @@ from vlfusion.language.tags import reasoning_tag, tagged
 _LEAD = 16
 
 
-def written(tokenizer: Any, prompt: Sequence[int], answer: Sequence[int]) -> str:
+def decode_answer(tokenizer: Any, prompt: Sequence[int], answer: Sequence[int]) -> str:
     """What a local model wrote: special tokens are left out, except for the tags of reasoning.
 
     Args:
@@ -23,9 +23,9 @@ def written(tokenizer: Any, prompt: Sequence[int], answer: Sequence[int]) -> str
         text = tokenizer.decode([token for token in answer if token not in dropped])
     else:
         text = tokenizer.decode(answer, skip_special_tokens=True)
-    return begun(tokenizer, prompt) + text.strip()
+    return opening_tag(tokenizer, prompt) + text.strip()
 
 
-def begun(tokenizer: Any, prompt: Sequence[int]) -> str:
+def opening_tag(tokenizer: Any, prompt: Sequence[int]) -> str:
     """The tag by which a prompt begins the reasoning for the model; empty if it does not."""
     return reasoning_tag(tokenizer.decode(prompt[-_LEAD:]))

@@ -31,7 +31,7 @@ from vlfusion.language.interfaces import (
 from vlfusion.language.records import observations, texts_of
 from vlfusion.language.section import section
 from vlfusion.language.store import FAILURES, STAGES, Content, Keys, TextStore, identity, stored
-from vlfusion.language.structure import parse, retort, schema_check, texts, together, unfit
+from vlfusion.language.structure import combined, correction_request, parse, schema_check, texts, unfit_answer
 from vlfusion.language.subjects import ImageToDescribe, SourcePair, Subject, content_of, subjects_of
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
 
@@ -424,12 +424,12 @@ class DescriptionPipeline:
         faulty = {index: fault for index, answer in enumerate(answers) if (fault := self._fault(answer))}
         if faulty:
             again = _attempt(llm.complete, [replace(prompts[index], text='\n\n'.join((
-                prompts[index].text, 'Your answer was:', answers[index].text, retort(fault))))
+                prompts[index].text, 'Your answer was:', answers[index].text, correction_request(fault))))
                 for index, fault in faulty.items()])  # if that fails, the others' answers are kept
             for index, answer in zip(faulty, again, strict=True):
                 if isinstance(answer, Exception):
                     self.usage.add(answers[index])
-                answers[index] = answer if isinstance(answer, Exception) else together(answers[index], answer)
+                answers[index] = answer if isinstance(answer, Exception) else combined(answers[index], answer)
         return [answer if isinstance(answer, Exception) else self._outcome(answer) for answer in answers]
 
     def _fault(self, completion: Completion) -> str | None:
@@ -455,7 +455,7 @@ class DescriptionPipeline:
     def _texts(self, model: str, answer: str) -> list[str]:
         """What the encoder reads of a structured answer."""
         if fault := self._check(answer):
-            raise unfit(model, fault)
+            raise unfit_answer(model, fault)
         written = [text for text in map(prose, texts(parse(answer))) if text]
         if not written:
             raise DataError(f'{model} answered without any words: {answer.strip()[:80]}',

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlfusion.errors import DataError
-from vlfusion.language.answers import whole
+from vlfusion.language.answers import encodable
 from vlfusion.language.interfaces import Observation
 
 #: Lists and dicts inside each other that a record may have.
@@ -81,7 +81,7 @@ def texts_of(record: Mapping) -> tuple[str, ...]:
     return tuple(record.get('texts') or ([record['text']] if 'text' in record else ()))
 
 
-def spoken(record: Mapping | None) -> str | None:
+def paragraph_of(record: Mapping | None) -> str | None:
     """The paragraph of a record, or the texts of a structured answer on lines of their own; None without a record."""
     return record and '\n'.join(texts_of(record))
 
@@ -117,9 +117,9 @@ def _short(value: Any) -> str:
 
 def _sound(value: Any, depth: int) -> Any:
     if isinstance(value, str):
-        return whole(value)
+        return encodable(value)
     if depth == 0 and isinstance(value, dict | list):
         raise ValueError(f'it is nested more than {DEPTH} deep')
     if isinstance(value, dict):
-        return {whole(key): _sound(item, depth - 1) for key, item in value.items()}
+        return {encodable(key): _sound(item, depth - 1) for key, item in value.items()}
     return [_sound(item, depth - 1) for item in value] if isinstance(value, list) else value

@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
 from vlfusion.files import write_array, write_whole
-from vlfusion.language.answers import readable, whole
+from vlfusion.language.answers import encodable, readable
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
 from vlfusion.language.records import fault, parse_record
@@ -117,7 +117,7 @@ class TextStore:
         path = self.path(stage, key)
         if array is not None:
             write_array(path.with_suffix('.npy'), array)
-        text = whole(json.dumps(without_secrets(record), indent=1, ensure_ascii=False))
+        text = encodable(json.dumps(without_secrets(record), indent=1, ensure_ascii=False))
         write_whole(path, text.encode())
 
     def remove(self, stage: str, key: str) -> None:

@@ -117,12 +117,12 @@ def _repaired(text: str) -> str:
         return ''
 
 
-def retort(fault: str) -> str:
+def correction_request(fault: str) -> str:
     """What a model is told of an answer that does not fit."""
     return f'{fault}\nAnswer again, without this fault.'
 
 
-def together(first: Completion, second: Completion) -> Completion:
+def combined(first: Completion, second: Completion) -> Completion:
     """The second of two answers, with what both took."""
     total = {name: None if getattr(first, name) is None or getattr(second, name) is None
              else getattr(first, name) + getattr(second, name)
@@ -130,7 +130,7 @@ def together(first: Completion, second: Completion) -> Completion:
     return replace(second, **total)
 
 
-def unfit(model: str, fault: str) -> DataError:
+def unfit_answer(model: str, fault: str) -> DataError:
     """The error of an answer that did not fit a second time."""
     return DataError(f'{model} gave an unfit answer twice: {fault}',
                      'Use a stronger model, a simpler schema, or a larger max_tokens.')

@@ -11,7 +11,7 @@ from vlfusion.language.answers import read
 from vlfusion.language.captioners.parts import check_numbers, check_template, load_transformers
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.chat import in_order
-from vlfusion.language.decoding import written
+from vlfusion.language.decoding import decode_answer
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
@@ -62,7 +62,7 @@ class _Writer:
         start = self._read(inputs)
         tokens = self.model.generate(**inputs, **self.settings)[:, start:].tolist()
         prompts = inputs['input_ids'].tolist() if 'input_ids' in inputs else [[]] * len(tokens)
-        return [written(self.processor.tokenizer, *both) for both in zip(prompts, tokens, strict=True)]
+        return [decode_answer(self.processor.tokenizer, *both) for both in zip(prompts, tokens, strict=True)]
 
 
 @CAPTIONERS.register_module()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.decoding import written
+from vlfusion.language.decoding import decode_answer
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import LLMS
@@ -109,7 +109,7 @@ class TransformersLLM:
         completions = []
         for tokens, answer in zip(batch, output[:, width:].tolist(), strict=True):
             end = next((index + 1 for index, token in enumerate(answer) if token in self._ends), None)
-            text = written(self.tokenizer, tokens, answer[:end])
+            text = decode_answer(self.tokenizer, tokens, answer[:end])
             completions.append(Completion(text, self._name, len(tokens), end or len(answer),
                                           'stop' if end else 'length', seconds, cost=None))
         return completions

@@ -4,11 +4,11 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from vlfusion.config import refuse_remote_code
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.decoding import begun
+from vlfusion.language.decoding import opening_tag
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.registry import LLMS
+from vlfusion.remote_code import refuse_remote_code
 
 
 @LLMS.register_module()
@@ -74,7 +74,7 @@ class VLLMLLM:
                             'Use fewer observations, a simpler schema, or a model with a longer context.') from error
         seconds = (time.perf_counter() - start) / len(prompts)
         tokenizer = self._model.get_tokenizer()
-        return [Completion(begun(tokenizer, answer.prompt_token_ids) + answer.outputs[0].text.strip(), self._name,
+        return [Completion(opening_tag(tokenizer, answer.prompt_token_ids) + answer.outputs[0].text.strip(), self._name,
                            len(answer.prompt_token_ids),
                            len(answer.outputs[0].token_ids), answer.outputs[0].finish_reason or 'unknown', seconds,
                            cost=None) for answer in answers]
