@@ -30,7 +30,7 @@ def machine() -> str:
 
 
 def has_ended(process: str) -> bool:
-    """Whether a process was one of this machine and is gone; of other machines nothing is known.
+    """Tell whether a process was one of this machine and is gone; of other machines nothing is known.
 
     Args:
         process: its name, and perhaps a blank and more.
@@ -40,6 +40,6 @@ def has_ended(process: str) -> bool:
 
 
 def is_alive(number: int) -> bool:
-    """Whether a process of this machine has the number. Signal 0, which POSIX has for this, is Ctrl-C on Windows."""
+    """Tell whether a process of this machine has the number. Signal 0, which POSIX has for this, is Ctrl-C on Windows."""
     import psutil
     return psutil.pid_exists(number)

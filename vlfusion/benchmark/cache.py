@@ -80,7 +80,7 @@ class Cache:
         return self._path('pictures', digest, '.png')
 
     def has_picture(self, digest: str) -> bool:
-        """Whether the picture is there, as it was kept."""
+        """Tell whether the picture is there, as it was kept."""
         path = self.picture(digest)
         return path.is_file() and content_digest(path) == digest
 

@@ -68,7 +68,7 @@ class Crop:
         return f'{self.row}:' * bool(self.row) + f'{self.x},{self.y},{self.width},{self.height}'
 
     def fits(self, height: int, width: int) -> bool:
-        """Whether it lies inside a picture of that size and has an area."""
+        """Tell whether it lies inside a picture of that size and has an area."""
         return (min(self.x, self.y) >= 0 and min(self.width, self.height) > 0
                 and self.x + self.width <= width and self.y + self.height <= height)
 

@@ -308,7 +308,7 @@ def _check_alike(rows: Mapping[str, Sequence[Row]]) -> None:
 
 
 def higher(metric: str, code: str) -> bool:
-    """Whether a higher value of a metric is better, under the variants that a protocol's code means."""
+    """Tell whether a higher value of a metric is better, under the variants that a protocol's code means."""
     return metric_of(metric, code).info.direction == 'higher'
 
 

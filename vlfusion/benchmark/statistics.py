@@ -119,7 +119,7 @@ def interval(values: Float[np.ndarray, 'image'], alpha: float = 0.05, resamples:
 
 
 def too_few(images: int, comparisons: int, alpha: float) -> bool:
-    """Whether no difference can be significant, whatever the scores: Wilcoxon's p on n images is at least `2 / 2^n`,
+    """Tell whether no difference can be significant, whatever the scores: Wilcoxon's p on n images is at least `2 / 2^n`,
     which Holm multiplies by the number of comparisons.
 
     >>> too_few(6, 1, 0.05), too_few(6, 3, 0.05)

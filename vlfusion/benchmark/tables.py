@@ -170,6 +170,6 @@ def _first_only_here(ways: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _equal(one: Mapping[str, list[Row]], other: Mapping[str, list[Row]]) -> bool:
-    """Whether two tables show the same; NaN is NaN."""
+    """Tell whether two tables show the same; NaN is NaN."""
     return all(np.array_equal(values, columns(other[method])[name], equal_nan=True)
                for method, rows in one.items() for name, values in columns(rows).items())

@@ -173,7 +173,7 @@ def _fault_of_stdout(error: BaseException | None = None) -> OSError | None:
 
 
 def _has_no_reader() -> bool:
-    """Whether standard output is a pipe that nobody reads; where a system cannot tell, nothing else is likely."""
+    """Tell whether standard output is a pipe that nobody reads; where a system cannot tell, nothing else is likely."""
     if sys.stdout is None or not hasattr(select, 'poll'):
         return sys.stdout is not None
     watched = select.poll()
@@ -182,7 +182,7 @@ def _has_no_reader() -> bool:
 
 
 def _is_full() -> bool:
-    """Whether standard output is a file on a full disk, or a device that takes nothing, such as /dev/full."""
+    """Tell whether standard output is a file on a full disk, or a device that takes nothing, such as /dev/full."""
     try:
         number = sys.stdout.fileno()
         mode = os.fstat(number).st_mode

@@ -15,7 +15,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Whether a checkpoint may ask for what lies outside of it."""
+    """Tell whether a checkpoint may ask for what lies outside of it."""
     parser.add_argument('--trust-checkpoint', action='store_true',
                         help='take the checkpoint at its word: let it choose files, servers and models from a hub '
                              '(default: what reaches outside is refused and shown)')

@@ -83,6 +83,6 @@ def affix_in_words(what: str, affix: tuple[str, str]) -> str:
 
 
 def _apart(left: str, right: str) -> bool:
-    """Whether a word or number ends where two parts of a name meet."""
+    """Tell whether a word or number ends where two parts of a name meet."""
     return not (left and right and (left[-1].isalpha() and right[0].isalpha()
                                     or left[-1].isdigit() and right[0].isdigit()))

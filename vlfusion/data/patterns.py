@@ -69,7 +69,7 @@ def _stands_for(pattern: Sequence[str], path: Sequence[str]) -> list[str] | None
 
 
 def repeats_stems(files: Iterable[FittingFile]) -> bool:
-    """Whether files of one stem lie in several folders."""
+    """Tell whether files of one stem lie in several folders."""
     places = Counter(stem for stem, _ in {(composed(file.stem), file.folders) for file in files})
     return any(count > 1 for count in places.values())
 
@@ -124,7 +124,7 @@ def _name(file: str, head: str, tail: str, suffixes: tuple[str, ...]) -> str:
 
 
 def between(name: str, head: str, tail: str) -> bool:
-    """Whether a name begins and ends so, with something between."""
+    """Tell whether a name begins and ends so, with something between."""
     return len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
 
 

@@ -363,7 +363,7 @@ class DescriptionPipeline:
                 yield from zip(batch, _attempt(work, batch), strict=True)
 
     def _still(self, job: _Job, claims: Claims) -> bool:
-        """Whether a job that was just claimed is still to be done; another process may have ended it before."""
+        """Tell whether a job that was just claimed is still to be done; another process may have ended it before."""
         if not self._has(job):
             return True
         claims.release(job.key)

@@ -43,7 +43,7 @@ class PromptTemplate:
 
     @property
     def of_pair(self) -> bool:
-        """Whether it is about a pair instead of one image."""
+        """Tell whether it is about a pair instead of one image."""
         return not _OF_PAIR.isdisjoint(Template(self.body).get_identifiers())
 
     @property

@@ -64,7 +64,7 @@ class TextStore:
         return self.root / stage / key[:2] / f'{key}.json'
 
     def has(self, stage: str, key: str) -> bool:
-        """Whether there is a record."""
+        """Tell whether there is a record."""
         return self.path(stage, key).is_file()
 
     def read(self, stage: str, key: str) -> dict:
@@ -176,7 +176,7 @@ class Keys:
 
     @cached_property
     def of_pairs(self) -> bool:
-        """Whether one description is of a pair."""
+        """Tell whether one description is of a pair."""
         return self.prompt.of_pair
 
     @cached_property

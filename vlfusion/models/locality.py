@@ -32,7 +32,7 @@ class Locality:
         return -(-self.halo // self.multiple) * self.multiple
 
     def holds(self, height: int, width: int) -> bool:
-        """Whether it is true of images of this size."""
+        """Tell whether it is true of images of this size."""
         return not (self.only_multiples and (height % self.multiple or width % self.multiple))
 
 

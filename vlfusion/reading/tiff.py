@@ -68,7 +68,7 @@ class Tiff:
 
     @property
     def white_is_zero(self) -> bool:
-        """Whether the values are those of a negative."""
+        """Tell whether the values are those of a negative."""
         return self.page.photometric == _WHITE_IS_ZERO and self.page.dtype is not None and self.page.dtype.kind == 'u'
 
     @property

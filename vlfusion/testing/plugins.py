@@ -81,7 +81,7 @@ def survey_entry(registry: Registry, name: str, arguments: Mapping | None = None
 
 
 def required(found: Outcome) -> bool:
-    """Whether a plugin is faulty where this outcome does not hold."""
+    """Tell whether a plugin is faulty where this outcome does not hold."""
     return found.check not in EXTRAS and not found.check.startswith(SYMMETRY)
 
 

@@ -155,7 +155,7 @@ def cut(x: Float[Tensor, 'batch dim h w'], halo: int = 0) -> list[Strip]:
 
 
 def is_traced() -> bool:
-    """Whether a graph is made of what runs: it would hold the number of strips, so there is but one."""
+    """Tell whether a graph is made of what runs: it would hold the number of strips, so there is but one."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
