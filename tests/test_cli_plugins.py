@@ -18,7 +18,7 @@ def test_hello_fusion_is_what_the_template_gives(tmp_path, monkeypatch):
     skeleton = write_plugin('hello', tmp_path / 'hello')
     for path in skeleton.files:
         assert path.read_text() == (ROOT / 'plugins/hello_fusion' / path.relative_to(tmp_path / 'hello')).read_text(), \
-            'Write plugins/hello_fusion anew: vlfusion new-plugin hello --out plugins/hello_fusion'
+            'Write plugins/hello_fusion again: vlfusion new-plugin hello --out plugins/hello_fusion'
     assert {path.name for path in TEMPLATE.iterdir()} == set(PLACES)
 
 

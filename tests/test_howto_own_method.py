@@ -46,7 +46,7 @@ def test_the_page_does_what_it_says(shell):
     for kind, block in BLOCKS:
         if kind == 'python':
             path = block.partition('\n')[0].removeprefix('# ')
-            assert (shell.folder / path).is_file(), f'{path} is in the place of no file of the template.'
+            assert (shell.folder / path).is_file(), f'{path} is in place of no file of the template.'
             (shell.folder / path).write_text(block)
             continue
         for command, expected in re.findall(r'^\$ (.*)\n((?:(?!\$ ).*\n)*)', block, re.MULTILINE):

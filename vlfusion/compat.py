@@ -1,4 +1,4 @@
-"""What MMEngine 0.10.7 needs on current torch, in one place; each entry says why, and when it can go.
+"""Adaptations of MMEngine 0.10.7 to current torch, in one place; each entry says why, and when it can go.
 
 All of it goes through MMEngine's public extension points (hooks, registries, file backends, checkpoint schemes and
 `Runner` methods); nothing is patched. Two troubles need no entry: configs are read with `lazy_import=False`, because
@@ -68,7 +68,7 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
 
 
 def _refused(error: pickle.UnpicklingError) -> str:
-    """What torch met in a pickle, without its advice to load the file all the same."""
+    """Name that torch met in a pickle, without its advice to load the file all the same."""
     found = re.search(r'GLOBAL ([\w.]+)', str(error))
     return f' (it names {found[1]})' if found else ''
 

@@ -119,7 +119,7 @@ def search_current_folder() -> None:
 
 
 def _similar_file(path: Path) -> str:
-    """What to tell somebody whose config is not there: the one that is nearest by name."""
+    """Remedy where a config is not there: the one that is nearest by name."""
     folders = {path.parent, Path('configs'), *Path('plugins').glob('*/configs')}
     files = {str(file) for folder in folders if folder != Path('.') for file in folder.rglob('*.py')}
     files |= {file.name for file in Path().glob('*.py')}

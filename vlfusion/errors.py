@@ -10,7 +10,7 @@ _ORDERS = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028
 
 
 class VLFusionError(Exception):
-    """A problem that the user can mend. The command line prints it without a traceback.
+    """A problem that the user can fix. The command line prints it without a traceback.
 
     Args:
         problem: what was expected and what came, naming the file, key or value.

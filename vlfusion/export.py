@@ -71,7 +71,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class Format:
-    """How a network becomes the bytes of a file, and how these become a function of the inputs."""
+    """Functions by which a network becomes the bytes of a file, and these become a function of the inputs."""
 
     write: Callable[['Network', Sequence[Tensor], Mapping[str, str]], bytes]
     read: Callable[[bytes], Callable[..., Tensor]]
@@ -144,7 +144,7 @@ def _read_text(path: Path, dim: int | None) -> Float[Tensor, '1 token dim']:
 
 
 def _metadata(experiment: Mapping, any_batch: bool, fixed: Tensor | None) -> dict[str, str]:
-    """What a file says of itself: nothing of the machine, the paths or the data that the model comes from."""
+    """Metadata of a file: nothing of the machine, the paths or the data that the model comes from."""
     protocol = protocol_of(experiment.get('protocol', 'film'))
     task = task_of(experiment['task'])
     return dict(vlfusion_version=__version__, backbone=str(experiment['model']['backbone']['type']), task=task.name,
@@ -392,7 +392,7 @@ _PLAIN = 'or leave it as it is and fuse with `vlfusion fuse`, which needs no gra
 
 
 def _explain(error: Exception) -> tuple[str, str]:
-    """Why a network has no graph, and what to do."""
+    """Reason why a network has no graph, and the remedy."""
     said = f'{type(error).__name__} {error}'.lower()
     if 'numpy' in said:
         return ('it computes something in numpy, which no graph can hold',
@@ -408,7 +408,7 @@ def _explain(error: Exception) -> tuple[str, str]:
 
 
 def _place(error: Exception) -> str:
-    """Where in a network an error arose: the innermost line that is neither torch's nor ours."""
+    """Place in a network where an error arose: the innermost line that is neither torch's nor ours."""
     ours = (str(Path(torch.__file__).parent), __file__)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__)
               if frame.filename.endswith('.py') and not frame.filename.startswith(ours)]

@@ -153,7 +153,7 @@ def file_digest(path: str | os.PathLike) -> str:
 
 
 def windows_fault(name: str) -> str:
-    """Why Windows takes no file or folder of this name; empty where it does.
+    """Reason why Windows takes no file or folder of this name; empty where it does.
 
     >>> windows_fault('aux.png'), windows_fault('a:b.png'), windows_fault('fused. ')
     ('is the name of a device', "holds ':'", 'ends in a dot or a blank')

@@ -59,7 +59,7 @@ class LiveBytes(TorchDispatchMode):
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
                 self._note(tensor.untyped_storage())
-        # oneDNN lays out the input and the output of a convolution anew for as long as it lasts.
+        # oneDNN lays out the input and the output of a convolution again for as long as it lasts.
         if function is torch.ops.aten.convolution.default and args[0].device.type == 'cpu':
             few = args[0].shape[1] < 4
             workspace = (args[0].nbytes if few else _in_blocks(args[0])) + _in_blocks(result)
@@ -93,7 +93,7 @@ RULE_OF_THUMB = 16 * 1024
 
 @dataclass(frozen=True)
 class Footprint:
-    """What fusing takes beyond the images themselves: `constant + linear * pixels + square * pixels^2` bytes.
+    """Memory that fusing takes beyond the images themselves: `constant + linear * pixels + square * pixels^2` bytes.
 
     Attributes:
         constant, linear, square: the coefficients; none is negative.
@@ -106,11 +106,11 @@ class Footprint:
     how: str
 
     def bytes(self, pixels: int) -> int:
-        """Bytes for so many pixels, those of all images of a batch together."""
+        """Bytes for `pixels` pixels, those of all images of a batch together."""
         return round(self.constant + self.linear * pixels + self.square * pixels ** 2)
 
     def pixels(self, count: int) -> int:
-        """How many pixels so many bytes are enough for."""
+        """Number of pixels that `count` bytes are enough for."""
         most = 1
         while most < 2 ** 40 and self.bytes(2 * most) <= count:
             most *= 2
@@ -123,13 +123,12 @@ class Footprint:
 
 def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.device,
               texts: Mapping[str, Shaped[Tensor, '...']] | None = None) -> Footprint:
-    """How much memory a network takes, by the size of the image.
+    """Estimate how much memory a network takes, by the size of the image.
 
     It runs at three small sizes on tensors that have shapes but no numbers, which takes no memory and a second or two
     (ten for FILM and others in strips), while the tensors that live are added up. What it keeps of such a run has no
-    numbers either, so give a copy of it. A network that this does not
-    work for, as one that leaves torch, really fuses three images of a few thousand pixels, and the process is watched.
-    Other threads should rest then.
+    numbers either, so give a copy of it. A network that this does not work for, such as one that leaves torch, fuses
+    three images of a few thousand pixels, and the process is watched; other threads should rest then.
 
     Args:
         fuse: the network; it takes `source_a`, `source_b` and the texts by name.

@@ -43,7 +43,7 @@ LUMINANCE_RULES = ('film', 'bt601')
 
 
 def _bands(image: np.ndarray, pixels: int = 1 << 18) -> Iterator[slice]:
-    """The rows of an image by bands of about so many pixels, so that what is computed of one takes little memory."""
+    """The rows of an image in bands of about `pixels` pixels, so that work on one takes little memory."""
     step = max(1, pixels // max(1, image.shape[1]))
     return (slice(start, start + step) for start in range(0, len(image), step))
 

@@ -46,9 +46,9 @@ from vlfusion.tiling import MODES, Progress, fuse_any_size, out_of_memory
 if TYPE_CHECKING:
     from vlfusion.language.pipeline import DescriptionPipeline, Report
 
-#: More bytes per pixel than any network here takes: where so many are at hand, nothing needs to be estimated.
+#: More bytes per pixel than any network here takes: where that much is free, nothing needs to be estimated.
 _PLENTY = 12 * 1024
-#: The part of the memory at hand that a network may take, since other programs live too.
+#: Share of the free memory that a network may take; other programs need some too.
 _SHARE = 0.8
 #: Threads that read ahead of the network, and that write behind it.
 _READERS = _WRITERS = 2
@@ -323,7 +323,7 @@ class Fuser:
 
     def _prepare(self, pair: Pair, image_a: Shaped[np.ndarray, 'h w ...'], image_b: Shaped[np.ndarray, 'h w ...'],
                  given: Mapping[str, np.ndarray], described: bool = False) -> _Loaded:
-        """What the network reads of a pair; its texts are described first unless they are given or described."""
+        """Load what the network reads of a pair; its texts are described first unless they are given or described."""
         if (lacking := [name for name in self.text_dims if name not in given]) and not described:
             with self._describing:
                 self.describe([pair], lacking)
@@ -364,14 +364,14 @@ class Fuser:
             return model(**{name: value.to(device) for name, value in batch.items()}).float()
 
     def _most(self, loaded: Sequence[_Loaded]) -> int:
-        """How many of these pairs of one size can be fused at once."""
+        """Number of these pairs of one size that can be fused at once."""
         if len(loaded) < 2 or self.tiles not in ('auto', 'whole') or self.tile_size:
             return 1
         pixels = self._pixels(loaded[0], len(loaded))
         return len(loaded) if pixels is None else max(1, pixels // loaded[0].sources['source_a'].numel())
 
     def _pixels(self, one: _Loaded, count: int = 1) -> int | None:
-        """How many pixels can be fused at once; None where those of so many pairs like this one surely can."""
+        """Pixel budget of one pass; None where `count` pairs like this one certainly fit."""
         device = torch.device(self.device)
         free = self.max_memory or available(device)
         if free is None or self.tiles == 'whole':
@@ -471,7 +471,7 @@ class Fuser:
         if text.ndim != 2 or text.shape[1] != self.text_dims[name]:
             raise DataError(f'The model reads {name} features (token, {self.text_dims[name]}), but got {text.shape}.',
                             'Use features of the encoder it was trained with.')
-        return require_finite(text.astype(np.float32), f'{name} of {pair.name}', 'Give others, or make them anew.')
+        return require_finite(text.astype(np.float32), f'{name} of {pair.name}', 'Give others, or make them again.')
 
     def _stored(self, name: str, pair: Pair) -> Float[np.ndarray, 'token dim']:
         """The features of one text from the text store."""
@@ -518,6 +518,6 @@ def _language_of(config: str | os.PathLike) -> Mapping:
 
 
 def _for_new_images(source: Mapping | None, name: str) -> Mapping:
-    """What a model's text is read from; one that was trained on published features has its new images described."""
+    """Source of a model's text; one that was trained on published features has its new images described."""
     own = text_configs(source).get(name, {})
     return own if own and 'files' not in own else {'stream': 'pair/paragraph'}

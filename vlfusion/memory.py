@@ -43,7 +43,7 @@ def _free() -> int | None:
 
 
 def _left_in_group() -> int | None:
-    """Of the control group that this process sees as its root, as in a container, version 2 or 1."""
+    """Memory left in the control group that this process sees as its root, as in a container, version 2 or 1."""
     for folder, limit, usage in (('/sys/fs/cgroup', 'memory.max', 'memory.current'),
                                  ('/sys/fs/cgroup/memory', 'memory.limit_in_bytes', 'memory.usage_in_bytes')):
         try:

@@ -1,4 +1,4 @@
-"""Where results may be written: never onto what they are made from, and only where writing can succeed."""
+"""Checks of places for results: never onto what they are made from, and only where writing can succeed."""
 
 import os
 from collections.abc import Iterable

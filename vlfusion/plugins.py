@@ -40,7 +40,7 @@ class Snapshot(Protocol):
         """Go back to them."""
 
     def damage(self) -> str:
-        """What is broken since, in words."""
+        """Damage since then, in words."""
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Plugin:
         return f'{self.entry.dist.name} {self.entry.dist.version}' if self.entry.dist else 'unknown distribution'
 
     def explain(self) -> str:
-        """Why this plugin is of no use at present; an empty string where it is of use."""
+        """Reason why this plugin cannot be used; empty where it can."""
         if self.status == 'failed':
             return (f'Plugin {self.entry.name!r} ({self.distribution}, {self.entry.value}) failed to load: '
                     f'{described(self.error)}')
@@ -121,7 +121,7 @@ def load_for(key: str, snapshot: Callable[[], Snapshot]) -> bool:
             for plugin in candidates:
                 if plugin.explain():
                     raise PluginError(f'{key!r} cannot be had. {plugin.explain()}',
-                                      f'Mend or reinstall {plugin.distribution}, or change {SWITCH}.') from plugin.error
+                                      f'Fix or reinstall {plugin.distribution}, or change {SWITCH}.') from plugin.error
     return any(loaded)
 
 
@@ -131,7 +131,7 @@ def load_all(snapshot: Callable[[], Snapshot]) -> None:
 
 
 def why_missing(key: str) -> str:
-    """What to tell somebody whose name was not found: the plugin that would bring it, those that failed or are off."""
+    """Hint where a name was not found: the plugin that would bring it, those that failed or are off."""
     return '\n     '.join(filter(None, (_bringer(key), *(plugin.explain() for plugin in found()))))
 
 

@@ -40,6 +40,7 @@ def has_ended(process: str) -> bool:
 
 
 def is_alive(number: int) -> bool:
-    """Tell whether a process of this machine has the number. Signal 0, which POSIX has for this, is Ctrl-C on Windows."""
+    """Tell whether a process of this machine has the number."""
+    # Signal 0, which POSIX has for this, is Ctrl-C on Windows.
     import psutil
     return psutil.pid_exists(number)

@@ -132,7 +132,7 @@ def names_variable(value: Any) -> bool:
 
 
 def mask(text: str) -> str:
-    """Text with `***` in the place of what looks like a secret, or is the value of a secret variable of this process.
+    """Text with `***` in place of what looks like a secret, or is the value of a secret variable of this process.
 
     >>> mask("Incorrect key sk-0123456789 (sent as 'Authorization: Bearer abc123def')")
     "Incorrect key *** (sent as 'Authorization: Bearer ***')"

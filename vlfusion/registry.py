@@ -67,7 +67,7 @@ class Registry(root.Registry):
         return self._find(key) is not None
 
     def build(self, cfg: dict, *args, **kwargs) -> Any:
-        """What a config says, built.
+        """Build what a config says.
 
         Raises:
             ConfigError: the config is no dict with a `type`, has an argument that its class does not know, or the class
@@ -139,7 +139,7 @@ class Snapshot:
                 del registry._module_dict[key]
 
     def damage(self) -> str:
-        """What is broken since, in words; empty where nothing is."""
+        """Damage since then, in words; empty where nothing is."""
         for owner, methods in self._methods:
             if changed := self._changed(owner, methods):
                 return f'it replaces {owner.__name__}.{changed[0]}'

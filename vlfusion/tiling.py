@@ -1,4 +1,4 @@
-"""Fusing an image in tiles where it is too large for the memory at hand.
+"""Fusing an image in tiles where it is too large for the free memory.
 
 `exact`: a local backbone (`vlfusion.models.locality`) fuses tiles with a margin that is thrown away; the image is that
 of the whole, to rounding. `blend`: any other backbone fuses overlapping windows, and neighbours fade into each other;
@@ -44,7 +44,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Plan:
-    """How an image is fused.
+    """Mode in which an image is fused.
 
     Attributes:
         mode: `whole`, `exact` or `blend`.
@@ -106,7 +106,7 @@ def _up(number: float, multiple: int) -> int:
 
 def plan(size: tuple[int, int], locality: Locality | None = None, mode: str = 'auto', tile: int | None = None,
          pixels: int | None = None, overlap: int = OVERLAP) -> Plan:
-    """How to fuse an image: whole where that can be, else in exact tiles, else in windows that are blended.
+    """Choose the mode of an image: whole where that can be, else in exact tiles, else in windows that are blended.
 
     Of the tiles that fit, those are taken that compute the fewest pixels; of the windows, those whose shorter side is
     the longest.

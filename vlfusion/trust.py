@@ -1,4 +1,4 @@
-"""What a file from a stranger may ask for.
+"""Limits of what a stranger's file may ask for.
 
 A checkpoint holds an experiment as data: a model, and where the model reads text, how images are described. Whoever
 wrote the file may be a stranger, so both sections are believed only as far as they stay within this process and the

@@ -23,13 +23,13 @@ def test_names_that_can_be_saved(name):
 def test_names_that_would_lead_elsewhere(name):
     assert name_problem(name)
     with pytest.raises(DataError, match='toy.h5 holds names that no pair can have') as caught:
-        require_names(['1', name], 'toy.h5', 'Write the file anew.')
+        require_names(['1', name], 'toy.h5', 'Write the file again.')
     assert len(str(caught.value).splitlines()) == 3
 
 
 def test_every_offender_is_named_and_doubles_are():
     with pytest.raises(DataError) as caught:
-        require_names(['1', '../x', '2', '1', '/y'], 'toy.h5', 'Write the file anew.')
+        require_names(['1', '../x', '2', '1', '/y'], 'toy.h5', 'Write the file again.')
     assert [line.split()[0] for line in caught.value.problem.splitlines()[1:]] == ["'../x'", "'1'", "'/y'"]
 
 

@@ -1,4 +1,4 @@
-"""Damaged records: `describe` makes them anew from what is intact, and nothing else."""
+"""Damaged records: `describe` makes them again from what is intact, and nothing else."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""LPIPS through the real torchmetrics and torchvision, with random weights in the place of the published ones."""
+"""LPIPS through the real torchmetrics and torchvision, with random weights in place of the published ones."""
 
 import numpy as np
 import pytest

@@ -48,7 +48,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Change:
-    """How far the pixels move when each pair gets another text.
+    """Pixel changes when each pair gets another text.
 
     Attributes:
         mean: the mean over the pairs of the mean absolute change of the network's output, in grey levels (output x
@@ -66,7 +66,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Effect:
-    """What another text does to a metric; all but `own` are NaN where a score is not finite.
+    """Effect of another text on a metric; all but `own` are NaN where a score is not finite.
 
     Attributes:
         own: the mean under the pairs' own texts.
@@ -83,7 +83,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Scale:
-    """How to read a map.
+    """Scale of a map.
 
     Attributes:
         factor: by which the change in grey levels was multiplied to give the map's.
@@ -96,7 +96,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What the text of a model did, policy by policy.
+    """Effects of a model's text, policy by policy.
 
     Attributes:
         title: what was tested.
@@ -202,7 +202,7 @@ class Ablation:
 
     @classmethod
     def read(cls, folder: str | os.PathLike) -> 'Ablation':
-        """What `write` wrote.
+        """Read what `write` wrote.
 
         Raises:
             DataError: the folder holds no ablation.
@@ -324,7 +324,7 @@ def _check(model: nn.Module, datasets: Mapping[str, Any]) -> None:
 
 
 class _Fusion:
-    """What the model makes of one sample; it is scored on the way."""
+    """Fuse one sample by the model; it is scored on the way."""
 
     def __init__(self, model: nn.Module, sample: dict, evaluator: FusionEvaluator):
         batch = default_collate([sample])
@@ -339,7 +339,7 @@ class _Fusion:
 
 
 class _Tally:
-    """What one policy did so far: a few numbers for each pair, and two maps."""
+    """Effects of one policy so far: a few numbers for each pair, and two maps."""
 
     def __init__(self, policy: str, out: Path, pair_maps: bool):
         self.policy, self.folder, self.pair_maps = policy, out / 'maps', pair_maps
@@ -352,7 +352,7 @@ class _Tally:
     def add(self, own: _Fusion, other: _Fusion) -> None:
         """Compare the two fusions of one pair."""
         if own.name != other.name:
-            raise DataError(f'The data set under {self.policy} has {other.name!r} in the place of {own.name!r}.',
+            raise DataError(f'The data set under {self.policy} has {other.name!r} in place of {own.name!r}.',
                             'Give data sets of the same pairs in the same order.')
         change = (other.grey - own.grey).abs().numpy()
         mean, maximum = change.mean().item(), change.max().item()
@@ -383,7 +383,7 @@ class _Tally:
 
 
 def _factor(maximum: float) -> float:
-    """What stretches the largest change to white; three digits, so that it can be written down. Black stays black."""
+    """Factor of three digits that stretches the largest change to white; black stays black."""
     return float(f'{255 / maximum:.3g}') if maximum else 1.
 
 
@@ -412,7 +412,7 @@ def _effects(scores: Mapping[str, Sequence[Row]], alpha: float) -> dict[str, dic
 
 def _notes(tallies: Iterable[_Tally], undefined: Mapping[str, Sequence[Undefined]], images: int,
            alpha: float) -> list[str]:
-    """What a reader has to know of the comparison."""
+    """Notes on the comparison."""
     tallies = list(tallies)
     notes = [f'Under {tally.policy} {tally.same} of {images} pairs got a text that equals their own.'
              for tally in tallies if tally.same]
@@ -433,7 +433,7 @@ def _arrow(name: str, code: str) -> str:
 
 
 def _nulls(value: Any) -> Any:
-    """Plain data with None in the place of numbers that JSON has no word for."""
+    """Plain data with None in place of numbers that JSON has no word for."""
     if isinstance(value, Mapping):
         return {key: _nulls(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,11 +1,11 @@
-"""What a comparison shows, in plain sentences that its statistics bear out."""
+"""Conclusions of a comparison, in plain sentences that its statistics bear out."""
 
 from collections.abc import Sequence
 
 from vlfusion.benchmark.leaderboard import Leaderboard
 from vlfusion.benchmark.numbers import span
 
-#: So many methods are named in one sentence; the others are counted.
+#: Most methods that one sentence names; the others are counted.
 MOST_NAMED = 3
 
 
@@ -29,7 +29,7 @@ def conclude(board: Leaderboard) -> list[str]:
 
 
 def _winners(board: Leaderboard) -> str:
-    """Who is significantly better than every other method, and under which metrics."""
+    """Name the methods that are significantly better than every other, and the metrics."""
     wins: dict[str, list[str]] = {}
     for metric, comparison in board.comparisons.items():
         if comparison.winner:
@@ -51,7 +51,7 @@ def _winners(board: Leaderboard) -> str:
 
 
 def _ties(board: Leaderboard) -> list[str]:
-    """What is best where no method is better than every other, a sentence for each group of methods."""
+    """Name the best where no method is better than every other, a sentence for each group of methods."""
     groups: dict[str, list[str]] = {}
     for metric, comparison in board.comparisons.items():
         if len(comparison.means) > 1 and not comparison.winner:
@@ -69,7 +69,7 @@ def _ties(board: Leaderboard) -> list[str]:
 
 
 def _order(board: Leaderboard) -> list[str]:
-    """Who stands first by the mean rank, how sure that is, and who has no rank."""
+    """Name the first by the mean rank, how sure that is, and those without a rank."""
     places, ranks = board.places(), board.mean_ranks()
     sentences = []
     if first := [method for method, (place, *_) in places.items() if place == 1]:

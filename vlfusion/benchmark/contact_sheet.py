@@ -180,7 +180,7 @@ def check_sheet(path: str | os.PathLike) -> None:
 
 
 class _Sheet:
-    """Where everything goes, in inches from the upper left corner of the figure."""
+    """Layout of the figure, in inches from the upper left corner of the figure."""
 
     def __init__(self, figure_class, fonts: Fonts, columns: int, width: float, labelled: bool, inset: str,
                  enlarge: int, dpi: int):
@@ -202,7 +202,7 @@ class _Sheet:
         return self.cell * picture.shape[0] / picture.shape[1]
 
     def strip_height(self, picture: Picture, crops: Sequence[Crop]) -> float:
-        """Of the crops below a picture: side by side they are as wide as it, but never taller."""
+        """Height of the crops below a picture: side by side they are as wide as it, but never taller."""
         if not crops or self.inset != 'below':
             return 0.
         room = self.cell - GAP * (len(crops) - 1)

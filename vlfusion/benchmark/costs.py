@@ -1,4 +1,4 @@
-"""What a forward pass costs: time, memory, multiplications."""
+"""Costs of a forward pass: time, memory, multiplications."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -58,13 +58,13 @@ class Leaderboard:
 
     @property
     def methods(self) -> list[str]:
-        """By their mean rank over the metrics, then by name; last those that some metric has no value for."""
+        """Methods by their mean rank over the metrics, then by name; last those that some metric has no value for."""
         ranks = self.mean_ranks()
         return sorted(ranks, key=lambda method: (math.isnan(ranks[method]), ranks[method], method))
 
     @property
     def warning(self) -> str:
-        """What to say where no difference could be significant, whatever the scores; else empty."""
+        """Warning where no difference could be significant, whatever the scores; else empty."""
         comparisons = math.comb(min((len(one.means) for one in self.comparisons.values() if len(one.means) > 1),
                                     default=0), 2)
         if not too_few(self.images, comparisons, self.alpha):
@@ -97,12 +97,12 @@ class Leaderboard:
 
     @property
     def doubt(self) -> str:
-        """What stands beside a place, in words."""
+        """Explanation of what stands beside a place."""
         return f'{DOUBT}{self.reasons_of_doubt}.'
 
     @property
     def reasons_of_doubt(self) -> str:
-        """Why a method may take other places than its own."""
+        """Reasons why a method may take other places than its own."""
         others = ', and other ways of scoring order methods otherwise' if self.elsewhere else ''
         return f'differences that are not significant may fall either way{others}'
 

@@ -1,4 +1,4 @@
-"""What a comparison was: code, packages, hardware, inputs, protocol, time; enough to tell two of them apart."""
+"""Record of a comparison: code, packages, hardware, inputs, protocol, time; enough to tell two of them apart."""
 
 import os
 import platform

@@ -73,7 +73,7 @@ class ModelMethod:
 
     @cached_property
     def experiment(self) -> dict[str, Any]:
-        """What the model is and what it reads; raises a VLFusionError where it cannot be found out."""
+        """The model and what it reads; raises a VLFusionError where it cannot be found out."""
         if self.model:
             found = dict(model=self.model)
         else:

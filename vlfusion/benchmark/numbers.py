@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 #: What stands for a mean over values of which not every one is finite.
 UNDEFINED = 'n/a'
-#: Beyond so many decimals a column is written with exponents.
+#: Most decimals of a column; beyond, it is written with exponents.
 MOST_DECIMALS = 6
 
 

@@ -1,4 +1,4 @@
-"""What a comparison is to do, as a config says it.
+"""Plan of a comparison, as a config says it.
 
     datasets = dict(Harvard=dict(config='configs/_base_/datasets/harvard.py', split='test', by_subset=True))
     methods = dict(
@@ -47,7 +47,7 @@ SET_KEYS = dict(config=str, split=str, only=str | None, limit=int | None, by_sub
 
 
 class Output(NamedTuple):
-    """How a network's output becomes grey levels; see `vlfusion.quantise.quantise`."""
+    """Rule by which a network's output becomes grey levels; see `vlfusion.quantise.quantise`."""
 
     stretch: str
     rounding: str
@@ -245,7 +245,7 @@ def _list(config: Config, key: str, default: Sequence) -> list:
 
 
 def _printed(row: str | Mapping[str, float], protocol: Protocol) -> tuple[str, dict[str, float]]:
-    """Where a row of a paper stands and what it was measured by, and its means: given, or known as
+    """Source of a row of a paper, and its means: given, or known as
     `film/Harvard/FILM`."""
     if not isinstance(row, str):
         return 'printed', dict(row)

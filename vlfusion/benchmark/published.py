@@ -1,4 +1,4 @@
-"""What papers print: the tables of FILM and CDDFuse, and the numbers beside their released weights, row by row.
+"""Published numbers: the tables of FILM and CDDFuse, and the numbers beside their released weights, row by row.
 
 `published.csv` holds one number a line: `paper,table,dataset,method,metric,value`, with the digits that were printed.
 The table `README` is what the authors say their released weights give. A file of the same form may take its place, for
@@ -31,7 +31,7 @@ HEADER = ('paper', 'table', 'dataset', 'method', 'metric', 'value')
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """What one table prints of one method on one data set.
+    """Numbers that one table prints of one method on one data set.
 
     Attributes:
         paper: `film` or `cddfuse`.
@@ -49,7 +49,7 @@ class PublishedRow:
 
     @property
     def pairs(self) -> int | None:
-        """How many pairs the paper measured; None where that is not known."""
+        """Number of pairs that the paper measured; None where that is not known."""
         return PAIRS.get((self.paper, self.dataset))
 
     def value(self, metric: str) -> float:
@@ -57,7 +57,7 @@ class PublishedRow:
         return float(self.printed[metric])
 
     def rounding(self, metric: str) -> float:
-        """By how much the number may depart from what was computed: half a unit of its last digit.
+        """Amount by which the number may depart from what was computed: half a unit of its last digit.
 
         >>> PublishedRow('film', 'Table 4', 'Lytro', 'FILM', {'SD': '59.15'}).rounding('SD')
         0.005
@@ -127,7 +127,7 @@ def read_published(path: str | os.PathLike | None = None) -> list[PublishedRow]:
 
 
 def overview(rows: Iterable[PublishedRow]) -> list[tuple[str, str, str, list[str]]]:
-    """What there is: for each paper, table and data set its methods, in the order of the rows."""
+    """Overview: for each paper, table and data set its methods, in the order of the rows."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         found.setdefault((row.paper, row.table, row.dataset), []).append(row.method)

@@ -92,7 +92,7 @@ def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: M
 
 
 def _section(one: SetResult, anchor: str, markup: Callable[[str], str], picture: '_Pictures') -> dict[str, Any]:
-    """What the template shows of one data set."""
+    """Data of the template about one data set."""
     board, code, table = one.board, code_of(one.board.protocol), _table(one.name, one.board)
     methods, metrics = board.methods, table['metrics']
     task = TASKS.get(one.task)
@@ -120,7 +120,7 @@ def _strip(one: SetResult, picture: '_Pictures') -> dict[str, Any]:
 
 
 def _most_detailed(pairs: Sequence[PairResult]) -> PairResult | None:
-    """Of some pairs, spread evenly, the one whose plainer source varies most; None where none can be read."""
+    """The pair, of some spread evenly, whose plainer source varies most; None where none can be read."""
     step = max(1, len(pairs) // STRIP_CHOICE)
     best, most = None, -1.
     for pair in pairs[::step]:
@@ -230,7 +230,7 @@ def _extremes(one: SetResult, method: str, metric: str, code: str) -> tuple[list
 
 
 def _route(one: SetResult, pair: str) -> str:
-    """What stands behind the `#` of a pair's page."""
+    """Part of a pair's address behind the `#`."""
     return f'{quote(one.name, safe="")}/{quote(pair, safe="")}'
 
 
@@ -270,7 +270,7 @@ def _robustness(ways: Mapping[str, Mapping[str, float]], methods: Sequence[str])
 
 
 def _ablation(found: Ablation, picture: '_Pictures') -> dict[str, Any]:
-    """What the template shows of an ablation: for each text its change of the pixels, its effects and its map."""
+    """Data of the template about an ablation: for each text its change of the pixels, its effects and its map."""
     code = code_of(found.protocol)
     metrics = list(dict.fromkeys(metric for effects in found.effects.values() for metric in effects))
     own = {metric: effects[metric].own for effects in found.effects.values() for metric in effects}
@@ -296,7 +296,7 @@ def _interval(ends: tuple[float, float], sign: str = '') -> str:
 
 
 def _index(one: SetResult, anchor: str) -> dict[str, Any]:
-    """What the script has to know of a data set before any of its pairs is opened."""
+    """Data of the script about a data set before any of its pairs is opened."""
     code = code_of(one.board.protocol)
     return dict(name=one.name, anchor=anchor, pairs=[pair.name for pair in one.pairs],
                 metrics=[_heading(metric, code) for metric in one.board.comparisons])

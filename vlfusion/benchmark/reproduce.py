@@ -103,7 +103,7 @@ class Compared:
 
     @property
     def explanation(self) -> str:
-        """What to say of a gap, in words; empty where there is none."""
+        """Explanation of a gap, in words; empty where there is none."""
         if self.within:
             return ''
         if self.explaining:
@@ -118,7 +118,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of a comparison with published rows.
+    """Result of a comparison with published rows.
 
     Attributes:
         protocol: under which the files were scored.
@@ -207,7 +207,7 @@ def reproduce(files: Files, rows: Sequence[PublishedRow], protocol: str,
 
 
 def coverage(row: PublishedRow, pairs: int) -> str:
-    """How many pairs were measured beside how many the paper measured, and what follows.
+    """Sentence on the number of pairs that were measured beside the paper's, and what follows.
 
     >>> coverage(PublishedRow('film', 'Table 1', 'M3FD', 'FILM', {'EN': '7.09'}), 300)
     '300 pairs were measured; how many film has on M3FD is not stated, and other pairs would give a gap.'

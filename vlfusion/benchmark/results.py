@@ -1,4 +1,4 @@
-"""What a comparison found, as the report and the tables read it."""
+"""Results of a comparison, as the report and the tables read it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class PairResult:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method needs for images of one size.
+    """Costs of a method for images of one size.
 
     Attributes:
         method: its name.

@@ -205,13 +205,13 @@ class Run:
         return found
 
     def scores(self, unit: Unit) -> dict[str, float]:
-        """What is known of a picture, by column spelt out."""
+        """Known scores of a picture, by column spelt out."""
         record = self._known(unit.key)
         return {column: record[f'{column}@{self._code(column)}'][0] for column in unit.columns
                 if f'{column}@{self._code(column)}' in record}
 
     def reasons(self, unit: Unit, column: str) -> str:
-        """Why a score is not finite."""
+        """Reasons why a score is not finite."""
         return self._known(unit.key)[f'{column}@{self._code(column)}'][1]
 
     def _known(self, key: str) -> dict[str, Any]:
@@ -439,13 +439,13 @@ class Run:
 
 
 def _digests(pair: Pair) -> dict[str, str]:
-    """What the sources of a pair are, for a key."""
+    """Digests of the sources of a pair, for a key."""
     return dict(zip('ab', (image_digest(*source) for source in pair.sources), strict=True))
 
 
 @torch.no_grad()
 def _output(model: nn.Module, batch: Mapping[str, Any]) -> torch.Tensor:
-    """What a model gives, without a look at its numbers: tensors of shapes alone have none."""
+    """Output of a model, without a look at its numbers: tensors of shapes alone have none."""
     return model(**model.data_preprocessor(batch, False), mode='tensor')
 
 

@@ -21,7 +21,7 @@ from vlfusion.errors import ConfigError, DataError, did_you_mean
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is known of the methods under one metric.
+    """Facts about the methods under one metric.
 
     Attributes:
         means: the mean over the images, by method.
@@ -119,8 +119,8 @@ def interval(values: Float[np.ndarray, 'image'], alpha: float = 0.05, resamples:
 
 
 def too_few(images: int, comparisons: int, alpha: float) -> bool:
-    """Tell whether no difference can be significant, whatever the scores: Wilcoxon's p on n images is at least `2 / 2^n`,
-    which Holm multiplies by the number of comparisons.
+    """Tell whether no difference can be significant, whatever the scores: Wilcoxon's p on n images is at least
+    `2 / 2^n`, which Holm multiplies by the number of comparisons.
 
     >>> too_few(6, 1, 0.05), too_few(6, 3, 0.05)
     (False, True)

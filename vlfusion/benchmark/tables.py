@@ -23,7 +23,7 @@ OUTPUT = 'output: '
 
 
 def results(run: Run, units: Sequence[Unit]) -> list[SetResult]:
-    """What a run found, by data set."""
+    """Results of a run, by data set."""
     return [_SetTables(run, one, [unit for unit in units if unit.dataset is one]).result()
             for one in run.plan.datasets]
 
@@ -70,7 +70,7 @@ class _SetTables:
         return board_of(rows, self.columns, self.plan.alpha, self.plan.correction, resamples)
 
     def _values(self) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
-        """By method and output, by the pair's name: each score, the mean over the repeats."""
+        """Scores by method and output, by the pair's name: each the mean over the repeats."""
         found: dict[tuple[str, str], dict[str, list[dict[str, float]]]] = {}
         for unit in self.units:
             found.setdefault((unit.method, unit.output), {}).setdefault(unit.pair.name, []).append(
@@ -139,7 +139,7 @@ class _SetTables:
                 for pair in self.run.pairs(self.one.name)]
 
     def _texts(self, pair: Pair) -> dict[str, str]:
-        """What was said of a pair: the files that the config names, and else the paragraphs that a method was given."""
+        """Texts about a pair: the files that the config names, and else the paragraphs that a method was given."""
         files = {heading: self.one.text_file(pattern, pair) for heading, pattern in self.one.texts.items()}
         found = {heading: path.read_text(encoding='utf-8').strip() for heading, path in files.items()
                  if path.is_file()}
@@ -157,7 +157,7 @@ def _places_elsewhere(ways: Mapping[str, Mapping[str, float]]) -> dict[str, list
 
 
 def _first_only_here(ways: Mapping[str, Mapping[str, float]]) -> str:
-    """What to say of a method that stands first under the output policy of the protocol and under no other one."""
+    """Note on a method that stands first under the output policy of the protocol and under no other one."""
     own, *_ = ways or ('',)
     others = {way: places_of(ranks) for way, ranks in ways.items() if way.startswith(OUTPUT)}
     sentences = []

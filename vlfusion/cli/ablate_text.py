@@ -179,7 +179,7 @@ def other_texts(args: argparse.Namespace, part: dict, dataset) -> tuple[object, 
     encoders = [language.get('encoder') for language in (part.get('language'), config.get('language')) if language]
     if len(encoders) == 2 and len({str(identity(TEXT_ENCODERS, encoder)) for encoder in encoders}) == 2:
         raise ConfigError(f'{args.other_task} has another text encoder, whose features mean nothing to this model: '
-                          f'{dict(encoders[1])} in the place of {dict(encoders[0])}.',
+                          f'{dict(encoders[1])} in place of {dict(encoders[0])}.',
                           'Describe it with this encoder, in a config of its own or by --other-options.')
     try:
         [(_, other)] = find_datasets(config, [split], text=True)
@@ -191,7 +191,7 @@ def other_texts(args: argparse.Namespace, part: dict, dataset) -> tuple[object, 
 
 
 def inputs_of(args: argparse.Namespace) -> dict[str, str]:
-    """What is compared, for the record; without secrets."""
+    """Inputs of the comparison, for the record; without secrets."""
 
     from vlfusion import __version__
     from vlfusion.files import file_digest
@@ -203,7 +203,7 @@ def inputs_of(args: argparse.Namespace) -> dict[str, str]:
 
 
 def in_words(sentence: str) -> dict[str, str]:
-    """What each policy gives a pair."""
+    """Texts of each policy, in words."""
     return {'empty': 'the empty text', 'zero': 'features that are all 0', 'fixed': f'"{sentence}"',
             'swapped': "another pair's", 'shuffled': 'its own, tokens in another order',
             'noise': 'noise of the same norm'}

@@ -46,7 +46,7 @@ class Signalled(KeyboardInterrupt):
 
 
 def run_to_the_end(command: Callable[[], int | None]) -> int:
-    """Run a command; an error that a user can mend, or a signal, becomes one line with its remedy and an exit code.
+    """Run a command; an error that a user can fix, or a signal, becomes one line with its remedy and an exit code.
 
     Other errors are raised. Signals: 130 after Ctrl-C, 143 after SIGTERM. A second one ends the process at once.
     """
@@ -154,7 +154,7 @@ def _write_all_signs() -> None:
 
 
 def _fault_of_stdout(error: BaseException | None = None) -> OSError | None:
-    """The error that standard output gives, if it does; it leads nowhere then, lest it fail again at the very end.
+    """The error that standard output gives, if any; it leads nowhere then, so that it does not fail again at the end.
 
     Args:
         error: what ended the command, perhaps this one.

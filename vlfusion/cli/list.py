@@ -108,7 +108,7 @@ def _registered(registry, foreign: bool) -> Iterator[Entry]:
 
 
 def _words(entry: Callable) -> str:
-    """What a registered class or function is: a metric's title, else its docstring's first sentence.
+    """Description of a registered class or function: a metric's title, else its docstring's first sentence.
 
     `The network of FILM.` says no more than the name; there the module names the paper.
     """

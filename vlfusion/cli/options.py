@@ -1,4 +1,4 @@
-"""What several verbs share: arguments, and the data sets of a config."""
+"""Common parts of several verbs: arguments, and the data sets of a config."""
 
 import argparse
 
@@ -72,7 +72,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def reading_keys(args: argparse.Namespace) -> dict[str, str | int | None]:
-    """What the options of `add_reading` say, by the keys of a data set."""
+    """Values of the options of `add_reading`, by the keys of a data set."""
     return {f'{key}_{side}': getattr(args, f'{key}_{side}') for key in ('range', 'page', 'bands') for side in 'ab'}
 
 
@@ -83,7 +83,7 @@ def readings(args: argparse.Namespace) -> list:
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """How several processes were started."""
+    """Add the option that says how several processes were started."""
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',
                         help='how the processes were started; torchrun is "pytorch"')
     parser.add_argument('--local-rank', type=int, default=0, help=argparse.SUPPRESS)

@@ -45,7 +45,7 @@ class FusionDataset(Dataset, ABC):
 
     @property
     def metainfo(self) -> dict:
-        """What MMEngine tells metrics and checkpoints of the data: names of the task and of the data set."""
+        """Facts that MMEngine tells metrics and checkpoints: names of the task and of the data set."""
         return dict(task=self.task.name, name=self.name)
 
     @abstractmethod
@@ -54,7 +54,7 @@ class FusionDataset(Dataset, ABC):
 
     @abstractmethod
     def record(self, index: int) -> dict:
-        """What the pipeline starts from: `name`, `path_a`, `path_b`; perhaps `path_truth` and the rules of reading,
+        """Start of the pipeline: `name`, `path_a`, `path_b`; perhaps `path_truth` and the rules of reading,
         `reading_a` and `reading_b`; each text and its mask."""
 
     def files(self) -> Iterator[Path]:
@@ -190,7 +190,7 @@ def require_own_text(policy: str | Mapping, path: Path) -> None:
     """Raises ConfigError where a file that holds the text of each pair is asked for another's."""
     if policy != 'own':
         raise ConfigError(f'text_policy={policy!r} has no effect on {path}, which holds the text of each pair.',
-                          'Read the pairs from folders by a PairDataset, or write the file anew under that policy.')
+                          'Read the pairs from folders by a PairDataset, or write the file again under that policy.')
 
 
 def _require_folder(root: Path, task: str) -> None:

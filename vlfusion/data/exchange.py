@@ -138,7 +138,7 @@ def import_texts(pairs: Sequence[Pair], task: str, folder: str | os.PathLike,
 
 
 def text_folder(pattern: str) -> Path:
-    """Where texts lie, relative to the data root, whose features lie at a pattern of `FeatureFiles`.
+    """Folder of texts, relative to the data root, whose features lie at a pattern of `FeatureFiles`.
 
     >>> text_folder('TextFeature/MFF/Lytro/{name}.npy').as_posix()
     'Text/MFF/Lytro'
@@ -167,7 +167,7 @@ def _paragraphs(pairs: Sequence[tuple[Pair, PairDataset]]) -> dict[Pair, list[st
             [both] = subjects_of([pair], of_pairs=True)
             for subject in [both] if reader.keys.of_pairs else both.images:  # twice the same image is two texts
                 stages = reader.stages(*content_of(subject))
-                # The text that the features are of, should the paragraph have been written anew since.
+                # The text that the features are of, should the paragraph have been written again since.
                 text = paragraph_of(stages['features'][0].record or stages['paragraphs'][0].record)
                 found[pair].append(text or '')
                 missing += [] if text else [str(subject)]

@@ -24,7 +24,7 @@ from vlfusion.foreign import foreign
 from vlfusion.registry import DATASETS
 
 IMAGE_A, IMAGE_B, TEXT = 'imageA', 'imageB', 'text'
-REMEDY = 'Write the file anew: `vlfusion prepare-data hdf5 CONFIG --out FILE.h5`.'
+REMEDY = 'Write the file again: `vlfusion prepare-data hdf5 CONFIG --out FILE.h5`.'
 #: Most values of one array. A file of a few bytes can claim an array that fits into no memory.
 MOST_VALUES = 2 ** 30
 #: Most groups inside each other.

@@ -38,7 +38,7 @@ from vlfusion.registry import DATASETS
 LAYOUT, VERSION = 'vlfusion.pairs', '1'
 #: What arrays may hold, by safetensors' names, the widest first: so each begins at a multiple of its own width.
 DTYPES = {'F32': np.dtype('<f4'), 'U16': np.dtype('<u2'), 'U8': np.dtype('u1')}
-REMEDY = 'Write the file anew: `vlfusion prepare-data pack CONFIG --out FILE.safetensors`.'
+REMEDY = 'Write the file again: `vlfusion prepare-data pack CONFIG --out FILE.safetensors`.'
 
 
 @DATASETS.register_module()
@@ -167,7 +167,7 @@ def write_packed(path: str | os.PathLike, samples: Iterable[Mapping], task: str)
 
 
 def _header(notes: dict, places: dict, sizes: dict[str, int]) -> bytes:
-    """What a safetensors file begins with: the length of a JSON dict in 8 bytes, and that dict, filled up with spaces.
+    """Beginning of a safetensors file: the length of a JSON dict in 8 bytes, and that dict, filled up with spaces.
 
     Args:
         notes: the strings of `__metadata__`.
@@ -183,7 +183,7 @@ def _header(notes: dict, places: dict, sizes: dict[str, int]) -> bytes:
 
 
 def _arrays(sample: Mapping) -> Iterator[tuple[str, Shaped[np.ndarray, 'rows columns']]]:
-    """What is stored of a sample, and under which name: images as few bytes as do, texts without their padding."""
+    """Arrays of a sample with their names: images as few bytes as do, texts without their padding."""
     for key in ('source_a', 'source_b', *(['truth'] if 'truth' in sample else [])):
         image = sample[key][0].numpy()
         if not (image.min() >= 0 and image.max() <= 1):

@@ -29,7 +29,7 @@ from vlfusion.reading.rule import AS_STORED, Reading
 Names = str | os.PathLike | Sequence[str]
 Range = str | Sequence | None
 Bands = str | int | Sequence[int] | None
-#: So many offenders are named in one message about pairing; a wrong pattern offends with every file there is.
+#: Most offenders that one message about pairing names; a wrong pattern offends with every file.
 MOST = 50
 #: Seconds of checking images after which a user is told how long it takes.
 PATIENCE = 5
@@ -61,12 +61,12 @@ class Pair:
 
     @property
     def sources(self) -> tuple[tuple[Path, Reading], tuple[Path, Reading]]:
-        """What `read_image` takes for source A and for source B."""
+        """Arguments of `read_image` for source A and for source B."""
         return (self.path_a, self.reading_a), (self.path_b, self.reading_b)
 
     @property
     def images(self) -> tuple[tuple[Path, Reading], ...]:
-        """Likewise, with the true image at the end if there is one."""
+        """The same, with the true image at the end if there is one."""
         return *self.sources, *([(self.path_truth, AS_STORED)] if self.path_truth else [])
 
 
@@ -273,7 +273,7 @@ def _image_problems(pair: Pair, task: Task | None) -> list[str]:
 
 
 def _partnerless(name: str, files: Mapping[str, Mapping[str, Path]], patterns: Mapping[str, str]) -> str:
-    """What to say of a name that some folder lacks."""
+    """Message about a name that some folder lacks."""
     there = next(what for what, found in files.items() if name in found)
     lacking = [what for what, found in files.items() if name not in found]
     near = {str(path): None for what in lacking for other, path in files[what].items()

@@ -85,7 +85,7 @@ def by_name(files: Iterable[FittingFile], deep: bool, what: str) -> tuple[dict[s
 
 
 def nothing_fits(root: Path, pattern: str, what: str) -> str:
-    """What to say where no file fits: the pattern, what is there instead, and whether images may lie deeper."""
+    """Message where no file fits: the pattern, what is there instead, and whether images may lie deeper."""
     folder, head, tail = _split(pattern)
     wanted = root / folder / f'{head}{{name}}{tail}'
     places = glob.glob(os.path.join(glob.escape(str(root)), folder), recursive=True)
@@ -134,7 +134,7 @@ def stem_of(name: str) -> str:
 
 
 def contents_of(folder: Path) -> str:
-    """What is in a folder, in a few words."""
+    """Contents of a folder, in a few words."""
     while not folder.is_dir():
         folder = folder.parent
     entries = sorted(folder.iterdir())

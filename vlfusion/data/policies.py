@@ -1,4 +1,4 @@
-"""Whose text a pair is given: its own, or one that tells whether the own mattered.
+"""Text policies: a pair is given its own text, or one that tells whether the own mattered.
 
     vlfusion test CONFIG CHECKPOINT --cfg-options text_policy=swapped
 
@@ -52,7 +52,7 @@ class ChangedText(TextSource):
 
 
 class ZeroText(ChangedText):
-    """Zeros in the place of every feature."""
+    """Zeros in place of every feature."""
 
     def change(self, text, generator):
         return np.zeros_like(text)

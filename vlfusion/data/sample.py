@@ -24,7 +24,7 @@ from vlfusion.images import read_image, write_image
 
 MANIFEST = 'manifest.json'
 MADE_BY = 'vlfusion prepare-data sample'
-#: Raised whenever the pictures change, so that folders of an older recipe are made anew.
+#: Raised whenever the pictures change, so that folders of an older recipe are made again.
 RECIPE = 1
 
 #: The folders of one pair, and what lies in each.
@@ -62,7 +62,7 @@ def make_sample(out: str | os.PathLike, count: int = 12, size: int = 128) -> boo
         if held == recipe and noted.items() <= present.items():
             return False
         if added := sorted(present.keys() - noted.keys()):
-            raise DataError(f'{out} is to be made anew, but holds files that `{MADE_BY}` did not put there:\n'
+            raise DataError(f'{out} is to be made again, but holds files that `{MADE_BY}` did not put there:\n'
                             f'{listing(added)}', 'Move them elsewhere, or choose another --out.')
     with whole_folder(out) as made:
         for number, (task, simulate) in enumerate(SIMULATORS.items()):
@@ -102,7 +102,7 @@ def _medical(index: int, split: str, size: int, rng: Generator) -> tuple[str, Pa
 
 def _functional(uptake: Float[np.ndarray, 'h w'], grey: Float[np.ndarray, 'h w'], colours: tuple, resolution: float,
                 rng: Generator) -> UInt8[np.ndarray, 'h w 3']:
-    """What a scanner of that resolution (full width at half maximum, mm) shows, with one hot spot in grey matter."""
+    """Image of a scanner of that resolution (full width at half maximum, mm), with one hot spot in grey matter."""
     pixels_per_mm = len(uptake) / FIELD_OF_VIEW
     rows, columns = np.nonzero(grey > 0.5 * grey.max())
     chosen = rng.integers(len(rows))
@@ -284,7 +284,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _manifest(out: Path) -> dict | None:
-    """What an earlier run noted about the folder; None where it is absent or empty."""
+    """Notes of an earlier run about the folder; None where it is absent or empty."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     try:

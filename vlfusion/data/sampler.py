@@ -62,7 +62,7 @@ class EpochSampler(Sampler[Draw]):
             yield Draw(index, int(np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0]))
 
     def __len__(self) -> int:
-        """How many samples one epoch has, over all ranks."""
+        """Number of samples that one epoch has, over all ranks."""
         return self.size
 
     def _order(self, epoch: int) -> list[int]:

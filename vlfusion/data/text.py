@@ -20,7 +20,7 @@ from vlfusion.language.subjects import Subject, content_of, subjects_of
 
 
 class TextSource(ABC):
-    """Where the token features of a pair come from.
+    """Source of the token features of a pair.
 
     Attributes:
         dim: the width of the features; known once `check` has run.
@@ -39,7 +39,7 @@ class TextSource(ABC):
         return self.load(pair).shape
 
     def words(self, pair: Pair) -> dict[str, str]:
-        """What the model reads of a pair, in words, by what each text is about; empty where nobody knows the words."""
+        """Words that the model reads of a pair, by what each text is about; empty where nobody knows the words."""
         return {}
 
     def check(self, pairs: Sequence[Pair]) -> None:
@@ -215,7 +215,7 @@ class FixedText(TextSource):
 
 
 def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:
-    """What an LLM wrote of a pair or of its images, as far as the text store has it, by what it is about."""
+    """Paragraphs that an LLM wrote of a pair or of its images, as far as the text store has it, by what it is about."""
     keys, store = Keys(language), TextStore(section(language, 'store'))
     headings = ['pair'] if keys.of_pairs else [f'source A, {pair.modality_a}', f'source B, {pair.modality_b}']
     [both] = subjects_of([pair], of_pairs=True)
@@ -233,7 +233,7 @@ RESERVED = ('source_a', 'source_b', 'truth', 'fused', 'name', 'path_a', 'path_b'
 
 
 def text_configs(config: Any) -> dict[str, Mapping]:
-    """What a config's `text_source` asks for, by the keyword under which the backbone's `forward` takes each text.
+    """Entries of a config's `text_source`, by the keyword under which the backbone's `forward` takes each text.
 
     >>> text_configs(dict(fixed='Fuse them.'))
     {'text': {'fixed': 'Fuse them.'}}
@@ -262,7 +262,7 @@ def text_configs(config: Any) -> dict[str, Mapping]:
 
 
 def _proven(config: Mapping) -> Mapping:
-    """What one text is read from; raises ConfigError where its fixed text is none."""
+    """The source of one text as it is; raises ConfigError where its fixed text is none."""
     text = config.get('fixed', 'none')
     if not isinstance(text, str) or not text.strip():
         raise ConfigError(f'The fixed text is {text!r}.',

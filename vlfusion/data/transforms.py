@@ -1,4 +1,4 @@
-"""What a pair goes through on its way to a tensor: reading, paired augmentation, packing.
+"""Steps of a pair on its way to a tensor: reading, paired augmentation, packing.
 
 Importing this module also makes mmcv's own transforms (`RandomFlip`, `Resize`, `Pad`, ...) available by their names. A
 pipeline works on a dict with `name`, `path_a`, `path_b` and the luminance images `img_a`, `img_b`, `(h, w)` in [0, 1];

@@ -1,4 +1,4 @@
-"""How far two pictures of one name lie apart, in grey levels: does an output reproduce its authors' own?"""
+"""Differences between two pictures of one name, in grey levels: does an output reproduce its authors' own?"""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from vlfusion.errors import DataError, listing
 
 @dataclass(frozen=True)
 class Difference:
-    """Of the samples (pixels, times channels of colour) of one picture or of several.
+    """Differences of the samples (pixels, times channels of colour) of one picture or of several.
 
     Attributes:
         name: the stem that the two files share.

@@ -28,7 +28,7 @@ class FusionEvaluator(BaseMetric):
             the key `metrics` for another thing.) Those that compare to a true image are for files only.
         protocol: a name in `vlfusion.metrics.protocol.PROTOCOLS`. Luminance is scored whatever its `colour` says:
             a network gives nothing else.
-        csv: the file for the scores of each image, written anew by each evaluation; None for no file.
+        csv: the file for the scores of each image, written again by each evaluation; None for no file.
         prefix: what stands before each mean's name: `film` reports `film/VIF`, None plain `VIF`.
         collect_device: through what the processes of a distributed run exchange their scores: `cpu` or `gpu`.
 

@@ -301,7 +301,7 @@ def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], co
 
 
 def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
-    """The results in the order of the items, of which at most so many are submitted ahead."""
+    """The results in the order of the items, of which at most `ahead` are submitted early."""
     waiting = deque()
     for item in items:
         if len(waiting) == ahead:

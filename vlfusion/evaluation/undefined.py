@@ -47,7 +47,7 @@ def undefined(name: str, scores: Mapping[str, Float[Tensor, 'channel']],
     for metric, values in scores.items():
         value = values.mean().item()
         if not math.isfinite(value):
-            causes = {}  # in the place of a set, for it keeps the order
+            causes = {}  # in place of a set, for it keeps the order
             for i in (~values.isfinite()).nonzero().flatten().tolist():
                 channel = f' (in {CHANNELS[i]})' if len(values) > 1 else ''
                 causes |= {f'{cause}{channel}': None
@@ -57,7 +57,7 @@ def undefined(name: str, scores: Mapping[str, Float[Tensor, 'channel']],
 
 
 def reasons(images: Mapping[str, Float[Tensor, 'h w']]) -> list[str]:
-    """What of some images may leave a metric without a value; one sentence that says so where nothing does.
+    """Traits of images that may leave a metric without a value; one sentence that says so where nothing does.
 
     >>> import torch
     >>> reasons({'the fused image': torch.ones(2, 2), 'source A': torch.eye(2)})

@@ -1,4 +1,4 @@
-"""What the Runner calls: saving pictures, showing progress."""
+"""Hooks that the Runner calls: saving pictures, showing progress."""
 
 from vlfusion.hooks.pictures import SaveFusedHook
 from vlfusion.hooks.progress import ProgressHook

@@ -78,7 +78,7 @@ class SaveFusedHook(Hook):
                                                               heading=dataset.name))
 
     def _title(self, side: str, pairs: Sequence[Pair]) -> str:
-        """What a source is: as the pairs have it where all agree, else as the task does."""
+        """Name of a source: as the pairs have it where all agree, else as the task does."""
         named = {getattr(pair, f'modality_{side}') for pair in pairs}
         return named.pop() if len(named) == 1 and all(named) else getattr(self.task, f'modality_{side}')
 
@@ -91,7 +91,7 @@ class SaveFusedHook(Hook):
 
 
 def _words(dataset: object, pair: Pair) -> list[str]:
-    """What the model read of a pair, a paragraph for each text."""
+    """Words that the model read of a pair, a paragraph for each text."""
     sources = getattr(dataset, 'text_sources', {})
     return list(dict.fromkeys(f'{f"{key}: " * (len(sources) > 1)}{about}: {text}' for key, source in sources.items()
                               for about, text in source.words(pair).items()))

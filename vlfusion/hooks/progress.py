@@ -13,7 +13,7 @@ from vlfusion.hooks.summary import summary
 from vlfusion.progress import ShowProgress, duration
 from vlfusion.registry import HOOKS
 
-#: The duration of a training is estimated after so many steps, or so many seconds, whichever comes first.
+#: Steps, or seconds, after which the duration of a training is estimated.
 STEPS, SECONDS = 10, 30
 
 

@@ -31,7 +31,7 @@ _KEYS = ('description', 'caption', 'paragraph', 'text', 'answer', 'summary', 're
 
 @dataclass(frozen=True)
 class Message:
-    """What a server sent as one message: text, reasoning and refusal, each empty where there is none."""
+    """Message of a server: text, reasoning and refusal, each empty where there is none."""
 
     text: str = ''
     reasoning: str = ''
@@ -135,7 +135,7 @@ def reasoned(text: str) -> str:
 
 
 def chatter(text: str) -> str:
-    """What of a text is about the answer instead of the image, or `Markdown`; empty if there is nothing."""
+    """The part of a text that is about the answer instead of the image, or `Markdown`; empty if there is nothing."""
     kept, given = ' '.join(prose(text).split()), ' '.join(text.split())
     if kept == given:
         return ''

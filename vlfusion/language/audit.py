@@ -1,4 +1,4 @@
-"""What may be wrong with descriptions: cheap tests on every paragraph, none of which needs a model.
+"""Checks of descriptions: cheap tests on every paragraph, none of which needs a model.
 
 They point at texts worth reading; they prove nothing. `check` says what each one is and what it misses.
 """
@@ -38,7 +38,7 @@ CHECKS = {
     'language': 'hardly any English function words, or mostly letters beyond a to z',
     'unseen': 'content words that no captioner used',
 }
-#: So many words in a row are no coincidence: those of a prompt, and those of the text itself.
+#: Number of words in a row that are no coincidence: those of a prompt, and those of the text itself.
 LEAK, LOOP = 8, 12
 #: In English prose a third to a half of all words are among these, in other languages a few in a hundred.
 ENGLISH = 0.15
@@ -124,7 +124,7 @@ class Described:
 
 @dataclass
 class Row:
-    """What was found about one image; the names are the columns of the CSV file."""
+    """Findings about one image; the names are the columns of the CSV file."""
 
     group: str
     image: str
@@ -157,7 +157,7 @@ COLUMNS = tuple(one.name for one in fields(Row) if one.name != 'found')
 
 
 class Records:
-    """What the text store holds of images or pairs under the `language` section of a config."""
+    """Records that the text store holds of images or pairs under the `language` section of a config."""
 
     def __init__(self, language: Mapping):
         self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
@@ -196,7 +196,7 @@ class Records:
 
 
 def observed_text(seen: Sequence[Observation], modality: str) -> str:
-    """What an LLM reads, places and sizes in words included, without the rules of its prompt."""
+    """Text that an LLM reads, places and sizes in words included, without the rules of its prompt."""
     return PromptTemplate('', 0, '$modality $observations').render(seen, modality).text
 
 

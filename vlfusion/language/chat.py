@@ -235,7 +235,7 @@ class ChatClient:
         return Completion(text, model, *tokens, reason, seconds, cost)
 
     def _refuse_error(self, answer: object) -> None:
-        """Raises ChatError where a server reports success, and sends an error in the place of an answer."""
+        """Raises ChatError where a server reports success, and sends an error in place of an answer."""
         choices = getattr(answer, 'choices', None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         error = _first(answer, 'error', 'detail') or _first(choice, 'error')
@@ -244,10 +244,10 @@ class ChatClient:
         if error:
             code = error.get('code') if isinstance(error, Mapping) else None
             status = code if isinstance(code, int) else 200
-            raise self._refused(error, status, 'sent an error in the place of an answer to')
+            raise self._refused(error, status, 'sent an error in place of an answer to')
 
     def _beginning(self, answer: object) -> str:
-        """What an answer begins with that is no JSON."""
+        """Beginning of an answer that is no JSON."""
         return f': it begins with {self._clean(answer)[:80]!r}' if isinstance(answer, str) and answer.strip() else ''
 
     def _count(self, read: int | None, written: int | None) -> float | None:
@@ -386,7 +386,7 @@ def check_options(options: Mapping) -> None:
 
 
 def _plain(extra: Mapping | None) -> dict:
-    """What goes into each request besides, which is kept in records and so holds no secret."""
+    """Further fields of each request, which are kept in records and so holds no secret."""
     try:
         plain = json.loads(json.dumps(dict(extra or {})))
     except (TypeError, ValueError) as error:
@@ -411,7 +411,7 @@ def _first(thing: object, *names: str) -> Any:
 
 
 def _format(schema: Mapping | None) -> dict:
-    """What tells a server of a schema."""
+    """Part of a request that tells a server of a schema."""
     return {} if schema is None else {'response_format': {
         'type': 'json_schema', 'json_schema': {'name': 'answer', 'schema': schema}}}
 

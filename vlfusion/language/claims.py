@@ -97,8 +97,8 @@ class Claims:
             return self._create(path)
 
     def _left_behind(self, path: Path) -> bool:
-        """Tell whether nobody works on a claim: its process has ended, or is elsewhere and has not touched it for long. The
-        number may be another process by now, but then nobody touches the claim."""
+        """Tell whether nobody works on a claim: its process has ended, or is elsewhere and has long not touched it."""
+        # The number may be another process by now, but then nobody touches the claim.
         return path.exists() and (has_ended(_owner(path)) or self._untouched(path))
 
     def _untouched(self, path: Path) -> bool:

@@ -10,7 +10,7 @@ _LEAD = 16
 
 
 def decode_answer(tokenizer: Any, prompt: Sequence[int], answer: Sequence[int]) -> str:
-    """What a local model wrote: special tokens are left out, except for the tags of reasoning.
+    """Text that a local model wrote: special tokens are left out, except for the tags of reasoning.
 
     Args:
         tokenizer: of the transformers library.

@@ -1,7 +1,7 @@
-"""What passes between the parts of the language stage, and what each part has to offer.
+"""Interfaces of the language stage: what passes between its parts, and what each has to offer.
 
 Every part has a `version`: a class attribute that enters the identity of what it makes. Change it whenever the same
-config would make something else, and the text store makes those records anew.
+config would make something else, and the text store makes those records again.
 
 A part may also have a static method `self_contained(config) -> bool`: true if, built from this config, it needs nothing
 but this process and installed packages, so no network, no key, no file and no model from a hub. A checkpoint may have
@@ -57,7 +57,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What an LLM is asked about one image or one pair.
+    """Question to an LLM about one image or one pair.
 
     Attributes:
         text: the rendered prompt.
@@ -75,7 +75,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Completion:
-    """What an LLM answered to one prompt.
+    """Answer of an LLM to one prompt.
 
     Attributes:
         text: the paragraph.
@@ -111,7 +111,7 @@ class Captioner(Protocol):
     version: str
 
     def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
-        """What is to be seen in each image; all are of one modality."""
+        """Observations of each image; all are of one modality."""
 
 
 @runtime_checkable
@@ -122,7 +122,7 @@ class PairCaptioner(Protocol):
 
     def observe_pairs(self, pairs: Sequence[tuple[Image, Image]],
                       modalities: tuple[str, str]) -> list[list[Observation]]:
-        """What is to be seen in each pair, source A first; all are of the same two modalities."""
+        """Observations of each pair, source A first; all are of the same two modalities."""
 
 
 @runtime_checkable

@@ -73,7 +73,7 @@ def _words(token) -> str:
 
 
 def _number(tokens: list, position: int) -> str:
-    """What stands before an item: nothing; but a list of one item is a sentence that begins with a number."""
+    """Text before an item: nothing; but a list of one item is a sentence that begins with a number."""
     opened = tokens[position]
     if opened.type != 'ordered_list_open':
         return ''

@@ -139,7 +139,7 @@ REFUSAL = _compiled(
     r"(?:извините|простите|к сожалению,? я)\b|я не (?:могу|в состоянии) (?:помочь|описать|предоставить|видеть)",
     r"het spijt me\b|przepraszam,? ale\b",
 )
-#: A notice of a content filter in the place of an answer.
+#: A notice of a content filter in place of an answer.
 FILTERED = _compiled(
     r"(?:the|this|your) (?:response|output|request|prompt|completion) (?:was|has been) (?:filtered|blocked|flagged)\b",
     r"[^\n]{0,80}\b(?:content management policy|content_filter|responsibleaipolicy|"

@@ -49,7 +49,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Report:
-    """What became of each image or pair: described now, described before (or twice in the list), failed, or left."""
+    """Result of each image or pair: described now, described before (or twice in the list), failed, or left."""
 
     done: list[Subject] = field(default_factory=list)
     skipped: list[Subject] = field(default_factory=list)
@@ -65,14 +65,14 @@ class Report:
                             'Correct what is named above and go on; what is described already is kept.')
 
     def failures(self) -> str:
-        """What failed, on indented lines, each with its error."""
+        """List of what failed, on indented lines, each with its error."""
         return listing(f'{subject}: {error if isinstance(error, VLFusionError) else repr(error)}'
                        for subject, error in self.failed.items())
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do: missing records by stage, and what the LLM would read and write.
+    """Work that a run would do: missing records by stage, and what the LLM would read and write.
 
     Attributes:
         subjects: how many images or pairs there are.
@@ -91,7 +91,7 @@ class Plan:
 
 @dataclass
 class Usage:
-    """What the LLM has read, written and cost in this run, as far as it says."""
+    """Tokens and money of the LLM in this run, as far as it says."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -137,7 +137,7 @@ class DescriptionPipeline:
     the store as soon as it answers. Where the prompt has a JSON schema, an answer that does not fit is sent back once.
 
     Several processes may run on one store, on several machines. Each record is claimed by the one that makes it, and a
-    run ends when all of its images are described, by whomever.
+    run ends when all of its images are described, by whichever process.
 
     Args:
         language: `dict(store='data/text', captioners=[...], llm=dict(...), prompt='paragraph', encoder=dict(...))`.
@@ -182,7 +182,7 @@ class DescriptionPipeline:
         return TEXT_ENCODERS.build(self.language['encoder'])
 
     def subjects(self, pairs: Iterable[SourcePair]) -> list[Subject]:
-        """What is to be described of pairs, once each: the pairs where the prompt is about pairs, else their images."""
+        """Subjects of pairs, once each: the pairs where the prompt is about pairs, else their images."""
         return subjects_of(pairs, self.keys.of_pairs)
 
     def run(self, subjects: Sequence[Subject], progress: Progress | None = None, stop: Event | None = None) -> Report:
@@ -224,7 +224,7 @@ class DescriptionPipeline:
         return report
 
     def plan(self, subjects: Sequence[Subject]) -> Plan:
-        """What `run` would do, without doing it. The first `SAMPLE` records there are serve for the estimates."""
+        """Plan what `run` would do. The first `SAMPLE` records there are serve for the estimates."""
         jobs = {job.key: job for job in map(self._job, subjects)}
         writing = [job.needs[0] for job in jobs.values()]
         missing = self._missing(jobs.values(), {})
@@ -271,7 +271,7 @@ class DescriptionPipeline:
             return False
         said = () if job.stage == 'observations' else texts_of(record)
         if said and job.stage == 'features' and self._has(job.needs[0]) and self._intact[job.needs[0].key] != said:
-            return False  # the paragraph was written anew since
+            return False  # the paragraph was written again since
         self._intact[job.key] = said
         return True
 
@@ -350,7 +350,7 @@ class DescriptionPipeline:
 
     def _outcomes(self, stage: str, jobs: Sequence[_Job], claims: Claims,
                   stop: Event) -> Iterator[tuple[_Job, Outcome | Exception]]:
-        """What a stage makes of each job that no other process has claimed, as soon as it is there."""
+        """Results of a stage for each job that no other process has claimed, as soon as it is there."""
         work = self._work(stage)  # built before anything is claimed: a part that cannot be built stops the run
         mine = (job for job in jobs if not stop.is_set() and claims.take(job.key) and self._still(job, claims))
         if stage != 'paragraphs':
@@ -370,7 +370,7 @@ class DescriptionPipeline:
         return False
 
     def _work(self, stage: str) -> Work:
-        """What a stage does with a batch. Its part is built here: one that cannot be built stops the run."""
+        """Function that works on a batch in a stage. Its part is built here: one that cannot be built stops the run."""
         if stage == 'observations':
             return partial(self._observe, {1: self.captioners, 2: self.pair_captioners})
         if stage == 'paragraphs':
@@ -378,7 +378,7 @@ class DescriptionPipeline:
         return partial(self._encode, self.encoder)
 
     def _observe(self, captioners: Mapping[int, Sequence], jobs: Sequence[_Job]) -> list[Outcome | Exception]:
-        """What the captioners of single images, or those of pairs, see; `captioners` has both by number of images."""
+        """Observations by the captioners of images or of pairs; `captioners` has both by the number of images."""
         shown = [tuple(image.result() for image in job.pixels) for job in jobs]
         modalities = jobs[0].modalities
         start = time.perf_counter()
@@ -433,7 +433,7 @@ class DescriptionPipeline:
         return [answer if isinstance(answer, Exception) else self._outcome(answer) for answer in answers]
 
     def _fault(self, completion: Completion) -> str | None:
-        """What keeps an answer from being JSON of the prompt's schema, so that it is worth to ask again."""
+        """Fault that keeps an answer from being JSON of the prompt's schema, so that it is worth to ask again."""
         try:
             return self._check and self._check(self._answer(completion))
         except DataError:  # a refusal would be another one
@@ -443,7 +443,7 @@ class DescriptionPipeline:
         return read(completion.text, completion.model, completion.finish_reason, self._check)
 
     def _outcome(self, completion: Completion) -> Outcome | Exception:
-        """What is kept of a completion; its tokens and money count even where it is of no use."""
+        """Facts that are kept of a completion; its tokens and money count even where it is of no use."""
         self.usage.add(completion)
         try:
             text = self._answer(completion)
@@ -453,7 +453,7 @@ class DescriptionPipeline:
             return error
 
     def _texts(self, model: str, answer: str) -> list[str]:
-        """What the encoder reads of a structured answer."""
+        """Texts that the encoder reads of a structured answer."""
         if fault := self._check(answer):
             raise unfit_answer(model, fault)
         written = [text for text in map(prose, texts(parse(answer))) if text]
@@ -488,7 +488,7 @@ class DescriptionPipeline:
         return self.prompt.render_pair(*(seen.get(sight, ()) for sight in ((a,), (b,), (a, b))), job.modalities)
 
     def _record(self, job: _Job, facts: dict) -> dict:
-        """What was made, and everything that it was made from."""
+        """Record of what was made, and of everything that it was made from."""
         keys: dict[str, list[str]] = {}
         for one in _chain(job):
             keys.setdefault(one.stage, []).append(one.key)
@@ -500,19 +500,19 @@ class DescriptionPipeline:
 
 
 def _chain(job: _Job) -> Iterator[_Job]:
-    """What a job needs, first things first, and the job itself."""
+    """Jobs that a job needs, first things first, and the job itself."""
     for need in job.needs:
         yield from _chain(need)
     yield job
 
 
 def _error(job: _Job, errors: Mapping[str, Exception]) -> Exception | None:
-    """Why a record cannot be made: its own error, or that of one it is made from."""
+    """Error by which a record cannot be made: its own error, or that of one it is made from."""
     return next((errors[one.key] for one in _chain(job) if one.key in errors), None) if errors else None
 
 
 def _batches(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
-    """Jobs of one modality together, so many as a part is given at once; none is taken before it is needed."""
+    """Batches of jobs of one modality; no job is taken before it is needed."""
     batch = []
     for job in jobs:
         if len(batch) == BATCH or (batch and job.modalities != batch[0].modalities):
@@ -565,7 +565,7 @@ def _begin(work: Work, batch: list[_Job]) -> Future:
 
 def _seen(captioner: Captioner | PairCaptioner, shown: Sequence[tuple[Image, ...]],
           modalities: tuple[str, ...]) -> list[list[Observation] | Exception]:
-    """What a captioner sees in each image or pair, or its error; nothing is shown again because another failed."""
+    """Observations of each image or pair, or its error; nothing is shown again because another failed."""
     single = len(modalities) == 1
     things, kind = ([image for image, in shown], modalities[0]) if single else (shown, modalities)
 
@@ -578,7 +578,7 @@ def _seen(captioner: Captioner | PairCaptioner, shown: Sequence[tuple[Image, ...
 
 
 def _attempt(work: Callable[[Sequence], list], jobs: Sequence) -> list:
-    """What `work` makes of each job, or the exception that it raises when given that job alone.
+    """Results of `work` for each job, or the exception that it raises when given that job alone.
 
     Raises:
         ConfigError: the config is at fault, so that every job would fail.

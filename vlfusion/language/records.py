@@ -74,7 +74,7 @@ def observations(record: Mapping) -> list[Observation]:
 
 
 def texts_of(record: Mapping) -> tuple[str, ...]:
-    """What the encoder reads of a record one by one: its text, or the texts of a structured answer.
+    """Texts that the encoder reads of a record one by one: its text, or the texts of a structured answer.
 
     Features that somebody made by hand may not say of what they are.
     """

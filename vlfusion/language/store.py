@@ -58,7 +58,7 @@ class TextStore:
         self.root = Path(root)
 
     def path(self, stage: str, key: str) -> Path:
-        """Where the record of a key lies; the array of a feature has the ending `.npy` instead."""
+        """Path of the record of a key; the array of a feature has the ending `.npy` instead."""
         if stage not in (*STAGES, FAILURES):
             raise UnknownNameError(f'The text store has no stage {stage!r}.', did_you_mean(stage, STAGES))
         return self.root / stage / key[:2] / f'{key}.json'
@@ -191,7 +191,7 @@ class Keys:
                 and (images == 2) == hasattr(CAPTIONERS.get(part['type']), 'observe_pairs')]
 
     def sights(self, *images: Content) -> list[tuple[Content, ...]]:
-        """What the captioners look at for a description: its image; or for a pair each image, then both at once."""
+        """Images that captioners look at for a description: its image; or for a pair each, then both at once."""
         if len(images) == 1:
             return [images]
         return [*((image,) for image in images if self._captioners[1] != '[]'),
@@ -262,8 +262,8 @@ def stored(seen: Observation) -> dict:
 
 
 def identity(registry: Registry, part: Any) -> dict:
-    """What decides the result of a captioner, LLM or text encoder: its config without runtime keys and secrets, the
-    package and name of its class, and the version of that class. A part inside it, as a labeller, counts likewise.
+    """Facts that decide the result of a captioner, LLM or text encoder: its config without runtime keys and secrets,
+    the package and name of its class, and the version of that class. A part inside it, as a labeller, counts likewise.
 
     >>> identity(LLMS, dict(type='TemplateLLM', timeout=10))
     {'type': 'vlfusion.TemplateLLM', 'version': '1'}
@@ -316,4 +316,4 @@ def _load_features(path: Path) -> Float[np.ndarray, 'token dim']:
 
 def _damaged(path: Path, cause: object) -> DataError:
     return DataError(f'The record {path} is damaged: {cause}.',
-                     'Run `vlfusion describe CONFIG`: it makes a damaged record anew.')
+                     'Run `vlfusion describe CONFIG`: it makes a damaged record again.')

@@ -88,7 +88,7 @@ def is_json(text: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """What may be JSON in an answer: fenced blocks, objects and lists from the longest on, what can be repaired."""
+    """Pieces of an answer that may be JSON: fenced blocks, objects and lists from the longest on, repaired ones."""
     if is_json(text):  # perhaps an object in a list of its own
         value = json.loads(text)
         if isinstance(value, list) and len(value) == 1:
@@ -118,7 +118,7 @@ def _repaired(text: str) -> str:
 
 
 def correction_request(fault: str) -> str:
-    """What a model is told of an answer that does not fit."""
+    """Request to correct an answer that does not fit."""
     return f'{fault}\nAnswer again, without this fault.'
 
 
@@ -137,7 +137,7 @@ def unfit_answer(model: str, fault: str) -> DataError:
 
 
 def texts(answer: Any) -> list[str]:
-    """What an encoder reads of an answer, in the answer's order: each string is a text of its own, but an object in a
+    """Texts that an encoder reads of an answer, in the answer's order: each string is one text, but an object in a
     list is one text, its strings joined by commas.
 
     >>> texts({'scene': 'A street', 'objects': [{'name': 'car', 'place': 'left'}, {'name': 'tree', 'place': 'right'}]})

@@ -1,4 +1,4 @@
-"""What a description is about: one image, or both images of a pair."""
+"""Subjects of descriptions: one image, or both images of a pair."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class SourcePair(Protocol):
 
 
 def subjects_of(pairs: Iterable[SourcePair], of_pairs: bool) -> list[Subject]:
-    """What is to be described, each once: the pairs themselves, or their images."""
+    """Subjects to be described, each once: the pairs themselves, or their images."""
     both = [PairToDescribe(ImageToDescribe(pair.path_a, pair.modality_a, pair.reading_a),
                            ImageToDescribe(pair.path_b, pair.modality_b, pair.reading_b)) for pair in pairs]
     return list(dict.fromkeys(both if of_pairs else (image for pair in both for image in pair.images)))

@@ -1,4 +1,4 @@
-"""What models put around an answer in tags: their reasoning, the ends of turns, the answer itself."""
+"""Tags that models put around an answer: their reasoning, the ends of turns, the answer itself."""
 
 import re
 
@@ -44,7 +44,7 @@ def without_reasoning(text: str) -> tuple[str, bool]:
 
 
 def _outside(text: str) -> tuple[str, int]:
-    """What stands outside of reasoning, and the number of its tags."""
+    """Text outside of reasoning, and the number of its tags."""
     kept, depth, end, borders = [], 0, 0, list(_BORDERS.finditer(text))
     for border in borders:
         if depth == 0:
@@ -77,7 +77,7 @@ def tagged(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """What stands in `<answer>` and the like, or in a fence around everything."""
+    """Text inside `<answer>` and the like, or in a fence around everything."""
     if found := _WRAPPERS.search(text):
         text = found['tag'] if found['tag'] is not None else found['box']
     fenced = _FENCE.fullmatch(text)

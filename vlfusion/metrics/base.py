@@ -1,4 +1,4 @@
-"""What every metric shares: registration, named variants, the facts that reports print, the check of arguments."""
+"""Common parts of all metrics: registration, named variants, the facts that reports print, the check of arguments."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -45,7 +45,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What is known of a metric without running it; a metric has it as its attribute `info`.
+    """Facts about a metric that are known without running it; a metric has it as its attribute `info`.
 
     Attributes:
         name: the function's name, under which it is registered.

@@ -83,7 +83,7 @@ def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'b
     An edge is where the squared gradient is above four times its mean and, along x or y, whichever the gradient has
     more of, not below the pixel before it and above the one after it. Gradient and threshold have been shown to be
     those of Octave's `edge`, whose thinning is another. The thinning is that of MATLAB's code generator; MATLAB
-    itself was not at hand to compare.
+    itself was not available to compare.
 
     Args:
         fused: grey levels in 0..255, at least 3x3.
@@ -117,7 +117,7 @@ def FMI_wavelet(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
 
     Images are mirrored at the borders, with the outermost pixel doubled: MATLAB's default. The filter is Meyer's, cut
     to 102 coefficients, as many as MATLAB's 'dmey' has; they equal the table in wavelib to 1e-10. PyWavelets has
-    another one, of 62. MATLAB was not at hand to compare. The rescaled values are rounded to multiples of 2^-36; see
+    another one, of 62. MATLAB was not available to compare. The rescaled values are rounded to multiples of 2^-36; see
     `FMI_dct`.
 
     Args:
@@ -271,7 +271,7 @@ def _similarity(source: Windows, fused: Windows, bounded: bool) -> PerWindow:
 
 def _overlaps(ends_s: Float[Tensor, '8 window'], ends_f: Float[Tensor, '8 window']) -> tuple[
         Float[Tensor, '16 window'], Float[Tensor, '17 window'], Float[Tensor, '17 window']]:
-    """What the upper bound is made of: two rows of nine bins, laid on the line from 0 to 1, cut it into 17 pieces.
+    """Terms of the upper bound: two rows of nine bins, laid on the line from 0 to 1, cut it into 17 pieces.
 
     Args:
         ends_s: where the source's bins end, but the last.

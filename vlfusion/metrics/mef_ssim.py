@@ -77,7 +77,7 @@ def _similarity(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
 
 @shared
 def _gains(source_a: Image, source_b: Image) -> tuple[Map, Map]:
-    """What the patches `a` and `b` are multiplied by in `X`."""
+    """Factors of the patches `a` and `b` in `X`."""
     square_a, square_b = _squared_norm(source_a), _squared_norm(source_b)
     product = WIDTH ** 2 * local_covariance(source_a, source_b, UNIFORM)
     product = torch.where((square_a > 0) & (square_b > 0), product, 0)
@@ -96,7 +96,7 @@ def _gains(source_a: Image, source_b: Image) -> tuple[Map, Map]:
 
 @shared
 def _squared_norm(image: Image) -> Map:
-    """Of each patch without its mean; 0 where it is flat."""
+    """Squared norm of each patch without its mean; 0 where it is flat."""
     return WIDTH ** 2 * flat_variance(image, UNIFORM)
 
 

@@ -70,7 +70,7 @@ def _lost(fused: Image, source_a: Image, source_b: Image, where_fused_is_stronge
 
 @shared
 def _preserved(source: Image, fused: Image) -> tuple[Image, Image]:
-    """How well each edge of the source is preserved, in 0..1, and its weight."""
+    """Degree to which each edge of the source is preserved, in 0..1, and its weight."""
     (strength, angle), (strength_f, angle_f) = _edges(source), _edges(fused)
     stronger = torch.maximum(strength, strength_f)
     ratio = torch.minimum(strength, strength_f) / torch.where(stronger > 0, stronger, 1)

@@ -19,7 +19,7 @@ SOURCE = 'Piella and Heijmans, ICIP 2003'
 def Qs(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
     """`Qs = mean(l SSIM(A, F) + (1 - l) SSIM(B, F))`, with `l = var_A / (var_A + var_B)`, one half where both are flat.
 
-    The paper has the universal quality index in the place of SSIM; like Z. Liu's code, this has SSIM with Wang's
+    The paper has the universal quality index in place of SSIM; like Z. Liu's code, this has SSIM with Wang's
     window.
 
     Args:

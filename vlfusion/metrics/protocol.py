@@ -48,7 +48,7 @@ class Protocol:
 
     @property
     def label(self) -> str:
-        """What each row of scores carries: name and version."""
+        """Label that each row of scores carries: name and version."""
         return f'{self.name}.{self.version}'
 
     def quantise(self, fused: Float[Tensor, 'batch 1 h w']) -> UInt8[Tensor, 'batch 1 h w']:

@@ -57,7 +57,7 @@ def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
 
 def _liu(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
          source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
-    tiny = 1e-5  # what that code puts in the place of a strength of zero
+    tiny = 1e-5  # what that code puts in place of a strength of zero
     kept = present = 0.
     strength_f = edge_strength(fused)
     for source in (source_a, source_b):

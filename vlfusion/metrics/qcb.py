@@ -79,14 +79,14 @@ def _contrast(image: Image, normalised: bool) -> Image:
 
 
 def _sum(sigma: float) -> float:
-    """Of the Gaussian density at the window's pixels."""
+    """Sum of the Gaussian density at the window's pixels."""
     along = sum(math.exp(-0.5 * (i / sigma) ** 2) for i in range(-(WIDTH // 2), WIDTH // 2 + 1))
     return along ** 2 / (2 * math.pi * sigma ** 2)
 
 
 @lru_cache(maxsize=8)
 def _sensitivity(h: int, w: int, device: torch.device) -> Float[Tensor, 'h w_half']:
-    """Of the eye to the frequencies of `torch.fft.rfft2`."""
+    """Sensitivity of the eye to the frequencies of `torch.fft.rfft2`."""
     y = torch.fft.fftfreq(h, 1 / h, dtype=torch.float64, device=device)[:, None] / DEGREES
     x = torch.fft.rfftfreq(w, 1 / w, dtype=torch.float64, device=device) / DEGREES
     r = torch.hypot(x, y)

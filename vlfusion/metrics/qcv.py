@@ -76,7 +76,7 @@ def _filled(image: Image) -> Float[Tensor, 'batch 1 h_filled w_filled']:
 
 @lru_cache(maxsize=8)
 def _sensitivity(h: int, w: int, device: torch.device) -> Float[Tensor, 'h w_half']:
-    """Of the eye to the frequencies of `torch.fft.rfft2`."""
+    """Sensitivity of the eye to the frequencies of `torch.fft.rfft2`."""
     y = torch.fft.fftfreq(h, 1 / h, dtype=torch.float64, device=device)[:, None] / DEGREES
     x = torch.fft.rfftfreq(w, 1 / w, dtype=torch.float64, device=device) / DEGREES
     r = 0.144 * torch.hypot(x, y)

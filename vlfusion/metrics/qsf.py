@@ -44,7 +44,7 @@ def Qsf(fused: Image, source_a: Image, source_b: Image, signed: bool = False) ->
 
 
 def _differences(image: Image) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of each pixel and its neighbour to the right, below, and along both diagonals."""
+    """Differences of each pixel and its neighbour to the right, below, and along both diagonals."""
     return (image[..., 1:] - image[..., :-1], image[..., 1:, :] - image[..., :-1, :],
             image[..., 1:, 1:] - image[..., :-1, :-1], image[..., 1:, :-1] - image[..., :-1, 1:])
 

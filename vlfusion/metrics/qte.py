@@ -1,4 +1,4 @@
-"""Tsallis information: mutual information with the entropy of Tsallis in the place of Shannon's."""
+"""Tsallis information: mutual information with the entropy of Tsallis in place of Shannon's."""
 
 import math
 

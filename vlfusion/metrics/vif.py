@@ -63,7 +63,7 @@ class Gained:
 
 @shared
 def gained(source: Image, fused: Image, scale: int) -> Gained:
-    """What the local moments of both images tell of the fused one at a scale, 0 being the finest."""
+    """Information that the local moments of both images hold of the fused one at a scale, 0 being the finest."""
     source, fused, window = at_scale(source, scale), at_scale(fused, scale), WINDOWS[scale]
     variance_s, variance_f = local_variance(source, window), local_variance(fused, window)
     covariance = local_covariance(source, fused, window)

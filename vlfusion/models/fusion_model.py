@@ -111,7 +111,7 @@ class FusionModel(BaseModel):
                     for key, term in self.losses.items()}
 
     def _extra(self, loss: str, sample: Mapping) -> dict:
-        """What a loss asks for besides the fused image and the sources."""
+        """Inputs that a loss asks for besides the fused image and the sources."""
         lacking = [key for key, required in self._wants[loss].items() if required and key not in sample]
         if lacking:
             raise DataError(f'{type(self.losses[loss]).__name__} needs {lacking[0]!r} of every pair, but the samples '
@@ -152,7 +152,7 @@ def text_dims(backbone: Any) -> dict[str, int]:
 
 
 def wanted(term: nn.Module) -> dict[str, bool]:
-    """What a loss's `forward` names beyond the fused image and the sources, and whether it insists on it."""
+    """Inputs that a loss's `forward` names beyond the fused image and the sources, and whether it insists on it."""
     parameters = list(inspect.signature(term.forward).parameters.values())[3:]
     return {parameter.name: parameter.default is parameter.empty for parameter in parameters
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)}

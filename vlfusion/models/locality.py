@@ -20,7 +20,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Locality:
-    """What a local backbone declares; the attributes are those of the module's text."""
+    """Declaration of a local backbone; the attributes are those of the module's text."""
 
     halo: int
     multiple: int = 1
@@ -37,7 +37,7 @@ class Locality:
 
 
 def locality(backbone: nn.Module) -> Locality | None:
-    """How local a backbone is; None where it declares nothing.
+    """Locality of a backbone; None where it declares nothing.
 
     >>> backbone = nn.Conv2d(1, 1, 5, padding=2)
     >>> backbone.halo = 2

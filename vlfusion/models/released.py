@@ -1,4 +1,4 @@
-"""What the authors of a method released: which files a user has to fetch, and their names under ours."""
+"""Released weights of a method: which files a user has to fetch, and their names under ours."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

@@ -84,7 +84,7 @@ def unreadable(path: str | os.PathLike) -> tuple[str, str] | None:
 
 
 def identify(path: str | os.PathLike, data: bytes) -> tuple[str, str] | None:
-    """What a file that cannot be decoded is, such as `a DICOM file`, and what to do with it; None where unknown."""
+    """Kind of a file that cannot be decoded, such as `a DICOM file`, and what to do with it; None where unknown."""
     start = _unzipped(data) if data.startswith(b'\x1f\x8b') else data[:512]
     for offset, signature, what, remedy in _SIGNATURES:
         if start[offset:].lstrip(b'\xef\xbb\xbf').startswith(signature):

@@ -1,4 +1,4 @@
-"""What a file says of its image before a pixel is decoded: size, bands, pages, orientation."""
+"""Headers of image files, read before a pixel is decoded: size, bands, pages, orientation."""
 
 import warnings
 from contextlib import suppress
@@ -26,7 +26,7 @@ warnings.filterwarnings('ignore', 'Corrupt EXIF data')  # they say nothing, see 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its image.
+    """Facts that a file states about its image.
 
     Attributes:
         width: in pixels, as stored.

@@ -37,7 +37,7 @@ _MOST_PIXELS = int(os.environ.get('OPENCV_IO_MAX_IMAGE_PIXELS', 1 << 30))
 _LONGEST = int(os.environ.get('OPENCV_IO_MAX_IMAGE_WIDTH', 1 << 20))
 #: Bytes for a pixel of a file that is read and made luminance.
 _BYTES = 8
-#: Files below so many pixels are read without a look at the memory that is free.
+#: Images of fewer pixels are read without a look at the free memory.
 _SMALL = 1 << 24
 
 

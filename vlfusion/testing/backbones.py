@@ -1,4 +1,4 @@
-"""What every fusion backbone must do, whatever it computes: one check for each thing vlfusion or its users rely on.
+"""Checks of fusion backbones: one check for each thing vlfusion or its users rely on.
 
 `check_backbone` stops at the first failure, for tests; `survey_backbone` runs everything and reports, as
 `vlfusion check-plugin` prints it.
@@ -28,7 +28,7 @@ STATES = 6
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one check: `holds` is None where it does not apply."""
+    """Result of one check: `holds` is None where it does not apply."""
 
     check: str
     holds: bool | None

@@ -1,4 +1,4 @@
-"""What the parts of the language stage must do: captioners, LLMs, text encoders."""
+"""Checks of the parts of the language stage: captioners, LLMs, text encoders."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What every loss must do, whatever it asks of the fused image."""
+"""Checks of losses."""
 
 from collections.abc import Mapping
 from numbers import Real

@@ -1,4 +1,4 @@
-"""What every fusion metric must do, whatever it measures."""
+"""Checks of fusion metrics."""
 
 from collections.abc import Callable
 

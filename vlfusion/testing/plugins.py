@@ -1,4 +1,4 @@
-"""What holds of an installed plugin and what does not: `vlfusion check-plugin NAME`."""
+"""Survey of an installed plugin: `vlfusion check-plugin NAME`."""
 
 import inspect
 import re
@@ -46,7 +46,7 @@ def entries(package: str) -> Iterator[tuple[Registry, str]]:
 
 def survey_entry(registry: Registry, name: str, arguments: Mapping | None = None,
                  size: tuple[int, int] = (20, 28)) -> list[Outcome]:
-    """What holds of one entry: it is documented, builds, and does what its registry asks for.
+    """Check one entry: it is documented, builds, and does what its registry asks for.
 
     Args:
         registry: of the entry.

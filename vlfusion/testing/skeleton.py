@@ -19,7 +19,7 @@ PLACES = {'README.md.in': 'README.md', 'setup.cfg.in': 'setup.cfg', 'pyproject.t
 
 @dataclass(frozen=True)
 class Skeleton:
-    """What was written: the name of the method, and its files."""
+    """Files that were written: the name of the method, and its files."""
 
     name: str
     files: list[Path]

@@ -251,7 +251,7 @@ def test_focus_pairs_are_read_by_the_name_of_the_visible_image(tmp_path):
 
 @pytest.fixture
 def config(tmp_path):
-    """A function that reads a config with toy pairs in the place of its data."""
+    """A function that reads a config with toy pairs in place of its data."""
     for split, size in (('train', (64, 66)), ('test', (44, 46))):
         lay_out(tmp_path, split, size)
         draw_pairs(tmp_path, ['1', '2'], f'{split}/ir', f'{split}/vi', size)

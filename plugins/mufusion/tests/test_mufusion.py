@@ -249,7 +249,7 @@ def test_pairs_that_changed_or_have_no_names_are_refused(batch):
 
 @pytest.fixture
 def config(tmp_path):
-    """A function that reads a config with a small network and toy pairs in the place of its data."""
+    """A function that reads a config with a small network and toy pairs in place of its data."""
     def read(path):
         options = {key: value for key, value in TINY.items() if not key.startswith('model')}
         options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 2,

@@ -1,7 +1,7 @@
 """MUFusion: a general unsupervised image fusion network based on memory unit (Cheng et al., Information Fusion 2023).
 
 A U-shaped network of twelve convolutions and two scales, with dense connections in the encoder. One network for every
-task, trained anew for each. Written afresh; what the released network computes, tile by tile, is reproduced to
+task, trained separately for each. Written afresh; what the released network computes, tile by tile, is reproduced to
 rounding.
 """
 

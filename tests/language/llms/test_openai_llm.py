@@ -400,11 +400,11 @@ def message(**parts):
     (400, {'error': {'message': 'No.', 'innererror': {'code': 'ResponsibleAIPolicyViolation'}}}, 'content filter.*No'),
     (403, {'error': {'message': 'flagged', 'code': 'content_policy_violation'}}, 'content filter.*flagged'),
     (200, {'error': {'message': 'model is loading', 'code': 503}},
-     r"in the place of an answer to 'm' \(503\): model is loading"),
-    (200, {'error': 'out of memory'}, 'in the place of an answer.*out of memory'),
-    (200, {'detail': 'Not found here'}, 'in the place of an answer.*Not found here'),
-    (200, {'object': 'error', 'message': 'too long', 'code': 40303}, 'in the place of an answer.*too long'),
-    (200, {'choices': [{'error': {'message': 'upstream died'}}]}, 'in the place of an answer.*upstream died'),
+     r"in place of an answer to 'm' \(503\): model is loading"),
+    (200, {'error': 'out of memory'}, 'in place of an answer.*out of memory'),
+    (200, {'detail': 'Not found here'}, 'in place of an answer.*Not found here'),
+    (200, {'object': 'error', 'message': 'too long', 'code': 40303}, 'in place of an answer.*too long'),
+    (200, {'choices': [{'error': {'message': 'upstream died'}}]}, 'in place of an answer.*upstream died'),
     (200, 'data: {"id": "x"}', 'is no chat completion: it begins with .data: ')])
 def test_an_answer_without_a_description_says_why_and_fails_alone(serve, build, status, answer, said):
     headers = {'Content-Type': 'text/event-stream'} if isinstance(answer, str) else {}

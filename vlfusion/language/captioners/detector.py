@@ -1,4 +1,4 @@
-"""Where some given things lie in an image, by an open-vocabulary detector of the transformers library."""
+"""Locate given things in an image, by an open-vocabulary detector of the transformers library."""
 
 from collections.abc import Iterator, Sequence
 from inspect import signature

@@ -68,7 +68,7 @@ class FlorenceCaptioner:
 
     @torch.inference_mode()
     def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
-        """What Florence-2 writes of each image, task by task; a region has its box and the area of that.
+        """Describe each image by Florence-2, task by task; a region has its box and the area of that.
 
         Args:
             images: as `vlfusion.images.read_image` returns them.

@@ -98,7 +98,7 @@ def _content(grey: Float[np.ndarray, 'h w']) -> Bool[np.ndarray, 'h w']:
 
 
 def _empty(grey: Float[np.ndarray, 'h w'], content: Bool[np.ndarray, 'h w']) -> str:
-    """How much of the image shows nothing: black background, or white without any texture."""
+    """Share of the image that shows nothing: black background, or white without any texture."""
     shares = ((1 - content.mean(), 'empty black background'), ((grey > 0.98).mean(), 'purely white'))
     facts = [f'{share(fraction)} of it is {what}' for fraction, what in shares if fraction >= _NOTABLE]
     return f'{join(facts).capitalize()}.' if facts else ''

@@ -42,7 +42,7 @@ class OpenAICaptioner:
         self.client = chat_client(type(self).__name__, model, chat)
 
     def stream(self, images: Iterable[Image], modality: str) -> Iterator[tuple[int, list[Observation] | Exception]]:
-        """What is seen in each image with its position, as soon as it is there; see `ChatClient.stream`."""
+        """Observations of each image with its position, as soon as it is there; see `ChatClient.stream`."""
         question = self._question.substitute(modality=modality)
         return _answers(self.client, question, ((image,) for image in images))
 
@@ -83,7 +83,7 @@ class OpenAIPairCaptioner:
 
     def stream(self, pairs: Iterable[tuple[Image, Image]],
                modalities: tuple[str, str]) -> Iterator[tuple[int, list[Observation] | Exception]]:
-        """What is seen in each pair with its position, as soon as it is there; see `ChatClient.stream`."""
+        """Observations of each pair with its position, as soon as it is there; see `ChatClient.stream`."""
         question = self._question.substitute(modality_a=modalities[0], modality_b=modalities[1])
         return _answers(self.client, question, pairs)
 

@@ -1,4 +1,4 @@
-"""What the captioners that run a model have in common: loading it, its labels, its prompt."""
+"""Common parts of captioners that run a model: loading it, its labels, its prompt."""
 
 from collections.abc import Mapping, Sequence
 from string import Template

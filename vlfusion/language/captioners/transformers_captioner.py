@@ -55,7 +55,7 @@ class _Writer:
         raise NotImplementedError
 
     def _read(self, inputs: Any) -> int:
-        """How many tokens of the output are the prompt's."""
+        """Number of tokens of the output that are the prompt's."""
         return 0 if self.model.config.is_encoder_decoder else inputs['input_ids'].shape[1]
 
     def _write(self, inputs: Any) -> list[str]:
@@ -91,11 +91,11 @@ class TransformersCaptioner(_Writer):
         super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
 
     def stream(self, images: Iterable[Image], modality: str) -> Iterator[tuple[int, list[Observation] | DataError]]:
-        """What the model writes of each image with its position; an error where that is no description."""
+        """Text of the model about each image with its position; an error where that is no description."""
         return enumerate(self._answers([rgb(image) for image in images], modality=modality or 'unknown'))
 
     def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
-        """What the model writes of each image as one observation; none where it writes nothing.
+        """Text of the model about each image as one observation; none where it writes nothing.
 
         Args:
             images: as `vlfusion.images.read_image` returns them.

@@ -97,7 +97,7 @@ class TransformersTextEncoder:
                               f'{listing(drawn, 3)}', 'Use a checkpoint that holds the text encoder.')
 
     def _positions(self) -> float:
-        """How many positions the model knows; those of RoBERTa begin after the padding's."""
+        """Number of positions that the model knows; those of RoBERTa begin after the padding's."""
         table = getattr(getattr(self.model, 'embeddings', None), 'position_embeddings', None)
         reserved = getattr(table, 'padding_idx', None)
         known = getattr(self._config, 'max_position_embeddings', None) or float('inf')

@@ -288,7 +288,7 @@ GUIDANCES = {'released': TextGuidance, 'channel': ChannelGuidance, 'spatial': Sp
 
 
 def _mean_attention(q: Tensor, k: Tensor, query_weight: Tensor) -> Tensor:
-    """What each token gets of the attention of one head, averaged over the queries: (batch, 1, token)."""
+    """Share of each token in the attention of one head, averaged over the queries: (batch, 1, token)."""
     # A few queries at a time, whose scores stay in the cache.
     parts = zip(q.split(QUERIES, 1), query_weight[:, None].split(QUERIES, 2), strict=True)
     return sum(weight @ (part @ k.mT).softmax(-1) for part, weight in parts)

@@ -59,8 +59,8 @@ class TransposedAttention(nn.Module):
         self.register_buffer('other_head', head[:, None] != head, persistent=False)
 
     def products(self, x: Float[Tensor, 'batch dim rows w'], strip: Strip) -> Float[Tensor, 'batch sums dim']:
-        """What the cosines between queries and keys need of a strip: the products of their channels, summed over its
-        pixels; in two more rows the squares of queries and of keys."""
+        """Terms of a strip that the cosines between queries and keys need: the products of their channels, summed over
+        its pixels; in two more rows the squares of queries and of keys."""
         queries_keys = _pixels(self._projected(x, strip, slice(2 * self.dim)))
         with torch.autocast(x.device.type, enabled=False):  # sums over so many pixels need float32
             q, k = queries_keys.to(torch.promote_types(x.dtype, torch.float32)).chunk(2, -1)

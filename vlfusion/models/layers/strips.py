@@ -53,7 +53,7 @@ class Strip(NamedTuple):
 def by_strips(function: Callable[..., Tensor], x: Float[Tensor, 'batch dim h w'], *given: Tensor, halo: int = 0,
               learned: Iterable[Tensor] = (), out: Float[Tensor, 'batch out h w'] | None = None
               ) -> Float[Tensor, 'batch out h w']:
-    """A map of the same height and width as `x`. Gradients of gradients are not to be had.
+    """A map of the same height and width as `x`. Gradients of gradients are not supported.
 
     Args:
         function: makes the rows of a strip: `function(x, strip, *given)`, where that `x` is those rows and their halo.
@@ -214,7 +214,7 @@ def _tell(strip: Strip, x: Tensor) -> None:
 
 
 class _Recomputed(torch.autograd.Function):
-    """Strips of which only the input is kept; the backward pass computes each anew and adds up its gradients."""
+    """Strips of which only the input is kept; the backward pass computes each again and adds up its gradients."""
 
     @staticmethod
     def forward(ctx, join: Callable, function: Callable, strips: Sequence[Strip], count: int, x: Tensor,

@@ -83,5 +83,5 @@ class SpatialGuidance(nn.Module):
 
 
 def _read(attention: nn.MultiheadAttention, tokens: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
-    """What each token of the image reads in the text, whose padding has no weight."""
+    """Features that each token of the image reads in the text, whose padding has no weight."""
     return attention(tokens, text, text, key_padding_mask=text_weight == 0, need_weights=False)[0]
