@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from rich.markup import escape
 
-from vlfusion.errors import DataError, printable
+from vlfusion.errors import DataError, one_line, printable
 
 #: A spreadsheet runs a cell that begins so. A quote before it makes it text; quotes that stand there get one more.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -96,7 +96,7 @@ def markdown_cell(text: str) -> str:
     >>> markdown_cell('a|b <c> snake_case')
     'a\\|b &lt;c> snake_case'
     """
-    return printable(' '.join(_MARKDOWN.sub(r'\\\g<0>', text).replace('<', '&lt;').split()))
+    return one_line(_MARKDOWN.sub(r'\\\g<0>', text).replace('<', '&lt;'))
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:

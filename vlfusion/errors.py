@@ -63,6 +63,17 @@ def printable(text: object, lines: bool = True) -> str:
     return shown if lines else re.sub('[\n\t]', _spelt_out, shown)
 
 
+def one_line(text: str) -> str:
+    """Text without line breaks, tabs and other signs that are no letters."""
+    return printable(' '.join(text.split()))
+
+
+def short_repr(value: object, most: int = 80) -> str:
+    """The `repr` of a value, cut to `most` characters."""
+    shown = repr(value)
+    return shown if len(shown) <= most else f'{shown[:most - 3]}...'
+
+
 def _spelt_out(sign: re.Match) -> str:
     return sign[0].encode('unicode_escape').decode()
 

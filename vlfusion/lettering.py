@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from vlfusion.errors import printable
+from vlfusion.errors import one_line, printable
 
 #: A font of placeholders, which seems to have every letter.
 LAST_RESORT = 'Last Resort'
@@ -76,11 +76,6 @@ def without_font_warnings() -> Iterator[None]:
             yield
     finally:
         log.setLevel(before)
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks, tabs and other signs that are no letters."""
-    return printable(' '.join(text.split()))
 
 
 def wrap(text: str, width: float, length: Callable[[str], float]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlfusion.data.tasks import TASKS
-from vlfusion.errors import printable
+from vlfusion.errors import one_line
 
 
 def origin(experiment: Mapping, meta: Mapping) -> str:
@@ -46,5 +46,5 @@ def _words(mapping: Any, key: str) -> str:
 
 def _plain(text: Any) -> str:
     """Text that no terminal obeys, and no longer than a line."""
-    text = ' '.join(printable(str(text)).split())
+    text = one_line(str(text))
     return text if len(text) <= 80 else f'{text[:77]}...'

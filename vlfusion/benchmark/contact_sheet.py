@@ -23,10 +23,10 @@ from jaxtyping import Shaped, UInt8
 
 from vlfusion.data.names import spelled
 from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
-from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
+from vlfusion.errors import ConfigError, DataError, did_you_mean, listing, one_line
 from vlfusion.files import whole
 from vlfusion.images import SUFFIXES
-from vlfusion.lettering import Fonts, Pen, fonts_for, one_line, without_font_warnings, wrap
+from vlfusion.lettering import Fonts, Pen, fonts_for, without_font_warnings, wrap
 from vlfusion.reading.rule import AS_STORED, Reading
 
 Picture = UInt8[np.ndarray, 'h w 3']

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable
 
+from vlfusion.progress import duration
+
 #: What stands for a mean over values of which not every one is finite.
 UNDEFINED = 'n/a'
 #: Most decimals of a column; beyond, it is written with exponents.
@@ -44,19 +46,17 @@ def without_zeros(text: str) -> tuple[str, str]:
     return plain, text[len(plain):]
 
 
-def duration(seconds: float) -> str:
-    """A time with a unit that fits.
+def measured_time(seconds: float) -> str:
+    """A time with a unit that fits, to three digits below minutes.
 
-    >>> duration(7.74), duration(0.0123), duration(3e-5), duration(150), duration(8000)
+    >>> measured_time(7.74), measured_time(0.0123), measured_time(3e-5), measured_time(150), measured_time(8000)
     ('7.74 s', '12.3 ms', '30 µs', '2 min 30 s', '2 h 13 min')
     """
     if seconds < 99.95:
         for size, unit in ((1., 's'), (1e-3, 'ms'), (1e-6, 'µs')):
             if seconds >= 0.9995 * size or unit == 'µs':
                 return f'{three_digits(seconds / size)} {unit}'
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours} h {minutes} min' if hours else f'{minutes} min {rest} s'
+    return duration(seconds)
 
 
 def three_digits(value: float) -> str:

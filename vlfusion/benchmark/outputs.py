@@ -31,7 +31,7 @@ from vlfusion.benchmark.cache import content_digest
 from vlfusion.benchmark.diagram import critical_difference
 from vlfusion.benchmark.leaderboard import Leaderboard, higher, places_of, print_board
 from vlfusion.benchmark.methods import CONTROL
-from vlfusion.benchmark.numbers import UNDEFINED, duration, numeral
+from vlfusion.benchmark.numbers import UNDEFINED, measured_time, numeral
 from vlfusion.benchmark.report import write_report
 from vlfusion.benchmark.results import Cost, SetResult
 from vlfusion.benchmark.run import Run, Unit
@@ -165,7 +165,7 @@ def _costs(costs: Sequence[Cost]) -> list[list[str]]:
     for method in dict.fromkeys(cost.method for cost in costs):
         cost = max((cost for cost in costs if cost.method == method), key=lambda cost: cost.pairs)
         lines.append([method, f'{cost.width} x {cost.height}', f'{cost.parameters:,}',
-                      f'{cost.macs / 1e9:.2f} G' if cost.macs else '', duration(cost.seconds),
+                      f'{cost.macs / 1e9:.2f} G' if cost.macs else '', measured_time(cost.seconds),
                       f'{cost.memory / 2**20:.0f} MiB' if cost.memory is not None else '', cost.device])
     return lines
 

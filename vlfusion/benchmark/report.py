@@ -22,7 +22,7 @@ from vlfusion.benchmark.ablation import Ablation
 from vlfusion.benchmark.conclusion import conclude
 from vlfusion.benchmark.diagram import critical_difference, distribution, svg
 from vlfusion.benchmark.leaderboard import TIE, Leaderboard, higher, places_of
-from vlfusion.benchmark.numbers import UNDEFINED, duration, numeral, span, without_zeros
+from vlfusion.benchmark.numbers import UNDEFINED, measured_time, numeral, span, without_zeros
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.statistics import Comparison
 from vlfusion.data.tasks import TASKS
@@ -237,7 +237,7 @@ def _route(one: SetResult, pair: str) -> str:
 def _cost(cost: Cost) -> dict[str, Any]:
     return dict(method=cost.method, size=f'{cost.width} × {cost.height}', pixels=cost.width * cost.height,
                 pairs=cost.pairs, device=cost.device, parameters=(_short(cost.parameters), cost.parameters),
-                macs=(_short(cost.macs), cost.macs), seconds=(duration(cost.seconds), cost.seconds),
+                macs=(_short(cost.macs), cost.macs), seconds=(measured_time(cost.seconds), cost.seconds),
                 memory=(UNDEFINED if cost.memory is None else f'{cost.memory / 2 ** 20:.1f} MiB', cost.memory))
 
 

@@ -27,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import sys
     import time
 
     from vlfusion.config import require_config
@@ -42,7 +41,6 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.benchmark.processes import Group
     from vlfusion.benchmark.run import Run
     from vlfusion.benchmark.tables import results
-    from vlfusion.errors import listing
     from vlfusion.progress import ShowProgress
 
     began = time.perf_counter()
@@ -80,11 +78,17 @@ def run(args: argparse.Namespace) -> int:
               f'({counts["known scores"]} known), in {time.perf_counter() - began:.0f} s.')
         for path in written:
             print(f'Wrote {path}')
-        if work.failures:
-            many = len(work.failures) > 1
-            print(f'{len(work.failures)} method{"s" * many} failed:\n' + listing(
-                (f'{dataset}: {method}: {why}' for (dataset, method), why in work.failures.items()),
-                len(work.failures)), file=sys.stderr)
+        _print_failures(work.failures)
     code = 1 if work.failures else 0
     group.end(code)
     return code
+
+
+def _print_failures(failures: dict[tuple[str, str], str]) -> None:
+    import sys
+
+    from vlfusion.errors import listing
+    if failures:
+        lines = (f'{dataset}: {method}: {why}' for (dataset, method), why in failures.items())
+        print(f'{len(failures)} method{"s" * (len(failures) > 1)} failed:\n{listing(lines, len(failures))}',
+              file=sys.stderr)

@@ -187,4 +187,5 @@ def find_pairs(config: Config, splits: list[str] | None = None, names: list[str]
     for name in names or ():
         if composed(name) not in known:
             raise UnknownNameError(f'No pair has the name {name!r}.', did_you_mean(name, known))
-    return [pair for pair in pairs if names is None or composed(pair.name) in map(composed, names)]
+    wanted = names and {*map(composed, names)}
+    return [pair for pair in pairs if wanted is None or composed(pair.name) in wanted]

@@ -54,12 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import os
-    import sys
     from functools import partial
-    from pathlib import Path
 
-    from vlfusion.cli.options import import_modules, readings, require_model
-    from vlfusion.errors import ConfigError, DataError, listing
+    from vlfusion.cli.options import import_modules, require_model
+    from vlfusion.errors import DataError
     from vlfusion.memory import parse_bytes
     from vlfusion.outputs import check_outputs
 
@@ -69,10 +67,9 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([args.out, *output_of.values()] if os.path.isdir(args.out) else output_of.values(), [
         args.checkpoint, args.source_a, args.source_b, args.text, args.words,
         *(path for pair in output_of for path in (pair.path_a, pair.path_b))])
-    there = [pair for pair, path in output_of.items() if args.skip_existing and path.is_file()]
+    there = {pair for pair, path in output_of.items() if args.skip_existing and path.is_file()}
     pairs = [pair for pair in output_of if pair not in there]
 
-    from vlfusion.data.text import FeatureFiles
     from vlfusion.inference import Fuser
     from vlfusion.progress import ShowProgress
 
@@ -81,14 +78,7 @@ def run(args: argparse.Namespace) -> int:
     fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b,
                   args.tiles, args.tile_size, max_memory, args.batch_size,
                   args.precision, note=show.print, words=args.words, trust=args.trust_checkpoint)
-    features = None
-    if args.text and len(fuser.text_dims) != 1:
-        raise ConfigError(f'--text gives one text, but the model reads {", ".join(fuser.text_dims) or "none"}.',
-                          'Leave --text out, or call vlfusion.Fuser with a dict of texts.')
-    if args.text:
-        per_pair = Path(args.text).is_dir()
-        features = FeatureFiles(args.text, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(args.text))
-        features.check(pairs if per_pair else pairs[:1])
+    features = _features(args.text, fuser, pairs) if args.text else None
     failed: dict[str, DataError] = {}
     saved = []
 
@@ -108,18 +98,50 @@ def run(args: argparse.Namespace) -> int:
         show('fusing', len(pairs), len(pairs))
     if len(pairs) == 1 and failed:
         raise next(iter(failed.values()))
-    written = len(pairs) - len(failed)
     where = next(iter(output_of.values())) if len(output_of) == 1 else args.out
+    _report(args, len(pairs), len(there), failed, where)
+    return 1 if failed else 0
+
+
+def _features(place: str, fuser, pairs: list):
+    """The text features that `--text` names, checked; raises ConfigError where the model reads no or several texts."""
+    import os
+
+    from vlfusion.data.text import FeatureFiles
+    from vlfusion.errors import ConfigError
+    if len(fuser.text_dims) != 1:
+        raise ConfigError(f'--text gives one text, but the model reads {", ".join(fuser.text_dims) or "none"}.',
+                          'Leave --text out, or call vlfusion.Fuser with a dict of texts.')
+    per_pair = os.path.isdir(place)
+    features = FeatureFiles(place, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(place))
+    features.check(pairs if per_pair else pairs[:1])
+    return features
+
+
+def _report(args: argparse.Namespace, count: int, there: int, failed: dict, where) -> None:
+    """Say what was written, how the sources were read, and which pairs failed.
+
+    Args:
+        args: of the command line.
+        count: of the pairs that were to be fused.
+        there: the number of results that were there before.
+        failed: errors by the names of pairs.
+        where: the place of the results.
+    """
+    import sys
+
+    from vlfusion.cli.options import readings
+    from vlfusion.errors import listing
+    written = count - len(failed)
     print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {where}.'
-          + (f' {len(there)} were there already.' if there else ''))
+          + (f' {there} were there already.' if there else ''))
     for side, rule in zip('AB', readings(args), strict=True):
         if str(rule):
             print(f'Source {side} was read with {rule}.')
     if failed:
         problems = [f'{error.problem} {error.remedy}' for error in failed.values()]
-        print(f'{len(failed)} of {len(pairs)} pairs could not be fused:\n{listing(problems, len(failed))}\n'
+        print(f'{len(failed)} of {count} pairs could not be fused:\n{listing(problems, len(failed))}\n'
               '  -> Fix what is named above and run the command again with --skip-existing.', file=sys.stderr)
-    return 1 if failed else 0
 
 
 def _outputs(args: argparse.Namespace) -> dict:

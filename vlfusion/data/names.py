@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from vlfusion.errors import DataError, listing
+from vlfusion.errors import DataError, listing, short_repr
 
 #: Longest part of a name in bytes of UTF-8: with an ending such as `.png` it must fit into the 255 of a file name.
 LONGEST_PART = 251
@@ -76,9 +76,9 @@ def require_names(names: Iterable[Any], origin: str | os.PathLike, remedy: str) 
     problems, seen = [], set()
     for name in names:
         if problem := name_problem(name):
-            problems.append(f'{_short(name)} {problem}')
+            problems.append(f'{short_repr(name)} {problem}')
         elif name in seen:
-            problems.append(f'{_short(name)} is there twice')
+            problems.append(f'{short_repr(name)} is there twice')
         else:
             seen.add(name)
     if problems:
@@ -94,10 +94,6 @@ def inside(folder: str | os.PathLike, name: str, ending: str) -> Path:
     root = os.path.abspath(folder)
     path = os.path.abspath(os.path.join(root, name + ending))
     if os.path.commonpath([root, path]) != root or path == root:
-        raise DataError(f'The result of {_short(name)} would lie outside of {folder}.', 'Give the pair another name.')
+        raise DataError(f'The result of {short_repr(name)} would lie outside of {folder}.',
+                        'Give the pair another name.')
     return Path(folder, name + ending)
-
-
-def _short(name: Any) -> str:
-    shown = repr(name)
-    return shown if len(shown) <= 80 else f'{shown[:76]}...'

@@ -14,8 +14,9 @@ from mmengine.logging import print_log
 from vlfusion.data.names import inside
 from vlfusion.data.pairs import Pair
 from vlfusion.data.tasks import task as task_of
+from vlfusion.errors import one_line
 from vlfusion.images import add_chroma, read_image, write_image
-from vlfusion.lettering import Pen, fonts_for, one_line, wrap
+from vlfusion.lettering import Pen, fonts_for, wrap
 from vlfusion.metrics.protocol import protocol as protocol_of
 from vlfusion.outputs import check_outputs
 from vlfusion.reading.rule import AS_STORED

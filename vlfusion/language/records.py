@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from vlfusion.errors import DataError
+from vlfusion.errors import DataError, short_repr
 from vlfusion.language.answers import encodable
 from vlfusion.language.interfaces import Observation
 
@@ -95,7 +95,7 @@ def _observation(index: int, seen: Mapping) -> Observation:
     box = seen.get('box')
     if box is not None and not (isinstance(box, list) and len(box) == 4 and not any(
             _wrong('', value, 'a number') for value in box)):
-        problem = problem or f"'{name}.box' is {_short(box)}, not four numbers or null"
+        problem = problem or f"'{name}.box' is {short_repr(box, 60)}, not four numbers or null"
     if problem:
         raise DataError(problem)
     try:
@@ -107,12 +107,7 @@ def _observation(index: int, seen: Mapping) -> Observation:
 def _wrong(name: str, value: Any, wanted: str) -> str:
     right = isinstance(value, _KINDS[wanted]) and not isinstance(value, bool)
     right = right and not (isinstance(value, float) and not math.isfinite(value))
-    return '' if right else f'{name} is {_short(value)}, not {wanted}'
-
-
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f'{shown[:57]}...'
+    return '' if right else f'{name} is {short_repr(value, 60)}, not {wanted}'
 
 
 def _sound(value: Any, depth: int) -> Any:

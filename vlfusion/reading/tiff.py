@@ -15,7 +15,7 @@ from vlfusion.errors import DataError
 from vlfusion.reading.header import Header, read_header, valid_orientation
 
 _GREY, _RGB, _COLOUR, _CMYK = (0, 1), 2, (2, 3, 6, 8), 5  # photometric interpretations: see TIFF 6.0
-_ALPHA = (1, 2)  # of ExtraSamples
+_ALPHA = ((1,), (2,))  # values of ExtraSamples
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC, _ORIENTATION, _SUBIFDS, _NODATA, _DNG = 262, 274, 330, 42113, 50706
 _GEO = (33550, 33922, 34264, 34735)  # scale, tie points, transformation, keys
@@ -154,6 +154,6 @@ def _colour(page: object) -> str:
     colours = 1 if page.photometric in _GREY or page.photometric == 3 else 3
     extra = page.samplesperpixel - colours
     # Writers that leave the tag out mean alpha, OpenCV among them.
-    alpha = extra == 1 and (not page.extrasamples and colours == 3 or tuple(page.extrasamples) in [(1,), (2,)])
+    alpha = extra == 1 and (not page.extrasamples and colours == 3 or tuple(page.extrasamples) in _ALPHA)
     known = page.photometric in (*_GREY, *_COLOUR)
     return '' if known and (extra == 0 or alpha) else 'multi-band'
