@@ -219,6 +219,7 @@ def test_a_run_goes_on_past_bad_pairs_and_lists_them(folder, capsys):
     assert main(command) == 1
     said = capsys.readouterr()
     assert 'Wrote 4 fused images' in said.out and '3 of 7 pairs could not be fused' in said.err
+    assert 'fusing: 7 of 7' in said.err, 'pairs that fail count too'
     assert all(name in said.err for name in ('p1', 'p4', 'p5: The images differ in size'))
     assert sorted(path.stem for path in (folder / 'out').iterdir()) == ['p0', 'p2', 'p3', 'p6']
     times = {path: path.stat().st_mtime_ns for path in (folder / 'out').iterdir()}

@@ -10,9 +10,11 @@ import time
 
 import pytest
 import torch
+from filelock import FileLock
 
 from vlfusion.checkpoints import load_model
 from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError
+from vlfusion.locks import LOCK
 from vlfusion.models.layers.restormer import GatedFeedForward, gated
 from vlfusion.runner import build_runner, latest_checkpoint
 
@@ -131,6 +133,13 @@ def test_two_processes_train_as_one_and_validate_each_pair_once(toy, tmp_path):
 def test_wrong_text_width_stops_before_training(toy):
     with pytest.raises(ConfigError, match=r'width 9.*have 8.*\n.*model.backbone.text_dim=8'):
         build_runner(toy(**{'model.backbone.text_dim': 9}), 'train')
+
+
+def test_a_training_that_cannot_be_set_up_leaves_its_folder_to_others(toy, tmp_path):
+    with pytest.raises(ConfigError) as _:  # whose traceback keeps everything alive
+        build_runner(toy(**{'model.backbone.text_dim': 9}, work_dir=str(tmp_path / 'work')), 'train')
+    with FileLock(tmp_path / 'work' / LOCK, timeout=0):
+        pass
 
 
 def test_a_model_that_reads_text_and_data_without_any_stop_before_training(toy):

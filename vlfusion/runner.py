@@ -63,8 +63,6 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
 
     _check_work_dir(whole)
     leads = take_variables(whole.get('launcher', 'none')) == 0
-    lock = lock_work_dir(whole.work_dir) if stage == 'train' and leads else None
-
     arguments = {key: value for key, value in whole.items()
                  if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
     if arguments.get('load_from'):
@@ -72,8 +70,19 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
     if arguments.get('launcher', 'none') != 'none':
         arguments['launcher'] = 'pytorch'  # in whose words all launchers now speak
     kept = Config(without_secrets(whole.to_dict()), filename=whole.filename)  # for logs, dumps and checkpoints
-    with foreign(f'{config.filename} cannot be set up', ConfigError, 'Correct the config.'):
-        runner = FusionRunner(**arguments, cfg=kept, verbose=verbose, lock=lock)
+    lock = lock_work_dir(whole.work_dir) if stage == 'train' and leads else None
+    try:
+        return _ready_runner(arguments, cfg=kept, verbose=verbose, lock=lock)
+    except BaseException:
+        if lock:
+            lock.release()
+        raise
+
+
+def _ready_runner(arguments: dict, cfg: Config, **options: Any) -> 'FusionRunner':
+    """A runner whose data sets are built and fit the model."""
+    with foreign(f'{cfg.filename} cannot be set up', ConfigError, 'Correct the config.'):
+        runner = FusionRunner(**arguments, cfg=cfg, **options)
     for split in ('train', 'val', 'test'):
         if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
             with foreign(f'{split}_dataloader cannot be built', ConfigError, 'Correct the config.'):
