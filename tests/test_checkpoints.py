@@ -83,6 +83,7 @@ def test_a_model_that_cannot_be_built(change, model, said):
     assert 'x.pth' in caught.value.problem and '\n' not in caught.value.problem
 
 
+@pytest.mark.slow
 def test_a_name_that_nobody_has(change):
     with pytest.raises(UnknownNameError, match='Nope'):
         load_model(change(lambda experiment, state: experiment['model'].update(type='Nope')))

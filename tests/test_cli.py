@@ -142,6 +142,7 @@ def test_fuse_describes_new_images_itself(toy, tmp_path):
     assert len(list((tmp_path / 'store/features').rglob('*.npy'))) == 10
 
 
+@pytest.mark.slow
 def test_convert_released_weights(tmp_path, capsys):
     released = load_file(shared('golden/film/state_dict.safetensors'))
     wrapped = {f'module.{name}': value for name, value in released.items()}
@@ -156,6 +157,7 @@ def test_convert_released_weights(tmp_path, capsys):
     assert torch.allclose(fused, case['case2.fused'], atol=1e-5) and experiment['task'] == 'ivf'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('arguments', 'message'), [
     (['train', 'configs/film/film_med.py', '--cfg-options', 'data_root=/nowhere'], '/nowhere'),
     (['train', 'no_such_config.py'], 'No config at'),

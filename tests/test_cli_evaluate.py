@@ -32,6 +32,7 @@ def evaluate(*options):
     return main(['evaluate', 'fused', '--source-a', 'ir', '--source-b', 'vi', '--out', 'out/mine.csv', *options])
 
 
+@pytest.mark.slow
 def test_files_and_tables(place, capsys):
     assert evaluate('--task', 'ivf', '--controls', '--workers', '2') == 0
     printed = capsys.readouterr().out
@@ -67,6 +68,7 @@ def test_what_is_not_finite_is_listed(place, capsys):
     assert '1 value is not finite:\n    p1: CC is nan: the fused image is constant\n' in printed
 
 
+@pytest.mark.slow
 def test_all_metrics_of_small_images(place, capsys):
     for name in ('p0', 'p1', 'p2'):
         (place / f'fused/{name}.png').rename(place / f'fused/{name}_fused.png')

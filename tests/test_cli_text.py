@@ -75,6 +75,7 @@ def failing(root, name):
     return TextStore(language.store), feature_key(language, image_digest(root / f'Toy/ir/{name}.png'), 'infrared')
 
 
+@pytest.mark.slow
 def test_show_says_where_a_text_comes_from(text, root, edit, capsys):
     edit('p0', model='gpt-9', prompt_tokens=321, completion_tokens=45, cost=0.0125, finish_reason='length', repairs=1)
     assert text('show', 'p0') == 0
@@ -311,6 +312,7 @@ def text_of(capsys, path, what, *options):
     return '\x1b' not in said.out + said.err and r'\x1b[31m' in said.out
 
 
+@pytest.mark.slow
 def test_one_paragraph_about_a_pair(text, root, tmp_path, capsys):
     (root / 'config.py').write_text(CONFIG.format(root=root).replace("prompt='paragraph'", "prompt='pair'"))
     assert main(['describe', str(root / 'config.py'), '--split', 'train', '--dry-run']) == 0

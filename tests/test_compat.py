@@ -50,6 +50,7 @@ def test_the_best_checkpoint_outlives_the_writing_of_its_successor(toy, monkeypa
     assert [path.name for path in toy.work.glob('best_*.pth')] == ['best_EN_iter_2.pth']
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_second_share_nothing(toy):
     first, second = (build_runner(toy(**{'train_cfg.max_iters': 1}), 'train') for _ in range(2))
     assert first.message_hub is not second.message_hub and first.logger is not second.logger
@@ -75,6 +76,7 @@ def train(toy, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_resumed_runs_no_code_and_deletes_no_file_outside(toy, train, tmp_path):
     train(1)
     mine = tmp_path / 'mine.pth'
@@ -88,6 +90,7 @@ def test_a_checkpoint_that_is_resumed_runs_no_code_and_deletes_no_file_outside(t
     assert mine.exists() and not (tmp_path / 'ran').exists()
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_of_a_work_dir_that_was_moved_is_replaced(toy, train):
     train(1)
     moved = toy.work.rename(toy.work.with_name('moved'))

@@ -184,6 +184,7 @@ def test_adaptive_pooling_in_onnx(saved, tmp_path, format):
     check(tmp_path / 'pooled.onnx', format, checkpoint, reads_text=False)
 
 
+@pytest.mark.slow
 @formats
 def test_a_model_without_text_from_the_command_line(saved, tmp_path, capsys, format):
     out = tmp_path / 'new/model.bin'
@@ -212,6 +213,7 @@ def test_a_classical_method_needs_no_checkpoint(tmp_path):
     assert torch.equal(run(*pair()), torch.maximum(*pair()))
 
 
+@pytest.mark.slow
 def test_what_takes_one_pair_at_a_time(saved, tmp_path):
     exported = export_model(saved('OfOnePair'), tmp_path / 'one.pt2', 'exported-program')
     assert not exported.any_batch and exported.metadata['batch'] == '1'
@@ -219,6 +221,7 @@ def test_what_takes_one_pair_at_a_time(saved, tmp_path):
     assert run(*pair()).shape == (1, 1, 33, 47)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('backbone', 'format', 'message'), [
     ('OfOneSize', 'torchscript', r'differs from the model by up to 0\.\d+; allowed is 0\.0001 .*131x263'),
     ('OfOneSize', 'exported-program', 'it fixes a size while it is traced'),

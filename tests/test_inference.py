@@ -142,6 +142,7 @@ def test_a_pair_that_fails_is_named_after_those_before_it_were_given(folder):
         list(fuser.fuse_many(pairs_in(folder)))
 
 
+@pytest.mark.slow
 def test_tiles_give_what_the_whole_gives_and_tell_how_far_they_are(folder):
     pair = folder / 'ir/p1.png', folder / 'vi/p1.png'
     whole = Fuser(folder / 'Smooth.py', tiles='whole')(*pair)
@@ -192,6 +193,7 @@ def test_bfloat16_is_near_and_gives_float32(folder):
         Fuser(folder / 'Smooth.py', precision='bfloat61')
 
 
+@pytest.mark.slow
 def test_the_command_line_passes_its_options_on(folder, capsys):
     command = ['fuse', str(folder / 'Smooth.py'), str(folder / 'ir'), str(folder / 'vi'), '-o']
     assert main([*command, str(folder / 'whole')]) == 0

@@ -14,6 +14,7 @@ def install(tmp_path, monkeypatch):
 PRIVATE = '\ue8f0\ue8f1\ue8f2\ue8f3'
 
 
+@pytest.mark.slow
 def test_letters_are_taken_from_as_few_installed_fonts_as_have_them(install):
     assert fonts_for(['plain', 'été']).paths == fonts_for(['']).paths and len(fonts_for(['']).paths) == 1
     few, many = install('Few', PRIVATE[:2]), install('Many', PRIVATE[1:])

@@ -29,6 +29,7 @@ def test_the_origin_in_words(meta, words):
     assert origin(FILM, meta) == words
 
 
+@pytest.mark.slow
 def test_a_training_leaves_its_origin_and_fuse_says_it(toy, tmp_path, capsys):
     once = {'train_cfg.max_iters': 1, 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
     build_runner(toy(**once), 'train').train()

@@ -91,6 +91,7 @@ def made(toy, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('command', [
     'export model.pth --format torchscript --out model.pth',
     'export model.pth --format torchscript --text data/text/p0.npy --out data/text/p0.npy',

@@ -142,6 +142,7 @@ def test_a_training_that_cannot_be_set_up_leaves_its_folder_to_others(toy, tmp_p
         pass
 
 
+@pytest.mark.slow
 def test_a_model_that_reads_text_and_data_without_any_stop_before_training(toy):
     config = toy()
     config.val_dataloader.dataset.pop('text_source')
@@ -157,6 +158,7 @@ def test_misspelt_arguments_are_answered_with_a_guess(toy):
         build_runner(toy(**{'train_dataloader.dataset.tsk': 8}), 'train')
 
 
+@pytest.mark.slow
 def test_missing_text_feature_stops_before_training(toy):
     (toy.data / 'text/p3.npy').unlink()
     with pytest.raises(DataError, match='p3'):

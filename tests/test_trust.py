@@ -119,6 +119,7 @@ def test_a_section_of_another_form_is_not_believed(here, language, capsys):
     assert 'Traceback' not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_own_config_or_a_flag_decides(here, server, capsys):
     language = LANGUAGE | dict(llm=dict(type='OpenAILLM', model='m', base_url=f'{server.address}/v1', max_retries=0))
     checkpoint = write('stranger.pth', language=language)
@@ -199,6 +200,7 @@ def test_a_store_that_describing_has_filled_here_is_read(here):
     assert list((here / 'data/text/features').rglob('*.npy')) and not (here / 'home').exists()
 
 
+@pytest.mark.slow
 def test_the_store_may_be_chosen(here):
     language = LANGUAGE | dict(encoder=PACKAGED | dict(device='cpu:0'))
     assert fuse(write('mine.pth', language=language), '--store', 'chosen') == 0
@@ -291,6 +293,7 @@ def test_what_only_a_training_needs_is_not_asked_of_a_checkpoint(tmp_path, serve
     assert load_model(tmp_path / 'x.pth')[0].backbone is not None and not server.asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('files', ['/etc/{name}.npy', '../{name}.npy', 'a/../../{name}.npy', '~/{name}.npy',
                                    'C:\\{name}.npy', 3, ''])
 def test_text_features_outside_of_the_data_are_refused(here, files):
@@ -300,6 +303,7 @@ def test_text_features_outside_of_the_data_are_refused(here, files):
     assert read_experiment(write('mine.pth', text_source=dict(files='TextFeature/{name}.npy')))
 
 
+@pytest.mark.slow
 def test_every_config_that_ships_can_be_fused_from_its_checkpoint():
     root = Path(__file__).parents[1]
     configs = [path for path in [*root.glob('configs/*/*.py'), *root.glob('plugins/*/configs/*.py')]
@@ -380,6 +384,7 @@ def test_timm_unpickles_no_code(tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
+@pytest.mark.slow
 def test_a_pair_that_cannot_be_described_is_listed_and_the_others_are_fused(here, capsys):
     draw_pairs(here, ['q', 'r'])
     (here / 'vi/q.png').write_bytes(b'no image')

@@ -118,6 +118,7 @@ def test_a_model_that_listens(run, guidance, tmp_path):
         assert picture.shape == SIZE and picture.max() in (254, 255) and found.scales[policy].pair is None
 
 
+@pytest.mark.slow
 def test_pixels_by_hand(run, saved):
     found, _ = run('--policies', 'swapped', '--pair-maps', change=louder, guidance='channel')
     from vlfusion.config import load_config
@@ -149,6 +150,7 @@ def test_pixels_by_hand(run, saved):
         assert np.abs(one / move['factor'] - change).max() <= 0.51 / move['factor']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('guidance', ['released', 'channel', 'spatial'])
 def test_a_deaf_model(run, guidance, toy):
     for name in NAMES:  # texts of one length, for the mean over another number of tokens is rounded otherwise
@@ -190,6 +192,7 @@ def test_statistics_are_those_of_scipy(run, tmp_path):
     assert significant and printed.count('**') == 2 * significant and '80 % interval' in printed
 
 
+@pytest.mark.slow
 def test_a_pair_that_changes_most_is_shown_where_sizes_differ(run, toy):
     draw_pairs(toy.data, ['p3'], size=(12, 24))
     found, printed = run('--policies', 'noise', change=louder)
@@ -198,6 +201,7 @@ def test_a_pair_that_changes_most_is_shown_where_sizes_differ(run, toy):
     assert cv2.imread(str(found.maps['noise'])).shape[:2] == ((12, 24) if most['name'] == 'p3' else SIZE)
 
 
+@pytest.mark.slow
 def test_texts_that_are_the_own_after_all_are_told(run, toy, tmp_path):
     text = np.load(toy.data / 'text/p0.npy')[:, :1]
     for index in range(5):
@@ -255,6 +259,7 @@ def test_a_score_that_is_not_finite_is_told(run, toy):
     assert 'Under noise, p2: CC is nan' in printed and found.effects['noise']['EN'].p <= 1
 
 
+@pytest.mark.slow
 def test_what_is_written_is_read(run, saved, toy, tmp_path):
     _, checkpoint = saved()
     data = dict(type='PairDataset', task='ivf', data_root=toy.data, source_a='ir', source_b='vi',

@@ -112,6 +112,7 @@ def test_boxes_have_the_colour_of_their_crop():
     assert frames == list(COLOURS[:2]) * 3
 
 
+@pytest.mark.slow
 def test_a_row_with_crops_of_its_own_has_only_those():
     figure = contact_sheet(COLUMNS, ['p0', 'p1'], [parse_crop('1,2,8,8'), parse_crop('p1:3,4,10,5')])
     boxes = [box.get_x() + 0.5 for image in shown(figure, 'picture') for box in image.axes.patches]
@@ -135,6 +136,7 @@ def test_crops_below_keep_their_shape_and_overlap_nothing(crops):
     assert [(box[3] - box[1]) / (box[2] - box[0]) for box in boxes] == pytest.approx(shapes)
 
 
+@pytest.mark.slow
 def test_crops_inside_stand_in_corners_that_hide_nothing():
     crops = [Crop(40, 30, 16, 16), Crop(0, 30, 16, 18)]  # at the lower right and the lower left
     figure = contact_sheet(COLUMNS, ['p0'], crops, inset='inside')
@@ -327,6 +329,7 @@ def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(capsys, options, me
     assert message in error and '->' in error and 'Traceback' not in error
 
 
+@pytest.mark.slow
 def test_the_script_is_the_verb(place, request):
     command = [sys.executable, str(request.config.rootpath / 'tools/contact_sheet.py'), '--source-a', 'ir',
                '--source-b', 'vi', 'mean', '--names', 'p0', '--out', 'figure.png']

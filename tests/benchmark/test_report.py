@@ -25,6 +25,7 @@ from vlfusion.benchmark import report  # noqa: E402
 from vlfusion.benchmark.ablation import Ablation, Change, Effect  # noqa: E402
 from vlfusion.benchmark.diagram import critical_difference, distribution, svg  # noqa: E402
 
+pytestmark = pytest.mark.slow  # reports are built, and opened in a browser
 #: What would run, break out of an attribute, of a script, of LaTeX's dollars or of a format, were it not escaped.
 HOSTILE = '<script>alert(1)</script>"\' $x_ </title> {{7*7}} {x}'
 PLAIN = 'Harvard/PET & MRI'
@@ -119,7 +120,6 @@ def page(path):
     return Page(path.read_text(encoding='utf-8'))
 
 
-@pytest.mark.slow
 def test_tables_say_what_the_board_says(page):
     text = ' '.join(page.text.split())
     assert '10 images, protocol plain.1, alpha 0.05' in text
@@ -547,7 +547,6 @@ def test_dark_and_light(view):
     assert brightness('backgroundColor') > 200, 'paper is white'
 
 
-@pytest.mark.slow
 def test_print(view):
     view.emulate_media(media='print')
     assert view.is_hidden('nav') and view.is_visible('.leaderboard >> nth=0')

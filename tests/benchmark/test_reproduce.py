@@ -140,6 +140,7 @@ def test_a_file_of_another_form_is_refused(tmp_path, text, message):
         read_published(tmp_path / 'none.csv')
 
 
+@pytest.mark.slow
 def test_a_folder_that_has_the_numbers_is_within(place):
     publish(scores_of('fused', ['EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf']))
     found, reproduction = compared()

@@ -298,6 +298,7 @@ def test_a_folder_of_foreign_images(compare, tmp_path, capsys):
     assert 'Theirs failed' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_folder_whose_files_share_a_suffix(compare, tmp_path, capsys):
     draw_pairs(tmp_path / 'theirs', [f'{Path(name).name}_fused' for name in NAMES], 'x', 'fused', seed=5)
     out = compare({'Theirs': dict(fused='theirs/fused'), 'Mean': toy('ToyMean')})
@@ -305,6 +306,7 @@ def test_a_folder_whose_files_share_a_suffix(compare, tmp_path, capsys):
     assert [row['name'] for row in scores(out, method='Theirs', metric='EN')] == [f'p{index}' for index in range(6)]
 
 
+@pytest.mark.slow
 def test_what_leaves_the_range_has_no_rank_without_a_policy(compare, tmp_path, capsys):
     write_config(tmp_path / 'b.py', TWO | {'Beyond': toy('ToyBeyond')}, metrics=['EN', 'SF'])
     plan = load_plan('b.py', None, 'out')
@@ -681,6 +683,7 @@ def test_a_source_that_is_read_by_a_rule_is_another_source(tmp_path):
     assert digests[0] != digests[1] and digests[0] == image_digest(tmp_path / 'a.png', Reading.of('minmax'))
 
 
+@pytest.mark.slow
 def test_a_range_reaches_fusion_and_scores(compare):
     """Counts that the range maps to the grey levels of before give the scores of before."""
     methods = {'Mean': toy('ToyMean')}

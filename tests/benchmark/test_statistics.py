@@ -43,6 +43,7 @@ def test_methods_that_do_not_differ_share_a_rank(scores):
     assert low == pytest.approx(3 * raw[0]) and high == pytest.approx(max(3 * raw[0], 2 * raw[1])), 'Holm by hand'
 
 
+@pytest.mark.slow
 def test_corrections_equal_statsmodels_and_the_paper():
     levels = np.random.default_rng(2).beta(0.3, 2, 15)
     multitest = pytest.importorskip('statsmodels.stats.multitest')
@@ -91,6 +92,7 @@ def test_one_method_that_is_the_other_is_a_tie(scores):
     assert found.best == ['A', 'copy'] and found.pairs['A', 'copy'] == 1
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_mean_as_often_as_they_say():
     generator = np.random.default_rng(2)
     inside = 0

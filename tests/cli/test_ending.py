@@ -131,6 +131,7 @@ sys.exit(run_to_the_end(globals()[sys.argv[1]]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == 'nt', reason='signals of POSIX')
 @pytest.mark.parametrize(('what', 'code', 'said'), [
     ('me', 130, 'SIGINT'), ('in_a_destructor', 130, 'SIGINT'), ('as_another_error', 130, 'SIGINT'),
@@ -158,12 +159,14 @@ def _list(output, **environment):
                               text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='needs /dev/full')
 def test_output_to_a_full_disk_is_a_line():
     done = _list(os.fdopen(os.open('/dev/full', os.O_WRONLY), 'w'))
     assert done.returncode == 2 and done.stderr == 'error: Cannot write the output: No space left on device.\n'
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error():
     reader, writer = os.pipe()
     os.close(reader)

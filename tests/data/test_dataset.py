@@ -127,6 +127,7 @@ def test_numpy_seed_restores_the_state_after_an_error():
     assert np.array_equal(np.random.get_state()[1], before)
 
 
+@pytest.mark.slow
 def test_mmengine_loader_gives_equal_batches_with_any_number_of_workers_and_after_a_resume(described, build_dataloader):
     def loader(workers):
         dataset = config(described, pipeline=AUGMENT, text_source=dict(files='text/{name}.npy'))

@@ -229,6 +229,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, source):
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == 'win32', reason='limits of POSIX')
 @pytest.mark.parametrize('limit', [100, 5000, 100_000])
 def test_a_full_disk_is_an_error_and_no_crash(tmp_path, limit):

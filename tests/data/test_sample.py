@@ -57,6 +57,7 @@ def sharpness(image: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(detail ** 2, (0, 0), 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task', FOLDERS)
 def test_pairs_of_a_task(made, task):
     for split, count in (('train', 4), ('test', 2)):

@@ -122,6 +122,7 @@ def test_the_protocol_says_whose_variants_are_meant():
     assert means['plain']['MI'] > 1.3 * means['plain']['MI:film'], 'bit and nat'
 
 
+@pytest.mark.slow
 def test_mistakes_in_a_config_come_to_light_at_construction():
     with pytest.raises(UnknownNameError, match="'VIFG' is not a known fusion metric.*\n.*Did you mean VIF"):
         evaluator(names=['EN', 'VIFG'])

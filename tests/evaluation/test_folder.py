@@ -51,6 +51,7 @@ def column(scores, name):
     return [row[name] for row in scores.rows]
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_evaluator(place):
     """One image at a time: the last bit of a sum depends on how many images are in a batch."""
     metrics = ['EN', 'SD', 'VIF', 'Qabf', 'MI']
@@ -418,6 +419,7 @@ def test_noise_does_not_depend_on_the_other_pairs(place):
     assert again == [noisy['p1'], noisy['p2'], noisy['p3']]
 
 
+@pytest.mark.slow
 def test_all_is_every_metric_once(tmp_path):
     draw(tmp_path, ['p0'], (184, 180))
     scores = scored(tmp_path, metrics=['all', 'MI:film', 'EN'])

@@ -70,6 +70,7 @@ def test_missing_texts_are_named_a_few_and_counted(toy, capsys):
     assert '100 of 105 pairs' in err and 'q000' in err and '... and 95 more' in err and len(err.splitlines()) < 12
 
 
+@pytest.mark.slow
 def test_progress_is_shown_where_the_config_has_hooks_of_its_own(toy, capsys):
     from vlfusion.runner import build_runner
     config = toy(**{'train_cfg.max_iters': 1, 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None})

@@ -108,6 +108,7 @@ def test_a_claim_that_another_process_took_over_is_left_to_it(tmp_path):
     assert (tmp_path / 'x').is_file()
 
 
+@pytest.mark.slow
 def test_of_many_processes_one_takes_what_was_left_behind(tmp_path, links):
     gone = subprocess.Popen([sys.executable, '-c', ''])
     gone.wait()

@@ -64,6 +64,7 @@ def test_split_limit_and_overrides(config, capsys):
     assert len(list((config.parent / 'other/features').rglob('*.json'))) == 3
 
 
+@pytest.mark.slow
 def test_a_failing_image_gives_exit_code_one(config, capsys):
     image = config.parent / 'data/train/vi/b.png'
     image.write_bytes(image.read_bytes()[:100])

@@ -50,6 +50,7 @@ def images_of(pair):
     return (pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b)
 
 
+@pytest.mark.slow
 def test_the_layout_of_vlf_and_back(dataset, language, tmp_path):
     places = export_vlf([dataset, dataset], tmp_path / 'out')
     assert places == {'TextFeature': tmp_path / 'out/TextFeature/MFF/Toy', 'Text': tmp_path / 'out/Text/MFF/Toy'}
@@ -67,6 +68,7 @@ def test_the_layout_of_vlf_and_back(dataset, language, tmp_path):
             assert text == DescriptionPipeline(language).paragraph(ImageToDescribe(path, modality))
 
 
+@pytest.mark.slow
 def test_one_stream_of_the_pair(build, tmp_path):
     one = build(text_source=dict(stream='source_b/paragraph'))
     export_vlf([one], tmp_path / 'out', 'Named')
@@ -74,6 +76,7 @@ def test_one_stream_of_the_pair(build, tmp_path):
     np.testing.assert_array_equal(exported, one.text_sources['text'].load(one.pairs[1]))
 
 
+@pytest.mark.slow
 def test_hdf5_and_back(dataset, tmp_path):
     export_hdf5(dataset, tmp_path / 'toy.h5')
     read = Hdf5PairDataset(tmp_path / 'toy.h5', 'mff', WHOLE[1:])
@@ -83,6 +86,7 @@ def test_hdf5_and_back(dataset, tmp_path):
             assert torch.equal(one[key], other[key])
 
 
+@pytest.mark.slow
 def test_exported_features_are_imported_and_exported_again(dataset, build, tmp_path, root):
     places = export_vlf([dataset], tmp_path / 'out')
     pattern = 'TextFeature/MFF/Toy/{name}.npy'
@@ -99,6 +103,7 @@ def test_exported_features_are_imported_and_exported_again(dataset, build, tmp_p
         assert path.read_bytes() == (root / 'Text/MFF/Toy' / path.relative_to(places['Text'])).read_bytes()
 
 
+@pytest.mark.slow
 def test_names_of_two_pairs_are_refused(dataset, tmp_path, root):
     shutil.copytree(root, tmp_path / 'other/Toy')
     cv2.imwrite(str(tmp_path / 'other/Toy/near/1.png'), np.zeros((20, 24), np.uint8))
@@ -109,6 +114,7 @@ def test_names_of_two_pairs_are_refused(dataset, tmp_path, root):
     assert 'other/Toy/near/1.png' in caught.value.problem and not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_names_that_lead_out_of_the_folder_are_refused(dataset, tmp_path, root):
     dataset.pairs = [replace(dataset.pairs[0], name='../../../x')]
     for write in (lambda: export_vlf([dataset], tmp_path / 'out'),
@@ -120,6 +126,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(dataset, tmp_path, root):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_a_paragraph_that_is_missing_is_named_before_anything_is_written(dataset, tmp_path):
     path = dataset.pairs[0].path_b
     path.write_bytes(dataset.pairs[1].path_b.read_bytes() + b'x')
@@ -129,11 +136,13 @@ def test_a_paragraph_that_is_missing_is_named_before_anything_is_written(dataset
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_a_data_set_without_text(build, tmp_path):
     with pytest.raises(ConfigError, match='reads no text'):
         export_vlf([build()], tmp_path / 'out')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('spoil', 'message'), [
     (lambda folder: (folder / 'sub/2.npy').unlink(), 'there is no file'),
     (lambda folder: (folder / 'sub/2.npy').write_bytes(b'no array'), 'cannot be read as an array'),
@@ -148,6 +157,7 @@ def test_features_that_cannot_be_imported(dataset, tmp_path, root, spoil, messag
     assert not (root / 'top').exists()
 
 
+@pytest.mark.slow
 def test_other_files_in_the_way_stay(dataset, tmp_path, root):
     places = export_vlf([dataset], tmp_path / 'out')
     (root / 'sub').mkdir()
@@ -157,6 +167,7 @@ def test_other_files_in_the_way_stay(dataset, tmp_path, root):
     assert (root / 'sub/2.npy').read_bytes() == b'mine' and not (root / 'top').exists()
 
 
+@pytest.mark.slow
 def test_texts_that_cannot_be_imported(dataset, tmp_path, root):
     places = export_vlf([dataset], tmp_path / 'out')
     (places['Text'] / 'NEAR').rename(places['Text'] / 'near')

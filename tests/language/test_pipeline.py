@@ -38,6 +38,7 @@ def register():
     undo()
 
 
+@pytest.mark.slow
 def test_images_become_features(images, language, build, encoder):
     pipeline = build(language)
     report = pipeline.run(images)
@@ -77,6 +78,7 @@ def test_a_run_that_was_stopped_keeps_what_it_had(images, language, build, monke
     assert len(build.written) == 4
 
 
+@pytest.mark.slow
 def test_another_encoder_pays_for_no_llm_call(images, language, build):
     build(language).run(images)
     other = {**language, 'encoder': {**language['encoder'], 'revision': 'main'}}

@@ -149,6 +149,7 @@ def test_a_fixed_text_is_encoded_anew(section):
     assert missing_fixed(section, ['Fuse them.']) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('answer', 'said'), [
     ('A \ud83d wall.', ''), ("I'm sorry, but I can't help.", 'refused'), ('<think>Hm.</think>', 'only its reasoning'),
     ('<think>Hm.</think>A \x1b[31mred wall.', ''), ('', 'empty answer'), ('[' * 200_000, '')])

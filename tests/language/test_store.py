@@ -103,6 +103,7 @@ def test_a_killed_writer_leaves_whole_records_only(store):
     assert {file.suffix for file in store.root.rglob('*') if file.is_file()} <= {'.json', '.npy', '.partial'}
 
 
+@pytest.mark.slow
 def test_several_processes_fill_one_store(store):
     writers = [fork.Process(target=_fill, args=(store.root, range(start, start + 120))) for start in (0, 13)]
     for writer in writers:

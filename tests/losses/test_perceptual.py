@@ -37,6 +37,7 @@ def test_the_network_judges_and_does_not_learn(loss):
     assert all(parameter.grad is None for parameter in loss.features.network.parameters())
 
 
+@pytest.mark.slow
 def test_a_model_trains_with_it_and_its_checkpoint_holds_no_judge():
     model = FusionModel(dict(type='TimmFusion', encoder='resnet10t', dim=8),
                         [dict(type='PerceptualLoss', weight=0.1, model='resnet10t', pretrained=False)])

@@ -98,6 +98,7 @@ def test_edges_are_thin_and_where_they_should_be():
             np.testing.assert_array_equal(fmi._edges(image)[0, 0], edges(image[0, 0].numpy()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('metric', [FMI_pixel, FMI_gradient, FMI_dct], ids=['none', 'gradient', 'dct'])
 def test_joint_shares_below_zero_raise_the_published_value(metric):
     for name in CROPS:
@@ -150,6 +151,7 @@ def test_smallest_size(metric):
     assert low <= metric(*images).item() <= high
 
 
+@pytest.mark.slow
 @every_metric
 def test_constant_and_half_black_images(metric):
     fused, source_a, source_b = smooth(48, 45)

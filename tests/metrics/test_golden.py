@@ -78,6 +78,7 @@ def triples() -> list[tuple[dict[str, str], list[np.ndarray]]]:
     return [(row, [fuse(*pairs[row['pair']], row['fused']), *pairs[row['pair']]]) for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', TOLERANCE, ids=str)
 @pytest.mark.parametrize('name', FILM)
 def test_equals_the_released_evaluator_of_film(name, dtype, triples):

@@ -39,6 +39,7 @@ def test_distance_to_the_truth(weights_folder):
     assert lpips(strong.double(), truth.double()).dtype == torch.float64
 
 
+@pytest.mark.slow
 def test_threads_do_not_disturb_each_other(weights_folder, tmp_path):
     random_squeezenet(weights_folder)
     rng = np.random.default_rng(0)

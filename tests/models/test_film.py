@@ -75,6 +75,7 @@ def test_states_of_another_network_are_refused(released):
         FILM.convert_released(FILM(guidance_grid=(16, 32)).state_dict())
 
 
+@pytest.mark.slow
 def test_text_matters(film):
     one, other = torch.randn(2, 1, 7, 768, generator=torch.Generator().manual_seed(1)).unbind()
     with torch.no_grad():

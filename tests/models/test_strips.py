@@ -143,6 +143,7 @@ def test_film_is_the_same_in_strips_and_whole(film, monkeypatch):
     torch.testing.assert_close(cut_up, whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('height', [2, 40])
 def test_a_watcher_hears_of_every_strip(film, few, height):
     parts = []
@@ -165,6 +166,7 @@ def test_fusing_takes_one_map_of_both_branches(film, monkeypatch):
     assert 4 * 64 <= bytes_a_pixel < 4 * 64 + 32, 'features of both branches, and little beside'
 
 
+@pytest.mark.slow
 def test_training_keeps_the_inputs_of_strips_only(film, monkeypatch):
     def kept(pixels):
         monkeypatch.setitem(strips.PIXELS, 'cpu', pixels)

@@ -8,6 +8,7 @@ from vlfusion.testing import check_backbone
 pytest.importorskip('timm', reason="pip install 'vlfusion[vision]'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('encoder', 'options'), [
     ('resnet10t', {'zero_init_last': False}), ('edgenext_xx_small', {'out_indices': (0, 1)}),
     ('vit_tiny_patch16_224', {'img_size': 32, 'dynamic_img_size': True, 'out_indices': (0, 1), 'depth': 2}),
@@ -27,6 +28,7 @@ def test_features_are_merged_by_the_rule(rule):
         torch.testing.assert_close(fused, expected(*of_scale))
 
 
+@pytest.mark.slow
 def test_it_learns():
     torch.manual_seed(0)
     model, (a, b) = TimmFusion('resnet10t', dim=8), torch.rand(2, 2, 1, 32, 32)

@@ -75,6 +75,7 @@ class Guided(nn.Module):
         return ((source_a + source_b) / 2 + self.shift(vector)[..., None, None]).sigmoid()
 
 
+@pytest.mark.slow
 def test_a_correct_backbone_passes():
     check_backbone(Blend(), also=EXTRAS)
     check_backbone(Guided(), also=EXTRAS)
@@ -111,6 +112,7 @@ def test_each_fault_about_text_is_named(fault, message):
         check_backbone(Guided('no text'))
 
 
+@pytest.mark.slow
 def test_a_survey_reports_everything_and_stops_at_nothing():
     torch.manual_seed(0)
     found = {one.check: one for one in survey_backbone(Blend('python'))}
@@ -138,6 +140,7 @@ def test_training_mode_is_tried():
         check_backbone(Blend('training'))
 
 
+@pytest.mark.slow
 def test_a_dead_state_is_no_fault_of_the_network():
     net = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(), nn.Conv2d(1, 1, 1), nn.Sigmoid())
     nn.init.constant_(net[0].weight, -0.01)
@@ -185,6 +188,7 @@ def local(backbone):
     return {one.check: one for one in survey_backbone(backbone)}['local']
 
 
+@pytest.mark.slow
 def test_a_halo_that_is_right_holds_and_where_none_is_declared_there_is_nothing_to_check():
     assert local(Reaching(halo=3)).holds and local(Reaching(halo=3)).detail.startswith('halo 3')
     assert local(Reaching(halo=6, only_multiples=True)).holds, 'at multiples of 2 the factor is 2'

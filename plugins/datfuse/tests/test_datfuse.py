@@ -46,6 +46,7 @@ def constant(*values, size=(16, 16)):
     return (torch.full((1, 1, *size), value) for value in values)
 
 
+@pytest.mark.slow
 def test_equals_the_authors_fused_image(released, network):
     network.load_state_dict(DATFuse.convert_released(released))
     infrared, visible = (torch.from_numpy(luminance(read_image(shared(f'zoo/datfuse/ivf_2_{kind}.bmp'))))[None, None]
@@ -57,6 +58,7 @@ def test_equals_the_authors_fused_image(released, network):
     assert (difference > 0).mean() < 1e-3
 
 
+@pytest.mark.slow
 def test_released_weights_fuse_from_the_command_line(tmp_path):
     folder, out = shared('zoo/datfuse'), tmp_path / 'released.pth'
     assert main(['prepare-data', 'weights', 'vlfusion_datfuse.DATFuse', '--from', str(folder), '--out', str(out)]) == 0
@@ -174,6 +176,7 @@ def test_training_lowers_the_loss():
     assert totals[-1] < 0.95 * totals[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_takes_one_step(path, tmp_path):
     options = {key: value for key, value in TINY.items() if not key.startswith('model')}

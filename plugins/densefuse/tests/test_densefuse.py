@@ -90,6 +90,7 @@ def model(**options):
     return MODELS.build(dict(type='vlfusion_densefuse.DenseFuseModel', backbone=backbone, **options))
 
 
+@pytest.mark.slow
 def test_training_steps_equal_the_released_ones():
     net = model(images='a').double().train()
     net.backbone.load_state_dict(DenseFuse.convert_released(drawn_state()))
@@ -214,6 +215,7 @@ def test_a_data_set_of_single_images(tmp_path):
         ImageDataset('ivf', tmp_path, 'vi')
 
 
+@pytest.mark.slow
 def test_the_config_takes_one_step_on_photographs_of_two_sizes(tmp_path):
     draw_pairs(tmp_path / 'pairs', ['1', '2'])
     for name, shape in (('1', (60, 80, 3)), ('2', (70, 50))):

@@ -85,6 +85,7 @@ def test_weighted_chroma_is_the_authors(bellows):
     assert difference.mean() < 0.25
 
 
+@pytest.mark.slow
 def test_the_order_of_the_sources_belongs_to_the_weights(bellows):
     over, under, _ = bellows
     network = backbone('mef')
@@ -96,6 +97,7 @@ def test_the_order_of_the_sources_belongs_to_the_weights(bellows):
         FFMEF(first='under')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name, source_a, source_b', [
     ('mff', 'data/mff/Lytro/near/2.png', 'data/mff/Lytro/far/2.png'),
     ('ivf', 'data/ivf/RoadScene/ir/FLIR_04593.jpg', 'data/ivf/RoadScene/vi/FLIR_04593.jpg')])
@@ -125,6 +127,7 @@ def test_parameter_count():
         assert sum(parameter.numel() for parameter in FFMEF().parameters()) == 7_662
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', FFMEF.released)
 def test_released_states_convert(name):
     for file, sha256 in FFMEF.released[name].files.items():
@@ -198,6 +201,7 @@ def test_a_training_step_lowers_the_loss():
     assert values[-1] < values[0]
 
 
+@pytest.mark.slow
 def test_config_takes_one_step(tmp_path):
     config = load_config('plugins/ffmef/configs/ffmef_mef_sice.py', {
         'data_root': str(tmp_path / 'data'), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,

@@ -169,6 +169,7 @@ def test_training_lowers_the_loss_and_moves_every_parameter(batch):
     assert [name for name, value in net.named_parameters() if torch.equal(value, before[name])] == []
 
 
+@pytest.mark.slow
 def test_what_every_backbone_must_do():
     torch.manual_seed(0)
     check_backbone(GIFNet(), size=(13, 18))

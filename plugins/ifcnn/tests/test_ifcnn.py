@@ -153,6 +153,7 @@ def test_the_first_layer_needs_the_right_file(tmp_path):
         sample_model(str(tmp_path / 'absent.pth')).init_weights()
 
 
+@pytest.mark.slow
 def test_a_step_towards_the_truth(released, tmp_path):
     pytest.importorskip('timm', reason="pip install 'vlfusion[vision]'")
     for folder, seed in (('source_1', 0), ('full_clear', 1)):

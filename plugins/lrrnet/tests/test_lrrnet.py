@@ -78,6 +78,7 @@ def test_equals_the_released_network(lrrnet):
         torch.testing.assert_close(lrrnet.float()(a.float(), b.float()).double(), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_steps_on_the_pixel_term_equal_the_released_ones():
     expected = json.loads((DATA / 'released_steps.json').read_text())
     a, b = images()
@@ -158,6 +159,7 @@ def test_a_checkpoint_of_a_released_state_says_how_it_becomes_grey_levels(tmp_pa
         find_released('vlfusion_lrrnet.LRRNet', None, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_sample_config_takes_one_step(tmp_path):
     options = {key: value for key, value in TINY.items() if not key.startswith('model')}
     options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'model.backbone.dim': 2,

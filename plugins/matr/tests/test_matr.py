@@ -209,6 +209,7 @@ def test_the_sample_config_builds_its_model():
     assert isinstance(model.backbone, MATR) and len(model.losses) == 2
 
 
+@pytest.mark.slow
 def test_the_published_config_takes_one_step(tmp_path):
     options = {key: value for key, value in TINY.items() if not key.startswith('model')}
     options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,

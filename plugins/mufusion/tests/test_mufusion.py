@@ -185,6 +185,7 @@ def test_what_the_losses_refuse():
             ContentLoss(**options)
 
 
+@pytest.mark.slow
 def test_training_equals_the_released_script():
     generator = np.random.default_rng(7)
     patches = {str(i): [cv2.GaussianBlur(generator.integers(0, 256, (48, 48)).astype(np.uint8), (0, 0), 2)
@@ -279,6 +280,7 @@ def test_config_takes_two_visits(path, config):
     assert first['memory'] == pytest.approx(0, abs=1e-5) and second['memory'] > 1e-5
 
 
+@pytest.mark.slow
 def test_a_runner_trains_and_saves(config, tmp_path):
     runner = build_runner(config(CONFIGS[0].with_stem('mufusion_mef')), 'train')
     runner.train()

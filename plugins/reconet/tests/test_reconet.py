@@ -95,6 +95,7 @@ def test_training_equals_the_released_network_under_the_published_terms(sources)
     assert state['merge.1.num_batches_tracked'] == 7 + 4 * 3
 
 
+@pytest.mark.slow
 def test_what_every_backbone_must_do():
     torch.manual_seed(0)
     check_backbone(ReCoNet())

@@ -96,6 +96,7 @@ def test_only_evaluation_clamps(sage):
         assert sage.train()(a, b).min() < 0
 
 
+@pytest.mark.slow
 def test_what_every_backbone_must_do():
     torch.manual_seed(0)
     check_backbone(SAGE())
@@ -121,6 +122,7 @@ def test_states_of_another_network_are_refused(released):
     assert prefixed.keys() == SAGE().state_dict().keys()
 
 
+@pytest.mark.slow
 def test_config_takes_one_step(tmp_path):
     for split in ('train', 'test'):
         draw_pairs(tmp_path, ['1', '2'], f'{split}/ir', f'{split}/vi', (64, 72))

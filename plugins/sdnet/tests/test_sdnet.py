@@ -173,6 +173,7 @@ def test_a_config_builds_its_model(path):
     assert isinstance(model, SDNetModel) and model.backbone.swap == (path.stem in ('sdnet_mif', 'sdnet_mef'))
 
 
+@pytest.mark.slow
 def test_a_config_takes_one_step(tmp_path):
     options = {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'model.backbone.dim': 4,
                'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2,

@@ -63,6 +63,7 @@ def test_released_weights_fuse_from_the_command_line(tmp_path):
     assert np.abs(fused.astype(int) - theirs).max() <= 1
 
 
+@pytest.mark.slow
 def test_what_every_backbone_must_do(network):
     check_backbone(network)
 

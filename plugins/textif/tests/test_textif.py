@@ -69,6 +69,7 @@ def build_dataset(tmp_path, language):
     return build
 
 
+@pytest.mark.slow
 def test_network(network):
     check_backbone(network, text_dim=8)
 

@@ -74,6 +74,7 @@ def test_reproduces_the_file_of_the_released_code(landscape):
     assert (difference == 0).mean() > 0.998
 
 
+@pytest.mark.slow
 def test_luminance_of_the_released_file_where_no_channel_saturates(landscape):
     *_, expected, fused = landscape
     inside = ((expected > 0) & (expected < 255)).all(-1)
@@ -214,6 +215,7 @@ def test_swapping_exchanges_the_sources_of_a_pair():
         assert (swap(dict(img=image))['img'][..., 0] == first).all()
 
 
+@pytest.mark.slow
 def test_config_takes_one_step(tmp_path):
     path = 'plugins/u2fusion/configs/u2fusion_mef_sice.py'
     config = load_config(path, {

@@ -105,6 +105,7 @@ def test_the_boxes_of_owlvit_are_fractions_of_the_image_and_not_of_a_square(owlv
     torch.testing.assert_close(torch.tensor([seen.box for seen in observed]), expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_threshold_overlap_and_number_limit_what_is_found(model, pictures):
     whole = OpenVocabularyDetector(model, LABELS, threshold=0, overlap=1, top_k=100).observe(pictures[:1], '')[0]
     two = OpenVocabularyDetector(model, LABELS, threshold=0, overlap=1, top_k=2).observe(pictures[:1], '')
@@ -234,6 +235,7 @@ def regions(request, blip2):
                                                     points_per_side=4) | settings))
 
 
+@pytest.mark.slow
 def test_regions_have_tight_boxes_and_areas_the_largest_first(regions, pictures):
     captioner = regions(top_k=3)
     assert isinstance(captioner, Captioner)

@@ -91,6 +91,7 @@ def test_a_batch_gives_what_its_singles_give_task_by_task(captioner, pictures):
     assert all(seen.box is seen.area is None and not re.search('<.*>', seen.text) for seen in captions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task, token', [
     ('caption', '<CAPTION>'), ('detailed caption', '<DETAILED_CAPTION>'), ('object detection', '<OD>'),
     ('more detailed caption', '<MORE_DETAILED_CAPTION>'), ('dense region caption', '<DENSE_REGION_CAPTION>')])
@@ -113,6 +114,7 @@ def test_what_is_seen_is_what_the_documented_call_gives(florence, captioner, pic
         assert seen.box == pytest.approx([edge / side for edge, side in zip(box, (60000, 40000) * 2, strict=True)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task', ['dense region caption', 'object detection'])
 def test_every_box_of_a_name_is_one_region(written, task):
     (car,) = written('car<loc_10><loc_20><loc_300><loc_400>', task)
@@ -166,6 +168,7 @@ def test_half_precision(captioner, dtype, pictures):
     assert florence.model.dtype == getattr(torch, dtype) and any(florence.observe(pictures, ''))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('picture, message', [
     (np.full((9, 9), np.nan, np.float32), 'float32 with NaN'), (np.zeros((9, 9)), 'holds float64'),
     (np.zeros((9, 9, 4), np.uint8), r'\(9, 9, 4\)'), (np.zeros((0, 9), np.uint8), r'\(0, 9\)')])

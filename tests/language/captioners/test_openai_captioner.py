@@ -38,6 +38,7 @@ def server():
     running.stop()
 
 
+@pytest.mark.slow
 def test_each_image_is_sent_whole(server):
     captioner = CAPTIONERS.build(dict(type='OpenAICaptioner', model='m', base_url=server.url, concurrency=1,
                                       question='What is in this $modality image for $$5?'))

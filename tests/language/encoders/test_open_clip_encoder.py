@@ -44,6 +44,7 @@ def test_tokens_are_the_last_layer_after_its_norm(save, check_encoder, kind):
     torch.testing.assert_close(encoder.encode(TEXTS[:1]).features[0], seen[0][0, :COUNTS[0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', KINDS)
 def test_pooled_is_the_row_that_is_compared_with_images(save, check_encoder, kind):
     name, model = save(kind)
@@ -54,6 +55,7 @@ def test_pooled_is_the_row_that_is_compared_with_images(save, check_encoder, kin
         torch.testing.assert_close(encoder.encode(TEXTS).features[:, 0], model.encode_text(encoder.tokenizer(TEXTS)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('output', ['tokens', 'pooled'])
 def test_the_longest_text_fits_and_a_longer_one_is_refused(save, output):
     encoder = OpenCLIPTextEncoder(save()[0], output=output)
@@ -116,6 +118,7 @@ def test_tokens_of_a_transformers_tower_are_not_to_be_had(save, bert_tokens, tmp
         encoder.encode(['dark ' * 39])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('arguments', 'message'), [
     (dict(output='tokns'), 'Did you mean tokens'), (dict(long='cut'), "long='cut'"),
     (dict(model='ViT-B-99'), 'ViT-B-99'), (dict(model='ViT-B-32'), 'pretrained=None'),

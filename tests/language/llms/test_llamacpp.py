@@ -30,6 +30,7 @@ def test_answers_usage_and_concurrency(build):
     assert llm.client.tokens == sum(one.prompt_tokens + one.completion_tokens for one in completions)
 
 
+@pytest.mark.slow
 def test_greedy_answers_repeat_and_order_is_kept(build):
     assert [one.text for one in build(concurrency=1).complete(PROMPTS[:2])] == [
         one.text for one in build(concurrency=1).complete(PROMPTS[:2])]
