@@ -12,8 +12,10 @@ HOLD = """
 import os, sys, time
 from vlfusion.locks import lock_work_dir
 lock = lock_work_dir(sys.argv[1])
-if sys.argv[2] == 'fork' and os.fork() == 0:  # as a worker of a data loader
-    os._exit(0)
+if sys.argv[2] == 'fork':  # as a worker of a data loader, which ends first
+    if os.fork() == 0:
+        os._exit(0)
+    os.wait()
 if sys.argv[2] == 'release':
     lock.release()
 print('ready', flush=True)
