@@ -65,9 +65,9 @@ def test_meta_of_another_form(change, key, value):
 
 
 @pytest.mark.parametrize(('model', 'said'), [
-    ({}, 'model.type is None'), ({'type': 3}, 'model.type is 3'), ({'type': ['FusionModel']}, 'model.type is'),
-    ({'type': 'FusionModel'}, "argument: 'backbone'"),
-    ({'type': 'FusionModel', 'backbone': 'TinyNet'}, "backbone is 'TinyNet'; expected dict"),
+    ({}, 'model is {}, without a type'), ({'type': 3}, 'without a type'), ({'type': ['FusionModel']}, 'without a type'),
+    ({'type': 'FusionModel'}, 'backbone is None, without a type'),
+    ({'type': 'FusionModel', 'backbone': 'TinyNet'}, "backbone is 'TinyNet', without a type"),
     ({'type': 'FusionModel', 'backbone': {}}, 'backbone is {}'),
     ({'type': 'FusionModel', 'backbone': {'type': 3}}, 'backbone is'),
     ({'type': 'FusionModel', 'backbone': {'type': 'TinyNet', 'width': 'two'}}, 'TinyNet.*width'),

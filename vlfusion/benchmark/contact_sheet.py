@@ -123,7 +123,7 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
         ConfigError: a crop leaves its picture or names no row, an option is not known, or matplotlib is not installed.
     """
     figure_class, _ = _matplotlib()
-    _check_options(inset, interpolation, width, dpi)
+    check_options(inset, interpolation, width, dpi)
     rows = _read(columns, names, readings, note)
     labels = list(rows) if row_labels is True else list(row_labels or [])
     texts = texts or {}
@@ -397,7 +397,8 @@ def _crops_of(rows: Mapping[str, Sequence[Picture]], crops: Iterable[Crop], most
     return chosen
 
 
-def _check_options(inset: str, interpolation: str, width: float, dpi: int) -> None:
+def check_options(inset: str, interpolation: str, width: float, dpi: int) -> None:
+    """Raises ConfigError for a value that `contact_sheet` does not take."""
     if inset not in ('below', 'inside'):
         raise ConfigError(f'Unknown place of crops {inset!r}.', did_you_mean(inset, ('below', 'inside')))
     if interpolation not in INTERPOLATIONS:

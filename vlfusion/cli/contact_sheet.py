@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
 
     from vlfusion.benchmark.contact_sheet import (
+        check_options,
         check_sheet,
         contact_sheet,
         find_rows,
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from vlfusion.cli.options import readings
     from vlfusion.outputs import check_outputs
+    check_options(args.inset, args.interpolation, args.width, args.dpi)
     for path in args.out:
         check_sheet(path)
     columns = _columns(args)

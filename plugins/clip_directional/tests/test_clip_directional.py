@@ -131,7 +131,7 @@ def test_what_cannot_be_is_said(build, images):
         build(patch_side=(0.8, 0.5))
     with pytest.raises(DataError, match='reads at most 77'):
         build(prompt='word ' * 80)(*images)
-    with pytest.raises(ConfigError, match='cannot be loaded'):
+    with pytest.raises(ConfigError, match='cannot load'):
         LOSSES.build(dict(type=LOSS, model='local-dir:absent', pretrained=None))(*images)
 
 
