@@ -100,6 +100,20 @@ def test_fuse_two_files_and_python_agree(trained, toy, tmp_path):
     assert (quantise(expected, 'min-max', 'truncate')[0, 0].numpy() == fused.grey).all()
 
 
+def test_fuse_two_files_into_a_folder_that_is_made(tmp_path, capsys):
+    draw_pairs(tmp_path, ['p\x1b[31m'])
+    pair = [str(tmp_path / source / 'p\x1b[31m.png') for source in ('ir', 'vi')]
+    assert main(['fuse', 'plugins/classical/configs/laplacian_ivf.py', *pair, '-o', f'{tmp_path}/new/']) == 0
+    assert read_image(tmp_path / 'new/p\x1b[31m.png').ndim == 3
+    assert '\x1b' not in capsys.readouterr().out
+
+
+def test_fuse_of_one_image_names_the_other(capsys):
+    with pytest.raises(SystemExit):
+        main(['fuse', 'no.pth', 'a.png', '-o', 'x.png'])
+    assert capsys.readouterr().err.endswith('required: source_b\n')
+
+
 @pytest.mark.slow
 def test_fuse_two_folders_of_any_size(trained, tmp_path):
     _, checkpoint = trained
@@ -163,6 +177,10 @@ def test_convert_released_weights(tmp_path, capsys):
     (['train', 'no_such_config.py'], 'No config at'),
     (['fuse', 'no.pth', 'setup.cfg', 'pyproject.toml', '-o', 'x.png'], 'No checkpoint at no.pth'),
     (['fuse', 'no.pth', 'nowhere.png', 'setup.cfg', '-o', 'x.png'], 'No image or folder at nowhere.png'),
+    (['fuse', 'no.pth', '/dev/null', 'setup.cfg', '-o', 'x.png'], 'a device'),
+    (['fuse', 'no.pth', 'setup.cfg', 'docs', '-o', 'x.png'], 'setup.cfg is a file and docs is a folder'),
+    (['fuse', 'no.pth', 'docs', 'tests', '-o', 'x.png'], 'x.png names a file, but the results'),
+    (['fuse', 'no.pth', 'setup.cfg', 'pyproject.toml', '-o', 'fused'], 'it has no ending of an image format'),
     (['list', 'backbonnes'], 'Did you mean backbone?'),
     (['convert-weights', 'FLIM', 'a', 'b'], 'Did you mean FILM?'),
 ])

@@ -1,7 +1,7 @@
 import pytest
 
 from vlfusion.cli import main
-from vlfusion.errors import DataError, listing, printable
+from vlfusion.errors import DataError, did_you_mean, listing, printable
 
 
 @pytest.mark.parametrize(('text', 'shown'), [
@@ -12,6 +12,11 @@ def test_a_terminal_obeys_no_text(text, shown):
     assert printable(text) == shown
     assert str(DataError(text, text)) == f'{shown}\n  -> {shown}'
     assert listing([text]) == f'    {shown}'
+
+
+@pytest.mark.parametrize(('name', 'guess'), [('vif', 'VIF'), ('qABF', 'Qabf'), ('SSIN', 'SSIM')])
+def test_a_guess_heeds_no_letter_case(name, guess):
+    assert did_you_mean(name, ['VIF', 'Qabf', 'SSIM']).startswith(f'Did you mean {guess}? ')
 
 
 def test_a_name_stays_on_its_line():

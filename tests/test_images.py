@@ -4,7 +4,7 @@ import pytest
 from vlfusion_shared import shared
 
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.images import add_chroma, luminance, read_image, write_image
+from vlfusion.images import add_chroma, check_ending, luminance, read_image, write_image
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (12, 16, 3), np.uint8)
@@ -115,6 +115,16 @@ def test_write(tmp_path):
     write_image(tmp_path / 'new/folder/a.b.png', GREY)
     assert np.array_equal(read_image(tmp_path / 'new/folder/a.b.png'), GREY)
     assert [path.name for path in (tmp_path / 'new/folder').iterdir()] == ['a.b.png']
+
+
+@pytest.mark.parametrize('name', ['a.jfif', 'a.xyz', 'a'])
+def test_endings_that_are_offered_are_written(tmp_path, name):
+    with pytest.raises(DataError, match='no ending|has the ending') as error:
+        write_image(tmp_path / name, np.zeros((8, 8, 3), np.uint8))
+    offered = error.value.remedy.removeprefix('Use one of ').removesuffix('.').split()
+    assert '.png' in offered and '.jfif' not in offered
+    for ending in offered:
+        check_ending(f'a{ending}')
 
 
 def test_write_in_an_unknown_format_leaves_nothing(tmp_path):

@@ -85,7 +85,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'Did you mean FILM? Available: CDDFuse, FILM.'
     """
     known = sorted(known)
-    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    cases = {one.casefold(): one for one in known}
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5) or [
+        cases[one] for one in get_close_matches(str(name).casefold(), cases, n=1, cutoff=0.5)]
     guess = f'Did you mean {near[0]}? ' if near else ''
     return f'{guess}Available: {", ".join(known) or "nothing yet"}.'
 

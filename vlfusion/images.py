@@ -106,8 +106,17 @@ def check_ending(path: str | os.PathLike) -> None:
         DataError: names the ending and the known ones.
     """
     if not cv2.haveImageWriter(str(path)):
-        raise DataError(f'Cannot write {path}: no image format has the ending {Path(path).suffix!r}.',
-                        f'Use one of {" ".join(SUFFIXES)}.')
+        raise _no_format(path)
+
+
+def _no_format(path: str | os.PathLike) -> DataError:
+    suffix = Path(path).suffix
+    problem = f'no image format has the ending {suffix!r}' if suffix else 'it has no ending of an image format'
+    return DataError(f'Cannot write {path}: {problem}.', f'Use one of {" ".join(filter(_is_written, SUFFIXES))}.')
+
+
+def _is_written(suffix: str) -> bool:
+    return cv2.haveImageWriter(f'x{suffix}')
 
 
 def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -> None:
@@ -121,9 +130,8 @@ def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -
     try:
         encoded, content = cv2.imencode(suffix, image)
     except cv2.error as error:
-        if suffix.lower() not in SUFFIXES:
-            raise DataError(f'Cannot write {path}: no image format has the ending {suffix!r}.',
-                            f'Use one of {" ".join(SUFFIXES)}.') from error
+        if not _is_written(suffix):
+            raise _no_format(path) from error
         encoded = False
     if not encoded:
         raise DataError(f'Cannot write {path}: the format {suffix} does not hold {image.shape[1]}x{image.shape[0]} '

@@ -19,7 +19,9 @@ def _parsed(*words):
 
 @pytest.mark.parametrize(('word', 'value'), [
     ('a=/x/my work', '/x/my work'), ('a=/x/two  blanks', '/x/two  blanks'), ('a="/x/my work"', '/x/my work'),
-    ('a=1', 1), ('a= 1', 1), ('a=1.5', 1.5), ('a=true', True), ('a=None', None), ('a=b=c d', 'b=c d'), ('a=', ''),
+    ('a=1', 1), ('a= 1', 1), ('a = 1', 1),
+    ('a = /x/my work', '/x/my work'), ('a=1.5', 1.5), ('a=true', True), ('a=None', None),
+    ('a=b=c d', 'b=c d'), ('a=', ''),
     ('a=1,2', [1, 2]), ('a=[my work, b]', ['my work', 'b']), ('a=(1, 2)', (1, 2)),
     ('a=[(1, x y), [a]]', [(1, 'x y'), ['a']]),
     ('a=Fuse the two images.', 'Fuse the two images.'), ("a=['b c', 'd']", ['b c', 'd']), ('a=x (1)', 'x (1)')])

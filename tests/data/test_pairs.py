@@ -75,6 +75,25 @@ def test_absent_and_empty_folders_say_what_is_there(root):
     assert 'partner' not in problem
 
 
+def test_an_absent_folder_holds_no_folders_with_images(root):
+    with pytest.raises(DataError) as caught:
+        find_pairs(root, 'infrared', 'vi')
+    assert '**' not in caught.value.problem
+
+
+def test_floating_point_images_that_do_not_count_say_why(root):
+    (root / 'floats').mkdir()
+    (root / 'floats/1.pfm').write_bytes(b'Pf')
+    with pytest.raises(DataError, match='1.pfm holds floating-point numbers: (?s:.*)--range-a'):
+        find_pairs(root, 'floats', 'vi')
+
+
+@pytest.mark.parametrize('pattern', ['ir/*.png', 'ir/*_T.PNG', 'ir/{stem}.*', 'ir/?.tif', '*.png', '{name}/ir'])
+def test_patterns_without_a_name_say_so(root, pattern):
+    with pytest.raises(ConfigError, match=r'does not say where the name(?s:.*)\{name\} once'):
+        find_pairs(root, pattern, 'vi')
+
+
 def test_sources_that_are_the_same_files(root):
     with pytest.raises(DataError, match='the same files'):
         find_pairs(root, 'ir', 'ir/{name}.*')

@@ -1,5 +1,6 @@
 """Structured answers, from a prompt's schema to rows of features."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from vlfusion.language.interfaces import Completion
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.prompt import load_prompt
-from vlfusion.language.structure import parse, schema_check, texts
+from vlfusion.language.structure import fitting, parse, schema_check, texts
 from vlfusion.registry import LLMS, snapshot
 
 GOOD = '{"things": "A car.", "light": "The sky is bright.", "detail": "unknown", "particular": "Heat."}'
@@ -120,3 +121,9 @@ def test_an_answer_without_words_is_a_failure(images, language, encoder, tmp_pat
     pipeline.encoder = encoder
     assert 'answered without any words' in pipeline.run(images[:1]).failures()
     assert pipeline.run(images[:1]).done == images[:1], 'it was tried again'
+
+
+@pytest.mark.parametrize('answer', [json.dumps(GOOD), GOOD.replace('A car.', 'A\ncar.')], ids=['string', 'line break'])
+def test_json_in_a_string_or_with_line_breaks_is_found(answer):
+    found = fitting(answer, schema_check({'type': 'object', 'required': ['things']}))
+    assert texts(json.loads(found))[0].split() == ['A', 'car.']

@@ -51,7 +51,9 @@ MP4 = b'\0\0\0\x20ftypisom' + bytes(64)
     ('a.heic', b'\0\0\0\x18ftypheic', 'HEIF', 'PNG'), ('a.npy', b'\x93NUMPY\1\0', 'NumPy', 'TIFF'),
     ('a.mat', b'MATLAB 5.0 MAT-file', 'MATLAB', 'TIFF'), ('a.h5', b'\x89HDF\r\n\x1a\n', 'HDF5', 'Hdf5PairDataset'),
     ('a.jpg', b'<!DOCTYPE html>', 'web page', 'Download'), ('a.zip', b'PK\3\4', 'zip', 'Unpack'),
-    ('a.gz', gzip.compress(b'anything', mtime=0), 'gzip', 'Unpack'), ('a.fits', b'SIMPLE  =', 'FITS', 'slices')])
+    ('a.gz', gzip.compress(b'anything', mtime=0), 'gzip', 'Unpack'), ('a.fits', b'SIMPLE  =', 'FITS', 'slices'),
+    ('a.eps', b'%!PS-Adobe-3.0', 'PostScript', 'PNG'), ('a.tga', bytes(2) + b'\2', 'Targa', 'PNG'),
+    ('a.ico', b'\0\0\1\0\1\0', 'icon', 'PNG'), ('a.exr', b'v/1\x01', 'OpenEXR', 'PNG')])
 def test_what_is_no_image_is_named(tmp_path, name, content, what, remedy):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as error:

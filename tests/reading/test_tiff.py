@@ -167,3 +167,14 @@ def test_damaged_files_are_refused_in_silence(tmp_path, kept, capfd, caplog):
     with pytest.raises(DataError, match='Cannot decode'):
         read_image(tmp_path / 'a.tif')
     assert capfd.readouterr().err == '' and not caplog.records
+
+
+@pytest.mark.parametrize('image', [COLOUR, COLOUR[..., 0], BANDS[..., 0]], ids=['colour', 'grey', '16 bits'])
+@pytest.mark.parametrize('layout', [dict(tile=(16, 16)), dict(compression='lzma')], ids=str)
+def test_what_opencv_does_not_decode_is_read_whole_or_not_at_all(tmp_path, image, layout):
+    image, path = np.tile(image, (3, 3, 1)[:image.ndim]), tmp_path / 'a.tif'
+    tifffile.imwrite(path, image, photometric='rgb' if image.ndim == 3 else 'minisblack', **layout)
+    assert np.array_equal(read_image(path), image[..., ::-1] if image.ndim == 3 else image)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match='Cannot decode'):
+        read_image(path)

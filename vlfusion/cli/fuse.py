@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused')
     parser.add_argument('source_b', help='image, folder, or pattern: visible; CT, PET or SPECT; under-exposed; '
                                          'far-focused')
-    parser.add_argument('others', nargs='*', help=argparse.SUPPRESS)
+    parser.add_argument('others', nargs='*', default=[], help=argparse.SUPPRESS)  # a default: not required
     parser.add_argument('-o', '--out', required=True, help='image to write; a folder where the sources are folders')
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='fuse these pairs only; or a text file with a name on each line')
@@ -131,9 +131,9 @@ def _report(args: argparse.Namespace, count: int, there: int, failed: dict, wher
     import sys
 
     from vlfusion.cli.options import readings
-    from vlfusion.errors import listing
+    from vlfusion.errors import listing, printable
     written = count - len(failed)
-    print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {where}.'
+    print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {printable(where)}.'
           + (f' {there} were there already.' if there else ''))
     for side, rule in zip('AB', readings(args), strict=True):
         if str(rule):
@@ -155,6 +155,7 @@ def _outputs(args: argparse.Namespace) -> dict:
 
     from vlfusion.cli.options import reading_keys, readings
     from vlfusion.errors import DataError
+    from vlfusion.reading.file import unreadable
 
     reading_a, reading_b = readings(args)
     if args.others:
@@ -166,24 +167,27 @@ def _outputs(args: argparse.Namespace) -> dict:
     files = [source.is_file() for source in sources]
     for source, is_file in zip(sources, files, strict=True):
         if not (is_file or source.is_dir() or any(sign in str(source) for sign in '{*?[')):
-            raise DataError(f'No image or folder at {source}.', 'Check the path.')
+            raise DataError(*(os.path.lexists(source) and unreadable(source)
+                              or (f'No image or folder at {source}.', 'Check the path.')))
 
     from vlfusion.data.names import inside
     from vlfusion.data.pairs import Pair, as_pattern, find_pairs
-    from vlfusion.images import check_ending
+    from vlfusion.images import SUFFIXES, check_ending
     if all(files):
         if args.names:
             raise DataError('--names chooses among the pairs of folders, but two files were given.', 'Leave it out.')
         if sources[0].samefile(sources[1]):
             raise DataError(f'{sources[0]} and {sources[1]} are the same file.', 'Give both images of the pair.')
-        out = out / f'{sources[0].stem}.png' if os.path.isdir(out) else out
+        if os.path.isdir(out) or args.out.endswith(('/', os.sep)):
+            out = out / f'{sources[0].stem}.png'
         check_ending(out)
         return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b): out}
     if any(files):
-        raise DataError(f'{sources[0]} and {sources[1]} are a folder and a file.',
+        kinds = [('a folder or pattern', 'a file')[is_file] for is_file in files]
+        raise DataError(f'{sources[0]} is {kinds[0]} and {sources[1]} is {kinds[1]}.',
                         'Give two files, or two folders or patterns.')
-    if os.path.isfile(out):
-        raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give --out a folder.')
+    if os.path.isfile(out) or out.suffix.lower() in SUFFIXES and not out.is_dir():
+        raise DataError(f'{out} names a file, but the results of two folders go into a folder.', 'Give --out a folder.')
     names = args.names
     if names and len(names) == 1 and Path(names[0]).is_file():
         names = Path(names[0])

@@ -18,7 +18,9 @@ class KeyValues(DictAction):
         for value in values:
             if not value.partition('=')[1]:
                 parser.error(f'argument {option_string}: expected KEY=VALUE, but got {value!r}')
-        marked = [self.inner_blank.sub(lambda blanks: '\0' * len(blanks[0]), value) for value in values]
+        pairs = [map(str.strip, value.split('=', 1)) for value in values]
+        marked = ['='.join((key, self.inner_blank.sub(lambda blanks: '\0' * len(blanks[0]), value)))
+                  for key, value in pairs]
         try:
             super().__call__(parser, namespace, marked, option_string)
         except AssertionError as error:  # brackets that do not match

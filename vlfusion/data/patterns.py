@@ -14,6 +14,8 @@ from vlfusion.data.names import composed
 from vlfusion.errors import ConfigError
 from vlfusion.images import SUFFIXES
 from vlfusion.reading.file import identify_file
+from vlfusion.reading.image import FLOAT_SUFFIXES
+from vlfusion.reading.rule import GIVE_RANGE
 
 
 @dataclass(frozen=True)
@@ -89,24 +91,33 @@ def nothing_fits(root: Path, pattern: str, what: str) -> str:
     folder, head, tail = _split(pattern)
     wanted = root / folder / f'{head}{{name}}{tail}'
     places = glob.glob(os.path.join(glob.escape(str(root)), folder), recursive=True)
-    look = next((Path(place) for place in sorted(places) if os.path.isdir(place)),
-                (root / folder.partition('*')[0]).parent)
-    kinds = {entry.is_dir() for entry in look.iterdir()} if look.is_dir() and '**' not in folder else {}
-    deeper = f'; write {folder}/** for images in its folders' if kinds == {True} else ''
-    return f'no image of {what} fits {wanted}; {contents_of(look)}{deeper}'
+    look = next((Path(place) for place in sorted(places) if os.path.isdir(place)), None)
+    entries = sorted(look.iterdir()) if look else []
+    hint = ''
+    if entries and '**' not in folder and all(entry.is_dir() for entry in entries):
+        hint = f'; write {folder}/** for images in its folders'
+    elif floats := [entry.name for entry in entries if entry.suffix.lower() in FLOAT_SUFFIXES]:
+        hint = f'; {floats[0]} holds floating-point numbers: {GIVE_RANGE}'
+    return f'no image of {what} fits {wanted}; {contents_of(look or (root / folder.partition("*")[0]).parent)}{hint}'
 
 
 def _split(pattern: str) -> tuple[str, str, str]:
     """The folder of a pattern, and what stands before and after `{name}` in its file name."""
-    if '{name}' not in pattern:
+    if '{name}' not in pattern and not _names_a_file(pattern):
         pattern = f'{pattern.rstrip("/")}/{{name}}.*'
     folder, _, file = pattern.rpartition('/')
     head, _, tail = file.partition('{name}')
-    if '{name}' in folder + tail or any(sign in head + tail.removesuffix('.*') for sign in '*?['):
+    if '{name}' in folder or file.count('{name}') != 1 or any(sign in head + tail.removesuffix('.*') for sign in '*?['):
         raise ConfigError(f'The pattern {pattern!r} does not say where the name of a pair is.',
                           'Write {name} once, in the file name; of the file name only the ending may be a star, '
                           'as in MEFB/*/{name}_A.*')
     return folder, head, tail if '.' in tail else f'{tail}.*'
+
+
+def _names_a_file(pattern: str) -> bool:
+    """True if a pattern ends in the name of a file and not of a folder, as `all/*_T.JPG` does."""
+    stem, suffix = os.path.splitext(pattern.rpartition('/')[2])
+    return (suffix == '.*' or suffix.lower() in SUFFIXES) and any(sign in stem for sign in '*?{')
 
 
 def _name(file: str, head: str, tail: str, suffixes: tuple[str, ...]) -> str:

@@ -114,7 +114,8 @@ REFUSAL = _compiled(
     r"i(?:'m| am) afraid (?:that )?(?:i|this|your)\b",
     r"i need (?:more information|the image|an? image)\b",
     rf"as an? (?:ai|artificial intelligence|(?:large )?language model|text-based)\b[^\n]{{0,200}}?\b{_CANNOT}\b",
-    r"(?:it (?:seems|appears|looks like)(?: that| like)? )?(?:there (?:is|was|are|were|seems? to be|appears? to be) )?"
+    r"(?:(?:unfortunately|regrettably|however)\b,? )?(?:but )?(?:it (?:seems|appears|looks like)(?: that| like)? )?"
+    r"(?:there (?:is|was|are|were|seems? to be|appears? to be) )?"
     rf"no (?:\w+ ){{0,2}}{_MISSING} (?:\w+ ){{0,2}}(?:provided|attached|uploaded|included|given|shared|supplied)\b",
     r"(?:it (?:seems|appears|looks like)(?: that| like)? )?you (?:haven't|have not|didn't|did not|forgot to) (?:yet )?"
     r"(?:provided?|attach(?:ed)?|upload(?:ed)?|included?|give|given|shared?)\b",

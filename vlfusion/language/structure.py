@@ -93,6 +93,8 @@ def _pieces(text: str) -> Iterator[str]:
         value = json.loads(text)
         if isinstance(value, list) and len(value) == 1:
             yield json.dumps(value[0], ensure_ascii=False)
+        if isinstance(value, str):  # JSON in a string
+            yield value
         return
     yield from (block.strip() for block in re.findall(r'```\w*\s*\n(.*?)\n?\s*```', text, re.DOTALL))
     decoder, end, pieces = json.JSONDecoder(), 0, []
@@ -107,10 +109,10 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _repaired(text: str) -> str:
-    """An object with a comma too many, or written as Python writes it, as JSON; empty if it is neither."""
+    """JSON of an object with a comma too many, with line breaks in strings, or as Python writes it; else empty."""
     without = re.sub(r',(\s*[}\]])', r'\1', text)
-    if is_json(without):
-        return without
+    with suppress(ValueError, RecursionError):
+        return json.dumps(json.loads(without, strict=False), ensure_ascii=False)
     try:
         return json.dumps(ast.literal_eval(text), ensure_ascii=False)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

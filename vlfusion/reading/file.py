@@ -12,6 +12,7 @@ _FRAMES = f'{TWO_PICTURES} Save the frames as images, for example: ffmpeg -i VID
 _RAW = f'{TWO_PICTURES} Develop it into a 16-bit TIFF or PNG file.'
 _ARRAY = f'{TWO_PICTURES} Save each picture as a TIFF file, for example with the package tifffile.'
 _HEIF = 'Convert it to PNG, for example with the package pillow-heif.'
+_CONVERT = 'Convert it to PNG or TIFF.'
 _FETCH = 'Fetch the real file: git lfs pull'
 _AGAIN = 'Download it again; a failed download often leaves an error page.'
 
@@ -38,6 +39,9 @@ _SIGNATURES = (
     (0, b'\x93NUMPY', 'a NumPy array', _ARRAY), (0, b'MATLAB 5.0', 'a MATLAB file', _ARRAY),
     (0, b'\x89HDF\r\n', 'an HDF5 file', 'Read it with a Hdf5PairDataset, or save its images as PNG or TIFF files.'),
     (0, b'CDF', 'a NetCDF file', _ARRAY),
+    (0, b'%!PS', 'a PostScript drawing', 'Save it as PNG.'), (0, b'v/1\x01', 'an OpenEXR image', _CONVERT),
+    (0, b'\0\0\1\0', 'an icon', _CONVERT), (0, b'DDS ', 'a texture', _CONVERT),
+    (0, b'gimp xcf', 'a GIMP file', _CONVERT),
     (0, b'PK\3\4', 'a zip archive', 'Unpack it.'), (0, b'%PDF', 'a PDF document', 'Save its pictures as PNG.'),
     *((0, start, 'a web page', _AGAIN) for start in (b'<!DOCTYPE', b'<!doctype', b'<html', b'<HTML')),
     (0, b'<svg', 'a vector drawing', 'Save it as PNG.'), (0, b'<?xml', 'an XML text', _AGAIN))
@@ -45,6 +49,7 @@ _SIGNATURES = (
 _ENDINGS = {'.dcm': ('a DICOM file', _SLICES), '.nii': ('a NIfTI volume', _SLICES), '.mgz': ('a volume', _SLICES),
             '.mpg': ('a video', _FRAMES), '.mp4': ('a video', _FRAMES), '.mov': ('a video', _FRAMES),
             '.avi': ('a video', _FRAMES), '.mkv': ('a video', _FRAMES), '.wmv': ('a video', _FRAMES),
+            '.tga': ('a Targa image', _CONVERT), '.exr': ('an OpenEXR image', _CONVERT),
             '.raw': ('a file of bare numbers', _ARRAY), '.seq': ('a recording of an infrared camera', _FRAMES)}
 
 

@@ -149,6 +149,8 @@ def _decode(path: object, data: bytes, header: Header | None, tiff: Tiff | None,
         if not tiff and reading.page and header and header.pages > 1:
             return _frame(data, reading.page)
         image = _by_opencv(stored if tiff else data)
+        if image is None and tiff and tiff.is_whole:  # small tiles, compressions that OpenCV's build lacks
+            image = _as_opencv(tiff.decode(path))
         if image is None and data.startswith(b'\xff\xd8'):
             image = _without_end(path, data)
     except MemoryError as error:

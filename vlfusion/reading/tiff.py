@@ -67,6 +67,13 @@ class Tiff:
         return bytes(changed)
 
     @property
+    def is_whole(self) -> bool:
+        """True if the page is grey or RGB and all its strips or tiles lie in the file."""
+        places = zip(self.page.dataoffsets, self.page.databytecounts, strict=True)
+        return self.page.photometric in (*_GREY, _RGB) and all(
+            offset and count and offset + count <= len(self.data) for offset, count in places)
+
+    @property
     def white_is_zero(self) -> bool:
         """Tell whether the values are those of a negative."""
         return self.page.photometric == _WHITE_IS_ZERO and self.page.dtype is not None and self.page.dtype.kind == 'u'
@@ -89,7 +96,7 @@ class Tiff:
             image = self.page.asarray()
         except Exception as error:
             if 'imagecodecs' in str(error):
-                raise DataError(f'{path} has {self.header.bands} bands, compressed as {self.page.compression.name}; '
+                raise DataError(f'{path} is compressed as {self.page.compression.name}; '
                                 'reading it takes the package imagecodecs.', "pip install 'vlfusion[tiff]'") from error
             raise DataError(f'Cannot decode {path} as an image; it holds {len(self.data)} bytes: {error}.',
                             'The file may be damaged; copy it again or take it out of the folder.') from error
