@@ -28,8 +28,8 @@ def arguments_of(entry: Callable) -> tuple[dict[str, Argument], bool]:
 
     A class that hands `**kwargs` on takes the arguments of the classes that it inherits from.
     """
-    inits = [vars(cls)['__init__'] for cls in inspect.getmro(entry) if '__init__' in vars(cls)] if inspect.isclass(
-        entry) else [entry]
+    inits = [vars(cls)['__init__'] for cls in inspect.getmro(entry)[:-1] if '__init__' in vars(cls)] if (
+        inspect.isclass(entry)) else [entry]
     found: dict[str, Argument] = {}
     for init in inits:
         parameters = inspect.signature(init).parameters.values()
@@ -39,7 +39,7 @@ def arguments_of(entry: Callable) -> tuple[dict[str, Argument], bool]:
                 found.setdefault(parameter.name, Argument(parameter.default, hints.get(parameter.name, Any)))
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return found, False
-    return found, True
+    return found, bool(inits) or entry.__new__ is not object.__new__
 
 
 def check_arguments(entry: Callable, cfg: Mapping, where: str = '', more: Collection[str] = (),

@@ -102,7 +102,7 @@ def test_a_run_that_is_asked_to_stop_finishes_what_has_begun(tmp_path, language)
 def test_a_plan_says_what_is_missing(tmp_path, language):
     images = draw(tmp_path / 'images', 5)
     language['llm'] = dict(type='TemplateLLM')
-    priced = language | {'llm': {'type': 'TemplateLLM', 'price_prompt': 1000., 'price_completion': 2000.}}
+    priced = language | {'llm': dict(type='OpenAILLM', model='m', price_prompt=1000., price_completion=2000.)}
     plan = DescriptionPipeline(priced).plan(images)
     assert plan.missing == {'observations': 5, 'paragraphs': 5, 'features': 5} and plan.subjects == 5
     assert plan.cost == pytest.approx((plan.prompt_tokens * 1000 + plan.completion_tokens * 2000) / 1e6)

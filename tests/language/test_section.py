@@ -39,3 +39,12 @@ def test_a_wrong_value_shows_no_secret(language):
     with pytest.raises(ConfigError) as caught:
         check_section({**language, 'llm': dict(model='m', api_key='s3cret')})
     assert 's3cret' not in str(caught.value) and "'model': 'm'" in str(caught.value)
+
+
+@pytest.mark.parametrize(('key', 'part', 'place'), [
+    ('captioners', [dict(type='MeasuredCaptioner', depth=3)], r'language.captioners\[0\]'),
+    ('llm', dict(type='TemplateLLM', depth=3), 'language.llm'),
+    ('encoder', dict(type='TransformersTextEncoder', depth=3), 'language.encoder')])
+def test_arguments_of_the_parts_are_checked_before_anything_is_described(language, key, part, place):
+    with pytest.raises(ConfigError, match=rf"no argument 'depth' \({place}\)"):
+        DescriptionPipeline({**language, key: part})

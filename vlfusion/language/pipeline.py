@@ -13,6 +13,7 @@ from threading import Event, Thread
 import numpy as np
 
 import vlfusion
+from vlfusion.arguments import check_arguments
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.images import read_image
 from vlfusion.language.answers import prose, read, refusal, refused
@@ -156,6 +157,10 @@ class DescriptionPipeline:
         self._intact: dict[str, tuple[str, ...]] = {}  # what intact records say, by their keys
         self._check = None if self.prompt.schema is None else schema_check(self.prompt.schema)
         made_of = {'captioners': [identity(CAPTIONERS, part) for part in section(language, 'captioners')]}
+        for index, part in enumerate(language['captioners']):
+            check_arguments(CAPTIONERS.get(part['type']), part, f'language.captioners[{index}]')
+        for key, registry in (('llm', LLMS), ('encoder', TEXT_ENCODERS)):
+            check_arguments(registry.get(section(language, key)['type']), language[key], f'language.{key}')
         self._provenance = {}
         for stage, part in zip(STAGES, (
                 {}, {'prompt': {'id': self.prompt.id, 'sha256': self.prompt.sha256},
