@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"
 # One thread, which neither waits for another program nor makes one wait. Linux shares a busy core between sessions
 # before it looks at their priorities, so the session is given the lowest one as well.
-export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 GOMP_SPINCOUNT=3000 HF_HUB_OFFLINE=1
+export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 GOMP_SPINCOUNT=300 HF_HUB_OFFLINE=1
 renice -n 19 $$ > /dev/null
 { echo 19 > /proc/$$/autogroup; } 2> /dev/null || true
 

@@ -14,7 +14,7 @@ import sys
 CHOICES = ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY', 'KMP_BLOCKTIME')
 
 #: Rounds of a waiting thread before it sleeps, some microseconds; the library's own default is 300,000.
-ROUNDS = 3000
+ROUNDS = 300
 
 
 def bound_spinning() -> None:
