@@ -39,7 +39,7 @@ test: install
 	$(BIN)/ruff check .
 	$(PYTEST) $(PYTEST_ARGS)
 
-# All but the tests that are marked slow: under a minute on two cores.
+# All but the tests that are marked slow: a minute and a half on two cores.
 quick: install
 	$(BIN)/ruff check .
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
