@@ -107,7 +107,7 @@ def test_an_interruption_writes_nothing(place, capsys, monkeypatch):
     (['--truth-metrics', 'PSNR'], 'there is no --truth'),
     (['--truth', 'nowhere'], 'no image of the truth fits nowhere/{name}.*'),
     (['--out', 'mine.txt'], 'ends in .csv'),
-    (['--out', 'fused/p0.png/mine.csv'], 'Cannot write'),
+    (['--out', 'fused/p0.png/mine.csv'], 'cannot be written there'),
     (['--out', 'taken.csv'], 'taken.json is a folder'),
 ])
 def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(place, capsys, options, message):

@@ -119,7 +119,7 @@ def _store(named: Any) -> str:
 
 def refuse_language(language: Any, origin: str) -> VLFusionError:
     """The error for words that a checkpoint would have made by parts that reach outside; shows what it asks for."""
-    asked = list(_asked(language)) if isinstance(language, Mapping) else [f'language = {language!r}']
+    asked = list(_asked(language)) if isinstance(language, Mapping) else [f'language = {_shown(language)}']
     return CheckpointError(
         f'The model reads text, and {origin} asks to have it made by parts that reach outside of this machine\'s '
         f'packages:\n' + listing(asked),

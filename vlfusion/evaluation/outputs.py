@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from vlfusion.errors import ConfigError
+from vlfusion.outputs import check_outputs
 
 
 def output_files(path: str | os.PathLike) -> list[Path]:
@@ -13,21 +14,22 @@ def output_files(path: str | os.PathLike) -> list[Path]:
 
 
 def check_output(path: str | os.PathLike) -> None:
-    """Raises ConfigError where `FolderScores.write` could not write."""
+    """Refuse a place where `FolderScores.write` could not write, or would replace a file that no scores made.
+
+    Raises:
+        ConfigError: the ending is not `.csv`, or a folder or a file of another kind is in the way.
+        DataError: nothing can be written there.
+    """
     path = Path(path)
     if path.suffix != '.csv':
         raise ConfigError(f'Expected a file that ends in .csv, but got {path}.', 'The other files are named after it.')
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
     for other in output_files(path)[1:]:
         if other.is_file() and not _is_ours(other):
             raise ConfigError(f'{other} is there and was not written with scores, but it would be replaced.',
                               'Choose another name for the table: the other files are named after it.')
-    taken = [str(output) for output in output_files(path) if output.is_dir()]
-    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
-        why = f'{" and ".join(taken)} is a folder' if taken else f'{folder} is not a folder that you may write to'
-        raise ConfigError(f'Cannot write {path}: {why}.', 'Choose another file.')
+    if taken := [str(output) for output in output_files(path) if output.is_dir()]:
+        raise ConfigError(f'Cannot write {path}: {" and ".join(taken)} is a folder.', 'Choose another file.')
+    check_outputs(output_files(path), ())
 
 
 def _is_ours(path: Path) -> bool:
