@@ -60,7 +60,7 @@ lint: install
 	$(BIN)/ruff check .
 
 benchmark: install
-	$(BIN)/python benchmarks/film.py
+	$(BIN)/python performance/film.py
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) $(DEMO_OUT) data/sample

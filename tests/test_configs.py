@@ -11,8 +11,8 @@ from vlfusion_shared import shared
 from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.data import find_pairs
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError
-from vlfusion.runner import build_runner
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(ROOT.glob('configs/film/film_*.py'))

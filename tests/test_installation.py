@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 FUSE = """
 import torch
 from vlfusion.registry import MODELS
-from vlfusion.checkpoints import load_model
+from vlfusion.engine.checkpoints import load_model
 import vlfusion, vlfusion_cddfuse
 model = dict(type='FusionModel', backbone=dict(type='CDDFuse', dim=16, blocks=1))
 state = MODELS.build(model).state_dict()

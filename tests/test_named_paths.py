@@ -8,7 +8,7 @@ PATH = re.compile(r'(?<![\w/}*.-])(?:[\w-]+/)*configs/[\w/.-]*\.py')
 #: Files that a reader of a page makes, or that stand for any file.
 MADE = {'configs/mine/ivf.py', 'my_fusion/configs/my_fusion_mif_sample.py', 'configs/_base_/datasets/NAME.py',
         'configs/NAME_mif_sample.py'}
-FILES = [path for place in ('vlfusion', 'tools', 'docs', 'configs', 'plugins', 'benchmarks')
+FILES = [path for place in ('vlfusion', 'tools', 'docs', 'configs', 'plugins', 'performance')
          for ending in ('py', 'md', 'sh')
          for path in (ROOT / place).rglob(f'*.{ending}')] + [ROOT / 'README.md', ROOT / 'Makefile']
 

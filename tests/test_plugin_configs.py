@@ -8,7 +8,7 @@ from test_configs import OPTIONS, ROOT, lay_out
 
 from vlfusion import plugins
 from vlfusion.config import load_config
-from vlfusion.runner import build_runner
+from vlfusion.engine.runner import build_runner
 
 CONFIGS = sorted(ROOT.glob('plugins/*/configs/*.py'))
 INSTALLED = {plugin.package for plugin in plugins.found()}

@@ -9,7 +9,7 @@ from test_configs import OPTIONS, ROOT, lay_out
 
 from vlfusion.cli import main
 from vlfusion.config import load_config
-from vlfusion.runner import build_runner
+from vlfusion.engine.runner import build_runner
 
 CONFIGS = [*sorted((ROOT / 'configs/swap').glob('*.py')),
            ROOT / 'plugins/cddfuse/configs/cddfuse_film_losses_med.py']

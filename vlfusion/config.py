@@ -17,9 +17,9 @@ from mmengine.logging import print_log
 from mmengine.utils import import_modules_from_strings
 from platformdirs import user_cache_dir
 
-from vlfusion.arguments import fits, words_of
 from vlfusion.errors import ConfigError, did_you_mean
-from vlfusion.foreign import foreign
+from vlfusion.guards.arguments import fits, words_of
+from vlfusion.guards.foreign import foreign
 
 #: Top-level keys that every config may have, whether or not its file sets them.
 KNOWN_KEYS = {

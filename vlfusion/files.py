@@ -20,7 +20,7 @@ from typing import TextIO
 import numpy as np
 
 from vlfusion.errors import CheckpointError, DataError
-from vlfusion.processes import is_alive, machine
+from vlfusion.system.processes import is_alive, machine
 
 #: A temporary name; the dot hides it from whatever reads a folder of images.
 TEMPORARY = re.compile(r'\.vlfusion-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.partial')

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from vlfusion.errors import PluginError, UnknownNameError, did_you_mean
-from vlfusion.foreign import described, is_end
+from vlfusion.guards.foreign import described, is_end
 
 GROUP = 'vlfusion.plugins'
 SWITCH = 'VLFUSION_PLUGINS'

@@ -14,10 +14,10 @@ import mmengine.registry as root
 from mmengine.config import Config
 
 from vlfusion import plugins
-from vlfusion.arguments import arguments_of, check_arguments
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
-from vlfusion.foreign import foreign
-from vlfusion.remote_code import refuse_remote_code
+from vlfusion.guards.arguments import arguments_of, check_arguments
+from vlfusion.guards.foreign import foreign
+from vlfusion.guards.remote_code import refuse_remote_code
 
 SCOPE = 'vlfusion'
 #: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
@@ -192,10 +192,10 @@ DATASETS = Registry('dataset', root.DATASETS, ('vlfusion.data.dataset', 'vlfusio
 TRANSFORMS = Registry('transform', root.TRANSFORMS, ('vlfusion.data.transforms',))
 DATA_SAMPLERS = Registry('data sampler', root.DATA_SAMPLERS, ('vlfusion.data.sampler',))
 METRICS = Registry('metric', root.METRICS, ('vlfusion.evaluation.evaluator',))
-HOOKS = Registry('hook', root.HOOKS, ('vlfusion.hooks', 'vlfusion.compat'))
-LOOPS = Registry('loop', root.LOOPS, ('vlfusion.runner',))
+HOOKS = Registry('hook', root.HOOKS, ('vlfusion.engine.hooks', 'vlfusion.engine.compat'))
+LOOPS = Registry('loop', root.LOOPS, ('vlfusion.engine.runner',))
 FUNCTIONS = Registry('function', root.FUNCTIONS, ('vlfusion.data.collate',))
-OPTIM_WRAPPERS = Registry('optim_wrapper', root.OPTIM_WRAPPERS, ('vlfusion.compat',))
+OPTIM_WRAPPERS = Registry('optim_wrapper', root.OPTIM_WRAPPERS, ('vlfusion.engine.compat',))
 
 # MMEngine's other registries: without a child of ours it warns at every lookup.
 for _name in ('RUNNERS', 'RUNNER_CONSTRUCTORS', 'STRATEGIES', 'MODEL_WRAPPERS', 'WEIGHT_INITIALIZERS', 'OPTIMIZERS',

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlfusion.images import read_image
+from vlfusion.imaging.images import read_image
 from vlfusion.language.captioners import MeasuredCaptioner
 from vlfusion.language.interfaces import Prompt
 from vlfusion.language.llms import TransformersLLM

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from conftest import draw_pairs
 
-from vlfusion.benchmark.leaderboard import TIE, Leaderboard
+from vlfusion.analysis.leaderboard import TIE, Leaderboard
+from vlfusion.analysis.statistics import compare
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
-from vlfusion.benchmark.statistics import compare
 from vlfusion.errors import ConfigError, DataError
 
 for package in ('jinja2', 'matplotlib', 'scikit_posthocs', 'statsmodels'):
     pytest.importorskip(package, reason="pip install 'vlfusion[benchmark]'")
 
+from vlfusion.analysis.ablation import Ablation, Change, Effect  # noqa: E402
+from vlfusion.analysis.diagram import critical_difference, distribution, svg  # noqa: E402
 from vlfusion.benchmark import report  # noqa: E402
-from vlfusion.benchmark.ablation import Ablation, Change, Effect  # noqa: E402
-from vlfusion.benchmark.diagram import critical_difference, distribution, svg  # noqa: E402
 
 pytestmark = pytest.mark.slow  # reports are built, and opened in a browser
 #: What would run, break out of an attribute, of a script, of LaTeX's dollars or of a format, were it not escaped.

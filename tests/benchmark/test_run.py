@@ -20,8 +20,8 @@ import torch
 from conftest import draw_pairs, write_features
 
 from vlfusion import plugins
+from vlfusion.analysis.leaderboard import leaderboard
 from vlfusion.benchmark.cache import Cache, code_digest, content_digest, image_digest, modules_of
-from vlfusion.benchmark.leaderboard import leaderboard
 from vlfusion.benchmark.outputs import summary
 from vlfusion.benchmark.plan import load_plan
 from vlfusion.benchmark.run import Run
@@ -30,8 +30,8 @@ from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation import score_folder
 from vlfusion.evaluation.scores import write_csv
+from vlfusion.imaging.reading.rule import Reading
 from vlfusion.models.fusion_model import FusionModel
-from vlfusion.reading.rule import Reading
 from vlfusion.registry import BACKBONES, snapshot
 
 for package in ('scipy', 'scikit_posthocs', 'jinja2', 'matplotlib'):

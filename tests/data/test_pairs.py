@@ -9,11 +9,11 @@ import tifffile
 from vlfusion_shared import shared
 
 from vlfusion.data.pairs import Pair, check_images, find_pairs, find_subset_pairs
-from vlfusion.data.tasks import task
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.images import SUFFIXES
-from vlfusion.reading.image import FLOAT_SUFFIXES
-from vlfusion.reading.rule import Reading
+from vlfusion.imaging.images import SUFFIXES
+from vlfusion.imaging.reading.image import FLOAT_SUFFIXES
+from vlfusion.imaging.reading.rule import Reading
+from vlfusion.imaging.tasks import get_task
 
 
 def names(pairs):
@@ -286,12 +286,12 @@ def test_a_range_of_values_is_noted_once_for_all_pairs(root, caplog):
     for name in ('1.png', '2.PNG', '3.bmp'):
         (root / f'ir/{name}').unlink()
         cv2.imwrite(str(root / f'ir/{name[0]}.png'), np.linspace(7000, 8500, 192).reshape(12, 16).astype(np.uint16))
-    check_images(find_pairs(root, 'ir', 'vi'), task=task('ivf'))
+    check_images(find_pairs(root, 'ir', 'vi'), task=get_task('ivf'))
     assert len(caplog.records) == 1 and 'values from 7000 to 8500' in caplog.text
-    check_images(find_pairs(root, 'vi', 'ir'), task=task('ivf'))
+    check_images(find_pairs(root, 'vi', 'ir'), task=get_task('ivf'))
     assert len(caplog.records) == 3 and 'swapped' in caplog.text
     caplog.clear()
-    check_images(find_pairs(root, 'ir', 'vi', range_a='minmax'), task=task('ivf'))
+    check_images(find_pairs(root, 'ir', 'vi', range_a='minmax'), task=get_task('ivf'))
     assert not caplog.records
 
 

@@ -125,7 +125,7 @@ test_dataloader = dict(dataset=dict(type='PairDataset', data_root={str(root)!r},
 
 @pytest.mark.slow
 def test_a_policy_is_one_switch_of_a_config(toy, tmp_path):
-    from vlfusion.runner import build_runner
+    from vlfusion.engine.runner import build_runner
     config = toy(text_policy='swapped')
     runner = build_runner(config, 'test')
     own = build_runner(toy(work_dir=str(tmp_path / 'own')), 'test').test_dataloader.dataset

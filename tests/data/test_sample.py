@@ -15,7 +15,7 @@ from vlfusion.cli import prepare_data
 from vlfusion.data import sample
 from vlfusion.data.sample import make_sample
 from vlfusion.errors import ConfigError, DataError, VLFusionError
-from vlfusion.images import luminance, read_image
+from vlfusion.imaging.images import luminance, read_image
 
 pytest.importorskip('nilearn')
 pytest.importorskip('skimage')

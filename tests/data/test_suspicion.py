@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vlfusion.console.notes import new_run
 from vlfusion.data.suspicion import note_suspicion
-from vlfusion.data.tasks import task
-from vlfusion.notes import new_run
+from vlfusion.imaging.tasks import get_task
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (32, 48), np.uint8)
@@ -21,7 +21,7 @@ def noted(caplog):
     def look(name, image_a, image_b):
         caplog.clear()
         new_run()
-        note_suspicion(Path('ir/a.png'), Path('vi/a.png'), image_a, image_b, task(name))
+        note_suspicion(Path('ir/a.png'), Path('vi/a.png'), image_a, image_b, get_task(name))
         return caplog.text
     return look
 

@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from vlfusion.data.joining import join_rule
 from vlfusion.data.pairs import find_pairs
 from vlfusion.data.text import FeatureFiles, StoredText, pad
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.joining import join_rule
 from vlfusion.language.store import TextStore, feature_key, image_digest
 
 PATTERN = 'TextFeature/{name}.npy'

@@ -17,9 +17,9 @@ from vlfusion.evaluation.controls import CONTROLS, control_images
 from vlfusion.evaluation.folder import grey_levels
 from vlfusion.evaluation.scores import read_csv, score
 from vlfusion.evaluation.undefined import NO_CAUSE
-from vlfusion.images import luminance, read_image
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.imaging.protocol import get_protocol
 from vlfusion.metrics import EN, SD, SF
-from vlfusion.metrics.protocol import protocol
 from vlfusion.registry import FUSION_METRICS
 
 QUICK = ('EN', 'SD', 'SF')
@@ -402,7 +402,7 @@ def test_controls_are_scored_with_the_same_metrics(place):
     assert [(row['name'], row['control']) for row in scores.controls] == [
         (f'p{i}', control) for i in range(4) for control in CONTROLS]
     by_name = {(row['name'], row['control']): row for row in scores.controls}
-    infrared = grey_levels(read_image(place / 'ir/p3.png'), protocol('film'))
+    infrared = grey_levels(read_image(place / 'ir/p3.png'), get_protocol('film'))
     assert by_name['p3', 'copy of A']['EN'] == EN(infrared, infrared, infrared).item()
     assert by_name['p3', 'maximum']['truth/PSNR'] == math.inf
     assert math.isnan(by_name['p3', 'copy of B']['SCD'])
@@ -502,7 +502,7 @@ def test_mistakes_come_to_light_before_any_folder_is_opened(tmp_path, options, e
 
 
 def test_scores_of_images_drawn_here(place):
-    image = grey_levels(read_image(place / 'fused/p2.png'), protocol('plain'))
+    image = grey_levels(read_image(place / 'fused/p2.png'), get_protocol('plain'))
     row = scored(place, protocol='plain').rows[2]
     assert row == {'name': 'p2', 'protocol': 'plain.1', 'EN': EN(image, image, image).item(),
                    'SD': SD(image, image, image).item(), 'SF': SF(image, image, image).item()}

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from vlfusion.language.claims import LOCK, Claims
-from vlfusion.processes import machine
+from vlfusion.system.processes import machine
 
 
 @pytest.fixture(autouse=True, params=[True, False], ids=['links', 'no links'])

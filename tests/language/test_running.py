@@ -13,7 +13,7 @@ import torch
 from language.running import ManyAtOnceLLM, NumberCaptioner, Run, draw, register, sha256
 
 from vlfusion.errors import DataError
-from vlfusion.images import read_image
+from vlfusion.imaging.images import read_image
 from vlfusion.language.interfaces import Completion, StreamingLLM
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline, ImageToDescribe

@@ -11,7 +11,7 @@ import pytest
 from language.llms.conftest import ScriptedServer, chat_answer
 from language.running import Run, ShortEncoder, draw, register, sha256
 
-from vlfusion.images import read_image
+from vlfusion.imaging.images import read_image
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.store import STAGES, TextStore
 from vlfusion.registry import snapshot

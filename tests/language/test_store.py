@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
+from vlfusion.imaging.reading.rule import Reading
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.store import STAGES, TextStore, feature_key, image_digest, observation_key, paragraph_key
 from vlfusion.language.subjects import content_of
-from vlfusion.reading.rule import Reading
 
 KEY = 'ab' * 32
 FEATURES = np.arange(12, dtype=np.float32).reshape(3, 4)

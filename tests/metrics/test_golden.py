@@ -9,7 +9,7 @@ import pytest
 import torch
 from vlfusion_shared import shared
 
-from vlfusion.images import luminance, read_image
+from vlfusion.imaging.images import luminance, read_image
 from vlfusion.metrics import metric
 from vlfusion.metrics.base import CODES, metric_names
 

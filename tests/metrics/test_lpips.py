@@ -7,7 +7,7 @@ from torchvision import models
 
 from vlfusion.errors import VLFusionError
 from vlfusion.evaluation import score_folder
-from vlfusion.images import write_image
+from vlfusion.imaging.images import write_image
 from vlfusion.metrics import metric
 from vlfusion.metrics.lpips import _network
 

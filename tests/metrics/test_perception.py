@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from vlfusion_shared import shared
 
-from vlfusion.images import read_image
+from vlfusion.imaging.images import read_image
 from vlfusion.metrics.qcb import Qcb
 from vlfusion.metrics.qcv import Qcv
 from vlfusion.metrics.qm import Qm

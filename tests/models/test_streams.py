@@ -9,15 +9,15 @@ from torch import nn
 from torch.utils.data import default_collate
 
 from vlfusion.cli import main
-from vlfusion.compat import load_checkpoint_file
 from vlfusion.data import PairDataset
 from vlfusion.data.hdf5 import write_hdf5
 from vlfusion.data.text import text_configs
+from vlfusion.engine.compat import load_checkpoint_file
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.inference import Fuser
+from vlfusion.inference.fuser import Fuser
 from vlfusion.models import FusionModel, text_dims
 from vlfusion.registry import BACKBONES, LOSSES, snapshot
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 WHOLE = [dict(type='LoadPair'), dict(type='PackPair')]

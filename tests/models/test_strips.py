@@ -3,7 +3,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vlfusion.footprint import LiveBytes
 from vlfusion.models.backbones import FILM
 from vlfusion.models.layers import strips
 from vlfusion.models.layers.strips import (
@@ -18,6 +17,7 @@ from vlfusion.models.layers.strips import (
     watched,
     without_halo,
 )
+from vlfusion.system.footprint import LiveBytes
 
 
 @pytest.fixture

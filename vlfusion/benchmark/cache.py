@@ -27,7 +27,7 @@ from jaxtyping import UInt8
 
 from vlfusion.errors import DataError
 from vlfusion.files import file_digest, write_whole
-from vlfusion.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
 #: Packages whose version may change the last bits of a result.
 NUMERIC = ('torch', 'torchvision', 'numpy', 'scipy', 'opencv-python', 'opencv-python-headless', 'mmengine', 'mmcv-lite',

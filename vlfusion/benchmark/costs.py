@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlfusion.benchmark.results import Cost
-from vlfusion.footprint import peak
 from vlfusion.models.layers.strips import at_once
+from vlfusion.system.footprint import peak
 
 
 @dataclass(frozen=True)

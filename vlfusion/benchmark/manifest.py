@@ -19,7 +19,7 @@ from vlfusion.benchmark.methods import FolderMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.run import Run
 from vlfusion.evaluation.scores import metric_of
-from vlfusion.redaction import without_secrets
+from vlfusion.guards.redaction import without_secrets
 
 
 def manifest(run: Run, seconds: Mapping[str, float]) -> dict[str, Any]:

@@ -10,18 +10,18 @@ from typing import Any
 from torch import nn
 
 import vlfusion.data.transforms
-import vlfusion.images
+import vlfusion.imaging.images
+import vlfusion.imaging.reading
 import vlfusion.models
-import vlfusion.reading
-from vlfusion.arguments import fits, words_of
 from vlfusion.benchmark.cache import code_digest, content_digest, key_of, modules_of
-from vlfusion.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.config import load_config
 from vlfusion.data.affixes import common_affix
 from vlfusion.data.names import spellings
 from vlfusion.data.pairs import Pair
+from vlfusion.engine.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
-from vlfusion.images import SUFFIXES
+from vlfusion.guards.arguments import fits, words_of
+from vlfusion.imaging.images import SUFFIXES
 from vlfusion.registry import BACKBONES, MODELS
 
 
@@ -93,7 +93,7 @@ class ModelMethod:
     def identity(self, repeat: Repeat) -> str:
         """A hash of all that decides what comes out for given inputs: the model, its weights, the code, the seed."""
         model = {key: value for key, value in self.experiment['model'].items() if key != 'losses'}
-        code = [vlfusion.models, vlfusion.images, vlfusion.reading, vlfusion.data.transforms]
+        code = [vlfusion.models, vlfusion.imaging.images, vlfusion.imaging.reading, vlfusion.data.transforms]
         for name in _types(model):
             code += modules_of(_registered(name))
         return key_of(model=model, weights=repeat.checkpoint and content_digest(repeat.checkpoint),

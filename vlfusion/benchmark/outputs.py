@@ -26,23 +26,23 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from vlfusion.benchmark.ablation import Ablation
+from vlfusion.analysis.ablation import Ablation
+from vlfusion.analysis.diagram import critical_difference
+from vlfusion.analysis.leaderboard import Leaderboard, higher, places_of, print_board
+from vlfusion.analysis.numbers import UNDEFINED, measured_time, numeral
 from vlfusion.benchmark.cache import content_digest
-from vlfusion.benchmark.diagram import critical_difference
-from vlfusion.benchmark.leaderboard import Leaderboard, higher, places_of, print_board
 from vlfusion.benchmark.methods import CONTROL
-from vlfusion.benchmark.numbers import UNDEFINED, measured_time, numeral
 from vlfusion.benchmark.report import write_report
 from vlfusion.benchmark.results import Cost, SetResult
 from vlfusion.benchmark.run import Run, Unit
-from vlfusion.cells import markdown_cell, markdown_table, terminal_cell, write_table
 from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, printable
 from vlfusion.evaluation.record import write_record
 from vlfusion.evaluation.scores import columns
 from vlfusion.files import whole, whole_file, windows_fault
-from vlfusion.lettering import fonts_for, without_font_warnings
-from vlfusion.metrics.protocol import code_of
+from vlfusion.guards.cells import markdown_cell, markdown_table, terminal_cell, write_table
+from vlfusion.imaging.lettering import fonts_for, without_font_warnings
+from vlfusion.imaging.protocol import code_of
 
 #: The columns of tables that hold words.
 WORDS = ('method', 'width x height', 'device')

@@ -20,22 +20,20 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from torch.utils.data import Subset
 
-from vlfusion.arguments import fits
+from vlfusion.analysis.published import published
+from vlfusion.analysis.statistics import CORRECTIONS
 from vlfusion.benchmark.methods import KINDS, FolderMethod, ModelMethod, check_keys, method_of
-from vlfusion.benchmark.published import published
-from vlfusion.benchmark.statistics import CORRECTIONS
 from vlfusion.config import load_config
 from vlfusion.data.names import composed, spelled
 from vlfusion.data.pairs import Pair
-from vlfusion.data.tasks import Task
-from vlfusion.data.tasks import task as task_of
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, metric_of, other_variants
-from vlfusion.metrics.protocol import Protocol
-from vlfusion.metrics.protocol import protocol as protocol_of
-from vlfusion.numbers import COUNT, FRACTION, SEED
-from vlfusion.redaction import without_secrets
+from vlfusion.guards.arguments import fits
+from vlfusion.guards.ranges import COUNT, FRACTION, SEED
+from vlfusion.guards.redaction import without_secrets
+from vlfusion.imaging.protocol import Protocol, get_protocol
+from vlfusion.imaging.tasks import Task, get_task
 from vlfusion.registry import DATASETS, share_keys
 
 #: What a comparison's config may set.
@@ -47,7 +45,7 @@ SET_KEYS = dict(config=str, split=str, only=str | None, limit=int | None, by_sub
 
 
 class Output(NamedTuple):
-    """Rule by which a network's output becomes grey levels; see `vlfusion.quantise.quantise`."""
+    """Rule by which a network's output becomes grey levels; see `vlfusion.imaging.quantise.quantise`."""
 
     stretch: str
     rounding: str
@@ -88,7 +86,7 @@ class SetPlan:
     @property
     def task(self) -> Task:
         """The row of the task table."""
-        return task_of(self.part['task'])
+        return get_task(self.part['task'])
 
     def build(self, **changes: Any) -> 'SetOfPairs':
         """The data set, with what a method wants otherwise: `text_source`, `language`, `text_policy`.
@@ -129,7 +127,7 @@ class Plan:
         seeds: a method runs once from each; scores are means over them.
         robustness: whether to score the other output policies and variants too, and see which ranks stay.
         alpha: level of significance.
-        correction: for the number of comparisons, see `vlfusion.benchmark.statistics.compare`.
+        correction: for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
         out: the folder of all that is written.
         cache: the folder of results by content, which several comparisons may share.
         config: what was read, without secrets.
@@ -166,7 +164,7 @@ class Plan:
         Of the policies `none` and `clip` every image is the same, as long as the output lies in [0, 1]."""
         found = {'protocol': self.output}
         if self.robustness:
-            own = protocol_of(method.experiment.get('protocol', self.protocol.name))
+            own = get_protocol(method.experiment.get('protocol', self.protocol.name))
             found |= {stretch: Output(stretch, self.protocol.rounding) for stretch in ('clip', 'min-max')}
             found['own'] = Output(own.stretch, own.rounding)
         return found
@@ -195,7 +193,7 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
         if not config.get(key):
             raise ConfigError(f'{path} has no {key}.', 'Write methods=dict(NAME=dict(...)) and '
                               "datasets=dict(NAME=dict(config='configs/_base_/datasets/...')).")
-    protocol = protocol_of(config.get('protocol', 'film'))
+    protocol = get_protocol(config.get('protocol', 'film'))
     datasets = [_set_plan(name, entry) for name, entry in config.datasets.items()]
     names = [one.name for one in datasets]
     methods, printed = [], {name: {} for name in names}

@@ -7,8 +7,8 @@ import torch
 import torch.distributed as dist
 
 from vlfusion.benchmark.run import Run
-from vlfusion.compat import end_of_group_member
-from vlfusion.launchers import take_variables
+from vlfusion.engine.compat import end_of_group_member
+from vlfusion.system.launchers import take_variables
 
 #: One process may be at work on the last pair while the others have nothing left to do.
 PATIENCE = timedelta(days=30)

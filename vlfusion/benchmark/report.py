@@ -18,21 +18,21 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from vlfusion.benchmark.ablation import Ablation
-from vlfusion.benchmark.conclusion import conclude
-from vlfusion.benchmark.diagram import critical_difference, distribution, svg
-from vlfusion.benchmark.leaderboard import TIE, Leaderboard, higher, places_of
-from vlfusion.benchmark.numbers import UNDEFINED, measured_time, numeral, span, without_zeros
+from vlfusion.analysis.ablation import Ablation
+from vlfusion.analysis.conclusion import conclude
+from vlfusion.analysis.diagram import critical_difference, distribution, svg
+from vlfusion.analysis.leaderboard import TIE, Leaderboard, higher, places_of
+from vlfusion.analysis.numbers import UNDEFINED, measured_time, numeral, span, without_zeros
+from vlfusion.analysis.statistics import Comparison
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
-from vlfusion.benchmark.statistics import Comparison
-from vlfusion.data.tasks import TASKS
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.folder import in_order
 from vlfusion.evaluation.scores import metric_of
 from vlfusion.files import whole_file
-from vlfusion.images import luminance, read_image
-from vlfusion.metrics.protocol import code_of
-from vlfusion.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.imaging.protocol import code_of
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.tasks import TASKS
 
 ASSETS = Path(__file__).with_name('report_assets')
 #: Of the strip of pictures on the first page: the longest side in pixels, the number of methods, and of the pairs among

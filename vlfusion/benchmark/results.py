@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vlfusion.benchmark.leaderboard import Leaderboard
+from vlfusion.analysis.leaderboard import Leaderboard
 from vlfusion.evaluation.scores import Row
-from vlfusion.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
 
 @dataclass(frozen=True)

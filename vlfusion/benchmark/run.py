@@ -20,9 +20,9 @@ from torch.utils.data import default_collate
 
 import vlfusion.evaluation.controls
 import vlfusion.evaluation.folder
-import vlfusion.images
+import vlfusion.imaging.images
+import vlfusion.imaging.reading
 import vlfusion.metrics
-import vlfusion.reading
 from vlfusion.benchmark.cache import Cache, code_digest, content_digest, image_digest, key_of, modules_of
 from vlfusion.benchmark.costs import count_macs, measure
 from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod, Repeat
@@ -31,17 +31,17 @@ from vlfusion.data.affixes import affix_in_words
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
 from vlfusion.data.text import text_configs
+from vlfusion.engine.trust import believed_language
 from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.folder import one_thread_each, score_planes
 from vlfusion.evaluation.scores import metric_of, spelt_out
-from vlfusion.foreign import described, is_end
-from vlfusion.images import add_chroma, read_image
-from vlfusion.inference import make_words
+from vlfusion.guards.foreign import described, is_end
+from vlfusion.imaging.images import add_chroma, read_image
+from vlfusion.imaging.protocol import Planes, grey_levels
+from vlfusion.imaging.quantise import quantise
+from vlfusion.inference.fuser import make_words
 from vlfusion.language.fixed import encode_fixed
-from vlfusion.metrics.protocol import Planes, grey_levels
-from vlfusion.quantise import quantise
-from vlfusion.trust import believed_language
 
 #: Called with what is being done, how many are done, and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -269,7 +269,8 @@ class Run:
 
     def _coloured(self, digest: str, pair: Pair, chroma: str) -> str:
         """The digest of a grey picture in colour, with the sources' chroma put back."""
-        key = key_of(grey=digest, **_digests(pair), chroma=chroma, code=code_digest(vlfusion.images, vlfusion.reading))
+        code = code_digest(vlfusion.imaging.images, vlfusion.imaging.reading)
+        key = key_of(grey=digest, **_digests(pair), chroma=chroma, code=code)
         known = self.cache.read('colours', key)
         if not known or not self.cache.has_picture(known['picture']):
             sources = (read_image(*source) for source in pair.sources)
@@ -432,7 +433,7 @@ class Run:
     def _code(self, column: str) -> str:
         """A hash of the code behind a score; a change of it makes the score unknown."""
         if column not in self._codes:
-            self._codes[column] = code_digest(vlfusion.metrics, vlfusion.images, vlfusion.reading,
+            self._codes[column] = code_digest(vlfusion.metrics, vlfusion.imaging.images, vlfusion.imaging.reading,
                                               vlfusion.evaluation.controls, vlfusion.evaluation.folder,
                                               *modules_of(metric_of(column)))[:12]
         return self._codes[column]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vlfusion.analysis.leaderboard import Leaderboard, board_of, higher, places_of
+from vlfusion.analysis.statistics import compare
 from vlfusion.benchmark.costs import costs
-from vlfusion.benchmark.leaderboard import Leaderboard, board_of, higher, places_of
 from vlfusion.benchmark.methods import CONTROL, ModelMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.run import Run, Unit
-from vlfusion.benchmark.statistics import compare
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import paragraphs
 from vlfusion.evaluation.scores import Row, columns, spelt_out

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from vlfusion.cli.ending import run_to_the_end
-from vlfusion.threads import bound_spinning
+from vlfusion.system.threads import bound_spinning
 
 #: The verbs in the order of the help, each with its line there. `ablate-text` is the module `ablate_text`.
 VERBS = {

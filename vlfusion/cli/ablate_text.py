@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
     from vlfusion.cli.options import add_config
     from vlfusion.cli.own_data import add_own_data
-    from vlfusion.numbers import COUNT, FRACTION
+    from vlfusion.guards.ranges import COUNT, FRACTION
     add_config(parser)
     add_own_data(parser)
     parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion (none where the model has no weights)')
@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
 
     from mmengine.device import get_device
 
-    from vlfusion.benchmark.ablation import ablate
+    from vlfusion.analysis.ablation import ablate
+    from vlfusion.console.progress import track
     from vlfusion.evaluation.scores import DEFAULT_METRICS
-    from vlfusion.progress import track
     from vlfusion.registry import DATASETS, share_keys
     model = load_guided(config, args.checkpoint)
     part = config.test_dataloader.dataset
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 def load_guided(config, checkpoint: str | None):
     """The model of a config, with the weights of a checkpoint; raises ConfigError where it reads no text."""
-    from vlfusion.checkpoints import experiment_of, load_model, load_weightless
+    from vlfusion.engine.checkpoints import experiment_of, load_model, load_weightless
     from vlfusion.errors import ConfigError
     from vlfusion.models import text_dims
 
@@ -195,7 +195,7 @@ def inputs_of(args: argparse.Namespace) -> dict[str, str]:
 
     from vlfusion import __version__
     from vlfusion.files import file_digest
-    from vlfusion.redaction import without_secrets
+    from vlfusion.guards.redaction import without_secrets
     inputs = dict(config=args.config, options=without_secrets(args.cfg_options), checkpoint=args.checkpoint,
                   sha256=file_digest(args.checkpoint) if args.checkpoint else None, other_task=args.other_task,
                   other_options=without_secrets(args.other_options), vlfusion=__version__)

@@ -34,14 +34,14 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from vlfusion.benchmark.ablation import Ablation
+    from vlfusion.analysis.ablation import Ablation
     from vlfusion.benchmark.manifest import manifest
     from vlfusion.benchmark.outputs import check_needs, print_summary, write_all
     from vlfusion.benchmark.plan import load_plan
     from vlfusion.benchmark.processes import Group
     from vlfusion.benchmark.run import Run
     from vlfusion.benchmark.tables import results
-    from vlfusion.progress import ShowProgress
+    from vlfusion.console.progress import ShowProgress
 
     began = time.perf_counter()
     plan = load_plan(args.config, args.cfg_options, args.out, args.cache)

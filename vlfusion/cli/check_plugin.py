@@ -17,7 +17,7 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
     from vlfusion.cli.options import add_imports
-    from vlfusion.numbers import COUNT
+    from vlfusion.guards.ranges import COUNT
     parser.add_argument('name', nargs='?', help='the plugin: its entry point, import package or distribution; see '
                                                 '`vlfusion list plugins` (default: what --import brings)')
     add_imports(parser, 'what is to be checked')
@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vlfusion.cells import terminal_cell
     from vlfusion.cli.options import import_modules
+    from vlfusion.guards.cells import terminal_cell
     from vlfusion.testing.plugins import accepted, entries, find_plugin, required, survey_entry
 
     import_modules(args.modules)

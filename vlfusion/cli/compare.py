@@ -11,7 +11,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.numbers import WHOLE
+    from vlfusion.guards.ranges import WHOLE
     parser.add_argument('one', help='a picture, a folder, or a pattern such as fused/{name}.png')
     parser.add_argument('other', help='likewise')
     parser.add_argument('--most', type=WHOLE, metavar='LEVELS', help='fail where a picture differs by more levels')
@@ -21,9 +21,9 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vlfusion.cells import terminal_cell
     from vlfusion.errors import printable
     from vlfusion.evaluation.difference import differences, over_all
+    from vlfusion.guards.cells import terminal_cell
     found = differences(args.one, args.other)
     table = Table('picture', 'largest', 'mean', 'equal', box=None)
     for one in [*found, *([over_all(found)] if len(found) > 1 else [])]:

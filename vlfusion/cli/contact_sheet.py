@@ -11,7 +11,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_reading
-    from vlfusion.numbers import COUNT, POSITIVE
+    from vlfusion.guards.ranges import COUNT, POSITIVE
     parser.add_argument('methods', nargs='*', metavar='[TITLE=]DIR',
                         help="folder of fused images, or a pattern such as 'FILM=out/{name}_fused.*'")
     parser.add_argument('--source-a', required=True, metavar='[TITLE=]DIR', help='likewise, of source A')
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     import sys
     from functools import partial
 
-    from vlfusion.benchmark.contact_sheet import (
+    from vlfusion.analysis.contact_sheet import (
         check_options,
         check_sheet,
         contact_sheet,
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         write_sheet,
     )
     from vlfusion.cli.options import readings
-    from vlfusion.outputs import check_outputs
+    from vlfusion.guards.outputs import check_outputs
     check_options(args.inset, args.interpolation, args.width, args.dpi)
     for path in args.out:
         check_sheet(path)

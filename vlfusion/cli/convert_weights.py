@@ -19,13 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.data.tasks import task
-    kind = task(args.task).name
+    from vlfusion.imaging.tasks import get_task
+    kind = get_task(args.task).name
 
-    from vlfusion.checkpoints import convert_released
-    from vlfusion.metrics.protocol import protocol
+    from vlfusion.engine.checkpoints import convert_released
+    from vlfusion.imaging.protocol import get_protocol
     if args.protocol:
-        protocol(args.protocol)  # an unknown name comes to light before the work
+        get_protocol(args.protocol)  # an unknown name comes to light before the work
     count = convert_released(args.name, args.released, args.out, kind, args.protocol, args.options)
     print(f'{args.out}: {count} tensors, each in its place.')
     return 0

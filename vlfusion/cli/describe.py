@@ -21,7 +21,7 @@ from mmengine.config import Config
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import SPLITS, add_config
     from vlfusion.cli.own_data import add_own_data
-    from vlfusion.numbers import COUNT
+    from vlfusion.guards.ranges import COUNT
     add_config(parser)
     add_own_data(parser)
     parser.add_argument('--split', nargs='+', choices=SPLITS, help='whose images (default: all that the config has)')
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.own_data import read_config
     from vlfusion.errors import printable
+    from vlfusion.guards.redaction import mask
     from vlfusion.language.section import require_section
-    from vlfusion.redaction import mask
 
     config = read_config(args)
     require_section(config.get('language'), args.config)
@@ -156,7 +156,7 @@ def progress_bars(usage) -> Iterator[Callable[[str, int, int], None]]:
     """
     import os
 
-    from vlfusion.progress import ShowProgress
+    from vlfusion.console.progress import ShowProgress
 
     with ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as bars:
         def show(stage: str, through: int, total: int) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from vlfusion.errors import VLFusionError, printable
-from vlfusion.redaction import mask
+from vlfusion.guards.redaction import mask
 
 #: Exit codes, as shells have them: of a user's error, and of a pipe whose reader has enough.
 USAGE, PIPE = 2, 128 + 13

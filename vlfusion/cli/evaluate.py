@@ -12,7 +12,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_reading
-    from vlfusion.numbers import COUNT
+    from vlfusion.guards.ranges import COUNT
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
     parser.add_argument('--source-a', required=True, metavar='DIR',
                         help='folder or pattern: infrared, MRI, over-exposed, near-focused')
@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from vlfusion.cli.options import import_modules, reading_keys
+    from vlfusion.console.progress import ShowProgress
     from vlfusion.evaluation.folder import score_folder
     from vlfusion.evaluation.scores import controls_table, not_scored, summary_table
-    from vlfusion.progress import ShowProgress
     import_modules(args.modules)
     chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
     with ShowProgress() as show:

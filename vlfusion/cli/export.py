@@ -12,7 +12,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_trust
-    from vlfusion.numbers import POSITIVE
+    from vlfusion.guards.ranges import POSITIVE
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('--format', required=True, help='onnx, exported-program or torchscript')
     parser.add_argument('-o', '--out', required=True, help='the file to write: .onnx, .pt2 or .pt')
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.options import import_modules, require_model
     require_model(args.checkpoint)
 
-    from vlfusion.export import export_model
+    from vlfusion.inference.export import export_model
 
     import_modules(args.modules)
     exported = export_model(args.checkpoint, args.out, args.format, args.text, args.tolerance,

@@ -14,7 +14,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_reading, add_trust
-    from vlfusion.numbers import COUNT
+    from vlfusion.guards.ranges import COUNT
     parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
     parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused')
     parser.add_argument('source_b', help='image, folder, or pattern: visible; CT, PET or SPECT; under-exposed; '
@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
 
     from vlfusion.cli.options import import_modules, require_model
     from vlfusion.errors import DataError
-    from vlfusion.memory import parse_bytes
-    from vlfusion.outputs import check_outputs
+    from vlfusion.guards.outputs import check_outputs
+    from vlfusion.system.memory import parse_bytes
 
     max_memory = args.max_memory and parse_bytes(args.max_memory)
     output_of = _outputs(args)
@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     there = {pair for pair, path in output_of.items() if args.skip_existing and path.is_file()}
     pairs = [pair for pair in output_of if pair not in there]
 
-    from vlfusion.inference import Fuser
-    from vlfusion.progress import ShowProgress
+    from vlfusion.console.progress import ShowProgress
+    from vlfusion.inference.fuser import Fuser
 
     import_modules(args.modules)
     show = ShowProgress()
@@ -155,7 +155,7 @@ def _outputs(args: argparse.Namespace) -> dict:
 
     from vlfusion.cli.options import reading_keys, readings
     from vlfusion.errors import DataError
-    from vlfusion.reading.file import unreadable
+    from vlfusion.imaging.reading.file import unreadable
 
     reading_a, reading_b = readings(args)
     if args.others:
@@ -172,7 +172,7 @@ def _outputs(args: argparse.Namespace) -> dict:
 
     from vlfusion.data.names import inside
     from vlfusion.data.pairs import Pair, as_pattern, find_pairs
-    from vlfusion.images import SUFFIXES, check_ending
+    from vlfusion.imaging.images import SUFFIXES, check_ending
     if all(files):
         if args.names:
             raise DataError('--names chooses among the pairs of folders, but two files were given.', 'Leave it out.')

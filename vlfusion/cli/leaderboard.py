@@ -14,7 +14,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.numbers import FRACTION
+    from vlfusion.guards.ranges import FRACTION
     parser.add_argument('scores', nargs='+', metavar='[NAME=]FILE.csv', help='per-image scores of each method')
     parser.add_argument('--metrics', nargs='+', help='which of them (default: all that every file has)')
     parser.add_argument('--alpha', type=FRACTION, default=0.05, help='level of significance (default: %(default)s)')
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from vlfusion.errors import ConfigError, DataError
-    from vlfusion.outputs import check_outputs
+    from vlfusion.guards.outputs import check_outputs
 
     scores = {}
     for one in args.scores:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from vlfusion.benchmark.leaderboard import leaderboard, print_board
+    from vlfusion.analysis.leaderboard import leaderboard, print_board
     board = leaderboard(scores, args.metrics, args.alpha, args.correction)
     for path in args.out:
         board.write(path)

@@ -33,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vlfusion.cells import terminal_cell
     from vlfusion.cli.options import import_modules
     from vlfusion.errors import UnknownNameError, did_you_mean
+    from vlfusion.guards.cells import terminal_cell
 
     import_modules(args.modules)
     kinds = _kinds(args.all)
@@ -147,8 +147,8 @@ def _configs() -> Iterator[Entry]:
 
 
 def _protocols() -> Iterator[Entry]:
+    from vlfusion.imaging.protocol import PROTOCOLS
     from vlfusion.metrics.base import CODES
-    from vlfusion.metrics.protocol import PROTOCOLS
     for protocol in PROTOCOLS.values():
         metrics = f'metrics as {CODES[protocol.code].partition(",")[0]} computes them' if protocol.code else \
             'the default of every metric'
@@ -164,7 +164,7 @@ def _prompts() -> Iterator[Entry]:
 
 
 def _tasks() -> Iterator[Entry]:
-    from vlfusion.data.tasks import TASKS
+    from vlfusion.imaging.tasks import TASKS
     for task in TASKS.values():
         yield Entry(task.name, f'{task.title}: source A {task.modality_a}, source B {task.modality_b}')
 

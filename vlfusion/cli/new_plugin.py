@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from vlfusion.testing.skeleton import write_plugin
+    from vlfusion.scaffold.skeleton import write_plugin
     out = Path(args.out or args.name.removeprefix('vlfusion_'))
     plugin = write_plugin(args.name, out)
     print(f'{out} holds {len(plugin.files)} files. Next:\n'

@@ -51,7 +51,7 @@ def import_modules(names: list[str]) -> None:
 
     from vlfusion.config import search_current_folder
     from vlfusion.errors import ConfigError
-    from vlfusion.foreign import foreign
+    from vlfusion.guards.foreign import foreign
     if names:
         search_current_folder()
     for name in names:
@@ -78,7 +78,7 @@ def reading_keys(args: argparse.Namespace) -> dict[str, str | int | None]:
 
 def readings(args: argparse.Namespace) -> list:
     """The rules that the options of `add_reading` say, for source A and for source B."""
-    from vlfusion.reading.rule import Reading
+    from vlfusion.imaging.reading.rule import Reading
     return [Reading.of(*(getattr(args, f'{key}_{side}') for key in ('range', 'page', 'bands'))) for side in 'ab']
 
 

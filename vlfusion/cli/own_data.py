@@ -37,8 +37,8 @@ def read_config(args: argparse.Namespace) -> 'Config':
     """
     from vlfusion.cli.options import SPLITS, reading_keys
     from vlfusion.config import load_config
-    from vlfusion.data.tasks import task as task_row
     from vlfusion.errors import ConfigError
+    from vlfusion.imaging.tasks import get_task
     config = load_config(args.config, args.cfg_options)
     rules = {key: value for key, value in reading_keys(args).items() if value is not None}
     if args.source_a is None and args.source_b is None:
@@ -54,7 +54,7 @@ def read_config(args: argparse.Namespace) -> 'Config':
     if args.source_a is None or args.source_b is None:
         raise ConfigError('Only one of --source-a and --source-b is given.', 'Give both.')
     if args.task:
-        config.task = task_row(args.task).name
+        config.task = get_task(args.task).name
     text_source = _described(config, args.config)
     name = _common_folder(args.source_a, args.source_b)
     for split in SPLITS:

@@ -12,7 +12,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import SPLITS, add_config
-    from vlfusion.numbers import COUNT
+    from vlfusion.guards.ranges import COUNT
     kinds = parser.add_subparsers(required=True, metavar='KIND')
 
     sample = kinds.add_parser('sample', help='simulated pairs for every task; needs no download')
@@ -67,16 +67,16 @@ def _sample(args: argparse.Namespace) -> int:
 def _hdf5(args: argparse.Namespace) -> int:
     from vlfusion.config import load_config
     from vlfusion.errors import ConfigError
-    from vlfusion.outputs import check_outputs
+    from vlfusion.guards.outputs import check_outputs
     check_outputs([args.out], [args.config])
     config = load_config(args.config, args.cfg_options)
     loader = config.get(f'{args.split}_dataloader')
     if not loader:
         raise ConfigError(f'{args.config} has no {args.split}_dataloader.', 'Choose another --split, or add one.')
 
+    from vlfusion.console.progress import track
     from vlfusion.data.hdf5 import write_hdf5
     from vlfusion.data.sampler import Draw
-    from vlfusion.progress import track
     from vlfusion.registry import DATASETS, share_keys
     share_keys(config, loader.dataset, DATASETS)
     dataset = DATASETS.build(loader.dataset)
@@ -93,7 +93,7 @@ def _pack(args: argparse.Namespace) -> int:
 
     from vlfusion.config import load_config
     from vlfusion.errors import ConfigError
-    from vlfusion.outputs import check_outputs
+    from vlfusion.guards.outputs import check_outputs
     check_outputs([args.out], [args.config])
     of_config = Path(args.config).suffix == '.py'
     if of_config and (args.task or args.no_text):
@@ -103,9 +103,9 @@ def _pack(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.cfg_options) if of_config else None
 
     from vlfusion.cli.options import find_datasets
+    from vlfusion.console.progress import track
     from vlfusion.data import Hdf5PairDataset
     from vlfusion.data.packed import write_packed
-    from vlfusion.progress import track
     if of_config:
         [(_, dataset)] = find_datasets(config, [args.split], text=True, whole=True)
         part = config[f'{args.split}_dataloader'].dataset
@@ -129,7 +129,7 @@ def _pack(args: argparse.Namespace) -> int:
 
 
 def _weights(args: argparse.Namespace) -> int:
-    from vlfusion.checkpoints import convert_released, find_released
+    from vlfusion.engine.checkpoints import convert_released, find_released
     weights, files = find_released(args.name, args.which, args.folder)
     count = convert_released(args.name, files, args.out, weights.task, weights.protocol, weights.arguments)
     print(f'{args.out}: {count} tensors, each in its place. Licence of the weights: {weights.licence}.')

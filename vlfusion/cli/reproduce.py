@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from vlfusion.benchmark.published import published, read_published
+    from vlfusion.analysis.published import published, read_published
     from vlfusion.errors import ConfigError
-    from vlfusion.outputs import check_outputs
+    from vlfusion.guards.outputs import check_outputs
 
     console = Console()
     if not console.is_terminal:
@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
     paper, method = (args.paper or args.method, args.row) if args.row else (args.paper, args.method)
     rows = published(paper, args.dataset, method, args.published)
 
-    from vlfusion.benchmark.reproduce import reproduce
-    from vlfusion.metrics.protocol import PROTOCOLS
-    from vlfusion.progress import ShowProgress
+    from vlfusion.analysis.reproduce import reproduce
+    from vlfusion.console.progress import ShowProgress
+    from vlfusion.imaging.protocol import PROTOCOLS
     protocol = args.protocol or rows[0].paper
     if protocol not in PROTOCOLS and not args.protocol:
         raise ConfigError(f'The paper {protocol!r} has no protocol of its name.', 'Say how to score with --protocol.')
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _files(args: argparse.Namespace):
     """The files to score: of two folders of sources, or of a data set's test pairs."""
-    from vlfusion.benchmark.reproduce import fused_files, fused_of_pairs
+    from vlfusion.analysis.reproduce import fused_files, fused_of_pairs
     from vlfusion.cli.options import readings
     from vlfusion.errors import ConfigError
     if (args.source_a is None) != (args.source_b is None):
@@ -113,7 +113,7 @@ def _test_pairs(dataset: str, data_root: str | None):
 def _overview(rows):
     from rich.table import Table
 
-    from vlfusion.benchmark.published import PAIRS, overview
+    from vlfusion.analysis.published import PAIRS, overview
     table = Table('paper', 'table', 'data set', 'pairs', 'methods', box=None)
     for paper, where, dataset, methods in overview(rows):
         table.add_row(paper, where, dataset, str(PAIRS.get((paper, dataset), 'not stated')), ', '.join(methods))

@@ -25,9 +25,9 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint:
         require_checkpoint(args.checkpoint)
 
-    from vlfusion.checkpoints import load_weightless
-    from vlfusion.compat import end_of_group_member
-    from vlfusion.runner import build_runner, evaluators
+    from vlfusion.engine.checkpoints import load_weightless
+    from vlfusion.engine.compat import end_of_group_member
+    from vlfusion.engine.runner import build_runner, evaluators
     if not args.checkpoint:
         load_weightless(config)  # raises where weights are wanted
     config.model.pop('losses', None)  # testing needs neither them nor what they need

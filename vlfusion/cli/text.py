@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
     from vlfusion.cli.options import SPLITS, add_config
     from vlfusion.cli.own_data import add_own_data
-    from vlfusion.numbers import COUNT, WHOLE
+    from vlfusion.guards.ranges import COUNT, WHOLE
     verbs = parser.add_subparsers(required=True, metavar='WHAT')
 
     def add_split(verb: argparse.ArgumentParser) -> None:
@@ -234,10 +234,10 @@ def _audit(args: argparse.Namespace) -> int:
     from dataclasses import replace
     from pathlib import Path
 
-    from vlfusion.cells import write_table
     from vlfusion.errors import ConfigError, DataError
     from vlfusion.files import whole_file
-    from vlfusion.outputs import check_outputs
+    from vlfusion.guards.cells import write_table
+    from vlfusion.guards.outputs import check_outputs
 
     if bool(args.config) == bool(args.texts):
         raise ConfigError('An audit reads either a CONFIG or --texts DIR.', 'Give one of the two.')
@@ -259,8 +259,8 @@ def _audit(args: argparse.Namespace) -> int:
                      for subject in subjects_of(dataset.pairs, records.keys.of_pairs)}
         texts = list(seen.values())
         if args.try_encoder and any(text.text and 'features' in text.missing for text in texts):
+            from vlfusion.console.progress import track
             from vlfusion.language.pipeline import DescriptionPipeline
-            from vlfusion.progress import track
             encoder = DescriptionPipeline(config.language).encoder
             for index in track([index for index, text in enumerate(texts)
                                 if text.text and 'features' in text.missing], 'encoding'):
@@ -304,8 +304,8 @@ def _print_audit(rows: list) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vlfusion.cells import terminal_cell
     from vlfusion.errors import listing, printable
+    from vlfusion.guards.cells import terminal_cell
     from vlfusion.language.audit import CHECKS, summary
     table_of = summary(rows)
     table = Table('', *(terminal_cell(group) for group in table_of), box=None)
@@ -333,7 +333,7 @@ def _export(args: argparse.Namespace) -> int:
     from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, export_vlf
     from vlfusion.data.text import FeatureFiles
-    from vlfusion.outputs import check_outputs
+    from vlfusion.guards.outputs import check_outputs
     if args.layout == 'vlf':
         datasets = [dataset for _, dataset in find_datasets(config, args.split, text=True)]
         # Published features below the folder have the very names that are written.
@@ -357,7 +357,7 @@ def _import(args: argparse.Namespace) -> int:
     from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, import_features, import_texts, text_folder
     from vlfusion.errors import ConfigError
-    from vlfusion.outputs import check_outputs
+    from vlfusion.guards.outputs import check_outputs
     if args.hdf5:
         if args.texts or len(args.split or ()) != 1:
             raise ConfigError('An HDF5 file holds the images and features of one split, and no texts.',

@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     if args.tensorboard:
         config.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))
 
-    from vlfusion.compat import end_of_group_member
-    from vlfusion.runner import build_runner
+    from vlfusion.engine.compat import end_of_group_member
+    from vlfusion.engine.runner import build_runner
     runner = build_runner(config, 'train', args.verbose)
     runner.train()
     if runner.rank == 0:

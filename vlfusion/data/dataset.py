@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 from vlfusion.data.pairs import Bands, Names, Range, check_images, find_pairs, find_subset_pairs
 from vlfusion.data.policies import under_policy
 from vlfusion.data.sampler import Draw
-from vlfusion.data.tasks import task as task_row
 from vlfusion.data.text import pad, text_sources
 from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.imaging.tasks import get_task
 from vlfusion.registry import DATASETS, TRANSFORMS
 
 
@@ -40,7 +40,7 @@ class FusionDataset(Dataset, ABC):
     text_dims: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, task: str, name: str, pipeline: Sequence[dict]):
-        self.task, self.name = task_row(task), name
+        self.task, self.name = get_task(task), name
         self.pipeline = Compose([TRANSFORMS.build(config) for config in pipeline])
 
     @property
@@ -89,7 +89,7 @@ class PairDataset(FusionDataset):
         modality_a: what source A is, if the task's own word is too wide.
         modality_b: what source B is.
         range_a: the values of source A that are black and white: `full` (as stored), `minmax`, `percentile:1,99` or two
-            numbers; see `vlfusion.reading.rule.Reading`. This and the next five may also stand in a subset.
+            numbers; see `vlfusion.imaging.reading.rule.Reading`. This and the next five may also stand in a subset.
         range_b: likewise, of source B.
         page_a: the page of files with several, from 1, of source A.
         page_b: likewise, of source B.
@@ -97,7 +97,7 @@ class PairDataset(FusionDataset):
         bands_b: likewise, of source B.
         text_source: None for no text; `dict(files='TextFeature/MFF/Lytro/{name}.npy')` for files under `data_root`;
             `dict(stream='pair/paragraph')` for the text store, where `join` may name a rule that joins the paragraphs,
-            see `vlfusion.language.joining`; `dict(fixed='...')` for one text for every pair, such as an instruction;
+            see `vlfusion.data.joining`; `dict(fixed='...')` for one text for every pair, such as an instruction;
             a dict of these by keyword for a backbone that reads several texts, see `vlfusion.data.text.text_sources`.
         language: the config's language section; the text store needs it.
         text_length: the number of rows to pad text to, or a dict of them by keyword; None takes the longest of this

@@ -20,7 +20,7 @@ from vlfusion.data.names import require_names
 from vlfusion.data.text import pad, require_finite
 from vlfusion.errors import DataError, listing
 from vlfusion.files import whole
-from vlfusion.foreign import foreign
+from vlfusion.guards.foreign import foreign
 from vlfusion.registry import DATASETS
 
 IMAGE_A, IMAGE_B, TEXT = 'imageA', 'imageB', 'text'

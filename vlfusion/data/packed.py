@@ -28,11 +28,11 @@ from safetensors import SafetensorError, safe_open
 
 from vlfusion.data.dataset import FusionDataset, padded_length, require_own_text
 from vlfusion.data.names import require_names
-from vlfusion.data.tasks import TASKS
 from vlfusion.data.text import pad, require_finite
 from vlfusion.data.transforms import PARTS
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.files import whole
+from vlfusion.imaging.tasks import TASKS
 from vlfusion.registry import DATASETS
 
 LAYOUT, VERSION = 'vlfusion.pairs', '1'
@@ -196,7 +196,7 @@ def _arrays(sample: Mapping) -> Iterator[tuple[str, Shaped[np.ndarray, 'rows col
 
 
 def _luminance(stored: Shaped[np.ndarray, 'h w']) -> Float[np.ndarray, 'h w']:
-    """Luminance as `vlfusion.images.luminance` makes it of grey levels; never a view."""
+    """Luminance as `vlfusion.imaging.images.luminance` makes it of grey levels; never a view."""
     if stored.dtype == np.float32:
         return stored.copy()
     return np.divide(stored, np.float32(np.iinfo(stored.dtype).max), dtype=np.float32)

@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from vlfusion.console.notes import new_run, note
+from vlfusion.console.progress import duration
 from vlfusion.data.affixes import affix_in_words, differing_tails, find_affixes
 from vlfusion.data.names import composed, require_names
 from vlfusion.data.patterns import between, by_name, contents_of, list_files, nothing_fits, repeats_stems, stem_of
 from vlfusion.data.suspicion import note_suspicion
-from vlfusion.data.tasks import Task
 from vlfusion.errors import ConfigError, DataError, listing
-from vlfusion.images import SUFFIXES, read_image
-from vlfusion.notes import new_run, note
-from vlfusion.progress import duration
-from vlfusion.reading.file import unreadable
-from vlfusion.reading.image import DAMAGED, FLOAT_SUFFIXES
-from vlfusion.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.images import SUFFIXES, read_image
+from vlfusion.imaging.reading.file import unreadable
+from vlfusion.imaging.reading.image import DAMAGED, FLOAT_SUFFIXES
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.tasks import Task
 
 Names = str | os.PathLike | Sequence[str]
 Range = str | Sequence | None
@@ -89,8 +89,8 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
         modality_a: what source A is.
         modality_b: what source B is.
         truth: where the true images lie, if there are such, as for `source_b`; every pair must have one.
-        range_a: the values of source A that are black and white, see `vlfusion.reading.rule.Reading`: `full` (as
-            stored), `minmax`, `percentile:1,99` or two numbers. With one, floating-point images count too.
+        range_a: the values of source A that are black and white, see `vlfusion.imaging.reading.rule.Reading`: `full`
+            (as stored), `minmax`, `percentile:1,99` or two numbers. With one, floating-point images count too.
         range_b: likewise, of source B.
         page_a: the page of each file of source A, counted from 1, where files have several.
         page_b: likewise, of source B.

@@ -12,10 +12,10 @@ from unicodedata import normalize
 
 from vlfusion.data.names import composed
 from vlfusion.errors import ConfigError
-from vlfusion.images import SUFFIXES
-from vlfusion.reading.file import identify_file
-from vlfusion.reading.image import FLOAT_SUFFIXES
-from vlfusion.reading.rule import GIVE_RANGE
+from vlfusion.imaging.images import SUFFIXES
+from vlfusion.imaging.reading.file import identify_file
+from vlfusion.imaging.reading.image import FLOAT_SUFFIXES
+from vlfusion.imaging.reading.rule import GIVE_RANGE
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from numpy.random import Generator
 
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.files import whole_folder
-from vlfusion.images import read_image, write_image
+from vlfusion.imaging.images import read_image, write_image
 
 MANIFEST = 'manifest.json'
 MADE_BY = 'vlfusion prepare-data sample'

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from vlfusion.data.tasks import Task
-from vlfusion.notes import note
+from vlfusion.console.notes import note
+from vlfusion.imaging.tasks import Task
 
 #: How far the channels of a pixel lie apart on average, as a part of their range: in false colours at least, in any
 #: colours at least, and in a grey image at most. Video and JPEG give grey images a tint between the last two.

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vlfusion.data.joining import join_rule
 from vlfusion.data.names import spelled
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
-from vlfusion.language.joining import join_rule
 from vlfusion.language.store import Keys, TextStore, section
 from vlfusion.language.subjects import Subject, content_of, subjects_of
 
@@ -136,7 +136,7 @@ class StoredText(TextSource):
         stream: `pair/paragraph` for the tokens of A's paragraph followed by B's, or those of the pair's own paragraph
             if the prompt is about pairs; `source_a/paragraph` or `source_b/paragraph` for those of one image.
         join: the rule that makes one feature of them, such as `dict(type='concat', tokens=149, longer='cut')`, see
-            `vlfusion.language.joining`; None joins all tokens.
+            `vlfusion.data.joining`; None joins all tokens.
     """
 
     def __init__(self, language: dict, stream: str = 'pair/paragraph', join: Any = None):

@@ -21,8 +21,8 @@ import torch
 from mmcv.transforms import BaseTransform
 
 from vlfusion.errors import DataError
-from vlfusion.images import luminance, read_image
-from vlfusion.reading.rule import AS_STORED
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.imaging.reading.rule import AS_STORED
 from vlfusion.registry import TRANSFORMS
 
 #: The images of a pair: how a pipeline's keys end, and what a sample calls them.
@@ -34,7 +34,7 @@ class LoadPair(BaseTransform):
     """Read the luminance of both sources into `img_a` and `img_b`, float32 `(h, w)` in [0, 1]; and `img_truth`, if any.
 
     Args:
-        luminance: the rule of `vlfusion.images.luminance`.
+        luminance: the rule of `vlfusion.imaging.images.luminance`.
     """
 
     def __init__(self, luminance: str = 'film'):

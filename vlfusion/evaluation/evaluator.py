@@ -10,8 +10,8 @@ from mmengine.evaluator import BaseMetric
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, means, score, write_csv
 from vlfusion.evaluation.undefined import Undefined, undefined
+from vlfusion.imaging.protocol import get_protocol
 from vlfusion.metrics.base import metric
-from vlfusion.metrics.protocol import protocol as protocol_named
 from vlfusion.registry import METRICS
 
 
@@ -26,7 +26,7 @@ class FusionEvaluator(BaseMetric):
     Args:
         names: of metrics in `FUSION_METRICS`, with a variant if need be: `MI`, `MI:tang`. (MMEngine takes a config with
             the key `metrics` for another thing.) Those that compare to a true image are for files only.
-        protocol: a name in `vlfusion.metrics.protocol.PROTOCOLS`. Luminance is scored whatever its `colour` says:
+        protocol: a name in `vlfusion.imaging.protocol.PROTOCOLS`. Luminance is scored whatever its `colour` says:
             a network gives nothing else.
         csv: the file for the scores of each image, written again by each evaluation; None for no file.
         prefix: what stands before each mean's name: `film` reports `film/VIF`, None plain `VIF`.
@@ -42,7 +42,7 @@ class FusionEvaluator(BaseMetric):
     def __init__(self, names: Sequence[str] = DEFAULT_METRICS, protocol: str = 'film',
                  csv: str | os.PathLike | None = None, prefix: str | None = None, collect_device: str = 'cpu'):
         super().__init__(collect_device, prefix)
-        self.protocol = protocol_named(protocol)
+        self.protocol = get_protocol(protocol)
         if isinstance(names, str):
             raise ConfigError(f'Expected a list of metrics, but got {names!r}.', f'Write names=[{names!r}].')
         for name in names:

@@ -15,11 +15,9 @@ import numpy as np
 import torch
 
 from vlfusion import plugins
+from vlfusion.console.notes import new_run
 from vlfusion.data.pairs import Bands, Range, as_pattern, find_files, read_images
 from vlfusion.data.suspicion import note_suspicion
-from vlfusion.data.tasks import Task
-from vlfusion.data.tasks import task as task_named
-from vlfusion.devices import device_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
 from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.outputs import check_output, output_files
@@ -27,14 +25,14 @@ from vlfusion.evaluation.record import record, write_record
 from vlfusion.evaluation.scores import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, TRUTH, Row, metric_of, write_csv
 from vlfusion.evaluation.undefined import Undefined, undefined
 from vlfusion.files import file_digest
+from vlfusion.imaging.protocol import Planes, Protocol, get_protocol, grey_levels
+from vlfusion.imaging.reading.image import too_large
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.tasks import Task, get_task
 from vlfusion.metrics.base import metric_names
-from vlfusion.metrics.protocol import Planes, Protocol, grey_levels
-from vlfusion.metrics.protocol import protocol as protocol_named
 from vlfusion.metrics.sharing import sharing
-from vlfusion.notes import new_run
-from vlfusion.reading.image import too_large
-from vlfusion.reading.rule import AS_STORED, Reading
 from vlfusion.registry import snapshot
+from vlfusion.system.devices import device_of
 
 Folder = str | os.PathLike
 
@@ -103,8 +101,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
             `DEFAULT_METRICS`. A metric that is not asked for by its name has no score where it cannot be computed,
             such as of images that are too small for it.
         truth_metrics: the same for `TRUTH_METRICS`; None for PSNR and SSIM. Used only with `truth`.
-        protocol: a name in `vlfusion.metrics.protocol.PROTOCOLS`.
-        task: what kind of fusion it is, for messages and the record: a name in `vlfusion.data.tasks.TASKS`.
+        protocol: a name in `vlfusion.imaging.protocol.PROTOCOLS`.
+        task: what kind of fusion it is, for messages and the record: a name in `vlfusion.imaging.tasks.TASKS`.
         range_a: the values of source A that are black and white; see `vlfusion.data.pairs.find_pairs`. Say what the
             images were fused with; the record keeps it.
         range_b: likewise, of source B.
@@ -120,8 +118,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         ConfigError: the protocol, task, device or number of workers is not usable, or no metric is named.
         UnknownNameError: no metric, or no variant of it, has that name.
     """
-    chosen = protocol_named(protocol)
-    kind = task_named(task) if task else None
+    chosen = get_protocol(protocol)
+    kind = get_task(task) if task else None
     label_a, label_b = (f'source A, {kind.modality_a}', f'source B, {kind.modality_b}') if kind else (
         'source A', 'source B')
     if workers is not None and workers < 1:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from vlfusion.errors import ConfigError
-from vlfusion.outputs import check_outputs
+from vlfusion.guards.outputs import check_outputs
 
 
 def output_files(path: str | os.PathLike) -> list[Path]:

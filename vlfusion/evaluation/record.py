@@ -19,7 +19,7 @@ from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.scores import Row, columns, computed, metric_of, statistics
 from vlfusion.evaluation.undefined import Undefined
 from vlfusion.files import whole_file
-from vlfusion.metrics.protocol import Protocol
+from vlfusion.imaging.protocol import Protocol
 from vlfusion.plugins import distribution_of
 
 #: Raised when the record changes its form.

@@ -16,14 +16,14 @@ from mmengine.logging import print_log
 from rich.table import Table
 from torch import Tensor
 
-from vlfusion.cells import read_table, write_table
 from vlfusion.data.names import composed
 from vlfusion.errors import DataError, listing
 from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.evaluation.undefined import Undefined
 from vlfusion.files import whole_file
+from vlfusion.guards.cells import read_table, write_table
+from vlfusion.imaging.protocol import code_of
 from vlfusion.metrics.base import Metric, as_double, metric
-from vlfusion.metrics.protocol import code_of
 from vlfusion.metrics.scoring import DEFAULT_METRICS as DEFAULT_METRICS
 from vlfusion.metrics.sharing import sharing
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from vlfusion.errors import ConfigError
-from vlfusion.redaction import HIDDEN, mask, names_variable
+from vlfusion.guards.redaction import HIDDEN, mask, names_variable
 
 
 def read_key(variable: str | None, file: str | os.PathLike | None) -> tuple[str | None, str]:

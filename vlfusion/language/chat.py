@@ -11,15 +11,15 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from vlfusion.arguments import fits, words_of
 from vlfusion.errors import ConfigError, DataError, VLFusionError
+from vlfusion.guards.arguments import fits, words_of
+from vlfusion.guards.ranges import COUNT, NOT_NEGATIVE, POSITIVE, WHOLE
+from vlfusion.guards.redaction import eraser, mask, without_secrets
 from vlfusion.language.answers import message, read
 from vlfusion.language.api_key import read_key
 from vlfusion.language.interfaces import Completion
 from vlfusion.language.proxies import find_proxy
 from vlfusion.language.structure import combined, correction_request, schema_check
-from vlfusion.numbers import COUNT, NOT_NEGATIVE, POSITIVE, WHOLE
-from vlfusion.redaction import eraser, mask, without_secrets
 from vlfusion.registry import check_arguments
 
 OPENAI_URL = 'https://api.openai.com/v1'

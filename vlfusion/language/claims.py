@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from vlfusion.files import make_folder, patiently
-from vlfusion.processes import has_ended, this_process
+from vlfusion.system.processes import has_ended, this_process
 
 #: Held while a claim is taken over, so that of several processes that see it left behind one succeeds.
 LOCK = '.lock'

@@ -5,8 +5,8 @@ config would make something else, and the text store makes those records again.
 
 A part may also have a static method `self_contained(config) -> bool`: true if, built from this config, it needs nothing
 but this process and installed packages, so no network, no key, no file and no model from a hub. A checkpoint may have
-images described by such parts alone, see `vlfusion.trust`. A part without the method is not one, and a class does not
-inherit the claim.
+images described by such parts alone, see `vlfusion.engine.trust`. A part without the method is not one, and a class
+does not inherit the claim.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vlfusion.errors import DataError
 
-#: An image as `vlfusion.images.read_image` returns it; images of one list may differ in size and in colour.
+#: An image as `vlfusion.imaging.images.read_image` returns it; images of one list may differ in size and in colour.
 Image = Shaped[np.ndarray, '_ _ ...']
 
 

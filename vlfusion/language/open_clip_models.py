@@ -3,7 +3,7 @@
 from typing import Any
 
 from vlfusion.errors import ConfigError
-from vlfusion.remote_code import names_remote_code
+from vlfusion.guards.remote_code import names_remote_code
 
 
 def load_open_clip(part: str, model: str, pretrained: str | None, **options: Any) -> tuple[Any, Any, Any]:

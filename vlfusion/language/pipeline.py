@@ -13,9 +13,9 @@ from threading import Event, Thread
 import numpy as np
 
 import vlfusion
-from vlfusion.arguments import check_arguments
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
-from vlfusion.images import read_image
+from vlfusion.guards.arguments import check_arguments
+from vlfusion.imaging.images import read_image
 from vlfusion.language.answers import prose, read, refusal, refused
 from vlfusion.language.claims import Claims
 from vlfusion.language.interfaces import (

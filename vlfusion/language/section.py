@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlfusion.errors import ConfigError, did_you_mean
-from vlfusion.redaction import without_secrets
+from vlfusion.guards.redaction import without_secrets
 
 #: The keys of the section, and what each holds.
 KEYS = {'store': 'the path of a folder', 'captioners': 'a list, each entry a dict with a type',

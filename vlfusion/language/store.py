@@ -23,15 +23,15 @@ from jaxtyping import Float
 
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
 from vlfusion.files import write_array, write_whole
+from vlfusion.guards.redaction import without_secrets
+from vlfusion.imaging.reading.file import read_file
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.reading.tiff import orientation_of
 from vlfusion.language.answers import encodable, readable
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
 from vlfusion.language.records import fault, parse_record
 from vlfusion.language.section import check_section, section
-from vlfusion.reading.file import read_file
-from vlfusion.reading.rule import AS_STORED, Reading
-from vlfusion.reading.tiff import orientation_of
-from vlfusion.redaction import without_secrets
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
 
 STAGES = ('observations', 'paragraphs', 'features')

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.language.store import Content, image_digest
-from vlfusion.reading.rule import AS_STORED, Reading
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from vlfusion.arrays import AnyImage, as_image
 from vlfusion.errors import DataError
+from vlfusion.imaging.arrays import AnyImage, as_image
+from vlfusion.imaging.protocol import get_protocol, grey_levels
 from vlfusion.metrics.base import metric
-from vlfusion.metrics.protocol import grey_levels
-from vlfusion.metrics.protocol import protocol as protocol_named
 from vlfusion.metrics.sharing import sharing
 
 #: What is scored if nobody names metrics: those of FILM's tables.
@@ -18,8 +17,8 @@ def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | 
     """The scores of a fused image, as `vlfusion evaluate` gives them for the same images in files.
 
     Args:
-        fused: a file, what a `Fuser` returns, or an image in memory as `vlfusion.arrays.as_image` takes it: a PIL
-            image, a NumPy array `(h, w)` or `(h, w, 3)` in red-green-blue, or a tensor `(h, w)`, `(1, h, w)` or
+        fused: a file, what a `Fuser` returns, or an image in memory as `vlfusion.imaging.arrays.as_image` takes it: a
+            PIL image, a NumPy array `(h, w)` or `(h, w, 3)` in red-green-blue, or a tensor `(h, w)`, `(1, h, w)` or
             `(3, h, w)`; uint8, uint16 or floats in [0, 1].
         source_a, source_b: likewise, of the same height and width.
         names: names of metrics, with a variant if need be (`MI:tang`); None for EN, SD, SF, AG, VIF and Qabf.
@@ -37,7 +36,7 @@ def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | 
     >>> {name: round(value, 3) for name, value in score(fused, a, b, ['EN', 'SF', 'Qabf']).items()}
     {'EN': 6.36, 'SF': 1.222, 'Qabf': 0.376}
     """
-    kind = protocol_named(protocol)
+    kind = get_protocol(protocol)
     images = [as_image(image, what) for image, what in ((fused, 'fused'), (source_a, 'source_a'),
                                                         (source_b, 'source_b'))]
     if len({image.shape[:2] for image in images}) > 1:

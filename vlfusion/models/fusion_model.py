@@ -12,7 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError, DataError, NetworkError
-from vlfusion.foreign import foreign
+from vlfusion.guards.foreign import foreign
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
 

@@ -19,7 +19,7 @@ class ReleasedWeights:
         source: where a user gets them.
         licence: theirs; `none stated` where the authors say nothing.
         task: what their authors fuse with them: `ivf`, `mif`, `mef` or `mff`.
-        protocol: how their authors make grey levels of an output, as `vlfusion.metrics.protocol` names it.
+        protocol: how their authors make grey levels of an output, as `vlfusion.imaging.protocol` names it.
         arguments: of the backbone that they fit.
     """
 

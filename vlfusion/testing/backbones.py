@@ -14,10 +14,10 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from vlfusion.compat import quiet_tracing
+from vlfusion.engine.compat import quiet_tracing
 from vlfusion.errors import VLFusionError
+from vlfusion.inference.tiling import fuse_in_tiles, plan
 from vlfusion.models import Locality, locality, text_dims
-from vlfusion.tiling import fuse_in_tiles, plan
 
 #: Sizes that break what was written with even, large images in mind.
 AWKWARD = ((17, 23), (33, 20), (9, 40), (5, 4), (2, 2))

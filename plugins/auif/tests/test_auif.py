@@ -12,11 +12,11 @@ import pytest
 import torch
 from conftest import draw_pairs
 
-from vlfusion.checkpoints import convert_released, load_model
 from vlfusion.config import load_config
+from vlfusion.engine.checkpoints import convert_released, load_model
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 pytest.importorskip('vlfusion_auif', reason='pip install --editable plugins/auif')

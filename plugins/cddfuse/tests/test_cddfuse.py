@@ -10,11 +10,11 @@ from conftest import draw_pairs
 from safetensors.torch import load_file
 from vlfusion_shared import shared
 
-from vlfusion.checkpoints import convert_released, load_model
 from vlfusion.config import load_config
+from vlfusion.engine.checkpoints import convert_released, load_model
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import DATASETS, MODELS, OPTIM_WRAPPERS, REGISTRIES
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 cddfuse = pytest.importorskip('vlfusion_cddfuse', reason='pip install --editable plugins/cddfuse')

@@ -26,7 +26,7 @@ class PatchDataset(PairDataset):
         size: side of the patches in pixels.
         stride: distance of neighbouring patches in pixels.
         contrast: a pair of patches is dropped where either has less, see `contrast_below`.
-        luminance: the rule of `vlfusion.images.luminance`; the released code does not round.
+        luminance: the rule of `vlfusion.imaging.images.luminance`; the released code does not round.
         pipeline: configs of transforms up to `PackPair`; patches are there from the start, so `LoadPair` is not among
             them.
 

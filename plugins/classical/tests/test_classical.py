@@ -12,11 +12,11 @@ from scipy import ndimage
 from vlfusion_shared import shared
 
 from vlfusion.config import load_config
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError
-from vlfusion.images import luminance, read_image
-from vlfusion.inference import Fuser
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.inference.fuser import Fuser
 from vlfusion.registry import BACKBONES
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 classical = pytest.importorskip('vlfusion_classical', reason='pip install --editable plugins/classical')

@@ -12,14 +12,14 @@ pytest.importorskip('vlfusion_datfuse', reason='pip install --editable plugins/d
 from vlfusion_datfuse import DATFuse, GradientLoss, PixelLoss, StructureLoss
 
 from vlfusion.cli import main
-from vlfusion.compat import load_checkpoint_file
 from vlfusion.config import load_config
+from vlfusion.engine.compat import load_checkpoint_file
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, DataError
-from vlfusion.images import luminance, read_image
-from vlfusion.metrics.protocol import protocol
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.imaging.protocol import get_protocol
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 CONFIGS = sorted(Path(__file__).parents[1].glob('configs/*.py'))
@@ -52,7 +52,7 @@ def test_equals_the_authors_fused_image(released, network):
     infrared, visible = (torch.from_numpy(luminance(read_image(shared(f'zoo/datfuse/ivf_2_{kind}.bmp'))))[None, None]
                          for kind in ('infrared', 'visible'))
     with torch.no_grad():
-        fused = protocol(DATFuse.released['ivf'].protocol).quantise(network(infrared, visible))[0, 0].numpy()
+        fused = get_protocol(DATFuse.released['ivf'].protocol).quantise(network(infrared, visible))[0, 0].numpy()
     difference = np.abs(fused.astype(int) - read_image(shared('zoo/datfuse/ivf_2_fused.bmp')))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3

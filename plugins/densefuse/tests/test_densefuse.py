@@ -20,11 +20,11 @@ from vlfusion_densefuse import DenseFuse, DenseFuseModel, ImageDataset  # noqa: 
 from vlfusion_densefuse.losses import multi_scale_similarity  # noqa: E402
 from vlfusion_densefuse.model import FUSION_RULES  # noqa: E402
 
-from vlfusion.checkpoints import convert_released, find_released, load_model
 from vlfusion.config import load_config
+from vlfusion.engine.checkpoints import convert_released, find_released, load_model
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 CONFIGS = Path(__file__).parents[1] / 'configs'

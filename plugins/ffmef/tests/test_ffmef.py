@@ -5,14 +5,14 @@ import torch
 from conftest import draw_pairs
 from vlfusion_shared import shared
 
-from vlfusion.checkpoints import file_digest
-from vlfusion.compat import load_checkpoint_file
 from vlfusion.config import load_config
+from vlfusion.engine.checkpoints import file_digest
+from vlfusion.engine.compat import load_checkpoint_file
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.images import add_chroma, luminance, read_image
-from vlfusion.quantise import quantise
+from vlfusion.imaging.images import add_chroma, luminance, read_image
+from vlfusion.imaging.quantise import quantise
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 plugin = pytest.importorskip('vlfusion_ffmef', reason='pip install --editable plugins/ffmef')

@@ -18,9 +18,9 @@ from mmengine.optim import OptimWrapper
 from torch.utils.data import default_collate
 
 from vlfusion.config import load_config
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import BACKBONES, DATASETS, MODELS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 pytest.importorskip('vlfusion_gifnet', reason='pip install --editable plugins/gifnet')

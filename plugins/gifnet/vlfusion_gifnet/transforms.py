@@ -13,8 +13,8 @@ from mmcv.transforms import BaseTransform
 
 from vlfusion.data.transforms import PackPair
 from vlfusion.errors import DataError
-from vlfusion.images import luminance, read_image
-from vlfusion.reading.rule import AS_STORED
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.imaging.reading.rule import AS_STORED
 from vlfusion.registry import TRANSFORMS
 
 

@@ -6,15 +6,15 @@ import torch
 from conftest import draw_pairs
 from vlfusion_shared import shared
 
-from vlfusion.checkpoints import find_released
 from vlfusion.cli import main
-from vlfusion.compat import load_checkpoint_file
 from vlfusion.config import load_config
+from vlfusion.engine.checkpoints import find_released
+from vlfusion.engine.compat import load_checkpoint_file
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.images import luminance, read_image
-from vlfusion.metrics.protocol import protocol
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.imaging.protocol import get_protocol
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 pytest.importorskip('vlfusion_ifcnn', reason='pip install --editable plugins/ifcnn')
@@ -48,7 +48,7 @@ def test_equals_the_authors_pictures_to_one_grey_level(ifcnn, name, a, b):
     folder = shared('zoo/ifcnn')
     with torch.no_grad():
         fused = ifcnn(read(folder / f'{name}_{a}'), read(folder / f'{name}_{b}'))
-    ours = protocol(IFCNN.released[name[:3]].protocol).quantise(fused)[0, 0].numpy().astype(int)
+    ours = get_protocol(IFCNN.released[name[:3]].protocol).quantise(fused)[0, 0].numpy().astype(int)
     difference = np.abs(ours - read_image(folder / f'{name}_fused.png'))
     assert difference.max() <= 1 and difference.mean() < 0.16
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vlfusion.compat import load_checkpoint_file
+from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean
 from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
 from vlfusion.registry import BACKBONES

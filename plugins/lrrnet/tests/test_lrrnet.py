@@ -17,12 +17,12 @@ pytest.importorskip('vlfusion_lrrnet', reason='pip install --editable plugins/lr
 
 from vlfusion_lrrnet import LRRNet, VisibleLoss  # noqa: E402
 
-from vlfusion.checkpoints import convert_released, find_released, load_model
 from vlfusion.config import load_config
+from vlfusion.engine.checkpoints import convert_released, find_released, load_model
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, DataError
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import OPTIM_WRAPPERS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 CONFIG = Path(__file__).parents[1] / 'configs/lrrnet_ivf_sample.py'

@@ -20,11 +20,11 @@ from vlfusion_matr import MATR, RegionMutualInformationLoss
 from vlfusion_matr.model import AdaptiveConv
 
 from vlfusion.config import load_config
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, DataError
 from vlfusion.losses import SSIMLoss
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES, MODELS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 CONFIGS = Path(__file__).parents[1] / 'configs'

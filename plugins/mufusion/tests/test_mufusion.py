@@ -21,10 +21,10 @@ from vlfusion_mufusion import ContentLoss, MUFusion, MUFusionModel
 from vlfusion_mufusion.losses import deviation
 
 from vlfusion.config import load_config
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.losses import multi_scale_similarity
 from vlfusion.registry import BACKBONES, DATASETS, MODELS, OPTIM_WRAPPERS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('*.py'))

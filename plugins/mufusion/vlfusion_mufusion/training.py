@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlfusion.errors import ConfigError
+from vlfusion.imaging.quantise import quantise
 from vlfusion.losses import multi_scale_similarity
 from vlfusion.models import FusionModel
-from vlfusion.quantise import quantise
 from vlfusion.registry import MODELS
 from vlfusion_mufusion.losses import deviation
 

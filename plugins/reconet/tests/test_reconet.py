@@ -18,10 +18,10 @@ pytest.importorskip('vlfusion_reconet', reason='pip install --editable plugins/r
 from vlfusion_reconet import PixelLoss, ReCoNet, StructureLoss
 
 from vlfusion.config import load_config
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES, MODELS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 CONFIGS = Path(__file__).parents[1] / 'configs'

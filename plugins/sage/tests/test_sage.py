@@ -15,11 +15,11 @@ import torch
 from conftest import TINY, draw_pairs
 
 from vlfusion.config import load_config
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, DataError
 from vlfusion.losses import MaxGradientLoss
 from vlfusion.models import FusionModel
 from vlfusion.registry import OPTIM_WRAPPERS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 pytest.importorskip('vlfusion_sage', reason='pip install --editable plugins/sage')

@@ -12,14 +12,14 @@ from vlfusion_seafusion import SeAFusion
 from vlfusion_seafusion.model import GradientResidualDenseBlock
 
 from vlfusion.cli import main
-from vlfusion.compat import load_checkpoint_file
 from vlfusion.config import load_config
+from vlfusion.engine.compat import load_checkpoint_file
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError
-from vlfusion.images import luminance, read_image
-from vlfusion.metrics.protocol import protocol
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.imaging.protocol import get_protocol
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 CONFIGS = sorted(Path(__file__).parents[1].glob('configs/*.py'))
@@ -46,7 +46,7 @@ def test_equals_the_authors_fused_image(released, network):
     infrared, visible = (torch.from_numpy(luminance(read_image(shared(f'zoo/seafusion/ivf_08_{kind}.png'))))[None, None]
                          for kind in ('infrared', 'visible'))
     with torch.no_grad():
-        fused = protocol(SeAFusion.released['msrs'].protocol).quantise(network(infrared, visible))[0, 0].numpy()
+        fused = get_protocol(SeAFusion.released['msrs'].protocol).quantise(network(infrared, visible))[0, 0].numpy()
     theirs = np.round(luminance(read_image(shared('zoo/seafusion/ivf_08_fused.png'))) * 255)
     difference = np.abs(fused.astype(int) - theirs)
     assert difference.max() <= 1

@@ -13,13 +13,13 @@ from vlfusion_shared import shared
 from vlfusion.cli import main as vlfusion
 from vlfusion.config import load_config
 from vlfusion.data.dataset import numpy_seed
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.images import luminance, read_image
-from vlfusion.inference import Fuser
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.inference.fuser import Fuser
 from vlfusion.language.store import Keys, TextStore
 from vlfusion.losses import MaxIntensityLoss
 from vlfusion.registry import BACKBONES, DATASETS, LOSSES, MODELS, TRANSFORMS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 pytest.importorskip('vlfusion_textif', reason='pip install --editable plugins/textif')

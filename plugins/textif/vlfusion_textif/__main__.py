@@ -25,8 +25,8 @@ def _effect(args: argparse.Namespace) -> None:
     import torch
 
     from vlfusion.config import load_config
-    from vlfusion.images import luminance, read_image
-    from vlfusion.runner import build_runner
+    from vlfusion.engine.runner import build_runner
+    from vlfusion.imaging.images import luminance, read_image
     from vlfusion_textif.degradations import read_instructions
     from vlfusion_textif.effect import COLUMNS, text_effect
     config = load_config(args.config)

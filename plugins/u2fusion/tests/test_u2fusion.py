@@ -10,12 +10,12 @@ from torchvision.models import VGG16_Weights, vgg
 from vlfusion_shared import shared
 
 from vlfusion.config import load_config
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.images import add_chroma, luminance, read_image
+from vlfusion.imaging.images import add_chroma, luminance, read_image
+from vlfusion.imaging.quantise import quantise
 from vlfusion.metrics.ssim import ssim_to_truth
-from vlfusion.quantise import quantise
 from vlfusion.registry import BACKBONES, LOSSES, MODELS, TRANSFORMS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 plugin = pytest.importorskip('vlfusion_u2fusion', reason='pip install --editable plugins/u2fusion')

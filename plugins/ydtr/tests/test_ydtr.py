@@ -19,10 +19,10 @@ pytest.importorskip('vlfusion_ydtr', reason='pip install --editable plugins/ydtr
 from vlfusion_ydtr import YDTR, SpatialFrequencyLoss, StructureLoss
 
 from vlfusion.config import load_config
+from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, DataError
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES, MODELS
-from vlfusion.runner import build_runner
 from vlfusion.testing import check_backbone
 
 CONFIGS = Path(__file__).parents[1] / 'configs'

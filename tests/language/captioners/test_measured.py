@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from vlfusion_shared import shared
 
-from vlfusion.images import read_image
+from vlfusion.imaging.images import read_image
 from vlfusion.language.captioners import MeasuredCaptioner
 from vlfusion.language.words import PLACES
 

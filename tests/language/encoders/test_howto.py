@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from vlfusion.data.joining import join_rule
 from vlfusion.data.text import STREAMS
 from vlfusion.language.interfaces import TextEncoder
-from vlfusion.language.joining import join_rule
 from vlfusion.registry import TEXT_ENCODERS, check_arguments, snapshot
 
 BLOCKS = re.findall(r'```python\n(.*?)```', (Path(__file__).parents[3] / 'docs/howto/encoder.md').read_text(), re.S)

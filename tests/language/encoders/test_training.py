@@ -2,10 +2,10 @@
 
 import pytest
 
-from vlfusion.checkpoints import load_model
 from vlfusion.cli import main
+from vlfusion.engine.checkpoints import load_model
+from vlfusion.engine.runner import build_runner
 from vlfusion.language.store import STAGES
-from vlfusion.runner import build_runner
 
 
 def stored(root):

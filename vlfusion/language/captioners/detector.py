@@ -61,7 +61,7 @@ class OpenVocabularyDetector:
         """The things found in each image: label, box, the fraction of the image that the box covers, score; best first.
 
         Args:
-            images: as `vlfusion.images.read_image` returns them.
+            images: as `vlfusion.imaging.images.read_image` returns them.
             modality: of no effect.
 
         Raises:

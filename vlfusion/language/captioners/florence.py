@@ -71,7 +71,7 @@ class FlorenceCaptioner:
         """Describe each image by Florence-2, task by task; a region has its box and the area of that.
 
         Args:
-            images: as `vlfusion.images.read_image` returns them.
+            images: as `vlfusion.imaging.images.read_image` returns them.
             modality: of no effect; Florence-2 knows no question but its tasks.
 
         Raises:

@@ -69,7 +69,7 @@ class SamMasks:
         """The largest regions of each image, the largest first, with the scores of the labeller.
 
         Args:
-            images: as `vlfusion.images.read_image` returns them.
+            images: as `vlfusion.imaging.images.read_image` returns them.
             modality: what the labeller is told.
 
         Raises:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vlfusion.images import luminance
+from vlfusion.imaging.images import luminance
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.language.words import PLACES, join, place, share
 from vlfusion.registry import CAPTIONERS
@@ -56,7 +56,7 @@ class MeasuredCaptioner:
         """At least five sentences about each image, then its brightest patches, at most three, with their boxes.
 
         Args:
-            images: as `vlfusion.images.read_image` returns them.
+            images: as `vlfusion.imaging.images.read_image` returns them.
             modality: what kind of image they are, such as `infrared` or `MRI`; empty where nobody knows.
         """
         return [self._describe(image, modality) for image in images]

@@ -61,7 +61,7 @@ class OpenCLIPTagger:
         """The best labels of each image with their scores, the best first; the model sees the image's central square.
 
         Args:
-            images: as `vlfusion.images.read_image` returns them.
+            images: as `vlfusion.imaging.images.read_image` returns them.
             modality: of no effect.
 
         Raises:

@@ -110,7 +110,7 @@ def data_url(image: Image) -> str:
     """
     if image.dtype not in (np.uint8, np.uint16) or not image.size:
         raise DataError(f'A vision chat takes 8- and 16-bit images, not {image.dtype} of the shape {image.shape}.',
-                        'Read it by vlfusion.images.read_image.')
+                        'Read it by vlfusion.imaging.images.read_image.')
     if image.dtype == np.uint16:
         image = np.round(image / 257).astype(np.uint8)
     return f'data:image/png;base64,{base64.b64encode(cv2.imencode(".png", image)[1]).decode()}'

@@ -14,17 +14,17 @@ def rgb(image: Shaped[np.ndarray, '...']) -> Image.Image:
     meaning: 65535 becomes 255.
 
     Args:
-        image: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16, as `vlfusion.images.read_image` returns it.
+        image: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16, as `vlfusion.imaging.read_image` gives it.
 
     Raises:
         DataError: it has another type, such as float, or another shape.
     """
     if image.dtype not in (np.uint8, np.uint16):
         raise DataError(f'A captioner reads 8- or 16-bit unsigned images; this one holds {image.dtype}{_nan(image)}.',
-                        'Read it with vlfusion.images.read_image, or scale it to 0..255 and convert it to uint8.')
+                        'Read it with vlfusion.imaging.read_image, or scale it to 0..255 and convert it to uint8.')
     if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or not image.size:
         raise DataError(f'A captioner reads images (h, w) or (h, w, 3) with at least one pixel; this one has the shape '
-                        f'{image.shape}.', 'Read it with vlfusion.images.read_image.')
+                        f'{image.shape}.', 'Read it with vlfusion.imaging.read_image.')
     if image.dtype == np.uint16:
         image = np.round(image / np.float32(257)).astype(np.uint8)  # 65535 = 257 * 255
     if image.ndim == 2:

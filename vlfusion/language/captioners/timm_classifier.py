@@ -65,7 +65,7 @@ class TimmClassifier:
         """The most probable classes of each image with their scores, the best first.
 
         Args:
-            images: as `vlfusion.images.read_image` returns them.
+            images: as `vlfusion.imaging.images.read_image` returns them.
             modality: of no effect.
 
         Raises:

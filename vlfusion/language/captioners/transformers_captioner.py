@@ -98,7 +98,7 @@ class TransformersCaptioner(_Writer):
         """Text of the model about each image as one observation; none where it writes nothing.
 
         Args:
-            images: as `vlfusion.images.read_image` returns them.
+            images: as `vlfusion.imaging.images.read_image` returns them.
             modality: what stands for `$modality` in the prompt; `unknown` where it is empty.
 
         Raises:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.guards.remote_code import refuse_remote_code
 from vlfusion.language.decoding import opening_tag
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.registry import LLMS
-from vlfusion.remote_code import refuse_remote_code
 
 
 @LLMS.register_module()

@@ -1,0 +1,173 @@
+"""Released weights: what a user has to fetch, and that nothing else is taken for it; models that have no weights."""
+
+import hashlib
+from dataclasses import replace
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import draw_pairs
+from torch import nn
+
+from vlfusion import Fuser
+from vlfusion.cli import main
+from vlfusion.engine.checkpoints import load_model
+from vlfusion.evaluation.scores import read_csv
+from vlfusion.files import file_digest
+from vlfusion.imaging.images import luminance, read_image
+from vlfusion.models.released import ReleasedWeights
+from vlfusion.registry import BACKBONES, snapshot
+
+
+class Blend(nn.Module):
+    """A network of two weights, which its authors released in two files."""
+
+    released: ClassVar = {}
+
+    def __init__(self, power: float = 1.):
+        super().__init__()
+        self.a, self.b, self.power = nn.Parameter(torch.tensor(0.5)), nn.Parameter(torch.tensor(0.5)), power
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        return (self.a * source_a + self.b * source_b) ** self.power
+
+    @staticmethod
+    def convert_released(*states):
+        first, second = states
+        return {'a': first['weight'], 'b': second['weight']}
+
+
+class Brighter(nn.Module):
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        return torch.maximum(source_a, source_b)
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    undo = snapshot()
+    BACKBONES.register_module(module=Blend)
+    BACKBONES.register_module(module=Brighter)
+    yield
+    undo()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The authors' two files, known by their hashes."""
+    for name, value in (('one.pth', 0.25), ('two.pth', 0.75)):
+        torch.save({'weight': torch.tensor(value)}, tmp_path / name)
+    sha256 = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ('one.pth', 'two.pth')}
+    weights = ReleasedWeights(sha256, 'github.com/someone/blend', 'MIT', 'mef', 'truncate', {'power': 2.})
+    monkeypatch.setattr(Blend, 'released', {'first': weights})
+    return tmp_path
+
+
+def convert(folder, *options):
+    return main(['prepare-data', 'weights', 'Blend', '--from', str(folder), '--out', str(folder / 'out.pth'), *options])
+
+
+def test_weights_are_checked_and_converted(folder, capsys):
+    assert convert(folder) == 0
+    assert '2 tensors, each in its place. Licence of the weights: MIT.' in capsys.readouterr().out
+    model, experiment = load_model(folder / 'out.pth')
+    assert (model.backbone.a.item(), model.backbone.b.item(), model.backbone.power) == (0.25, 0.75, 2.)
+    assert (experiment['task'], experiment['protocol']) == ('mef', 'truncate')
+    assert Fuser(folder / 'out.pth').protocol.label == 'truncate.1'
+
+
+def test_what_is_missing_or_another_file_is_named(folder, capsys):
+    (folder / 'one.pth').unlink()
+    torch.save({'weight': torch.tensor(0.7)}, folder / 'two.pth')
+    assert convert(folder) == 2
+    said = capsys.readouterr().err
+    assert 'one.pth is missing' in said and 'two.pth is another file: its SHA-256 is' in said
+    assert 'Fetch one.pth and two.pth from github.com/someone/blend' in said and 'licence of the weights: MIT' in said
+    assert not (folder / 'out.pth').exists()
+
+
+def test_files_of_one_name_lie_in_a_folder_for_each_method_and_set(folder, capsys, monkeypatch):
+    (folder / 'blend').mkdir()
+    for name in ('one.pth', 'two.pth'):
+        (folder / name).rename(folder / 'blend' / name)
+    torch.save({'weight': torch.tensor(9.)}, folder / 'one.pth')  # of another method
+    assert convert(folder) == 0 and load_model(folder / 'out.pth')[0].backbone.a.item() == 0.25
+    first = Blend.released['first']
+    second = replace(first, files=first.files | {'two.pth': file_digest(folder / 'one.pth')})
+    monkeypatch.setattr(Blend, 'released', {'first': first, 'second': second})
+    assert convert(folder, '--which', 'second') == 2
+    said = capsys.readouterr().err
+    assert f'{folder}/blend/two.pth is another file' in said and f'put them into {folder}/blend/second.' in said
+    (folder / 'blend/second').mkdir()
+    (folder / 'one.pth').rename(folder / 'blend/second/two.pth')
+    assert convert(folder, '--which', 'second') == 0 and convert(folder, '--which', 'first') == 0
+    assert load_model(folder / 'out.pth')[0].backbone.b.item() == 0.75
+
+
+def test_one_of_several_is_chosen(folder, capsys, monkeypatch):
+    monkeypatch.setattr(Blend, 'released', Blend.released | {'second': Blend.released['first']})
+    assert convert(folder) == 2 and 'first, second' in capsys.readouterr().err
+    assert convert(folder, '--which', 'secnd') == 2 and 'Did you mean second' in capsys.readouterr().err
+    assert convert(folder, '--which', 'second') == 0
+    assert main(['prepare-data', 'weights', 'Brighter', '--out', 'x.pth']) == 2
+    assert 'No released weights are known' in capsys.readouterr().err
+
+
+@pytest.fixture
+def config(tmp_path):
+    draw_pairs(tmp_path / 'Toy', ['p0', 'p1'])
+    path = tmp_path / 'maximum.py'
+    path.write_text(f'''
+default_scope = 'vlfusion'
+task = 'ivf'
+protocol = 'plain'
+data_root = '{tmp_path}/Toy'
+model = dict(type='FusionModel', backbone=dict(type='Brighter'))
+test_dataloader = dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False),
+                       dataset=dict(type='PairDataset', source_a='ir', source_b='vi',
+                                    pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+test_evaluator = dict(type='FusionEvaluator', names=['EN', 'Qabf'])
+test_cfg = dict(type='TestLoop')
+''')
+    return path
+
+
+def test_a_method_without_weights_needs_no_checkpoint(config, tmp_path):
+    pair = [tmp_path / f'Toy/{folder}/p0.png' for folder in ('ir', 'vi')]
+    assert main(['fuse', str(config), *map(str, pair), '-o', str(tmp_path / 'fused.png'), '--grey']) == 0
+    fused = cv2.imread(str(tmp_path / 'fused.png'), cv2.IMREAD_UNCHANGED)
+    expected = np.maximum(*(luminance(read_image(path)) for path in pair)) * 255
+    np.testing.assert_array_equal(fused, np.round(expected))
+    assert main(['test', str(config), '--out', str(tmp_path / 'out')]) == 0
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'out/grey/p0.png'), cv2.IMREAD_UNCHANGED), fused)
+    assert len(read_csv(tmp_path / 'out/metrics.csv')) == 2
+
+
+def test_a_config_holds_no_weights(config, tmp_path, capsys):
+    config.write_text(config.read_text().replace("'Brighter'", "'Blend'"))
+    pair = [str(tmp_path / f'Toy/{source}/p0.png') for source in ('ir', 'vi')]
+    for verb in (['test', str(config)], ['fuse', str(config), *pair, '-o', str(tmp_path / 'x.png')]):
+        assert main(verb) == 2
+        assert 'has 2 weights, which a config does not hold' in capsys.readouterr().err
+
+
+def test_an_override_decides_whether_there_are_weights(config, tmp_path, capsys):
+    assert main(['test', str(config), '--cfg-options', 'model.backbone.type=Blend', '--out', str(tmp_path / 'x')]) == 2
+    assert 'has 2 weights' in capsys.readouterr().err
+    config.write_text(config.read_text().replace("'Brighter'", "'Blend'"))
+    override = ['--cfg-options', 'model.backbone.type=Brighter']
+    assert main(['test', str(config), *override, '--out', str(tmp_path / 'y')]) == 0
+
+
+def test_testing_builds_no_losses(config, tmp_path):
+    config.write_text(config.read_text().replace("backbone=dict(type='Brighter')",
+                                                 "backbone=dict(type='Brighter'), losses=[dict(type='NoSuchLoss')]"))
+    assert main(['test', str(config), '--out', str(tmp_path / 'out')]) == 0
+
+
+def test_files_that_are_known_bring_their_arguments(folder):
+    files = [str(folder / name) for name in ('one.pth', 'two.pth')]
+    assert main(['convert-weights', 'Blend', *files, str(folder / 'known.pth'), '--task', 'mef']) == 0
+    assert main(['convert-weights', 'Blend', *files, str(folder / 'chosen.pth'), '--options', 'power=3.0']) == 0
+    assert [load_model(folder / name)[0].backbone.power for name in ('known.pth', 'chosen.pth')] == [2., 3.]

@@ -1,0 +1,30 @@
+"""Names that a plugin of an earlier version imports."""
+
+import sys
+from importlib import import_module
+
+import pytest
+
+from vlfusion.moved import MOVED
+
+
+@pytest.mark.parametrize(('old', 'new'), MOVED.items())
+def test_a_former_name_is_the_same_module(old, new, monkeypatch):
+    monkeypatch.delitem(sys.modules, old, raising=False)
+    with pytest.warns(DeprecationWarning, match=f'{old} is now {new}'):
+        assert import_module(old) is import_module(new)
+
+
+def test_a_module_of_a_moved_room_exists_once(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'vlfusion.reading.rule', raising=False)
+    with pytest.warns(DeprecationWarning):
+        assert import_module('vlfusion.reading.rule').Reading is import_module('vlfusion.imaging.reading.rule').Reading
+
+
+@pytest.mark.parametrize('name', [
+    'vlfusion.inference.Fuser', 'vlfusion.registry.BACKBONES', 'vlfusion.errors.DataError',
+    'vlfusion.images.read_image', 'vlfusion.export.export_model', 'vlfusion.checkpoints.load_model'])
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+def test_names_in_use_stay_importable(name):
+    module, _, attribute = name.rpartition('.')
+    assert hasattr(import_module(module), attribute)

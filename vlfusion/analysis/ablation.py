@@ -1,0 +1,445 @@
+"""Did the text do anything? The fusion of each pair under its own text beside that under other texts.
+
+For each text policy (`vlfusion.data.policies`): how far the network's output moves, in grey levels before a protocol
+quantises it; how many 8-bit pixels that changes; where, as a map; and what the metrics say of it, by a bootstrap
+interval of the mean difference and Wilcoxon's signed-rank test, with Holm's correction for the number of policies.
+
+    folder/ablation.json     everything but the scores of single images
+    folder/ablation.md       the tables
+    folder/scores/own.csv    the scores of each image under a policy, as `vlfusion test` writes them
+    folder/changes.csv       how much each image changes under each policy
+    folder/maps/swapped.png  where it changes
+"""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from vlfusion.analysis.statistics import adjust, scipy_stats, too_few, wilcoxon
+from vlfusion.analysis.statistics import interval as interval_of
+from vlfusion.data.names import inside
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.evaluation.evaluator import FusionEvaluator
+from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, columns, metric_of, read_csv, write_csv
+from vlfusion.evaluation.undefined import Undefined
+from vlfusion.files import whole, whole_file
+from vlfusion.guards.cells import markdown_cell, markdown_table, read_table, write_table
+from vlfusion.imaging.images import write_image
+from vlfusion.imaging.protocol import code_of
+from vlfusion.models import text_dims
+
+#: The policy that a single number of sensitivity is taken from.
+SENSITIVITY = 'swapped'
+#: What is known of one pair under one policy, as `changes.csv` has it.
+MOVE = ('name', 'policy', 'mean', 'maximum', 'pixels', 'factor')
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Pixel changes when each pair gets another text.
+
+    Attributes:
+        mean: the mean over the pairs of the mean absolute change of the network's output, in grey levels (output x
+            255, before any quantisation).
+        interval: the bootstrap interval of that mean.
+        maximum: the largest change of any pixel of any pair, in grey levels.
+        pixels: the mean over the pairs of the share of pixels, 0 to 1, whose 8-bit level under the protocol changes.
+    """
+
+    mean: float
+    interval: Interval
+    maximum: float
+    pixels: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Effect of another text on a metric; all but `own` are NaN where a score is not finite.
+
+    Attributes:
+        own: the mean under the pairs' own texts.
+        difference: the mean under the policy less that.
+        interval: the bootstrap interval of the difference.
+        p: Wilcoxon's, adjusted by Holm for the policies of the metric.
+    """
+
+    own: float
+    difference: float
+    interval: Interval
+    p: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Scale of a map.
+
+    Attributes:
+        factor: by which the change in grey levels was multiplied to give the map's.
+        pair: whose change it shows; None for the mean over all pairs, which then have one size.
+    """
+
+    factor: float
+    pair: str | None
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Effects of a model's text, policy by policy.
+
+    Attributes:
+        title: what was tested.
+        dataset: its name.
+        images: how many pairs.
+        protocol: its label, such as `film.1`.
+        alpha: a difference of an adjusted p below it counts; intervals are at `1 - alpha`.
+        sensitivity: the mean over the pairs of the mean absolute change of a pixel, in grey levels, when a pair gets
+            another pair's text.
+        interval: the bootstrap interval of `sensitivity`.
+        changes: of the pixels, by policy.
+        effects: on each metric, by policy.
+        maps: a picture of where the pixels change, by policy.
+        scales: how to read each map.
+        texts: each policy in words.
+        notes: what else a reader has to know.
+        inputs: what was compared: config, checkpoint and the like.
+        scores: of each image, by policy, `own` among them.
+        moves: of each image under each policy: its `name`, the `policy`, `mean`, `maximum` and `pixels` as in `Change`,
+            and the `factor` of its own map.
+    """
+
+    title: str
+    dataset: str
+    images: int
+    protocol: str
+    alpha: float
+    sensitivity: float
+    interval: Interval
+    changes: dict[str, Change]
+    effects: dict[str, dict[str, Effect]]
+    maps: dict[str, Path]
+    scales: dict[str, Scale] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    inputs: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, list[Row]] = field(default_factory=dict)
+    moves: tuple[dict, ...] = ()
+
+    @property
+    def significant(self) -> dict[str, list[str]]:
+        """The metrics that differ significantly from those under the own text, by policy."""
+        return {policy: [name for name, effect in of.items() if effect.p < self.alpha]
+                for policy, of in self.effects.items()}
+
+    @property
+    def sentence(self) -> str:
+        """The sensitivity in plain words."""
+        change = self.changes[SENSITIVITY]
+        if not change.maximum:
+            return "Another pair's text changes nothing: every pixel of every pair is the same to the bit."
+        low, high = (_short(value) for value in self.interval)
+        differing = self.significant[SENSITIVITY]
+        verdict = (f'significantly different: {", ".join(differing)}' if differing else
+                   f'{self.images} pairs are too few to tell whether a metric differs'
+                   if too_few(self.images, len(self.changes), self.alpha) else 'no metric differs significantly')
+        return (f"Another pair's text changes a pixel by {_short(self.sensitivity)} grey levels on average "
+                f'({self._level} interval {low} to {high}), {_short(change.maximum)} at most; {verdict}.')
+
+    def markdown(self) -> str:
+        """The sentence, a table of pixels, one of metrics, and the notes. Bold is a significant difference."""
+        pixels = [['text', 'change of a pixel', f'{self._level} interval', 'at most', '8-bit pixels changed', 'map']]
+        for policy, change in self.changes.items():
+            low, high = (_short(value) for value in change.interval)
+            pixels.append([self._named(policy), _short(change.mean), f'{low} to {high}', _short(change.maximum),
+                           f'{100 * change.pixels:.3g} %', self._scale(policy)])
+        names, code = list(next(iter(self.effects.values()))), code_of(self.protocol)
+        metrics = [['difference of the mean', *(f'{name} {_arrow(name, code)}' for name in names)]]
+        metrics.append(['own: mean', *(f'{effect.own:.4g}' for effect in next(iter(self.effects.values())).values())])
+        for policy, of in self.effects.items():
+            metrics.append([policy, *(self._cell(of[name]) for name in names)])
+        notes = [f'Changes are grey levels of the output x 255. {self.images} pairs of {self.dataset}, protocol '
+                 f'{self.protocol}; bold: p < {self.alpha:g} (Wilcoxon, Holm).', *self.notes]
+        return '\n'.join([f'{self.sentence}\n', markdown_table(pixels[0], pixels[1:]),
+                          markdown_table(metrics[0], metrics[1:]), *(f'- {note}' for note in notes), ''])
+
+    def json(self) -> str:
+        """Everything but the scores and changes of single images, as strict JSON: null is not finite."""
+        maps = {policy: dict(file=f'maps/{path.name}', **asdict(self.scales[policy]))
+                for policy, path in self.maps.items()}
+        plain = {name: getattr(self, name) for name in ('title', 'dataset', 'images', 'protocol', 'alpha',
+                                                        'sensitivity', 'interval', 'texts', 'notes', 'inputs')}
+        changes = {policy: asdict(change) for policy, change in self.changes.items()}
+        effects = {policy: {name: asdict(effect) for name, effect in of.items()} for policy, of in self.effects.items()}
+        return json.dumps(_nulls(dict(plain, changes=changes, effects=effects, maps=maps)), indent=1,
+                          ensure_ascii=False, allow_nan=False)
+
+    def write(self, folder: str | os.PathLike) -> None:
+        """Write what the module's head lists; maps of another folder are copied."""
+        folder = Path(folder)
+        for policy, rows in self.scores.items():
+            write_csv(folder / f'scores/{policy}.csv', rows)
+        with whole_file(folder / 'changes.csv') as file:
+            write_table(file, MOVE, self.moves)
+        for path in self.maps.values():
+            if (target := folder / 'maps' / path.name).absolute() != path.absolute():
+                with whole(target) as copy:
+                    shutil.copyfile(path, copy)
+        with whole_file(folder / 'ablation.md') as file:
+            file.write(f'# Did the text do anything? {self.title}\n\n{self.markdown()}')
+        with whole_file(folder / 'ablation.json') as file:
+            file.write(self.json())
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike) -> 'Ablation':
+        """Read what `write` wrote.
+
+        Raises:
+            DataError: the folder holds no ablation.
+        """
+        try:
+            return cls._read(Path(folder))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f'{folder} holds no ablation: {type(error).__name__}: {error}.',
+                            'Make one with `vlfusion ablate-text --out`.') from error
+
+    @classmethod
+    def _read(cls, folder: Path) -> 'Ablation':
+        found = json.loads((folder / 'ablation.json').read_text(encoding='utf-8'))
+        maps = found.pop('maps')
+        return cls(**{**found, 'interval': tuple(found['interval']), 'notes': tuple(found['notes'])} | dict(
+            changes={policy: Change(**of | {'interval': tuple(of['interval'])})
+                     for policy, of in found['changes'].items()},
+            effects={policy: {name: Effect(*(_number(one[key]) for key in ('own', 'difference')),
+                                           tuple(map(_number, one['interval'])), _number(one['p']))
+                              for name, one in of.items()} for policy, of in found['effects'].items()},
+            maps={policy: inside(folder, one['file'], '') for policy, one in maps.items()},
+            scales={policy: Scale(one['factor'], one['pair']) for policy, one in maps.items()},
+            scores={policy: read_csv(inside(folder, f'scores/{policy}', '.csv'))
+                    for policy in ('own', *found['changes'])},
+            moves=tuple(read_table(folder / 'changes.csv', ('name', 'policy'),
+                                   'Make it again with `vlfusion ablate-text --out`.'))))
+
+    @property
+    def _level(self) -> str:
+        return f'{100 * (1 - self.alpha):g} %'
+
+    def _named(self, policy: str) -> str:
+        return markdown_cell(f'{policy}: {self.texts[policy]}' if policy in self.texts else policy)
+
+    def _scale(self, policy: str) -> str:
+        scale = self.scales[policy]
+        return f'x{scale.factor:g}' + (f' ({markdown_cell(scale.pair)})' if scale.pair else '')
+
+    def _cell(self, effect: Effect) -> str:
+        if math.isnan(effect.p):
+            return 'not finite'
+        shown = f'{_short(effect.difference, "+")} ({_short(effect.interval[0])} to {_short(effect.interval[1])})'
+        return f'**{shown}**' if effect.p < self.alpha else shown
+
+
+def ablate(model: nn.Module, datasets: Mapping[str, Any], out: str | os.PathLike, protocol: str = 'film',
+           metrics: Sequence[str] = DEFAULT_METRICS, title: str = '', alpha: float = 0.05, limit: int | None = None,
+           texts: Mapping[str, str] | None = None, notes: Sequence[str] = (), inputs: Mapping[str, str] | None = None,
+           pair_maps: bool = False, show: Callable[[Iterable[int]], Iterable[int]] = iter) -> Ablation:
+    """Fuse every pair under every policy, one by one as `vlfusion test` does, and compare each with the own text.
+
+    Outputs are held for one pair at a time, so memory does not grow with the data set or the policies.
+
+    Args:
+        model: a `FusionModel` that reads text; it is put into evaluation mode.
+        datasets: by policy, of the same pairs in one order; `own` and `swapped` are among them.
+        out: the folder whose `maps/` the maps go to.
+        protocol: under which outputs are quantised and scored.
+        metrics: as `vlfusion.evaluation.FusionEvaluator` takes them.
+        title: what is tested.
+        alpha: level of significance, and of the intervals.
+        limit: how many pairs, spread evenly over the data set, whose subsets follow each other; None for all.
+        texts: each policy in words.
+        notes: what else a reader has to know.
+        inputs: what is compared, for the record.
+        pair_maps: whether to write a map for every pair too, as `maps/POLICY/NAME.png`.
+        show: wraps the loop over the pairs' indices, to show how far it is.
+
+    Raises:
+        ConfigError: the model reads no text or another than a data set gives, a policy is missing, or scipy is.
+        DataError: there are fewer than two pairs, or the data sets differ in their pairs.
+    """
+    _check(model, datasets)
+    scipy_stats()
+    own = datasets['own']
+    images = min(len(own), limit or len(own))
+    if images < 2:
+        raise DataError(f'An ablation needs two pairs or more, but there {"is" if images == 1 else "are"} {images}.',
+                        'Raise --limit, or use a data set of more pairs.')
+    evaluators = {policy: FusionEvaluator(metrics, protocol) for policy in datasets}
+    tallies = {policy: _Tally(policy, Path(out), pair_maps) for policy in datasets if policy != 'own'}
+    model.eval()
+    with torch.no_grad():
+        for index in show([place * len(own) // images for place in range(images)]):
+            fusion = _Fusion(model, own[index], evaluators['own'])
+            for policy, tally in tallies.items():
+                tally.add(fusion, _Fusion(model, datasets[policy][index], evaluators[policy]))
+
+    scores = {policy: [row for row, _ in evaluator.results] for policy, evaluator in evaluators.items()}
+    undefined = {policy: [one for _, found in evaluator.results for one in found]
+                 for policy, evaluator in evaluators.items()}
+    maps = {policy: tally.write_map() for policy, tally in tallies.items()}
+    changes = {policy: tally.change(alpha) for policy, tally in tallies.items()}
+    return Ablation(
+        title, own.name, images, evaluators['own'].protocol.label, alpha, changes[SENSITIVITY].mean,
+        changes[SENSITIVITY].interval, changes, _effects(scores, alpha), {policy: path for policy, (path, _) in
+                                                                          maps.items()},
+        {policy: scale for policy, (_, scale) in maps.items()}, dict(texts or {}),
+        (*notes, *_notes(tallies.values(), undefined, images, alpha)), dict(inputs or {}), scores,
+        tuple(move for tally in tallies.values() for move in tally.moves))
+
+
+def _check(model: nn.Module, datasets: Mapping[str, Any]) -> None:
+    """That there is something to compare, and that every data set gives the texts that the model reads."""
+    wanted = text_dims(model.backbone)
+    if not wanted:
+        raise ConfigError(f'{type(model.backbone).__name__} reads no text, so no text can do anything to it.',
+                          'Give a config and a checkpoint of a model that is guided by text.')
+    if lacking := {'own', SENSITIVITY} - datasets.keys():
+        raise ConfigError(f'There is no data set under the text policy {min(lacking)!r}.',
+                          f'Give own and {SENSITIVITY}, by which the sensitivity is measured.')
+    for policy, dataset in datasets.items():
+        for name, width in wanted.items():
+            if (found := dataset.text_dims.get(name)) != width:
+                raise ConfigError(
+                    f'The model reads {name} features of width {width}, but under the text policy {policy!r} the data '
+                    f'set {dataset.name} has {"none" if found is None else f"features of width {found}"}.',
+                    'Use the text encoder that the model was trained with, and the text_source of its config.')
+
+
+class _Fusion:
+    """Fuse one sample by the model; it is scored on the way."""
+
+    def __init__(self, model: nn.Module, sample: dict, evaluator: FusionEvaluator):
+        batch = default_collate([sample])
+        [output] = outputs = model.test_step(batch)
+        evaluator.process(batch, outputs)
+        fused: Float[Tensor, '1 h w'] = output['fused']
+        self.name = sample['name']
+        self.grey: Float[Tensor, 'h w'] = fused[0].double().cpu() * 255
+        self.levels: UInt8[Tensor, 'h w'] = evaluator.protocol.quantise(fused[None])[0, 0].cpu()
+        # Without the padding, whose length may differ between data sets.
+        self.texts = {name: sample[name][sample[f'{name}_mask']] for name in text_dims(model.backbone)}
+
+
+class _Tally:
+    """Effects of one policy so far: a few numbers for each pair, and two maps."""
+
+    def __init__(self, policy: str, out: Path, pair_maps: bool):
+        self.policy, self.folder, self.pair_maps = policy, out / 'maps', pair_maps
+        self.moves: list[dict] = []
+        self.same = 0  # pairs whose text was their own after all
+        self._total: np.ndarray | None = None
+        self._one_size = True
+        self._most: tuple[float, str, np.ndarray | None] = (-1., '', None)
+
+    def add(self, own: _Fusion, other: _Fusion) -> None:
+        """Compare the two fusions of one pair."""
+        if own.name != other.name:
+            raise DataError(f'The data set under {self.policy} has {other.name!r} in place of {own.name!r}.',
+                            'Give data sets of the same pairs in the same order.')
+        change = (other.grey - own.grey).abs().numpy()
+        mean, maximum = change.mean().item(), change.max().item()
+        self.moves.append(dict(name=own.name, policy=self.policy, mean=mean, maximum=maximum, factor=_factor(maximum),
+                               pixels=(other.levels != own.levels).double().mean().item()))
+        self.same += all(torch.equal(other.texts[name], text) for name, text in own.texts.items())
+        if mean > self._most[0]:
+            self._most = mean, own.name, change
+        self._one_size &= self._total is None or self._total.shape == change.shape
+        if self._one_size:
+            self._total = change if self._total is None else self._total + change
+        if self.pair_maps:
+            write_image(inside(self.folder / self.policy, own.name, '.png'), _picture(change, _factor(maximum)))
+
+    def change(self, alpha: float) -> Change:
+        """Over all pairs."""
+        means = np.array([move['mean'] for move in self.moves])
+        return Change(means.mean().item(), interval_of(means, alpha), max(move['maximum'] for move in self.moves),
+                      np.mean([move['pixels'] for move in self.moves]).item())
+
+    def write_map(self) -> tuple[Path, Scale]:
+        """The mean over the pairs, or where sizes differ the pair that changes most."""
+        change = self._total / len(self.moves) if self._one_size else self._most[2]
+        scale = Scale(_factor(change.max().item()), None if self._one_size else self._most[1])
+        path = self.folder / f'{self.policy}.png'
+        write_image(path, _picture(change, scale.factor))
+        return path, scale
+
+
+def _factor(maximum: float) -> float:
+    """Factor of three digits that stretches the largest change to white; black stays black."""
+    return float(f'{255 / maximum:.3g}') if maximum else 1.
+
+
+def _picture(change: Float[np.ndarray, 'h w'], factor: float) -> UInt8[np.ndarray, 'h w']:
+    return np.round(change * factor).clip(0, 255).astype(np.uint8)
+
+
+def _effects(scores: Mapping[str, Sequence[Row]], alpha: float) -> dict[str, dict[str, Effect]]:
+    """Every policy but `own` compared with it, metric by metric."""
+    values = {policy: columns(rows) for policy, rows in scores.items()}
+    own = values.pop('own')
+    effects: dict[str, dict[str, Effect]] = {policy: {} for policy in values}
+    for name, base in own.items():
+        finite = [policy for policy in values if np.isfinite(values[policy][name] + base).all()]
+        raw = [wilcoxon(values[policy][name], base) for policy in finite]
+        adjusted = dict(zip(finite, adjust(raw), strict=True))
+        for policy in values:
+            effect = Effect(base.mean().item(), math.nan, (math.nan, math.nan), math.nan)
+            if policy in adjusted:
+                difference = values[policy][name] - base
+                effect = Effect(base.mean().item(), difference.mean().item(), interval_of(difference, alpha),
+                                float(adjusted[policy]))
+            effects[policy][name] = effect
+    return effects
+
+
+def _notes(tallies: Iterable[_Tally], undefined: Mapping[str, Sequence[Undefined]], images: int,
+           alpha: float) -> list[str]:
+    """Notes on the comparison."""
+    tallies = list(tallies)
+    notes = [f'Under {tally.policy} {tally.same} of {images} pairs got a text that equals their own.'
+             for tally in tallies if tally.same]
+    notes += [f'Under {policy}, {one}.' for policy, found in undefined.items() for one in found]
+    if too_few(images, len(tallies), alpha):
+        notes.append(f'{images} pairs cannot show a difference of a metric between {len(tallies)} texts and the own, '
+                     'however large it is: use more pairs, or fewer texts.')
+    return notes
+
+
+def _short(value: float, sign: str = '') -> str:
+    """Two digits are enough of a change."""
+    return f'{value:{sign if value else ""}.2g}'
+
+
+def _arrow(name: str, code: str) -> str:
+    return '↑' if metric_of(name, code).info.direction == 'higher' else '↓'
+
+
+def _nulls(value: Any) -> Any:
+    """Plain data with None in place of numbers that JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {key: _nulls(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_nulls(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,337 @@
+"""A table of methods and metrics from their per-image scores, in which a tie is a tie."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+
+from vlfusion.analysis.numbers import UNDEFINED, column_format, numeral, span, without_zeros
+from vlfusion.analysis.statistics import Comparison, compare, too_few
+from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean, listing, printable
+from vlfusion.evaluation.scores import Row, columns, metric_of, read_csv
+from vlfusion.files import write_whole
+from vlfusion.guards.cells import markdown_cell, terminal_cell
+from vlfusion.imaging.protocol import code_of
+
+#: What stands behind a mean: nothing is better, and others are as good.
+TIE = '='
+#: What the signs in a table mean.
+LEGEND = ('Means over the images; in brackets the rank, 1 plus the number of methods that are significantly better. '
+          f'Bold beats every other method; {TIE} marks what nothing beats, but which does not beat all.')
+#: What stands beside a place.
+DOUBT = 'Places go by the mean rank. Beside it stand the places that a method may take: '
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Methods under several metrics, each compared by `vlfusion.analysis.statistics.compare`.
+
+    Attributes:
+        protocol: whose variants of the metrics are meant, such as `film.1`.
+        images: how many each method was scored on.
+        comparisons: by metric. A method of which a score is not finite is not among those of that metric.
+        alpha: differences of an adjusted p below it count.
+        references: rows that stand below the methods and take no part in the comparison, such as controls and what a
+            paper prints: means by metric, by the row's name.
+        failures: why a method has no scores, by its name.
+        names: of the methods, where a comparison may lack some.
+        elsewhere: the places that a method takes under other ways of scoring, where they are known.
+        note: what to say of a first place that depends on the way of scoring.
+    """
+
+    protocol: str
+    images: int
+    comparisons: dict[str, Comparison]
+    alpha: float
+    references: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    elsewhere: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    note: str = ''
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods by their mean rank over the metrics, then by name; last those that some metric has no value for."""
+        ranks = self.mean_ranks()
+        return sorted(ranks, key=lambda method: (math.isnan(ranks[method]), ranks[method], method))
+
+    @property
+    def warning(self) -> str:
+        """Warning where no difference could be significant, whatever the scores; else empty."""
+        comparisons = math.comb(min((len(one.means) for one in self.comparisons.values() if len(one.means) > 1),
+                                    default=0), 2)
+        if not too_few(self.images, comparisons, self.alpha):
+            return ''
+        many = 's' * (comparisons != 1)
+        return (f'{self.images} images cannot show a difference in {comparisons} comparison{many}, however large it '
+                'is: score more images, or compare fewer methods.')
+
+    def mean_ranks(self) -> dict[str, float]:
+        """The mean over the metrics of each method's rank; NaN where it has none under some metric."""
+        methods = dict.fromkeys([*self.names, *(method for one in self.comparisons.values() for method in one.ranks)])
+        return {method: float(np.mean([one.ranks.get(method, math.nan) for one in self.comparisons.values()]))
+                for method in methods}
+
+    def places(self) -> dict[str, tuple[int, int, int]]:
+        """The place of each method by its mean rank, and the first and the last place that it may take.
+
+        Differences that are not significant may fall for a method or against it, and other ways of scoring may order
+        the methods otherwise. A method without a mean rank has no place.
+        """
+        ranks = {method: rank for method, rank in self.mean_ranks().items() if not math.isnan(rank)}
+        spans = {method: np.mean([one.ranges[method] for one in self.comparisons.values()], 0) for method in ranks}
+        found = {}
+        for method, place in places_of(ranks).items():
+            first = 1 + sum(other[1] < spans[method][0] for other in spans.values())
+            last = len(spans) - sum(other[0] > spans[method][1] for other in spans.values())
+            taken = [first, last, *(place for place in self.elsewhere.get(method, ()) if place)]
+            found[method] = place, int(min(taken)), int(max(taken))
+        return found
+
+    @property
+    def doubt(self) -> str:
+        """Explanation of what stands beside a place."""
+        return f'{DOUBT}{self.reasons_of_doubt}.'
+
+    @property
+    def reasons_of_doubt(self) -> str:
+        """Reasons why a method may take other places than its own."""
+        others = ', and other ways of scoring order methods otherwise' if self.elsewhere else ''
+        return f'differences that are not significant may fall either way{others}'
+
+    def tables(self, console: Console) -> list[Table]:
+        """The board for a terminal: places with the doubt about them, then means that are aligned.
+
+        A board that is wider than the console comes in several tables, each with some of the metrics.
+        """
+        count, unlimited = max(len(self.comparisons), 1), console.options.update(max_width=10 ** 6)
+        for parts in range(1, count + 1):
+            step = math.ceil(count / parts)
+            tables = [self._table(slice(start, start + step)) for start in range(0, count, step)]
+            if all(console.measure(table, options=unlimited).maximum <= console.width for table in tables):
+                break
+        return tables
+
+    def _table(self, metrics: slice) -> Table:
+        """The table of some metrics."""
+        head, methods, references = self._cells(f'[bold]{{}}[/bold]{" " * len(TIE)}', f'{{}}{TIE}',
+                                                f'{{}}{" " * len(TIE)}', terminal_cell, ['↓', '↑'], aligned=True)
+        first = metrics.start == 0
+        table = Table('place', Column(head[0], overflow='fold'), box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading in ['mean rank'] * first + head[1:-1][metrics]:
+            table.add_column(heading, justify='right')
+        places = self.places()
+        for method, (name, *cells, rank) in zip(self.methods, methods, strict=True):
+            place, best, worst = places.get(method, ('', 0, 0))
+            doubt = f' [dim]{span(best, worst)}[/dim]' if best < worst else ''
+            table.add_row(f'{place}{doubt}', name, *[rank] * first, *cells[metrics])
+        for method in self.failures:
+            table.add_row('', terminal_cell(method), '[red]failed[/red]')
+        if self.references:
+            table.add_section()
+        for name, *cells, _ in references:
+            table.add_row('', name, *[''] * first, *(cell + ' ' * len(f' (1){TIE}') for cell in cells[metrics]),
+                          style='italic')
+        return table
+
+    def markdown(self) -> str:
+        """Means with ranks in brackets. Bold is what is significantly better than every other; `=` marks what nothing
+        is better than, but which is not better than all. Below stand what failed, and the references in italics.
+
+        Where other ways of scoring are known, the places that a method may take stand beside its mean rank."""
+        def line(cells: Sequence[str]) -> str:
+            return '| ' + ' | '.join(cells) + ' |'
+
+        head, methods, references = self._cells('**{}**', f'{{}} {TIE}', '{}', markdown_cell, ['↓', '↑'])
+        if self.elsewhere:
+            head[-1] += ' (places)'
+            places = self.places()
+            for method, cells in zip(self.methods, methods, strict=True):
+                cells[-1] += f' ({span(*places[method][1:])})' if method in places else ''
+        lines = [head, ['---', *['---:'] * (len(head) - 1)], *methods]
+        lines += [[markdown_cell(method), 'failed', *[''] * (len(head) - 2)] for method in self.failures]
+        lines += [[f'*{name}*', *cells] for name, *cells in references]
+        reasons = [f'\n{markdown_cell(method)} failed: {markdown_cell(why)}' for method, why in self.failures.items()]
+        reasons += [f'\n{self.doubt}'] * bool(self.elsewhere) + [f'\n{markdown_cell(self.note)}'] * bool(self.note)
+        return '\n'.join([*map(line, lines), *reasons]) + '\n'
+
+    def latex(self) -> str:
+        """The same as a table of booktabs."""
+        def line(cells: Sequence[str]) -> str:
+            return ' & '.join(cells) + r' \\'
+
+        head, methods, references = self._cells(r'\textbf{{{}}}', r'{}\rlap{{$^{{=}}$}}', '{}', _in_latex,
+                                                [r'$\downarrow$', r'$\uparrow$'], aligned=True, pad=r'\phantom{{{}}}')
+        failed = [f'{_in_latex(method)} & \\multicolumn{{{len(head) - 1}}}{{l}}{{failed}} \\\\'
+                  for method in self.failures]
+        below = [r'\midrule', *map(line, references)] if references else []
+        return '\n'.join([f'\\begin{{tabular}}{{l{"r" * (len(head) - 1)}}}', r'\toprule', line(head), r'\midrule',
+                          *map(line, methods), *failed, *below, r'\bottomrule', r'\end{tabular}', ''])
+
+    def json(self) -> str:
+        """Everything: means, intervals, ranks, p of the whole and of every two methods."""
+        metrics = {metric: dict(means=one.means, intervals=one.intervals, ranks=one.ranks, p=one.p,
+                                pairs=[dict(methods=pair, p=level) for pair, level in one.pairs.items()])
+                   for metric, one in self.comparisons.items()}
+        ranks = {method: None if math.isnan(rank) else rank for method, rank in self.mean_ranks().items()}
+        references = {name: {metric: value if math.isfinite(value) else None for metric, value in row.items()}
+                      for name, row in self.references.items()}
+        return json.dumps(dict(protocol=self.protocol, images=self.images, alpha=self.alpha, warning=self.warning,
+                               mean_ranks=ranks, places=self.places(), note=self.note, metrics=metrics,
+                               references=references, failures=dict(self.failures)), indent=1, allow_nan=False)
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write it as the ending of the path says: `.md`, `.tex` or `.json`.
+
+        Raises:
+            ConfigError: another ending.
+        """
+        forms = {'.md': self.markdown, '.tex': self.latex, '.json': self.json}
+        if (ending := Path(path).suffix) not in forms:
+            raise ConfigError(f'A leaderboard cannot be written as {str(path)!r}.', did_you_mean(ending, forms))
+        write_whole(path, forms[ending]().encode())
+
+    def formats(self) -> dict[str, str]:
+        """The format of each metric's column, in which decimal points stand below each other."""
+        return {metric: column_format([*one.means.values(), *(row.get(metric, math.nan)
+                                                              for row in self.references.values())])
+                for metric, one in self.comparisons.items()}
+
+    def _cells(self, bold: str, tie: str, other: str, plain: Callable[[str], str], arrows: Sequence[str],
+               aligned: bool = False, pad: str = '') -> tuple[list[str], list[list[str]], list[list[str]]]:
+        """The head, the rows of the methods and those of the references, as strings.
+
+        Args:
+            bold, tie, other: formats of a mean.
+            plain: makes a name safe.
+            arrows: downwards and upwards.
+            aligned: whether all numbers of a column have as many decimals; else each has four digits.
+            pad: format of what stands in place of a reference's zeros, which may be no digits of its source.
+        """
+        code = code_of(self.protocol)
+        head = ['method', *(f'{plain(metric)} {arrows[higher(metric, code)]}' for metric in self.comparisons),
+                'mean rank']
+        forms = self.formats() if aligned else dict.fromkeys(self.comparisons, '.4g')
+        ranks = self.mean_ranks()
+        methods = []
+        for method in self.methods:
+            cells = []
+            for metric, one in self.comparisons.items():
+                if method not in one.means:
+                    cells.append(other.format(UNDEFINED))
+                    continue
+                form = bold if method == one.winner else tie if method in one.best and len(one.means) > 1 else other
+                cells.append(form.format(f'{one.means[method]:{forms[metric]}} ({one.ranks[method]})'))
+            methods.append([plain(method), *cells, numeral(ranks[method], '.2f')])
+        references = [[plain(name), *(_reference(row.get(metric), form, pad) for metric, form in forms.items()), '']
+                      for name, row in self.references.items()]
+        return head, methods, references
+
+
+def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] | None = None,
+                alpha: float = 0.05, correction: str = 'holm') -> Leaderboard:
+    """Compare methods by the files that `vlfusion evaluate` and `test` wrote.
+
+    Args:
+        scores: the per-image CSV of each method, by what the method is to be called.
+        metrics: which of their columns; None for all that every file has, but for those that nothing was scored by.
+        alpha: differences of an adjusted p below it count.
+        correction: for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
+
+    A method of which a score is not finite takes no part in the comparison under that metric, and has no mean rank.
+
+    Raises:
+        DataError: the files are of different images or protocols; all are named.
+        UnknownNameError: a file lacks a metric that was asked for.
+    """
+    return board_of({method: read_csv(path) for method, path in scores.items()}, metrics, alpha, correction)
+
+
+def board_of(rows: Mapping[str, Sequence[Row]], metrics: Sequence[str] | None = None, alpha: float = 0.05,
+             correction: str = 'holm', resamples: int = 2000) -> Leaderboard:
+    """Compare methods by their per-image scores; arguments and errors as for `leaderboard` and `compare`."""
+    _check_alike(rows)
+    found = {method: columns(sorted(of_method, key=lambda row: row['name'])) for method, of_method in rows.items()}
+    shared = [name for name in next(iter(found.values())) if all(name in of for of in found.values())]
+    for name in metrics or ():
+        if name not in shared:
+            raise UnknownNameError(f'Not every method has the metric {name!r}.', did_you_mean(name, shared))
+    if metrics is None:
+        metrics = [name for name in shared if any(row[name] is not None for of in rows.values() for row in of)]
+    protocol = str(next(iter(rows.values()))[0].get('protocol', ''))
+    code = code_of(protocol)
+    comparisons, images = {}, len(next(iter(rows.values())))
+    for name in metrics or shared:
+        finite = {method: of[name] for method, of in found.items() if np.isfinite(of[name]).all()}
+        comparisons[name] = (compare(finite, higher(name, code), alpha, resamples, correction) if finite
+                             else Comparison({}, {}, {}, 1., {}, images, alpha))
+    return Leaderboard(protocol, images, comparisons, alpha, names=tuple(rows))
+
+
+def print_board(board: Leaderboard, console: Console, title: str = '') -> None:
+    """Print a board: as a table with what its signs mean on a terminal, as Markdown elsewhere."""
+    if not console.is_terminal:
+        print(board.markdown(), end='')
+        return
+    if title:
+        console.print(printable(title), markup=False, highlight=False, style='bold')
+    for table in board.tables(console):
+        console.print(table)
+    lines = [LEGEND, board.doubt, board.note, *(f'{name} failed: {why}' for name, why in board.failures.items())]
+    for line in filter(None, lines):
+        style = 'dim' if line in (LEGEND, board.doubt) else ''
+        console.print(printable(line), markup=False, highlight=False, style=style)
+
+
+def _check_alike(rows: Mapping[str, Sequence[Row]]) -> None:
+    problems = [f'{method}: no images' for method, of in rows.items() if not of]
+    protocols = {str(row.get('protocol', '')) for of in rows.values() for row in of}
+    if len(protocols) > 1:
+        problems.append(f'several protocols: {", ".join(sorted(protocols))}')
+    names = {method: [row['name'] for row in of] for method, of in rows.items()}
+    every = set().union(*names.values())
+    for method, own in names.items():
+        if lacking := sorted(every - set(own)):
+            problems.append(f'{method} lacks {len(lacking)} of {len(every)} images: {", ".join(lacking[:5])}')
+        if len(set(own)) < len(own):
+            problems.append(f'{method} has an image twice')
+    if problems:
+        raise DataError(f'The methods were not scored alike:\n{listing(problems, len(problems))}',
+                        'Score every method on the same images under one protocol.')
+
+
+def higher(metric: str, code: str) -> bool:
+    """Tell whether a higher value of a metric is better, under the variants that a protocol's code means."""
+    return metric_of(metric, code).info.direction == 'higher'
+
+
+def _reference(value: float | None, form: str, pad: str) -> str:
+    """The cell of a row that takes no part."""
+    if value is None:
+        return ''
+    text, zeros = without_zeros(numeral(value, form)) if pad else (numeral(value, form), '')
+    return text + pad.format(zeros) * bool(zeros)
+
+
+def places_of(ranks: Mapping[str, float]) -> dict[str, int]:
+    """The place of each method by its mean rank; equal ranks share the better place, and one without a rank has 0.
+
+    >>> places_of({'a': 2.5, 'b': 1.0, 'c': 1.0, 'd': math.nan})
+    {'a': 3, 'b': 1, 'c': 1, 'd': 0}
+    """
+    return {method: 0 if math.isnan(rank) else 1 + sum(other < rank for other in ranks.values())
+            for method, rank in ranks.items()}
+
+
+def _in_latex(text: str) -> str:
+    """As LaTeX prints it."""
+    signs = {'\\': r'\textbackslash{}', **{sign: f'\\{sign}' for sign in '&%$#_{}'}, '~': r'\textasciitilde{}',
+             '^': r'\textasciicircum{}'}
+    return ''.join(signs.get(sign, sign) for sign in text)

@@ -1,0 +1,93 @@
+"""Progress of training and testing, with the remaining time."""
+
+import sys
+import time
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+
+from vlfusion.console.progress import ShowProgress, duration
+from vlfusion.engine.compat import screen_handlers
+from vlfusion.engine.hooks.summary import summary
+from vlfusion.registry import HOOKS
+from vlfusion.system.footprint import peak_so_far
+
+#: Steps, or seconds, after which the duration of a training is estimated.
+STEPS, SECONDS = 10, 30
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """Say what is trained or tested, show how far it is and the scores of each validation, and estimate its duration.
+
+    By then data, text and checkpoint are checked, so nothing is said before an error.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self) -> None:
+        self._show: ShowProgress | None = None
+
+    def before_train(self, runner) -> None:
+        self._open(runner, 'training', runner.iter, runner.max_iters)
+        self._steps, self._began, self._estimated = 0, 0.0, False
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
+        if not self._show:
+            return
+        done = runner.iter + 1
+        loss = f'loss {torch.as_tensor(outputs["loss"]).item():.4f}' if outputs and 'loss' in outputs else ''
+        self._show('training', done, runner.max_iters, loss)
+        if self._estimated:
+            return
+        self._steps += 1
+        if self._steps == 1:  # it also loads and compiles, so it does not count
+            self._began = time.monotonic()
+            return
+        seconds = time.monotonic() - self._began
+        if self._steps > STEPS or seconds > SECONDS:
+            self._estimated = True
+            if left := runner.max_iters - done:
+                each = seconds / (self._steps - 1)
+                memory = peak_so_far(next(runner.model.parameters()).device)
+                self._show.print(f'A step takes about {each:.2g} s, so the remaining {left:,} steps take about '
+                                 f'{duration(each * left)}, without validation.'
+                                 + (f' Memory so far: {memory / 1e9:.1f} GB.' if memory else ''))
+
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+        if self._show and metrics:
+            scores = '  '.join(f'{name} {value:.4g}' for name, value in metrics.items())
+            self._show.print(f'Validation after step {runner.iter:,}: {scores}')
+
+    def after_train(self, runner) -> None:
+        self._close(runner)
+
+    def before_test(self, runner) -> None:
+        self._open(runner, 'testing', 0, len(runner.test_dataloader))
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        if self._show:
+            self._show('testing', batch_idx + 1, len(runner.test_dataloader))
+
+    def after_test(self, runner) -> None:
+        self._close(runner)
+
+    def _open(self, runner, step: str, done: int, total: int) -> None:
+        if is_main_process():
+            print('\n'.join(summary(runner, step)), flush=True)
+            self._show = ShowProgress().__enter__()
+            self._show(step, done, total)
+            self._point_logs_at_stderr(runner)
+
+    def _close(self, runner) -> None:
+        if self._show:
+            self._show.__exit__()
+            self._show = None
+            self._point_logs_at_stderr(runner)
+
+    @staticmethod
+    def _point_logs_at_stderr(runner) -> None:
+        # While a bar is up rich puts its own stream in place of sys.stderr; log lines must go through it.
+        for handler in screen_handlers(runner.logger):
+            handler.setStream(sys.stderr)

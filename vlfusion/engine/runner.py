@@ -1,0 +1,262 @@
+"""From a config to a running experiment: MMEngine's Runner as vlfusion needs it."""
+
+import inspect
+import os
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from filelock import FileLock
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import nn
+
+from vlfusion.config import load_config
+from vlfusion.data.dataset import FusionDataset
+from vlfusion.data.sampler import Draw, EpochSampler
+from vlfusion.engine import compat
+from vlfusion.engine.checkpoints import COPY, EXPERIMENT_KEYS, load_strictly
+from vlfusion.engine.config_tree import check_experiment
+from vlfusion.engine.hooks import ProgressHook
+from vlfusion.engine.locks import lock_work_dir
+from vlfusion.errors import CheckpointError, ConfigError
+from vlfusion.files import require_checkpoint, write_whole
+from vlfusion.guards.foreign import foreign
+from vlfusion.guards.redaction import without_secrets
+from vlfusion.models import text_dims
+from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
+from vlfusion.system.launchers import take_variables
+
+#: What the config of one stage is not asked for in the other: prefixes of keys.
+OTHER_STAGE = {'train': ('test_',), 'test': ('train_', 'val_', 'optim_wrapper', 'param_scheduler')}
+
+
+def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRunner':
+    """A runner for one stage of an experiment, with its data checked and its model fitted to its text.
+
+    Args:
+        config: as `vlfusion.config.load_config` returns it.
+        stage: `train` (with validation) or `test`; the loaders and loops of the other stage are not built.
+        verbose: show MMEngine's log on the screen too: environment, config, hooks, scalars. Its file always has it.
+
+    Raises:
+        VLFusionError: anything that would stop the run later: missing data or text, a wrong text width, unknown names.
+    """
+    whole = Config(config.to_dict(), filename=config.filename)
+    check_experiment(whole)
+    for key in ('task', f'{stage}_dataloader', *(('train_cfg', 'optim_wrapper') if stage == 'train' else ())):
+        if not whole.get(key):
+            raise ConfigError(f'{config.filename} has no {key}, so it cannot {stage}.',
+                              f'Give it one, or use a config that is meant to {stage}.')
+    for split in ('train', 'val', 'test'):
+        if loader := whole.get(f'{split}_dataloader'):
+            loader.setdefault('collate_fn', dict(type='vlfusion.stack_samples'))  # MMEngine's own makes lists
+            if not loader.get('num_workers'):
+                loader.persistent_workers = False  # torch has none to keep
+            share_keys(whole, loader.dataset, DATASETS)
+        for evaluator in evaluators(whole, split):
+            share_keys(whole, evaluator, METRICS)
+    whole.work_dir = whole.get('work_dir') or f'work_dirs/{Path(whole.filename or "unnamed").stem}'
+
+    _check_work_dir(whole)
+    leads = take_variables(whole.get('launcher', 'none')) == 0
+    arguments = {key: value for key, value in whole.items()
+                 if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
+    if arguments.get('load_from'):
+        require_checkpoint(arguments['load_from'])
+    if arguments.get('launcher', 'none') != 'none':
+        arguments['launcher'] = 'pytorch'  # in whose words all launchers now speak
+    kept = Config(without_secrets(whole.to_dict()), filename=whole.filename)  # for logs, dumps and checkpoints
+    lock = lock_work_dir(whole.work_dir) if stage == 'train' and leads else None
+    try:
+        return _ready_runner(arguments, cfg=kept, verbose=verbose, lock=lock)
+    except BaseException:
+        if lock:
+            lock.release()
+        raise
+
+
+def _ready_runner(arguments: dict, cfg: Config, **options: Any) -> 'FusionRunner':
+    """A runner whose data sets are built and fit the model."""
+    with foreign(f'{cfg.filename} cannot be set up', ConfigError, 'Correct the config.'):
+        runner = FusionRunner(**arguments, cfg=cfg, **options)
+    for split in ('train', 'val', 'test'):
+        if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
+            with foreign(f'{split}_dataloader cannot be built', ConfigError, 'Correct the config.'):
+                dataset = getattr(runner, f'{split}_dataloader').dataset
+            _check_text_width(runner.model, dataset)
+            _check_sample(dataset, split)
+    return runner
+
+
+def _check_work_dir(config: Config) -> None:
+    """Refuse a work_dir in which the dump of the config would replace the config; one that is a dump may be replaced.
+
+    Raises:
+        ConfigError: it would.
+    """
+    path = Path(config.filename or '')
+    dump = Path(config.work_dir) / path.name
+    if path.is_file() and dump.is_file() and path.samefile(dump):
+        text = path.read_text(encoding='utf-8')
+        if text != load_config(path).pretty_text:
+            raise ConfigError(f'{path} lies in the work_dir {config.work_dir}, where the dump of it would replace it.',
+                              'Choose another folder with --work-dir, or move the config.')
+
+
+def evaluators(config: Config, split: str) -> list[dict]:
+    """The evaluators of a split, of which a config may have none, one, or a list."""
+    found = config.get(f'{split}_evaluator') or []
+    return found if isinstance(found, list) else [found]
+
+
+def _check_sample(dataset: Any, split: str) -> None:
+    """Make one sample, which shows whether the pipeline can; raises ConfigError where it cannot."""
+    if not isinstance(dataset, FusionDataset):
+        return
+    remedy = 'Correct the pipeline: it goes from LoadPair to PackPair.'
+    with torch.random.fork_rng(devices=[]), foreign(f'{split}_dataloader.dataset gives no sample', ConfigError, remedy):
+        sample = dataset[Draw(0, seed=0)]
+    if not isinstance(sample, dict) or not {'source_a', 'source_b', 'name'} <= sample.keys():
+        raise ConfigError(f'{split}_dataloader.dataset.pipeline gives no source_a and source_b.', remedy)
+
+
+def _check_text_width(model: nn.Module, dataset: Any) -> None:
+    found = getattr(dataset, 'text_dims', {})
+    for name, expected in text_dims(getattr(model, 'module', model).backbone).items():
+        if name not in found:
+            source = "dict(stream='pair/paragraph')"
+            raise ConfigError(f'The backbone reads {name}, but the data set {dataset.name!r} has '
+                              f'{"only " + ", ".join(found) if found else "none"}.',
+                              f'Set text_source, such as text_source='
+                              f'{source if name == "text" else f"dict({name}={source})"}.')
+        if expected != found[name]:
+            key = 'model.backbone.text_dim' + ('' if name == 'text' else f'.{name}')
+            raise ConfigError(
+                f'The backbone expects {name} features of width {expected}, but those of the data set have '
+                f'{found[name]}.',
+                f'Set {key}={found[name]}, or describe the images with an encoder of width {expected}.')
+
+
+def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
+    """The regular checkpoint that was written last in a work_dir, or None. They are written whole or not at all."""
+    found = [path for path in Path(work_dir).glob('iter_*.pth') if path.stem[5:].isdecimal()]
+    return max(found, key=lambda path: (path.stat().st_mtime_ns, int(path.stem[5:])), default=None)
+
+
+class FusionRunner(Runner):
+    """MMEngine's Runner, resumable to the bit, and at home on CPUs."""
+
+    def __init__(self, *args, cfg: Config, experiment_name: str | None = None, verbose: bool = False,
+                 lock: FileLock | None = None, **kwargs):
+        self.verbose, self.lock = verbose, lock
+        # MMEngine names a run by the second; two runs of one second would share their logger and message hub.
+        name = experiment_name or Path(cfg.filename or 'unnamed').stem
+        super().__init__(*args, cfg=cfg, experiment_name=f'{name}_{uuid4().hex[:8]}', **kwargs)
+
+        if options := self.cfg.get('compile'):
+            getattr(self.model, 'module', self.model).backbone.compile(**({} if options is True else options))
+
+    def train(self) -> nn.Module:
+        try:
+            return super().train()
+        finally:
+            if self.lock:
+                self.lock.release()
+
+    def _maybe_compile(self, target: str) -> None:
+        """Nothing more: MMEngine would compile a whole step of training, and nothing in testing."""
+
+    def setup_env(self, env_cfg: dict) -> None:
+        if self.distributed and not torch.cuda.is_available():
+            compat.init_cpu_group()
+        super().setup_env(env_cfg)
+
+    def dump_config(self) -> None:
+        if self.rank == 0:  # MMEngine's would leave half a file on a full disk
+            name = Path(self.cfg.filename).name if self.cfg.filename else f'{self.timestamp}.py'
+            write_whole(Path(self.work_dir, name), self.cfg.dump().encode())
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
+            return compat.wrap_for_cpu_group(model, self.cfg.get('find_unused_parameters', False))
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        if not self.verbose:
+            compat.keep_off_screen(logger)
+        return logger
+
+    def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
+        super().register_hooks(default_hooks, custom_hooks)
+        if not any(isinstance(hook, ProgressHook) for hook in self.hooks):  # the screen has nothing else
+            self.register_hook(ProgressHook())
+        self.register_hook(compat.PlainCheckpointHook())
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        with foreign('optim_wrapper cannot be built', ConfigError, 'Correct the config.'):
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        with foreign('param_scheduler cannot be built', ConfigError, 'Correct the config.'):
+            return super().build_param_scheduler(scheduler)
+
+    def build_train_loop(self, loop: Any) -> Any:
+        with foreign('train_cfg cannot be built', ConfigError, 'Correct the config.'):
+            return super().build_train_loop(loop)
+
+    def build_evaluator(self, evaluator: Any) -> Any:
+        with foreign('The evaluator cannot be built', ConfigError, 'Correct the config.'):
+            return super().build_evaluator(evaluator)
+
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', **_) -> dict:
+        checkpoint = compat.load_checkpoint_file(filename, map_location)
+        if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+            raise CheckpointError(f'{filename} is not a checkpoint of vlfusion.',
+                                  'Released weights become one with `vlfusion convert-weights NAME IN OUT`.')
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        load_strictly(getattr(self.model, 'module', self.model), checkpoint['state_dict'], filename)
+        return checkpoint
+
+    def load_or_resume(self) -> None:
+        if self._resume and self._load_from is None and not self._has_loaded:
+            newest = latest_checkpoint(self.work_dir)
+            if newest is None:
+                self.logger.warning(f'Nothing to resume in {self.work_dir}; training starts from the beginning.')
+                self._resume = False
+            else:
+                self._load_from = str(newest)
+        with foreign(f'{self._load_from} cannot be resumed', CheckpointError, COPY):
+            super().load_or_resume()
+
+    def save_checkpoint(self, *args, meta: dict | None = None, **kwargs) -> None:
+        # What `fuse` needs to rebuild the model and describe new images, as data; no config text is executed for it.
+        experiment = {key: self.cfg[key] for key in EXPERIMENT_KEYS if key in self.cfg}
+        training = dict(pairs=len(self.train_dataloader.dataset))
+        super().save_checkpoint(*args, meta={**(meta or {}), 'vlfusion': Config(experiment).to_dict(),
+                                             'training': training}, **kwargs)
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(IterBasedTrainLoop):
+    """MMEngine's iteration-based loop, which resumes at the next unseen sample without loading those before it.
+
+    The sampler must be an `EpochSampler`: the order and the augmentation of its draws depend on the seed and the
+    position alone, so a resumed run sees exactly what an uninterrupted one would have seen.
+    """
+
+    def run(self) -> nn.Module:
+        sampler = self.dataloader.sampler
+        if not isinstance(sampler, EpochSampler):
+            raise ConfigError(f'ResumableTrainLoop needs an EpochSampler, but got {type(sampler).__name__}.',
+                              "Set train_dataloader.sampler=dict(type='EpochSampler').")
+        if self._iter > 0:
+            sampler.seed = self.runner.seed  # a resumed run has that of its checkpoint, even where the config says None
+            sampler.start = self._iter * self.dataloader.batch_size * self.runner.world_size
+            # The parent drops the first `_iter` batches; these are the ones it drops.
+            self.dataloader_iterator = chain(repeat(None, self._iter), iter(self.dataloader))
+        return super().run()

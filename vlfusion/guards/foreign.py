@@ -1,0 +1,85 @@
+"""Code of others: a config, a plugin, a network. It may raise anything, but it does not end the program."""
+
+import dis
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vlfusion.errors import PluginError, VLFusionError
+
+_RAISE = dis.opmap['RAISE_VARARGS']
+
+
+@contextmanager
+def foreign(what: str, kind: type[VLFusionError] = PluginError, remedy: str = '',
+            let: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    """Turn whatever the code in the block raises into one error that names it.
+
+    Errors of vlfusion pass, and so does Ctrl-C.
+
+    Args:
+        what: whose code it is and what it does, such as `The backbone FILM fails`.
+        kind: the error to raise.
+        remedy: what to do about it.
+        let: other exceptions that pass.
+    """
+    try:
+        yield
+    except (VLFusionError, *let):
+        raise
+    except BaseException as error:
+        if is_end(error):
+            raise
+        raise kind(f'{what}: {described(error)}', remedy) from error
+
+
+def described(error: BaseException) -> str:
+    """An exception in one line: its type, its first line, and the place that it came from.
+
+    >>> described(ValueError('no such thing'))
+    'ValueError: no such thing'
+    >>> described(SystemExit(3))
+    'it called sys.exit(3)'
+    """
+    what = (str(error).strip().splitlines() or [''])[0]
+    if isinstance(error, SystemExit):
+        what = f'it called sys.exit({error.code!r})'
+    elif isinstance(error, RecursionError):
+        what = f'RecursionError: {what}; perhaps it leads back to itself'
+    elif not isinstance(error, VLFusionError):
+        what = f'{type(error).__name__}: {what}' if what else type(error).__name__
+    return f'{what}{_place(error)}'
+
+
+def is_end(error: BaseException) -> bool:
+    """Tell whether an exception ends the program: Ctrl-C does, code that says `raise KeyboardInterrupt` does not."""
+    if type(error) is not KeyboardInterrupt:
+        return isinstance(error, KeyboardInterrupt | GeneratorExit)
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    handler = signal.getsignal(signal.SIGINT)
+    return getattr(handler, '__code__', None) is code or code.co_code[trace.tb_lasti] != _RAISE
+
+
+def _place(error: BaseException) -> str:
+    """The innermost place in code of others; empty where a package that everybody has raises it without their help."""
+    if isinstance(error, SyntaxError | VLFusionError):  # says itself where
+        return ''
+    places, trace = [], error.__traceback__
+    while trace:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        if path.is_absolute() and not _common(path):
+            places.append(f' ({path.name}, line {trace.tb_lineno})')
+        trace = trace.tb_next
+    return places[-1] if places else ''
+
+
+def _common(path: Path) -> bool:
+    """Tell whether a file is of Python, of this package or of one that it stands on: an error there is not its own."""
+    if 'site-packages' in path.parts:
+        return path.parts[path.parts.index('site-packages') + 1] in ('torch', 'mmengine', 'mmcv', 'numpy', 'vlfusion')
+    return any(folder in path.parents for folder in (Path(os.__file__).parent, Path(__file__).parents[1]))

@@ -1,0 +1,254 @@
+"""From a file to an array: the one reader of training, fusing, scoring, describing and reporting."""
+
+import os
+from collections.abc import Sequence
+from io import BytesIO
+
+import cv2
+import numpy as np
+from jaxtyping import Shaped
+from PIL.JpegImagePlugin import JpegImageFile
+
+from vlfusion.console.notes import note
+from vlfusion.errors import DataError
+from vlfusion.imaging.reading.file import TWO_PICTURES, identify, read_file
+from vlfusion.imaging.reading.header import Header, open_image, read_header
+from vlfusion.imaging.reading.rule import AS_STORED, GIVE_RANGE, Reading, rescale
+from vlfusion.imaging.reading.tiff import Tiff, read_tiff
+from vlfusion.system.memory import free_memory
+
+if 'OPENCV_LOG_LEVEL' not in os.environ:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors and notes here say it, with the file
+
+#: Endings of 8- and 16-bit images, each with one that OpenCV writes if it reads it; builds differ.
+_ENDINGS = {ending: ending for ending in (
+    '.bmp', '.dib', '.jpeg', '.jpg', '.jpe', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.tif', '.tiff', '.webp', '.jp2',
+    '.avif', '.gif', '.ras', '.sr')} | {'.jfif': '.jpg', '.j2k': '.jp2', '.apng': '.png'}
+#: Endings that count as images, in lower case.
+SUFFIXES = tuple(ending for ending, written in _ENDINGS.items() if cv2.haveImageWriter(f'x{written}'))
+#: Endings of images of floating-point numbers, which count where a range is given.
+FLOAT_SUFFIXES = tuple(ending for ending in ('.hdr', '.pfm', '.exr') if cv2.haveImageWriter(f'x{ending}'))
+
+#: The remedy for a file of which nothing is known but that it cannot be decoded.
+DAMAGED = 'The file may be damaged or of another format; copy it again or take it out of the folder.'
+_CHOOSE = ('with --{0}-a or --{0}-b on the command line, {0}_a=... or {0}_b=... in a data set, '
+           'Reading.of({0}=...) in Python.')
+_MOST_PIXELS = int(os.environ.get('OPENCV_IO_MAX_IMAGE_PIXELS', 1 << 30))
+_LONGEST = int(os.environ.get('OPENCV_IO_MAX_IMAGE_WIDTH', 1 << 20))
+#: Bytes for a pixel of a file that is read and made luminance.
+_BYTES = 8
+#: Images of fewer pixels are read without a look at the free memory.
+_SMALL = 1 << 24
+
+
+def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
+               for_output: bool = False) -> Shaped[np.ndarray, 'h w *bgr']:
+    """The image in a file: 8- or 16-bit, grey `(h, w)` or colour `(h, w, 3)`, upright as EXIF says; alpha is dropped.
+
+    Args:
+        path: a regular file.
+        reading: which page and bands are meant, and which values are black and white. With a range the image has 16
+            bits; without one it is as it is stored.
+        for_output: say what a fused image loses that is written from this source: bits, georeference.
+
+    Raises:
+        DataError: the file is absent, is no image, is truncated, does not fit into memory, holds several pages or other
+            bands than grey or colour and the reading chooses none of them, or holds numbers other than 8 or 16 bits and
+            the reading has no range.
+    """
+    data = read_file(path)
+    try:
+        tiff = read_tiff(data, reading.page)
+    except IndexError as error:
+        raise _no_such_page(path, reading) from error
+    header = tiff.header if tiff else read_header(data)
+    if header:
+        _check_limits(path, header)
+        _check_content(path, header, reading)
+    image = _decode(path, data, header, tiff, reading)
+    if image is None:
+        raise _not_an_image(path, data)
+    if not header and (reading.page or 1) > 1:
+        raise _no_such_page(path, reading)
+    if header and header.orientation != 1:
+        image = upright(image, header.orientation)
+    image = _choose_bands(path, image, reading)
+    levels = _within_range(path, image, tiff, reading)
+    if for_output:
+        _note_losses(path, image, header)
+    return levels
+
+
+def upright(image: Shaped[np.ndarray, 'h w ...'], orientation: int) -> Shaped[np.ndarray, '_ _ ...']:
+    """The image turned and mirrored to be upright, by the number that EXIF gives its stored form (1: it is)."""
+    if orientation >= 5:
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)
+
+
+def _check_limits(path: object, header: Header) -> None:
+    """Raises DataError where the decoder refuses an image of such a size, or the memory does not hold it."""
+    pixels, size = header.width * header.height, f'{path} has {header.width}x{header.height} pixels'
+    if pixels > _MOST_PIXELS or max(header.width, header.height) > _LONGEST:
+        raise DataError(f'{size}; at most {_MOST_PIXELS} pixels, and {_LONGEST} in a row or column, are decoded.',
+                        'Cut the image into parts; or set OPENCV_IO_MAX_IMAGE_PIXELS, OPENCV_IO_MAX_IMAGE_WIDTH and '
+                        'OPENCV_IO_MAX_IMAGE_HEIGHT, where the memory is enough.')
+    free = free_memory() if pixels > _SMALL else None
+    if free is not None and pixels * _BYTES > free:
+        raise too_large(path, (header.height, header.width), free)
+
+
+def too_large(path: object, shape: Sequence[int], free: int | None = None) -> DataError:
+    """The error of an image that does not fit into memory.
+
+    Args:
+        path: of the image.
+        shape: height and width, and perhaps bands; empty where they are not known.
+        free: bytes that are free, where that is known.
+    """
+    need = shape and f', about {shape[0] * shape[1] * _BYTES / 2 ** 30:.1f} GiB'
+    size = f'{shape[1]}x{shape[0]} pixels{need}' if shape else 'pixels'
+    left = '' if free is None else f': {max(free, 0) / 2 ** 30:.1f} GiB are free'
+    return DataError(f'{path} has {size}, which do not fit into memory{left}.',
+                     'Cut the image into parts, or use a machine with more memory.')
+
+
+def _check_content(path: object, header: Header, reading: Reading) -> None:
+    """Raises DataError where it is not clear, or not chosen, which picture of the file is meant."""
+    if reading.page and reading.page > header.pages:
+        raise _no_such_page(path, reading)
+    if header.pages > 1 and not reading.page:
+        raise DataError(f'{path} holds {header.pages} pages (or frames), but one picture is read.',
+                        f'Choose one, counted from 1, {_CHOOSE.format("page")}')
+    if header.colour == 'CMYK':
+        raise DataError(f'{path} holds CMYK, the inks of print.', "Convert it to RGB, in Python: "
+                        "from PIL import Image; Image.open(path).convert('RGB').save('rgb.png')")
+    if header.colour == 'raw':
+        raise DataError(f'{path} is a raw file of a camera, which holds a preview beside the picture.',
+                        f'{TWO_PICTURES} Develop it into a 16-bit TIFF or PNG file.')
+    if header.colour and not reading.bands:
+        raise DataError(f'{path} has {header.bands} bands, but grey (1) or colour (3, perhaps with alpha) is read.',
+                        'Choose one band, or three for red, green and blue, counted from 1, such as 4,3,2, '
+                        f'{_CHOOSE.format("bands")}')
+
+
+def _no_such_page(path: object, reading: Reading) -> DataError:
+    return DataError(f'{path} has no page {reading.page}.', 'Pages are counted from 1.')
+
+
+def _decode(path: object, data: bytes, header: Header | None, tiff: Tiff | None,
+            reading: Reading) -> np.ndarray | None:
+    """The pixels, bands in the order of OpenCV: blue, green, red, alpha; None where they cannot be decoded."""
+    try:
+        if tiff and (stored := tiff.for_opencv) is None:
+            return _as_opencv(tiff.decode(path))
+        if not tiff and reading.page and header and header.pages > 1:
+            return _frame(data, reading.page)
+        image = _by_opencv(stored if tiff else data)
+        if image is None and tiff and tiff.is_whole:  # small tiles, compressions that OpenCV's build lacks
+            image = _as_opencv(tiff.decode(path))
+        if image is None and data.startswith(b'\xff\xd8'):
+            image = _without_end(path, data)
+    except MemoryError as error:
+        raise too_large(path, (header.height, header.width) if header else ()) from error
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise too_large(path, (header.height, header.width) if header else ()) from error
+        return None
+    if image is not None and tiff and tiff.white_is_zero and image.dtype.kind == 'u':
+        image = np.iinfo(image.dtype).max - image
+    return image
+
+
+def _by_opencv(data: bytes) -> np.ndarray | None:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def _as_opencv(image: Shaped[np.ndarray, 'h w band']) -> np.ndarray:
+    """Bands of a file in OpenCV's order, so that `_choose_bands` finds both alike."""
+    return image if image.shape[-1] < 3 else np.concatenate([image[..., 2::-1], image[..., 3:]], axis=-1)
+
+
+def _frame(data: bytes, number: int) -> np.ndarray | None:
+    """A frame of an animation, 8-bit."""
+    image = open_image(data)
+    image.seek(number - 1)
+    grey = image.getbands() in [('1',), ('L',)]
+    pixels = np.asarray(image.convert('L' if grey else 'RGB'))
+    return pixels if grey else pixels[..., ::-1]
+
+
+def _without_end(path: object, data: bytes) -> np.ndarray | None:
+    """A JPEG file that lacks nothing but its end marker, or None.
+
+    Missing pixels would be made up of whatever follows the data, so the picture would depend on it.
+    """
+    kept, end = data.removesuffix(b'\xff'), b'\xff\xd9'
+    try:
+        first, *others = [np.asarray(JpegImageFile(BytesIO(kept + filling * 64 + end)))
+                          for filling in (b'', b'\x5a', b'\xa5', b'\xfe')]
+    except (OSError, SyntaxError):
+        return None
+    if not all(np.array_equal(first, other) for other in others):
+        return None
+    note('jpeg end', f'{path} lacks its end marker; all its pixels are there.')
+    return _by_opencv(kept + end)
+
+
+def _not_an_image(path: str | os.PathLike, data: bytes) -> DataError:
+    if known := identify(path, data):
+        return DataError(f'{path} is {known[0]}, not an image that is read here.', known[1])
+    return DataError(f'Cannot decode {path} as an image; it holds {len(data)} bytes.', DAMAGED)
+
+
+def _choose_bands(path: object, image: np.ndarray, reading: Reading) -> np.ndarray:
+    """Grey `(h, w)` or blue, green, red `(h, w, 3)`."""
+    if image.ndim == 2 and reading.bands in ((), (1,)):
+        return image
+    if not reading.bands:
+        return image[..., :3] if image.shape[2] > 2 else image[..., 0]
+    image = np.atleast_3d(image)
+    order = [2, 1, 0, *range(3, image.shape[2])] if image.shape[2] > 2 else [*range(image.shape[2])]
+    if max(reading.bands) > len(order):
+        raise DataError(f'{path} has no band {max(reading.bands)}; it has {len(order)}.', 'Bands are counted from 1.')
+    chosen = [order[band - 1] for band in reading.bands]
+    return np.ascontiguousarray(image[..., chosen[0] if len(chosen) == 1 else chosen[::-1]])
+
+
+def _note_losses(path: object, image: np.ndarray, header: Header | None) -> None:
+    if image.dtype.itemsize > 1:
+        note('8 bits', f'{path} has {image.dtype.itemsize * 8} bits; all of them are fused, and the fused image is '
+                       'written with 8.')
+    if header and header.georeferenced:
+        note('georeference', f'{path} is georeferenced; the fused image is written without it.')
+
+
+def _within_range(path: object, image: np.ndarray, tiff: Tiff | None, reading: Reading) -> np.ndarray:
+    if reading.stretch == 'full':
+        if image.dtype not in (np.uint8, np.uint16):
+            finite = image[np.isfinite(image)]
+            span = f', from {finite.min():g} to {finite.max():g}' if finite.size else ''
+            raise DataError(f'{path} holds {image.dtype} samples{span}; expected 8- or 16-bit unsigned.', GIVE_RANGE)
+        if image.dtype == np.uint16:
+            _note_range(path, image)
+        return image
+    valid, nodata = True, tiff and tiff.nodata
+    if nodata is not None:
+        valid = image != nodata
+    lacking = image.size - np.count_nonzero(np.isfinite(image) & valid)
+    if lacking:
+        note('no value', f'{path} has {lacking} pixels without a value (NaN, infinite, or marked as missing); they '
+                         'are black.')
+    return rescale(image, reading, valid, str(path))
+
+
+def _note_range(path: object, image: np.ndarray) -> None:
+    """Say where 16-bit data fill a small part of their range, as counts of a thermal or a 12-bit camera do."""
+    low, high = int(image.min()), int(image.max())
+    if 0 < high - low < 1 << 14:
+        note('range', f'{path} holds values from {low} to {high}, {(high - low) / 65535:.1%} of what 16 bits can hold, '
+                      f'so its picture is nearly uniform. {GIVE_RANGE} Other files may be alike.')

@@ -1,0 +1,46 @@
+"""The task table: what the two sources of each fusion task are, and how colour is put back."""
+
+from dataclasses import dataclass
+
+from vlfusion.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of the table.
+
+    Attributes:
+        name: the key used in configs and on the command line.
+        title: the task in words.
+        modality_a: what source A is, as a captioner is told.
+        modality_b: what source B is; a data set may be more precise (`PET` for `functional or CT`).
+        chroma: the rule of `vlfusion.imaging.images.add_chroma` that gives colour results.
+    """
+
+    name: str
+    title: str
+    modality_a: str
+    modality_b: str
+    chroma: str
+
+
+TASKS = {task.name: task for task in (
+    Task('ivf', 'infrared-visible fusion', 'infrared', 'visible', 'b'),
+    Task('mif', 'medical image fusion', 'MRI', 'CT, PET or SPECT', 'b'),
+    Task('mef', 'multi-exposure fusion', 'over-exposed', 'under-exposed', 'weighted'),
+    Task('mff', 'multi-focus fusion', 'near-focused', 'far-focused', 'weighted'),
+)}
+
+
+def get_task(name: str) -> Task:
+    """The row of a task.
+
+    >>> get_task('ivf').modality_a
+    'infrared'
+
+    Raises:
+        ConfigError: no task has that name.
+    """
+    if not isinstance(name, str) or name not in TASKS:
+        raise ConfigError(f'Unknown task {name!r}.', did_you_mean(name, TASKS))
+    return TASKS[name]

@@ -1,0 +1,8 @@
+"""Fusing with a trained network: pairs of any size, folders, files for other programs."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'export': ['export_model'],
+    'fuser': ['Fuser'],
+})

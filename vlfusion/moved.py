@@ -1,0 +1,51 @@
+"""Former names of modules: `import vlfusion.images` still works, with a warning that names the new place."""
+
+import sys
+import warnings
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from types import ModuleType
+
+#: Rooms and the modules that once lay beside them.
+_ROOMS = {
+    'analysis': 'benchmark.ablation benchmark.contact_sheet benchmark.diagram benchmark.leaderboard '
+                'benchmark.published benchmark.reproduce benchmark.statistics',
+    'data': 'language.joining',
+    'engine': 'checkpoints compat hooks runner trust',
+    'imaging': 'arrays images quantise reading data.tasks metrics.protocol evaluation.protocol',
+    'inference': 'export tiling',
+    'scaffold': 'testing.skeleton',
+    'system': 'memory threads',
+}
+MOVED = {f'vlfusion.{old}': f'vlfusion.{room}.{old.rpartition(".")[2]}'
+         for room, olds in _ROOMS.items() for old in olds.split()}
+
+
+class _Former(MetaPathFinder, Loader):
+    """Imports the module of the new name where the old one, or a module below it, is asked for."""
+
+    def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
+        return spec_from_loader(fullname, self) if _present(fullname) else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        old = module.__name__
+        new = _present(old)
+        warnings.warn(f'{old} is now {new}.', DeprecationWarning, stacklevel=2)
+        # The import system hands out what stands in `sys.modules`: one module under both names, never two copies.
+        sys.modules[old] = import_module(new)
+
+
+def _present(name: str) -> str | None:
+    """The present name of a module, or None if it never moved."""
+    for old, new in MOVED.items():
+        if name == old or name.startswith(f'{old}.'):
+            return new + name[len(old):]
+    return None
+
+
+def install() -> None:
+    """Make former names importable, before the import system looks for files."""
+    if not any(isinstance(finder, _Former) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Former())

@@ -1,0 +1,1 @@
+"""Files of a new plugin, which `vlfusion new-plugin` writes."""

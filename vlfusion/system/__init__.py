@@ -1,0 +1,1 @@
+"""The machine underneath: devices, memory, threads, processes and their launchers."""

@@ -1,0 +1,173 @@
+"""Memory of a device, and how much of it a network will take for an image."""
+
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from vlfusion.system.memory import PeakOfProcess, free_memory, peak_of_process
+
+
+def available(device: torch.device) -> int | None:
+    """Bytes that can still be taken on a device; None where no system tells."""
+    if device.type == 'cuda':
+        held_back = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + held_back
+    return free_memory()
+
+
+def peak(device: torch.device) -> 'PeakOfGPU | PeakOfProcess':
+    """Begin to watch how much memory is taken on a device; `bytes()` of the result tells."""
+    return PeakOfGPU(device) if device.type == 'cuda' else PeakOfProcess()
+
+
+def peak_so_far(device: torch.device) -> int | None:
+    """Bytes that tensors on a GPU, or this process on the CPU, took at most so far; None if no system tells."""
+    return torch.cuda.max_memory_allocated(device) if device.type == 'cuda' else peak_of_process()
+
+
+class PeakOfGPU:
+    """The most that tensors on a GPU took since, beyond what they had."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        self.before = torch.cuda.memory_allocated(device)
+
+    def bytes(self) -> int:
+        return torch.cuda.max_memory_allocated(self.device) - self.before
+
+
+class LiveBytes(TorchDispatchMode):
+    """Follows which tensors live while a network runs, and keeps the most bytes that they had together."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.now, self.most = set(), 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten._local_scalar_dense.default and args[0].dtype == torch.bool:
+            return True  # whether something holds of values that are not there, such as that a mask hides not all
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._note(tensor.untyped_storage())
+        # oneDNN lays out the input and the output of a convolution again for as long as it lasts.
+        if function is torch.ops.aten.convolution.default and args[0].device.type == 'cpu':
+            few = args[0].shape[1] < 4
+            workspace = (args[0].nbytes if few else _in_blocks(args[0])) + _in_blocks(result)
+            self.most = max(self.most, self.now + workspace)
+        return result
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata in self.seen:
+            return
+        self.seen.add(storage._cdata)
+        self.now += storage.nbytes()
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+
+    def _forget(self, key: int, count: int) -> None:
+        self.seen.discard(key)
+        self.now -= count
+
+
+def _in_blocks(x: Shaped[Tensor, 'batch c *size']) -> int:
+    """The bytes of a tensor whose channels are filled up to blocks of 16."""
+    return x.nbytes * -(-x.shape[1] // 16) * 16 // x.shape[1]
+
+
+#: Sizes at which a network is tried out without computing, and, where that fails, with.
+_SHAPES = ((192, 256), (256, 256), (256, 384))
+_SMALL = ((64, 96), (128, 128), (160, 256))
+#: Bytes per pixel that are assumed where neither works.
+RULE_OF_THUMB = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memory that fusing takes beyond the images themselves: `constant + linear * pixels + square * pixels^2` bytes.
+
+    Attributes:
+        constant, linear, square: the coefficients; none is negative.
+        how: `counted` from the tensors that live, `measured` on small images, or `assumed`.
+    """
+
+    constant: float
+    linear: float
+    square: float
+    how: str
+
+    def bytes(self, pixels: int) -> int:
+        """Bytes for `pixels` pixels, those of all images of a batch together."""
+        return round(self.constant + self.linear * pixels + self.square * pixels ** 2)
+
+    def pixels(self, count: int) -> int:
+        """Number of pixels that `count` bytes are enough for."""
+        most = 1
+        while most < 2 ** 40 and self.bytes(2 * most) <= count:
+            most *= 2
+        step = most
+        while step := step // 2:
+            if self.bytes(most + step) <= count:
+                most += step
+        return most if self.bytes(most) <= count else 0
+
+
+def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.device,
+              texts: Mapping[str, Shaped[Tensor, '...']] | None = None) -> Footprint:
+    """Estimate how much memory a network takes, by the size of the image.
+
+    It runs at three small sizes on tensors that have shapes but no numbers, which takes no memory and a second or two
+    (ten for FILM and others in strips), while the tensors that live are added up. What it keeps of such a run has no
+    numbers either, so give a copy of it. A network that this does not work for, such as one that leaves torch, fuses
+    three images of a few thousand pixels, and the process is watched; other threads should rest then.
+
+    Args:
+        fuse: the network; it takes `source_a`, `source_b` and the texts by name.
+        device: where it runs.
+        texts: what else it reads, for one pair.
+    """
+    how, peaks = 'counted', [_counted(fuse, device, shape, texts or {}) for shape in _SHAPES]
+    shapes = _SHAPES
+    if None in peaks:
+        _measured(fuse, device, _SMALL[0], texts or {})  # what is only set up once does not count
+        how, shapes, peaks = 'measured', _SMALL, [_measured(fuse, device, shape, texts or {}) for shape in _SMALL]
+    if None in peaks:
+        return Footprint(0, RULE_OF_THUMB, 0, 'assumed')
+    (x0, y0), (x1, y1), (x2, y2) = ((height * width, most) for (height, width), most in zip(shapes, peaks, strict=True))
+    slopes = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
+    # Only attention among all pixels grows faster than they do; little differences are padding, or noise.
+    square = (slopes[1] - slopes[0]) / (x2 - x0) if how == 'counted' and slopes[1] > 1.2 * slopes[0] else 0
+    linear = (y2 - y0) / (x2 - x0) - square * (x0 + x2)
+    if linear <= 0:  # what was measured is noise, or next to nothing
+        return Footprint(0, max(y0 / x0, y1 / x1, y2 / x2), 0, how)
+    return Footprint(max(y2 - linear * x2 - square * x2 ** 2, 0), linear, square, how)
+
+
+def _counted(fuse: Callable, device: torch.device, shape: tuple[int, int], texts: Mapping[str, Tensor]) -> int | None:
+    try:
+        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
+            inputs = {name: torch.rand(1, 1, *shape, device=device) for name in ('source_a', 'source_b')}
+            inputs |= {name: fake.from_tensor(text) for name, text in texts.items()}
+            with LiveBytes() as live:
+                fuse(inputs)
+            return live.most
+    except Exception:  # whatever a model does with numbers that are not there
+        return None
+
+
+def _measured(fuse: Callable, device: torch.device, shape: tuple[int, int], texts: Mapping[str, Tensor]) -> int | None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = {name: torch.rand(1, 1, *shape, generator=generator).to(device) for name in ('source_a', 'source_b')}
+    watch = peak(device)
+    with torch.no_grad():
+        fuse({**inputs, **texts})
+    return watch.bytes()
