@@ -9,7 +9,6 @@
 """
 
 import argparse
-from collections.abc import Iterator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,32 +78,17 @@ def _show(args: argparse.Namespace) -> int:
 
     from vlfusion.errors import DataError, printable
     from vlfusion.language.audit import Records
-    from vlfusion.language.store import STAGES
-    from vlfusion.language.subjects import content_of
-    from vlfusion.language.words import join
-    records, shown, missing = Records(config.language), [], []
-    for subject in _chosen(args, config, records.keys.of_pairs):
-        content = content_of(subject)
-        stages = records.stages(*content)
-        images = [{'file': str(image.path), 'sha256': seen.sha256, 'modality': seen.modality}
-                  for image, seen in zip(subject.images, content, strict=True)]
-        failure = _failure(records.store, stages['features'][0].key)
-        shown.append({'images': images, 'failure': failure, **{
-            stage: [{'key': one.key, 'file': str(one.path), 'record': one.record}
-                    | ({'damage': one.damage} if one.damage else {}) for one in of_stage]
-            for stage, of_stage in stages.items()}})
-        missing += [f'{subject}: {one.damage}' for of_stage in stages.values() for one in of_stage if one.damage]
-        if stages['features'][0].record is None and not stages['features'][0].damage:
-            lacking = join([stage for stage in STAGES if any(one.record is None for one in stages[stage])])
-            kind = ' and '.join(image.modality for image in subject.images)
-            missing.append(f'{subject} ({kind or "no modality"}) has no {lacking} under this config'
-                           + (f'; the last run said: {failure.get("error")}' if failure else ''))
+    from vlfusion.language.show import entry_of, lines, problems
+    records = Records(config.language)
+    subjects = _chosen(args, config, records.keys.of_pairs)
+    entries = [entry_of(records, subject) for subject in subjects]
     if args.json:
-        text = json.dumps(shown, indent=1, ensure_ascii=False)
-        print(text if printable(text) == text else json.dumps(shown, indent=1))
+        text = json.dumps(entries, indent=1, ensure_ascii=False)
+        print(text if printable(text) == text else json.dumps(entries, indent=1))
     else:
-        print(printable('\n\n'.join('\n'.join(_lines(one)) for one in shown)))
-    if missing:
+        print(printable('\n\n'.join('\n'.join(lines(entry)) for entry in entries)))
+    if missing := [problem for subject, entry in zip(subjects, entries, strict=True)
+                   for problem in problems(subject, entry)]:
         listed = '\n    '.join(missing)
         only = '' if Path(args.name).is_file() else f' --only {args.name}'
         raise DataError(f'Not everything is described:\n    {listed}',
@@ -145,89 +129,6 @@ def _chosen(args: argparse.Namespace, config, of_pairs: bool) -> list:
     if not args.source:
         return subjects_of(named, of_pairs)
     return list(dict.fromkeys(both.images['ab'.index(args.source)] for both in subjects_of(named, of_pairs=True)))
-
-
-def _failure(store, key: str) -> dict | None:
-    """The error by which an image could not be described, where a run kept it."""
-    from vlfusion.errors import DataError
-    from vlfusion.language.store import FAILURES
-    try:
-        return store.checked(FAILURES, key) if store.has(FAILURES, key) else None
-    except DataError as error:
-        return {'error': error.problem}
-
-
-#: What `_lines` says in words, or what stands in another stage or above; all else is printed as it is.
-_SAID = ('keys', 'images', 'texts', 'captioners', 'prompt', 'llm', 'encoder', 'observations', 'text', 'seconds',
-         'date', 'vlfusion', 'model', 'prompt_tokens', 'completion_tokens', 'finish_reason', 'cost', 'tokens', 'dim')
-
-
-def _lines(shown: dict) -> Iterator[str]:
-    """One image in words: what was seen, written and encoded, by what, when, and where it is kept."""
-    for image in shown['images']:
-        yield f'{image["file"]} ({image["modality"] or "no modality"})'
-        yield f'    sha256    {image["sha256"]}'
-    for stage, makers in (('observations', ('captioners',)), ('paragraphs', ('prompt', 'llm')),
-                          ('features', ('encoder',))):
-        for one in shown[stage]:
-            yield f'\n  {stage}' + ('' if one['record'] else ': damaged' if 'damage' in one else ': no record')
-            if one['record']:
-                yield from _record_lines(stage, makers, one, of_pair=len(shown['images']) == 2)
-
-
-def _record_lines(stage: str, makers: tuple[str, ...], shown: dict, of_pair: bool) -> Iterator[str]:
-    from textwrap import indent
-    record = shown['record']
-    if stage == 'observations' and of_pair:
-        of = ' and '.join(f'{_known(image.get("file"))} ({_known(image.get("modality"))})'
-                          for image in record.get('images', ()))
-        yield f'    of        {of}'
-    for maker in makers:
-        for part in record.get('captioners', ()) if maker == 'captioners' else [record.get(maker, {})]:
-            yield f'    {maker.removesuffix("s"):<10}{_part(part)}'
-    for seen in record.get('observations', ()):
-        yield f'      - {seen["text"]}{_facts(seen, name_captioner=len(record.get("captioners", ())) > 1)}'
-    known = {name: _known(record.get(name)) for name in _SAID}
-    if stage == 'paragraphs':
-        yield f'\n{indent(record["text"], "      ")}\n'
-        yield f'    model     {known["model"]}, ended with {known["finish_reason"]}'
-        yield (f'    tokens    {known["prompt_tokens"]} read, {known["completion_tokens"]} written; '
-               f'cost in US dollars: {known["cost"]}')
-    if stage == 'features':
-        yield f'    tokens    {known["tokens"]}, {known["dim"]} features each'
-    for name in (name for name in record if name not in _SAID):
-        yield f'    {_known(name):<9} {_known(record[name])}'
-    seconds = f'{record["seconds"]:.3g}' if 'seconds' in record else 'unknown'
-    yield f'    made      {known["date"]} in {seconds} s by vlfusion {known["vlfusion"]}'
-    yield f'    key       {shown["key"]}'
-    yield f'    file      {shown["file"]}'
-    if stage == 'features':
-        yield f'    array     {shown["file"].removesuffix(".json")}.npy'
-
-
-def _part(part: dict) -> str:
-    """A captioner, prompt, LLM or encoder with its settings."""
-    name = _known(part.get('type') or part.get('id'))
-    settings = ', '.join(f'{key}={value!r}' for key, value in part.items() if key not in ('type', 'id'))
-    return f'{name} ({settings})' if settings else name
-
-
-def _facts(seen: dict, name_captioner: bool) -> str:
-    """Captioner, place and certainty of an observation, in brackets."""
-    from vlfusion.language.words import place
-    facts = [_known(seen.get('captioner'))] if name_captioner else []
-    if seen.get('box'):
-        facts.append(f'{place(tuple(seen["box"]))}, box {" ".join(f"{value:.2f}" for value in seen["box"])}')
-    facts += [f'{name} {seen[name]:.3g}' for name in ('area', 'score') if seen.get(name) is not None]
-    return f' [{"; ".join(facts)}]' if facts else ''
-
-
-def _known(value: object) -> str:
-    """A fact of a record on one line."""
-    from vlfusion.errors import printable
-    if value is None:
-        return 'unknown'
-    return f'{value:.10g}' if isinstance(value, float) else printable(value, lines=False)
 
 
 def _audit(args: argparse.Namespace) -> int:
