@@ -1,7 +1,9 @@
 """Sphinx configuration: sphinx-build docs docs/_build"""
 
 project = 'vlfusion'
-extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinxcontrib.mermaid']
 source_suffix = {'.md': 'markdown'}
 exclude_patterns = ['_build']
 html_theme = 'alabaster'
+# GitHub draws ```mermaid by itself; here it is a directive.
+myst_fence_as_directive = ['mermaid']

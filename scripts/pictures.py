@@ -1,0 +1,128 @@
+"""Draw the pictures of README and docs from the simulated sample, and result strips of plugins.
+
+    make demo                                                 # trains FILM on simulated images for a few steps
+    python scripts/pictures.py                                # docs/pictures
+    python scripts/pictures.py didfuse=work_dirs/didfuse.pth  # plugins/didfuse/strip.webp, from released weights
+
+All pairs are simulated, so the project may show them. Each file has less than 100 kB.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from vlfusion import Fuser
+from vlfusion.analysis.contact_sheet import contact_sheet, write_sheet
+from vlfusion.cli import main as vlfusion
+from vlfusion.data.sample import make_sample
+from vlfusion.imaging.images import read_image, write_image
+
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / 'docs/pictures'
+FILM = ROOT / 'configs/film/film_med_sample.py'
+#: The other words that FILM is given for the same pair.
+OTHER_WORDS = 'Keep only the brightest spot of the PET image and nothing of the MRI.'
+MOST_BYTES = 100_000
+#: The folders of the sample's sources.
+SOURCES = {'ivf': ('ir', 'vi'), 'mif': ('MRI', 'PET'), 'mef': ('over', 'under'), 'mff': ('near', 'far')}
+
+
+def run(*words) -> None:
+    """Run one command line and stop where it fails."""
+    if code := vlfusion([str(word) for word in words]):
+        sys.exit(f'vlfusion {words[0]} ended with {code}.')
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a WebP file that is small enough to load at once."""
+    for quality in (90, 80, 70, 60):
+        picture.convert('RGB').save(path, quality=quality, method=6)
+        if path.stat().st_size < MOST_BYTES:
+            return
+    sys.exit(f'{path} has {path.stat().st_size} bytes.')
+
+
+def draw(path: Path, columns: dict[str, Path], name: str, text: str = '') -> None:
+    """Write one row of a contact sheet: a picture for each column."""
+    with tempfile.TemporaryDirectory() as folder:
+        sheet = Path(folder) / 'sheet.png'
+        write_sheet(contact_sheet(columns, [name], texts={name: text} if text else None), sheet, dpi=150)
+        save(Image.open(sheet), path)
+
+
+def film_strip(checkpoint: Path, sample: Path, folder: Path) -> None:
+    """Sources, the fused image, the same pair under other words, and where the two differ."""
+    name = first_name(sample / 'mif/test/MRI')
+    own, other, difference = (folder / kind for kind in ('own', 'other', 'difference'))
+    pairs = ['--source-a', sample / 'mif/test/MRI', '--source-b', sample / 'mif/test/PET', '--modality-b', 'PET']
+    run('describe', FILM, *pairs)
+    run('test', FILM, checkpoint, *pairs, '--out', own)
+    run('test', FILM, checkpoint, *pairs, '--out', other, '--cfg-options', f'text_policy.fixed={OTHER_WORDS}')
+    images = [read_image(place / f'grey/{name}.png').astype(int) for place in (own, other)]
+    change = np.abs(images[0] - images[1])
+    factor = 10 ** int(np.log10(255 / max(change.max(), 1)))
+    write_image(difference / f'{name}.png', (change * factor).clip(0, 255).astype(np.uint8))
+    columns = {'MRI': sample / 'mif/test/MRI', 'PET': sample / 'mif/test/PET', 'FILM': own / 'colour',
+               'FILM, other words': other / 'colour', f'difference x {factor}': difference}
+    draw(OUT / 'strip.webp', columns, name, f'Other words: "{OTHER_WORDS}" '
+         f'They moved a pixel by {change.mean():.2g} grey levels on average, by {change.max()} at most.')
+    sheet = Image.open(own / 'sheet.png')
+    save(sheet.crop((0, 0, sheet.width, min(sheet.height, sheet.width))), OUT / 'sheet.webp')
+
+
+def report_picture(sample: Path, folder: Path) -> None:
+    """Screenshot of the report of a small comparison."""
+    plan = folder / 'plan.py'
+    sources = ', '.join(f'{side}={str(sample / "ivf/test" / source)!r}'
+                        for side, source in zip(('source_a', 'source_b'), SOURCES['ivf'], strict=True))
+    plan.write_text(f'''
+_base_ = [{str(ROOT / "configs/_base_/benchmark/classical.py")!r}]
+title = 'Classical methods on simulated pairs'
+datasets = dict(Simulated=dict(type='PairDataset', task='ivf', {sources}))
+protocol = 'film'
+''')
+    run('benchmark', plan, '--out', folder / 'benchmark')
+    with sync_playwright() as play:
+        browser = play.chromium.launch()
+        page = browser.new_page(viewport={'width': 1100, 'height': 800})
+        page.goto((folder / 'benchmark/report.html').as_uri())
+        page.screenshot(path=folder / 'report.png')
+        browser.close()
+    save(Image.open(folder / 'report.png'), OUT / 'report.webp')
+
+
+def plugin_strip(plugin: str, checkpoint: Path, sample: Path, folder: Path) -> None:
+    """Sources of one simulated pair of the method's task, and what its weights make of it."""
+    fuser = Fuser(checkpoint)
+    task = fuser.task
+    places = [sample / task.name / 'test' / source for source in SOURCES[task.name]]
+    name = first_name(places[0])
+    fuser(*(place / f'{name}.png' for place in places)).save(folder / f'{name}.png')
+    titles = (task.modality_a, 'PET' if task.name == 'mif' else task.modality_b, type(fuser.model.backbone).__name__)
+    draw(ROOT / 'plugins' / plugin / 'strip.webp', dict(zip(titles, [*places, folder], strict=True)), name)
+
+
+def first_name(folder: Path) -> str:
+    """The name of the first pair of a folder."""
+    return min(folder.iterdir()).stem
+
+
+def main(arguments: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        make_sample(folder / 'sample', count=3, size=256)
+        if not arguments:
+            OUT.mkdir(exist_ok=True)
+            film_strip(max((ROOT / 'work_dirs/film_med_sample').glob('iter_*.pth')), folder / 'sample', folder)
+            report_picture(folder / 'sample', folder)
+        for argument in arguments:
+            plugin, _, checkpoint = argument.partition('=')
+            plugin_strip(plugin, Path(checkpoint), folder / 'sample', folder / plugin)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
