@@ -1,44 +1,8 @@
-"""Toy pairs drawn on the spot, and the real configs pointed at them."""
+"""A toy data set, configs pointed at it, and a full disk."""
 
-import os
-
-os.environ.setdefault('HF_HUB_OFFLINE', '1')
-# One thread here and in every process the tests start: sums are bit-equal only among equal numbers of threads.
-os.environ['OMP_NUM_THREADS'] = '1'
-
-import cv2
-import numpy as np
 import pytest
-import torch
 
-torch.set_num_threads(1)
-
-#: Overrides that turn a config of FILM into one that takes a step in a moment.
-TINY = {'model.backbone.guidance_grid': (16, 32), 'model.backbone.text_dim': 8, 'randomness.seed': 3,
-        'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False,
-        'val_dataloader.num_workers': 0, 'val_dataloader.persistent_workers': False,
-        'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False,
-        'default_hooks.logger.interval': 1}
-
-
-def draw_pairs(folder, names, source_a='ir', source_b='vi', size=(48, 56), seed=0):
-    """Two folders of smooth random images, grey and colour, one file of each for every name."""
-    generator = np.random.default_rng(seed)
-    for name in names:
-        for source, shape in ((source_a, size), (source_b, (*size, 3))):
-            image = cv2.GaussianBlur(generator.integers(0, 256, shape).astype(np.uint8), (0, 0), 2)
-            path = folder / source / f'{name}.png'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(path), cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX))
-
-
-def write_features(folder, names, dim=8, seed=0):
-    """A text feature of three to six tokens for every name."""
-    generator = np.random.default_rng(seed)
-    for name in names:
-        path = folder / f'{name}.npy'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, generator.normal(size=(1, generator.integers(3, 7), dim)).astype(np.float32))
+from vlfusion.testing.toys import TINY, draw_pairs, write_features
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import TINY, write_features
-from vlfusion_shared import shared
 
 from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.data import find_pairs
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import TINY, write_features
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(ROOT.glob('configs/film/film_*.py'))

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 import pytest
-from conftest import TINY
 from test_configs import OPTIONS, ROOT, lay_out
 
 from vlfusion import plugins
 from vlfusion.config import load_config
 from vlfusion.engine.runner import build_runner
+from vlfusion.testing.toys import TINY
 
 CONFIGS = sorted(ROOT.glob('plugins/*/configs/*.py'))
 INSTALLED = {plugin.package for plugin in plugins.found()}

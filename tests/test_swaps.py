@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
-from conftest import TINY
 from test_configs import OPTIONS, ROOT, lay_out
 
 from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.engine.runner import build_runner
+from vlfusion.testing.toys import TINY
 
 CONFIGS = [*sorted((ROOT / 'configs/swap').glob('*.py')),
            ROOT / 'plugins/cddfuse/configs/cddfuse_film_losses_med.py']

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs, write_features
 
 from vlfusion.analysis.ablation import Ablation, ablate
 from vlfusion.cli import main
@@ -15,6 +14,7 @@ from vlfusion.data import PairDataset
 from vlfusion.errors import DataError
 from vlfusion.language.interfaces import TextFeatures
 from vlfusion.registry import BACKBONES, MODELS, TEXT_ENCODERS
+from vlfusion.testing.toys import draw_pairs, write_features
 
 stats = pytest.importorskip('scipy.stats', reason="pip install 'vlfusion[benchmark]'")
 multitest = pytest.importorskip('statsmodels.stats.multitest', reason="pip install 'vlfusion[benchmark]'")

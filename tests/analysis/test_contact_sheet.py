@@ -12,13 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import draw_pairs
 from fonts import installer
 
 from vlfusion.analysis.contact_sheet import COLOURS, Crop, contact_sheet, parse_crop, write_sheet
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.reading.rule import Reading
+from vlfusion.testing.toys import draw_pairs
 
 colors = pytest.importorskip('matplotlib.colors', reason="pip install 'vlfusion[benchmark]'")
 

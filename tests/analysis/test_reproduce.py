@@ -13,8 +13,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
-from vlfusion_shared import shared
 
 from vlfusion.analysis.published import overview, published, read_published
 from vlfusion.analysis.reproduce import CHANNELS, STRETCHED, SWAPPED, coverage, fused_files, reproduce
@@ -23,6 +21,8 @@ from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation import score_folder
 from vlfusion.evaluation.scores import means, score
 from vlfusion.imaging.images import luminance, read_image
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 NAMES = ['p0', 'p1', 'p2']
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import draw_pairs
 
 from vlfusion.analysis.leaderboard import TIE, Leaderboard
 from vlfusion.analysis.statistics import compare
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.testing.toys import draw_pairs
 
 for package in ('jinja2', 'matplotlib', 'scikit_posthocs', 'statsmodels'):
     pytest.importorskip(package, reason="pip install 'vlfusion[benchmark]'")

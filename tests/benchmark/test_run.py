@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs, write_features
 
 from vlfusion import plugins
 from vlfusion.analysis.leaderboard import leaderboard
@@ -33,6 +32,7 @@ from vlfusion.evaluation.scores import write_csv
 from vlfusion.imaging.reading.rule import Reading
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES, snapshot
+from vlfusion.testing.toys import draw_pairs, write_features
 
 for package in ('scipy', 'scikit_posthocs', 'jinja2', 'matplotlib'):
     pytest.importorskip(package, reason="pip install 'vlfusion[benchmark]'")

@@ -8,12 +8,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import draw_pairs
 
 from vlfusion.cli import main
 from vlfusion.evaluation import folder
 from vlfusion.imaging.images import luminance, read_image
 from vlfusion.registry import FUSION_METRICS
+from vlfusion.testing.toys import draw_pairs
 
 
 @pytest.fixture

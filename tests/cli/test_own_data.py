@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import draw_pairs
 
 from vlfusion.cli import main, parse
 from vlfusion.cli.options import find_datasets
@@ -14,6 +13,7 @@ from vlfusion.config import load_config
 from vlfusion.data.collate import stack_samples
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import DATASETS, share_keys
+from vlfusion.testing.toys import draw_pairs
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs/howto/data.md').read_text()

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import draw_pairs
 
 from vlfusion.cli import VERBS
+from vlfusion.testing.toys import draw_pairs
 
 ROOT = Path(__file__).parents[2]
 TORCH = {'torch', 'mmengine.runner', 'mmengine.model', 'mmcv', 'transformers', 'torchvision', 'scipy', 'h5py', 'timm'}

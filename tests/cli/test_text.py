@@ -7,8 +7,6 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from conftest import draw_pairs
-from vlfusion_shared import shared
 
 from vlfusion.cli import main
 from vlfusion.config import load_config
@@ -16,6 +14,8 @@ from vlfusion.data import PairDataset
 from vlfusion.data.text import FixedText
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.store import FAILURES, TextStore, feature_key, image_digest
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 CONFIG = '''
 data_root = '{root}/Toy'

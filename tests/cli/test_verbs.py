@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 from safetensors.torch import load_file
-from vlfusion_shared import shared
 
 from vlfusion import Fuser
 from vlfusion.cli import main
@@ -19,6 +17,8 @@ from vlfusion.engine.runner import build_runner
 from vlfusion.imaging.images import read_image
 from vlfusion.imaging.quantise import quantise
 from vlfusion.models.backbones.film import FILM
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from torch.utils.data import default_collate
-from vlfusion_shared import shared
 
 from vlfusion.data import PairDataset
 from vlfusion.data.dataset import numpy_seed
@@ -14,6 +13,7 @@ from vlfusion.data.sampler import Draw
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.store import TextStore, feature_key, image_digest
 from vlfusion.registry import DATASETS, share_keys
+from vlfusion.testing.shared import shared
 
 PLAIN = [dict(type='LoadPair'), dict(type='PackPair')]
 AUGMENT = [dict(type='LoadPair'), dict(type='BothSources', transforms=[

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from vlfusion_shared import shared
 
 from vlfusion.data.pairs import Pair, check_images, find_pairs, find_subset_pairs
 from vlfusion.errors import ConfigError, DataError
@@ -14,6 +13,7 @@ from vlfusion.imaging.images import SUFFIXES
 from vlfusion.imaging.reading.image import FLOAT_SUFFIXES
 from vlfusion.imaging.reading.rule import Reading
 from vlfusion.imaging.tasks import get_task
+from vlfusion.testing.shared import shared
 
 
 def names(pairs):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from conftest import draw_pairs, write_features
 
 from vlfusion.cli import main
 from vlfusion.data import PairDataset
 from vlfusion.data.policies import POLICIES, borrow
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.testing.toys import draw_pairs, write_features
 
 NAMES = [f'p{i}' for i in range(5)]
 

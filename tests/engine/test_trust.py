@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 
 from vlfusion import Fuser
 from vlfusion.cli import main
@@ -27,6 +26,7 @@ from vlfusion.language.store import Keys, TextStore
 from vlfusion.language.subjects import content_of, subjects_of
 from vlfusion.models.backbones import FILM, TimmFusion
 from vlfusion.registry import CAPTIONERS, LLMS, MODELS, TEXT_ENCODERS
+from vlfusion.testing.toys import draw_pairs
 
 PACKAGED = dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2')
 LANGUAGE = dict(store='data/text', captioners=[dict(type='MeasuredCaptioner')], llm=dict(type='TemplateLLM'),

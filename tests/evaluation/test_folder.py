@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 
 import vlfusion
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
@@ -21,6 +20,7 @@ from vlfusion.imaging.images import luminance, read_image
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.metrics import EN, SD, SF
 from vlfusion.registry import FUSION_METRICS
+from vlfusion.testing.toys import draw_pairs
 
 QUICK = ('EN', 'SD', 'SF')
 

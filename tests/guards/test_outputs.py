@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import torch
-from conftest import draw_pairs
 
 from vlfusion.cli import main
 from vlfusion.config import load_config
@@ -13,6 +12,7 @@ from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.guards.outputs import check_outputs
 from vlfusion.models.backbones import FILM
+from vlfusion.testing.toys import draw_pairs
 
 LAPLACIAN = 'plugins/classical/configs/laplacian_ivf.py'
 

@@ -1,10 +1,10 @@
 import cv2
 import numpy as np
 import pytest
-from vlfusion_shared import shared
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.images import add_chroma, check_ending, luminance, read_image, write_image
+from vlfusion.testing.shared import shared
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (12, 16, 3), np.uint8)

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 from torch import nn
 
 from vlfusion import Fuser, __version__
@@ -22,6 +21,7 @@ from vlfusion.imaging.images import read_image
 from vlfusion.inference.export import FORMATS, ExportError, _nearest, export_model
 from vlfusion.models.backbones.film import FILM
 from vlfusion.registry import BACKBONES, MODELS
+from vlfusion.testing.toys import draw_pairs
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs/howto/export.md').read_text()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from conftest import draw_pairs
 from PIL import Image
 from torch import nn
 
@@ -20,6 +19,7 @@ from vlfusion.errors import ConfigError, DataError, NetworkError, VLFusionError
 from vlfusion.imaging.images import read_image
 from vlfusion.metrics import score
 from vlfusion.registry import BACKBONES
+from vlfusion.testing.toys import draw_pairs
 
 
 class Smooth(nn.Module):

@@ -1,11 +1,11 @@
 """What is kept of a model's answer: the description and nothing else, or an error that says why there is none."""
 
 import pytest
-from vlfusion_shared import shared
 
 from vlfusion.errors import DataError
 from vlfusion.language.answers import Message, chatter, message, prose, read, readable, reasoned, refused
 from vlfusion.language.structure import schema_check
+from vlfusion.testing.shared import shared
 
 GOOD = 'A bright wall stands on the right, and a dark road lies below it.'
 THOUGHT = 'Okay, the user wants a paragraph. I must not use digits.'

@@ -6,7 +6,6 @@ import torch
 from safetensors.torch import load_file
 from scipy.signal import convolve2d
 from skimage.metrics import structural_similarity
-from vlfusion_shared import shared
 
 from vlfusion.errors import DataError
 from vlfusion.losses import (
@@ -19,6 +18,7 @@ from vlfusion.losses import (
     sobel_magnitude,
     ssim_map,
 )
+from vlfusion.testing.shared import shared
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 import pywt
 import torch
 from references.features import edges, meyer, wavelet
-from vlfusion_shared import shared
 
 from vlfusion.metrics import fmi
 from vlfusion.metrics.fmi import FMI_dct, FMI_edge, FMI_gradient, FMI_pixel, FMI_wavelet
 from vlfusion.metrics.mef_ssim import MEF_MS_SSIM, MEF_SSIM
+from vlfusion.testing.shared import shared
 
 TRANSFORMS = {'none': fmi._pixels, 'gradient': fmi._gradient, 'edge': fmi._edges, 'dct': fmi._dct,
               'wavelet': fmi._wavelet}

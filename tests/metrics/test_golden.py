@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from vlfusion_shared import shared
 
 from vlfusion.imaging.images import luminance, read_image
 from vlfusion.metrics import metric
 from vlfusion.metrics.base import CODES, metric_names
+from vlfusion.testing.shared import shared
 
 DATA = Path(__file__).with_name('data')
 FILM = {name: name for name in ('EN', 'SD', 'SF', 'AG', 'MI', 'MSE', 'CC', 'PSNR', 'SCD', 'Qabf', 'SSIM')}

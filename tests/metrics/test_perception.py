@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from vlfusion_shared import shared
 
 from vlfusion.imaging.images import read_image
 from vlfusion.metrics.qcb import Qcb
@@ -14,6 +13,7 @@ from vlfusion.metrics.qcv import Qcv
 from vlfusion.metrics.qm import Qm
 from vlfusion.metrics.qp import Qp
 from vlfusion.metrics.qsf import Qsf
+from vlfusion.testing.shared import shared
 
 METRICS = {metric.info.name: metric for metric in (Qcb, Qcv, Qm, Qp, Qsf)}
 BEST = {'Qcb': 1, 'Qcv': 0, 'Qm': 1, 'Qp': 1, 'Qsf': 0}

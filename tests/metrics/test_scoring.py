@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 from PIL import Image
 
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.metrics import score
+from vlfusion.testing.toys import draw_pairs
 
 
 @pytest.fixture

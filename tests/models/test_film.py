@@ -2,12 +2,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from vlfusion_shared import shared
 
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.models.backbones.film import FILM, PooledAttention
 from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
 from vlfusion.testing import check_backbone
+from vlfusion.testing.shared import shared
 
 
 @pytest.fixture(scope='module')

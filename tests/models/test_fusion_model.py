@@ -3,13 +3,13 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from vlfusion_shared import shared
 
 from vlfusion.errors import ConfigError
 from vlfusion.models import FusionModel
 from vlfusion.models.backbones.film import FILM
 from vlfusion.models.fusion_model import _snake_case
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS, snapshot
+from vlfusion.testing.shared import shared
 
 LOSSES = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),
           dict(type='SSIMLoss', weight=0)]

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 from torch import nn
 
 from vlfusion import Fuser
@@ -19,6 +18,7 @@ from vlfusion.files import file_digest
 from vlfusion.imaging.images import luminance, read_image
 from vlfusion.models.released import ReleasedWeights
 from vlfusion.registry import BACKBONES, snapshot
+from vlfusion.testing.toys import draw_pairs
 
 
 class Blend(nn.Module):

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 from torch import nn
 from torch.utils.data import default_collate
 
@@ -19,6 +18,7 @@ from vlfusion.inference.fuser import Fuser
 from vlfusion.models import FusionModel, text_dims
 from vlfusion.registry import BACKBONES, LOSSES, snapshot
 from vlfusion.testing import check_backbone
+from vlfusion.testing.toys import draw_pairs
 
 WHOLE = [dict(type='LoadPair'), dict(type='PackPair')]
 TEXTS = dict(text_a=dict(files='text/{name}.npy'), instruction=dict(files='instruction/{name}.npy'))

@@ -23,7 +23,7 @@ COLOUR, PALE, GREY = '#1f4e79', '#c9dcee', '#8a8a8a'
 _SVG, _XLINK = 'http://www.w3.org/2000/svg', 'http://www.w3.org/1999/xlink'
 
 
-def critical_difference(scores: Mapping[str, Float[np.ndarray, 'image']], comparison: Comparison,
+def critical_difference(scores: Mapping[str, Float[np.ndarray, ' image']], comparison: Comparison,
                         higher: bool = True) -> 'matplotlib.figure.Figure':
     """The critical-difference diagram of a metric (Demšar, JMLR 2006), whose bars follow the comparison's own tests.
 
@@ -79,8 +79,8 @@ def critical_difference(scores: Mapping[str, Float[np.ndarray, 'image']], compar
     return figure
 
 
-def distribution(scores: Mapping[str, Float[np.ndarray, 'image']], label: str,
-                 others: Mapping[str, Float[np.ndarray, 'image']] | None = None) -> 'matplotlib.figure.Figure':
+def distribution(scores: Mapping[str, Float[np.ndarray, ' image']], label: str,
+                 others: Mapping[str, Float[np.ndarray, ' image']] | None = None) -> 'matplotlib.figure.Figure':
     """A box for each method over its scores, the first at the top; values that are not finite are left out.
 
     Args:

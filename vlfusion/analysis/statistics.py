@@ -65,7 +65,7 @@ class Comparison:
         return best if max(level for pair, level in self.pairs.items() if best in pair) < self.alpha else None
 
 
-def compare(scores: Mapping[str, Float[np.ndarray, 'image']], higher: bool = True, alpha: float = 0.05,
+def compare(scores: Mapping[str, Float[np.ndarray, ' image']], higher: bool = True, alpha: float = 0.05,
             resamples: int = 2000, correction: str = 'holm') -> Comparison:
     """Compare methods that were scored on the same images.
 
@@ -109,7 +109,7 @@ def compare(scores: Mapping[str, Float[np.ndarray, 'image']], higher: bool = Tru
                       len(values[0]), alpha)
 
 
-def interval(values: Float[np.ndarray, 'image'], alpha: float = 0.05, resamples: int = 2000) -> tuple[float, float]:
+def interval(values: Float[np.ndarray, ' image'], alpha: float = 0.05, resamples: int = 2000) -> tuple[float, float]:
     """The bootstrap interval of a mean at `1 - alpha` (percentiles), the same each time; of one value, that value."""
     if len(values) < 2 or not resamples:
         return values.mean().item(), values.mean().item()
@@ -134,7 +134,7 @@ CORRECTIONS = {
     'finner': lambda p, i, m: 1 - (1 - p) ** (m / i)}  # Journal of the American Statistical Association 88(423), 1993
 
 
-def adjust(levels: Sequence[float], correction: str = 'holm') -> Float[np.ndarray, 'comparison']:
+def adjust(levels: Sequence[float], correction: str = 'holm') -> Float[np.ndarray, ' comparison']:
     """The p of several comparisons, each adjusted for their number.
 
     statsmodels has no Finner, and its Holm collects all garbage of the process at each call, which takes a second
@@ -160,7 +160,7 @@ def scipy_stats() -> ModuleType:
     return stats
 
 
-def wilcoxon(one: Float[np.ndarray, 'image'], other: Float[np.ndarray, 'image']) -> float:
+def wilcoxon(one: Float[np.ndarray, ' image'], other: Float[np.ndarray, ' image']) -> float:
     """Two-sided p; ranks of equal scores are split between the sides, and all equal is no difference."""
     stats = scipy_stats()
     return 1. if np.array_equal(one, other) else float(stats.wilcoxon(one, other, zero_method='zsplit').pvalue)

@@ -306,7 +306,7 @@ def require_finite(text: Float[np.ndarray, 'token dim'], origin: str, remedy: st
 
 
 def pad(text: Float[np.ndarray, 'token dim'],
-        length: int) -> tuple[Float[np.ndarray, 'length dim'], Bool[np.ndarray, 'length']]:
+        length: int) -> tuple[Float[np.ndarray, 'length dim'], Bool[np.ndarray, ' length']]:
     """The features with zero rows added up to `length`, and a mask that is true where a row is a token.
 
     >>> pad(np.ones((2, 4), np.float32), 3)[1]

@@ -38,7 +38,7 @@ DEFAULT_TRUTH_METRICS = ('PSNR', 'SSIM')
 
 def score(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
           source_b: Float[Tensor, 'batch 1 h w'], metrics: Iterable[str],
-          code: str = '') -> dict[str, Float[Tensor, 'batch']]:
+          code: str = '') -> dict[str, Float[Tensor, ' batch']]:
     """One value per image for each metric, in float64. Work that several of them need is done once.
 
     Args:
@@ -122,7 +122,7 @@ def means(rows: Sequence[Row], undefined: Iterable[Undefined] = ()) -> dict[str,
     return result
 
 
-def statistics(values: Float[np.ndarray, 'image']) -> dict[str, float]:
+def statistics(values: Float[np.ndarray, ' image']) -> dict[str, float]:
     """Mean, standard deviation (of the population) and median; NaN and infinity are not left out."""
     with np.errstate(invalid='ignore'):
         return {'mean': values.mean().item(), 'std': values.std().item(), 'median': np.median(values).item()}
@@ -209,7 +209,7 @@ def _shown(value: float) -> str:
     return f'{value:.1e}' if 0 < abs(value) < 0.001 else f'{value:.4f}'
 
 
-def _unfinite(values: Float[np.ndarray, 'image']) -> int:
+def _unfinite(values: Float[np.ndarray, ' image']) -> int:
     return int(np.count_nonzero(~np.isfinite(values)))
 
 
@@ -236,7 +236,7 @@ def read_csv(path: str | os.PathLike) -> list[Row]:
     return [row | {'name': composed(row['name'])} for row in rows]
 
 
-def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, 'image']]:
+def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, ' image']]:
     """The values of each metric, in the order of the rows; NaN where it could not be computed.
 
     Raises:
@@ -247,6 +247,6 @@ def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, 'image']]:
     return {name: np.array([row[name] for row in rows], float) for name in rows[0] if name not in WORDS}
 
 
-def computed(rows: Sequence[Row], column: str) -> Float[np.ndarray, 'image']:
+def computed(rows: Sequence[Row], column: str) -> Float[np.ndarray, ' image']:
     """The values of a metric without the images that it could not be computed of."""
     return np.array([row[column] for row in rows if row[column] is not None], float)

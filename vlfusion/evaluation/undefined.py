@@ -34,7 +34,7 @@ class Undefined:
         return f'{self.name}: {self.metric} {what}: {", ".join(self.reasons)}'
 
 
-def undefined(name: str, scores: Mapping[str, Float[Tensor, 'channel']],
+def undefined(name: str, scores: Mapping[str, Float[Tensor, ' channel']],
               images: Mapping[str, Float[Tensor, 'channel 1 h w']]) -> list[Undefined]:
     """The scores of one image that are not finite, each with its reasons.
 

@@ -221,7 +221,7 @@ def _cells(rows: list[Span], columns: list[Span]) -> Iterator[tuple[int, Span, i
             yield i, row, j, column
 
 
-def _ramps(side: list[Span]) -> list[Float[Tensor, 'length']]:
+def _ramps(side: list[Span]) -> list[Float[Tensor, ' length']]:
     """The weight of each window along a side: it falls linearly to where the window ends within the image; all windows'
     weights add up to 1 everywhere."""
     length = side[-1].stop

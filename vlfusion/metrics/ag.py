@@ -13,7 +13,7 @@ from vlfusion.metrics.base import fusion_metric, variant
                                          range=(0., 1020.)),
                          'tang': 'vifb'})
 def AG(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-       source_b: Float[Tensor, 'batch 1 h w'], inner: bool = False) -> Float[Tensor, 'batch']:
+       source_b: Float[Tensor, 'batch 1 h w'], inner: bool = False) -> Float[Tensor, ' batch']:
     """`AG = mean(sqrt((Gx^2 + Gy^2) / 2))`, with `Gx`, `Gy` central differences, one-sided at the borders.
 
     Args:

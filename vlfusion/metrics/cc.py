@@ -12,7 +12,7 @@ Image = Float[Tensor, 'batch 1 h w']
 
 @fusion_metric(title='Correlation coefficient', direction='higher', range=(-1., 1.), over='mean',
                source='Deshmukh and Bhosale, Int. J. Image Process. 4(5), 2010', agrees=('film', 'cddfuse', 'tang'))
-def CC(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def CC(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`CC = (r(A, F) + r(B, F)) / 2`, with Pearson's correlation `r` of the grey levels; NaN where an image is
     constant.
 
@@ -24,7 +24,7 @@ def CC(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']
     return (correlation(source_a, fused) + correlation(source_b, fused)) / 2
 
 
-def correlation(first: Image, second: Image) -> Float[Tensor, 'batch']:
+def correlation(first: Image, second: Image) -> Float[Tensor, ' batch']:
     """Pearson's correlation of two images; NaN where one is constant."""
     first, second = centred(first), centred(second)
     squares = first.square().sum((1, 2, 3)) * second.square().sum((1, 2, 3))

@@ -17,7 +17,7 @@ from vlfusion.metrics.histograms import LEVELS, histogram
                                          range=(-math.inf, math.inf)),
                          'mefb': 'vifb'})
 def CE(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-       source_b: Float[Tensor, 'batch 1 h w'], skip: bool = False) -> Float[Tensor, 'batch']:
+       source_b: Float[Tensor, 'batch 1 h w'], skip: bool = False) -> Float[Tensor, ' batch']:
     """`CE = (D(A, F) + D(B, F)) / 2`, with `D(S, F) = sum_l s_l log2(s_l / f_l)` of the histograms `s` and `f`.
 
     What the field calls cross entropy is this relative entropy (Kullback and Leibler). It is infinite as soon as the

@@ -10,7 +10,7 @@ from vlfusion.metrics.gradients import edge_strength
 @fusion_metric(title='Edge intensity', direction='higher', unit='grey level', range=(0., 1020 * 2 ** 0.5), over='none',
                source='Rajalingam and Priya, Int. J. Eng. Sci. Invent. 2(1), 2018', agrees=('vifb',))
 def EI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-       source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+       source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`EI = mean(sqrt(Sx^2 + Sy^2))`, with `Sx`, `Sy` the Sobel differences; the outermost pixels repeat beyond the
     border.
 

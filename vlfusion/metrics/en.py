@@ -11,7 +11,7 @@ from vlfusion.metrics.histograms import entropy
                source='Roberts, van Aardt and Ahmed, J. Appl. Remote Sens. 2(1), 2008',
                agrees=('film', 'cddfuse', 'vifb'))
 def EN(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-       source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+       source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`EN = -sum_l p_l log2 p_l`, with `p` the histogram of the fused image's rounded grey levels.
 
     Args:

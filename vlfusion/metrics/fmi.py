@@ -29,7 +29,7 @@ UNBOUNDED = variant('joint distributions may have negative shares, whose term of
 
 @fusion_metric(title='Feature mutual information, pixels', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED})
-def FMI_pixel(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, 'batch']:
+def FMI_pixel(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
     """The mean over all 3x3 windows of `(i(A, F) + i(B, F)) / 2`, with `i(S, F) = 2 I(S, F) / (H(S) + H(F))`.
 
     A window less its minimum, divided by its sum, is taken for the distribution `p` of a number from 1 to 9, the
@@ -61,7 +61,7 @@ def FMI_pixel(fused: Image, source_a: Image, source_b: Image, bounded: bool = Tr
 
 @fusion_metric(title='Feature mutual information, gradient', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED})
-def FMI_gradient(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, 'batch']:
+def FMI_gradient(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
     """`FMI_pixel` of the differences along x: central ones, one-sided at the borders.
 
     The published code has none along y.
@@ -77,7 +77,7 @@ def FMI_gradient(fused: Image, source_a: Image, source_b: Image, bounded: bool =
 
 @fusion_metric(title='Feature mutual information, edges', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE)
-def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`FMI_pixel` of edge maps of 0 and 1: the Sobel edges that MATLAB's `edge` finds, thinned, with its threshold.
 
     An edge is where the squared gradient is above four times its mean and, along x or y, whichever the gradient has
@@ -95,7 +95,7 @@ def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'b
 
 @fusion_metric(title='Feature mutual information, DCT', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED, 'tang': 'haghighat'})
-def FMI_dct(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, 'batch']:
+def FMI_dct(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
     """`FMI_pixel` of the whole image's orthonormal DCT-II, with windows of 3x3 coefficients.
 
     Coefficients are rounded to multiples of 2^-26. Else, where there are none, as in a flat image, windows would show
@@ -112,7 +112,7 @@ def FMI_dct(fused: Image, source_a: Image, source_b: Image, bounded: bool = True
 
 @fusion_metric(title='Feature mutual information, wavelet', direction='higher', range=(0., 1.), over='mean',
                source=SOURCE, aliases=('FMI_w',))
-def FMI_wavelet(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def FMI_wavelet(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`FMI_pixel` of one level of the discrete Meyer wavelet transform, its four parts side by side, rescaled to 0..1.
 
     Images are mirrored at the borders, with the outermost pixel doubled: MATLAB's default. The filter is Meyer's, cut
@@ -194,7 +194,7 @@ def _meyer() -> Float[Tensor, '102']:
     return F.pad(math.sqrt(2) * middle / middle.sum(), (0, 1))
 
 
-def _fmi(feature: Callable[[Image], Image], *images: Image, bounded: bool = True) -> Float[Tensor, 'batch']:
+def _fmi(feature: Callable[[Image], Image], *images: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
     return torch.stack([_mean(*features, bounded=bounded) for features in zip(*map(feature, images), strict=True)])
 
 

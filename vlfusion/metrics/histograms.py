@@ -31,20 +31,20 @@ def joint_histogram(first: Float[Tensor, 'batch 1 h w'],
 
 
 @shared
-def entropy(image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+def entropy(image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`H = -sum_l p_l log2 p_l`, in bit."""
     return bits(histogram(image))
 
 
 @shared
 def mutual_information(first: Float[Tensor, 'batch 1 h w'],
-                       second: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+                       second: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`I(X, Y) = H(X) + H(Y) - H(X, Y)`, in bit; 0 where rounding would leave a little less."""
     information = entropy(first) + entropy(second) - bits(joint_histogram(first, second).flatten(1))
     return information.clamp(min=0)
 
 
-def bits(shares: Float[Tensor, 'batch bin']) -> Float[Tensor, 'batch']:
+def bits(shares: Float[Tensor, 'batch bin']) -> Float[Tensor, ' batch']:
     """The entropy of a distribution, in bit."""
     return torch.special.entr(shares).sum(1) / math.log(2)
 

@@ -24,7 +24,7 @@ SOURCE = 'Ma, Zeng and Wang, IEEE Trans. Image Process. 24(11), 2015'
 
 @fusion_metric(title='MEF structural similarity', direction='higher', range=(-1., 1.), over='joint', smallest=11,
                source=SOURCE, agrees=('tang',))
-def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """The mean over all 11x11 windows of `(2 cov_XF + C) / (var_X + var_F + C)`, `X` being the desired patch.
 
     With `a` and `b` the sources' patches without their means and `|a|` their norms,
@@ -47,7 +47,7 @@ def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'b
 
 @fusion_metric(title='MEF structural similarity, multi-scale', direction='higher', range=(0., 1.), over='joint',
                smallest=41, source=SOURCE, agrees=('mefb', 'tang'))
-def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`prod_i MEF_SSIM_i^w_i` over three scales, each the last one averaged over 2x2 pixels; `w` = .0711, .4530, .4760.
 
     MEFB prints it as MEF-SSIM and Tang as MS_SSIM. A scale with a negative mean counts as 0. The published code refuses
@@ -67,7 +67,7 @@ def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
 
 
 @shared
-def _similarity(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def _similarity(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     gain_a, gain_b = _gains(source_a, source_b)
     variance = (gain_a.square() * local_variance(source_a, WANG) + gain_b.square() * local_variance(source_b, WANG)
                 + 2 * gain_a * gain_b * local_covariance(source_a, source_b, WANG)).clamp(min=0)

@@ -16,7 +16,7 @@ from vlfusion.metrics.histograms import bits, entropy, joint_histogram, mutual_i
                          'tang': variant('the joint histogram, but not the others, takes 255 for 254: 8-bit integers '
                                          'saturate when 1 is added', saturated=True)})
 def MI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-       source_b: Float[Tensor, 'batch 1 h w'], base: float = 2., saturated: bool = False) -> Float[Tensor, 'batch']:
+       source_b: Float[Tensor, 'batch 1 h w'], base: float = 2., saturated: bool = False) -> Float[Tensor, ' batch']:
     """`MI = I(A, F) + I(B, F)`, with `I(X, Y) = H(X) + H(Y) - H(X, Y)` of the rounded grey levels' histograms.
 
     Args:

@@ -14,7 +14,7 @@ WEIGHTS = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333
 
 @fusion_metric(title='Multi-scale structural similarity', direction='higher', range=(0., 1.), over='mean', smallest=176,
                source='Wang, Simoncelli and Bovik, Asilomar 2003')
-def MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`MS_SSIM = (MS(A, F) + MS(B, F)) / 2`, `MS = prod_i cs_i^w_i` over five scales, the last with luminance too.
 
     `cs` is SSIM's comparison of contrast and structure; each scale is the last one averaged over 2x2 pixels. A scale

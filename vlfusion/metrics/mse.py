@@ -9,7 +9,7 @@ from vlfusion.metrics.base import fusion_metric
 @fusion_metric(title='Mean squared error', direction='lower', unit='squared grey level', range=(0., 255. ** 2),
                over='mean', source='the mean of the squared differences', agrees=('film', 'cddfuse'))
 def MSE(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`MSE = (mean((A - F)^2) + mean((B - F)^2)) / 2`. No image scores better than the plain average of the sources.
 
     Args:

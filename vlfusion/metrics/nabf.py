@@ -19,7 +19,7 @@ SOURCE = 'Petrovic and Xydeas, ICCV 2005; constants of Shreyamsha Kumar, Signal 
 @fusion_metric(title='Fusion artefacts N^AB/F', direction='lower', range=(0., 1.), over='weighted', smallest=2,
                source=SOURCE,
                agrees=('tang',))
-def Nabf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def Nabf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`Nabf = sum(n ((1 - Q_AF) w_A + (1 - Q_BF) w_B)) / sum(w_A + w_B)`, `n` = 1 where the fused edge is the
     strongest.
 
@@ -43,7 +43,7 @@ def Nabf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch
 
 @fusion_metric(title='Fusion loss L^AB/F', direction='lower', range=(0., 1.), over='weighted', smallest=2,
                source=SOURCE)
-def Labf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def Labf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`Labf = sum(r ((1 - Q_AF) w_A + (1 - Q_BF) w_B)) / sum(w_A + w_B)`, `r` = 1 where a source's edge is no weaker.
 
     The rest is as in `Nabf`; the two add up to all that is not preserved.
@@ -56,7 +56,7 @@ def Labf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch
     return _lost(fused, source_a, source_b, where_fused_is_strongest=False)
 
 
-def _lost(fused: Image, source_a: Image, source_b: Image, where_fused_is_strongest: bool) -> Float[Tensor, 'batch']:
+def _lost(fused: Image, source_a: Image, source_b: Image, where_fused_is_strongest: bool) -> Float[Tensor, ' batch']:
     """The share of the sources' edges that is not preserved, where the fused edge is the strongest or elsewhere."""
     strength_f = _edges(fused)[0]
     strongest = (strength_f > _edges(source_a)[0]) & (strength_f > _edges(source_b)[0])

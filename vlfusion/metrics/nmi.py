@@ -10,7 +10,7 @@ from vlfusion.metrics.histograms import entropy, mutual_information
 @fusion_metric(title='Normalised mutual information', direction='higher', range=(0., 2.), over='sum', aliases=('Qmi',),
                source='Hossny, Nahavandi and Creighton, Electron. Lett. 44(18), 2008', agrees=('mefb', 'liu'))
 def NMI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`NMI = 2 (I(A, F) / (H(A) + H(F)) + I(B, F) / (H(B) + H(F)))`; 2 for a fused image that equals both sources.
 
     The published code stretches each image to 0..255 first. That maps different levels to different levels, so no

@@ -16,7 +16,7 @@ SOURCE = 'Piella and Heijmans, ICIP 2003'
 
 @fusion_metric(title='Fusion quality index', direction='higher', range=(-1., 1.), over='weighted', smallest=11,
                source=SOURCE, agrees=('liu',))
-def Qs(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def Qs(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`Qs = mean(l SSIM(A, F) + (1 - l) SSIM(B, F))`, with `l = var_A / (var_A + var_B)`, one half where both are flat.
 
     The paper has the universal quality index in place of SSIM; like Z. Liu's code, this has SSIM with Wang's
@@ -33,7 +33,7 @@ def Qs(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']
 @fusion_metric(title='Weighted fusion quality index', direction='higher', range=(-1., 1.), over='weighted', smallest=11,
                source=SOURCE, agrees=('liu',),
                variants={'mefb': variant('of the edge images, as in the second factor of Qe', edges=True)})
-def Qw(fused: Image, source_a: Image, source_b: Image, edges: bool = False) -> Float[Tensor, 'batch']:
+def Qw(fused: Image, source_a: Image, source_b: Image, edges: bool = False) -> Float[Tensor, ' batch']:
     """`Qw = sum(c (l SSIM(A, F) + (1 - l) SSIM(B, F))) / sum(c)`, `c = max(var_A, var_B)`: contrast counts for more.
 
     Where both sources are flat all over, no place has any weight, and it equals `Qs`.
@@ -53,7 +53,7 @@ def Qw(fused: Image, source_a: Image, source_b: Image, edges: bool = False) -> F
 
 @fusion_metric(title='Edge-dependent fusion quality index', direction='higher', range=(-1., 1.), over='weighted',
                smallest=11, source=SOURCE)
-def Qe(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def Qe(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`Qe = Qw(F, A, B) Qw(F', A', B')`, with `'` the strength of an image's edges (Prewitt; black around the image).
 
     The code of Z. Liu and of MEFB lacks the first factor; see `Qw`, variant `mefb`.

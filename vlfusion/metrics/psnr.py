@@ -22,7 +22,7 @@ from vlfusion.metrics.rmse import RMSE
                          'mefb': 'vifb'})
 def PSNR(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
          source_b: Float[Tensor, 'batch 1 h w'], brightest: bool = False, levels: float = 1.,
-         error: Literal['mse', 'vifb'] = 'mse') -> Float[Tensor, 'batch']:
+         error: Literal['mse', 'vifb'] = 'mse') -> Float[Tensor, ' batch']:
     """`PSNR = 10 log10(255^2 / MSE)`, with the mean of the errors against both sources.
 
     As neither source is the truth, no image scores better than their plain average. It is infinite for three equal
@@ -43,7 +43,7 @@ def PSNR(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
 
 @truth_metric(name='PSNR', title='Peak signal-to-noise ratio', direction='higher', unit='dB', range=(0., math.inf),
               source='10 log10(255^2 / MSE)')
-def psnr_to_truth(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+def psnr_to_truth(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`PSNR = 10 log10(255^2 / mean((T - F)^2))`; infinite for a fused image that equals the truth.
 
     Args:

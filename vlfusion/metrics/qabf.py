@@ -22,7 +22,7 @@ from vlfusion.metrics.gradients import edge_angle, edge_strength, sobel
                                         form='liu')})
 def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
          source_b: Float[Tensor, 'batch 1 h w'], equal: Literal['1', 'strength'] = '1',
-         form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, 'batch']:
+         form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
     """`Qabf = sum(Q_AF g_A + Q_BF g_B) / sum(g_A + g_B)`: preservation `Q`, weighted by the source's edge strength `g`.
 
         Q = Qg Qa
@@ -56,7 +56,7 @@ def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
 
 
 def _liu(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-         source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+         source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     tiny = 1e-5  # what that code puts in place of a strength of zero
     kept = present = 0.
     strength_f = edge_strength(fused)

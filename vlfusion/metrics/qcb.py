@@ -30,7 +30,7 @@ STRETCHED = 'images are stretched to 0..255 first, each on its own, and the Gaus
                                         form='liu'),
                          'mefb': 'liu'})
 def Qcb(fused: Image, source_a: Image, source_b: Image,
-        form: Literal['paper', 'vifb', 'liu'] = 'paper') -> Float[Tensor, 'batch']:
+        form: Literal['paper', 'vifb', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
     """`Qcb = mean(l Q_AF + (1 - l) Q_BF)`: preservation of masked contrast `c`, weighted by the sources' own.
 
         Q_XF = min(c_X, c_F) / max(c_X, c_F),   l = c_A^2 / (c_A^2 + c_B^2)

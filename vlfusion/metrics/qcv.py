@@ -27,7 +27,7 @@ DEGREES = 4  # of the field of view that an image fills, along each axis
                                         'at the right and at the bottom are filled with zeros', form='liu'),
                          'vifb': 'liu', 'mefb': 'liu'})
 def Qcv(fused: Image, source_a: Image, source_b: Image,
-        form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, 'batch']:
+        form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
     """`Qcv = sum(l_A D_A + l_B D_B) / sum(l_A + l_B)` over regions of 16x16 pixels.
 
     `D` is a region's mean squared difference of source and fused image, after both passed the eye's contrast

@@ -16,7 +16,7 @@ EXPONENTS = (2 / 3, 1 / 3)  # of the scales, the finest first
                source='Wang and Liu, ICSP 2008',
                variants={'liu': variant('the sum over the three bands: three times the default', total=True,
                                         range=(0., 3.))})
-def Qm(fused: Image, source_a: Image, source_b: Image, total: bool = False) -> Float[Tensor, 'batch']:
+def Qm(fused: Image, source_a: Image, source_b: Image, total: bool = False) -> Float[Tensor, ' batch']:
     """`Qm = Q_1^(2/3) Q_2^(1/3)` over two scales of the Haar transform, with
 
         Q_s = sum(E_AF w_A + E_BF w_B) / sum(w_A + w_B)

@@ -14,7 +14,7 @@ from vlfusion.metrics.histograms import mutual_information
                over='joint', source='Wang, Shen and Jin, in Image Fusion (ed. Stathaki), ch. 19, 2008',
                agrees=('liu', 'mefb'))
 def Qncie(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-          source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+          source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`Qncie = 1 + sum_i (l_i / 3) log256(l_i / 3)`, with `l` the eigenvalues of the matrix of nonlinear correlations.
 
     The nonlinear correlation of two images is their mutual information to the base 256, and 1 on the diagonal. Three

@@ -35,7 +35,7 @@ FLAT = 1e-12  # a smaller variance of a feature map is rounding
                                         'width the low-pass is off by one frequency', form='liu'),
                          'mefb': 'liu'})
 def Qp(fused: Image, source_a: Image, source_b: Image,
-       form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, 'batch']:
+       form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
     """`Qp = Q_p Q_M Q_m`: each the mean of a feature map's best correlation, where a source has a feature.
 
     The maps are phase congruency `p`, and the greatest and least moments `M` and `m` of its distribution over

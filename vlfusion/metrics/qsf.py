@@ -17,7 +17,7 @@ DIAGONAL = 1 / math.sqrt(2)  # weight of the diagonal differences, whose pixels 
                variants={'liu': variant('with its sign: negative for lost activity, which is the usual case, and '
                                         'positive for added noise; nearer to zero is better on either side',
                                         signed=True, direction='higher', range=(-1., math.inf))})
-def Qsf(fused: Image, source_a: Image, source_b: Image, signed: bool = False) -> Float[Tensor, 'batch']:
+def Qsf(fused: Image, source_a: Image, source_b: Image, signed: bool = False) -> Float[Tensor, ' batch']:
     """`Qsf = |SF_F - SF_R| / SF_R`: by how much the extended spatial frequency misses that of the sources together.
 
     `SF` is the root of the mean squared differences of neighbours in four directions: along rows and columns with the
@@ -49,5 +49,5 @@ def _differences(image: Image) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             image[..., 1:, 1:] - image[..., :-1, :-1], image[..., 1:, :-1] - image[..., :-1, 1:])
 
 
-def _frequency(row: Tensor, column: Tensor, diagonal: Tensor, other_diagonal: Tensor) -> Float[Tensor, 'batch']:
+def _frequency(row: Tensor, column: Tensor, diagonal: Tensor, other_diagonal: Tensor) -> Float[Tensor, ' batch']:
     return (row + column + DIAGONAL * (diagonal + other_diagonal)).sqrt()  # the number of pixels cancels in the ratio

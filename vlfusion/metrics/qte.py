@@ -21,7 +21,7 @@ SWAPPED = 'the marginal distributions are swapped against the joint one, and ima
                                          range=(-math.inf, math.inf))})
 def Qte(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
         source_b: Float[Tensor, 'batch 1 h w'], q: float = 1.85, swapped: bool = False,
-        normalised: bool = False) -> Float[Tensor, 'batch']:
+        normalised: bool = False) -> Float[Tensor, ' batch']:
     """`Qte = I(A, F) + I(B, F)`, `I(X, Y) = (1 - sum_xy p_xy^q / (p_x p_y)^(q - 1)) / (1 - q)` of the histograms.
 
     Independent images have 0; for `q` near to 1 it is the mutual information in nat.
@@ -44,7 +44,7 @@ def Qte(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
 
 
 def _information(first: Float[Tensor, 'batch 1 h w'], second: Float[Tensor, 'batch 1 h w'], q: float,
-                 swapped: bool) -> Float[Tensor, 'batch']:
+                 swapped: bool) -> Float[Tensor, ' batch']:
     joint = joint_histogram(first, second)
     rows, columns = (second, first) if swapped else (first, second)
     product = histogram(rows)[:, :, None] * histogram(columns)[:, None, :]

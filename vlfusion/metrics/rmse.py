@@ -13,7 +13,7 @@ from vlfusion.metrics.base import fusion_metric, variant
                variants={'vifb': variant('the root taken before the division by the number of pixels, so that it falls '
                                          'with the size of the image', early=True)})
 def RMSE(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-         source_b: Float[Tensor, 'batch 1 h w'], early: bool = False) -> Float[Tensor, 'batch']:
+         source_b: Float[Tensor, 'batch 1 h w'], early: bool = False) -> Float[Tensor, ' batch']:
     """`RMSE = (sqrt(mean((A - F)^2)) + sqrt(mean((B - F)^2))) / 2`: the mean of the roots.
 
     Args:

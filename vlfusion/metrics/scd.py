@@ -11,7 +11,7 @@ from vlfusion.metrics.cc import correlation
                source='Aslantas and Bendes, AEU Int. J. Electron. Commun. 69(12), 2015',
                agrees=('film', 'cddfuse', 'tang'))
 def SCD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`SCD = r(F - B, A) + r(F - A, B)`, with Pearson's correlation `r`.
 
     NaN where the fused image is a copy of a source, or differs from it by a constant: then it adds nothing to

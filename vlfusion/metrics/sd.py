@@ -9,7 +9,7 @@ from vlfusion.metrics.base import fusion_metric
 @fusion_metric(title='Standard deviation', direction='higher', unit='grey level', range=(0., 127.5), over='none',
                source='Ma, Ma and Li, Inf. Fusion 45, 2019', agrees=('film', 'cddfuse', 'vifb'))
 def SD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-       source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+       source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`SD = sqrt(mean((F - mean(F))^2))`: the population's, divided by the number of pixels.
 
     VIFB calls it variance.

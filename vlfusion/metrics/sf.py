@@ -11,7 +11,7 @@ from vlfusion.metrics.base import fusion_metric, variant
                agrees=('film', 'cddfuse', 'tang'),
                variants={'vifb': variant('both sums divided by the number of pixels, not of differences', pixels=True)})
 def SF(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-       source_b: Float[Tensor, 'batch 1 h w'], pixels: bool = False) -> Float[Tensor, 'batch']:
+       source_b: Float[Tensor, 'batch 1 h w'], pixels: bool = False) -> Float[Tensor, ' batch']:
     """`SF = sqrt(mean(dx^2) + mean(dy^2))`, with `dx`, `dy` the differences between neighbours.
 
     Each mean is over the differences that exist, `h (w - 1)` and `(h - 1) w` of them.

@@ -25,7 +25,7 @@ SOURCE = 'Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13(4), 
                                             form='scikit-image', data_range=2., total=True, over='sum',
                                             range=(-2., 2.), smallest=7)})
 def SSIM(fused: Image, source_a: Image, source_b: Image, form: Literal['wang', 'scikit-image'] = 'wang',
-         data_range: float = 255., total: bool = False) -> Float[Tensor, 'batch']:
+         data_range: float = 255., total: bool = False) -> Float[Tensor, ' batch']:
     """`SSIM = (SSIM(A, F) + SSIM(B, F)) / 2`, each the mean over all windows of
 
         SSIM(X, Y) = (2 m_X m_Y + C1) (2 cov_XY + C2) / ((m_X^2 + m_Y^2 + C1) (var_X + var_Y + C2))
@@ -49,7 +49,7 @@ def SSIM(fused: Image, source_a: Image, source_b: Image, form: Literal['wang', '
 
 @truth_metric(name='SSIM', title='Structural similarity', direction='higher', range=(-1., 1.), smallest=11,
               source=SOURCE)
-def ssim_to_truth(fused: Image, truth: Image) -> Float[Tensor, 'batch']:
+def ssim_to_truth(fused: Image, truth: Image) -> Float[Tensor, ' batch']:
     """`SSIM(T, F)` as Wang et al. define it; see the fusion metric of that name.
 
     Args:

@@ -11,7 +11,7 @@ from vlfusion.metrics.base import fusion_metric, variant
                variants={'vifb': variant('the square root of the variance, which is SD', root=True,
                                          unit='grey level', range=(0., 127.5))})
 def VI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-       source_b: Float[Tensor, 'batch 1 h w'], root: bool = False) -> Float[Tensor, 'batch']:
+       source_b: Float[Tensor, 'batch 1 h w'], root: bool = False) -> Float[Tensor, ' batch']:
     """`VI = mean((F - mean(F))^2)`.
 
     Args:

@@ -21,7 +21,7 @@ EPSILON = 1e-10  # a variance below this is none
 @fusion_metric(title='Visual information fidelity', direction='higher', range=(0., math.inf), over='sum', smallest=41,
                aliases=('VIFp',), source='Sheikh and Bovik, IEEE Trans. Image Process. 15(2), 2006',
                agrees=('film', 'cddfuse', 'tang'))
-def VIF(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def VIF(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`VIF = VIFp(A, F) + VIFp(B, F)`: the sum over the sources, 2 for a fused image that equals both.
 
     In each window the fused image is modelled as `F = g S + noise`; the gain `g` and the variance of the noise come

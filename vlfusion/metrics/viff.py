@@ -21,7 +21,7 @@ EPSILON = 1e-7  # information of a window where there is none
                                         'which source is B', tie=0.),
                          'mefb': 'han'})
 def VIFF(fused: Image, source_a: Image, source_b: Image,
-         tie: float = 0.5) -> Float[Tensor, 'batch']:
+         tie: float = 0.5) -> Float[Tensor, ' batch']:
     """`VIFF = sum_k p_k sum kept / sum present` over the windows of four scales, weighted `p = (1, 0, 0.15, 1) / 2.15`.
 
     In each window the source counts to which the fused image has the smaller gain, or both alike where the gains are

@@ -16,7 +16,7 @@ STABILISER = 2e-16  # SSIM's two constants: next to nothing, so that the index i
 
 @fusion_metric(title="Yang's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=7,
                source='Yang, Zhang, Wang and Liu, Inf. Fusion 9(2), 2008', agrees=('liu', 'mefb'))
-def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']:
+def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """The mean over all windows of `l q(A, F) + (1 - l) q(B, F)` where `q(A, B) >= 0.75`, else of the larger `q`.
 
     `q` is the universal quality index and `l = var_A / (var_A + var_B)`. Where sources resemble each other the fused
@@ -45,7 +45,7 @@ def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, 'batch']
                                         'is flat, rounding decides in that code whether it is below 0. It depends on '
                                         'which source is A', cut=True),
                          'mefb': 'liu'})
-def Qc(fused: Image, source_a: Image, source_b: Image, cut: bool = False) -> Float[Tensor, 'batch']:
+def Qc(fused: Image, source_a: Image, source_b: Image, cut: bool = False) -> Float[Tensor, ' batch']:
     """The mean over all windows of `s q(A, F) + (1 - s) q(B, F)`, with `s = cov_AF / (cov_AF + cov_BF)` kept to 0..1.
 
     `q` is the universal quality index. Flat windows are as in `Qy`: `s` is one half where both covariances are zero.

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 
 from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import convert_released, load_model
@@ -18,6 +17,7 @@ from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
+from vlfusion.testing.toys import draw_pairs
 
 pytest.importorskip('vlfusion_auif', reason='pip install --editable plugins/auif')
 from vlfusion_auif import AUIF, AUIFModel, RandomResizedCrop, dissimilarity  # noqa: E402

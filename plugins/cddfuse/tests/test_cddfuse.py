@@ -6,9 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 from safetensors.torch import load_file
-from vlfusion_shared import shared
 
 from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import convert_released, load_model
@@ -16,6 +14,8 @@ from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import DATASETS, MODELS, OPTIM_WRAPPERS, REGISTRIES
 from vlfusion.testing import check_backbone
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 cddfuse = pytest.importorskip('vlfusion_cddfuse', reason='pip install --editable plugins/cddfuse')
 from vlfusion_cddfuse.losses import decomposition_loss, dssim, gradient_loss, reconstruction_loss  # noqa: E402

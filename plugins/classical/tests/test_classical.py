@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 import pywt
 import torch
-from conftest import draw_pairs
 from scipy import ndimage
-from vlfusion_shared import shared
 
 from vlfusion.config import load_config
 from vlfusion.engine.runner import build_runner
@@ -18,6 +16,8 @@ from vlfusion.imaging.images import luminance, read_image
 from vlfusion.inference.fuser import Fuser
 from vlfusion.registry import BACKBONES
 from vlfusion.testing import check_backbone
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 classical = pytest.importorskip('vlfusion_classical', reason='pip install --editable plugins/classical')
 

@@ -24,7 +24,7 @@ def replicate(x: Images, pad: int) -> Images:
     return F.pad(x, (pad,) * 4, mode='replicate')
 
 
-def separable(x: Images, kernel: Float[Tensor, 'k'], stride: int = 1) -> Images:
+def separable(x: Images, kernel: Float[Tensor, ' k'], stride: int = 1) -> Images:
     """Filter rows and columns by one kernel, where the whole kernel lies inside the image."""
     channels = x.shape[1]
     kernel = kernel.to(x).expand(channels, 1, 1, -1)
@@ -38,7 +38,7 @@ def laplacian(x: Images) -> Images:
     return x[..., :-2, 1:-1] + x[..., 1:-1, :-2] - 4 * x[..., 1:-1, 1:-1] + x[..., 1:-1, 2:] + x[..., 2:, 1:-1]
 
 
-def gaussian(radius: int, sigma: float) -> Float[Tensor, 'k']:
+def gaussian(radius: int, sigma: float) -> Float[Tensor, ' k']:
     """A Gaussian kernel of `2 * radius + 1` taps whose sum is 1."""
     taps = torch.exp(-torch.arange(-radius, radius + 1, dtype=torch.float64).square() / (2 * sigma ** 2))
     return taps / taps.sum()

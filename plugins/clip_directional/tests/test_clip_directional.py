@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 
 from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import LOSSES
+from vlfusion.testing.toys import draw_pairs
 
 pytest.importorskip('vlfusion_clip_directional', reason='pip install --editable plugins/clip_directional')
 open_clip = pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")

@@ -22,7 +22,7 @@ NEAREST = 1e-3
 
 
 def direction_loss(fused: Float[Tensor, 'image dim'], source: Float[Tensor, 'image dim'],
-                   prompt: Float[Tensor, '1 dim'], source_prompt: Float[Tensor, '1 dim']) -> Float[Tensor, 'image']:
+                   prompt: Float[Tensor, '1 dim'], source_prompt: Float[Tensor, '1 dim']) -> Float[Tensor, ' image']:
     """`1 - cos(E(F) - E(S), T(f) - T(s))` of each image: 0 for the way that the text goes, 2 for its opposite.
 
     >>> here, there = torch.tensor([[1., 0.]]), torch.tensor([[0., 1.]])
@@ -117,7 +117,7 @@ class CLIPDirectionalLoss(nn.Module):
         mean, std = (images.new_tensor(values)[:, None, None] for values in (visual.image_mean, visual.image_std))
         return clip.encode_image((images - mean) / std, normalize=True)  # of three channels now
 
-    def _patches(self, fused: Tensor, *sources: Tensor) -> tuple[list[Tensor], Bool[Tensor, 'image']]:
+    def _patches(self, fused: Tensor, *sources: Tensor) -> tuple[list[Tensor], Bool[Tensor, ' image']]:
         """Square windows of the fused images, each at one place for a batch, and which of them both sources fill."""
         height, width = fused.shape[-2:]
         low, high = self.patch_side

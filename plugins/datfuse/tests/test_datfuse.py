@@ -4,8 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_pairs
-from vlfusion_shared import shared
+
+from vlfusion.testing.released import check_conversion
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import take_one_step
 
 pytest.importorskip('vlfusion_datfuse', reason='pip install --editable plugins/datfuse')
 
@@ -14,8 +16,7 @@ from vlfusion_datfuse import DATFuse, GradientLoss, PixelLoss, StructureLoss
 from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.engine.compat import load_checkpoint_file
-from vlfusion.engine.runner import build_runner
-from vlfusion.errors import CheckpointError, DataError
+from vlfusion.errors import DataError
 from vlfusion.imaging.images import luminance, read_image
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.models.fusion_model import FusionModel
@@ -119,13 +120,7 @@ def test_a_window_of_one_token_needs_no_queries_and_keys(released, network):
 
 
 def test_states_of_another_network_are_refused(released, network):
-    missing = {name: value for name, value in released.items() if name != 'fem.conv.bias'}
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +fem\.conv\.bias'):
-        DATFuse.convert_released(missing)
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +basicLayer\.blocks\.2\.norm1\.weight'):
-        DATFuse.convert_released({**released, 'basicLayer.blocks.2.norm1.weight': torch.zeros(16)})
-    with pytest.raises(CheckpointError, match='lacks 58'):
-        DATFuse.convert_released(network.state_dict())
+    check_conversion(network, released, missing='fem.conv.bias', unknown='basicLayer.blocks.2.norm1.weight')
 
 
 def test_pixel_loss_by_hand():
@@ -179,15 +174,7 @@ def test_training_lowers_the_loss():
 @pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_takes_one_step(path, tmp_path):
-    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
-    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
-                'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2, 'default_hooks.checkpoint.interval': 1}
-    config = load_config(path, options)
-    for split in ('train', 'val'):
-        dataset = config[f'{split}_dataloader'].dataset
-        draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(128, 136))
-    build_runner(config, 'train').train()
-    assert (tmp_path / 'work/iter_1.pth').is_file()
+    take_one_step(path, tmp_path, (128, 136))
 
 
 def test_the_schedule_has_as_many_steps_as_the_released_weights(released):

@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_pairs
+
+from vlfusion.testing.released import check_conversion
+from vlfusion.testing.toys import QUICK, draw_pairs
 
 pytest.importorskip('vlfusion_densefuse', reason='pip install --editable plugins/densefuse')
 
@@ -182,14 +184,7 @@ def test_no_such_fusion_rule():
 
 
 def test_states_of_another_network_are_refused():
-    state = drawn_state()
-    missing = {name: value for name, value in state.items() if name != 'conv5.conv2d.bias'}
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +conv5\.conv2d\.bias'):
-        DenseFuse.convert_released(missing)
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +conv6\.weight'):
-        DenseFuse.convert_released({**state, 'conv6.weight': torch.zeros(1)})
-    prefixed = DenseFuse.convert_released({f'module.{name}': value for name, value in state.items()})
-    assert prefixed.keys() == DenseFuse().state_dict().keys()
+    check_conversion(DenseFuse(), drawn_state(), missing='conv5.conv2d.bias', unknown='conv6.weight')
 
 
 def test_a_checkpoint_of_a_released_state_says_how_it_becomes_grey_levels(tmp_path):
@@ -222,11 +217,10 @@ def test_the_config_takes_one_step_on_photographs_of_two_sizes(tmp_path):
         (tmp_path / 'train2014').mkdir(exist_ok=True)
         image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
         cv2.imwrite(str(tmp_path / f'train2014/{name}.jpg'), image)
-    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
-    options |= {'train_dataloader.dataset.data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'),
-                'val_dataloader.dataset.data_root': str(tmp_path / 'pairs'), 'model.backbone.dim': 2,
-                'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2,
-                'default_hooks.checkpoint.interval': 1}
+    options = {**QUICK, 'train_dataloader.dataset.data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'),
+               'val_dataloader.dataset.data_root': str(tmp_path / 'pairs'), 'model.backbone.dim': 2,
+               'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2,
+               'default_hooks.checkpoint.interval': 1}
     runner = build_runner(load_config(CONFIGS / 'densefuse_coco.py', options), 'train')
     assert next(iter(runner.train_dataloader))['source_a'].shape == (2, 1, 256, 256)
     runner.train()

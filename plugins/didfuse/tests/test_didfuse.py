@@ -4,8 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
-from vlfusion_shared import shared
 
 from vlfusion.cli import main
 from vlfusion.config import load_config
@@ -17,6 +15,8 @@ from vlfusion.imaging.images import luminance, read_image, write_image
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 pytest.importorskip('vlfusion_didfuse', reason='pip install --editable plugins/didfuse')
 from vlfusion_didfuse import DIDFuse, DIDFuseModel  # noqa: E402

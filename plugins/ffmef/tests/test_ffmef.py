@@ -2,8 +2,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
-from vlfusion_shared import shared
 
 from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import file_digest
@@ -14,6 +12,8 @@ from vlfusion.imaging.images import add_chroma, luminance, read_image
 from vlfusion.imaging.quantise import quantise
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 from vlfusion.testing import check_backbone
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 plugin = pytest.importorskip('vlfusion_ffmef', reason='pip install --editable plugins/ffmef')
 FFMEF = plugin.FFMEF

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_pairs
 from mmengine.optim import OptimWrapper
 from torch.utils.data import default_collate
 
@@ -22,6 +21,7 @@ from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import BACKBONES, DATASETS, MODELS
 from vlfusion.testing import check_backbone
+from vlfusion.testing.toys import QUICK, draw_pairs
 
 pytest.importorskip('vlfusion_gifnet', reason='pip install --editable plugins/gifnet')
 from vlfusion_gifnet import (  # noqa: E402
@@ -256,10 +256,9 @@ def config(tmp_path):
     for split, size in (('train', (64, 66)), ('test', (44, 46))):
         lay_out(tmp_path, split, size)
         draw_pairs(tmp_path, ['1', '2'], f'{split}/ir', f'{split}/vi', size)
-    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
-    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'model.losses.0.pretrained': False,
-                'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 1,
-                'default_hooks.checkpoint.interval': 1}
+    options = {**QUICK, 'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
+               'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 1, 'default_hooks.checkpoint.interval': 1,
+               'model.losses.0.pretrained': False}
     return lambda name: load_config(CONFIGS / f'{name}.py', options)
 
 

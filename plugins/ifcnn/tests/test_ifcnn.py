@@ -3,8 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
-from vlfusion_shared import shared
 
 from vlfusion.cli import main
 from vlfusion.config import load_config
@@ -16,6 +14,9 @@ from vlfusion.imaging.images import luminance, read_image
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
+from vlfusion.testing.released import check_conversion
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 pytest.importorskip('vlfusion_ifcnn', reason='pip install --editable plugins/ifcnn')
 from vlfusion_ifcnn.model import FUSION_RULES, IFCNN  # noqa: E402
@@ -95,13 +96,7 @@ def test_parameter_count_is_the_published_one():
 
 
 def test_states_of_another_network_are_refused(released):
-    missing = {name: value for name, value in released.items() if name != 'conv4.bias'}
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +conv4\.bias'):
-        IFCNN.convert_released(missing)
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +conv5\.weight'):
-        IFCNN.convert_released({**released, 'conv5.weight': torch.zeros(1)})
-    assert IFCNN.convert_released({f'module.{name}': value for name, value in released.items()}).keys() \
-        == IFCNN().state_dict().keys()
+    check_conversion(IFCNN(), released, missing='conv4.bias', unknown='conv5.weight')
 
 
 def test_no_such_fusion_rule():

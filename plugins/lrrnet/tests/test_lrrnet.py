@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_pairs
+
+from vlfusion.testing.released import check_conversion
+from vlfusion.testing.toys import take_one_step
 
 pytest.importorskip('vlfusion_lrrnet', reason='pip install --editable plugins/lrrnet')
 
 from vlfusion_lrrnet import LRRNet, VisibleLoss  # noqa: E402
 
-from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import convert_released, find_released, load_model
-from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, DataError
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import OPTIM_WRAPPERS
@@ -140,14 +140,7 @@ def test_a_single_row_is_refused(lrrnet):
 
 
 def test_states_of_another_network_are_refused():
-    state = drawn_state()
-    missing = {name: value for name, value in state.items() if name != 'get_ls2.lamz'}
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +get_ls2\.lamz'):
-        LRRNet.convert_released(missing)
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +get_ls1\.lrrblock4\.conv_Wdz\.conv2d\.bias'):
-        LRRNet.convert_released({**state, 'get_ls1.lrrblock4.conv_Wdz.conv2d.bias': torch.zeros(1)})
-    prefixed = LRRNet.convert_released({f'module.{name}': value for name, value in state.items()})
-    assert prefixed.keys() == LRRNet().state_dict().keys()
+    check_conversion(LRRNet(), drawn_state(), missing='get_ls2.lamz', unknown='get_ls1.lrrblock4.conv_Wdz.conv2d.bias')
 
 
 def test_a_checkpoint_of_a_released_state_says_how_it_becomes_grey_levels(tmp_path):
@@ -161,12 +154,4 @@ def test_a_checkpoint_of_a_released_state_says_how_it_becomes_grey_levels(tmp_pa
 
 @pytest.mark.slow
 def test_the_sample_config_takes_one_step(tmp_path):
-    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
-    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'model.backbone.dim': 2,
-                'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1}
-    config = load_config(CONFIG, options)
-    for split in ('train', 'val'):
-        dataset = config[f'{split}_dataloader'].dataset
-        draw_pairs(tmp_path, ['1', '2'], dataset.source_a, dataset.source_b, size=(70, 80))
-    build_runner(config, 'train').train()
-    assert (tmp_path / 'work/iter_1.pth').is_file()
+    take_one_step(CONFIG, tmp_path, (70, 80), **{'model.backbone.dim': 2})

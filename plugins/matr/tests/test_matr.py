@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_pairs
+
+from vlfusion.testing.released import check_conversion, draw_state
+from vlfusion.testing.toys import take_one_step
 
 pytest.importorskip('vlfusion_matr', reason='pip install --editable plugins/matr')
 
@@ -20,8 +22,7 @@ from vlfusion_matr import MATR, RegionMutualInformationLoss
 from vlfusion_matr.model import AdaptiveConv
 
 from vlfusion.config import load_config
-from vlfusion.engine.runner import build_runner
-from vlfusion.errors import CheckpointError, DataError
+from vlfusion.errors import DataError
 from vlfusion.losses import SSIMLoss
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES, MODELS
@@ -57,17 +58,7 @@ def released_shapes():
 
 def released_state(seed=0):
     """A random state of the released network, drawn in the order of the names."""
-    generator, state = np.random.default_rng(seed), {}
-    for name, shape in sorted(released_shapes().items()):
-        if name.endswith(('num_batches_tracked', 'relative_position_index')):
-            state[name] = torch.zeros(shape, dtype=torch.int64)
-        elif name.endswith('running_var') or (len(shape) == 1 and name.endswith('weight')):
-            state[name] = torch.from_numpy(generator.uniform(0.5, 1.5, shape))
-        elif len(shape) == 1:
-            state[name] = torch.from_numpy(0.1 * generator.normal(size=shape))
-        else:
-            state[name] = torch.from_numpy(generator.normal(size=shape) / np.sqrt(np.prod(shape[1:])))
-    return state
+    return draw_state(released_shapes(), seed)
 
 
 def sources():
@@ -146,14 +137,8 @@ def test_prefixed_states_convert_and_keep_the_values_of_the_attention(network):
 
 
 def test_states_of_another_network_are_refused(network):
-    state = released_state()
-    missing = {name: value for name, value in state.items() if name != 'conv.conv1.ci.weight'}
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +conv\.conv1\.ci\.weight'):
-        MATR.convert_released(missing)
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +basicLayer\.blocks\.3\.norm1\.weight'):
-        MATR.convert_released({**state, 'basicLayer.blocks.3.norm1.weight': torch.zeros(16)})
-    with pytest.raises(CheckpointError, match='lacks 87'):
-        MATR.convert_released(network.state_dict())
+    check_conversion(network, released_state(), missing='conv.conv1.ci.weight',
+                     unknown='basicLayer.blocks.3.norm1.weight')
 
 
 def test_losses_equal_the_released_ones(network):
@@ -211,13 +196,4 @@ def test_the_sample_config_builds_its_model():
 
 @pytest.mark.slow
 def test_the_published_config_takes_one_step(tmp_path):
-    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
-    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
-                'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2, 'default_hooks.checkpoint.interval': 1,
-                'model.backbone.dim': 8}
-    config = load_config(CONFIGS / 'matr_spect.py', options)
-    for split in ('train', 'val'):
-        dataset = config[f'{split}_dataloader'].dataset
-        draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(120, 121))
-    build_runner(config, 'train').train()
-    assert (tmp_path / 'work/iter_1.pth').is_file()
+    take_one_step(CONFIGS / 'matr_spect.py', tmp_path, (120, 121), **{'model.backbone.dim': 8})

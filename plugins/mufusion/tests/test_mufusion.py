@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_pairs
 from torch.utils.data import default_collate
+
+from vlfusion.testing.released import check_conversion
+from vlfusion.testing.toys import QUICK, draw_pairs
 
 pytest.importorskip('vlfusion_mufusion', reason='pip install --editable plugins/mufusion')
 
@@ -22,7 +24,7 @@ from vlfusion_mufusion.losses import deviation
 
 from vlfusion.config import load_config
 from vlfusion.engine.runner import build_runner
-from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.losses import multi_scale_similarity
 from vlfusion.registry import BACKBONES, DATASETS, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
@@ -135,13 +137,8 @@ def test_what_the_network_refuses():
 
 def test_states_of_another_network_are_refused():
     state = draw_state()
-    missing = {name: value for name, value in state.items() if name != 'conv22.1.bias'}
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +conv22\.1\.bias'):
-        MUFusion.convert_released(missing)
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +conv7\.1\.bias'):
-        MUFusion.convert_released({**state, 'conv7.1.bias': torch.zeros(1)})
-    prefixed = MUFusion.convert_released({f'module.{name}': value for name, value in state.items()})
-    assert torch.equal(prefixed['decoder.0.0.weight'], state['conv66.1.weight'])
+    converted = check_conversion(MUFusion(), state, missing='conv22.1.bias', unknown='conv7.1.bias')
+    assert torch.equal(converted['decoder.0.0.weight'], state['conv66.1.weight'])
 
 
 @pytest.mark.parametrize('expected', NUMBERS['deviation'], ids=lambda expected: str(expected['seed']))
@@ -252,10 +249,9 @@ def test_pairs_that_changed_or_have_no_names_are_refused(batch):
 def config(tmp_path):
     """A function that reads a config with a small network and toy pairs in place of its data."""
     def read(path):
-        options = {key: value for key, value in TINY.items() if not key.startswith('model')}
-        options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 2,
-                    'train_cfg.val_interval': 2, 'train_dataloader.batch_size': 2,
-                    'default_hooks.checkpoint.interval': 2, 'model.backbone.dim': 4}
+        options = {**QUICK, 'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 2,
+                   'train_cfg.val_interval': 2, 'train_dataloader.batch_size': 2,
+                   'default_hooks.checkpoint.interval': 2, 'model.backbone.dim': 4}
         config = load_config(path, options)
         if config.model.losses[0].taps:
             config.model.losses[0].update(taps=1, pretrained=False)

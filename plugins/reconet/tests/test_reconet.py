@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_pairs
+
+from vlfusion.testing.released import check_conversion
+from vlfusion.testing.toys import take_one_step
 
 pytest.importorskip('vlfusion_reconet', reason='pip install --editable plugins/reconet')
 
 from vlfusion_reconet import PixelLoss, ReCoNet, StructureLoss
 
 from vlfusion.config import load_config
-from vlfusion.engine.runner import build_runner
-from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES, MODELS
 from vlfusion.testing import check_backbone
@@ -125,13 +126,8 @@ def test_at_least_one_loop():
 
 def test_states_of_another_network_are_refused():
     state = draw_state()
-    missing = {name: value for name, value in state.items() if name != 'fus_conv.0.bias'}
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +fus_conv\.0\.bias'):
-        ReCoNet.convert_released(missing)
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +dil_conv_4\.0\.bias'):
-        ReCoNet.convert_released({**state, 'dil_conv_4.0.bias': torch.zeros(64)})
-    prefixed = ReCoNet.convert_released({f'module.{name}': value for name, value in state.items()})
-    assert torch.equal(prefixed['dilated.1.0.weight'], state['dil_conv_2.0.weight'])
+    converted = check_conversion(ReCoNet(), state, missing='fus_conv.0.bias', unknown='dil_conv_4.0.bias')
+    assert torch.equal(converted['dilated.1.0.weight'], state['dil_conv_2.0.weight'])
 
 
 def test_losses_by_hand():
@@ -152,14 +148,5 @@ def test_the_sample_config_builds_its_model():
 
 @pytest.mark.slow
 def test_the_published_config_takes_one_step(tmp_path):
-    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
-    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
-                'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2, 'default_hooks.checkpoint.interval': 1,
-                'model.backbone.dim': 4}
-    config = load_config(CONFIGS / 'reconet_ivf.py', options)
-    config.train_dataloader.dataset.pipeline[1].transforms[0].size = (40, 40)
-    for split in ('train', 'val'):
-        dataset = config[f'{split}_dataloader'].dataset
-        draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(44, 50))
-    build_runner(config, 'train').train()
-    assert (tmp_path / 'work/iter_1.pth').is_file()
+    options = {'model.backbone.dim': 4, 'train_dataloader.dataset.pipeline.1.transforms.0.size': (40, 40)}
+    take_one_step(CONFIGS / 'reconet_ivf.py', tmp_path, (44, 50), **options)

@@ -12,15 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_pairs
 
-from vlfusion.config import load_config
-from vlfusion.engine.runner import build_runner
-from vlfusion.errors import CheckpointError, DataError
+from vlfusion.errors import DataError
 from vlfusion.losses import MaxGradientLoss
 from vlfusion.models import FusionModel
 from vlfusion.registry import OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
+from vlfusion.testing.released import check_conversion
+from vlfusion.testing.toys import take_one_step
 
 pytest.importorskip('vlfusion_sage', reason='pip install --editable plugins/sage')
 from vlfusion_sage import SAGE, SourceLoss  # noqa: E402
@@ -114,20 +113,9 @@ def test_parameter_count():
 
 
 def test_states_of_another_network_are_refused(released):
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +module4\.3\.bias'):
-        SAGE.convert_released({name: value for name, value in released.items() if name != 'module4.3.bias'})
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +module6\.0\.bias'):
-        SAGE.convert_released({**released, 'module6.0.bias': torch.zeros(1)})
-    prefixed = SAGE.convert_released({f'module.{name}': value for name, value in released.items()})
-    assert prefixed.keys() == SAGE().state_dict().keys()
+    check_conversion(SAGE(), released, missing='module4.3.bias', unknown='module6.0.bias')
 
 
 @pytest.mark.slow
 def test_config_takes_one_step(tmp_path):
-    for split in ('train', 'test'):
-        draw_pairs(tmp_path, ['1', '2'], f'{split}/ir', f'{split}/vi', (64, 72))
-    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
-    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
-                'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2, 'default_hooks.checkpoint.interval': 1}
-    build_runner(load_config(CONFIG, options), 'train').train()
-    assert (tmp_path / 'work/iter_1.pth').is_file()
+    take_one_step(CONFIG, tmp_path, (64, 72))

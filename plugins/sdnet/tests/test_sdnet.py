@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 
 from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import load_model
-from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
+from vlfusion.testing.toys import take_one_step
 
 pytest.importorskip('vlfusion_sdnet', reason='pip install --editable plugins/sdnet')
 from vlfusion_sdnet import Decomposition, SDNet, SDNetModel, adaptive_gradient_loss, intensity_loss  # noqa: E402
@@ -175,17 +174,7 @@ def test_a_config_builds_its_model(path):
 
 @pytest.mark.slow
 def test_a_config_takes_one_step(tmp_path):
-    options = {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'model.backbone.dim': 4,
-               'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2,
-               'default_hooks.checkpoint.interval': 1}
-    for split in ('train', 'val', 'test'):
-        options |= {f'{split}_dataloader.num_workers': 0, f'{split}_dataloader.persistent_workers': False}
-    config = load_config(CONFIGS / 'sdnet_ivf.py', options)
-    for split in ('train', 'val'):
-        dataset = config[f'{split}_dataloader'].dataset
-        draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(120, 122))
-    build_runner(config, 'train').train()
-    assert (tmp_path / 'work/iter_1.pth').is_file()
+    take_one_step(CONFIGS / 'sdnet_ivf.py', tmp_path, (120, 122), **{'model.backbone.dim': 4})
 
 
 def test_the_released_sets_fit_the_tasks():

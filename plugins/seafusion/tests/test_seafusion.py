@@ -3,8 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, draw_pairs
-from vlfusion_shared import shared
+
+from vlfusion.testing.released import check_conversion
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import take_one_step
 
 pytest.importorskip('vlfusion_seafusion', reason='pip install --editable plugins/seafusion')
 
@@ -14,8 +16,6 @@ from vlfusion_seafusion.model import GradientResidualDenseBlock
 from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.engine.compat import load_checkpoint_file
-from vlfusion.engine.runner import build_runner
-from vlfusion.errors import CheckpointError
 from vlfusion.imaging.images import luminance, read_image
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.models.fusion_model import FusionModel
@@ -93,13 +93,7 @@ def test_prefixed_states_convert(released, network):
 
 
 def test_states_of_another_network_are_refused(released, network):
-    missing = {name: value for name, value in released.items() if name != 'decode1.conv.bias'}
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +decode1\.conv\.bias'):
-        SeAFusion.convert_released(missing)
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +vis_rgbd3\.convup'):
-        SeAFusion.convert_released({**released, 'vis_rgbd3.convup': torch.zeros(1)})
-    with pytest.raises(CheckpointError, match='lacks 52'):
-        SeAFusion.convert_released(network.state_dict())
+    check_conversion(network, released, missing='decode1.conv.bias', unknown='vis_rgbd3.convup')
 
 
 def test_training_lowers_the_content_loss_and_trains_the_gradient_filters():
@@ -124,15 +118,7 @@ def test_training_lowers_the_content_loss_and_trains_the_gradient_filters():
 @pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_takes_one_step(path, tmp_path):
-    options = {key: value for key, value in TINY.items() if not key.startswith('model')}
-    options |= {'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'train_cfg.max_iters': 1,
-                'train_cfg.val_interval': 1, 'train_dataloader.batch_size': 2, 'default_hooks.checkpoint.interval': 1}
-    config = load_config(path, options)
-    for split in ('train', 'val'):
-        dataset = config[f'{split}_dataloader'].dataset
-        draw_pairs(tmp_path, ['p0', 'p1'], dataset.source_a, dataset.source_b, size=(72, 80))
-    build_runner(config, 'train').train()
-    assert (tmp_path / 'work/iter_1.pth').is_file()
+    take_one_step(path, tmp_path, (72, 80))
 
 
 def test_the_schedule_is_the_released_one():

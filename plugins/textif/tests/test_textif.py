@@ -7,8 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
-from vlfusion_shared import shared
 
 from vlfusion.cli import main as vlfusion
 from vlfusion.config import load_config
@@ -21,6 +19,8 @@ from vlfusion.language.store import Keys, TextStore
 from vlfusion.losses import MaxIntensityLoss
 from vlfusion.registry import BACKBONES, DATASETS, LOSSES, MODELS, TRANSFORMS
 from vlfusion.testing import check_backbone
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 pytest.importorskip('vlfusion_textif', reason='pip install --editable plugins/textif')
 from vlfusion_textif import read_instructions  # noqa: E402 - where it is installed

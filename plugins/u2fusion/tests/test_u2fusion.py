@@ -4,10 +4,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_pairs
 from safetensors.torch import load_file
 from torchvision.models import VGG16_Weights, vgg
-from vlfusion_shared import shared
 
 from vlfusion.config import load_config
 from vlfusion.engine.runner import build_runner
@@ -17,6 +15,8 @@ from vlfusion.imaging.quantise import quantise
 from vlfusion.metrics.ssim import ssim_to_truth
 from vlfusion.registry import BACKBONES, LOSSES, MODELS, TRANSFORMS
 from vlfusion.testing import check_backbone
+from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 
 plugin = pytest.importorskip('vlfusion_u2fusion', reason='pip install --editable plugins/u2fusion')
 U2Fusion = plugin.U2Fusion

@@ -60,7 +60,7 @@ class InformationPreservationLoss(nn.Module):
         structure = torch.stack([self.structure(source) for source in (source_a, source_b)], 1)
         return (structure / self.c).softmax(1)
 
-    def structure(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch']:
+    def structure(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
         """`g`: the mean squared Laplacian of VGG-16's features, of the image brought to 224x224 (nearest neighbour)."""
         features = 255 * F.interpolate(image, (224, 224), mode='nearest') - self.mean
         measures = []

@@ -62,7 +62,7 @@ def test_an_error_is_not_preceded_by_anything(config, toy, capsys):
 
 
 def test_missing_texts_are_named_a_few_and_counted(toy, capsys):
-    from conftest import draw_pairs
+    from vlfusion.testing.toys import draw_pairs
     draw_pairs(toy.data, [f'q{i:03}' for i in range(100)], size=(4, 4))
     toy().dump(toy.data.parent / 'toy.py')
     assert main(['train', str(toy.data.parent / 'toy.py')]) == 2

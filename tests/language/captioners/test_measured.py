@@ -3,11 +3,11 @@
 import cv2
 import numpy as np
 import pytest
-from vlfusion_shared import shared
 
 from vlfusion.imaging.images import read_image
 from vlfusion.language.captioners import MeasuredCaptioner
 from vlfusion.language.words import PLACES
+from vlfusion.testing.shared import shared
 
 NINE = [(row, column, PLACES[row][column]) for row in range(3) for column in range(3)]
 

@@ -113,7 +113,7 @@ def nearest_rows(x: Float[Tensor, 'batch dim h w'], like: Float[Tensor, 'batch _
     return x.permute(0, 2, 3, 1).index_select(1, rows).index_select(2, columns).permute(0, 3, 1, 2)
 
 
-def nearest_places(length: Any, wanted: Any, device: torch.device) -> Int[Tensor, 'wanted']:
+def nearest_places(length: Any, wanted: Any, device: torch.device) -> Int[Tensor, ' wanted']:
     """Which of `length` pixels each of the `wanted` ones is, by the arithmetic of `F.interpolate`; lengths may be
     traced."""
     return (torch.arange(wanted, dtype=torch.float32, device=device) * (length / wanted)).long()
