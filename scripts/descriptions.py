@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vlfusion.cli.options import find_datasets
 from vlfusion.config import load_config
 from vlfusion.data.exchange import FOLDERS
+from vlfusion.data.from_config import find_datasets
 from vlfusion.language.audit import Records, check, content_words, summary
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.subjects import subjects_of

@@ -21,6 +21,8 @@ from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.guards.foreign import foreign
 
+#: Splits whose data a config may hold.
+SPLITS = ('train', 'val', 'test')
 #: Top-level keys that every config may have, whether or not its file sets them.
 KNOWN_KEYS = {
     'activation_checkpointing', 'bands_a', 'bands_b', 'compile', 'custom_imports', 'data_root', 'default_hooks',
@@ -30,7 +32,7 @@ KNOWN_KEYS = {
 #: Top-level keys of a file that an option does not add to one without them.
 FILE_KEYS = KNOWN_KEYS | {
     'auto_scale_lr', 'default_scope', 'experiment_name', 'launcher', *(
-        f'{split}_{part}' for split in ('train', 'val', 'test') for part in ('cfg', 'dataloader', 'evaluator'))}
+        f'{split}_{part}' for split in SPLITS for part in ('cfg', 'dataloader', 'evaluator'))}
 #: The types of top-level keys.
 TYPES = {
     'task': str, 'protocol': str, 'model': dict, 'data_root': str, 'text_source': dict | None,
@@ -38,7 +40,7 @@ TYPES = {
     'env_cfg': dict, 'default_hooks': dict | None, 'custom_hooks': list | None, 'optim_wrapper': dict | None,
     'param_scheduler': dict | list | None, 'visualizer': dict | None, 'log_processor': dict | None,
     'compile': bool | dict, 'find_unused_parameters': bool, 'experiment_name': str | None,
-    **{f'{split}_{part}': hint for split in ('train', 'val', 'test') for part, hint in (
+    **{f'{split}_{part}': hint for split in SPLITS for part, hint in (
         ('dataloader', dict | None), ('cfg', dict | None), ('evaluator', dict | list[dict] | None))}}
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
@@ -95,6 +97,11 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
     if of_experiment:
         check_form(config)
     return config
+
+
+def as_config(config: str | os.PathLike | Config) -> Config:
+    """A config as it is, or that of a file as `load_config` reads it."""
+    return config if isinstance(config, Config) else load_config(config)
 
 
 def expand_home(value: Any) -> Any:

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from vlfusion.cli import main, parse
-from vlfusion.cli.options import find_datasets
-from vlfusion.cli.own_data import hold_out, read_config
+from vlfusion.cli.own_data import read_config
 from vlfusion.config import load_config
 from vlfusion.data.collate import stack_samples
+from vlfusion.data.from_config import find_datasets
+from vlfusion.data.own_folders import hold_out
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import DATASETS, share_keys
 from vlfusion.testing.toys import draw_pairs

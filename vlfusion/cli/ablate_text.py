@@ -9,6 +9,8 @@ docs/howto/ablate_text.md.
 
 import argparse
 
+from vlfusion.errors import ConfigError, DataError
+
 #: In the order of the tables.
 CHOICES = ('empty', 'zero', 'fixed', 'swapped', 'other', 'shuffled', 'noise')
 #: What needs a text encoder.
@@ -82,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
 def load_guided(config, checkpoint: str | None):
     """The model of a config, with the weights of a checkpoint; raises ConfigError where it reads no text."""
     from vlfusion.engine.checkpoints import experiment_of, load_model, load_weightless
-    from vlfusion.errors import ConfigError
     from vlfusion.models import text_dims
 
     if lacking := [key for key in ('task', 'model', 'test_dataloader') if not config.get(key)]:
@@ -105,7 +106,6 @@ def plan(args: argparse.Namespace, part: dict) -> tuple[list[str], list[str]]:
     Raises:
         ConfigError: a policy was asked for that cannot be.
     """
-    from vlfusion.errors import ConfigError
     if args.policies and 'other' in args.policies and not args.other_task:
         raise ConfigError('The policy other needs the config of another task.', 'Name one: --other-task CONFIG')
     if 'fixed' in (args.policies or ['fixed']) and not args.fixed.strip():
@@ -141,7 +141,6 @@ def data_under(policies: list[str], part: dict, sentence: str) -> dict:
     import inspect
 
     from vlfusion.data.policies import fixed_text
-    from vlfusion.errors import ConfigError
     from vlfusion.language.fixed import encode_fixed
     from vlfusion.registry import DATASETS
 
@@ -165,10 +164,9 @@ def other_texts(args: argparse.Namespace, part: dict, dataset) -> tuple[object, 
         ConfigError: the other config has no pairs, no text, or one of another encoder or width.
         DataError: it is not described yet.
     """
-    from vlfusion.cli.options import find_datasets
     from vlfusion.config import load_config
+    from vlfusion.data.from_config import find_datasets
     from vlfusion.data.policies import borrow
-    from vlfusion.errors import ConfigError, DataError
     from vlfusion.language.store import identity
     from vlfusion.registry import TEXT_ENCODERS
 

@@ -11,6 +11,8 @@ code is 1. Images are described for models that read text.
 
 import argparse
 
+from vlfusion.errors import listing
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config, add_launcher
@@ -87,7 +89,6 @@ def run(args: argparse.Namespace) -> int:
 def _print_failures(failures: dict[tuple[str, str], str]) -> None:
     import sys
 
-    from vlfusion.errors import listing
     if failures:
         lines = (f'{dataset}: {method}: {why}' for (dataset, method), why in failures.items())
         print(f'{len(failures)} method{"s" * (len(failures) > 1)} failed:\n{listing(lines, len(failures))}',

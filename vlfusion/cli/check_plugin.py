@@ -13,6 +13,8 @@ and is no failure.
 
 import argparse
 
+from vlfusion.errors import ConfigError, PluginError, UnknownNameError, did_you_mean
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
@@ -30,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion import plugins
-    from vlfusion.errors import ConfigError, PluginError, UnknownNameError, did_you_mean
     if bool(args.name) == bool(args.modules):
         raise ConfigError('Expected either a plugin or --import.',
                           'Name an installed plugin, or modules of your own with --import.')

@@ -9,6 +9,8 @@ Pictures are matched by name. With --most the exit code is 1 where a picture dif
 
 import argparse
 
+from vlfusion.errors import printable
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.guards.ranges import WHOLE
@@ -21,7 +23,6 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from vlfusion.errors import printable
     from vlfusion.evaluation.difference import differences, over_all
     from vlfusion.guards.cells import terminal_cell
     found = differences(args.one, args.other)

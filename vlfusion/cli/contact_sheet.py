@@ -8,6 +8,8 @@ A column is called as it is written before the `=`, else as its folder. A pair w
 
 import argparse
 
+from vlfusion.errors import ConfigError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_reading
@@ -71,7 +73,6 @@ def _columns(args: argparse.Namespace) -> dict[str, str]:
     """The folder of each column by its title."""
     from pathlib import Path
 
-    from vlfusion.errors import ConfigError
     columns: dict[str, str] = {}
     for given in (args.source_a, args.source_b, *args.methods):
         title, _, folder = given.rpartition('=')

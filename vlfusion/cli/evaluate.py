@@ -9,6 +9,8 @@ are: neither 8-bit nor 16-bit images are stretched.
 
 import argparse
 
+from vlfusion.errors import ConfigError, listing
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_reading
@@ -39,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
-    from vlfusion.errors import ConfigError, listing
     from vlfusion.evaluation.outputs import check_output
 
     if args.truth_metrics and args.truth is None:

@@ -11,6 +11,8 @@ A pair of a folder that cannot be fused is listed at the end, the others are fus
 
 import argparse
 
+from vlfusion.errors import ConfigError, DataError, listing, printable
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_reading, add_trust
@@ -57,7 +59,6 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
 
     from vlfusion.cli.options import import_modules, require_model
-    from vlfusion.errors import DataError
     from vlfusion.guards.outputs import check_outputs
     from vlfusion.system.memory import parse_bytes
 
@@ -108,7 +109,6 @@ def _features(place: str, fuser, pairs: list):
     import os
 
     from vlfusion.data.text import FeatureFiles
-    from vlfusion.errors import ConfigError
     if len(fuser.text_dims) != 1:
         raise ConfigError(f'--text gives one text, but the model reads {", ".join(fuser.text_dims) or "none"}.',
                           'Leave --text out, or call vlfusion.Fuser with a dict of texts.')
@@ -131,7 +131,6 @@ def _report(args: argparse.Namespace, count: int, there: int, failed: dict, wher
     import sys
 
     from vlfusion.cli.options import readings
-    from vlfusion.errors import listing, printable
     written = count - len(failed)
     print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {printable(where)}.'
           + (f' {there} were there already.' if there else ''))
@@ -154,7 +153,6 @@ def _outputs(args: argparse.Namespace) -> dict:
     from pathlib import Path
 
     from vlfusion.cli.options import reading_keys, readings
-    from vlfusion.errors import DataError
     from vlfusion.imaging.reading.file import unreadable
 
     reading_a, reading_b = readings(args)

@@ -12,6 +12,8 @@ all). A terminal gets a table, with the places that a method may take beside its
 
 import argparse
 
+from vlfusion.errors import ConfigError, DataError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.guards.ranges import FRACTION
@@ -25,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from vlfusion.errors import ConfigError, DataError
     from vlfusion.guards.outputs import check_outputs
 
     scores = {}

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from vlfusion.errors import UnknownNameError, did_you_mean
+
 
 class Entry(NamedTuple):
     """One line: a name, what it is, and the package it came from if that is not vlfusion."""
@@ -34,7 +36,6 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from vlfusion.cli.options import import_modules
-    from vlfusion.errors import UnknownNameError, did_you_mean
     from vlfusion.guards.cells import terminal_cell
 
     import_modules(args.modules)

@@ -1,9 +1,8 @@
-"""Common parts of several verbs: arguments, and the data sets of a config."""
+"""Arguments that several verbs share."""
 
 import argparse
 
-#: Whose pairs a config may hold.
-SPLITS = ('train', 'val', 'test')
+from vlfusion.errors import ConfigError
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +49,6 @@ def import_modules(names: list[str]) -> None:
     from importlib import import_module
 
     from vlfusion.config import search_current_folder
-    from vlfusion.errors import ConfigError
     from vlfusion.guards.foreign import foreign
     if names:
         search_current_folder()
@@ -87,40 +85,3 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',
                         help='how the processes were started; torchrun is "pytorch"')
     parser.add_argument('--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-
-
-def find_datasets(config, splits: list[str] | None = None, text: bool | dict = False,
-                  whole: bool = False) -> list[tuple[str, object]]:
-    """The data sets of a config that read pairs of image files, each with its split; equal ones are kept once.
-
-    Args:
-        config: as `load_config` returns it.
-        splits: of `train`, `val` and `test`; None for all that the config has.
-        text: whether they read (and check) their text; a dict is the `text_source` to use.
-        whole: whether samples are whole images without augmentation; otherwise there are no samples, only pairs.
-    """
-    import inspect
-
-    from vlfusion.errors import ConfigError
-    from vlfusion.registry import DATASETS, share_keys
-
-    found, before = [], []
-    for split in splits or [split for split in SPLITS if config.get(f'{split}_dataloader')]:
-        if not config.get(f'{split}_dataloader'):
-            raise ConfigError(f'The config has no {split}_dataloader.', 'Choose another --split.')
-        part = config[f'{split}_dataloader'].dataset
-        share_keys(config, part, DATASETS)
-        if part in before:
-            continue
-        before.append(part)
-        load = next((step for step in part.get('pipeline', ()) if step['type'] == 'LoadPair'), dict(type='LoadPair'))
-        accepted = inspect.signature(DATASETS.get(part['type'])).parameters
-        changes = {'check': False, 'pipeline': [load, dict(type='PackPair')] if whole else []}
-        if text is not True:
-            changes['text_source'] = text or None
-        dataset = DATASETS.build({**part, **{key: value for key, value in changes.items() if key in accepted}})
-        if not hasattr(dataset, 'pairs'):
-            raise ConfigError(f'The data set {part["type"]} of {split} reads no image files.',
-                              'Choose another --split.')
-        found.append((split, dataset))
-    return found

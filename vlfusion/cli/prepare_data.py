@@ -9,9 +9,12 @@
 
 import argparse
 
+from vlfusion.errors import ConfigError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import SPLITS, add_config
+    from vlfusion.cli.options import add_config
+    from vlfusion.config import SPLITS
     from vlfusion.guards.ranges import COUNT
     kinds = parser.add_subparsers(required=True, metavar='KIND')
 
@@ -66,7 +69,6 @@ def _sample(args: argparse.Namespace) -> int:
 
 def _hdf5(args: argparse.Namespace) -> int:
     from vlfusion.config import load_config
-    from vlfusion.errors import ConfigError
     from vlfusion.guards.outputs import check_outputs
     check_outputs([args.out], [args.config])
     config = load_config(args.config, args.cfg_options)
@@ -92,7 +94,6 @@ def _pack(args: argparse.Namespace) -> int:
     from mmengine.config import Config
 
     from vlfusion.config import load_config
-    from vlfusion.errors import ConfigError
     from vlfusion.guards.outputs import check_outputs
     check_outputs([args.out], [args.config])
     of_config = Path(args.config).suffix == '.py'
@@ -102,9 +103,9 @@ def _pack(args: argparse.Namespace) -> int:
         raise ConfigError(f'{args.config} does not say what its pairs are.', 'Add --task ivf, mif, mef or mff.')
     config = load_config(args.config, args.cfg_options) if of_config else None
 
-    from vlfusion.cli.options import find_datasets
     from vlfusion.console.progress import track
     from vlfusion.data import Hdf5PairDataset
+    from vlfusion.data.from_config import find_datasets
     from vlfusion.data.packed import write_packed
     if of_config:
         [(_, dataset)] = find_datasets(config, [args.split], text=True, whole=True)

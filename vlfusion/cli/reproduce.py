@@ -11,6 +11,8 @@ under other conventions: each variant of the metric, files stretched, luminance 
 
 import argparse
 
+from vlfusion.errors import ConfigError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_reading
@@ -38,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from vlfusion.analysis.published import published, read_published
-    from vlfusion.errors import ConfigError
     from vlfusion.guards.outputs import check_outputs
 
     console = Console()
@@ -79,7 +80,6 @@ def _files(args: argparse.Namespace):
     """The files to score: of two folders of sources, or of a data set's test pairs."""
     from vlfusion.analysis.reproduce import fused_files, fused_of_pairs
     from vlfusion.cli.options import readings
-    from vlfusion.errors import ConfigError
     if (args.source_a is None) != (args.source_b is None):
         raise ConfigError('Only one of --source-a and --source-b is given.', 'Give both, or neither.')
     if args.source_a is not None:
@@ -96,9 +96,8 @@ def _test_pairs(dataset: str, data_root: str | None):
     """The test pairs of the data set's config, relative to the current folder."""
     from pathlib import Path
 
-    from vlfusion.cli.options import find_datasets
     from vlfusion.config import load_config
-    from vlfusion.errors import ConfigError
+    from vlfusion.data.from_config import find_datasets
     folder = Path('configs/_base_/datasets')
     places = [folder / f'{prefix}{dataset.lower()}.py' for prefix in ('', 'vlf_')]  # some have VLF's layout only
     path = next((place for place in places if place.is_file()), None)

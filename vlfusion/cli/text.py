@@ -10,11 +10,14 @@
 
 import argparse
 
+from vlfusion.errors import ConfigError, DataError, listing, printable
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
-    from vlfusion.cli.options import SPLITS, add_config
+    from vlfusion.cli.options import add_config
     from vlfusion.cli.own_data import add_own_data
+    from vlfusion.config import SPLITS
     from vlfusion.guards.ranges import COUNT, WHOLE
     verbs = parser.add_subparsers(required=True, metavar='WHAT')
 
@@ -76,7 +79,6 @@ def _show(args: argparse.Namespace) -> int:
 
     config = _config(args, language=True)
 
-    from vlfusion.errors import DataError, printable
     from vlfusion.language.audit import Records
     from vlfusion.language.show import entry_of, lines, problems
     records = Records(config.language)
@@ -101,9 +103,8 @@ def _chosen(args: argparse.Namespace, config, of_pairs: bool) -> list:
     from difflib import get_close_matches
     from pathlib import Path
 
-    from vlfusion.cli.options import find_datasets
+    from vlfusion.data.from_config import find_datasets
     from vlfusion.data.names import composed
-    from vlfusion.errors import ConfigError, DataError
     from vlfusion.language.subjects import ImageToDescribe, subjects_of
     path = Path(args.name)
     if of_pairs and (args.source or args.modality is not None):
@@ -135,7 +136,6 @@ def _audit(args: argparse.Namespace) -> int:
     from dataclasses import replace
     from pathlib import Path
 
-    from vlfusion.errors import ConfigError, DataError
     from vlfusion.files import whole_file
     from vlfusion.guards.cells import write_table
     from vlfusion.guards.outputs import check_outputs
@@ -149,7 +149,7 @@ def _audit(args: argparse.Namespace) -> int:
     else:
         config = _config(args, language=True)
 
-    from vlfusion.cli.options import find_datasets
+    from vlfusion.data.from_config import find_datasets
     from vlfusion.language.audit import COLUMNS, Limits, Records, check
     from vlfusion.language.subjects import subjects_of
     if not args.texts:
@@ -183,7 +183,6 @@ def _folder(folder: str) -> list:
     """The .txt files of a folder and those below it, grouped by the folder they are in."""
     from pathlib import Path
 
-    from vlfusion.errors import DataError
     root = Path(folder)
     paths = sorted(root.rglob('*.txt'))
     if not paths:
@@ -205,7 +204,6 @@ def _print_audit(rows: list) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vlfusion.errors import listing, printable
     from vlfusion.guards.cells import terminal_cell
     from vlfusion.language.audit import CHECKS, summary
     table_of = summary(rows)
@@ -231,8 +229,8 @@ def _export(args: argparse.Namespace) -> int:
 
     config = _config(args)
 
-    from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, export_vlf
+    from vlfusion.data.from_config import find_datasets
     from vlfusion.data.text import FeatureFiles
     from vlfusion.guards.outputs import check_outputs
     if args.layout == 'vlf':
@@ -255,9 +253,8 @@ def _import(args: argparse.Namespace) -> int:
 
     config = _config(args)
 
-    from vlfusion.cli.options import find_datasets
     from vlfusion.data.exchange import export_hdf5, import_features, import_texts, text_folder
-    from vlfusion.errors import ConfigError
+    from vlfusion.data.from_config import find_datasets
     from vlfusion.guards.outputs import check_outputs
     if args.hdf5:
         if args.texts or len(args.split or ()) != 1:

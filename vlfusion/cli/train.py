@@ -17,9 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.cli.own_data import hold_out, read_config
+    from vlfusion.cli.own_data import read_config
     config = read_config(args)
     if args.source_a is not None:
+        from vlfusion.data.own_folders import hold_out
         hold_out(config)
     config.launcher = args.launcher
     if args.work_dir:

@@ -1,0 +1,103 @@
+"""Two folders of one's own in place of the data sets of a config."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from vlfusion.config import SPLITS
+from vlfusion.data.from_config import text_readers
+from vlfusion.data.pairs import as_pattern, find_pairs
+from vlfusion.data.text import text_configs
+from vlfusion.errors import ConfigError
+from vlfusion.imaging.tasks import get_task
+
+#: In training every tenth pair is held out for validation.
+HELD_OUT = 10
+
+
+def use_folders(config: Config, source_a: str, source_b: str, *, task: str | None = None,
+                modality_a: str | None = None, modality_b: str | None = None,
+                reading: Mapping[str, Any] | None = None) -> Config:
+    """Let every data set of a config read two folders of your own. Its pipelines stay.
+
+    Args:
+        config: as `load_config` returns it; it is changed.
+        source_a, source_b: folders, or patterns such as `pairs/{name}_IR.*`.
+        task: what is in them: ivf, mif, mef or mff; by default what the config says.
+        modality_a, modality_b: what a captioner is told that the sources are; by default the task's words.
+        reading: rules by which files are read, such as `range_a` and `page_b`.
+
+    Returns:
+        The config.
+
+    Raises:
+        ConfigError: the model reads text, but the config has no `language` section that could describe the images.
+    """
+    if task:
+        config.task = get_task(task).name
+    text_source = _described(config)
+    name = _common_folder(source_a, source_b)
+    for split in SPLITS:
+        loader = config.get(f'{split}_dataloader')
+        if not loader:
+            continue
+        pipeline = list(loader.dataset.get('pipeline', ()))
+        if not any(step['type'] == 'LoadPair' for step in pipeline):  # a packed data set has its images loaded
+            pipeline = [dict(type='LoadPair'), *pipeline]
+        loader.dataset = dict(
+            type='PairDataset', name=name, data_root='.', text_source=text_source, pipeline=pipeline,
+            source_a=_place(source_a), source_b=_place(source_b), modality_a=modality_a, modality_b=modality_b,
+            **(reading or {}))
+    stem = Path(config.filename or 'unnamed').stem
+    config.work_dir = config.get('work_dir') or f'work_dirs/{stem}_{name}'  # not among other results
+    return config
+
+
+def hold_out(config: Config) -> None:
+    """Train on nine of ten pairs of the own folders, and validate on every tenth; fewer than ten are all trained on.
+
+    Raises:
+        DataError: as for `vlfusion.data.pairs.find_pairs`.
+    """
+    if not config.get('train_dataloader') or not config.get('val_dataloader'):
+        return
+    data = config.train_dataloader.dataset
+    names = [pair.name for pair in find_pairs(data.data_root, data.source_a, data.source_b,
+                                              range_a=data.get('range_a'), range_b=data.get('range_b'))]
+    if held_out := names[HELD_OUT - 1::HELD_OUT]:
+        data.names = sorted({*names} - {*held_out})
+        config.val_dataloader.dataset.names = held_out
+    else:
+        config.val_dataloader = config.val_evaluator = config.val_cfg = None
+
+
+def _described(config: Config) -> dict | None:
+    """The text source of the config; where it reads published features, the descriptions of the own images instead."""
+    own, *parts = text_readers(config)
+    sources = [part.get('text_source') for part in [*parts, own]]
+    entries = next((text_configs(source) for source in sources if source), {})
+    described = {name: dict(stream='pair/paragraph') if 'files' in source else dict(source)
+                 for name, source in entries.items()}
+    if described and not config.get('language'):
+        raise ConfigError(f'{config.filename} reads text features that were published with its data set, and has no '
+                          'language section, so your images cannot be described.',
+                          'Use a config that has one, such as configs/film/film_ivf_sample.py, or add '
+                          "'../_base_/language/measured_minilm.py' to its _base_\n     and set "
+                          'model.backbone.text_dim=384.')
+    return described.get('text', described) or None
+
+
+def _place(source: str) -> str:
+    """The pattern of a folder, from the root; the run's own config then says where the images are."""
+    return as_pattern(Path(source).expanduser().absolute().as_posix())
+
+
+def _common_folder(source_a: str, source_b: str) -> str:
+    """The name of the last folder that both sources are in."""
+    parts = [Path(source).expanduser().absolute() for source in (source_a, source_b)]
+    fixed = [next(parent for parent in (path, *path.parents) if not any(sign in str(parent) for sign in '*?[{'))
+             for path in parts]
+    return Path(os.path.commonpath(fixed)).name or 'own'

@@ -1,0 +1,83 @@
+"""Facts about the metrics in words: one explained, and the reference page of all."""
+
+from inspect import cleandoc
+
+from vlfusion.metrics.base import CODES, Metric, MetricInfo, metric, metric_names
+from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS
+
+PAGE_TOP = """\
+# Metrics
+
+Printed by `vlfusion metrics --markdown`. All work on grey levels 0..255, in float64, and give one value per image. The
+plain name is the default, the mathematically sane reading of the publication; `NAME:VARIANT` is what other published
+code computes, its quirks included. A protocol (`--protocol film`) chooses the variants of one code for all metrics.
+Every agreement below is tested.
+"""
+
+
+def every_metric() -> list[Metric]:
+    """Each metric once, those with a true image last."""
+    return [metric(name, truth=truth) for truth in (False, True) for name in metric_names(truth)]
+
+
+def shown_name(info: MetricInfo) -> str:
+    """The name, after `truth/` where the fused image is compared to a true one."""
+    return f'truth/{info.name}' if info.over == 'truth' else info.name
+
+
+def explain(name: str) -> str:
+    """Explain a metric: formula, direction, range, source, and what other published code computes.
+
+    Args:
+        name: such as `VIF` or `MI:film`; a metric that compares to a true image, such as `PSNR`, as well.
+
+    Raises:
+        UnknownNameError: no metric, or no variant of it, has that name.
+    """
+    plain = name.partition(':')[0]
+    function = metric(name, truth=plain not in FUSION_METRICS and plain in TRUTH_METRICS)
+    info = function.info
+    facts = {'title': info.title, 'better': info.direction, 'range': f'{info.range[0]:g} to {info.range[1]:g}',
+             'unit': info.unit, 'over sources': info.over, 'also called': ', '.join(info.aliases),
+             'smallest image': f'{info.smallest}x{info.smallest}' if info.smallest > 1 else '', 'source': info.source}
+    lines = [info.label, *(f'    {key}: {value}' for key, value in facts.items() if value), '']
+    lines += [f'    {line}'.rstrip() for line in cleandoc(function.__doc__).partition('\nArgs:')[0].splitlines()]
+    lines += [f'    {info.name}:{code} equals the default: {CODES.get(code, code)}' for code in info.agrees]
+    for note, names in variants_by_note(info).items():
+        lines.append(f'    {", ".join(f"{info.name}:{variant}" for variant in names)}: {note}')
+    return '\n'.join(lines)
+
+
+def variants_by_note(info: MetricInfo) -> dict[str, list[str]]:
+    """The names of variants that compute the same, by the note on them."""
+    notes = {}
+    for name, other in info.variants.items():
+        notes.setdefault(other.note, []).append(name)
+    return notes
+
+
+def reference_page() -> str:
+    """The reference page of all metrics in Markdown."""
+    page = [PAGE_TOP, '| variant | published code |', '|---|---|',
+            *(f'| `{code}` | {what} |' for code, what in CODES.items()), '',
+            '| metric | title | better | range | over the sources |', '|---|---|---|---|---|']
+    metrics = every_metric()
+    for info in (function.info for function in metrics):
+        unit = f' {info.unit}' if info.unit else ''
+        page.append(f'| [{shown_name(info)}](#{shown_name(info).lower().replace("/", "")}) | {info.title} | '
+                    f'{info.direction} | {info.range[0]:g} to {info.range[1]:g}{unit} | {info.over} |')
+    for function in metrics:
+        info = function.info
+        page += ['', f'## {shown_name(info)}', '', f'{info.title}. {info.source}.', '',
+                 cleandoc(function.__doc__).partition('\nArgs:')[0].partition('\n>>>')[0].strip(), '']
+        if info.smallest > 1:
+            page.append(f'- Smallest image: {info.smallest}x{info.smallest} pixels.')
+        if info.aliases:
+            page.append(f'- Also called {", ".join(info.aliases)}.')
+        if info.agrees:
+            page.append(f'- The default equals {", ".join(f"`{code}`" for code in info.agrees)}.')
+        page += [f'- {", ".join(f"`{info.name}:{name}`" for name in names)}: {note}.'
+                 for note, names in variants_by_note(info).items()]
+        if page[-1] == '':
+            page.pop()
+    return '\n'.join(page) + '\n'
