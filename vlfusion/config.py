@@ -1,4 +1,8 @@
-"""Reading config files. Imports no torch, so that the command line can answer quickly."""
+"""Read config files. Imports no torch, so that the command line can answer quickly.
+
+A config is a file, or the name of one that ships (`vlfusion.config_names`); a file wins. In `_base_`, a name such as
+`vlfusion::_base_/runtime.py` stands beside paths relative to the config.
+"""
 
 import ast
 import logging
@@ -12,11 +16,13 @@ from typing import Any
 
 import yaml
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.fileio import YamlHandler, register_handler
 from mmengine.logging import print_log
 from mmengine.utils import import_modules_from_strings
 from platformdirs import user_cache_dir
 
+from vlfusion.config_names import SEPARATOR, find_base, require_config
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.guards.foreign import foreign
@@ -42,7 +48,6 @@ TYPES = {
     'compile': bool | dict, 'find_unused_parameters': bool, 'experiment_name': str | None,
     **{f'{split}_{part}': hint for split in SPLITS for part, hint in (
         ('dataloader', dict | None), ('cfg', dict | None), ('evaluator', dict | list[dict] | None))}}
-SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
 @register_handler(['yaml', 'yml'])
@@ -53,15 +58,21 @@ class SafeYamlHandler(YamlHandler):
         return yaml.safe_load(file)
 
 
-def require_config(path: str | os.PathLike) -> Path:
-    """The path of a config; raises ConfigError if it is not there, or has another ending."""
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f'No config at {path.absolute()}.', _similar_file(path))
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(f'{path} is no config: expected a file that ends in {", ".join(SUFFIXES)}.',
-                          'Give a config, or rename the file.')
-    return path
+_path_of_mmengine = Config._get_cfg_path
+
+
+def _path_of_base(base: str, filename: str) -> tuple[str, str | None]:
+    """Path of a `_base_`, as MMEngine's own function returns it; names of vlfusion and its plugins are ours.
+
+    MMEngine reads `package::config` for its own list of packages only. There it needs `pkg_resources`, which setuptools
+    no longer has, and marks every part with a scope, which would change the configs.
+    """
+    if SEPARATOR in base and base.partition(SEPARATOR)[0] not in MODULE2PACKAGE:
+        return str(find_base(base)), None
+    return _path_of_mmengine(base, filename)
+
+
+Config._get_cfg_path = staticmethod(_path_of_base)
 
 
 def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
@@ -69,7 +80,7 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
     """A config file with its bases and the overrides of the command line.
 
     Args:
-        path: a text-style MMEngine config, or one in JSON or YAML.
+        path: a text-style MMEngine config, or one in JSON or YAML; or the name of one that ships.
         cfg_options: dotted keys to new values, as `--cfg-options train_cfg.max_iters=100` gives them.
         known: all top-level keys that such a config has; None for those of an experiment.
 
@@ -123,18 +134,6 @@ def search_current_folder() -> None:
     """Let Python find modules in the current folder, after all others, as a config or a command line names them."""
     if not {'', os.getcwd()} & {*sys.path}:
         sys.path.append(os.getcwd())
-
-
-def _similar_file(path: Path) -> str:
-    """Remedy where a config is not there: the one that is nearest by name."""
-    folders = {path.parent, Path('configs'), *Path('plugins').glob('*/configs')}
-    files = {str(file) for folder in folders if folder != Path('.') for file in folder.rglob('*.py')}
-    files |= {file.name for file in Path().glob('*.py')}
-    by_name = {Path(file).stem: file for file in sorted(files)}
-    near = get_close_matches(str(path), files, n=1, cutoff=0.8) or [
-        by_name[stem] for stem in get_close_matches(path.stem, by_name, n=1, cutoff=0.7)]
-    guess = f'Did you mean {near[0]}? ' if near else ''
-    return f'{guess}The configs of vlfusion are in configs/<method>/.'
 
 
 def _check_keys(config: Config, known: set[str]) -> None:

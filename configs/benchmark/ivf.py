@@ -1,6 +1,6 @@
 """Infrared-visible fusion: every baseline with weights for it, on TNO and RoadScene.
 
-Command:    vlfusion benchmark configs/benchmark/ivf.py
+Command:    vlfusion benchmark benchmark/ivf
 Needs:      the pairs under data/ivf/TNO and data/ivf/RoadScene;
             the released weights under work_dirs/released, each put there by `vlfusion prepare-data weights NAME
             --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without is a row that
@@ -9,12 +9,12 @@ Hardware:   two CPU cores; not timed as a whole, for it ran in parts. GIFNet, MU
 Expected:   docs/results/ivf.md.
 """
 
-_base_ = ['../_base_/benchmark/classical.py']
+_base_ = ['vlfusion::_base_/benchmark/classical.py']
 
 title = 'Infrared-visible fusion on TNO and RoadScene'
 datasets = dict(
-    TNO=dict(config='configs/_base_/datasets/tno.py'),
-    RoadScene=dict(config='configs/_base_/datasets/roadscene.py'))
+    TNO=dict(config='_base_/datasets/tno'),
+    RoadScene=dict(config='_base_/datasets/roadscene'))
 methods = dict(
     DenseFuse=dict(checkpoint='work_dirs/released/densefuse_gray.pth'),
     IFCNN=dict(checkpoint='work_dirs/released/ifcnn_ivf.pth'),

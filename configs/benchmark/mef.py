@@ -1,6 +1,6 @@
 """Multi-exposure fusion: every baseline with weights for it, on MEFB.
 
-Command:    vlfusion benchmark configs/benchmark/mef.py
+Command:    vlfusion benchmark benchmark/mef
 Needs:      the scenes under data/mef/MEFB;
             the released weights under work_dirs/released, each put there by `vlfusion prepare-data weights NAME
             --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without is a row that
@@ -9,11 +9,11 @@ Hardware:   two CPU cores; not timed as a whole, for it ran in parts. GIFNet, MU
 Expected:   docs/results/mef.md.
 """
 
-_base_ = ['../_base_/benchmark/classical.py']
+_base_ = ['vlfusion::_base_/benchmark/classical.py']
 
 title = 'Multi-exposure fusion on MEFB'
 datasets = dict(
-    MEFB=dict(config='configs/_base_/datasets/mefb.py'))
+    MEFB=dict(config='_base_/datasets/mefb'))
 methods = dict(
     U2Fusion=dict(checkpoint='work_dirs/released/u2fusion_mef.pth'),
     SDNet=dict(checkpoint='work_dirs/released/sdnet_mef.pth'),

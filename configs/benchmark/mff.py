@@ -1,6 +1,6 @@
 """Multi-focus fusion: every baseline with weights for it, on Lytro and Real-MFF.
 
-Command:    vlfusion benchmark configs/benchmark/mff.py
+Command:    vlfusion benchmark benchmark/mff
 Needs:      the pairs under data/mff/Lytro and data/mff/RealMFF;
             the released weights under work_dirs/released, each put there by `vlfusion prepare-data weights NAME
             --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without is a row that
@@ -9,13 +9,13 @@ Hardware:   two CPU cores; not timed as a whole, for it ran in parts. GIFNet, MU
 Expected:   docs/results/mff.md.
 """
 
-_base_ = ['../_base_/benchmark/classical.py']
+_base_ = ['vlfusion::_base_/benchmark/classical.py']
 
 title = 'Multi-focus fusion on Lytro and Real-MFF'
 datasets = dict(
-    Lytro=dict(config='configs/_base_/datasets/lytro.py',
+    Lytro=dict(config='_base_/datasets/lytro',
                texts={'near': 'text/near/{name}.txt', 'far': 'text/far/{name}.txt'}),
-    RealMFF=dict(config='configs/_base_/datasets/realmff.py', texts={'near': 'text/near/{name}.txt'}))
+    RealMFF=dict(config='_base_/datasets/realmff', texts={'near': 'text/near/{name}.txt'}))
 methods = dict(
     IFCNN=dict(checkpoint='work_dirs/released/ifcnn_mff.pth'),
     SDNet=dict(checkpoint='work_dirs/released/sdnet_mff.pth'),

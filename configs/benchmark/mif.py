@@ -1,6 +1,6 @@
 """Medical fusion: every baseline with weights for it, on the 72 test pairs of Harvard.
 
-Command:    vlfusion benchmark configs/benchmark/mif.py
+Command:    vlfusion benchmark benchmark/mif
 Needs:      Harvard's pairs under data/mif/Harvard;
             the released weights under work_dirs/released, each put there by `vlfusion prepare-data weights NAME
             --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without is a row that
@@ -9,11 +9,11 @@ Hardware:   two CPU cores; fusing took 25 minutes beside other work, scoring 2 m
 Expected:   docs/results/mif.md.
 """
 
-_base_ = ['../_base_/benchmark/classical.py']
+_base_ = ['vlfusion::_base_/benchmark/classical.py']
 
 title = 'Medical image fusion on Harvard'
 datasets = dict(
-    Harvard=dict(config='configs/_base_/datasets/harvard.py', by_subset=True))
+    Harvard=dict(config='_base_/datasets/harvard', by_subset=True))
 methods = dict(
     IFCNN=dict(checkpoint='work_dirs/released/ifcnn_mif.pth'),
     SDNet=dict(checkpoint='work_dirs/released/sdnet_mif.pth'),

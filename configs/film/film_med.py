@@ -1,23 +1,6 @@
-"""FILM (Zhao et al., ICML 2024), medical: trained on Harvard's MRI-CT, MRI-PET and MRI-SPECT pairs.
+"""`film_mif.py` by its other name, whose results go to `work_dirs/film_med`.
 
-Reproduces: FILM's network, losses and schedule on medical images. It has NO published anchor: the medical numbers of
-            the paper (Table 2: EN 4.74  SD 65.26  SF 23.36  AG 6.19  VIF 0.78  Qabf 0.76) are those of the infrared-
-            visible weights applied to Harvard unchanged; the released MIF.pth is byte-identical to IVF.pth. To repeat
-            that test see film_med_zeroshot.py.
-Cost:       81,150 steps: 7 days of two CPU cores, on a GPU 2 to 9 hours, both estimates (docs/howto/train.md).
-            First train film_med_short.py: 500 steps, an hour.
-Commands:   python tools/describe.py configs/film/film_med.py
-            python tools/train.py configs/film/film_med.py
-Needs:      Harvard's pairs under data/mif/Harvard, as configs/_base_/datasets/harvard.py lays them out.
-Expected:   not known; see the numbers of plain averaging and maximum in docs/explain/numbers.md before reading any.
-Not known:  whether FILM trained on medical images would beat the transfer; which texts the authors used for Harvard.
-Text:       384-d tokens of all-MiniLM-L6-v2 instead of BLIP-2's 768-d, so text_dim differs from the other configs.
+Every setting, the commands, costs and expected numbers are in that file.
 """
 
-_base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/film.py',
-          '../_base_/language/measured_minilm.py']
-
-model = dict(
-    type='FusionModel',
-    backbone=dict(type='FILM', text_dim=384),
-    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
+_base_ = ['film_mif.py']

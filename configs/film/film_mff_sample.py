@@ -7,8 +7,8 @@ Cost:       40 steps: minutes on two CPU cores.
 Expected:   pictures and numbers. The pairs are simulated: their numbers mean nothing.
 """
 
-_base_ = ['../_base_/runtime.py', '../_base_/datasets/sample_mff.py', '../_base_/schedules/demo.py',
-          '../_base_/language/measured_minilm.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_mff.py',
+          'vlfusion::_base_/schedules/demo.py', 'vlfusion::_base_/language/measured_minilm.py']
 
 model = dict(
     type='FusionModel', margin=16,  # so few steps have not taught the network where an image ends

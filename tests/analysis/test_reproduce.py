@@ -312,7 +312,8 @@ def test_the_list(capsys):
 @pytest.mark.parametrize(('options', 'message'), [
     (['film'], 'There is no dataset and no fused.'),
     (['film', '--dataset', 'Lytra', '--fused', 'fused'], 'Did you mean Lytro?'),
-    (['film', '--dataset', 'Lytro', '--fused', 'fused'], 'configs/_base_/datasets/lytro.py'),
+    (['film', '--dataset', 'Lytro', '--fused', 'fused'], 'data/mff/Lytro'),
+    (['film', '--dataset', 'M3FD', '--fused', 'fused'], 'There is no config of the data set M3FD'),
     (['film', '--dataset', 'Lytro', '--fused', 'fused', '--source-a', 'ir'], 'Only one of'),
     (['film', '--dataset', 'Lytro', '--fused', 'fused', '--source-a', 'ir', '--source-b', 'vi', '--data-root', 'x'],
      '--data-root is of no use'),

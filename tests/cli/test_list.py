@@ -62,7 +62,10 @@ def test_configs_protocols_and_prompts_are_listed(here, capsys):
     (here / 'configs/mine/own.py').write_text('"""Mine, for trying. More."""\n')
     (here / 'configs/mine/broken.py').write_text('(')
     out = listed(capsys, 'configs')
-    assert 'configs/mine/own.py     Mine, for trying.' in out and 'It cannot be read.' in out
+    lines = {name: words for name, _, words in (line.strip().partition('  ') for line in out.splitlines())}
+    assert lines['configs/mine/own.py'].strip() == 'Mine, for trying.'
+    assert lines['configs/mine/broken.py'].strip() == 'It cannot be read.'
+    assert 'FILM' in lines['film/film_mif'] and '_base_/runtime' in lines
     out = listed(capsys, 'protocols')
     assert all(f'  {name} ' in out for name in PROTOCOLS) and 'stretch min-max' in out
     out = listed(capsys, 'prompts')

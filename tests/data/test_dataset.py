@@ -98,7 +98,7 @@ def test_missing_root_tells_both_remedies(tmp_path):
     with pytest.raises(DataError) as caught:
         build(tmp_path / 'absent')
     assert str(tmp_path / 'absent') in caught.value.problem
-    assert 'prepare-data' in caught.value.remedy and 'configs/film/film_ivf_sample.py' in caught.value.remedy
+    assert 'prepare-data' in caught.value.remedy and 'film/film_ivf_sample.' in caught.value.remedy
 
 
 def test_damaged_image_is_found_at_construction(root):

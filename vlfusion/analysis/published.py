@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from vlfusion.config_names import require_config, shipped
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
 
 #: How many pairs a paper measured, where it is known. The same data set in two papers is not always the same pairs.
@@ -26,6 +27,8 @@ PAIRS = {
     ('cddfuse', 'MSRS'): 361, ('cddfuse', 'TNO'): 25, ('cddfuse', 'RoadScene'): 50,
     ('cddfuse', 'MRI-CT'): 21, ('cddfuse', 'MRI-PET'): 42, ('cddfuse', 'MRI-SPECT'): 73,
 }
+#: Configs of data sets that have the layout of the VLF dataset only.
+CONFIGS = {'MSRS': 'vlf_msrs', 'SICE': 'vlf_sice'}
 HEADER = ('paper', 'table', 'dataset', 'method', 'metric', 'value')
 
 
@@ -95,6 +98,24 @@ def published(paper: str | None, dataset: str, method: str,
         raise ConfigError(f'{rows[0].method} on {rows[0].dataset} is printed by {" and ".join(sorted(papers))}.',
                           'Say which is meant, with --paper.')
     return own or rows
+
+
+def config_of(dataset: str) -> Path:
+    """Config with the test pairs of a data set: of `configs/_base_/datasets` in the current folder, or that ships.
+
+    Args:
+        dataset: as the paper calls it, such as `MSRS`.
+
+    Raises:
+        ConfigError: no config has that data set.
+    """
+    try:
+        return require_config(f'configs/_base_/datasets/{CONFIGS.get(dataset, dataset.lower())}.py')
+    except ConfigError as error:
+        known = [name.removeprefix('_base_/datasets/') for name in shipped() if name.startswith('_base_/datasets/')]
+        raise ConfigError(f'There is no config of the data set {dataset}. {error.problem}',
+                          f'Give the sources with --source-a and --source-b. Configs are there for {", ".join(known)}.'
+                          ) from error
 
 
 def read_published(path: str | os.PathLike | None = None) -> list[PublishedRow]:

@@ -15,6 +15,7 @@ import vlfusion.imaging.reading
 import vlfusion.models
 from vlfusion.benchmark.cache import code_digest, content_digest, key_of, modules_of
 from vlfusion.config import load_config
+from vlfusion.config_names import require_config
 from vlfusion.data.affixes import common_affix
 from vlfusion.data.names import spellings
 from vlfusion.data.pairs import Pair
@@ -60,7 +61,9 @@ class ModelMethod:
 
     def check(self) -> None:
         """Raises a VLFusionError where a file is missing, or the model has no such name."""
-        for path in [*self.checkpoints, *filter(None, [self.config])]:
+        if self.config:
+            require_config(self.config)
+        for path in self.checkpoints:
             if not Path(path).is_file():
                 raise ConfigError(f'There is no file {path}.',
                                   'Train the method, convert its released weights (`vlfusion prepare-data weights`), '
@@ -183,7 +186,7 @@ def method_of(name: str, entry: Any, datasets: Sequence[str]) -> ModelMethod | F
 
         dict(checkpoint='work_dirs/ifcnn.pth')                    a model, which its checkpoint knows
         dict(config='my.py', checkpoint=['a.pth', 'b.pth'])       the config's model, with the weights of two trainings
-        dict(config='plugins/classical/configs/laplacian_mif.py')   a model without weights
+        dict(config='classical/laplacian_mif')                     a model without weights
         dict(model=dict(type='FusionModel', backbone=...))        likewise
         dict(fused='results/mine')                                images that another program fused
         dict(fused=dict(TNO='results/tno', RoadScene=...))        likewise, of several data sets

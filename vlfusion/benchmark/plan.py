@@ -1,6 +1,6 @@
 """Plan of a comparison, as a config says it.
 
-    datasets = dict(Harvard=dict(config='configs/_base_/datasets/harvard.py', split='test', by_subset=True))
+    datasets = dict(Harvard=dict(config='_base_/datasets/harvard', split='test', by_subset=True))
     methods = dict(
         IFCNN=dict(checkpoint='work_dirs/released/ifcnn_mif.pth'),
         Laplacian=dict(model=dict(type='FusionModel', backbone=dict(type='vlfusion_classical.LaplacianPyramid'))),
@@ -192,7 +192,7 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
     for key in ('datasets', 'methods'):
         if not config.get(key):
             raise ConfigError(f'{path} has no {key}.', 'Write methods=dict(NAME=dict(...)) and '
-                              "datasets=dict(NAME=dict(config='configs/_base_/datasets/...')).")
+                              "datasets=dict(NAME=dict(config='_base_/datasets/...')).")
     protocol = get_protocol(config.get('protocol', 'film'))
     datasets = [_set_plan(name, entry) for name, entry in config.datasets.items()]
     names = [one.name for one in datasets]
@@ -267,7 +267,7 @@ def _set_plan(name: str, entry: Any) -> SetPlan:
     else:
         if 'config' not in entry:
             raise ConfigError(f'The data set {name} has no config.',
-                              "Write dict(config='configs/_base_/datasets/...', split='test'), or "
+                              "Write dict(config='_base_/datasets/...', split='test'), or "
                               "dict(type='PairDataset', task=..., data_root=..., source_a=..., source_b=...).")
         config = load_config(entry['config'])
         loader = f'{entry.get("split", "test")}_dataloader'

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import time
 
-    from vlfusion.config import require_config
+    from vlfusion.config_names import require_config
     require_config(args.config)
 
     from rich.console import Console

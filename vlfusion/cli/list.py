@@ -134,17 +134,22 @@ def first_sentence(text: str | None) -> str:
 
 
 def _configs() -> Iterator[Entry]:
-    """The configs below the current folder, of vlfusion and of plugins."""
+    """Configs that ship, by name, and other configs below the current folder."""
     import ast
     from pathlib import Path
-    paths = [path for pattern in ('configs/**/*.py', 'plugins/*/configs/**/*.py', '*/configs/**/*.py')
-             for path in Path().glob(pattern)]
-    for path in sorted({path.as_posix() for path in paths if '.' not in {part[0] for part in path.parts}}):
+
+    from vlfusion.config_names import shipped
+    configs = shipped()
+    known = {path.resolve() for path in configs.values()}
+    local = [path for pattern in ('configs/**/*.py', '*/configs/**/*.py') for path in Path().glob(pattern)
+             if '.' not in {part[0] for part in path.parts} and path.resolve() not in known]
+    named = sorted(configs.items(), key=lambda item: '_base_/' in item[0])  # parts of configs come last
+    for name, path in [*named, *((path.as_posix(), path) for path in sorted(local))]:
         try:
-            docstring = ast.get_docstring(ast.parse(Path(path).read_text(encoding='utf-8')))
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8')))
         except (OSError, SyntaxError, ValueError):
             docstring = 'It cannot be read.'
-        yield Entry(path, first_sentence(docstring))
+        yield Entry(name, first_sentence(docstring))
 
 
 def _protocols() -> Iterator[Entry]:

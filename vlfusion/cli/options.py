@@ -8,7 +8,7 @@ from vlfusion.errors import ConfigError
 def add_config(parser: argparse.ArgumentParser) -> None:
     """The config and its overrides."""
     from vlfusion.cli.key_values import KeyValues
-    parser.add_argument('config', help='config file, such as configs/film/film_med.py')
+    parser.add_argument('config', help='config file, or the name of one that ships, such as film/film_mif')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
                         help='override the config, such as train_cfg.max_iters=100 data_root=data/mine')
 
@@ -35,9 +35,8 @@ def add_imports(parser: argparse.ArgumentParser, what: str) -> None:
 
 def require_model(path: str) -> None:
     """Raises CheckpointError or ConfigError where a checkpoint, or the config in its place, is not there."""
-    from pathlib import Path
-    if Path(path).suffix == '.py':
-        from vlfusion.config import require_config
+    from vlfusion.config_names import is_config, require_config
+    if is_config(path):
         require_config(path)
     else:
         from vlfusion.files import require_checkpoint

@@ -94,9 +94,10 @@ def _pack(args: argparse.Namespace) -> int:
     from mmengine.config import Config
 
     from vlfusion.config import load_config
+    from vlfusion.config_names import is_config
     from vlfusion.guards.outputs import check_outputs
     check_outputs([args.out], [args.config])
-    of_config = Path(args.config).suffix == '.py'
+    of_config = is_config(args.config)
     if of_config and (args.task or args.no_text):
         raise ConfigError('--task and --no-text are for HDF5 files; a config says both itself.', 'Leave them out.')
     if not of_config and not args.task:

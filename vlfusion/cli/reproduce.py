@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--dataset', metavar='NAME', help='as the paper calls it, such as Lytro or MRI-CT')
     parser.add_argument('--fused', metavar='DIR', help="folder of fused images, or a pattern such as 'out/{name}.*'")
     parser.add_argument('--source-a', metavar='DIR', help='folder or pattern of source A '
-                        '(default: the test pairs of configs/_base_/datasets/NAME.py)')
+                        '(default: the test pairs of the config _base_/datasets/NAME)')
     parser.add_argument('--source-b', metavar='DIR', help='likewise, of source B')
     add_reading(parser)
     parser.add_argument('--data-root', metavar='DIR', help="where that config's data lie")
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     protocol = args.protocol or rows[0].paper
     if protocol not in PROTOCOLS and not args.protocol:
         raise ConfigError(f'The paper {protocol!r} has no protocol of its name.', 'Say how to score with --protocol.')
-    files = _files(args)
+    files = _files(args, rows[0].dataset)
     with ShowProgress() as show:
         found = reproduce(files, rows, protocol, partial(show, 'scoring'))
     for table in found.tables():
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _files(args: argparse.Namespace):
+def _files(args: argparse.Namespace, dataset: str):
     """The files to score: of two folders of sources, or of a data set's test pairs."""
     from vlfusion.analysis.reproduce import fused_files, fused_of_pairs
     from vlfusion.cli.options import readings
@@ -89,23 +89,15 @@ def _files(args: argparse.Namespace):
     if any(map(str, readings(args))):
         raise ConfigError('How sources are read is said of --source-a and --source-b, which are not given.',
                           'Name them; of a data set its config says it, with range_a and the like.')
-    return fused_of_pairs(args.fused, _test_pairs(args.dataset, args.data_root), args.names)
+    return fused_of_pairs(args.fused, _test_pairs(dataset, args.data_root), args.names)
 
 
 def _test_pairs(dataset: str, data_root: str | None):
-    """The test pairs of the data set's config, relative to the current folder."""
-    from pathlib import Path
-
+    """The test pairs of the data set's config."""
+    from vlfusion.analysis.published import config_of
     from vlfusion.config import load_config
     from vlfusion.data.from_config import find_datasets
-    folder = Path('configs/_base_/datasets')
-    places = [folder / f'{prefix}{dataset.lower()}.py' for prefix in ('', 'vlf_')]  # some have VLF's layout only
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        known = ', '.join(sorted(place.stem for place in folder.glob('*.py'))) or 'nothing'
-        raise ConfigError(f'There is no data set {places[0].absolute()}; that folder has {known}.',
-                          'Give the sources with --source-a and --source-b.')
-    config = load_config(path, {'data_root': data_root} if data_root else None)
+    config = load_config(config_of(dataset), {'data_root': data_root} if data_root else None)
     return [pair for _, found in find_datasets(config, ['test']) for pair in found.pairs]
 
 

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.set_defaults(act=_show)
 
     audit = verbs.add_parser('audit', help='look for texts that are missing, doubtful or worth reading')
-    audit.add_argument('config', nargs='?', help='config file, such as configs/film/film_med.py')
+    audit.add_argument('config', nargs='?', help='config file, or the name of one that ships, such as film/film_mif')
     audit.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='override the config')
     audit.add_argument('--texts', metavar='DIR', help='audit the .txt files of a folder instead of a config')
     audit.add_argument('--prompt', metavar='NAME', help='with --texts: the prompt they were written for, if known')

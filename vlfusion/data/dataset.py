@@ -198,4 +198,4 @@ def _require_folder(root: Path, task: str) -> None:
         raise DataError(f'There is no folder {root.absolute()} to read {task} images from.',
                         'Prepare the data (lay them out as docs/howto/data.md says) and set data_root to their '
                         'folder,\n     or run `vlfusion prepare-data sample` and use '
-                        f'configs/film/film_{"med" if task == "mif" else task}_sample.py.')
+                        f'the config film/film_{task}_sample.')

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vlfusion import __version__
 from vlfusion.config import load_config
+from vlfusion.config_names import is_config
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.engine.origin import origin
 from vlfusion.engine.trust import believed_language, check_model, check_text_source, readable_language, refuse_language
@@ -79,11 +80,11 @@ def load_model(path: str | os.PathLike, experiment: Mapping | None = None,
                trust: bool = False) -> tuple[nn.Module, dict[str, Any]]:
     """The model in a checkpoint of vlfusion, ready to fuse, and the experiment it belongs to.
 
-    Its losses are not built: fusing needs neither them nor what they need. A config (`.py`) serves as well where its
-    model has no weights, as a classical method.
+    Its losses are not built: fusing needs neither them nor what they need. A config serves as well where its model has
+    no weights, as a classical method.
 
     Args:
-        path: the checkpoint, or the config.
+        path: the checkpoint; or the config, a file `.py` or a name such as `classical/laplacian_ivf`.
         experiment: what counts in place of the checkpoint's own; its weights must fit.
         trust: whether to take the checkpoint at its word, see `read_experiment`.
 
@@ -91,7 +92,7 @@ def load_model(path: str | os.PathLike, experiment: Mapping | None = None,
         CheckpointError: the file is unsafe, truncated, not of vlfusion, or does not fit the model that it names.
         ConfigError: a config has a model with weights, or lacks its task or model.
     """
-    if Path(path).suffix == '.py':
+    if is_config(path):
         return load_weightless(load_config(path))
     checkpoint = _read_checkpoint(path)
     experiment = experiment or _experiment(checkpoint, path, trust)
@@ -113,13 +114,13 @@ def read_experiment(path: str | os.PathLike, trust: bool = False) -> dict[str, A
     text is needed, and `readable_language` what to look for in a text store that has the text already.
 
     Args:
-        path: the checkpoint, or the config.
+        path: the checkpoint; or the config, a file `.py` or a name such as `classical/laplacian_ivf`.
         trust: whether to take the checkpoint at its word.
 
     Raises:
         CheckpointError: as for `load_model`; or the model section asks for files, addresses or a hub.
     """
-    if Path(path).suffix == '.py':
+    if is_config(path):
         return experiment_of(load_config(path))
     return _experiment(_read_checkpoint(path), path, trust)
 

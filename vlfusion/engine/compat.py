@@ -1,9 +1,10 @@
 """Adaptations of MMEngine 0.10.7 to current torch, in one place; each entry says why, and when it can go.
 
 All of it goes through MMEngine's public extension points (hooks, registries, file backends, checkpoint schemes and
-`Runner` methods); nothing is patched. Two troubles need no entry: configs are read with `lazy_import=False`, because
-in a virtual environment MMEngine takes a standard-library import for its lazy style; and every root registry has a
-child in `vlfusion.registry`, without which MMEngine warns at each lookup.
+`Runner` methods). One function of MMEngine is replaced, elsewhere: `vlfusion.config` adds names to `_base_`. Two
+troubles need no entry: configs are read with `lazy_import=False`, because in a virtual environment MMEngine takes a
+standard-library import for its lazy style; and every root registry has a child in `vlfusion.registry`, without which
+MMEngine warns at each lookup.
 """
 
 import logging

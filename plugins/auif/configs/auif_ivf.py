@@ -13,7 +13,7 @@ Not known:  the seed of the released weights. The script draws the 360 images on
             and crops are resized by OpenCV.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '_base_/flir.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/flir.py']
 
 protocol = 'plain'
 model = dict(type='vlfusion_auif.AUIFModel', backbone=dict(type='vlfusion_auif.AUIF'))

@@ -7,8 +7,7 @@ Expected:   not known.
 Not known:  whether the network needs its own decomposition term; without it, nothing tells base from detail features.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/harvard.py',
-          '../../../configs/_base_/schedules/film.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/harvard.py', 'vlfusion::_base_/schedules/film.py']
 
 model = dict(
     type='FusionModel',

@@ -10,7 +10,7 @@ Not known:  how many of the 6498 patches have the contrast, which sets the steps
             Training logs the number; set EPOCH to an eighth of it.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', './_base_/msrs_patches.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/msrs_patches.py']
 
 EPOCH = 6498 // 8
 protocol = 'cddfuse'

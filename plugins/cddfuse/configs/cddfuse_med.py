@@ -12,7 +12,7 @@ Expected:   not known. The released medical weights on the authors' 136 pairs, p
 Not known:  whether the authors trained with the residual that they test with; their patches and number of epochs.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', './_base_/harvard_patches.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/harvard_patches.py']
 
 EPOCH = 2952 // 8  # 738 slices of four patches, none of which lacks contrast
 protocol = 'cddfuse'

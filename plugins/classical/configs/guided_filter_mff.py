@@ -7,7 +7,7 @@ Expected:   NYU-D, 40 pairs, protocol plain: EN 7.35  SD 60.16  SF 12.15  AG 3.9
 Not known:  the authors' result on these pairs.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/nyud.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/nyud.py']
 
 protocol = 'plain'
 model = dict(type='FusionModel', backbone=dict(type='vlfusion_classical.GuidedFilterFusion'))

@@ -7,7 +7,7 @@ Expected:   TNO, 8 pairs, protocol plain: EN 6.79  SD 32.07  SF 12.17  AG 4.88  
 Not known:  what others' tables call LP: levels and rule for the coarsest level differ between them.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/tno.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/tno.py']
 
 protocol = 'plain'
 model = dict(type='FusionModel', backbone=dict(type='vlfusion_classical.LaplacianPyramid'))

@@ -7,7 +7,7 @@ Expected:   Harvard, 72 pairs, protocol plain: EN 4.70  SD 69.89  SF 30.14  AG 8
 Not known:  what others' tables call LP: levels and rule for the coarsest level differ between them.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/harvard.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/harvard.py']
 
 protocol = 'plain'
 model = dict(type='FusionModel', backbone=dict(type='vlfusion_classical.LaplacianPyramid'))

@@ -7,7 +7,7 @@ Expected:   MEFB, 20 pairs, protocol plain: EN 7.05  SD 57.84  SF 16.50  AG 4.74
 Not known:  how far MEFB's own scores of the method, from colour images with saturation, would differ.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/mefb.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/mefb.py']
 
 protocol = 'plain'
 model = dict(type='FusionModel', backbone=dict(type='vlfusion_classical.MertensFusion'))

@@ -9,7 +9,7 @@ Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/i
 Expected:   not known: nobody has trained this config to its end.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py']
+_base_ = ['vlfusion::_base_/runtime.py']
 
 task = 'ivf'
 data_root = 'data/ivf'

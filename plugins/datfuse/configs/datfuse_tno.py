@@ -9,7 +9,7 @@ Not known:  which pairs the authors trained on, of TNO or not, and how they cut 
             81,024 patches, and 120 is the size their network assumes. Here patches are drawn at random.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', './_base_/tno_patches.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/tno_patches.py']
 
 protocol = 'truncate'
 model = dict(

@@ -11,7 +11,7 @@ Not known:  the seed of the released weights, and whether they come from this sc
             The script resizes by the nearest neighbour of scipy, here OpenCV's is taken: it may pick another neighbour.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py']
+_base_ = ['vlfusion::_base_/runtime.py']
 
 task = 'ivf'
 protocol = 'truncate'

@@ -11,7 +11,7 @@ Not known:  the seed of the released weights; whether the paper's text agrees wi
             and every batch is full.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '_base_/flir.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/flir.py']
 
 protocol = 'plain'
 model = dict(type='vlfusion_didfuse.DIDFuseModel', backbone=dict(type='vlfusion_didfuse.DIDFuse'))

@@ -9,7 +9,7 @@ Not known:  the number of pairs, so the 180 steps of an epoch are a guess; what 
             (half to all of the image, then 320x320) adds over the whole image at 320x320, as here.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py']
+_base_ = ['vlfusion::_base_/runtime.py']
 
 task = 'mef'
 data_root = 'data/VLFDataset'

@@ -13,7 +13,7 @@ Not known:  the seed and the epoch of the released weights. The script takes the
             last batch of an epoch has 7; here every batch is full.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '_base_/gifnet_pairs.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/gifnet_pairs.py']
 
 protocol = 'plain'
 model = dict(type='vlfusion_gifnet.GIFNetModel', backbone=dict(type='vlfusion_gifnet.GIFNet'),

@@ -7,8 +7,8 @@ Needs:      the published weights of DenseNet-121, which torchvision fetches; wi
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_ivf.py',
-          '../../../configs/_base_/schedules/demo.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.py',
+          'vlfusion::_base_/schedules/demo.py']
 
 protocol = 'plain'
 model = dict(type='vlfusion_gifnet.GIFNetModel', backbone=dict(type='vlfusion_gifnet.GIFNet'),

@@ -11,7 +11,7 @@ Not known:  the paper's own steps, rate and weights of the terms; those here are
             error alone; here both count from the start.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py']
+_base_ = ['vlfusion::_base_/runtime.py']
 
 task = 'mff'
 data_root = 'data/mff/NYU-D'

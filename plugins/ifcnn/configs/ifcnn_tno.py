@@ -8,7 +8,7 @@ Expected:   pictures within one grey level of the authors'; no scores were publi
 Not known:  how the paper's training went in detail: no training script was released.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/tno.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/tno.py']
 
 protocol = 'truncate'
 model = dict(type='FusionModel', backbone=dict(type='vlfusion_ifcnn.IFCNN'))

@@ -11,7 +11,7 @@ Not known:  which pairs the authors trained on, and how they cut them: 272 batch
             120 is the size their network assumes. Here patches are drawn at random.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', './_base_/spect_patches.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/spect_patches.py']
 
 protocol = 'truncate'
 model = dict(

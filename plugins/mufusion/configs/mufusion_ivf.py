@@ -10,7 +10,7 @@ Expected:   not measured: this schedule was not run. Six steps equal the release
 Not known:  the seed of the released weights; which pairs the patches were cut from.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '_base_/patches.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/patches.py']
 
 task = 'ivf'
 data_root = 'data/mufusion/ivf'

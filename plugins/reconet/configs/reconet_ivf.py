@@ -12,7 +12,7 @@ Not known:  the weights of the two terms, for the authors' script has no default
             when the loss stalls; that is left out too.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '_base_/crops.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/crops.py']
 
 protocol = 'plain'
 model = dict(

@@ -7,8 +7,8 @@ Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simu
             not this, see the plugin's README.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_ivf.py',
-          '../../../configs/_base_/schedules/demo.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.py',
+          'vlfusion::_base_/schedules/demo.py']
 
 protocol = 'plain'
 model = dict(

@@ -10,7 +10,7 @@ Not known:  the training pairs, and with them the number of steps (10,000 here).
             cut every 6 pixels; the released weights are those after 20. Here patches are drawn at random.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '_base_/patches.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/patches.py']
 
 task = 'mff'
 data_root = 'data/mff/MFF'

@@ -9,7 +9,7 @@ Expected:   no published number is of this round; the released weights are of th
 Not known:  the batch size of the released weights: 8 in an earlier version of the script, 16 in a later one.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', './_base_/msrs.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/msrs.py']
 
 model = dict(
     type='FusionModel',

@@ -9,7 +9,7 @@ Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/i
 Expected:   not known: nobody has trained this config to its end.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '_base_/roadscene_degraded.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/roadscene_degraded.py']
 
 language = dict(_base_.language, encoder=dict(type='OpenCLIPTextEncoder', model='ViT-B-32-quickgelu',
                                               pretrained='openai', output='pooled'))

@@ -9,7 +9,7 @@ Needs:      RoadScene, as textif_roadscene.py.
 Expected:   minutes on one CPU core; the table in ../README.md is of its 300 steps.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '_base_/roadscene_degraded.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/roadscene_degraded.py']
 
 language = dict(_base_.language,
                 encoder=dict(type='SentenceTransformersEncoder', model='all-MiniLM-L6-v2', output='pooled'))

@@ -9,7 +9,7 @@ Not known:  how many patches an epoch has (852 steps are what the released code 
             task); whether torchvision's VGG-16 gives the degrees of the authors' file.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py']
+_base_ = ['vlfusion::_base_/runtime.py']
 
 task = 'mef'
 data_root = 'data/VLFDataset'

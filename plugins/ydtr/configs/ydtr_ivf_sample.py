@@ -5,8 +5,8 @@ Commands:   vlfusion prepare-data sample
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', '../../../configs/_base_/datasets/sample_ivf.py',
-          '../../../configs/_base_/schedules/demo.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.py',
+          'vlfusion::_base_/schedules/demo.py']
 
 protocol = 'truncate'
 model = dict(

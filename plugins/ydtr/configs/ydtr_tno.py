@@ -11,7 +11,7 @@ Not known:  which pairs the authors trained on, of TNO or not, and how they cut 
             80,992 patches, and 120 is the size their network assumes. Here patches are drawn at random.
 """
 
-_base_ = ['../../../configs/_base_/runtime.py', './_base_/tno_patches.py']
+_base_ = ['vlfusion::_base_/runtime.py', '_base_/tno_patches.py']
 
 protocol = 'truncate'
 model = dict(

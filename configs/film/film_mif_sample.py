@@ -1,0 +1,18 @@
+"""FILM at its real architecture on the simulated medical sample, for trying things out.
+
+Commands:   python tools/prepare_data.py sample
+            python tools/describe.py configs/film/film_med_sample.py
+            python tools/train.py configs/film/film_med_sample.py
+Cost:       40 steps: minutes on two CPU cores.
+Expected:   pictures and numbers. The pairs are simulated: their numbers mean nothing.
+"""
+
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_mif.py',
+          'vlfusion::_base_/schedules/demo.py', 'vlfusion::_base_/language/measured_minilm.py']
+
+model = dict(
+    type='FusionModel', margin=16,  # so few steps have not taught the network where an image ends
+    backbone=dict(type='FILM', text_dim=384),
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
+
+default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))
