@@ -67,9 +67,10 @@ def make_set(folder, name, seed):
 def make_ablation(folder):
     cv2.imwrite(str(folder / 'map.png'), np.full((8, 8), 99, np.uint8))
     effects = {'EN': Effect(6.5, -0.25, (-0.3, -0.2), 0.01), 'CE': Effect(1.5, 0.1, (-0.1, 0.3), 0.4)}
-    return Ablation(f'FILM {HOSTILE}', 'MSRS', 16, 'film.1', 0.05, 0.42, (0.31, 0.55),
-                    {'swapped': Change(0.42, (0.31, 0.55), 12., 0.2)}, {'swapped': effects},
-                    {'swapped': folder / 'map.png'})
+    return Ablation(
+        title=f'FILM {HOSTILE}', dataset='MSRS', images=16, protocol='film.1', alpha=0.05, sensitivity=0.42,
+        interval=(0.31, 0.55), changes={'swapped': Change(0.42, (0.31, 0.55), 12., 0.2)}, effects={'swapped': effects},
+        maps={'swapped': folder / 'map.png'})
 
 
 @pytest.fixture(scope='module')

@@ -94,7 +94,7 @@ class Scale:
     pair: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ablation:
     """Effects of a model's text, policy by policy.
 
@@ -248,7 +248,7 @@ class Ablation:
         return f'**{shown}**' if effect.p < self.alpha else shown
 
 
-def ablate(model: nn.Module, datasets: Mapping[str, Any], out: str | os.PathLike, protocol: str = 'film',
+def ablate(model: nn.Module, datasets: Mapping[str, Any], out: str | os.PathLike, *, protocol: str = 'film',
            metrics: Sequence[str] = DEFAULT_METRICS, title: str = '', alpha: float = 0.05, limit: int | None = None,
            texts: Mapping[str, str] | None = None, notes: Sequence[str] = (), inputs: Mapping[str, str] | None = None,
            pair_maps: bool = False, show: Callable[[Iterable[int]], Iterable[int]] = iter) -> Ablation:
@@ -297,12 +297,12 @@ def ablate(model: nn.Module, datasets: Mapping[str, Any], out: str | os.PathLike
     maps = {policy: tally.write_map() for policy, tally in tallies.items()}
     changes = {policy: tally.change(alpha) for policy, tally in tallies.items()}
     return Ablation(
-        title, own.name, images, evaluators['own'].protocol.label, alpha, changes[SENSITIVITY].mean,
-        changes[SENSITIVITY].interval, changes, _effects(scores, alpha), {policy: path for policy, (path, _) in
-                                                                          maps.items()},
-        {policy: scale for policy, (_, scale) in maps.items()}, dict(texts or {}),
-        (*notes, *_notes(tallies.values(), undefined, images, alpha)), dict(inputs or {}), scores,
-        tuple(move for tally in tallies.values() for move in tally.moves))
+        title=title, dataset=own.name, images=images, protocol=evaluators['own'].protocol.label, alpha=alpha,
+        sensitivity=changes[SENSITIVITY].mean, interval=changes[SENSITIVITY].interval, changes=changes,
+        effects=_effects(scores, alpha), maps={policy: path for policy, (path, _) in maps.items()},
+        scales={policy: scale for policy, (_, scale) in maps.items()}, texts=dict(texts or {}),
+        notes=(*notes, *_notes(tallies.values(), undefined, images, alpha)), inputs=dict(inputs or {}), scores=scores,
+        moves=tuple(move for tally in tallies.values() for move in tally.moves))
 
 
 def _check(model: nn.Module, datasets: Mapping[str, Any]) -> None:

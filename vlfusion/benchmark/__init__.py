@@ -1,1 +1,11 @@
-"""Comparing methods: which differences are real, and tables that say so."""
+"""Comparing methods: which differences are real, and tables that say so.
+
+Names are loaded when they are asked for.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'comparison': ['Comparison', 'run_plan'],
+    'plan': ['Plan', 'load_plan'],
+})

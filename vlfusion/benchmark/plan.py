@@ -111,7 +111,7 @@ class SetOfPairs(Subset):
         return [self.dataset.pairs[index] for index in self.indices]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A comparison.
 
@@ -232,10 +232,10 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
     if not seeds:
         raise ConfigError('seeds is empty.', 'Write seeds=[0], or leave the key out.')
     folder = Path(out or config.get('work_dir') or f'work_dirs/benchmark/{Path(path).stem}')
-    return Plan(config.get('title', Path(path).stem), datasets, methods, printed, protocol, metrics, truth_metrics,
-                controls, seeds, config.get('robustness', True), alpha,
-                correction, folder, Path(cache or config.get('cache') or folder / 'cache'),
-                without_secrets(config.to_dict()))
+    return Plan(title=config.get('title', Path(path).stem), datasets=datasets, methods=methods, printed=printed,
+                protocol=protocol, metrics=metrics, truth_metrics=truth_metrics, controls=controls, seeds=seeds,
+                robustness=config.get('robustness', True), alpha=alpha, correction=correction, out=folder,
+                cache=Path(cache or config.get('cache') or folder / 'cache'), config=without_secrets(config.to_dict()))
 
 
 def _list(config: Config, key: str, default: Sequence) -> list:

@@ -10,6 +10,8 @@ code is 1. Images are described for models that read text.
 """
 
 import argparse
+import sys
+import time
 
 from vlfusion.errors import listing
 
@@ -29,66 +31,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import time
-
     from vlfusion.config_names import require_config
     require_config(args.config)
 
     from rich.console import Console
 
-    from vlfusion.analysis.ablation import Ablation
-    from vlfusion.benchmark.manifest import manifest
-    from vlfusion.benchmark.outputs import check_needs, print_summary, write_all
-    from vlfusion.benchmark.plan import load_plan
+    from vlfusion.benchmark import load_plan, run_plan
+    from vlfusion.benchmark.outputs import print_summary
     from vlfusion.benchmark.processes import Group
-    from vlfusion.benchmark.run import Run
-    from vlfusion.benchmark.tables import results
     from vlfusion.console.progress import ShowProgress
 
     began = time.perf_counter()
     plan = load_plan(args.config, args.cfg_options, args.out, args.cache)
-    check_needs()
-    ablation = Ablation.read(args.ablation) if args.ablation else None
     group = Group(args.launcher)
-    seconds = {}
-
-    def timed(what: str, began: float) -> None:
-        seconds[what] = round(time.perf_counter() - began, 3)
-
     with ShowProgress(quiet=group.rank > 0) as progress:
-        work = Run(plan, group.rank, group.world, progress, args.describe)
-        work.check()
-        timed('preparing', began)
-        start = time.perf_counter()
-        units = work.fuse()
-        timed('fusing', start)
-        start = time.perf_counter()
-        work.score(units)
-        timed('scoring', start)
-    group.gather(work)
+        done = run_plan(plan, describe=args.describe, report=not args.no_report, ablation=args.ablation, group=group,
+                        progress=progress)
     if group.rank == 0:
-        start = time.perf_counter()
-        units = units if group.world == 1 else work.units()
-        sets = results(work, units)
-        timed('comparing', start)
-        written = write_all(plan.out, work, units, sets, manifest(work, seconds), report=not args.no_report,
-                            ablation=ablation)
-        for one in sets:
+        for one in done.sets:
             print_summary(one, Console())
-        counts = work.counts
+        counts = done.counts
         print(f'Fused {counts["fused"]} pairs ({counts["known pairs"]} known), scored {counts["scored"]} pictures '
               f'({counts["known scores"]} known), in {time.perf_counter() - began:.0f} s.')
-        for path in written:
+        for path in done.files:
             print(f'Wrote {path}')
-        _print_failures(work.failures)
-    code = 1 if work.failures else 0
+        _print_failures(done.failures)
+    code = 1 if done.failures else 0
     group.end(code)
     return code
 
 
 def _print_failures(failures: dict[tuple[str, str], str]) -> None:
-    import sys
-
     if failures:
         lines = (f'{dataset}: {method}: {why}' for (dataset, method), why in failures.items())
         print(f'{len(failures)} method{"s" * (len(failures) > 1)} failed:\n{listing(lines, len(failures))}',
