@@ -31,17 +31,17 @@ from vlfusion.guards.foreign import foreign
 SPLITS = ('train', 'val', 'test')
 #: Top-level keys that every config may have, whether or not its file sets them.
 KNOWN_KEYS = {
-    'activation_checkpointing', 'bands_a', 'bands_b', 'compile', 'custom_imports', 'data_root', 'default_hooks',
-    'custom_hooks', 'env_cfg', 'find_unused_parameters', 'language', 'load_from', 'log_level', 'log_processor', 'model',
-    'optim_wrapper', 'page_a', 'page_b', 'param_scheduler', 'protocol', 'randomness', 'range_a', 'range_b', 'resume',
-    'task', 'text_policy', 'text_source', 'visualizer', 'work_dir'}
+    'activation_checkpointing', 'bands_a', 'bands_b', 'chroma', 'compile', 'custom_imports', 'data_root',
+    'default_hooks', 'custom_hooks', 'env_cfg', 'find_unused_parameters', 'language', 'load_from', 'log_level',
+    'log_processor', 'model', 'optim_wrapper', 'page_a', 'page_b', 'param_scheduler', 'protocol', 'randomness',
+    'range_a', 'range_b', 'resume', 'task', 'text_policy', 'text_source', 'visualizer', 'work_dir'}
 #: Top-level keys of a file that an option does not add to one without them.
 FILE_KEYS = KNOWN_KEYS | {
     'auto_scale_lr', 'default_scope', 'experiment_name', 'launcher', *(
         f'{split}_{part}' for split in SPLITS for part in ('cfg', 'dataloader', 'evaluator'))}
 #: The types of top-level keys.
 TYPES = {
-    'task': str, 'protocol': str, 'model': dict, 'data_root': str, 'text_source': dict | None,
+    'task': str, 'protocol': str, 'chroma': str, 'model': dict, 'data_root': str, 'text_source': dict | None,
     'text_policy': str | dict, 'work_dir': str | None, 'load_from': str | None, 'resume': bool, 'randomness': dict,
     'env_cfg': dict, 'default_hooks': dict | None, 'custom_hooks': list | None, 'optim_wrapper': dict | None,
     'param_scheduler': dict | list | None, 'visualizer': dict | None, 'log_processor': dict | None,

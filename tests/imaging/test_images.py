@@ -1,9 +1,11 @@
+from fractions import Fraction
+
 import cv2
 import numpy as np
 import pytest
 
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.imaging.images import add_chroma, check_ending, luminance, read_image, write_image
+from vlfusion.imaging.images import check_ending, luminance, read_image, to_8bit, write_image
 from vlfusion.testing.shared import shared
 
 RANDOM = np.random.default_rng(0)
@@ -74,39 +76,12 @@ def test_unknown_luminance_rule():
         luminance(GREY, 'bt60')
 
 
-def test_chroma_of_b_gives_its_own_image_back():
-    """Half saturated, so that no colour leaves the gamut: the luminance of B with the chroma of B is B."""
-    image = (COLOUR // 2 + 64).astype(np.uint8)
-    fused = np.round(luminance(image) * 255).astype(np.uint8)
-    back = add_chroma(fused, GREY, image, 'b')
-    assert np.abs(back.astype(int) - image).max() <= 2
-
-
-def test_weighted_chroma_follows_the_more_colourful_source():
-    neutral = np.repeat(GREY[..., None], 3, axis=2)
-    fused = np.full_like(GREY, 128)
-    assert np.array_equal(add_chroma(fused, neutral, COLOUR, 'weighted'), add_chroma(fused, GREY, COLOUR, 'b'))
-    assert np.array_equal(add_chroma(fused, COLOUR, GREY, 'weighted'), add_chroma(fused, GREY, COLOUR, 'b'))
-    assert np.array_equal(add_chroma(fused, COLOUR, COLOUR, 'weighted'), add_chroma(fused, GREY, COLOUR, 'b'))
-    other = COLOUR[::-1].copy()
-    assert np.array_equal(add_chroma(fused, COLOUR, other, 'weighted'), add_chroma(fused, other, COLOUR, 'weighted'))
-
-
-def test_weighted_chroma_against_its_formula():
-    """One pixel: Cr about neutral 0.2 and -0.1 weighs to (0.2 * 0.2 - 0.1 * 0.1) / 0.3 = 0.1."""
-    def pixel(cr):
-        ycrcb = np.array([[[0.5, 0.5 + cr, 0.5]]], np.float32)
-        return np.round(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR) * 65535).astype(np.uint16)
-    fused = add_chroma(np.full((1, 1), 128, np.uint8), pixel(0.2), pixel(-0.1), 'weighted')
-    expected = cv2.cvtColor(np.array([[[128 / 255, 0.6, 0.5]]], np.float32), cv2.COLOR_YCrCb2BGR)
-    assert np.abs(fused - expected * 255).max() <= 1
-
-
-def test_chroma_of_grey_sources_leaves_the_grey_image():
-    for rule in ('b', 'weighted'):
-        assert add_chroma(GREY, GREY, np.repeat(GREY[..., None], 3, axis=2), rule) is GREY
-    with pytest.raises(ConfigError, match='Unknown chroma rule'):
-        add_chroma(GREY, GREY, GREY, 'a')
+def test_eight_bits_are_the_nearest_of_sixteen():
+    """Compared with exact arithmetic for each of the 65536 levels; 8 bits stay the same array."""
+    levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    exact = [[int(Fraction(int(level), 257) + Fraction(1, 2)) for level in row] for row in levels]
+    assert to_8bit(levels).dtype == np.uint8 and np.array_equal(to_8bit(levels), exact)
+    assert np.array_equal(to_8bit(COLOUR.astype(np.uint16) * 257), COLOUR) and to_8bit(COLOUR) is COLOUR
 
 
 def test_write(tmp_path):

@@ -193,8 +193,9 @@ def test_a_model_without_text_from_the_command_line(saved, tmp_path, capsys, for
     assert 'source_a, source_b -> fused; any number of pairs.' in printed and '131x263' in printed
     run, metadata = opened(out, format)
     assert run(*pair()).shape == (1, 1, 33, 47)
-    assert metadata == dict(vlfusion_version=__version__, task='ivf', backbone='Plain', protocol='film.1', chroma='b',
-                            luminance='film', stretch='min-max', rounding='truncate', batch='any', text='none')
+    assert metadata == dict(vlfusion_version=__version__, task='ivf', backbone='Plain', protocol='film.1',
+                            chroma='visible', luminance='film', stretch='min-max', rounding='truncate', batch='any',
+                            text='none')
 
 
 def test_nearest_pixels_are_torchs():

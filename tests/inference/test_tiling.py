@@ -10,11 +10,8 @@ import torch
 from torch import nn
 
 from vlfusion.errors import ConfigError, VLFusionError
-from vlfusion.inference import tiling
 from vlfusion.inference.tiling import _ramps, fuse_any_size, fuse_in_tiles, out_of_memory, plan, spans
 from vlfusion.models import Locality
-from vlfusion.models.backbones import FILM
-from vlfusion.models.layers import strips
 from vlfusion.system.footprint import Footprint, available, footprint
 from vlfusion.system.memory import PeakOfProcess, parse_bytes
 
@@ -253,18 +250,6 @@ def test_a_network_that_leaves_torch_is_measured():
     assert 4 * 64 < measured.linear <= 16 * 1024, 'of 128 values a pixel'
 
 
-def test_a_small_image_that_is_refused_costs_the_progress_only(monkeypatch):
-    monkeypatch.setattr(tiling, 'LARGE', 100)
-
-    def fuse(inputs):
-        if min(inputs['source_a'].shape[-2:]) < 90:
-            raise ConfigError('Too small.', 'Give more.')
-        return mean(inputs)
-    inputs, told = pair(100, 110), []
-    fused = fuse_any_size(fuse, inputs, mode='whole', progress=lambda *numbers: told.append(numbers))
-    assert torch.equal(fused, mean(inputs)) and not told
-
-
 def test_pixels_and_bytes_of_a_footprint_are_inverse():
     known = Footprint(1e6, 300, 1e-3, 'counted')
     for count in (2 * 10 ** 6, 10 ** 9, 10 ** 10):
@@ -278,19 +263,3 @@ def test_memory_is_read_as_people_write_it():
     with pytest.raises(ConfigError, match='no amount of memory'):
         parse_bytes('plenty')
     assert available(torch.device('cpu')) is None or available(torch.device('cpu')) > 0
-
-
-@pytest.mark.slow
-def test_a_network_in_strips_tells_its_progress(monkeypatch):
-    monkeypatch.setattr(tiling, 'LARGE', 100)
-    monkeypatch.setitem(strips.PIXELS, 'cpu', 100)
-    torch.manual_seed(0)
-    film = FILM(text_dim=8, guidance_grid=(16, 32)).eval()
-    generator = torch.Generator().manual_seed(0)
-    inputs = dict(source_a=torch.rand(1, 1, 70, 80, generator=generator), text=torch.randn(1, 3, 8),
-                  source_b=torch.rand(1, 1, 70, 80, generator=generator))
-    told = []
-    with torch.no_grad():
-        fused = fuse_any_size(lambda inputs: film(**inputs), inputs, progress=lambda *numbers: told.append(numbers))
-        torch.testing.assert_close(fused, film(**inputs), rtol=0, atol=0)
-    assert len(told) > 1000 and told == sorted(told) and told[-1] == (3800, 3800)

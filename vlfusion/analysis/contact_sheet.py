@@ -25,7 +25,7 @@ from vlfusion.data.names import spelled
 from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing, one_line
 from vlfusion.files import whole
-from vlfusion.imaging.images import SUFFIXES
+from vlfusion.imaging.images import SUFFIXES, to_8bit
 from vlfusion.imaging.lettering import Fonts, Pen, fonts_for, without_font_warnings, wrap
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
@@ -370,9 +370,8 @@ def _read(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None,
 
 
 def _shown(image: Shaped[np.ndarray, 'h w *bgr']) -> Picture:
-    """Red-green-blue of 8 bits; 65535 of a 16-bit image becomes 255."""
-    if image.dtype == np.uint16:
-        image = np.round(image / 257).astype(np.uint8)
+    """The image in red-green-blue of 8 bits."""
+    image = to_8bit(image)
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
 
 

@@ -29,7 +29,7 @@ from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.folder import in_order
 from vlfusion.evaluation.scores import metric_of
 from vlfusion.files import whole_file
-from vlfusion.imaging.images import luminance, read_image
+from vlfusion.imaging.images import luminance, read_image, to_8bit
 from vlfusion.imaging.protocol import code_of
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.imaging.tasks import TASKS
@@ -353,8 +353,7 @@ class _Pictures:
             image = read_image(path, reading)
         except DataError as error:
             return dict(picture='', link=link, problem=error.problem)
-        if image.dtype == np.uint16:
-            image = (image // 257).astype(np.uint8)
+        image = to_8bit(image)
         h, w = image.shape[:2]
         if (scale := self.side / max(h, w)) < 1:
             image = cv2.resize(image, (max(1, round(w * scale)), max(1, round(h * scale))),

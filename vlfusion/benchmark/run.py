@@ -40,7 +40,7 @@ from vlfusion.guards.foreign import described, is_end
 from vlfusion.imaging.images import add_chroma, read_image
 from vlfusion.imaging.protocol import Planes, grey_levels
 from vlfusion.imaging.quantise import quantise
-from vlfusion.inference.fuser import make_words
+from vlfusion.inference.texts import make_words
 from vlfusion.language.fixed import encode_fixed
 
 #: Called with what is being done, how many are done, and how many there are.

@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
     parser.add_argument('--protocol', help="how outputs become grey levels: film, plain, truncate ... (default: the "
                                            "checkpoint's)")
+    parser.add_argument('--chroma', metavar='RULE', help="where colour comes from: visible, weighted, a plugin's rule "
+                                                         "(default: the checkpoint's, else the task's)")
     parser.add_argument('--text', help='token features (.npy) instead of describing the images: one file for all, or a '
                                        'folder of NAME.npy')
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
@@ -76,9 +78,10 @@ def run(args: argparse.Namespace) -> int:
 
     import_modules(args.modules)
     show = ShowProgress()
-    fuser = Fuser(args.checkpoint, args.task, args.protocol, args.store, args.device, args.modality_a, args.modality_b,
-                  args.tiles, args.tile_size, max_memory, args.batch_size,
-                  args.precision, note=show.print, words=args.words, trust=args.trust_checkpoint)
+    fuser = Fuser(args.checkpoint, task=args.task, protocol=args.protocol, chroma=args.chroma, store=args.store,
+                  device=args.device, modality_a=args.modality_a, modality_b=args.modality_b, tiles=args.tiles,
+                  tile_size=args.tile_size, max_memory=max_memory, batch_size=args.batch_size,
+                  precision=args.precision, note=show.print, words=args.words, trust=args.trust_checkpoint)
     features = _features(args.text, fuser, pairs) if args.text else None
     failed: dict[str, DataError] = {}
     saved = []

@@ -12,6 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                       'convert-weights (none where the model has no weights)')
     parser.add_argument('--out', help='folder for pictures and metrics.csv (default: WORK_DIR/test_PROTOCOL)')
     parser.add_argument('--protocol', help="how outputs become grey levels, such as 'film' or 'plain'")
+    parser.add_argument('--chroma', metavar='RULE', help="where colour comes from: visible, weighted, a plugin's rule "
+                                                         "(default: the config's, else the task's)")
     add_verbose(parser)
     add_launcher(parser)
 
@@ -35,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     config.load_from = args.checkpoint
     if args.protocol:
         config.protocol = args.protocol
+    if args.chroma:
+        config.chroma = args.chroma
     protocol = config.get('protocol', 'film')
     work_dir = config.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     out = Path(args.out or f'{work_dir}/test_{protocol}')
@@ -42,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     for evaluator in evaluators(config, 'test'):
         evaluator.csv = str(out / f'metrics{"_" if evaluator.get("prefix") else ""}{evaluator.get("prefix", "")}.csv')
     config.custom_hooks = [*config.get('custom_hooks', ()), dict(
-        type='SaveFusedHook', task=config.get('task'), out=str(out), protocol=protocol)]
+        type='SaveFusedHook', task=config.get('task'), out=str(out), protocol=protocol,
+        chroma=config.get('chroma'))]
 
     from rich.console import Console
 

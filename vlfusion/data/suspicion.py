@@ -26,7 +26,7 @@ def note_suspicion(path_a: Path, path_b: Path, image_a: Shaped[np.ndarray, 'h w 
     """
     if np.array_equal(image_a, image_b):
         note('one picture', f'{path_a} and {path_b} are the same picture; there is nothing to fuse.')
-    elif task.chroma == 'b':
+    elif task.chroma == 'visible':
         colour_a, colour_b = _colour(image_a), _colour(image_b)
         if colour_a > _SOME and colour_b < _NONE:
             note('swapped', f'{path_a} (source A, {task.modality_a}) is in colour and {path_b} (source B, '

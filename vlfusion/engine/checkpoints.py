@@ -1,8 +1,8 @@
 """Checkpoints: strict loading, rebuilding a model from one, and converting the released weights of a method.
 
 A checkpoint of vlfusion is `dict(state_dict, meta)` of tensors and plain values. `meta['vlfusion']` holds the
-experiment as data: `task`, `model`, and where they apply `language`, `text_source` and `protocol`. Once read, it also
-has `origin`, the origin of the model in words.
+experiment as data: `task`, `model`, and where they apply `language`, `text_source`, `protocol` and `chroma`. Once read,
+it also has `origin`, the origin of the model in words.
 """
 
 import io
@@ -30,9 +30,9 @@ from vlfusion.models.released import ReleasedWeights
 from vlfusion.registry import BACKBONES, MODELS
 
 #: The top-level keys of a config that describe the experiment itself and travel with its checkpoints.
-EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol')
+EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol', 'chroma')
 #: What they hold in a checkpoint.
-FORM = {'task': str, 'model': dict, 'language': dict, 'text_source': dict, 'protocol': str}
+FORM = {'task': str, 'model': dict, 'language': dict, 'text_source': dict, 'protocol': str, 'chroma': str}
 COPY = 'The file is damaged, or no checkpoint of vlfusion: copy it again, or ask its author.'
 
 

@@ -26,6 +26,7 @@ from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.guards.foreign import foreign
 from vlfusion.guards.redaction import without_secrets
+from vlfusion.imaging.chroma import chroma_name
 from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 from vlfusion.system.launchers import take_variables
@@ -47,6 +48,8 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
     """
     whole = Config(config.to_dict(), filename=config.filename)
     check_experiment(whole)
+    if 'chroma' in whole:
+        chroma_name(whole.chroma)
     for key in ('task', f'{stage}_dataloader', *(('train_cfg', 'optim_wrapper') if stage == 'train' else ())):
         if not whole.get(key):
             raise ConfigError(f'{config.filename} has no {key}, so it cannot {stage}.',

@@ -4,7 +4,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'arrays': ['as_image'],
-    'images': ['add_chroma', 'luminance', 'read_image', 'write_image'],
+    'chroma': ['add_chroma'],
+    'images': ['luminance', 'read_image', 'to_8bit', 'write_image'],
+    'picture': ['Fused', 'make_picture'],
     'protocol': ['PROTOCOLS', 'Protocol'],
     'tasks': ['TASKS', 'Task'],
 })

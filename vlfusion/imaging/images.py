@@ -1,4 +1,4 @@
-"""Images: reading, luminance, chroma, writing. One definition for training, saving and scoring. Imports no torch.
+"""Images: reading, luminance, 8 bits, writing. One definition for training, saving and scoring. Imports no torch.
 
 An image on disk is an array as OpenCV has it: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16. Luminance
 is float32 `(h, w)` in [0, 1].
@@ -29,7 +29,7 @@ def luminance(image: Shaped[np.ndarray, 'h w *bgr'], rule: str = 'film') -> Floa
     if rule not in LUMINANCE_RULES:
         raise ConfigError(f'Unknown luminance rule {rule!r}.', did_you_mean(rule, LUMINANCE_RULES))
     luminance = np.empty(image.shape[:2], np.float32)
-    for rows in _bands(image):
+    for rows in bands(image):
         grey = image[rows].astype(np.float32)
         if grey.ndim == 3:
             grey = cv2.cvtColor(grey, cv2.COLOR_BGR2GRAY)
@@ -42,61 +42,29 @@ def luminance(image: Shaped[np.ndarray, 'h w *bgr'], rule: str = 'film') -> Floa
 LUMINANCE_RULES = ('film', 'bt601')
 
 
-def _bands(image: np.ndarray, pixels: int = 1 << 18) -> Iterator[slice]:
+def bands(image: np.ndarray, pixels: int = 1 << 18) -> Iterator[slice]:
     """The rows of an image in bands of about `pixels` pixels, so that work on one takes little memory."""
     step = max(1, pixels // max(1, image.shape[1]))
     return (slice(start, start + step) for start in range(0, len(image), step))
 
 
-def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w ...'],
-               image_b: Shaped[np.ndarray, 'h w ...'], rule: str) -> UInt8[np.ndarray, 'h w ...']:
-    """The fused luminance with the sources' chroma put back, as a blue-green-red image.
+def to_8bit(image: Shaped[np.ndarray, 'h w *bgr']) -> UInt8[np.ndarray, 'h w *bgr']:
+    """An image as 8 bits: of 16, each level becomes the nearest of 8, so that 65535 = 257 * 255 becomes 255.
 
-    Args:
-        fused: 8-bit luminance.
-        image_a: source A as read from disk, of the same height and width.
-        image_b: source B likewise.
-        rule: `b` takes source B's chroma (the visible or the functional image); `weighted` takes both, each pixel's
-            chroma weighted by its distance from neutral grey: `Cb = (Cb_a |Cb_a - t| + Cb_b |Cb_b - t|) / (|Cb_a - t| +
-            |Cb_b - t|)` with `t` neutral (Prabhakar et al., DeepFuse, ICCV 2017, eq. 4), and likewise Cr.
+    Bits are scaled by the range of their type, not by what the image uses of it: brightness keeps its meaning. There is
+    never a tie, for 257 is odd. An 8-bit image is returned as it is.
 
-    Returns:
-        `(h, w, 3)`; where no source has any colour, the grey image `(h, w)` unchanged.
+    >>> to_8bit(np.array([[0, 128, 129, 65535]], np.uint16)).tolist()
+    [[0, 0, 1, 255]]
     """
-    if rule not in CHROMA_RULES:
-        raise ConfigError(f'Unknown chroma rule {rule!r}.', did_you_mean(rule, CHROMA_RULES))
-    coloured_a, coloured_b = (rule == 'weighted' and _is_coloured(image_a)), _is_coloured(image_b)
-    if not (coloured_a or coloured_b):
-        return fused
-    result, found = np.empty((*fused.shape, 3), np.uint8), False
-    for rows in _bands(fused):
-        chroma = _chroma(image_b[rows], coloured_b)
-        if rule == 'weighted':
-            chroma_a = _chroma(image_a[rows], coloured_a)
-            weight_a, weight_b = np.abs(chroma_a), np.abs(chroma)
-            total = weight_a + weight_b
-            chroma = (chroma_a * weight_a + chroma * weight_b) / np.where(total > 0, total, 1)
-        found = found or chroma.any()
-        ycrcb = np.dstack([fused[rows].astype(np.float32) / 255, chroma + _NEUTRAL]).astype(np.float32)
-        bgr = cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR)
-        result[rows] = np.round(bgr.clip(0, 1) * 255)
-    return result if found else fused
+    return np.round(image / np.float32(257)).astype(np.uint8) if image.dtype == np.uint16 else image
 
 
-CHROMA_RULES = ('b', 'weighted')
-_NEUTRAL = np.float32(0.5)
-
-
-def _is_coloured(image: np.ndarray) -> bool:
-    return image.ndim == 3 and any((image[rows] != image[rows][..., :1]).any() for rows in _bands(image))
-
-
-def _chroma(image: np.ndarray, coloured: bool) -> np.ndarray:
-    """(Cr, Cb) about zero, each in [-0.5, 0.5]; exactly zero for rows of a grey image."""
-    if not coloured:
-        return np.zeros((*image.shape[:2], 2), np.float32)
-    ycrcb = cv2.cvtColor(image.astype(np.float32) / np.iinfo(image.dtype).max, cv2.COLOR_BGR2YCrCb)
-    return ycrcb[..., 1:] - _NEUTRAL
+def __getattr__(name: str) -> object:
+    if name == 'add_chroma':  # where it lay before; `chroma` imports this module
+        from vlfusion.imaging.chroma import add_chroma
+        return add_chroma
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 def check_ending(path: str | os.PathLike) -> None:

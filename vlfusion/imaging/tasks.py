@@ -14,7 +14,7 @@ class Task:
         title: the task in words.
         modality_a: what source A is, as a captioner is told.
         modality_b: what source B is; a data set may be more precise (`PET` for `functional or CT`).
-        chroma: the rule of `vlfusion.imaging.images.add_chroma` that gives colour results.
+        chroma: the rule in `vlfusion.registry.CHROMA_RULES` that colours results by default.
     """
 
     name: str
@@ -25,8 +25,8 @@ class Task:
 
 
 TASKS = {task.name: task for task in (
-    Task('ivf', 'infrared-visible fusion', 'infrared', 'visible', 'b'),
-    Task('mif', 'medical image fusion', 'MRI', 'CT, PET or SPECT', 'b'),
+    Task('ivf', 'infrared-visible fusion', 'infrared', 'visible', 'visible'),
+    Task('mif', 'medical image fusion', 'MRI', 'CT, PET or SPECT', 'visible'),
     Task('mef', 'multi-exposure fusion', 'over-exposed', 'under-exposed', 'weighted'),
     Task('mff', 'multi-focus fusion', 'near-focused', 'far-focused', 'weighted'),
 )}

@@ -27,6 +27,7 @@ from vlfusion.engine.compat import quiet_tracing
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.files import write_whole
 from vlfusion.guards.outputs import check_outputs
+from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.tasks import get_task
 from vlfusion.models import text_dims
@@ -148,8 +149,9 @@ def _metadata(experiment: Mapping, any_batch: bool, fixed: Tensor | None) -> dic
     protocol = get_protocol(experiment.get('protocol', 'film'))
     task = get_task(experiment['task'])
     return dict(vlfusion_version=__version__, backbone=str(experiment['model']['backbone']['type']), task=task.name,
-                chroma=task.chroma, protocol=protocol.label, luminance=protocol.luminance, stretch=protocol.stretch,
-                rounding=protocol.rounding, batch='any' if any_batch else '1',
+                chroma=chroma_name(experiment.get('chroma', task.chroma)), protocol=protocol.label,
+                luminance=protocol.luminance, stretch=protocol.stretch, rounding=protocol.rounding,
+                batch='any' if any_batch else '1',
                 text='none' if fixed is None else f'{fixed.shape[1]} tokens baked in')
 
 

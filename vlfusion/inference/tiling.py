@@ -15,7 +15,6 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from vlfusion.errors import ConfigError, VLFusionError, did_you_mean
-from vlfusion.models.layers.strips import watched
 from vlfusion.models.locality import Locality
 
 MODES = ('auto', 'whole', 'exact', 'blend')
@@ -23,8 +22,6 @@ MODES = ('auto', 'whole', 'exact', 'blend')
 OVERLAP = 64
 #: Such windows begin at multiples of it, so that what works on a grid, as wavelets do, finds the same one in each.
 ALIGNMENT = 32
-#: From so many pixels on a network in strips tells its progress.
-LARGE = 1_000_000
 #: Rows and columns that a tile keeps of what it computes, at least.
 SMALLEST = 32
 
@@ -167,13 +164,12 @@ def fuse_in_tiles(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
             result stays where the sources are.
         inputs: `source_a` and `source_b`, `(batch, 1, h, w)` each, and whatever else, which each tile gets whole.
         plan: for images of this size.
-        progress: called with the number of tiles that are done, and of all; for an image that is fused at once by a
-            network in strips, with hundredths of its maps.
+        progress: called with the number of tiles that are done, and of all; not for an image that is fused at once.
     """
     source = inputs['source_a']
     rows, columns = plan.grid(source.shape[-2:])
     if len(rows) == len(columns) == 1:
-        return _at_once(fuse, inputs, progress)
+        return fuse(inputs)
     fused = torch.zeros_like(source)
     weights = [_ramps(side) for side in (rows, columns)] if plan.mode == 'blend' else None
     total = len(rows) * len(columns)
@@ -190,29 +186,6 @@ def fuse_in_tiles(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
         if progress:
             progress(done, total)
     return fused
-
-
-def _at_once(fuse: Fuse, inputs: Mapping[str, Tensor], progress: Progress | None) -> Tensor:
-    """Fuse a whole image. A network that computes its maps in strips says how far it is, if it takes long; of how many
-    maps, a corner of the image tells."""
-    height, width = inputs['source_a'].shape[-2:]
-    if progress is None or height * width < LARGE:
-        return fuse(inputs)
-    parts, done = [], 0.
-    try:
-        with watched(parts.append), torch.random.fork_rng(devices=[]):
-            fuse({name: value[..., :64, :64] if name in ('source_a', 'source_b') else value
-                  for name, value in inputs.items()})
-    except Exception:  # so small an image the network may refuse; then nothing is told
-        parts.clear()
-    total = 100 * round(sum(parts))
-
-    def advance(part: float) -> None:
-        nonlocal done
-        done += 100 * part
-        progress(min(round(done), total), total)
-    with watched(advance if total else parts.append):
-        return fuse(inputs)
 
 
 def _cells(rows: list[Span], columns: list[Span]) -> Iterator[tuple[int, Span, int, Span]]:
@@ -251,21 +224,22 @@ def out_of_memory(error: BaseException) -> bool:
 
 def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']], locality: Locality | None = None,
                   mode: str = 'auto', tile: int | None = None, pixels: int | None = None,
-                  progress: Progress | None = None,
-                  note: Callable[[str], None] = print) -> Float[Tensor, 'batch 1 h w']:
+                  progress: Progress | None = None, note: Callable[[str], None] = print,
+                  chosen: Plan | None = None) -> Float[Tensor, 'batch 1 h w']:
     """Fuse as `plan` says. Where memory runs out all the same, go on with tiles of half as many pixels.
 
     Args:
         fuse, inputs, progress: as for `fuse_in_tiles`.
         locality, mode, tile, pixels: as for `plan`.
         note: told, once for each, that the image is approximated, and that memory ran out.
+        chosen: the plan to begin with, as `plan` gave it for the same arguments; by default it is made here.
 
     Raises:
         ConfigError: as `plan` does.
         VLFusionError: memory runs out for the smallest tile, or for the whole image under the mode `whole`.
     """
     height, width = inputs['source_a'].shape[-2:]
-    chosen = plan((height, width), locality, mode, tile, pixels)
+    chosen = chosen or plan((height, width), locality, mode, tile, pixels)
     while True:
         if chosen.mode == 'blend' and mode == 'auto':
             note(f'{width}x{height} is fused in windows of {chosen.tile[1]}x{chosen.tile[0]} that are blended, which '

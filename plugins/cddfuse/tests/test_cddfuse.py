@@ -12,6 +12,7 @@ from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import convert_released, load_model
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.models.layers.strips import count_maps, watched
 from vlfusion.registry import DATASETS, MODELS, OPTIM_WRAPPERS, REGISTRIES
 from vlfusion.testing import check_backbone
 from vlfusion.testing.shared import shared
@@ -67,6 +68,13 @@ def test_parameter_counts_are_the_released_ones():
 def test_what_every_backbone_must_do(residual):
     torch.manual_seed(0)
     check_backbone(cddfuse.CDDFuse(residual, **SMALL))
+
+
+def test_the_maps_of_both_encodings_are_counted():
+    network, parts = cddfuse.CDDFuse(**SMALL), []
+    with torch.no_grad(), watched(parts.append):
+        network(*images())
+    assert sum(parts) == pytest.approx(count_maps(network))
 
 
 def test_residuals():

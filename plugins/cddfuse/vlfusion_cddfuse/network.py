@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean
 from vlfusion.models.layers.restormer import RELEASED_BLOCK_PARTS, RestormerBlock
+from vlfusion.models.layers.strips import count_maps
 from vlfusion.models.released import by_patterns, under_our_names
 from vlfusion.registry import BACKBONES
 
@@ -47,6 +48,7 @@ class CDDFuse(nn.Module):
         self.decoder = Decoder(dim, heads, blocks)
         self.base_fusion = BaseBlock(dim, heads)
         self.detail_fusion = InvertibleLayers(dim, 1)
+        self.strip_maps = count_maps(self.encoder)  # the encoder runs twice
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:

@@ -1,4 +1,4 @@
-"""Saving what a model fused: grey by the protocol, colour by the task's rule, and a contact sheet."""
+"""Saving what a model fused: grey by the protocol, colour by the chroma rule, and a contact sheet."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +15,10 @@ from vlfusion.data.names import inside
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import one_line
 from vlfusion.guards.outputs import check_outputs
-from vlfusion.imaging.images import add_chroma, read_image, write_image
+from vlfusion.imaging.chroma import chroma_name
+from vlfusion.imaging.images import read_image, to_8bit, write_image
 from vlfusion.imaging.lettering import Pen, fonts_for, wrap
+from vlfusion.imaging.picture import make_picture
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.reading.rule import AS_STORED
 from vlfusion.imaging.tasks import get_task
@@ -32,27 +34,28 @@ class SaveFusedHook(Hook):
     the pairs, headed by the data set's name, with the words that the model read below them.
 
     Args:
-        task: decides whose chroma the colour results get.
+        task: names the sources on the sheet, and the chroma rule unless `chroma` does.
         out: the folder.
         protocol: how a network's output becomes grey levels.
+        chroma: the rule by which results get their colour; by default the task's.
         sheet_rows: how many pairs the contact sheet shows, spread evenly over the data set.
     """
 
-    def __init__(self, task: str, out: str, protocol: str = 'film', sheet_rows: int = 6):
+    def __init__(self, task: str, out: str, protocol: str = 'film', sheet_rows: int = 6, chroma: str | None = None):
         self.task = get_task(task)
         self.out = Path(out)
         self.protocol = get_protocol(protocol)
+        self.chroma = chroma_name(chroma or self.task.chroma)
         self.sheet_rows = sheet_rows
 
     def after_test_iter(self, runner, batch_idx: int, data_batch: dict, outputs: list[dict]) -> None:
         for i, output in enumerate(outputs):
-            grey = self.protocol.quantise(output['fused'][None])[0, 0].cpu().numpy()
             sources = [self._source(data_batch, side, i) for side in 'ab']
-            colour = add_chroma(grey, *sources, self.task.chroma)
-            write_image(inside(self.out / 'grey', output['name'], '.png'), grey)
-            write_image(inside(self.out / 'colour', output['name'], '.png'), colour)
+            picture = make_picture(output['fused'][None], *sources, protocol=self.protocol, chroma=self.chroma)
+            picture.save(inside(self.out / 'grey', output['name'], '.png'), grey=True)
+            picture.save(inside(self.out / 'colour', output['name'], '.png'))
             if i == 0 and batch_idx in self.sheet_batches:
-                self.rows.append((output['name'], [*sources, colour]))
+                self.rows.append((output['name'], [*sources, picture.colour]))
 
     def before_test(self, runner) -> None:
         dataset = runner.test_dataloader.dataset
@@ -132,8 +135,7 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequ
 
 def _tile(image: np.ndarray, height: int) -> np.ndarray:
     """An image at its size in the sheet, in colour of 8 bits."""
-    if image.dtype == np.uint16:
-        image = (image // 257).astype(np.uint8)
+    image = to_8bit(image)
     if image.ndim == 2:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     scale = min(height / image.shape[0], 4 * height / image.shape[1])

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from vlfusion.errors import DataError
+from vlfusion.imaging.images import to_8bit
 from vlfusion.language.captioners.parts import check_template
 from vlfusion.language.chat import Chat, ChatClient, chat_client, in_order
 from vlfusion.language.interfaces import Image, Observation
@@ -111,6 +112,5 @@ def data_url(image: Image) -> str:
     if image.dtype not in (np.uint8, np.uint16) or not image.size:
         raise DataError(f'A vision chat takes 8- and 16-bit images, not {image.dtype} of the shape {image.shape}.',
                         'Read it by vlfusion.imaging.images.read_image.')
-    if image.dtype == np.uint16:
-        image = np.round(image / 257).astype(np.uint8)
-    return f'data:image/png;base64,{base64.b64encode(cv2.imencode(".png", image)[1]).decode()}'
+    encoded = cv2.imencode('.png', to_8bit(image))[1]
+    return f'data:image/png;base64,{base64.b64encode(encoded).decode()}'

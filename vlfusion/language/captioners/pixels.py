@@ -5,13 +5,13 @@ from jaxtyping import Shaped
 from PIL import Image
 
 from vlfusion.errors import DataError
+from vlfusion.imaging.images import to_8bit
 
 
 def rgb(image: Shaped[np.ndarray, '...']) -> Image.Image:
     """An image as an 8-bit RGB picture; a grey one has three equal channels.
 
-    Sixteen bits are scaled by the range of their type, not by what the image uses of it, so that brightness keeps its
-    meaning: 65535 becomes 255.
+    Sixteen bits become eight as in `vlfusion.imaging.images.to_8bit`.
 
     Args:
         image: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16, as `vlfusion.imaging.read_image` gives it.
@@ -25,8 +25,7 @@ def rgb(image: Shaped[np.ndarray, '...']) -> Image.Image:
     if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or not image.size:
         raise DataError(f'A captioner reads images (h, w) or (h, w, 3) with at least one pixel; this one has the shape '
                         f'{image.shape}.', 'Read it with vlfusion.imaging.read_image.')
-    if image.dtype == np.uint16:
-        image = np.round(image / np.float32(257)).astype(np.uint8)  # 65535 = 257 * 255
+    image = to_8bit(image)
     if image.ndim == 2:
         return Image.fromarray(image).convert('RGB')
     return Image.fromarray(np.ascontiguousarray(image[..., ::-1]))

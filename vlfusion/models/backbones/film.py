@@ -172,6 +172,8 @@ class Stage(nn.Module):
 class Branch(nn.Module):
     """Image features, the same features guided by text, and both merged."""
 
+    strip_maps = 2
+
     def __init__(self, channels: int, dim: int, heads: int, expansion: float, guide: Callable[[], nn.Module]):
         super().__init__()
         self.embed = nn.Sequential(nn.Conv2d(channels, dim, 3, padding=1, bias=False), nn.PReLU())
@@ -197,6 +199,8 @@ class Branch(nn.Module):
 class Decoder(nn.Sequential):
     """The fused image from the features of both branches."""
 
+    strip_maps = 2
+
     def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """The image `(batch, 1, h, w)`; without gradients all features are written to `out`, which `x` may be too."""
         *parts, last, squash = self
@@ -217,6 +221,8 @@ class TextGuidance(nn.Module):
     run, is the same for every channel and repeats itself along the pixels: at 384 columns and a width of 256 it is a
     pattern of vertical stripes that recurs every two rows. It can choose neither channels nor regions.
     """
+
+    strip_maps = 1
 
     def __init__(self, dim: int, heads: int, attention_dim: int, grid: Sequence[int]):
         super().__init__()

@@ -132,6 +132,8 @@ class RestormerBlock(nn.Module):
         ConfigError: `dim` is not a multiple of `heads`.
     """
 
+    strip_maps = 2
+
     def __init__(self, dim: int, heads: int = 8, expansion: float = 4):
         super().__init__()
         self.attention_norm = ChannelNorm(dim)

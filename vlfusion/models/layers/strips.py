@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 #: How many pixels a strip has: on a CPU what stays in its cache, of one image or of several small ones; on a GPU what
 #: keeps it busy, of all images of a batch. A strip has a row at least.
@@ -138,6 +138,18 @@ def watched(watcher: Callable[[float], None]) -> Iterator[None]:
         yield
     finally:
         _watcher.reset(token)
+
+
+def count_maps(network: nn.Module) -> int:
+    """Maps that a network computes in strips in one pass: the sum of the attributes `strip_maps` of its modules.
+
+    A module declares those that its own `forward` computes by `by_strips` or `sum_by_strips`.
+
+    >>> from vlfusion.models.layers.restormer import RestormerBlock
+    >>> count_maps(nn.Sequential(RestormerBlock(8), nn.Conv2d(8, 8, 1), RestormerBlock(8)))
+    4
+    """
+    return sum(getattr(module, 'strip_maps', 0) for module in network.modules())
 
 
 def cut(x: Float[Tensor, 'batch dim h w'], halo: int = 0) -> list[Strip]:

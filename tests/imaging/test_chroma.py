@@ -1,0 +1,95 @@
+import cv2
+import numpy as np
+import pytest
+
+from vlfusion.errors import UnknownNameError, VLFusionError
+from vlfusion.imaging.chroma import add_chroma, chroma_name
+from vlfusion.imaging.images import luminance
+from vlfusion.registry import CHROMA_RULES
+
+RANDOM = np.random.default_rng(0)
+COLOUR = RANDOM.integers(0, 256, (12, 16, 3), np.uint8)
+GREY = RANDOM.integers(0, 256, (12, 16), np.uint8)
+
+
+@pytest.fixture
+def register(monkeypatch):
+    """Registers rules for the time of a test."""
+    def as_rule(function):
+        monkeypatch.setitem(CHROMA_RULES.module_dict, function.__name__, function)
+    return as_rule
+
+
+def test_visible_chroma_gives_its_own_image_back():
+    """Half saturated, so that no colour leaves the gamut: the luminance of B with the chroma of B is B."""
+    image = (COLOUR // 2 + 64).astype(np.uint8)
+    fused = np.round(luminance(image) * 255).astype(np.uint8)
+    back = add_chroma(fused, GREY, image, 'visible')
+    assert np.abs(back.astype(int) - image).max() <= 2
+
+
+def test_visible_chroma_does_not_read_source_a():
+    fused = np.full_like(GREY, 128)
+    expected = add_chroma(fused, GREY, COLOUR, 'visible')
+    assert np.array_equal(add_chroma(fused, COLOUR[::-1], COLOUR, 'visible'), expected)
+    assert add_chroma(fused, COLOUR, GREY, 'visible') is fused
+
+
+def test_weighted_chroma_follows_the_more_colourful_source():
+    neutral = np.repeat(GREY[..., None], 3, axis=2)
+    fused = np.full_like(GREY, 128)
+    visible = add_chroma(fused, GREY, COLOUR, 'visible')
+    assert np.array_equal(add_chroma(fused, neutral, COLOUR, 'weighted'), visible)
+    assert np.array_equal(add_chroma(fused, COLOUR, GREY, 'weighted'), visible)
+    assert np.array_equal(add_chroma(fused, COLOUR, COLOUR, 'weighted'), visible)
+    other = COLOUR[::-1].copy()
+    assert np.array_equal(add_chroma(fused, COLOUR, other, 'weighted'), add_chroma(fused, other, COLOUR, 'weighted'))
+
+
+def test_weighted_chroma_against_its_formula():
+    """One pixel: Cr about neutral 0.2 and -0.1 weighs to (0.2 * 0.2 - 0.1 * 0.1) / 0.3 = 0.1."""
+    def pixel(cr):
+        ycrcb = np.array([[[0.5, 0.5 + cr, 0.5]]], np.float32)
+        return np.round(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR) * 65535).astype(np.uint16)
+    fused = add_chroma(np.full((1, 1), 128, np.uint8), pixel(0.2), pixel(-0.1), 'weighted')
+    expected = cv2.cvtColor(np.array([[[128 / 255, 0.6, 0.5]]], np.float32), cv2.COLOR_YCrCb2BGR)
+    assert np.abs(fused - expected * 255).max() <= 1
+
+
+@pytest.mark.parametrize('rule', ['visible', 'weighted'])
+def test_grey_sources_leave_the_grey_image(rule):
+    assert add_chroma(GREY, GREY, np.repeat(GREY[..., None], 3, axis=2), rule) is GREY
+
+
+def test_former_names_are_the_same_rules():
+    assert chroma_name('b') == chroma_name('visible') == 'visible'
+    assert np.array_equal(add_chroma(GREY, GREY, COLOUR, 'b'), add_chroma(GREY, GREY, COLOUR, 'visible'))
+    from vlfusion.imaging import images  # where the function lay before
+    assert images.add_chroma is add_chroma
+
+
+def test_unknown_rules_are_refused():
+    with pytest.raises(UnknownNameError, match="'wieghted' is not a known chroma rule.*\n.*weighted"):
+        chroma_name('wieghted')
+
+
+def test_a_rule_of_a_plugin_colours(register):
+    def first(chroma_a, chroma_b):
+        return chroma_a
+    register(first)
+    fused = np.full_like(GREY, 128)
+    assert np.array_equal(add_chroma(fused, COLOUR, GREY, 'first'), add_chroma(fused, GREY, COLOUR, 'visible'))
+
+
+def test_a_rule_that_fails_is_named(register):
+    def broken(chroma_a, chroma_b):
+        raise ZeroDivisionError('by zero')
+
+    def flat(chroma_a, chroma_b):
+        return chroma_b[..., 0]
+    register(broken)
+    register(flat)
+    with pytest.raises(VLFusionError, match='The chroma rule broken fails: ZeroDivisionError: by zero'):
+        add_chroma(GREY, GREY, COLOUR, 'broken')
+    with pytest.raises(VLFusionError, match=r'The chroma rule flat returned \(12, 16\); expected .* \(12, 16, 2\)'):
+        add_chroma(GREY, GREY, COLOUR, 'flat')

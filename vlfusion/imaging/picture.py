@@ -1,0 +1,69 @@
+"""The one road from a network's output to a picture: output -> grey levels -> colour -> file."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor
+
+from vlfusion.imaging.chroma import add_chroma
+from vlfusion.imaging.images import write_image
+from vlfusion.imaging.protocol import Protocol
+from vlfusion.imaging.quantise import quantise
+
+
+@dataclass(frozen=True)
+class Fused:
+    """One fused pair: 8-bit luminance `grey` `(h, w)`, and `colour` `(h, w, 3)` blue-green-red, or grey again where
+    the chroma rule gives no colour."""
+
+    name: str
+    grey: UInt8[np.ndarray, 'h w']
+    colour: UInt8[np.ndarray, 'h w *bgr']
+
+    @property
+    def rgb(self) -> UInt8[np.ndarray, 'h w *rgb']:
+        """The colour image in red-green-blue, as PIL and matplotlib have it."""
+        return self.colour[..., ::-1] if self.colour.ndim == 3 else self.colour
+
+    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        """NumPy's view of it is `rgb`."""
+        return np.array(self.rgb, dtype, copy=copy)
+
+    def save(self, path: str | os.PathLike, grey: bool = False) -> None:
+        """Write the colour image, or the grey one, in the format of the path's ending."""
+        write_image(path, self.grey if grey else self.colour)
+
+
+def to_grey(output: Float[Tensor, '1 1 h w'], stretch: str, rounding: str) -> UInt8[np.ndarray, 'h w']:
+    """The grey levels of a network's output for one pair.
+
+    Args:
+        output: nominally in [0, 1], on any device.
+        stretch, rounding: of a protocol; see `vlfusion.imaging.quantise.quantise`.
+
+    Raises:
+        DataError: the output holds NaN or infinity, or leaves [0, 1] under the stretch `none`.
+    """
+    return quantise(output, stretch, rounding)[0, 0].cpu().numpy()
+
+
+def make_picture(output: Float[Tensor, '1 1 h w'], image_a: Shaped[np.ndarray, 'h w ...'],
+                 image_b: Shaped[np.ndarray, 'h w ...'], *, protocol: Protocol, chroma: str, name: str = '') -> Fused:
+    """Make the picture of a pair from a network's output.
+
+    Args:
+        output: nominally in [0, 1], on any device.
+        image_a: source A as `vlfusion.imaging.images.read_image` gives it.
+        image_b: source B, in the same form.
+        protocol: decides how the output becomes grey levels.
+        chroma: the rule in `vlfusion.registry.CHROMA_RULES` by which the picture gets its colour.
+        name: of the pair.
+
+    Raises:
+        DataError: the output holds NaN or infinity.
+        UnknownNameError: there is no such rule.
+    """
+    grey = to_grey(output, protocol.stretch, protocol.rounding)
+    return Fused(name, grey, add_chroma(grey, image_a, image_b, chroma))

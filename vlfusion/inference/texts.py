@@ -1,0 +1,198 @@
+"""The text that a pair gets: what the caller gives, else what the text store holds, described first if need be."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vlfusion.config import load_config
+from vlfusion.data.pairs import Pair
+from vlfusion.data.text import require_finite, text_configs, text_sources
+from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
+from vlfusion.language.fixed import encode_fixed
+
+if TYPE_CHECKING:
+    from vlfusion.language.pipeline import DescriptionPipeline, Report
+
+#: Token features `(token, dim)`, or a dict of them by the name of the text.
+Text = np.ndarray | Mapping[str, np.ndarray] | None
+Progress = Callable[[str, int, int], None]
+
+
+class Texts:
+    """Finds the features of the texts that a model reads, and has new images described.
+
+    Args:
+        experiment: of the model, as `vlfusion.engine.checkpoints.load_model` gives it.
+        dims: widths of the texts that the model reads, by name.
+        modality_a, modality_b: what the sources of a pair are that does not say so itself.
+        words: a config file, or its `language` section, in place of the experiment's own.
+        store: folder of the text store, in place of the section's own.
+
+    Attributes:
+        language: the section by which images are described; None if there is none that is believed.
+        source: where the text of each name comes from.
+    """
+
+    def __init__(self, experiment: Mapping[str, Any], dims: Mapping[str, int], *, modality_a: str, modality_b: str,
+                 words: str | os.PathLike | Mapping | None = None, store: str | os.PathLike | None = None):
+        self.dims, self.modality_a, self.modality_b = dict(dims), modality_a, modality_b
+        self.language, self._language_error = experiment.get('language'), experiment.get('language_error')
+        self._readable = experiment.get('readable_language')
+        if words is not None:
+            self.language = dict(words if isinstance(words, Mapping) else _language_of(words))
+        if store:
+            self.language, self._readable = (section and {**section, 'store': str(store)}
+                                             for section in (self.language, self._readable))
+        self.source = {name: _for_new_images(experiment.get('text_source'), name) for name in self.dims}
+        self._describing = Lock()
+
+    def by_name(self, text: Text) -> dict[str, np.ndarray]:
+        """The features that a caller gave, by the names of the model's texts.
+
+        Raises:
+            ConfigError: the model reads no text of this name, or several texts and one was given.
+        """
+        reads = f'the model reads {", ".join(self.dims) or "no text"}'
+        if text is None or isinstance(text, Mapping):
+            given = dict(text or {})
+        elif len(self.dims) == 1:
+            given = {next(iter(self.dims)): text}
+        else:
+            raise ConfigError(f'One text was given, but {reads}.',
+                              'Give a dict of texts.' if self.dims else 'Leave the text out.')
+        if unknown := given.keys() - self.dims.keys():
+            raise ConfigError(f'A text {min(unknown)!r} was given, but {reads}.', did_you_mean(min(unknown), self.dims))
+        return given
+
+    def features(self, pair: Pair, given: Mapping[str, np.ndarray],
+                 described: bool = False) -> dict[str, Float[np.ndarray, 'token dim']]:
+        """The features of all texts of a pair, by name.
+
+        Args:
+            pair: whose text is wanted.
+            given: features by name that count in place of the store's.
+            described: the pair needs no description: its texts are in the store already.
+
+        Raises:
+            DataError: features have another width than the model's, or hold NaN or infinity.
+            VLFusionError: as for `describe`.
+        """
+        if (lacking := [name for name in self.dims if name not in given]) and not described:
+            with self._describing:
+                self.describe([pair], lacking)
+        return {name: self._checked(name, given.get(name), self._with_modalities(pair)) for name in self.dims}
+
+    def describe(self, pairs: Sequence[Pair], names: Sequence[str] | None = None, strict: bool = True,
+                 progress: Progress | None = None) -> dict[Pair, DataError]:
+        """Describe pairs in one batch, where the text store does not have their texts yet.
+
+        Args:
+            pairs: to be described.
+            names: the texts that are wanted; None for all.
+            strict: whether a pair that cannot be described is an error.
+            progress: called with a stage, what is done of it, and what is to do.
+
+        Returns:
+            The pairs that could not be described, each with the reason.
+
+        Raises:
+            DataError: with `strict`, there are such pairs.
+            VLFusionError: nothing says how to describe them, or a part cannot be built.
+        """
+        if self.language is None and self._readable:
+            return {}  # what the store holds is read; nothing is made
+        sources = [self.source[name] for name in (self.source if names is None else names)]
+        if not sources:
+            return {}
+        full_pairs = {pair: self._with_modalities(pair) for pair in pairs}
+        report = make_words(self._words(), sources, list(full_pairs.values()), lambda: self._pipeline, progress)
+        if not report:
+            return {}
+        if strict:
+            report.raise_if_failed()
+        faults = {}
+        for pair, full_pair in full_pairs.items():
+            failures = [report.failed[subject] for subject in self._pipeline.subjects([full_pair])
+                        if subject in report.failed]
+            if failures:
+                error = failures[0]
+                faults[pair] = error if isinstance(error, DataError) else DataError(str(error))
+        return faults
+
+    def _with_modalities(self, pair: Pair) -> Pair:
+        return replace(pair, modality_a=pair.modality_a or self.modality_a,
+                       modality_b=pair.modality_b or self.modality_b)
+
+    @cached_property
+    def _pipeline(self) -> 'DescriptionPipeline':
+        # Kept, so that the text encoder is loaded once for all pairs.
+        from vlfusion.language.pipeline import DescriptionPipeline
+        return DescriptionPipeline(self._words())
+
+    def _words(self) -> Mapping:
+        """The language section that counts; raises a VLFusionError if there is none to be believed."""
+        if self.language is None:
+            raise self._language_error or ConfigError(
+                'The model reads text, but its checkpoint does not say how to describe images.',
+                'Give a config with --words CONFIG, or the features of the pair with --text; in Python `words=` and '
+                '`text=`.')
+        return self.language
+
+    def _checked(self, name: str, text: np.ndarray | None, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        """The features of one text as they were given, else from the store."""
+        if text is None:
+            text = self._stored(name, pair)
+        if text.ndim != 2 or text.shape[1] != self.dims[name]:
+            raise DataError(f'The model reads {name} features (token, {self.dims[name]}), but got {text.shape}.',
+                            'Use features of the encoder it was trained with.')
+        return require_finite(text.astype(np.float32), f'{name} of {pair.name}', 'Give others, or make them again.')
+
+    def _stored(self, name: str, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        """The features of one text from the text store."""
+        try:
+            return text_sources({name: self.source[name]}, self.language or self._readable, '.')[name].load(pair)
+        except VLFusionError as error:
+            if self.language is None:  # what nobody may make is not there
+                raise self._language_error from error
+            raise
+
+
+def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pair],
+               pipeline: 'Callable[[], DescriptionPipeline] | None' = None,
+               progress: Progress | None = None) -> 'Report | None':
+    """Make the words that texts are read from, where the text store does not have them yet.
+
+    Args:
+        language: the `language` section that says how.
+        sources: what the texts are read from, as `text_configs` has it; those of files need no words.
+        pairs: whose images are described.
+        pipeline: gives the pipeline of the section; by default a new one is built, if there are images to describe.
+        progress: called as images are described.
+
+    Returns:
+        What became of the images; None where no text is about images.
+    """
+    from vlfusion.language.pipeline import DescriptionPipeline
+    if fixed := [source['fixed'] for source in sources if 'fixed' in source]:
+        encode_fixed(language, fixed)
+    if not any('stream' in source for source in sources):
+        return None
+    pipeline = pipeline() if pipeline else DescriptionPipeline(language)
+    return pipeline.run(pipeline.subjects(pairs), progress)
+
+
+def _language_of(config: str | os.PathLike) -> Mapping:
+    from vlfusion.language.section import require_section
+    return require_section(load_config(config).to_dict().get('language'), config)
+
+
+def _for_new_images(source: Mapping | None, name: str) -> Mapping:
+    """Source of a model's text; one that was trained on published features has its new images described."""
+    own = text_configs(source).get(name, {})
+    return own if own and 'files' not in own else {'stream': 'pair/paragraph'}
