@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
 PLUGINS := $(wildcard plugins/*)
-DEMO := configs/film/film_med_sample.py
-DEMO_OUT := work_dirs/film_med_sample
+DEMO := configs/film/film_mif_sample.py
+DEMO_OUT := work_dirs/film_mif_sample
 ZOO_DATA ?= data
 # Processes of `make test`; a number, or `logical` for one a core. They take up to 2 GB each, hence the limit.
 WORKERS ?= logical

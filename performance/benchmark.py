@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, 'benchmark.py')
         config.write_text(
-            'datasets = dict(Harvard=dict(config="configs/_base_/datasets/harvard.py", '
+            'datasets = dict(Harvard=dict(config="_base_/datasets/harvard", '
             f'data_root={str(Path(args.data_root).absolute())!r}, limit={args.limit}))\n'
             'methods = {name: dict(model=dict(type="FusionModel", backbone=dict(type="vlfusion_classical." + name)))'
             f' for name in {METHODS[:8 - len(args.checkpoints)]}}}\n'

@@ -23,7 +23,7 @@ from vlfusion.imaging.images import read_image, write_image
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs/pictures'
-FILM = ROOT / 'configs/film/film_med_sample.py'
+FILM = ROOT / 'configs/film/film_mif_sample.py'
 #: The other words that FILM is given for the same pair.
 OTHER_WORDS = 'Keep only the brightest spot of the PET image and nothing of the MRI.'
 MOST_BYTES = 100_000
@@ -117,7 +117,7 @@ def main(arguments: list[str]) -> None:
         make_sample(folder / 'sample', count=3, size=256)
         if not arguments:
             OUT.mkdir(exist_ok=True)
-            film_strip(max((ROOT / 'work_dirs/film_med_sample').glob('iter_*.pth')), folder / 'sample', folder)
+            film_strip(max((ROOT / 'work_dirs/film_mif_sample').glob('iter_*.pth')), folder / 'sample', folder)
             report_picture(folder / 'sample', folder)
         for argument in arguments:
             plugin, _, checkpoint = argument.partition('=')

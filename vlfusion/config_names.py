@@ -58,7 +58,7 @@ def require_config(path: str | os.PathLike) -> Path:
     """The path of a config.
 
     Args:
-        path: the file, or the name of a config that ships, such as `film/film_med`.
+        path: the file, or the name of a config that ships, such as `film/film_mif`.
 
     Raises:
         ConfigError: no file or config has that name, or the file has another ending.

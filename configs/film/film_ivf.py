@@ -1,7 +1,7 @@
 """FILM (Zhao et al., ICML 2024), infrared-visible: trained on MSRS with the published text features.
 
 Reproduces: the released training script, network and schedule.
-Command:    python tools/train.py configs/film/film_ivf.py
+Command:    vlfusion train film/film_ivf
 Cost:       81,150 steps: 11 days of two CPU cores (12 s a step, measured); on a GPU 4 to 16 hours, an estimate from
             operations (docs/howto/train.md). First try film_ivf_sample.py or configs/zoo/film_ivf.py (4 hours).
 Needs:      the VLF dataset (Image/IVF/MSRS, TextFeature/IVF/MSRS) under data/VLFDataset.

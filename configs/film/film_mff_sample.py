@@ -1,8 +1,8 @@
 """FILM at its real architecture on the simulated multi-focus sample, for trying things out.
 
-Commands:   python tools/prepare_data.py sample
-            python tools/describe.py configs/film/film_mff_sample.py
-            python tools/train.py configs/film/film_mff_sample.py
+Commands:   vlfusion prepare-data sample
+            vlfusion describe film/film_mff_sample
+            vlfusion train film/film_mff_sample
 Cost:       40 steps: minutes on two CPU cores.
 Expected:   pictures and numbers. The pairs are simulated: their numbers mean nothing.
 """

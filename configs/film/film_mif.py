@@ -3,11 +3,11 @@
 Reproduces: FILM's network, losses and schedule on medical images. It has NO published anchor: the medical numbers of
             the paper (Table 2: EN 4.74  SD 65.26  SF 23.36  AG 6.19  VIF 0.78  Qabf 0.76) are those of the infrared-
             visible weights applied to Harvard unchanged; the released MIF.pth is byte-identical to IVF.pth. To repeat
-            that test see film_med_zeroshot.py.
+            that test see film_mif_zeroshot.py.
 Cost:       81,150 steps: 7 days of two CPU cores, on a GPU 2 to 9 hours, both estimates (docs/howto/train.md).
-            First train film_med_short.py: 500 steps, an hour.
-Commands:   python tools/describe.py configs/film/film_med.py
-            python tools/train.py configs/film/film_med.py
+            First train film_mif_short.py: 500 steps, an hour.
+Commands:   vlfusion describe film/film_mif
+            vlfusion train film/film_mif
 Needs:      Harvard's pairs under data/mif/Harvard, as configs/_base_/datasets/harvard.py lays them out.
 Expected:   not known; see the numbers of plain averaging and maximum in docs/explain/numbers.md before reading any.
 Not known:  whether FILM trained on medical images would beat the transfer; which texts the authors used for Harvard.

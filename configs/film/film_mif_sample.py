@@ -1,8 +1,8 @@
 """FILM at its real architecture on the simulated medical sample, for trying things out.
 
-Commands:   python tools/prepare_data.py sample
-            python tools/describe.py configs/film/film_med_sample.py
-            python tools/train.py configs/film/film_med_sample.py
+Commands:   vlfusion prepare-data sample
+            vlfusion describe film/film_mif_sample
+            vlfusion train film/film_mif_sample
 Cost:       40 steps: minutes on two CPU cores.
 Expected:   pictures and numbers. The pairs are simulated: their numbers mean nothing.
 """

@@ -1,8 +1,8 @@
 """FILM (Zhao et al., ICML 2024), medical as published: infrared-visible weights applied to Harvard. Testing only.
 
 Reproduces: Table 2 of the paper. The released MIF.pth is byte-identical to IVF.pth, so either file will do.
-Commands:   python tools/convert_weights.py FILM IVF.pth work_dirs/film_ivf_released.pth --task ivf
-            python tools/test.py configs/film/film_med_zeroshot.py work_dirs/film_ivf_released.pth
+Commands:   vlfusion convert-weights FILM IVF.pth work_dirs/film_ivf_released.pth --task ivf
+            vlfusion test film/film_mif_zeroshot work_dirs/film_ivf_released.pth
 Needs:      the VLF dataset (Image/MIF/Harvard, TextFeature/MIF/Harvard) under data/VLFDataset.
 Expected:   EN 4.74  SD 65.26  SF 23.36  AG 6.19  VIF 0.78  Qabf 0.76 (Table 2); the authors' README gives
             4.74 65.23 23.36 6.19 0.78 0.76.

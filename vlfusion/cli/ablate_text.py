@@ -1,7 +1,7 @@
 """Did the text do anything? Compare the fusion of each test pair under its own text with that under other texts.
 
-    vlfusion ablate-text configs/film/film_med_short.py work_dirs/film_med_short/iter_500.pth
-    vlfusion ablate-text CONFIG CHECKPOINT --other-task configs/film/film_ivf_sample.py --limit 20
+    vlfusion ablate-text film/film_mif_short work_dirs/film_mif_short/iter_500.pth
+    vlfusion ablate-text CONFIG CHECKPOINT --other-task film/film_ivf_sample --limit 20
 
 For each text: how far the pixels move, where (a map), and which metrics differ significantly. See
 docs/howto/ablate_text.md.

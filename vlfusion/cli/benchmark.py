@@ -1,8 +1,8 @@
 """Compare methods on data sets under one protocol: tables in which a tie is a tie, costs, and a report.
 
-    vlfusion benchmark configs/benchmark/mif.py
-    vlfusion benchmark configs/benchmark/mif.py --out results/mif --cfg-options datasets.Harvard.data_root=/data/Harvard
-    torchrun --nproc-per-node 2 tools/benchmark.py configs/benchmark/mif.py --launcher pytorch
+    vlfusion benchmark benchmark/mif
+    vlfusion benchmark benchmark/mif --out results/mif --cfg-options datasets.Harvard.data_root=/data/Harvard
+    torchrun --nproc-per-node 2 tools/benchmark.py benchmark/mif --launcher pytorch
 
 What was done before is not done again, whether the run was killed or the config got another method: results are kept
 by the content of weights, code, images, text and protocol. A method that fails is a row with its error, and the exit

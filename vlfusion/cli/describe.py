@@ -4,11 +4,11 @@ What is described already is left alone, so a run that was stopped goes on where
 has begun; a second one does not wait for it. Several processes, on several machines, may fill one store together. Texts
 that are about no image (`language.fixed`, `text_source=dict(fixed=...)`) are encoded once.
 
-    vlfusion describe configs/film/film_med.py --dry-run
-    vlfusion describe configs/film/film_med.py
-    vlfusion describe configs/film/film_med.py --split test --limit 10
-    vlfusion describe configs/film/film_med.py --only PET-MRI/31
-    torchrun --nproc_per_node=4 tools/describe.py configs/film/film_med.py
+    vlfusion describe film/film_mif --dry-run
+    vlfusion describe film/film_mif
+    vlfusion describe film/film_mif --split test --limit 10
+    vlfusion describe film/film_mif --only PET-MRI/31
+    torchrun --nproc_per_node=4 tools/describe.py film/film_mif
 """
 
 import argparse

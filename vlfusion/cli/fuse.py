@@ -3,7 +3,7 @@
     vlfusion fuse CHECKPOINT mri.png pet.png -o fused.png
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
     vlfusion fuse CHECKPOINT 'data/{name}_T.*' 'data/{name}_W.*' -o fused/
-    vlfusion fuse plugins/classical/configs/laplacian_ivf.py IR/ VI/ -o fused/ --skip-existing
+    vlfusion fuse classical/laplacian_ivf IR/ VI/ -o fused/ --skip-existing
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
 
 A pair of a folder that cannot be fused is listed at the end, the others are fused, and the exit code is 1.

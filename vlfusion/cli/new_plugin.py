@@ -23,5 +23,5 @@ def run(args: argparse.Namespace) -> int:
           f'    pip install --editable {out if out.is_absolute() else f"./{out}"}\n'
           f'    vlfusion check-plugin {plugin.name}\n'
           f'    vlfusion prepare-data sample\n'
-          f'    vlfusion train {out}/configs/{plugin.name}_mif_sample.py')
+          f'    vlfusion train {plugin.name}/{plugin.name}_mif_sample')
     return 0

@@ -1,8 +1,8 @@
 """Make the files that training and testing read.
 
     vlfusion prepare-data sample
-    vlfusion prepare-data hdf5 configs/film/film_ivf.py --split train --out data/MSRS_train.h5
-    vlfusion prepare-data pack configs/film/film_ivf.py --split train --out data/MSRS_train.safetensors
+    vlfusion prepare-data hdf5 film/film_ivf --split train --out data/MSRS_train.h5
+    vlfusion prepare-data pack film/film_ivf --split train --out data/MSRS_train.safetensors
     vlfusion prepare-data pack data/MSRS_train.h5 --task ivf --out data/MSRS_train.safetensors
     vlfusion prepare-data weights vlfusion_ifcnn.IFCNN --which ivf --out work_dirs/ifcnn.pth
 """

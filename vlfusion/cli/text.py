@@ -1,11 +1,11 @@
 """Read, examine and exchange what `vlfusion describe` wrote.
 
-    vlfusion text show configs/film/film_med.py PET-MRI/31 --source a
-    vlfusion text audit configs/film/film_med.py --out audit.csv
-    vlfusion text audit configs/film/film_ivf_sample.py --source-a my/ir --source-b my/vi
+    vlfusion text show film/film_mif PET-MRI/31 --source a
+    vlfusion text audit film/film_mif --out audit.csv
+    vlfusion text audit film/film_ivf_sample --source-a my/ir --source-b my/vi
     vlfusion text audit --texts data/VLFDataset/Text/MFF/Lytro
-    vlfusion text export configs/film/film_med.py --out export
-    vlfusion text import configs/film/film_mff.py --features downloads/RealMFF
+    vlfusion text export film/film_mif --out export
+    vlfusion text import film/film_mff --features downloads/RealMFF
 """
 
 import argparse

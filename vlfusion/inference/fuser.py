@@ -1,7 +1,7 @@
 """Fusing images outside of a data set: two files, two images in memory, or two folders, with a checkpoint.
 
     from vlfusion import Fuser
-    fuser = Fuser('work_dirs/film_med/best.pth')
+    fuser = Fuser('work_dirs/film_mif/best.pth')
     fuser('mri.png', 'pet.png').save('fused.png')
     fuser(mri, pet).rgb  # arrays, PIL images or tensors
 """

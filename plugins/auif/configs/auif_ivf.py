@@ -3,7 +3,7 @@
 Reproduces: the released training script: network, loss and its weight, batches of 32 images (16 pairs), crops of 128,
             Adam 1e-2 (1e-3 for the detail), divided by ten after 41 of 80 epochs of 12 steps. The released weights
             count 960 batches, as many.
-Command:    vlfusion train plugins/auif/configs/auif_ivf.py
+Command:    vlfusion train auif/auif_ivf
 Needs:      the folder Datasets of github.com/Zhaozixiang1228/IVIF-AUIF-Net as data/ivf/AUIF.
 Hardware:   a GPU or a patient CPU; not measured.
 Expected:   not measured: this schedule was not run to its end. The released weights reproduce the authors' pictures,

@@ -1,7 +1,7 @@
 """CDDFuse's network (Zhao et al., CVPR 2023) with FILM's losses, on Harvard's medical pairs, in one phase.
 
 Reproduces: nothing published; it shows that a network and a set of losses are two lines of a config.
-Command:    vlfusion train plugins/cddfuse/configs/cddfuse_film_losses_med.py
+Command:    vlfusion train cddfuse/cddfuse_film_losses_med
 Needs:      Harvard's pairs under data/mif/Harvard.
 Expected:   not known.
 Not known:  whether the network needs its own decomposition term; without it, nothing tells base from detail features.

@@ -2,7 +2,7 @@
 
 Reproduces: the released training script: 120 epochs, 40 of them phase I; batches of 8; four Adams at 1e-4 that halve
             every 20 epochs; gradients of each module clipped to a norm of 0.01.
-Command:    python tools/train.py plugins/cddfuse/configs/cddfuse_ivf.py
+Command:    vlfusion train cddfuse/cddfuse_ivf
 Needs:      MSRS under data/MSRS, as _base_/msrs_patches.py lays it out.
 Expected:   MSRS test, 361 pairs, protocol cddfuse (Table 1): EN 6.70  SD 43.38  SF 11.56  MI 3.47  SCD 1.62  VIF 1.05
             Qabf 0.69  SSIM 1.00. Not yet run here.

@@ -2,7 +2,7 @@
 
 Reproduces: CDDFuse's network, losses and schedule on medical images. The authors released medical weights, but neither
             how nor on which images they trained them; of those only the test is known, and its residual is `none`.
-Command:    python tools/train.py plugins/cddfuse/configs/cddfuse_med.py
+Command:    vlfusion train cddfuse/cddfuse_med
 Needs:      Harvard's pairs under data/mif/Harvard, as _base_/harvard_patches.py lays them out.
 Expected:   not known. The released medical weights on the authors' 136 pairs, protocol cddfuse (Table 5):
             MRI-CT     EN 4.88  SD 79.17  SF 38.14  MI 2.61  SCD 1.41  VIF 0.61  Qabf 0.68  SSIM 1.34

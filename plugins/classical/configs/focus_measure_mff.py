@@ -1,8 +1,8 @@
 """Sum-modified-Laplacian with a majority vote, multi-focus, tested on pairs made from NYU-D.
 
 Reproduces: the method as described in the class; no published table is matched.
-Command:    vlfusion test plugins/classical/configs/focus_measure_mff.py
-            vlfusion fuse plugins/classical/configs/focus_measure_mff.py NEAR/ FAR/ -o fused/
+Command:    vlfusion test classical/focus_measure_mff
+            vlfusion fuse classical/focus_measure_mff NEAR/ FAR/ -o fused/
 Expected:   NYU-D, 40 pairs, protocol plain: EN 7.34  SD 60.22  SF 12.28  AG 3.99  VIF 1.50  Qabf 0.77 (measured).
 Not known:  which windows others take.
 """

@@ -1,8 +1,8 @@
 """Fusion in the Laplacian pyramid, infrared-visible, tested on TNO.
 
 Reproduces: the textbook method; no published table is matched.
-Command:    vlfusion test plugins/classical/configs/laplacian_ivf.py
-            vlfusion fuse plugins/classical/configs/laplacian_ivf.py IR/ VI/ -o fused/
+Command:    vlfusion test classical/laplacian_ivf
+            vlfusion fuse classical/laplacian_ivf IR/ VI/ -o fused/
 Expected:   TNO, 8 pairs, protocol plain: EN 6.79  SD 32.07  SF 12.17  AG 4.88  VIF 0.62  Qabf 0.52 (measured).
 Not known:  what others' tables call LP: levels and rule for the coarsest level differ between them.
 """

@@ -1,8 +1,8 @@
 """Exposure fusion (Mertens, Kautz and Van Reeth, 2007), tested on MEFB.
 
 Reproduces: OpenCV's createMergeMertens on grey images.
-Command:    vlfusion test plugins/classical/configs/mertens_mef.py
-            vlfusion fuse plugins/classical/configs/mertens_mef.py OVER/ UNDER/ -o fused/
+Command:    vlfusion test classical/mertens_mef
+            vlfusion fuse classical/mertens_mef OVER/ UNDER/ -o fused/
 Expected:   MEFB, 20 pairs, protocol plain: EN 7.05  SD 57.84  SF 16.50  AG 4.74  VIF 1.45  Qabf 0.77 (measured).
 Not known:  how far MEFB's own scores of the method, from colour images with saturation, would differ.
 """

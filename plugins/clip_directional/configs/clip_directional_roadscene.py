@@ -2,7 +2,7 @@
 
 Reproduces: weights, crops, batches and schedule of the loss as released. Not the network, which is not part of this
             plugin, nor the perceptual term: two terms on pixels stand in for it. Any backbone may be named here.
-Commands:   vlfusion train plugins/clip_directional/configs/clip_directional_roadscene.py
+Commands:   vlfusion train clip_directional/clip_directional_roadscene
             vlfusion fuse CHECKPOINT IR/ VI/ -o fused/
 Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/ivf/RoadScene/{ir,vi} (25); CLIP
             ViT-B/32 of open_clip, fetched at the first step; `pip install --editable plugins/hello_fusion`.

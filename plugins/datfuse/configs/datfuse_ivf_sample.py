@@ -1,7 +1,7 @@
 """DATFuse on the simulated infrared-visible sample, for trying things out.
 
-Commands:   python tools/prepare_data.py sample
-            python tools/train.py plugins/datfuse/configs/datfuse_ivf_sample.py
+Commands:   vlfusion prepare-data sample
+            vlfusion train datfuse/datfuse_ivf_sample
 Expected:   pictures and numbers in a minute on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

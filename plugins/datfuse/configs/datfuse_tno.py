@@ -2,7 +2,7 @@
 
 Reproduces: losses, weights, optimizer and batch size of the released training script, for as many steps as the counters
             of the batch normalisation in the released weights tell: 6330, in 10 epochs of 633.
-Command:    python tools/train.py plugins/datfuse/configs/datfuse_tno.py
+Command:    vlfusion train datfuse/datfuse_tno
 Needs:      TNO pairs under data/ivf/TNO, those to train on in train/{ir,vi}.
 Expected:   unknown; this training has not been run.
 Not known:  which pairs the authors trained on, of TNO or not, and how they cut them: 633 batches of 128 are at most

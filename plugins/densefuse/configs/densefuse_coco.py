@@ -2,7 +2,7 @@
 
 Reproduces: the training script of the authors' PyTorch version: network, losses and their weights, images resized to
             256x256, batches of 4, Adam 1e-4 for 4 epochs.
-Command:    vlfusion train plugins/densefuse/configs/densefuse_coco.py
+Command:    vlfusion train densefuse/densefuse_coco
 Needs:      MS-COCO's train2014 in data/coco/train2014; infrared-visible pairs to test on in data/ivf/TNO/{ir,vi}.
 Hardware:   not measured.
 Expected:   not measured: this schedule was not run. The released weights reproduce, see the plugin's README.

@@ -1,7 +1,7 @@
 """DenseFuse on the simulated infrared-visible sample, for trying things out: both images of each pair are restored.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/densefuse/configs/densefuse_ivf_sample.py
+            vlfusion train densefuse/densefuse_ivf_sample
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

@@ -1,7 +1,7 @@
 """DIDFuse on the simulated infrared-visible sample, for trying things out.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/didfuse/configs/didfuse_ivf_sample.py
+            vlfusion train didfuse/didfuse_ivf_sample
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

@@ -1,7 +1,7 @@
 """FFMEF (Zheng et al., CVPR workshops 2023), multi-exposure: SICE as the VLF dataset lays it out, without text.
 
 Reproduces: the released loss, optimizer and number of epochs (29 of SICE's pairs in batches of 2).
-Command:    python tools/train.py plugins/ffmef/configs/ffmef_mef_sice.py
+Command:    vlfusion train ffmef/ffmef_mef_sice
 Needs:      Image/MEF/SICE of the VLF dataset under data/VLFDataset.
 Expected:   nothing yet: this training has not been run. About one seed in five begins with nearly all of its output
             clipped, where there is no gradient; if the loss does not fall, take another (randomness.seed).

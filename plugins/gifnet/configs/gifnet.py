@@ -2,7 +2,7 @@
 
 Reproduces: the released training script: network, losses, two optimizer steps on each batch of 8, Adam 1e-3, two epochs
             of 2500 batches.
-Command:    vlfusion train plugins/gifnet/configs/gifnet.py
+Command:    vlfusion train gifnet/gifnet
 Needs:      the authors' training set (linked from github.com/AWCXV/GIFNet) as data/ivf/GIFNet, with infrared/train,
             visible/train, visible_focus_near/train and visible_focus_far/train; pairs of the user's choice to validate
             on in infrared/test and visible/test; the published weights of DenseNet-121, which torchvision fetches.

@@ -1,7 +1,7 @@
 """GIFNet on the simulated infrared-visible sample, for trying things out; the focus pairs are blurred on the spot.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/gifnet/configs/gifnet_ivf_sample.py
+            vlfusion train gifnet/gifnet_ivf_sample
 Needs:      the published weights of DenseNet-121, which torchvision fetches; without a connection, add
             `--cfg-options model.losses.0.pretrained=False`, and the sources are weighed by random features.
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.

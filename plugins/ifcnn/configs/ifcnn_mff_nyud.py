@@ -2,7 +2,7 @@
 
 Reproduces: the terms of the paper, squared error and a perceptual distance in the features of ResNet101,
             both to the truth. Not the paper's training: its pairs, blurred at random from NYU-D2, were not released.
-Command:    vlfusion train plugins/ifcnn/configs/ifcnn_mff_nyud.py
+Command:    vlfusion train ifcnn/ifcnn_mff_nyud
 Needs:      IFCNN-MAX.pth in data/weights/ifcnn, for the frozen first layer; data/mff/NYU-D with source_1, source_2 and
             full_clear; the published weights of ResNet101, which timm fetches at the first step.
 Hardware:   one GPU; the weights of the perceptual term make it slow on a CPU.

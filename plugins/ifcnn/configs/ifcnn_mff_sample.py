@@ -3,7 +3,7 @@
 Published:  squared error and a perceptual distance (features of ResNet101) to the all-in-focus truth, which the sample
             lacks; the terms below stand in. ifcnn_mff_nyud.py has the published ones.
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/ifcnn/configs/ifcnn_mff_sample.py
+            vlfusion train ifcnn/ifcnn_mff_sample
 Needs:      IFCNN-MAX.pth in data/weights/ifcnn, for the frozen first layer; ResNet101 of torchvision serves as well.
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """

@@ -2,7 +2,7 @@
 
 Reproduces: the released test script: elementwise maximum, no normalisation, grey levels cut.
 Commands:   vlfusion prepare-data weights vlfusion_ifcnn.IFCNN --which ivf --out work_dirs/ifcnn_ivf.pth
-            vlfusion test plugins/ifcnn/configs/ifcnn_tno.py work_dirs/ifcnn_ivf.pth
+            vlfusion test ifcnn/ifcnn_tno work_dirs/ifcnn_ivf.pth
 Needs:      IFCNN-MAX.pth in data/weights/ifcnn, TNO in data/ivf/TNO.
 Expected:   pictures within one grey level of the authors'; no scores were published under these protocols.
 Not known:  how the paper's training went in detail: no training script was released.

@@ -3,7 +3,7 @@
 The authors' loss compares features of VGG-16 and is not part of this plugin, see its README.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/lrrnet/configs/lrrnet_ivf_sample.py
+            vlfusion train lrrnet/lrrnet_ivf_sample
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

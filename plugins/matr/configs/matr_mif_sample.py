@@ -1,7 +1,7 @@
 """MATR on the simulated MRI-PET sample, for trying things out.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/matr/configs/matr_mif_sample.py
+            vlfusion train matr/matr_mif_sample
 Expected:   pictures and numbers in a minute on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

@@ -2,7 +2,7 @@
 
 Reproduces: losses, weights, optimizer and batch size of the released training script, for as many steps as the counters
             of the batch normalisation in the released weights tell: 2720, in 10 epochs of 272.
-Command:    vlfusion train plugins/matr/configs/matr_spect.py
+Command:    vlfusion train matr/matr_spect
 Hardware:   not known; not run.
 Needs:      SPECT-MRI/{train,test}/{MRI,SPECT} of Harvard under data/mif/Harvard.
 Expected:   unknown; this training has not been run. The released weights reproduce the authors' pictures, see the

@@ -1,7 +1,7 @@
 """MUFusion (Cheng et al., Information Fusion 2023), infrared-visible: trained on patches with the memory unit.
 
 Reproduces: the released training script: network, losses, memory, batches of 48, Adam 1e-4, 10 epochs of 428 steps.
-Command:    vlfusion train plugins/mufusion/configs/mufusion_ivf.py
+Command:    vlfusion train mufusion/mufusion_ivf
 Needs:      the authors' 20565 patches (their README has the link) as data/mufusion/ivf/{IR,VIS}:
             of TNO (the script names no data; its settings name the weights TNO);
             whole pairs as data/mufusion/ivf/test/{IR,VIS}; VGG-19, which torchvision fetches (548 MB).

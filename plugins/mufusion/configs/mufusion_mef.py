@@ -1,7 +1,7 @@
 """MUFusion (Cheng et al., Information Fusion 2023), multi-exposure: trained on patches with the memory unit.
 
 Reproduces: the released training script: network, losses, memory, batches of 48, Adam 1e-4, 10 epochs of 441 steps.
-Command:    vlfusion train plugins/mufusion/configs/mufusion_mef.py
+Command:    vlfusion train mufusion/mufusion_mef
 Needs:      the authors' 21204 patches (their README has the link) as data/mufusion/mef/{IR,VIS}:
             of SICE; here under-exposed patches in IR and over-exposed in VIS, which is deduced;
             whole pairs as data/mufusion/mef/test/{IR,VIS}.

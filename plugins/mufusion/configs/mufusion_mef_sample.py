@@ -1,7 +1,7 @@
 """MUFusion on the simulated multi-exposure sample, for trying things out: the one task that needs no VGG-19.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/mufusion/configs/mufusion_mef_sample.py
+            vlfusion train mufusion/mufusion_mef_sample
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

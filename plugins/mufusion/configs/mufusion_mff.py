@@ -1,7 +1,7 @@
 """MUFusion (Cheng et al., Information Fusion 2023), multi-focus: trained on patches with the memory unit.
 
 Reproduces: the released training script: network, losses, memory, batches of 48, Adam 1e-4, 10 epochs of 453 steps.
-Command:    vlfusion train plugins/mufusion/configs/mufusion_mff.py
+Command:    vlfusion train mufusion/mufusion_mff
 Needs:      the authors' 21780 patches (their README has the link) as data/mufusion/mff/{IR,VIS}:
             multi-focus pairs, near-focused in IR and far-focused in VIS;
             whole pairs as data/mufusion/mff/test/{IR,VIS}; VGG-19, which torchvision fetches (548 MB).

@@ -1,7 +1,7 @@
 """MUFusion (Cheng et al., Information Fusion 2023), medical: trained on patches with the memory unit.
 
 Reproduces: the released training script: network, losses, memory, batches of 48, Adam 1e-4, 10 epochs of 584 steps.
-Command:    vlfusion train plugins/mufusion/configs/mufusion_mif.py
+Command:    vlfusion train mufusion/mufusion_mif
 Needs:      the authors' 28072 patches (their README has the link) as data/mufusion/mif/{IR,VIS}:
             the Harvard atlas, functional images in IR and MRI in VIS;
             whole pairs as data/mufusion/mif/test/{IR,VIS}; VGG-19, which torchvision fetches (548 MB).

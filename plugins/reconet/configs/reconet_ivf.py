@@ -3,7 +3,7 @@
 Reproduces: nothing to the letter. The script that trained the released weights is not public. Terms, optimizer, batches
             and crops are those of the authors' script for a later network (without normalisation, with GELU); the
             steps are those that the released weights counted, 22,191 / 3 loops.
-Command:    vlfusion train plugins/reconet/configs/reconet_ivf.py
+Command:    vlfusion train reconet/reconet_ivf
 Needs:      aligned pairs under data/ivf/TNO, those to train on in train/{ir,vi}, of at least 320x320 pixels.
 Hardware:   not measured.
 Expected:   unknown; this training has not been run.

@@ -1,7 +1,7 @@
 """ReCoNet on the simulated infrared-visible sample, for trying things out.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/reconet/configs/reconet_ivf_sample.py
+            vlfusion train reconet/reconet_ivf_sample
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

@@ -1,7 +1,7 @@
 """SAGE's small network on the simulated infrared-visible sample, without a teacher, for trying things out.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/sage/configs/sage_ivf_sample.py
+            vlfusion train sage/sage_ivf_sample
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
             The two terms are the released ones that need no teacher, weighted as released; the published training is
             not this, see the plugin's README.

@@ -2,7 +2,7 @@
 
 Reproduces: the released training script: network, losses and their weights, initial weights, batches of 32 patches of
             120x120, Adam 1e-4 throughout.
-Command:    vlfusion train plugins/sdnet/configs/sdnet_ivf.py
+Command:    vlfusion train sdnet/sdnet_ivf
 Needs:      registered pairs under data/ivf/TNO: train/{ir,vi} to train, test/{ir,vi} to validate.
 Hardware:   not measured.
 Expected:   not measured: this schedule was not run. The released weights agree with the released code, see the README.

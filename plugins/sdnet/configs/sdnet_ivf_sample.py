@@ -1,7 +1,7 @@
 """SDNet on the simulated infrared-visible sample, for trying things out.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/sdnet/configs/sdnet_ivf_sample.py
+            vlfusion train sdnet/sdnet_ivf_sample
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

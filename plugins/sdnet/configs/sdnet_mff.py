@@ -2,7 +2,7 @@
 
 Reproduces: the released training script: network, losses and their weights, initial weights, batches of 32 patches of
             60x60, Adam 1e-4 throughout.
-Command:    vlfusion train plugins/sdnet/configs/sdnet_mff.py
+Command:    vlfusion train sdnet/sdnet_mff
 Needs:      registered pairs under data/mff/MFF: train/{near,far} to train, test/{near,far} to validate.
 Hardware:   not measured.
 Expected:   not measured: this schedule was not run. The released weights agree with the released code, see the README.

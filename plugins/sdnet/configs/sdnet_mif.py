@@ -2,7 +2,7 @@
 
 Reproduces: the released training script: network, losses and their weights, initial weights, batches of 32 patches of
             120x120, Adam 1e-4 throughout.
-Command:    vlfusion train plugins/sdnet/configs/sdnet_mif.py
+Command:    vlfusion train sdnet/sdnet_mif
 Needs:      registered pairs under data/mif/Harvard: train/{MRI,PET} to train, test/{MRI,PET} to validate.
 Hardware:   not measured.
 Expected:   not measured: this schedule was not run. The released weights agree with the released code, see the README.

@@ -1,7 +1,7 @@
 """SeAFusion on the simulated infrared-visible sample, for trying things out.
 
-Commands:   python tools/prepare_data.py sample
-            python tools/train.py plugins/seafusion/configs/seafusion_ivf_sample.py
+Commands:   vlfusion prepare-data sample
+            vlfusion train seafusion/seafusion_ivf_sample
 Expected:   pictures and numbers in a minute on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

@@ -3,7 +3,7 @@
 Reproduces: the first of the four rounds of the released training script: 10 epochs of 1083 // 8 = 135 steps, Adam, the
             rate 0.001 * 0.75 ** (epoch - 1) with epochs counted from 0. The three later rounds start afresh and add the
             semantic loss of a segmentation network, which needs labels and is not here.
-Command:    python tools/train.py plugins/seafusion/configs/seafusion_msrs.py
+Command:    vlfusion train seafusion/seafusion_msrs
 Needs:      MSRS (https://github.com/Linfeng-Tang/MSRS) under data/MSRS.
 Expected:   no published number is of this round; the released weights are of the whole procedure.
 Not known:  the batch size of the released weights: 8 in an earlier version of the script, 16 in a later one.

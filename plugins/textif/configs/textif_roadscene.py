@@ -2,8 +2,8 @@
 
 Reproduces: the released network, losses, weights and schedule (120 epochs, batches of 8, crops of 96, AdamW 1e-4) for
             luminance. Not its data: it was trained on EMS, whose degraded pairs have hand-restored truths.
-Commands:   vlfusion describe plugins/textif/configs/textif_roadscene.py
-            vlfusion train plugins/textif/configs/textif_roadscene.py
+Commands:   vlfusion describe textif/textif_roadscene
+            vlfusion train textif/textif_roadscene
 Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/ivf/RoadScene/{ir,vi} (25); CLIP
             ViT-B/32 of open_clip, which the first command fetches.
 Expected:   not known: nobody has trained this config to its end.

@@ -2,9 +2,9 @@
 
 Not a reproduction. Half of the degraded samples carry the instruction of none and stay as they are: only the text says
 whether to mend.
-Commands:   vlfusion describe plugins/textif/configs/textif_roadscene_small.py
-            vlfusion train plugins/textif/configs/textif_roadscene_small.py
-            python -m vlfusion_textif effect plugins/textif/configs/textif_roadscene_small.py CHECKPOINT
+Commands:   vlfusion describe textif/textif_roadscene_small
+            vlfusion train textif/textif_roadscene_small
+            python -m vlfusion_textif effect textif/textif_roadscene_small CHECKPOINT
 Needs:      RoadScene, as textif_roadscene.py.
 Expected:   minutes on one CPU core; the table in ../README.md is of its 300 steps.
 """

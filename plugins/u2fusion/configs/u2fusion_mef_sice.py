@@ -2,7 +2,7 @@
 
 Reproduces: the loss and optimizer of the authors' code for the second of its three tasks, without elastic weight
             consolidation, whose weight in the released script is 0.
-Command:    python tools/train.py plugins/u2fusion/configs/u2fusion_mef_sice.py
+Command:    vlfusion train u2fusion/u2fusion_mef_sice
 Needs:      Image/MEF/SICE of the VLF dataset under data/VLFDataset; VGG-16, which torchvision fetches (528 MB).
 Expected:   nothing yet: this training has not been run.
 Not known:  how many patches an epoch has (852 steps are what the released code shows for two epochs of its third

@@ -1,7 +1,7 @@
 """YDTR on the simulated infrared-visible sample, for trying things out.
 
 Commands:   vlfusion prepare-data sample
-            vlfusion train plugins/ydtr/configs/ydtr_ivf_sample.py
+            vlfusion train ydtr/ydtr_ivf_sample
 Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
 """
 

@@ -2,7 +2,7 @@
 
 Reproduces: losses, weights, optimizer and batch size of the released training script, for as many steps as the counter
             of the batch normalisation in the released weights tells, with two counts a step: 25310, in 10 epochs.
-Command:    vlfusion train plugins/ydtr/configs/ydtr_tno.py
+Command:    vlfusion train ydtr/ydtr_tno
 Hardware:   not known; not run.
 Needs:      TNO pairs under data/ivf/TNO, those to train on in train/{ir,vi}.
 Expected:   unknown; this training has not been run. The released weights reproduce the authors' picture, see the
