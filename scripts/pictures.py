@@ -10,6 +10,7 @@ All pairs are simulated, so the project may show them. Each file has less than 1
 import sys
 import tempfile
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 from PIL import Image
@@ -56,12 +57,12 @@ def draw(path: Path, columns: dict[str, Path], name: str, text: str = '') -> Non
 
 def film_strip(checkpoint: Path, sample: Path, folder: Path) -> None:
     """Sources, the fused image, the same pair under other words, and where the two differ."""
-    name = first_name(sample / 'mif/test/MRI')
+    name = middle_name(sample / 'mif/test/MRI')
     own, other, difference = (folder / kind for kind in ('own', 'other', 'difference'))
     pairs = ['--source-a', sample / 'mif/test/MRI', '--source-b', sample / 'mif/test/PET', '--modality-b', 'PET']
-    run('describe', FILM, *pairs)
-    run('test', FILM, checkpoint, *pairs, '--out', own)
-    run('test', FILM, checkpoint, *pairs, '--out', other, '--cfg-options', f'text_policy.fixed={OTHER_WORDS}')
+    for place, policy in ((own, []), (other, ['--cfg-options', f'text_policy.fixed={OTHER_WORDS}'])):
+        run('describe', FILM, *pairs, *policy)
+        run('test', FILM, checkpoint, *pairs, '--out', place, *policy)
     images = [read_image(place / f'grey/{name}.png').astype(int) for place in (own, other)]
     change = np.abs(images[0] - images[1])
     factor = 10 ** int(np.log10(255 / max(change.max(), 1)))
@@ -77,17 +78,17 @@ def film_strip(checkpoint: Path, sample: Path, folder: Path) -> None:
 def report_picture(sample: Path, folder: Path) -> None:
     """Screenshot of the report of a small comparison."""
     plan = folder / 'plan.py'
-    sources = ', '.join(f'{side}={str(sample / "ivf/test" / source)!r}'
-                        for side, source in zip(('source_a', 'source_b'), SOURCES['ivf'], strict=True))
+    source_a, source_b = SOURCES['ivf']
     plan.write_text(f'''
 _base_ = [{str(ROOT / "configs/_base_/benchmark/classical.py")!r}]
 title = 'Classical methods on simulated pairs'
-datasets = dict(Simulated=dict(type='PairDataset', task='ivf', {sources}))
+datasets = dict(Simulated=dict(type='PairDataset', task='ivf', data_root={str(sample / 'ivf/test')!r},
+                               source_a={source_a!r}, source_b={source_b!r}))
 protocol = 'film'
 ''')
     run('benchmark', plan, '--out', folder / 'benchmark')
     with sync_playwright() as play:
-        browser = play.chromium.launch()
+        browser = play.chromium.launch(executable_path=which('chromium'))
         page = browser.new_page(viewport={'width': 1100, 'height': 800})
         page.goto((folder / 'benchmark/report.html').as_uri())
         page.screenshot(path=folder / 'report.png')
@@ -100,21 +101,22 @@ def plugin_strip(plugin: str, checkpoint: Path, sample: Path, folder: Path) -> N
     fuser = Fuser(checkpoint)
     task = fuser.task
     places = [sample / task.name / 'test' / source for source in SOURCES[task.name]]
-    name = first_name(places[0])
+    name = middle_name(places[0])
     fuser(*(place / f'{name}.png' for place in places)).save(folder / f'{name}.png')
     titles = (task.modality_a, 'PET' if task.name == 'mif' else task.modality_b, type(fuser.model.backbone).__name__)
     draw(ROOT / 'plugins' / plugin / 'strip.webp', dict(zip(titles, [*places, folder], strict=True)), name)
 
 
-def first_name(folder: Path) -> str:
-    """The name of the first pair of a folder."""
-    return min(folder.iterdir()).stem
+def middle_name(folder: Path) -> str:
+    """The name of the pair in the middle of a folder."""
+    names = sorted(path.stem for path in folder.iterdir())
+    return names[len(names) // 2]
 
 
 def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        make_sample(folder / 'sample', count=3, size=256)
+        make_sample(folder / 'sample', count=9, size=256)
         if not arguments:
             OUT.mkdir(exist_ok=True)
             film_strip(max((ROOT / 'work_dirs/film_mif_sample').glob('iter_*.pth')), folder / 'sample', folder)
