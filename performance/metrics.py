@@ -12,7 +12,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -27,9 +27,9 @@ from torchmetrics.functional.image import (
 )
 
 from vlfusion.evaluation.folder import score_folder
-from vlfusion.evaluation.scores import score
 from vlfusion.imaging.images import write_image
 from vlfusion.metrics.base import metric_names
+from vlfusion.metrics.scoring import score_planes
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'tests'))
 from references import REFERENCES  # noqa: E402
@@ -56,7 +56,7 @@ def main() -> None:
     whole = [name for name in REFERENCES if name not in LOOPED]
     _compare(f'{len(whole)} metrics, {args.size[0]}x{args.size[1]}', whole, images, args.repeats, each=True)
     _compare('feature mutual information, 48x64', LOOPED, _draw(48, 64), 1, each=True)
-    everything = _seconds(lambda: score(*(torch.tensor(image)[None, None] for image in images), metric_names()), 1)
+    everything = _seconds(lambda: _scores([torch.tensor(image)[None, None] for image in images], metric_names()), 1)
     print(f'\nall {len(metric_names())} metrics, {args.size[0]}x{args.size[1]}: vlfusion together {everything:.2f} s')
     _torchmetrics(images, args.repeats)
 
@@ -72,12 +72,12 @@ def _draw(height: int, width: int, seed: int = 0) -> list[np.ndarray]:
 
 def _compare(title: str, names: tuple[str, ...], images: list[np.ndarray], repeats: int, each: bool = False) -> None:
     tensors = [torch.tensor(image)[None, None] for image in images]
-    ours = score(*tensors, names)
+    ours = _scores(tensors, names)
     for name in names:
-        np.testing.assert_allclose(ours[name].item(), REFERENCES[name](*images), rtol=1e-6, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(ours[name], REFERENCES[name](*images), rtol=1e-6, atol=1e-9, err_msg=name)
     field = {name: _seconds(lambda name=name: REFERENCES[name](*images), 1 if each else repeats) for name in names}
-    alone = {name: _seconds(lambda name=name: score(*tensors, [name]), repeats) for name in names}
-    together = _seconds(lambda: score(*tensors, names), repeats)
+    alone = {name: _seconds(lambda name=name: _scores(tensors, [name]), repeats) for name in names}
+    together = _seconds(lambda: _scores(tensors, names), repeats)
     print(f'\n{title}: numpy {sum(field.values()):.3f} s, vlfusion one by one {sum(alone.values()):.3f} s, '
           f'together {together:.3f} s')
     print(f'    numpy / together {sum(field.values()) / together:.1f}; '
@@ -88,6 +88,10 @@ def _compare(title: str, names: tuple[str, ...], images: list[np.ndarray], repea
                   f'ratio {field[name] / alone[name]:.1f}')
 
 
+def _scores(images: list[torch.Tensor], names: Sequence[str]) -> dict[str, float]:
+    return score_planes('the image', images, names)[0]
+
+
 def _torchmetrics(images: list[np.ndarray], repeats: int) -> None:
     """Where a library has the two-image core. In float32, in which it is several times as fast as in float64."""
     fused, *sources = (torch.tensor(image, dtype=torch.float32)[None, None] for image in images)
@@ -96,7 +100,7 @@ def _torchmetrics(images: list[np.ndarray], repeats: int) -> None:
                        ('MS_SSIM', partial(multiscale_structural_similarity_index_measure, data_range=255.)),
                        ('VIF', visual_information_fidelity)):
         theirs = _seconds(lambda core=core: [core(fused, source) for source in sources], repeats)
-        ours = _seconds(lambda name=name: score(fused, *sources, [name]), repeats)
+        ours = _seconds(lambda name=name: _scores([fused, *sources], [name]), repeats)
         print(f'    {name:14} torchmetrics {theirs * 1e3:7.1f} ms   vlfusion {ours * 1e3:7.1f} ms   '
               f'ratio {theirs / ours:.1f}')
 

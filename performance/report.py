@@ -18,7 +18,7 @@ from vlfusion.analysis.leaderboard import Leaderboard
 from vlfusion.analysis.statistics import compare
 from vlfusion.benchmark.report import write_report
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
-from vlfusion.evaluation.scores import DEFAULT_METRICS
+from vlfusion.metrics.scoring import DEFAULT_METRICS
 
 
 def main() -> None:

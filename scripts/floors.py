@@ -17,7 +17,8 @@ import numpy as np
 
 from vlfusion.data.pairs import find_pairs
 from vlfusion.evaluation.folder import score_folder
-from vlfusion.evaluation.scores import columns, statistics
+from vlfusion.evaluation.rows import columns
+from vlfusion.evaluation.statistics import statistics
 from vlfusion.imaging.images import luminance, read_image, write_image
 
 METRICS = ('EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM', 'Nabf', 'CC')

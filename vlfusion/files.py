@@ -7,15 +7,17 @@ machines. What a killed process left behind is removed by the next one that writ
 
 import errno
 import hashlib
+import json
+import math
 import os
 import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -114,6 +116,29 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
             replaced.rename(path)
         for folder in (made, replaced):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def strict_json(value: Any, indent: int | None = 2) -> str:
+    """Plain data as JSON that every reader takes: numbers that are not finite become strings.
+
+    >>> strict_json({'mean': float('nan'), 'most': [float('-inf'), 1.5]}, indent=None)
+    '{"mean": "NaN", "most": ["-Infinity", 1.5]}'
+    """
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write plain data as `strict_json`. Errors as for `whole`."""
+    with whole_file(path) as file:
+        file.write(f'{strict_json(value)}\n')
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return 'NaN' if math.isnan(value) else 'Infinity' if value > 0 else '-Infinity'
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def make_folder(folder: Path) -> None:

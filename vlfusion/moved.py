@@ -16,6 +16,7 @@ _ROOMS = {
     'engine': 'checkpoints compat hooks runner trust',
     'imaging': 'arrays images quantise reading data.tasks metrics.protocol evaluation.protocol',
     'inference': 'export tiling',
+    'metrics': 'evaluation.undefined',
     'scaffold': 'testing.skeleton',
     'system': 'memory threads',
 }

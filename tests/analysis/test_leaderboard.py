@@ -10,7 +10,7 @@ import pytest
 from vlfusion.analysis.leaderboard import leaderboard
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
-from vlfusion.evaluation.scores import write_csv
+from vlfusion.evaluation.rows import write_csv
 
 pytest.importorskip('scipy', reason="pip install 'vlfusion[benchmark]'")
 

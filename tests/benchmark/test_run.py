@@ -28,7 +28,7 @@ from vlfusion.benchmark.tables import results
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation import score_folder
-from vlfusion.evaluation.scores import write_csv
+from vlfusion.evaluation.rows import write_csv
 from vlfusion.imaging.reading.rule import Reading
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES, snapshot
@@ -189,8 +189,14 @@ def test_everything_is_written_and_equals_the_single_steps(compare, toys, tmp_pa
     assert 'Broken failed: ' in said.err and 'There is no file absent.pth' in said.err
     for row in ('| Broken | failed |', '| Absent | failed |', '| *Paper (Table 9)* | 7.5 |'):
         assert row in said.out
-    assert {path.name for path in out.iterdir()} == {'cache', 'fused', 'leaderboard.md', 'leaderboards', 'scores.csv',
-                                                     'costs.csv', 'manifest.json'}
+    assert {path.name for path in out.iterdir()} == {
+        'cache', 'fused', 'leaderboard.md', 'leaderboards', 'scores.csv', 'scores.json', 'costs.csv', 'costs.json',
+        'manifest.json'}
+    for table in ('scores', 'costs'):
+        record = json.loads((out / f'{table}.json').read_text())
+        assert list(record['columns']) == (out / f'{table}.csv').read_text().partition('\n')[0].split(',')
+    assert {fact['column'] for fact in json.loads((out / 'scores.json').read_text())['metrics']} == {
+        row['metric'] for row in scores(out)}
     for method in ('Mean', 'Conv'):
         again = score_folder(tmp_path / 'out/fused/Toy' / method, 'data/ir/s', 'data/vi/s', metrics=['EN', 'SF'])
         # Pictures are in colour, whose luminance may be off by a level; the scores are those of the grey ones.
@@ -284,7 +290,7 @@ def test_a_folder_of_foreign_images(compare, tmp_path, capsys):
     known = {row['name']: row for row in score_folder('theirs/fused', 'data/ir/s', 'data/vi/s',
                                                       metrics=['EN', 'Qabf']).rows}
     for row in scores(Path('out'), method='Theirs', metric='Qabf:film'):
-        assert float(row['value']) == known[row['name']]['Qabf']
+        assert float(row['value']) == known[row['name']]['Qabf:film']
     (foreign / 'fused/p2.png').unlink()
     (foreign / 'fused/p4.png').unlink()
     capsys.readouterr()

@@ -53,16 +53,17 @@ def test_test_writes_grey_colour_sheet_and_numbers(trained, toy, tmp_path, capsy
 @pytest.mark.slow
 def test_saved_grey_levels_are_the_scored_ones(trained, tmp_path):
     """What is written and what is scored go through one quantisation: scoring the files gives the CSV's numbers."""
-    from vlfusion.evaluation.scores import read_csv, score
+    from vlfusion.evaluation.rows import read_csv
     from vlfusion.imaging.images import luminance
+    from vlfusion.metrics.scoring import score_planes
     config, checkpoint = trained
     assert main(['test', str(config), str(checkpoint), '--out', str(tmp_path / 'out'), '--protocol', 'plain']) == 0
     row = read_csv(tmp_path / 'out/metrics.csv')[2]
     images = [read_image(tmp_path / 'out/grey/p2.png'), *(read_image(config.parents[1] / f'data/{source}/p2.png')
                                                           for source in ('ir', 'vi'))]
     levels = [torch.from_numpy(luminance(image) * 255).round()[None, None] for image in images]
-    for name, value in score(*levels, ['EN', 'SF', 'VIF', 'Qabf']).items():
-        assert value.item() == pytest.approx(row[name], rel=1e-5)
+    for name, value in score_planes('p2', levels, ['EN', 'SF', 'VIF', 'Qabf'])[0].items():
+        assert value == pytest.approx(row[name], rel=1e-5)
 
 
 @pytest.mark.slow

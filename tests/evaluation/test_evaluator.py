@@ -1,4 +1,7 @@
+"""The evaluator scores as `evaluate` does, writes the CSV with its record, and refuses what does not fit."""
+
 import csv
+import json
 import math
 import multiprocessing
 import os
@@ -62,6 +65,27 @@ def test_csv_has_one_line_per_image(tmp_path):
     assert all(float(line['SD']) == rows[line['name']]['SD'] for line in lines)
 
 
+def test_the_csv_has_full_names_and_a_record_beside_it(tmp_path):
+    metric = evaluator(names=['MI', 'EN', 'MI:film'], csv=tmp_path / 'scores.csv')
+    metric.process(*batch(range(5)))
+    means = metric.evaluate(5)
+    assert list(means) == ['MI', 'EN', 'MI:film'], 'named as they were asked for, as save_best has them'
+    [head, *_] = csv.reader((tmp_path / 'scores.csv').open())
+    assert head == ['name', 'protocol', 'MI:film', 'EN']
+    record = json.loads((tmp_path / 'scores.json').read_text())
+    assert record['protocol']['label'] == 'film.1' and record['images'] == 5
+    assert [fact['column'] for fact in record['metrics']] == ['MI:film', 'EN']
+    assert record['summary']['MI:film']['mean'] == means['MI'] == means['MI:film']
+
+
+def test_a_score_does_not_depend_on_the_batch():
+    together, alone = evaluator(names=['EN', 'SF']), evaluator(names=['EN', 'SF'])
+    together.process(*batch(range(5)))
+    for index in range(5):
+        alone.process(*batch([index]))
+    assert together.results == alone.results
+
+
 def run_rank(rank, folder):
     torch.set_num_threads(1)
     os.chdir(folder)
@@ -106,8 +130,8 @@ def test_nan_is_not_averaged_away(caplog):
     assert scores['EN'] > 0
     assert math.isnan(scores['Qabf'])
     warning, = (record for record in caplog.records if record.levelname == 'WARNING')
-    assert 'Qabf is nan, because Qabf is not finite for 1 of 5 images:\n    003: nan: source A is constant, ' \
-           'source B is constant, source A equals source B' in warning.getMessage()
+    assert 'Qabf:film is nan, because Qabf:film is not finite for 1 of 5 images:\n    003: nan: ' \
+           'source A is constant, source B is constant, source A equals source B' in warning.getMessage()
 
 
 def test_the_protocol_says_whose_variants_are_meant():

@@ -10,7 +10,9 @@ from PIL import Image
 
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
-from vlfusion.metrics import score
+from vlfusion.metrics import SF, score
+from vlfusion.metrics.columns import full_name
+from vlfusion.metrics.scoring import score_planes
 from vlfusion.testing.toys import draw_pairs
 
 
@@ -41,7 +43,7 @@ def test_it_equals_evaluate_for_files_arrays_pil_images_and_tensors(images, tmp_
     names = ['EN', 'VIF', 'Qabf', 'MI:tang']
     for kind in (str, rgb, Image.open, as_tensor):
         found = score(*map(kind, images), names=names, protocol=protocol)
-        assert found == pytest.approx({name: float(row[name]) for name in names}, rel=1e-9)
+        assert found == pytest.approx({name: float(row[full_name(name, protocol)]) for name in names}, rel=1e-9)
 
 
 def test_defaults_are_those_of_the_tables_under_plain(images):
@@ -61,3 +63,27 @@ def test_mistakes_are_answered(images, change, error, message):
 
 def test_opencv_and_pil_mean_the_same_colours(images):
     assert score(cv2.imread(str(images[0]))[..., ::-1], *images[1:]) == score(*images)
+
+
+def test_scores_have_all_digits_whatever_the_images_have():
+    images = (255 * torch.rand(3, 1, 1, 9, 11, generator=torch.Generator().manual_seed(0))).round()
+    scores, undefined = score_planes('x', list(images), ['SF', 'EN'])
+    assert list(scores) == ['SF', 'EN'] and not undefined
+    assert scores['SF'] == SF(*images.double()).item() != SF(*images).item()
+
+
+def test_planes_are_averaged_and_a_channel_without_a_value_is_named():
+    images = (255 * torch.rand(3, 3, 1, 9, 11, generator=torch.Generator().manual_seed(0))).round().double()
+    assert score_planes('x', list(images), ['SF'])[0] == {'SF': SF(*images).mean().item()}
+    images[0, 1] = 50
+    scores, [item] = score_planes('x', list(images), ['SF', 'CC'])
+    assert np.isnan(scores['CC']) and np.isfinite(scores['SF'])
+    assert (item.name, item.metric, item.reasons) == ('x', 'CC', ('the fused image is constant (in green)',))
+
+
+def test_an_optional_metric_may_be_impossible():
+    images = list(torch.zeros(3, 1, 1, 9, 11))
+    scores, [item] = score_planes('x', images, ['EN', 'VIF'], optional=['VIF'])
+    assert scores == {'EN': 0., 'VIF': None} and 'at least 41x41' in item.reasons[0]
+    with pytest.raises(DataError, match='at least 41x41'):
+        score_planes('x', images, ['VIF'])

@@ -13,7 +13,7 @@ from torch import nn
 from vlfusion import Fuser
 from vlfusion.cli import main
 from vlfusion.engine.checkpoints import load_model
-from vlfusion.evaluation.scores import read_csv
+from vlfusion.evaluation.rows import read_csv
 from vlfusion.files import file_digest
 from vlfusion.imaging.images import luminance, read_image
 from vlfusion.models.released import ReleasedWeights

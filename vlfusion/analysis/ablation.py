@@ -6,7 +6,7 @@ interval of the mean difference and Wilcoxon's signed-rank test, with Holm's cor
 
     folder/ablation.json     everything but the scores of single images
     folder/ablation.md       the tables
-    folder/scores/own.csv    the scores of each image under a policy, as `vlfusion test` writes them
+    folder/scores/own.csv    the scores of each image under a policy, as `vlfusion test` writes them; own.json beside it
     folder/changes.csv       how much each image changes under each policy
     folder/maps/swapped.png  where it changes
 """
@@ -31,12 +31,15 @@ from vlfusion.analysis.statistics import interval as interval_of
 from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.evaluator import FusionEvaluator
-from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, columns, metric_of, read_csv, write_csv
-from vlfusion.evaluation.undefined import Undefined
-from vlfusion.files import whole, whole_file
+from vlfusion.evaluation.record import record, write_scores
+from vlfusion.evaluation.rows import Row, columns, read_csv
+from vlfusion.files import strict_json, whole, whole_file
 from vlfusion.guards.cells import markdown_cell, markdown_table, read_table, write_table
 from vlfusion.imaging.images import write_image
-from vlfusion.imaging.protocol import code_of
+from vlfusion.imaging.protocol import code_of, get_protocol
+from vlfusion.metrics.columns import metric_of
+from vlfusion.metrics.scoring import DEFAULT_METRICS
+from vlfusion.metrics.undefined import Undefined
 from vlfusion.models import text_dims
 
 #: The policy that a single number of sensitivity is taken from.
@@ -164,7 +167,7 @@ class Ablation:
             pixels.append([self._named(policy), _short(change.mean), f'{low} to {high}', _short(change.maximum),
                            f'{100 * change.pixels:.3g} %', self._scale(policy)])
         names, code = list(next(iter(self.effects.values()))), code_of(self.protocol)
-        metrics = [['difference of the mean', *(f'{name} {_arrow(name, code)}' for name in names)]]
+        metrics = [['difference of the mean', *(f'{name} {metric_of(name, code).info.arrow}' for name in names)]]
         metrics.append(['own: mean', *(f'{effect.own:.4g}' for effect in next(iter(self.effects.values())).values())])
         for policy, of in self.effects.items():
             metrics.append([policy, *(self._cell(of[name]) for name in names)])
@@ -174,21 +177,20 @@ class Ablation:
                           markdown_table(metrics[0], metrics[1:]), *(f'- {note}' for note in notes), ''])
 
     def json(self) -> str:
-        """Everything but the scores and changes of single images, as strict JSON: null is not finite."""
+        """Everything but the scores and changes of single images, as `vlfusion.files.strict_json`."""
         maps = {policy: dict(file=f'maps/{path.name}', **asdict(self.scales[policy]))
                 for policy, path in self.maps.items()}
         plain = {name: getattr(self, name) for name in ('title', 'dataset', 'images', 'protocol', 'alpha',
                                                         'sensitivity', 'interval', 'texts', 'notes', 'inputs')}
         changes = {policy: asdict(change) for policy, change in self.changes.items()}
         effects = {policy: {name: asdict(effect) for name, effect in of.items()} for policy, of in self.effects.items()}
-        return json.dumps(_nulls(dict(plain, changes=changes, effects=effects, maps=maps)), indent=1,
-                          ensure_ascii=False, allow_nan=False)
+        return strict_json(dict(plain, changes=changes, effects=effects, maps=maps))
 
     def write(self, folder: str | os.PathLike) -> None:
         """Write what the module's head lists; maps of another folder are copied."""
-        folder = Path(folder)
+        folder, protocol = Path(folder), get_protocol(self.protocol.partition('.')[0])
         for policy, rows in self.scores.items():
-            write_csv(folder / f'scores/{policy}.csv', rows)
+            write_scores(folder / f'scores/{policy}.csv', rows, record(protocol, list(columns(rows)), rows))
         with whole_file(folder / 'changes.csv') as file:
             write_table(file, MOVE, self.moves)
         for path in self.maps.values():
@@ -428,18 +430,6 @@ def _short(value: float, sign: str = '') -> str:
     return f'{value:{sign if value else ""}.2g}'
 
 
-def _arrow(name: str, code: str) -> str:
-    return '↑' if metric_of(name, code).info.direction == 'higher' else '↓'
-
-
-def _nulls(value: Any) -> Any:
-    """Plain data with None in place of numbers that JSON has no word for."""
-    if isinstance(value, Mapping):
-        return {key: _nulls(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_nulls(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def _number(value: float | str | None) -> float:
+    """A number as `strict_json` writes it; earlier files have null where it is not finite."""
+    return math.nan if value is None else float(value)

@@ -1,9 +1,9 @@
 """A table of methods and metrics from their per-image scores, in which a tie is a tie."""
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from rich.table import Column, Table
 from vlfusion.analysis.numbers import UNDEFINED, column_format, numeral, span, without_zeros
 from vlfusion.analysis.statistics import Comparison, compare, too_few
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean, listing, printable
-from vlfusion.evaluation.scores import Row, columns, metric_of, read_csv
-from vlfusion.files import write_whole
+from vlfusion.evaluation.rows import Row, columns, read_csv
+from vlfusion.files import strict_json, write_whole
 from vlfusion.guards.cells import markdown_cell, terminal_cell
 from vlfusion.imaging.protocol import code_of
+from vlfusion.metrics.columns import full_name, metric_of
 
 #: What stands behind a mean: nothing is better, and others are as good.
 TIE = '='
@@ -180,12 +181,9 @@ class Leaderboard:
         metrics = {metric: dict(means=one.means, intervals=one.intervals, ranks=one.ranks, p=one.p,
                                 pairs=[dict(methods=pair, p=level) for pair, level in one.pairs.items()])
                    for metric, one in self.comparisons.items()}
-        ranks = {method: None if math.isnan(rank) else rank for method, rank in self.mean_ranks().items()}
-        references = {name: {metric: value if math.isfinite(value) else None for metric, value in row.items()}
-                      for name, row in self.references.items()}
-        return json.dumps(dict(protocol=self.protocol, images=self.images, alpha=self.alpha, warning=self.warning,
-                               mean_ranks=ranks, places=self.places(), note=self.note, metrics=metrics,
-                               references=references, failures=dict(self.failures)), indent=1, allow_nan=False)
+        return strict_json(dict(protocol=self.protocol, images=self.images, alpha=self.alpha, warning=self.warning,
+                                mean_ranks=self.mean_ranks(), places=self.places(), note=self.note, metrics=metrics,
+                                references=self.references, failures=self.failures))
 
     def write(self, path: str | os.PathLike) -> None:
         """Write it as the ending of the path says: `.md`, `.tex` or `.json`.
@@ -241,7 +239,8 @@ def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] 
 
     Args:
         scores: the per-image CSV of each method, by what the method is to be called.
-        metrics: which of their columns; None for all that every file has, but for those that nothing was scored by.
+        metrics: which of their columns, with the variant or without; None for all that every file has, but for those
+            that nothing was scored by.
         alpha: differences of an adjusted p below it count.
         correction: for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
 
@@ -260,13 +259,12 @@ def board_of(rows: Mapping[str, Sequence[Row]], metrics: Sequence[str] | None = 
     _check_alike(rows)
     found = {method: columns(sorted(of_method, key=lambda row: row['name'])) for method, of_method in rows.items()}
     shared = [name for name in next(iter(found.values())) if all(name in of for of in found.values())]
-    for name in metrics or ():
-        if name not in shared:
-            raise UnknownNameError(f'Not every method has the metric {name!r}.', did_you_mean(name, shared))
-    if metrics is None:
-        metrics = [name for name in shared if any(row[name] is not None for of in rows.values() for row in of)]
     protocol = str(next(iter(rows.values()))[0].get('protocol', ''))
     code = code_of(protocol)
+    if metrics is None:
+        metrics = [name for name in shared if any(row[name] is not None for of in rows.values() for row in of)]
+    else:
+        metrics = [_column(name, code, shared) for name in metrics]
     comparisons, images = {}, len(next(iter(rows.values())))
     for name in metrics or shared:
         finite = {method: of[name] for method, of in found.items() if np.isfinite(of[name]).all()}
@@ -307,9 +305,19 @@ def _check_alike(rows: Mapping[str, Sequence[Row]]) -> None:
                         'Score every method on the same images under one protocol.')
 
 
+def _column(name: str, code: str, columns: Sequence[str]) -> str:
+    """The column of a metric that may be named without its variant."""
+    if name in columns:
+        return name
+    with suppress(UnknownNameError):
+        if (full := full_name(name, code)) in columns:
+            return full
+    raise UnknownNameError(f'Not every method has the metric {name!r}.', did_you_mean(name, columns))
+
+
 def higher(metric: str, code: str) -> bool:
     """Tell whether a higher value of a metric is better, under the variants that a protocol's code means."""
-    return metric_of(metric, code).info.direction == 'higher'
+    return metric_of(metric, code).info.higher
 
 
 def _reference(value: float | None, form: str, pad: str) -> str:

@@ -24,12 +24,13 @@ from vlfusion.analysis.published import PublishedRow
 from vlfusion.data.names import composed
 from vlfusion.data.pairs import MOST, Pair, as_pattern, find_files, read_images
 from vlfusion.errors import DataError, did_you_mean, listing
-from vlfusion.evaluation.record import write_record
-from vlfusion.evaluation.scores import other_variants, score
+from vlfusion.files import write_json
 from vlfusion.imaging.images import LUMINANCE_RULES, SUFFIXES
 from vlfusion.imaging.protocol import Protocol, get_protocol, grey_levels
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.metrics.base import metric
+from vlfusion.metrics.columns import other_variants
+from vlfusion.metrics.scoring import score_planes
 
 Folder = str | os.PathLike
 #: For each name the fused image, source A and source B: each a file and the rule by which it is read.
@@ -157,7 +158,7 @@ class Reproduction:
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the record as JSON; folders are made."""
-        write_record(path, self.record())
+        write_json(path, self.record())
 
     def _table(self, row: PublishedRow, compared: Sequence[Compared]) -> Table:
         table = Table('metric', title=f'{row.method} on {row.dataset}: {row.paper}, {row.table}; protocol '
@@ -344,7 +345,7 @@ def _stretched(fused: Planes, rounding: str) -> Planes:
 
 def _scores(planes: Sequence[Planes], names: Iterable[str], code: str) -> dict[str, float]:
     """The mean over the planes of each metric."""
-    return {name: values.mean().item() for name, values in score(*planes, names, code).items()}
+    return score_planes('the image', planes, names, code=code)[0]
 
 
 def _explained(one: Compared, means: Mapping[str, float]) -> Compared:

@@ -17,11 +17,11 @@ from vlfusion.data.from_config import find_datasets
 from vlfusion.data.policies import borrow, fixed_text
 from vlfusion.engine.checkpoints import experiment_of, load_model, load_weightless
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.evaluation.scores import DEFAULT_METRICS
 from vlfusion.files import file_digest
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.store import identity
+from vlfusion.metrics.scoring import DEFAULT_METRICS
 from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, TEXT_ENCODERS, share_keys
 

@@ -18,8 +18,8 @@ from vlfusion.benchmark.cache import content_digest, image_digest, key_of
 from vlfusion.benchmark.methods import FolderMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.run import Run
-from vlfusion.evaluation.scores import metric_of
 from vlfusion.guards.redaction import without_secrets
+from vlfusion.metrics.columns import metric_of
 
 
 def manifest(run: Run, seconds: Mapping[str, float]) -> dict[str, Any]:

@@ -5,6 +5,7 @@
     OUT/leaderboards/SET_METRIC.pdf critical-difference diagrams
     OUT/scores.csv                  one line for each score of each image
     OUT/costs.csv                   parameters, multiplications, time and memory by method and size
+    OUT/scores.json costs.json      what the columns of the two hold
     OUT/fused/SET/METHOD/NAME.png   what the methods made
     OUT/manifest.json               code, packages, hardware, inputs, protocol, time
     OUT/report.html                 all of it to look at
@@ -17,7 +18,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,9 @@ from vlfusion.benchmark.results import Cost, SetResult
 from vlfusion.benchmark.run import Run, Unit
 from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, printable
-from vlfusion.evaluation.record import write_record
-from vlfusion.evaluation.scores import columns
-from vlfusion.files import whole, whole_file, windows_fault
+from vlfusion.evaluation.record import SCHEMA, facts
+from vlfusion.evaluation.rows import columns
+from vlfusion.files import whole, whole_file, windows_fault, write_json
 from vlfusion.guards.cells import markdown_cell, markdown_table, terminal_cell, write_table
 from vlfusion.imaging.lettering import fonts_for, without_font_warnings
 from vlfusion.imaging.protocol import code_of
@@ -47,7 +48,31 @@ from vlfusion.imaging.protocol import code_of
 #: The columns of tables that hold words.
 WORDS = ('method', 'width x height', 'device')
 #: The columns of scores.csv.
-SCORE = ('dataset', 'method', 'kind', 'repeat', 'output', 'name', 'protocol', 'metric', 'value', 'reason')
+SCORE = {
+    'dataset': 'name of the data set',
+    'method': 'name of the method, or of the control image',
+    'kind': 'method or control',
+    'repeat': 'which run of a method that has several',
+    'output': 'policy by which the output became grey levels',
+    'name': 'of the pair',
+    'protocol': 'label, such as film.1',
+    'metric': 'full name, such as MI:film',
+    'value': 'score',
+    'reason': 'why a score is not finite',
+}
+#: The columns of costs.csv.
+COSTS = {
+    'dataset': 'name of the data set',
+    'method': 'name of the method',
+    'height': 'of the images, in pixels',
+    'width': 'of the images, in pixels',
+    'pairs': 'number of this size',
+    'parameters': 'number of weights',
+    'macs': 'multiplications with addition for one pair',
+    'seconds': 'median time of one forward pass',
+    'memory': 'most bytes that a forward pass takes beyond what the process held before',
+    'device': 'where it ran',
+}
 
 
 def check_needs() -> None:
@@ -58,10 +83,12 @@ def check_needs() -> None:
                               "pip install 'vlfusion[benchmark]'")
 
 
-def write_scores(path: Path, run: Run, units: Iterable[Unit]) -> None:
-    """One line for each score; a value that is not finite has its reason."""
+def write_scores(path: Path, run: Run, units: Sequence[Unit]) -> None:
+    """One line for each score; a value that is not finite has its reason. The record stands beside it (`.json`)."""
     with whole_file(path) as file:
-        write_table(file, SCORE, _scores(run, units))
+        write_table(file, list(SCORE), _scores(run, units))
+    scored = dict.fromkeys(column for unit in units for column in unit.columns)
+    write_json(path.with_suffix('.json'), {**facts(run.plan.protocol, list(scored)), 'columns': SCORE})
 
 
 def _scores(run: Run, units: Iterable[Unit]) -> Iterator[dict[str, Any]]:
@@ -171,10 +198,10 @@ def _costs(costs: Sequence[Cost]) -> list[list[str]]:
 
 
 def write_costs(path: Path, sets: Sequence[SetResult]) -> None:
-    """One line for each method and size."""
+    """One line for each method and size; the meaning of the columns stands beside it (`.json`)."""
     with whole_file(path) as file:
-        write_table(file, ['dataset', *(one.name for one in fields(Cost))],
-                    ({'dataset': one.name, **asdict(cost)} for one in sets for cost in one.costs))
+        write_table(file, list(COSTS), ({'dataset': one.name, **asdict(cost)} for one in sets for cost in one.costs))
+    write_json(path.with_suffix('.json'), {'schema': SCHEMA, 'columns': COSTS})
 
 
 def write_pictures(out: Path, sets: Sequence[SetResult]) -> list[Path]:
@@ -211,7 +238,7 @@ def remove_others(out: Path, written: Iterable[Path]) -> list[str]:
 
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     """As strict JSON."""
-    write_record(path, json.loads(json.dumps(content, default=str)))
+    write_json(path, json.loads(json.dumps(content, default=str)))
 
 
 def file_names(names: Sequence[str]) -> dict[str, str]:

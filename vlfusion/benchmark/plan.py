@@ -28,12 +28,13 @@ from vlfusion.data.names import composed, spelled
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.evaluation.controls import CONTROLS
-from vlfusion.evaluation.scores import DEFAULT_METRICS, TRUTH, metric_of, other_variants
 from vlfusion.guards.arguments import fits
 from vlfusion.guards.ranges import COUNT, FRACTION, SEED
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.imaging.protocol import Protocol, get_protocol
 from vlfusion.imaging.tasks import Task, get_task
+from vlfusion.metrics.columns import TRUTH, full_name, other_variants
+from vlfusion.metrics.scoring import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS
 from vlfusion.registry import DATASETS, share_keys
 
 #: What a comparison's config may set.
@@ -170,11 +171,11 @@ class Plan:
         return found
 
     def columns(self, truth: bool) -> list[str]:
-        """The metrics of the tables, for pairs with a true image or without."""
+        """The full names of the tables' metrics, for pairs with a true image or without."""
         return [*self.metrics, *(self.truth_metrics if truth else ())]
 
     def variants(self, truth: bool) -> dict[str, list[str]]:
-        """For each column what else published code computes under that name, spelt out; empty without robustness."""
+        """Full names of the other variants of each column's metric; empty without robustness."""
         if not self.robustness:
             return {}
         return {column: other_variants(column, self.protocol.code) for column in self.columns(truth)}
@@ -208,15 +209,14 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
             if dataset not in printed:
                 raise ConfigError(f'The method {name} has a row for {dataset!r}.', did_you_mean(dataset, names))
             source, row = _printed(row, protocol)
-            for column in row:
-                metric_of(column, protocol.code)
+            row = {full_name(column, protocol.code): value for column, value in row.items()}
             printed[dataset][f'{name} ({entry.get("source", source)})'] = row
     metrics = _list(config, 'metrics', DEFAULT_METRICS)
-    truth_metrics = [TRUTH + name for name in _list(config, 'truth_metrics', ('PSNR', 'SSIM'))]
+    truth_metrics = [TRUTH + name for name in _list(config, 'truth_metrics', DEFAULT_TRUTH_METRICS)]
     if not metrics:
         raise ConfigError(f'{path} has no metric.', "Write metrics=['EN', 'SD'], or leave the key out.")
-    for column in [*metrics, *truth_metrics]:
-        metric_of(column, protocol.code)
+    metrics, truth_metrics = ([full_name(column, protocol.code) for column in columns]
+                              for columns in (metrics, truth_metrics))
     controls = config.get('controls', True)
     controls = list(CONTROLS) if controls is True else list(controls or ())
     for control in controls:

@@ -26,13 +26,13 @@ from vlfusion.analysis.numbers import UNDEFINED, measured_time, numeral, span, w
 from vlfusion.analysis.statistics import Comparison
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.evaluation.folder import in_order
-from vlfusion.evaluation.scores import metric_of
 from vlfusion.files import whole_file
 from vlfusion.imaging.images import luminance, read_image, to_8bit
 from vlfusion.imaging.protocol import code_of
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.imaging.tasks import TASKS
+from vlfusion.metrics.columns import heading, metric_of
+from vlfusion.system.workers import in_order
 
 ASSETS = Path(__file__).with_name('report_assets')
 #: Of the strip of pictures on the first page: the longest side in pixels, the number of methods, and of the pairs among
@@ -162,7 +162,7 @@ def _table(name: str, board: Leaderboard) -> dict[str, Any]:
 
 def _heading(metric: str, code: str) -> dict[str, str]:
     info = metric_of(metric, code).info
-    return dict(name=metric, arrow='↑' if info.direction == 'higher' else '↓',
+    return dict(name=metric, arrow=info.arrow,
                 label=f'{info.title} ({info.label}{", " * bool(info.unit)}{info.unit}); {info.direction} is better')
 
 
@@ -197,8 +197,8 @@ def _figures(one: SetResult, index: int, scores: Mapping[str, Mapping[str, np.nd
              markup: Callable[[str], str]) -> dict[str, Any]:
     """The distribution of a metric's scores and the critical-difference diagram, as elements of the page."""
     metric, comparison = list(one.board.comparisons.items())[index]
-    info = metric_of(metric, code_of(one.board.protocol)).info
-    label = f'{metric} {"↑" if info.direction == "higher" else "↓"}{f" ({info.unit})" if info.unit else ""}'
+    code = code_of(one.board.protocol)
+    label = heading(metric, code)
     methods = [method for method in one.board.methods if method in scores]
     others = [name for name in scores if name not in methods]
     boxes = distribution({name: scores[name][metric] for name in methods}, label,
@@ -208,7 +208,7 @@ def _figures(one: SetResult, index: int, scores: Mapping[str, Mapping[str, np.nd
                  missing=[name for name in methods if not np.isfinite(scores[name][metric]).all()])
     compared = {name: scores[name][metric] for name in comparison.means if name in scores}
     if 1 < len(compared) == len(comparison.means):
-        ranks = critical_difference(compared, comparison, info.direction == 'higher')
+        ranks = critical_difference(compared, comparison, higher(metric, code))
         shown['differences'] = markup(svg(ranks, f'{metric}: mean ranks of the methods; bars join those that do not '
                                           'differ', f'{prefix}-ranks'))
     return shown

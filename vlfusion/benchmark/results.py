@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlfusion.analysis.leaderboard import Leaderboard
-from vlfusion.evaluation.scores import Row
+from vlfusion.evaluation.rows import Row
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
 

@@ -19,7 +19,6 @@ from torch import nn
 from torch.utils.data import default_collate
 
 import vlfusion.evaluation.controls
-import vlfusion.evaluation.folder
 import vlfusion.imaging.images
 import vlfusion.imaging.reading
 import vlfusion.metrics
@@ -34,14 +33,15 @@ from vlfusion.data.text import text_configs
 from vlfusion.engine.trust import believed_language
 from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import control_images
-from vlfusion.evaluation.folder import one_thread_each, score_planes
-from vlfusion.evaluation.scores import metric_of, spelt_out
 from vlfusion.guards.foreign import described, is_end
 from vlfusion.imaging.images import add_chroma, read_image
 from vlfusion.imaging.protocol import Planes, grey_levels
 from vlfusion.imaging.quantise import quantise
 from vlfusion.inference.texts import make_words
 from vlfusion.language.fixed import encode_fixed
+from vlfusion.metrics.columns import metric_of
+from vlfusion.metrics.scoring import score_planes
+from vlfusion.system.workers import one_thread_each
 
 #: Called with what is being done, how many are done, and how many there are.
 Progress = Callable[[str, int, int], None]
@@ -60,7 +60,7 @@ class Unit:
         picture: the grey picture; None for a control image, which is made from the sources.
         colour: the same in colour; None where nobody looks at it or scores it.
         key: of its scores.
-        columns: the metrics that are wanted, spelt out.
+        columns: full names of the metrics that are wanted.
         record: of the forward pass, for a model's.
     """
 
@@ -205,7 +205,7 @@ class Run:
         return found
 
     def scores(self, unit: Unit) -> dict[str, float]:
-        """Known scores of a picture, by column spelt out."""
+        """Known scores of a picture, by the full name of the metric."""
         record = self._known(unit.key)
         return {column: record[f'{column}@{self._code(column)}'][0] for column in unit.columns
                 if f'{column}@{self._code(column)}' in record}
@@ -282,8 +282,7 @@ class Run:
     def _wanted(self, one: SetPlan, outputs: Mapping[str, Output]) -> dict[Output, tuple[str, ...]]:
         """The columns for each different output policy: the protocol's gets the variants as well."""
         truth = self._truth(one)
-        code = self.plan.protocol.code
-        columns = tuple(spelt_out(column, code) for column in self.plan.columns(truth))
+        columns = tuple(self.plan.columns(truth))
         others = [other for of in self.plan.variants(truth).values() for other in of]
         return {output: tuple(dict.fromkeys([*columns, *others])) if output == self.plan.output else columns
                 for output in dict.fromkeys(outputs.values())}
@@ -434,8 +433,7 @@ class Run:
         """A hash of the code behind a score; a change of it makes the score unknown."""
         if column not in self._codes:
             self._codes[column] = code_digest(vlfusion.metrics, vlfusion.imaging.images, vlfusion.imaging.reading,
-                                              vlfusion.evaluation.controls, vlfusion.evaluation.folder,
-                                              *modules_of(metric_of(column)))[:12]
+                                              vlfusion.evaluation.controls, *modules_of(metric_of(column)))[:12]
         return self._codes[column]
 
 

@@ -16,7 +16,7 @@ from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.run import Run, Unit
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import paragraphs
-from vlfusion.evaluation.scores import Row, columns, spelt_out
+from vlfusion.evaluation.rows import Row, columns
 
 #: What the name of a way of scoring begins with that differs by its output policy.
 OUTPUT = 'output: '
@@ -82,7 +82,7 @@ class _SetTables:
         """The rows of a method under an output policy."""
         of_output = self.values.get((method, output)) or self.values[method, 'protocol']  # a folder has one output
         return [{'name': name, 'protocol': self.plan.protocol.label,
-                 **{column: scores[spelt_out(column, self.plan.protocol.code)] for column in self.columns}}
+                 **{column: scores[column] for column in self.columns}}
                 for name, scores in sorted(of_output.items())]
 
     def _rows(self, output: str = 'protocol') -> dict[str, list[Row]]:

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.options import import_modules, reading_keys
     from vlfusion.console.progress import ShowProgress
     from vlfusion.evaluation.folder import score_folder
-    from vlfusion.evaluation.scores import controls_table, not_scored, summary_table
+    from vlfusion.evaluation.tables import controls_table, not_scored, summary_table
     import_modules(args.modules)
     chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
     with ShowProgress() as show:

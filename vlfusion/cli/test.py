@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from vlfusion.evaluation.scores import read_csv, summary_table
+    from vlfusion.evaluation.rows import read_csv
+    from vlfusion.evaluation.tables import summary_table
     runner = build_runner(config, 'test', args.verbose)
     runner.test()
     if runner.rank == 0:

@@ -8,10 +8,13 @@ import torch
 from mmengine.evaluator import BaseMetric
 
 from vlfusion.errors import ConfigError, DataError, listing
-from vlfusion.evaluation.scores import DEFAULT_METRICS, Row, means, score, write_csv
-from vlfusion.evaluation.undefined import Undefined, undefined
+from vlfusion.evaluation.record import record, write_scores
+from vlfusion.evaluation.rows import Row
+from vlfusion.evaluation.statistics import means
 from vlfusion.imaging.protocol import get_protocol
-from vlfusion.metrics.base import metric
+from vlfusion.metrics.columns import full_name
+from vlfusion.metrics.scoring import DEFAULT_METRICS, score_planes
+from vlfusion.metrics.undefined import Undefined
 from vlfusion.registry import METRICS
 
 
@@ -28,7 +31,8 @@ class FusionEvaluator(BaseMetric):
             the key `metrics` for another thing.) Those that compare to a true image are for files only.
         protocol: a name in `vlfusion.imaging.protocol.PROTOCOLS`. Luminance is scored whatever its `colour` says:
             a network gives nothing else.
-        csv: the file for the scores of each image, written again by each evaluation; None for no file.
+        csv: the file for the scores of each image by the metrics' full names, written again by each evaluation, with
+            its record beside it (`.json`); None for no file.
         prefix: what stands before each mean's name: `film` reports `film/VIF`, None plain `VIF`.
         collect_device: through what the processes of a distributed run exchange their scores: `cpu` or `gpu`.
 
@@ -45,8 +49,8 @@ class FusionEvaluator(BaseMetric):
         self.protocol = get_protocol(protocol)
         if isinstance(names, str):
             raise ConfigError(f'Expected a list of metrics, but got {names!r}.', f'Write names=[{names!r}].')
-        for name in names:
-            metric(name, self.protocol.code)
+        #: The column of each metric; an unknown one is refused here.
+        self.columns = {name: full_name(name, self.protocol.code) for name in names}
         self.names, self.csv = names, csv
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -65,21 +69,19 @@ class FusionEvaluator(BaseMetric):
                             'Its `predict` must return one result per image, in the order of the batch.')
         try:
             fused = self.protocol.quantise(torch.stack([sample['fused'] for sample in data_samples])).float()
-            source_a, source_b = (self.protocol.grey_levels(data_batch[key].to(fused))
-                                  for key in ('source_a', 'source_b'))
-            scores = score(fused, source_a, source_b, self.names, self.protocol.code)
+            sources = [self.protocol.grey_levels(data_batch[key].to(fused)) for key in ('source_a', 'source_b')]
         except DataError as error:
             raise DataError(f'Cannot score {", ".join(names)}. {error.problem}', error.remedy) from error
-        images = {'the fused image': fused, 'source A': source_a, 'source B': source_b}
-        for i, name in enumerate(names):
-            one = slice(i, i + 1)
-            row = {'name': name, 'protocol': self.protocol.label}
-            row |= {key: values[i].item() for key, values in scores.items()}
-            self.results.append((row, undefined(name, {key: values[one] for key, values in scores.items()},
-                                                {what: image[one] for what, image in images.items()})))
+        columns = dict.fromkeys(self.columns.values())
+        for name, *images in zip(names, *(image.split(1) for image in (fused, *sources)), strict=True):
+            try:
+                scores, undefined = score_planes(name, images, columns, code=self.protocol.code)
+            except DataError as error:
+                raise DataError(f'Cannot score {name}. {error.problem}', error.remedy) from error
+            self.results.append(({'name': name, 'protocol': self.protocol.label} | scores, undefined))
 
     def compute_metrics(self, results: list[tuple[Row, list[Undefined]]]) -> dict[str, float]:
-        """The means over all images, on the main process, from the rows of all processes.
+        """The means over all images by the metrics as `names` has them, on the main process.
 
         Where a sampler repeats images so that every process gets equally many, MMEngine has cut the rows to the size of
         the data set. Unique names then prove that each image counts once.
@@ -93,6 +95,9 @@ class FusionEvaluator(BaseMetric):
             raise DataError(f'Several results have the same name:\n{listing(repeated)}',
                             'Give each image its own name; in a distributed run use a sampler that deals the images '
                             'out in turn, such as DefaultSampler.')
+        undefined = [item for _, of_image in results for item in of_image]
         if self.csv is not None:
-            write_csv(self.csv, rows)
-        return means(rows, [item for _, found in results for item in found])
+            write_scores(self.csv, rows, record(self.protocol, list(dict.fromkeys(self.columns.values())), rows,
+                                                undefined=undefined))
+        by_column = means(rows, undefined)
+        return {name: by_column[column] for name, column in self.columns.items()}

@@ -2,10 +2,8 @@
 
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,21 +16,23 @@ from vlfusion import plugins
 from vlfusion.console.notes import new_run
 from vlfusion.data.pairs import Bands, Range, as_pattern, find_files, read_images
 from vlfusion.data.suspicion import note_suspicion
-from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
+from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.evaluation.controls import control_images
 from vlfusion.evaluation.outputs import check_output, output_files
-from vlfusion.evaluation.record import record, write_record
-from vlfusion.evaluation.scores import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, TRUTH, Row, metric_of, write_csv
-from vlfusion.evaluation.undefined import Undefined, undefined
-from vlfusion.files import file_digest
-from vlfusion.imaging.protocol import Planes, Protocol, get_protocol, grey_levels
+from vlfusion.evaluation.record import record
+from vlfusion.evaluation.rows import Row, write_csv
+from vlfusion.files import file_digest, write_json
+from vlfusion.imaging.protocol import Protocol, get_protocol, grey_levels
 from vlfusion.imaging.reading.image import too_large
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.imaging.tasks import Task, get_task
 from vlfusion.metrics.base import metric_names
-from vlfusion.metrics.sharing import sharing
+from vlfusion.metrics.columns import TRUTH, full_name, metric_of
+from vlfusion.metrics.scoring import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, score_planes
+from vlfusion.metrics.undefined import Undefined
 from vlfusion.registry import snapshot
 from vlfusion.system.devices import device_of
+from vlfusion.system.workers import in_order, one_thread_each
 
 Folder = str | os.PathLike
 
@@ -42,7 +42,7 @@ class FolderScores:
     """The findings of `score_folder`.
 
     Attributes:
-        rows: for each fused image its name, protocol and scores, sorted by name.
+        rows: for each fused image its name, protocol and scores by the metrics' full names (`MI:film`), sorted by name.
         controls: likewise for the control images of each pair; empty where none were asked for.
         undefined: the scores that are not finite or could not be computed, each with its reasons.
         notes: what the user should know of how the files were read.
@@ -67,7 +67,7 @@ class FolderScores:
         """
         check_output(path)
         table, controls, record = output_files(path)
-        write_record(record, self.record)
+        write_json(record, self.record)
         if self.controls:
             write_csv(controls, self.controls)
         elif controls.is_file() and controls.open(encoding='utf-8').readline().startswith('name,control,'):
@@ -126,14 +126,15 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         raise ConfigError(f'Expected at least one worker, but got {workers}.', 'Give a number from 1 on.')
     workers = workers or torch.get_num_threads()
     columns = _names(DEFAULT_METRICS if metrics is None else metrics)
-    named = set(metrics or ())
+    named = [name for name in metrics or () if name != 'all']
     if truth is not None:
         columns += [TRUTH + name for name in _names(truth_metrics or DEFAULT_TRUTH_METRICS, truth=True)]
-        named.update(TRUTH + name for name in truth_metrics or ())
+        named += [TRUTH + name for name in truth_metrics or () if name != 'all']
     if not columns:
         raise ConfigError('There is no metric to score with.', 'Name at least one, such as EN.')
-    for column in columns:
-        metric_of(column, chosen.code)  # an unknown name comes to light before any image is read
+    # Also brings an unknown name to light before any image is read.
+    columns = list(dict.fromkeys(full_name(column, chosen.code) for column in columns))
+    named = {full_name(column, chosen.code) for column in named}
     rules = {'source_a': Reading.of(range_a, page_a, bands_a), 'source_b': Reading.of(range_b, page_b, bands_b)}
     scorer = _Scorer(columns, chosen, controls, device_of(device, torch.float64), frozenset(columns) - named,
                      (*rules.values(),), kind)
@@ -162,8 +163,9 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         if str(rule):
             inputs[key]['reading'] = str(rule)
     return FolderScores(rows, control_rows, unfinite,
-                        record(chosen, task, columns, inputs, rows, control_rows, unfinite,
-                               sum(result.by_channel for result in found.values())), notes)
+                        record(chosen, columns, rows, task=task, inputs=inputs, controls=control_rows,
+                               undefined=unfinite, by_channel=sum(result.by_channel for result in found.values())),
+                        notes)
 
 
 def _score_all(scorer: '_Scorer', matched: Mapping[str, tuple[Path, ...]], workers: int,
@@ -258,66 +260,6 @@ class _Scorer:
             controls.append({'name': name, 'control': control, 'protocol': self.protocol.label} | values)
         return [] if self.stop.is_set() else _Scored(
             {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests, colour)
-
-
-def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], code: str = '',
-                 stop: threading.Event | None = None,
-                 optional: Collection[str] = ()) -> tuple[Row, list[Undefined]]:
-    """The scores of one fused image, each the mean over its planes, and those that are not finite or not there.
-
-    Args:
-        name: of the image, for messages.
-        images: the fused image, source A, source B and perhaps the truth, as `grey_levels` returns them.
-        columns: names of metrics, those that compare to the truth as `truth/PSNR`.
-        code: whose variants are meant; see `vlfusion.metrics.metric`.
-        stop: once it is set, no further metric is computed.
-        optional: columns that are None where they cannot be computed.
-
-    Raises:
-        DataError: the images do not suit a metric that is not optional.
-    """
-    to_sources = dict(zip(('the fused image', 'source A', 'source B'), images[:3], strict=True))
-    to_truth = dict(zip(('the fused image', 'the truth'), (images[0], *images[3:]), strict=False))
-    row, unfinite = {}, []
-    with sharing():
-        for column in columns:
-            if stop and stop.is_set():
-                break
-            compared = to_truth if column.startswith(TRUTH) else to_sources
-            try:
-                values = metric_of(column, code)(*compared.values())
-            except Exception as error:  # a plugin's metric may fail in any way
-                if column not in optional:
-                    raise
-                why = error.problem if isinstance(error, VLFusionError) else f'{type(error).__name__}: {error}'
-                row[column] = None
-                unfinite.append(Undefined(name, column, None, (why.removesuffix('.'),)))
-                continue
-            row[column] = values.mean().item()
-            unfinite += undefined(name, {column: values}, compared)
-    return row, unfinite
-
-
-def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
-    """The results in the order of the items, of which at most `ahead` are submitted early."""
-    waiting = deque()
-    for item in items:
-        if len(waiting) == ahead:
-            yield waiting.popleft().result()
-        waiting.append(pool.submit(function, item))
-    while waiting:
-        yield waiting.popleft().result()
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """One thread of torch for each worker: sums are bit-equal only among equal numbers of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _names(names: Sequence[str], truth: bool = False) -> list[str]:

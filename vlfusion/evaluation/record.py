@@ -1,13 +1,12 @@
-"""The record of a scoring: what was scored, how, and what came out, as strict JSON."""
+"""The record of a scoring: what was scored, how, and what came out. It stands as JSON beside the CSV of the scores."""
 
 import hashlib
-import json
-import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,10 +15,12 @@ import torch
 
 from vlfusion import __version__
 from vlfusion.evaluation.controls import CONTROLS
-from vlfusion.evaluation.scores import Row, columns, computed, metric_of, statistics
-from vlfusion.evaluation.undefined import Undefined
-from vlfusion.files import whole_file
+from vlfusion.evaluation.rows import Row, write_csv
+from vlfusion.evaluation.statistics import summary
+from vlfusion.files import write_json
 from vlfusion.imaging.protocol import Protocol
+from vlfusion.metrics.columns import metric_of
+from vlfusion.metrics.undefined import Undefined
 from vlfusion.plugins import distribution_of
 
 #: Raised when the record changes its form.
@@ -28,73 +29,64 @@ SCHEMA = 1
 FACTS = ('name', 'variant', 'title', 'direction', 'unit', 'over', 'source')
 
 
-def record(protocol: Protocol, task: str | None, metrics: Sequence[str], inputs: Mapping[str, dict],
-           rows: Sequence[Row], controls: Sequence[Row], undefined: Sequence[Undefined],
-           by_channel: int) -> dict[str, Any]:
+def record(protocol: Protocol, metrics: Sequence[str], rows: Sequence[Row], *, task: str | None = None,
+           inputs: Mapping[str, dict] | None = None, controls: Sequence[Row] = (),
+           undefined: Sequence[Undefined] = (), by_channel: int = 0) -> dict[str, Any]:
     """The record of one scoring. Of two equal runs only `created` differs.
 
     Args:
         protocol: under which images were scored.
-        task: its name, where it was said.
         metrics: the columns of the rows.
-        inputs: for `fused`, `source_a`, ... the `folder` as it was given, and for each of the `files` its SHA-256;
-            and the `reading` in words, if the files were read by a rule.
         rows: of the fused images.
+        task: its name, where it was said.
+        inputs: for `fused`, `source_a`, ... the `folder` as it was given, and for each of the `files` its SHA-256;
+            and the `reading` in words, if the files were read by a rule. None where images came from memory.
         controls: of the control images, if there are any.
         undefined: the scores of the fused images that are not finite or could not be computed.
         by_channel: how many images were in colour and scored channel by channel.
     """
     by_control = {name: [row for row in controls if row['control'] == name] for name in CONTROLS if controls}
     return {
+        **facts(protocol, metrics),
+        'task': task,
+        'images': len(rows),
+        'images_by_channel': by_channel,
+        'summary': summary(rows),
+        'undefined': [asdict(item) for item in undefined],
+        'controls': {name: summary(part) for name, part in by_control.items()},
+        'inputs': {key: {**part, 'sha256': _digest(part['files'])} for key, part in (inputs or {}).items()},
+    }
+
+
+def facts(protocol: Protocol, metrics: Sequence[str]) -> dict[str, Any]:
+    """Facts in every record of scores: date, versions, protocol, and the metric of each column."""
+    return {
         'schema': SCHEMA,
         'created': datetime.now(UTC).isoformat(timespec='seconds'),
         'versions': {'vlfusion': __version__, 'python': platform.python_version(), 'torch': torch.__version__,
                      'numpy': np.__version__, 'opencv': cv2.__version__},
         'protocol': {'label': protocol.label, **asdict(protocol)},
-        'task': task,
-        'images': len(rows),
-        'images_by_channel': by_channel,
-        'metrics': [_facts(column, protocol.code) for column in metrics],
-        'summary': _summary(rows),
-        'undefined': [asdict(item) for item in undefined],
-        'controls': {name: _summary(part) for name, part in by_control.items()},
-        'inputs': {key: {**part, 'sha256': _digest(part['files'])} for key, part in inputs.items()},
+        'metrics': [_column(column, protocol.code) for column in metrics],
     }
 
 
-def _facts(column: str, code: str) -> dict[str, str]:
+def write_scores(path: str | os.PathLike, rows: Sequence[Row], record: Mapping[str, Any]) -> None:
+    """Write a CSV and its record, which has the same name and the ending `.json`.
+
+    Raises:
+        DataError: there is no row.
+        OSError: a file cannot be written.
+    """
+    write_csv(path, rows)
+    write_json(Path(path).with_suffix('.json'), record)
+
+
+def _column(column: str, code: str) -> dict[str, str]:
     metric = metric_of(column, code)
-    facts = {fact: getattr(metric.info, fact) for fact in FACTS}
-    return {'column': column, **facts, 'package': distribution_of(metric)}
-
-
-def write_record(path: str | os.PathLike, content: Mapping[str, Any]) -> None:
-    """Write a record, with NaN and infinity as strings; a reader never sees half a file."""
-    with whole_file(path) as file:
-        json.dump(_strict(content), file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write('\n')
-
-
-def _summary(rows: Sequence[Row]) -> dict[str, dict[str, float | int]]:
-    """Statistics of each column over the images that it could be computed of."""
-    found = {}
-    for name in columns(rows):
-        values = computed(rows, name)
-        found[name] = statistics(values) if len(values) else {}
-        found[name] |= {'not_finite': int(np.count_nonzero(~np.isfinite(values)))}
-        if lacking := len(rows) - len(values):
-            found[name]['not_scored'] = lacking
-    return found
+    chosen = {fact: getattr(metric.info, fact) for fact in FACTS}
+    return {'column': column, **chosen, 'package': distribution_of(metric)}
 
 
 def _digest(files: Mapping[str, str]) -> str:
     """One hash of a folder, over the sorted names and hashes of its files, one line for each."""
     return hashlib.sha256(''.join(f'{name}\0{files[name]}\n' for name in sorted(files)).encode()).hexdigest()
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return 'NaN' if math.isnan(value) else 'Infinity' if value > 0 else '-Infinity'
-    if isinstance(value, Mapping):
-        return {key: _strict(item) for key, item in value.items()}
-    return [_strict(item) for item in value] if isinstance(value, list | tuple) else value

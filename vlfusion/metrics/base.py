@@ -78,6 +78,16 @@ class MetricInfo:
     variant: str = ''
 
     @property
+    def higher(self) -> bool:
+        """True if higher values are better."""
+        return self.direction == 'higher'
+
+    @property
+    def arrow(self) -> str:
+        """Arrow to the better side."""
+        return '↑' if self.higher else '↓'
+
+    @property
     def label(self) -> str:
         """`MI`, or `MI:film` for a variant."""
         return f'{self.name}:{self.variant}' if self.variant else self.name

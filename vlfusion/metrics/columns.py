@@ -1,0 +1,64 @@
+"""Names of metrics as tables and files have them: `EN`, `MI:film`, `truth/PSNR`.
+
+The full name of a column says which variant it holds. `MI` alone is the default of a metric that has variants.
+"""
+
+from vlfusion.metrics.base import Metric, metric
+
+#: Prefix of a metric that compares to a true image.
+TRUTH = 'truth/'
+
+
+def metric_of(column: str, code: str = '') -> Metric:
+    """The metric of a column.
+
+    Args:
+        column: a name, with a variant or without.
+        code: whose variant a name without one means; see `vlfusion.metrics.metric`.
+
+    Raises:
+        UnknownNameError: no metric, or no variant of it, has that name.
+
+    >>> metric_of('truth/PSNR').info.over, metric_of('MI', 'film').info.label
+    ('truth', 'MI:film')
+    """
+    name = column.removeprefix(TRUTH)
+    return metric(name, code, truth=name != column)
+
+
+def full_name(column: str, code: str = '') -> str:
+    """The column's name with its variant. Arguments and errors are those of `metric_of`.
+
+    >>> full_name('MI', 'film'), full_name('EN', 'film'), full_name('MI:tang', 'film'), full_name('truth/PSNR', 'film')
+    ('MI:film', 'EN', 'MI:tang', 'truth/PSNR')
+    """
+    variant = metric_of(column, code).info.variant
+    return column.partition(':')[0] + (f':{variant}' if variant else '')
+
+
+def heading(column: str, code: str = '') -> str:
+    """Head of a column in a table: its name, an arrow to its better side, its unit. Arguments as for `metric_of`.
+
+    >>> heading('EN'), heading('MI:film'), heading('truth/PSNR')
+    ('EN ↑ (bit)', 'MI:film ↑ (nat)', 'truth/PSNR ↑ (dB)')
+    """
+    info = metric_of(column, code).info
+    return f'{column} {info.arrow}' + (f' ({info.unit})' if info.unit else '')
+
+
+def other_variants(column: str, code: str = '') -> list[str]:
+    """Full names of the default and the variants of a metric, each once, without the one that the column means.
+
+    >>> other_variants('SF', 'film')
+    ['SF:vifb']
+    """
+    name = column.partition(':')[0]
+    known = metric_of(name).info.variants
+    own = full_name(column, code)
+    seen = [known.get(own.partition(':')[2])]  # None is the default
+    others = []
+    for variant, what in [('', None), *known.items()]:
+        if what not in seen:
+            seen.append(what)
+            others.append(f'{name}:{variant}' if variant else name)
+    return others
