@@ -1,7 +1,8 @@
 """Errors that carry their remedy: what was expected, what came, and what to do about it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 #: Characters that move a cursor, colour a terminal, turn the direction of text, cannot be seen or cannot be encoded.
@@ -47,6 +48,32 @@ class CheckpointError(VLFusionError, ValueError):
 
 class NetworkError(VLFusionError, RuntimeError):
     """A network that fails, or returns something that is no fused image."""
+
+
+@contextmanager
+def needs(part: str, package: str, extra: str = '', remedy: str = '') -> Iterator[None]:
+    """Explain what to install where an import inside the block fails.
+
+    Args:
+        part: whatever needs the package, as users call it, such as `PerceptualLoss`.
+        package: its name.
+        extra: extras of vlfusion that bring it, such as `vision` or `language,vision`.
+        remedy: a sentence that replaces the command for the extras.
+
+    Raises:
+        ConfigError: the package is not installed, or fails while it is imported.
+
+    >>> with needs('A report', 'jinja3', 'benchmark'):
+    ...     import jinja3
+    Traceback (most recent call last):
+    vlfusion.errors.ConfigError: A report needs jinja3, which cannot be imported: No module named 'jinja3'.
+      -> pip install 'vlfusion[benchmark]'
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(f'{part} needs {package}, which cannot be imported: {error}.',
+                          remedy or f"pip install 'vlfusion[{extra}]'") from error
 
 
 def printable(text: object, lines: bool = True) -> str:

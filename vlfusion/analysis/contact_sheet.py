@@ -23,7 +23,7 @@ from jaxtyping import Shaped, UInt8
 
 from vlfusion.data.names import spelled
 from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
-from vlfusion.errors import ConfigError, DataError, did_you_mean, listing, one_line
+from vlfusion.errors import ConfigError, DataError, did_you_mean, listing, needs, one_line
 from vlfusion.files import whole
 from vlfusion.imaging.images import SUFFIXES, to_8bit
 from vlfusion.imaging.lettering import Fonts, Pen, fonts_for, without_font_warnings, wrap
@@ -409,9 +409,7 @@ def check_options(inset: str, interpolation: str, width: float, dpi: int) -> Non
 
 def _matplotlib():
     """The class of figures, and a context in which to draw with settings (underlines for dots)."""
-    try:
+    with needs('A figure', 'matplotlib', 'benchmark'):
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(f'Figures need matplotlib: {error}.', "pip install 'vlfusion[benchmark]'") from error
     return Figure, lambda **settings: rc_context({key.replace('_', '.', 1): value for key, value in settings.items()})

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vlfusion.analysis.statistics import Comparison
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import DataError, needs
 from vlfusion.imaging.lettering import fonts_for, without_font_warnings
 
 if TYPE_CHECKING:
@@ -50,12 +50,10 @@ def critical_difference(scores: Mapping[str, Float[np.ndarray, ' image']], compa
     if len(names) < 2:
         raise DataError(f'A diagram of differences needs two methods or more, but got {len(names)}.',
                         'Compare more methods.')
-    try:
+    with needs('A diagram', 'scikit-posthocs', 'benchmark'):
         import pandas as pd
         from scikit_posthocs import critical_difference_diagram
         from scipy.stats import rankdata
-    except ImportError as error:
-        raise _missing(error) from error
 
     values = np.stack([np.asarray(scores[name], float) for name in names])  # (method, image)
     ranks = rankdata(-values if higher else values, axis=0).mean(1)
@@ -140,15 +138,9 @@ def svg(figure: 'matplotlib.figure.Figure', label: str, prefix: str) -> str:
 
 
 def _figure(width: float, height: float) -> tuple['matplotlib.figure.Figure', 'matplotlib.axes.Axes']:
-    try:
+    with needs('A diagram', 'matplotlib', 'benchmark'):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise _missing(error) from error
     figure = Figure((width, height))
     axes = figure.subplots()
     axes.tick_params(labelsize=8)
     return figure, axes
-
-
-def _missing(error: ImportError) -> ConfigError:
-    return ConfigError(f'Diagrams need matplotlib and scikit-posthocs: {error}.', "pip install 'vlfusion[benchmark]'")

@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Float
 
-from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.errors import ConfigError, DataError, did_you_mean, needs
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,8 @@ def adjust(levels: Sequence[float], correction: str = 'holm') -> Float[np.ndarra
 
 def scipy_stats() -> ModuleType:
     """`scipy.stats`; raises ConfigError where it is not installed."""
-    try:
+    with needs('Comparing methods', 'scipy', 'benchmark'):
         from scipy import stats
-    except ImportError as error:
-        raise ConfigError(f'Comparing methods needs scipy: {error}.', "pip install 'vlfusion[benchmark]'") from error
     return stats
 
 

@@ -25,7 +25,7 @@ from vlfusion.analysis.leaderboard import TIE, Leaderboard, higher, places_of
 from vlfusion.analysis.numbers import UNDEFINED, measured_time, numeral, span, without_zeros
 from vlfusion.analysis.statistics import Comparison
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError, needs
 from vlfusion.files import whole_file
 from vlfusion.imaging.images import luminance, read_image, to_8bit
 from vlfusion.imaging.protocol import code_of
@@ -65,11 +65,9 @@ def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: M
     if not 1 <= quality <= 100 or image_side < 1:
         raise ConfigError(f'Expected a quality of 1 to 100 and a side of 1 pixel or more, but got {quality} and '
                           f'{image_side}.', 'Correct the numbers.')
-    try:
+    with needs('A report', 'jinja2', 'benchmark'):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
-    except ImportError as error:
-        raise ConfigError(f'A report needs jinja2: {error}.', "pip install 'vlfusion[benchmark]'") from error
 
     pages = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                         lstrip_blocks=True)

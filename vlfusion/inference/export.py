@@ -24,7 +24,7 @@ from vlfusion import __version__
 from vlfusion.data.text import read_features, require_finite
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.compat import quiet_tracing
-from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
+from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean, needs
 from vlfusion.files import write_whole
 from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.chroma import chroma_name
@@ -268,12 +268,10 @@ def _read_torchscript(data: bytes) -> Callable[..., Tensor]:
 
 
 def _write_onnx(network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
-    try:
+    with needs('ONNX', 'onnx with onnxruntime and onnxscript', 'export'):
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(f'ONNX needs {error.name}.', "pip install 'vlfusion[export]'") from error
     program = _program(network, inputs)
     _try_guards(program, network, inputs)
     if any(node.target in _FOR_ONNX for node in program.graph.nodes):

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from vlfusion.errors import ConfigError, DataError, VLFusionError
+from vlfusion.errors import ConfigError, DataError, VLFusionError, needs
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.guards.ranges import COUNT, NOT_NEGATIVE, POSITIVE, WHOLE
 from vlfusion.guards.redaction import eraser, mask, without_secrets
@@ -104,11 +104,8 @@ class ChatClient:
                  max_tokens: int | None = 512, seed: int | None = None, extra: Mapping | None = None,
                  price_prompt: float | None = None, price_completion: float | None = None,
                  budget: float | None = None, budget_tokens: int | None = None):
-        try:
+        with needs('An OpenAI-compatible server', 'the package openai', 'openai'):
             import openai
-        except ImportError as error:
-            raise ConfigError(f'An OpenAI-compatible server needs the package openai, which cannot be imported: '
-                              f'{error}.', "pip install 'vlfusion[openai]'") from error
         check_options(dict(
             model=model, base_url=base_url, concurrency=concurrency, requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute, timeout=timeout, max_retries=max_retries, temperature=temperature,

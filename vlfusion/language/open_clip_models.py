@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, needs
 from vlfusion.guards.remote_code import names_remote_code
 
 
@@ -22,11 +22,8 @@ def load_open_clip(part: str, model: str, pretrained: str | None, **options: Any
         ConfigError: open_clip is not installed; the model cannot be loaded or has no trained weights; or its settings
             ask to run code that comes with it.
     """
-    try:
+    with needs(part, 'open_clip', 'vision'):
         import open_clip
-    except ImportError as error:
-        raise ConfigError(f'{part} needs open_clip, which cannot be imported: {error}.',
-                          "pip install 'vlfusion[vision]'") from error
     try:
         settings = open_clip.get_model_config(model)
         # The files of a repository choose what its tokenizer is loaded with, so open_clip would pass this on.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError, needs
 from vlfusion.language.interfaces import Completion
 
 #: Says what is wrong with an answer, None if nothing is.
@@ -25,11 +25,9 @@ def schema_check(schema: Mapping) -> Check:
     Raises:
         ConfigError: jsonschema is not installed, or the schema is none.
     """
-    try:
+    with needs('A JSON schema', 'the package jsonschema',
+               remedy="pip install 'vlfusion[language]' or 'vlfusion[openai]'"):
         import jsonschema  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(f'A JSON schema needs the package jsonschema, which cannot be imported: {error}.',
-                          "pip install 'vlfusion[language]' or 'vlfusion[openai]'") from error
     return _checker(json.dumps(schema))
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.errors import ConfigError, DataError, did_you_mean, needs
 from vlfusion.registry import LOSSES
 
 
@@ -38,10 +38,8 @@ def from_torchvision(term: str, network: str) -> Iterator[None]:
         ConfigError: torchvision is not installed, or the weights cannot be fetched.
     """
     try:
-        yield
-    except ImportError as error:
-        raise ConfigError(f'{term} needs torchvision, which cannot be imported: {error}.',
-                          "pip install 'vlfusion[perceptual]'") from error
+        with needs(term, 'torchvision', 'perceptual'):
+            yield
     except OSError as error:  # URLError is one
         raise ConfigError(
             f'The weights of {network} could not be fetched: {error}.',
@@ -99,11 +97,8 @@ class PerceptualLoss(nn.Module):
         if target not in ('sources', 'truth'):
             raise ConfigError(f'PerceptualLoss has no target {target!r}.', did_you_mean(target, ('sources', 'truth')))
         self.weight, self.target = weight, target
-        try:
+        with needs('PerceptualLoss', 'timm', 'vision'):
             import timm
-        except ImportError as error:
-            raise ConfigError(f'PerceptualLoss needs timm, which cannot be imported: {error}.',
-                              "pip install 'vlfusion[vision]'") from error
         try:
             network = timm.create_model(model, pretrained=pretrained, features_only=True,
                                         **({} if layers is None else {'out_indices': tuple(layers)}))

@@ -7,7 +7,7 @@ from itertools import groupby
 import torch
 from PIL.Image import Image as Picture
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, needs
 from vlfusion.language.captioners.parts import check_labels, check_numbers, load_transformers
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.interfaces import Image, Observation
@@ -45,11 +45,8 @@ class OpenVocabularyDetector:
         part = type(self).__name__
         check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold, 'overlap': overlap})
         self.labels = check_labels(part, labels)
-        try:
+        with needs(part, 'torchvision', 'language,vision'):
             from torchvision.ops import batched_nms
-        except ImportError as error:
-            raise ConfigError(f'{part} needs torchvision, which cannot be imported: {error}.',
-                              "pip install 'vlfusion[language,vision]'") from error
         self.processor, self.model = load_transformers(part, 'AutoModelForZeroShotObjectDetection', model, revision,
                                                        device, dtype)
         self._check_lengths(part)

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, needs
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.precision import torch_dtype
 
@@ -28,11 +28,8 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
         ConfigError: transformers is missing, or the checkpoint cannot be loaded or lacks weights of such a model.
     """
     precision = torch_dtype(part, dtype)
-    try:
+    with needs(part, 'transformers', 'language,vision'):
         import transformers
-    except ImportError as error:
-        raise ConfigError(f'{part} needs transformers, which cannot be imported: {error}.',
-                          "pip install 'vlfusion[language,vision]'") from error
     options = dict(trust_remote_code=False, **({'revision': revision} if revision else {}))
     try:
         processor = transformers.AutoProcessor.from_pretrained(model, **options)

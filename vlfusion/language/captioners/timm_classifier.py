@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, needs
 from vlfusion.language.captioners.parts import best, check_labels, check_numbers
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.interfaces import Image, Observation
@@ -37,11 +37,8 @@ class TimmClassifier:
         part = type(self).__name__
         check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold})
         names = None if labels is None else check_labels(part, labels)
-        try:
+        with needs(part, 'timm', 'vision'):
             import timm
-        except ImportError as error:
-            raise ConfigError(f'{part} needs timm, which cannot be imported: {error}.',
-                              "pip install 'vlfusion[vision]'") from error
         # A head of another size would be random, so only a checkpoint of one's own may have one.
         head = {'num_classes': len(names)} if names and checkpoint_path else {}
         path = str(Path(checkpoint_path).expanduser()) if checkpoint_path else ''

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.errors import ConfigError, did_you_mean, needs
 from vlfusion.language.encoders.transformers_encoder import PACKAGED, packaged, refuse_longer, stacked
 from vlfusion.language.interfaces import TextFeatures
 from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import TEXT_ENCODERS
-
-_INSTALL = "pip install 'vlfusion[language]'"
 
 
 @TEXT_ENCODERS.register_module()
@@ -47,11 +45,8 @@ class SentenceTransformersEncoder:
         if output not in ('tokens', 'pooled'):
             raise ConfigError(f'SentenceTransformersEncoder has no output={output!r}.',
                               did_you_mean(str(output), ('tokens', 'pooled')))
-        try:
+        with needs('SentenceTransformersEncoder', 'sentence-transformers', 'language'):
             from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            raise ConfigError('SentenceTransformersEncoder needs sentence-transformers, which cannot be imported: '
-                              f'{error}.', _INSTALL) from error
         source, local = (str(packaged(model)), True) if model in PACKAGED else (model, False)
         try:
             self.model = SentenceTransformer(source, revision=revision, device=device, local_files_only=local,

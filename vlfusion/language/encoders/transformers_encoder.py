@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.errors import ConfigError, DataError, listing
+from vlfusion.errors import ConfigError, DataError, listing, needs
 from vlfusion.language.interfaces import TextFeatures
 from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import TEXT_ENCODERS
@@ -53,11 +53,8 @@ class TransformersTextEncoder:
     def __init__(self, model: str = 'all-MiniLM-L6-v2', revision: str | None = None, device: str = 'cpu',
                  dtype: str = 'float32', batch_size: int = 32):
         precision = torch_dtype(type(self).__name__, dtype)
-        try:
+        with needs(type(self).__name__, 'transformers', 'language'):
             from transformers import AutoTokenizer
-        except ImportError as error:
-            raise ConfigError(f'{type(self).__name__} needs transformers, which cannot be imported: {error}.',
-                              _INSTALL) from error
         source, options = (packaged(model), {'local_files_only': True}) if model in PACKAGED else (
             model, {'revision': revision} if revision else {})
         try:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError, needs
 from vlfusion.language.decoding import decode_answer
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.language.precision import torch_dtype
@@ -38,11 +38,8 @@ class TransformersLLM:
     def __init__(self, model: str, revision: str | None = None, device: str = 'cpu', dtype: str = 'float32',
                  batch_size: int = 8, max_new_tokens: int = 512, temperature: float = 0, seed: int = 0,
                  system: str | None = None, template_options: Mapping | None = None):
-        try:
+        with needs('TransformersLLM', 'transformers', 'language'):
             from transformers import AutoModelForCausalLM, AutoTokenizer
-        except ImportError as error:
-            raise ConfigError(f'TransformersLLM needs transformers, which cannot be imported: {error}.',
-                              "pip install 'vlfusion[language]'") from error
         precision = dtype if dtype == 'auto' else torch_dtype('TransformersLLM', dtype)
         if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
             raise ConfigError(f'max_new_tokens={max_new_tokens}, batch_size={batch_size}, temperature={temperature} '

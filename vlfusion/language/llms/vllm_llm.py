@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError, needs
 from vlfusion.guards.remote_code import refuse_remote_code
 from vlfusion.language.decoding import opening_tag
 from vlfusion.language.interfaces import Completion, Prompt
@@ -35,14 +35,11 @@ class VLLMLLM:
     def __init__(self, model: str, revision: str | None = None, dtype: str = 'auto', max_new_tokens: int = 512,
                  temperature: float = 0, seed: int = 0, system: str | None = None, engine: Mapping | None = None):
         refuse_remote_code(engine, type(self).__name__)
-        try:
+        with needs('VLLMLLM', 'vllm',
+                   remedy='pip install vllm, best in an environment of its own with vllm serve and OpenAILLM.'):
             import vllm
             from vllm.exceptions import VLLMClientError
             from vllm.sampling_params import StructuredOutputsParams
-        except ImportError as error:
-            raise ConfigError(f'VLLMLLM needs vllm, which cannot be imported: {error}.',
-                              'pip install vllm, best in an environment of its own with vllm serve and OpenAILLM.'
-                              ) from error
         self._system = [{'role': 'system', 'content': system}] if system else []
         self._sampling = partial(vllm.SamplingParams, temperature=temperature, max_tokens=max_new_tokens, seed=seed)
         self._structure, self._refusal = StructuredOutputsParams, VLLMClientError

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.errors import ConfigError, did_you_mean, needs
 from vlfusion.registry import BACKBONES
 
 #: How the features of the sources become one, by name.
@@ -49,11 +49,8 @@ class TimmFusion(nn.Module):
         super().__init__()
         if rule not in RULES:
             raise ConfigError(f'TimmFusion merges features by no rule {rule!r}.', did_you_mean(str(rule), RULES))
-        try:
+        with needs('TimmFusion', 'timm', 'vision'):
             import timm
-        except ImportError as error:
-            raise ConfigError(f'TimmFusion needs timm, which cannot be imported: {error}.',
-                              "pip install 'vlfusion[vision]'") from error
         self.pretrained = pretrained
         # A checkpoint holds the weights, and must load without the hub: published ones come by `init_weights`.
         self._create = partial(timm.create_model, encoder, features_only=True, in_chans=1, **(options or {}))
