@@ -1,11 +1,12 @@
 """Loss terms: `forward(fused, source_a, source_b) -> scalar`, plain modules with a weight. One that names more
-arguments (`truth`, `text`) gets them from the sample."""
+arguments (`truth`, `text`) gets them from the sample. `loss` makes one of a function."""
 
+from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.fidelity import LpLoss, SSIMLoss, multi_scale_similarity, ssim_map
 from vlfusion.losses.gradient import MaxGradientLoss, sobel_magnitude
 from vlfusion.losses.intensity import MaxIntensityLoss, MeanIntensityLoss
 from vlfusion.losses.perceptual import PerceptualLoss
 from vlfusion.losses.truth import TruthLoss
 
-__all__ = ['LpLoss', 'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'SSIMLoss',
-           'TruthLoss', 'multi_scale_similarity', 'sobel_magnitude', 'ssim_map']
+__all__ = ['Image', 'LpLoss', 'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'SSIMLoss',
+           'Scalar', 'TruthLoss', 'loss', 'multi_scale_similarity', 'sobel_magnitude', 'ssim_map']

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from vlfusion.registry import BACKBONES, LOSSES
+from vlfusion.losses import loss
+from vlfusion.registry import BACKBONES
 
 
 @BACKBONES.register_module()
@@ -25,21 +26,11 @@ class HelloNet(nn.Module):
         return weight * source_a + (1 - weight) * source_b
 
 
-@LOSSES.register_module()
-class ContrastLoss(nn.Module):
-    """Asks the fused image for at least the contrast (standard deviation) of the better source.
-
-    Args:
-        weight: factor in the total.
-    """
-
-    def __init__(self, weight: float = 1.0):
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, fused, source_a, source_b):
-        best = torch.maximum(_contrast(source_a), _contrast(source_b))
-        return (best - _contrast(fused)).clamp(min=0).mean()
+@loss
+def ContrastLoss(fused, source_a, source_b):
+    """Ask the fused image for at least the contrast (standard deviation) of the better source."""
+    best = torch.maximum(_contrast(source_a), _contrast(source_b))
+    return (best - _contrast(fused)).clamp(min=0).mean()
 
 
 def _contrast(image):

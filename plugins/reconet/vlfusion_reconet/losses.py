@@ -4,50 +4,26 @@ That code is of a later version of the network; the script that trained the rele
 each pixel of each source by an information map, a file that the user brings; here all weights are 1, as there without.
 """
 
-from jaxtyping import Float
-from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from vlfusion.losses import ssim_map
-from vlfusion.registry import LOSSES
+from vlfusion.losses import Image, Scalar, loss, ssim_map
 
 
-@LOSSES.register_module()
-class StructureLoss(nn.Module):
+@loss
+def StructureLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
     """`mean (1 - SSIM(F, A)) / 2 + mean (1 - SSIM(F, B)) / 2`, with each of them cut to [0, 1] at each pixel.
 
     SSIM after Wang et al. (IEEE TIP 2004) with a Gaussian window of 11 pixels and sigma 1.5 on images in [0, 1]; the
     halving, the cut and the reflected border are kornia's.
 
-    Args:
-        weight: factor in the total.
-
     Raises:
         DataError: an image is too small to be reflected under half a window.
     """
-
-    def __init__(self, weight: float = 1.0):
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        return sum(((1 - ssim_map(fused, source, border='reflect')) / 2).clamp(0, 1).mean()
-                   for source in (source_a, source_b))
+    return sum(((1 - ssim_map(fused, source, border='reflect')) / 2).clamp(0, 1).mean()
+               for source in (source_a, source_b))
 
 
-@LOSSES.register_module()
-class PixelLoss(nn.Module):
-    """`mean |F - A| + mean |F - B|`.
-
-    Args:
-        weight: factor in the total.
-    """
-
-    def __init__(self, weight: float = 1.0):
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        return l1_loss(fused, source_a) + l1_loss(fused, source_b)
+@loss
+def PixelLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
+    """`mean |F - A| + mean |F - B|`."""
+    return l1_loss(fused, source_a) + l1_loss(fused, source_b)
