@@ -1,4 +1,4 @@
-"""What a comparison costs beyond the methods' forward passes and the metrics: reading, keys, pictures, records, tables.
+"""Cost of a comparison beyond the methods' forward passes and the metrics: reading, keys, pictures, records, tables.
 
     python performance/benchmark.py --data-root data/mif/Harvard
     python performance/benchmark.py --checkpoints work_dirs/released/{ifcnn,sdnet,matr,mufusion}_mif.pth
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument('--data-root', default='data/mif/Harvard')
     parser.add_argument('--limit', type=int, default=72, help='pairs (default: %(default)s)')
     parser.add_argument('--checkpoints', nargs='+', default=[], metavar='FILE',
-                        help='networks in the place of as many of the eight classical methods')
+                        help='networks instead of as many of the eight classical methods')
     parser.add_argument('--simple', action='store_true', help='without controls and other ways of scoring')
     args = parser.parse_args()
     torch.set_num_threads(1)  # one image is scored at a time, so that the metrics' own time can be added up
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def once(config: Path, folder: str) -> tuple[dict[str, float], dict[str, float], Run]:
-    """What a run spends on forward passes and metrics, and the seconds of its parts."""
+    """Seconds that a run spends on forward passes and metrics, and those of its parts."""
     spent = {'forward': 0., 'metrics': 0.}
 
     def timed(function, part):

@@ -1,4 +1,4 @@
-"""What a sample costs to read, and how long training waits for data: image folders, FILM's HDF5, the packed form.
+"""Cost of reading a sample, and how long training waits for data: image folders, FILM's HDF5, the packed form.
 
     python performance/data.py
     python performance/data.py --waiting --data-root data/mif/Harvard

@@ -1,4 +1,4 @@
-"""What the language stage adds to its parts: overhead, LLM servers kept busy, records that are there already.
+"""Cost of the language stage beyond its parts: overhead, LLM servers kept busy, records that are there already.
 
     python performance/describe.py --threads 2                       # all three
     python performance/describe.py --only skipping --records 10000

@@ -182,7 +182,7 @@ def compare(names: tuple[str, ...], args: argparse.Namespace) -> None:
 
 
 def child(name: str, args: argparse.Namespace, setting: dict[str, str] | None = None) -> dict:
-    """What this script measures for one network in a process of its own.
+    """Measure one network in a process of its own.
 
     Args:
         name: of the network.

@@ -1,4 +1,4 @@
-"""What fusing costs beside the network: a folder with reading and writing overlapped, one large pair, and seams.
+"""Cost of fusing beyond the network: a folder with reading and writing overlapped, one large pair, and seams.
 
     python performance/fuse.py folder CHECKPOINT data/ivf/TNO/ir data/ivf/TNO/vi
     python performance/fuse.py memory CHECKPOINT --size 3000 4000 --tile-size 1024
@@ -83,7 +83,7 @@ def memory(args: argparse.Namespace) -> None:
 
 
 def seams(args: argparse.Namespace) -> None:
-    """How far blended windows are from the whole, in grey levels, by what the windows share."""
+    """Difference between blended windows and the whole, in grey levels, by what the windows share."""
     fuser = Fuser(args.checkpoint)
     found = {}
     for pair in find_pairs('.', args.source_a, args.source_b)[:args.limit]:

@@ -93,7 +93,7 @@ def _scores(images: list[torch.Tensor], names: Sequence[str]) -> dict[str, float
 
 
 def _torchmetrics(images: list[np.ndarray], repeats: int) -> None:
-    """Where a library has the two-image core. In float32, in which it is several times as fast as in float64."""
+    """Time the two-image cores of torchmetrics in float32, several times as fast as in float64."""
     fused, *sources = (torch.tensor(image, dtype=torch.float32)[None, None] for image in images)
     print(f'\ntorchmetrics in float32, {fused.shape[2]}x{fused.shape[3]}')
     for name, core in (('SSIM', partial(structural_similarity_index_measure, data_range=255.)),

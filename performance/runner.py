@@ -1,4 +1,4 @@
-"""What MMEngine's Runner adds to a training step of FILM: hooks, logging, data loading.
+"""Time that MMEngine's Runner adds to a training step of FILM: hooks, logging, data loading.
 
     python performance/runner.py --threads 2
 

@@ -60,6 +60,6 @@ def test_the_page_does_what_it_says(shell):
 
 
 def alike(expected, got):
-    """Whether an output is the page's, but for numbers, white space and what `...` stands for."""
+    """Check that an output is the page's, but for numbers, white space and what `...` stands for."""
     expected, got = (NUMBER.sub('0', text).replace('\n...', ' ...') for text in (f'\n{expected}', f'\n{got}'))
     return doctest.OutputChecker().check_output(expected, got, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)

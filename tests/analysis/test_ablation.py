@@ -1,4 +1,4 @@
-"""Whether the ablation of the text finds what a text does, and nothing where it does nothing."""
+"""The ablation of the text finds an effect where a text has one, and none where it has none."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""How a command ends: errors of the operating system, signals, consoles that take no more."""
+"""Ends of a command: errors of the operating system, signals, consoles that take no more."""
 
 import errno
 import os

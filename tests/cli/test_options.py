@@ -1,4 +1,4 @@
-"""What several verbs share: overrides, imports, homes."""
+"""Options that several verbs share: overrides, imports, homes."""
 
 import argparse
 

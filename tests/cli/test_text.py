@@ -306,7 +306,7 @@ def test_names_of_files_move_no_cursor(tmp_path, capsys):
 
 
 def text_of(capsys, path, what, *options):
-    """What `vlfusion text` prints; True if no terminal obeys it."""
+    """Output of `vlfusion text`; True if no terminal obeys it."""
     main(['text', what, str(path), *options])
     said = capsys.readouterr()
     return '\x1b' not in said.out + said.err and r'\x1b[31m' in said.out

@@ -52,7 +52,7 @@ def test_test_writes_grey_colour_sheet_and_numbers(trained, toy, tmp_path, capsy
 
 @pytest.mark.slow
 def test_saved_grey_levels_are_the_scored_ones(trained, tmp_path):
-    """What is written and what is scored go through one quantisation: scoring the files gives the CSV's numbers."""
+    """Written and scored images go through one quantisation: scoring the files gives the CSV's numbers."""
     from vlfusion.evaluation.rows import read_csv
     from vlfusion.imaging.images import luminance
     from vlfusion.metrics.scoring import score_planes

@@ -1,4 +1,4 @@
-"""What `fuse` says of the model: data, steps and task of its training, as far as the checkpoint tells."""
+"""Lines of `fuse` on the model: data, steps and task of its training, as far as the checkpoint tells."""
 
 import pytest
 import torch

@@ -20,7 +20,7 @@ NAMES = ['004', '000', '003', '001', '002']
 
 
 def batch(indices):
-    """What the loader and the model give for some of five tiny pairs: the batch, and one result per image."""
+    """A batch of some of five tiny pairs, as the loader gives it, and one result of the model per image."""
     sources = torch.rand(5, 2, 1, 8, 9, generator=torch.Generator().manual_seed(0)).mul(255).round().div(255)
     names = [NAMES[i] for i in indices]
     data_batch = {'source_a': sources[indices, 0], 'source_b': sources[indices, 1], 'name': names}

@@ -18,7 +18,7 @@ ALPHA = np.dstack([COLOUR, GREY])
 
 
 def in_file(tmp_path, pixels):
-    """What the reader gives of a PNG file of these red-green-blue pixels."""
+    """Image that the reader returns for a PNG file of these red-green-blue pixels."""
     path = tmp_path / 'image.png'
     cv2.imwrite(str(path), pixels if pixels.ndim == 2 else pixels[..., ::-1])
     return read_image(path)

@@ -51,7 +51,7 @@ class Plain(nn.Module):
 
 
 class Pooled(Plain):
-    """By what the image is like in a grid of places, which divide no size evenly."""
+    """Weighting by averages in a grid of places, which divide no size evenly."""
 
     def forward(self, source_a, source_b, text=None, text_mask=None):
         places = nn.functional.adaptive_avg_pool2d(source_a, (7, 5))

@@ -1,4 +1,4 @@
-"""What is kept of a model's answer: the description and nothing else, or an error that says why there is none."""
+"""Text that is kept of a model's answer: the description and nothing else, or an error that says why there is none."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What docs/howto/captioner.md and prompt.md show works as it stands there."""
+"""Examples of docs/howto/captioner.md and prompt.md work as they stand there."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""How a run goes: LLMs that stream, failures, stopping, several processes, kills."""
+"""Runs of the pipeline: LLMs that stream, failures, stopping, several processes, kills."""
 
 import json
 import os

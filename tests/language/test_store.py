@@ -74,7 +74,7 @@ def test_damaged_features_name_their_file(store, damage):
 
 
 def test_features_without_their_record_are_none(store):
-    """What a writer leaves that was killed between the array and the text."""
+    """Leftovers of a writer that was killed between the array and the text are no features."""
     store.write('features', KEY, {}, FEATURES)
     store.path('features', KEY).unlink()
     assert not store.has('features', KEY)

@@ -1,4 +1,4 @@
-"""What must hold of every metric, and how each answers to a change of the image that we understand."""
+"""Properties of every metric, and its answer to a change of the image that we understand."""
 
 import math
 

@@ -1,13 +1,17 @@
 """Released weights of a method: which files a user has to fetch, and their names under ours."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlfusion.errors import CheckpointError, listing
+
+#: A pattern and what replaces it, as `re.sub` takes them.
+Pattern = tuple[str, str | Callable[[re.Match], str]]
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,39 @@ class ReleasedWeights:
     arguments: Mapping = field(default_factory=dict)
 
 
+def convert(network: Callable[[], nn.Module], state: Mapping[str, Shaped[Tensor, '...']],
+            released_name: Callable[[str], str] | Sequence[Pattern], *, remedy: str,
+            dropped: str = '') -> dict[str, Shaped[Tensor, '...']]:
+    """Give the tensors of a released state the names of our network.
+
+    Args:
+        network: class of our network; built without arguments, it has the names that were released.
+        state: released name to tensor; a prefix `module.` is removed.
+        released_name: gives the released name of one of ours: a function, or patterns for `by_patterns`.
+        remedy: which file to give instead, for the error.
+        dropped: pattern of released names that no output depends on.
+
+    Returns:
+        A state that the network loads.
+
+    Raises:
+        CheckpointError: the state lacks names of the method, or has others.
+    """
+    state = {name: value for name, value in without_prefix(state).items()
+             if not (dropped and re.search(dropped, name))}
+    with torch.device('meta'):  # names alone, no memory
+        names = {name: released_name(name) if callable(released_name) else by_patterns(name, released_name)
+                 for name in network().state_dict()}
+    return under_our_names(network.__name__, state, names, remedy)
+
+
 def without_prefix(state: Mapping[str, Shaped[Tensor, '...']]) -> dict[str, Shaped[Tensor, '...']]:
     """The state without the `module.` that training on several devices puts before names."""
     return {str(name).removeprefix('module.'): value for name, value in state.items()}
 
 
-def by_patterns(name: str, patterns: Iterable[tuple[str, str | Callable[[re.Match], str]]]) -> str:
-    """A name after `re.sub` by each pattern and what is to stand in its place, one after the other.
+def by_patterns(name: str, patterns: Iterable[Pattern]) -> str:
+    """Replace each pattern in a name, one after the other.
 
     >>> by_patterns('embed.0.bias', [(r'^embed', 'stem'), (r'\\.(\\d)', r'.conv\\1')])
     'stem.conv0.bias'

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 _LOW_PASS = 11  # side of the box that starts the base
@@ -160,14 +160,13 @@ class AUIF(nn.Module):
         Raises:
             CheckpointError: names that are missing or that AUIF does not have.
         """
-        state = without_prefix({name: value for part in states for name, value in part.items()})
-        with torch.device('meta'):
-            names = {name: _released_name(name) for name in AUIF().state_dict()}
-        return under_our_names('AUIF', state, names, f'Give {", ".join(AUIF.released["tcsvt"].files)}, unchanged.')
+        state = {name: value for part in states for name, value in part.items()}
+        return convert(AUIF, state, _released_name,
+                       remedy=f'Give {", ".join(AUIF.released["tcsvt"].files)}, unchanged.')
 
 
 def _released_name(name: str) -> str:
-    """What the released code calls a parameter of AUIF."""
+    """Released name of a parameter of AUIF."""
     part, index, *rest = name.split('.')
     if part == 'restore':  # there the layer for the border comes first
         return '.'.join(('decoder', str(int(index) + 1), *rest))

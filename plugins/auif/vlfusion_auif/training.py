@@ -1,4 +1,4 @@
-"""How AUIF-Net trains (Zhao et al., IEEE TCSVT 2021): it restores single images, nothing is fused."""
+"""Training of AUIF-Net (Zhao et al., IEEE TCSVT 2021): it restores single images, nothing is fused."""
 
 import torch
 from torch import Tensor

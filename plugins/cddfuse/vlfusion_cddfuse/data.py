@@ -86,7 +86,7 @@ class PatchDataset(PairDataset):
 
 
 def contrast_below(threshold: float, patch: Float[np.ndarray, 'h w']) -> bool:
-    """Whether `(p90 - p10) / p90 < threshold`, of the 10th and 90th percentiles of a patch.
+    """Check `(p90 - p10) / p90 < threshold` with the 10th and 90th percentiles of a patch.
 
     Of a patch whose 90th percentile is zero it is False, for the released code keeps those: it compares NaN.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean
 from vlfusion.models.layers.restormer import RELEASED_BLOCK_PARTS, RestormerBlock
 from vlfusion.models.layers.strips import count_maps
-from vlfusion.models.released import by_patterns, under_our_names
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 Features = Float[Tensor, 'batch dim h w']
@@ -58,7 +58,7 @@ class CDDFuse(nn.Module):
     def fuse(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
              features_a: tuple[Features, Features], features_b: tuple[Features, Features]
              ) -> Float[Tensor, 'batch 1 h w']:
-        """What `forward` does once both images are encoded."""
+        """Fuse two images that are encoded already."""
         (base_a, detail_a), (base_b, detail_b) = features_a, features_b
         residual = {'visible': source_b, 'sum': source_a + source_b, 'none': None}[self.residual]
         return self.decoder(self.base_fusion(base_a + base_b), self.detail_fusion(detail_a + detail_b), residual)
@@ -83,9 +83,7 @@ class CDDFuse(nn.Module):
             raise CheckpointError(f'CDDFuse was released in one file, but got {len(states)}.', _REMEDY)
         released = {f'{module}.{name.removeprefix("module.")}': value
                     for module, part in states[0].items() if isinstance(part, dict) for name, value in part.items()}
-        with torch.device('meta'):
-            names = {name: by_patterns(name, _RELEASED_PARTS) for name in CDDFuse().state_dict()}
-        return under_our_names('CDDFuse', released, names, _REMEDY)
+        return convert(CDDFuse, released, _RELEASED_PARTS, remedy=_REMEDY)
 
 
 class Encoder(nn.Module):

@@ -1,4 +1,4 @@
-"""How CDDFuse is trained (Zhao et al., CVPR 2023, Fig. 2a and 2c): in two phases, each module with its own optimizer.
+"""Training of CDDFuse (Zhao et al., CVPR 2023, Fig. 2a and 2c): two phases, each module with its own optimizer.
 
 Phase I teaches encoder and decoder to take the sources apart and put them together again; phase II adds the fusion
 layers and teaches all four modules to fuse.

@@ -47,7 +47,7 @@ class GuidedFilterFusion(nn.Module):
 
     @staticmethod
     def _weight(a: Images, b: Images, a_is_salient: Images, radius: int, epsilon: float) -> Images:
-        """What A weighs, so that both sources together weigh 1."""
+        """Weight of A; the weights of both sources sum to 1."""
         weight_a = guided_filter(a, a_is_salient, radius, epsilon).clamp(0, 1) + 1e-12
         weight_b = guided_filter(b, 1 - a_is_salient, radius, epsilon).clamp(0, 1) + 1e-12
         return weight_a / (weight_a + weight_b)
@@ -60,7 +60,7 @@ def average(x: Images) -> Images:
 
 
 def saliency(x: Images) -> Images:
-    """How much detail there is about each pixel (eq. 9, 10): r_g = sigma_g = 5."""
+    """Measure the detail around each pixel (eq. 9, 10): r_g = sigma_g = 5."""
     return separable(replicate(laplacian(replicate(x, 1)).abs(), 5), gaussian(radius=5, sigma=5))
 
 

@@ -16,7 +16,7 @@ Images = Float[Tensor, 'batch c _ _']
 
 
 def depth(images: Images, levels: int) -> int:
-    """How often images can be halved, at most `levels`: until the shorter side is one pixel."""
+    """Count the halvings until the shorter side is one pixel, at most `levels`."""
     return min(levels, min(images.shape[-2:]).bit_length() - 1)
 
 
@@ -46,7 +46,7 @@ def gaussian_pyramid(x: Images, levels: int) -> list[Images]:
 
 
 def laplacian_pyramid(x: Images, levels: int) -> list[Images]:
-    """What each halving loses (eq. 3), finest first, and the coarsest images themselves."""
+    """Details that each halving loses (eq. 3), finest first, and the coarsest images themselves."""
     gaussians = gaussian_pyramid(x, levels)
     details = [fine - expand(coarse, fine.shape[-2:]) for fine, coarse in pairwise(gaussians)]
     return [*details, gaussians[-1]]

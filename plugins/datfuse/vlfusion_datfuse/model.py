@@ -5,7 +5,6 @@ Written afresh; what the authors' released network computes is reproduced to rou
 reader of the paper would expect, a comment says so.
 """
 
-import re
 from typing import ClassVar
 
 import torch
@@ -13,8 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock
-from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
+from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock, values_only
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 
@@ -78,15 +77,12 @@ class DATFuse(nn.Module):
         Raises:
             CheckpointError: names that are missing or that DATFuse does not have.
         """
-        state = {name: value.chunk(3)[2].clone() if '.qkv.' in name else value
-                 for name, value in without_prefix(state).items() if not re.search(_WITHOUT_EFFECT, name)}
-        with torch.device('meta'):
-            names = {name: by_patterns(name, _RELEASED_PARTS) for name in DATFuse().state_dict()}
-        return under_our_names('DATFuse', state, names, 'Give the released model_10.pth, unchanged.')
+        return convert(DATFuse, values_only(state), _RELEASED_PARTS, dropped=r'^patch_embed\.norm\.',
+                       remedy='Give the released model_10.pth, unchanged.')
 
 
 class DualAttention(nn.Module):
-    """What a dual attention residual module adds: features, weighted by channel and, in parallel, by place.
+    """Dual attention residual module: features, weighted by channel and, in parallel, by place.
 
     The feature extraction is two convolutions. In the released code they share their weights and normalisation.
 
@@ -110,9 +106,6 @@ class DualAttention(nn.Module):
         feature = self.extract(F.relu(self.extract(x)))
         return feature, feature * self.channel(feature) + feature * self.spatial(feature)
 
-
-#: Released names that no output depends on.
-_WITHOUT_EFFECT = r'^patch_embed\.norm\.|\.attn\.relative_position_(bias_table|index)$'
 
 #: Patterns of our names and what the released code has in their place, applied in this order.
 _RELEASED_PARTS = (

@@ -1,4 +1,4 @@
-"""What the authors' PyTorch version computes, against ours.
+"""DenseFuse against numbers of the authors' PyTorch version.
 
 The numbers in `data/` were made by it once, in float64, from the states and images that `drawn_state` and `levels`
 draw: `released_forward.npz` by its network, `released_losses.json` by its loss and its training step. Its window, which

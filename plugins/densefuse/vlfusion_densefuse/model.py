@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 
@@ -104,9 +104,7 @@ class DenseFuse(nn.Module):
         Raises:
             CheckpointError: names that are missing or that DenseFuse does not have.
         """
-        with torch.device('meta'):
-            names = {name: _released_name(name) for name in DenseFuse().state_dict()}
-        return under_our_names('DenseFuse', without_prefix(state), names, 'Give densefuse_gray.model, unchanged.')
+        return convert(DenseFuse, state, _released_name, remedy='Give densefuse_gray.model, unchanged.')
 
 
 def _conv(channels: int, dim: int) -> nn.Sequential:
@@ -114,7 +112,7 @@ def _conv(channels: int, dim: int) -> nn.Sequential:
 
 
 def _released_name(name: str) -> str:
-    """What the released code calls a parameter of DenseFuse."""
+    """Released name of a parameter of DenseFuse."""
     name = name.replace('.0.weight', '.conv2d.weight').replace('.0.bias', '.conv2d.bias')
     name = name.replace('first', 'conv1').replace('dense.', 'DB1.denseblock.')
     name = re.sub(r'(denseblock\.\d)', r'\1.dense_conv', name)

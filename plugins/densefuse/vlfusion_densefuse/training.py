@@ -1,4 +1,4 @@
-"""How DenseFuse trains (Li and Wu, IEEE TIP 2019): as an autoencoder of single images, nothing is fused."""
+"""Training of DenseFuse (Li and Wu, IEEE TIP 2019): an autoencoder of single images, nothing is fused."""
 
 import torch
 from torch import Tensor

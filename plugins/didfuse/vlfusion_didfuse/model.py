@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from vlfusion.errors import ConfigError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 
 class Features(NamedTuple):
-    """What the encoder makes of an image: four maps `(batch, dim, h, w)`, all of which the decoder reads."""
+    """Features of an image: four maps `(batch, dim, h, w)`, all of which the decoder reads."""
 
     first: Float[Tensor, 'batch dim h w']
     second: Float[Tensor, 'batch dim h w']
@@ -113,11 +113,9 @@ class DIDFuse(nn.Module):
         Raises:
             CheckpointError: names that are missing or that DIDFuse does not have.
         """
-        state = without_prefix({name: value for part in states for name, value in part.get('weight', part).items()})
-        with torch.device('meta'):
-            names = {name: _released_name(name) for name in DIDFuse().state_dict()}
-        return under_our_names('DIDFuse', state, names,
-                               'Give Encoder_weight_IJCAI.pkl and Decoder_weight_IJCAI.pkl, unchanged.')
+        state = {name: value for part in states for name, value in part.get('weight', part).items()}
+        return convert(DIDFuse, state, _released_name,
+                       remedy='Give Encoder_weight_IJCAI.pkl and Decoder_weight_IJCAI.pkl, unchanged.')
 
 
 def _conv_block(channels: int, dim: int, activation: nn.Module, padding_mode: str = 'zeros') -> nn.Sequential:
@@ -130,7 +128,7 @@ _LAYERS = ('first', 'second', 'background', 'detail', 'merge', 'merge_second', '
 
 
 def _released_name(name: str) -> str:
-    """What the released code calls a parameter of DIDFuse."""
+    """Released name of a parameter of DIDFuse."""
     layer, index, parameter = name.split('.')
     number = _LAYERS.index(layer) + 1
     offset = 1 if layer in ('first', 'merge_first') else 0

@@ -1,4 +1,4 @@
-"""How DIDFuse trains (Zhao et al., IJCAI 2020): as an autoencoder of both sources, nothing is fused."""
+"""Training of DIDFuse (Zhao et al., IJCAI 2020): an autoencoder of both sources, nothing is fused."""
 
 import torch
 from torch import Tensor

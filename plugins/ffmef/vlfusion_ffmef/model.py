@@ -5,7 +5,6 @@ it predicts a small filter for every place of each source, and the fused image i
 Written afresh from the paper and what the released network computes, which is reproduced to rounding.
 """
 
-import re
 from typing import ClassVar
 
 import torch
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
-from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 _SOURCE = 'https://github.com/keviner1/FFMEF (ckp/)'
@@ -92,12 +91,8 @@ class FFMEF(nn.Module):
         Raises:
             CheckpointError: names that are missing or that FFMEF does not have.
         """
-        state = without_prefix(state.get('model', state))
-        state = {name: value for name, value in state.items() if not re.search(r'(^|\.)total_(ops|params)$', name)}
-        with torch.device('meta'):
-            names = {name: by_patterns(name, _RELEASED_PARTS) for name in FFMEF().state_dict()}
-        return under_our_names('FFMEF', state, names,
-                               'Give one of the released mef.pth, mff.pth and vif.pth, unchanged.')
+        return convert(FFMEF, state.get('model', state), _RELEASED_PARTS, dropped=r'(^|\.)total_(ops|params)$',
+                       remedy='Give one of the released mef.pth, mff.pth and vif.pth, unchanged.')
 
 
 def limited_range(luminance: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:

@@ -44,7 +44,7 @@ class InformationLoss(nn.Module):
 
     @torch.no_grad()
     def weights(self, source_a: Image, source_b: Image) -> Float[Tensor, '2']:
-        """How much each source counts; the two sum to 1."""
+        """Weights of the two sources, which sum to 1."""
         if min(source_a.shape[-2:]) < 64:
             raise DataError(f'InformationLoss needs images of at least 64x64, but got {tuple(source_a.shape[-2:])}.',
                             'Use larger crops.')

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from vlfusion.errors import DataError
-from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, by_patterns, convert
 from vlfusion.registry import BACKBONES
 
 GROWTH, WIDTH = 32, 64  # channels that a layer of the encoder adds; channels of the widest decoder layer
@@ -30,7 +30,7 @@ _SOURCE = 'https://github.com/AWCXV/GIFNet (model)'
 
 @BACKBONES.register_module()
 class GIFNet(nn.Module):
-    """What GIFNet needs to fuse; the parts that it needs for training alone are in `GIFNetModel`.
+    """The part of GIFNet that fuses; the parts for training alone are in `GIFNetModel`.
 
     Args:
         b_first: whether source B takes the first place. The authors give infrared, over-exposed and near-focused images
@@ -92,7 +92,7 @@ class GIFNet(nn.Module):
 
     def refine(self, modality: Float[Tensor, 'batch dim h w'], focus: Float[Tensor, 'batch dim h w'],
                teaching: bool = False) -> Float[Tensor, 'batch dim h4 w4']:
-        """What the focus stream makes of its common features, with the modality stream as its guest.
+        """Refine the common features by the focus stream, with the modality stream as its guest.
 
         Args:
             modality, focus: the common features that each stream starts from; the same ones at test time.
@@ -126,14 +126,12 @@ class GIFNet(nn.Module):
         Raises:
             CheckpointError: names that are missing or that GIFNet does not have.
         """
-        state = {name: value for name, value in without_prefix(state).items() if not re.search(_NOT_FOR_FUSING, name)}
-        with torch.device('meta'):
-            names = {name: released_name(name) for name in GIFNet().state_dict()}
-        return under_our_names('GIFNet', state, names, 'Give the released Final.model, unchanged.')
+        return convert(GIFNet, state, released_name, dropped=_NOT_FOR_FUSING,
+                       remedy='Give the released Final.model, unchanged.')
 
 
 class Lent:
-    """What a stream lends to the other: its queries and values, `(batch, dim, h, w)`."""
+    """Queries and values that a stream lends to the other, `(batch, dim, h, w)`."""
 
     def __init__(self, query: Tensor, value: Tensor):
         self.query, self.value = query, value
@@ -222,7 +220,7 @@ class RescaledNorm(nn.Module):
 
 
 class PositionBias(nn.Module):
-    """What two pixels of a window add to their attention: a small network of the logarithm of their distance."""
+    """Position bias of two pixels of a window: a small network of the logarithm of their distance."""
 
     def __init__(self):
         super().__init__()
@@ -282,7 +280,7 @@ _BLOCK_PARTS = {'norm.scale': 'norm1{}.meta1', 'norm.offset': 'norm1{}.meta2', '
 
 
 def released_name(name: str) -> str:
-    """What the released code calls a parameter of GIFNet, or of the parts that `GIFNetModel` adds."""
+    """Released name of a parameter of GIFNet, or of the parts that `GIFNetModel` adds."""
     name = by_patterns(name, _RELEASED_PARTS)
     name = name.replace('patch_embed_modality', 'patch_embed_ivif').replace('patch_embed_focus', 'patch_embed_mfif')
     found = re.search(r'\.(modality|focus)\.(.+?)(\.\d)?\.(weight|bias)$', name)

@@ -1,4 +1,4 @@
-"""How GIFNet is taught (Cheng et al., CVPR 2025): two tasks in turn, one optimizer step each, on the same batch."""
+"""Training of GIFNet (Cheng et al., CVPR 2025): two tasks in turn, one optimizer step each, on the same batch."""
 
 from collections.abc import Sequence
 
@@ -105,7 +105,7 @@ class GIFNetModel(FusionModel):
 
     def _refine_modality(self, modality: Float[Tensor, 'batch dim h w'],
                          focus: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h4 w4']:
-        """What the modality stream makes of its features with the focus stream as its guest: `GIFNet.refine`, mirrored.
+        """Refine features by the modality stream, with the focus stream as its guest: `GIFNet.refine`, mirrored.
 
         But for one thing, which the released code does here alone: the guest's depthwise convolution reads the values
         of the stream that leads.

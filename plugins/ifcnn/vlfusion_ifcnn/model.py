@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert, without_prefix
 from vlfusion.registry import BACKBONES
 
 _SOURCE = 'https://github.com/uzeful/IFCNN (Code/snapshots)'
@@ -135,10 +135,8 @@ class IFCNN(nn.Module):
         state = without_prefix(state)
         # torch 0.4, which wrote the released files, did not count batches; in testing the count means nothing.
         state = {f'{released}.bn.num_batches_tracked': torch.tensor(0) for released in ('conv2', 'conv3')} | state
-        with torch.device('meta'):
-            names = {name: _released_name(name) for name in IFCNN().state_dict()}
-        return under_our_names('IFCNN', state, names,
-                               'Give one of IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth, unchanged.')
+        return convert(IFCNN, state, _released_name,
+                       remedy='Give one of IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth, unchanged.')
 
 
 def _conv_block(dim: int) -> nn.Sequential:
@@ -148,7 +146,7 @@ def _conv_block(dim: int) -> nn.Sequential:
 
 
 def _released_name(name: str) -> str:
-    """What the released code calls a parameter of IFCNN."""
+    """Released name of a parameter of IFCNN."""
     for part, released in (('first', 'conv1'), ('extract', 'conv2'), ('reconstruct', 'conv3'), ('output', 'conv4'),
                            ('.0.', '.conv.'), ('.1.', '.bn.')):
         name = name.replace(part, released)

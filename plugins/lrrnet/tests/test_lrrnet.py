@@ -1,4 +1,4 @@
-"""What the authors' released code computes, against ours.
+"""LRRNet against numbers of the authors' released code.
 
 The numbers in `data/` were made by it once, in float64, from the states and images that `drawn_state` and `images`
 draw: `released_forward.npz` by its network between the stretches of its scripts, `released_steps.json` by four steps of

@@ -5,7 +5,6 @@ Here a few of these iterations are the layers of a network (LLRR blocks), with l
 and a learned threshold for each channel. Written afresh; what the authors' released network computes is reproduced.
 """
 
-import re
 from typing import ClassVar
 
 import torch
@@ -13,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.errors import DataError
-from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 
@@ -79,12 +78,9 @@ class LRRNet(nn.Module):
         Raises:
             CheckpointError: names that are missing or that LRRNet does not have.
         """
-        state = {name: value for name, value in without_prefix(state).items()
-                 if not re.fullmatch(r'decoder\..*\.bias', name)}
-        state |= {name: value.flatten() for name, value in state.items() if name.endswith(('lamj', 'lamz'))}
-        with torch.device('meta'):
-            names = {name: by_patterns(name, _RELEASED_PARTS) for name in LRRNet().state_dict()}
-        return under_our_names('LRRNet', state, names, 'Give the released file of four blocks, unchanged.')
+        state = {name: value.flatten() if name.endswith(('lamj', 'lamz')) else value for name, value in state.items()}
+        return convert(LRRNet, state, _RELEASED_PARTS, dropped=r'^decoder\..*\.bias$',
+                       remedy='Give the released file of four blocks, unchanged.')
 
 
 class Representation(nn.Module):

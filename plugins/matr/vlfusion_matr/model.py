@@ -6,7 +6,6 @@ authors' released network computes is reproduced to rounding, and where that is 
 expect, a comment says so.
 """
 
-import re
 from typing import ClassVar
 
 import torch
@@ -14,8 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock
-from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
+from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock, values_only
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 
@@ -90,11 +89,8 @@ class MATR(nn.Module):
         Raises:
             CheckpointError: names that are missing or that MATR does not have.
         """
-        state = {name: value.chunk(3)[2].clone() if '.qkv.' in name else value
-                 for name, value in without_prefix(state).items() if not re.search(_WITHOUT_EFFECT, name)}
-        with torch.device('meta'):
-            names = {name: by_patterns(name, _RELEASED_PARTS) for name in MATR().state_dict()}
-        return under_our_names('MATR', state, names, 'Give the released model_10.pth, unchanged.')
+        return convert(MATR, values_only(state), _RELEASED_PARTS, dropped=r'^patch_embed\.norm\.',
+                       remedy='Give the released model_10.pth, unchanged.')
 
 
 class AdaptiveConv(nn.Module):
@@ -139,9 +135,6 @@ class AdaptiveConv(nn.Module):
 def _adaptive_block(channels: int, dim: int) -> nn.Sequential:
     return nn.Sequential(AdaptiveConv(channels, dim), nn.BatchNorm2d(dim), nn.ReLU())
 
-
-#: Released names that no output depends on.
-_WITHOUT_EFFECT = r'^patch_embed\.norm\.|\.attn\.relative_position_(bias_table|index)$'
 
 #: Patterns of our names and what the released code has in their place, applied in this order.
 _RELEASED_PARTS = (

@@ -1,4 +1,4 @@
-"""What the released code computes stands in tests/data; it was run once, on states and images drawn here from seeds.
+"""MUFusion against numbers in tests/data: the released code ran once, on states and images drawn here from seeds.
 
 `released.npz`: the released network in float64, and its test script with tiles of 16 pixels; a sum of activity maps.
 `released.json`: its loss functions in float64; the totals of its multi-exposure training script, three epochs of two

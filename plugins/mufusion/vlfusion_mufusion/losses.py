@@ -56,11 +56,11 @@ class ContentLoss(nn.Module):
 
     @torch.no_grad()
     def mask(self, source_a: Image, source_b: Image) -> Bool[Tensor, 'batch 1 h w']:
-        """Where source A is the more active one."""
+        """Mask of the pixels where source A is the more active one."""
         return self.activity(source_a) > self.activity(source_b)
 
     def activity(self, image: Image) -> Image:
-        """How much VGG-19 sees at each pixel."""
+        """Activity of VGG-19 at each pixel."""
         total, features = torch.zeros_like(image), image.expand(-1, 3, -1, -1)
         for index, layer in enumerate(self.vgg.network.to(image.device)):
             features = layer(features)

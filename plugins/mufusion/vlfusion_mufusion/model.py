@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 _SOURCE = 'https://github.com/AWCXV/MUFusion'
@@ -125,7 +125,7 @@ class MUFusion(nn.Module):
         return total / count
 
     def _starts(self, length: int) -> list[int]:
-        """Where tiles begin along a side.
+        """First pixels of the tiles along a side.
 
         The last one ends with the image. It is there twice if the regular ones reach the end as well, and then counts
         twice where it overlaps its neighbour: so it is in the released code.
@@ -144,10 +144,7 @@ class MUFusion(nn.Module):
         Raises:
             CheckpointError: names that are missing or that MUFusion does not have.
         """
-        with torch.device('meta'):
-            names = {name: _released_name(name) for name in MUFusion().state_dict()}
-        return under_our_names('MUFusion', without_prefix(state), names,
-                               'Give one of the released .model files, unchanged.')
+        return convert(MUFusion, state, _released_name, remedy='Give one of the released .model files, unchanged.')
 
 
 def _convolution(channels: int, out_channels: int, activation: nn.Module | None = None, stride: int = 1) -> nn.Module:
@@ -156,7 +153,7 @@ def _convolution(channels: int, out_channels: int, activation: nn.Module | None 
 
 
 def _released_name(name: str) -> str:
-    """What the released code calls a parameter: its encoder counts from conv1 up, its decoder from conv66 down."""
+    """Released name of a parameter: the encoder counts from conv1 up, the decoder from conv66 down."""
     part, index, _, parameter = name.split('.')
     number = str(int(index) + 1) if part == 'encoder' else 2 * str(6 - int(index))
     return f'conv{number}.1.{parameter}'

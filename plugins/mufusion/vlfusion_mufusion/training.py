@@ -1,4 +1,4 @@
-"""How MUFusion trains (Cheng et al., Information Fusion 2023): its own earlier results are targets as well."""
+"""Training of MUFusion (Cheng et al., Information Fusion 2023): its own earlier results are targets as well."""
 
 from collections.abc import Sequence
 
@@ -84,5 +84,5 @@ class MUFusionModel(FusionModel):
 
 
 def _marks(source_a: Image, source_b: Image) -> Float[Tensor, 'batch 2']:
-    """What tells whether a pair is the same as before: the means of its sources."""
+    """Means of the sources, by which a pair is recognised."""
     return torch.cat((source_a.mean((2, 3)), source_b.mean((2, 3))), 1).cpu()

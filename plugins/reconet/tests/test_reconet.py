@@ -1,4 +1,4 @@
-"""What the released code computes stands in tests/data; it was run once, in float64, on states and images drawn here.
+"""ReCoNet against numbers in tests/data: the released code ran once, in float64, on states and images drawn here.
 
 `released.npz`: the released fusion network after one loop and after three. `released.json`: four steps of AdamW (1e-3)
 of that network in training mode, under 3 times the mean of `kornia.losses.ssim_loss` (0.6.5, window 11) and 2 times the

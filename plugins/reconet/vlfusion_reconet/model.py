@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
-from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 
@@ -84,15 +84,13 @@ class ReCoNet(nn.Module):
         Raises:
             CheckpointError: names that are missing or that ReCoNet does not have.
         """
-        with torch.device('meta'):
-            names = {name: by_patterns(name, _RELEASED_PARTS) for name in ReCoNet().state_dict()}
-        return under_our_names('ReCoNet', without_prefix(state), names,
-                               'Give params.pth from the folder archive, unchanged; the files under exp are another '
-                               'network, which registers images.')
+        return convert(ReCoNet, state, _RELEASED_PARTS,
+                       remedy='Give params.pth from the folder archive, unchanged; the files under exp are another '
+                              'network, which registers images.')
 
 
 class Attention(nn.Module):
-    """How much of a source each pixel of the fused image is to see, from the larger and the mean of the two.
+    """Attention to a source at each pixel, from the larger and from the mean of source and fused image.
 
     >>> Attention()(torch.rand(2, 1, 8, 9), torch.rand(2, 1, 8, 9)).shape
     torch.Size([2, 1, 8, 9])

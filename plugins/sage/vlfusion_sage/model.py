@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
 from vlfusion.errors import DataError
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 
@@ -84,9 +84,7 @@ class SAGE(nn.Module):
         Raises:
             CheckpointError: names that are missing or that SAGE does not have.
         """
-        with torch.device('meta'):
-            names = {name: _released_name(name) for name in SAGE().state_dict()}
-        return under_our_names('SAGE', without_prefix(state), names, 'Give the released checkpoints.pt, unchanged.')
+        return convert(SAGE, state, _released_name, remedy='Give the released checkpoints.pt, unchanged.')
 
 
 def _blocks(*widths: int, size: int = 3) -> nn.Sequential:
@@ -103,6 +101,6 @@ _RELEASED_PARTS = {'encode.0': 'module1', 'encode.1': 'module2', 'encode.2': 'mo
 
 
 def _released_name(name: str) -> str:
-    """What the released code calls a parameter of SAGE."""
+    """Released name of a parameter of SAGE."""
     part = next(part for part in _RELEASED_PARTS if name.startswith(f'{part}.'))
     return _RELEASED_PARTS[part] + name.removeprefix(part)

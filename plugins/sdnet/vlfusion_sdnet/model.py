@@ -131,7 +131,7 @@ class Decomposition(nn.Module):
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w']) -> tuple[Float[Tensor, 'batch 1 h w'],
                                                                     Float[Tensor, 'batch 1 h w']]:
-        """What the fused image in [0, 1] tells of the sources of the first and of the second branch, in [0, 1]."""
+        """Decompose the fused image in [0, 1] into the sources of the first and of the second branch, in [0, 1]."""
         maps = nn.functional.leaky_relu(self.expand(2 * fused - 1), _SLOPE)
         return (self.decompose_first(maps) + 1) / 2, (self.decompose_second(maps) + 1) / 2
 

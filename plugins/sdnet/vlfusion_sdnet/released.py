@@ -25,7 +25,7 @@ LAYERS |= {'fuse': '5_fuse', 'expand': '6_sept'}
 
 
 def released_name(name: str) -> str:
-    """What the released code calls a parameter of SDNet or of its decomposition.
+    """Released name of a parameter of SDNet or of its decomposition.
 
     >>> released_name('squeeze_first.0.weight')
     'fusion_model/layer1_ir/w1_ir'

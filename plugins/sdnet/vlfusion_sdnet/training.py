@@ -1,4 +1,4 @@
-"""How SDNet trains (Zhang and Ma, IJCV 2021): the fused image is compared with the sources, and so are its parts."""
+"""Training of SDNet (Zhang and Ma, IJCV 2021): the fused image is compared with the sources, and so are its parts."""
 
 import torch
 from torch import Tensor

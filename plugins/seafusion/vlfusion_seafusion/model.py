@@ -5,7 +5,6 @@ resolution. Written afresh; what the authors' released network computes is repro
 what a reader of the paper would expect, a comment says so.
 """
 
-import re
 from typing import ClassVar
 
 import torch
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 SOBEL = torch.tensor([[1., 0., -1.], [2., 0., -2.], [1., 0., -1.]])
@@ -71,12 +70,8 @@ class SeAFusion(nn.Module):
         Raises:
             CheckpointError: names that are missing or that SeAFusion does not have.
         """
-        state = without_prefix(state)
-        state = {name: value for name, value in state.items() if not re.match(r'decode[1-4]\.bn\.', name)}
-        with torch.device('meta'):
-            names = {name: by_patterns(name, _RELEASED_PARTS) for name in SeAFusion().state_dict()}
-        return under_our_names('SeAFusion', state, names,
-                               'Give the released SeAFusion.pth, unchanged.')
+        return convert(SeAFusion, state, _RELEASED_PARTS, dropped=r'^decode[1-4]\.bn\.',
+                       remedy='Give the released SeAFusion.pth, unchanged.')
 
 
 class GradientResidualDenseBlock(nn.Module):

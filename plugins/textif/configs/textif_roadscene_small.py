@@ -1,7 +1,7 @@
 """A small Text-IF with a sentence encoder that needs no model hub, to see the text at work.
 
 Not a reproduction. Half of the degraded samples carry the instruction of none and stay as they are: only the text says
-whether to mend.
+whether to fix them.
 Commands:   vlfusion describe textif/textif_roadscene_small
             vlfusion train textif/textif_roadscene_small
             python -m vlfusion_textif effect textif/textif_roadscene_small CHECKPOINT

@@ -279,7 +279,7 @@ def test_effect_wants_the_sentences_of_the_config(tmp_path, language, capsys):
 
 @pytest.mark.slow
 def test_training_on_real_pairs_makes_the_text_tell(language):
-    """Low light with and without the instruction to mend it: the text moves the output more, and to the better."""
+    """Low light with and without the instruction to fix it: the text moves the output more, and to the better."""
     from vlfusion_textif.effect import text_effect
     folder = shared('data/ivf/RoadScene_train')
     names = sorted(one.name for one in (folder / 'ir').iterdir())[:8]

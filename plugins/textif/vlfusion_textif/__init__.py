@@ -1,4 +1,4 @@
-"""Text-IF (Yi et al., CVPR 2024): infrared-visible fusion that an instruction tells which degradation to mend."""
+"""Text-IF (Yi et al., CVPR 2024): infrared-visible fusion that an instruction tells which degradation to fix."""
 
 from vlfusion_textif.degradations import DEGRADATIONS, Degrade, PackDegraded, read_instructions
 from vlfusion_textif.losses import AxisGradientLoss

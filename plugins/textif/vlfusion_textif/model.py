@@ -130,7 +130,7 @@ class Modulation(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """What Text-IF has in place of Restormer's: nothing gates, and the 3x3 convolution is a full one, not depthwise."""
+    """Feed-forward network of Text-IF: unlike Restormer's it has no gate, and its 3x3 convolution is a full one."""
 
     def __init__(self, dim: int, expansion: float):
         super().__init__()
@@ -192,7 +192,7 @@ class Attention(nn.Module):
         return list(self.qkv(x).flatten(2).mT.chunk(3, -1))
 
     def read(self, query: Tensor, key: Tensor, value: Tensor, like: Tensor) -> Tensor:
-        """What the queries find, as a feature map."""
+        """Feature map of what the queries attend to."""
         found = F.scaled_dot_product_attention(query, key, value)  # (batch, pixel, c)
         return self.project(found.mT.reshape(like.shape))
 

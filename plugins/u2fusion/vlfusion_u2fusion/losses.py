@@ -56,7 +56,7 @@ class InformationPreservationLoss(nn.Module):
     @torch.no_grad()
     def degrees(self, source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 2']:
-        """How much of each source to preserve; the two of a pair sum to 1."""
+        """Shares of the sources to preserve; the two of a pair sum to 1."""
         structure = torch.stack([self.structure(source) for source in (source_a, source_b)], 1)
         return (structure / self.c).softmax(1)
 

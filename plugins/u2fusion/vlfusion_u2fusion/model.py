@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 
@@ -77,11 +77,8 @@ class U2Fusion(nn.Module):
         Raises:
             CheckpointError: names that are missing or that U2Fusion does not have.
         """
-        state = without_prefix(state.get('model', state))
-        with torch.device('meta'):
-            names = {name: _released_name(name) for name in U2Fusion().state_dict()}
-        return under_our_names('U2Fusion', state, names,
-                               'Give the model.pth of U2Fusion-pytorch, or its tensors under their own names.')
+        return convert(U2Fusion, state.get('model', state), _released_name,
+                       remedy='Give the model.pth of U2Fusion-pytorch, or its tensors under their own names.')
 
 
 def _convolution(channels: int, out_channels: int, padding: str) -> nn.Sequential:
@@ -89,6 +86,6 @@ def _convolution(channels: int, out_channels: int, padding: str) -> nn.Sequentia
 
 
 def _released_name(name: str) -> str:
-    """What the released network calls a parameter of ours: `dense.2.0.weight` is `dense_layers.2.conv.0.weight`."""
+    """Released name of a parameter: `dense.2.0.weight` is `dense_layers.2.conv.0.weight`."""
     name = name.replace('embed', 'conv_1').replace('decoder', 'sub')
     return re.sub(r'dense\.(\d)', r'dense_layers.\1.conv', name)

@@ -6,15 +6,13 @@ the authors' released network computes is reproduced to rounding, and where that
 expect, a comment says so.
 """
 
-import re
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock
-from vlfusion.models.released import ReleasedWeights, by_patterns, under_our_names, without_prefix
+from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock, values_only
+from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
 
@@ -79,11 +77,8 @@ class YDTR(nn.Module):
         Raises:
             CheckpointError: names that are missing or that YDTR does not have.
         """
-        state = {name: value.chunk(3)[2].clone() if '.qkv.' in name else value
-                 for name, value in without_prefix(state).items() if not re.search(_WITHOUT_EFFECT, name)}
-        with torch.device('meta'):
-            names = {name: by_patterns(name, _RELEASED_PARTS) for name in YDTR().state_dict()}
-        return under_our_names('YDTR', state, names, 'Give the released model_10.pth, unchanged.')
+        return convert(YDTR, values_only(state), _RELEASED_PARTS, dropped=r'^(conv|conv64|patch_embed)\.',
+                       remedy='Give the released model_10.pth, unchanged.')
 
 
 class DynamicWeighting(nn.Module):
@@ -106,9 +101,6 @@ class DynamicWeighting(nn.Module):
     def forward(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h w']:
         return x * self.spatial(x) + x * self.channel(x)
 
-
-#: Released names that no output depends on.
-_WITHOUT_EFFECT = r'^(conv|conv64|patch_embed)\.|\.attn\.relative_position_(bias_table|index)$'
 
 #: Patterns of our names and what the released code has in their place, applied in this order.
 _RELEASED_PARTS = (

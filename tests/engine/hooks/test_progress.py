@@ -1,4 +1,4 @@
-"""What `train` and `test` say: a few lines after everything is checked; the whole log with -v and in its file."""
+"""Messages of `train` and `test`: a few lines after everything is checked; the whole log with -v and in its file."""
 
 import pytest
 

@@ -207,7 +207,7 @@ def sam2(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def sam2_video(tmp_path_factory):
-    """What the published SAM2 checkpoints are: a model of videos, which holds that of images."""
+    """Model as in the published SAM2 checkpoints: a model of videos, which holds that of images."""
     from transformers import (
         Sam2ImageProcessor,
         Sam2VideoConfig,

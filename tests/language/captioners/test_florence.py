@@ -64,7 +64,7 @@ def captioner(florence):
 
 @pytest.fixture
 def written(captioner, monkeypatch):
-    """What is observed where the model writes a given text; its tokens go through the real processor."""
+    """Observation where the model writes a given text; its tokens go through the real processor."""
     def observe(text, task='dense region caption', size=(40, 60)):
         florence = captioner(tasks=[task])
         tokens = florence.processor.tokenizer(f'</s><s>{text}</s><pad><pad>', add_special_tokens=False,

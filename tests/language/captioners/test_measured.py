@@ -1,4 +1,4 @@
-"""What MeasuredCaptioner says must be true of images whose truth is known because they were drawn."""
+"""Statements of MeasuredCaptioner are true of images whose truth is known because they were drawn."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""What docs/howto/encoder.md shows works as it stands there."""
+"""Examples of docs/howto/encoder.md work as they stand there."""
 
 import importlib
 import re

@@ -86,7 +86,7 @@ def test_weights_that_are_missing_are_not_drawn_at_random(save, tmp_path):
 
 
 def test_stored_features_keep_their_keys():
-    """What describes a model that worked before is unchanged."""
+    """Descriptions of models that worked before are unchanged."""
     config = dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2')
     assert identity(TEXT_ENCODERS, config | dict(device='cuda', batch_size=2)) == {
         'type': 'vlfusion.TransformersTextEncoder', 'version': '1', 'model': 'all-MiniLM-L6-v2'}

@@ -27,7 +27,7 @@ from vlfusion.models.layers.strips import (
     nearest_rows,
 )
 from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
-from vlfusion.models.released import by_patterns, under_our_names, without_prefix
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -146,11 +146,8 @@ class FILM(nn.Module):
         Raises:
             CheckpointError: names that are missing or that FILM does not have.
         """
-        state = without_prefix(state.get('model', state))
-        with torch.device('meta'):
-            names = {name: by_patterns(name, _RELEASED_PARTS) for name in FILM().state_dict()}
-        state = under_our_names('FILM', state, names,
-                                'Give one of the released IVF.pth, MEF.pth and MFF.pth, unchanged.')
+        state = convert(FILM, state.get('model', state), _RELEASED_PARTS,
+                        remedy='Give one of the released IVF.pth, MEF.pth and MFF.pth, unchanged.')
         # The released code projects text by a convolution of width one.
         state['text_projection.weight'] = state['text_projection.weight'].flatten(1)
         return state

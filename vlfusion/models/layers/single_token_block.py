@@ -5,11 +5,13 @@ attends to itself alone has the attention weight 1, whatever its query, its key 
 the projection of the token's value, and nothing passes between tokens. So queries, keys and biases are left out here.
 """
 
-from jaxtyping import Float
+from collections.abc import Mapping
+
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 #: Patterns of our names of the parts of a block and what the released DATFuse, MATR and YDTR have in their place, as
-#: `vlfusion.models.released.by_patterns` takes them. Of the released `qkv` only the last third is the value.
+#: `vlfusion.models.released.by_patterns` takes them.
 RELEASED_BLOCK_PARTS = (
     (r'attention_norm', r'norm1'),
     (r'\.value', r'.attn.qkv'),
@@ -18,6 +20,15 @@ RELEASED_BLOCK_PARTS = (
     (r'feed_forward\.0', r'mlp.fc1'),
     (r'feed_forward\.2', r'mlp.fc2'),
 )
+
+
+def values_only(state: Mapping[str, Shaped[Tensor, '...']]) -> dict[str, Shaped[Tensor, '...']]:
+    """A released state without queries, keys and position biases, on which no output depends.
+
+    The value is the last third of each released `qkv`.
+    """
+    return {name: value.chunk(3)[2].clone() if '.qkv.' in name else value for name, value in state.items()
+            if '.attn.relative_position_' not in name}
 
 
 class SingleTokenBlock(nn.Module):
