@@ -23,7 +23,7 @@ def test_tests_of_a_plugin_import_nothing_of_this_repository(path):
 
 @pytest.mark.slow
 def test_tests_of_a_plugin_run_where_nothing_else_is(tmp_path):
-    copied = shutil.copytree(ROOT / 'plugins/hello_fusion', tmp_path / 'hello_fusion')
+    copied = shutil.copytree(ROOT / 'plugins/reconet', tmp_path / 'reconet')
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(copied), str(ROOT)])}
     done = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider'], cwd=copied,
                           env=environment, capture_output=True, text=True, check=False)

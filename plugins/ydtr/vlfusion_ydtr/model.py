@@ -20,6 +20,7 @@ from vlfusion.registry import BACKBONES
 class YDTR(nn.Module):
     """The network of YDTR. It has 89,946 parameters and reads no text. The order of the sources does not matter.
 
+    >>> import torch
     >>> YDTR().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
 
