@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE := 1
 
 install: $(VENV)/installed
 
-$(VENV)/installed: setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
+$(VENV)/installed: setup.cfg setup.py pyproject.toml $(wildcard plugins/*/setup.cfg)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.[language,openai,vision,perceptual,benchmark,export,sample,tensorboard,dev]' $(PLUGINS:%=--editable ./%)

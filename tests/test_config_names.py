@@ -96,6 +96,13 @@ def test_a_misspelt_base(base, problem, remedy, here):
     assert problem in caught.value.problem and remedy in caught.value.remedy
 
 
+def test_a_config_of_a_plugin_that_is_not_installed(here, monkeypatch):
+    monkeypatch.setattr(plugins, 'found', lambda: ())
+    with pytest.raises(ConfigError) as caught:
+        require_config('cddfuse/cddfuse_ivf')
+    assert 'pip install plugins/cddfuse' in caught.value.remedy
+
+
 @pytest.mark.parametrize('name', ['', '_short', '_sample', '_zeroshot'])
 def test_med_and_mif_are_the_same(name):
     one, other = (load_config(f'film/film_{task}{name}') for task in ('med', 'mif'))

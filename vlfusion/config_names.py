@@ -86,8 +86,9 @@ def find_base(name: str) -> Path:
     package, _, inner = name.partition(SEPARATOR)
     folder = config_folder(package)
     if folder is None:
+        plugin = plugins.how_to_install(package)
         raise ConfigError(f'_base_ names {name}, but no package {package} with configs is installed.',
-                          'Install it, or correct the name.')
+                          f'It is the plugin {plugin}' if plugin else 'Install it, or correct the name.')
     names = [path.relative_to(folder).as_posix() for path in folder.rglob('*.py')]
     near = get_close_matches(inner, names, n=1, cutoff=0.6)
     guess = f'Did you mean {package}{SEPARATOR}{near[0]}? ' if near else ''
@@ -110,7 +111,9 @@ def config_folder(package: str) -> Path | None:
 
 
 def _similar_config(path: Path) -> str:
-    """Remedy where no config has a name: the nearest file and the nearest config that ships."""
+    """Remedy where no config has a name: the plugin to install, or the nearest file or config that ships."""
+    if plugin := plugins.how_to_install(f'vlfusion_{path.parts[0]}' if path.parts else ''):
+        return f'It may come with the plugin {plugin}'
     folders = {path.parent, Path('configs')} - {Path('.')}
     files = {str(file) for folder in folders for file in folder.rglob('*.py')}
     files |= {file.name for file in Path().glob('*.py')}

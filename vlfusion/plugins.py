@@ -137,16 +137,26 @@ def why_missing(key: str) -> str:
 
 def _bringer(key: str) -> str:
     """The plugin of vlfusion's repository that would bring a name, or one near to it, if it were installed."""
-    packages = json.loads(Path(__file__).with_name('plugins.json').read_text(encoding='utf-8'))
     scope, _, name = key.rpartition('.')
-    bringers = {brought: package for package, names in packages.items() for brought in names
-                if package not in {plugin.package for plugin in found()} and scope in ('', package)}
+    bringers = {brought: package for package, names in _not_installed().items() for brought in names
+                if scope in ('', package)}
     near = get_close_matches(name, bringers, n=1, cutoff=0.8)
-    if not near:
+    return f'{near[0]} comes with the plugin {how_to_install(bringers[near[0]])}' if near else ''
+
+
+def how_to_install(package: str) -> str:
+    """Name of a plugin of vlfusion's repository that is not installed, and how to install it; empty for any other."""
+    if package not in _not_installed():
         return ''
-    package = bringers[near[0]]
-    return (f'{near[0]} comes with the plugin {package}, which is not installed. In a copy of the repository of '
-            f'vlfusion: pip install plugins/{package.removeprefix("vlfusion_")}')
+    return (f'{package}, which is not installed. In a copy of the repository of vlfusion: pip install plugins/'
+            f'{package.removeprefix("vlfusion_")}')
+
+
+def _not_installed() -> dict[str, list[str]]:
+    """The plugins of vlfusion's repository that are not installed, with the names that they bring."""
+    packages = json.loads(Path(__file__).with_name('plugins.json').read_text(encoding='utf-8'))
+    return {package: names for package, names in packages.items()
+            if package not in {plugin.package for plugin in found()}}
 
 
 @cache
