@@ -24,10 +24,10 @@ import torch
 from vlfusion.imaging.images import write_image
 from vlfusion.language.captioners import MeasuredCaptioner
 from vlfusion.language.encoders import TransformersTextEncoder
+from vlfusion.language.keys import Content
 from vlfusion.language.llms import OpenAILLM, TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline
-from vlfusion.language.store import Content, image_digest
-from vlfusion.language.subjects import ImageToDescribe
+from vlfusion.language.subjects import ImageToDescribe, image_digest
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
 
 #: Seconds spent inside each part.
@@ -48,9 +48,9 @@ def _inside(part: str) -> Iterator[None]:
 
 @CAPTIONERS.register_module()
 class TimedCaptioner(MeasuredCaptioner):
-    def observe(self, images, modality):
+    def observe(self, scenes, modalities):
         with _inside('captioner'):
-            return super().observe(images, modality)
+            return super().observe(scenes, modalities)
 
 
 @LLMS.register_module()
@@ -145,7 +145,7 @@ def _ready(language: dict) -> DescriptionPipeline:
     """A pipeline whose parts are built and have run once, for neither is part of a measurement."""
     pipeline = DescriptionPipeline(language)
     for captioner in pipeline.captioners:
-        captioner.observe([np.zeros((8, 8), np.uint8)], '')
+        captioner.observe([(np.zeros((8, 8), np.uint8),)], ('',))
     pipeline.encoder.encode([ANSWER])
     assert pipeline.llm
     INSIDE.clear()

@@ -13,7 +13,9 @@ from vlfusion.config import load_config
 from vlfusion.data import PairDataset
 from vlfusion.data.text import FixedText
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.store import FAILURES, TextStore, feature_key, image_digest
+from vlfusion.language.keys import Content, Keys
+from vlfusion.language.store import FAILURES, TextStore
+from vlfusion.language.subjects import image_digest
 from vlfusion.testing.shared import shared
 from vlfusion.testing.toys import draw_pairs
 
@@ -72,7 +74,8 @@ def failing(root, name):
     """The key of the features of an infrared image, and the store."""
     from vlfusion.config import load_config
     language = load_config(root / 'config.py').language
-    return TextStore(language.store), feature_key(language, image_digest(root / f'Toy/ir/{name}.png'), 'infrared')
+    content = Content(image_digest(root / f'Toy/ir/{name}.png'), 'infrared')
+    return TextStore(language.store), Keys(language).feature(content)
 
 
 @pytest.mark.slow
@@ -393,3 +396,11 @@ def test_a_config_that_reads_one_fixed_text_describes_no_image(root, capsys):
     assert '1 of 1 fixed texts encoded' in said and 'images described' not in said
     assert main(['describe', str(root / 'config.py'), '--cfg-options', 'language.fixed=text']) == 2
     assert "language.fixed is a list of texts, but it is 'text'" in capsys.readouterr().err
+
+
+def test_a_captioner_is_tried_on_one_image(root, capsys):
+    assert main(['text', 'observe', 'MeasuredCaptioner', str(root / 'Toy/ir/p0.png'), '--modality', 'infrared']) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == '- This small wide image is of the infrared kind.' and '; area ' in lines[-1]
+    assert main(['text', 'observe', 'MeasuredCaptioner', *2 * [str(root / 'Toy/ir/p0.png')]]) == 2
+    assert 'looks at 1 images at once, but got 2' in capsys.readouterr().err

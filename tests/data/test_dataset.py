@@ -11,7 +11,9 @@ from vlfusion.data import PairDataset
 from vlfusion.data.dataset import numpy_seed
 from vlfusion.data.sampler import Draw
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.store import TextStore, feature_key, image_digest
+from vlfusion.language.keys import Content, Keys
+from vlfusion.language.store import TextStore
+from vlfusion.language.subjects import image_digest
 from vlfusion.registry import DATASETS, share_keys
 from vlfusion.testing.shared import shared
 
@@ -77,7 +79,7 @@ def test_stored_text(root):
         build(root, text_source=text, language=language)
     for pair in build(root).pairs:
         for path, modality in ((pair.path_a, pair.modality_a), (pair.path_b, pair.modality_b)):
-            key = feature_key(language, image_digest(path), modality)
+            key = Keys(language).feature(Content(image_digest(path), modality))
             TextStore(language['store']).write('features', key, {}, np.ones((2, 6), np.float32))
     assert build(root, text_source=text, language=language)[0]['text'].shape == (4, 6)
     joined = build(root, text_source=text | dict(join=dict(type='concat', tokens=9)), language=language)

@@ -16,7 +16,8 @@ from vlfusion.data.hdf5 import write_hdf5
 from vlfusion.data.packed import write_packed
 from vlfusion.data.sampler import Draw
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.store import Keys, TextStore
+from vlfusion.language.keys import Keys
+from vlfusion.language.store import TextStore
 from vlfusion.registry import DATASETS, share_keys
 
 LOAD, PACK = [dict(type='LoadPair')], [dict(type='PackPair')]

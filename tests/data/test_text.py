@@ -7,7 +7,9 @@ from vlfusion.data.joining import join_rule
 from vlfusion.data.pairs import find_pairs
 from vlfusion.data.text import FeatureFiles, StoredText, pad
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.store import TextStore, feature_key, image_digest
+from vlfusion.language.keys import Content, Keys
+from vlfusion.language.store import TextStore
+from vlfusion.language.subjects import image_digest
 
 PATTERN = 'TextFeature/{name}.npy'
 
@@ -73,7 +75,7 @@ def language(tmp_path):
 
 
 def describe(language, path, modality, array):
-    key = feature_key(language, image_digest(path), modality)
+    key = Keys(language).feature(Content(image_digest(path), modality))
     TextStore(language['store']).write('features', key, {}, array.astype(np.float32))
 
 

@@ -20,9 +20,10 @@ from vlfusion.errors import CheckpointError, ConfigError, VLFusionError
 from vlfusion.language.captioners import OpenCLIPTagger, TransformersCaptioner
 from vlfusion.language.encoders import OpenCLIPTextEncoder, SentenceTransformersEncoder, TransformersTextEncoder
 from vlfusion.language.encoders.transformers_encoder import packaged
+from vlfusion.language.keys import Keys
 from vlfusion.language.llms.transformers_llm import TransformersLLM
 from vlfusion.language.llms.vllm_llm import VLLMLLM
-from vlfusion.language.store import Keys, TextStore
+from vlfusion.language.store import TextStore
 from vlfusion.language.subjects import content_of, subjects_of
 from vlfusion.models.backbones import FILM, TimmFusion
 from vlfusion.registry import CAPTIONERS, LLMS, MODELS, TEXT_ENCODERS

@@ -35,10 +35,10 @@ class ShortEncoder:
 class NumberCaptioner:
     """Says which image it is."""
 
-    version = '1'
+    version, images = '1', 1
 
-    def observe(self, images, modality):
-        return [[Observation(f'It is number {hashlib.sha256(image.tobytes()).hexdigest()}')] for image in images]
+    def observe(self, scenes, modalities):
+        return [[Observation(f'It is number {hashlib.sha256(image.tobytes()).hexdigest()}')] for image, in scenes]
 
 
 class LoggingLLM(TemplateLLM):

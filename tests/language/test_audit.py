@@ -6,9 +6,10 @@ import pytest
 
 from vlfusion.language.audit import CHECKS, COLUMNS, Described, Limits, Records, check, fold, observed_text, summary
 from vlfusion.language.interfaces import Observation
+from vlfusion.language.keys import Content
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.prompt import load_prompt
-from vlfusion.language.store import STAGES, Content
+from vlfusion.language.store import STAGES
 from vlfusion.testing.shared import shared
 
 GOOD = 'A man in a red jacket walks across the wet street, and behind him there are two parked cars under the trees.'

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from vlfusion.cli import main
-from vlfusion.language.store import TextStore, feature_key, image_digest
+from vlfusion.language.keys import Content, Keys
+from vlfusion.language.store import TextStore
+from vlfusion.language.subjects import image_digest
 
 CONFIG = '''
 data_root = '{root}/data'
@@ -54,7 +56,8 @@ def test_features_are_where_training_looks(config):
     main(['describe', str(config), '--split', 'test'])
     from vlfusion.config import load_config
     language, image = load_config(config).language, config.parent / 'data/test/vi/c.png'
-    assert TextStore(language['store']).features(feature_key(language, image_digest(image), 'visible')).shape[1] == 384
+    key = Keys(language).feature(Content(image_digest(image), 'visible'))
+    assert TextStore(language['store']).features(key).shape[1] == 384
 
 
 def test_split_limit_and_overrides(config, capsys):

@@ -9,8 +9,8 @@ import pytest
 
 from vlfusion.language import prompt as prompt_module
 from vlfusion.language.interfaces import Captioner, Observation
+from vlfusion.language.keys import Content, Keys
 from vlfusion.language.prompt import load_prompt
-from vlfusion.language.store import Content, Keys
 from vlfusion.registry import CAPTIONERS, check_arguments, snapshot
 
 PAGES = Path(__file__).parents[2] / 'docs/howto'
@@ -37,7 +37,8 @@ def test_the_captioner_of_ten_lines(tmp_path, monkeypatch):
         importlib.import_module('my_captioner')
         captioner = CAPTIONERS.build(dict(type='SizeCaptioner'))
         assert isinstance(captioner, Captioner)
-        assert captioner.observe([np.zeros((2, 7), np.uint8)], 'MRI') == [[Observation('The image is 7 pixels wide.')]]
+        scenes = [(np.zeros((2, 7), np.uint8),)]
+        assert captioner.observe(scenes, ('MRI',)) == [[Observation('The image is 7 pixels wide.')]]
     finally:
         undo()
 

@@ -10,19 +10,19 @@ from vlfusion.data.text import StoredText
 from vlfusion.errors import ConfigError
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.pipeline import DescriptionPipeline
-from vlfusion.language.subjects import PairToDescribe
+from vlfusion.language.subjects import PairToDescribe, content_of
 from vlfusion.registry import CAPTIONERS, snapshot
 
 
 class BrighterCaptioner:
     """Says which image of a pair is brighter."""
 
-    version = '1'
+    version, images = '1', 2
     calls = []
 
-    def observe_pairs(self, pairs, modalities):
-        self.calls.append((len(pairs), modalities))
-        return [[Observation(f'The {modalities[int(b.mean() > a.mean())]} image is brighter')] for a, b in pairs]
+    def observe(self, scenes, modalities):
+        self.calls.append((len(scenes), modalities))
+        return [[Observation(f'The {modalities[int(b.mean() > a.mean())]} image is brighter')] for a, b in scenes]
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +57,13 @@ def test_a_pair_has_one_paragraph_from_both_images(build, pairs):
     assert set(pipeline.run(subjects).done) == set(subjects)
     text = pipeline.paragraph(subjects[0])
     assert text.startswith('In the PET image: ') and ' In the MRI image: ' in text
-    record = pipeline.store.read('features', pipeline._job(subjects[0]).key)
+    record = pipeline.store.read('features', pipeline.keys.feature(*content_of(subjects[0])))
     assert [image['modality'] for image in record['images']] == ['PET', 'MRI']
     assert len(record['keys']['observations']) == 2
     assert build().run(subjects).skipped == subjects
     swapped = Pair('s', pairs[0].path_b, pairs[0].path_a, 'MRI', 'PET')
-    assert not pipeline.store.has('features', pipeline._job(pipeline.subjects([swapped])[0]).key), 'A is not B'
+    [subject] = pipeline.subjects([swapped])
+    assert not pipeline.store.has('features', pipeline.keys.feature(*content_of(subject))), 'A is not B'
 
 
 def test_what_is_seen_in_one_image_serves_both_kinds_of_prompt(build, pairs):

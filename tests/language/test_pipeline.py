@@ -3,13 +3,13 @@ import shutil
 import numpy as np
 import pytest
 
-import vlfusion.language.pipeline as module
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
+from vlfusion.language import batches
 from vlfusion.language.encoders import TransformersTextEncoder
 from vlfusion.language.interfaces import Completion, Observation
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline, ImageToDescribe
-from vlfusion.language.store import feature_key, image_digest, paragraph_key
+from vlfusion.language.subjects import content_of, image_digest
 from vlfusion.registry import CAPTIONERS, LLMS, snapshot
 
 
@@ -45,7 +45,7 @@ def test_images_become_features(images, language, build, encoder):
     assert set(report.done) == set(images)
     assert not report.skipped and not report.failed
     for image in images:
-        features = pipeline.store.features(feature_key(language, image_digest(image.path), image.modality))
+        features = pipeline.store.features(pipeline.keys.feature(*content_of(image)))
         expected = encoder.encode([pipeline.paragraph(image)]).features[0]
         np.testing.assert_allclose(features, expected, atol=1e-5)
         assert f'of the {image.modality} kind' in pipeline.paragraph(image)
@@ -62,7 +62,7 @@ def test_a_second_run_does_what_is_missing_and_no_more(images, language, build):
 
 
 def test_a_run_that_was_stopped_keeps_what_it_had(images, language, build, monkeypatch):
-    monkeypatch.setattr(module, 'BATCH', 1)
+    monkeypatch.setattr(batches, 'BATCH', 1)
     calls = []
 
     def stop(stage, through, total):
@@ -89,7 +89,7 @@ def test_another_encoder_pays_for_no_llm_call(images, language, build):
 def test_a_paragraph_needs_no_observations(images, language, build):
     """Text that people wrote can be put into the store as it is."""
     pipeline = build(language)
-    key = paragraph_key(language, image_digest(images[0].path), images[0].modality)
+    key = pipeline.keys.paragraph(*content_of(images[0]))
     pipeline.store.write('paragraphs', key, {'text': 'Written by hand.'})
     pipeline.run(images[:1])
     assert build.encoded == ['Written by hand.'] and not build.written
@@ -119,10 +119,10 @@ def test_one_bad_image_does_not_stop_the_others(images, language, build, tmp_pat
 
 def test_a_text_too_long_for_the_encoder_fails_its_image_only(images, language, build, register):
     class Talkative:
-        version = '1'
+        version, images = '1', 1
 
-        def observe(self, images, modality):
-            return [[Observation('word ' * 600 if image.max() > 225 else 'A word.')] for image in images]
+        def observe(self, scenes, modalities):
+            return [[Observation('word ' * 600 if image.max() > 225 else 'A word.')] for image, in scenes]
 
     register(CAPTIONERS, Talkative)
     report = build({**language, 'captioners': [dict(type='Talkative')]}).run(images)
@@ -145,9 +145,9 @@ def test_an_llm_that_says_nothing_fails_its_image(images, language, build, regis
 
 def test_any_exception_of_a_part_is_reported(images, language, build, register):
     class Broken:
-        version = '1'
+        version, images = '1', 1
 
-        def observe(self, images, modality):
+        def observe(self, scenes, modalities):
             raise RuntimeError('out of memory')
 
     register(CAPTIONERS, Broken)
@@ -157,10 +157,10 @@ def test_any_exception_of_a_part_is_reported(images, language, build, register):
 
 def test_a_part_that_forgets_an_image_never_shifts_the_others(images, language, build, register):
     class Forgetful:
-        version = '1'
+        version, images = '1', 1
 
-        def observe(self, images, modality):
-            return [[Observation('Something.')] for _ in images[1:]]
+        def observe(self, scenes, modalities):
+            return [[Observation('Something.')] for _ in scenes[1:]]
 
     register(CAPTIONERS, Forgetful)
     report = build({**language, 'captioners': [dict(type='Forgetful'), dict(type='MeasuredCaptioner')]}).run(images)
@@ -170,7 +170,7 @@ def test_a_part_that_forgets_an_image_never_shifts_the_others(images, language, 
 def test_records_say_where_they_come_from(images, language, build):
     pipeline = build(language)
     pipeline.run(images[:1])
-    features = pipeline.store.read('features', feature_key(language, image_digest(images[0].path), 'PET'))
+    features = pipeline.store.read('features', pipeline.keys.feature(*content_of(images[0])))
     assert features['images'] == [{'sha256': image_digest(images[0].path), 'file': '0.png', 'modality': 'PET'}]
     assert features['encoder'] == {'type': 'vlfusion.TransformersTextEncoder', 'version': '1',
                                    'model': 'all-MiniLM-L6-v2'}

@@ -10,8 +10,9 @@ from language.running import LoggingLLM, ShortEncoder, draw, register
 
 from vlfusion.language.fixed import encode_fixed, missing_fixed
 from vlfusion.language.interfaces import Completion
+from vlfusion.language.keys import Keys
 from vlfusion.language.pipeline import DescriptionPipeline
-from vlfusion.language.store import STAGES, Keys, TextStore
+from vlfusion.language.store import STAGES, TextStore
 from vlfusion.language.subjects import content_of
 from vlfusion.registry import LLMS, snapshot
 

@@ -17,8 +17,9 @@ from vlfusion.imaging.images import read_image
 from vlfusion.language.interfaces import Completion, StreamingLLM
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline, ImageToDescribe
-from vlfusion.language.store import STAGES, Content, Keys, identity
-from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, snapshot
+from vlfusion.language.store import STAGES
+from vlfusion.language.subjects import content_of
+from vlfusion.registry import snapshot
 
 forked = get_context('fork')
 
@@ -154,33 +155,14 @@ def test_twenty_kills_lose_nothing_but_what_was_in_flight(tmp_path, language, ll
         assert len(records(language, stage)) == 200
     for image in images:
         assert pipeline.paragraph(image)
-        assert pipeline.store.features(pipeline._job(image).key).shape == (4, 8)
+        assert pipeline.store.features(pipeline.keys.feature(*content_of(image))).shape == (4, 8)
 
 
 def finished_prompts(language, images, finished):
     """The hashes of the prompts whose paragraphs were in the store."""
     pipeline = DescriptionPipeline(language)
-    written = [job for image in images for job in pipeline._job(image).needs if job.key in finished]
-    return {sha256(pipeline._render(job).text) for job in written}
-
-
-def test_keys_are_hashes_of_canonical_json(language):
-    """Whatever the shortcut: a store that was filled before is still found."""
-    language['llm'] = dict(type='TemplateLLM')
-    keys, image = Keys(language), Content('a' * 64, 'Röntgen "x"')
-    pipeline = DescriptionPipeline(language)
-
-    def canonical(value):
-        return sha256(json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=False))
-
-    observations = canonical({'image': image.sha256, 'modality': image.modality,
-                              'captioners': [identity(CAPTIONERS, part) for part in language['captioners']]})
-    assert keys.observation(image) == observations
-    paragraph = canonical({'observations': observations, 'prompt': [pipeline.prompt.id, pipeline.prompt.sha256],
-                           'llm': identity(LLMS, language['llm'])})
-    assert keys.paragraph(image) == paragraph
-    assert keys.feature(image) == canonical(
-        {'paragraph': paragraph, 'encoder': identity(TEXT_ENCODERS, language['encoder'])})
+    written = [image for image in images if pipeline.keys.paragraph(*content_of(image)) in finished]
+    return {sha256(pipeline.prompt_of(image).text) for image in written}
 
 
 def test_an_empty_answer_is_a_failure_and_counts(tmp_path, language, monkeypatch):
@@ -199,21 +181,20 @@ def test_a_failing_captioner_has_no_image_shown_again_to_the_others(tmp_path, la
     pipeline = DescriptionPipeline(language | {'captioners': [dict(type='NumberCaptioner')] * 2})
 
     class Paid(NumberCaptioner):
-        def stream(self, given, modality):
-            for index, image in reversed(list(enumerate(given))):
-                shown.append(index)
-                yield index, DataError('refused', '') if image.tobytes() == bad else self.observe([image], modality)[0]
+        def observe(self, scenes, modalities):
+            shown.extend(image.tobytes() for image, in scenes)
+            return [DataError('refused', '') if image.tobytes() == bad else observations
+                    for (image,), observations in zip(scenes, super().observe(scenes, modalities), strict=True)]
 
     class Strict(NumberCaptioner):
-        def observe(self, given, modality):
-            if any(image.tobytes() == bad for image in given):
-                raise ValueError('unfit')
-            return super().observe(given, modality)
+        def observe(self, scenes, modalities):
+            if any(image.tobytes() == bad for image, in scenes):
+                raise ValueError('broken')
+            return super().observe(scenes, modalities)
 
     pipeline.captioners = [Paid(), Strict()]
     report = pipeline.run(images)
     assert list(report.failed) == [images[3]] and 'refused' in str(report.failed[images[3]])
-    assert sorted(shown) == [0, 1, 2, 3, 4]
-    [written] = pipeline._job(images[0]).needs
-    expected = NumberCaptioner().observe([read_image(images[0].path)], '')[0][0].text
-    assert [seen.text for seen in pipeline._render(written).observations] == [expected] * 2
+    assert len(shown) == len(set(shown)) == 5
+    expected = NumberCaptioner().observe([(read_image(images[0].path),)], ('',))[0][0].text
+    assert [seen.text for seen in pipeline.prompt_of(images[0]).observations] == [expected] * 2

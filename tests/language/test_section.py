@@ -1,9 +1,9 @@
 import pytest
 
 from vlfusion.errors import ConfigError
+from vlfusion.language.keys import Keys
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.section import check_section
-from vlfusion.language.store import Keys
 
 
 def test_a_section_of_the_right_form(language):

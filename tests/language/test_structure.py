@@ -12,6 +12,7 @@ from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.prompt import load_prompt
 from vlfusion.language.structure import fitting, parse, schema_check, texts
+from vlfusion.language.subjects import content_of
 from vlfusion.registry import LLMS, snapshot
 
 GOOD = '{"things": "A car.", "light": "The sky is bright.", "detail": "unknown", "particular": "Heat."}'
@@ -64,9 +65,9 @@ def test_an_answer_is_encoded_text_by_text(images, language, encoder):
     pipeline = DescriptionPipeline(language | {'prompt': 'questions', 'llm': dict(type='ScriptedLLM', answers=[GOOD])})
     pipeline.encoder = encoder
     assert not pipeline.run(images[:1]).failed
-    record = pipeline.store.read('paragraphs', pipeline._job(images[0]).needs[0].key)
+    record = pipeline.store.read('paragraphs', pipeline.keys.paragraph(*content_of(images[0])))
     assert record['text'] == GOOD and record['texts'][1] == 'The sky is bright.'
-    features = pipeline.store.features(pipeline._job(images[0]).key)
+    features = pipeline.store.features(pipeline.keys.feature(*content_of(images[0])))
     counts = encoder.encode(record['texts']).mask.sum(1).tolist()
     assert len(features) == sum(counts)
     alone = encoder.encode(['The sky is bright.']).features[0].numpy()

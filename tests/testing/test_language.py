@@ -1,36 +1,48 @@
 import pytest
 import torch
 
+from vlfusion.errors import DataError
 from vlfusion.language.interfaces import Observation, TextFeatures
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
 from vlfusion.testing import check_captioner, check_llm, check_text_encoder
 
 
 class Captioner:
-    version = '1'
+    version, images = '1', 1
 
     def __init__(self, fault=''):
         self.fault, self.calls = fault, 0
 
-    def observe(self, images, modality):
+    def observe(self, scenes, modalities):
         self.calls += 1
-        seen = [[Observation(f'{modality} of {image.shape[0]} rows')] for image in images]
+        seen = [[Observation(f'{modalities} of {image.shape[0]} rows')] for image, in scenes]
         if self.fault == 'short':
             return seen[1:]
         if self.fault == 'words':
-            return [['a road'] for _ in images]
+            return [['a road'] for _ in scenes]
         if self.fault == 'moody':
-            return [[Observation(f'call {self.calls}')] for _ in images]
+            return [[Observation(f'call {self.calls}')] for _ in scenes]
         if self.fault == 'neighbours':
-            return [[Observation(f'one of {len(images)}')] for _ in images]
+            return [[Observation(f'one of {len(scenes)}')] for _ in scenes]
+        if self.fault == 'error':
+            return [DataError('It is too dark.', 'Use another image.') for _ in scenes]
         return seen
 
 
 class PairCaptioner:
+    version, images = '1', 2
+
+    def observe(self, scenes, modalities):
+        return [[Observation(f'{" and ".join(modalities)}, {len(a)} rows')] for a, _ in scenes]
+
+
+class FormerPairCaptioner:
+    """Captioner of the interface that came before."""
+
     version = '1'
 
     def observe_pairs(self, pairs, modalities):
-        return [[Observation(f'{" and ".join(modalities)}, {len(a)} rows')] for a, _ in pairs]
+        return PairCaptioner().observe(pairs, modalities)
 
 
 class Encoder:
@@ -60,6 +72,8 @@ class Encoder:
 def test_correct_parts_pass():
     check_captioner(Captioner())
     check_captioner(PairCaptioner())
+    with pytest.deprecated_call():
+        check_captioner(FormerPairCaptioner())
     check_captioner(CAPTIONERS.build(dict(type='MeasuredCaptioner')))
     check_llm(LLMS.build(dict(type='TemplateLLM')))
     check_text_encoder(Encoder())
@@ -73,7 +87,7 @@ def test_a_real_encoder_passes():
 
 @pytest.mark.parametrize(('fault', 'message'), [
     ('short', '2 lists of observations for 3 images'), ('words', "not 'a road'"), ('moody', 'the second time'),
-    ('neighbours', 'otherwise alone')])
+    ('neighbours', 'otherwise alone'), ('error', 'too dark')])
 def test_faults_of_captioners(fault, message):
     with pytest.raises(AssertionError, match=message):
         check_captioner(Captioner(fault))

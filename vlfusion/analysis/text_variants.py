@@ -20,7 +20,7 @@ from vlfusion.errors import ConfigError, DataError
 from vlfusion.files import file_digest
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.language.fixed import encode_fixed
-from vlfusion.language.store import identity
+from vlfusion.language.keys import identity
 from vlfusion.metrics.scoring import DEFAULT_METRICS
 from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, TEXT_ENCODERS, share_keys

@@ -1,4 +1,4 @@
-"""Read, examine and exchange what `vlfusion describe` wrote.
+"""Read, examine and exchange what `vlfusion describe` wrote; see what a captioner says of one image.
 
     vlfusion text show film/film_mif PET-MRI/31 --source a
     vlfusion text audit film/film_mif --out audit.csv
@@ -6,6 +6,7 @@
     vlfusion text audit --texts data/VLFDataset/Text/MFF/Lytro
     vlfusion text export film/film_mif --out export
     vlfusion text import film/film_mff --features downloads/RealMFF
+    vlfusion text observe MeasuredCaptioner my/scan.png --modality MRI
 """
 
 import argparse
@@ -15,7 +16,7 @@ from vlfusion.errors import ConfigError, DataError, listing, printable
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
-    from vlfusion.cli.options import add_config
+    from vlfusion.cli.options import add_config, add_imports
     from vlfusion.cli.own_data import add_own_data
     from vlfusion.config import SPLITS
     from vlfusion.guards.ranges import COUNT, WHOLE
@@ -68,9 +69,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_split(load)
     load.set_defaults(act=_import)
 
+    observe = verbs.add_parser('observe', help='print what a captioner says of one image or pair, and keep nothing')
+    observe.add_argument('captioner', metavar='CAPTIONER', help='its registered name, see `vlfusion list captioners`')
+    observe.add_argument('images', nargs='+', metavar='IMAGE', help='an image; for a captioner of pairs two')
+    observe.add_argument('--modality', nargs='+', default=[], metavar='WORD', help='the kind of each image')
+    observe.add_argument('--options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
+                         help="the captioner's arguments, such as device=cuda")
+    add_imports(observe, 'the captioner')
+    observe.set_defaults(act=_observe)
+
 
 def run(args: argparse.Namespace) -> int:
     return args.act(args)
+
+
+def _observe(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from vlfusion.cli.options import import_modules
+    from vlfusion.language.look import look
+    from vlfusion.language.show import observation_line
+    import_modules(args.modules)
+    for observation in look(dict(type=args.captioner, **args.options), args.images, args.modality):
+        print(f'- {printable(observation_line(asdict(observation)))}')
+    return 0
 
 
 def _show(args: argparse.Namespace) -> int:

@@ -15,7 +15,9 @@ from vlfusion.data.joining import join_rule
 from vlfusion.data.names import spelled
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
-from vlfusion.language.store import Keys, TextStore, section
+from vlfusion.language.keys import Keys
+from vlfusion.language.section import section
+from vlfusion.language.store import TextStore
 from vlfusion.language.subjects import Subject, content_of, subjects_of
 
 

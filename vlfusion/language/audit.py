@@ -12,10 +12,11 @@ from pathlib import Path
 from vlfusion.errors import DataError
 from vlfusion.language.answers import chatter, is_filtered, reasoned, refused
 from vlfusion.language.interfaces import Observation
+from vlfusion.language.keys import Content, Keys
 from vlfusion.language.prompt import PromptTemplate, load_prompt
 from vlfusion.language.records import observations, paragraph_of, texts_of
 from vlfusion.language.section import section
-from vlfusion.language.store import STAGES, Content, Keys, TextStore
+from vlfusion.language.store import STAGES, TextStore
 from vlfusion.language.subjects import Subject, content_of
 
 #: The checks, in the order of the table, each with what it looks for.
@@ -164,7 +165,7 @@ class Records:
 
     def stages(self, *images: Content) -> dict[str, list[Stored]]:
         """Every stage of an image or a pair; of a pair, observations may be several records."""
-        keys = {'observations': [self.keys.observation(*sight) for sight in self.keys.sights(*images)],
+        keys = {'observations': [self.keys.observation(*scene) for scene in self.keys.scenes(*images)],
                 'paragraphs': [self.keys.paragraph(*images)], 'features': [self.keys.feature(*images)]}
         return {stage: [self._stored(stage, key) for key in of_stage] for stage, of_stage in keys.items()}
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import vlfusion
-from vlfusion.language.store import Keys, TextStore, identity, section
+from vlfusion.language.keys import Keys, identity
+from vlfusion.language.section import section
+from vlfusion.language.store import TextStore
 from vlfusion.registry import TEXT_ENCODERS
 
 

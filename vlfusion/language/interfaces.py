@@ -106,23 +106,24 @@ class TextFeatures:
 
 @runtime_checkable
 class Captioner(Protocol):
-    """Registered in `CAPTIONERS`."""
+    """Registered in `CAPTIONERS`.
+
+    Attributes:
+        images: how many images it sees at once: 1, or 2 for both sources of a pair, which needs a prompt about pairs.
+    """
 
     version: str
+    images: int
 
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
-        """Observations of each image; all are of one modality."""
+    def observe(self, scenes: Sequence[tuple[Image, ...]],
+                modalities: tuple[str, ...]) -> list[list[Observation] | Exception]:
+        """Observations of each scene, in order. A scene that failed may have its error instead; the others count.
 
-
-@runtime_checkable
-class PairCaptioner(Protocol):
-    """Registered in `CAPTIONERS` too: it sees both images of a pair at once, for a prompt about pairs."""
-
-    version: str
-
-    def observe_pairs(self, pairs: Sequence[tuple[Image, Image]],
-                      modalities: tuple[str, str]) -> list[list[Observation]]:
-        """Observations of each pair, source A first; all are of the same two modalities."""
+        Args:
+            scenes: tuples of `images` images; of a pair source A comes first.
+            modalities: the modality of each image of a scene, such as `('infrared', 'visible')`; the same for all
+                scenes. Empty where nobody said.
+        """
 
 
 @runtime_checkable

@@ -3,10 +3,11 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from vlfusion.errors import DataError, short_repr
-from vlfusion.language.answers import encodable
+from vlfusion.language.answers import encodable, readable
 from vlfusion.language.interfaces import Observation
 
 #: Lists and dicts inside each other that a record may have.
@@ -71,6 +72,13 @@ def observations(record: Mapping) -> list[Observation]:
         DataError: one of them has no text, or a box or a number that makes no sense.
     """
     return [_observation(index, seen) for index, seen in enumerate(record.get('observations', ()))]
+
+
+def observation_facts(observation: Observation) -> dict:
+    """An observation as a record keeps it; the record of its scene has the modality."""
+    facts = asdict(observation) | {'text': readable(observation.text)}
+    del facts['modality']
+    return facts
 
 
 def texts_of(record: Mapping) -> tuple[str, ...]:

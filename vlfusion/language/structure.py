@@ -130,8 +130,8 @@ def combined(first: Completion, second: Completion) -> Completion:
     return replace(second, **total)
 
 
-def unfit_answer(model: str, fault: str) -> DataError:
-    """The error of an answer that did not fit a second time."""
+def invalid_answer(model: str, fault: str) -> DataError:
+    """The error of an answer that did not fit the schema a second time."""
     return DataError(f'{model} gave an unfit answer twice: {fault}',
                      'Use a stronger model, a simpler schema, or a larger max_tokens.')
 

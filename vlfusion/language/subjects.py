@@ -1,12 +1,16 @@
 """Subjects of descriptions: one image, or both images of a pair."""
 
+import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from vlfusion.imaging.reading.file import read_file
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
-from vlfusion.language.store import Content, image_digest
+from vlfusion.imaging.reading.tiff import orientation_of
+from vlfusion.language.keys import Content
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,18 @@ def subjects_of(pairs: Iterable[SourcePair], of_pairs: bool) -> list[Subject]:
 def content_of(subject: Subject) -> tuple[Content, ...]:
     """The images of a subject by what is in them; DataError where a file cannot be read."""
     return tuple(Content(image_digest(image.path, image.reading), image.modality) for image in subject.images)
+
+
+def image_digest(path: str | os.PathLike, reading: Reading = AS_STORED) -> str:
+    """The SHA-256 of a file's bytes: the same image under another name is the same image.
+
+    Turned upright, or read by a rule, it is another image, whose hash is that of both: `SHA-256 orientation=6 RULE`.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    data = read_file(path)
+    digest = hashlib.sha256(data).hexdigest()
+    orientation = orientation_of(data, reading.page)
+    seen = ' '.join([digest, *([f'orientation={orientation}'] if orientation > 1 else []), str(reading)]).strip()
+    return digest if seen == digest else hashlib.sha256(seen.encode()).hexdigest()

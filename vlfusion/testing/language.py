@@ -3,16 +3,18 @@
 import numpy as np
 import torch
 
-from vlfusion.language.interfaces import LLM, Captioner, Completion, Observation, PairCaptioner, Prompt, TextEncoder
+from vlfusion.language.former import up_to_date
+from vlfusion.language.interfaces import LLM, Completion, Image, Observation, Prompt, TextEncoder
 
 TEXTS = ('A bright road leads to a dark house.', 'Fog.',
          'Two people stand beside a parked car in the lower left, and trees cover the hill behind them.')
 
 
-def check_captioner(captioner: Captioner | PairCaptioner,
-                    modalities: tuple[str, str] = ('infrared', 'visible')) -> None:
-    """For images of several sizes, grey and colour: a list of observations for each, in order, the same one by one as
-    together and the second time as the first. A captioner of pairs is given pairs.
+def check_captioner(captioner: object, modalities: tuple[str, str] = ('infrared', 'visible')) -> None:
+    """Check that a captioner says the same of images one by one as together, and the second time as the first.
+
+    The images are of several sizes, grey and colour. A captioner of pairs is given pairs. One of a former interface
+    passes too, with a DeprecationWarning.
 
     Raises:
         AssertionError: the check that failed.
@@ -20,18 +22,20 @@ def check_captioner(captioner: Captioner | PairCaptioner,
     _check_version(captioner)
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 256, shape, dtype=np.uint8) for shape in ((40, 48), (32, 64, 3), (48, 40))]
-    if hasattr(captioner, 'observe_pairs'):
-        def observe(these):
-            return captioner.observe_pairs([(image, image) for image in these], modalities)
-    else:
-        def observe(these):
-            return captioner.observe(these, modalities[0])
+    captioner = up_to_date(captioner)
+
+    def observe(images: list[Image]) -> list:
+        scenes = [(image,) * captioner.images for image in images]
+        return captioner.observe(scenes, modalities[:captioner.images])
+
     together = observe(images)
     assert len(together) == len(images), f'{len(together)} lists of observations for {len(images)} images.'
-    wrong = [seen for found in together for seen in found if not isinstance(seen, Observation)]
+    errors = [observations for observations in together if isinstance(observations, Exception)]
+    assert not errors, f'An image cannot be described: {errors[0]}'
+    wrong = [item for observations in together for item in observations if not isinstance(item, Observation)]
     assert not wrong, f'An observation is a vlfusion.language.interfaces.Observation, not {wrong[0]!r}.'
     assert observe(images) == together, 'The same images are described otherwise the second time.'
-    singly = [found for image in images for found in observe([image])]
+    singly = [observations for image in images for observations in observe([image])]
     assert singly == together, 'An image is described otherwise alone than among others.'
     assert observe([]) == [], 'No images have observations.'
 

@@ -15,7 +15,8 @@ from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.images import luminance, read_image
 from vlfusion.inference.fuser import Fuser
-from vlfusion.language.store import Keys, TextStore
+from vlfusion.language.keys import Keys
+from vlfusion.language.store import TextStore
 from vlfusion.losses import MaxIntensityLoss
 from vlfusion.registry import BACKBONES, DATASETS, LOSSES, MODELS, TRANSFORMS
 from vlfusion.testing import check_backbone

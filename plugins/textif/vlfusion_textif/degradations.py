@@ -18,7 +18,9 @@ from mmcv.transforms import BaseTransform
 from vlfusion.data.text import pad
 from vlfusion.data.transforms import PackPair
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
-from vlfusion.language.store import Keys, TextStore, section
+from vlfusion.language.keys import Keys
+from vlfusion.language.section import section
+from vlfusion.language.store import TextStore
 from vlfusion.registry import TRANSFORMS
 
 Plane = Float[np.ndarray, 'h w']

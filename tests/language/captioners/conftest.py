@@ -19,6 +19,11 @@ def pictures() -> list[np.ndarray]:
     return [stretched[..., 0], stretched, deep[:30, :, 1], deep[::-1], np.full((1, 1), 200, np.uint8)]
 
 
+def scenes(images) -> list[tuple[np.ndarray]]:
+    """Images as a captioner of single images is given them."""
+    return [(image,) for image in images]
+
+
 def save(folder, model, processor):
     torch.manual_seed(0)
     for parameter in model.parameters():

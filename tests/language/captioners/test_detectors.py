@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from language.captioners.conftest import scenes
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.captioners.detector import OpenVocabularyDetector
@@ -49,7 +50,7 @@ def model(request):
 def test_boxes_are_fractions_within_the_image_with_area_and_score(model, pictures):
     detector = OpenVocabularyDetector(model, LABELS, threshold=0, overlap=1, top_k=100)
     assert isinstance(detector, Captioner)
-    observed = detector.observe(pictures, 'infrared')
+    observed = detector.observe(scenes(pictures), ('infrared',))
     assert len(observed) == len(pictures) and sum(map(len, observed)) > 5
     for of_one in observed:
         scores = [seen.score for seen in of_one]
@@ -65,8 +66,8 @@ def test_boxes_are_fractions_within_the_image_with_area_and_score(model, picture
 def test_a_batch_gives_what_its_singles_give(model, pictures):
     detector = OpenVocabularyDetector(model, LABELS, threshold=0, batch_size=3)
     mixed = [pictures[0], pictures[1], pictures[3], pictures[2], pictures[4]]
-    for of_one, picture in zip(detector.observe(mixed, ''), mixed, strict=True):
-        (alone,) = detector.observe([picture], '')
+    for of_one, picture in zip(detector.observe(scenes(mixed), ('',)), mixed, strict=True):
+        (alone,) = detector.observe([(picture,)], ('',))
         assert [seen.text for seen in alone] == [seen.text for seen in of_one]
         for left, right in zip(alone, of_one, strict=True):
             assert left.box == pytest.approx(right.box, abs=1e-4) and left.score == pytest.approx(right.score, abs=1e-4)
@@ -83,7 +84,8 @@ def test_the_boxes_are_those_of_the_documented_call(owl, pictures):
     best = found['scores'].argsort(descending=True)
     left, top, right, bottom = found['boxes'][best].T
     inside = (right > 0) & (bottom > 0) & (left < 60) & (top < 40)
-    observed = OpenVocabularyDetector(owl, LABELS, threshold=0, overlap=1, top_k=100).observe(pictures[1:2], '')[0]
+    detector = OpenVocabularyDetector(owl, LABELS, threshold=0, overlap=1, top_k=100)
+    observed = detector.observe(scenes(pictures[1:2]), ('',))[0]
     assert [seen.text for seen in observed] == [found['text_labels'][index] for index in best[inside].tolist()]
     expected = (found['boxes'][best][inside] / torch.tensor([60, 40, 60, 40])).clamp(0, 1)
     torch.testing.assert_close(torch.tensor([seen.box for seen in observed]), expected, atol=1e-5, rtol=0)
@@ -101,36 +103,39 @@ def test_the_boxes_of_owlvit_are_fractions_of_the_image_and_not_of_a_square(owlv
     expected = expected[(expected[:, :2] < expected[:, 2:]).all(1)]
     detector = OpenVocabularyDetector(owlvit, LABELS, threshold=0, overlap=1, top_k=100)
     assert type(detector.model) is OwlViTForObjectDetection
-    observed = detector.observe(pictures[1:2], '')[0]
+    observed = detector.observe(scenes(pictures[1:2]), ('',))[0]
     torch.testing.assert_close(torch.tensor([seen.box for seen in observed]), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow
 def test_threshold_overlap_and_number_limit_what_is_found(model, pictures):
-    whole = OpenVocabularyDetector(model, LABELS, threshold=0, overlap=1, top_k=100).observe(pictures[:1], '')[0]
-    two = OpenVocabularyDetector(model, LABELS, threshold=0, overlap=1, top_k=2).observe(pictures[:1], '')
-    assert two == [whole[:2]]
-    apart = OpenVocabularyDetector(model, LABELS, threshold=0, overlap=0, top_k=100).observe(pictures[:1], '')[0]
+    def observe(**settings):
+        detector = OpenVocabularyDetector(model, LABELS, threshold=0, **settings)
+        return detector.observe(scenes(pictures[:1]), ('',))[0]
+
+    whole = observe(overlap=1, top_k=100)
+    assert observe(overlap=1, top_k=2) == whole[:2]
+    apart = observe(overlap=0, top_k=100)
     assert 0 < len(apart) < len(whole)
     for index, one in enumerate(apart):
         for other in apart[index + 1:]:
             apart_x = one.box[2] <= other.box[0] or other.box[2] <= one.box[0]
             assert one.text != other.text or apart_x or one.box[3] <= other.box[1] or other.box[3] <= one.box[1]
-    assert OpenVocabularyDetector(model, LABELS, threshold=1).observe(pictures, '') == [[]] * len(pictures)
+    assert OpenVocabularyDetector(model, LABELS, threshold=1).observe(scenes(pictures), ('',)) == [[]] * len(pictures)
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 def test_half_precision_and_no_images(model, dtype, pictures):
     detector = OpenVocabularyDetector(model, LABELS, threshold=0, dtype=dtype)
-    assert detector.model.dtype == getattr(torch, dtype) and all(detector.observe(pictures[:4], ''))
-    assert detector.observe([], '') == []
+    assert detector.model.dtype == getattr(torch, dtype) and all(detector.observe(scenes(pictures[:4]), ('',)))
+    assert detector.observe([], ('',)) == []
 
 
 def test_what_is_no_image_is_refused(owl):
     detector = OpenVocabularyDetector(owl, LABELS)
     for picture in (np.full((9, 9), np.nan, np.float32), np.zeros((9, 9, 2), np.uint8)):
         with pytest.raises(DataError, match='A captioner reads'):
-            detector.observe([picture], '')
+            detector.observe([(picture,)], ('',))
 
 
 @pytest.mark.parametrize('setting, message', [
@@ -239,7 +244,7 @@ def regions(request, blip2):
 def test_regions_have_tight_boxes_and_areas_the_largest_first(regions, pictures):
     captioner = regions(top_k=3)
     assert isinstance(captioner, Captioner)
-    observed = captioner.observe(pictures, 'MRI')
+    observed = captioner.observe(scenes(pictures), ('MRI',))
     assert len(observed) == len(pictures) and any(observed)
     for of_one, picture in zip(observed, pictures, strict=True):
         areas = [seen.area for seen in of_one]
@@ -249,8 +254,8 @@ def test_regions_have_tight_boxes_and_areas_the_largest_first(regions, pictures)
             assert 0 < seen.area <= (x1 - x0) * (y1 - y0) + 1e-6
             height, width = picture.shape[:2]
             crop = picture[round(y0 * height):round(y1 * height), round(x0 * width):round(x1 * width)]
-            assert captioner.labeller.observe([crop], 'MRI')[0][0].text == seen.text
-    assert observed == [captioner.observe([picture], 'MRI')[0] for picture in pictures]
+            assert captioner.labeller.observe([(crop,)], ('MRI',))[0][0].text == seen.text
+    assert observed == [captioner.observe([(picture,)], ('MRI',))[0] for picture in pictures]
 
 
 @pytest.mark.parametrize('size', [(40, 60), (60, 40), (50, 50), (8, 200)])
@@ -258,7 +263,7 @@ def test_sam_is_asked_about_every_part_of_an_image(regions, size):
     captioner, asked = regions(points_per_side=4), []
     captioner.generate.model.register_forward_pre_hook(
         lambda network, args, inputs: asked.append(inputs['input_points'].reshape(-1, 2)), with_kwargs=True)
-    captioner.observe([np.zeros(size, np.uint8)], '')
+    captioner.observe([(np.zeros(size, np.uint8),)], ('',))
     seen = [64, 64]  # what the model sees is stretched to this
     if type(captioner.generate.model).__name__ == 'SamModel':  # or padded to it
         seen = [round(64 * size[1] / max(size)), round(64 * size[0] / max(size))]
@@ -278,13 +283,13 @@ def test_a_box_has_the_whole_pixels_that_a_mask_of_another_size_touches():
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 def test_regions_in_half_precision(regions, dtype, pictures):
     captioner = regions(dtype=dtype)
-    assert captioner.generate.model.dtype == getattr(torch, dtype) and any(captioner.observe(pictures, ''))
+    assert captioner.generate.model.dtype == getattr(torch, dtype) and any(captioner.observe(scenes(pictures), ('',)))
 
 
 def test_regions_that_are_small_or_uncertain_are_left_out(regions, pictures):
-    assert all(seen.area >= 0.3 for of_one in regions(min_area=0.3).observe(pictures, '') for seen in of_one)
-    assert regions(quality=1).observe(pictures, '') == [[]] * len(pictures)
-    assert regions(min_area=1, quality=1).observe([], '') == []
+    assert all(seen.area >= 0.3 for of_one in regions(min_area=0.3).observe(scenes(pictures), ('',)) for seen in of_one)
+    assert regions(quality=1).observe(scenes(pictures), ('',)) == [[]] * len(pictures)
+    assert regions(min_area=1, quality=1).observe([], ('',)) == []
 
 
 def test_settings_of_regions_that_cannot_be_are_refused(regions):
@@ -295,4 +300,4 @@ def test_settings_of_regions_that_cannot_be_are_refused(regions):
     with pytest.raises(ConfigError, match='SamMasks cannot load the model'):
         SamMasks('no/such', labeller=dict(type='MeasuredCaptioner'))
     with pytest.raises(DataError, match='A captioner reads'):
-        regions().observe([np.full((9, 9), np.nan, np.float32)], '')
+        regions().observe([(np.full((9, 9), np.nan, np.float32),)], ('',))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from language.captioners.conftest import scenes
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.captioners.florence import FlorenceCaptioner
@@ -70,7 +71,7 @@ def written(captioner, monkeypatch):
         tokens = florence.processor.tokenizer(f'</s><s>{text}</s><pad><pad>', add_special_tokens=False,
                                               return_tensors='pt')['input_ids']
         monkeypatch.setattr(florence.model, 'generate', lambda **_: tokens)
-        return florence.observe([np.zeros(size, np.uint8)], '')[0]
+        return florence.observe([(np.zeros(size, np.uint8),)], ('',))[0]
     return observe
 
 
@@ -78,11 +79,11 @@ def written(captioner, monkeypatch):
 def test_a_batch_gives_what_its_singles_give_task_by_task(captioner, pictures):
     florence = captioner(batch_size=2)
     assert isinstance(florence, Captioner)
-    together = florence.observe(pictures, 'MRI')
+    together = florence.observe(scenes(pictures), ('MRI',))
     assert len(together) == len(pictures)
-    assert together == [florence.observe([picture], '')[0] for picture in pictures]
-    assert together == captioner().observe(pictures, 'MRI')  # another instance, another batch
-    alone = [captioner(tasks=[task]).observe(pictures, '') for task in BOTH]
+    assert together == [florence.observe([(picture,)], ('',))[0] for picture in pictures]
+    assert together == captioner().observe(scenes(pictures), ('MRI',))  # another instance, another batch
+    alone = [captioner(tasks=[task]).observe(scenes(pictures), ('',)) for task in BOTH]
     assert together == [captions + regions for captions, regions in zip(*alone, strict=True)]
     assert len({str(captions) for captions in alone[0]}) > 1  # the image matters
     regions = [seen for of_one in alone[1] for seen in of_one]
@@ -103,7 +104,7 @@ def test_what_is_seen_is_what_the_documented_call_gives(florence, captioner, pic
         ids = model.generate(**inputs, max_new_tokens=24, num_beams=3)
     text = processor.batch_decode(ids, skip_special_tokens=False)[0]
     expected = processor.post_process_generation(text, task=token, image_size=(60000, 40000))[token]
-    observed = captioner(tasks=[task]).observe(pictures[1:2], '')[0]
+    observed = captioner(tasks=[task]).observe(scenes(pictures[1:2]), ('',))[0]
     if 'caption' in task and 'region' not in task:
         assert [seen.text for seen in observed] == [' '.join(re.sub(r'<loc_\d+>', '', expected).split())]
         return
@@ -156,16 +157,16 @@ def test_a_caption_is_free_of_places_and_padding(written):
 
 @pytest.mark.slow
 def test_settings_reach_the_model(captioner, pictures):
-    texts = {(beams, length): captioner(tasks=['caption'], num_beams=beams, max_new_tokens=length).observe(pictures, '')
-             for beams in (1, 3) for length in (8, 24)}
+    texts = {(beams, length): captioner(tasks=['caption'], num_beams=beams, max_new_tokens=length).observe(
+                 scenes(pictures), ('',)) for beams in (1, 3) for length in (8, 24)}
     assert len({str(seen) for seen in texts.values()}) == 4
-    assert captioner().observe([], '') == []
+    assert captioner().observe([], ('',)) == []
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 def test_half_precision(captioner, dtype, pictures):
     florence = captioner(dtype=dtype)
-    assert florence.model.dtype == getattr(torch, dtype) and any(florence.observe(pictures, ''))
+    assert florence.model.dtype == getattr(torch, dtype) and any(florence.observe(scenes(pictures), ('',)))
 
 
 @pytest.mark.slow
@@ -174,7 +175,7 @@ def test_half_precision(captioner, dtype, pictures):
     (np.zeros((9, 9, 4), np.uint8), r'\(9, 9, 4\)'), (np.zeros((0, 9), np.uint8), r'\(0, 9\)')])
 def test_what_is_no_image_is_refused(captioner, picture, message):
     with pytest.raises(DataError, match=message):
-        captioner().observe([picture], '')
+        captioner().observe([(picture,)], ('',))
 
 
 @pytest.mark.parametrize('setting, message', [
@@ -189,7 +190,7 @@ def test_settings_that_cannot_be_are_refused(captioner, setting, message):
 
 
 def test_as_much_as_the_model_can_write_is_no_error(captioner, pictures):
-    assert captioner(tasks=['dense region caption'], max_new_tokens=256).observe(pictures[:1], '')
+    assert captioner(tasks=['dense region caption'], max_new_tokens=256).observe(scenes(pictures[:1]), ('',))
 
 
 def test_another_captioner_and_a_checkpoint_in_pieces_are_refused(captioner, florence, blip2, tmp_path):
@@ -200,7 +201,7 @@ def test_another_captioner_and_a_checkpoint_in_pieces_are_refused(captioner, flo
     config.write_text(json.dumps(json.loads(config.read_text()) | {'post_processor_config': None}))
     with pytest.raises(ConfigError, match='does not say how boxes are read'):
         captioner(model=str(folder))
-    assert captioner(model=str(folder), tasks=['caption']).observe([], '') == []
+    assert captioner(model=str(folder), tasks=['caption']).observe([], ('',)) == []
     with pytest.raises(ConfigError, match=re.escape(str(tmp_path))):
         captioner(model=str(tmp_path))
 

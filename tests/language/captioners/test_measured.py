@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from language.captioners.conftest import scenes
 
 from vlfusion.imaging.images import read_image
 from vlfusion.language.captioners import MeasuredCaptioner
@@ -13,7 +14,7 @@ NINE = [(row, column, PLACES[row][column]) for row in range(3) for column in ran
 
 
 def seen(image, modality='infrared'):
-    return MeasuredCaptioner().observe([image], modality)[0]
+    return MeasuredCaptioner().observe([(image,)], (modality,))[0]
 
 
 def text(image, modality='infrared') -> str:
@@ -129,7 +130,7 @@ def test_sixteen_bits_say_what_eight_bits_say():
 
 def test_same_image_same_words_in_any_batch():
     drawn = [np.random.default_rng(seed).integers(0, 256, (60, 80), dtype=np.uint8) for seed in range(3)]
-    assert MeasuredCaptioner().observe(drawn, 'visible') == [seen(image, 'visible') for image in drawn]
+    assert MeasuredCaptioner().observe(scenes(drawn), ('visible',)) == [seen(image, 'visible') for image in drawn]
 
 
 def test_real_slices_are_told_apart():

@@ -42,7 +42,7 @@ def server():
 def test_each_image_is_sent_whole(server):
     captioner = CAPTIONERS.build(dict(type='OpenAICaptioner', model='m', base_url=server.url, concurrency=1,
                                       question='What is in this $modality image for $$5?'))
-    assert captioner.observe([GREY, COLOUR, DEEP], 'infrared') == [
+    assert captioner.observe([(GREY,), (COLOUR,), (DEEP,)], ('infrared',)) == [
         [Observation('seen (20, 30)')], [Observation('seen (9, 7, 3)')], [Observation('seen (20, 30)')]]
     questions, images = zip(*map(asked, server.bodies), strict=True)
     assert set(questions) == {'What is in this infrared image for $5?'}
@@ -53,7 +53,7 @@ def test_each_image_is_sent_whole(server):
 
 def test_both_images_of_a_pair_are_sent_at_once(server):
     captioner = CAPTIONERS.build(dict(type='OpenAIPairCaptioner', model='m', base_url=server.url, concurrency=1))
-    assert captioner.observe_pairs([(GREY, COLOUR), (COLOUR, DEEP)], ('infrared', 'visible')) == [
+    assert captioner.observe([(GREY, COLOUR), (COLOUR, DEEP)], ('infrared', 'visible')) == [
         [Observation('seen (20, 30)')], [Observation('seen (9, 7, 3)')]], 'the answer is about the first'
     text, first, second = server.bodies[0]['messages'][0]['content']
     assert 'The first image is infrared, the second is visible' in text['text']
@@ -62,7 +62,7 @@ def test_both_images_of_a_pair_are_sent_at_once(server):
 
 
 def test_the_question_that_comes_with_it(server):
-    OpenAICaptioner('m', base_url=server.url).observe([GREY], 'MRI')
+    OpenAICaptioner('m', base_url=server.url).observe([(GREY,)], ('MRI',))
     assert 'in this MRI image' in asked(server.bodies[0])[0]
 
 
@@ -76,17 +76,15 @@ def test_small_and_deep_images(shape, dtype, top):
 @pytest.mark.parametrize('image', [np.zeros((4, 4), np.float32), np.zeros((0, 4), np.uint8)])
 def test_what_is_no_image_is_refused(server, image):
     with pytest.raises(DataError, match='8- and 16-bit images'):
-        OpenAICaptioner('m', base_url=server.url).observe([image], 'MRI')
+        OpenAICaptioner('m', base_url=server.url).observe([(image,)], ('MRI',))
 
 
 def test_the_error_of_one_image_is_its_own(server):
     server.script = lambda number, body: (
         (400, {'error': {'message': 'too small'}}) if asked(body)[1].shape == (9, 7, 3) else (200, chat_answer('good')))
     captioner = OpenAICaptioner('m', base_url=server.url)
-    results = dict(captioner.stream(iter([GREY, COLOUR]), 'MRI'))
-    assert results[0] == [Observation('good')] and isinstance(results[1], ChatError)
-    with pytest.raises(ChatError, match='too small'):
-        captioner.observe([GREY, COLOUR], 'MRI')
+    good, failed = captioner.observe([(GREY,), (COLOUR,)], ('MRI',))
+    assert good == [Observation('good')] and isinstance(failed, ChatError) and 'too small' in str(failed)
 
 
 @pytest.mark.parametrize('question', ['What is this $thing?', 'It costs $'])

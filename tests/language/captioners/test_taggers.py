@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from language.captioners.conftest import scenes
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.captioners.open_clip_tagger import OpenCLIPTagger
@@ -57,7 +58,7 @@ def tagger(request):
 
 def test_scores_are_a_softmax_over_the_labels_and_the_image_matters(tagger, pictures):
     assert isinstance(tagger, Captioner)
-    observed = tagger.observe(pictures, 'infrared')
+    observed = tagger.observe(scenes(pictures), ('infrared',))
     assert len(observed) == len(pictures)
     for of_one in observed:
         scores = [seen.score for seen in of_one]
@@ -67,21 +68,21 @@ def test_scores_are_a_softmax_over_the_labels_and_the_image_matters(tagger, pict
 
 
 def test_a_batch_gives_what_its_singles_give(tagger, pictures):
-    for of_one, picture in zip(tagger.observe(pictures, ''), pictures, strict=True):
-        (alone,) = tagger.observe([picture], '')
+    for of_one, picture in zip(tagger.observe(scenes(pictures), ('',)), pictures, strict=True):
+        (alone,) = tagger.observe([(picture,)], ('',))
         assert [seen.text for seen in alone] == [seen.text for seen in of_one]
         assert [seen.score for seen in alone] == pytest.approx([seen.score for seen in of_one], abs=1e-4)
 
 
 def test_the_best_ones_above_the_threshold_are_kept(tagger, pictures):
-    whole = tagger.observe(pictures, '')
+    whole = tagger.observe(scenes(pictures), ('',))
     tagger.top_k = 2
-    assert tagger.observe(pictures, '') == [of_one[:2] for of_one in whole]
+    assert tagger.observe(scenes(pictures), ('',)) == [of_one[:2] for of_one in whole]
     tagger.threshold = whole[0][1].score
-    assert all(seen.score >= tagger.threshold for of_one in tagger.observe(pictures, '') for seen in of_one)
+    assert all(seen.score >= tagger.threshold for of_one in tagger.observe(scenes(pictures), ('',)) for seen in of_one)
     tagger.threshold = 1.0
-    assert all(len(of_one) <= 1 for of_one in tagger.observe(pictures, ''))
-    assert tagger.observe([], '') == []
+    assert all(len(of_one) <= 1 for of_one in tagger.observe(scenes(pictures), ('',)))
+    assert tagger.observe([], ('',)) == []
 
 
 def test_the_tags_are_those_of_the_documented_calls(clip, pictures):
@@ -92,7 +93,8 @@ def test_the_tags_are_those_of_the_documented_calls(clip, pictures):
     with torch.inference_mode():
         image_features, text_features, scale = model.eval()(transform(rgb(pictures[1]))[None], tokens)[:3]
         expected = (scale * image_features @ text_features.T).softmax(-1)[0]
-    (seen,) = OpenCLIPTagger(LABELS, **clip, template='a $label here', top_k=4, threshold=0).observe(pictures[1:2], '')
+    tagger = OpenCLIPTagger(LABELS, **clip, template='a $label here', top_k=4, threshold=0)
+    (seen,) = tagger.observe(scenes(pictures[1:2]), ('',))
     assert {one.text: one.score for one in seen} == pytest.approx(dict(zip(LABELS, expected.tolist(), strict=True)),
                                                                   abs=1e-5)
 
@@ -100,17 +102,17 @@ def test_the_tags_are_those_of_the_documented_calls(clip, pictures):
 def test_the_names_of_imagenet_are_there_without_a_network(classifier, pictures):
     tagger = TimmClassifier('test_vit', classifier[0], top_k=3, threshold=0)
     assert len(tagger.labels) == 1000 and tagger.labels[:2] == ['tench', 'goldfish']
-    assert [len(of_one) for of_one in tagger.observe(pictures, '')] == [3] * len(pictures)
+    assert [len(of_one) for of_one in tagger.observe(scenes(pictures), ('',))] == [3] * len(pictures)
 
 
 @pytest.mark.parametrize('picture', [np.full((9, 9), np.nan, np.float32), np.zeros((9, 9, 2), np.uint8)])
 def test_what_is_no_image_is_refused(tagger, picture):
     with pytest.raises(DataError, match='A captioner reads'):
-        tagger.observe([picture], '')
+        tagger.observe([(picture,)], ('',))
 
 
 def test_half_precision(clip, pictures):
-    assert len(OpenCLIPTagger(LABELS, **clip, dtype='bfloat16').observe(pictures, '')) == len(pictures)
+    assert len(OpenCLIPTagger(LABELS, **clip, dtype='bfloat16').observe(scenes(pictures), ('',))) == len(pictures)
 
 
 @pytest.mark.parametrize('labels, message', [([], 'none'), (['car', ' '], 'an empty one'), ('car', 'a list of words'),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from language.captioners.conftest import scenes
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.captioners.pixels import rgb
@@ -39,17 +40,17 @@ def test_one_observation_per_image_of_every_kind_and_a_batch_gives_what_its_sing
     cls, arguments = part
     captioner = cls(**arguments, batch_size=2)
     assert isinstance(captioner, Captioner)
-    together = captioner.observe(pictures, 'MRI')
+    together = captioner.observe(scenes(pictures), ('MRI',))
     assert len(together) == len(pictures)
     assert all(len(of_one) == 1 and of_one[0].box is of_one[0].score is None for of_one in together)
-    assert together == [captioner.observe([picture], 'MRI')[0] for picture in pictures]
+    assert together == [captioner.observe([(picture,)], ('MRI',))[0] for picture in pictures]
     assert len({str(one) for one in texts(together)}) > 1  # the image matters
 
 
 def test_the_prompt_and_the_special_tokens_are_not_part_of_what_is_seen(part, pictures):
     cls, arguments = part
     captioner = cls(**arguments)
-    for (text,) in texts(captioner.observe(pictures, 'MRI')):
+    for (text,) in texts(captioner.observe(scenes(pictures), ('MRI',))):
         assert not re.search(r'<\w+>|\[(CLS|SEP|PAD)\]', text)
         assert not text.lower().startswith('a photo of a mri') and 'what does this' not in text
 
@@ -65,14 +66,14 @@ def test_a_plain_caption_is_what_the_documented_call_gives(kind, request, pictur
     with torch.inference_mode():
         ids = model.generate(**inputs, max_new_tokens=6, do_sample=False)
     expected = processor.batch_decode(ids, skip_special_tokens=True)[0].strip()
-    assert texts(TransformersCaptioner(model=folder, max_new_tokens=6).observe(pictures[1:2], '')) == [[
+    assert texts(TransformersCaptioner(model=folder, max_new_tokens=6).observe(scenes(pictures[1:2]), ('',))) == [[
         ' '.join(expected.split())]]
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_the_prompt_and_its_modality_are_read(kind, request, pictures):
     captioner = TransformersCaptioner(model=request.getfixturevalue(kind), prompt='a $modality', max_new_tokens=8)
-    said = {modality: str(texts(captioner.observe(pictures[:4], modality)))
+    said = {modality: str(texts(captioner.observe(scenes(pictures[:4]), (modality,))))
             for modality in ('infrared', 'MRI', 'tree with two parked cars', '')}
     assert len(set(said.values())) > 1
 
@@ -86,7 +87,7 @@ def test_the_answer_goes_on_where_the_chat_prompt_ends(llava, pictures):
         ids = model.generate(**inputs, max_new_tokens=6, do_sample=False)[:, inputs['input_ids'].shape[1]:]
     expected = ' '.join(processor.batch_decode(ids, skip_special_tokens=True)[0].split())
     captioner = ChatVLMCaptioner(model=llava, prompt='what does this $modality image show', max_new_tokens=6)
-    assert texts(captioner.observe(pictures[:1], 'MRI')) == [[expected]]
+    assert texts(captioner.observe(scenes(pictures[:1]), ('MRI',))) == [[expected]]
 
 
 @pytest.mark.parametrize('kind', ['llava', 'qwen'])
@@ -94,33 +95,33 @@ def test_two_images_in_one_prompt(kind, request, pictures):
     folder = request.getfixturevalue(kind)
     pairs = [(pictures[0], pictures[1]), (pictures[1], pictures[0]), (pictures[2], pictures[0])]
     captioner = ChatVLMPairCaptioner(folder, prompt='what does $modality_a show and $modality_b', max_new_tokens=6)
-    together = texts(captioner.observe_pairs(pairs, ('MRI', 'PET')))
-    assert together == [texts(captioner.observe_pairs([pair], ('MRI', 'PET')))[0] for pair in pairs]
+    together = texts(captioner.observe(pairs, ('MRI', 'PET')))
+    assert together == [texts(captioner.observe([pair], ('MRI', 'PET')))[0] for pair in pairs]
     inputs = captioner._ask([(rgb(pictures[0]), rgb(pictures[1]))], 'a')
     image = captioner.model.config.image_token_id
     first, second = (captioner._ask([(rgb(picture),)], 'a') for picture in pictures[:2])
     assert (inputs['input_ids'] == image).sum() == sum((one['input_ids'] == image).sum() for one in (first, second))
-    assert not hasattr(captioner, 'observe')
+    assert captioner.images == 2
     with pytest.raises(ConfigError, match=r'\$modality_a and \$modality_b'):
         ChatVLMPairCaptioner(folder, prompt='what does this $modality image show')
 
 
 def test_beams_and_lengths_are_settings(blip2, pictures):
     beams = TransformersCaptioner(model=blip2, num_beams=3, max_new_tokens=4)
-    assert len(beams.observe(pictures, '')) == len(pictures)
-    short = TransformersCaptioner(model=blip2, max_new_tokens=1).observe(pictures[:1], '')
-    longer = TransformersCaptioner(model=blip2, max_new_tokens=12).observe(pictures[:1], '')
+    assert len(beams.observe(scenes(pictures), ('',))) == len(pictures)
+    short = TransformersCaptioner(model=blip2, max_new_tokens=1).observe(scenes(pictures[:1]), ('',))
+    longer = TransformersCaptioner(model=blip2, max_new_tokens=12).observe(scenes(pictures[:1]), ('',))
     assert len(longer[0][0].text) > len(short[0][0].text)
 
 
 def test_half_precision(blip2, pictures):
     captioner = TransformersCaptioner(model=blip2, dtype='bfloat16', max_new_tokens=4)
     assert captioner.model.dtype == torch.bfloat16
-    assert len(captioner.observe(pictures, 'MRI')) == len(pictures)
+    assert len(captioner.observe(scenes(pictures), ('MRI',))) == len(pictures)
 
 
 def test_no_images(blip2):
-    assert TransformersCaptioner(model=blip2).observe([], 'MRI') == []
+    assert TransformersCaptioner(model=blip2).observe([], ('MRI',)) == []
 
 
 @pytest.mark.parametrize('picture, message', [
@@ -130,7 +131,7 @@ def test_no_images(blip2):
     (np.zeros((0, 9), np.uint8), r'\(0, 9\)')])
 def test_what_is_no_image_is_refused(blip2, picture, message):
     with pytest.raises(DataError, match=message):
-        TransformersCaptioner(model=blip2).observe([picture], 'MRI')
+        TransformersCaptioner(model=blip2).observe([(picture,)], ('MRI',))
 
 
 def test_colours_and_sixteen_bits_become_rgb(pictures):

@@ -5,7 +5,7 @@ import torch
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.encoders import TransformersTextEncoder
-from vlfusion.language.store import identity
+from vlfusion.language.keys import identity
 from vlfusion.registry import TEXT_ENCODERS
 
 TEXTS = ['word is dark', 'dark ' * 12, 'unknown']

@@ -21,9 +21,9 @@ from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.captioners.openai_captioner import OpenAICaptioner
 from vlfusion.language.chat import BudgetError, Chat, ChatClient, ChatError
 from vlfusion.language.interfaces import Completion, Observation, Prompt
+from vlfusion.language.keys import identity
 from vlfusion.language.llms import OpenAILLM
 from vlfusion.language.pipeline import DescriptionPipeline
-from vlfusion.language.store import identity
 from vlfusion.registry import LLMS, snapshot
 
 SCHEMA = {'type': 'object', 'properties': {'text': {'type': 'string'}}, 'required': ['text']}

@@ -1,6 +1,6 @@
 """Locate given things in an image, by an open-vocabulary detector of the transformers library."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from inspect import signature
 from itertools import groupby
 
@@ -8,7 +8,7 @@ import torch
 from PIL.Image import Image as Picture
 
 from vlfusion.errors import ConfigError, needs
-from vlfusion.language.captioners.parts import check_labels, check_numbers, load_transformers
+from vlfusion.language.captioners.parts import check_labels, check_numbers, in_batches, load_transformers
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
@@ -38,7 +38,7 @@ class OpenVocabularyDetector:
             the model reads, or a setting is out of range.
     """
 
-    version = '1'
+    version, images = '1', 1
 
     def __init__(self, model: str, labels: Sequence[str], threshold: float = 0.2, overlap: float = 0.5, top_k: int = 10,
                  revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 4):
@@ -54,22 +54,19 @@ class OpenVocabularyDetector:
         self.threshold, self.overlap, self.top_k, self.batch_size = threshold, overlap, top_k, batch_size
 
     @torch.inference_mode()
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+    def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
         """The things found in each image: label, box, the fraction of the image that the box covers, score; best first.
 
         Args:
-            images: as `vlfusion.imaging.images.read_image` returns them.
-            modality: of no effect.
+            scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
+            modalities: of no effect.
 
         Raises:
             DataError: an image is of floats or has no pixels.
         """
-        return [found for batch in self._batches([rgb(image) for image in images]) for found in self._detect(batch)]
-
-    def _batches(self, pictures: list[Picture]) -> Iterator[list[Picture]]:
-        for _, group in groupby(pictures, key=lambda picture: picture.size):
-            same = list(group)
-            yield from (same[start:start + self.batch_size] for start in range(0, len(same), self.batch_size))
+        pictures = [rgb(image) for image, in scenes]
+        return [observations for _, same in groupby(pictures, key=lambda picture: picture.size)
+                for observations in in_batches(self._detect, list(same), self.batch_size)]
 
     def _detect(self, pictures: list[Picture]) -> list[list[Observation]]:
         wanted = [self.labels] * len(pictures)
@@ -78,14 +75,14 @@ class OpenVocabularyDetector:
         finish = self.processor.post_process_grounded_object_detection
         # GroundingDINO cuts its label out of the words above a threshold of their own.
         words = {'text_threshold': self.threshold} if 'text_threshold' in signature(finish).parameters else {}
-        found = finish(outputs, threshold=self.threshold, text_labels=wanted, **words,
-                       target_sizes=[(picture.height, picture.width) for picture in pictures])
-        return [self._observations(of_one, picture) for of_one, picture in zip(found, pictures, strict=True)]
+        things = finish(outputs, threshold=self.threshold, text_labels=wanted, **words,
+                        target_sizes=[(picture.height, picture.width) for picture in pictures])
+        return [self._observations(of_picture, picture) for of_picture, picture in zip(things, pictures, strict=True)]
 
-    def _observations(self, found: dict, picture: Picture) -> list[Observation]:
-        names = [' '.join(name.split()) for name in found['text_labels']]
-        scores, size = found['scores'].float().cpu(), torch.tensor([picture.width, picture.height] * 2)
-        boxes = (found['boxes'].float().cpu() / size).clamp(0, 1)
+    def _observations(self, things: dict, picture: Picture) -> list[Observation]:
+        names = [' '.join(name.split()) for name in things['text_labels']]
+        scores, size = things['scores'].float().cpu(), torch.tensor([picture.width, picture.height] * 2)
+        boxes = (things['boxes'].float().cpu() / size).clamp(0, 1)
         kinds = torch.tensor([names.index(name) for name in names], dtype=torch.long)
         observations = []
         for index in self.suppress(boxes, scores, kinds, self.overlap).tolist():  # the best first

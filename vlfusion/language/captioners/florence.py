@@ -6,7 +6,7 @@ import torch
 from PIL.Image import Image as Picture
 
 from vlfusion.errors import ConfigError, did_you_mean
-from vlfusion.language.captioners.parts import check_numbers, load_transformers
+from vlfusion.language.captioners.parts import check_numbers, in_batches, load_transformers
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
@@ -42,7 +42,7 @@ class FlorenceCaptioner:
             or a setting is out of range.
     """
 
-    version = '1'
+    version, images = '1', 1
 
     def __init__(self, model: str, tasks: Sequence[str] = ('caption', 'dense region caption'),
                  revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 4,
@@ -67,22 +67,21 @@ class FlorenceCaptioner:
         self.settings = {'max_new_tokens': max_new_tokens, 'num_beams': num_beams, 'do_sample': False}
 
     @torch.inference_mode()
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+    def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
         """Describe each image by Florence-2, task by task; a region has its box and the area of that.
 
         Args:
-            images: as `vlfusion.imaging.images.read_image` returns them.
-            modality: of no effect; Florence-2 knows no question but its tasks.
+            scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
+            modalities: of no effect; Florence-2 knows no question but its tasks.
 
         Raises:
             DataError: an image is of floats or has no pixels.
         """
-        pictures = [rgb(image) for image in images]
-        observations = []
-        for start in range(0, len(pictures), self.batch_size):
-            answers = [self._answer(pictures[start:start + self.batch_size], task) for task in self.tasks]
-            observations += [sum(of_one, []) for of_one in zip(*answers, strict=True)]
-        return observations
+        return in_batches(self._describe, [rgb(image) for image, in scenes], self.batch_size)
+
+    def _describe(self, pictures: list[Picture]) -> list[list[Observation]]:
+        answers = [self._answer(pictures, task) for task in self.tasks]
+        return [sum(of_picture, []) for of_picture in zip(*answers, strict=True)]
 
     def _answer(self, pictures: list[Picture], task: str) -> list[list[Observation]]:
         inputs = self.processor(images=pictures, text=[_TASKS[task]] * len(pictures), return_tensors='pt')

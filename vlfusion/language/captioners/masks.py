@@ -11,6 +11,7 @@ from torch import nn
 from vlfusion.errors import ConfigError
 from vlfusion.language.captioners.parts import check_numbers, load_transformers
 from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.former import up_to_date
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
@@ -40,7 +41,7 @@ class SamMasks:
         ConfigError: transformers is not installed, a model cannot be loaded, or a setting is out of range.
     """
 
-    version = '2'
+    version, images = '2', 1
 
     def __init__(self, model: str, labeller: Mapping, top_k: int = 5, min_area: float = 0.01, quality: float = 0.88,
                  stability: float = 0.95, points_per_side: int = 32, revision: str | None = None, device: str = 'cpu',
@@ -60,24 +61,27 @@ class SamMasks:
         # that a part of a wide or tall one is never asked about. On a square both are the same.
         side = processor.image_processor.size.get('height')
         self.square = (side, side) if side else None
-        self.labeller = CAPTIONERS.build(dict(labeller))
+        self.labeller = up_to_date(CAPTIONERS.build(dict(labeller)))
+        if self.labeller.images != 1:
+            raise ConfigError(f'The labeller of {part} sees pairs: {labeller["type"]}.',
+                              'Name a captioner of single images.')
         self.top_k, self.min_area = top_k, min_area
         self.settings = {'pred_iou_thresh': quality, 'stability_score_thresh': stability,
                          'points_per_crop': points_per_side, 'points_per_batch': batch_size}
 
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+    def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
         """The largest regions of each image, the largest first, with the scores of the labeller.
 
         Args:
-            images: as `vlfusion.imaging.images.read_image` returns them.
-            modality: what the labeller is told.
+            scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
+            modalities: what the labeller is told.
 
         Raises:
             DataError: an image is of floats or has no pixels.
         """
-        return [self._regions(image, modality) for image in images]
+        return [self._regions(image, modalities) for image, in scenes]
 
-    def _regions(self, image: np.ndarray, modality: str) -> list[Observation]:
+    def _regions(self, image: np.ndarray, modalities: tuple[str]) -> list[Observation]:
         picture = rgb(image)
         with torch.inference_mode():
             found = self.generate(picture.resize(self.square, Resampling.BILINEAR) if self.square else picture,
@@ -86,13 +90,16 @@ class SamMasks:
                        key=lambda mask: -mask.mean())[:self.top_k]
         height, width = image.shape[:2]
         boxes = [_bounds(mask, height, width) for mask in masks]
-        crops = [np.ascontiguousarray(image[top:bottom, left:right]) for left, top, right, bottom in boxes]
+        crops = [(np.ascontiguousarray(image[top:bottom, left:right]),) for left, top, right, bottom in boxes]
+        labels = self.labeller.observe(crops, modalities) if crops else []
         regions = []
-        for mask, box, said in zip(masks, boxes, self.labeller.observe(crops, modality) if crops else [], strict=True):
-            if said:
+        for mask, box, observations in zip(masks, boxes, labels, strict=True):
+            if isinstance(observations, Exception):
+                raise observations
+            if observations:
                 left, top, right, bottom = box
                 place = (left / width, top / height, right / width, bottom / height)
-                regions.append(Observation(said[0].text, place, float(mask.mean()), said[0].score))
+                regions.append(Observation(observations[0].text, place, float(mask.mean()), observations[0].score))
         return regions
 
 

@@ -35,7 +35,7 @@ class MeasuredCaptioner:
 
     >>> image = np.zeros((90, 90), np.uint8)
     >>> image[10:25, 10:25] = 255
-    >>> for seen in MeasuredCaptioner().observe([image], 'infrared')[0]:
+    >>> for seen in MeasuredCaptioner().observe([(image,)], ('infrared',))[0]:
     ...     print(seen.text)
     This small square image is of the infrared kind.
     Nearly all of it is empty black background.
@@ -46,20 +46,20 @@ class MeasuredCaptioner:
     A small compact bright patch stands out in the upper left.
     """
 
-    version = '1'
+    version, images = '1', 1
 
     @staticmethod
     def self_contained(config: Mapping) -> bool:
         return True
 
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+    def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
         """At least five sentences about each image, then its brightest patches, at most three, with their boxes.
 
         Args:
-            images: as `vlfusion.imaging.images.read_image` returns them.
-            modality: what kind of image they are, such as `infrared` or `MRI`; empty where nobody knows.
+            scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
+            modalities: the kind of image, such as `infrared` or `MRI`; empty where nobody knows.
         """
-        return [self._describe(image, modality) for image in images]
+        return [self._describe(image, *modalities) for image, in scenes]
 
     def _describe(self, image: np.ndarray, modality: str) -> list[Observation]:
         grey = luminance(image, rule='bt601')

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlfusion.errors import ConfigError
-from vlfusion.language.captioners.parts import best, check_labels, check_numbers, check_template
+from vlfusion.language.captioners.parts import best, check_labels, check_numbers, check_template, in_batches
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.language.open_clip_models import load_open_clip
@@ -40,7 +40,7 @@ class OpenCLIPTagger:
             than the model reads, or a setting is out of range.
     """
 
-    version = '1'
+    version, images = '1', 1
 
     def __init__(self, labels: Sequence[str], model: str = 'ViT-B-32', pretrained: str | None = None,
                  template: str = 'a photo of $label', top_k: int = 5, threshold: float = 0.1, device: str = 'cpu',
@@ -57,23 +57,23 @@ class OpenCLIPTagger:
         self.text = self._encode([sentence.substitute(label=label) for label in self.labels], tokenizer)
 
     @torch.inference_mode()
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+    def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
         """The best labels of each image with their scores, the best first; the model sees the image's central square.
 
         Args:
-            images: as `vlfusion.imaging.images.read_image` returns them.
-            modality: of no effect.
+            scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
+            modalities: of no effect.
 
         Raises:
             DataError: an image is of floats or has no pixels.
         """
-        pictures = [self.transform(rgb(image)) for image in images]
-        observations = []
-        for start in range(0, len(pictures), self.batch_size):
-            batch = torch.stack(pictures[start:start + self.batch_size]).to(self.device, self.dtype)
-            logits = self.model.logit_scale.exp() * self.model.encode_image(batch, normalize=True) @ self.text.T
-            observations += best(logits.float().softmax(-1), self.labels, self.top_k, self.threshold)
-        return observations
+        pictures = [self.transform(rgb(image)) for image, in scenes]
+        return in_batches(self._tag, pictures, self.batch_size)
+
+    def _tag(self, pictures: Sequence[Float[Tensor, '3 h w']]) -> list[list[Observation]]:
+        images = torch.stack(pictures).to(self.device, self.dtype)
+        logits = self.model.logit_scale.exp() * self.model.encode_image(images, normalize=True) @ self.text.T
+        return best(logits.float().softmax(-1), self.labels, self.top_k, self.threshold)
 
     @torch.inference_mode()
     def _encode(self, sentences: list[str], tokenizer) -> Float[Tensor, 'label dim']:

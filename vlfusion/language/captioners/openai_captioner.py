@@ -1,15 +1,15 @@
 """Any vision chat behind a server that speaks OpenAI's chat protocol, as a captioner of images or of pairs."""
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from vlfusion.errors import DataError
 from vlfusion.imaging.images import to_8bit
-from vlfusion.language.captioners.parts import check_template
-from vlfusion.language.chat import Chat, ChatClient, chat_client, in_order
+from vlfusion.language.captioners.parts import check_template, modality_variables
+from vlfusion.language.chat import Chat, chat_client
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
@@ -26,7 +26,7 @@ class OpenAICaptioner:
 
     Args:
         model: the model's name at the server; it must take images.
-        question: what is asked; `$modality` stands for the kind of image.
+        question: the question; `$modality` stands for the kind of image. By default the one of the class.
         chat: the other arguments of `vlfusion.language.chat.ChatClient`, such as `base_url` and `api_key_env`.
 
     Attributes:
@@ -36,71 +36,48 @@ class OpenAICaptioner:
         ConfigError: the package or the key is missing, or an argument makes no sense.
     """
 
-    version = '1'
+    version, images = '1', 1
+    default_question = QUESTION
 
-    def __init__(self, model: str, *, question: str = QUESTION, **chat):
-        self._question = check_template(type(self).__name__, question, 'modality')
-        self.client = chat_client(type(self).__name__, model, chat)
+    def __init__(self, model: str, *, question: str | None = None, **chat):
+        part = type(self).__name__
+        self._question = check_template(part, self.default_question if question is None else question,
+                                        *modality_variables(self.images))
+        self.client = chat_client(part, model, chat)
 
-    def stream(self, images: Iterable[Image], modality: str) -> Iterator[tuple[int, list[Observation] | Exception]]:
-        """Observations of each image with its position, as soon as it is there; see `ChatClient.stream`."""
-        question = self._question.substitute(modality=modality)
-        return _answers(self.client, question, ((image,) for image in images))
+    def observe(self, scenes: Sequence[tuple[Image, ...]],
+                modalities: tuple[str, ...]) -> list[list[Observation] | Exception]:
+        """The answer about each scene as one observation. The error of a scene stands in its place:
 
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
-        """One observation of each image.
+        - ChatError: the server refused a request, failed, or was not reached.
+        - BudgetError: the budget is spent.
+        - DataError: an answer is empty or unreadable.
 
         Raises:
-            ChatError: the server refused a request, failed, or was not reached.
-            BudgetError: the budget is spent.
-            DataError: an answer is empty or unreadable, or an image has neither 8 nor 16 bits.
+            DataError: an image has neither 8 nor 16 bits.
         """
-        return in_order(self.stream(images, modality))
+        question = self._question.substitute(dict(zip(modality_variables(self.images), modalities, strict=True)))
+        answers = dict(self.client.stream(_chat(question, images) for images in scenes))
+        return [answer if isinstance(answer, Exception) else [Observation(answer.text.strip())]
+                for _, answer in sorted(answers.items())]
 
 
 @CAPTIONERS.register_module()
-class OpenAIPairCaptioner:
+class OpenAIPairCaptioner(OpenAICaptioner):
     """Shows both images of a pair to a vision chat at once; its answer is the one observation.
 
-    It needs a prompt about pairs.
-
-    Args:
-        model: the model's name at the server; it must take several images.
-        question: what is asked; `$modality_a` and `$modality_b` stand for the kinds of image.
-        chat: the other arguments of `vlfusion.language.chat.ChatClient`, such as `base_url` and `api_key_env`.
-
-    Attributes:
-        client: the ChatClient, which counts tokens and cost.
-
-    Raises:
-        ConfigError: the package or the key is missing, or an argument makes no sense.
+    It needs a prompt about pairs. Its model must take several images, and in its question `$modality_a` and
+    `$modality_b` stand for the kinds of image. All else is as for `OpenAICaptioner`.
     """
 
-    version = '1'
-
-    def __init__(self, model: str, *, question: str = PAIR_QUESTION, **chat):
-        self._question = check_template(type(self).__name__, question, 'modality_a', 'modality_b')
-        self.client = chat_client(type(self).__name__, model, chat)
-
-    def stream(self, pairs: Iterable[tuple[Image, Image]],
-               modalities: tuple[str, str]) -> Iterator[tuple[int, list[Observation] | Exception]]:
-        """Observations of each pair with its position, as soon as it is there; see `ChatClient.stream`."""
-        question = self._question.substitute(modality_a=modalities[0], modality_b=modalities[1])
-        return _answers(self.client, question, pairs)
-
-    def observe_pairs(self, pairs: Sequence[tuple[Image, Image]],
-                      modalities: tuple[str, str]) -> list[list[Observation]]:
-        """One observation of each pair; raises as `OpenAICaptioner.observe` does."""
-        return in_order(self.stream(pairs, modalities))
+    images = 2
+    default_question = PAIR_QUESTION
 
 
-def _answers(client: ChatClient, question: str,
-             shown: Iterable[Sequence[Image]]) -> Iterator[tuple[int, list[Observation] | Exception]]:
-    """The answer to one question about each group of images, first the question, then the images in their order."""
-    chats = (Chat([{'role': 'user', 'content': [{'type': 'text', 'text': question}, *(
-        {'type': 'image_url', 'image_url': {'url': data_url(image)}} for image in images)]}]) for images in shown)
-    for index, answer in client.stream(chats):
-        yield index, answer if isinstance(answer, Exception) else [Observation(answer.text.strip())]
+def _chat(question: str, images: Sequence[Image]) -> Chat:
+    """A question, then the images in their order."""
+    return Chat([{'role': 'user', 'content': [{'type': 'text', 'text': question}, *(
+        {'type': 'image_url', 'image_url': {'url': data_url(image)}} for image in images)]}])
 
 
 def data_url(image: Image) -> str:

@@ -1,8 +1,8 @@
-"""Common parts of captioners that run a model: loading it, its labels, its prompt."""
+"""Common parts of captioners that run a model: loading it, its labels, its prompt, its batches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import Template
-from typing import Any
+from typing import Any, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from vlfusion.errors import ConfigError, needs
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.precision import torch_dtype
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 
 def load_transformers(part: str, auto: str, model: str, revision: str | None, device: str,
@@ -95,10 +98,24 @@ def check_numbers(part: str, whole: Mapping[str, int], shares: Mapping[str, floa
                               f'Write {name}=0.3 or so.')
 
 
+def in_batches(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], size: int) -> list[Result]:
+    """Results of `work` for all items, which gets at most `size` of them at once.
+
+    >>> in_batches(sorted, [3, 1, 2], size=2)
+    [1, 3, 2]
+    """
+    return [result for start in range(0, len(items), size) for result in work(items[start:start + size])]
+
+
+def modality_variables(images: int) -> tuple[str, ...]:
+    """Names of the modalities in a question: `modality`, or for both images of a pair `modality_a` and `modality_b`."""
+    return ('modality',) if images == 1 else ('modality_a', 'modality_b')
+
+
 def best(scores: Float[Tensor, 'batch label'], labels: Sequence[str], top_k: int,
          threshold: float) -> list[list[Observation]]:
-    """For each image its at most `top_k` best labels, the best first, that score at least `threshold`."""
+    """The best labels of each image, the best first: at most `top_k`, each with a score of `threshold` or more."""
     values, indices = scores.cpu().topk(min(top_k, len(labels)), dim=1)
     return [[Observation(labels[index], score=min(value, 1.0))  # rounding may lift a softmax above one
-             for value, index in zip(*of_one, strict=True) if value >= threshold]
-            for of_one in zip(values.tolist(), indices.tolist(), strict=True)]
+             for value, index in zip(*of_image, strict=True) if value >= threshold]
+            for of_image in zip(values.tolist(), indices.tolist(), strict=True)]

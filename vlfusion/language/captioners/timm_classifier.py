@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from vlfusion.errors import ConfigError, needs
-from vlfusion.language.captioners.parts import best, check_labels, check_numbers
+from vlfusion.language.captioners.parts import best, check_labels, check_numbers, in_batches
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
@@ -30,7 +32,7 @@ class TimmClassifier:
             have no known names, or a setting is out of range.
     """
 
-    version = '1'
+    version, images = '1', 1
 
     def __init__(self, model: str, checkpoint_path: str = '', labels: Sequence[str] | None = None, top_k: int = 3,
                  threshold: float = 0.1, device: str = 'cpu', batch_size: int = 16):
@@ -58,22 +60,22 @@ class TimmClassifier:
         self.device, self.top_k, self.threshold, self.batch_size = device, top_k, threshold, batch_size
 
     @torch.inference_mode()
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
+    def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
         """The most probable classes of each image with their scores, the best first.
 
         Args:
-            images: as `vlfusion.imaging.images.read_image` returns them.
-            modality: of no effect.
+            scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
+            modalities: of no effect.
 
         Raises:
             DataError: an image is of floats or has no pixels.
         """
-        pictures = [self.transform(rgb(image)) for image in images]
-        observations = []
-        for start in range(0, len(pictures), self.batch_size):
-            logits = self.model(torch.stack(pictures[start:start + self.batch_size]).to(self.device))
-            observations += best(logits.softmax(-1), self.labels, self.top_k, self.threshold)
-        return observations
+        pictures = [self.transform(rgb(image)) for image, in scenes]
+        return in_batches(self._classify, pictures, self.batch_size)
+
+    def _classify(self, pictures: Sequence[Float[Tensor, '3 h w']]) -> list[list[Observation]]:
+        logits = self.model(torch.stack(pictures).to(self.device))
+        return best(logits.softmax(-1), self.labels, self.top_k, self.threshold)
 
 
 def _imagenet(timm, network, model: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Captions and answers from the image-text models of the transformers library."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,9 +9,14 @@ from PIL.Image import Image as Picture
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.answers import read
-from vlfusion.language.captioners.parts import check_numbers, check_template, load_transformers
+from vlfusion.language.captioners.parts import (
+    check_numbers,
+    check_template,
+    in_batches,
+    load_transformers,
+    modality_variables,
+)
 from vlfusion.language.captioners.pixels import rgb
-from vlfusion.language.chat import in_order
 from vlfusion.language.decoding import decode_answer
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
@@ -21,37 +27,53 @@ _UNPROMPTED = ('blip', 'blip-2', 'git')  # these caption an image without any te
 
 
 class _Writer:
-    """A generating image-text model; a subclass says how a prompt is put to it. Decoding never samples."""
+    """A generating image-text model; a subclass says how a question is put to it. Decoding never samples."""
 
-    variables = ('modality',)  # that the prompt may hold
+    version, images = '1', 1
 
-    def __init__(self, model: str, prompt: str, revision: str | None, device: str, dtype: str, batch_size: int,
+    def __init__(self, model: str, *, prompt: str, revision: str | None, device: str, dtype: str, batch_size: int,
                  max_new_tokens: int, num_beams: int):
         part = type(self).__name__
         check_numbers(part, {'batch_size': batch_size, 'max_new_tokens': max_new_tokens, 'num_beams': num_beams})
-        self.prompt = check_template(part, prompt, *self.variables)
+        self.prompt = check_template(part, prompt, *modality_variables(self.images))
         self.processor, self.model = load_transformers(part, 'AutoModelForImageTextToText', model, revision, device,
                                                        dtype)
         self.name, self.batch_size = model, batch_size
         self.settings = {'max_new_tokens': max_new_tokens, 'num_beams': num_beams, 'do_sample': False}
 
     @torch.inference_mode()
-    def _answers(self, shown: list, **kinds: str) -> list[list[Observation] | DataError]:
-        """The answers about pictures, or about tuples of pictures; an error where there is no description in one."""
-        prompt, texts = self.prompt.substitute(kinds), []
-        for start in range(0, len(shown), self.batch_size):
-            inputs = self._ask(shown[start:start + self.batch_size], prompt)
-            texts += self._write(inputs.to(self.model.device, self.model.dtype))
-        return list(map(self._answer, texts))
+    def observe(self, scenes: Sequence[tuple[Image, ...]],
+                modalities: tuple[str, ...]) -> list[list[Observation] | DataError]:
+        """Text of the model about each scene as one observation; none where it writes nothing.
 
-    def _answer(self, text: str) -> list[Observation] | DataError:
+        Args:
+            scenes: images as `vlfusion.imaging.images.read_image` returns them.
+            modalities: the words that stand for `$modality` in the prompt, or for `$modality_a` and `$modality_b`;
+                `unknown` where one is empty.
+
+        Returns:
+            Observations, or a DataError in place of an answer that holds no description.
+
+        Raises:
+            DataError: an image is of floats or has no pixels.
+        """
+        words = [modality or 'unknown' for modality in modalities]
+        prompt = self.prompt.substitute(dict(zip(modality_variables(self.images), words, strict=True)))
+        pictures = [tuple(map(rgb, images)) for images in scenes]
+        return in_batches(partial(self._answer, prompt), pictures, self.batch_size)
+
+    def _answer(self, prompt: str, scenes: Sequence[tuple[Picture, ...]]) -> list[list[Observation] | DataError]:
+        inputs = self._ask(scenes, prompt)
+        return list(map(self._observations, self._write(inputs.to(self.model.device, self.model.dtype))))
+
+    def _observations(self, text: str) -> list[Observation] | DataError:
         try:
             return [Observation(' '.join(read(text, self.name).split()))] if text else []
         except DataError as error:
             return error
 
-    def _ask(self, pictures: list[Picture], prompt: str) -> Any:
-        """The model's inputs: the same question about every picture."""
+    def _ask(self, scenes: Sequence[tuple[Picture, ...]], prompt: str) -> Any:
+        """The model's inputs: the same question about every scene."""
         raise NotImplementedError
 
     def _read(self, inputs: Any) -> int:
@@ -84,29 +106,13 @@ class TransformersCaptioner(_Writer):
         ConfigError: transformers is not installed, the model cannot be loaded, or a setting is out of range.
     """
 
-    version = '1'
-
-    def __init__(self, model: str, prompt: str = '', revision: str | None = None, device: str = 'cpu',
+    def __init__(self, model: str, *, prompt: str = '', revision: str | None = None, device: str = 'cpu',
                  dtype: str = 'float32', batch_size: int = 8, max_new_tokens: int = 40, num_beams: int = 1):
-        super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
+        super().__init__(model, prompt=prompt, revision=revision, device=device, dtype=dtype, batch_size=batch_size,
+                         max_new_tokens=max_new_tokens, num_beams=num_beams)
 
-    def stream(self, images: Iterable[Image], modality: str) -> Iterator[tuple[int, list[Observation] | DataError]]:
-        """Text of the model about each image with its position; an error where that is no description."""
-        return enumerate(self._answers([rgb(image) for image in images], modality=modality or 'unknown'))
-
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
-        """Text of the model about each image as one observation; none where it writes nothing.
-
-        Args:
-            images: as `vlfusion.imaging.images.read_image` returns them.
-            modality: what stands for `$modality` in the prompt; `unknown` where it is empty.
-
-        Raises:
-            DataError: an image is of floats or has no pixels, or an answer holds no description.
-        """
-        return in_order(self.stream(images, modality))
-
-    def _ask(self, pictures: list[Picture], prompt: str) -> Any:
+    def _ask(self, scenes: Sequence[tuple[Picture]], prompt: str) -> Any:
+        pictures = [picture for picture, in scenes]
         kind = self.model.config.model_type
         text = {'text': [prompt] * len(pictures)} if prompt or kind not in _UNPROMPTED else {}
         inputs = self.processor(images=pictures, return_tensors='pt', **text)
@@ -124,38 +130,17 @@ class TransformersCaptioner(_Writer):
         return super()._read(inputs) - (self.model.config.model_type == 'blip')  # BLIP drops the prompt's end itself
 
 
-class _ChatVLM(_Writer):
-    """A chat model that sees."""
-
-    def __init__(self, model: str, prompt: str, *settings: Any):
-        part = type(self).__name__
-        if not prompt.strip():
-            raise ConfigError(f'The prompt of {part} is empty.', 'Write the question that it shall answer.')
-        super().__init__(model, prompt, *settings)
-        if not getattr(self.processor, 'chat_template', None):
-            raise ConfigError(f'The processor of the model {model!r} has no chat template.',
-                              'Use TransformersCaptioner for a captioning model, or a chat model that has one.')
-        # Answers begin where prompts end, so the padding of shorter prompts goes before them.
-        self.processor.tokenizer.padding_side = 'left'
-
-    def _ask(self, pictures: list[tuple[Picture, ...]], prompt: str) -> Any:
-        chats = [[{'role': 'user', 'content': [*({'type': 'image', 'image': picture} for picture in shown),
-                                               {'type': 'text', 'text': prompt}]}] for shown in pictures]
-        return self.processor.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=True,
-                                                  return_tensors='pt', processor_kwargs={'padding': True})
-
-
 @CAPTIONERS.register_module()
-class ChatVLMCaptioner(_ChatVLM):
+class ChatVLMCaptioner(_Writer):
     """The answer of a chat model that sees, such as LLaVA or Qwen-VL, to one question about each image.
 
     Args:
         model: a folder, or the id of a model on the Hugging Face hub, such as `llava-hf/llava-1.5-7b-hf`.
-        prompt: the question, in your own words; may hold `$modality`.
+        prompt: the question, in your own words; may hold `$modality`. By default the one of the class.
         revision: branch, tag or commit of a hub model.
         device: where it runs, such as `cpu` or `cuda`.
         dtype: `float32`, `float16` or `bfloat16`.
-        batch_size: how many images it reads at once.
+        batch_size: how many images it reads at once, or how many pairs; by default four images in all.
         max_new_tokens: the longest answer.
         num_beams: hypotheses of beam search; 1 is greedy.
 
@@ -164,54 +149,37 @@ class ChatVLMCaptioner(_ChatVLM):
             out of range.
     """
 
-    version = '1'
+    default_prompt = 'Describe this $modality image in at most four plain sentences.'
 
-    def __init__(self, model: str, prompt: str = 'Describe this $modality image in at most four plain sentences.',
-                 revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 4,
-                 max_new_tokens: int = 200, num_beams: int = 1):
-        super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
+    def __init__(self, model: str, *, prompt: str | None = None, revision: str | None = None, device: str = 'cpu',
+                 dtype: str = 'float32', batch_size: int | None = None, max_new_tokens: int = 200, num_beams: int = 1):
+        prompt = self.default_prompt if prompt is None else prompt
+        if not prompt.strip():
+            raise ConfigError(f'The prompt of {type(self).__name__} is empty.',
+                              'Write the question that it shall answer.')
+        super().__init__(model, prompt=prompt, revision=revision, device=device, dtype=dtype,
+                         batch_size=4 // self.images if batch_size is None else batch_size,
+                         max_new_tokens=max_new_tokens, num_beams=num_beams)
+        if not getattr(self.processor, 'chat_template', None):
+            raise ConfigError(f'The processor of the model {model!r} has no chat template.',
+                              'Use TransformersCaptioner for a captioning model, or a chat model that has one.')
+        # Answers begin where prompts end, so the padding of shorter prompts goes before them.
+        self.processor.tokenizer.padding_side = 'left'
 
-    def stream(self, images: Iterable[Image], modality: str) -> Iterator[tuple[int, list[Observation] | DataError]]:
-        """The answer about each image with its position; an error where it holds no description."""
-        return enumerate(self._answers([(rgb(image),) for image in images], modality=modality or 'unknown'))
-
-    def observe(self, images: Sequence[Image], modality: str) -> list[list[Observation]]:
-        """The answer about each image as one observation; see `TransformersCaptioner.observe`."""
-        return in_order(self.stream(images, modality))
+    def _ask(self, scenes: Sequence[tuple[Picture, ...]], prompt: str) -> Any:
+        chats = [[{'role': 'user', 'content': [*({'type': 'image', 'image': picture} for picture in pictures),
+                                               {'type': 'text', 'text': prompt}]}] for pictures in scenes]
+        return self.processor.apply_chat_template(chats, add_generation_prompt=True, tokenize=True, return_dict=True,
+                                                  return_tensors='pt', processor_kwargs={'padding': True})
 
 
 @CAPTIONERS.register_module()
-class ChatVLMPairCaptioner(_ChatVLM):
+class ChatVLMPairCaptioner(ChatVLMCaptioner):
     """The answer of a chat model that takes several images, such as Qwen2-VL, to one question about both of a pair.
 
-    It needs a prompt about pairs.
-
-    Args:
-        model: a folder, or the id of a model on the Hugging Face hub, such as `Qwen/Qwen2-VL-7B-Instruct`.
-        prompt: the question, in your own words, put after source A and source B; may hold `$modality_a` and
-            `$modality_b`.
-        revision, device, dtype, max_new_tokens, num_beams: as `ChatVLMCaptioner` has them.
-        batch_size: how many pairs it reads at once.
-
-    Raises:
-        ConfigError: as `ChatVLMCaptioner`.
+    It needs a prompt about pairs. Its question stands after source A and source B and may hold `$modality_a` and
+    `$modality_b`. All else is as for `ChatVLMCaptioner`.
     """
 
-    version = '1'
-    variables = ('modality_a', 'modality_b')
-
-    def __init__(self, model: str, prompt: str = PAIR_PROMPT, revision: str | None = None, device: str = 'cpu',
-                 dtype: str = 'float32', batch_size: int = 2, max_new_tokens: int = 200, num_beams: int = 1):
-        super().__init__(model, prompt, revision, device, dtype, batch_size, max_new_tokens, num_beams)
-
-    def stream(self, pairs: Iterable[tuple[Image, Image]],
-               modalities: tuple[str, str]) -> Iterator[tuple[int, list[Observation] | DataError]]:
-        """The answer about each pair with its position; an error where it holds no description."""
-        a, b = (modality or 'unknown' for modality in modalities)
-        shown = [(rgb(image_a), rgb(image_b)) for image_a, image_b in pairs]
-        return enumerate(self._answers(shown, modality_a=a, modality_b=b))
-
-    def observe_pairs(self, pairs: Sequence[tuple[Image, Image]],
-                      modalities: tuple[str, str]) -> list[list[Observation]]:
-        """The answer about each pair as one observation; raises as `TransformersCaptioner.observe` does."""
-        return in_order(self.stream(pairs, modalities))
+    images = 2
+    default_prompt = PAIR_PROMPT
