@@ -1,6 +1,7 @@
 """Every config of every plugin is read and builds its model; each takes one step on toy pairs laid out as it says."""
 
 from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
 
 import pytest
 from test_configs import OPTIONS, ROOT, lay_out
@@ -77,3 +78,16 @@ def test_the_other_configs_take_theirs_in_other_tests():
 def test_a_config_of_a_plugin_says_what_it_is(path):
     head = path.read_text().split('"""')[1]
     assert 'Command' in head and 'Expected:' in head, path
+
+
+@pytest.mark.parametrize('folder', sorted(ROOT.glob('plugins/*/configs')), ids=lambda folder: folder.parent.name)
+def test_a_plugin_ships_its_configs(folder):
+    """`tests/test_config_names.py` builds the wheel of one; the others say the same in their setup.cfg."""
+    said = ConfigParser()
+    said.read(folder.with_name('setup.cfg'))
+    [package] = (path.name for path in folder.parent.glob('vlfusion_*') if path.is_dir() and 'egg' not in path.suffix)
+    assert said['options']['packages'].split() == [package, f'{package}.configs']
+    assert said['options']['package_dir'].split() == [f'{package}.configs', '=', 'configs']
+    if (folder / '_base_').is_dir():
+        assert said['options.package_data'][f'{package}.configs'] == '_base_/*.py'
+    assert {path.parent.name for path in folder.rglob('*.py')} <= {'configs', '_base_'}

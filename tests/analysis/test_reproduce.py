@@ -335,7 +335,7 @@ def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(place, capsys, opti
     assert message in error and '->' in error and 'Traceback' not in error
 
 
-def test_a_data_set_with_subsets(tmp_path, monkeypatch, request, capsys):
+def test_a_data_set_with_subsets(tmp_path, monkeypatch, capsys):
     """The pairs of configs/_base_/datasets/harvard.py, whose names contain the subset."""
     for kind in ('CT', 'PET', 'SPECT'):
         draw_pairs(tmp_path / f'data/{kind}-MRI/test', ['1', '2'], 'MRI', kind)
@@ -343,7 +343,7 @@ def test_a_data_set_with_subsets(tmp_path, monkeypatch, request, capsys):
             path = tmp_path / f'fused/{kind}-MRI/{name}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), cv2.imread(str(tmp_path / f'data/{kind}-MRI/test/MRI/{name}.png')) // 2)
-    monkeypatch.chdir(request.config.rootpath)
+    monkeypatch.chdir(tmp_path)
     command = ['film', '--dataset', 'Harvard', '--fused', str(tmp_path / 'fused'),
                '--data-root', str(tmp_path / 'data')]
     out = tmp_path / 'found.json'

@@ -667,16 +667,17 @@ def test_a_damaged_record_counts_as_none(tmp_path):
     assert cache.read('scores', 'abc') is None and cache.read('scores', 'abd') is None
 
 
-@pytest.mark.parametrize('path', sorted(Path('configs/benchmark').glob('*.py')), ids=lambda path: path.stem)
-def test_the_configs_name_data_sets_and_methods_that_there_are(path):
-    plan = load_plan(str(path))
+@pytest.mark.parametrize('name', ['benchmark/ivf', 'benchmark/mif', 'benchmark/mef', 'benchmark/mff'])
+def test_the_configs_name_data_sets_and_methods_that_there_are(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # any folder will do
+    plan = load_plan(name)
     plugins.load_all(snapshot)
     released = {f'{name.partition(".")[0].removeprefix("vlfusion_")}_{which}': weights.task
                 for name in BACKBONES.names()
                 for which, weights in getattr(BACKBONES.get(name), 'released', {}).items()}
     for method in plan.methods:
         for checkpoint in method.checkpoints:
-            assert released[Path(checkpoint).stem] == path.stem, checkpoint
+            assert released[Path(checkpoint).stem] == Path(name).stem, checkpoint
         if method.model:
             assert BACKBONES.get(method.model['backbone']['type'])
     assert len(plan.methods) >= 14 and all(plan.printed.values()), 'each has a row of a paper below'
