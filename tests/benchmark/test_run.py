@@ -86,6 +86,17 @@ TOYS = '''
             return ((a + b) / 2 + 0.1 * torch.randn_like(a)).clamp(0, 1)
 
     @BACKBONES.register_module()
+    class ToyLocal(Toy):
+        halo = 1
+        def __init__(self, most=10 ** 9):
+            super().__init__()
+            self.most = most
+        def fuse(self, a, b, text):
+            if a[0, 0].numel() > self.most:
+                raise torch.OutOfMemoryError('out of memory')
+            return nn.functional.avg_pool2d(a, 3, 1, 1, count_include_pad=False) / 2 + b / 2
+
+    @BACKBONES.register_module()
     class ToyBroken(Toy):
         def fuse(self, a, b, text):
             raise RuntimeError('no such kernel')
@@ -220,6 +231,44 @@ def test_costs_are_measured(compare):
         'dataset': 'Toy', 'method': 'Conv', 'height': '48', 'width': '56', 'pairs': '6', 'parameters': '9',
         'macs': str(9 * 48 * 56), 'seconds': '', 'memory': '', 'device': 'cpu'}
     assert 0 < float(rows['Conv']['seconds']) < 1 and rows['Mean']['macs'] == ''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('most', 'keys'), [(10 ** 9, dict(max_memory='60k')), (7000, {})], ids=['planned', 'run out'])
+def test_a_pair_too_large_for_memory_is_fused_in_tiles(compare, toys, most, keys):
+    draw_pairs(Path('data'), NAMES[:2], size=(90, 96))
+    two = dict(dataset=dict(only='p[01]'))
+    expected = [row['value'] for row in scores(compare({'Local': toy('ToyLocal')}, **two))]
+    before = {path.name: path.read_bytes() for path in Path('out/fused/Toy/Local').iterdir()}
+    toys.FUSED.clear()
+    out = compare({'Local': toy('ToyLocal', most=most)}, **two, **keys)
+    assert [row['value'] for row in scores(out)] == expected
+    assert {path.name: path.read_bytes() for path in (out / 'fused/Toy/Local').iterdir()} == before
+    assert len(toys.FUSED) >= 4, 'two tiles of each pair at least'
+    [row] = csv.DictReader((out / 'costs.csv').read_text().splitlines())
+    assert row['pairs'] == '2' and float(row['seconds']) > 0
+
+
+@pytest.mark.slow
+def test_blended_windows_are_noted_once(compare, caplog):
+    draw_pairs(Path('data'), NAMES[:2], size=(150, 160))
+    for run in ('fused now', 'known'):
+        compare({'Mean': toy('ToyMean')}, dataset=dict(only='p[01]'), metrics=['EN'], max_memory='150k')
+        assert caplog.text.count('Toy: Mean: large pairs were fused in windows that are blended') == 1, run
+        caplog.clear()
+
+
+@pytest.mark.slow
+def test_results_are_coloured_by_the_rule_of_the_plan(compare, capsys):
+    coloured = {}
+    for chroma in ('visible', 'b', 'weighted'):
+        compare({'Mean': toy('ToyMean')}, dataset=dict(source_a='vi/s', source_b='ir/s'), chroma=chroma)
+        coloured[chroma] = cv2.imread('out/fused/Toy/Mean/p0.png', cv2.IMREAD_UNCHANGED).ndim
+    assert coloured == {'visible': 2, 'b': 2, 'weighted': 3}, 'source A alone has colour'
+    compare({'Mean': toy('ToyMean')}, code=2, chroma='wieghted')
+    assert "'wieghted' is not a known chroma rule" in capsys.readouterr().err
+    compare({'Mean': toy('ToyMean')}, code=2, tiles='exakt')
+    assert 'Did you mean exact' in capsys.readouterr().err
 
 
 @pytest.mark.slow

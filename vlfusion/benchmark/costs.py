@@ -47,16 +47,21 @@ def measure(forward: Callable[[], Tensor], device: torch.device) -> Measured:
     return Measured(fused, time.perf_counter() - began, memory.bytes())
 
 
-def count_macs(forward: Callable[[], Tensor], model: nn.Module) -> int | None:
+def count_macs(forward: Callable[[], Tensor], model: nn.Module, compute: bool = True) -> int | None:
     """Multiplications with addition of a forward pass: half of what torch counts as floating point operations, which
     are those of convolutions and matrix products. None where there are none, or the pass cannot be counted.
 
     The pass runs once more, but on tensors of shapes without numbers if it can; a model without weights is not
     counted at all, for what it does is something else.
+
+    Args:
+        forward: the pass, of a whole image.
+        model: what runs in it.
+        compute: whether a model that cannot run on shapes alone may run on numbers; not where memory is too small.
     """
     if not any(True for _ in model.parameters()):
         return None
-    for shapes in (FakeTensorMode(allow_non_fake_inputs=True), nullcontext()):
+    for shapes in (FakeTensorMode(allow_non_fake_inputs=True), *([nullcontext()] if compute else ())):
         counter = FlopCounterMode(display=False)
         try:
             with shapes, counter, at_once():

@@ -11,7 +11,10 @@ from torch import nn
 
 import vlfusion.data.transforms
 import vlfusion.imaging.images
+import vlfusion.imaging.quantise
 import vlfusion.imaging.reading
+import vlfusion.inference.network
+import vlfusion.inference.tiling
 import vlfusion.models
 from vlfusion.benchmark.cache import code_digest, content_digest, key_of, modules_of
 from vlfusion.config import load_config
@@ -96,7 +99,8 @@ class ModelMethod:
     def identity(self, repeat: Repeat) -> str:
         """A hash of all that decides what comes out for given inputs: the model, its weights, the code, the seed."""
         model = {key: value for key, value in self.experiment['model'].items() if key != 'losses'}
-        code = [vlfusion.models, vlfusion.imaging.images, vlfusion.imaging.reading, vlfusion.data.transforms]
+        code = [vlfusion.models, vlfusion.imaging.images, vlfusion.imaging.quantise, vlfusion.imaging.reading,
+                vlfusion.inference.network, vlfusion.inference.tiling, vlfusion.data.transforms]
         for name in _types(model):
             code += modules_of(_registered(name))
         return key_of(model=model, weights=repeat.checkpoint and content_digest(repeat.checkpoint),

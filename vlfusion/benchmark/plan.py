@@ -31,16 +31,20 @@ from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.guards.arguments import fits
 from vlfusion.guards.ranges import COUNT, FRACTION, SEED
 from vlfusion.guards.redaction import without_secrets
+from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.protocol import Protocol, get_protocol
 from vlfusion.imaging.tasks import Task, get_task
+from vlfusion.inference.tiling import MODES
 from vlfusion.metrics.columns import TRUTH, full_name, other_variants
 from vlfusion.metrics.scoring import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS
 from vlfusion.registry import DATASETS, share_keys
+from vlfusion.system.memory import parse_bytes
 
 #: What a comparison's config may set.
 KEYS = dict(datasets=dict, methods=dict, protocol=str, metrics=Sequence[str], truth_metrics=Sequence[str],
             controls=bool | Sequence[str] | None, seeds=Sequence[int], robustness=bool, alpha=float, correction=str,
-            title=str, work_dir=str, cache=str, default_scope=str, custom_imports=dict)
+            chroma=str, tiles=str, max_memory=str | int, title=str, work_dir=str, cache=str, default_scope=str,
+            custom_imports=dict)
 SET_KEYS = dict(config=str, split=str, only=str | None, limit=int | None, by_subset=bool, texts=dict, data_root=str,
                 text_source=dict | None, language=dict)
 
@@ -132,6 +136,9 @@ class Plan:
         out: the folder of all that is written.
         cache: the folder of results by content, which several comparisons may share.
         config: what was read, without secrets.
+        chroma: the rule by which every result gets its colour; None for the rule of each data set's task.
+        tiles: how a model fuses a pair, as `vlfusion.Fuser` has it.
+        max_memory: bytes that a forward pass may take; None for four fifths of what is free.
     """
 
     title: str
@@ -149,11 +156,18 @@ class Plan:
     out: Path
     cache: Path
     config: Mapping[str, Any]
+    chroma: str | None = None
+    tiles: str = 'auto'
+    max_memory: int | None = None
 
     @property
     def output(self) -> Output:
         """The protocol's own."""
         return Output(self.protocol.stretch, self.protocol.rounding)
+
+    def chroma_of(self, dataset: SetPlan) -> str:
+        """Name of the rule that colours the results of a data set."""
+        return self.chroma or dataset.task.chroma
 
     def methods_of(self, dataset: str) -> list[ModelMethod | FolderMethod]:
         """The methods that fuse a data set, by its name."""
@@ -225,6 +239,9 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
     correction = config.get('correction', 'holm')
     if correction not in CORRECTIONS:
         raise ConfigError(f'There is no correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
+    tiles, max_memory = config.get('tiles', 'auto'), config.get('max_memory')
+    if tiles not in MODES:
+        raise ConfigError(f'Unknown way to tile {tiles!r}.', did_you_mean(tiles, MODES))
     seeds, alpha = _list(config, 'seeds', [0]), config.get('alpha', 0.05)
     FRACTION.check('alpha', alpha)
     for index, seed in enumerate(seeds):
@@ -235,7 +252,9 @@ def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None
     return Plan(title=config.get('title', Path(path).stem), datasets=datasets, methods=methods, printed=printed,
                 protocol=protocol, metrics=metrics, truth_metrics=truth_metrics, controls=controls, seeds=seeds,
                 robustness=config.get('robustness', True), alpha=alpha, correction=correction, out=folder,
-                cache=Path(cache or config.get('cache') or folder / 'cache'), config=without_secrets(config.to_dict()))
+                cache=Path(cache or config.get('cache') or folder / 'cache'), config=without_secrets(config.to_dict()),
+                chroma=config.get('chroma') and chroma_name(config.chroma), tiles=tiles,
+                max_memory=None if max_memory is None else parse_bytes(str(max_memory)))
 
 
 def _list(config: Config, key: str, default: Sequence) -> list:

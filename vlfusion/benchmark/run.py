@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.device import get_device
-from torch import nn
 from torch.utils.data import default_collate
 
 import vlfusion.evaluation.controls
+import vlfusion.imaging.chroma
 import vlfusion.imaging.images
 import vlfusion.imaging.reading
 import vlfusion.metrics
@@ -26,6 +26,7 @@ from vlfusion.benchmark.cache import Cache, code_digest, content_digest, image_d
 from vlfusion.benchmark.costs import count_macs, measure
 from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod, Repeat
 from vlfusion.benchmark.plan import Output, Plan, SetOfPairs, SetPlan
+from vlfusion.console.notes import new_run, note
 from vlfusion.data.affixes import affix_in_words
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
@@ -34,13 +35,18 @@ from vlfusion.engine.trust import believed_language
 from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import control_images
 from vlfusion.guards.foreign import described, is_end
-from vlfusion.imaging.images import add_chroma, read_image
+from vlfusion.imaging.chroma import add_chroma
+from vlfusion.imaging.images import read_image
+from vlfusion.imaging.picture import to_grey
 from vlfusion.imaging.protocol import Planes, grey_levels
-from vlfusion.imaging.quantise import quantise
+from vlfusion.inference.flow import named
+from vlfusion.inference.network import SOURCES, Network
 from vlfusion.inference.texts import make_words
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.metrics.columns import metric_of
 from vlfusion.metrics.scoring import score_planes
+from vlfusion.models import text_dims
+from vlfusion.registry import CHROMA_RULES
 from vlfusion.system.workers import one_thread_each
 
 #: Called with what is being done, how many are done, and how many there are.
@@ -153,6 +159,7 @@ class Run:
         Returns:
             The pictures of this process's pairs, also those of folders and the control images.
         """
+        new_run()
         return self._collect(range(self.rank, sys.maxsize, self.world), work=True)
 
     def score(self, units: Sequence[Unit]) -> None:
@@ -233,10 +240,10 @@ class Run:
         dataset = self._with_text(one, method)
         repeats = method.repeats(self.plan.seeds)
         for repeat in repeats:
-            identity = method.identity(repeat)
-            model, warm = None, False
+            identity, about = method.identity(repeat), f'{one.name}: {method.name}'
+            network, warm = None, False
             if work:
-                self.progress(f'{one.name}: {method.name}', 0, len(dataset.pairs))
+                self.progress(about, 0, len(dataset.pairs))
             for index, pair in enumerate(dataset.pairs):
                 if index not in mine:
                     continue
@@ -248,19 +255,22 @@ class Run:
                 if lacks and not work:
                     raise DataError(f'{pair.name} was not fused.', 'See what the other processes said.')
                 if lacks:
-                    model = model or method.load(repeat).to(self.device)
-                    new = self._forward(model, identity, dataset[index], pair, list(wanted), repeat, warm)
+                    network = network or self._network(method, repeat, about)
+                    new = self._forward(network, identity, dataset[index], pair, list(wanted), repeat, warm)
                     warm = True
                     pictures = pictures | new['pictures']  # another method may want the same model's in another way
                     record |= new | {'pictures': pictures}
                     self.cache.write('fused', key, record)
+                if work and record.get('tiles') == 'blend':
+                    note(f'blended {about}', f'{about}: large pairs were fused in windows that are blended, which '
+                                             'approximates: the model is not local.')
                 if work:
                     self.counts['fused' if lacks else 'known pairs'] += 1
-                    self.progress(f'{one.name}: {method.name}', index + 1, len(dataset.pairs))
+                    self.progress(about, index + 1, len(dataset.pairs))
                 for name, output in outputs.items():
                     grey, colour = pictures[str(output)], None
                     if output == self.plan.output or self.plan.protocol.colour == 'channels':
-                        colour = self._coloured(grey, pair, one.task.chroma)
+                        colour = self._coloured(grey, pair, self.plan.chroma_of(one))
                     scored = colour if self.plan.protocol.colour == 'channels' else grey
                     key = self._score_key(scored, pair)  # kept pictures are known by their content
                     yield Unit(one, method.name, str(repeat) if len(repeats) > 1 else '', name, pair,
@@ -269,7 +279,8 @@ class Run:
 
     def _coloured(self, digest: str, pair: Pair, chroma: str) -> str:
         """The digest of a grey picture in colour, with the sources' chroma put back."""
-        code = code_digest(vlfusion.imaging.images, vlfusion.imaging.reading)
+        code = code_digest(vlfusion.imaging.chroma, vlfusion.imaging.images, vlfusion.imaging.reading,
+                           *modules_of(CHROMA_RULES.get(chroma)))
         key = key_of(grey=digest, **_digests(pair), chroma=chroma, code=code)
         known = self.cache.read('colours', key)
         if not known or not self.cache.has_picture(known['picture']):
@@ -334,9 +345,14 @@ class Run:
         texts = {key: [hashlib.sha256(source.load(pair).tobytes()).hexdigest(), whole.text_lengths[key]]
                  for key, source in whole.text_sources.items()}
         return key_of(identity=identity, **_digests(pair), texts=texts, device=self.device.type, name=pair.name,
-                      pipeline=one.part['pipeline'])
+                      pipeline=one.part['pipeline'], tiles=self.plan.tiles, max_memory=self.plan.max_memory)
 
-    def _forward(self, model: nn.Module, identity: str, sample: dict, pair: Pair, outputs: Sequence[Output],
+    def _network(self, method: ModelMethod, repeat: Repeat, about: str) -> Network:
+        """The model as `Fuser` has it: a pair for which there is too little memory is fused in tiles."""
+        return Network(method.load(repeat), device=str(self.device), tiles=self.plan.tiles,
+                       max_memory=self.plan.max_memory, note=lambda text: note(f'memory {about}', f'{about}: {text}'))
+
+    def _forward(self, network: Network, identity: str, sample: dict, pair: Pair, outputs: Sequence[Output],
                  repeat: Repeat, warm: bool) -> dict[str, Any]:
         """Fuse a pair, keep the grey pictures, and return the record of it.
 
@@ -344,28 +360,29 @@ class Run:
             warm: whether the model ran since it was loaded; its first pass is no measure of time or memory.
         """
         batch = default_collate([sample])
-        size = tuple(batch['source_a'].shape[-2:])
-
-        def forward() -> torch.Tensor:
-            with torch.no_grad():
-                return model.test_step(batch)[0]['fused'][None]
-
+        texts = [key for name in text_dims(network.model.backbone) for key in (name, f'{name}_mask')]
+        inputs = {key: batch[key] for key in (*SOURCES, *texts) if key in batch}
+        size = tuple(inputs['source_a'].shape[-2:])
+        plan = network.plan(inputs)  # before the seed, for it may run the model
         _seed(repeat.seed, pair.name)
-        done = measure(forward, self.device)
+        done = measure(partial(network.fuse, inputs, chosen=plan), self.device)
         counting = key_of(identity=identity, size=size)
         known = self.cache.read('macs', counting)
         if known is None:
-            known = {'macs': count_macs(partial(_output, model, batch), model)}
+            known = {'macs': count_macs(partial(network, inputs), network.model, compute=plan.mode == 'whole')}
             self.cache.write('macs', counting, known)
         if done.fused.shape[-2:] != size:
             raise DataError(f'{pair.name}: the result is {tuple(done.fused.shape[-2:])}, the sources are {size}.',
                             'A backbone must give back the size it was given.')
-        pictures = {str(output): self.cache.keep_picture(quantise(done.fused, *output)[0, 0].cpu().numpy())
-                    for output in outputs}
+        try:
+            pictures = {str(output): self.cache.keep_picture(to_grey(done.fused, *output)) for output in outputs}
+        except DataError as error:
+            raise named(error, pair) from error
         low, high = done.fused.aminmax()
         return dict(pictures=pictures, height=size[0], width=size[1], seconds=done.seconds, memory=done.memory,
                     macs=known['macs'], warm=warm, low=low.item(), high=high.item(), device=str(self.device),
-                    parameters=sum(parameter.numel() for parameter in model.parameters()))
+                    parameters=sum(parameter.numel() for parameter in network.model.parameters()),
+                    tiles=plan.mode if plan.tile != size else 'whole')
 
     # Pictures of others, and controls
 
@@ -440,12 +457,6 @@ class Run:
 def _digests(pair: Pair) -> dict[str, str]:
     """Digests of the sources of a pair, for a key."""
     return dict(zip('ab', (image_digest(*source) for source in pair.sources), strict=True))
-
-
-@torch.no_grad()
-def _output(model: nn.Module, batch: Mapping[str, Any]) -> torch.Tensor:
-    """Output of a model, without a look at its numbers: tensors of shapes alone have none."""
-    return model(**model.data_preprocessor(batch, False), mode='tensor')
 
 
 def _seed(seed: int, name: str) -> None:

@@ -48,13 +48,13 @@ class Network:
         ConfigError: an option has no such value.
     """
 
-    def __init__(self, model: nn.Module, *, device: str | torch.device | None = None, precision: str = 'float32',
+    def __init__(self, model: nn.Module, *, device: str | None = None, precision: str = 'float32',
                  tiles: str = 'auto', tile_size: int | None = None, max_memory: int | None = None,
                  note: Callable[[str], None] | None = None):
         for what, value, known in (('way to tile', tiles, MODES), ('precision', precision, PRECISIONS)):
             if value not in known:
                 raise ConfigError(f'Unknown {what} {value!r}.', did_you_mean(value, known))
-        self.device = torch.device(device_of(device))
+        self.device = device_of(device)
         self.model = model.to(self.device)
         self.precision, self.tiles, self.tile_size, self.max_memory = precision, tiles, tile_size, max_memory
         self.note = note or (lambda text: print_log(text, logger='current', level=logging.WARNING))
