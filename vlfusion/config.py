@@ -77,7 +77,9 @@ Config._get_cfg_path = staticmethod(_path_of_base)
 
 def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
                 known: Iterable[str] | None = None) -> Config:
-    """A config file with its bases and the overrides of the command line.
+    """Read a config file with its bases, and override what is asked for.
+
+        config = vlfusion.load_config('film/film_ivf_sample', {'train_cfg.max_iters': 100})
 
     Args:
         path: a text-style MMEngine config, or one in JSON or YAML; or the name of one that ships.

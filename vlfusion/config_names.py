@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from vlfusion import plugins
 from vlfusion.errors import ConfigError
+from vlfusion.files import require_checkpoint
 
 SEPARATOR = '::'
 #: Endings of a config's file.
@@ -73,6 +74,11 @@ def require_config(path: str | os.PathLike) -> Path:
         raise ConfigError(f'{path} is no config: expected a file that ends in {", ".join(SUFFIXES)}.',
                           'Give a config, or rename the file.')
     return path
+
+
+def require_model(path: str | os.PathLike) -> None:
+    """Raise CheckpointError or ConfigError where a checkpoint, or the config in its place, is not there."""
+    (require_config if is_config(path) else require_checkpoint)(path)
 
 
 def find_base(name: str) -> Path:

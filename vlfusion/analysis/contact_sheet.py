@@ -98,7 +98,10 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
                   interpolation: str = 'nearest', width: float = 7.16, row_labels: bool | Sequence[str] = False,
                   dpi: int = 300, readings: Mapping[str, Reading] = MappingProxyType({}),
                   texts: Mapping[str, str] | None = None, note: Callable[[str], None] = print):
-    """Draw the figure.
+    """Draw a figure: a row for each pair, a column for each source and method.
+
+        sheet = vlfusion.contact_sheet({'MRI': 'mri', 'PET': 'pet', 'FILM': 'fused/film'}, names=['12', '25'])
+        sheet.savefig('figure.pdf')
 
     Args:
         columns: the folder of each column by its title, or a pattern such as `out/{name}_fused.*`; see

@@ -237,6 +237,9 @@ def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] 
                 alpha: float = 0.05, correction: str = 'holm') -> Leaderboard:
     """Compare methods by the files that `vlfusion evaluate` and `test` wrote.
 
+        board = vlfusion.leaderboard({'FILM': 'scores/film.csv', 'CDDFuse': 'scores/cddfuse.csv'})
+        print(board.markdown())
+
     Args:
         scores: the per-image CSV of each method, by what the method is to be called.
         metrics: which of their columns, with the variant or without; None for all that every file has, but for those

@@ -42,7 +42,7 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
                 show: Callable[[Iterable[int]], Iterable[int]] = iter) -> Ablation:
     """Compare the fusion of each test pair under its own text with that under other texts, and write what is found.
 
-        ablation = vlfusion.ablate_text('configs/film/film_ivf_sample.py', 'work_dirs/film/iter_500.pth', limit=20)
+        ablation = vlfusion.ablate_text('film/film_ivf_sample', 'work_dirs/film/iter_500.pth', limit=20)
         print(ablation.sentence)
 
     Args:

@@ -42,7 +42,7 @@ def run_plan(plan: Plan, *, describe: bool = False, report: bool = True, ablatio
     Results are kept by the content of weights, code, images, text and protocol, and are not computed again. A method
     that fails is named in `failures`; the others go on.
 
-        plan = vlfusion.load_plan('configs/benchmark/mif.py')
+        plan = vlfusion.load_plan('benchmark/mif')
         for dataset in vlfusion.run_plan(plan).sets:
             print(dataset.board.markdown())
 

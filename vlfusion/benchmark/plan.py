@@ -198,6 +198,14 @@ class Plan:
 def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None, cache: str | None = None) -> Plan:
     """Read the config of a comparison.
 
+        plan = vlfusion.load_plan('benchmark/mif', {'seeds': [0, 1, 2]}, out='results/mif')
+
+    Args:
+        path: the config, or the name of one that ships.
+        cfg_options: dotted keys to new values, as `load_config` takes them.
+        out: the folder to write to; by default the config's `work_dir`, else `work_dirs/benchmark/NAME`.
+        cache: the folder of results by content, which comparisons may share; by default `OUT/cache`.
+
     Raises:
         ConfigError: it has keys that it cannot have, or lacks data sets or methods.
         UnknownNameError: a metric, variant or protocol does not exist.

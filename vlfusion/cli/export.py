@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.cli.options import import_modules, require_model
+    from vlfusion.cli.options import import_modules
+    from vlfusion.config_names import require_model
     require_model(args.checkpoint)
 
     from vlfusion.inference.export import export_model

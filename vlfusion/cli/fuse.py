@@ -10,8 +10,13 @@ A pair of a folder that cannot be fused is listed at the end, the others are fus
 """
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
-from vlfusion.errors import ConfigError, DataError, listing, printable
+from vlfusion.errors import DataError, listing, printable
+
+if TYPE_CHECKING:
+    from vlfusion.inference.folders import FusedFiles
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,140 +62,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import os
-    from functools import partial
-
-    from vlfusion.cli.options import import_modules, require_model
-    from vlfusion.guards.outputs import check_outputs
+    from vlfusion.cli.options import import_modules, reading_keys
+    from vlfusion.console.progress import ShowProgress
+    from vlfusion.inference.folders import fuse
     from vlfusion.system.memory import parse_bytes
 
-    max_memory = args.max_memory and parse_bytes(args.max_memory)
-    output_of = _outputs(args)
-    require_model(args.checkpoint)
-    check_outputs([args.out, *output_of.values()] if os.path.isdir(args.out) else output_of.values(), [
-        args.checkpoint, args.source_a, args.source_b, args.text, args.words,
-        *(path for pair in output_of for path in (pair.path_a, pair.path_b))])
-    there = {pair for pair, path in output_of.items() if args.skip_existing and path.is_file()}
-    pairs = [pair for pair in output_of if pair not in there]
-
-    from vlfusion.console.progress import ShowProgress
-    from vlfusion.inference.fuser import Fuser
-
-    import_modules(args.modules)
-    show = ShowProgress()
-    fuser = Fuser(args.checkpoint, task=args.task, protocol=args.protocol, chroma=args.chroma, store=args.store,
-                  device=args.device, modality_a=args.modality_a, modality_b=args.modality_b, tiles=args.tiles,
-                  tile_size=args.tile_size, max_memory=max_memory, batch_size=args.batch_size,
-                  precision=args.precision, note=show.print, words=args.words, trust=args.trust_checkpoint)
-    features = _features(args.text, fuser, pairs) if args.text else None
-    failed: dict[str, DataError] = {}
-    saved = []
-
-    def save(pair, fused) -> None:
-        fused.save(output_of[pair], grey=args.grey)
-        saved.append(pair)
-        show('fusing', len(saved) + len(failed), len(pairs))
-
-    show.print(f'Model: {fuser.origin}.')
-    with show:
-        fused = fuser.fuse_many(
-            pairs, features.load if features else None, save, partial(show, 'one pair', inner=True),
-            lambda pair, error: failed.update({pair.name: error}), describing=show)
-        show('fusing', 0, len(pairs))
-        for _ in fused:
-            pass
-        show('fusing', len(pairs), len(pairs))
-    if len(pairs) == 1 and failed:
-        raise next(iter(failed.values()))
-    where = next(iter(output_of.values())) if len(output_of) == 1 else args.out
-    _report(args, len(pairs), len(there), failed, where)
-    return 1 if failed else 0
-
-
-def _features(place: str, fuser, pairs: list):
-    """The text features that `--text` names, checked; raises ConfigError where the model reads no or several texts."""
-    import os
-
-    from vlfusion.data.text import FeatureFiles
-    if len(fuser.text_dims) != 1:
-        raise ConfigError(f'--text gives one text, but the model reads {", ".join(fuser.text_dims) or "none"}.',
-                          'Leave --text out, or call vlfusion.Fuser with a dict of texts.')
-    per_pair = os.path.isdir(place)
-    features = FeatureFiles(place, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(place))
-    features.check(pairs if per_pair else pairs[:1])
-    return features
-
-
-def _report(args: argparse.Namespace, count: int, there: int, failed: dict, where) -> None:
-    """Say what was written, how the sources were read, and which pairs failed.
-
-    Args:
-        args: of the command line.
-        count: of the pairs that were to be fused.
-        there: the number of results that were there before.
-        failed: errors by the names of pairs.
-        where: the place of the results.
-    """
-    import sys
-
-    from vlfusion.cli.options import readings
-    written = count - len(failed)
-    print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {printable(where)}.'
-          + (f' {there} were there already.' if there else ''))
-    for side, rule in zip('AB', readings(args), strict=True):
-        if str(rule):
-            print(f'Source {side} was read with {rule}.')
-    if failed:
-        problems = [f'{error.problem} {error.remedy}' for error in failed.values()]
-        print(f'{len(failed)} of {count} pairs could not be fused:\n{listing(problems, len(failed))}\n'
-              '  -> Fix what is named above and run the command again with --skip-existing.', file=sys.stderr)
-
-
-def _outputs(args: argparse.Namespace) -> dict:
-    """The pairs to fuse, and the file that each becomes.
-
-    Raises:
-        DataError: a source is not there, the two do not fit together, or the output has no ending of an image.
-    """
-    import os
-    from pathlib import Path
-
-    from vlfusion.cli.options import reading_keys, readings
-    from vlfusion.imaging.reading.file import unreadable
-
-    reading_a, reading_b = readings(args)
     if args.others:
         raise DataError(f'Expected two registered pictures (or two folders of them), but got {2 + len(args.others)}: '
                         f'{args.source_a}, {args.source_b}, {args.others[0]} ...',
                         'Of a stack, fuse the first two, then the result with the next one. Put a pattern with stars '
                         'in quotes.')
-    sources, out = (Path(args.source_a), Path(args.source_b)), Path(args.out)
-    files = [source.is_file() for source in sources]
-    for source, is_file in zip(sources, files, strict=True):
-        if not (is_file or source.is_dir() or any(sign in str(source) for sign in '{*?[')):
-            raise DataError(*(os.path.lexists(source) and unreadable(source)
-                              or (f'No image or folder at {source}.', 'Check the path.')))
+    max_memory = args.max_memory and parse_bytes(args.max_memory)
+    import_modules(args.modules)
+    with ShowProgress() as show:
+        done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
+                    skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
+                    show=show, task=args.task, protocol=args.protocol, chroma=args.chroma, store=args.store,
+                    words=args.words, trust=args.trust_checkpoint, modality_a=args.modality_a,
+                    modality_b=args.modality_b, device=args.device, tiles=args.tiles, tile_size=args.tile_size,
+                    max_memory=max_memory, batch_size=args.batch_size, precision=args.precision)
+    report(args, done)
+    return 1 if done.failed else 0
 
-    from vlfusion.data.names import inside
-    from vlfusion.data.pairs import Pair, as_pattern, find_pairs
-    from vlfusion.imaging.images import SUFFIXES, check_ending
-    if all(files):
-        if args.names:
-            raise DataError('--names chooses among the pairs of folders, but two files were given.', 'Leave it out.')
-        if sources[0].samefile(sources[1]):
-            raise DataError(f'{sources[0]} and {sources[1]} are the same file.', 'Give both images of the pair.')
-        if os.path.isdir(out) or args.out.endswith(('/', os.sep)):
-            out = out / f'{sources[0].stem}.png'
-        check_ending(out)
-        return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b): out}
-    if any(files):
-        kinds = [('a folder or pattern', 'a file')[is_file] for is_file in files]
-        raise DataError(f'{sources[0]} is {kinds[0]} and {sources[1]} is {kinds[1]}.',
-                        'Give two files, or two folders or patterns.')
-    if os.path.isfile(out) or out.suffix.lower() in SUFFIXES and not out.is_dir():
-        raise DataError(f'{out} names a file, but the results of two folders go into a folder.', 'Give --out a folder.')
-    names = args.names
-    if names and len(names) == 1 and Path(names[0]).is_file():
-        names = Path(names[0])
-    pairs = find_pairs('.', *map(as_pattern, (args.source_a, args.source_b)), names, **reading_keys(args))
-    return {pair: inside(out, pair.name, '.png') for pair in pairs}
+
+def report(args: argparse.Namespace, done: 'FusedFiles') -> None:
+    """Print what was written, how the sources were read, and which pairs failed."""
+    from vlfusion.cli.options import readings
+    files, written, failed = [*done.written.values(), *done.kept.values()], len(done.written), done.failed
+    where = files[0] if len(files) == 1 and not failed else args.out
+    print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {printable(where)}.'
+          + (f' {len(done.kept)} were there already.' if done.kept else ''))
+    for side, rule in zip('AB', readings(args), strict=True):
+        if str(rule):
+            print(f'Source {side} was read with {rule}.')
+    if failed:
+        problems = [f'{error.problem} {error.remedy}' for error in failed.values()]
+        print(f'{len(failed)} of {written + len(failed)} pairs could not be fused:\n'
+              f'{listing(problems, len(failed))}\n'
+              '  -> Fix what is named above and run the command again with --skip-existing.', file=sys.stderr)

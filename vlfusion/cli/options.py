@@ -33,24 +33,15 @@ def add_imports(parser: argparse.ArgumentParser, what: str) -> None:
                         help=f'modules in the current folder, or installed, that register {what}')
 
 
-def require_model(path: str) -> None:
-    """Raises CheckpointError or ConfigError where a checkpoint, or the config in its place, is not there."""
-    from vlfusion.config_names import is_config, require_config
-    if is_config(path):
-        require_config(path)
-    else:
-        from vlfusion.files import require_checkpoint
-        require_checkpoint(path)
-
-
 def import_modules(names: list[str]) -> None:
     """Import what `--import` names; raises ConfigError where that fails."""
+    if not names:
+        return
     from importlib import import_module
 
     from vlfusion.config import search_current_folder
     from vlfusion.guards.foreign import foreign
-    if names:
-        search_current_folder()
+    search_current_folder()
     for name in names:
         with foreign(f'--import {name} fails', ConfigError, 'Give a module of the current folder or an installed one.'):
             import_module(name)

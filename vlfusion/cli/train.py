@@ -22,20 +22,11 @@ def run(args: argparse.Namespace) -> int:
     if args.source_a is not None:
         from vlfusion.data.own_folders import hold_out
         hold_out(config)
-    config.launcher = args.launcher
-    if args.work_dir:
-        config.work_dir = args.work_dir
-    if args.resume:
-        config.resume = True
-    if args.amp:
-        config.optim_wrapper.type = 'BFloat16OptimWrapper'
-    if args.tensorboard:
-        config.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))
 
     from vlfusion.engine.compat import end_of_group_member
-    from vlfusion.engine.runner import build_runner
-    runner = build_runner(config, 'train', args.verbose)
-    runner.train()
+    from vlfusion.engine.stages import train
+    runner = train(config, work_dir=args.work_dir, resume=args.resume, amp=args.amp, tensorboard=args.tensorboard,
+                   launcher=args.launcher, verbose=args.verbose)
     if runner.rank == 0:
         print(f'Checkpoints and logs are in {runner.work_dir}.')
     if runner.distributed:

@@ -45,7 +45,7 @@ def describe(config: str | os.PathLike | Config, *, splits: Sequence[str] | None
 
     What is described already is left alone. Several processes may fill one store together.
 
-        done = vlfusion.describe('configs/film/film_ivf_sample.py', limit=4)
+        done = vlfusion.describe('film/film_ivf_sample', limit=4)
         for image in done.report.done:
             print(image, done.pipeline.paragraph(image))
 

@@ -23,6 +23,9 @@ def use_folders(config: Config, source_a: str, source_b: str, *, task: str | Non
                 reading: Mapping[str, Any] | None = None) -> Config:
     """Let every data set of a config read two folders of your own. Its pipelines stay.
 
+        config = vlfusion.use_folders(vlfusion.load_config('film/film_ivf_sample'), 'my/ir', 'my/vi')
+        vlfusion.describe(config)
+
     Args:
         config: as `load_config` returns it; it is changed.
         source_a, source_b: folders, or patterns such as `pairs/{name}_IR.*`.

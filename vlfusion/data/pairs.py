@@ -74,7 +74,10 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
                modality_a: str = '', modality_b: str = '', truth: str | None = None,
                range_a: Range = None, range_b: Range = None, page_a: int | None = None, page_b: int | None = None,
                bands_a: Bands = None, bands_b: Bands = None) -> list[Pair]:
-    """The pairs under a folder, sorted by name.
+    """Find the pairs under a folder, sorted by name.
+
+        pairs = vlfusion.find_pairs('data/TNO', 'ir', 'vi')
+        pairs = vlfusion.find_pairs('data/MEFB', '*/{name}_A.*', '*/{name}_B.*')
 
     Args:
         root: the folder that the patterns are relative to.

@@ -83,6 +83,9 @@ def load_model(path: str | os.PathLike, experiment: Mapping | None = None,
     Its losses are not built: fusing needs neither them nor what they need. A config serves as well where its model has
     no weights, as a classical method.
 
+        model, experiment = vlfusion.load_model('work_dirs/film_ivf/best.pth')
+        print(experiment['task'])
+
     Args:
         path: the checkpoint; or the config, a file `.py` or a name such as `classical/laplacian_ivf`.
         experiment: what counts in place of the checkpoint's own; its weights must fit.

@@ -84,7 +84,7 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
                  progress: Callable[[int, int], None] | None = None) -> FolderScores:
     """Score every image of a folder.
 
-        scores = score_folder('fused', 'TNO/ir', 'TNO/vi', metrics=['VIF', 'MI:tang'])
+        scores = vlfusion.score_folder('fused', 'TNO/ir', 'TNO/vi', metrics=['VIF', 'MI:tang'])
         scores.write('scores/mine.csv')
 
     A fused image and its sources share a name, but for a prefix or suffix of all files in a folder. What a file holds

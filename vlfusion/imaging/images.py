@@ -90,6 +90,12 @@ def _is_written(suffix: str) -> bool:
 def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -> None:
     """Write an image in the format of the path's ending, making folders; a reader never sees half a file.
 
+        vlfusion.write_image('fused/street.png', image)
+
+    Args:
+        path: such as `fused/street.png`.
+        image: uint8 `(h, w)`, or `(h, w, 3)` in blue-green-red.
+
     Raises:
         DataError: no format has this ending, or the format cannot hold an image of this size.
         OSError: the file cannot be written.

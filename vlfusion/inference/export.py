@@ -87,6 +87,8 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
     where the model allows it. There is no input for a mask: every token counts, and the texts of a batch have one
     length.
 
+        vlfusion.export_model('work_dirs/film_ivf/best.pth', 'film.onnx', 'onnx')
+
     Args:
         checkpoint: as training or `convert-weights` writes it; or a config whose model has no weights.
         out: the file to write.

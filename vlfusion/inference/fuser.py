@@ -61,6 +61,9 @@ class Fuser:
     A model that reads text describes new images itself, with the captioners, LLM and text encoder it was trained with,
     into its text store; features that exist already can be given instead.
 
+        fuser = vlfusion.Fuser('work_dirs/film_mif/best.pth', device='cuda')
+        fuser('mri.png', 'pet.png').save('fused.png')
+
     Args:
         checkpoint: as training or `convert-weights` writes it; or a config whose model has no weights.
         task: what the sources are; by default the checkpoint's own.

@@ -45,6 +45,8 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
                for_output: bool = False) -> Shaped[np.ndarray, 'h w *bgr']:
     """The image in a file: 8- or 16-bit, grey `(h, w)` or colour `(h, w, 3)`, upright as EXIF says; alpha is dropped.
 
+        image = vlfusion.read_image('street.png')  # blue-green-red, where it has colour
+
     Args:
         path: a regular file.
         reading: which page and bands are meant, and which values are black and white. With a range the image has 16

@@ -1,0 +1,22 @@
+# Public functions of vlfusion: read by type checkers, and by `vlfusion/__init__.py`, which loads each at its first use.
+from .analysis.contact_sheet import contact_sheet as contact_sheet
+from .analysis.leaderboard import leaderboard as leaderboard
+from .analysis.text_variants import ablate_text as ablate_text
+from .benchmark.comparison import run_plan as run_plan
+from .benchmark.plan import load_plan as load_plan
+from .config import load_config as load_config
+from .data.describing import describe as describe
+from .data.own_folders import use_folders as use_folders
+from .data.pairs import find_pairs as find_pairs
+from .engine.checkpoints import load_model as load_model
+from .engine.stages import test as test
+from .engine.stages import train as train
+from .evaluation.folder import score_folder as score_folder
+from .imaging.images import read_image as read_image
+from .imaging.images import write_image as write_image
+from .inference.export import export_model as export_model
+from .inference.folders import fuse as fuse
+from .inference.fuser import Fuser as Fuser
+from .metrics.scoring import score as score
+
+__version__: str

@@ -1,0 +1,164 @@
+"""Fuse two images, or two folders of images paired by name, into files.
+
+Imports no torch until the files to fuse are known, so that a mistake in a path is told at once.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlfusion.config_names import require_model
+from vlfusion.console.progress import ShowProgress
+from vlfusion.data.names import inside
+from vlfusion.data.pairs import Pair, as_pattern, find_pairs
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.guards.outputs import check_outputs
+from vlfusion.imaging.images import SUFFIXES, check_ending
+from vlfusion.imaging.reading.file import unreadable
+from vlfusion.imaging.reading.rule import Reading
+
+if TYPE_CHECKING:
+    from vlfusion.data.text import FeatureFiles
+    from vlfusion.inference.fuser import Fused, Fuser
+
+PathLike = str | os.PathLike
+
+
+@dataclass(frozen=True)
+class FusedFiles:
+    """Result of `fuse`.
+
+    Attributes:
+        written: the file of each pair that was fused, by the pair's name.
+        kept: likewise, of results that were there before.
+        failed: the errors of pairs that could not be fused, by name.
+    """
+
+    written: dict[str, Path]
+    kept: dict[str, Path]
+    failed: dict[str, DataError]
+
+
+def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: PathLike, *,
+         names: Sequence[str] | PathLike | None = None, skip_existing: bool = False, grey: bool = False,
+         text: PathLike | None = None, reading: Mapping[str, Any] | None = None, show: ShowProgress | None = None,
+         **options: Any) -> FusedFiles:
+    """Fuse two images, or two folders of images paired by name, and write the results.
+
+    Images may have any size. The result has the colour of the source that has colour.
+
+        done = vlfusion.fuse('work_dirs/film_ivf/best.pth', 'IR/', 'VI/', 'fused/', tiles='exact')
+        print(f'{len(done.written)} pairs fused', *done.failed.values(), sep='\\n')
+
+    To get arrays in place of files, call a `Fuser`.
+
+    Args:
+        checkpoint: a checkpoint of vlfusion; a config where the model has no weights.
+        source_a, source_b: two images, or two folders or patterns (`data/{name}_T.*`). A is infrared, MRI, over-exposed
+            or near-focused.
+        out: the image to write; a folder where the sources are folders.
+        names: fuse these pairs of the folders only: names, or a text file with a name on each line.
+        skip_existing: leave out pairs whose result is there.
+        grey: write luminance only.
+        text: token features `(token, dim)` in place of describing the images: a `.npy` file for all pairs, or a folder
+            of `NAME.npy`.
+        reading: rules by which the sources are read: `range_a`, `range_b`, `page_a`, `page_b`, `bands_a`, `bands_b`.
+        show: progress and notes; by default notes are logged and no progress is shown.
+        options: of the `Fuser`, such as `device`, `tiles`, `max_memory` or `protocol`.
+
+    Returns:
+        What was written and what failed. A pair of a folder that cannot be fused does not stop the others.
+
+    Raises:
+        DataError: a source is not there, the two do not fit together, or `out` has no ending of an image; or the only
+            pair cannot be fused.
+        ConfigError: the model reads no text, or several, but `text` is given; an option has no such value.
+        CheckpointError: the file is unsafe, truncated or not of vlfusion.
+    """
+    files = plan_files(source_a, source_b, out, names=names, reading=reading)
+    require_model(checkpoint)
+    check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(), [
+        checkpoint, source_a, source_b, text, *filter(_is_path, [options.get('words')]),
+        *(path for pair in files for path in (pair.path_a, pair.path_b))])
+    kept = {pair: path for pair, path in files.items() if skip_existing and path.is_file()}
+    pairs = [pair for pair in files if pair not in kept]
+
+    from vlfusion.inference.fuser import Fuser
+    fuser = Fuser(checkpoint, note=show.print if show else None, **options)
+    features = _features(text, fuser, pairs) if text else None
+    if show:
+        show.print(f'Model: {fuser.origin}.')
+    step = show or (lambda *_, **__: None)
+    written, failed = {}, {}
+
+    def save(pair: Pair, fused: 'Fused') -> None:
+        fused.save(files[pair], grey=grey)
+        written[pair.name] = files[pair]
+        step('fusing', len(written) + len(failed), len(pairs))
+
+    results = fuser.fuse_many(pairs, features.load if features else None, save, partial(step, 'one pair', inner=True),
+                              lambda pair, error: failed.update({pair.name: error}), describing=step)
+    step('fusing', 0, len(pairs))
+    for _ in results:
+        pass
+    step('fusing', len(pairs), len(pairs))
+    if len(pairs) == 1 and failed:
+        raise next(iter(failed.values()))
+    return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed)
+
+
+def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
+               names: Sequence[str] | PathLike | None = None,
+               reading: Mapping[str, Any] | None = None) -> dict[Pair, Path]:
+    """The pairs to fuse, and the file that each becomes; see `fuse`.
+
+    Raises:
+        DataError: a source is not there, the two do not fit together, or the output has no ending of an image.
+    """
+    rules = reading or {}
+    sources, target = (Path(source_a), Path(source_b)), Path(out)
+    files = [source.is_file() for source in sources]
+    for source, is_file in zip(sources, files, strict=True):
+        if not (is_file or source.is_dir() or any(sign in str(source) for sign in '{*?[')):
+            raise DataError(*(os.path.lexists(source) and unreadable(source)
+                              or (f'No image or folder at {source}.', 'Check the path.')))
+    if all(files):
+        if names:
+            raise DataError('--names chooses among the pairs of folders, but two files were given.', 'Leave it out.')
+        if sources[0].samefile(sources[1]):
+            raise DataError(f'{sources[0]} and {sources[1]} are the same file.', 'Give both images of the pair.')
+        if target.is_dir() or str(out).endswith(('/', os.sep)):
+            target = target / f'{sources[0].stem}.png'
+        check_ending(target)
+        reading_a, reading_b = (Reading.of(*(rules.get(f'{key}_{side}') for key in ('range', 'page', 'bands')))
+                                for side in 'ab')
+        return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b): target}
+    if any(files):
+        kinds = [('a folder or pattern', 'a file')[is_file] for is_file in files]
+        raise DataError(f'{sources[0]} is {kinds[0]} and {sources[1]} is {kinds[1]}.',
+                        'Give two files, or two folders or patterns.')
+    if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():
+        raise DataError(f'{out} names a file, but the results of two folders go into a folder.', 'Give --out a folder.')
+    if names and not _is_path(names) and len(names) == 1 and Path(names[0]).is_file():
+        names = Path(names[0])
+    pairs = find_pairs('.', as_pattern(source_a), as_pattern(source_b), names, **rules)
+    return {pair: inside(target, pair.name, '.png') for pair in pairs}
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _features(place: PathLike, fuser: 'Fuser', pairs: Sequence[Pair]) -> 'FeatureFiles':
+    """Text features from files, checked; raises ConfigError where the model reads no or several texts."""
+    from vlfusion.data.text import FeatureFiles
+    if len(fuser.text_dims) != 1:
+        raise ConfigError(f'--text gives one text, but the model reads {", ".join(fuser.text_dims) or "none"}.',
+                          'Leave --text out, or call vlfusion.Fuser with a dict of texts.')
+    per_pair = os.path.isdir(place)
+    features = FeatureFiles(place, '{name}.npy') if per_pair else FeatureFiles(*os.path.split(place))
+    features.check(pairs if per_pair else pairs[:1])
+    return features
