@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist works
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: install demo zoo test quick test-vllm lint benchmark clean
+.PHONY: install demo zoo test quick test-vllm lint performance benchmark clean
 
 install: $(VENV)/installed
 
@@ -59,7 +59,8 @@ $(VLLM_VENV)/installed: integration/vllm/requirements.txt setup.cfg pyproject.to
 lint: install
 	$(BIN)/ruff check .
 
-benchmark: install
+# Speed of FILM beside a plain port of it; performance/README.md has the other scripts.
+performance benchmark: install
 	$(BIN)/python performance/film.py
 
 clean:

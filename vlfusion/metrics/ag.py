@@ -21,6 +21,12 @@ def AG(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w
         source_a: not used.
         source_b: not used.
         inner: whether to divide the sum by `(h - 1)(w - 1)` instead of by the `h w` pixels.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(AG((a + b) / 2, a, b).item(), 3)
+    32.883
     """
     gradient_y, gradient_x = torch.gradient(fused, dim=(2, 3))
     slope = ((gradient_x.square() + gradient_y.square()) / 2).sqrt()

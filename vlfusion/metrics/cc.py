@@ -20,6 +20,12 @@ def CC(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch'
         fused: grey levels in 0..255.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(CC((a + b) / 2, a, b).item(), 3)
+    0.725
     """
     return (correlation(source_a, fused) + correlation(source_b, fused)) / 2
 

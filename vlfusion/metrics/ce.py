@@ -29,6 +29,12 @@ def CE(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w
         source_a: likewise.
         source_b: likewise.
         skip: whether to leave out the levels that either histogram lacks, and to add nothing.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(CE((a + b) / 2, a, b).item(), 3)
+    1.937
     """
     pixels = fused[0].numel()
     total = 0.

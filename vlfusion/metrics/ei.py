@@ -20,5 +20,11 @@ def EI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w
         fused: grey levels in 0..255.
         source_a: not used.
         source_b: not used.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(EI((a + b) / 2, a, b).item(), 3)
+    279.103
     """
     return edge_strength(fused, 'replicate').mean((1, 2, 3))

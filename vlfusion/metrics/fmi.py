@@ -30,7 +30,7 @@ UNBOUNDED = variant('joint distributions may have negative shares, whose term of
 @fusion_metric(title='Feature mutual information, pixels', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED})
 def FMI_pixel(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
-    """The mean over all 3x3 windows of `(i(A, F) + i(B, F)) / 2`, with `i(S, F) = 2 I(S, F) / (H(S) + H(F))`.
+    """`FMI_pixel = mean((i(A, F) + i(B, F)) / 2)` over all 3x3 windows, `i(S, F) = 2 I(S, F) / (H(S) + H(F))`.
 
     A window less its minimum, divided by its sum, is taken for the distribution `p` of a number from 1 to 9, the
     pixel's place down the columns. `H` is its entropy. The joint distribution mixes independence with one of Frechet's
@@ -55,6 +55,12 @@ def FMI_pixel(fused: Image, source_a: Image, source_b: Image, bounded: bool = Tr
         source_a: likewise.
         source_b: likewise.
         bounded: whether to keep `phi` to 1.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(FMI_pixel((a + b) / 2, a, b).item(), 3)
+    0.436
     """
     return _fmi(_pixels, fused, source_a, source_b, bounded=bounded)
 
@@ -62,7 +68,7 @@ def FMI_pixel(fused: Image, source_a: Image, source_b: Image, bounded: bool = Tr
 @fusion_metric(title='Feature mutual information, gradient', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED})
 def FMI_gradient(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
-    """`FMI_pixel` of the differences along x: central ones, one-sided at the borders.
+    """`FMI_gradient = FMI_pixel(dF, dA, dB)`, with `d` the differences along x: central ones, one-sided at the borders.
 
     The published code has none along y.
 
@@ -71,6 +77,12 @@ def FMI_gradient(fused: Image, source_a: Image, source_b: Image, bounded: bool =
         source_a: likewise.
         source_b: likewise.
         bounded: see `FMI_pixel`.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(FMI_gradient((a + b) / 2, a, b).item(), 3)
+    0.33
     """
     return _fmi(_gradient, fused, source_a, source_b, bounded=bounded)
 
@@ -78,7 +90,9 @@ def FMI_gradient(fused: Image, source_a: Image, source_b: Image, bounded: bool =
 @fusion_metric(title='Feature mutual information, edges', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE)
 def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`FMI_pixel` of edge maps of 0 and 1: the Sobel edges that MATLAB's `edge` finds, thinned, with its threshold.
+    """`FMI_edge = FMI_pixel(eF, eA, eB)`, with `e` the edge maps (0 or 1) of Sobel that MATLAB's `edge` gives, thinned.
+
+    The threshold is MATLAB's own.
 
     An edge is where the squared gradient is above four times its mean and, along x or y, whichever the gradient has
     more of, not below the pixel before it and above the one after it. Gradient and threshold have been shown to be
@@ -89,6 +103,12 @@ def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' 
         fused: grey levels in 0..255, at least 3x3.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(FMI_edge((a + b) / 2, a, b).item(), 3)
+    0.926
     """
     return _fmi(_edges, fused, source_a, source_b)
 
@@ -96,7 +116,7 @@ def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' 
 @fusion_metric(title='Feature mutual information, DCT', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED, 'tang': 'haghighat'})
 def FMI_dct(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
-    """`FMI_pixel` of the whole image's orthonormal DCT-II, with windows of 3x3 coefficients.
+    """`FMI_dct = FMI_pixel(cF, cA, cB)`, with `c` the whole image's orthonormal DCT-II, in windows of 3x3 coefficients.
 
     Coefficients are rounded to multiples of 2^-26. Else, where there are none, as in a flat image, windows would show
     rounding errors, which their rescaling makes large.
@@ -106,6 +126,12 @@ def FMI_dct(fused: Image, source_a: Image, source_b: Image, bounded: bool = True
         source_a: likewise.
         source_b: likewise.
         bounded: see `FMI_pixel`.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(FMI_dct((a + b) / 2, a, b).item(), 3)
+    0.398
     """
     return _fmi(_dct, fused, source_a, source_b, bounded=bounded)
 
@@ -113,7 +139,9 @@ def FMI_dct(fused: Image, source_a: Image, source_b: Image, bounded: bool = True
 @fusion_metric(title='Feature mutual information, wavelet', direction='higher', range=(0., 1.), over='mean',
                source=SOURCE, aliases=('FMI_w',))
 def FMI_wavelet(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`FMI_pixel` of one level of the discrete Meyer wavelet transform, its four parts side by side, rescaled to 0..1.
+    """`FMI_wavelet = FMI_pixel(wF, wA, wB)`, with `w` one level of the discrete Meyer wavelet transform.
+
+    Its four parts lie side by side, rescaled to 0..1.
 
     Images are mirrored at the borders, with the outermost pixel doubled: MATLAB's default. The filter is Meyer's, cut
     to 102 coefficients, as many as MATLAB's 'dmey' has; they equal the table in wavelib to 1e-10. PyWavelets has
@@ -124,6 +152,12 @@ def FMI_wavelet(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
         fused: grey levels in 0..255.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(FMI_wavelet((a + b) / 2, a, b).item(), 3)
+    0.43
     """
     return _fmi(_wavelet, fused, source_a, source_b)
 

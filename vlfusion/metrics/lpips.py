@@ -20,7 +20,9 @@ _loading = Lock()  # threads that score images must not fetch one network twice
                         for net, title in (('squeeze', 'SqueezeNet 1.1'), ('vgg', 'VGG-16'))})
 def LPIPS(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'batch 1 h w'],
           net: str = 'alex') -> Float[Tensor, ' batch']:
-    """The weighted distance between the images' features in AlexNet, as torchmetrics computes it in float32.
+    """`LPIPS = sum_l mean(sum_c w_lc (f_lc(T) - f_lc(F))^2)`, with `f` the normalised features of AlexNet's layers `l`.
+
+    torchmetrics computes it in float32.
 
     It needs `pip install 'vlfusion[perceptual]'`. torchvision fetches the network's weights at the first use.
 

@@ -25,7 +25,7 @@ SOURCE = 'Ma, Zeng and Wang, IEEE Trans. Image Process. 24(11), 2015'
 @fusion_metric(title='MEF structural similarity', direction='higher', range=(-1., 1.), over='joint', smallest=11,
                source=SOURCE, agrees=('tang',))
 def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """The mean over all 11x11 windows of `(2 cov_XF + C) / (var_X + var_F + C)`, `X` being the desired patch.
+    """`MEF_SSIM = mean((2 cov_XF + C) / (var_X + var_F + C))` over all 11x11 windows, with `X` the desired patch.
 
     With `a` and `b` the sources' patches without their means and `|a|` their norms,
 
@@ -41,6 +41,12 @@ def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' 
         fused: grey levels in 0..255, at least 11x11.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(MEF_SSIM((a + b) / 2, a, b).item(), 3)
+    0.927
     """
     return _similarity(fused, source_a, source_b)
 
@@ -48,7 +54,9 @@ def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' 
 @fusion_metric(title='MEF structural similarity, multi-scale', direction='higher', range=(0., 1.), over='joint',
                smallest=41, source=SOURCE, agrees=('mefb', 'tang'))
 def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`prod_i MEF_SSIM_i^w_i` over three scales, each the last one averaged over 2x2 pixels; `w` = .0711, .4530, .4760.
+    """`MEF_MS_SSIM = prod_i MEF_SSIM_i^w_i` over three scales, with `w` = .0711, .4530, .4760.
+
+    Each scale is the one before it, averaged over 2x2 pixels.
 
     MEFB prints it as MEF-SSIM and Tang as MS_SSIM. A scale with a negative mean counts as 0. The published code refuses
     images of less than 44 pixels, though the window fits three times from 41 on.
@@ -57,6 +65,12 @@ def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
         fused: grey levels in 0..255, at least 41x41.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(MEF_MS_SSIM((a + b) / 2, a, b).item(), 3)
+    0.899
     """
     images = fused, source_a, source_b
     similarity = 1.

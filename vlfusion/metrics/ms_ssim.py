@@ -24,6 +24,12 @@ def MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' b
         fused: grey levels in 0..255, at least 176x176, so that the window fits five times.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(176.).outer(torch.arange(176.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(MS_SSIM((a + b) / 2, a, b).item(), 3)
+    0.74
     """
     total = 0.
     for source in (source_a, source_b):

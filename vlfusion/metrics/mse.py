@@ -16,5 +16,11 @@ def MSE(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
         fused: grey levels in 0..255.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(MSE((a + b) / 2, a, b).item(), 3)
+    2691.188
     """
     return sum((source - fused).square().mean((1, 2, 3)) for source in (source_a, source_b)) / 2

@@ -37,6 +37,12 @@ def Nabf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batc
         fused: grey levels in 0..255, at least 2x2.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Nabf((a + b) / 2, a, b).item(), 3)
+    0.0
     """
     return _lost(fused, source_a, source_b, where_fused_is_strongest=True)
 
@@ -52,6 +58,12 @@ def Labf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batc
         fused: grey levels in 0..255, at least 2x2.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Labf((a + b) / 2, a, b).item(), 3)
+    0.373
     """
     return _lost(fused, source_a, source_b, where_fused_is_strongest=False)
 

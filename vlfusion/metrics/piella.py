@@ -26,6 +26,12 @@ def Qs(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch'
         fused: grey levels in 0..255, at least 11x11.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qs((a + b) / 2, a, b).item(), 3)
+    0.673
     """
     return _similarity(fused, source_a, source_b).mean((1, 2, 3))
 
@@ -43,6 +49,12 @@ def Qw(fused: Image, source_a: Image, source_b: Image, edges: bool = False) -> F
         source_a: likewise.
         source_b: likewise.
         edges: whether to compare the images' edge strengths instead of the images.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qw((a + b) / 2, a, b).item(), 3)
+    0.669
     """
     if edges:
         fused, source_a, source_b = map(_edges, (fused, source_a, source_b))
@@ -62,6 +74,12 @@ def Qe(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch'
         fused: grey levels in 0..255, at least 11x11.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qe((a + b) / 2, a, b).item(), 3)
+    0.279
     """
     return Qw(fused, source_a, source_b) * Qw.variants['mefb'](fused, source_a, source_b)
 

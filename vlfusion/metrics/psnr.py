@@ -35,6 +35,12 @@ def PSNR(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
         brightest: whether the fused image's brightest level is the peak instead of 255.
         levels: what the images, but not the peak, are divided by.
         error: the mean squared error, or what VIFB takes for it.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(PSNR((a + b) / 2, a, b).item(), 3)
+    13.831
     """
     squared = MSE(fused, source_a, source_b) if error == 'mse' else RMSE.variants['vifb'](fused, source_a, source_b)
     peak = fused.amax((1, 2, 3)) if brightest else 255
@@ -49,5 +55,10 @@ def psnr_to_truth(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'bat
     Args:
         fused: grey levels in 0..255.
         truth: likewise.
+
+    >>> import torch
+    >>> truth = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> round(psnr_to_truth(truth.maximum(truth.flip(3)), truth).item(), 3)
+    10.821
     """
     return 10 * (255 ** 2 / (truth - fused).square().mean((1, 2, 3))).log10()

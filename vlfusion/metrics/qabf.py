@@ -40,6 +40,12 @@ def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
         source_b: likewise.
         equal: what `G` is where `g` equals `g_F`: 1, or the strength itself.
         form: the paper's, or that of Z. Liu's code.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qabf((a + b) / 2, a, b).item(), 3)
+    0.2
     """
     if form == 'liu':
         return _liu(fused, source_a, source_b)

@@ -51,6 +51,12 @@ def Qcb(fused: Image, source_a: Image, source_b: Image,
         source_a: likewise.
         source_b: likewise.
         form: the paper's, or that of VIFB's or of Z. Liu's code.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qcb((a + b) / 2, a, b).item(), 3)
+    0.519
     """
     if form != 'paper':
         scale = 255 if form == 'liu' else 1

@@ -46,6 +46,12 @@ def Qcv(fused: Image, source_a: Image, source_b: Image,
         source_a: likewise.
         source_b: likewise.
         form: the paper's, or that of Z. Liu's code.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qcv((a + b) / 2, a, b).item(), 3)
+    1823.661
     """
     if form == 'liu':
         fused, source_a, source_b = map(stretched, (fused, source_a, source_b))

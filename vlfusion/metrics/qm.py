@@ -33,6 +33,12 @@ def Qm(fused: Image, source_a: Image, source_b: Image, total: bool = False) -> F
         source_a: likewise.
         source_b: likewise.
         total: whether to take the sum over the three bands instead of their mean.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qm((a + b) / 2, a, b).item(), 3)
+    0.026
     """
     quality = 1.
     for scale, exponent in enumerate(EXPONENTS):

@@ -24,6 +24,12 @@ def Qncie(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 
         fused: grey levels in 0..255.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qncie((a + b) / 2, a, b).item(), 3)
+    0.825
     """
     images = source_a, source_b, fused
     correlation = torch.eye(3, dtype=fused.dtype, device=fused.device).repeat(len(fused), 1, 1)

@@ -56,6 +56,12 @@ def Qp(fused: Image, source_a: Image, source_b: Image,
         source_a: likewise.
         source_b: likewise.
         form: the paper's, or that of Z. Liu's code.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qp((a + b) / 2, a, b).item(), 3)
+    0.456
     """
     cut = form == 'liu'
     of_fused, of_a, of_b = (_maps(image, form) for image in (fused, source_a, source_b))

@@ -33,6 +33,12 @@ def Qsf(fused: Image, source_a: Image, source_b: Image, signed: bool = False) ->
         source_a: likewise.
         source_b: likewise.
         signed: whether to keep the sign.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qsf((a + b) / 2, a, b).item(), 3)
+    0.471
     """
     of_fused, of_sources = [], []
     for difference_f, *differences in zip(*map(_differences, (fused, source_a, source_b)), strict=True):

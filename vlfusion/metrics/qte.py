@@ -34,6 +34,12 @@ def Qte(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
         swapped: whether to pair each joint share with the product of the other two marginal shares, as published code
             does. The values are then far larger, and change when the images' levels are renamed.
         normalised: whether to divide by `H(A)^q + H(B)^q + I(A, B)`, with Shannon's entropy `H` in bit.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qte((a + b) / 2, a, b).item(), 3)
+    11.383
     """
     if swapped:
         fused, source_a, source_b = map(stretched, (fused, source_a, source_b))

@@ -1,5 +1,6 @@
 """Facts about the metrics in words: one explained, and the reference page of all."""
 
+import re
 from inspect import cleandoc
 
 from vlfusion.metrics.base import CODES, Metric, MetricInfo, metric, metric_names
@@ -48,6 +49,17 @@ def explain(name: str) -> str:
     return '\n'.join(lines)
 
 
+def formula(function: Metric) -> str:
+    """The formula of a metric for a cell of a Markdown table: what its docstring begins with, in backticks.
+
+    >>> from vlfusion.metrics import EN
+    >>> formula(EN)
+    '`EN = -sum_l p_l log2 p_l`'
+    """
+    found = re.match('`[^`]+`', function.__doc__ or '')
+    return found[0].replace('|', r'\|') if found else ''
+
+
 def variants_by_note(info: MetricInfo) -> dict[str, list[str]]:
     """The names of variants that compute the same, by the note on them."""
     notes = {}
@@ -60,12 +72,14 @@ def reference_page() -> str:
     """The reference page of all metrics in Markdown."""
     page = [PAGE_TOP, '| variant | published code |', '|---|---|',
             *(f'| `{code}` | {what} |' for code, what in CODES.items()), '',
-            '| metric | title | better | range | over the sources |', '|---|---|---|---|---|']
+            '| metric | title | formula | better | range | over the sources |', '|---|---|---|---|---|---|']
     metrics = every_metric()
-    for info in (function.info for function in metrics):
+    for function in metrics:
+        info = function.info
         unit = f' {info.unit}' if info.unit else ''
         page.append(f'| [{shown_name(info)}](#{shown_name(info).lower().replace("/", "")}) | {info.title} | '
-                    f'{info.direction} | {info.range[0]:g} to {info.range[1]:g}{unit} | {info.over} |')
+                    f'{formula(function)} | {info.direction} | {info.range[0]:g} to {info.range[1]:g}{unit} | '
+                    f'{info.over} |')
     for function in metrics:
         info = function.info
         page += ['', f'## {shown_name(info)}', '', f'{info.title}. {info.source}.', '',

@@ -21,6 +21,12 @@ def RMSE(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
         source_a: likewise.
         source_b: likewise.
         early: whether to compute `sqrt(sum((S - F)^2)) / (h w)` instead.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(RMSE((a + b) / 2, a, b).item(), 3)
+    51.877
     """
     error = sum((source - fused).square().mean((1, 2, 3)).sqrt() for source in (source_a, source_b)) / 2
     return error / math.sqrt(fused[0].numel()) if early else error

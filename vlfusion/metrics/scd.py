@@ -21,5 +21,11 @@ def SCD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
         fused: grey levels in 0..255.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(SCD((a + b) / 2, a, b).item(), 3)
+    1.378
     """
     return correlation(fused - source_b, source_a) + correlation(fused - source_a, source_b)

@@ -18,5 +18,11 @@ def SD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w
         fused: grey levels in 0..255.
         source_a: not used.
         source_b: not used.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(SD((a + b) / 2, a, b).item(), 3)
+    54.54
     """
     return fused.std((1, 2, 3), correction=0)

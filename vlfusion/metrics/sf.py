@@ -21,6 +21,12 @@ def SF(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w
         source_a: not used.
         source_b: not used.
         pixels: whether to divide by the `h w` pixels instead.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(SF((a + b) / 2, a, b).item(), 3)
+    80.543
     """
     squares = [fused.diff(dim=axis).square() for axis in (2, 3)]
     if pixels:

@@ -40,6 +40,12 @@ def SSIM(fused: Image, source_a: Image, source_b: Image, form: Literal['wang', '
         form: Wang's window, or scikit-image's uniform one of 7x7 with the sample's covariance.
         data_range: `L`.
         total: whether to take the sum over the sources instead of the mean.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(SSIM((a + b) / 2, a, b).item(), 3)
+    0.635
     """
     window, correction = (WANG, 1.) if form == 'wang' else (uniform(7), 49 / 48)
     similarity = sum(ssim_map(source, fused, window, data_range, correction).mean((1, 2, 3))
@@ -55,6 +61,11 @@ def ssim_to_truth(fused: Image, truth: Image) -> Float[Tensor, ' batch']:
     Args:
         fused: grey levels in 0..255, at least 11x11.
         truth: likewise.
+
+    >>> import torch
+    >>> truth = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> round(ssim_to_truth(truth.maximum(truth.flip(3)), truth).item(), 3)
+    0.555
     """
     return ssim_map(truth, fused, WANG).mean((1, 2, 3))
 

@@ -19,6 +19,12 @@ def VI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w
         source_a: not used.
         source_b: not used.
         root: whether to take the square root.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(VI((a + b) / 2, a, b).item(), 3)
+    2974.59
     """
     variance = fused.var((1, 2, 3), correction=0)
     return variance.sqrt() if root else variance

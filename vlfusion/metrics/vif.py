@@ -38,6 +38,12 @@ def VIF(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch
         fused: grey levels in 0..255, at least 41x41, below which the fourth scale has no complete window.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(VIF((a + b) / 2, a, b).item(), 3)
+    0.205
     """
     total = 0.
     for source in (source_a, source_b):

@@ -33,6 +33,12 @@ def VIFF(fused: Image, source_a: Image, source_b: Image,
         source_a: likewise.
         source_b: likewise.
         tie: the weight of source A where the gains are equal; of source B the rest.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(VIFF((a + b) / 2, a, b).item(), 3)
+    0.246
     """
     total = 0.
     for scale, weight in enumerate(WEIGHTS):

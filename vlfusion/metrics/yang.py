@@ -17,7 +17,7 @@ STABILISER = 2e-16  # SSIM's two constants: next to nothing, so that the index i
 @fusion_metric(title="Yang's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=7,
                source='Yang, Zhang, Wang and Liu, Inf. Fusion 9(2), 2008', agrees=('liu', 'mefb'))
 def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """The mean over all windows of `l q(A, F) + (1 - l) q(B, F)` where `q(A, B) >= 0.75`, else of the larger `q`.
+    """`Qy = mean(l q(A, F) + (1 - l) q(B, F))` over all windows; where `q(A, B) < 0.75`, the larger `q` counts alone.
 
     `q` is the universal quality index and `l = var_A / (var_A + var_B)`. Where sources resemble each other the fused
     image must resemble both, elsewhere one.
@@ -29,6 +29,12 @@ def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch'
         fused: grey levels in 0..255, at least 7x7.
         source_a: likewise.
         source_b: likewise.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qy((a + b) / 2, a, b).item(), 3)
+    0.708
     """
     similar_a, similar_b = _index(source_a, fused), _index(source_b, fused)
     variance_a, variance_b = flat_variance(source_a, WINDOW), flat_variance(source_b, WINDOW)
@@ -46,7 +52,7 @@ def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch'
                                         'which source is A', cut=True),
                          'mefb': 'liu'})
 def Qc(fused: Image, source_a: Image, source_b: Image, cut: bool = False) -> Float[Tensor, ' batch']:
-    """The mean over all windows of `s q(A, F) + (1 - s) q(B, F)`, with `s = cov_AF / (cov_AF + cov_BF)` kept to 0..1.
+    """`Qc = mean(s q(A, F) + (1 - s) q(B, F))` over all windows, `s = cov_AF / (cov_AF + cov_BF)` kept to 0..1.
 
     `q` is the universal quality index. Flat windows are as in `Qy`: `s` is one half where both covariances are zero.
 
@@ -55,6 +61,12 @@ def Qc(fused: Image, source_a: Image, source_b: Image, cut: bool = False) -> Flo
         source_a: likewise.
         source_b: likewise.
         cut: whether a window with `s` below 0 has the value 0, and one with `s` above 1 the value 1.
+
+    >>> import torch
+    >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
+    >>> b = a.flip(3)
+    >>> round(Qc((a + b) / 2, a, b).item(), 3)
+    0.679
     """
     covariance_a, covariance_b = _covariance(source_a, fused), _covariance(source_b, fused)
     share = covariance_a / (covariance_a + covariance_b)
