@@ -57,8 +57,8 @@ def make_set(folder: Path, args: argparse.Namespace) -> SetResult:
                                                             for metric in scores} for index, name in enumerate(names)]
             for method in methods}
     board = Leaderboard('plain.1', args.pairs, {metric: compare(of) for metric, of in scores.items()}, 0.05)
-    costs = [Cost(method, args.size, args.size, args.pairs, 10 ** 6, 10 ** 9, 0.1, 2 ** 26, 'cpu')
-             for method in methods]
+    costs = [Cost(method=method, height=args.size, width=args.size, pairs=args.pairs, parameters=10 ** 6,
+                  macs=10 ** 9, seconds=0.1, memory=2 ** 26, device='cpu') for method in methods]
     return SetResult('drawn', 'ivf', board, rows, pairs, costs)
 
 

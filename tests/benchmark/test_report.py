@@ -50,15 +50,16 @@ def make_set(folder, name, seed):
                       'CE': whole[method][i].item()} for i, pair in enumerate(NAMES)] for method in methods}
     rows['control: mean'] = [{'name': pair, 'control': 'mean', 'protocol': 'plain.1', 'EN': 4., 'CE': 3.}
                              for pair in NAMES]
-    comparisons = {'EN': compare(scores['EN'], True), 'CE': compare(scores['CE'], False)}
+    comparisons = {'EN': compare(scores['EN']), 'CE': compare(scores['CE'], higher=False)}
     board = Leaderboard('plain.1', len(NAMES), comparisons, 0.05,
                         {'control: mean': {'EN': 4., 'CE': 3.}, 'printed: FILM': {'EN': 6.25}},
                         {'broken': f'CheckpointError: {HOSTILE}'})
     pairs = [PairResult(pair, folder / f'A/{pair}.png', folder / f'B/{pair}.png',
                         {method: folder / f'fused {index}/colour/{pair}.png' for index, method in enumerate(methods)},
                         {'pair': f'A text about {pair}. {HOSTILE}'} if pair != '00' else {}) for pair in NAMES]
-    costs = [Cost('best', 48, 56, 10, 12_300_000, None, 0.0123, None, 'cpu'),
-             Cost(HOSTILE, 48, 56, 10, 0, 10 ** 9, 0.1, 2 ** 21, 'cpu')]
+    size = dict(height=48, width=56, pairs=10, device='cpu')
+    costs = [Cost(method='best', parameters=12_300_000, macs=None, seconds=0.0123, memory=None, **size),
+             Cost(method=HOSTILE, parameters=0, macs=10 ** 9, seconds=0.1, memory=2 ** 21, **size)]
     ways = {'plain': {'best': 1., HOSTILE: 2., 'partial': 3.}, 'film': {'best': 1., HOSTILE: 3., 'partial': 2.}}
     subset = Leaderboard('plain.1', 5, {'EN': compare({method: of[:5] for method, of in scores['EN'].items()})}, 0.05)
     return SetResult(name, 'mif', board, rows, pairs, costs, ways, {'<i>PET': subset})
@@ -292,7 +293,7 @@ def test_diagrams(tmp_path, monkeypatch):
     # One bar, and it joins the two that do not differ.
     bars = [line for line in figure.axes[0].lines if line.get_marker() == 'o']
     assert len(bars) == 1 and len(bars[0].get_xdata()) == 2 and min(bars[0].get_xdata()) > 2
-    lower = critical_difference(scores, compare(scores, False), higher=False)
+    lower = critical_difference(scores, compare(scores, higher=False), higher=False)
     assert '3.00  far' in [one.get_text() for one in lower.axes[0].texts]
     with pytest.raises(DataError, match='two methods or more'):
         critical_difference({'far': base}, compare({'far': base}))

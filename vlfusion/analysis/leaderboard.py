@@ -233,7 +233,7 @@ class Leaderboard:
         return head, methods, references
 
 
-def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] | None = None,
+def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] | None = None, *,
                 alpha: float = 0.05, correction: str = 'holm') -> Leaderboard:
     """Compare methods by the files that `vlfusion evaluate` and `test` wrote.
 
@@ -253,10 +253,11 @@ def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] 
         DataError: the files are of different images or protocols; all are named.
         UnknownNameError: a file lacks a metric that was asked for.
     """
-    return board_of({method: read_csv(path) for method, path in scores.items()}, metrics, alpha, correction)
+    return board_of({method: read_csv(path) for method, path in scores.items()}, metrics=metrics, alpha=alpha,
+                    correction=correction)
 
 
-def board_of(rows: Mapping[str, Sequence[Row]], metrics: Sequence[str] | None = None, alpha: float = 0.05,
+def board_of(rows: Mapping[str, Sequence[Row]], *, metrics: Sequence[str] | None = None, alpha: float = 0.05,
              correction: str = 'holm', resamples: int = 2000) -> Leaderboard:
     """Compare methods by their per-image scores; arguments and errors as for `leaderboard` and `compare`."""
     _check_alike(rows)
@@ -271,8 +272,9 @@ def board_of(rows: Mapping[str, Sequence[Row]], metrics: Sequence[str] | None = 
     comparisons, images = {}, len(next(iter(rows.values())))
     for name in metrics or shared:
         finite = {method: of[name] for method, of in found.items() if np.isfinite(of[name]).all()}
-        comparisons[name] = (compare(finite, higher(name, code), alpha, resamples, correction) if finite
-                             else Comparison({}, {}, {}, 1., {}, images, alpha))
+        comparisons[name] = (
+            compare(finite, higher=higher(name, code), alpha=alpha, resamples=resamples, correction=correction)
+            if finite else Comparison(means={}, intervals={}, ranks={}, p=1., pairs={}, images=images, alpha=alpha))
     return Leaderboard(protocol, images, comparisons, alpha, names=tuple(rows))
 
 

@@ -65,7 +65,7 @@ class Comparison:
         return best if max(level for pair, level in self.pairs.items() if best in pair) < self.alpha else None
 
 
-def compare(scores: Mapping[str, Float[np.ndarray, ' image']], higher: bool = True, alpha: float = 0.05,
+def compare(scores: Mapping[str, Float[np.ndarray, ' image']], *, higher: bool = True, alpha: float = 0.05,
             resamples: int = 2000, correction: str = 'holm') -> Comparison:
     """Compare methods that were scored on the same images.
 
@@ -102,11 +102,13 @@ def compare(scores: Mapping[str, Float[np.ndarray, ' image']], higher: bool = Tr
             differences = (values[i] - values[j]) * (1 if higher else -1)
             ranks = stats.rankdata(np.abs(differences)) * np.sign(differences)
             worse[j if ranks.sum() > 0 else i] += 1
-    return Comparison({name: value.mean().item() for name, value in zip(names, values, strict=True)},
-                      {name: interval(value, alpha, resamples) for name, value in zip(names, values, strict=True)},
-                      {name: 1 + worse[index] for index, name in enumerate(names)}, float(p),
-                      {(names[i], names[j]): float(level) for (i, j), level in zip(pairs, adjusted, strict=True)},
-                      len(values[0]), alpha)
+    named = dict(zip(names, values, strict=True))
+    return Comparison(
+        means={name: value.mean().item() for name, value in named.items()},
+        intervals={name: interval(value, alpha, resamples) for name, value in named.items()},
+        ranks={name: 1 + worse[index] for index, name in enumerate(names)}, p=float(p),
+        pairs={(names[i], names[j]): float(level) for (i, j), level in zip(pairs, adjusted, strict=True)},
+        images=len(values[0]), alpha=alpha)
 
 
 def interval(values: Float[np.ndarray, ' image'], alpha: float = 0.05, resamples: int = 2000) -> tuple[float, float]:

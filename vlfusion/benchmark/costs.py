@@ -85,7 +85,8 @@ def costs(method: str, records: Sequence[dict[str, Any]]) -> list[Cost]:
         warm = [one for one in of_size if one['warm']] or of_size
         memory = [one['memory'] for one in warm if one['memory'] is not None]
         macs = next((one['macs'] for one in of_size if one['macs']), None)
-        found.append(Cost(method, height, width, len(of_size), of_size[0]['parameters'], macs,
-                          median(one['seconds'] for one in warm), max(memory, default=None),
-                          of_size[0]['device']))
+        found.append(Cost(method=method, height=height, width=width, pairs=len(of_size),
+                          parameters=of_size[0]['parameters'], macs=macs,
+                          seconds=median(one['seconds'] for one in warm), memory=max(memory, default=None),
+                          device=of_size[0]['device']))
     return found

@@ -32,7 +32,7 @@ class PairResult:
     modalities: tuple[str, str] = ('', '')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """Costs of a method for images of one size.
 

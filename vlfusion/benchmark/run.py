@@ -53,32 +53,32 @@ from vlfusion.system.workers import one_thread_each
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Unit:
     """One picture that is to be scored: what a method made of a pair under an output policy, or a control image.
 
     Attributes:
         dataset: what the pair is of.
         method: the name of the method, or `control: mean`.
-        repeat: which of the method's runs; empty for those that have one.
-        output: the policy, as `Plan.outputs` calls it.
         pair: the two sources.
-        picture: the grey picture; None for a control image, which is made from the sources.
-        colour: the same in colour; None where nobody looks at it or scores it.
         key: of its scores.
         columns: full names of the metrics that are wanted.
+        repeat: which of the method's runs; empty for those that have one.
+        output: the policy, as `Plan.outputs` calls it.
+        picture: the grey picture; None for a control image, which is made from the sources.
+        colour: the same in colour; None where nobody looks at it or scores it.
         record: of the forward pass, for a model's.
     """
 
     dataset: SetPlan
     method: str
-    repeat: str
-    output: str
     pair: Pair
-    picture: Path | None
-    colour: Path | None
     key: str
     columns: tuple[str, ...]
+    repeat: str = ''
+    output: str = 'protocol'
+    picture: Path | None = None
+    colour: Path | None = None
     record: Mapping[str, Any] | None = None
 
 
@@ -273,9 +273,10 @@ class Run:
                         colour = self._coloured(grey, pair, self.plan.chroma_of(one))
                     scored = colour if self.plan.protocol.colour == 'channels' else grey
                     key = self._score_key(scored, pair)  # kept pictures are known by their content
-                    yield Unit(one, method.name, str(repeat) if len(repeats) > 1 else '', name, pair,
-                               self.cache.picture(grey), colour and self.cache.picture(colour), key, wanted[output],
-                               record)
+                    yield Unit(dataset=one, method=method.name, repeat=str(repeat) if len(repeats) > 1 else '',
+                               output=name, pair=pair, picture=self.cache.picture(grey),
+                               colour=colour and self.cache.picture(colour), key=key, columns=wanted[output],
+                               record=record)
 
     def _coloured(self, digest: str, pair: Pair, chroma: str) -> str:
         """The digest of a grey picture in colour, with the sources' chroma put back."""
@@ -390,15 +391,15 @@ class Run:
         """8-bit files are scored as they are, under every output policy."""
         files, _ = method.files(one.name, self._pairs[one.name])
         [columns] = self._wanted(one, {'protocol': self.plan.output}).values()
-        return [Unit(one, method.name, '', 'protocol', pair, files[pair.name], files[pair.name],
-                     self._score_key(content_digest(files[pair.name]), pair), columns)
+        return [Unit(dataset=one, method=method.name, pair=pair, picture=files[pair.name], colour=files[pair.name],
+                     key=self._score_key(content_digest(files[pair.name]), pair), columns=columns)
                 for index, pair in enumerate(self._pairs[one.name]) if index in mine]
 
     def _controls(self, one: SetPlan, mine: range) -> list[Unit]:
         [columns] = self._wanted(one, {'protocol': self.plan.output}).values()
         # The noise of one is drawn from the pair's name.
-        return [Unit(one, CONTROL + control, '', 'protocol', pair, None, None,
-                     self._score_key(f'{control} {pair.name}', pair), columns)
+        return [Unit(dataset=one, method=CONTROL + control, pair=pair,
+                     key=self._score_key(f'{control} {pair.name}', pair), columns=columns)
                 for control in self.plan.controls
                 for index, pair in enumerate(self._pairs[one.name]) if index in mine]
 

@@ -67,7 +67,8 @@ class _SetTables:
         return replace(board, references=references | printed, failures=failures)
 
     def _compared(self, rows: Mapping[str, list[Row]], resamples: int = 2000) -> Leaderboard:
-        return board_of(rows, self.columns, self.plan.alpha, self.plan.correction, resamples)
+        return board_of(rows, metrics=self.columns, alpha=self.plan.alpha, correction=self.plan.correction,
+                        resamples=resamples)
 
     def _values(self) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
         """Scores by method and output, by the pair's name: each the mean over the repeats."""
@@ -117,7 +118,8 @@ class _SetTables:
         finite = {method: values for method, values in found.items() if np.isfinite(values).all()}
         if not finite:
             return dict.fromkeys(found, math.nan)
-        comparison = compare(finite, higher(other, ''), self.plan.alpha, 0, self.plan.correction)
+        comparison = compare(finite, higher=higher(other, ''), alpha=self.plan.alpha, resamples=0,
+                             correction=self.plan.correction)
         return replace(board, comparisons={**board.comparisons, column: comparison}).mean_ranks()
 
     def _costs(self) -> list[Cost]:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from vlfusion.analysis.leaderboard import leaderboard, print_board
-    board = leaderboard(scores, args.metrics, args.alpha, args.correction)
+    board = leaderboard(scores, metrics=args.metrics, alpha=args.alpha, correction=args.correction)
     for path in args.out:
         board.write(path)
     print_board(board, Console())
