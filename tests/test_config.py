@@ -19,7 +19,7 @@ def write(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(('name', 'content', 'problem'), [
-    ('x.py', "_base_ = 'x.py'", 'leads back to itself'), ('x.py', 'x = 1 / 0', 'ZeroDivisionError'),
+    ('x.py', "_base_ = 'x.py'", 'refers to itself'), ('x.py', 'x = 1 / 0', 'ZeroDivisionError'),
     ('x.py', 'import sys; sys.exit(3)', r'it called sys.exit\(3\) \(x.py, line 1\)'),
     ('x.py', 'raise KeyboardInterrupt', 'KeyboardInterrupt'), ('x.py', b"task = '\xe9'", 'UnicodeDecodeError'),
     ('x.py', "_base_ = 'y.py'", 'y.py'), ('x.py', 'task = ', 'SyntaxError'), ('x.py', b'\0', 'null bytes'),

@@ -42,7 +42,7 @@ def test_an_amount_of_memory(size, tmp_path, capsys):
     for name in ('a', 'b'):
         (tmp_path / name).write_bytes(b'')
     assert main(['fuse', 'x.pth', str(tmp_path / 'a'), str(tmp_path / 'b'), '-o', 'c.png', '--max-memory', size]) == 2
-    assert 'no amount of memory' in capsys.readouterr().err
+    assert 'not an amount of memory' in capsys.readouterr().err
 
 
 def test_a_figure_of_a_mile(tmp_path, capsys):

@@ -24,8 +24,8 @@ def test_other_names_are_written_as_they_are(name):
 
 
 @pytest.mark.parametrize(('content', 'problem'), [
-    (b'', 'columns of .* are none'), (b'EN,SD\n1,2\n', "are 'EN', 'SD'; expected name"),
-    (b'name;EN\na;1\n', 'expected name'), (b'name,EN,EN\na,1,2\n', 'each once'),
+    (b'', 'columns of .* are none'), (b'EN,SD\n1,2\n', "are 'EN', 'SD'; expected a column name"),
+    (b'name;EN\na;1\n', 'expected a column name'), (b'name,EN,EN\na,1,2\n', 'no column twice'),
     (b'name,EN\na,x\n', "EN in line 2 of .* is 'x'; expected a number"),
     (b'name,EN\na,1\nb, \n', "EN in line 3 of .* is ' '"), (b'name,EN\na\n', 'Line 2 of .* has 1 cells; expected 2'),
     (b'name,EN\na,1,2\n', 'has 3 cells'), (b'name,EN\n\xe9,1\n', 'cannot be read'),

@@ -17,7 +17,7 @@ def ends(code):
     ('\nraise SystemExit(3)', 'it called sys.exit(3) (x.py, line 2)'),
     ('raise KeyboardInterrupt', 'KeyboardInterrupt (x.py, line 1)'),
     ("raise type('Odd', (BaseException,), {})('first\\nsecond')", 'Odd: first (x.py, line 1)'),
-    ('def f(): f()\nf()', 'perhaps it leads back to itself'), ('exec("1 +")', 'SyntaxError: invalid syntax'),
+    ('def f(): f()\nf()', 'perhaps it refers to itself'), ('exec("1 +")', 'SyntaxError: invalid syntax'),
     ('import no_such_module', "ModuleNotFoundError: No module named 'no_such_module' (x.py, line 1)"),
 ])
 def test_whatever_is_raised_becomes_one_error(code, said):

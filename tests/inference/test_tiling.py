@@ -260,6 +260,6 @@ def test_pixels_and_bytes_of_a_footprint_are_inverse():
 
 def test_memory_is_read_as_people_write_it():
     assert parse_bytes('2GiB') == parse_bytes('2g') == 2 * 2 ** 30 and parse_bytes('100') == 100
-    with pytest.raises(ConfigError, match='no amount of memory'):
+    with pytest.raises(ConfigError, match='not an amount of memory'):
         parse_bytes('plenty')
     assert available(torch.device('cpu')) is None or available(torch.device('cpu')) > 0

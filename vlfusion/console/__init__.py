@@ -1,1 +1,1 @@
-"""Words of a long run on the terminal: progress and notes."""
+"""Output of a long run on the terminal: progress and notes."""

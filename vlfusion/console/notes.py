@@ -1,19 +1,19 @@
-"""Notes: what a user may not expect though the work goes on. Each kind is said once a run, not once a file."""
+"""Notes: facts that may surprise the user but do not stop the work. Each kind appears once a run, not once a file."""
 
 import logging
 
-#: Without handlers of its own, Python prints what it is told to stderr.
+#: Python prints its warnings to stderr unless the program adds handlers.
 LOG = logging.getLogger('vlfusion')
 _said: set[str] = set()
 
 
 def new_run() -> None:
-    """Let every kind of note be said again."""
+    """Begin a new run, in which every kind of note may appear again."""
     _said.clear()
 
 
 def note(kind: str, text: str) -> None:
-    """Say something, unless another note of its kind was said in this run."""
+    """Log a note, unless one of the same kind was logged in this run."""
     if kind not in _said:
         _said.add(kind)
         LOG.warning('note: %s', text)

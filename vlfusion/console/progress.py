@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: bars with the remaining time on a terminal, a line now and then elsewhere."""
+"""Progress of long work on stderr: bars with the remaining time on a terminal, occasional lines elsewhere."""
 
 import math
 import time
@@ -19,25 +19,25 @@ from rich.progress import (
 )
 from rich.text import Text
 
-#: Seconds between two lines. Later a tenth of the time so far, so that a week of training makes no flood.
+#: Least seconds between two lines. In long work it is a tenth of the elapsed time, so a week of training prints few.
 INTERVAL = 30
 
 
 class ShowProgress:
-    """Show how far the steps of some work are.
+    """Show the progress of each step of some work.
 
         with ShowProgress() as show:
             for done, pair in enumerate(pairs, 1):
                 ...
                 show('fusing', done, len(pairs))
 
-    A step gets its bar, or its first line, at its first call. Call it with 0 first, so that the remaining time is known
-    after one piece of work, however long that takes.
+    A step gets its bar, or its first line, at its first call. Call it with 0 first: then the remaining time is known
+    after one piece of work.
 
     Args:
-        quiet: show nothing, such as in all processes of a group but the first.
-        console: where to show; stderr by default.
-        clock: gives the time in seconds.
+        quiet: True to show nothing, for example in all processes of a group but the first.
+        console: target of the output; stderr by default.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, quiet: bool = False, console: Console | None = None,
@@ -45,14 +45,14 @@ class ShowProgress:
         self.console = console or Console(stderr=True)
         self.live = self.console.is_interactive and not quiet
         self._lines = not (quiet or self.live)
-        # An unlimited period: rich's own of 30 s knows no speed where one piece takes longer.
+        # By default rich measures speed over 30 s, which fails if one piece of work takes longer.
         self._bars = Progress(
             TextColumn('{task.description}', markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn('eta'), TimeRemainingColumn(), _Rate(), TextColumn('{task.fields[note]}', markup=False),
             console=self.console, disable=not self.live, speed_estimate_period=math.inf,
             get_time=clock)
         self._tasks: dict[str, TaskID] = {}
-        self._last: dict[str, tuple[float, float]] = {}  # when a step had its last line, and how much was done then
+        self._last: dict[str, tuple[float, float]] = {}  # time of a step's last line, and the pieces done by then
         self._lock = Lock()
 
     def __enter__(self) -> 'ShowProgress':
@@ -67,11 +67,11 @@ class ShowProgress:
 
         Args:
             step: name of the step.
-            done: pieces of work that are done.
-            total: pieces of work in all.
-            note: shown after the numbers, such as a loss.
-            inner: part of a larger step, repeated for each piece of that. Its bar disappears when it is done, and it
-                has no first and last line.
+            done: number of finished pieces of work.
+            total: number of all pieces.
+            note: text after the numbers, such as a loss.
+            inner: True if the step repeats for each piece of a larger step. Its bar disappears at its end, and it
+                prints no first and last line.
         """
         with self._lock:
             if begins := step not in self._tasks:
@@ -79,12 +79,12 @@ class ShowProgress:
                     self._bars.update(task.id, visible=not task.finished)
                 self._tasks[step] = self._bars.add_task(step, total=total, completed=done, note=note)
             task = self._task(step)
-            if done < task.completed and (done == 0 or inner):  # the step is done once more
+            if done < task.completed and (done == 0 or inner):  # the step repeats
                 self._bars.reset(task.id, total=total, completed=done)
                 begins = True
-            done = max(done, task.completed)  # threads may come out of order
+            done = max(done, task.completed)  # threads may report out of order
             if begins:
-                self._bars.advance(task.id, 0)  # where the measurement of speed starts
+                self._bars.advance(task.id, 0)  # starts the measurement of speed
             self._bars.update(task.id, completed=done, total=total, note=note, visible=not inner or done < total)
             if self._lines and total:
                 self._line(task, begins, inner)
@@ -111,7 +111,7 @@ class ShowProgress:
 
 
 def track(items: Sequence, step: str, quiet: bool = False) -> Iterator:
-    """Give the items, and show as one step how many have been worked on."""
+    """Yield the items, and show the progress of the loop over them as one step."""
     total = len(items)
     with ShowProgress(quiet) as show:
         show(step, 0, total)
@@ -121,7 +121,7 @@ def track(items: Sequence, step: str, quiet: bool = False) -> Iterator:
 
 
 def duration(seconds: float) -> str:
-    """Time in its two largest units.
+    """Write a time in its two largest units.
 
     >>> duration(8), duration(1234), duration(10_000), duration(600_000)
     ('8 s', '20 min 34 s', '2 h 46 min', '6 days 22 h')
@@ -136,7 +136,7 @@ def duration(seconds: float) -> str:
 
 
 def _words(task: Task) -> str:
-    """A step in one line."""
+    """Describe a step in one line."""
     note = f', {task.fields["note"]}' if task.fields['note'] else ''
     if task.finished:
         took = f' in {duration(task.elapsed)}' if task.elapsed and task.elapsed >= 1 else ''
@@ -146,7 +146,7 @@ def _words(task: Task) -> str:
 
 
 class _Rate(ProgressColumn):
-    """Pieces a second, or seconds a piece where those are few."""
+    """Pieces per second, or seconds per piece if a piece takes longer than one."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed

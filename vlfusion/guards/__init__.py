@@ -1,1 +1,1 @@
-"""Checks of what comes from outside: arguments, numbers, places to write to, names, secrets, the code of others."""
+"""Checks of outside input: arguments, numbers, output paths, names, secrets, and code from elsewhere."""

@@ -1,4 +1,4 @@
-"""Arguments of a class or function as a config gives them: their names, and the types of plain values."""
+"""Checks of the arguments in a config: their names, and the types of plain values."""
 
 import inspect
 import os
@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 
 from vlfusion.errors import ConfigError, did_you_mean
 
-#: What MMEngine takes out of a config before it calls anything.
+#: Keys that MMEngine removes from a config before it calls the class.
 OWN_KEYS = ('type', '_scope_')
 _LISTS = (list, tuple, set, Sequence, Iterable, Collection)
 
@@ -24,36 +24,36 @@ class Argument(NamedTuple):
 
 
 def arguments_of(entry: Callable) -> tuple[dict[str, Argument], bool]:
-    """The arguments that a class or function takes by name, and whether it takes any others.
+    """Return the named arguments of a class or function, and whether it accepts any others.
 
-    A class that hands `**kwargs` on takes the arguments of the classes that it inherits from.
+    A class with `**kwargs` also accepts the arguments of its base classes.
     """
     inits = [vars(cls)['__init__'] for cls in inspect.getmro(entry)[:-1] if '__init__' in vars(cls)] if (
         inspect.isclass(entry)) else [entry]
-    found: dict[str, Argument] = {}
+    arguments: dict[str, Argument] = {}
     for init in inits:
         parameters = inspect.signature(init).parameters.values()
         hints = _hints(init)
         for parameter in parameters:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and parameter.name != 'self':
-                found.setdefault(parameter.name, Argument(parameter.default, hints.get(parameter.name, Any)))
+                arguments.setdefault(parameter.name, Argument(parameter.default, hints.get(parameter.name, Any)))
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            return found, False
-    return found, bool(inits) or entry.__new__ is not object.__new__
+            return arguments, False
+    return arguments, bool(inits) or entry.__new__ is not object.__new__
 
 
 def check_arguments(entry: Callable, cfg: Mapping, where: str = '', more: Collection[str] = (),
                     others: bool | None = None) -> None:
-    """Refuse arguments that a class or function does not take, and plain values of another type than it says.
+    """Refuse unknown arguments, and plain values that do not fit their type hints.
 
-    Of one that takes any arguments, those are refused that are near to one that it names.
+    If the class or function accepts any arguments, only names that look like misspellings are refused.
 
     Args:
         entry: the class or function.
         cfg: its arguments, and `type`.
         where: the place of `cfg` in its config, such as `model.backbone`; by default the type.
-        more: further arguments that it takes, by whoever builds it.
-        others: whether it takes any others; by default what its signature says.
+        more: names of further valid arguments, which the caller handles.
+        others: whether `entry` accepts any other arguments; by default read from its signature.
 
     Raises:
         ConfigError: names the argument.
@@ -76,14 +76,14 @@ def check_arguments(entry: Callable, cfg: Mapping, where: str = '', more: Collec
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value of a config can be of a type; true of every type that no config writes down itself.
+    """Tell whether a value of a config fits a type hint. Types that a config cannot write down fit every value.
 
     >>> fits(3, float), fits('two', int | None), fits(['a', 1], list[str]), fits('cuda', Callable)
     (True, False, False, True)
     """
     kind = get_origin(hint) or hint
     if kind in (Union, types.UnionType):
-        return any(fits(value, one) for one in get_args(hint))
+        return any(fits(value, member) for member in get_args(hint))
     if kind is Literal:
         return value in get_args(hint)
     if kind in (None, types.NoneType):
@@ -105,7 +105,7 @@ def fits(value: Any, hint: Any) -> bool:
 def _hints(function: Callable) -> dict[str, Any]:
     try:
         return get_type_hints(function)
-    except Exception:  # a name that exists for type checkers only
+    except Exception:  # a hint may name something that is imported for type checkers only
         return {}
 
 
@@ -114,7 +114,7 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def words_of(hint: Any) -> str:
-    """A type in words.
+    """Describe a type hint in words.
 
     >>> words_of(str | list[int] | None)
     'str or a list of int or None'

@@ -1,4 +1,4 @@
-"""Code of others: a config, a plugin, a network. It may raise anything, but it does not end the program."""
+"""Code from elsewhere: configs, plugins, networks. It may raise anything, but it must not end the program."""
 
 import dis
 import os
@@ -15,15 +15,15 @@ _RAISE = dis.opmap['RAISE_VARARGS']
 @contextmanager
 def foreign(what: str, kind: type[VLFusionError] = PluginError, remedy: str = '',
             let: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
-    """Turn whatever the code in the block raises into one error that names it.
+    """Turn every exception of the block into one error that says which code failed.
 
-    Errors of vlfusion pass, and so does Ctrl-C.
+    Errors of vlfusion and Ctrl-C pass unchanged.
 
     Args:
-        what: whose code it is and what it does, such as `The backbone FILM fails`.
-        kind: the error to raise.
-        remedy: what to do about it.
-        let: other exceptions that pass.
+        what: the code and its failure, such as `The backbone FILM fails`.
+        kind: the class of the error to raise.
+        remedy: advice to the user.
+        let: other exceptions that pass unchanged.
     """
     try:
         yield
@@ -36,7 +36,7 @@ def foreign(what: str, kind: type[VLFusionError] = PluginError, remedy: str = ''
 
 
 def described(error: BaseException) -> str:
-    """An exception in one line: its type, its first line, and the place that it came from.
+    """Describe an exception in one line: its type, the first line of its message, and where it was raised.
 
     >>> described(ValueError('no such thing'))
     'ValueError: no such thing'
@@ -47,14 +47,14 @@ def described(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         what = f'it called sys.exit({error.code!r})'
     elif isinstance(error, RecursionError):
-        what = f'RecursionError: {what}; perhaps it leads back to itself'
+        what = f'RecursionError: {what}; perhaps it refers to itself'
     elif not isinstance(error, VLFusionError):
         what = f'{type(error).__name__}: {what}' if what else type(error).__name__
     return f'{what}{_place(error)}'
 
 
 def is_end(error: BaseException) -> bool:
-    """Tell whether an exception ends the program: Ctrl-C does, code that says `raise KeyboardInterrupt` does not."""
+    """Tell whether an exception ends the program. Ctrl-C does; code that says `raise KeyboardInterrupt` does not."""
     if type(error) is not KeyboardInterrupt:
         return isinstance(error, KeyboardInterrupt | GeneratorExit)
     trace = error.__traceback__
@@ -66,8 +66,8 @@ def is_end(error: BaseException) -> bool:
 
 
 def _place(error: BaseException) -> str:
-    """The innermost place in code of others; empty where a package that everybody has raises it without their help."""
-    if isinstance(error, SyntaxError | VLFusionError):  # says itself where
+    """Return the innermost line of foreign code in the traceback; empty if only common packages are involved."""
+    if isinstance(error, SyntaxError | VLFusionError):  # their messages name the place
         return ''
     places, trace = [], error.__traceback__
     while trace:
@@ -79,7 +79,7 @@ def _place(error: BaseException) -> str:
 
 
 def _common(path: Path) -> bool:
-    """Tell whether a file is of Python, of this package or of one that it stands on: an error there is not its own."""
+    """Tell whether a file belongs to Python, to vlfusion or to one of its main dependencies."""
     if 'site-packages' in path.parts:
         return path.parts[path.parts.index('site-packages') + 1] in ('torch', 'mmengine', 'mmcv', 'numpy', 'vlfusion')
     return any(folder in path.parents for folder in (Path(os.__file__).parent, Path(__file__).parents[1]))

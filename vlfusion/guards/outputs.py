@@ -1,4 +1,4 @@
-"""Checks of places for results: never onto what they are made from, and only where writing can succeed."""
+"""Checks of output paths: results never replace their own inputs, and must be writable before work begins."""
 
 import os
 from collections.abc import Iterable
@@ -7,22 +7,22 @@ from pathlib import Path
 from vlfusion.errors import DataError, listing
 
 Place = str | os.PathLike
-#: Bytes that a file's name may have on every common file system.
+#: Longest file name, in bytes, that all common file systems allow.
 LONGEST = 255
 
 
 def check_outputs(outputs: Iterable[Place], inputs: Iterable[Place | None]) -> None:
-    """Refuse outputs that are, or would replace, one of the inputs, and those that cannot be written.
+    """Refuse outputs that would replace an input, and outputs that cannot be written.
 
-    Call it before anything is read. A file is known by what it is, not by its path: another spelling, a link to it and
-    a second name of it count as well. An input that is a folder must not be an output itself.
+    Call it before anything is read. Files are compared by identity, not by path: another spelling of the path, a
+    symbolic link and a hard link all count as the same file. A folder that is an input must not be an output.
 
     Args:
-        outputs: the files, or folders, that will be written.
-        inputs: the files and folders that the results are made from; None and what is not there are passed over.
+        outputs: the files or folders to write.
+        inputs: the files and folders that the results are made from. None and missing paths are ignored.
 
     Raises:
-        DataError: names every such output.
+        DataError: names every refused output.
     """
     sources = {}
     for path in inputs:
@@ -36,20 +36,20 @@ def check_outputs(outputs: Iterable[Place], inputs: Iterable[Place | None]) -> N
             problems.append(problem)
     if problems:
         raise DataError(f'The result cannot be written there:\n{listing(problems)}',
-                        'Choose another place for it. Nothing was read or written.')
+                        'Choose another output. Nothing was read or written.')
 
 
 def _identity(path: Place) -> tuple[int, int] | None:
-    """Device and number of what is at a path; None where there is nothing."""
+    """Return device and inode of a path, or None if nothing is there."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _obstacle(output: Path) -> str:
-    """The reason why nothing can be written at a path; empty where something can."""
+    """Say why nothing can be written at a path; empty if it can."""
     if any(len(os.fsencode(part)) > LONGEST for part in output.parts):
         return f'{output} has a name of more than {LONGEST} bytes'
     above = output if os.path.isdir(output) else output.parent

@@ -1,4 +1,4 @@
-"""Ranges of numbers, for options of the command line and keys of a config alike."""
+"""Ranges of numbers, for command-line options and config keys."""
 
 import argparse
 import math
@@ -12,12 +12,12 @@ from vlfusion.errors import ConfigError
 
 @dataclass(frozen=True)
 class Number:
-    """One range. Called with a word of the command line it gives the number, as argparse's `type` does.
+    """A range of numbers. Calling it parses a word of the command line, so it serves as argparse's `type`.
 
     Args:
         kind: `int` or `float`.
-        words: the range in words.
-        fits: true of the numbers in it.
+        words: the range in words, for messages.
+        fits: returns True for numbers in the range.
     """
 
     kind: type
@@ -34,7 +34,7 @@ class Number:
         return number
 
     def check(self, key: str, value: Any) -> None:
-        """Raises ConfigError, which names the key, where its value is of another type or out of range."""
+        """Raise ConfigError, which names the key, if its value has another type or is out of range."""
         kind = Integral if self.kind is int else Real
         if isinstance(value, bool) or not isinstance(value, kind) or not self.fits(value):
             raise ConfigError(f'{key} is {value!r}.', f'Give {self.words}.')

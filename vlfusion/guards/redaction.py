@@ -1,4 +1,4 @@
-"""Secrets: recognised by their names and by their look, and taken out of whatever is kept or shown."""
+"""Secrets: recognised by name or by form, and removed from everything that is stored or shown."""
 
 import base64
 import os
@@ -10,21 +10,21 @@ from urllib.parse import quote
 
 HIDDEN = '***'
 
-#: Words that name a secret wherever they stand in a name.
+#: Words that mark a secret anywhere in a name.
 _SECRET_WORDS = (
     'apikey apikeys auth authentication authorisation authorization bearer cookie cookies cred credential '
     'credentials creds csrf jwt oauth otp passcode passphrase passwd passwords password pwd secret secrets '
     'sessionid xsrf')
-#: Two of them written as one word, such as `openaikey`.
+#: Two words written as one, such as `openaikey`.
 _GLUED = re.compile(
     r'\w*(?:password|passwd|passphrase|sessionid|sessid'
     r'|(?:access|anthropic|api|auth|azure|client|hf|hub|openai|private|refresh|secret|service|session|user)'
     r'(?:key|token|secret)s?)')
-#: Before `key` or `token` these leave no doubt.
+#: Words that mark a secret if they stand before `key` or `token`.
 _OWNERS = (
     'access account admin api auth bearer client csrf encryption github hf hub huggingface id license openai '
     'private refresh secret security service session signing ssh user')
-#: Before `key` or `token` these mean a place in a dict or a piece of text.
+#: Words before `key` or `token` that mean a dictionary key or a text token.
 _PARTS = (
     'a and arrow attention attn audio begin best blank bos box by cache caption cfg class cls color colour column '
     'cond config context control data decoder dict dist each end eos eot extra feature features filter first '
@@ -34,7 +34,7 @@ _PARTS = (
     'record region register result results row rule scale search sep separator shift sort space special stage '
     'start state stop store sub suffix sum summary system target text the think unique unk value video vision '
     'visual weight weights with word')
-#: At the end of a name these say that the value is about a secret, or where it is, but is none.
+#: Last words of names whose value describes or locates a secret, but is not the secret itself.
 _FACTS = (
     'count dim dir enabled endpoint env expiry file folder heads kind len length limit mode name names path '
     'policy required scheme seconds size timeout ttl type uri url var variable')
@@ -42,9 +42,9 @@ _CERTAIN, _OWNED, _HARMLESS, _ABOUT = (frozenset(words.split()) for words in (_S
 _PLACES = frozenset(('env', 'var', 'variable'))
 _WORDS = re.compile(r'[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])')
 
-#: User and password of a URL, and its query.
+#: Matches a URL with its user, password and query.
 _CREDENTIALS = re.compile(r'\b([a-z][a-z0-9+.-]*://)(?:[^/@\s]*@)?([^?\s\'"]*)(?:\?[^\s\'"]*)?')
-#: What services give out as keys.
+#: Forms of keys that well-known services issue.
 _KEYS = re.compile(
     r'(?<![\w-])(?:sk-(?=[\w-]*\d)[\w-]{6,}|sk-[\w-]{16,}|hf_(?=\w*\d)\w{8,}|hf_[A-Za-z]{16,}|gh[oprsu]_\w{16,}'
     r'|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{10,}|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{16,}'
@@ -52,16 +52,16 @@ _KEYS = re.compile(
     r'|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)')
 _HEADER = re.compile(r'(?i)\b(bearer|basic)\s+(?=\S*[\d=])[\w.~+/=-]{6,}')
 _WHOLE_HEADER = re.compile(r'(?i)\s*(bearer|basic|token)\s+\S{4,}\s*')
-#: `api_key=...` in a sentence, an address or a piece of JSON.
+#: `api_key=...` in a sentence, a URL or JSON.
 _ASSIGNED = re.compile(
     r'''(?i)([\w-]*(?:api[_-]?key|passw(?:or)?d|secret|(?:access|auth|api)[_-]?token|authorization)["']?\s*[=:]\s*["']?'''
     r'''(?:(?:bearer|basic|token)\s+)?)(?=[^\s"',;&]*\d)[^\s"',;&]+''')
-#: An environment variable's value that could be taken for something else is left alone.
+#: Shortest value of an environment variable, in characters, that is masked; shorter ones could match ordinary text.
 _LEAST_VALUE = 8
 
 
 def without_secrets(value: Any) -> Any:
-    """Plain data without what may hold a secret, at any depth: no entries of such names, no such parts of strings.
+    """Remove secrets from plain data at any depth: entries with a secret's name, and secrets inside strings.
 
     >>> without_secrets({'llm': {'type': 'ChatLLM', 'api_key': 'sk-1', 'max_tokens': 200}})
     {'llm': {'type': 'ChatLLM', 'max_tokens': 200}}
@@ -74,12 +74,12 @@ def without_secrets(value: Any) -> Any:
 
 
 def _cleaned(value: Any, known: Sequence[str]) -> Any:
-    """Data without secrets, among them those that are known already."""
+    """Remove secrets from plain data, including the `known` values."""
     if isinstance(value, str):
         return _masked(value, known)
     if isinstance(value, list | tuple):
         if len(value) == 2 and all(isinstance(item, str) for item in value) and is_secret(*value):
-            return [value[0], HIDDEN]  # a header
+            return [value[0], HIDDEN]  # an HTTP header as a pair
         return [_cleaned(item, known) for item in value]
     if not isinstance(value, Mapping):
         return value
@@ -92,7 +92,7 @@ def _cleaned(value: Any, known: Sequence[str]) -> Any:
 
 
 def is_secret(name: Any, value: Any = '') -> bool:
-    """True if an entry of this name holds a secret.
+    """Tell whether an entry of this name holds a secret.
 
     >>> [is_secret(name) for name in ('key', 'openai_key', 'X-Api-Key', 'passwd', 'sessionId', 'hf_token')]
     [True, True, True, True, True, True]
@@ -101,13 +101,13 @@ def is_secret(name: Any, value: Any = '') -> bool:
     """
     if isinstance(value, bool) or not isinstance(name, str):
         return False
-    certain, likely = _judged(name)
+    certain, likely = _judge(name)
     return certain or likely and (value is None or isinstance(value, str | bytes | list | tuple))
 
 
 @lru_cache(4096)
-def _judged(name: str) -> tuple[bool, bool]:
-    """True if a name is surely that of a secret; and if it is that of one where its value is text."""
+def _judge(name: str) -> tuple[bool, bool]:
+    """Return whether a name surely marks a secret, and whether it does so if the value is text."""
     words = [word.lower().rstrip('0123456789') or word for word in _WORDS.split(name) if word]
     while len(words) > 1 and (words[-1] in ('value', 'string', 'str') or words[-1].isdigit()):
         words.pop()
@@ -122,7 +122,7 @@ def _judged(name: str) -> tuple[bool, bool]:
 
 
 def names_variable(value: Any) -> bool:
-    """True if a value is the name of an environment variable, not a key that was put into its place.
+    """Tell whether a value is the name of an environment variable, not a key put there by mistake.
 
     >>> names_variable('OPENAI_API_KEY'), names_variable('sk-0123456789'), names_variable('9f86d081884c7d65')
     (True, False, False)
@@ -132,7 +132,7 @@ def names_variable(value: Any) -> bool:
 
 
 def mask(text: str) -> str:
-    """Text with `***` in place of what looks like a secret, or is the value of a secret variable of this process.
+    """Replace secrets in a text by `***`: known forms, and values of this process's secret environment variables.
 
     >>> mask("Incorrect key sk-0123456789 (sent as 'Authorization: Bearer abc123def')")
     "Incorrect key *** (sent as 'Authorization: Bearer ***')"
@@ -150,10 +150,10 @@ def _masked(text: str, known: Sequence[str]) -> str:
 
 
 def eraser(secret: str) -> Callable[[str], str]:
-    """A function that takes a secret out of a text: whole or in parts, as it is, reversed or encoded.
+    """Return a function that removes a secret from texts: whole or in part, plain, reversed or encoded.
 
     Args:
-        secret: such as an API key. Of one with fewer than six characters only the whole is recognised.
+        secret: for example an API key. Parts of it are recognised only if it has at least six characters.
 
     >>> erase = eraser('sk-0123456789')
     >>> erase('no such key: sk-0123456789, 9876543210-ks, c2stMDEyMzQ1Njc4OQ==, sk-0****89')
@@ -182,7 +182,7 @@ def eraser(secret: str) -> Callable[[str], str]:
     return erase
 
 
-#: What is left of a key that somebody shortened, such as `sk-ab****wxyz`.
+#: A shortened key, such as `sk-ab****wxyz`.
 _SHORTENED = re.compile(r'[\w-]*(?:\*{2,}|…|\.{3,}|•{2,})[\w-]*')
 
 
@@ -193,7 +193,7 @@ def _is_shortened(word: str, secret: str) -> bool:
 
 
 def _cut_out(text: str, spans: list[tuple[int, int]]) -> str:
-    """The text without the words that the spans touch."""
+    """Replace every word that a span touches by `***`."""
     kept, end = [], 0
     for start, stop in sorted(spans):
         if start > end or not kept:
@@ -208,7 +208,7 @@ _WORD_START, _WORD_END = re.compile(r'[\w+=%-]*'), re.compile(r'[\w+=%-]*\Z')
 
 
 def _base64(secret: str) -> set[str]:
-    """The secret in base64 at each alignment, without characters that also hold bits of its neighbours."""
+    """Encode the secret in base64 at each alignment, without characters that depend on its neighbours."""
     forms = set()
     for shift in range(3):
         data = bytes(shift) + secret.encode()
@@ -219,7 +219,7 @@ def _base64(secret: str) -> set[str]:
 
 
 def _is_misplaced(name: Any, value: Any) -> bool:
-    """True if a key stands where the name of its variable should be, as in `api_key_env`."""
+    """Tell whether a key such as `api_key_env` holds a secret instead of the name of a variable."""
     if not isinstance(name, str) or not isinstance(value, str):
         return False
     *words, last = _WORDS.split(name)
@@ -227,7 +227,7 @@ def _is_misplaced(name: Any, value: Any) -> bool:
 
 
 def _variables() -> list[str]:
-    """The values of this process's secret environment variables, the longest first; paths are none."""
+    """Return the values of this process's secret environment variables, longest first. Paths are not secrets."""
     values = {value.strip() for name, value in os.environ.items() if is_secret(name, value)}
     return sorted((value for value in values if len(value) >= _LEAST_VALUE and not value.startswith(('/', '~', '.'))
                    and not os.path.exists(value)), key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""`trust_remote_code`, by which a model brings code of its own: found wherever it hides, and refused."""
+"""The switch `trust_remote_code`, which runs code that comes with a model: detected anywhere, and refused."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,9 @@ _REMOTE_CODE = 'trust_remote_code'
 
 
 def names_remote_code(value: Any) -> bool:
-    """Tell whether plain data switch on `trust_remote_code`, which runs code that comes with a model.
+    """Tell whether plain data switch on `trust_remote_code`, at any depth or inside strings such as JSON.
 
-    Hyphens count as underscores, at any depth and inside strings such as JSON.
+    Hyphens count as underscores.
 
     >>> names_remote_code({'engine': {'hf_overrides': [{'trust-remote-code': True}]}})
     True
@@ -27,16 +27,16 @@ def names_remote_code(value: Any) -> bool:
 
 
 def refuse_remote_code(config: Any, part: str) -> None:
-    """Refuse settings that let a model's files run code of their own.
+    """Refuse settings that run code from a model's files.
 
     Args:
         config: plain data.
-        part: what is being built, for the message.
+        part: name of the part to build, for the message.
 
     Raises:
-        ConfigError: `trust_remote_code` is switched on somewhere in them.
+        ConfigError: `trust_remote_code` is switched on somewhere in `config`.
     """
     if names_remote_code(config):
         raise ConfigError(f'{part} is told to trust_remote_code, which runs code that comes with a model.',
-                          'Leave it out. A model that needs code of its own becomes a plugin, or runs behind a server '
-                          'that you start yourself.')
+                          'Leave it out. To use a model that needs its own code, write a plugin, or run the model on a '
+                          'server that you start yourself.')

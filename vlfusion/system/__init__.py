@@ -1,1 +1,1 @@
-"""The machine underneath: devices, memory, threads, processes and their launchers."""
+"""The machine: devices, memory, threads, processes and their launchers."""

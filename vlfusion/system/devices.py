@@ -1,4 +1,4 @@
-"""Devices by name, found unusable before any work is done."""
+"""Devices by name, checked before any work begins."""
 
 import torch
 from mmengine.device import get_device
@@ -7,14 +7,14 @@ from vlfusion.errors import ConfigError
 
 
 def device_of(name: str | None = None, dtype: torch.dtype = torch.float32) -> torch.device:
-    """The device of a name such as `cpu` or `cuda:1`; by default a GPU where there is one.
+    """Return the device of a name such as `cpu` or `cuda:1`; by default a GPU if there is one.
 
     Args:
-        name: as torch knows it.
-        dtype: what it must be able to compute with.
+        name: torch's name of the device.
+        dtype: data type that the device must support.
 
     Raises:
-        ConfigError: there is no such device, or it is not usable.
+        ConfigError: the device does not exist or cannot be used.
     """
     name = name or get_device()
     try:
@@ -23,4 +23,4 @@ def device_of(name: str | None = None, dtype: torch.dtype = torch.float32) -> to
     except (RuntimeError, AssertionError, TypeError) as error:
         cause = str(error).strip().partition('\n')[0].rstrip('.')
         raise ConfigError(f'The device {name!r} cannot be used: {cause}.',
-                          'Give cpu, or cuda where there is a GPU (cuda:1 is the second).') from error
+                          'Give cpu, or cuda if there is a GPU (cuda:1 is the second).') from error

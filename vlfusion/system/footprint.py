@@ -1,4 +1,4 @@
-"""Memory of a device, and how much of it a network will take for an image."""
+"""Free memory of a device, and an estimate of the memory that a network needs for an image."""
 
 import weakref
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from vlfusion.system.memory import PeakOfProcess, free_memory, peak_of_process
 
 
 def available(device: torch.device) -> int | None:
-    """Bytes that can still be taken on a device; None where no system tells."""
+    """Return the free memory of a device in bytes, or None if the system does not report it."""
     if device.type == 'cuda':
         held_back = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + held_back
@@ -23,17 +23,17 @@ def available(device: torch.device) -> int | None:
 
 
 def peak(device: torch.device) -> 'PeakOfGPU | PeakOfProcess':
-    """Begin to watch how much memory is taken on a device; `bytes()` of the result tells."""
+    """Start to measure the peak of memory use on a device. `bytes()` of the result returns it."""
     return PeakOfGPU(device) if device.type == 'cuda' else PeakOfProcess()
 
 
 def peak_so_far(device: torch.device) -> int | None:
-    """Bytes that tensors on a GPU, or this process on the CPU, took at most so far; None if no system tells."""
+    """Return peak memory so far in bytes, of tensors on a GPU or of this process; None if it is not reported."""
     return torch.cuda.max_memory_allocated(device) if device.type == 'cuda' else peak_of_process()
 
 
 class PeakOfGPU:
-    """The most that tensors on a GPU took since, beyond what they had."""
+    """Peak memory of tensors on a GPU since this object was made, minus what they held then."""
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -46,7 +46,7 @@ class PeakOfGPU:
 
 
 class LiveBytes(TorchDispatchMode):
-    """Follows which tensors live while a network runs, and keeps the most bytes that they had together."""
+    """Tracks the living tensors while a network runs. `most` is the largest total of their bytes."""
 
     def __init__(self):
         super().__init__()
@@ -54,12 +54,12 @@ class LiveBytes(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function is torch.ops.aten._local_scalar_dense.default and args[0].dtype == torch.bool:
-            return True  # whether something holds of values that are not there, such as that a mask hides not all
+            return True  # a test of values, which fake tensors lack: for example, that a mask does not hide everything
         result = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
                 self._note(tensor.untyped_storage())
-        # oneDNN lays out the input and the output of a convolution again for as long as it lasts.
+        # During a convolution oneDNN holds copies of its input and output in its own layout.
         if function is torch.ops.aten.convolution.default and args[0].device.type == 'cpu':
             few = args[0].shape[1] < 4
             workspace = (args[0].nbytes if few else _in_blocks(args[0])) + _in_blocks(result)
@@ -80,24 +80,25 @@ class LiveBytes(TorchDispatchMode):
 
 
 def _in_blocks(x: Shaped[Tensor, 'batch c *size']) -> int:
-    """The bytes of a tensor whose channels are filled up to blocks of 16."""
+    """Return the bytes of a tensor whose channels are padded to blocks of 16."""
     return x.nbytes * -(-x.shape[1] // 16) * 16 // x.shape[1]
 
 
-#: Sizes at which a network is tried out without computing, and, where that fails, with.
+#: Image sizes, height and width, for runs on fake tensors.
 _SHAPES = ((192, 256), (256, 256), (256, 384))
+#: Image sizes for real runs, if fake tensors fail.
 _SMALL = ((64, 96), (128, 128), (160, 256))
-#: Bytes per pixel that are assumed where neither works.
+#: Assumed bytes per pixel if both fail.
 RULE_OF_THUMB = 16 * 1024
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Memory that fusing takes beyond the images themselves: `constant + linear * pixels + square * pixels^2` bytes.
+    """Memory of fusing beyond the images themselves: `constant + linear * pixels + square * pixels^2` bytes.
 
     Attributes:
-        constant, linear, square: the coefficients; none is negative.
-        how: `counted` from the tensors that live, `measured` on small images, or `assumed`.
+        constant, linear, square: coefficients of at least 0.
+        how: `counted` from living tensors, `measured` on small images, or `assumed`.
     """
 
     constant: float
@@ -106,11 +107,11 @@ class Footprint:
     how: str
 
     def bytes(self, pixels: int) -> int:
-        """Bytes for `pixels` pixels, those of all images of a batch together."""
+        """Return the bytes for a batch whose pairs have `pixels` pixels in total."""
         return round(self.constant + self.linear * pixels + self.square * pixels ** 2)
 
     def pixels(self, count: int) -> int:
-        """Number of pixels that `count` bytes are enough for."""
+        """Return the largest number of pixels that fits into `count` bytes."""
         most = 1
         while most < 2 ** 40 and self.bytes(2 * most) <= count:
             most *= 2
@@ -123,31 +124,33 @@ class Footprint:
 
 def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.device,
               texts: Mapping[str, Shaped[Tensor, '...']] | None = None) -> Footprint:
-    """Estimate how much memory a network takes, by the size of the image.
+    """Estimate the memory of a network as a function of the image size.
 
-    It runs at three small sizes on tensors that have shapes but no numbers, which takes no memory and a second or two
-    (ten for FILM and others in strips), while the tensors that live are added up. What it keeps of such a run has no
-    numbers either, so give a copy of it. A network that this does not work for, such as one that leaves torch, fuses
-    three images of a few thousand pixels, and the process is watched; other threads should rest then.
+    The network runs at three small sizes on fake tensors, which have shapes but no values, and the living tensors are
+    added up. This needs no memory and one or two seconds (ten for FILM and other networks in strips). The network may
+    keep fake tensors afterwards, so pass a copy of it.
+
+    If this fails, for example because the network leaves torch, it fuses three images of up to 160 x 256 pixels while
+    the memory of the process is measured. Other threads should be idle during that time.
 
     Args:
-        fuse: the network; it takes `source_a`, `source_b` and the texts by name.
-        device: where it runs.
-        texts: what else it reads, for one pair.
+        fuse: the network; takes a mapping with `source_a`, `source_b` and the texts.
+        device: device of the network.
+        texts: features of the texts for one pair, by name.
     """
     how, peaks = 'counted', [_counted(fuse, device, shape, texts or {}) for shape in _SHAPES]
     shapes = _SHAPES
     if None in peaks:
-        _measured(fuse, device, _SMALL[0], texts or {})  # what is only set up once does not count
+        _measured(fuse, device, _SMALL[0], texts or {})  # a warm-up: one-time setup must not count
         how, shapes, peaks = 'measured', _SMALL, [_measured(fuse, device, shape, texts or {}) for shape in _SMALL]
     if None in peaks:
         return Footprint(0, RULE_OF_THUMB, 0, 'assumed')
     (x0, y0), (x1, y1), (x2, y2) = ((height * width, most) for (height, width), most in zip(shapes, peaks, strict=True))
     slopes = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
-    # Only attention among all pixels grows faster than they do; little differences are padding, or noise.
+    # Only attention among all pixels grows faster than linearly. Small differences are padding or noise.
     square = (slopes[1] - slopes[0]) / (x2 - x0) if how == 'counted' and slopes[1] > 1.2 * slopes[0] else 0
     linear = (y2 - y0) / (x2 - x0) - square * (x0 + x2)
-    if linear <= 0:  # what was measured is noise, or next to nothing
+    if linear <= 0:  # the measurement is noise, or almost zero
         return Footprint(0, max(y0 / x0, y1 / x1, y2 / x2), 0, how)
     return Footprint(max(y2 - linear * x2 - square * x2 ** 2, 0), linear, square, how)
 
@@ -160,7 +163,7 @@ def _counted(fuse: Callable, device: torch.device, shape: tuple[int, int], texts
             with LiveBytes() as live:
                 fuse(inputs)
             return live.most
-    except Exception:  # whatever a model does with numbers that are not there
+    except Exception:  # a network may do anything with the missing values
         return None
 
 

@@ -1,11 +1,11 @@
-"""Launchers of several processes: what torchrun, Slurm and MPI say in variables, in the words of torch."""
+"""Launchers of several processes: environment variables of torchrun, Slurm and MPI, translated for torch."""
 
 import os
 import subprocess
 
 from vlfusion.errors import ConfigError
 
-#: What tells rank, number of processes and rank on the machine, by the launcher.
+#: Variables that hold the rank, the number of processes and the rank on the machine, by launcher.
 VARIABLES = {'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
              'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
              'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK')}
@@ -13,13 +13,13 @@ COMMANDS = {'pytorch': 'torchrun --nproc-per-node N', 'slurm': 'srun', 'mpi': 'm
 
 
 def take_variables(launcher: str) -> int:
-    """Set the variables that torch reads from those of the launcher, and return the rank of this process.
+    """Set torch's variables from those of the launcher, and return the rank of this process.
 
     Args:
         launcher: `none`, which sets nothing, `pytorch` (torchrun), `slurm` or `mpi`.
 
     Raises:
-        ConfigError: the process was not started by it, or the variables are no numbers.
+        ConfigError: the launcher did not start this process, or a variable is not a number.
     """
     if launcher == 'none':
         return 0
@@ -40,11 +40,11 @@ def take_variables(launcher: str) -> int:
 
 
 def _first_host() -> str:
-    """The host of the first task of a Slurm job."""
+    """Return the host of the first task of a Slurm job."""
     try:
         listed = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']], capture_output=True,
                                 text=True, check=True)
     except (OSError, KeyError, subprocess.SubprocessError) as error:
         raise ConfigError(f'The first host of the Slurm job is not known: {type(error).__name__} {error}.',
-                          'Set MASTER_ADDR to it.') from error
+                          'Set the variable MASTER_ADDR to its name.') from error
     return listed.stdout.split()[0]

@@ -10,29 +10,31 @@ _UNITS = {'': 0, 'k': 1, 'm': 2, 'g': 3, 't': 4}
 
 
 def parse_bytes(text: str) -> int:
-    """A number of bytes as people write it; all units are powers of 1024.
+    """Parse an amount of memory into bytes. All units are powers of 1024.
 
     >>> parse_bytes('1.5 GiB')
     1610612736
 
     Raises:
-        ConfigError: it is no such number.
+        ConfigError: the text is not a positive amount of memory.
     """
-    found = re.fullmatch(r'([\d.]+)\s*([kmgt]?)(i?b)?', text.strip().lower())
+    match = re.fullmatch(r'([\d.]+)\s*([kmgt]?)(i?b)?', text.strip().lower())
     try:
-        count = int(float(found[1]) * 1024 ** _UNITS[found[2]])
+        count = int(float(match[1]) * 1024 ** _UNITS[match[2]])
     except (TypeError, ValueError, OverflowError):
         count = 0
     if count < 1:
-        raise ConfigError(f'{text!r} is no amount of memory.', 'Write 8GiB or 500MiB.')
+        raise ConfigError(f'{text!r} is not an amount of memory.', 'Write for example 8GiB or 500MiB.')
     return count
 
 
 def free_memory() -> int | None:
-    """Bytes that can still be taken: the least of what the system has free, of what a control group leaves, and of what
-    the address space may grow by. None where no system tells."""
-    known = [read() for read in (_free, _left_in_group, _left_in_space)]
-    return min((count for count in known if count is not None), default=None)
+    """Return free memory in bytes: the smallest of system memory, control-group limit and address-space limit.
+
+    None if the system reports none of them.
+    """
+    counts = [read() for read in (_free, _left_in_group, _left_in_space)]
+    return min((count for count in counts if count is not None), default=None)
 
 
 def _free() -> int | None:
@@ -43,15 +45,15 @@ def _free() -> int | None:
 
 
 def _left_in_group() -> int | None:
-    """Memory left in the control group that this process sees as its root, as in a container, version 2 or 1."""
+    """Return the bytes left in the root control group, as in a container. Reads version 2, else version 1."""
     for folder, limit, usage in (('/sys/fs/cgroup', 'memory.max', 'memory.current'),
                                  ('/sys/fs/cgroup/memory', 'memory.limit_in_bytes', 'memory.usage_in_bytes')):
         try:
             most, used = (int(Path(folder, name).read_text()) for name in (limit, usage))
             statistics = dict(line.split() for line in Path(folder, 'memory.stat').read_text().splitlines())
-        except (OSError, ValueError):  # no such version, or `max`, which is no number
+        except (OSError, ValueError):  # another version, or `max` for no limit
             continue
-        return most - used + int(statistics.get('inactive_file', 0))  # files it would drop
+        return most - used + int(statistics.get('inactive_file', 0))  # the kernel would drop these cached files
     return None
 
 
@@ -67,13 +69,13 @@ def _left_in_space() -> int | None:
 
 
 def _field(path: str, name: str) -> int:
-    """Bytes of a field of one of Linux's files of `Name: number kB`."""
+    """Read a field in bytes from a Linux file with lines of the form `Name: number kB`."""
     return next(int(line.split()[1]) * 1024 for line in Path(path).read_text().splitlines()
                 if line.startswith(f'{name}:'))
 
 
 def peak_of_process() -> int | None:
-    """Bytes that this process took at most so far; None if no system tells."""
+    """Return the peak memory of this process in bytes, or None if the system does not report it."""
     try:
         return _field('/proc/self/status', 'VmHWM')
     except OSError:
@@ -81,17 +83,17 @@ def peak_of_process() -> int | None:
 
 
 class PeakOfProcess:
-    """The most that the process took since, beyond what it had.
+    """Peak resident memory of the process since this object was made, minus what it held then.
 
-    By Linux's account of the resident memory, whose highest value can be set back; None on other systems.
+    `bytes()` is None on systems other than Linux, where the peak cannot be reset.
     """
 
     def __init__(self):
         try:
-            ctypes.CDLL(None).malloc_trim(0)  # what was freed counts no longer as held
+            ctypes.CDLL(None).malloc_trim(0)  # freed memory must not count as held
             Path('/proc/self/clear_refs').write_text('5')
             self.before = _field('/proc/self/status', 'VmRSS')
-        except (OSError, AttributeError, TypeError):  # TypeError is Windows'
+        except (OSError, AttributeError, TypeError):  # Windows raises TypeError
             self.before = None
 
     def bytes(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Names of processes that say, even on a shared disk, whose a file is and whether its owner has ended."""
+"""Names of processes, unique across the machines that share a disk, to tell whether the owner of a file has ended."""
 
 import hashlib
 import os
@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 def this_process() -> str:
-    """The name of this process: host, process number and machine, as in `wind 4711 9c1fe2aa`."""
+    """Return the name of this process: host, process number and machine, as in `wind 4711 9c1fe2aa`."""
     return f'{socket.gethostname()} {os.getpid()} {machine()}'
 
 
 @cache
 def machine() -> str:
-    """Eight digits for the set of processes among which a number has one meaning.
+    """Return eight hex digits for this machine: a scope within which process numbers are unique.
 
-    Two containers may share a host's name, but a number means another process in each; so the namespace of process
-    numbers counts where there is one, and the boot.
+    Two containers may share a host name although each numbers its own processes. So on Linux the digits also depend on
+    the namespace of process numbers and on the boot.
     """
     parts = [socket.gethostname()]
     for read in (lambda: os.readlink('/proc/self/ns/pid'), lambda: Path('/proc/sys/kernel/random/boot_id').read_text()):
@@ -30,17 +30,17 @@ def machine() -> str:
 
 
 def has_ended(process: str) -> bool:
-    """Tell whether a process was one of this machine and is gone; of other machines nothing is known.
+    """Tell whether a process ran on this machine and has ended. False for other machines, which cannot be asked.
 
     Args:
-        process: its name, and perhaps a blank and more.
+        process: the name of the process, as `this_process` returns it; further words after it are ignored.
     """
     name = re.match(r'\S+ (\d+) (\S+)', process)
     return name is not None and name[2] == machine() and not is_alive(int(name[1]))
 
 
 def is_alive(number: int) -> bool:
-    """Tell whether a process of this machine has the number."""
-    # Signal 0, which POSIX has for this, is Ctrl-C on Windows.
+    """Tell whether a process with this number runs on this machine."""
+    # POSIX offers signal 0 for this, but on Windows signal 0 is Ctrl-C.
     import psutil
     return psutil.pid_exists(number)

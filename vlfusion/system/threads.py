@@ -1,8 +1,8 @@
-"""Threads that wait for each other.
+"""Waiting threads of the OpenMP library.
 
-Strips make many short parallel regions. At the end of each, the threads of GNU's OpenMP library spin for milliseconds
-by default. Where another program keeps a core busy, they spin in the time of the thread that they wait for, which can
-make a forward pass many times as slow. So they spin briefly and then sleep.
+Processing in strips makes many short parallel regions. At the end of each region, threads of GNU's OpenMP library
+busy-wait for milliseconds by default. If another program keeps a core busy, they take time from the very thread that
+they wait for, and a forward pass can become many times slower. So threads spin only briefly and then sleep.
 
 The OpenMP library reads its settings once, when torch is imported.
 """
@@ -10,14 +10,14 @@ The OpenMP library reads its settings once, when torch is imported.
 import os
 import sys
 
-#: What keeps the user's own choice; the last is that of Intel's and LLVM's libraries.
+#: Variables by which users choose for themselves. The last belongs to the libraries of Intel and LLVM.
 CHOICES = ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY', 'KMP_BLOCKTIME')
 
-#: Rounds of a waiting thread before it sleeps, some microseconds; the library's own default is 300,000.
+#: Rounds that a waiting thread spins before it sleeps: some microseconds. The library's default is 300,000.
 ROUNDS = 300
 
 
 def bound_spinning() -> None:
-    """Set `GOMP_SPINCOUNT`, for this process and those it starts, unless the user has chosen or torch is loaded."""
+    """Set `GOMP_SPINCOUNT` for this process and its children, unless the user has set one or torch is loaded."""
     if 'torch' not in sys.modules and not any(name in os.environ for name in CHOICES):
         os.environ['GOMP_SPINCOUNT'] = str(ROUNDS)

@@ -1,4 +1,4 @@
-"""Work of many threads: results in order, and one thread of torch for each worker."""
+"""Work in several threads: results in order, and one torch thread for each worker."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
-    """The results in the order of the items, of which at most `ahead` are submitted early."""
+    """Yield results in the order of the items, like `pool.map`, but submit at most `ahead` items in advance."""
     waiting = deque()
     for item in items:
         if len(waiting) == ahead:
@@ -19,7 +19,7 @@ def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) ->
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """One thread of torch for each worker: sums are bit-equal only among equal numbers of threads."""
+    """Limit torch to one thread for each worker: sums are bit-equal only for equal numbers of threads."""
     import torch
     before = torch.get_num_threads()
     torch.set_num_threads(1)
