@@ -1,7 +1,7 @@
-"""Read config files. Imports no torch, so that the command line can answer quickly.
+"""Read config files. This module imports no torch, so that the command line starts quickly.
 
-A config is a file, or the name of one that ships (`vlfusion.config_names`); a file wins. In `_base_`, a name such as
-`vlfusion::_base_/runtime.py` stands beside paths relative to the config.
+A config is given as a file, or as the name of one that ships (`vlfusion.config_names`); a file takes precedence. Keys
+`_base_` hold paths relative to the config, or names such as `vlfusion::_base_/runtime.py`.
 """
 
 import ast
@@ -27,15 +27,15 @@ from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.guards.foreign import foreign
 
-#: Splits whose data a config may hold.
+#: Splits of the data in a config.
 SPLITS = ('train', 'val', 'test')
-#: Top-level keys that every config may have, whether or not its file sets them.
+#: Top-level keys that `--cfg-options` may set even if the file does not.
 KNOWN_KEYS = {
     'activation_checkpointing', 'bands_a', 'bands_b', 'chroma', 'compile', 'custom_imports', 'data_root',
     'default_hooks', 'custom_hooks', 'env_cfg', 'find_unused_parameters', 'language', 'load_from', 'log_level',
     'log_processor', 'model', 'optim_wrapper', 'page_a', 'page_b', 'param_scheduler', 'protocol', 'randomness',
     'range_a', 'range_b', 'resume', 'task', 'text_policy', 'text_source', 'visualizer', 'work_dir'}
-#: Top-level keys of a file that an option does not add to one without them.
+#: All top-level keys of a file. `--cfg-options` may change the further ones here, but not add them.
 FILE_KEYS = KNOWN_KEYS | {
     'auto_scale_lr', 'default_scope', 'experiment_name', 'launcher', *(
         f'{split}_{part}' for split in SPLITS for part in ('cfg', 'dataloader', 'evaluator'))}
@@ -52,7 +52,7 @@ TYPES = {
 
 @register_handler(['yaml', 'yml'])
 class SafeYamlHandler(YamlHandler):
-    """YAML as data. MMEngine's own handler obeys tags such as `!!python/object/apply`, which call functions."""
+    """YAML read as data only. MMEngine's own handler follows tags such as `!!python/object/apply`, which run code."""
 
     def load_from_fileobj(self, file, **_):
         return yaml.safe_load(file)
@@ -62,10 +62,11 @@ _path_of_mmengine = Config._get_cfg_path
 
 
 def _path_of_base(base: str, filename: str) -> tuple[str, str | None]:
-    """Path of a `_base_`, as MMEngine's own function returns it; names of vlfusion and its plugins are ours.
+    """Return the path of a `_base_` and its scope, as MMEngine's own function does.
 
-    MMEngine reads `package::config` for its own list of packages only. There it needs `pkg_resources`, which setuptools
-    no longer has, and marks every part with a scope, which would change the configs.
+    Names such as `package::config` of vlfusion and its plugins are resolved here. MMEngine resolves them only for its
+    own list of packages, needs `pkg_resources` for that, which setuptools no longer has, and adds a scope to every
+    part, which would change the configs.
     """
     if SEPARATOR in base and base.partition(SEPARATOR)[0] not in MODULE2PACKAGE:
         return str(find_base(base)), None
@@ -77,17 +78,17 @@ Config._get_cfg_path = staticmethod(_path_of_base)
 
 def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
                 known: Iterable[str] | None = None) -> Config:
-    """Read a config file with its bases, and override what is asked for.
+    """Read a config file with its bases, and apply overrides.
 
         config = vlfusion.load_config('film/film_ivf_sample', {'train_cfg.max_iters': 100})
 
     Args:
-        path: a text-style MMEngine config, or one in JSON or YAML; or the name of one that ships.
-        cfg_options: dotted keys to new values, as `--cfg-options train_cfg.max_iters=100` gives them.
-        known: all top-level keys that such a config has; None for those of an experiment.
+        path: an MMEngine config in Python text style, JSON or YAML, or the name of one that ships.
+        cfg_options: new values by dotted key, as `--cfg-options train_cfg.max_iters=100` gives them.
+        known: all valid top-level keys; by default those of an experiment.
 
     Raises:
-        ConfigError: the file is absent or not valid, or the file or an option names a key that no config has.
+        ConfigError: the file is absent or invalid, or the file or an option has an unknown key.
     """
     path = require_config(path)
     with foreign(f'{path} is not a valid config', ConfigError, 'Fix the file, its _base_ or its custom_imports.'):
@@ -113,12 +114,12 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
 
 
 def as_config(config: str | os.PathLike | Config) -> Config:
-    """A config as it is, or that of a file as `load_config` reads it."""
+    """Return a config unchanged, or read it from a file by `load_config`."""
     return config if isinstance(config, Config) else load_config(config)
 
 
 def expand_home(value: Any) -> Any:
-    """Plain data in which paths that begin with `~`, also those of `NAME=PATH`, begin with the user's home.
+    """Replace a leading `~` of paths, also in `NAME=PATH`, by the user's home, at any depth of plain data.
 
     >>> expand_home({'data_root': '/x', 'text': 'about ~ 5'})
     {'data_root': '/x', 'text': 'about ~ 5'}
@@ -133,16 +134,16 @@ def expand_home(value: Any) -> Any:
 
 
 def search_current_folder() -> None:
-    """Let Python find modules in the current folder, after all others, as a config or a command line names them."""
+    """Let Python import modules from the current folder, after all others."""
     if not {'', os.getcwd()} & {*sys.path}:
         sys.path.append(os.getcwd())
 
 
 def _check_keys(config: Config, known: set[str]) -> None:
-    """Refuse top-level keys that nothing reads, which are near to one that is read.
+    """Refuse unused top-level keys that look like misspellings of known ones, and warn of all others.
 
-    A helper variable, which the file or one that builds on it reads, may have any name; so may one with an underscore
-    in front.
+    A helper variable may have any name if its own file or one that extends it reads it, or if it begins with an
+    underscore.
 
     Raises:
         ConfigError: names the key.
@@ -151,7 +152,7 @@ def _check_keys(config: Config, known: set[str]) -> None:
     if not unknown:
         return
     read = set(re.findall(r'_base_\.(\w+)', config.text))
-    for line in config.text.splitlines():  # each file of the config stands below its name
+    for line in config.text.splitlines():  # `text` has the path of each file above its content
         if line.endswith('.py') and os.path.isabs(line) and os.path.isfile(line):
             read |= _names_read(Path(line).read_text(encoding='utf-8'))
     for key in unknown:
@@ -164,7 +165,7 @@ def _check_keys(config: Config, known: set[str]) -> None:
 
 
 def _names_read(source: str) -> set[str]:
-    """The names that a config reads; all of its words where MMEngine's placeholders make it no Python."""
+    """Return the names that a config reads, or all its words if MMEngine's placeholders make it invalid Python."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -173,7 +174,7 @@ def _names_read(source: str) -> set[str]:
 
 
 def check_form(config: Config) -> None:
-    """Raises ConfigError where a top-level key, or the data set of a loader, is of another type than it has to be."""
+    """Raise ConfigError if a top-level key, or the data set of a loader, has the wrong type."""
     for key, hint in TYPES.items():
         if key in config and not fits(config[key], hint):
             raise ConfigError(f'{key} is {config[key]!r}.', f'Give {words_of(hint)}.')
@@ -183,5 +184,5 @@ def check_form(config: Config) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder for what vlfusion keeps of its own: `VLFUSION_HOME`, else the platform's folder for caches."""
+    """Return the folder of vlfusion's own files: `VLFUSION_HOME`, or a folder in the platform's cache folder."""
     return Path(os.environ.get('VLFUSION_HOME') or user_cache_dir('vlfusion')).expanduser()

@@ -1,11 +1,11 @@
-"""Errors that carry their remedy: what was expected, what came, and what to do about it."""
+"""Errors that name their remedy: what was expected, what came, and what to do."""
 
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-#: Characters that move a cursor, colour a terminal, turn the direction of text, cannot be seen or cannot be encoded.
+#: Characters that control a terminal, change the direction of text, are invisible or cannot be encoded.
 _ORDERS = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff'
                      '\ud800-\udfff]')
 
@@ -15,7 +15,7 @@ class VLFusionError(Exception):
 
     Args:
         problem: what was expected and what came, naming the file, key or value.
-        remedy: what to do; one sentence or several lines.
+        remedy: advice to the user, one sentence or several lines.
     """
 
     def __init__(self, problem: str, remedy: str = ''):
@@ -47,7 +47,7 @@ class CheckpointError(VLFusionError, ValueError):
 
 
 class NetworkError(VLFusionError, RuntimeError):
-    """A network that fails, or returns something that is no fused image."""
+    """A network that fails, or returns something other than a fused image."""
 
 
 @contextmanager
@@ -77,11 +77,11 @@ def needs(part: str, package: str, extra: str = '', remedy: str = '') -> Iterato
 
 
 def printable(text: object, lines: bool = True) -> str:
-    r"""Text of unknown origin as a terminal can show it: signs that it would obey, or not show, are spelt out.
+    r"""Make text of unknown origin safe for a terminal: control and invisible characters become escapes.
 
     Args:
-        text: such as the name of a file, or a model's answer.
-        lines: False also spells out line breaks and tabs, so that a name stays on its line.
+        text: for example a file name, or a model's answer.
+        lines: False to escape line breaks and tabs too.
 
     >>> printable('a\x1b[31mb')
     'a\\x1b[31mb'
@@ -91,12 +91,12 @@ def printable(text: object, lines: bool = True) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks, tabs and other signs that are no letters."""
+    """Join text into one line, and escape control characters."""
     return printable(' '.join(text.split()))
 
 
 def short_repr(value: object, most: int = 80) -> str:
-    """The `repr` of a value, cut to `most` characters."""
+    """Return the `repr` of a value, cut to `most` characters."""
     shown = repr(value)
     return shown if len(shown) <= most else f'{shown[:most - 3]}...'
 
@@ -106,21 +106,21 @@ def _spelt_out(sign: re.Match) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence that offers the nearest of the known names, then all of them.
+    """Suggest the nearest of the known names, then list all of them.
 
     >>> did_you_mean('FLIM', ['FILM', 'CDDFuse'])
     'Did you mean FILM? Available: CDDFuse, FILM.'
     """
     known = sorted(known)
-    cases = {one.casefold(): one for one in known}
+    folded = {word.casefold(): word for word in known}
     near = get_close_matches(str(name), known, n=1, cutoff=0.5) or [
-        cases[one] for one in get_close_matches(str(name).casefold(), cases, n=1, cutoff=0.5)]
+        folded[word] for word in get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.5)]
     guess = f'Did you mean {near[0]}? ' if near else ''
     return f'{guess}Available: {", ".join(known) or "nothing yet"}.'
 
 
 def listing(items: Iterable[str], most: int = 20) -> str:
-    """The items on indented lines, the first `most` of them, with a count of the rest."""
+    """List the first `most` items on indented lines, then the count of the rest."""
     items = list(items)
     shown = [f'    {printable(item)}' for item in items[:most]]
     return '\n'.join(shown + ([f'    ... and {len(items) - most} more'] if len(items) > most else []))

@@ -1,8 +1,8 @@
-"""Files that are whole or absent, whatever ends the process that writes them.
+"""Files that are either complete or absent, even if the process that writes them is killed.
 
-A file is written under a temporary name in the folder of its final one, and moved there once it is whole. Temporary
-names are short, so that a final name may be as long as the file system allows. They differ between processes and
-machines. What a killed process left behind is removed by the next one that writes to the same folder.
+A file is written under a temporary name in its final folder, and renamed when it is complete. Temporary names are
+short, so a final name may be as long as the file system allows. They differ between processes and machines. The next
+process that writes to the same folder removes the temporary files of killed ones.
 """
 
 import errno
@@ -24,12 +24,12 @@ import numpy as np
 from vlfusion.errors import CheckpointError, DataError
 from vlfusion.system.processes import is_alive, machine
 
-#: A temporary name; the dot hides it from whatever reads a folder of images.
+#: A temporary name. The leading dot hides it from readers of image folders.
 TEMPORARY = re.compile(r'\.vlfusion-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.partial')
-#: Seconds after which a temporary file of another machine counts as left behind.
+#: Age in seconds at which a temporary file of another machine counts as abandoned.
 LEFT_BEHIND = 24 * 3600.
 WINDOWS = os.name == 'nt'
-#: What Windows takes for devices.
+#: Names that Windows reserves for devices.
 DEVICES = {'CON', 'PRN', 'AUX', 'NUL', *(f'{port}{number}' for port in ('COM', 'LPT') for number in '123456789¹²³')}
 
 _swept: set[Path] = set()
@@ -37,11 +37,11 @@ _swept: set[Path] = set()
 
 @contextmanager
 def whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path to write to; it becomes `path` when the block ends without an error. Folders are made.
+    """Yield a temporary path to write to, and rename it to `path` if the block succeeds. Makes missing folders.
 
     Raises:
         OSError: the file cannot be written; the error names `path`.
-        DataError: no file can have this name on this system.
+        DataError: this system does not allow the name.
     """
     path = Path(path)
     if WINDOWS:
@@ -63,7 +63,7 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[TextIO]:
-    """Yield a UTF-8 text file to write, which has its name once it is whole. Line ends are written as they are given.
+    """Yield a UTF-8 text file to write. It gets its name when it is complete. Line ends are not converted.
 
     Errors as for `whole`.
     """
@@ -72,27 +72,27 @@ def whole_file(path: str | os.PathLike) -> Iterator[TextIO]:
 
 
 def write_whole(path: str | os.PathLike, content: bytes | memoryview) -> None:
-    """Write a file of these bytes. Errors as for `whole`."""
+    """Write bytes to a file. Errors as for `whole`."""
     with whole(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_array(path: str | os.PathLike, array: np.ndarray) -> None:
-    """Write a NumPy file, in which nothing is pickled. Errors as for `whole`."""
+    """Write an array as a NumPy file without pickled objects. Errors as for `whole`."""
     with whole(path) as temporary, temporary.open('wb') as file:
         np.save(file, array, allow_pickle=False)
 
 
 @contextmanager
 def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary folder to fill; it takes the place of `path` when the block ends without an error.
+    """Yield a temporary folder to fill, and replace `path` by it if the block succeeds.
 
     Errors as for `whole`.
     """
     path = Path(path)
     if WINDOWS:
         check_for_windows(path)
-    empty = path.is_dir() and not any(path.iterdir())  # perhaps where somebody stands: it stays, and is filled
+    empty = path.is_dir() and not any(path.iterdir())  # may be someone's current folder, so it is kept and filled
     place = path if empty else path.parent
     make_folder(place)
     made, replaced = (place / _temporary_name() for _ in range(2))
@@ -119,7 +119,7 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def strict_json(value: Any, indent: int | None = 2) -> str:
-    """Plain data as JSON that every reader takes: numbers that are not finite become strings.
+    """Write plain data as JSON that every reader accepts: NaN and infinities become strings.
 
     >>> strict_json({'mean': float('nan'), 'most': [float('-inf'), 1.5]}, indent=None)
     '{"mean": "NaN", "most": ["-Infinity", 1.5]}'
@@ -142,7 +142,7 @@ def _finite(value: Any) -> Any:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, and remove from it what killed processes left."""
+    """Make a folder and its parents, and remove temporary files of killed processes from it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
@@ -153,7 +153,7 @@ def make_folder(folder: Path) -> None:
 
 
 def patiently(act: Callable[[], object]) -> None:
-    """Move or remove a file. Windows refuses that while another process reads it, so it is tried for a second."""
+    """Call `act`, which moves or removes a file. Windows refuses while another process reads it, so retry for 1 s."""
     for wait in (0.01, 0.1, 1) if WINDOWS else ():
         try:
             act()
@@ -164,7 +164,7 @@ def patiently(act: Callable[[], object]) -> None:
 
 
 def require_checkpoint(path: str | os.PathLike) -> Path:
-    """The path of a checkpoint; raises CheckpointError if it is not there."""
+    """Return the path of a checkpoint; raise CheckpointError if it does not exist."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise CheckpointError(f'No checkpoint at {path}.', 'Check the path; training writes them to its work_dir.')
@@ -172,29 +172,29 @@ def require_checkpoint(path: str | os.PathLike) -> Path:
 
 
 def file_digest(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file in hex."""
+    """Return the SHA-256 of a file in hex."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def windows_fault(name: str) -> str:
-    """Reason why Windows takes no file or folder of this name; empty where it does.
+    """Say why Windows refuses a file or folder of this name; empty if it does not.
 
     >>> windows_fault('aux.png'), windows_fault('a:b.png'), windows_fault('fused. ')
-    ('is the name of a device', "holds ':'", 'ends in a dot or a blank')
+    ('is the name of a device', "contains ':'", 'ends in a dot or a space')
     """
     if name.partition('.')[0].rstrip().upper() in DEVICES:
         return 'is the name of a device'
-    if found := re.search(r'[<>:"/\\|?*\x00-\x1f]', name):
-        return f'holds {found[0]!r}'
-    return 'ends in a dot or a blank' if name.strip('.') and name[-1] in '. ' else ''
+    if forbidden := re.search(r'[<>:"/\\|?*\x00-\x1f]', name):
+        return f'contains {forbidden[0]!r}'
+    return 'ends in a dot or a space' if name.strip('.') and name[-1] in '. ' else ''
 
 
 def check_for_windows(path: Path) -> None:
-    """Raises DataError where Windows takes no file of this path."""
+    """Raise DataError if Windows refuses a file of this path."""
     for name in path.parts[bool(path.anchor):]:
         if fault := windows_fault(name):
-            raise DataError(f'Windows takes no file {path}: {name!r} {fault}.',
+            raise DataError(f'Windows does not allow the file {path}: {name!r} {fault}.',
                             'Rename the sources, or choose another --out.')
 
 
@@ -203,18 +203,18 @@ def _temporary_name() -> str:
 
 
 def _rename(error: OSError, temporary: Path, path: Path) -> None:
-    """Let an error name the file that was asked for, where it names the temporary one or, as for a full disk, none."""
+    """Make an error name the final file if it names the temporary one or, as for a full disk, no file."""
     name = str(error.filename or temporary)
     if error.errno is not None and name.startswith(str(temporary)):
         error.filename = f'{path}{name[len(str(temporary)):]}'
-        del error.filename2  # where it was to be moved
+        del error.filename2  # the target of the failed move
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left in a folder."""
+    """Remove the temporary files of killed processes from a folder."""
     with suppress(OSError):
         for entry in os.scandir(folder):
-            if (name := TEMPORARY.fullmatch(entry.name)) and _is_left_behind(entry, name):
+            if (name := TEMPORARY.fullmatch(entry.name)) and _is_abandoned(entry, name):
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry, ignore_errors=True)
                 else:
@@ -222,7 +222,7 @@ def _sweep(folder: Path) -> None:
                         os.unlink(entry)
 
 
-def _is_left_behind(entry: os.DirEntry, name: re.Match) -> bool:
+def _is_abandoned(entry: os.DirEntry, name: re.Match) -> bool:
     if name['machine'] == machine() and not is_alive(int(name['process'])):
         return True
     try:

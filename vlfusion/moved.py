@@ -1,4 +1,4 @@
-"""Former names of modules: `import vlfusion.images` still works, with a warning that names the new place."""
+"""Former names of modules. `import vlfusion.images` still works, with a warning that names the new module."""
 
 import sys
 import warnings
@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import ModuleType
 
-#: Rooms and the modules that once lay beside them.
+#: Packages, and the former names of modules that moved into them.
 _ROOMS = {
     'analysis': 'benchmark.ablation benchmark.contact_sheet benchmark.diagram benchmark.leaderboard '
                 'benchmark.published benchmark.reproduce benchmark.statistics',
@@ -25,7 +25,7 @@ MOVED = {f'vlfusion.{old}': f'vlfusion.{room}.{old.rpartition(".")[2]}'
 
 
 class _Former(MetaPathFinder, Loader):
-    """Imports the module of the new name where the old one, or a module below it, is asked for."""
+    """Imports the module of the new name if the old name, or a module below it, is imported."""
 
     def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
         return spec_from_loader(fullname, self) if _present(fullname) else None
@@ -34,12 +34,12 @@ class _Former(MetaPathFinder, Loader):
         old = module.__name__
         new = _present(old)
         warnings.warn(f'{old} is now {new}.', DeprecationWarning, stacklevel=2)
-        # The import system hands out what stands in `sys.modules`: one module under both names, never two copies.
+        # The import system returns the entry of `sys.modules`: one module under both names, never two copies.
         sys.modules[old] = import_module(new)
 
 
 def _present(name: str) -> str | None:
-    """The present name of a module, or None if it never moved."""
+    """Return the present name of a module, or None if it never moved."""
     for old, new in MOVED.items():
         if name == old or name.startswith(f'{old}.'):
             return new + name[len(old):]
@@ -47,6 +47,6 @@ def _present(name: str) -> str | None:
 
 
 def install() -> None:
-    """Make former names importable, before the import system looks for files."""
+    """Make former names importable, ahead of the search for files."""
     if not any(isinstance(finder, _Former) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Former())

@@ -4,12 +4,12 @@
     vlfusion.plugins =
         cddfuse = vlfusion_cddfuse
 
-An entry point is imported when a registry is first asked for a name that it lacks, never when vlfusion is imported.
-The scope of a plugin's names is its import package, so a scoped name (`vlfusion_cddfuse.CDDFuse`) imports that plugin
-alone. A plugin that fails is undone, remembered, and reported when somebody asks for a name that it might have brought.
+Entry points are imported when a registry first lacks a requested name, never when vlfusion is imported. The scope of a
+plugin's names is its import package, so a scoped name (`vlfusion_cddfuse.CDDFuse`) imports that plugin alone. If a
+plugin fails, its changes are undone, and the failure is reported when a name is missing that it might provide.
 
-The environment variable VLFUSION_PLUGINS limits what is loaded: unset means every plugin, empty means none, and
-`a,b` means the entry points of these names.
+The environment variable VLFUSION_PLUGINS limits which plugins load. Unset means all, empty means none, and `a,b` means
+the entry points of these names.
 """
 
 import json
@@ -34,18 +34,18 @@ SWITCH = 'VLFUSION_PLUGINS'
 
 @runtime_checkable
 class Snapshot(Protocol):
-    """The registries before a plugin was loaded, as `vlfusion.registry.Snapshot` keeps them."""
+    """The state of the registries before a plugin loads, see `vlfusion.registry.Snapshot`."""
 
     def __call__(self) -> None:
-        """Go back to them."""
+        """Restore that state."""
 
     def damage(self) -> str:
-        """Damage since then, in words."""
+        """Describe what was broken since then; empty if nothing was."""
 
 
 @dataclass
 class Plugin:
-    """One entry point, and what became of it. `status` is found, disabled, loaded or failed."""
+    """One entry point and its status: `found`, `disabled`, `loaded` or `failed`."""
 
     entry: EntryPoint
     status: str = 'found'
@@ -53,7 +53,7 @@ class Plugin:
 
     @property
     def package(self) -> str:
-        """The top-level import package, which is the scope of its names."""
+        """Top-level import package, which is the scope of the plugin's names."""
         return self.entry.value.partition(':')[0].partition('.')[0]
 
     @property
@@ -62,7 +62,7 @@ class Plugin:
         return f'{self.entry.dist.name} {self.entry.dist.version}' if self.entry.dist else 'unknown distribution'
 
     def explain(self) -> str:
-        """Reason why this plugin cannot be used; empty where it can."""
+        """Say why this plugin cannot be used; empty if it can."""
         if self.status == 'failed':
             return (f'Plugin {self.entry.name!r} ({self.distribution}, {self.entry.value}) failed to load: '
                     f'{described(self.error)}')
@@ -76,7 +76,7 @@ _lock = threading.RLock()
 
 @cache
 def found() -> tuple[Plugin, ...]:
-    """Every installed plugin, sorted by name; nothing is imported."""
+    """Return every installed plugin, sorted by name, without importing any."""
     chosen = os.environ.get(SWITCH)
     allowed = None if chosen is None else {name.strip() for name in chosen.split(',')}
     plugins = []
@@ -87,31 +87,31 @@ def found() -> tuple[Plugin, ...]:
 
 
 def named(name: str) -> Plugin:
-    """An installed plugin by its entry point, import package or distribution; nothing is imported.
+    """Return an installed plugin by its entry point, import package or distribution, without importing it.
 
     Raises:
         UnknownNameError: no plugin has that name.
     """
-    known = {}
+    by_alias = {}
     for plugin in found():
         aliases = (plugin.entry.name, plugin.package, plugin.distribution.rpartition(' ')[0])
-        known |= {_normal(alias): plugin for alias in aliases}
-    if _normal(name) not in known:
+        by_alias |= {_normal(alias): plugin for alias in aliases}
+    if _normal(name) not in by_alias:
         raise UnknownNameError(f'No installed plugin is called {name!r}.',
                                did_you_mean(name, [plugin.entry.name for plugin in found()])
                                + f' A plugin announces itself under the entry-point group {GROUP!r}.')
-    return known[_normal(name)]
+    return by_alias[_normal(name)]
 
 
 def load_for(key: str, snapshot: Callable[[], Snapshot]) -> bool:
-    """Import the plugins that may bring the name `key`; say whether anything new was imported.
+    """Import the plugins that may provide the name `key`. Return True if any was imported now.
 
     Args:
-        key: `Name` (every plugin may have it) or `package.Name` (only the plugin of that package).
-        snapshot: called before each import; what it returns takes back what a failing plugin registered.
+        key: `Name`, which any plugin may provide, or `package.Name`, which only that package can.
+        snapshot: takes a snapshot of the registries before each import, to undo a plugin that fails.
 
     Raises:
-        PluginError: `key` names a plugin, and that plugin is disabled or failed.
+        PluginError: `key` names a plugin that is disabled or failed to load.
     """
     scope = key.rpartition('.')[0]
     with _lock:
@@ -120,32 +120,32 @@ def load_for(key: str, snapshot: Callable[[], Snapshot]) -> bool:
         if scope:
             for plugin in candidates:
                 if plugin.explain():
-                    raise PluginError(f'{key!r} cannot be had. {plugin.explain()}',
+                    raise PluginError(f'{key!r} is not available. {plugin.explain()}',
                                       f'Fix or reinstall {plugin.distribution}, or change {SWITCH}.') from plugin.error
     return any(loaded)
 
 
 def load_all(snapshot: Callable[[], Snapshot]) -> None:
-    """Import every plugin that is enabled and not yet imported."""
+    """Import every enabled plugin."""
     load_for('', snapshot)
 
 
 def why_missing(key: str) -> str:
-    """Hint where a name was not found: the plugin that would bring it, those that failed or are off."""
-    return '\n     '.join(filter(None, (_bringer(key), *(plugin.explain() for plugin in found()))))
+    """Explain why a name is missing: a plugin that is not installed, has failed or is disabled."""
+    return '\n     '.join(filter(None, (_provider(key), *(plugin.explain() for plugin in found()))))
 
 
-def _bringer(key: str) -> str:
-    """The plugin of vlfusion's repository that would bring a name, or one near to it, if it were installed."""
+def _provider(key: str) -> str:
+    """Name the plugin of vlfusion's repository that would provide a name, or a similar one, if it were installed."""
     scope, _, name = key.rpartition('.')
-    bringers = {brought: package for package, names in _not_installed().items() for brought in names
-                if scope in ('', package)}
-    near = get_close_matches(name, bringers, n=1, cutoff=0.8)
-    return f'{near[0]} comes with the plugin {how_to_install(bringers[near[0]])}' if near else ''
+    providers = {provided: package for package, names in _not_installed().items() for provided in names
+                 if scope in ('', package)}
+    near = get_close_matches(name, providers, n=1, cutoff=0.8)
+    return f'{near[0]} comes with the plugin {how_to_install(providers[near[0]])}' if near else ''
 
 
 def how_to_install(package: str) -> str:
-    """Name of a plugin of vlfusion's repository that is not installed, and how to install it; empty for any other."""
+    """Say how to install a plugin of vlfusion's repository that is not installed; empty for any other package."""
     if package not in _not_installed():
         return ''
     return (f'{package}, which is not installed. In a copy of the repository of vlfusion: pip install plugins/'
@@ -153,7 +153,7 @@ def how_to_install(package: str) -> str:
 
 
 def _not_installed() -> dict[str, list[str]]:
-    """The plugins of vlfusion's repository that are not installed, with the names that they bring."""
+    """Return the plugins of vlfusion's repository that are not installed, with the names that they provide."""
     packages = json.loads(Path(__file__).with_name('plugins.json').read_text(encoding='utf-8'))
     return {package: names for package, names in packages.items()
             if package not in {plugin.package for plugin in found()}}
@@ -165,7 +165,7 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def distribution_of(entry: Callable) -> str:
-    """Which distribution a class or function came from: `vlfusion 0.1.0`; its module where it is not installed."""
+    """Return the distribution of a class or function, such as `vlfusion 0.1.0`, or its module if not installed."""
     package = entry.__module__.partition('.')[0]
     for distribution in _distributions().get(package, ()):
         return f'{distribution} {version(distribution)}'
@@ -177,7 +177,7 @@ def _load(plugin: Plugin, undo: Snapshot) -> bool:
         plugin.entry.load()
         if damage := undo.damage():
             raise PluginError(damage)
-    except BaseException as error:  # a plugin's import may do anything; it must not take vlfusion along
+    except BaseException as error:  # a plugin's import may raise anything, and must not end vlfusion
         if is_end(error):
             raise
         undo()

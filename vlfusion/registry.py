@@ -1,9 +1,10 @@
-"""Every registry of vlfusion. MMEngine imports `vlfusion.registry` by this name when it meets the scope `vlfusion`.
+"""All registries of vlfusion. MMEngine imports `vlfusion.registry` by this name when it meets the scope `vlfusion`.
 
-A class registered by vlfusion itself has its plain name (`FILM`). One registered by any other package has its top-level
-import package in front (`vlfusion_cddfuse.CDDFuse`) and may be asked for without it as long as that is unambiguous.
-Lookup order: vlfusion, MMEngine and mmcv, code that is already imported, then installed plugins; so nothing can shadow
-a core name, and a plugin is imported only when something asks for a name that is not there yet.
+Classes of vlfusion have their plain name (`FILM`). Classes of other packages have their top-level import package in
+front (`vlfusion_cddfuse.CDDFuse`), which may be left out if the name stays unambiguous.
+
+Lookup order: vlfusion, MMEngine and mmcv, code that is already imported, then installed plugins. So nothing can shadow
+a core name, and a plugin is imported only when a name is missing.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,10 +21,10 @@ from vlfusion.guards.foreign import foreign
 from vlfusion.guards.remote_code import refuse_remote_code
 
 SCOPE = 'vlfusion'
-#: Top-level keys of a config that its data sets and evaluators receive: said once, and overridden once.
+#: Top-level config keys that all data sets and evaluators of the config receive.
 SHARED_KEYS = ('task', 'data_root', 'language', 'text_source', 'text_policy', 'protocol', 'range_a', 'range_b',
                'page_a', 'page_b', 'bands_a', 'bands_b')
-#: Every registry by its name, in the order of this page.
+#: Every registry by its name, in the order of this file.
 REGISTRIES: dict[str, 'Registry'] = {}
 
 
@@ -31,9 +32,9 @@ class Registry(root.Registry):
     """An MMEngine registry that finds plugins and explains a failed lookup.
 
     Args:
-        name: what its entries are called in messages, such as `backbone`.
-        parent: the MMEngine registry whose entries this one also finds.
-        locations: modules that register vlfusion's own entries; imported at the first lookup.
+        name: word for its entries in messages, such as `backbone`.
+        parent: MMEngine registry whose entries can also be looked up here.
+        locations: modules that register vlfusion's own entries, imported at the first lookup.
     """
 
     def __init__(self, name: str, parent: root.Registry | None = None, locations: tuple[str, ...] = ()):
@@ -41,37 +42,36 @@ class Registry(root.Registry):
         REGISTRIES[name] = self
 
     def get(self, key: str) -> Callable:
-        """The class or function registered as `key`, which may carry a scope: `Name` or `package.Name`.
+        """Return the class or function registered as `key`: `Name`, or `package.Name` with a scope.
 
-        Unlike MMEngine's, this lookup never imports an arbitrary dotted path: a config that came with a checkpoint can
-        name only what is registered.
+        Unlike MMEngine's lookup, this one never imports an arbitrary dotted path. So the config of a checkpoint can
+        name registered entries only.
 
         Raises:
-            UnknownNameError: nothing has that name, or several plugins have it.
-            PluginError: the plugin that would have it failed to load.
+            UnknownNameError: no entry has that name, or several plugins have it.
+            PluginError: the plugin that registers it failed to load.
         """
         self.import_from_location()
-        found = self._find(key)
-        if found is None and plugins.load_for(key, snapshot):
-            found = self._find(key)
-        if found is None:
+        entry = self._find(key)
+        if entry is None and plugins.load_for(key, snapshot):
+            entry = self._find(key)
+        if entry is None:
             hint = plugins.why_missing(key)
             known = [*self.names(), *(self.parent.module_dict if self.parent else ())]
             raise UnknownNameError(
                 f'{key!r} is not a known {self.name}.',
                 did_you_mean(key.rpartition('.')[2], known) + (f'\n     {hint}' if hint else ''))
-        return found
+        return entry
 
     def __contains__(self, key: str) -> bool:
         self.import_from_location()
         return self._find(key) is not None
 
     def build(self, cfg: dict, *args, **kwargs) -> Any:
-        """Build what a config says.
+        """Build an object from a config.
 
         Raises:
-            ConfigError: the config is no dict with a `type`, has an argument that its class does not know, or the class
-                refuses the arguments, in whatever way.
+            ConfigError: the config is not a dict with a `type`, has an unknown argument, or the class raises any error.
             UnknownNameError, PluginError: as for `get`.
         """
         kind = cfg.get('type') if isinstance(cfg, dict) else None
@@ -89,11 +89,11 @@ class Registry(root.Registry):
 
     @contextmanager
     def switch_scope_and_registry(self, scope: str | None) -> Iterator['Registry']:
-        # MMEngine's follows a key `_scope_` of the config into other packages, and imports them for it.
+        # MMEngine's own method imports other packages if the config has a key `_scope_`.
         yield self
 
     def names(self) -> list[str]:
-        """Every name this registry holds itself, scoped where it came from another package."""
+        """Return the names that this registry holds itself, with a scope if they come from another package."""
         self.import_from_location()
         return sorted(self._module_dict)
 
@@ -119,9 +119,9 @@ class Registry(root.Registry):
 
 
 class Snapshot:
-    """The registries as they are. Called, it takes out what other packages register from now on, or break.
+    """The present state of all registries. Calling it undoes what other packages register or break afterwards.
 
-    vlfusion's own entries stay, for a plugin may be the first to import them, and a module registers only once.
+    New entries of vlfusion stay: a plugin may be the first to import them, and a module registers only once.
     """
 
     def __init__(self):
@@ -139,15 +139,15 @@ class Snapshot:
                 del registry._module_dict[key]
 
     def damage(self) -> str:
-        """Damage since then, in words; empty where nothing is."""
+        """Describe what was broken since then; empty if nothing was."""
         for owner, methods in self._methods:
             if changed := self._changed(owner, methods):
                 return f'it replaces {owner.__name__}.{changed[0]}'
         for name, registry in REGISTRIES.items():
             if shadows := self._shadows(registry):
                 return f'it replaces the method {shadows[0]} of the registry {name!r}'
-            if odd := [key for key, entry in registry._module_dict.items() if not callable(entry)]:
-                return f'it registers {registry._module_dict[odd[0]]!r} as the {name} {odd[0]}'
+            if keys := [key for key, entry in registry._module_dict.items() if not callable(entry)]:
+                return f'it registers {registry._module_dict[keys[0]]!r} as the {name} {keys[0]}'
         return ''
 
     @staticmethod
@@ -160,24 +160,24 @@ class Snapshot:
 
 
 def snapshot() -> Snapshot:
-    """The registries as they are now, to go back to."""
+    """Take a snapshot of all registries."""
     return Snapshot()
 
 
 def share_keys(config: Config, part: dict, registry: Registry) -> None:
-    """Give a data set or evaluator those top-level keys that it accepts and does not set itself."""
+    """Pass top-level keys of a config to a data set or evaluator that accepts them and does not set them itself."""
     entry = registry.get(part['type'])
     check_arguments(entry, part)
     accepted, _ = arguments_of(entry)
     for key in SHARED_KEYS:
         if key in config and key in accepted:
             part.setdefault(key, config[key])
-    # What `describe` encodes is of no use here, and would lengthen every dump of the config.
+    # Only `describe` reads `fixed`, and it would lengthen every dump of the config.
     if isinstance(part.get('language'), Mapping):
         part['language'] = {name: value for name, value in part['language'].items() if name != 'fixed'}
 
 
-# What users swap by config.
+# Parts that users choose by config.
 CAPTIONERS = Registry('captioner', locations=('vlfusion.language.captioners',))
 LLMS = Registry('llm', locations=('vlfusion.language.llms',))
 TEXT_ENCODERS = Registry('text encoder', locations=('vlfusion.language.encoders',))
@@ -198,7 +198,7 @@ LOOPS = Registry('loop', root.LOOPS, ('vlfusion.engine.runner',))
 FUNCTIONS = Registry('function', root.FUNCTIONS, ('vlfusion.data.collate',))
 OPTIM_WRAPPERS = Registry('optim_wrapper', root.OPTIM_WRAPPERS, ('vlfusion.engine.compat',))
 
-# MMEngine's other registries: without a child of ours it warns at every lookup.
+# MMEngine's other registries: it warns at every lookup in one that has no child here.
 for _name in ('RUNNERS', 'RUNNER_CONSTRUCTORS', 'STRATEGIES', 'MODEL_WRAPPERS', 'WEIGHT_INITIALIZERS', 'OPTIMIZERS',
               'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'EVALUATOR', 'TASK_UTILS', 'VISUALIZERS',
               'VISBACKENDS', 'LOG_PROCESSORS', 'INFERENCERS'):
