@@ -8,6 +8,7 @@ import pytest
 #: One a line, so that changes of the list merge.
 LAYERS = [
     'cli',
+    'catalogue',
     'scaffold',
     'testing',
     'benchmark',

@@ -101,10 +101,12 @@ def _show(args: argparse.Namespace) -> int:
 
     config = _config(args, language=True)
 
+    from vlfusion.data.from_config import find_subjects
     from vlfusion.language.audit import Records
     from vlfusion.language.show import entry_of, lines, problems
     records = Records(config.language)
-    subjects = _chosen(args, config, records.keys.of_pairs)
+    subjects = find_subjects(config, args.name, of_pairs=records.keys.of_pairs, source=args.source,
+                             modality=args.modality, splits=args.split)
     entries = [entry_of(records, subject) for subject in subjects]
     if args.json:
         text = json.dumps(entries, indent=1, ensure_ascii=False)
@@ -120,44 +122,12 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(args: argparse.Namespace, config, of_pairs: bool) -> list:
-    """The images or pairs that `text show` is asked for."""
-    from difflib import get_close_matches
-    from pathlib import Path
-
-    from vlfusion.data.from_config import find_datasets
-    from vlfusion.data.names import composed
-    from vlfusion.language.subjects import ImageToDescribe, subjects_of
-    path = Path(args.name)
-    if of_pairs and (args.source or args.modality is not None):
-        raise ConfigError('The prompt of this config is about pairs, so no image has a text of its own.',
-                          'Leave --source and --modality out.')
-    if path.is_file() and args.modality is not None:
-        return [ImageToDescribe(path, args.modality)]
-    pairs = list(dict.fromkeys(pair for _, dataset in find_datasets(config, args.split) for pair in dataset.pairs))
-    if path.is_file():
-        found = [subject for subject in subjects_of(pairs, of_pairs)
-                 if path.resolve() in [image.path.resolve() for image in subject.images]]
-        if not found:
-            modalities = sorted({image.modality for image in subjects_of(pairs, False)})
-            raise DataError(f'{path} is not among the images of {args.config}.',
-                            f'Say what it is with --modality, such as {" or ".join(map(repr, modalities))}.')
-        return found
-    named = [pair for pair in pairs if composed(pair.name) == composed(args.name)]
-    if not named:
-        names = sorted({pair.name for pair in pairs})
-        near = get_close_matches(args.name, names, 5, 0.4) or names[:5]
-        raise DataError(f'{args.config} has no pair {args.name!r}, and there is no such file.',
-                        f'It has {len(names)} pairs, such as {", ".join(near)}.')
-    if not args.source:
-        return subjects_of(named, of_pairs)
-    return list(dict.fromkeys(both.images['ab'.index(args.source)] for both in subjects_of(named, of_pairs=True)))
-
-
 def _audit(args: argparse.Namespace) -> int:
-    from dataclasses import replace
+    from functools import partial
     from pathlib import Path
 
+    from vlfusion.console.progress import track
+    from vlfusion.data.texts_to_audit import texts_of_config, texts_of_folder
     from vlfusion.files import whole_file
     from vlfusion.guards.cells import write_table
     from vlfusion.guards.outputs import check_outputs
@@ -167,31 +137,13 @@ def _audit(args: argparse.Namespace) -> int:
     check_outputs([args.out] if args.out else [],
                   [args.config, *(Path(args.texts).rglob('*.txt') if args.texts else ())])
     if args.texts:
-        texts, prompt = _folder(args.texts), args.prompt
+        texts, prompt = texts_of_folder(args.texts), args.prompt
     else:
         config = _config(args, language=True)
+        texts = texts_of_config(config, args.split, try_encoder=args.try_encoder, show=partial(track, step='encoding'))
+        prompt = config.language.prompt
 
-    from vlfusion.data.from_config import find_datasets
-    from vlfusion.language.audit import COLUMNS, Limits, Records, check
-    from vlfusion.language.subjects import subjects_of
-    if not args.texts:
-        records, prompt, seen = Records(config.language), config.language.prompt, {}
-        for split, dataset in find_datasets(config, args.split):
-            group = f'{dataset.name}/{split}'
-            seen |= {(group, subject): records.described(group, subject)
-                     for subject in subjects_of(dataset.pairs, records.keys.of_pairs)}
-        texts = list(seen.values())
-        if args.try_encoder and any(text.text and 'features' in text.missing for text in texts):
-            from vlfusion.console.progress import track
-            from vlfusion.language.pipeline import DescriptionPipeline
-            encoder = DescriptionPipeline(config.language).encoder
-            for index in track([index for index, text in enumerate(texts)
-                                if text.text and 'features' in text.missing], 'encoding'):
-                text = texts[index]
-                try:
-                    texts[index] = replace(text, tokens=int(encoder.encode(text.texts).mask.sum()))
-                except DataError as error:
-                    texts[index] = replace(text, refusal=error.problem)
+    from vlfusion.language.audit import COLUMNS, Limits, check
     rows = check(texts, prompt, Limits(args.min_words, args.max_words, args.max_tokens))
     _print_audit(rows)
     if args.out:
@@ -199,26 +151,6 @@ def _audit(args: argparse.Namespace) -> int:
             write_table(file, COLUMNS, (row.cells() for row in rows))
         print(f'One line per image is in {args.out}.')
     return 0
-
-
-def _folder(folder: str) -> list:
-    """The .txt files of a folder and those below it, grouped by the folder they are in."""
-    from pathlib import Path
-
-    root = Path(folder)
-    paths = sorted(root.rglob('*.txt'))
-    if not paths:
-        raise DataError(f'There are no .txt files in {root.absolute()}.', 'Give the folder that holds the texts.')
-
-    from vlfusion.language.audit import Described
-    texts = []
-    for path in paths:
-        try:
-            text = path.read_text(encoding='utf-8')
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f'{path} cannot be read as UTF-8 text: {error}.', 'Save it as UTF-8.') from error
-        texts.append(Described(str(path.parent.relative_to(root.parent)), str(path), str(path), text))
-    return texts
 
 
 def _print_audit(rows: list) -> None:

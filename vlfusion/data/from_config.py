@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
 
 from mmengine.config import Config
 
@@ -11,7 +13,8 @@ from vlfusion.data.names import composed
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
 from vlfusion.data.text import text_configs
-from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
+from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
+from vlfusion.language.subjects import ImageToDescribe, Subject, subjects_of
 from vlfusion.registry import DATASETS, share_keys
 
 
@@ -84,6 +87,48 @@ def pairs_of(config: Config, splits: Sequence[str] | None = None, names: Iterabl
         if name not in known:
             raise UnknownNameError(f'No pair has the name {given!r}.', did_you_mean(given, known))
     return [pair for pair in pairs if composed(pair.name) in wanted]
+
+
+def find_subjects(config: Config, name: str, *, of_pairs: bool, source: str | None = None,
+                  modality: str | None = None, splits: Sequence[str] | None = None) -> Sequence[Subject]:
+    """Find the images or pairs that a name means, as captioners get them.
+
+    Args:
+        config: as `load_config` returns it.
+        name: the name of a pair, or an image file.
+        of_pairs: True if the config's prompt is about pairs.
+        source: `a` or `b` for one image of the pair; None for both.
+        modality: what an image file is said to be; None for what the config says of it.
+        splits: of `train`, `val` and `test`; None for all that the config has.
+
+    Raises:
+        ConfigError: a source or modality is named, but the prompt is about pairs.
+        DataError: the config has no such pair or image.
+    """
+    path = Path(name)
+    if of_pairs and (source or modality is not None):
+        raise ConfigError('The prompt of this config is about pairs, so no image has a text of its own.',
+                          'Leave --source and --modality out.')
+    if path.is_file() and modality is not None:
+        return [ImageToDescribe(path, modality)]
+    pairs = pairs_of(config, splits)
+    if path.is_file():
+        subjects = [subject for subject in subjects_of(pairs, of_pairs)
+                    if path.resolve() in [image.path.resolve() for image in subject.images]]
+        if not subjects:
+            modalities = sorted({image.modality for image in subjects_of(pairs, False)})
+            raise DataError(f'{path} is not among the images of {config.filename}.',
+                            f'Say what it is with --modality, such as {" or ".join(map(repr, modalities))}.')
+        return subjects
+    named = [pair for pair in pairs if composed(pair.name) == composed(name)]
+    if not named:
+        names = sorted({pair.name for pair in pairs})
+        near = get_close_matches(name, names, 5, 0.4) or names[:5]
+        raise DataError(f'{config.filename} has no pair {name!r}, and there is no such file.',
+                        f'It has {len(names)} pairs, such as {", ".join(near)}.')
+    if not source:
+        return subjects_of(named, of_pairs)
+    return list(dict.fromkeys(both.images['ab'.index(source)] for both in subjects_of(named, of_pairs=True)))
 
 
 def fixed_texts(config: Config) -> list[str]:

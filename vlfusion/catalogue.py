@@ -1,0 +1,153 @@
+"""Everything that a config or a command line can name, by kind, with a line on what each is."""
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from vlfusion import plugins
+from vlfusion.config_names import shipped
+from vlfusion.errors import UnknownNameError, did_you_mean
+from vlfusion.imaging.tasks import TASKS
+from vlfusion.registry import REGISTRIES, Registry, snapshot
+
+
+class Entry(NamedTuple):
+    """One line: a name, what it is, and the package it came from if that is not vlfusion."""
+
+    name: str
+    words: str
+    package: str = ''
+
+
+def find_entries(words: Sequence[str] = (), foreign: bool = False) -> dict[str, list[Entry]]:
+    """Find entries by kind.
+
+    Args:
+        words: a kind in singular or plural, such as `backbones` or `text encoders`, then words that an entry must have
+            in its name or description; without a kind, the words are looked for among all. None of either: all that is
+            registered, and the plugins.
+        foreign: include MMEngine's and mmcv's own entries.
+
+    Raises:
+        UnknownNameError: nothing fits.
+
+    >>> [entry.name for entry in find_entries(['tasks', 'medical'])['task']]
+    ['mif']
+    """
+    kinds = {name: partial(_registered, registry, foreign) for name, registry in REGISTRIES.items()} | OTHERS
+    chosen, wanted = _choose(words, kinds)
+    groups = {}
+    for kind in chosen or (kinds if wanted else [*REGISTRIES, 'plugin']):
+        entries = [entry for entry in kinds[kind]()
+                   if all(word in f'{entry.name} {entry.words}'.lower() for word in wanted)]
+        if entries:
+            groups[kind] = entries
+    if not groups and words:
+        raise UnknownNameError(
+            f'There is no kind {words[0]!r}, and nothing with that in its name or description.' if not chosen else
+            f'No {chosen[0]} has {" and ".join(wanted)} in its name or description.',
+            did_you_mean(' '.join(words), kinds) if not chosen else f'`vlfusion list {words[0]}` shows all.')
+    return groups
+
+
+def _choose(words: Sequence[str], kinds: dict) -> tuple[list[str], list[str]]:
+    """The kinds that the first word or two name, in singular or plural, and the words that are left."""
+    for count in (2, 1):
+        asked = _singular(' '.join(words[:count]))
+        chosen = [kind for kind in kinds if asked and f' {_singular(kind)}'.endswith(f' {asked}')]
+        if chosen and len(words) >= count:
+            return chosen, [word.lower() for word in words[count:]]
+    return [], [word.lower() for word in words]
+
+
+def _singular(kind: str) -> str:
+    kind = kind.lower().replace('-', ' ').replace('_', ' ').strip()
+    return kind[:-2] if kind.endswith('sses') else kind[:-1] if kind.endswith('s') and not kind.endswith('ss') else kind
+
+
+def _registered(registry: Registry, foreign: bool) -> Iterator[Entry]:
+    plugins.load_all(snapshot)
+    entries = {key: registry.get(key) for key in registry.names()}
+    if foreign and registry.parent is not None:
+        entries |= registry.parent.module_dict
+    for key, entry in sorted(entries.items()):
+        package = plugins.distribution_of(entry)
+        yield Entry(key, _words(entry), '' if package.startswith('vlfusion ') else package)
+
+
+def _words(entry: Callable) -> str:
+    """Description of a registered class or function: a metric's title, else its docstring's first sentence.
+
+    `The network of FILM.` says no more than the name; there the module names the paper.
+    """
+    if hasattr(entry, 'info'):
+        return entry.info.title
+    sentence = first_sentence(entry.__doc__)
+    module = first_sentence(sys.modules[entry.__module__].__doc__)
+    return module if module and sentence.startswith('The ') and len(sentence) < 40 else sentence
+
+
+def first_sentence(text: str | None) -> str:
+    """The first sentence of a docstring.
+
+    >>> first_sentence('A loss (Xiao et al., Inf. Fusion 2024). Slow.')
+    'A loss (Xiao et al., Inf. Fusion 2024).'
+    """
+    paragraph = ' '.join((text or '').strip().partition('\n\n')[0].split())
+    ends = [end.start() + 1 for end in re.finditer(r'[.!?] (?=[A-Z`])', paragraph)]
+    whole = (paragraph[:end] for end in ends if paragraph[:end].count('(') == paragraph[:end].count(')'))
+    return next(whole, paragraph)
+
+
+def _configs() -> Iterator[Entry]:
+    """Configs that ship, by name, and other configs below the current folder."""
+    configs = shipped()
+    known = {path.resolve() for path in configs.values()}
+    local = [path for pattern in ('configs/**/*.py', '*/configs/**/*.py') for path in Path().glob(pattern)
+             if '.' not in {part[0] for part in path.parts} and path.resolve() not in known]
+    named = sorted(configs.items(), key=lambda item: '_base_/' in item[0])  # parts of configs come last
+    for name, path in [*named, *((path.as_posix(), path) for path in sorted(local))]:
+        try:
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8')))
+        except (OSError, SyntaxError, ValueError):
+            docstring = 'It cannot be read.'
+        yield Entry(name, first_sentence(docstring))
+
+
+def _protocols() -> Iterator[Entry]:
+    # These need torch, which a list of configs does not.
+    from vlfusion.imaging.protocol import PROTOCOLS
+    from vlfusion.metrics.base import CODES
+    for protocol in PROTOCOLS.values():
+        metrics = f'metrics as {CODES[protocol.code].partition(",")[0]} computes them' if protocol.code else \
+            'the default of every metric'
+        yield Entry(protocol.name, f'outputs: stretch {protocol.stretch}, rounding {protocol.rounding}; '
+                                   f'scores {protocol.colour}; {metrics}')
+
+
+def _prompts() -> Iterator[Entry]:
+    from vlfusion.language.prompt import published
+    for prompt in published():
+        answer = f'JSON of {", ".join(prompt.schema["properties"])}' if prompt.schema else 'prose'
+        yield Entry(prompt.id, f'about {"both images of a pair" if prompt.of_pair else "one image"}; asks for {answer}')
+
+
+def _tasks() -> Iterator[Entry]:
+    for task in TASKS.values():
+        yield Entry(task.name, f'{task.title}: source A {task.modality_a}, source B {task.modality_b}')
+
+
+def _plugins() -> Iterator[Entry]:
+    plugins.load_all(snapshot)
+    for plugin in plugins.found():
+        words = f'{plugin.status} ({plugin.distribution}, {plugin.entry.value}) {plugin.explain()}'
+        yield Entry(plugin.entry.name, words.strip())
+
+
+#: Kinds that have no registry.
+OTHERS: dict[str, Callable[[], Iterator[Entry]]] = {
+    'config': _configs, 'protocol': _protocols, 'prompt': _prompts, 'task': _tasks, 'plugin': _plugins}
