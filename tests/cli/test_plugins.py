@@ -1,25 +1,10 @@
-"""New plugins from the template, and what `check-plugin` says of installed ones."""
+"""The verbs `new-plugin` and `check-plugin`."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from vlfusion.cli import main
-from vlfusion.errors import ConfigError
-from vlfusion.scaffold import skeleton
-from vlfusion.scaffold.skeleton import PLACES, TEMPLATE, write_plugin
-
-ROOT = Path(__file__).parents[2]
-
-
-def test_hello_fusion_is_what_the_template_gives(tmp_path, monkeypatch):
-    monkeypatch.setattr('vlfusion.scaffold.skeleton.plugins.found', lambda: ())  # hello itself may be installed
-    skeleton = write_plugin('hello', tmp_path / 'hello')
-    for path in skeleton.files:
-        assert path.read_text() == (ROOT / 'plugins/hello_fusion' / path.relative_to(tmp_path / 'hello')).read_text(), \
-            'Write plugins/hello_fusion again: vlfusion new-plugin hello --out plugins/hello_fusion'
-    assert {path.name for path in TEMPLATE.iterdir()} == set(PLACES)
 
 
 def test_a_new_plugin_carries_its_own_names_everywhere(tmp_path, capsys):
@@ -30,38 +15,14 @@ def test_a_new_plugin_carries_its_own_names_everywhere(tmp_path, capsys):
     assert 'name = vlfusion-my-fusion' in text and not re.search('PACKAGE|CLASS|NAME|DISTRIBUTION', text)
 
 
-@pytest.mark.parametrize('name', ['my-fusion', 'MyFusion', 'class', '2d', '', 'fusión', '_1', 'vlfusion_1', 'x_',
-                                  'vlfusion_'])
-def test_names_that_are_none(name, tmp_path):
-    with pytest.raises(ConfigError, match='such as my_fusion'):
-        write_plugin(name, tmp_path / 'x')
-    assert not (tmp_path / 'x').exists()
-
-
-def test_places_and_names_that_are_taken(tmp_path):
-    pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
-    with pytest.raises(ConfigError, match='vlfusion-hello 0.1.0 is installed'):
-        write_plugin('hello', tmp_path / 'x')
-    with pytest.raises(ConfigError, match='would hide the package'):
-        write_plugin('mine', tmp_path / 'vlfusion_mine')
-    (tmp_path / 'file').touch()
-    with pytest.raises(NotADirectoryError, match='file'):
-        write_plugin('mine', tmp_path / 'file/x')
-
-
-def test_a_full_disk_leaves_no_half_plugin(tmp_path, full_disk, monkeypatch):
-    monkeypatch.setattr(skeleton, '_filled', lambda text, words: text * (99 if len(text) > 99 else 1))
-    for _ in range(2):
-        with pytest.raises(OSError):
-            write_plugin('mine', tmp_path / 'x')
-        assert not list(tmp_path.iterdir())
-
-
-def test_nothing_is_overwritten(tmp_path):
-    (tmp_path / 'x').mkdir()
-    write_plugin('x', tmp_path / 'x')
-    with pytest.raises(ConfigError, match='nothing was written'):
-        write_plugin('x', tmp_path / 'x')
+def test_a_kind_of_a_new_plugin_may_be_chosen(tmp_path, capsys):
+    assert main(['new-plugin', 'my_words', '--kind', 'captioner', '--out', str(tmp_path / 'mine')]) == 0
+    printed = capsys.readouterr().out
+    assert 'vlfusion check-plugin my_words' in printed and 'train' not in printed
+    assert 'class MyWordsCaptioner' in (tmp_path / 'mine/vlfusion_my_words/__init__.py').read_text()
+    with pytest.raises(SystemExit, match='2'):
+        main(['new-plugin', 'my_words', '--kind', 'captoner', '--out', str(tmp_path / 'other')])
+    assert 'invalid choice' in capsys.readouterr().err
 
 
 def test_check_plugin_prints_what_holds(capsys):

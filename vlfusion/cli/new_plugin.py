@@ -1,6 +1,7 @@
-"""Write a plugin that works: a network, a loss, a config and a test, ready to install and to fill with your method.
+"""Write a small plugin that works, with a test, ready to install and to fill with your own code.
 
-    vlfusion new-plugin my_fusion
+    vlfusion new-plugin my_fusion                   # a network, a loss and a config
+    vlfusion new-plugin my_words --kind captioner
     pip install --editable ./my_fusion
     vlfusion check-plugin my_fusion
 """
@@ -9,7 +10,9 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('name', help='of the method, such as my_fusion: letters, digits, underscores')
+    from vlfusion.scaffold.skeleton import KINDS
+    parser.add_argument('name', help='of the plugin, such as my_fusion: letters, digits, underscores')
+    parser.add_argument('--kind', choices=KINDS, default='method', help='what it brings (default: a method)')
     parser.add_argument('--out', help='folder to make (default: the name)')
 
 
@@ -18,10 +21,11 @@ def run(args: argparse.Namespace) -> int:
 
     from vlfusion.scaffold.skeleton import write_plugin
     out = Path(args.out or args.name.removeprefix('vlfusion_'))
-    plugin = write_plugin(args.name, out)
+    plugin = write_plugin(args.name, out, args.kind)
     print(f'{out} holds {len(plugin.files)} files. Next:\n'
           f'    pip install --editable {out if out.is_absolute() else f"./{out}"}\n'
-          f'    vlfusion check-plugin {plugin.name}\n'
-          f'    vlfusion prepare-data sample\n'
-          f'    vlfusion train {plugin.name}/{plugin.name}_mif_sample')
+          f'    vlfusion check-plugin {plugin.name}')
+    if args.kind == 'method':
+        print(f'    vlfusion prepare-data sample\n'
+              f'    vlfusion train {plugin.name}/{plugin.name}_mif_sample')
     return 0
