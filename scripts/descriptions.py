@@ -6,8 +6,8 @@ CONFIG is one whose test pairs are described; the folder holds a folder for each
 `<pair>.txt`, as the VLF data set has them. Of each image's paragraph:
 
 - words, and the share that another image of the set has word for word the same;
-- content words (`vlfusion.language.audit.content_words`): how many of the published ones it has, beside how many it has
-  of those published for the other images;
+- content words (`vlfusion.language.vocabulary.content_words`): how many of the published ones it has, beside how many
+  it has of those published for the other images;
 - the cosine between the means of the token features, and how often the published paragraph of its own image is the
   nearest of all. One in as many as there are images is chance.
 """
@@ -21,9 +21,11 @@ import numpy as np
 from vlfusion.config import load_config
 from vlfusion.data.exchange import FOLDERS
 from vlfusion.data.from_config import find_datasets
-from vlfusion.language.audit import Records, check, content_words, summary
+from vlfusion.language.audit import check, summary
+from vlfusion.language.lookup import Records
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.subjects import subjects_of
+from vlfusion.language.vocabulary import content_words
 
 HEAD = ('description', 'words', 'same as another', 'goes in circles', 'cut', 'of the published content words',
         'of those of other images', 'cosine', 'with other images', 'own is nearest')

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from vlfusion.language.audit import CHECKS, COLUMNS, Described, Limits, Records, check, fold, observed_text, summary
+from vlfusion.language.audit import CHECKS, COLUMNS, Limits, check, summary
+from vlfusion.language.lookup import Described, Records, observed_text
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.keys import Content
 from vlfusion.language.pipeline import DescriptionPipeline
@@ -98,14 +99,6 @@ def test_unseen_words_are_listed():
 def test_what_an_llm_is_told_holds_places_but_no_rules():
     text = observed_text([Observation('A lamp', box=(0, 0, 0.2, 0.2), score=0.5)], 'infrared')
     assert text == 'infrared - A lamp [upper left]'
-
-
-@pytest.mark.parametrize('forms', [
-    ('tree', 'trees', "tree's"), ('bench', 'benches'), ('city', 'cities'), ('running', 'runs', 'run'),
-    ('focus', 'focused', 'focusing'), ('glass', 'glasses'), ('bus', 'buses'), ('box', 'boxes'), ('house', 'houses'),
-    ('leave', 'leaves', 'leaving'), ('dark', 'darkly', 'darkness'), ('grass',), ('roll', 'rolling', 'rolled')])
-def test_forms_of_one_word_are_equal(forms):
-    assert len({fold(form) for form in forms}) == 1
 
 
 def test_summary_counts_and_says_what_could_not_be_checked():

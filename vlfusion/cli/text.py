@@ -102,7 +102,7 @@ def _show(args: argparse.Namespace) -> int:
     config = _config(args, language=True)
 
     from vlfusion.data.from_config import find_subjects
-    from vlfusion.language.audit import Records
+    from vlfusion.language.lookup import Records
     from vlfusion.language.show import entry_of, lines, problems
     records = Records(config.language)
     subjects = find_subjects(config, args.name, of_pairs=records.keys.of_pairs, source=args.source,
@@ -172,9 +172,9 @@ def _print_audit(rows: list) -> None:
     details = {'damaged': 'problem', 'duplicate': 'duplicate_of', 'long': 'words', 'short': 'words',
                'cut': 'finish_reason', 'filter': 'finish_reason', 'language': 'english', 'empty': 'words'}
     for name, what in CHECKS.items():
-        if found := [row for row in rows if row.found.get(name)]:
+        if offenders := [row for row in rows if row.results.get(name)]:
             detail = details.get(name, name)
-            first = (printable(f'{row.image}: {getattr(row, detail)}', lines=False) for row in found)
+            first = (printable(f'{row.image}: {getattr(row, detail)}', lines=False) for row in offenders)
             print(f'\n{name}: {what}\n{listing(first, 3)}')
 
 

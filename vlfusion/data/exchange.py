@@ -19,7 +19,7 @@ from vlfusion.data.pairs import Pair
 from vlfusion.data.text import FeatureFiles, StoredText, TextSource
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.files import write_array, write_whole
-from vlfusion.language.audit import Records
+from vlfusion.language.lookup import Records
 from vlfusion.language.records import paragraph_of
 from vlfusion.language.subjects import content_of, subjects_of
 

@@ -7,17 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 
-from vlfusion.errors import DataError
 from vlfusion.language.answers import chatter, is_filtered, reasoned, refused
-from vlfusion.language.interfaces import Observation
-from vlfusion.language.keys import Content, Keys
-from vlfusion.language.prompt import PromptTemplate, load_prompt
-from vlfusion.language.records import observations, paragraph_of, texts_of
-from vlfusion.language.section import section
-from vlfusion.language.store import STAGES, TextStore
-from vlfusion.language.subjects import Subject, content_of
+from vlfusion.language.lookup import Described
+from vlfusion.language.prompt import load_prompt
+from vlfusion.language.vocabulary import FUNCTION_WORDS, content_words, fold, grams, words_of
 
 #: The checks, in the order of the table, each with what it looks for.
 CHECKS = {
@@ -43,25 +37,6 @@ CHECKS = {
 LEAK, LOOP = 8, 12
 #: In English prose a third to a half of all words are among these, in other languages a few in a hundred.
 ENGLISH = 0.15
-_FUNCTION_WORDS = (
-    'a about above across after against all along also although among an and any appears are around as at be because '
-    'been before behind being below beneath beside between beyond both but by can could does down during each either '
-    'else even every few for from further had has have having he her here him himself his how i if in inside into is '
-    'it its itself just less like many may me more most much near nearly neither no nor not nothing of off on once '
-    'one only or other others our out outside over own rather same seem seems several she should since so some such '
-    'than that the their them then there these they this those through to together too toward towards under until up '
-    'upon very was we were what when us where whereas which while who whose will with within without would yet you '
-    'your')
-FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
-#: What one says of any image; such a word names no object.
-_OF_IMAGES = (
-    'appear area aspect background bottom capture center centre central clear clearly contain contrast corner depict '
-    'describe description detail different display edge entire evident feature features first focus foreground frame '
-    'give half image include kind large left lie locate located lower main middle object observe overall part '
-    'particular photo photograph picture place portion position present primarily prominent region right scene second '
-    'section shot show side situate situated size small stand top two three four five six seven upper various view '
-    'visible visual well whole')
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _COORDINATES = re.compile(r'[\[(<]\s*\d[\d.]*%?(?:\s*[,;:x]\s*\d[\d.]*%?)+\s*[\])>]|\b[xy]\d?\s*[=:]\s*\d'
                           r'|\b\d+(?:\.\d+)?\s*,\s*\d+(?:\.\d+)?\b')
 
@@ -73,54 +48,6 @@ class Limits:
     min_words: int = 10
     max_words: int = 200
     max_tokens: int | None = None
-
-
-@dataclass(frozen=True)
-class Stored:
-    """One record of an image or a pair.
-
-    Attributes:
-        key: its key in the text store.
-        path: its file.
-        record: what it holds; None if there is none, or if it is damaged.
-        damage: why it cannot be read; empty if it can.
-    """
-
-    key: str
-    path: Path
-    record: dict | None
-    damage: str = ''
-
-
-@dataclass(frozen=True)
-class Described:
-    """A paragraph and what is known of how it came about.
-
-    Attributes:
-        group: the data set and split, or the folder, that it is counted under.
-        image: the image's file or those of the pair, or the text's own where that is all there is.
-        content: what tells images apart: two with one content are the same image.
-        text: the paragraph; None where it is not in the store.
-        missing: the stages that have no record; None for a text that is from no store.
-        seen: every word that the LLM was told of this image; None where that is not known.
-        tokens: of the encoded paragraph.
-        refusal: why the text encoder would not take the paragraph; empty if it does or was not asked.
-        damage: why image or records cannot be read; empty if they can.
-        texts: what the encoder reads one by one: the text itself, or those of a structured answer.
-    """
-
-    group: str
-    image: str
-    content: str
-    text: str | None
-    missing: tuple[str, ...] | None = None
-    seen: str | None = None
-    tokens: int | None = None
-    finish_reason: str = ''
-    modality: str = ''
-    refusal: str = ''
-    damage: str = ''
-    texts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -147,58 +74,14 @@ class Row:
     unseen_count: int | None = None
     unseen: str = ''
     problem: str = ''
-    found: dict[str, bool] = field(default_factory=dict, repr=False)  # check -> result, of those that could be made
+    results: dict[str, bool] = field(default_factory=dict, repr=False)  # of the checks that could be made, by name
 
     def cells(self) -> dict:
         """One line of the CSV file."""
         return {name: getattr(self, name) for name in COLUMNS}
 
 
-COLUMNS = tuple(one.name for one in fields(Row) if one.name != 'found')
-
-
-class Records:
-    """Records that the text store holds of images or pairs under the `language` section of a config."""
-
-    def __init__(self, language: Mapping):
-        self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
-
-    def stages(self, *images: Content) -> dict[str, list[Stored]]:
-        """Every stage of an image or a pair; of a pair, observations may be several records."""
-        keys = {'observations': [self.keys.observation(*scene) for scene in self.keys.scenes(*images)],
-                'paragraphs': [self.keys.paragraph(*images)], 'features': [self.keys.feature(*images)]}
-        return {stage: [self._stored(stage, key) for key in of_stage] for stage, of_stage in keys.items()}
-
-    def _stored(self, stage: str, key: str) -> Stored:
-        path = self.store.path(stage, key)
-        try:
-            return Stored(key, path, self.store.checked(stage, key) if self.store.has(stage, key) else None)
-        except DataError as error:
-            return Stored(key, path, None, error.problem)
-
-    def described(self, group: str, subject: Subject) -> Described:
-        """One image or pair, ready for `check`."""
-        modality = ' and '.join(image.modality for image in subject.images)
-        try:
-            content = content_of(subject)
-            found = self.stages(*content)
-        except DataError as error:
-            return Described(group, str(subject), str(subject), None, modality=modality, damage=error.problem)
-        seen = [one.record for one in found['observations']]
-        [paragraph], [features] = ([one.record for one in found[stage]] for stage in ('paragraphs', 'features'))
-        written = paragraph or features
-        damage = next((one.damage for of_stage in found.values() for one in of_stage if one.damage), '')
-        return Described(
-            group, str(subject), ' '.join(image.sha256 for image in content), paragraph_of(written),
-            tuple(stage for stage in STAGES if any(one.record is None and not one.damage for one in found[stage])),
-            None if None in seen else observed_text([one for record in seen for one in observations(record)], modality),
-            (features or {}).get('tokens'), (paragraph or {}).get('finish_reason', ''), modality, damage=damage,
-            texts=texts_of(written) if written else ())
-
-
-def observed_text(seen: Sequence[Observation], modality: str) -> str:
-    """Text that an LLM reads, places and sizes in words included, without the rules of its prompt."""
-    return PromptTemplate('', 0, '$modality $observations').render(seen, modality).text
+COLUMNS = tuple(column.name for column in fields(Row) if column.name != 'results')
 
 
 def check(texts: Sequence[Described], prompt: str | None = None, limits: Limits | None = None) -> list[Row]:
@@ -225,13 +108,13 @@ def check(texts: Sequence[Described], prompt: str | None = None, limits: Limits 
     """
     limits = limits or Limits()
     body = load_prompt(prompt).body if prompt else ''
-    rules = [_words(part) for part in re.split(r'\$\{?\w+\}?', body)]
-    leaks = {gram for part in rules for gram in _grams(part)}
+    rules = [words_of(part) for part in re.split(r'\$\{?\w+\}?', body)]
+    leaks = {gram for part in rules for gram in grams(part, LEAK)}
     forbidden = [name for name, word in (('coordinates', 'coordinate'), ('digits', 'digit'))
                  if not prompt or word in body.lower()]
     same = {}
     for text in texts:
-        if text.text and (words := _words(text.text)):
+        if text.text and (words := words_of(text.text)):
             same.setdefault(' '.join(words), {}).setdefault(text.content, text.image)
     return [_row(text, leaks, forbidden, same, limits) for text in texts]
 
@@ -246,105 +129,85 @@ def summary(rows: Sequence[Row]) -> dict[str, dict[str, float | None]]:
         groups.setdefault(row.group, []).append(row)
     table = {}
     for group, of_group in groups.items():
-        counts = {name: sum(row.found.get(name, False) for row in of_group)
-                  if any(name in row.found for row in of_group) else None for name in CHECKS}
+        counts = {name: sum(row.results.get(name, False) for row in of_group)
+                  if any(name in row.results for row in of_group) else None for name in CHECKS}
         written = [row.words for row in of_group if row.words]
         unseen = [row.unseen_count for row in of_group if row.unseen_count is not None]
         table[group] = {'images': len(of_group), **counts, 'words': _mean(written), 'unseen words': _mean(unseen)}
     return table
 
 
-def fold(word: str) -> str:
-    """A word without its plural or suffix, so that forms of one word are equal; not always a word itself.
-
-    >>> [fold(word) for word in ('Benches', 'cities', 'focused', 'running', 'brightly', "man's", 'glass', 'image')]
-    ['bench', 'city', 'focus', 'run', 'bright', 'man', 'glass', 'imag']
-    """
-    word = re.sub(r"['’]s?$", '', word.lower())
-    for ending, put in (('ies', 'y'), ('sses', 'ss'), ('shes', 'sh'), ('ches', 'ch'), ('xes', 'x')):
-        if word.endswith(ending) and len(word) > len(ending) + 1:
-            word = word.removesuffix(ending) + put
-            break
-    else:
-        if word.endswith('s') and not word.endswith(('ss', 'us', 'is')) and len(word) > 3:
-            word = word[:-1]
-    for ending in ('ing', 'ed', 'ly', 'ness'):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            word = word.removesuffix(ending)
-            if ending in ('ing', 'ed') and word[-1] == word[-2] and word[-1] not in 'sl':
-                word = word[:-1]
-            break
-    return word.removesuffix('e') if len(word) > 3 else word
-
-
-def content_words(text: str) -> dict[str, str]:
-    """The words that name something, as `fold` has them, each with how it first stands in the text.
-
-    >>> content_words('The image shows two dogs, and a dog house on the left.')
-    {'dog': 'dogs', 'hous': 'house'}
-    """
-    words: dict[str, str] = {}
-    for word in _words(text):
-        if len(word) > 2 and fold(word) not in _FOLDED_STOP:
-            words.setdefault(fold(word), word)
-    return words
-
-
-_FOLDED_STOP = frozenset(map(fold, f'{_FUNCTION_WORDS} {_OF_IMAGES}'.split()))
-
-
 def _row(text: Described, leaks: set[tuple[str, ...]], forbidden: Sequence[str], same: Mapping[str, Mapping[str, str]],
          limits: Limits) -> Row:
     row = Row(text.group, text.image, text.modality, tokens=text.tokens, missing=' '.join(text.missing or ()),
               finish_reason=text.finish_reason, problem=text.refusal or text.damage)
-    found = {} if text.missing is None else {'missing': bool(text.missing), 'damaged': False}
-    found |= {'damaged': True} if text.damage else {}
+    if text.missing is not None:
+        row.results |= {'missing': bool(text.missing), 'damaged': False}
+    if text.damage:
+        row.results['damaged'] = True
     if text.text is not None:
-        words = _words(text.text)
-        row.words = len(words)
-        others = [path for content, path in same.get(' '.join(words), {}).items() if content != text.content]
-        row.duplicate_of = _first(others)
-        row.loop = _first(' '.join(gram) for gram, count in Counter(_grams(words, LOOP)).items() if count > 1)
-        row.leak = _first(' '.join(gram) for gram in _grams(words) if gram in leaks)
-        row.coordinates = _first(match[0] for match in _COORDINATES.finditer(text.text))
-        row.digits = _first(re.findall(r'\d[\d.,]*\b', text.text))
-        row.refusal, row.reasoning = refused(text.text), reasoned(text.text)
-        if not row.refusal and not row.reasoning:
-            row.chatter = _first(filter(None, map(chatter, text.texts or [text.text])))
-        found |= {name: bool(getattr(row, name)) for name in ('refusal', 'reasoning', 'chatter')}
-        found |= {'filter': is_filtered(text.text, text.finish_reason)}
-        found |= {'empty': not words, 'duplicate': bool(others), 'loop': bool(row.loop),
-                  'short': 0 < len(words) < limits.min_words}
-        found |= {'leak': bool(row.leak)} if leaks else {}
-        found |= {name: bool(getattr(row, name)) for name in forbidden}
-        found |= {'cut': text.finish_reason == 'length'} if text.finish_reason else {}
-        found['long'] = bool(len(words) > limits.max_words or text.refusal
-                             or (limits.max_tokens and (text.tokens or 0) > limits.max_tokens))
-        letters = ''.join(words)
-        found['language'] = sum(not letter.isascii() for letter in letters) > len(letters) / 5
-        if len(words) >= 8:
-            row.english = round(sum(word in FUNCTION_WORDS for word in words) / len(words), 3)
-            found['language'] |= row.english < ENGLISH
+        words = words_of(text.text)
+        _check_answer(row, text)
+        _check_words(row, text, words, leaks, limits)
+        _check_signs(row, text.text, forbidden)
+        _check_language(row, words)
+        others = [image for content, image in same.get(' '.join(words), {}).items() if content != text.content]
+        row.duplicate_of, row.results['duplicate'] = _first(others), bool(others)
         if text.seen is not None:
-            known = set(map(fold, _words(text.seen)))
-            unseen = [word for folded, word in content_words(text.text).items() if folded not in known]
-            row.unseen_count, row.unseen = len(unseen), ' '.join(unseen)
-            found['unseen'] = bool(unseen)
-    row.found = found
-    row.issues = ' '.join(name for name in CHECKS if found.get(name))
+            _check_unseen(row, text.text, text.seen)
+    row.issues = ' '.join(name for name in CHECKS if row.results.get(name))
     return row
+
+
+def _check_answer(row: Row, text: Described) -> None:
+    """Refusals, reasoning and chatter of the LLM, and signs that it was stopped."""
+    row.refusal, row.reasoning = refused(text.text), reasoned(text.text)
+    if not row.refusal and not row.reasoning:
+        row.chatter = _first(filter(None, map(chatter, text.texts or [text.text])))
+    row.results |= {name: bool(getattr(row, name)) for name in ('refusal', 'reasoning', 'chatter')}
+    row.results['filter'] = is_filtered(text.text, text.finish_reason)
+    if text.finish_reason:
+        row.results['cut'] = text.finish_reason == 'length'
+
+
+def _check_words(row: Row, text: Described, words: Sequence[str], leaks: set[tuple[str, ...]], limits: Limits) -> None:
+    """Length, and runs of words that come again or are the prompt's."""
+    row.words = len(words)
+    row.loop = _first(' '.join(gram) for gram, count in Counter(grams(words, LOOP)).items() if count > 1)
+    row.leak = _first(' '.join(gram) for gram in grams(words, LEAK) if gram in leaks)
+    too_many_tokens = limits.max_tokens and (text.tokens or 0) > limits.max_tokens
+    row.results |= {'empty': not words, 'loop': bool(row.loop), 'short': 0 < len(words) < limits.min_words,
+                    'long': bool(len(words) > limits.max_words or text.refusal or too_many_tokens)}
+    if leaks:
+        row.results['leak'] = bool(row.leak)
+
+
+def _check_signs(row: Row, text: str, forbidden: Sequence[str]) -> None:
+    """Coordinates and digits, where the prompt forbids them."""
+    row.coordinates = _first(match[0] for match in _COORDINATES.finditer(text))
+    row.digits = _first(re.findall(r'\d[\d.,]*\b', text))
+    row.results |= {name: bool(getattr(row, name)) for name in forbidden}
+
+
+def _check_language(row: Row, words: Sequence[str]) -> None:
+    """English, by its letters and its function words."""
+    letters = ''.join(words)
+    row.results['language'] = sum(not letter.isascii() for letter in letters) > len(letters) / 5
+    if len(words) >= 8:
+        row.english = round(sum(word in FUNCTION_WORDS for word in words) / len(words), 3)
+        row.results['language'] |= row.english < ENGLISH
+
+
+def _check_unseen(row: Row, text: str, seen: str) -> None:
+    """Content words that no captioner used."""
+    known = set(map(fold, words_of(seen)))
+    unseen = [word for folded, word in content_words(text).items() if folded not in known]
+    row.unseen_count, row.unseen = len(unseen), ' '.join(unseen)
+    row.results['unseen'] = bool(unseen)
 
 
 def _mean(values: Sequence[int]) -> float | None:
     return sum(values) / len(values) if values else None
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
-
-
-def _grams(words: Sequence[str], length: int = LEAK) -> Iterable[tuple[str, ...]]:
-    return (tuple(words[start:start + length]) for start in range(len(words) - length + 1))
 
 
 def _first(items: Iterable[str]) -> str:

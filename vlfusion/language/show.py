@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from textwrap import indent
 
 from vlfusion.errors import DataError, printable
-from vlfusion.language.audit import Records
+from vlfusion.language.lookup import Records
 from vlfusion.language.store import FAILURES, STAGES
 from vlfusion.language.subjects import Subject, content_of
 from vlfusion.language.words import join, place

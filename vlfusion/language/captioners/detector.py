@@ -40,8 +40,9 @@ class OpenVocabularyDetector:
 
     version, images = '1', 1
 
-    def __init__(self, model: str, labels: Sequence[str], threshold: float = 0.2, overlap: float = 0.5, top_k: int = 10,
-                 revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 4):
+    def __init__(self, model: str, labels: Sequence[str], *, threshold: float = 0.2, overlap: float = 0.5,
+                 top_k: int = 10, revision: str | None = None, device: str = 'cpu', dtype: str = 'float32',
+                 batch_size: int = 4):
         part = type(self).__name__
         check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold, 'overlap': overlap})
         self.labels = check_labels(part, labels)

@@ -44,7 +44,7 @@ class FlorenceCaptioner:
 
     version, images = '1', 1
 
-    def __init__(self, model: str, tasks: Sequence[str] = ('caption', 'dense region caption'),
+    def __init__(self, model: str, *, tasks: Sequence[str] = ('caption', 'dense region caption'),
                  revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 4,
                  max_new_tokens: int = 1024, num_beams: int = 3):
         part = type(self).__name__

@@ -43,9 +43,9 @@ class SamMasks:
 
     version, images = '2', 1
 
-    def __init__(self, model: str, labeller: Mapping, top_k: int = 5, min_area: float = 0.01, quality: float = 0.88,
-                 stability: float = 0.95, points_per_side: int = 32, revision: str | None = None, device: str = 'cpu',
-                 dtype: str = 'float32', batch_size: int = 64):
+    def __init__(self, model: str, labeller: Mapping, *, top_k: int = 5, min_area: float = 0.01,
+                 quality: float = 0.88, stability: float = 0.95, points_per_side: int = 32,
+                 revision: str | None = None, device: str = 'cpu', dtype: str = 'float32', batch_size: int = 64):
         part = type(self).__name__
         check_numbers(part, {'top_k': top_k, 'points_per_side': points_per_side, 'batch_size': batch_size},
                       {'min_area': min_area, 'quality': quality, 'stability': stability})

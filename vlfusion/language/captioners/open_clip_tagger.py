@@ -42,7 +42,7 @@ class OpenCLIPTagger:
 
     version, images = '1', 1
 
-    def __init__(self, labels: Sequence[str], model: str = 'ViT-B-32', pretrained: str | None = None,
+    def __init__(self, labels: Sequence[str], *, model: str = 'ViT-B-32', pretrained: str | None = None,
                  template: str = 'a photo of $label', top_k: int = 5, threshold: float = 0.1, device: str = 'cpu',
                  dtype: str = 'float32', batch_size: int = 16):
         part = type(self).__name__

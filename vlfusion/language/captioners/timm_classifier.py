@@ -34,7 +34,7 @@ class TimmClassifier:
 
     version, images = '1', 1
 
-    def __init__(self, model: str, checkpoint_path: str = '', labels: Sequence[str] | None = None, top_k: int = 3,
+    def __init__(self, model: str, *, checkpoint_path: str = '', labels: Sequence[str] | None = None, top_k: int = 3,
                  threshold: float = 0.1, device: str = 'cpu', batch_size: int = 16):
         part = type(self).__name__
         check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold})
