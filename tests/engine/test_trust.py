@@ -341,7 +341,7 @@ def test_remote_code_that_a_folder_of_open_clip_asks_for_is_not_run(tmp_path):
     (tmp_path / 'tokenizer_config.json').write_text(json.dumps(dict(
         auto_map=dict(AutoTokenizer=['evil.Tokens', None]), tokenizer_class='Tokens')))
     (tmp_path / 'evil.py').write_text(f'open({str(tmp_path / "ran")!r}, "w")')
-    for build in (lambda model: OpenCLIPTextEncoder(model), lambda model: OpenCLIPTagger(['a'], model)):
+    for build in (lambda model: OpenCLIPTextEncoder(model), lambda model: OpenCLIPTagger(['a'], model=model)):
         with pytest.raises(ConfigError, match='trust_remote_code'):
             build(f'local-dir:{tmp_path}')
     assert not (tmp_path / 'ran').exists()

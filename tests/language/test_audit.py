@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from vlfusion.language.audit import CHECKS, COLUMNS, Limits, check, summary
-from vlfusion.language.lookup import Described, Records, observed_text
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.keys import Content
+from vlfusion.language.lookup import Described, Records, observed_text
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.prompt import load_prompt
 from vlfusion.language.store import STAGES

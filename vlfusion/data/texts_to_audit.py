@@ -14,7 +14,7 @@ from vlfusion.errors import DataError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from vlfusion.language.audit import Described
+    from vlfusion.language.lookup import Described
 
 
 def texts_of_config(config: 'Config', splits: Sequence[str] | None = None, *, try_encoder: bool = False,
@@ -31,7 +31,7 @@ def texts_of_config(config: 'Config', splits: Sequence[str] | None = None, *, tr
         ConfigError: the config lacks a split, or a part of the section cannot be built.
     """
     from vlfusion.data.from_config import find_datasets
-    from vlfusion.language.audit import Records
+    from vlfusion.language.lookup import Records
     from vlfusion.language.pipeline import DescriptionPipeline
     from vlfusion.language.subjects import subjects_of
     records, described = Records(config.language), {}
@@ -62,7 +62,7 @@ def texts_of_folder(folder: str | os.PathLike) -> list['Described']:
     if not paths:
         raise DataError(f'There are no .txt files in {root.absolute()}.', 'Give the folder that holds the texts.')
 
-    from vlfusion.language.audit import Described
+    from vlfusion.language.lookup import Described
     texts = []
     for path in paths:
         try:

@@ -133,7 +133,7 @@ class CLIPDirectionalLoss(nn.Module):
     def _clip(self, device: torch.device) -> tuple[nn.Module, Float[Tensor, 'prompt dim']]:
         """The frozen model and the embeddings of the three prompts, on the device of the images."""
         if not self._loaded:
-            encoder = OpenCLIPTextEncoder(self.model, self.pretrained, output='pooled', device=str(device))
+            encoder = OpenCLIPTextEncoder(self.model, pretrained=self.pretrained, output='pooled', device=str(device))
             text = encoder.encode(self.prompts).features[:, 0].clone()  # a clone may take part in a gradient
             self._loaded.append((encoder.model.requires_grad_(False), F.normalize(text, dim=-1)))
         clip, text = self._loaded[0]

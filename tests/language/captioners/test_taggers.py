@@ -52,8 +52,8 @@ def tagger(request):
     """A tagger that keeps every label."""
     if request.param == 'clip':
         return OpenCLIPTagger(LABELS, **request.getfixturevalue('clip'), top_k=9, threshold=0, batch_size=2)
-    return TimmClassifier('test_vit', request.getfixturevalue('classifier')[1], LABELS, top_k=9, threshold=0,
-                          batch_size=2)
+    return TimmClassifier('test_vit', checkpoint_path=request.getfixturevalue('classifier')[1], labels=LABELS, top_k=9,
+                          threshold=0, batch_size=2)
 
 
 def test_scores_are_a_softmax_over_the_labels_and_the_image_matters(tagger, pictures):
@@ -100,7 +100,7 @@ def test_the_tags_are_those_of_the_documented_calls(clip, pictures):
 
 
 def test_the_names_of_imagenet_are_there_without_a_network(classifier, pictures):
-    tagger = TimmClassifier('test_vit', classifier[0], top_k=3, threshold=0)
+    tagger = TimmClassifier('test_vit', checkpoint_path=classifier[0], top_k=3, threshold=0)
     assert len(tagger.labels) == 1000 and tagger.labels[:2] == ['tench', 'goldfish']
     assert [len(of_one) for of_one in tagger.observe(scenes(pictures), ('',))] == [3] * len(pictures)
 
@@ -121,7 +121,7 @@ def test_labels_that_cannot_be_are_refused(clip, classifier, labels, message):
     with pytest.raises(ConfigError, match=message):
         OpenCLIPTagger(labels, **clip)
     with pytest.raises(ConfigError, match=message):
-        TimmClassifier('test_vit', classifier[1], labels)
+        TimmClassifier('test_vit', checkpoint_path=classifier[1], labels=labels)
 
 
 def test_a_label_that_would_be_cut_is_refused(clip):

@@ -58,13 +58,13 @@ class Blip2TextEncoder(TransformersTextEncoder):
 
     version = '1'
 
-    def __init__(self, model: str = 'Salesforce/blip2-itm-vit-g', revision: str | None = None,
+    def __init__(self, model: str = 'Salesforce/blip2-itm-vit-g', *, revision: str | None = None,
                  clean: str | None = None, device: str = 'cpu', batch_size: int = 32):
         if clean not in CLEAN:
             raise ConfigError(f'Blip2TextEncoder knows no clean-up {clean!r}.',
                               did_you_mean(str(clean), map(str, CLEAN)))
         self.clean = CLEAN[clean]
-        super().__init__(model, revision, device, batch_size=batch_size)
+        super().__init__(model, revision=revision, device=device, batch_size=batch_size)
 
     @staticmethod
     def _load(source: str | PathLike, output_loading_info: bool, dtype: torch.dtype, **options) -> tuple[Any, dict]:

@@ -38,7 +38,7 @@ class SentenceTransformersEncoder:
     def self_contained(config: Mapping) -> bool:
         return config.get('model', 'all-MiniLM-L6-v2') in PACKAGED
 
-    def __init__(self, model: str = 'all-MiniLM-L6-v2', revision: str | None = None,
+    def __init__(self, model: str = 'all-MiniLM-L6-v2', *, revision: str | None = None,
                  output: str = 'tokens', prompt: str = '', device: str = 'cpu', dtype: str = 'float32',
                  batch_size: int = 32):
         precision = torch_dtype(type(self).__name__, dtype)

@@ -50,7 +50,7 @@ class TransformersTextEncoder:
     def self_contained(config: Mapping) -> bool:
         return config.get('model', 'all-MiniLM-L6-v2') in PACKAGED
 
-    def __init__(self, model: str = 'all-MiniLM-L6-v2', revision: str | None = None, device: str = 'cpu',
+    def __init__(self, model: str = 'all-MiniLM-L6-v2', *, revision: str | None = None, device: str = 'cpu',
                  dtype: str = 'float32', batch_size: int = 32):
         precision = torch_dtype(type(self).__name__, dtype)
         with needs(type(self).__name__, 'transformers', 'language'):

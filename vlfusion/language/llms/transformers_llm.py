@@ -35,7 +35,7 @@ class TransformersLLM:
 
     version = '1'
 
-    def __init__(self, model: str, revision: str | None = None, device: str = 'cpu', dtype: str = 'float32',
+    def __init__(self, model: str, *, revision: str | None = None, device: str = 'cpu', dtype: str = 'float32',
                  batch_size: int = 8, max_new_tokens: int = 512, temperature: float = 0, seed: int = 0,
                  system: str | None = None, template_options: Mapping | None = None):
         with needs('TransformersLLM', 'transformers', 'language'):

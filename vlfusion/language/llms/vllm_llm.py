@@ -32,7 +32,7 @@ class VLLMLLM:
 
     version = '1'
 
-    def __init__(self, model: str, revision: str | None = None, dtype: str = 'auto', max_new_tokens: int = 512,
+    def __init__(self, model: str, *, revision: str | None = None, dtype: str = 'auto', max_new_tokens: int = 512,
                  temperature: float = 0, seed: int = 0, system: str | None = None, engine: Mapping | None = None):
         refuse_remote_code(engine, type(self).__name__)
         with needs('VLLMLLM', 'vllm',
