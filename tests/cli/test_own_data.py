@@ -146,8 +146,7 @@ def test_training_and_testing_on_own_folders(folder, capsys):
 
 @pytest.mark.slow
 def test_folders_that_are_not_there_are_named(folder, capsys):
-    assert main(['test', str(ROOT / 'plugins/classical/configs/laplacian_ivf.py'), '--source-a', 'no/ir', '--source-b',
-                 'no/vi']) == 2
+    assert main(['test', 'classical/laplacian_ivf', '--source-a', 'no/ir', '--source-b', 'no/vi']) == 2
     assert f'{folder}/no/ir' in capsys.readouterr().err
 
 

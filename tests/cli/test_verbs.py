@@ -104,7 +104,7 @@ def test_fuse_two_files_and_python_agree(trained, toy, tmp_path):
 def test_fuse_two_files_into_a_folder_that_is_made(tmp_path, capsys):
     draw_pairs(tmp_path, ['p\x1b[31m'])
     pair = [str(tmp_path / source / 'p\x1b[31m.png') for source in ('ir', 'vi')]
-    assert main(['fuse', 'plugins/classical/configs/laplacian_ivf.py', *pair, '-o', f'{tmp_path}/new/']) == 0
+    assert main(['fuse', 'classical/laplacian_ivf', *pair, '-o', f'{tmp_path}/new/']) == 0
     assert read_image(tmp_path / 'new/p\x1b[31m.png').ndim == 3
     assert '\x1b' not in capsys.readouterr().out
 

@@ -35,7 +35,7 @@ def require_section(language: Any, path: str | os.PathLike) -> Mapping:
     """The section of a config, checked; raises ConfigError, which names the config, where there is none."""
     if not language:
         raise ConfigError(f'{path} has no language section.',
-                          "Add '../_base_/language/measured_minilm.py' to its _base_.")
+                          "Add 'vlfusion::_base_/language/measured_minilm.py' to its _base_.")
     check_section(language)
     return language
 
