@@ -20,14 +20,16 @@ from rich.table import Table
 from torch import Tensor
 
 from vlfusion import __version__
-from vlfusion.analysis.published import PublishedRow
+from vlfusion.analysis.published import PublishedRow, config_of
+from vlfusion.config import load_config
+from vlfusion.data.from_config import pairs_of
 from vlfusion.data.names import composed
 from vlfusion.data.pairs import MOST, Pair, as_pattern, find_files, read_images
-from vlfusion.errors import DataError, did_you_mean, listing
+from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.files import write_json
 from vlfusion.imaging.images import LUMINANCE_RULES, SUFFIXES
-from vlfusion.imaging.protocol import Protocol, get_protocol, grey_levels
-from vlfusion.imaging.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.protocol import PROTOCOLS, Protocol, get_protocol, grey_levels
+from vlfusion.imaging.reading.rule import AS_STORED, Reading, readings_of
 from vlfusion.metrics.base import metric
 from vlfusion.metrics.columns import other_variants
 from vlfusion.metrics.scoring import score_planes
@@ -204,6 +206,46 @@ def reproduce(files: Files, rows: Sequence[PublishedRow], protocol: str,
         found = [(row, [one if one.within else _explained(one, others) for one in compared])
                  for row, compared in found]
     return Reproduction(chosen, list(files), found)
+
+
+def compare_folder(rows: Sequence[PublishedRow], fused: Folder, *, source_a: Folder | None = None,
+                   source_b: Folder | None = None, reading: Mapping[str, Any] | None = None,
+                   data_root: str | None = None, names: Sequence[str] | None = None, protocol: str | None = None,
+                   progress: Progress | None = None) -> Reproduction:
+    """Score a folder as a paper does, and compare with the numbers that it prints.
+
+        rows = published('film', 'Lytro', 'film')
+        print(*compare_folder(rows, 'fused/film').remarks(), sep='\\n')
+
+    Args:
+        rows: of one paper and data set, as `vlfusion.analysis.published.published` returns them.
+        fused: the folder of fused images, or a pattern such as `out/{name}_fused.*`.
+        source_a, source_b: folders or patterns of the sources; by default the test pairs of the data set's config.
+        reading: rules by which the sources are read, such as `range_a` and `page_b`; a config has its own.
+        data_root: where the config's data lie.
+        names: use these pairs only.
+        protocol: how to score; by default the protocol of the paper's name.
+        progress: called with the number of images done and of all images.
+
+    Raises:
+        ConfigError: the paper has no protocol of its name, one source is missing, or no config has the data set.
+        DataError: an image is missing, damaged, or lacks its partner.
+    """
+    protocol = protocol or rows[0].paper
+    if protocol == rows[0].paper and protocol not in PROTOCOLS:
+        raise ConfigError(f'The paper {protocol!r} has no protocol of its name.', 'Say how to score with --protocol.')
+    if (source_a is None) != (source_b is None):
+        raise ConfigError('Only one of --source-a and --source-b is given.', 'Give both, or neither.')
+    rules = readings_of(reading or {})
+    if source_a is not None:
+        if data_root:
+            raise ConfigError('--data-root is of no use beside --source-a and --source-b.', 'Leave it out.')
+        return reproduce(fused_files(fused, source_a, source_b, names, rules), rows, protocol, progress)
+    if any(map(str, rules)):
+        raise ConfigError('How sources are read is said of --source-a and --source-b, which are not given.',
+                          'Name them; of a data set its config says it, with range_a and the like.')
+    config = load_config(config_of(rows[0].dataset), {'data_root': data_root} if data_root else None)
+    return reproduce(fused_of_pairs(fused, pairs_of(config, ['test']), names), rows, protocol, progress)
 
 
 def coverage(row: PublishedRow, pairs: int) -> str:

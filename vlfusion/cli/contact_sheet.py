@@ -48,13 +48,14 @@ def run(args: argparse.Namespace) -> int:
         read_texts,
         write_sheet,
     )
-    from vlfusion.cli.options import readings
+    from vlfusion.cli.options import reading_keys
     from vlfusion.guards.outputs import check_outputs
+    from vlfusion.imaging.reading.rule import readings_of
     check_options(args.inset, args.interpolation, args.width, args.dpi)
     for path in args.out:
         check_sheet(path)
     columns = _columns(args)
-    rules = dict(zip(columns, readings(args), strict=False))
+    rules = dict(zip(columns, readings_of(reading_keys(args)), strict=False))
     files = find_rows(columns, args.names, rules)
     texts = read_texts(args.texts, files) if args.texts else None
     check_outputs(args.out, [path for row in files.values() for path in row])

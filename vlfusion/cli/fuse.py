@@ -87,12 +87,13 @@ def run(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace, done: 'FusedFiles') -> None:
     """Print what was written, how the sources were read, and which pairs failed."""
-    from vlfusion.cli.options import readings
+    from vlfusion.cli.options import reading_keys
+    from vlfusion.imaging.reading.rule import readings_of
     files, written, failed = [*done.written.values(), *done.kept.values()], len(done.written), done.failed
     where = files[0] if len(files) == 1 and not failed else args.out
     print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {printable(where)}.'
           + (f' {len(done.kept)} were there already.' if done.kept else ''))
-    for side, rule in zip('AB', readings(args), strict=True):
+    for side, rule in zip('AB', readings_of(reading_keys(args)), strict=True):
         if str(rule):
             print(f'Source {side} was read with {rule}.')
     if failed:

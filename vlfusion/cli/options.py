@@ -64,12 +64,6 @@ def reading_keys(args: argparse.Namespace) -> dict[str, str | int | None]:
     return {f'{key}_{side}': getattr(args, f'{key}_{side}') for key in ('range', 'page', 'bands') for side in 'ab'}
 
 
-def readings(args: argparse.Namespace) -> list:
-    """The rules that the options of `add_reading` say, for source A and for source B."""
-    from vlfusion.imaging.reading.rule import Reading
-    return [Reading.of(*(getattr(args, f'{key}_{side}') for key in ('range', 'page', 'bands'))) for side in 'ab']
-
-
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Add the option that says how several processes were started."""
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',

@@ -68,27 +68,22 @@ def _sample(args: argparse.Namespace) -> int:
 
 
 def _hdf5(args: argparse.Namespace) -> int:
+    from functools import partial
+
     from vlfusion.config import load_config
     from vlfusion.guards.outputs import check_outputs
     check_outputs([args.out], [args.config])
     config = load_config(args.config, args.cfg_options)
-    loader = config.get(f'{args.split}_dataloader')
-    if not loader:
-        raise ConfigError(f'{args.config} has no {args.split}_dataloader.', 'Choose another --split, or add one.')
 
     from vlfusion.console.progress import track
-    from vlfusion.data.hdf5 import write_hdf5
-    from vlfusion.data.sampler import Draw
-    from vlfusion.registry import DATASETS, share_keys
-    share_keys(config, loader.dataset, DATASETS)
-    dataset = DATASETS.build(loader.dataset)
-    check_outputs([args.out], dataset.files())
-    write_hdf5(args.out, (dataset[Draw(index, seed=index)] for index in track(range(len(dataset)), 'writing')))
-    print(f'{len(dataset)} pairs are in {args.out}.')
+    from vlfusion.data.preparing import write_config_hdf5
+    count = write_config_hdf5(config, args.split, args.out, show=partial(track, step='writing'))
+    print(f'{count} pairs are in {args.out}.')
     return 0
 
 
 def _pack(args: argparse.Namespace) -> int:
+    from functools import partial
     from pathlib import Path
 
     from mmengine.config import Config
@@ -102,31 +97,15 @@ def _pack(args: argparse.Namespace) -> int:
         raise ConfigError('--task and --no-text are for HDF5 files; a config says both itself.', 'Leave them out.')
     if not of_config and not args.task:
         raise ConfigError(f'{args.config} does not say what its pairs are.', 'Add --task ivf, mif, mef or mff.')
-    config = load_config(args.config, args.cfg_options) if of_config else None
+    source = load_config(args.config, args.cfg_options) if of_config else args.config
 
     from vlfusion.console.progress import track
-    from vlfusion.data import Hdf5PairDataset
-    from vlfusion.data.from_config import find_datasets
-    from vlfusion.data.packed import write_packed
-    if of_config:
-        [(_, dataset)] = find_datasets(config, [args.split], text=True, whole=True)
-        part = config[f'{args.split}_dataloader'].dataset
-        types = [step['type'] for step in part.get('pipeline', [])]
-        if 'LoadPair' not in types:
-            raise ConfigError(f'The pipeline of {args.split} has no LoadPair, so it is not known what to store.',
-                              'Let it begin with LoadPair.')
-        kept = dict(name=dataset.name) | {key: part[key] for key in ('text_length',) if key in part}
-        kept['pipeline'] = part.pipeline[types.index('LoadPair') + 1:]
-    else:
-        kept = dict(name=Path(args.config).stem, pipeline=[dict(type='PackPair')])
-        dataset = Hdf5PairDataset(args.config, args.task, **kept, read_text=not args.no_text)
-    check_outputs([args.out], dataset.files())
-    stored = write_packed(args.out, (dataset[index] for index in track(range(len(dataset)), 'packing')),
-                          dataset.task.name)
+    from vlfusion.data.preparing import pack
+    dataset, stored, reader = pack(source, args.out, split=args.split, task=args.task, read_text=not args.no_text,
+                                   show=partial(track, step='packing'))
     print(f'{len(dataset)} pairs are in {args.out}, {Path(args.out).stat().st_size / 1e6:.1f} MB: '
           f'{", ".join(f"{key} in {dtypes}" for key, dtypes in stored.items())}.\nTo read them, write in a config:\n')
-    reader = dict(_delete_=True, type='PackedPairDataset', path=args.out, **kept)
-    print(Config({f'{args.split}_dataloader': dict(dataset=reader)}).pretty_text)
+    print(Config({f'{args.split}_dataloader': dict(dataset=dict(_delete_=True, **reader))}).pretty_text)
     return 0
 
 

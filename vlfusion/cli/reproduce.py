@@ -57,15 +57,13 @@ def run(args: argparse.Namespace) -> int:
     paper, method = (args.paper or args.method, args.row) if args.row else (args.paper, args.method)
     rows = published(paper, args.dataset, method, args.published)
 
-    from vlfusion.analysis.reproduce import reproduce
+    from vlfusion.analysis.reproduce import compare_folder
+    from vlfusion.cli.options import reading_keys
     from vlfusion.console.progress import ShowProgress
-    from vlfusion.imaging.protocol import PROTOCOLS
-    protocol = args.protocol or rows[0].paper
-    if protocol not in PROTOCOLS and not args.protocol:
-        raise ConfigError(f'The paper {protocol!r} has no protocol of its name.', 'Say how to score with --protocol.')
-    files = _files(args, rows[0].dataset)
     with ShowProgress() as show:
-        found = reproduce(files, rows, protocol, partial(show, 'scoring'))
+        found = compare_folder(rows, args.fused, source_a=args.source_a, source_b=args.source_b,
+                               reading=reading_keys(args), data_root=args.data_root, names=args.names,
+                               protocol=args.protocol, progress=partial(show, 'scoring'))
     for table in found.tables():
         console.print(table)
     for remark in found.remarks():
@@ -74,31 +72,6 @@ def run(args: argparse.Namespace) -> int:
         found.write(args.out)
         print(f'Wrote {args.out}.')
     return 0
-
-
-def _files(args: argparse.Namespace, dataset: str):
-    """The files to score: of two folders of sources, or of a data set's test pairs."""
-    from vlfusion.analysis.reproduce import fused_files, fused_of_pairs
-    from vlfusion.cli.options import readings
-    if (args.source_a is None) != (args.source_b is None):
-        raise ConfigError('Only one of --source-a and --source-b is given.', 'Give both, or neither.')
-    if args.source_a is not None:
-        if args.data_root:
-            raise ConfigError('--data-root is of no use beside --source-a and --source-b.', 'Leave it out.')
-        return fused_files(args.fused, args.source_a, args.source_b, args.names, readings(args))
-    if any(map(str, readings(args))):
-        raise ConfigError('How sources are read is said of --source-a and --source-b, which are not given.',
-                          'Name them; of a data set its config says it, with range_a and the like.')
-    return fused_of_pairs(args.fused, _test_pairs(dataset, args.data_root), args.names)
-
-
-def _test_pairs(dataset: str, data_root: str | None):
-    """The test pairs of the data set's config."""
-    from vlfusion.analysis.published import config_of
-    from vlfusion.config import load_config
-    from vlfusion.data.from_config import find_datasets
-    config = load_config(config_of(dataset), {'data_root': data_root} if data_root else None)
-    return [pair for _, found in find_datasets(config, ['test']) for pair in found.pairs]
 
 
 def _overview(rows):

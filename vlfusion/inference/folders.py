@@ -18,7 +18,7 @@ from vlfusion.errors import ConfigError, DataError
 from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.images import SUFFIXES, check_ending
 from vlfusion.imaging.reading.file import unreadable
-from vlfusion.imaging.reading.rule import Reading
+from vlfusion.imaging.reading.rule import readings_of
 
 if TYPE_CHECKING:
     from vlfusion.data.text import FeatureFiles
@@ -133,8 +133,7 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
         if target.is_dir() or str(out).endswith(('/', os.sep)):
             target = target / f'{sources[0].stem}.png'
         check_ending(target)
-        reading_a, reading_b = (Reading.of(*(rules.get(f'{key}_{side}') for key in ('range', 'page', 'bands')))
-                                for side in 'ab')
+        reading_a, reading_b = readings_of(rules)
         return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b): target}
     if any(files):
         kinds = [('a folder or pattern', 'a file')[is_file] for is_file in files]

@@ -1,8 +1,9 @@
 """The rule by which a source is read: which page, which bands, and which values are black and white."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped, UInt16
@@ -74,6 +75,20 @@ class Reading:
 
 #: A file as it is stored.
 AS_STORED = Reading()
+
+
+def readings_of(keys: Mapping[str, Any]) -> tuple[Reading, Reading]:
+    """The rules for source A and source B.
+
+    Args:
+        keys: `range_a`, `range_b`, `page_a`, `page_b`, `bands_a` and `bands_b`, as a data set has them; others are
+            ignored.
+
+    Raises:
+        ConfigError: a value is no range, page or band.
+    """
+    rule_a, rule_b = (Reading.of(*(keys.get(f'{key}_{side}') for key in ('range', 'page', 'bands'))) for side in 'ab')
+    return rule_a, rule_b
 
 
 def _parse_range(value: object) -> tuple[str, float, float]:
