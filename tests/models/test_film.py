@@ -141,7 +141,7 @@ def test_text_must_be_there_and_fit(small):
 
 
 def test_the_grid_must_hold_whole_tokens():
-    with pytest.raises(ConfigError, match='20x30 = 600 points cannot be cut into tokens of attention_dim=256'):
+    with pytest.raises(ConfigError, match='20x30 = 600 points cannot be split into tokens of attention_dim=256'):
         FILM(guidance_grid=(20, 30))
 
 
@@ -193,7 +193,7 @@ def test_a_channel_or_a_position_has_a_gate_of_its_own():
 def test_guidance_that_cannot_be():
     with pytest.raises(ConfigError, match="no guidance 'chanel'.*|Did you mean channel"):
         FILM(guidance='chanel')
-    with pytest.raises(ConfigError, match='no square number'):
+    with pytest.raises(ConfigError, match='not a square number'):
         FILM(guidance='channel', attention_dim=72)
-    with pytest.raises(ConfigError, match='cannot be shared out among 8 heads'):
+    with pytest.raises(ConfigError, match='cannot be divided among 8 heads'):
         FILM(guidance='spatial', attention_dim=68)

@@ -72,7 +72,7 @@ def test_modes(model, batch):
 def test_a_model_without_losses_fuses_but_does_not_train(batch):
     model = FusionModel(dict(type='FILM', text_dim=8, guidance_grid=(16, 32)), [dict(type='LpLoss', weight=0)])
     model(**batch)
-    with pytest.raises(ConfigError, match='no loss of any weight'):
+    with pytest.raises(ConfigError, match='no loss with a weight'):
         model(**batch, mode='loss')
 
 

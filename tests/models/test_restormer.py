@@ -65,5 +65,5 @@ def test_cosines_do_not_overflow_in_half_precision():
 
 
 def test_heads_must_divide_channels():
-    with pytest.raises(ConfigError, match='10 channels cannot be shared out among 4 heads'):
+    with pytest.raises(ConfigError, match='10 channels cannot be divided among 4 heads'):
         RestormerBlock(10, heads=4)

@@ -45,7 +45,7 @@ def test_it_learns():
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     (dict(encoder='resnet999'), 'resnet999'), (dict(rule='product'), 'no rule .product'),
-    (dict(encoder='resnet10t', options={'out_indices': (9,)}), 'no feature maps')])
+    (dict(encoder='resnet10t', options={'out_indices': (9,)}), 'cannot make feature maps')])
 def test_what_cannot_be_is_named(arguments, message):
     with pytest.raises(ConfigError, match=message):
         TimmFusion(**arguments)

@@ -1,4 +1,4 @@
-"""Models: a fusion network (backbone) and its losses in the one MMEngine model, `FusionModel`."""
+"""Models: `FusionModel`, the one MMEngine model, holds a fusion network (backbone) and its losses."""
 
 from vlfusion.models.fusion_model import FusionModel, text_dims
 from vlfusion.models.locality import Locality, locality

@@ -18,29 +18,29 @@ from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
 @MODELS.register_module()
 class FusionModel(BaseModel):
-    """A backbone from BACKBONES and a list of weighted terms from LOSSES.
+    """A backbone from BACKBONES and a list of weighted losses from LOSSES.
 
         model = dict(type='FusionModel', backbone=dict(type='FILM', text_dim=768),
                      losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
 
-    A backbone's attribute `text_dim` says which texts it reads: a width for one that it takes as `text`, or a dict of
-    widths by keyword for several (`text_a`, `instruction` ...), each with its mask (`text_a_mask`). A loss sees the
-    fused image and the sources; what else its `forward` names (`truth`, `text`) it gets from the sample.
+    A backbone declares the texts that it reads by its attribute `text_dim`: a width for one text, passed as `text`, or
+    a dict of widths by keyword for several (`text_a`, `instruction` ...), each with a mask (`text_a_mask`). A loss gets
+    the fused image, the sources, and whatever else its `forward` names (`truth`, `text`) from the sample.
 
-    A method that trains in another way (phases, several optimizers) overrides `train_step` and nothing else.
+    A method that trains in another way, for example in phases or with several optimizers, overrides `train_step` only.
 
     Args:
         backbone: config of the network.
-        losses: configs of the terms; one of weight 0 is neither built nor computed.
-        margin: by how many pixels images are extended, each border pixel repeated, where the model does not train; the
-            result is cut to size again. A network that has seen few borders draws a frame otherwise.
+        losses: configs of the losses. Losses of weight 0 are not computed.
+        margin: number of pixels by which images are extended outside training. Border pixels are repeated, and the
+            result is cropped. Without it, a network that has seen few borders may draw a frame.
         data_preprocessor, init_cfg: as for MMEngine's `BaseModel`; by default tensors are moved to the device.
     """
 
     def __init__(self, backbone: dict, losses: Sequence[dict] = (), data_preprocessor: dict | None = None,
                  init_cfg: dict | list | None = None, margin: int = 0):
         if isinstance(data_preprocessor, dict):
-            data_preprocessor = MODELS.build(data_preprocessor)  # by name only; MMEngine's would import any path
+            data_preprocessor = MODELS.build(data_preprocessor)  # MMEngine would import any dotted path
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone, self.margin = BACKBONES.build(backbone), margin
         self.losses = nn.ModuleDict()
@@ -50,7 +50,8 @@ class FusionModel(BaseModel):
                 continue
             name = _snake_case(type(term).__name__)
             if name in self.losses:
-                raise ConfigError(f'The losses name {type(term).__name__} twice.', 'Merge them and add their weights.')
+                raise ConfigError(f'The losses contain {type(term).__name__} twice.',
+                                  'Merge them and add their weights.')
             self.losses[name] = term
         self._wants = {name: wanted(term) for name, term in self.losses.items()}
 
@@ -63,10 +64,15 @@ class FusionModel(BaseModel):
         Args:
             source_a, source_b: luminance in [0, 1].
             text, text_mask: token features of each pair's description, for backbones that read text.
-            name: the pairs' names, wanted by `predict`.
+            name: names of the pairs, required by `predict`.
             mode: `tensor` returns the fused batch in [0, 1]; `predict` a list of `dict(name=..., fused=(1, h, w))`;
-                `loss` the total under `loss` and each unweighted term under its own name (`max_gradient`).
-            sample: what else the data set knows of the pairs: further texts with their masks, `truth`.
+                `loss` the total as `loss` and each unweighted term under its own name (`max_gradient`).
+            sample: further values of the pairs: other texts with their masks, `truth`.
+
+        Raises:
+            NetworkError: the backbone fails, or in the mode `predict` returns NaN or infinity.
+            ConfigError: the mode is unknown, or is `loss` although the model has no loss.
+            DataError: a loss needs a value that the sample lacks.
         """
         text_inputs = {} if text is None else dict(text=text, text_mask=text_mask)
         streams = {key: sample[key] for stream in text_dims(self.backbone)
@@ -77,22 +83,22 @@ class FusionModel(BaseModel):
         if mode == 'predict':
             if not fused.isfinite().all():
                 raise NetworkError(f'The backbone {type(self.backbone).__name__} returned NaN or infinity for '
-                                   f'{", ".join(name)}.', 'The model diverged: look at the losses, lower the learning '
+                                   f'{", ".join(name)}.', 'The model diverged. Check the losses, lower the learning '
                                    'rate, or load another checkpoint.')
             return [dict(name=pair, fused=image) for pair, image in zip(name, fused.float(), strict=True)]
         if mode == 'loss':
             if not self.losses:
-                raise ConfigError('The model has no loss of any weight, so it cannot be trained.',
+                raise ConfigError('The model has no loss with a weight above 0, so it cannot be trained.',
                                   "Give model.losses, such as [dict(type='MaxIntensityLoss', weight=1.0)].")
             terms = self.terms(fused, source_a, source_b, **text_inputs, **sample, name=name)
             total = sum(self.losses[key].weight * value for key, value in terms.items())
-            # MMEngine adds up what has `loss` in its name and logs the rest.
+            # MMEngine adds up the values with `loss` in their name, and logs the others.
             return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
         raise ConfigError(f'Unknown mode {mode!r}.', "Use 'tensor', 'predict' or 'loss'.")
 
     def _with_margin(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                      **texts: Tensor | None) -> Float[Tensor, 'batch 1 h w']:
-        """The backbone's result; where the model does not train, what it sees goes on beyond the borders."""
+        """Run the backbone; outside training, on images that are extended by the margin."""
         margin = 0 if self.training else self.margin
         if not margin:
             return run_backbone(self.backbone, source_a, source_b, **texts)
@@ -101,36 +107,41 @@ class FusionModel(BaseModel):
 
     def terms(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
               source_b: Float[Tensor, 'batch 1 h w'], **sample) -> dict[str, Float[Tensor, '']]:
-        """Each loss, unweighted, by the name under which it is logged; what else a loss asks for is in the sample.
+        """Compute the unweighted losses, by their names in the log.
+
+        Args:
+            fused: the fused images in [0, 1].
+            source_a, source_b: the sources in [0, 1].
+            sample: further inputs that losses name, such as `truth`.
 
         Raises:
-            DataError: a loss asks for something that the sample does not hold.
+            DataError: a loss needs a value that the sample lacks.
         """
         with torch.autocast(fused.device.type, enabled=False):  # differences of near-equal images need float32
             return {key: term(fused.to(source_a), source_a, source_b, **self._extra(key, sample))
                     for key, term in self.losses.items()}
 
     def _extra(self, loss: str, sample: Mapping) -> dict:
-        """Inputs that a loss asks for besides the fused image and the sources."""
+        """Pick the inputs of a loss beside the fused image and the sources."""
         lacking = [key for key, required in self._wants[loss].items() if required and key not in sample]
         if lacking:
             raise DataError(f'{type(self.losses[loss]).__name__} needs {lacking[0]!r} of every pair, but the samples '
-                            f'hold no such thing; they hold {", ".join(sample) or "the sources only"}.',
-                            "For true images set truth='FOLDER' in the data set, for texts its text_source.")
+                            f'lack it; they hold {", ".join(sample) or "the sources only"}.',
+                            "In the data set, set truth='FOLDER' for true images, or text_source for texts.")
         return {key: sample[key] for key in self._wants[loss] if key in sample}
 
 
 def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                  **texts) -> Float[Tensor, 'batch 1 h w']:
-    """Fuse a batch by a backbone, which may be anybody's.
+    """Fuse a batch with a backbone, which may come from a plugin.
 
     Raises:
-        NetworkError: names the backbone that raises, ends the program, or returns no image of the sources' size.
+        NetworkError: names a backbone that raises, ends the program, or returns no image of the sources' size.
     """
     if torch.jit.is_tracing() or torch.compiler.is_compiling():  # an exporter explains failures itself
         return backbone(source_a, source_b, **texts)
-    name, remedy = type(backbone).__name__, 'A backbone returns luminance (batch, 1, h, w) of the size it was given.'
-    with foreign(f'The backbone {name} fails', NetworkError, 'Correct it, or choose another one.'):
+    name, remedy = type(backbone).__name__, 'A backbone returns luminance (batch, 1, h, w) in the size of its sources.'
+    with foreign(f'The backbone {name} fails', NetworkError, 'Fix it, or choose another one.'):
         fused = backbone(source_a, source_b, **texts)
     if not isinstance(fused, Tensor) or not fused.is_floating_point():
         what = fused.dtype if isinstance(fused, Tensor) else type(fused).__name__
@@ -142,7 +153,7 @@ def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], so
 
 
 def text_dims(backbone: Any) -> dict[str, int]:
-    """The widths of the texts that a backbone reads, by keyword of its `forward`; empty where it reads none.
+    """Return the widths of the texts that a backbone reads, by keyword of its `forward`; empty if it reads none.
 
     >>> text_dims(BACKBONES.build(dict(type='FILM', text_dim=8)))
     {'text': 8}
@@ -152,13 +163,13 @@ def text_dims(backbone: Any) -> dict[str, int]:
 
 
 def wanted(term: nn.Module) -> dict[str, bool]:
-    """Inputs that a loss's `forward` names beyond the fused image and the sources, and whether it insists on it."""
+    """Return the inputs of a loss beside the fused image and the sources, and whether each is required."""
     parameters = list(inspect.signature(term.forward).parameters.values())[3:]
     return {parameter.name: parameter.default is parameter.empty for parameter in parameters
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)}
 
 
 def _snake_case(class_name: str) -> str:
-    """`MaxGradientLoss` as the log prints it, `max_gradient`; `CLIPDirectionalLoss` is `clip_directional`."""
+    """Return the name of a loss in the log: `max_gradient` for `MaxGradientLoss`, `clip_directional` for CLIP's."""
     stem = class_name.removesuffix('Loss')
     return re.sub(r'(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', '_', stem).lower()

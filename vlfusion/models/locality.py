@@ -1,16 +1,16 @@
-"""Which backbones see only the neighbourhood of a pixel, so that an image can be fused in tiles without any difference.
+"""Locality of backbones: an output pixel depends on nearby pixels only, so tiles give exactly the same result.
 
-A backbone declares it by attributes, of the class or set in `__init__` where they depend on arguments:
+A backbone declares its locality by attributes of the class, or of the object if they depend on arguments:
 
-    halo            an output pixel depends on source pixels at most so many rows and columns away, in evaluation mode;
-                    and what depends on the size of an image, such as the depth of a pyramid, no longer does once both
+    halo            largest distance, in rows and columns, of a source pixel that affects an output pixel in evaluation
+                    mode; the size of the image, for instance by the depth of a pyramid, must have no effect once both
                     sides are longer than `halo`
-    multiple        tiles must begin at multiples of it: the stride of the coarsest features; 1 by default
-    only_multiples  whether this holds only for images both of whose sides are multiples, as where features are enlarged
-                    to a given size; False by default
+    multiple        stride of the coarsest features: tiles begin at its multiples; 1 by default
+    only_multiples  True if the declaration holds only for images whose sides are multiples of `multiple`, for instance
+                    because features are enlarged to a given size; False by default
 
-One without `halo` is not local: with attention or statistics over the image, or a range stretched to its extremes.
-`vlfusion.testing.check_backbone` finds a halo that is too small.
+A backbone without `halo` is not local, for example because of attention or statistics over the whole image.
+`vlfusion.testing.check_backbone` detects a halo that is too small.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Locality:
-    """Declaration of a local backbone; the attributes are those of the module's text."""
+    """Declared locality of a backbone, with the attributes described above."""
 
     halo: int
     multiple: int = 1
@@ -32,12 +32,12 @@ class Locality:
         return -(-self.halo // self.multiple) * self.multiple
 
     def holds(self, height: int, width: int) -> bool:
-        """Tell whether it is true of images of this size."""
+        """Tell whether the declaration holds for images of this size."""
         return not (self.only_multiples and (height % self.multiple or width % self.multiple))
 
 
 def locality(backbone: nn.Module) -> Locality | None:
-    """Locality of a backbone; None where it declares nothing.
+    """Return the declared locality of a backbone, or None.
 
     >>> backbone = nn.Conv2d(1, 1, 5, padding=2)
     >>> backbone.halo = 2

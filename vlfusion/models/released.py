@@ -1,4 +1,4 @@
-"""Released weights of a method: which files a user has to fetch, and their names under ours."""
+"""Released weights of a method: the files that a user fetches, and the mapping of their names to ours."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,15 +16,15 @@ Pattern = tuple[str, str | Callable[[re.Match], str]]
 
 @dataclass(frozen=True)
 class ReleasedWeights:
-    """One set of released weights of a backbone, which lists its own in the class attribute `released`, by name.
+    """One set of released weights. A backbone lists its sets by name in the class attribute `released`.
 
     Attributes:
-        files: the SHA-256 of each file by its name, in the order in which `convert_released` takes their contents.
-        source: where a user gets them.
-        licence: theirs; `none stated` where the authors say nothing.
-        task: what their authors fuse with them: `ivf`, `mif`, `mef` or `mff`.
-        protocol: how their authors make grey levels of an output, as `vlfusion.imaging.protocol` names it.
-        arguments: of the backbone that they fit.
+        files: SHA-256 of each file by its name, in the order in which `convert_released` takes their contents.
+        source: address or place where users get the files.
+        licence: licence of the weights; `none stated` if the authors give none.
+        task: task that the authors use the weights for: `ivf`, `mif`, `mef` or `mff`.
+        protocol: name of the authors' conversion of outputs to grey levels, see `vlfusion.imaging.protocol`.
+        arguments: arguments of the backbone that the weights fit.
     """
 
     files: Mapping[str, str]
@@ -42,27 +42,27 @@ def convert(network: Callable[[], nn.Module], state: Mapping[str, Shaped[Tensor,
 
     Args:
         network: class of our network; built without arguments, it has the names that were released.
-        state: released name to tensor; a prefix `module.` is removed.
-        released_name: gives the released name of one of ours: a function, or patterns for `by_patterns`.
-        remedy: which file to give instead, for the error.
-        dropped: pattern of released names that no output depends on.
+        state: tensors by released name; a prefix `module.` is removed.
+        released_name: function from our names to released ones, or patterns for `by_patterns`.
+        remedy: advice to the user in the error, such as which file to give instead.
+        dropped: pattern of released names to drop, because no output depends on them.
 
     Returns:
         A state that the network loads.
 
     Raises:
-        CheckpointError: the state lacks names of the method, or has others.
+        CheckpointError: names are missing or unknown.
     """
     state = {name: value for name, value in without_prefix(state).items()
              if not (dropped and re.search(dropped, name))}
-    with torch.device('meta'):  # names alone, no memory
+    with torch.device('meta'):  # only names are needed, no memory
         names = {name: released_name(name) if callable(released_name) else by_patterns(name, released_name)
                  for name in network().state_dict()}
     return under_our_names(network.__name__, state, names, remedy)
 
 
 def without_prefix(state: Mapping[str, Shaped[Tensor, '...']]) -> dict[str, Shaped[Tensor, '...']]:
-    """The state without the `module.` that training on several devices puts before names."""
+    """Remove the prefix `module.`, which training on several devices adds, from the names of a state."""
     return {str(name).removeprefix('module.'): value for name, value in state.items()}
 
 
@@ -72,23 +72,23 @@ def by_patterns(name: str, patterns: Iterable[Pattern]) -> str:
     >>> by_patterns('embed.0.bias', [(r'^embed', 'stem'), (r'\\.(\\d)', r'.conv\\1')])
     'stem.conv0.bias'
     """
-    for pattern, released in patterns:
-        name = re.sub(pattern, released, name)
+    for pattern, replacement in patterns:
+        name = re.sub(pattern, replacement, name)
     return name
 
 
 def under_our_names(method: str, state: Mapping[str, Shaped[Tensor, '...']], released_names: Mapping[str, str],
                     remedy: str) -> dict[str, Shaped[Tensor, '...']]:
-    """A released state under the names of our network, each of which must find its place.
+    """Rename a released state to the names of our network. Every name must have its counterpart.
 
     Args:
-        method: whose it is, for the error.
-        state: released name to tensor.
-        released_names: what the released code calls each of our names.
-        remedy: which file to give instead.
+        method: name of the method, for the error.
+        state: tensors by released name.
+        released_names: released name of each of our names.
+        remedy: advice to the user, such as which file to give instead.
 
     Raises:
-        CheckpointError: names that are missing, or that the method does not have.
+        CheckpointError: names are missing or unknown.
     """
     ours = {released: name for name, released in released_names.items()}
     for problem, names in (('lacks {} of its names', ours.keys() - state.keys()),

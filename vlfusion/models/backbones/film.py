@@ -1,8 +1,8 @@
-"""FILM: image fusion via vision-language model (Zhao et al., ICML 2024), written afresh from the paper.
+"""FILM: image fusion via vision-language model (Zhao et al., ICML 2024), an independent implementation of the paper.
 
-Three stages of two branches, one per source, turn the images into features that the text has gated; a decoder turns the
-features of both branches into the fused image. What the authors' released network computes is reproduced to rounding;
-where that is not what a reader of the paper would expect, a comment says so.
+The network has three stages of two branches, one per source. They compute image features, gated by the text. A decoder
+turns the features of both branches into the fused image. Outputs equal those of the authors' released network up to
+rounding. Comments mark places where that network differs from what the paper suggests.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,25 +39,24 @@ class FILM(nn.Module):
         text_dim: width of the text features; 768 for BLIP-2, as published.
         dim: channels of the features.
         heads: heads of the Restormer blocks and of the cross-attention.
-        expansion: of the Restormer blocks' feed-forward networks.
-        guidance_grid: height and width of the grid that features are resized to before text meets them, whatever the
-            size of the images. It has no weights, so another grid loads the same checkpoint; it does change the result.
-        attention_dim: width of the cross-attention. The released guidance wants it to divide the number of points of
-            the grid, that by channel wants a square number.
-        guidance: how the text meets the features. `released` is what the authors' network computes. `channel` and
-            `spatial` are our own, for which there are no released weights: a token of the image is a channel or a
-            position, see `vlfusion.models.layers.text_guidance`; they have no use for `guidance_grid`.
+        expansion: expansion factor of the feed-forward networks in the Restormer blocks.
+        guidance_grid: height and width to which features are resized for the text guidance, for images of any size.
+            The grid has no weights: checkpoints fit any grid, but the result changes.
+        attention_dim: width of the cross-attention. It must divide the number of grid points for the `released`
+            guidance, and be a square number for `channel`.
+        guidance: kind of text guidance. `released` is that of the authors' network. `channel` and `spatial` are
+            additions of vlfusion without released weights: a token of the image is a channel or a position, see
+            `vlfusion.models.layers.text_guidance`. They ignore `guidance_grid`.
 
     >>> film = FILM(text_dim=768, guidance_grid=(16, 32))
     >>> film(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28), text=torch.rand(2, 7, 768)).shape
     torch.Size([2, 1, 20, 28])
 
-    Without gradients the features of all stages are written over each other, so a hook that keeps those of one must
-    copy them.
+    Without gradients, each stage overwrites the features of the previous one, so a hook must copy what it keeps.
 
     Raises:
         ConfigError: `attention_dim` does not fit the guidance, `heads` does not divide `dim` or `attention_dim`, or
-            there is no such guidance.
+            `guidance` is unknown.
     """
 
     def __init__(self, text_dim: int = 768, dim: int = 32, heads: int = 8, expansion: float = 4,
@@ -66,7 +65,7 @@ class FILM(nn.Module):
         if guidance not in GUIDANCES:
             raise ConfigError(f'FILM has no guidance {guidance!r}.', did_you_mean(guidance, GUIDANCES))
         if attention_dim % heads:
-            raise ConfigError(f'attention_dim={attention_dim} cannot be shared out among {heads} heads.',
+            raise ConfigError(f'attention_dim={attention_dim} cannot be divided among {heads} heads.',
                               'Choose a multiple of heads.')
         guide = partial(GUIDANCES[guidance], dim, heads, attention_dim,
                         **{'grid': guidance_grid} if guidance == 'released' else {})
@@ -85,19 +84,19 @@ class FILM(nn.Module):
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,
                 text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
-        """Fuse two images of one scene under the guidance of a text about them.
+        """Fuse two images of one scene, guided by a text about them.
 
         Args:
-            source_a: luminance in [0, 1]. The branches share no weights, so which source is A matters.
-            source_b: the other source, likewise.
-            text: one feature vector per token. Their order does not matter.
-            text_mask: True for a real token, False for padding. Without it every row counts, as in the released code.
+            source_a: luminance of source A in [0, 1]. The branches share no weights, so the order of sources matters.
+            source_b: luminance of source B in [0, 1].
+            text: one feature vector per token, in any order.
+            text_mask: True for real tokens, False for padding. By default all rows are real, as in the released code.
 
         Returns:
             The fused luminance, in [0, 1].
 
         Raises:
-            ConfigError: there is no text, or its features have another width than `text_dim`.
+            ConfigError: the text is missing, or the width of its features is not `text_dim`.
             DataError: a text of the batch has no real token.
         """
         if text is None:
@@ -117,7 +116,7 @@ class FILM(nn.Module):
             for stage in self.stages:
                 a, b = stage(a, b, text, text_weight)
             return self.decoder(torch.cat((a, b), 1))
-        # Without gradients nothing earlier is needed again: one map of both branches is computed in place.
+        # Without gradients, earlier features are not needed again: one map of both branches is computed in place.
         both = torch.empty(len(a), 2 * self.dim, *a.shape[2:], dtype=a.dtype, device=a.device,
                            memory_format=torch.channels_last)
         for stage in self.stages:
@@ -125,8 +124,10 @@ class FILM(nn.Module):
         return self.decoder(both, both)
 
     def compile(self, *args: Any, **options: Any) -> None:
-        """Compile by `torch.compile` with these options: on a GPU the network as one graph; on a CPU only the gates of
-        the feed-forward networks, for strips leave a compiler nothing to save between two maps."""
+        """Compile by `torch.compile` with these options: on a GPU the whole network, on a CPU only the gates.
+
+        On a CPU the network runs in strips, which leaves a compiler little to gain beyond the feed-forward gates.
+        """
         if self.text_projection.weight.is_cuda:
             super().compile(*args, **options)
             return
@@ -137,24 +138,24 @@ class FILM(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
-            state: released name to tensor, or the released checkpoint with that under `model`; a prefix `module.` is
-                dropped.
+            state: tensors by released name, or the released checkpoint, which holds them under `model`. A prefix
+                `module.` is removed.
 
         Raises:
-            CheckpointError: names that are missing or that FILM does not have.
+            CheckpointError: names are missing or unknown.
         """
         state = convert(FILM, state.get('model', state), _RELEASED_PARTS,
                         remedy='Give one of the released IVF.pth, MEF.pth and MFF.pth, unchanged.')
-        # The released code projects text by a convolution of width one.
+        # The released code projects the text by a convolution of width one.
         state['text_projection.weight'] = state['text_projection.weight'].flatten(1)
         return state
 
 
 class Stage(nn.Module):
-    """One step of both branches, which share no weights and do not see each other. Arguments as for `Branch`."""
+    """One stage: a branch for each source, without shared weights or exchange. Arguments as for `Branch`."""
 
     def __init__(self, channels: int, *options: Any):
         super().__init__()
@@ -167,7 +168,7 @@ class Stage(nn.Module):
 
 
 class Branch(nn.Module):
-    """Image features, the same features guided by text, and both merged."""
+    """Compute image features, guide them by text, and merge both."""
 
     strip_maps = 2
 
@@ -179,7 +180,7 @@ class Branch(nn.Module):
         self.merge = nn.Sequential(nn.Conv2d(2 * dim, dim, 1), nn.PReLU())
 
     def forward(self, x: Tensor, text: Tensor, text_weight: Tensor, out: Tensor | None = None) -> Tensor:
-        """The branch's features, `(batch, dim, h, w)`; without gradients written to `out`, which `x` may be too."""
+        """Return the features `(batch, dim, h, w)`; without gradients they are written to `out`, which may be `x`."""
         feature = by_strips(self._embedded, x, halo=1, learned=self.embed.parameters(), out=out)
         feature = self.restormer(feature, out)
         guided = self.guidance(feature, text, text_weight)
@@ -194,12 +195,12 @@ class Branch(nn.Module):
 
 
 class Decoder(nn.Sequential):
-    """The fused image from the features of both branches."""
+    """Make the fused image from the features of both branches."""
 
     strip_maps = 2
 
     def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        """The image `(batch, 1, h, w)`; without gradients all features are written to `out`, which `x` may be too."""
+        """Return the image `(batch, 1, h, w)`; without gradients all features are written to `out`, maybe `x`."""
         *parts, last, squash = self
         for part in parts:
             if isinstance(part, RestormerBlock):
@@ -211,12 +212,12 @@ class Decoder(nn.Sequential):
 
 
 class TextGuidance(nn.Module):
-    """Features multiplied by a gate that cross-attention from the text to them gives.
+    """Multiply features by a gate from cross-attention, in which the text queries the image.
 
-    A token of the image is not a position: it is a run of `attention_dim` consecutive pixels of one channel, for the
-    released code views the planar grid `(dim, h, w)` as tokens of that width. So the gate, one value per place in the
-    run, is the same for every channel and repeats itself along the pixels: at 384 columns and a width of 256 it is a
-    pattern of vertical stripes that recurs every two rows. It can choose neither channels nor regions.
+    An image token is not a position. It is a run of `attention_dim` consecutive pixels of one channel, because the
+    released code views the planar grid `(dim, h, w)` as tokens of that width. The gate has one value per place in the
+    run. So it is the same for every channel and repeats along the pixels: at 384 columns and a width of 256 it is a
+    pattern of vertical stripes that recurs every two rows. It can select neither channels nor regions.
     """
 
     strip_maps = 1
@@ -224,9 +225,9 @@ class TextGuidance(nn.Module):
     def __init__(self, dim: int, heads: int, attention_dim: int, grid: Sequence[int]):
         super().__init__()
         if grid[0] * grid[1] % attention_dim:
-            raise ConfigError(f'A guidance_grid of {grid[0]}x{grid[1]} = {grid[0] * grid[1]} points cannot be cut into '
-                              f'tokens of attention_dim={attention_dim} points.',
-                              'Choose a grid whose area is a multiple of attention_dim; FILM is published with 288x384 '
+            raise ConfigError(f'A guidance_grid of {grid[0]}x{grid[1]} = {grid[0] * grid[1]} points cannot be split '
+                              f'into tokens of attention_dim={attention_dim} points.',
+                              'Choose a grid whose area is a multiple of attention_dim; the published FILM has 288x384 '
                               'and 256.')
         self.grid = tuple(grid)
         self.embed = nn.Conv2d(dim, dim, 1)
@@ -234,16 +235,16 @@ class TextGuidance(nn.Module):
         self.project = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.PReLU())
 
     def forward(self, feature: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
-        """The guided features, of the size of the grid or of `feature`, whichever has fewer pixels."""
-        # The nearest pixel before or after a 1x1 convolution is the same.
+        """Return the guided features in the size of the grid or of `feature`, whichever has fewer pixels."""
+        # Nearest-neighbour resizing and a 1x1 convolution can change places, so the smaller size is computed.
         grows = not is_traced() and feature.shape[2] * feature.shape[3] < self.grid[0] * self.grid[1]
         sampled = nearest(feature, self.grid)
-        # The planar grid, as one product: nothing is transposed.
+        # One matrix product gives the planar grid without a transposition.
         pixels = sampled.permute(0, 2, 3, 1).flatten(1, 2).mT
         weight = self.embed.weight.flatten(1).expand(pixels.shape[0], -1, -1)
         planes = torch.baddbmm(self.embed.bias[:, None], weight, pixels)
-        tokens = planes.reshape(pixels.shape[0], -1, text.shape[-1])  # of `len` a traced graph keeps the value only
-        # Its values sum to 1 in magnitude, so it makes the features smaller by about attention_dim: in an untrained
+        tokens = planes.reshape(pixels.shape[0], -1, text.shape[-1])  # `len` would be a constant in a traced graph
+        # The gate's absolute values sum to 1, so it shrinks the features about attention_dim times. In an untrained
         # network the text changes almost nothing.
         gate = F.normalize(self.attention(text, tokens, text_weight), p=1, dim=-1)
         stripes = gate.repeat(1, self.grid[0] * self.grid[1] // gate.shape[1]).unflatten(1, (1, *self.grid))
@@ -256,22 +257,22 @@ class TextGuidance(nn.Module):
 
 
 class PooledAttention(nn.MultiheadAttention):
-    """Multi-head attention whose outputs are averaged over the queries, with nn.MultiheadAttention's parameters.
+    """Multi-head attention, averaged over the queries, with the parameters of `nn.MultiheadAttention`.
 
-    All that follows the softmax is linear, so the mean is taken first, over the attention weights. That leaves one
-    weighted sum of raw tokens per head to be projected, where the textbook's order projects the values of all tokens.
-    The key bias is not used: it shifts all scores of a query alike, which softmax does not see.
+    All steps after the softmax are linear, so the attention weights can be averaged first. Then only one weighted sum
+    of raw tokens per head is projected, instead of the values of all tokens. The key bias is not used: it adds the same
+    number to all scores of a query, which does not change the softmax.
     """
 
     def forward(self, query: Float[Tensor, 'batch query dim'], tokens: Float[Tensor, 'batch token dim'],
                 query_weight: Float[Tensor, 'batch query']) -> Float[Tensor, 'batch dim']:
-        """The mean over the queries, by weights that sum to 1, of the attention of each to the tokens."""
+        """Return the attention output, averaged over the queries by weights that sum to 1."""
         weight_q, weight_k, weight_v = self.in_proj_weight.chunk(3)
         bias_q, _, bias_v = self.in_proj_bias.chunk(3)
         queries = F.linear(query, weight_q, bias_q) * self.head_dim ** -0.5
         keys = F.linear(tokens, weight_k)
 
-        # One head at a time, and computed again in the backward pass: query x token scores are never kept.
+        # One head at a time, recomputed in the backward pass, so that query x token scores are never kept.
         run = _mean_attention
         if torch.is_grad_enabled():
             run = partial(checkpoint, _mean_attention, use_reentrant=False, preserve_rng_state=False)
@@ -283,31 +284,31 @@ class PooledAttention(nn.MultiheadAttention):
         return self.out_proj(values.flatten(1) + bias_v)
 
 
-#: So many queries of the attention are scored at a time.
+#: Number of queries whose attention scores are computed at a time.
 QUERIES = 32
 
-#: How the text meets the features, by the name that a config gives it.
+#: Kinds of text guidance, by their name in configs.
 GUIDANCES = {'released': TextGuidance, 'channel': ChannelGuidance, 'spatial': SpatialGuidance}
 
 
 def _mean_attention(q: Tensor, k: Tensor, query_weight: Tensor) -> Tensor:
-    """Share of each token in the attention of one head, averaged over the queries: (batch, 1, token)."""
-    # A few queries at a time, whose scores stay in the cache.
+    """Return the attention weight of each token in one head, averaged over the queries: (batch, 1, token)."""
+    # The scores of a few queries stay in the processor's cache.
     parts = zip(q.split(QUERIES, 1), query_weight[:, None].split(QUERIES, 2), strict=True)
     return sum(weight @ (part @ k.mT).softmax(-1) for part, weight in parts)
 
 
 def _token_weight(text: Tensor, mask: Tensor | None) -> Tensor:
-    """Weights (batch, token) that sum to 1 over the real tokens of each text."""
+    """Return weights (batch, token) that sum to 1 over the real tokens of each text."""
     mask = text.new_ones(text.shape[:2]) if mask is None else mask.to(text)
     count = mask.sum(1, keepdim=True)
-    if not torch.compiler.is_compiling() and not count.all():  # a traced graph cannot ask
-        raise DataError('A text of the batch has no real token.', 'Encode at least one token for each pair; '
-                        'the empty string has its start and end tokens.')
+    if not torch.compiler.is_compiling() and not count.all():  # a compiled graph cannot test values
+        raise DataError('A text of the batch has no real token.', 'Encode at least one token for each pair; even an '
+                        'empty string has start and end tokens.')
     return mask / count
 
 
-#: Patterns of our names and what the released code has in their place, applied in this order.
+#: Patterns of our names, and their replacements that give the released names. Applied in this order.
 _RELEASED_PARTS = (
     (r'^text_projection', r'text_process.conv'),
     (r'^stages\.0', r'restormerca1'),

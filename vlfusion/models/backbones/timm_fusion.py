@@ -1,4 +1,4 @@
-"""A fusion network of a timm encoder and a small decoder: a baseline that follows the state of image encoders."""
+"""A fusion network of a timm encoder and a small decoder: a baseline that can use any recent image encoder."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,25 +12,26 @@ from torch import Tensor, nn
 from vlfusion.errors import ConfigError, did_you_mean, needs
 from vlfusion.registry import BACKBONES
 
-#: How the features of the sources become one, by name.
+#: Rules that merge the features of both sources, by name.
 RULES = {'max': torch.maximum, 'mean': lambda a, b: (a + b) / 2, 'sum': torch.add}
 
 
 @BACKBONES.register_module()
 class TimmFusion(nn.Module):
-    """Both sources through one encoder, the features of each scale merged by a rule, and decoded from coarse to fine.
+    """Encode both sources with one encoder, merge the features of each scale by a rule, decode from coarse to fine.
 
-    The encoder is a model of timm that gives feature maps: convolutional pyramids (ResNet, ConvNeXt, MobileNet ...),
-    and with their options transformers: `dict(dynamic_img_size=True)` for ViT, `dict(strict_img_size=False,
-    feature_cls='getter')` for Swin, which without them take images of one size or none. The decoder is a feature
-    pyramid (Lin et al., CVPR 2017): each scale is brought to `dim` channels and added to the coarser one, enlarged; the
-    finest meets both sources in a last convolution. The features are merged as IFCNN does (Zhang et al., Information
-    Fusion 2020), so that the order of the sources matters only in that last convolution. Images are padded at the lower
-    right to a multiple of the coarsest scale.
+    The encoder is a timm model that returns feature maps, such as ResNet, ConvNeXt or MobileNet. Transformers need
+    options: `dict(dynamic_img_size=True)` for ViT, `dict(strict_img_size=False, feature_cls='getter')` for Swin.
+    Without them they accept images of one size only, or none.
+
+    The features of both sources are merged as in IFCNN (Zhang et al., Information Fusion 2020). The decoder is a
+    feature pyramid (Lin et al., CVPR 2017): each scale is projected to `dim` channels and added to the enlarged coarser
+    scale. Then the last convolutions read the finest scale and both sources. Only they depend on the order of the
+    sources. Images are padded at the bottom right to a multiple of the coarsest stride.
 
     Args:
-        encoder: the name of a timm model, see `timm.list_models()`.
-        pretrained: whether training starts from its published weights; timm sums its first convolution over colours.
+        encoder: name of a timm model, see `timm.list_models()`.
+        pretrained: True to start training from published weights; timm sums the first convolution over the colours.
         rule: `max`, `mean` or `sum`.
         dim: channels of the decoder.
         options: further arguments of `timm.create_model`, such as `{'out_indices': (0, 1, 2)}`.
@@ -39,7 +40,7 @@ class TimmFusion(nn.Module):
     torch.Size([2, 1, 40, 50])
 
     Raises:
-        ConfigError: timm is not installed, or has no such model, or the model gives no feature maps.
+        ConfigError: timm is not installed, does not have the model, or the model returns no feature maps.
     """
 
     training_only = ('pretrained',)
@@ -48,17 +49,17 @@ class TimmFusion(nn.Module):
                  options: Mapping | None = None):
         super().__init__()
         if rule not in RULES:
-            raise ConfigError(f'TimmFusion merges features by no rule {rule!r}.', did_you_mean(str(rule), RULES))
+            raise ConfigError(f'TimmFusion has no rule {rule!r}.', did_you_mean(str(rule), RULES))
         with needs('TimmFusion', 'timm', 'vision'):
             import timm
         self.pretrained = pretrained
-        # A checkpoint holds the weights, and must load without the hub: published ones come by `init_weights`.
+        # Checkpoints hold all weights and must load offline, so only `init_weights` fetches the published ones.
         self._create = partial(timm.create_model, encoder, features_only=True, in_chans=1, **(options or {}))
         try:
             self.encoder = self._create(pretrained=False)
-        except Exception as error:  # an unknown name and one without feature maps fail variously
-            raise ConfigError(f'timm makes no feature maps of {encoder!r}: {error}',
-                              'timm.list_models() names the models.') from error
+        except Exception as error:  # unknown models and models without feature maps raise many kinds of errors
+            raise ConfigError(f'timm cannot make feature maps with {encoder!r}: {error}',
+                              'Choose a model from timm.list_models() that returns feature maps.') from error
         self.merge = RULES[rule]
         self.stride = max(self.encoder.feature_info.reduction())
         self.lateral = nn.ModuleList(nn.Conv2d(channels, dim, 1) for channels in self.encoder.feature_info.channels())
@@ -67,27 +68,27 @@ class TimmFusion(nn.Module):
                                      nn.Sigmoid())
 
     def init_weights(self) -> None:
-        """Load the encoder's published weights, if wanted; the runner calls this once, before it trains.
+        """Load the encoder's published weights if `pretrained` is set. The runner calls this once before training.
 
         Raises:
-            ConfigError: they cannot be had.
+            ConfigError: the weights cannot be loaded.
         """
         if not self.pretrained:
             return
         try:
             self.encoder.load_state_dict(self._create(pretrained=True).state_dict())
-        except Exception as error:  # a model without any and a hub out of reach fail variously
+        except Exception as error:  # missing weights and an unreachable hub raise many kinds of errors
             raise ConfigError(f'The published weights of the encoder cannot be loaded: {error}',
-                              'They come from the hub; or set pretrained=False.') from error
+                              'Check the connection to the hub, or set pretrained=False.') from error
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,
                 text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
-        """Fuse two images of one scene; the text is not read.
+        """Fuse two images of one scene. The text is ignored.
 
         Args:
             source_a, source_b: luminance in [0, 1].
-            text, text_mask: of no effect.
+            text, text_mask: not used.
 
         Returns:
             The fused luminance, in [0, 1].

@@ -1,10 +1,12 @@
 """The Restormer block: attention between channels, then a gated feed-forward network.
 
 Zamir et al., Restormer: Efficient Transformer for High-Resolution Image Restoration, CVPR 2022, sections 3.1 and 3.2.
-Feature maps are `(batch, dim, h, w)` tensors in channels_last memory, where a pixel's channels lie side by side: layer
-normalisation over them is then torch's fused kernel on a view, and a 1x1 convolution is a plain matrix product. A block
-is computed in strips of rows, see `vlfusion.models.layers.strips`, twice over: what the attention sums over all pixels
-first, then all else.
+
+Feature maps are `(batch, dim, h, w)` tensors in channels_last memory, where a pixel's channels are adjacent. So layer
+normalisation runs torch's fused kernel on a view, and a 1x1 convolution is a plain matrix product.
+
+A block is computed in strips of rows (`vlfusion.models.layers.strips`) in two passes. The first computes the sums over
+all pixels that the attention needs, the second everything else.
 """
 
 import torch
@@ -15,8 +17,8 @@ from torch import Tensor, nn
 from vlfusion.errors import ConfigError
 from vlfusion.models.layers.strips import Strip, by_strips, conv_rows, sum_by_strips, without_halo
 
-#: Patterns of our names of the parts of a block and what the released Restormer, FILM and CDDFuse have in their place,
-#: as `vlfusion.models.released.by_patterns` takes them.
+#: Patterns of our names of a block's parts, and their names in the released Restormer, FILM and CDDFuse, as arguments
+#: of `vlfusion.models.released.by_patterns`.
 RELEASED_BLOCK_PARTS = (
     (r'attention_norm', r'norm1.body'),
     (r'attention\.temperature', r'attn.temperature'),
@@ -38,17 +40,17 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class TransposedAttention(nn.Module):
-    """Multi-Dconv head transposed attention (MDTA): channels attend to channels, by the cosine of their pixel vectors.
+    """Multi-Dconv head transposed attention (MDTA): channels attend to channels by the cosine of their pixel vectors.
 
     Args:
-        dim: channels in and out.
-        heads: groups of channels; only channels of one group attend to each other.
+        dim: number of input and output channels.
+        heads: number of groups of channels; only channels of one group attend to each other.
     """
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
         if dim % heads:
-            raise ConfigError(f'{dim} channels cannot be shared out among {heads} heads.',
+            raise ConfigError(f'{dim} channels cannot be divided among {heads} heads.',
                               'Choose `dim` as a multiple of `heads`.')
         self.dim = dim
         self.qkv = nn.Conv2d(dim, 3 * dim, 1, bias=False)
@@ -59,18 +61,20 @@ class TransposedAttention(nn.Module):
         self.register_buffer('other_head', head[:, None] != head, persistent=False)
 
     def products(self, x: Float[Tensor, 'batch dim rows w'], strip: Strip) -> Float[Tensor, 'batch sums dim']:
-        """Terms of a strip that the cosines between queries and keys need: the products of their channels, summed over
-        its pixels; in two more rows the squares of queries and of keys."""
+        """Return the sums over a strip's pixels from which the cosines between queries and keys are computed.
+
+        The first `dim` rows hold the products of queries and keys; two more hold the squares of queries and of keys.
+        """
         queries_keys = _pixels(self._projected(x, strip, slice(2 * self.dim)))
-        with torch.autocast(x.device.type, enabled=False):  # sums over so many pixels need float32
+        with torch.autocast(x.device.type, enabled=False):  # sums over many pixels need float32
             q, k = queries_keys.to(torch.promote_types(x.dtype, torch.float32)).chunk(2, -1)
             return torch.cat((q.mT @ k, q.square().sum(1, keepdim=True), k.square().sum(1, keepdim=True)), 1)
 
     def mixing(self, products: Float[Tensor, 'batch sums dim']) -> Float[Tensor, 'batch dim dim']:
-        """The matrix that makes the attention's output of a pixel's values: attention between channels, projection."""
+        """Return the matrix that maps a pixel's values to the output: attention between channels, then projection."""
         products, squares_q, squares_k = products.split((self.dim, 1, 1), 1)
         norm_q, norm_k = (squares.clamp_min(1e-24).sqrt() for squares in (squares_q, squares_k))
-        cosine = products / norm_q.mT / norm_k  # (batch, dim, dim), of which heads use blocks
+        cosine = products / norm_q.mT / norm_k  # (batch, dim, dim); each head uses one block on the diagonal
         temperature = self.temperature.repeat_interleave(self.dim // len(self.temperature), 0)[..., 0]
         attention = (cosine * temperature).masked_fill(self.other_head, -torch.inf).softmax(-1)
         # Attention and projection are both linear in the values: one matrix does both.
@@ -78,13 +82,13 @@ class TransposedAttention(nn.Module):
 
     def mixed(self, x: Float[Tensor, 'batch dim rows w'], mixing: Float[Tensor, 'batch dim dim'],
               strip: Strip) -> Float[Tensor, 'batch dim fewer w']:
-        """The attention's output for a strip."""
+        """Return the attention's output for a strip."""
         values = self._projected(x, strip, slice(2 * self.dim, None))
         return _image(_pixels(values) @ mixing.mT, values)
 
     def _projected(self, x: Tensor, strip: Strip, channels: slice) -> Tensor:
         weight = self.qkv_depthwise.weight[channels]
-        if self.qkv_depthwise.groups == 1:  # in a kin of this block, where it mixes them all
+        if self.qkv_depthwise.groups == 1:  # in a variant of this block whose convolution mixes all channels
             return conv_rows(self.qkv(x), weight, strip)
         return conv_rows(F.conv2d(x, self.qkv.weight[channels]), weight, strip, groups=len(weight))
 
@@ -93,7 +97,7 @@ class GatedFeedForward(nn.Module):
     """Gated-Dconv feed-forward network (GDFN): one half of the expanded channels, through GELU, gates the other.
 
     Args:
-        dim: channels in and out.
+        dim: number of input and output channels.
         expansion: hidden channels of each half, as a multiple of `dim`.
     """
 
@@ -106,13 +110,13 @@ class GatedFeedForward(nn.Module):
         self.gated = gated
 
     def forward(self, x: Float[Tensor, 'batch dim rows w'], strip: Strip) -> Float[Tensor, 'batch dim fewer w']:
-        """The output for a strip."""
+        """Return the output for a strip."""
         hidden = conv_rows(self.expand(x), self.depthwise.weight, strip, self.depthwise.groups)
         return self.project(self.gated(hidden))
 
 
 def gated(hidden: Float[Tensor, 'batch hidden rows w']) -> Float[Tensor, 'batch half rows w']:
-    """One half of the channels, gated by the other through GELU."""
+    """Gate one half of the channels by the other half through GELU."""
     gate, value = hidden.chunk(2, 1)
     return F.gelu(gate) * value
 
@@ -121,9 +125,9 @@ class RestormerBlock(nn.Module):
     """Attention and feed-forward network, each after a normalisation and with a residual connection.
 
     Args:
-        dim: channels in and out.
-        heads: attention heads; `dim` must be a multiple.
-        expansion: of the feed-forward network.
+        dim: number of input and output channels.
+        heads: number of attention heads; `dim` must be a multiple.
+        expansion: hidden channels of the feed-forward network, as a multiple of `dim`.
 
     >>> RestormerBlock(dim=32)(torch.rand(1, 32, 20, 28)).shape
     torch.Size([1, 32, 20, 28])
@@ -143,7 +147,7 @@ class RestormerBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, 'batch dim h w'],
                 out: Float[Tensor, 'batch dim h w'] | None = None) -> Float[Tensor, 'batch dim h w']:
-        """The output, in channels_last memory; where no gradients are recorded it may be written to `out`, even `x`."""
+        """Return the output in channels_last memory; without gradients it can be written to `out`, which may be `x`."""
         if x.stride(1) != 1:
             x = x.contiguous(memory_format=torch.channels_last)
         mixing = self.attention.mixing(sum_by_strips(self._products, x, halo=1, learned=self.parameters()))

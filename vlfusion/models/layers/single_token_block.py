@@ -1,8 +1,8 @@
 """The transformer block of DATFuse, MATR and YDTR, in which attention sees one token at a time.
 
-The authors' code takes the block of Swin (Liu et al., ICCV 2021) and sets its windows to one token. A token that
-attends to itself alone has the attention weight 1, whatever its query, its key and its position bias: attention is then
-the projection of the token's value, and nothing passes between tokens. So queries, keys and biases are left out here.
+The authors' code uses the block of Swin (Liu et al., ICCV 2021) with windows of one token. A token that attends to
+itself alone has the attention weight 1 for any query, key and position bias. So attention is only a projection of the
+token's value, and tokens exchange nothing. Queries, keys and biases are left out here.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-#: Patterns of our names of the parts of a block and what the released DATFuse, MATR and YDTR have in their place, as
-#: `vlfusion.models.released.by_patterns` takes them.
+#: Patterns of our names of a block's parts, and their names in the released DATFuse, MATR and YDTR, as arguments of
+#: `vlfusion.models.released.by_patterns`.
 RELEASED_BLOCK_PARTS = (
     (r'attention_norm', r'norm1'),
     (r'\.value', r'.attn.qkv'),
@@ -23,7 +23,7 @@ RELEASED_BLOCK_PARTS = (
 
 
 def values_only(state: Mapping[str, Shaped[Tensor, '...']]) -> dict[str, Shaped[Tensor, '...']]:
-    """A released state without queries, keys and position biases, on which no output depends.
+    """Remove queries, keys and position biases, on which no output depends, from a released state.
 
     The value is the last third of each released `qkv`.
     """
@@ -32,7 +32,7 @@ def values_only(state: Mapping[str, Shaped[Tensor, '...']]) -> dict[str, Shaped[
 
 
 class SingleTokenBlock(nn.Module):
-    """`x + P V norm(x)`, then `x + MLP(norm(x))`, each token for itself.
+    """A block that computes `x + P V norm(x)`, then `x + MLP(norm(x))`, for each token on its own.
 
     >>> import torch
     >>> SingleTokenBlock(16)(torch.rand(2, 5, 16)).shape

@@ -1,9 +1,9 @@
-"""Feature maps computed in strips of rows, so that what lies between two maps stays in the processor's cache.
+"""Feature maps computed in strips of rows, so that intermediate results stay in the processor's cache.
 
-A wide intermediate result (a feed-forward network's is eight times its input) is never whole in memory: not in
-inference, and not in training, where the backward pass computes it once more, strip by strip. What a strip needs of its
-neighbours is its halo: a 3x3 convolution reads one row beyond its result on either side, two of them in a row read two.
-So the result is that of the whole map; only sums over all pixels are added up in another order.
+A wide intermediate result, such as that of a feed-forward network, which is eight times its input, is never whole in
+memory. In training the backward pass recomputes it strip by strip. A strip also reads its halo, some rows of its
+neighbours: a 3x3 convolution reads one row beyond its result on either side, two in sequence read two. So the result is
+that of the whole map; only sums over all pixels are added up in another order.
 
     def blur(x, strip):
         return conv_rows(x, conv.weight, strip)
@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-#: How many pixels a strip has: on a CPU what stays in its cache, of one image or of several small ones; on a GPU what
-#: keeps it busy, of all images of a batch. A strip has a row at least.
+#: Pixels of a strip, which has at least one row. On a CPU: what fits its cache, from one image or several small ones.
+#: On other devices: what keeps them busy, from all images of a batch.
 PIXELS = {'cpu': 6_144}
 PIXELS_ELSEWHERE = 1_048_576
 
@@ -32,8 +32,10 @@ _watcher: ContextVar[Callable[[float], None] | None] = ContextVar('watcher', def
 
 
 class Strip(NamedTuple):
-    """Rows `top` to `bottom` of a map of `height` rows, of some images of a batch; the input that comes with it has
-    `above` and `below` more."""
+    """Rows `top` to `bottom` of a map of `height` rows, for some images of a batch.
+
+    The input of the strip has `above` more rows at its top and `below` more at its bottom.
+    """
 
     top: int
     bottom: int
@@ -53,51 +55,51 @@ class Strip(NamedTuple):
 def by_strips(function: Callable[..., Tensor], x: Float[Tensor, 'batch dim h w'], *given: Tensor, halo: int = 0,
               learned: Iterable[Tensor] = (), out: Float[Tensor, 'batch out h w'] | None = None
               ) -> Float[Tensor, 'batch out h w']:
-    """A map of the same height and width as `x`. Gradients of gradients are not supported.
+    """Compute a map of the same height and width as `x`, strip by strip. Second derivatives are not supported.
 
     Args:
-        function: makes the rows of a strip: `function(x, strip, *given)`, where that `x` is those rows and their halo.
+        function: computes the rows of a strip: `function(x, strip, *given)`, where `x` is these rows and their halo.
         x: the input.
-        given: what else was computed of each image of the batch.
-        halo: how many rows `function` reads beyond its result; where the map ends there are none.
-        learned: the parameters that `function` may use.
-        out: where to write, which may be `x` itself; only where no gradients are recorded.
+        given: further tensors that `function` reads, with one entry for each image of the batch.
+        halo: number of rows that `function` reads beyond its result on either side; none at the edge of the map.
+        learned: the parameters that `function` uses.
+        out: tensor for the result, which may be `x` itself; only when no gradients are recorded.
     """
     return _run(_joined, function, x, given, halo, learned, out)
 
 
 def sum_by_strips(function: Callable[..., Tensor], x: Float[Tensor, 'batch dim h w'], halo: int = 0,
                   learned: Iterable[Tensor] = ()) -> Tensor:
-    """The sum for each image, `(batch, ...)`, of what `function` gives for its strips; arguments as for `by_strips`."""
+    """Sum the results of `function` over the strips of each image, `(batch, ...)`. Arguments as for `by_strips`."""
     return _run(_summed, function, x, (), halo, learned)
 
 
 def conv_rows(x: Float[Tensor, 'batch dim rows w'], weight: Float[Tensor, 'out group 3 3'], strip: Strip,
               groups: int = 1) -> Float[Tensor, 'batch out fewer w']:
-    """A 3x3 convolution without bias, which pads where the map ends and takes a row of the halo where it goes on.
+    """Apply a 3x3 convolution without bias to a strip. It uses a row of the halo, or zeros at the edge of the map.
 
     Args:
-        x: rows of the map, with one more on each side where there is one.
-        weight: of the convolution.
-        strip: tells on which sides the map goes on.
+        x: rows of the map, with one row of halo on each side that is not an edge of the map.
+        weight: weight of the convolution.
+        strip: the strip, which tells the edges of the map.
         groups: as for `F.conv2d`.
     """
-    above, below = int(not strip.above), int(not strip.below)  # rows of zeros where the map ends
+    above, below = int(not strip.above), int(not strip.below)  # rows of zeros at the edges of the map
     if above != below:
         x = F.pad(x, (0, 0, above, below))
     return F.conv2d(x, weight, padding=(above and below, 1), groups=groups)
 
 
 def without_halo(x: Float[Tensor, 'batch dim rows w'], strip: Strip, rows: int = 1) -> Tensor:
-    """A strip without the outermost `rows` of its halo."""
+    """Remove the outermost `rows` of the halo from a strip."""
     return x[:, :, rows * bool(strip.above):x.shape[2] - rows * bool(strip.below)]
 
 
 def nearest(x: Float[Tensor, 'batch dim h w'], size: Sequence[int]) -> Float[Tensor, 'batch dim height width']:
-    """Resized by the nearest pixel, as `F.interpolate` chooses it."""
-    if tuple(x.shape[2:]) == tuple(size) and not is_traced():  # a graph would then be of this size only
+    """Resize by the nearest pixel, as `F.interpolate` does."""
+    if tuple(x.shape[2:]) == tuple(size) and not is_traced():  # a traced graph would be fixed to this size
         return x
-    pixels = x.permute(0, 2, 3, 1)  # whose channels, in channels_last memory, are copied as one
+    pixels = x.permute(0, 2, 3, 1)  # in channels_last memory, all channels of a pixel are copied at once
     for axis, length in zip((1, 2), size, strict=True):
         pixels = pixels.index_select(axis, nearest_places(pixels.shape[axis], length, x.device))
     return pixels.permute(0, 3, 1, 2)
@@ -105,7 +107,7 @@ def nearest(x: Float[Tensor, 'batch dim h w'], size: Sequence[int]) -> Float[Ten
 
 def nearest_rows(x: Float[Tensor, 'batch dim h w'], like: Float[Tensor, 'batch _ rows width'],
                  strip: Strip) -> Float[Tensor, 'batch dim rows width']:
-    """The rows of a strip of `nearest(x, (strip.height, width))`."""
+    """Return the strip's rows of `nearest(x, (strip.height, width))`."""
     if tuple(x.shape[2:]) == (strip.height, like.shape[3]) and not is_traced():
         return x[:, :, strip.top:strip.bottom]
     rows = nearest_places(x.shape[2], strip.height, x.device)[strip.top:strip.bottom]
@@ -114,14 +116,16 @@ def nearest_rows(x: Float[Tensor, 'batch dim h w'], like: Float[Tensor, 'batch _
 
 
 def nearest_places(length: Any, wanted: Any, device: torch.device) -> Int[Tensor, ' wanted']:
-    """Which of `length` pixels each of the `wanted` ones is, by the arithmetic of `F.interpolate`; lengths may be
-    traced."""
+    """Return, for each of `wanted` pixels, the index of its nearest among `length`, as `F.interpolate` computes it.
+
+    Both lengths may be traced values.
+    """
     return (torch.arange(wanted, dtype=torch.float32, device=device) * (length / wanted)).long()
 
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """In here no map is cut, so that operations are counted which the size of strips has no part in."""
+    """Compute maps whole inside this block, so that operation counts do not depend on the strip size."""
     token = _whole.set(True)
     try:
         yield
@@ -131,8 +135,10 @@ def at_once() -> Iterator[None]:
 
 @contextmanager
 def watched(watcher: Callable[[float], None]) -> Iterator[None]:
-    """In here `watcher` is told of each strip what part of its map it is, for instance to show progress: whatever the
-    size of the images, a network computes the same number of maps."""
+    """Call `watcher` inside this block after each strip with its share of the map, for example to show progress.
+
+    The shares of a map sum to 1, and a network computes the same number of maps for images of any size.
+    """
     token = _watcher.set(watcher)
     try:
         yield
@@ -141,9 +147,9 @@ def watched(watcher: Callable[[float], None]) -> Iterator[None]:
 
 
 def count_maps(network: nn.Module) -> int:
-    """Maps that a network computes in strips in one pass: the sum of the attributes `strip_maps` of its modules.
+    """Count the maps that a network computes in strips in one pass: the sum of `strip_maps` over its modules.
 
-    A module declares those that its own `forward` computes by `by_strips` or `sum_by_strips`.
+    The attribute `strip_maps` of a module is its number of calls of `by_strips` and `sum_by_strips` in one `forward`.
 
     >>> from vlfusion.models.layers.restormer import RestormerBlock
     >>> count_maps(nn.Sequential(RestormerBlock(8), nn.Conv2d(8, 8, 1), RestormerBlock(8)))
@@ -153,12 +159,12 @@ def count_maps(network: nn.Module) -> int:
 
 
 def cut(x: Float[Tensor, 'batch dim h w'], halo: int = 0) -> list[Strip]:
-    """The strips of a map from top to bottom, of nearly equal height, each no lower than its neighbours' halo."""
+    """Cut a map into strips from top to bottom, of nearly equal height, each at least as high as the halo."""
     batch, _, height, width = x.shape
     if is_traced() or _whole.get():
         return [Strip(0, height, height, halo)]
     pixels = PIXELS.get(x.device.type, PIXELS_ELSEWHERE)
-    # Strips of many images at once would have few rows, and most of what is computed would be halo.
+    # Strips across many images would have few rows, and most of the computation would go into the halo.
     together = min(batch, max(1, pixels // (height * width))) if x.device.type == 'cpu' else batch
     count = max(1, min(-(-height * width * together // pixels), height // max(halo, 1)))
     edges = [index * height // count for index in range(count + 1)]
@@ -167,7 +173,7 @@ def cut(x: Float[Tensor, 'batch dim h w'], halo: int = 0) -> list[Strip]:
 
 
 def is_traced() -> bool:
-    """Tell whether a graph is made of what runs: it would hold the number of strips, so there is but one."""
+    """Tell whether torch traces or compiles: a graph would fix the number of strips, so maps are computed whole."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
@@ -176,7 +182,7 @@ def _run(join: Callable, function: Callable, x: Tensor, given: Sequence[Tensor],
     strips = cut(x, halo)
     if out is None and len(strips) == 1:
         result = function(x, strips[0], *given)
-        _tell(strips[0], x)
+        _report(strips[0], x)
         return result
     if torch.is_grad_enabled():
         learned = [tensor for tensor in learned if tensor.requires_grad]
@@ -194,16 +200,16 @@ def _compute(function: Callable, strip: Strip, x: Tensor, given: Sequence[Tensor
 
 def _joined(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor],
             out: Tensor | None = None) -> Tensor:
-    waiting = None  # written one strip late: where `out` is `x`, the next strip still needs the rows of its halo
+    waiting = None  # results are written one strip late: if `out` is `x`, the next strip still reads its halo there
     for strip in (*strips, None):
         rows = None if strip is None else _compute(function, strip, x, given)
         if out is None:
             out = torch.empty(len(x), rows.shape[1], *x.shape[2:], dtype=rows.dtype, device=rows.device,
                               memory_format=torch.channels_last)
         if waiting:
-            done, of_done = waiting
-            out[done.images, :, done.top:done.bottom] = of_done
-            _tell(done, x)
+            done, result = waiting
+            out[done.images, :, done.top:done.bottom] = result
+            _report(done, x)
         waiting = strip, rows
     return out
 
@@ -216,17 +222,17 @@ def _summed(function: Callable, strips: Sequence[Strip], x: Tensor, given: Seque
             totals[-1] = totals[-1] + part
         else:
             totals.append(part)
-        _tell(strip, x)
+        _report(strip, x)
     return torch.cat(totals)
 
 
-def _tell(strip: Strip, x: Tensor) -> None:
+def _report(strip: Strip, x: Tensor) -> None:
     if watcher := _watcher.get():
         watcher(len(x[strip.images]) / len(x) * (strip.bottom - strip.top) / strip.height)
 
 
 class _Recomputed(torch.autograd.Function):
-    """Strips of which only the input is kept; the backward pass computes each again and adds up its gradients."""
+    """Strips that keep only their input. The backward pass recomputes each strip and adds up the gradients."""
 
     @staticmethod
     def forward(ctx, join: Callable, function: Callable, strips: Sequence[Strip], count: int, x: Tensor,
@@ -244,19 +250,19 @@ class _Recomputed(torch.autograd.Function):
         given, learned = tensors[:ctx.count], tensors[ctx.count:]
         gradients = [torch.zeros_like(tensor) if tensor.requires_grad else None for tensor in (x, *given, *learned)]
         for strip in ctx.strips:
-            # What was given has a history of its own, into which this pass does not go.
+            # Detach the inputs: this pass must stop at them and not enter the graphs that made them.
             parts = [part.detach().requires_grad_(tensor.requires_grad) for part, tensor in zip(
                 (_rows(x, strip), *(tensor[strip.images] for tensor in given)), (x, *given), strict=True)]
             with torch.enable_grad(), torch.autocast(**ctx.autocast):
                 result = ctx.function(parts[0], strip, *parts[1:])
-            of_result = gradient[strip.images] if ctx.summed else gradient[strip.images, :, strip.top:strip.bottom]
+            upstream = gradient[strip.images] if ctx.summed else gradient[strip.images, :, strip.top:strip.bottom]
             places = [_rows(gradients[0], strip) if x.requires_grad else None,
                       *(place if place is None else place[strip.images] for place in gradients[1:1 + ctx.count]),
                       *gradients[1 + ctx.count:]]
-            wanted = [(tensor, place) for tensor, place in zip((*parts, *learned), places, strict=True)
-                      if place is not None]
-            found = torch.autograd.grad(result, [tensor for tensor, _ in wanted], of_result, allow_unused=True)
-            for (_, place), part in zip(wanted, found, strict=True):
-                if part is not None:
-                    place.add_(part)
+            targets = [(tensor, place) for tensor, place in zip((*parts, *learned), places, strict=True)
+                       if place is not None]
+            shares = torch.autograd.grad(result, [tensor for tensor, _ in targets], upstream, allow_unused=True)
+            for (_, place), share in zip(targets, shares, strict=True):
+                if share is not None:
+                    place.add_(share)
         return None, None, None, None, *gradients

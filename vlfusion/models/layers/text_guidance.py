@@ -1,8 +1,8 @@
-"""Guidance in which a token of the image is a channel or a position, so that a text can choose between them.
+"""Text guidance in which an image token is a channel or a position, so that the text can select among them.
 
-Two alternatives to the gate of the released FILM, which repeats itself along the pixels and can choose neither. In both
-the tokens of the image ask and those of the text answer, padding is masked, and the gate lies in (0, 2): where the
-answer is 0 it is 1 and leaves the features as they are, and nothing shrinks with the width of the attention.
+Both are alternatives to the gate of the released FILM, which repeats along the pixels and can select neither. The image
+tokens query the text tokens, and padding is masked. The gate lies in (0, 2). At an attention output of 0 it is 1 and
+leaves the features unchanged, and features do not shrink with the width of the attention.
 """
 
 from math import isqrt
@@ -16,25 +16,25 @@ from vlfusion.errors import ConfigError
 
 
 class ChannelGuidance(nn.Module):
-    """Each channel multiplied by what the text says of it.
+    """Multiply each channel by a gate that depends on the text.
 
-    A token of the image is a channel: its means over a square of `attention_dim` cells.
+    An image token is a channel, described by its means over a square grid of `attention_dim` cells.
 
     Args:
         dim: channels of the features.
-        heads: of the attention.
+        heads: number of attention heads.
         attention_dim: width of the text features and of the attention; a square number.
 
     Raises:
-        ConfigError: `attention_dim` is no square number.
+        ConfigError: `attention_dim` is not a square number.
     """
 
     def __init__(self, dim: int, heads: int, attention_dim: int):
         super().__init__()
         side = isqrt(attention_dim)
         if side * side != attention_dim:
-            raise ConfigError(f'attention_dim={attention_dim} is no square number, and a channel is described by its '
-                              'means over a square of cells.', 'Choose 64, 144 or 256.')
+            raise ConfigError(f'attention_dim={attention_dim} is not a square number, but a channel is described by '
+                              'its means over a square grid of cells.', 'Choose for example 64, 144 or 256.')
         self.embed = nn.Conv2d(dim, dim, 1)
         self.pool = nn.AdaptiveAvgPool2d(side)
         self.attention = nn.MultiheadAttention(attention_dim, heads, batch_first=True)
@@ -43,7 +43,7 @@ class ChannelGuidance(nn.Module):
 
     def forward(self, feature: Float[Tensor, 'batch dim h w'], text: Float[Tensor, 'batch token width'],
                 text_weight: Float[Tensor, 'batch token']) -> Float[Tensor, 'batch dim h w']:
-        """The guided features; `text_weight` is 0 where a token is padding."""
+        """Return the guided features. `text_weight` is 0 for padding tokens."""
         embedded = self.embed(feature)
         channels = self.pool(embedded).flatten(2)  # (batch, dim, attention_dim)
         answer = _read(self.attention, channels, text, text_weight)
@@ -52,15 +52,15 @@ class ChannelGuidance(nn.Module):
 
 
 class SpatialGuidance(nn.Module):
-    """Each position multiplied, channel by channel, by what the text says of it.
+    """Multiply each position and channel by a gate that depends on the text.
 
-    A token of the image is a cell of a grid, with its mean features; between the cells the gate is interpolated.
+    An image token is a cell of a grid, described by its mean features. The gate is interpolated between cells.
 
     Args:
         dim: channels of the features, and width of the attention.
-        heads: of the attention.
+        heads: number of attention heads.
         attention_dim: width of the text features.
-        grid: rows and columns of cells, whatever the size of the images; an image of fewer pixels has fewer.
+        grid: rows and columns of cells for images of any size; never more than the image has pixels.
     """
 
     def __init__(self, dim: int, heads: int, attention_dim: int, grid: tuple[int, int] = (36, 48)):
@@ -72,7 +72,7 @@ class SpatialGuidance(nn.Module):
 
     def forward(self, feature: Float[Tensor, 'batch dim h w'], text: Float[Tensor, 'batch token width'],
                 text_weight: Float[Tensor, 'batch token']) -> Float[Tensor, 'batch dim h w']:
-        """The guided features; `text_weight` is 0 where a token is padding."""
+        """Return the guided features. `text_weight` is 0 for padding tokens."""
         embedded = self.embed(feature)
         size = embedded.shape[-2:]
         grid = min(self.grid[0], size[0]), min(self.grid[1], size[1])
@@ -83,5 +83,5 @@ class SpatialGuidance(nn.Module):
 
 
 def _read(attention: nn.MultiheadAttention, tokens: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
-    """Features that each token of the image reads in the text, whose padding has no weight."""
+    """Return the text features that each image token attends to. Padding is masked."""
     return attention(tokens, text, text, key_padding_mask=text_weight == 0, need_weights=False)[0]
