@@ -23,9 +23,10 @@ from jaxtyping import Shaped, UInt8
 
 from vlfusion.data.names import spelled
 from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
+from vlfusion.data.patterns import stem_of
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing, needs, one_line
 from vlfusion.files import whole
-from vlfusion.imaging.images import SUFFIXES, to_8bit
+from vlfusion.imaging.images import to_8bit
 from vlfusion.imaging.lettering import Fonts, Pen, fonts_for, without_font_warnings, wrap
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
@@ -359,8 +360,7 @@ def _read(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None,
     files = find_rows(columns, names, readings, note)
     if names is None and len(files) > MOST_ROWS:
         raise ConfigError(f'There are {len(files)} pairs, too many rows for a figure.', 'Choose some with --names.')
-    order = list(files) if names is None else [
-        os.path.splitext(name)[0] if name.lower().endswith(SUFFIXES) else name for name in names]
+    order = list(files) if names is None else [stem_of(name) for name in names]
     rows, problems = {}, []
     for name in order:
         images, unusable = read_images(name, files[name], [readings.get(title, AS_STORED) for title in columns])

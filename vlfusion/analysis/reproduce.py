@@ -5,7 +5,6 @@ by no more than half a unit of the last digit, for rounding, plus what the autho
 first. The others are scored again under each convention by which fusion papers are known to differ, one at a time.
 """
 
-import glob
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,9 +24,10 @@ from vlfusion.config import load_config
 from vlfusion.data.from_config import pairs_of
 from vlfusion.data.names import composed
 from vlfusion.data.pairs import MOST, Pair, as_pattern, find_files, read_images
+from vlfusion.data.patterns import stem_of
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.files import write_json
-from vlfusion.imaging.images import LUMINANCE_RULES, SUFFIXES
+from vlfusion.imaging.images import LUMINANCE_RULES
 from vlfusion.imaging.protocol import PROTOCOLS, Protocol, get_protocol, grey_levels
 from vlfusion.imaging.reading.rule import AS_STORED, Reading, readings_of
 from vlfusion.metrics.base import metric
@@ -280,7 +280,7 @@ def fused_files(fused: Folder, source_a: Folder, source_b: Folder, names: Sequen
     """
     folders = {'the fused folder': fused, 'source A': source_a, 'source B': source_b}
     rules = dict(zip(folders, (AS_STORED, *readings), strict=True))
-    found = find_files('.', {what: _pattern(folder) for what, folder in folders.items()}, names, REMEDY,
+    found = find_files('.', {what: as_pattern(folder) for what, folder in folders.items()}, names, REMEDY,
                        ranged=[what for what, rule in rules.items() if rule.stretch != 'full'])
     return {name: tuple(zip(paths, rules.values(), strict=True)) for name, paths in found.items()}
 
@@ -297,12 +297,12 @@ def fused_of_pairs(fused: Folder, pairs: Iterable[Pair], names: Sequence[str] | 
         DataError: lists every pair without a fused image, and without `names` also the reverse.
     """
     known = {composed(pair.name): pair for pair in pairs}
-    wanted = list(known) if names is None else [composed(_stem(name)) for name in names]
+    wanted = list(known) if names is None else [composed(stem_of(name)) for name in names]
     if unknown := [name for name in wanted if name not in known]:
         raise DataError(f'The data set has no pair {", ".join(unknown)}.', did_you_mean(unknown[0], known))
     found: dict[str, Path] = {}
     for subset in sorted({str(PurePosixPath(name).parent) for name in wanted}):
-        own = find_files('.', {'the fused folder': _pattern(fused, '' if subset == '.' else subset)}, remedy=REMEDY)
+        own = find_files('.', {'the fused folder': as_pattern(fused, '' if subset == '.' else subset)}, remedy=REMEDY)
         found |= {composed(str(PurePosixPath(subset, name))): path for name, (path,) in own.items()}
     problems = [f'{name} has no image in the fused folder ({fused})' for name in wanted if name not in found]
     if names is None:
@@ -421,15 +421,3 @@ def _facts(one: Compared) -> dict[str, Any]:
             'difference': one.difference, 'tolerance': one.tolerance, 'within': one.within,
             'conventions': [{'name': other.name, 'value': other.value, 'within': other in one.explaining}
                             for other in one.conventions]}
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0] if name.lower().endswith(SUFFIXES) else name
-
-
-def _pattern(folder: Folder, subset: str = '') -> str:
-    """A folder that is there has the name it has; anything else is a pattern."""
-    if Path(folder).is_dir():
-        return as_pattern(Path(folder, subset))
-    head, name, tail = str(folder).partition('{name}')
-    return f'{head}{glob.escape(subset)}/{name}{tail}' if subset and name else str(folder)

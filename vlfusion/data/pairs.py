@@ -117,9 +117,20 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
                  *readings.values()) for name, (path_a, path_b, *path_truth) in matched.items()]
 
 
-def as_pattern(place: str | os.PathLike) -> str:
-    """A folder that is there by its own name, whatever signs are in it; anything else is a pattern as it stands."""
-    return glob.escape(str(place)) if Path(place).is_dir() else str(place)
+def as_pattern(place: str | os.PathLike, subset: str = '') -> str:
+    """A folder that is there by its own name, whatever signs are in it; anything else is a pattern as it stands.
+
+    Args:
+        place: a folder or a pattern.
+        subset: the folder of a subset within it, which stands before `{name}` in a pattern.
+
+    >>> as_pattern('out/{name}_fused.png', 'PET-MRI')
+    'out/PET-MRI/{name}_fused.png'
+    """
+    if Path(place).is_dir():
+        return glob.escape(str(Path(place, subset)))
+    head, name, tail = str(place).partition('{name}')
+    return f'{head}{glob.escape(subset)}/{name}{tail}' if subset and name else str(place)
 
 
 def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Names | None = None,

@@ -1,0 +1,65 @@
+"""Configs of comparisons: what they may say, and what those that ship name."""
+
+from pathlib import Path
+
+import pytest
+from comparing import toy, write_config
+
+from vlfusion import plugins
+from vlfusion.benchmark.plan import load_plan
+from vlfusion.benchmark.run import Run
+from vlfusion.errors import ConfigError, DataError, UnknownNameError
+from vlfusion.registry import BACKBONES, snapshot
+
+
+@pytest.mark.parametrize(('change', 'error', 'said'), [
+    (dict(metricz=['EN']), ConfigError, "sets 'metricz'.*Did you mean metrics"),
+    (dict(metrics=['EM']), UnknownNameError, 'Did you mean'),
+    (dict(controls=['min']), ConfigError, "no control 'min'"),
+    (dict(correction='bonf'), ConfigError, "no correction 'bonf'"),
+    (dict(methods={}), ConfigError, 'has no methods'),
+    (dict(methods=dict(X=dict(fusd='a'))), ConfigError, "has no 'fusd'.*Did you mean fused"),
+    (dict(methods=dict(X=dict())), ConfigError, 'none of checkpoint'),
+    (dict(methods={'control: mean': toy('ToyMean')}), ConfigError, 'as a control image is'),
+    (dict(methods=dict(X=dict(fused={}))), ConfigError, 'has no folder'),
+    (dict(methods=dict(X=toy('ToyMean') | dict(config='a.py'))), ConfigError, 'a model, and a checkpoint or a config'),
+    (dict(methods=dict(X=dict(printed=dict(Toy=dict(En=7.5))))), UnknownNameError, 'Did you mean EN'),
+    (dict(methods=dict(X=dict(printed=dict(Toy='film/FILM')))), ConfigError, 'names no row of a paper'),
+    (dict(metrics='EN'), ConfigError, "metrics='EN'.*a list of str"),
+    (dict(metrics=[]), ConfigError, 'has no metric'),
+    (dict(seeds=3), ConfigError, 'seeds=3.*a list of int'), (dict(seeds=['a']), ConfigError, "seeds=.'a'.*list of int"),
+    (dict(seeds=[-1]), ConfigError, 'seeds.0. is -1'), (dict(seeds=[]), ConfigError, 'seeds is empty'),
+    (dict(alpha='0.05'), ConfigError, "alpha='0.05'.*float"), (dict(alpha=7), ConfigError, 'alpha is 7'),
+    (dict(title=3), ConfigError, 'title=3.*Give str'),
+    (dict(protocol=dict(film=1)), ConfigError, 'protocol='), (dict(methods=['X']), ConfigError, 'methods='),
+    (dict(methods=dict(X='a.pth')), ConfigError, "X is 'a.pth'"), (dict(datasets=['X']), ConfigError, 'datasets='),
+    (dict(methods=dict(X=dict(checkpoint=3))), ConfigError, 'checkpoint=3'),
+    (dict(dataset=dict(limit=-1)), ConfigError, 'datasets.Toy.limit is -1'),
+    (dict(dataset=dict(limit='two')), ConfigError, "limit='two'.*int or None"),
+    (dict(dataset=dict(by_subset='yes')), ConfigError, 'by_subset='),
+    (dict(dataset=dict(texts=dict(a='no/{name}.txt'))), DataError, 'has no text a of any pair'),
+    (dict(methods=dict(X=dict(printed=dict(TNO=dict(EN=1))))), ConfigError, "row for 'TNO'"),
+    (dict(methods=dict(X=dict(fused=dict(TNO='a')))), ConfigError, "names the data set 'TNO'"),
+    (dict(dataset=dict(only='x*')), DataError, 'no pair that is called'),
+])
+def test_configs_that_cannot_be(compare, tmp_path, change, error, said):
+    keys = dict(methods={'Mean': toy('ToyMean')}) | change
+    write_config(tmp_path / 'b.py', keys.pop('methods'), **keys)
+    with pytest.raises(error, match=f'(?s){said}'):
+        Run(load_plan('b.py', None, 'out')).check()
+
+
+@pytest.mark.parametrize('name', ['benchmark/ivf', 'benchmark/mif', 'benchmark/mef', 'benchmark/mff'])
+def test_the_configs_name_data_sets_and_methods_that_there_are(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # any folder will do
+    plan = load_plan(name)
+    plugins.load_all(snapshot)
+    released = {f'{name.partition(".")[0].removeprefix("vlfusion_")}_{which}': weights.task
+                for name in BACKBONES.names()
+                for which, weights in getattr(BACKBONES.get(name), 'released', {}).items()}
+    for method in plan.methods:
+        for checkpoint in method.checkpoints:
+            assert released[Path(checkpoint).stem] == Path(name).stem, checkpoint
+        if method.model:
+            assert BACKBONES.get(method.model['backbone']['type'])
+    assert len(plan.methods) >= 14 and all(plan.printed.values()), 'each has a row of a paper below'
