@@ -1,7 +1,7 @@
 import pytest
 
 from vlfusion.cli import main
-from vlfusion.errors import DataError, did_you_mean, listing, printable
+from vlfusion.errors import ConfigError, DataError, did_you_mean, listing, needs, printable
 
 
 @pytest.mark.parametrize(('text', 'shown'), [
@@ -28,3 +28,16 @@ def test_what_an_error_names_reaches_no_terminal_raw(capsys):
                  'language.llm.base_url=http://me:hunter2@host']) == 2
     said = capsys.readouterr().err
     assert '\x1b' not in said and r'no\x1b[2J.py' in said and 'hunter2' not in said
+
+
+def test_a_package_that_is_missing_is_named_with_its_part_and_its_command():
+    with pytest.raises(ConfigError) as caught, needs('MyNet', 'no_such_package', remedy='pip install it'):
+        import no_such_package  # noqa: F401
+    assert caught.value.problem == ("MyNet needs no_such_package, which cannot be imported: "
+                                    "No module named 'no_such_package'.")
+    assert caught.value.remedy == 'pip install it'
+
+
+def test_other_errors_are_not_taken_for_a_missing_package():
+    with pytest.raises(ZeroDivisionError), needs('MyNet', 'math'):
+        _ = 1 / 0

@@ -13,9 +13,11 @@ from torch import nn
 from vlfusion import Fuser
 from vlfusion.cli import main
 from vlfusion.engine.checkpoints import load_model
+from vlfusion.errors import CheckpointError
 from vlfusion.evaluation.rows import read_csv
 from vlfusion.files import file_digest
 from vlfusion.imaging.images import luminance, read_image
+from vlfusion.models import released
 from vlfusion.models.released import ReleasedWeights
 from vlfusion.registry import BACKBONES, snapshot
 from vlfusion.testing.toys import draw_pairs
@@ -171,3 +173,15 @@ def test_files_that_are_known_bring_their_arguments(folder):
     assert main(['convert-weights', 'Blend', *files, str(folder / 'known.pth'), '--task', 'mef']) == 0
     assert main(['convert-weights', 'Blend', *files, str(folder / 'chosen.pth'), '--options', 'power=3.0']) == 0
     assert [load_model(folder / name)[0].backbone.power for name in ('known.pth', 'chosen.pth')] == [2., 3.]
+
+
+@pytest.mark.parametrize('released_name', [[('0', 'conv')], lambda name: name.replace('0', 'conv')])
+def test_a_state_is_converted_by_patterns_or_by_a_function(released_name):
+    def network():
+        return nn.Sequential(nn.Conv2d(1, 1, 3))
+    state = {'module.conv.weight': torch.ones(1, 1, 3, 3), 'module.conv.bias': torch.ones(1),
+             'module.unused.bias': torch.ones(2)}
+    converted = released.convert(network, state, released_name, dropped=r'^unused\.', remedy='Give net.pth.')
+    assert converted == {'0.weight': state['module.conv.weight'], '0.bias': state['module.conv.bias']}
+    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +unused\.bias\n.*Give net\.pth'):
+        released.convert(network, state, released_name, remedy='Give net.pth.')

@@ -91,7 +91,7 @@ class PerceptualLoss(nn.Module):
         ConfigError: timm is not installed, or has no such model, feature maps or weights.
     """
 
-    def __init__(self, weight: float = 1.0, model: str = 'vgg16', pretrained: bool = True,
+    def __init__(self, weight: float = 1.0, *, model: str = 'vgg16', pretrained: bool = True,
                  layers: Sequence[int] | None = None, target: str = 'sources'):
         super().__init__()
         if target not in ('sources', 'truth'):

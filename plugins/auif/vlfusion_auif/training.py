@@ -22,7 +22,7 @@ class AUIFModel(FusionModel):
         data_preprocessor, init_cfg: as for `FusionModel`.
     """
 
-    def __init__(self, backbone: dict, ssim_weight: float = 5.0, data_preprocessor: dict | None = None,
+    def __init__(self, backbone: dict, *, ssim_weight: float = 5.0, data_preprocessor: dict | None = None,
                  init_cfg: dict | list | None = None):
         super().__init__(backbone, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.ssim_weight = ssim_weight

@@ -39,7 +39,7 @@ class CDDFuse(nn.Module):
         ConfigError: the residual is unknown, or `heads` does not divide `dim`.
     """
 
-    def __init__(self, residual: str = 'visible', dim: int = 64, heads: int = 8, blocks: int = 4):
+    def __init__(self, residual: str = 'visible', *, dim: int = 64, heads: int = 8, blocks: int = 4):
         super().__init__()
         if residual not in RESIDUALS:
             raise ConfigError(f'Unknown residual {residual!r}.', did_you_mean(residual, RESIDUALS))

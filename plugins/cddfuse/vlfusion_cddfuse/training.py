@@ -47,7 +47,7 @@ class CDDFuseModel(FusionModel):
         phase: 1 or 2; `PhaseHook` sets it.
     """
 
-    def __init__(self, backbone: dict, losses: Sequence[dict] = (), decomposition_weight: float = 2.0,
+    def __init__(self, backbone: dict, losses: Sequence[dict] = (), *, decomposition_weight: float = 2.0,
                  gradient_weight: float = 5.0, detailed: str = 'b', data_preprocessor: dict | None = None,
                  init_cfg: dict | list | None = None):
         super().__init__(backbone, losses, data_preprocessor, init_cfg)

@@ -24,7 +24,7 @@ class GuidedFilterFusion(nn.Module):
         detail_radius, detail_epsilon: likewise for the detail (r2, epsilon2).
     """
 
-    def __init__(self, base_radius: int = 45, base_epsilon: float = 0.3, detail_radius: int = 7,
+    def __init__(self, base_radius: int = 45, *, base_epsilon: float = 0.3, detail_radius: int = 7,
                  detail_epsilon: float = 1e-6):
         super().__init__()
         self.base_filter = (base_radius, base_epsilon)

@@ -71,7 +71,7 @@ class CLIPDirectionalLoss(nn.Module):
         DataError: at the first call, a sentence is longer than CLIP reads.
     """
 
-    def __init__(self, weight: float = 1.0,
+    def __init__(self, weight: float = 1.0, *,
                  prompt: str = 'a sharp image with a detailed background and conspicuous objects',
                  prompt_a: str = 'an infrared image', prompt_b: str = 'a grey visible image',
                  model: str = 'ViT-B-32-quickgelu', pretrained: str | None = 'openai', global_weight: float = 2.0,

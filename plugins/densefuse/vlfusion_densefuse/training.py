@@ -27,7 +27,7 @@ class DenseFuseModel(FusionModel):
         ConfigError: `images` is something else.
     """
 
-    def __init__(self, backbone: dict, structure_weight: float = 100.0, images: str = 'ab',
+    def __init__(self, backbone: dict, *, structure_weight: float = 100.0, images: str = 'ab',
                  data_preprocessor: dict | None = None, init_cfg: dict | list | None = None):
         super().__init__(backbone, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if images not in ('a', 'ab'):

@@ -26,7 +26,7 @@ class DIDFuseModel(FusionModel):
         data_preprocessor, init_cfg: as for `FusionModel`.
     """
 
-    def __init__(self, backbone: dict, infrared_weight: float = 2.0, visible_weight: float = 2.0,
+    def __init__(self, backbone: dict, *, infrared_weight: float = 2.0, visible_weight: float = 2.0,
                  ssim_weight: float = 5.0, detail_weight: float = 0.5, gradient_weight: float = 10.0,
                  data_preprocessor: dict | None = None, init_cfg: dict | list | None = None):
         super().__init__(backbone, data_preprocessor=data_preprocessor, init_cfg=init_cfg)

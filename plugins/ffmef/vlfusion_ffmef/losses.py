@@ -43,7 +43,7 @@ class GradientFidelityLoss(nn.Module):
         threshold: what counts as an edge, in [0, 1].
     """
 
-    def __init__(self, weight: float = 1.0, guided: float = 1.25, gradient: float = 2.0, threshold: float = 0.5):
+    def __init__(self, weight: float = 1.0, *, guided: float = 1.25, gradient: float = 2.0, threshold: float = 0.5):
         super().__init__()
         self.weight = weight
         self.guided, self.gradient, self.threshold = guided, gradient, threshold

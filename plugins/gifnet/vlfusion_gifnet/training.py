@@ -31,7 +31,7 @@ class GIFNetModel(FusionModel):
         data_preprocessor, init_cfg: as for `FusionModel`.
     """
 
-    def __init__(self, backbone: dict, losses: Sequence[dict] = (), data_preprocessor: dict | None = None,
+    def __init__(self, backbone: dict, losses: Sequence[dict] = (), *, data_preprocessor: dict | None = None,
                  init_cfg: dict | list | None = None):
         super().__init__(backbone, losses, data_preprocessor, init_cfg)
         if not isinstance(self.backbone, GIFNet):

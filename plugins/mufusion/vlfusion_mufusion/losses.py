@@ -38,7 +38,7 @@ class ContentLoss(nn.Module):
             fetched.
     """
 
-    def __init__(self, weight: float = 1.0, taps: int = 5, window: int = 7, pretrained: bool = True):
+    def __init__(self, weight: float = 1.0, *, taps: int = 5, window: int = 7, pretrained: bool = True):
         super().__init__()
         if not 0 <= taps <= len(TAPS) or window % 2 == 0:
             raise ConfigError(f'ContentLoss has no {taps} stages with a window of {window}.',

@@ -58,7 +58,7 @@ class MUFusion(nn.Module):
             f'{_SOURCE} (multi-focus/models)', 'MIT', 'mff'),
     }
 
-    def __init__(self, dim: int = 32, first: str = 'a', tile: int | None = 128, overlap: int = 4):
+    def __init__(self, dim: int = 32, *, first: str = 'a', tile: int | None = 128, overlap: int = 4):
         super().__init__()
         if first not in ('a', 'b'):
             raise ConfigError(f'MUFusion has no source {first!r}.', did_you_mean(first, ('a', 'b')))

@@ -32,7 +32,7 @@ class MUFusionModel(FusionModel):
         data_preprocessor, init_cfg: as for `FusionModel`.
     """
 
-    def __init__(self, backbone: dict, losses: Sequence[dict] = (), data_preprocessor: dict | None = None,
+    def __init__(self, backbone: dict, losses: Sequence[dict] = (), *, data_preprocessor: dict | None = None,
                  init_cfg: dict | list | None = None):
         super().__init__(backbone, losses, data_preprocessor, init_cfg)
         self.memory: dict[str, tuple[Tensor, Tensor]] = {}  # name: result (1, h, w), mean of both sources

@@ -24,7 +24,7 @@ class SDNetModel(FusionModel):
         data_preprocessor, init_cfg: as for `FusionModel`.
     """
 
-    def __init__(self, backbone: dict, second_weight: float = 0.5, gradient_weight: float = 80.0,
+    def __init__(self, backbone: dict, *, second_weight: float = 0.5, gradient_weight: float = 80.0,
                  data_preprocessor: dict | None = None, init_cfg: dict | list | None = None):
         super().__init__(backbone, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.second_weight, self.gradient_weight = second_weight, gradient_weight

@@ -108,7 +108,7 @@ class Degrade(BaseTransform):
         DataError: a sentence is not encoded yet.
     """
 
-    def __init__(self, instructions: Mapping[str, Sequence[str]], language: Mapping,
+    def __init__(self, instructions: Mapping[str, Sequence[str]], *, language: Mapping,
                  kinds: Sequence[str] = tuple(DEGRADATIONS), unnamed: float = 0.0):
         if not kinds:
             raise ConfigError('Degrade has no kinds to draw from.', f'Give some of {", ".join(DEGRADATIONS)}.')

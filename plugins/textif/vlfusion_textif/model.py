@@ -40,7 +40,7 @@ class TextIF(nn.Module):
         ConfigError: `dim` is odd, or `heads` does not divide the channels of a scale.
     """
 
-    def __init__(self, text_dim: int = 512, text_scale: float = 1.0, dim: int = 48,
+    def __init__(self, text_dim: int = 512, *, text_scale: float = 1.0, dim: int = 48,
                  blocks: Sequence[int] = (2, 2, 2, 2), refinement: int = 4, heads: Sequence[int] = (1, 2, 4, 8),
                  expansion: float = 2):
         super().__init__()

@@ -37,7 +37,7 @@ class InformationPreservationLoss(nn.Module):
         ConfigError: torchvision is not installed, or the weights cannot be fetched.
     """
 
-    def __init__(self, weight: float = 1.0, alpha: float = 20.0, c: float = 3500.0, pretrained: bool = True):
+    def __init__(self, weight: float = 1.0, *, alpha: float = 20.0, c: float = 3500.0, pretrained: bool = True):
         super().__init__()
         self.weight, self.alpha, self.c = weight, alpha, c
         self.vgg = FrozenNetwork(vgg_stages('InformationPreservationLoss', 16, len(TAPS),

@@ -51,7 +51,7 @@ class SpatialFrequencyLoss(nn.Module):
         radius: of the square that is summed over.
     """
 
-    def __init__(self, weight: float = 1.0, weight_a: float = 6e-4, weight_b: float = 2.5e-4, radius: int = 5):
+    def __init__(self, weight: float = 1.0, *, weight_a: float = 6e-4, weight_b: float = 2.5e-4, radius: int = 5):
         super().__init__()
         self.weight, self.weight_a, self.weight_b = weight, weight_a, weight_b
         self.radius = radius
