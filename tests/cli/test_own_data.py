@@ -11,7 +11,6 @@ from vlfusion.cli.own_data import read_config
 from vlfusion.config import load_config
 from vlfusion.data.collate import stack_samples
 from vlfusion.data.from_config import find_datasets
-from vlfusion.data.own_folders import hold_out
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import DATASETS, share_keys
 from vlfusion.testing.toys import draw_pairs
@@ -115,19 +114,6 @@ def test_options_that_do_not_fit_together(arguments, message, folder):
 def test_published_features_do_not_fit_own_images(folder):
     with pytest.raises(ConfigError, match=r'no language section(?s:.*)film/film_ivf_sample,'):
         chosen('describe', 'film/film_ivf', '--source-a', 'a', '--source-b', 'b')
-
-
-@pytest.mark.parametrize(('count', 'held_out'), [(9, []), (10, ['p09']), (25, ['p09', 'p19'])])
-def test_training_holds_every_tenth_pair_out(count, held_out, folder):
-    names = [f'p{i:02}' for i in range(count)]
-    draw_pairs(folder / 'mine', names, size=(4, 4))
-    config = chosen('train', 'film/film_ivf_sample', '--source-a', 'mine/ir', '--source-b', 'mine/vi')
-    hold_out(config)
-    if held_out:
-        assert config.train_dataloader.dataset.names == sorted({*names} - {*held_out})
-        assert config.val_dataloader.dataset.names == held_out
-    else:
-        assert config.val_dataloader is config.val_cfg is config.val_evaluator is None
 
 
 @pytest.mark.slow

@@ -1,26 +1,23 @@
-"""Every metric says its formula, its source and a value in its docstring, from which the reference page is made."""
-
-import inspect
+"""Metrics in words; the page itself is compared in tests/cli/test_metrics.py."""
 
 import pytest
 
-from vlfusion.metrics.reference import every_metric, formula, reference_page, shown_name
-
-OWN = [metric for metric in every_metric() if metric.__module__.startswith('vlfusion.')]
-
-
-@pytest.mark.parametrize('metric', OWN, ids=lambda metric: shown_name(metric.info))
-def test_a_docstring_begins_with_the_formula_and_ends_with_a_value(metric):
-    assert formula(metric).startswith(f'`{metric.info.name}')
-    assert metric.info.source and metric.info.range[0] < metric.info.range[1]
-    if metric.info.name == 'LPIPS':
-        return  # its network is fetched at the first use
-    *_, example = inspect.getdoc(metric).rpartition('>>> ')
-    call, _, value = example.partition('\n')
-    assert '(' in call and value.strip()
+from vlfusion.errors import UnknownNameError
+from vlfusion.metrics.reference import every_metric, explain, shown_name, variants_by_note
+from vlfusion.registry import FUSION_METRICS
 
 
-def test_a_formula_stays_in_its_cell():
-    rows = [line for line in reference_page().splitlines() if line.startswith('| [')]
-    assert len(rows) == len(every_metric())
-    assert {line.replace(r'\|', '').count('|') for line in rows} == {7}
+def test_every_metric_has_one_name():
+    names = [shown_name(metric.info) for metric in every_metric()]
+    assert len(names) == len(set(names)) and {'VIF', 'truth/PSNR'} <= {*names}
+
+
+def test_variants_of_one_note_stand_together():
+    assert ['film', 'cddfuse', 'vifb'] in variants_by_note(FUSION_METRICS.get('MI').info).values()
+
+
+def test_explain_knows_aliases_variants_and_true_images():
+    assert explain('Qmi').startswith('NMI\n') and explain('MI:film').startswith('MI:film\n')
+    assert explain('PSNR').startswith('PSNR\n')
+    with pytest.raises(UnknownNameError, match='VIFF'):
+        explain('VIFFF')

@@ -1,0 +1,62 @@
+"""Two images, or two folders, fused into files by a classical method."""
+
+import pytest
+
+from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.imaging.images import read_image
+from vlfusion.inference.folders import fuse, plan_files
+from vlfusion.testing.toys import draw_pairs
+
+
+@pytest.fixture
+def method():
+    pytest.importorskip('vlfusion_classical', reason='pip install --editable plugins/classical')
+    return 'classical/laplacian_ivf'
+
+
+@pytest.fixture
+def folders(tmp_path):
+    draw_pairs(tmp_path, ['p', 'q'], size=(40, 48))
+    return tmp_path / 'ir', tmp_path / 'vi', tmp_path / 'out'
+
+
+def test_two_folders(method, folders):
+    done = fuse(method, *folders)
+    assert done.written == {name: folders[2] / f'{name}.png' for name in 'pq'} and not done.kept and not done.failed
+    assert read_image(done.written['p']).shape == (40, 48, 3)
+    again = fuse(method, *folders, skip_existing=True, names=['q'])
+    assert not again.written and again.kept == {'q': folders[2] / 'q.png'}
+
+
+def test_two_images_in_grey(method, folders):
+    ir, vi, out = folders
+    done = fuse(method, ir / 'p.png', vi / 'p.png', out / 'x.png', grey=True)
+    assert done.written == {'p': out / 'x.png'} and read_image(out / 'x.png').shape == (40, 48)
+
+
+def test_a_pair_that_fails_does_not_stop_the_others(method, folders):
+    ir, _, out = folders
+    (ir / 'p.png').write_bytes(b'no image')
+    done = fuse(method, *folders)
+    assert list(done.written) == ['q'] and 'p.png' in str(done.failed['p'])
+    with pytest.raises(DataError, match=r'p\.png'):
+        fuse(method, *folders, names=['p'])
+
+
+def test_a_text_for_a_model_that_reads_none(method, folders, tmp_path):
+    with pytest.raises(ConfigError, match='the model reads none'):
+        fuse(method, *folders, text=tmp_path)
+
+
+def test_mistakes_are_told_before_a_model_is_loaded(folders):
+    ir, vi, out = folders
+    with pytest.raises(CheckpointError, match='No checkpoint'):
+        fuse('no.pth', *folders)
+    with pytest.raises(DataError, match='is a file'):
+        plan_files(ir / 'p.png', vi, out)
+    with pytest.raises(DataError, match='the same file'):
+        plan_files(ir / 'p.png', ir / 'p.png', out / 'x.png')
+    with pytest.raises(DataError, match='go into a folder'):
+        plan_files(ir, vi, out / 'x.png')
+    with pytest.raises(DataError, match='No image or folder at'):
+        plan_files(ir, vi / 'no', out)
