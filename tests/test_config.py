@@ -1,3 +1,5 @@
+"""Configs are read as data in three ways of writing."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""Configs are addressed by name, in any folder."""
+
 import os
 import shutil
 import subprocess

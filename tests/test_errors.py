@@ -1,3 +1,5 @@
+"""Messages stay on their lines and guess what was meant."""
+
 import pytest
 
 from vlfusion.cli import main

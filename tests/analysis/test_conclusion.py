@@ -1,3 +1,5 @@
+"""Conclusions name winners, ties and what remains in doubt."""
+
 from dataclasses import replace
 
 import numpy as np

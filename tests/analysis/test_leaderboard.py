@@ -1,3 +1,5 @@
+"""Leaderboards mark winners and ties, in every form that is written."""
+
 import json
 import re
 import shutil

@@ -1,3 +1,5 @@
+"""Comparisons agree with scipy, statsmodels and calculations by hand."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""The report shows every table, figure and picture, runs nothing of a name, and fits every screen."""
+
 import base64
 import json
 import re

@@ -1,3 +1,5 @@
+"""A misspelt word gets a guess."""
+
 import pytest
 
 from vlfusion.cli import main

@@ -1,3 +1,5 @@
+"""The verb `metrics` lists and explains metrics, and prints the reference page."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""A kind of note is said once a run."""
+
 from vlfusion.console.notes import new_run, note
 
 

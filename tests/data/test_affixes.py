@@ -1,3 +1,5 @@
+"""A prefix or suffix that all files share is found, or none is."""
+
 import pytest
 
 from vlfusion.data.affixes import affix_in_words, common_affix, find_affixes

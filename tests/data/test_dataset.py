@@ -1,3 +1,5 @@
+"""Folders of pairs become samples with modalities and texts."""
+
 from itertools import islice
 
 import cv2

@@ -1,3 +1,5 @@
+"""HDF5 files have FILM's layout and give the samples of the images."""
+
 import pickle
 import subprocess
 import sys

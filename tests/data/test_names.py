@@ -1,3 +1,5 @@
+"""Names are refused where they cannot be saved or would lead elsewhere."""
+
 import unicodedata
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Packed files give the samples of the images, and any reader of safetensors reads them."""
+
 import json
 import pickle
 from itertools import islice

@@ -1,3 +1,5 @@
+"""Images are paired by name, by patterns and by subsets; every offender is named."""
+
 import os
 import shutil
 import unicodedata

@@ -1,3 +1,5 @@
+"""Text policies give what they say, the same each time."""
+
 import numpy as np
 import pytest
 

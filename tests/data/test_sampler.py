@@ -1,3 +1,5 @@
+"""Samplers give each sample once an epoch, in an order that depends on the seed alone."""
+
 from itertools import islice
 
 import pytest

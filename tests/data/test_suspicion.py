@@ -1,3 +1,5 @@
+"""Swapped sources are suspected, ordinary pairs are not."""
+
 from pathlib import Path
 
 import numpy as np

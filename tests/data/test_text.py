@@ -1,3 +1,5 @@
+"""Text features are read from files or the store, and faults in them are named."""
+
 import dataclasses
 
 import numpy as np

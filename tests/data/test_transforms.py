@@ -1,3 +1,5 @@
+"""Transforms load pairs and treat both sources alike."""
+
 import pickle
 
 import cv2

@@ -1,3 +1,5 @@
+"""Checkpoints load as plain data, and unsound ones are refused by name."""
+
 import os
 import pickle
 

@@ -1,3 +1,5 @@
+"""Checkpoints are written whole, as plain data, through MMEngine."""
+
 from pathlib import Path
 
 import numpy as np

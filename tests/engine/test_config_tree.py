@@ -1,3 +1,5 @@
+"""Mistakes anywhere in a config are named by their dotted key."""
+
 from functools import reduce
 from operator import getitem
 from pathlib import Path

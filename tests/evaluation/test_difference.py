@@ -1,3 +1,5 @@
+"""Differences of pictures are counted in grey levels."""
+
 import cv2
 import numpy as np
 import pytest

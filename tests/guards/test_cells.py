@@ -1,3 +1,5 @@
+"""Cells of tables hold text from outside and run nothing."""
+
 import csv
 import io
 

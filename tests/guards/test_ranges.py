@@ -1,3 +1,5 @@
+"""Numbers are held to their ranges, from the command line and from configs."""
+
 import argparse
 import math
 

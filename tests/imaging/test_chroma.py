@@ -1,3 +1,5 @@
+"""Colour comes back by the rule of the task."""
+
 import cv2
 import numpy as np
 import pytest

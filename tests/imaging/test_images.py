@@ -1,3 +1,5 @@
+"""Images are read as they are stored and written whole."""
+
 from fractions import Fraction
 
 import cv2

@@ -1,3 +1,5 @@
+"""Letters of any script are drawn with installed fonts, or one sentence says that none has them."""
+
 import numpy as np
 import pytest
 from fonts import installer

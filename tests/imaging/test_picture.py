@@ -1,3 +1,5 @@
+"""A network's output becomes grey levels and a picture in one way."""
+
 import cv2
 import numpy as np
 import pytest

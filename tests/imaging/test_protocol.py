@@ -1,3 +1,5 @@
+"""Protocols turn outputs into grey levels as the published code does."""
+
 from dataclasses import FrozenInstanceError
 
 import numpy as np

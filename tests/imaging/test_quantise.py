@@ -1,3 +1,5 @@
+"""Outputs become 8-bit levels by a stretch and a rounding."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""A record is claimed by one process at a time."""
+
 import errno
 import os
 import socket

@@ -1,3 +1,5 @@
+"""Observations are refused where they say nothing or leave the image."""
+
 import pytest
 
 from vlfusion.errors import DataError

@@ -1,3 +1,5 @@
+"""Markdown becomes prose, and plain text stays."""
+
 import pytest
 
 from vlfusion.language.markdown import plain

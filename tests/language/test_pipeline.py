@@ -1,3 +1,5 @@
+"""Images become features, and a second run does what is missing."""
+
 import shutil
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Prompts are versioned and do not change."""
+
 import re
 
 import pytest

@@ -1,3 +1,5 @@
+"""Language sections are held to their form, and mistakes are named."""
+
 import pytest
 
 from vlfusion.errors import ConfigError

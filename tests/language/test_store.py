@@ -1,3 +1,5 @@
+"""Records come back from the store, and damaged ones name their file."""
+
 import multiprocessing
 import os
 import signal

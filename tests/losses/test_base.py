@@ -1,3 +1,5 @@
+"""A function becomes a loss with a weight."""
+
 import pickle
 
 import pytest

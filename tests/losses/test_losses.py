@@ -1,3 +1,5 @@
+"""Losses equal their formulas."""
+
 import json
 
 import numpy as np

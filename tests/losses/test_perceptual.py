@@ -1,3 +1,5 @@
+"""Perceptual losses compare features of a network that does not learn."""
+
 from urllib.error import URLError
 
 import pytest

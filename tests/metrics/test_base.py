@@ -1,3 +1,5 @@
+"""Metrics have their facts, and refuse unsuitable images."""
+
 import math
 
 import pytest

@@ -1,3 +1,5 @@
+"""The fusion model trains, validates and predicts."""
+
 import json
 
 import pytest

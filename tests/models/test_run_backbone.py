@@ -1,3 +1,5 @@
+"""Backbones that give no image, or NaN, are named."""
+
 import pytest
 import torch
 from torch import nn

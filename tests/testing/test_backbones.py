@@ -1,3 +1,5 @@
+"""The check of backbones passes a correct one and names each fault."""
+
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,3 +1,5 @@
+"""The checks of language parts pass correct ones and name each fault."""
+
 import pytest
 import torch
 

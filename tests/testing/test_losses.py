@@ -1,3 +1,5 @@
+"""The check of losses names each fault."""
+
 import pytest
 import torch
 from torch import nn

@@ -1,3 +1,5 @@
+"""The check of conversions passes a careful one and finds careless ones."""
+
 import pytest
 import torch
 from torch import nn

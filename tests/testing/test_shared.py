@@ -1,3 +1,5 @@
+"""Shared files are found, or their test skips with the name."""
+
 import pytest
 
 from vlfusion.testing.shared import shared

@@ -1,3 +1,5 @@
+"""Toy pairs, features and steps depend on the seed alone."""
+
 import cv2
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Contact sheets show images of any shape beside their results."""
+
 from types import SimpleNamespace
 
 import cv2

@@ -1,3 +1,5 @@
+"""Files that are absent, empty or not regular are refused."""
+
 import gzip
 import os
 

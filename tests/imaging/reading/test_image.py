@@ -1,3 +1,5 @@
+"""Images are read upright, with their bands and depth, and damaged ones are refused."""
+
 import struct
 import subprocess
 import sys

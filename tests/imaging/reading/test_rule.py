@@ -1,3 +1,5 @@
+"""Rules of reading: ranges, pages and bands."""
+
 import numpy as np
 import pytest
 

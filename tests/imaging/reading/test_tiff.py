@@ -1,3 +1,5 @@
+"""TIFF files of several bands and pages are read by choice."""
+
 from importlib.util import find_spec
 
 import cv2

@@ -1,3 +1,5 @@
+"""Detectors give boxes within the image, as the documented calls do."""
+
 import json
 import sys
 

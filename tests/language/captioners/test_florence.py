@@ -1,3 +1,5 @@
+"""Florence-2 gives what its documented calls give, task by task."""
+
 import json
 import re
 import shutil

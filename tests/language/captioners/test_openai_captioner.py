@@ -1,3 +1,5 @@
+"""Images are sent whole to a vision chat, one or a pair at a time."""
+
 import base64
 
 import cv2

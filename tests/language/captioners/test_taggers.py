@@ -1,3 +1,5 @@
+"""Taggers keep the best labels above the threshold."""
+
 import json
 import sys
 

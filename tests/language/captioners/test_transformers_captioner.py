@@ -1,3 +1,5 @@
+"""Captioners of transformers give what the documented calls give."""
+
 import json
 import re
 import shutil

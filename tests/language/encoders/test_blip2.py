@@ -1,3 +1,5 @@
+"""BLIP-2's text features are those of its library."""
+
 import json
 import re
 import sys

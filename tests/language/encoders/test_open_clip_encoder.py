@@ -1,3 +1,5 @@
+"""open_clip's tokens and pooled rows are its own, within its longest text."""
+
 import json
 import sys
 

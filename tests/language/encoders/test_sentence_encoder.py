@@ -1,3 +1,5 @@
+"""Sentence features are those of their library, within the longest text."""
+
 import sys
 
 import pytest

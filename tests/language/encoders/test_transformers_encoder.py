@@ -1,3 +1,5 @@
+"""Text features of transformers: shapes, masks and batches."""
+
 import sys
 
 import pytest

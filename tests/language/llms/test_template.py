@@ -1,3 +1,5 @@
+"""The template writes every observation into few sentences."""
+
 import re
 
 import pytest

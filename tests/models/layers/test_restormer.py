@@ -1,3 +1,5 @@
+"""Restormer's block equals its equations."""
+
 import pytest
 import torch
 import torch.nn.functional as F

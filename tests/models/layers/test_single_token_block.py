@@ -1,3 +1,5 @@
+"""A block of single tokens equals attention that sees one token."""
+
 import pytest
 import torch
 from torch import nn

@@ -1,3 +1,5 @@
+"""Strips give the whole map and its gradients."""
+
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,3 +1,5 @@
+"""Any encoder of timm that gives feature maps becomes a fusion network."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""FILM equals the released network."""
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -191,7 +193,7 @@ def test_a_channel_or_a_position_has_a_gate_of_its_own():
 
 
 def test_guidance_that_cannot_be():
-    with pytest.raises(ConfigError, match="no guidance 'chanel'.*|Did you mean channel"):
+    with pytest.raises(ConfigError, match=r"(?s)no guidance 'chanel'.*Did you mean channel"):
         FILM(guidance='chanel')
     with pytest.raises(ConfigError, match='not a square number'):
         FILM(guidance='channel', attention_dim=72)

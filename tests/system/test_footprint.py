@@ -1,0 +1,55 @@
+"""A footprint is counted without computing, or measured, and turns bytes into pixels."""
+
+import sys
+
+import psutil
+import pytest
+import torch
+from torch import nn
+
+from vlfusion.system.footprint import Footprint, available, footprint
+from vlfusion.system.memory import PeakOfProcess
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux reports the peak of a process')
+def test_a_footprint_is_counted_without_computing_and_is_about_what_is_taken():
+    network = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 1, 3, padding=1))
+    counted = footprint(lambda batch: network(batch['source_a']), torch.device('cpu'))
+    assert counted.how == 'counted' and counted.square == 0
+    image = torch.rand(1, 1, 1200, 1500)
+    with torch.no_grad():
+        network(image[..., :64, :64])
+        watch = PeakOfProcess()
+        network(image)
+    assert 0.6 < watch.bytes() / counted.bytes(1200 * 1500) < 1.4
+
+
+def test_attention_among_all_pixels_is_seen_to_grow_with_their_square():
+    def fuse(batch):
+        tokens = batch['source_a'].flatten(2).mT[:, ::64]
+        return (tokens @ tokens.mT).sum() + batch['source_b']
+
+    counted = footprint(fuse, torch.device('cpu'))
+    assert counted.bytes(10 ** 7) == pytest.approx(4 * (10 ** 7 / 64) ** 2, rel=0.1)
+
+
+def test_a_network_that_leaves_torch_is_measured():
+    def fuse(batch):
+        return torch.from_numpy(batch['source_a'].numpy().repeat(128, 1).mean(1, keepdims=True))
+    measured = footprint(fuse, torch.device('cpu'))
+    assert measured.how == ('measured' if sys.platform == 'linux' else 'assumed')
+    assert 4 * 64 < measured.linear <= 16 * 1024, 'of 128 values a pixel'
+
+
+def test_pixels_and_bytes_of_a_footprint_are_inverse():
+    known = Footprint(1e6, 300, 1e-3, 'counted')
+    for count in (2 * 10 ** 6, 10 ** 9, 10 ** 10):
+        pixels = known.pixels(count)
+        assert known.bytes(pixels) <= count < known.bytes(pixels + 1)
+    assert known.pixels(1000) == 0
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='other systems do not report it')
+def test_what_is_available_is_a_part_of_the_memory_there_is():
+    assert 0 < available(torch.device('cpu')) <= psutil.virtual_memory().total

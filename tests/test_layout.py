@@ -1,0 +1,42 @@
+"""Tests lie beside their module, `tests/ROOM/test_X.py` for `vlfusion/ROOM/X.py`, and say what they hold."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / 'vlfusion'
+#: Tests of several modules at once: of a verb from its arguments to its files, of whole families, of the repository.
+ACROSS = {
+    '': 'configs configs_cost conformance front_door howto_own_method installation known_plugins layers layout '
+        'named_paths plugin_configs prose swaps typecheck',
+    'cli': 'guesses numbers plugins start verbs',
+    'language': 'describe exchange howto pairs repair running server_kills',
+    'language/captioners': 'detectors taggers',
+    'language/encoders': 'howto training transformers_models',
+    'language/llms': 'llamacpp',
+    'losses': 'losses',
+    'metrics': 'features golden perception properties references',
+    'models': 'run_backbone streams',
+    'testing': 'alone',
+}
+MODULES = sorted(path.relative_to(TESTS) for path in TESTS.rglob('test_*.py'))
+
+
+def _tests_a_module(path: Path) -> bool:
+    module = PACKAGE / path.parent / path.name.removeprefix('test_')
+    return module.is_file() or module.with_suffix('').is_dir()
+
+
+@pytest.mark.parametrize('path', MODULES, ids=str)
+def test_a_test_is_named_after_its_module(path):
+    room = path.parent.as_posix() if path.parent.parts else ''
+    listed = path.stem.removeprefix('test_') in ACROSS.get(room, '').split()
+    assert _tests_a_module(path) != listed, f'vlfusion/{path.parent} has no such module' if not listed else \
+        'take it off the list: there is a module of its name'
+
+
+@pytest.mark.parametrize('path', MODULES, ids=str)
+def test_a_test_module_says_what_it_holds(path):
+    assert ast.get_docstring(ast.parse((TESTS / path).read_text(encoding='utf-8')))
