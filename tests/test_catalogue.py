@@ -1,4 +1,4 @@
-"""What a config can name, by kind; the printed lists are in tests/cli/test_list.py."""
+"""Names that a config can use, by kind; the printed lists are tested in tests/cli/test_list.py."""
 
 import pytest
 
