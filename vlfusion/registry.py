@@ -185,7 +185,7 @@ BACKBONES = Registry('backbone', locations=('vlfusion.models.backbones',))
 LOSSES = Registry('loss', locations=('vlfusion.losses',))
 FUSION_METRICS = Registry('fusion metric', locations=('vlfusion.metrics',))
 TRUTH_METRICS = Registry('truth metric', locations=('vlfusion.metrics',))
-CHROMA_RULES = Registry('chroma rule', locations=('vlfusion.imaging.chroma',))
+CHROMA_RULES = Registry('colour rule', locations=('vlfusion.imaging.chroma',))
 
 # MMEngine's registries that vlfusion adds to.
 MODELS = Registry('model', root.MODELS, ('vlfusion.models',))

@@ -89,7 +89,7 @@ def test_results_are_coloured_by_the_rule_of_the_plan(compare, capsys):
         coloured[chroma] = cv2.imread('out/fused/Toy/Mean/p0.png', cv2.IMREAD_UNCHANGED).ndim
     assert coloured == {'visible': 2, 'b': 2, 'weighted': 3}, 'source A alone has colour'
     compare({'Mean': toy('ToyMean')}, code=2, chroma='wieghted')
-    assert "'wieghted' is not a known chroma rule" in capsys.readouterr().err
+    assert "'wieghted' is not a known colour rule" in capsys.readouterr().err
     compare({'Mean': toy('ToyMean')}, code=2, tiles='exakt')
     assert 'Did you mean exact' in capsys.readouterr().err
 

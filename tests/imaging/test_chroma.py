@@ -71,7 +71,7 @@ def test_former_names_are_the_same_rules():
 
 
 def test_unknown_rules_are_refused():
-    with pytest.raises(UnknownNameError, match="'wieghted' is not a known chroma rule.*\n.*weighted"):
+    with pytest.raises(UnknownNameError, match="'wieghted' is not a known colour rule.*\n.*weighted"):
         chroma_name('wieghted')
 
 
@@ -91,7 +91,7 @@ def test_a_rule_that_fails_is_named(register):
         return chroma_b[..., 0]
     register(broken)
     register(flat)
-    with pytest.raises(VLFusionError, match='The chroma rule broken fails: ZeroDivisionError: by zero'):
+    with pytest.raises(VLFusionError, match='The colour rule broken fails: ZeroDivisionError: by zero'):
         add_chroma(GREY, GREY, COLOUR, 'broken')
-    with pytest.raises(VLFusionError, match=r'The chroma rule flat returned \(12, 16\); expected .* \(12, 16, 2\)'):
+    with pytest.raises(VLFusionError, match=r'The colour rule flat returned \(12, 16\); expected .* \(12, 16, 2\)'):
         add_chroma(GREY, GREY, COLOUR, 'flat')

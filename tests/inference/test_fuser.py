@@ -15,7 +15,7 @@ import vlfusion.inference.fuser
 from vlfusion import Fuser
 from vlfusion.cli import main
 from vlfusion.data.pairs import find_pairs
-from vlfusion.errors import ConfigError, DataError, NetworkError, VLFusionError
+from vlfusion.errors import ConfigError, DataError, NetworkError, UnknownNameError, VLFusionError
 from vlfusion.imaging.images import read_image
 from vlfusion.metrics import score
 from vlfusion.registry import BACKBONES
@@ -260,6 +260,25 @@ def rgb(path):
 
 def as_tensor(path):
     return torch.from_numpy(np.atleast_3d(rgb(path)) / 255).movedim(-1, 0)
+
+
+def test_colour_is_that_of_the_checkpoint_the_task_or_the_argument(folder):
+    """Source A alone is in colour, which `weighted` shows and `visible` does not."""
+    paths = folder / 'vi/p1.png', folder / 'ir/p1.png'
+    own = folder / 'own.py'
+    own.write_text((folder / 'Smooth.py').read_text() + "chroma = 'weighted'\n")
+    for options, rule, ndim in (({}, 'visible', 2), (dict(chroma='weighted'), 'weighted', 3),
+                                (dict(task='mef'), 'weighted', 3), (dict(task='mef', chroma='b'), 'visible', 2)):
+        fuser = Fuser(folder / 'Smooth.py', **options)
+        assert fuser.chroma == rule and fuser(*paths).colour.ndim == ndim
+    assert Fuser(own).chroma == 'weighted' and Fuser(own, task='mif').chroma == 'visible'
+    with pytest.raises(UnknownNameError, match='weighted'):
+        Fuser(own, chroma='wieghted')
+
+
+def test_all_but_the_checkpoint_is_given_by_name(folder):
+    with pytest.raises(TypeError, match='positional'):
+        Fuser(folder / 'Smooth.py', 'ivf')
 
 
 @pytest.mark.parametrize('kind', [str, rgb, Image.open, as_tensor])

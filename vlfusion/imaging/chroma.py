@@ -97,11 +97,11 @@ def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w
 
 def _combined(combine: Rule, name: str, chroma_a: Chroma, chroma_b: Chroma) -> Chroma:
     remedy = 'A rule takes two arrays (h, w, 2), Cr and Cb in [-0.5, 0.5] about neutral, and returns one.'
-    with foreign(f'The chroma rule {name} fails', VLFusionError, remedy):
+    with foreign(f'The colour rule {name} fails', VLFusionError, remedy):
         chroma = combine(chroma_a, chroma_b)
     shape = getattr(chroma, 'shape', None)
     if shape != chroma_b.shape:
-        raise VLFusionError(f'The chroma rule {name} returned {shape or type(chroma).__name__}; expected an array of '
+        raise VLFusionError(f'The colour rule {name} returned {shape or type(chroma).__name__}; expected an array of '
                             f'the shape {chroma_b.shape}.', remedy)
     return chroma
 

@@ -16,7 +16,7 @@ from vlfusion.imaging.quantise import quantise
 @dataclass(frozen=True)
 class Fused:
     """One fused pair: 8-bit luminance `grey` `(h, w)`, and `colour` `(h, w, 3)` blue-green-red, or grey again where
-    the chroma rule gives no colour."""
+    the colour rule gives no colour."""
 
     name: str
     grey: UInt8[np.ndarray, 'h w']

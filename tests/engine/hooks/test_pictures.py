@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from vlfusion.data import PairDataset
 from vlfusion.engine.hooks.pictures import SaveFusedHook, contact_sheet
-from vlfusion.errors import DataError
+from vlfusion.errors import DataError, UnknownNameError
 
 GREY, DEEP = np.full((40, 60), 200, np.uint8), np.full((40, 60), 40 * 257, np.uint16)
 RED = np.zeros((40, 60, 3), np.uint8)
@@ -99,3 +99,27 @@ def test_sources_are_shown_as_the_data_set_reads_them(tmp_path):
     [(_, (source_a, source_b, fused))] = hook.rows
     assert (source_a.min(), source_a.max(), source_b.max()) == (0, 65535, 8500)
     assert np.abs(fused - source_a / 257).max() <= 1
+
+
+def test_pictures_are_coloured_by_the_task_or_the_rule_that_is_given(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), RED)
+    cv2.imwrite(str(tmp_path / 'b.png'), GREY)
+    image = torch.rand(1, 40, 60)
+    batch = dict(source_a=image[None], source_b=image[None], path_a=[str(tmp_path / 'a.png')],
+                 path_b=[str(tmp_path / 'b.png')])
+    dimensions = {}
+    for chroma in (None, 'b', 'weighted'):
+        hook = SaveFusedHook('ivf', str(tmp_path / 'out'), protocol='plain', chroma=chroma)
+        hook.sheet_batches, hook.readings = (), {}
+        hook.after_test_iter(None, 0, batch, [dict(name='x', fused=image)])
+        dimensions[chroma] = cv2.imread(str(tmp_path / 'out/colour/x.png'), cv2.IMREAD_UNCHANGED).ndim
+        grey = cv2.imread(str(tmp_path / 'out/grey/x.png'), cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(grey, (image[0] * 255).round().byte())
+    assert dimensions == {None: 2, 'b': 2, 'weighted': 3}, 'only source A is in colour'
+    with pytest.raises(UnknownNameError, match='weighted'):
+        SaveFusedHook('ivf', str(tmp_path / 'out'), chroma='wieghted')
+
+
+def test_sixteen_bits_are_shown_as_the_nearest_of_eight():
+    sheet = contact_sheet([('', [np.full((40, 60), 129, np.uint16)])], ('',), height=80)
+    assert (sheet[80, 60] == 1).all()

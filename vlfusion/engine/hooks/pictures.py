@@ -1,4 +1,4 @@
-"""Saving what a model fused: grey by the protocol, colour by the chroma rule, and a contact sheet."""
+"""Saving what a model fused: grey by the protocol, colour by the colour rule, and a contact sheet."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ class SaveFusedHook(Hook):
     the pairs, headed by the data set's name, with the words that the model read below them.
 
     Args:
-        task: names the sources on the sheet, and the chroma rule unless `chroma` does.
+        task: names the sources on the sheet, and the colour rule unless `chroma` does.
         out: the folder.
         protocol: how a network's output becomes grey levels.
         chroma: the rule by which results get their colour; by default the task's.
