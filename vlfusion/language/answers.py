@@ -119,8 +119,8 @@ def encodable(text: str) -> str:
 
 def refused(text: str) -> str:
     """The words by which a text refuses to describe; empty if it does not."""
-    found = REFUSAL.match(_straight(text).lstrip(' \n"“*_#>'))
-    return found[0] if found else ''
+    match = REFUSAL.match(_straight(text).lstrip(' \n"“*_#>'))
+    return match[0] if match else ''
 
 
 def is_filtered(text: str, finish_reason: str = '') -> bool:
@@ -130,8 +130,8 @@ def is_filtered(text: str, finish_reason: str = '') -> bool:
 
 def reasoned(text: str) -> str:
     """The tag or the phrase by which a text shows that it is, or holds, a model's reasoning; empty if there is none."""
-    found = REASONING.search(_straight(text))
-    return tagged(text) or (found[0].strip() if found else '')
+    match = REASONING.search(_straight(text))
+    return tagged(text) or (match[0].strip() if match else '')
 
 
 def chatter(text: str) -> str:
@@ -169,18 +169,18 @@ def _without_opening(text: str) -> str:
     for _ in range(5):
         straight = _straight(text).lstrip('*_#> ')
         shift = len(text) - len(straight)
-        found = OPENING.match(straight) or LABEL.match(straight.replace('*', ' ').replace('_', ' '))
-        if not found:
+        match = OPENING.match(straight) or LABEL.match(straight.replace('*', ' ').replace('_', ' '))
+        if not match:
             return text
         # Of a label in bold the end of the emphasis stays behind.
-        text = re.sub(r'\A\s*(?:\*{1,3}|__)(?=\s)', '', text[shift + found.end():]).lstrip()
+        text = re.sub(r'\A\s*(?:\*{1,3}|__)(?=\s)', '', text[shift + match.end():]).lstrip()
     return text
 
 
 def _without_closing(text: str) -> str:
     for _ in range(5):
         straight = _straight(text)
-        starts = [found.end() for found in re.finditer(r'(?<=[.!?…"”)\]*])\s+|(?<=[。！？])\s*|\n+', straight)]
+        starts = [match.end() for match in re.finditer(r'(?<=[.!?…"”)\]*])\s+|(?<=[。！？])\s*|\n+', straight)]
         starts = [0, *(start for start in starts if straight[start:].strip())]
         if not CLOSING.match(last := straight[starts[-1]:]) or last.count('"') % 2 or '”' in last:
             return text

@@ -35,9 +35,9 @@ class PromptTemplate:
 
     def __post_init__(self):
         template = Template(self.body)
-        found = set(template.get_identifiers())
-        if not template.is_valid() or (found - _OF_IMAGE if not self.of_pair else found - _OF_PAIR - _OF_IMAGE):
-            unknown = sorted(found - _OF_PAIR - _OF_IMAGE) or sorted(found) or ['a stray $']
+        variables = set(template.get_identifiers())
+        if not template.is_valid() or (variables - _OF_IMAGE if not self.of_pair else variables - _OF_PAIR - _OF_IMAGE):
+            unknown = sorted(variables - _OF_PAIR - _OF_IMAGE) or sorted(variables) or ['a stray $']
             raise ConfigError(f'The prompt {self.id} holds {unknown[0]}, which cannot be filled in.',
                               'Write a dollar sign as $$; see vlfusion.language.prompt for the placeholders.')
 

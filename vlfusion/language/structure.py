@@ -96,7 +96,7 @@ def _pieces(text: str) -> Iterator[str]:
         return
     yield from (block.strip() for block in re.findall(r'```\w*\s*\n(.*?)\n?\s*```', text, re.DOTALL))
     decoder, end, pieces = json.JSONDecoder(), 0, []
-    for start in [found.start() for found in re.finditer(r'[{\[]', text)][:_STARTS]:
+    for start in [match.start() for match in re.finditer(r'[{\[]', text)][:_STARTS]:
         if start >= end:
             with suppress(ValueError, RecursionError):
                 _, end = decoder.raw_decode(text, start)

@@ -32,15 +32,15 @@ def without_reasoning(text: str) -> tuple[str, bool]:
     (('A wall.', True), ('A wall. ', True))
     """
     if finals := list(_FINAL.finditer(text)):
-        answer, found = text[finals[-1].end():], True
+        answer, has_reasoning = text[finals[-1].end():], True
     elif _ANALYSIS.search(text):
         return '', True
     else:
         text, blocks = _BLOCKS.subn('', text)
         answer, borders = _outside(text)
-        found = bool(blocks or borders)
+        has_reasoning = bool(blocks or borders)
     turn = next((turn for turn in _TURN_ENDS.split(answer) if turn.strip()), '')
-    return _SPECIAL.sub('', turn), found
+    return _SPECIAL.sub('', turn), has_reasoning
 
 
 def _outside(text: str) -> tuple[str, int]:
@@ -66,19 +66,19 @@ def reasoning_tag(prompt: str) -> str:
     ('<think>', '')
     """
     end = prompt[-80:]
-    found = list(_BORDERS.finditer(end))
-    return found[-1][0] if found and found[-1]['opens'] and not end[found[-1].end():].strip() else ''
+    borders = list(_BORDERS.finditer(end))
+    return borders[-1][0] if borders and borders[-1]['opens'] and not end[borders[-1].end():].strip() else ''
 
 
 def tagged(text: str) -> str:
     """The first tag of reasoning in a text; empty if there is none."""
-    found = _BORDERS.search(text) or _ANALYSIS.search(text)
-    return found[0] if found else ''
+    match = _BORDERS.search(text) or _ANALYSIS.search(text)
+    return match[0] if match else ''
 
 
 def unwrapped(text: str) -> str:
     """Text inside `<answer>` and the like, or in a fence around everything."""
-    if found := _WRAPPERS.search(text):
-        text = found['tag'] if found['tag'] is not None else found['box']
+    if match := _WRAPPERS.search(text):
+        text = match['tag'] if match['tag'] is not None else match['box']
     fenced = _FENCE.fullmatch(text)
     return fenced[1] if fenced else text

@@ -48,12 +48,13 @@ class TemplateLLM:
     def _text(self, observations: Sequence[Observation]) -> str:
         if not observations:
             raise DataError('No captioner observed anything in this image.', 'Add a captioner to the config.')
-        of_each: dict[str | None, list[Observation]] = {}
-        for seen in observations:
-            of_each.setdefault(seen.modality, []).append(seen)
+        by_modality: dict[str | None, list[Observation]] = {}
+        for observation in observations:
+            by_modality.setdefault(observation.modality, []).append(observation)
+        sentences = max(1, self.sentences // len(by_modality))
+        paragraphs = {modality: self._paragraph(part, sentences) for modality, part in by_modality.items()}
         return ' '.join(f'In the {modality} image: {_lower(text)}' if modality else text
-                        for modality, of_one in of_each.items()
-                        for text in [self._paragraph(of_one, max(1, self.sentences // len(of_each)))])
+                        for modality, text in paragraphs.items())
 
     def _paragraph(self, observations: Sequence[Observation], sentences: int) -> str:
         ordered = sorted(observations, key=lambda seen: seen.box is not None)
