@@ -13,7 +13,7 @@ and is no failure.
 
 import argparse
 
-from vlfusion.errors import ConfigError, PluginError, UnknownNameError, did_you_mean
+from vlfusion.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,13 +38,12 @@ def run(args: argparse.Namespace) -> int:
     if args.name:
         plugins.named(args.name)  # an unknown name comes to light before torch is imported
 
-    import torch
     from rich.console import Console
     from rich.table import Table
 
     from vlfusion.cli.options import import_modules
     from vlfusion.guards.cells import terminal_cell
-    from vlfusion.testing.plugins import accepted, entries, find_plugin, required, survey_entry
+    from vlfusion.testing.plugins import find_plugin, required, survey
 
     import_modules(args.modules)
     if args.name:
@@ -54,33 +53,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         packages = list(dict.fromkeys(module.partition('.')[0] for module in args.modules))
         title = f'modules {", ".join(args.modules)}'
-    found = [entry for package in packages for entry in entries(package)]
-    if not found:
-        raise PluginError(f'{" and ".join(packages)} registers nothing.',
-                          'Decorate its classes in the module that is imported.')
-    options = nested(args.options)
-    names = [name.rpartition('.')[2] for _, name in found]
-    unknown = [name for name in args.only or () if name.rpartition('.')[2] not in names]
-    if unknown:
-        raise UnknownNameError(f'{packages[0]} registers no {unknown[0]!r}.', did_you_mean(unknown[0], names))
-    chosen = [(registry, name) for (registry, name), short in zip(found, names, strict=True)
-              if not args.only or short in [one.rpartition('.')[2] for one in args.only]]
-    known = set().union(*(accepted(registry, name) for registry, name in chosen))
-    if strange := options.keys() - known:
-        raise ConfigError(f'None of {", ".join(name for _, name in chosen)} has an argument {min(strange)!r}.',
-                          did_you_mean(min(strange), known))
+    entries = survey(packages, only=args.only or (), options=nested(args.options), size=tuple(args.size))
     console = Console(width=None if Console().is_terminal else 160)
     console.print(title, highlight=False, markup=False)
     table, failed = Table('registry', 'name', 'check', '', '', box=None), 0
-    for registry, name in chosen:
-        torch.manual_seed(0)
-        own = {key: value for key, value in options.items() if key in accepted(registry, name)}
-        for row, one in enumerate(survey_entry(registry, name, own, tuple(args.size))):
-            fails = one.holds is False and required(one)
+    for registry, name, outcomes in entries:
+        for row, outcome in enumerate(outcomes):
+            fails = outcome.holds is False and required(outcome)
             failed += fails
-            word = {True: 'holds', None: '-', False: 'FAILS' if fails else 'no'}[one.holds]
+            word = {True: 'holds', None: '-', False: 'FAILS' if fails else 'no'}[outcome.holds]
             heads = ('', '') if row else (registry.name, name.rpartition('.')[2])
-            table.add_row(*heads, one.check, word, terminal_cell(one.detail))
+            table.add_row(*heads, outcome.check, word, terminal_cell(outcome.detail))
     console.print(table)
     print(f'{failed} checks fail.' if failed else 'Nothing fails.')
     return 1 if failed else 0

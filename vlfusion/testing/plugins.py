@@ -2,12 +2,13 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import torch
 from torch import nn
 
 from vlfusion import plugins
-from vlfusion.errors import VLFusionError
+from vlfusion.errors import ConfigError, PluginError, UnknownNameError, VLFusionError, did_you_mean
 from vlfusion.metrics import metric
 from vlfusion.models.fusion_model import wanted
 from vlfusion.models.released import ReleasedWeights
@@ -42,6 +43,49 @@ def entries(package: str) -> Iterator[tuple[Registry, str]]:
         for name in registry.names():
             if name.startswith(f'{package}.'):
                 yield registry, name
+
+
+def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mapping | None = None,
+           size: tuple[int, int] = (20, 28)) -> Iterator[tuple[Registry, str, list[Outcome]]]:
+    """Check the entries that imported packages register, each from the same seed.
+
+    Args:
+        packages: import packages or modules.
+        only: names of entries, with or without their package; none for all.
+        options: arguments for those entries that have them.
+        size: height and width of the images for a backbone.
+
+    Returns:
+        For each entry its registry, its name and what was found.
+
+    Raises:
+        PluginError: the packages register nothing.
+        UnknownNameError: they register no entry that `only` names.
+        ConfigError: no entry has an argument that `options` names.
+    """
+    registered = [entry for package in packages for entry in entries(package)]
+    if not registered:
+        raise PluginError(f'{" and ".join(packages)} registers nothing.',
+                          'Decorate its classes in the module that is imported.')
+    names = {name.rpartition('.')[2] for _, name in registered}
+    wanted_names = [name.rpartition('.')[2] for name in only]
+    for name, short in zip(only, wanted_names, strict=True):
+        if short not in names:
+            raise UnknownNameError(f'{packages[0]} registers no {name!r}.', did_you_mean(name, names))
+    chosen = [(registry, name) for registry, name in registered
+              if not only or name.rpartition('.')[2] in wanted_names]
+    options = dict(options or {})
+    known = set().union(*(accepted(registry, name) for registry, name in chosen))
+    if strange := options.keys() - known:
+        raise ConfigError(f'None of {", ".join(name for _, name in chosen)} has an argument {min(strange)!r}.',
+                          did_you_mean(min(strange), known))
+
+    def outcomes() -> Iterator[tuple[Registry, str, list[Outcome]]]:
+        for registry, name in chosen:
+            torch.manual_seed(0)
+            arguments = {key: value for key, value in options.items() if key in accepted(registry, name)}
+            yield registry, name, survey_entry(registry, name, arguments, size)
+    return outcomes()
 
 
 def survey_entry(registry: Registry, name: str, arguments: Mapping | None = None,
