@@ -131,7 +131,7 @@ def test_two_processes_train_as_one_and_validate_each_pair_once(toy, tmp_path):
 
 
 def test_wrong_text_width_stops_before_training(toy):
-    with pytest.raises(ConfigError, match=r'width 9.*have 8.*\n.*model.backbone.text_dim=8'):
+    with pytest.raises(ConfigError, match=r'width 9.*have width 8.*\n.*model.backbone.text_dim=8'):
         build_runner(toy(**{'model.backbone.text_dim': 9}), 'train')
 
 
@@ -147,7 +147,7 @@ def test_a_model_that_reads_text_and_data_without_any_stop_before_training(toy):
     config = toy()
     config.val_dataloader.dataset.pop('text_source')
     config.pop('text_source')
-    with pytest.raises(ConfigError, match='has none'):
+    with pytest.raises(ConfigError, match='has no text'):
         build_runner(config, 'train')
 
 
@@ -168,7 +168,7 @@ def test_missing_text_feature_stops_before_training(toy):
 def test_missing_data_names_the_place_and_both_remedies(toy):
     config = toy()
     config.train_dataloader.dataset.data_root = '/nowhere/at/all'
-    with pytest.raises(DataError, match=r'(?s)/nowhere/at/all.*Prepare the data.*_sample\.py'):
+    with pytest.raises(DataError, match=r'(?s)/nowhere/at/all.*Prepare the data.*_sample'):
         build_runner(config, 'train')
 
 

@@ -167,7 +167,7 @@ methods = dict(Mine=dict(checkpoint='mine.pth'))
 metrics = ['EN']""")
     run = Run(load_plan('compare.py'))
     run.fuse()
-    assert 'reach outside' in run.failures['Here', 'Mine'] and not server.asked
+    assert 'outside of the installed packages' in run.failures['Here', 'Mine'] and not server.asked
     pairs = [Pair('p', here / 'ir/p.png', here / 'vi/p.png', 'infrared', 'visible')]
     for image in subjects_of(pairs, of_pairs=False):
         TextStore('data/text').write('features', Keys(language).feature(*content_of(image)),
@@ -222,7 +222,7 @@ REACHING = {
 def test_a_model_that_reaches_out_is_refused_before_it_is_built(here, server, model):
     checkpoint = write('stranger.pth', **model)
     for read in (load_model, read_experiment):
-        with pytest.raises(CheckpointError, match='asks for what lies outside'):
+        with pytest.raises(CheckpointError, match='asks for things outside'):
             read(checkpoint)
     assert main(['export', checkpoint, '--format', 'torchscript', '--out', 'x.pt']) == 2
     assert not server.asked

@@ -84,7 +84,7 @@ def test_what_is_missing_or_another_file_is_named(folder, capsys):
     torch.save({'weight': torch.tensor(0.7)}, folder / 'two.pth')
     assert convert(folder) == 2
     said = capsys.readouterr().err
-    assert 'one.pth is missing' in said and 'two.pth is another file: its SHA-256 is' in said
+    assert 'one.pth is missing' in said and 'two.pth is a different file: its SHA-256 is' in said
     assert 'Fetch one.pth and two.pth from github.com/someone/blend' in said and 'licence of the weights: MIT' in said
     assert not (folder / 'out.pth').exists()
 
@@ -100,7 +100,7 @@ def test_files_of_one_name_lie_in_a_folder_for_each_method_and_set(folder, capsy
     monkeypatch.setattr(Blend, 'released', {'first': first, 'second': second})
     assert convert(folder, '--which', 'second') == 2
     said = capsys.readouterr().err
-    assert f'{folder}/blend/two.pth is another file' in said and f'put them into {folder}/blend/second.' in said
+    assert f'{folder}/blend/two.pth is a different file' in said and f'put them into {folder}/blend/second.' in said
     (folder / 'blend/second').mkdir()
     (folder / 'one.pth').rename(folder / 'blend/second/two.pth')
     assert convert(folder, '--which', 'second') == 0 and convert(folder, '--which', 'first') == 0

@@ -1,8 +1,8 @@
-"""Checkpoints: strict loading, rebuilding a model from one, and converting the released weights of a method.
+"""Checkpoints: load states strictly, rebuild models, and convert released weights.
 
 A checkpoint of vlfusion is `dict(state_dict, meta)` of tensors and plain values. `meta['vlfusion']` holds the
-experiment as data: `task`, `model`, and where they apply `language`, `text_source`, `protocol` and `chroma`. Once read,
-it also has `origin`, the origin of the model in words.
+experiment as data: `task`, `model`, and if needed `language`, `text_source`, `protocol` and `chroma`. After reading, it
+also holds `origin`, which describes the model's training in words.
 """
 
 import io
@@ -29,18 +29,18 @@ from vlfusion.guards.outputs import check_outputs
 from vlfusion.models.released import ReleasedWeights
 from vlfusion.registry import BACKBONES, MODELS
 
-#: The top-level keys of a config that describe the experiment itself and travel with its checkpoints.
+#: Top-level config keys that describe the experiment itself. They are stored in its checkpoints.
 EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol', 'chroma')
-#: What they hold in a checkpoint.
+#: Types of their values in a checkpoint.
 FORM = {'task': str, 'model': dict, 'language': dict, 'text_source': dict, 'protocol': str, 'chroma': str}
-COPY = 'The file is damaged, or no checkpoint of vlfusion: copy it again, or ask its author.'
+COPY = 'The file is damaged or is not a checkpoint of vlfusion. Copy it again, or ask its author.'
 
 
 def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], origin: str) -> None:
-    """Load a state in which every name and shape must fit.
+    """Load a state whose names, shapes and types must all fit the model.
 
     Raises:
-        CheckpointError: names the tensors that are missing, unexpected or of another shape.
+        CheckpointError: names the tensors that are missing, are unexpected, or have another shape or type.
     """
     check_state(state, origin)
     own = model.state_dict()
@@ -52,13 +52,13 @@ def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], ori
                  for name in own if name in state and _kind(state[name]) != _kind(own[name])]
     if problems:
         raise CheckpointError(f'{origin} does not fit the model:\n{listing(problems)}',
-                              'Use the config the checkpoint was trained with; released weights go through '
+                              'Use the config that the checkpoint was trained with. Convert released weights with '
                               'convert-weights first.')
     model.load_state_dict(state)
 
 
 def check_state(state: Any, origin: str) -> None:
-    """Raises CheckpointError, which names the key, where a state is anything but plain tensors by name."""
+    """Raise CheckpointError, which names the key, unless a state consists of plain tensors by name."""
     if not isinstance(state, Mapping):
         raise CheckpointError(f'{origin} holds state_dict as a {type(state).__name__}; expected tensors by name.', COPY)
     for name, tensor in state.items():
@@ -72,28 +72,31 @@ def check_state(state: Any, origin: str) -> None:
 
 
 def _kind(tensor: Shaped[Tensor, '...']) -> str:
-    """`complex`, `float` or `int`: a value that changes between them is another one."""
+    """Return `complex`, `float` or `int`; conversion between these kinds could change values."""
     return 'complex' if tensor.is_complex() else 'float' if tensor.is_floating_point() else 'int'
 
 
 def load_model(path: str | os.PathLike, experiment: Mapping | None = None,
                trust: bool = False) -> tuple[nn.Module, dict[str, Any]]:
-    """The model in a checkpoint of vlfusion, ready to fuse, and the experiment it belongs to.
+    """Load the model of a checkpoint, ready to fuse, and its experiment.
 
-    Its losses are not built: fusing needs neither them nor what they need. A config serves as well where its model has
-    no weights, as a classical method.
+    Losses are not built, since fusing does not need them. Instead of a checkpoint, a config can be given if its model
+    has no weights, as classical methods do.
 
         model, experiment = vlfusion.load_model('work_dirs/film_ivf/best.pth')
         print(experiment['task'])
 
     Args:
         path: the checkpoint; or the config, a file `.py` or a name such as `classical/laplacian_ivf`.
-        experiment: what counts in place of the checkpoint's own; its weights must fit.
-        trust: whether to take the checkpoint at its word, see `read_experiment`.
+        experiment: experiment to use instead of the checkpoint's own; the weights must fit its model.
+        trust: True to accept everything that the checkpoint asks for, see `read_experiment`.
+
+    Returns:
+        The model in evaluation mode, and the experiment.
 
     Raises:
-        CheckpointError: the file is unsafe, truncated, not of vlfusion, or does not fit the model that it names.
-        ConfigError: a config has a model with weights, or lacks its task or model.
+        CheckpointError: the file is unsafe, truncated, not from vlfusion, or does not fit the model that it names.
+        ConfigError: the model of a config has weights, or the config lacks a task or model.
     """
     if is_config(path):
         return load_weightless(load_config(path))
@@ -110,15 +113,15 @@ def load_model(path: str | os.PathLike, experiment: Mapping | None = None,
 
 
 def read_experiment(path: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
-    """The experiment that a checkpoint, or a config, belongs to; its model is not built.
+    """Read the experiment of a checkpoint or a config without building its model.
 
-    A config is the user's own. A checkpoint may be a stranger's, so it is believed as far as `vlfusion.engine.trust`
-    says. Of a `language` section that reaches further nothing is left; `language_error` holds what to raise where a
-    text is needed, and `readable_language` what to look for in a text store that has the text already.
+    A config belongs to the user and is trusted. A checkpoint may come from a stranger, so it is limited as
+    `vlfusion.engine.trust` describes. A `language` section beyond these limits is removed. Then `language_error` holds
+    the error to raise when a text is needed, and `readable_language` the section for lookups in a text store.
 
     Args:
         path: the checkpoint; or the config, a file `.py` or a name such as `classical/laplacian_ivf`.
-        trust: whether to take the checkpoint at its word.
+        trust: True to accept everything that the checkpoint asks for.
 
     Raises:
         CheckpointError: as for `load_model`; or the model section asks for files, addresses or a hub.
@@ -129,9 +132,9 @@ def read_experiment(path: str | os.PathLike, trust: bool = False) -> dict[str, A
 
 
 def _experiment(checkpoint: Mapping, path: str | os.PathLike, trust: bool) -> dict[str, Any]:
-    told = checkpoint['meta']['vlfusion']
-    experiment = {key: told[key] for key in EXPERIMENT_KEYS if key in told}
-    with foreign(f'What {path} says of itself cannot be read', CheckpointError, COPY):  # such as a list in itself
+    stored = checkpoint['meta']['vlfusion']
+    experiment = {key: stored[key] for key in EXPERIMENT_KEYS if key in stored}
+    with foreign(f'The experiment in {path} cannot be read', CheckpointError, COPY):  # a list may contain itself
         experiment['origin'] = origin(experiment, checkpoint['meta'])
         experiment['model'] = to_fuse(experiment['model'])
         if trust:
@@ -139,12 +142,12 @@ def _experiment(checkpoint: Mapping, path: str | os.PathLike, trust: bool) -> di
         check_model(experiment['model'], str(path))
         check_text_source(experiment.get('text_source'), str(path))
         language = believed_language(experiment.get('language'))
-    if asked := experiment.pop('language', None):
+    if section := experiment.pop('language', None):
         if language:
             experiment['language'] = language
         else:
-            experiment['language_error'] = refuse_language(asked, str(path))
-            experiment['readable_language'] = readable_language(asked)
+            experiment['language_error'] = refuse_language(section, str(path))
+            experiment['readable_language'] = readable_language(section)
     return experiment
 
 
@@ -154,7 +157,7 @@ def _read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     experiment = meta.get('vlfusion') if isinstance(meta, dict) else None
     if not (isinstance(experiment, dict) and {'task', 'model'} <= experiment.keys() and 'state_dict' in checkpoint):
         raise CheckpointError(f'{path} is not a checkpoint of vlfusion: it does not say which model it holds.',
-                              "Released weights of a method become one with `vlfusion convert-weights NAME IN OUT`.")
+                              'Convert released weights of a method with `vlfusion convert-weights NAME IN OUT`.')
     check_state(checkpoint.get('state_dict'), str(path))
     for key, kind in FORM.items():
         if not isinstance(experiment.get(key, kind()), kind):
@@ -169,7 +172,7 @@ def _read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def experiment_of(config: Config) -> dict[str, Any]:
-    """The experiment of a config; raises ConfigError where it has no task or no model."""
+    """Return the experiment of a config; raise ConfigError if it has no task or no model."""
     experiment = {key: config[key] for key in EXPERIMENT_KEYS if config.get(key)}
     if lacking := [key for key in ('task', 'model') if key not in experiment]:
         raise ConfigError(f'{config.filename} has no {" and no ".join(lacking)}.', 'Give a config of an experiment.')
@@ -177,7 +180,7 @@ def experiment_of(config: Config) -> dict[str, Any]:
 
 
 def to_fuse(model: Mapping) -> dict[str, Any]:
-    """A model section without what only a training needs: losses, and files that its first weights came from."""
+    """Reduce a model section to what fusing needs: no losses, no files of initial weights."""
     model = {key: value for key, value in model.items() if key not in ('losses', 'init_cfg')}
     backbone = model.get('backbone')
     if isinstance(backbone, Mapping) and isinstance(backbone.get('type'), str):
@@ -191,17 +194,21 @@ def _build_without_losses(model: Mapping) -> nn.Module:
 
 
 def load_weightless(config: Config) -> tuple[nn.Module, dict[str, Any]]:
-    """The model of a config, in evaluation mode, and its experiment; raises ConfigError where it has weights."""
+    """Build the model of a config in evaluation mode, and return its experiment too.
+
+    Raises:
+        ConfigError: the model has weights, or the config has no task or no model.
+    """
     experiment = experiment_of(config)
     return build_weightless(experiment['model'], config.filename), experiment
 
 
 def build_weightless(model: Mapping, origin: str) -> nn.Module:
-    """A model without weights, in evaluation mode; raises ConfigError, which names the origin, where it has some."""
+    """Build a model without weights in evaluation mode; raise ConfigError, which names the origin, if it has any."""
     built = _build_without_losses(model)
     if count := sum(parameter.numel() for parameter in built.parameters()):
         raise ConfigError(f'The model of {origin} has {count} weights, which a config does not hold.',
-                          'Give a checkpoint, as training or `convert-weights` writes it.')
+                          'Give a checkpoint, written by training or by `convert-weights`.')
     return built.eval()
 
 
@@ -210,28 +217,28 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
     """Write the released weights of a backbone as a checkpoint of vlfusion.
 
     Args:
-        name: the backbone in BACKBONES; it has a static method `convert_released(*states) -> state`, and perhaps
-            another, `read_released(path) -> state`, where the authors' files are none that torch reads.
-        released: the authors' file, `.pth` or `.safetensors`; or their files, in the order that the method takes them.
+        name: name of the backbone in BACKBONES. It has a static method `convert_released(*states) -> state`, and
+            optionally `read_released(path) -> state` for files that torch cannot read.
+        released: the authors' file, `.pth` or `.safetensors`; or several files, in the order of that method.
         out: the checkpoint to write.
-        task: the task the weights were trained for.
-        protocol: how outputs become grey levels; by default as the authors of the method do.
-        arguments: of the backbone; by default those that the authors' files are known to fit.
+        task: task that the weights were trained for.
+        protocol: name of the conversion of outputs to grey levels; by default that of the method's authors.
+        arguments: arguments of the backbone; by default those that the released files are known to fit.
 
     Returns:
-        The number of tensors, each of which found its place.
+        The number of converted tensors.
 
     Raises:
-        DataError: the checkpoint would replace a file of the authors, or cannot be written there.
-        CheckpointError: a file is unsafe or truncated, has other names than the released weights, or no conversion is
-            known for the backbone.
+        DataError: the checkpoint would replace a file of the authors, or cannot be written.
+        CheckpointError: a file is unsafe or truncated, does not have the names of the released weights, or the backbone
+            has no conversion.
     """
     files = [released] if isinstance(released, (str, os.PathLike)) else released
     check_outputs([out], files)
     backbone = BACKBONES.get(name)
     if not hasattr(backbone, 'convert_released'):
-        raise CheckpointError(f'No conversion of released weights is known for {name}.',
-                              'Only backbones with a static method convert_released have one.')
+        raise CheckpointError(f'Released weights of {name} cannot be converted.',
+                              'The backbone needs a static method convert_released.')
     read = getattr(backbone, 'read_released', load_checkpoint_file)
     states = [read(file) for file in files]
     for file, state in zip(files, states, strict=True):
@@ -239,7 +246,7 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
             raise CheckpointError(f'{file} holds a {type(state).__name__}, not weights by name.',
                                   "Give the authors' file, unchanged.")
     known = list(getattr(backbone, 'released', {}).values())
-    if arguments is None:  # the files themselves say what they fit
+    if arguments is None:  # known files determine the arguments
         digests = [file_digest(file) for file in files]
         arguments = next((weights.arguments for weights in known
                           if weights.task == task and list(weights.files.values()) == digests), {})
@@ -257,18 +264,18 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
 
 
 def find_released(name: str, which: str | None, folder: str | os.PathLike) -> tuple[ReleasedWeights, list[Path]]:
-    """The released weights of a backbone, and its authors' files, whole and unchanged.
+    """Find the released weights of a backbone, and check that the authors' files are complete and unchanged.
 
-    Files of several methods have one name, so each method has a folder of its own: `data/weights/matr/model_10.pth`, or
-    `data/weights/mufusion/tno/Final.model` for one of several sets. A file that lies in `folder` itself will do too.
+    Files of different methods can have the same name, so each method has a folder: `data/weights/matr/model_10.pth`, or
+    `data/weights/mufusion/tno/Final.model` for one of several sets. Files directly in `folder` are found too.
 
     Args:
-        name: the backbone in BACKBONES.
-        which: the name of one set, where several were released.
-        folder: where the user has put the files, or the folders of the methods.
+        name: name of the backbone in BACKBONES.
+        which: name of the set, if several were released.
+        folder: folder with the files, or with the folders of the methods.
 
     Raises:
-        CheckpointError: the backbone has no such weights, or a file is missing or another one; says what to fetch.
+        CheckpointError: the backbone has no such weights, or a file is missing or differs; says what to fetch.
     """
     sets: Mapping[str, ReleasedWeights] = getattr(BACKBONES.get(name), 'released', {})
     if not sets:
@@ -292,10 +299,10 @@ def find_released(name: str, which: str | None, folder: str | os.PathLike) -> tu
         if not digests:
             problems.append(f'{place / file} is missing')
         elif not fitting:
-            problems += [f'{path} is another file: its SHA-256 is {digest}, expected {sha256}'
+            problems += [f'{path} is a different file: its SHA-256 is {digest}, expected {sha256}'
                          for path, digest in digests.items()]
     if problems:
-        raise CheckpointError(f'The released weights of {name} are not there:\n{listing(problems)}',
+        raise CheckpointError(f'The released weights of {name} are missing or differ:\n{listing(problems)}',
                               f'Fetch {" and ".join(weights.files)} from {weights.source} '
                               f'(licence of the weights: {weights.licence}) and put them into {place}.')
     return weights, files

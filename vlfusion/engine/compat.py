@@ -1,10 +1,10 @@
-"""Adaptations of MMEngine 0.10.7 to current torch, in one place; each entry says why, and when it can go.
+"""Adaptations of MMEngine 0.10.7 to current torch. Each says why it exists, and when it can be removed.
 
-All of it goes through MMEngine's public extension points (hooks, registries, file backends, checkpoint schemes and
-`Runner` methods). One function of MMEngine is replaced, elsewhere: `vlfusion.config` adds names to `_base_`. Two
-troubles need no entry: configs are read with `lazy_import=False`, because in a virtual environment MMEngine takes a
-standard-library import for its lazy style; and every root registry has a child in `vlfusion.registry`, without which
-MMEngine warns at each lookup.
+They use MMEngine's public extension points: hooks, registries, file backends, checkpoint schemes and `Runner` methods.
+Three adaptations are elsewhere. `vlfusion.config` replaces one function of MMEngine to allow names in `_base_`. It also
+reads configs with `lazy_import=False`, because in a virtual environment MMEngine mistakes standard-library imports for
+its lazy style. And every root registry has a child in `vlfusion.registry`, since MMEngine otherwise warns at each
+lookup.
 """
 
 import logging
@@ -36,7 +36,7 @@ from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
 
-#: Numbers of three common kinds that numpy put into checkpoints of others, such as losses; reading one runs nothing.
+#: NumPy scalars of three common types, such as losses in other projects' checkpoints. Reading them runs no code.
 _NUMPY_NUMBERS = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType,
                   (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
                   (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar')]
@@ -44,13 +44,13 @@ _NUMPY_NUMBERS = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.d
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu') -> dict:
-    """Load a checkpoint (`.pth` or `.safetensors`) without running any code that it may carry.
+    """Load a checkpoint (`.pth` or `.safetensors`) without running code from it.
 
-    Why: MMEngine's own loader leaves `weights_only` to torch's default and reports a refusal or a truncated file as an
-    unpickling error. Can go when MMEngine states `weights_only=True` and names the file.
+    Why: MMEngine's own loader leaves `weights_only` to torch's default, and reports a refused or truncated file as an
+    unpickling error. Can go when MMEngine sets `weights_only=True` and names the file.
 
     Raises:
-        CheckpointError: the file is absent, truncated, or holds anything but tensors and plain values.
+        CheckpointError: the file is absent or truncated, or holds anything but tensors and plain values.
     """
     path = require_checkpoint(filename)
     try:
@@ -63,15 +63,15 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
             f'{path} was refused: it is not a plain checkpoint of tensors and values{_refused(error)}.',
             'It is damaged, or loading it could run code. Ask its author for a file that torch.load accepts with '
             'weights_only=True, or for safetensors.') from error
-    except Exception as error:  # what a damaged file makes torch raise is of any kind
+    except Exception as error:  # a damaged file can make torch raise anything
         raise CheckpointError(f'{path} cannot be read ({path.stat().st_size} bytes): {_first_line(error)}.',
                               'The file is truncated or not a checkpoint; copy or download it again.') from error
 
 
 def _refused(error: pickle.UnpicklingError) -> str:
-    """Name that torch met in a pickle, without its advice to load the file all the same."""
-    found = re.search(r'GLOBAL ([\w.]+)', str(error))
-    return f' (it names {found[1]})' if found else ''
+    """Return the name that torch refused in a pickle, without torch's advice to load the file anyway."""
+    refused = re.search(r'GLOBAL ([\w.]+)', str(error))
+    return f' (it names {refused[1]})' if refused else ''
 
 
 def _first_line(error: Exception) -> str:
@@ -80,9 +80,9 @@ def _first_line(error: Exception) -> str:
 
 @HOOKS.register_module()
 class PlainCheckpointHook(Hook):
-    """Keeps checkpoints to tensors and plain values, so that they load with `weights_only=True`.
+    """Reduces checkpoints to tensors and plain values, so that they load with `weights_only=True`.
 
-    Why: MMEngine pickles `HistoryBuffer` objects and numpy scalars of its message hub, which torch refuses at resume.
+    Why: MMEngine pickles `HistoryBuffer` objects and NumPy scalars of its message hub, which torch refuses at resume.
     Can go when MMEngine's checkpoints hold plain values.
     """
 
@@ -94,7 +94,7 @@ class PlainCheckpointHook(Hook):
             checkpoint[part] = _plain(checkpoint[part])
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        checkpoint.get('meta', {}).pop('config', None)  # MMEngine runs it as Python when it resumes; it writes none
+        checkpoint.get('meta', {}).pop('config', None)  # MMEngine never writes it, but would run it as Python
         hub = checkpoint.get('message_hub', {})
         hub['log_scalars'] = {name: HistoryBuffer(*data) for name, data in hub.get('log_scalars', {}).items()}
 
@@ -108,9 +108,9 @@ def _plain(value: Any) -> Any:
 
 
 class AtomicBackend(LocalBackend):
-    """A local file backend whose files are whole or absent.
+    """A local file backend whose files are either complete or absent.
 
-    Why: MMEngine writes a checkpoint in place, so a kill during the save leaves half a file under its final name. Can
+    Why: MMEngine writes checkpoints in place, so a process that is killed while saving leaves an incomplete file. Can
     go when MMEngine writes to a temporary name.
     """
 
@@ -123,24 +123,24 @@ register_backend('atomic', AtomicBackend, force=True)
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """MMEngine's checkpoint hook, which never deletes a checkpoint before its successor is on disk.
+    """MMEngine's checkpoint hook, changed to delete a checkpoint only after its successor is on disk.
 
-    Why: with `max_keep_ckpts=1` MMEngine removes the only checkpoint before it writes the next, and likewise the best
-    one. Can go when MMEngine writes first.
+    Why: with `max_keep_ckpts=1` MMEngine deletes the only checkpoint before it writes the next, and does the same with
+    the best one. Can go when MMEngine writes first.
 
     Args:
-        max_keep_ckpts: how many of the regular checkpoints to keep: at least two, or -1 for all.
+        max_keep_ckpts: number of regular checkpoints to keep, raised to 2 if smaller; -1 keeps all.
         kwargs: as for MMEngine's `CheckpointHook`; `save_best` names one metric.
     """
 
     def __init__(self, *, max_keep_ckpts: int = 2, **kwargs):
         kwargs.setdefault('backend_args', dict(backend='atomic'))
         if not isinstance(kwargs.get('save_best', ''), str | None):
-            raise ConfigError(f'save_best is one metric, but got {kwargs["save_best"]}.', 'Choose the one to go by.')
+            raise ConfigError(f'save_best is {kwargs["save_best"]}; expected one metric.', 'Name a single metric.')
         super().__init__(max_keep_ckpts=max_keep_ckpts if max_keep_ckpts < 0 else max(2, max_keep_ckpts), **kwargs)
 
     def before_train(self, runner) -> None:
-        # A checkpoint that is resumed names files that are deleted later: only checkpoints of this folder are.
+        # The hook deletes files that a resumed checkpoint names, so only checkpoints of this folder are accepted.
         resumed = runner.message_hub.runtime_info
         steps = resumed.pop('keep_ckpt_ids', None)
         resumed['keep_ckpt_ids'] = [step for step in steps if isinstance(step, int)] if isinstance(steps, list) else []
@@ -163,9 +163,9 @@ class SafeCheckpointHook(CheckpointHook):
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """Autocast to bfloat16 on whichever device the model is on; bfloat16 needs no loss scaling.
+    """Autocast to bfloat16 on the model's device. bfloat16 needs no loss scaling.
 
-    Why: MMEngine's `AmpOptimWrapper` refuses the CPU. Can go when it does not.
+    Why: MMEngine's `AmpOptimWrapper` does not support the CPU. Can go when it does.
     """
 
     @contextmanager
@@ -176,17 +176,17 @@ class BFloat16OptimWrapper(OptimWrapper):
 
 
 def screen_handlers(logger: logging.Logger) -> list[logging.StreamHandler]:
-    """The handlers of a logger that write to the screen, not to a file."""
+    """Return the handlers of a logger that write to the screen, not to a file."""
     return [handler for handler in logger.handlers
             if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)]
 
 
 def keep_off_screen(logger: logging.Logger) -> None:
-    """Show only the warnings of MMEngine's logger; its file still gets everything.
+    """Show only the warnings of MMEngine's logger on the screen; its file still gets everything.
 
-    Why: MMEngine prints the environment, the whole config and all hooks, 200 lines and more, before a training begins
-    and before any error. It warns of deprecated names that it uses itself, and of batches that `ResumableTrainLoop`
-    does not load. Can go when all this is optional.
+    Why: before a training begins, and before any error, MMEngine prints the environment, the config and all hooks, over
+    200 lines. It warns of deprecated names that it uses itself, and of skipped batches, which `ResumableTrainLoop` does
+    not load. Can go when all this is optional.
     """
     for handler in screen_handlers(logger):
         handler.setLevel(max(handler.level, logging.WARNING))
@@ -197,20 +197,20 @@ _NOISE = re.compile('"FileClient" will be deprecated|"HardDiskBackend" is the al
 
 
 def init_cpu_group() -> None:
-    """Join the process group over gloo, as torchrun's environment variables describe it.
+    """Join the process group of torchrun's environment variables with the backend gloo.
 
-    Why: MMEngine's launcher selects a CUDA device before it joins. Can go when it supports CPU process groups.
+    Why: MMEngine's launcher selects a CUDA device first. Can go when it supports CPU process groups.
     """
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
 
 
 def end_of_group_member(code: int = 0) -> None:
-    """End this process of a group at once, its work done: leave the group, write out what is buffered, and go.
+    """End this process of a group after its work: leave the group, flush all output, and exit at once.
 
-    Why: now and then a process that was in a gloo group aborts while the interpreter is taken down, by threads of
-    torch that nobody joins ("terminate called without an active exception"), and torchrun then calls the whole run
-    failed. Can go when that is over.
+    Why: a process of a gloo group sometimes aborts when the interpreter shuts down, because torch does not join all its
+    threads ("terminate called without an active exception"). Then torchrun reports the whole run as failed. Can go when
+    torch joins its threads.
     """
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
@@ -222,10 +222,9 @@ def end_of_group_member(code: int = 0) -> None:
 
 @contextmanager
 def quiet_tracing() -> Iterator[None]:
-    """Nothing printed, logged or warned of in here.
+    """Suppress output, logs and warnings inside this block.
 
-    Why: torch's tracers and compiler say much, in several ways, that concerns their authors; what goes wrong they raise
-    as well.
+    Why: torch's tracers and compiler report many internal details in several ways. Real failures are raised anyway.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -239,9 +238,9 @@ def quiet_tracing() -> Iterator[None]:
 
 
 def wrap_for_cpu_group(model: nn.Module, find_unused_parameters: bool) -> MMDistributedDataParallel:
-    """The model in a distributed wrapper without device ids, which torch forbids on the CPU.
+    """Wrap a model for distributed training without device ids, which torch does not allow on the CPU.
 
-    Why: MMEngine always passes `device_ids`. Can go when it leaves them out for CPU modules.
+    Why: MMEngine always passes `device_ids`. Can go when it omits them for CPU modules.
     """
     return MMDistributedDataParallel(module=model.to(get_device()), broadcast_buffers=False,
                                      find_unused_parameters=find_unused_parameters)

@@ -1,4 +1,4 @@
-"""The parts of an experiment's config, checked before anything is built: names, arguments, types and ranges."""
+"""Checks of all parts of an experiment's config before anything is built: names, arguments, types and ranges."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ from vlfusion.registry import (
     Registry,
 )
 
-#: The registry of what stands at a key, wherever the key is. A dict or list of such parts may stand there too.
+#: Registry of the part at a key, at any depth. The value may also be a dict or list of such parts.
 REGISTRY_OF = {
     'model': MODELS, 'backbone': BACKBONES, 'losses': LOSSES, 'data_preprocessor': MODELS, 'dataset': DATASETS,
     'pipeline': TRANSFORMS, 'transforms': TRANSFORMS, 'sampler': DATA_SAMPLERS, 'optim_wrapper': OPTIM_WRAPPERS,
@@ -35,15 +35,15 @@ REGISTRY_OF = {
     'default_hooks': HOOKS, 'custom_hooks': HOOKS, 'train_cfg': LOOPS, 'val_cfg': LOOPS, 'test_cfg': LOOPS,
     'val_evaluator': METRICS, 'test_evaluator': METRICS, 'visualizer': REGISTRIES['visualizer'],
     'vis_backends': REGISTRIES['vis_backend'], 'log_processor': REGISTRIES['log_processor']}
-#: What MMEngine takes where a part has no type.
+#: Types that MMEngine uses for parts without one.
 DEFAULT_TYPE = {'optim_wrapper': 'OptimWrapper', 'visualizer': 'Visualizer', 'log_processor': 'LogProcessor',
                 'val_cfg': 'ValLoop', 'test_cfg': 'TestLoop'}
-#: Keys of a part that MMEngine takes out before it builds the part.
+#: Keys that MMEngine removes from a part before it builds the part.
 TAKEN = {'optim_wrapper': ('constructor', 'paramwise_cfg'), 'parameter scheduler': ('convert_to_iter_based',),
          'loop': ('by_epoch',)}
 RANGES = {'batch_size': COUNT, 'num_workers': WHOLE, 'prefetch_factor': COUNT, 'max_iters': COUNT, 'max_epochs': COUNT,
           'val_interval': COUNT, 'val_begin': WHOLE, 'accumulative_counts': COUNT}
-#: Keys of these whose value may be None.
+#: Keys of `RANGES` whose value may be None.
 OPTIONAL = ('batch_size', 'prefetch_factor')
 
 
@@ -51,8 +51,8 @@ def check_experiment(config: Config) -> None:
     """Check every part of an experiment's config against the class that it names.
 
     Raises:
-        ConfigError: a key, a type or a number is wrong; its dotted key is named.
-        UnknownNameError: a part has a type that nothing registers.
+        ConfigError: a key, a type or a number is wrong; names its dotted key.
+        UnknownNameError: the type of a part is not registered.
     """
     check_form(config)
     if (seed := config.get('randomness', {}).get('seed')) is not None:
@@ -75,7 +75,7 @@ def _check_loader(loader: Mapping, where: str) -> None:
 
 
 def _check_parts(value: Any, where: str, key: str, registry: Registry | None) -> None:
-    """Check the part at a key of a registry's parts, or all parts in a list or dict of them, and what is inside."""
+    """Check a part, or all parts in a list or dict, and the parts inside them."""
     if isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _check_parts(item, f'{where}[{index}]', key, registry)
@@ -95,9 +95,9 @@ def _check_part(part: Mapping, where: str, registry: Registry, kind: Any) -> Non
     entry = registry.get(kind) if isinstance(kind, str) else kind
     more, others = TAKEN.get(registry.name, ()), None
     if part.get('constructor'):
-        others = True  # it alone knows what it takes
+        others = True  # only the constructor knows its arguments
     if isinstance(entry, type) and issubclass(entry, CheckpointHook):
-        more, others = tuple(arguments_of(Runner.save_checkpoint)[0]), False  # where it hands the rest on
+        more, others = tuple(arguments_of(Runner.save_checkpoint)[0]), False  # the hook passes the rest on to it
     check_arguments(entry, {'type': kind, **part}, where, more, others)
     if registry in (LOOPS, OPTIM_WRAPPERS):
         _check_ranges(part, where)

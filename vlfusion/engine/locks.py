@@ -1,4 +1,4 @@
-"""A folder for one training at a time."""
+"""A lock that gives a folder to one training at a time."""
 
 import os
 from contextlib import suppress
@@ -15,13 +15,13 @@ LOCK, OWNER = '.training.lock', '.training'
 
 
 def lock_work_dir(work_dir: str | os.PathLike) -> FileLock:
-    """Keep other processes from training in a work_dir until the lock is released, or this process ends in any way.
+    """Keep other processes from training in a work_dir until the lock is released or this process ends.
 
-    On a network drive that passes locks on, as NFS does, those of other machines are kept off as well. The process that
-    holds the lock may take it again.
+    On network drives that support locks, such as NFS, this includes processes of other machines. The process that holds
+    the lock may take it again.
 
     Raises:
-        ConfigError: another process trains there.
+        ConfigError: another process trains in this folder.
         OSError: the folder cannot be written.
     """
     folder = Path(work_dir)
@@ -30,12 +30,12 @@ def lock_work_dir(work_dir: str | os.PathLike) -> FileLock:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        whose = ''
+        owner = ''
         with suppress(OSError, ValueError):
             host, number, _ = (folder / OWNER).read_text(encoding='utf-8').split()
-            whose = f', process {number} on {host},'
-        raise ConfigError(f'Another training{whose} writes to {folder}.',
-                          'Wait for its end, or choose another folder with --work-dir. Processes of one training are '
-                          'started by torchrun with --launcher pytorch.') from None
+            owner = f', process {number} on {host},'
+        raise ConfigError(f'Another training{owner} writes to {folder}.',
+                          'Wait for its end, or choose another folder with --work-dir. To start several processes of '
+                          'one training, use torchrun and --launcher pytorch.') from None
     write_whole(folder / OWNER, this_process().encode())
     return lock

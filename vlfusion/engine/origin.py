@@ -1,4 +1,4 @@
-"""The origin of a model in words: what it was trained on, for how long, and for which task."""
+"""The origin of a model in words: its task, training data and number of steps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,11 @@ from vlfusion.imaging.tasks import TASKS
 
 
 def origin(experiment: Mapping, meta: Mapping) -> str:
-    """The origin of the model in a checkpoint, as far as the checkpoint tells.
+    """Describe the origin of a checkpoint's model, as far as the checkpoint records it.
 
     Args:
         experiment: `meta['vlfusion']` of the checkpoint.
-        meta: its `meta`: what MMEngine keeps (`iter`, `dataset_meta`), `training` with the number of pairs, or
+        meta: `meta` of the checkpoint: MMEngine's `iter` and `dataset_meta`, `training` with the number of pairs, or
             `released` with the names of the authors' files.
 
     >>> experiment = dict(task='ivf', model=dict(backbone=dict(type='FILM')))
@@ -35,7 +35,7 @@ def origin(experiment: Mapping, meta: Mapping) -> str:
 
 
 def _part(mapping: Mapping, key: str) -> Mapping:
-    """A dict of a checkpoint, which may be a stranger's."""
+    """Return the dict at a key of an untrusted checkpoint; empty if the value is not a dict."""
     part = mapping.get(key)
     return part if isinstance(part, Mapping) else {}
 
@@ -45,6 +45,6 @@ def _words(mapping: Any, key: str) -> str:
 
 
 def _plain(text: Any) -> str:
-    """Text that no terminal obeys, and no longer than a line."""
+    """Make text safe for a terminal, and cut it to 80 characters."""
     text = one_line(str(text))
     return text if len(text) <= 80 else f'{text[:77]}...'

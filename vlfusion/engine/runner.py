@@ -1,4 +1,4 @@
-"""From a config to a running experiment: MMEngine's Runner as vlfusion needs it."""
+"""The runner of an experiment: MMEngine's Runner, adapted to vlfusion and built from a config."""
 
 import inspect
 import os
@@ -31,17 +31,17 @@ from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 from vlfusion.system.launchers import take_variables
 
-#: What the config of one stage is not asked for in the other: prefixes of keys.
+#: Prefixes of config keys that each stage ignores, because they belong to the other stage.
 OTHER_STAGE = {'train': ('test_',), 'test': ('train_', 'val_', 'optim_wrapper', 'param_scheduler')}
 
 
 def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRunner':
-    """A runner for one stage of an experiment, with its data checked and its model fitted to its text.
+    """Build the runner for one stage of an experiment, and check its data and text.
 
     Args:
-        config: as `vlfusion.config.load_config` returns it.
+        config: a config as `vlfusion.config.load_config` returns it.
         stage: `train` (with validation) or `test`; the loaders and loops of the other stage are not built.
-        verbose: show MMEngine's log on the screen too: environment, config, hooks, scalars. Its file always has it.
+        verbose: True to show MMEngine's log on the screen: environment, config, hooks, scalars. Its file always has it.
 
     Raises:
         VLFusionError: anything that would stop the run later: missing data or text, a wrong text width, unknown names.
@@ -58,7 +58,7 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
         if loader := whole.get(f'{split}_dataloader'):
             loader.setdefault('collate_fn', dict(type='vlfusion.stack_samples'))  # MMEngine's own makes lists
             if not loader.get('num_workers'):
-                loader.persistent_workers = False  # torch has none to keep
+                loader.persistent_workers = False  # torch refuses True without workers
             share_keys(whole, loader.dataset, DATASETS)
         for evaluator in evaluators(whole, split):
             share_keys(whole, evaluator, METRICS)
@@ -71,7 +71,7 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
     if arguments.get('load_from'):
         require_checkpoint(arguments['load_from'])
     if arguments.get('launcher', 'none') != 'none':
-        arguments['launcher'] = 'pytorch'  # in whose words all launchers now speak
+        arguments['launcher'] = 'pytorch'  # torch's variables are now set for every launcher
     kept = Config(without_secrets(whole.to_dict()), filename=whole.filename)  # for logs, dumps and checkpoints
     lock = lock_work_dir(whole.work_dir) if stage == 'train' and leads else None
     try:
@@ -83,80 +83,81 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
 
 
 def _ready_runner(arguments: dict, cfg: Config, **options: Any) -> 'FusionRunner':
-    """A runner whose data sets are built and fit the model."""
+    """Build a runner with its data sets, and check that they fit the model."""
     with foreign(f'{cfg.filename} cannot be set up', ConfigError, 'Correct the config.'):
         runner = FusionRunner(**arguments, cfg=cfg, **options)
     for split in ('train', 'val', 'test'):
-        if arguments.get(f'{split}_dataloader'):  # reading the property builds the data set
+        if arguments.get(f'{split}_dataloader'):
             with foreign(f'{split}_dataloader cannot be built', ConfigError, 'Correct the config.'):
-                dataset = getattr(runner, f'{split}_dataloader').dataset
+                dataset = getattr(runner, f'{split}_dataloader').dataset  # the property builds it
             _check_text_width(runner.model, dataset)
             _check_sample(dataset, split)
     return runner
 
 
 def _check_work_dir(config: Config) -> None:
-    """Refuse a work_dir in which the dump of the config would replace the config; one that is a dump may be replaced.
+    """Refuse a work_dir where the dump of the config would replace the config itself, unless that is a dump too.
 
     Raises:
-        ConfigError: it would.
+        ConfigError: the config would be replaced.
     """
     path = Path(config.filename or '')
     dump = Path(config.work_dir) / path.name
     if path.is_file() and dump.is_file() and path.samefile(dump):
         text = path.read_text(encoding='utf-8')
         if text != load_config(path).pretty_text:
-            raise ConfigError(f'{path} lies in the work_dir {config.work_dir}, where the dump of it would replace it.',
+            raise ConfigError(f'{path} lies in the work_dir {config.work_dir}, where its own dump would replace it.',
                               'Choose another folder with --work-dir, or move the config.')
 
 
 def evaluators(config: Config, split: str) -> list[dict]:
-    """The evaluators of a split, of which a config may have none, one, or a list."""
-    found = config.get(f'{split}_evaluator') or []
-    return found if isinstance(found, list) else [found]
+    """Return the evaluators of a split as a list; a config may have none, one or a list of them."""
+    parts = config.get(f'{split}_evaluator') or []
+    return parts if isinstance(parts, list) else [parts]
 
 
 def _check_sample(dataset: Any, split: str) -> None:
-    """Make one sample, which shows whether the pipeline can; raises ConfigError where it cannot."""
+    """Make one sample to check the pipeline; raise ConfigError if it fails."""
     if not isinstance(dataset, FusionDataset):
         return
     remedy = 'Correct the pipeline: it goes from LoadPair to PackPair.'
-    with torch.random.fork_rng(devices=[]), foreign(f'{split}_dataloader.dataset gives no sample', ConfigError, remedy):
+    problem = f'{split}_dataloader.dataset returns no sample'
+    with torch.random.fork_rng(devices=[]), foreign(problem, ConfigError, remedy):
         sample = dataset[Draw(0, seed=0)]
     if not isinstance(sample, dict) or not {'source_a', 'source_b', 'name'} <= sample.keys():
-        raise ConfigError(f'{split}_dataloader.dataset.pipeline gives no source_a and source_b.', remedy)
+        raise ConfigError(f'{split}_dataloader.dataset.pipeline returns no source_a and source_b.', remedy)
 
 
 def _check_text_width(model: nn.Module, dataset: Any) -> None:
-    found = getattr(dataset, 'text_dims', {})
+    widths = getattr(dataset, 'text_dims', {})
     for name, expected in text_dims(getattr(model, 'module', model).backbone).items():
-        if name not in found:
+        if name not in widths:
             source = "dict(stream='pair/paragraph')"
             raise ConfigError(f'The backbone reads {name}, but the data set {dataset.name!r} has '
-                              f'{"only " + ", ".join(found) if found else "none"}.',
+                              f'{"only " + ", ".join(widths) if widths else "no text"}.',
                               f'Set text_source, such as text_source='
                               f'{source if name == "text" else f"dict({name}={source})"}.')
-        if expected != found[name]:
+        if expected != widths[name]:
             key = 'model.backbone.text_dim' + ('' if name == 'text' else f'.{name}')
             raise ConfigError(
-                f'The backbone expects {name} features of width {expected}, but those of the data set have '
-                f'{found[name]}.',
-                f'Set {key}={found[name]}, or describe the images with an encoder of width {expected}.')
+                f'The backbone expects {name} features of width {expected}, but those of the data set have width '
+                f'{widths[name]}.',
+                f'Set {key}={widths[name]}, or describe the images with an encoder of width {expected}.')
 
 
 def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
-    """The regular checkpoint that was written last in a work_dir, or None. They are written whole or not at all."""
-    found = [path for path in Path(work_dir).glob('iter_*.pth') if path.stem[5:].isdecimal()]
-    return max(found, key=lambda path: (path.stat().st_mtime_ns, int(path.stem[5:])), default=None)
+    """Return the newest regular checkpoint in a work_dir, or None. Checkpoints are either complete or absent."""
+    checkpoints = [path for path in Path(work_dir).glob('iter_*.pth') if path.stem[5:].isdecimal()]
+    return max(checkpoints, key=lambda path: (path.stat().st_mtime_ns, int(path.stem[5:])), default=None)
 
 
 class FusionRunner(Runner):
-    """MMEngine's Runner, resumable to the bit, and at home on CPUs."""
+    """MMEngine's Runner with bit-exact resuming and full support for CPUs."""
 
     def __init__(self, *args, cfg: Config, experiment_name: str | None = None, verbose: bool = False,
                  lock: FileLock | None = None, **kwargs):
         self.verbose, self.lock = verbose, lock
-        # MMEngine names a run by the second; two runs of one second would share their logger and message hub.
+        # MMEngine names a run by the second, so two runs of one second would share their logger and message hub.
         name = experiment_name or Path(cfg.filename or 'unnamed').stem
         super().__init__(*args, cfg=cfg, experiment_name=f'{name}_{uuid4().hex[:8]}', **kwargs)
 
@@ -171,7 +172,7 @@ class FusionRunner(Runner):
                 self.lock.release()
 
     def _maybe_compile(self, target: str) -> None:
-        """Nothing more: MMEngine would compile a whole step of training, and nothing in testing."""
+        """Compile nothing here: MMEngine would compile whole training steps, and nothing in testing."""
 
     def setup_env(self, env_cfg: dict) -> None:
         if self.distributed and not torch.cuda.is_available():
@@ -179,7 +180,7 @@ class FusionRunner(Runner):
         super().setup_env(env_cfg)
 
     def dump_config(self) -> None:
-        if self.rank == 0:  # MMEngine's would leave half a file on a full disk
+        if self.rank == 0:  # MMEngine's own method leaves an incomplete file on a full disk
             name = Path(self.cfg.filename).name if self.cfg.filename else f'{self.timestamp}.py'
             write_whole(Path(self.work_dir, name), self.cfg.dump().encode())
 
@@ -196,7 +197,7 @@ class FusionRunner(Runner):
 
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
         super().register_hooks(default_hooks, custom_hooks)
-        if not any(isinstance(hook, ProgressHook) for hook in self.hooks):  # the screen has nothing else
+        if not any(isinstance(hook, ProgressHook) for hook in self.hooks):  # without it the screen stays empty
             self.register_hook(ProgressHook())
         self.register_hook(compat.PlainCheckpointHook())
 
@@ -220,7 +221,7 @@ class FusionRunner(Runner):
         checkpoint = compat.load_checkpoint_file(filename, map_location)
         if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
             raise CheckpointError(f'{filename} is not a checkpoint of vlfusion.',
-                                  'Released weights become one with `vlfusion convert-weights NAME IN OUT`.')
+                                  'Convert released weights with `vlfusion convert-weights NAME IN OUT`.')
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         load_strictly(getattr(self.model, 'module', self.model), checkpoint['state_dict'], filename)
         return checkpoint
@@ -229,7 +230,7 @@ class FusionRunner(Runner):
         if self._resume and self._load_from is None and not self._has_loaded:
             newest = latest_checkpoint(self.work_dir)
             if newest is None:
-                self.logger.warning(f'Nothing to resume in {self.work_dir}; training starts from the beginning.')
+                self.logger.warning(f'Nothing to resume in {self.work_dir}. Training starts from the beginning.')
                 self._resume = False
             else:
                 self._load_from = str(newest)
@@ -237,7 +238,7 @@ class FusionRunner(Runner):
             super().load_or_resume()
 
     def save_checkpoint(self, *args, meta: dict | None = None, **kwargs) -> None:
-        # What `fuse` needs to rebuild the model and describe new images, as data; no config text is executed for it.
+        # `fuse` rebuilds the model and describes new images from this. It is data, so no config text is executed.
         experiment = {key: self.cfg[key] for key in EXPERIMENT_KEYS if key in self.cfg}
         training = dict(pairs=len(self.train_dataloader.dataset))
         super().save_checkpoint(*args, meta={**(meta or {}), 'vlfusion': Config(experiment).to_dict(),
@@ -246,10 +247,10 @@ class FusionRunner(Runner):
 
 @LOOPS.register_module()
 class ResumableTrainLoop(IterBasedTrainLoop):
-    """MMEngine's iteration-based loop, which resumes at the next unseen sample without loading those before it.
+    """MMEngine's iteration-based loop, changed to resume at the next unseen sample without loading earlier ones.
 
-    The sampler must be an `EpochSampler`: the order and the augmentation of its draws depend on the seed and the
-    position alone, so a resumed run sees exactly what an uninterrupted one would have seen.
+    The sampler must be an `EpochSampler`. The order and augmentation of its draws depend on seed and position alone, so
+    a resumed run sees exactly the samples of an uninterrupted one.
     """
 
     def run(self) -> nn.Module:
@@ -258,8 +259,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             raise ConfigError(f'ResumableTrainLoop needs an EpochSampler, but got {type(sampler).__name__}.',
                               "Set train_dataloader.sampler=dict(type='EpochSampler').")
         if self._iter > 0:
-            sampler.seed = self.runner.seed  # a resumed run has that of its checkpoint, even where the config says None
+            sampler.seed = self.runner.seed  # the seed of the checkpoint, even if that of the config is None
             sampler.start = self._iter * self.dataloader.batch_size * self.runner.world_size
-            # The parent drops the first `_iter` batches; these are the ones it drops.
+            # The parent class skips the first `_iter` batches, so give it that many empty ones.
             self.dataloader_iterator = chain(repeat(None, self._iter), iter(self.dataloader))
         return super().run()

@@ -1,4 +1,4 @@
-"""The two stages of an experiment as functions: train a model, and test one."""
+"""The two stages of an experiment as functions: `train` and `test`."""
 
 import os
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Tested:
     """Result of `test`.
 
     Attributes:
-        out: the folder that holds `grey/`, `colour/`, `sheet.png` and the tables.
-        tables: the CSV files of scores, one line for each image.
-        runner: MMEngine's runner, after its work.
+        out: folder with `grey/`, `colour/`, `sheet.png` and the tables.
+        tables: CSV files of scores, with one line for each pair.
+        runner: the runner after the test.
     """
 
     out: Path
@@ -29,32 +29,32 @@ class Tested:
 
     @property
     def rows(self) -> list[Row]:
-        """The scores of each image: `name`, `protocol` and a number for each metric, of all tables in turn."""
+        """Scores of each pair, from all tables in turn: `name`, `protocol` and a number for each metric."""
         return [row for table in self.tables for row in read_csv(table)]
 
 
 def train(config: str | os.PathLike | Config, *, work_dir: str | os.PathLike | None = None, resume: bool = False,
           amp: bool = False, tensorboard: bool = False, launcher: str = 'none', verbose: bool = False) -> FusionRunner:
-    """Train a model as a config says, with validation, checkpoints and logs in its work_dir.
+    """Train the model of a config, with validation. Checkpoints and logs go to its work_dir.
 
         config = vlfusion.load_config('film/film_ivf_sample', {'train_cfg.max_iters': 100})
         runner = vlfusion.train(config, work_dir='work_dirs/try')
 
     Args:
-        config: a file, or what `load_config` returns.
-        work_dir: where checkpoints and logs go; by default the config's own, else `work_dirs/<config name>`.
-        resume: go on from the newest checkpoint in the work_dir.
-        amp: bfloat16 autocast, on CPU or CUDA.
-        tensorboard: also log to TensorBoard (extra: tensorboard).
-        launcher: how the processes of this training were started: `none`, `pytorch` (torchrun), `slurm` or `mpi`.
-        verbose: show every line of the log; its file has them anyway.
+        config: file or name of a config, or a config as `load_config` returns it.
+        work_dir: folder for checkpoints and logs; by default the config's own, or `work_dirs/<config name>`.
+        resume: True to continue from the newest checkpoint in the work_dir.
+        amp: True for bfloat16 autocast, on CPU or CUDA.
+        tensorboard: True to log to TensorBoard too (extra: tensorboard).
+        launcher: launcher of this training's processes: `none`, `pytorch` (torchrun), `slurm` or `mpi`.
+        verbose: True to show every line of the log; its file always has them.
 
     Returns:
-        The runner after its work: `runner.model`, `runner.work_dir`.
+        The runner after the training: `runner.model`, `runner.work_dir`.
 
     Raises:
-        VLFusionError: anything that would stop the training later, before it begins: missing data or text, a wrong
-            text width, unknown names.
+        VLFusionError: anything that would stop the training later: missing data or text, a wrong text width, unknown
+            names. Raised before training begins.
     """
     config = _copy(config)
     config.launcher = launcher
@@ -74,30 +74,30 @@ def train(config: str | os.PathLike | Config, *, work_dir: str | os.PathLike | N
 def test(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | None = None, *,
          out: str | os.PathLike | None = None, protocol: str | None = None, chroma: str | None = None,
          launcher: str = 'none', verbose: bool = False) -> Tested:
-    """Fuse and score the test pairs of a config: pictures in grey and colour, and a table of numbers per image.
+    """Fuse and score the test pairs of a config. Writes pictures in grey and colour, and a table with scores per pair.
 
         tested = vlfusion.test('film/film_ivf_sample', 'work_dirs/try/iter_100.pth')
         print(tested.rows[0]['VIF'])
 
     Args:
-        config: a file, or what `load_config` returns.
-        checkpoint: the weights; None where the model has none.
-        out: the folder to write to; by default `WORK_DIR/test_PROTOCOL`.
-        protocol: how outputs become grey levels; by default the config's own, else `film`.
-        chroma: where the colour comes from: a name in `CHROMA_RULES`; by default the task's.
-        launcher: how the processes of this test were started: `none`, `pytorch` (torchrun), `slurm` or `mpi`.
-        verbose: show every line of the log; its file has them anyway.
+        config: file or name of a config, or a config as `load_config` returns it.
+        checkpoint: the weights; None if the model has none.
+        out: folder to write to; by default `WORK_DIR/test_PROTOCOL`.
+        protocol: name of the conversion of outputs to grey levels; by default the config's own, or `film`.
+        chroma: name of the colour rule in `CHROMA_RULES`; by default the task's.
+        launcher: launcher of this test's processes: `none`, `pytorch` (torchrun), `slurm` or `mpi`.
+        verbose: True to show every line of the log; its file always has them.
 
     Raises:
-        VLFusionError: anything that would stop the test later, before it begins.
+        VLFusionError: anything that would stop the test later. Raised before the test begins.
         CheckpointError: the weights are absent or do not fit the model.
     """
     config = _copy(config)
     if checkpoint:
         require_checkpoint(checkpoint)
     else:
-        load_weightless(config)  # raises where weights are wanted
-    config.model.pop('losses', None)  # testing needs neither them nor what they need
+        load_weightless(config)  # raises an error if the model has weights
+    config.model.pop('losses', None)  # not needed for testing
     config.launcher = launcher
     config.load_from = checkpoint and str(checkpoint)
     if protocol:
@@ -119,6 +119,6 @@ def test(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | Non
 
 
 def _copy(config: str | os.PathLike | Config) -> Config:
-    """A config that may be changed."""
+    """Return a copy of a config that may be changed."""
     config = as_config(config)
     return Config(config.to_dict(), filename=config.filename)

@@ -1,8 +1,8 @@
-"""Limits of what a stranger's file may ask for.
+"""Limits of what a stranger's checkpoint may ask for.
 
-A checkpoint holds an experiment as data: a model, and where the model reads text, how images are described. Whoever
-wrote the file may be a stranger, so both sections are believed only as far as they stay within this process and the
-installed packages: no network, no key, no file and no model from a hub. docs/explain/security.md has the whole picture.
+A checkpoint holds an experiment as data: a model and, if the model reads text, a description of how to make the text.
+The file may come from a stranger. So both sections are accepted only if they stay within this process and the installed
+packages: no network, no key, no file and no model from a hub. See docs/explain/security.md.
 """
 
 import re
@@ -21,32 +21,32 @@ from vlfusion.language.store import STAGES
 from vlfusion.models import FusionModel
 from vlfusion.registry import BACKBONES, CAPTIONERS, LLMS, MODELS, TEXT_ENCODERS
 
-#: Values that name a place: paths, addresses and ids of a hub; files by their ending.
+#: Matches values that name a place: paths, addresses, ids on a hub, and files by their suffix.
 _PLACE = re.compile(r'[/\\:~]|^\.|\.(bin|ckpt|gguf|json|np[yz]|onnx|pkl|pt2?|pth|py|safetensors|tar|toml|txt|ya?ml|'
                     r'zip)$', re.IGNORECASE)
-#: A device and its number, such as `cuda:1`.
+#: Matches a device with its number, such as `cuda:1`.
 _DEVICE = re.compile(r'[a-z]{2,}(:\d+)?', re.ASCII)
-#: Parts of a path that lead out of a folder, and signs that no pattern needs.
+#: Matches parts of a path that lead out of a folder, and characters that no pattern needs.
 _OUTSIDE = re.compile(r'(^|[/\\])\.\.([/\\]|$)|^~|\0')
-#: Keys whose values name a place or fetch something, whatever the value looks like.
+#: Matches keys whose values name a place or fetch something, regardless of the value.
 _PLACE_KEY = re.compile(r'(^|_)(cache|checkpoint|dir|directory|file|filename|folder|hub|path|pretrained|repo|root|url)'
                         r'(_|$)|init_cfg', re.IGNORECASE)
-_OWN = ('Where you know its author, --trust-checkpoint takes the file at its word; in Python '
-        'Fuser(..., trust=True). In a comparison the config of a method counts in place of its checkpoint.')
+_OWN = ('If you trust its author, accept everything with --trust-checkpoint, or in Python with Fuser(..., trust=True). '
+        'In a comparison, give the method a config, which counts instead of the checkpoint\'s own.')
 
 
 def check_model(model: Mapping, origin: str) -> None:
-    """Refuse a checkpoint's model section that reaches for files, addresses, a model hub or modules of Python.
+    """Refuse a checkpoint's model section that asks for files, addresses, a model hub or Python modules.
 
     Args:
         model: the section, as data.
-        origin: the checkpoint, for the message.
+        origin: name of the checkpoint, for the message.
 
     Raises:
-        CheckpointError: names each key and value that reaches out, or the part that is no model.
-        UnknownNameError: no model has its name.
+        CheckpointError: names each key and value that asks for something outside, or a part that is not a model.
+        UnknownNameError: the type of the model is not registered.
     """
-    # The layers of mmcv, which MMEngine's registry has too, import what their settings name.
+    # MMEngine's registry also holds layers of mmcv, which import modules that their settings name.
     for where, part, base in (('model', model, FusionModel),
                               ('model.data_preprocessor', model.get('data_preprocessor'), BaseDataPreprocessor)):
         kind = part.get('type') if isinstance(part, Mapping) else None
@@ -54,16 +54,16 @@ def check_model(model: Mapping, origin: str) -> None:
         if part is not None and not (isinstance(entry, type) and issubclass(entry, base)):
             raise CheckpointError(f'{origin} asks for {where} = {_shown(part)}; expected a {base.__name__}.',
                                   f'Get the checkpoint from its author again. {_OWN}')
-    if asked := list(_reaches(model, 'model')):
-        raise CheckpointError(f'{origin} asks for what lies outside of it:\n' + listing(asked),
-                              f'A model in a checkpoint needs nothing else to be built. {_OWN}')
+    if outside := list(_reaches(model, 'model')):
+        raise CheckpointError(f'{origin} asks for things outside of the file:\n' + listing(outside),
+                              f'The model of a checkpoint must not need anything else. {_OWN}')
 
 
 def check_text_source(source: Any, origin: str) -> None:
-    """Refuse a checkpoint's `text_source` that names files other than those below the data set's own folder.
+    """Refuse a checkpoint's `text_source` that names files outside of the data set's folder.
 
     Raises:
-        CheckpointError: a pattern is absolute or climbs out of the folder.
+        CheckpointError: a pattern is absolute or leads out of the folder.
     """
     for key, pattern in _files(source):
         path = pattern if isinstance(pattern, str) else ''
@@ -73,7 +73,7 @@ def check_text_source(source: Any, origin: str) -> None:
 
 
 def _files(source: Any, where: str = 'text_source') -> Iterator[tuple[str, Any]]:
-    """The file patterns of a text source, or of several, with their keys."""
+    """Yield the file patterns of one or several text sources, with their keys."""
     for key, value in source.items() if isinstance(source, Mapping) else ():
         if key == 'files':
             yield f'{where}.files', value
@@ -82,20 +82,21 @@ def _files(source: Any, where: str = 'text_source') -> Iterator[tuple[str, Any]]
 
 
 def believed_language(language: Any) -> dict | None:
-    """A checkpoint's language section where all of its parts need nothing from outside; else None."""
-    if not isinstance(language, Mapping) or list(_asked(language)):
+    """Return a checkpoint's language section if none of its parts needs anything from outside, or None."""
+    if not isinstance(language, Mapping) or list(_refused(language)):
         return None
     return readable_language(language)
 
 
 def readable_language(language: Any) -> dict | None:
-    """A checkpoint's language section for looking up what a text store holds already; that builds none of its parts.
+    """Return a checkpoint's language section for lookups in a text store, which build none of its parts.
 
-    A file does not decide where records are either. Its store counts if it is one already, below the current folder, as
-    after `vlfusion describe` there; else `vlfusion.config.cache_folder()` has one.
+    A checkpoint must not choose any folder as its store either. Its own is used only if it already exists as a store
+    below the current folder, for example after `vlfusion describe`. Otherwise the store in
+    `vlfusion.config.cache_folder()` is used.
 
     Returns:
-        The section; None if its prompt is a file, which would be read for the keys, or if it is of another form.
+        The section. None if its prompt is a file, which the lookup would read, or if the section has another form.
     """
     if not isinstance(language, Mapping) or not _names_prompt(language.get('prompt')):
         return None
@@ -104,31 +105,31 @@ def readable_language(language: Any) -> dict | None:
 
 
 def _names_prompt(prompt: Any) -> bool:
-    """True if a prompt is none, or one that comes with vlfusion, by its name."""
+    """Tell whether a prompt is None or the name of one that ships with vlfusion."""
     return prompt is None or isinstance(prompt, str) and re.fullmatch(r'\w+(@\d+)?', prompt) is not None
 
 
-def _store(named: Any) -> str:
-    if isinstance(named, str) and '\0' not in named:
-        here, store = Path.cwd(), Path(named)
+def _store(path: Any) -> str:
+    if isinstance(path, str) and '\0' not in path:
+        here, store = Path.cwd(), Path(path)
         if not store.is_absolute() and here in store.resolve().parents and any(
                 (store / stage).is_dir() for stage in STAGES):
-            return named
+            return path
     return str(cache_folder() / 'text')
 
 
 def refuse_language(language: Any, origin: str) -> VLFusionError:
-    """The error for words that a checkpoint would have made by parts that reach outside; shows what it asks for."""
-    asked = list(_asked(language)) if isinstance(language, Mapping) else [f'language = {_shown(language)}']
+    """Return the error for a language section that needs something from outside; it lists what is asked for."""
+    refused = list(_refused(language)) if isinstance(language, Mapping) else [f'language = {_shown(language)}']
     return CheckpointError(
-        f'The model reads text, and {origin} asks to have it made by parts that reach outside of this machine\'s '
-        f'packages:\n' + listing(asked),
-        'A checkpoint does not decide where images and keys are sent or what is fetched. Give a config of your own '
-        'with --words CONFIG (its language section counts), or the features of the images with --text. ' + _OWN)
+        f'The model reads text, and {origin} asks to make it with parts that need something outside of the installed '
+        f'packages:\n' + listing(refused),
+        'A checkpoint must not decide where images and keys are sent, or what is fetched. Give your own config with '
+        '--words CONFIG (its language section counts), or the features of the images with --text. ' + _OWN)
 
 
-def _asked(language: Mapping) -> Iterator[str]:
-    """The entries of a language section that are not believed."""
+def _refused(language: Mapping) -> Iterator[str]:
+    """Yield the entries of a language section that are not accepted."""
     captioners = language.get('captioners', [])
     parts = [(CAPTIONERS, f'captioners[{index}]', part) for index, part in enumerate(
         captioners if isinstance(captioners, list | tuple) else [captioners])]
@@ -142,20 +143,20 @@ def _asked(language: Mapping) -> Iterator[str]:
 
 
 def _self_contained(registry: Any, part: Any) -> bool:
-    """Tell whether a part, by its own word, needs nothing from outside for this config."""
+    """Tell whether the class of a part declares that it needs nothing from outside for this config."""
     if not isinstance(part, Mapping) or not isinstance(part.get('type'), str) or names_remote_code(part):
         return False
     try:
         entry = registry.get(part['type'])
-        # Its own word, not that of a class it inherits from: its defaults may be others.
+        # A declaration of a base class does not count: the defaults of the class may differ.
         claim = 'self_contained' in vars(entry) and entry.self_contained(part)
-    except (VLFusionError, TypeError):  # no such part; or a value of a type that its class does not expect
+    except (VLFusionError, TypeError):  # an unknown part, or a value of a type that its class does not expect
         return False
     return claim and not list(_reaches({key: value for key, value in part.items() if key != 'type'}, ''))
 
 
 def _reaches(value: Any, where: str) -> Iterator[str]:
-    """The entries of plain data that name a place or fetch something, with their dotted keys."""
+    """Yield the entries of plain data that name a place or fetch something, with their dotted keys."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             inner = f'{where}.{key}' if where else str(key)
@@ -172,16 +173,16 @@ def _reaches(value: Any, where: str) -> Iterator[str]:
     elif isinstance(value, str):
         if _PLACE.search(value) and not _DEVICE.fullmatch(value):
             yield f'{where} = {_shown(value)}'
-    elif not isinstance(value, Number | None):  # bytes, sets, tensors: no config has them
+    elif not isinstance(value, Number | None):  # configs hold no bytes, sets or tensors
         yield f'{where} = {_shown(value)}'
 
 
 def _registered(name: str) -> bool:
-    """Tell whether a type is a plain word or a name of the registries; MMEngine imports any other dotted path."""
+    """Tell whether a type is a plain word or a registered name. MMEngine would import any other dotted path."""
     return bool(re.fullmatch(r'\w+', name)) or any(name in registry for registry in (MODELS, BACKBONES))
 
 
 def _shown(value: Any) -> str:
-    """A value as a message shows it: without what may be a secret, and not endless."""
+    """Write a value for a message: without secrets, at most about 300 characters."""
     text = repr(without_secrets(value))
     return text if len(text) <= 300 else f'{text[:300]} ...'

@@ -1,4 +1,4 @@
-"""Hooks that the Runner calls: saving pictures, showing progress."""
+"""Hooks of the Runner: save pictures, show progress."""
 
 from vlfusion.engine.hooks.pictures import SaveFusedHook
 from vlfusion.engine.hooks.progress import ProgressHook

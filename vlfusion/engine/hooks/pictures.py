@@ -1,4 +1,4 @@
-"""Saving what a model fused: grey by the protocol, colour by the colour rule, and a contact sheet."""
+"""Save fused pictures: grey by the protocol, colour by the colour rule, and a contact sheet."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -24,21 +24,22 @@ from vlfusion.imaging.reading.rule import AS_STORED
 from vlfusion.imaging.tasks import get_task
 from vlfusion.registry import HOOKS
 
-#: Of a sheet in pixels: letters, lines, and what is between pictures.
+#: Sizes on a sheet in pixels: height of letters, height of lines, gap between pictures.
 LETTERS, LINE, GAP = 12, 16, 4
 
 
 @HOOKS.register_module()
 class SaveFusedHook(Hook):
-    """Writes each tested pair as `OUT/grey/NAME.png` and `OUT/colour/NAME.png`, and at the end `OUT/sheet.png`: some of
-    the pairs, headed by the data set's name, with the words that the model read below them.
+    """Write each tested pair as `OUT/grey/NAME.png` and `OUT/colour/NAME.png`, and finally a sheet `OUT/sheet.png`.
+
+    The sheet has the name of the data set at its top, and shows some of the pairs with the words that the model read.
 
     Args:
-        task: names the sources on the sheet, and the colour rule unless `chroma` does.
-        out: the folder.
-        protocol: how a network's output becomes grey levels.
-        chroma: the rule by which results get their colour; by default the task's.
-        sheet_rows: how many pairs the contact sheet shows, spread evenly over the data set.
+        task: the task, which names the sources on the sheet and sets the default of `chroma`.
+        out: the folder to write to.
+        protocol: name of the conversion of outputs to grey levels.
+        chroma: name of the colour rule; by default the task's.
+        sheet_rows: number of pairs on the sheet, spread evenly over the data set.
     """
 
     def __init__(self, task: str, out: str, protocol: str = 'film', sheet_rows: int = 6, chroma: str | None = None):
@@ -82,12 +83,12 @@ class SaveFusedHook(Hook):
                                                               heading=dataset.name))
 
     def _title(self, side: str, pairs: Sequence[Pair]) -> str:
-        """Name of a source: as the pairs have it where all agree, else as the task does."""
-        named = {getattr(pair, f'modality_{side}') for pair in pairs}
-        return named.pop() if len(named) == 1 and all(named) else getattr(self.task, f'modality_{side}')
+        """Return the name of a source: that of the pairs if all agree, otherwise that of the task."""
+        modalities = {getattr(pair, f'modality_{side}') for pair in pairs}
+        return modalities.pop() if len(modalities) == 1 and all(modalities) else getattr(self.task, f'modality_{side}')
 
     def _source(self, batch: dict, side: str, index: int) -> np.ndarray:
-        """A source image as the data set reads it; its luminance where the data set holds no image files."""
+        """Read a source image as the data set does; if the data set has no image files, return its luminance."""
         path = batch[f'path_{side}'][index]
         if Path(path).is_file():
             return read_image(path, self.readings.get(path, AS_STORED), for_output=True)
@@ -95,7 +96,7 @@ class SaveFusedHook(Hook):
 
 
 def _words(dataset: object, pair: Pair) -> list[str]:
-    """Words that the model read of a pair, a paragraph for each text."""
+    """Return the words that the model read for a pair, one paragraph for each text."""
     sources = getattr(dataset, 'text_sources', {})
     return list(dict.fromkeys(f'{f"{key}: " * (len(sources) > 1)}{about}: {text}' for key, source in sources.items()
                               for about, text in source.words(pair).items()))
@@ -104,23 +105,27 @@ def _words(dataset: object, pair: Pair) -> list[str]:
 def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str], height: int = 192,
                   words: Mapping[str, Sequence[str]] | None = None, heading: str = '',
                   note: Callable[[str], None] | None = None) -> UInt8[np.ndarray, 'h w 3']:
-    """Rows of images side by side, under column titles, each row with its name and perhaps with words below.
+    """Draw rows of images under column titles. Each row has its name above it, and optionally words below.
 
     Args:
-        rows: name and images, each as `read_image` returns it; every row has as many images as there are titles.
-        titles: one per column.
-        height: of each image, in pixels; one that is wider than four heights is lower.
+        rows: name and images of each row; images as `read_image` returns them, one for each title.
+        titles: titles of the columns.
+        height: height of each image in pixels; images wider than four heights are scaled down further.
         words: paragraphs by the name of the row.
-        heading: of the sheet.
-        note: told of letters that no installed font has; by default that is logged.
+        heading: heading of the sheet.
+        note: called with a message about letters that no installed font has; by default it is logged.
+
+    Returns:
+        The sheet in BGR.
     """
     words = words or {}
-    fonts = fonts_for([heading, *titles, *(name for name, _ in rows), *(text for of in words.values() for text in of)])
+    texts = (text for paragraphs in words.values() for text in paragraphs)
+    fonts = fonts_for([heading, *titles, *(name for name, _ in rows), *texts])
     if fonts.note:
         (note or partial(print_log, logger='current', level=logging.WARNING))(fonts.note)
     pen = Pen(fonts, LETTERS)
     tiles = [[_tile(image, height) for image in images] for _, images in rows]
-    widths = [max(of[column].shape[1] for of in tiles) for column in range(len(titles))]
+    widths = [max(row[column].shape[1] for row in tiles) for column in range(len(titles))]
     whole = [sum(widths)]
     bands = [_band([heading], whole, pen)] if heading else []
     bands.append(_band(titles, widths, pen))
@@ -134,7 +139,7 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequ
 
 
 def _tile(image: np.ndarray, height: int) -> np.ndarray:
-    """An image at its size in the sheet, in colour of 8 bits."""
+    """Convert an image to 8-bit colour, in its size on the sheet."""
     image = to_8bit(image)
     if image.ndim == 2:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
@@ -145,13 +150,13 @@ def _tile(image: np.ndarray, height: int) -> np.ndarray:
 
 
 def _on_white(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The image with white below and at its right."""
+    """Extend an image with white at its bottom and right."""
     return cv2.copyMakeBorder(image, 0, height - image.shape[0], 0, width - image.shape[1], cv2.BORDER_CONSTANT,
                               value=(255,) * 3)
 
 
 def _band(words: Sequence[str], widths: Sequence[int], pen: Pen) -> UInt8[np.ndarray, 'h w 3']:
-    """Words above columns of those widths, wrapped into their column."""
+    """Draw a line of texts for columns of these widths, each wrapped to its column."""
     columns = [wrap(one_line(text), width - 2 * GAP, pen.length) for text, width in zip(words, widths, strict=True)]
     height = LINE * max(1, *map(len, columns)) + GAP
     band = np.full((height, sum(widths), 3), 255, np.uint8)

@@ -1,4 +1,4 @@
-"""Progress of training and testing, with the remaining time."""
+"""Progress of training and testing with the remaining time."""
 
 import sys
 import time
@@ -13,15 +13,15 @@ from vlfusion.engine.hooks.summary import summary
 from vlfusion.registry import HOOKS
 from vlfusion.system.footprint import peak_so_far
 
-#: Steps, or seconds, after which the duration of a training is estimated.
+#: Number of steps, or of seconds, after which the duration of a training is estimated.
 STEPS, SECONDS = 10, 30
 
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Say what is trained or tested, show how far it is and the scores of each validation, and estimate its duration.
+    """Print a summary of the run, its progress, the scores of each validation, and an estimate of its duration.
 
-    By then data, text and checkpoint are checked, so nothing is said before an error.
+    Data, text and checkpoint are checked before, so nothing is printed ahead of an error.
     """
 
     priority = 'VERY_LOW'
@@ -42,7 +42,7 @@ class ProgressHook(Hook):
         if self._estimated:
             return
         self._steps += 1
-        if self._steps == 1:  # it also loads and compiles, so it does not count
+        if self._steps == 1:  # the first step also loads and compiles, so it does not count
             self._began = time.monotonic()
             return
         seconds = time.monotonic() - self._began
@@ -88,6 +88,6 @@ class ProgressHook(Hook):
 
     @staticmethod
     def _point_logs_at_stderr(runner) -> None:
-        # While a bar is up rich puts its own stream in place of sys.stderr; log lines must go through it.
+        # While a bar is shown, rich replaces sys.stderr by its own stream, and log lines must go through it.
         for handler in screen_handlers(runner.logger):
             handler.setStream(sys.stderr)

@@ -1,10 +1,10 @@
-"""A few lines on what is about to be trained or tested."""
+"""A short summary of a training or test before it starts."""
 
 from pathlib import Path
 
 
 def summary(runner, stage: str) -> list[str]:
-    """The model, the data, the steps and the log file of a run that is ready to start.
+    """Summarise a run that is ready to start: its model, data, steps and log file.
 
     Args:
         runner: MMEngine's Runner, with its checkpoint loaded.
@@ -37,6 +37,6 @@ def _steps(runner) -> str:
 
 
 def _short(path: str) -> str:
-    """A path relative to the current folder, if it is below it."""
+    """Return a path relative to the current folder, if it lies below it."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
