@@ -31,9 +31,9 @@ def installed(tmp_path_factory):
         target = folder / 'sources' / source
         target.mkdir(parents=True, exist_ok=True)
         for path in (ROOT / source).iterdir():  # building writes beside the sources
-            if path.name in ('setup.cfg', 'pyproject.toml', 'README.md', 'LICENSE'):
+            if path.name in ('setup.cfg', 'setup.py', 'pyproject.toml', 'README.md', 'LICENSE'):
                 shutil.copy(path, target)
-            elif path.name.startswith('vlfusion') and path.suffix != '.egg-info':
+            elif path.name == 'configs' or (path.name.startswith('vlfusion') and path.suffix != '.egg-info'):
                 shutil.copytree(path, target / path.name, ignore=shutil.ignore_patterns('__pycache__'))
     environment = folder / 'environment'
     venv.create(environment)
