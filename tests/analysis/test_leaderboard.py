@@ -136,6 +136,27 @@ def test_methods_that_were_not_scored_alike_are_refused(files, tmp_path):
         leaderboard(files).write(tmp_path / 'x.pdf')
 
 
+def test_a_metric_may_be_named_without_its_variant(tmp_path, capsys):
+    # One file has the short names of earlier versions.
+    for name, column in (('old', 'MI'), ('new', 'MI:film')):
+        lines = [f'{index:02},film.1,{index + len(name)}' for index in range(8)]
+        (tmp_path / f'{name}.csv').write_text('\n'.join([f'name,protocol,{column}', *lines, '']))
+    files = {name: tmp_path / f'{name}.csv' for name in ('old', 'new')}
+    assert list(leaderboard(files).comparisons) == list(leaderboard(files, ['MI']).comparisons) == ['MI:film']
+    assert main(['leaderboard', *map(str, files.values()), '--metrics', 'MI:film']) == 0
+    assert '| method | MI:film ↑ |' in capsys.readouterr().out
+    with pytest.raises(UnknownNameError, match="metric 'MI:tang'"):
+        leaderboard(files, ['MI:tang'])
+
+
+def test_what_is_not_finite_is_a_string_in_json(tmp_path):
+    for name, value in (('a', 'nan'), ('b', '3')):
+        (tmp_path / f'{name}.csv').write_text('name,protocol,EN,SD\n' + ''.join(
+            f'{index},plain.1,{index},{value if index == 1 else 2}\n' for index in range(6)))
+    held = json.loads(leaderboard({name: tmp_path / f'{name}.csv' for name in 'ab'}).json())
+    assert held['mean_ranks'] == {'a': 'NaN', 'b': 1.0} and held['metrics']['SD']['means'].keys() == {'b'}
+
+
 def test_too_few_images_for_so_many_methods(files, tmp_path, capsys):
     assert leaderboard(files).warning == ''
     for name in files:
@@ -148,7 +169,7 @@ def test_too_few_images_for_so_many_methods(files, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('content', 'problem'), [
-    ('image,EN\n1,2\n', 'expected name'), ('name,EN\n1,x\n', "EN in line 2 of .* is 'x'"),
+    ('image,EN\n1,2\n', 'expected a column name'), ('name,EN\n1,x\n', "EN in line 2 of .* is 'x'"),
     ('name,EN\n1\n', '1 cells'), ('name,EN\n1,2,3\n', '3 cells'), ('', 'none')])
 def test_scores_of_another_form(files, content, problem, tmp_path, capsys):
     (tmp_path / 'odd.csv').write_text(content)
