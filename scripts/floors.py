@@ -43,9 +43,11 @@ SETS = {
 TOP = """\
 # What no network achieves
 
-Printed by `python scripts/floors.py DATA`. Fusions that learn nothing, scored as 8-bit luminance under the protocol
-`film` (its metric variants; 8-bit files are not stretched), the mean over the images. Read a method's numbers beside
-these, and [what the numbers mean](../explain/numbers.md) beside both.
+This page scores three fusions that learn nothing, as floors for every method. Read a method's numbers beside these, and
+[what the numbers mean](../explain/numbers.md) beside both. Fused images are 8-bit luminance. The protocol is `film`:
+its variants of the metrics, without a stretch, because the files have 8 bits. Values are means over the images.
+
+The tables were printed by `python scripts/floors.py DATA`.
 """
 
 
