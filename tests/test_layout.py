@@ -11,7 +11,7 @@ PACKAGE = TESTS.parent / 'vlfusion'
 ACROSS = {
     '': 'configs configs_cost conformance front_door howto_own_method installation known_plugins layers layout '
         'named_paths plugin_configs prose swaps typecheck',
-    'cli': 'guesses numbers plugins start verbs',
+    'cli': 'guesses numbers pages plugins start verbs',
     'language': 'describe exchange howto pairs repair running server_kills',
     'language/captioners': 'detectors taggers',
     'language/encoders': 'howto training transformers_models',
