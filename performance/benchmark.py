@@ -76,7 +76,7 @@ def once(config: Path, folder: str) -> tuple[dict[str, float], dict[str, float],
         seconds[part] = marks[-1] - marks[-2]
 
     try:
-        plan = load_plan(str(config), None, str(Path(folder, 'out')))
+        plan = load_plan(str(config), out=str(Path(folder, 'out')))
         run = Run(plan)
         run.check()
         mark('preparing')

@@ -46,7 +46,7 @@ def test_configs_that_cannot_be(compare, tmp_path, change, error, said):
     keys = dict(methods={'Mean': toy('ToyMean')}) | change
     write_config(tmp_path / 'b.py', keys.pop('methods'), **keys)
     with pytest.raises(error, match=f'(?s){said}'):
-        Run(load_plan('b.py', None, 'out')).check()
+        Run(load_plan('b.py', out='out')).check()
 
 
 @pytest.mark.parametrize('name', ['benchmark/ivf', 'benchmark/mif', 'benchmark/mef', 'benchmark/mff'])

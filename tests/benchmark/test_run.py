@@ -239,7 +239,7 @@ def test_a_kill_loses_no_finished_row(compare, tmp_path):
     process.wait()
     finished = len(list(records.rglob('*.json')))
     assert 3 <= finished < 12
-    run = Run(load_plan('b.py', None, 'out'))
+    run = Run(load_plan('b.py', out='out'))
     run.fuse()
     assert run.counts['known pairs'] == finished and run.counts['fused'] == 12 - finished
 

@@ -20,7 +20,7 @@ from vlfusion.testing.toys import draw_pairs
 @pytest.mark.slow
 def test_what_leaves_the_range_has_no_rank_without_a_policy(compare, tmp_path, capsys):
     write_config(tmp_path / 'b.py', TWO | {'Beyond': toy('ToyBeyond')}, metrics=['EN', 'SF'])
-    plan = load_plan('b.py', None, 'out')
+    plan = load_plan('b.py', out='out')
     run = Run(plan)
     units = run.fuse()
     run.score(units)

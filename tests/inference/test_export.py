@@ -171,7 +171,7 @@ def test_a_text_that_is_baked_in(saved, tmp_path, format, model):
     text = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     np.save(tmp_path / 'text.npy', text)
     checkpoint, out = saved(**model), tmp_path / 'model'
-    exported = export_model(checkpoint, out, format, tmp_path / 'text.npy')
+    exported = export_model(checkpoint, out, format, text=tmp_path / 'text.npy')
     assert exported.inputs == ('source_a', 'source_b') and exported.metadata['text'] == '5 tokens baked in'
     check(out, format, checkpoint, torch.from_numpy(text)[None])
 
@@ -248,14 +248,14 @@ def test_mistakes(saved, tmp_path, capsys):
     with pytest.raises(ConfigError, match='Did you mean onnx?'):
         export_model(film, tmp_path / 'out', 'onyx')
     with pytest.raises(DataError, match='there is no file'):
-        export_model(film, tmp_path / 'out', 'torchscript', text)
+        export_model(film, tmp_path / 'out', 'torchscript', text=text)
     for array in (np.zeros((4, 9)), np.zeros(8), np.zeros((4, 8), int), np.zeros((0, 8)), np.zeros((2, 4, 8))):
         np.save(text, array)
         with pytest.raises(DataError, match=rf' holds \w* ?{re.escape(str(array.shape))}'):
-            export_model(film, tmp_path / 'out', 'torchscript', text)
+            export_model(film, tmp_path / 'out', 'torchscript', text=text)
     text.write_bytes(b'no array')
     with pytest.raises(DataError, match='cannot be read as an array'):
-        export_model(film, tmp_path / 'out', 'torchscript', text)
+        export_model(film, tmp_path / 'out', 'torchscript', text=text)
     assert main(['export', str(saved('Plain')), '--format', 'onnx', '--out', 'x', '--text', str(text)]) == 2
     assert 'the model reads no text' in capsys.readouterr().err
 

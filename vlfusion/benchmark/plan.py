@@ -195,7 +195,8 @@ class Plan:
         return {column: other_variants(column, self.protocol.code) for column in self.columns(truth)}
 
 
-def load_plan(path: str, cfg_options: dict | None = None, out: str | None = None, cache: str | None = None) -> Plan:
+def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = None,
+              cache: str | None = None) -> Plan:
     """Read the config of a comparison.
 
         plan = vlfusion.load_plan('benchmark/mif', {'seeds': [0, 1, 2]}, out='results/mif')

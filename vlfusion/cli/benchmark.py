@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.console.progress import ShowProgress
 
     began = time.perf_counter()
-    plan = load_plan(args.config, args.cfg_options, args.out, args.cache)
+    plan = load_plan(args.config, args.cfg_options, out=args.out, cache=args.cache)
     group = Group(args.launcher)
     with ShowProgress(quiet=group.rank > 0) as progress:
         done = run_plan(plan, describe=args.describe, report=not args.no_report, ablation=args.ablation, group=group,

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.imaging.protocol import get_protocol
     if args.protocol:
         get_protocol(args.protocol)  # an unknown name comes to light before the work
-    count = convert_released(args.name, args.released, args.out, kind, args.protocol, args.options)
+    count = convert_released(args.name, args.released, args.out, task=kind, protocol=args.protocol,
+                             arguments=args.options)
     print(f'{args.out}: {count} tensors, each in its place.')
     return 0

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.inference.export import export_model
 
     import_modules(args.modules)
-    exported = export_model(args.checkpoint, args.out, args.format, args.text, args.tolerance,
+    exported = export_model(args.checkpoint, args.out, args.format, text=args.text, tolerance=args.tolerance,
                             trust=args.trust_checkpoint)
     batch = 'any number of pairs' if exported.any_batch else 'one pair at a time'
     inputs, size = ', '.join(exported.inputs), exported.path.stat().st_size

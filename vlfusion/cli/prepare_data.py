@@ -112,6 +112,7 @@ def _pack(args: argparse.Namespace) -> int:
 def _weights(args: argparse.Namespace) -> int:
     from vlfusion.engine.checkpoints import convert_released, find_released
     weights, files = find_released(args.name, args.which, args.folder)
-    count = convert_released(args.name, files, args.out, weights.task, weights.protocol, weights.arguments)
+    count = convert_released(args.name, files, args.out, task=weights.task, protocol=weights.protocol,
+                             arguments=weights.arguments)
     print(f'{args.out}: {count} tensors, each in its place. Licence of the weights: {weights.licence}.')
     return 0

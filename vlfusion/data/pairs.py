@@ -70,7 +70,7 @@ class Pair:
         return *self.sources, *([(self.path_truth, AS_STORED)] if self.path_truth else [])
 
 
-def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Names | None = None,
+def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Names | None = None, *,
                modality_a: str = '', modality_b: str = '', truth: str | None = None,
                range_a: Range = None, range_b: Range = None, page_a: int | None = None, page_b: int | None = None,
                bands_a: Bands = None, bands_b: Bands = None) -> list[Pair]:

@@ -78,7 +78,7 @@ class Format:
     read: Callable[[bytes], Callable[..., Tensor]]
 
 
-def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: str,
+def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: str, *,
                  text: str | os.PathLike | None = None, tolerance: float = 1e-4, trust: bool = False) -> Exported:
     """Write the model of a checkpoint as a file that fuses pairs without vlfusion.
 
