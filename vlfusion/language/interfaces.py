@@ -32,8 +32,8 @@ class Observation:
         box: where it lies, `(x0, y0, x1, y1)` as fractions of width and height from the upper left; None for the image.
         area: the fraction of the image it covers, where that is known; at most that of the box.
         score: the captioner's confidence in [0, 1], where it has one.
-        modality: in a prompt about a pair, what the image is called that it was seen in, such as `infrared`; None for
-            both, or where there is but one.
+        modality: in a prompt about a pair, the name of the image that it is about, such as `infrared`; None for both,
+            and in a prompt about one image.
 
     Raises:
         DataError: the text is empty or the box is not within the image.

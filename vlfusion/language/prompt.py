@@ -60,8 +60,8 @@ class PromptTemplate:
     def render(self, observations: Sequence[Observation], modality: str) -> Prompt:
         """The prompt about one image; boxes become words, so that an LLM has no coordinates to repeat.
 
-        >>> seen = [Observation('A bright patch', box=(0.0, 0.0, 0.2, 0.2), area=0.04)]
-        >>> PromptTemplate('short', 1, '$modality: $observations').render(seen, 'MRI').text
+        >>> observations = [Observation('A bright patch', box=(0.0, 0.0, 0.2, 0.2), area=0.04)]
+        >>> PromptTemplate('short', 1, '$modality: $observations').render(observations, 'MRI').text
         'MRI: - A bright patch [upper left, a small part of the image]'
         """
         text = Template(self.body).substitute(modality=modality, observations=_listed(observations))
@@ -69,7 +69,7 @@ class PromptTemplate:
 
     def render_pair(self, of_a: Sequence[Observation], of_b: Sequence[Observation], of_both: Sequence[Observation],
                     modalities: tuple[str, str]) -> Prompt:
-        """The prompt about a pair: what was seen in A, in B, and in both at once.
+        """The prompt about a pair, from the observations of A, of B, and of both at once.
 
         >>> template = PromptTemplate('short', 1, '$modality_a: $observations_a; $modality_b: $observations_b')
         >>> template.render_pair([Observation('A street')], [], [], ('infrared', 'visible')).text
@@ -80,8 +80,8 @@ class PromptTemplate:
             modality=f'{a} and {b}', modality_a=a, modality_b=b, observations=_listed(of_both),
             observations_a=_listed(of_a), observations_b=_listed(of_b))
         named = (a, b) if a and b and a != b else (f'first {a}'.strip(), f'second {b}'.strip())
-        observations = (*(replace(seen, modality=named[0]) for seen in of_a),
-                        *(replace(seen, modality=named[1]) for seen in of_b), *of_both)
+        observations = (*(replace(observation, modality=named[0]) for observation in of_a),
+                        *(replace(observation, modality=named[1]) for observation in of_b), *of_both)
         return Prompt(text, observations, f'{a} and {b}', self.schema)
 
 
@@ -138,10 +138,10 @@ def _read(file: Path) -> PromptTemplate:
 
 
 def _listed(observations: Sequence[Observation]) -> str:
-    return '\n'.join(f'- {seen.text}{_bracket(seen)}' for seen in observations) or _NOTHING
+    return '\n'.join(f'- {observation.text}{_bracket(observation)}' for observation in observations) or _NOTHING
 
 
-def _bracket(seen: Observation) -> str:
-    facts = [place(seen.box)] if seen.box else []
-    facts += [f'{share(seen.area)} of the image'] if seen.area is not None else []
+def _bracket(observation: Observation) -> str:
+    facts = [place(observation.box)] if observation.box else []
+    facts += [f'{share(observation.area)} of the image'] if observation.area is not None else []
     return f' [{", ".join(facts)}]' if facts else ''

@@ -71,7 +71,7 @@ def observations(record: Mapping) -> list[Observation]:
     Raises:
         DataError: one of them has no text, or a box or a number that makes no sense.
     """
-    return [_observation(index, seen) for index, seen in enumerate(record.get('observations', ()))]
+    return [_observation(index, entry) for index, entry in enumerate(record.get('observations', ()))]
 
 
 def observation_facts(observation: Observation) -> dict:
@@ -94,20 +94,20 @@ def paragraph_of(record: Mapping | None) -> str | None:
     return record and '\n'.join(texts_of(record))
 
 
-def _observation(index: int, seen: Mapping) -> Observation:
+def _observation(index: int, entry: Mapping) -> Observation:
     name = f'observations[{index}]'
-    problem = '' if 'text' in seen else f"'{name}.text' is missing"
-    problem = problem or _wrong(f"'{name}.text'", seen['text'], 'a text')
+    problem = '' if 'text' in entry else f"'{name}.text' is missing"
+    problem = problem or _wrong(f"'{name}.text'", entry['text'], 'a text')
     for key in ('area', 'score'):
-        problem = problem or _wrong(f"'{name}.{key}'", seen.get(key), 'a number or null')
-    box = seen.get('box')
+        problem = problem or _wrong(f"'{name}.{key}'", entry.get(key), 'a number or null')
+    box = entry.get('box')
     if box is not None and not (isinstance(box, list) and len(box) == 4 and not any(
             _wrong('', value, 'a number') for value in box)):
         problem = problem or f"'{name}.box' is {short_repr(box, 60)}, not four numbers or null"
     if problem:
         raise DataError(problem)
     try:
-        return Observation(seen['text'], tuple(box) if box else None, seen.get('area'), seen.get('score'))
+        return Observation(entry['text'], tuple(box) if box else None, entry.get('area'), entry.get('score'))
     except DataError as error:
         raise DataError(f"'{name}': {error.problem}") from None
 

@@ -16,8 +16,8 @@ class TemplateLLM:
     """Writes the observations one after the other: at most seven sentences, digits spelled out, the same every time.
 
     What concerns the whole image comes first, then its parts with their places. Where there are more observations than
-    sentences, the later sentences take several, with semicolons between them. Of a pair it says what was seen in A, in
-    B, and in both, each beginning with the image that is meant.
+    sentences, the later sentences take several, with semicolons between them. Of a pair it says what was
+    seen in A, in B, and in both, each part beginning with its image.
     """
 
     version = '1'
@@ -57,9 +57,9 @@ class TemplateLLM:
                         for modality, text in paragraphs.items())
 
     def _paragraph(self, observations: Sequence[Observation], sentences: int) -> str:
-        ordered = sorted(observations, key=lambda seen: seen.box is not None)
+        ordered = sorted(observations, key=lambda observation: observation.box is not None)
         # A captioner's own sentences are clauses here, so that seven stay seven.
-        clauses = [re.sub(r'[.!?]+\s+', '; ', _located(seen)) for seen in ordered]
+        clauses = [re.sub(r'[.!?]+\s+', '; ', _located(observation)) for observation in ordered]
         clauses = list(dict.fromkeys(spell_digits(clause) for clause in clauses))
         count = min(sentences, len(clauses))
         size, surplus = divmod(len(clauses), count)
@@ -69,10 +69,11 @@ class TemplateLLM:
         return ' '.join(f'{_upper("; ".join([group[0], *map(_lower, group[1:])]))}.' for group in groups)
 
 
-def _located(seen: Observation) -> str:
+def _located(observation: Observation) -> str:
     """The text without its full stop, and with the place of its box where the text does not say it."""
-    text = re.sub(r'[\s.!?;]+$', '', ' '.join(seen.text.split()))
-    return text if seen.box is None or place(seen.box) in text else f'{text} in the {place(seen.box)}'
+    text = re.sub(r'[\s.!?;]+$', '', ' '.join(observation.text.split()))
+    where = observation.box and place(observation.box)
+    return f'{text} in the {where}' if where and where not in text else text
 
 
 def _upper(text: str) -> str:
