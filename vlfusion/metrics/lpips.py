@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.errors import VLFusionError
+from vlfusion.errors import VLFusionError, needs
 from vlfusion.metrics.base import truth_metric, variant
 
 _loading = Lock()  # threads that score images must not fetch one network twice
@@ -43,12 +43,10 @@ def LPIPS(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'batch 1 h w
 @cache
 def _network(net: str, device: torch.device) -> nn.Module:
     try:
-        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-        # The metric around it has a state, which threads would mix up, and returns the mean of a batch.
-        return LearnedPerceptualImagePatchSimilarity(net_type=net).net.to(device)
-    except ModuleNotFoundError as error:
-        raise VLFusionError(f'LPIPS needs {error.name}, which is not installed.',
-                            "pip install 'vlfusion[perceptual]'") from error
+        with needs('LPIPS', 'torchmetrics with torchvision', 'perceptual'):
+            from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+            # The metric around it has a state, which threads would mix up, and returns the mean of a batch.
+            return LearnedPerceptualImagePatchSimilarity(net_type=net).net.to(device)
     except URLError as error:
         raise VLFusionError(
             f'The weights of the network {net!r} for LPIPS could not be fetched: {error.reason}.',
