@@ -1,0 +1,55 @@
+"""Texts that a model reads: those that are given are checked, those that are lacking are looked for or made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vlfusion.data.pairs import Pair
+from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.inference.texts import Texts
+
+PAIR = Pair('p0', Path('a.png'), Path('b.png'))
+TOKENS = np.ones((3, 4), np.float32)
+
+
+def texts(dims, **experiment):
+    return Texts(experiment, dims, modality_a='infrared', modality_b='visible')
+
+
+def test_one_text_goes_to_the_only_name_and_several_have_names():
+    assert texts({'text': 4}).by_name(TOKENS)['text'] is TOKENS
+    assert texts({'a': 4, 'b': 4}).by_name({'b': TOKENS}).keys() == {'b'}
+    assert texts({'text': 4}).by_name(None) == {}
+    for dims, given, said in (({}, TOKENS, 'the model reads no text'),
+                              ({'a': 4, 'b': 4}, TOKENS, 'the model reads a, b'),
+                              ({'text': 4}, {'txt': TOKENS}, "A text 'txt' was given")):
+        with pytest.raises(ConfigError, match=said):
+            texts(dims).by_name(given)
+
+
+def test_given_features_are_checked():
+    found = texts({'text': 4}).features(PAIR, {'text': TOKENS.astype(np.float64)})
+    assert found['text'].dtype == np.float32 and np.array_equal(found['text'], TOKENS)
+    with pytest.raises(DataError, match=r'text features \(token, 4\), but got \(3, 5\)'):
+        texts({'text': 4}).features(PAIR, {'text': np.ones((3, 5), np.float32)})
+    with pytest.raises(DataError, match='text of p0'):
+        texts({'text': 4}).features(PAIR, {'text': TOKENS * np.nan})
+
+
+def test_a_model_without_text_needs_none():
+    assert texts({}).features(PAIR, {}) == {} and texts({}).describe([PAIR]) == {}
+
+
+def test_without_words_the_remedy_names_them():
+    with pytest.raises(ConfigError, match='does not say how to describe') as error:
+        texts({'text': 4}).features(PAIR, {})
+    assert '--words' in error.value.remedy
+    refused = CheckpointError('It asks for a server.', 'Trust it.')
+    with pytest.raises(CheckpointError, match='asks for a server'):
+        texts({'text': 4}, language_error=refused).describe([PAIR])
+
+
+def test_new_images_of_a_model_trained_on_published_features_are_described():
+    assert texts({'text': 4}, text_source=dict(files='x')).source == {'text': {'stream': 'pair/paragraph'}}
+    assert texts({'text': 4}, text_source=dict(fixed='night')).source == {'text': {'fixed': 'night'}}
