@@ -41,7 +41,7 @@ def test_files_and_tables(place, capsys):
     with open('out/mine.csv') as file:
         rows = list(csv.DictReader(file))
     assert [row['name'] for row in rows] == ['p0', 'p1', 'p2']
-    assert list(rows[0]) == ['name', 'protocol', 'EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf']
+    assert list(rows[0]) == ['name', 'protocol', 'EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf:film']
     with open('out/mine.controls.csv') as file:
         maxima = [row for row in csv.DictReader(file) if row.pop('control') == 'maximum']
     assert maxima == rows, 'the fused images are the maxima'

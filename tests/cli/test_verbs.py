@@ -1,6 +1,7 @@
 """The command line from end to end on toy pairs: train, test, fuse, convert; and what it says of mistakes."""
 
 import csv
+import json
 import subprocess
 import sys
 
@@ -42,7 +43,8 @@ def test_test_writes_grey_colour_sheet_and_numbers(trained, toy, tmp_path, capsy
     with (out / 'metrics.csv').open() as file:
         rows = list(csv.DictReader(file))
     assert [row['name'] for row in rows] == names
-    assert list(rows[0]) == ['name', 'protocol', 'EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf']
+    assert list(rows[0]) == ['name', 'protocol', 'EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf:film']
+    assert json.loads((out / 'metrics.json').read_text())['protocol']['label'] == 'film.1', 'the record beside it'
     for name in names:
         grey, colour = read_image(out / f'grey/{name}.png'), read_image(out / f'colour/{name}.png')
         assert grey.shape == (48, 56) and (grey.min(), grey.max()) == (0, 255), 'protocol film stretches'
