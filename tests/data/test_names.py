@@ -24,7 +24,7 @@ def test_names_that_can_be_saved(name):
     {'x': 1}])
 def test_names_that_would_lead_elsewhere(name):
     assert name_problem(name)
-    with pytest.raises(DataError, match='toy.h5 holds names that no pair can have') as caught:
+    with pytest.raises(DataError, match='toy.h5 holds invalid names of pairs') as caught:
         require_names(['1', name], 'toy.h5', 'Write the file again.')
     assert len(str(caught.value).splitlines()) == 3
 

@@ -154,7 +154,7 @@ def test_check_images_names_every_damaged_file_and_unequal_size(root, write):
 
 @pytest.mark.parametrize('subset', ['../x', '/x', '', 'a\\b'])
 def test_subsets_that_would_lead_out_of_the_results(root, subset):
-    with pytest.raises(DataError, match='subsets holds names that no pair can have'):
+    with pytest.raises(DataError, match='subsets holds invalid names of pairs'):
         find_subset_pairs(root, {subset: dict(source_a='ir', source_b='vi')})
 
 

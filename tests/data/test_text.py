@@ -143,7 +143,7 @@ def test_rules_of_joining(join, expected):
     (dict(type='concat', longer='ct'), 'Did you mean cut'), (dict(type='concat', pad='mean'), "pad='mean'"),
     (dict(type='concat', tokens=0), 'positive'), (dict(type='concat', tokens=True), 'positive'),
     (dict(type='concat', tokens='149'), 'expected int'), (dict(type='concat', tokens=[3]), 'list of 2'),
-    (dict(type='concat', tokens=[3, -1]), 'list of 2'), (dict(type='concat', parts=[]), 'gives parts itself')])
+    (dict(type='concat', tokens=[3, -1]), 'list of 2'), (dict(type='concat', parts=[]), 'sets parts')])
 def test_rules_of_joining_that_do_not_exist(join, message):
     with pytest.raises(ConfigError, match=message):
         join_rule(join, 2)

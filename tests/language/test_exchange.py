@@ -121,7 +121,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(dataset, tmp_path, root):
                   lambda: import_features(dataset.pairs, root, tmp_path / 'out', '{name}.npy'),
                   lambda: import_texts(dataset.pairs, 'mff', root, tmp_path / 'out'),
                   lambda: export_vlf([dataset], tmp_path / 'out', '../x')):
-        with pytest.raises(DataError, match='names that no pair can have'):
+        with pytest.raises(DataError, match='invalid names of pairs'):
             write()
     assert not (tmp_path / 'out').exists()
 
@@ -162,7 +162,7 @@ def test_other_files_in_the_way_stay(dataset, tmp_path, root):
     places = export_vlf([dataset], tmp_path / 'out')
     (root / 'sub').mkdir()
     (root / 'sub/2.npy').write_bytes(b'mine')
-    with pytest.raises(DataError, match='1 other files are in the way'):
+    with pytest.raises(DataError, match='1 different files already exist'):
         import_features(dataset.pairs, places['TextFeature'], root, '{name}.npy')
     assert (root / 'sub/2.npy').read_bytes() == b'mine' and not (root / 'top').exists()
 

@@ -1,7 +1,4 @@
-"""Image pairs: tasks, pairing, data sets, transforms, text features.
-
-Names are loaded when they are asked for.
-"""
+"""Image pairs: tasks, pairing, data sets, transforms, text features. Names are imported when first used."""
 
 import lazy_loader
 

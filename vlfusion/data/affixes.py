@@ -5,16 +5,16 @@ from collections.abc import Collection, Mapping
 
 
 def common_affix(names: Collection[str], files: Collection[str]) -> tuple[str, str] | None:
-    """The one prefix and suffix that turn every name into the name of a file.
+    """Find the prefix and suffix that turn every name into the name of a file.
 
-    Words and numbers are never cut: `1` is no part of `12`.
+    Words and numbers are never split: `1` is not a part of `12`.
 
     Args:
-        names: of pairs.
-        files: names of files without their endings; there may be more of them.
+        names: names of pairs.
+        files: file names without suffixes such as `.png`; there may be more files than names.
 
     Returns:
-        None where nothing fits all names, or several choices do, or a file already has the name of a pair.
+        Prefix and suffix. None if nothing fits all names, if several choices fit, or if a file has the name of a pair.
 
     >>> common_affix(['1', '12'], ['1_fused', '12_fused', 'notes'])
     ('', '_fused')
@@ -34,25 +34,25 @@ def common_affix(names: Collection[str], files: Collection[str]) -> tuple[str, s
 
 def find_affixes(folders: Mapping[str, Collection[str]],
                  names: Collection[str] | None = None) -> dict[str, tuple[str, str]]:
-    """The affix of each folder whose files are called as those of another folder, but for a common prefix or suffix.
+    """Find the common affix of each folder whose file names otherwise equal those of another folder.
 
     Args:
-        folders: the names of the files, by folder.
-        names: the pairs that are wanted; None for all.
+        folders: names of the files, by folder.
+        names: the pairs to match; None for all.
 
     >>> find_affixes({'ir': ['1', '2'], 'vi': ['1', '2'], 'fused': ['1_out', '2_out']})
     {'fused': ('', '_out')}
     """
     for plain in folders.values():
-        wanted = plain if names is None else set(names).intersection(plain)
-        found = {folder: affix for folder, files in folders.items() if (affix := common_affix(wanted, files))}
-        if found:
-            return found
+        stems = plain if names is None else set(names).intersection(plain)
+        affixes = {folder: affix for folder, files in folders.items() if (affix := common_affix(stems, files))}
+        if affixes:
+            return affixes
     return {}
 
 
 def differing_tails(names_a: Collection[str], names_b: Collection[str]) -> tuple[str, str] | None:
-    """The last parts of names by which two sources differ, such as `_T` and `_W`; also where both are in one folder.
+    """Find the last parts by which the names of two sources differ, such as `_T` and `_W`, even in one folder.
 
     >>> differing_tails(['1_T', '2_T'], ['1_W', '2_W'])
     ('_T', '_W')
@@ -72,7 +72,7 @@ def differing_tails(names_a: Collection[str], names_b: Collection[str]) -> tuple
 
 
 def affix_in_words(what: str, affix: tuple[str, str]) -> str:
-    """A sentence on an affix that was found.
+    """Describe an affix in a sentence.
 
     >>> affix_in_words('the fused folder', ('', '_out'))
     'All names of the fused folder end in _out: pairing without it.'
@@ -83,6 +83,6 @@ def affix_in_words(what: str, affix: tuple[str, str]) -> str:
 
 
 def _apart(left: str, right: str) -> bool:
-    """Tell whether a word or number ends where two parts of a name meet."""
+    """Tell whether two parts of a name can be separated without splitting a word or number."""
     return not (left and right and (left[-1].isalpha() and right[0].isalpha()
                                     or left[-1].isdigit() and right[0].isdigit()))

@@ -1,4 +1,4 @@
-"""Samples stacked to a batch."""
+"""Stack samples into a batch."""
 
 from collections.abc import Sequence
 
@@ -18,6 +18,6 @@ def stack_samples(samples: Sequence[dict]) -> dict:
     sizes = {tuple(sample['source_a'].shape[1:]): sample['name'] for sample in samples}
     if len(sizes) > 1:
         shown = ', '.join(f'{name} is {width}x{height}' for (height, width), name in sizes.items())
-        raise DataError(f'Images of different sizes do not fit into one batch: {shown} (width x height).',
+        raise DataError(f'Images of different sizes cannot be in one batch: {shown} (width x height).',
                         'Add a RandomCrop or Resize to the pipeline, see docs/howto/data.md, or set batch_size=1.')
     return default_collate(samples)

@@ -1,4 +1,4 @@
-"""Image pairs as a data set: folders in, flat samples out."""
+"""Data sets of image pairs: they read folders and return flat samples."""
 
 import os
 from abc import ABC, abstractmethod
@@ -23,18 +23,22 @@ from vlfusion.registry import DATASETS, TRANSFORMS
 class FusionDataset(Dataset, ABC):
     """Samples of one fusion task.
 
-    A sample is a flat dict that the default collate stacks: `source_a` and `source_b`, float32 `(1, h, w)` in [0, 1];
-    `name`, `path_a` and `path_b`; where there is a true image `truth`, like the sources; where there is text also
-    `text`, float32 `(token, dim)` padded with zero rows to one length, and `text_mask`, bool `(token,)`, true where a
-    row is a token. Several texts have names of their own, such as `text_a` and `text_a_mask`.
+    A sample is a flat dict that torch's default collate can stack:
+
+    - `source_a` and `source_b`: float32 `(1, h, w)` in [0, 1]; also `truth`, if there is a true image
+    - `name`, `path_a` and `path_b`: strings
+    - `text`, if there is text: float32 `(token, dim)`, padded with zero rows to one length
+    - `text_mask`: bool `(token,)`, true for tokens and false for padding
+
+    Several texts have their own names, such as `text_a` and `text_a_mask`.
 
     Args:
-        task: the name of the task, such as `ivf`.
-        name: what the data set is called in results.
+        task: name of the task, such as `ivf`.
+        name: name of the data set in results.
         pipeline: configs of transforms, from `LoadPair` to `PackPair` (see `vlfusion.data.transforms`).
 
     Attributes:
-        text_dims: the width of each text's features by its name; empty where samples carry no text.
+        text_dims: width of each text's features, by the name of the text; empty if samples have no text.
     """
 
     text_dims: Mapping[str, int] = MappingProxyType({})
@@ -45,27 +49,30 @@ class FusionDataset(Dataset, ABC):
 
     @property
     def metainfo(self) -> dict:
-        """Facts that MMEngine tells metrics and checkpoints: names of the task and of the data set."""
+        """Names of the task and of the data set, which MMEngine passes to metrics and checkpoints."""
         return dict(task=self.task.name, name=self.name)
 
     @abstractmethod
     def __len__(self) -> int:
-        """The number of pairs."""
+        """Return the number of pairs."""
 
     @abstractmethod
     def record(self, index: int) -> dict:
-        """Start of the pipeline: `name`, `path_a`, `path_b`; perhaps `path_truth` and the rules of reading,
-        `reading_a` and `reading_b`; each text and its mask."""
+        """Return the input of the pipeline.
+
+        It has `name`, `path_a`, `path_b`, each text with its mask, and optionally `path_truth` and the reading rules
+        `reading_a` and `reading_b`.
+        """
 
     def files(self) -> Iterator[Path]:
-        """The files that samples are made from, which nothing may replace: those of `pairs`, or that at `path`."""
+        """Yield the files that samples are made from, which no output may replace: those of `pairs`, or `path`."""
         for pair in getattr(self, 'pairs', ()):
             yield from filter(None, (pair.path_a, pair.path_b, pair.path_truth))
         if path := getattr(self, 'path', None):
             yield Path(path)
 
     def __getitem__(self, index: int | Draw) -> dict:
-        """A sample; one asked for by a `Draw` depends on the draw alone, whichever process makes it."""
+        """Return a sample. With a `Draw` as index, it depends on the draw alone, not on the process."""
         if isinstance(index, Draw):
             with numpy_seed(index.seed):
                 return self.pipeline(self.record(index.index))
@@ -76,44 +83,44 @@ class FusionDataset(Dataset, ABC):
 class PairDataset(FusionDataset):
     """Pairs of image files, with text features if the model reads text.
 
-    Everything that could stop a training hours later is checked at construction.
+    Problems that would stop a training hours later are found at construction.
 
     Args:
-        task: the name of the task, such as `ivf`.
-        data_root: the folder that all patterns are relative to.
-        source_a: where source A's images lie, as `vlfusion.data.pairs.find_pairs` has it, such as `ir`.
-        source_b: where source B's lie.
-        names: the pairs to use: a list, or a text file relative to `data_root`; None takes all.
-        subsets: in place of the three above, a dict of them for each subset, such as `{'PET-MRI': dict(source_a=...,
-            source_b=..., modality_b='PET')}`. A name becomes `PET-MRI/12`, and results are saved in subfolders.
-        modality_a: what source A is, if the task's own word is too wide.
-        modality_b: what source B is.
-        range_a: the values of source A that are black and white: `full` (as stored), `minmax`, `percentile:1,99` or two
-            numbers; see `vlfusion.imaging.reading.rule.Reading`. This and the next five may also stand in a subset.
-        range_b: likewise, of source B.
-        page_a: the page of files with several, from 1, of source A.
-        page_b: likewise, of source B.
-        bands_a: the band or the three bands of files with several, from 1, of source A.
-        bands_b: likewise, of source B.
+        task: name of the task, such as `ivf`.
+        data_root: folder that all patterns are relative to.
+        source_a: folder or pattern of source A's images, such as `ir`; see `vlfusion.data.pairs.find_pairs`.
+        source_b: folder or pattern of source B's images.
+        names: the pairs to use: a list, or a text file relative to `data_root`; None uses all.
+        subsets: instead of the three above, a dict of them for each subset, such as `{'PET-MRI': dict(source_a=...,
+            source_b=..., modality_b='PET')}`. Names become `PET-MRI/12`, and results are saved in subfolders.
+        modality_a: kind of image of source A, if the task's own word is too general.
+        modality_b: kind of image of source B.
+        range_a: values of source A that become black and white: `full` (as stored), `minmax`, `percentile:1,99` or two
+            numbers; see `vlfusion.imaging.reading.rule.Reading`. A subset may also set this and the next five.
+        range_b: the range of source B.
+        page_a: page of source A's files, counted from 1, if they have several.
+        page_b: page of source B's files.
+        bands_a: one band or three bands of source A's files, counted from 1, if they have several.
+        bands_b: band or bands of source B's files.
         text_source: None for no text; `dict(files='TextFeature/MFF/Lytro/{name}.npy')` for files under `data_root`;
-            `dict(stream='pair/paragraph')` for the text store, where `join` may name a rule that joins the paragraphs,
-            see `vlfusion.data.joining`; `dict(fixed='...')` for one text for every pair, such as an instruction;
-            a dict of these by keyword for a backbone that reads several texts, see `vlfusion.data.text.text_sources`.
-        language: the config's language section; the text store needs it.
-        text_length: the number of rows to pad text to, or a dict of them by keyword; None takes the longest of this
+            `dict(stream='pair/paragraph')` for the text store, optionally with a rule `join` for the paragraphs, see
+            `vlfusion.data.joining`; `dict(fixed='...')` for one text for every pair, such as an instruction; or a dict
+            of these by keyword for a backbone that reads several texts, see `vlfusion.data.text.text_sources`.
+        language: language section of the config, which the text store needs.
+        text_length: number of rows to pad text to, or a dict of them by keyword; None uses the longest text of this
             data set.
-        truth: where the images lie that a perfect fusion would give, if there are such; not for `subsets`, which say it
-            themselves.
-        text_policy: whose text a pair is given: `own`, or one of `vlfusion.data.policies`, to see whether it mattered.
+        truth: folder or pattern of the true images, if they exist; `subsets` have their own.
+        text_policy: the text that each pair gets: `own`, or another policy of `vlfusion.data.policies`, to test the
+            effect of words.
         pipeline: configs of transforms, from `LoadPair` to `PackPair`.
-        check: whether to decode every image at construction (`vlfusion.data.pairs.check_images` states the cost).
-        name: what the data set is called in results; by default the last folder of `data_root`.
+        check: True to decode every image at construction (`vlfusion.data.pairs.check_images` states the cost).
+        name: name of the data set in results; by default the last folder of `data_root`.
 
     Attributes:
         pairs: the `Pair`s, sorted by name.
 
     Raises:
-        DataError: data are missing, damaged or do not fit together; every offender is named.
+        DataError: data are missing, are damaged or do not fit together; names every problem.
         ConfigError: the arguments do not fit together.
     """
 
@@ -130,13 +137,13 @@ class PairDataset(FusionDataset):
         common = dict(modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b,
                       range_a=range_a, range_b=range_b, page_a=page_a, page_b=page_b, bands_a=bands_a, bands_b=bands_b)
         if (source_a or source_b or names or truth) if subsets else not (source_a and source_b):
-            raise ConfigError('A PairDataset needs either source_a, source_b and perhaps names, or subsets alone.',
+            raise ConfigError('A PairDataset needs either source_a and source_b (names is optional), or subsets alone.',
                               "Write source_a='ir', source_b='vi', or subsets={'PET-MRI': dict(source_a=...)}.\n     "
-                              'Where a _base_ config has the other of the two, inherit nothing: dataset=dict('
+                              'If a _base_ config has the other of the two, inherit nothing: dataset=dict('
                               "_delete_=True, type='PairDataset', ...),\n     see docs/howto/data.md. Or name two "
                               'folders on the command line: --source-a DIR --source-b DIR.')
         if subsets:
-            self.pairs = find_subset_pairs(data_root, {key: common | dict(one) for key, one in subsets.items()})
+            self.pairs = find_subset_pairs(data_root, {key: common | dict(subset) for key, subset in subsets.items()})
         else:
             self.pairs = find_pairs(data_root, source_a, source_b, names, **common, truth=truth)
         if check:
@@ -150,8 +157,8 @@ class PairDataset(FusionDataset):
         for key, source in self.text_sources.items():
             source.check(self.pairs)
             self.text_dims[key] = source.dim
-            wanted = text_length.get(key) if isinstance(text_length, Mapping) else text_length
-            self.text_lengths[key] = padded_length(wanted, source.length(self.pairs))
+            length = text_length.get(key) if isinstance(text_length, Mapping) else text_length
+            self.text_lengths[key] = padded_length(length, source.length(self.pairs))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -169,7 +176,7 @@ class PairDataset(FusionDataset):
 
 @contextmanager
 def numpy_seed(seed: int) -> Iterator[None]:
-    """Seed NumPy's global generator, which mmcv's transforms draw from, and put its state back afterwards."""
+    """Seed NumPy's global generator, which mmcv's transforms use, and restore its state afterwards."""
     state = np.random.get_state()
     np.random.seed(seed)
     try:
@@ -179,18 +186,18 @@ def numpy_seed(seed: int) -> Iterator[None]:
 
 
 def padded_length(wanted: int | None, longest: int) -> int:
-    """The rows that text is padded to; raises ConfigError where the longest text does not fit."""
+    """Return the number of rows that text is padded to; raise ConfigError if the longest text does not fit."""
     if wanted is not None and wanted < longest:
         raise ConfigError(f'text_length is {wanted}, but the longest text of the data set has {longest} tokens.',
-                          f'Set text_length to {longest} or more; no token is cut off.')
+                          f'Set text_length to {longest} or more; tokens are never dropped.')
     return wanted or longest
 
 
 def require_own_text(policy: str | Mapping, path: Path) -> None:
-    """Raises ConfigError where a file that holds the text of each pair is asked for another's."""
+    """Raise ConfigError for any policy but `own`: the file at `path` holds only each pair's own text."""
     if policy != 'own':
         raise ConfigError(f'text_policy={policy!r} has no effect on {path}, which holds the text of each pair.',
-                          'Read the pairs from folders by a PairDataset, or write the file again under that policy.')
+                          'Read the pairs from folders with a PairDataset, or write the file again with that policy.')
 
 
 def _require_folder(root: Path, task: str) -> None:

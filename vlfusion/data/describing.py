@@ -1,4 +1,4 @@
-"""Descriptions of the images that a config reads."""
+"""Describe the images that a config reads."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -17,16 +17,16 @@ from vlfusion.language.subjects import Subject
 
 @dataclass(frozen=True)
 class Descriptions:
-    """Result of `describe`, or the plan of it.
+    """Result of `describe`.
 
     Attributes:
-        fixed: the texts of the config that are about no image.
-        new_fixed: those of them that were encoded now, or that a plan would encode.
-        pipeline: captioners, LLM, encoder and store; `pipeline.paragraph(subject)` is a description. None where the
-            config reads fixed texts alone.
-        subjects: the images, or the pairs where the prompt is about pairs.
-        report: what became of each subject; None of a plan.
-        plan: what is missing, and what it may cost; None of a run.
+        fixed: the config's fixed texts, which are not about images.
+        new_fixed: the fixed texts that were encoded now, or would be in a dry run.
+        pipeline: captioners, LLM, encoder and store; `pipeline.paragraph(subject)` is a description. None if the config
+            reads fixed texts only.
+        subjects: the images, or the pairs if the prompt is about pairs.
+        report: outcome of each subject; None after a dry run.
+        plan: missing descriptions and their estimated cost; None after a real run.
     """
 
     fixed: list[str]
@@ -41,26 +41,26 @@ def describe(config: str | os.PathLike | Config, *, splits: Sequence[str] | None
              names: Iterable[str] | None = None, limit: int | None = None, dry_run: bool = False,
              progress: Callable[[str, int, int, str], None] | None = None,
              stop: Event | None = None) -> Descriptions:
-    """Describe the images that a config reads, and keep paragraphs and text features in its text store.
+    """Describe the images that a config reads, and store paragraphs and text features in its text store.
 
-    What is described already is left alone. Several processes may fill one store together.
+    Existing descriptions are kept. Several processes may fill one store together.
 
         done = vlfusion.describe('film/film_ivf_sample', limit=4)
         for image in done.report.done:
             print(image, done.pipeline.paragraph(image))
 
     Args:
-        config: a file, or what `load_config` returns; its `language` section says how to describe.
-        splits: of `train`, `val` and `test`; None for all that the config has.
-        names: of the pairs whose images are described; None for all.
-        limit: how many images (or pairs) at most, the first ones; None for all.
-        dry_run: only count what is missing, and estimate what it costs.
-        progress: called with a stage, how many of its images are done, how many there are, and what the LLM has spent
-            so far, in words.
-        stop: once it is set, what has begun is finished and the rest is left.
+        config: file or name of a config, or a config as `load_config` returns it; its `language` section tells how to
+            describe.
+        splits: some of `train`, `val` and `test`; None for all splits of the config.
+        names: names of the pairs to describe; None for all.
+        limit: largest number of images (or pairs) to describe, the first ones; None for all.
+        dry_run: True to only count what is missing and estimate its cost.
+        progress: called with the stage, its number of finished images, its total, and the LLM's costs so far in words.
+        stop: when it is set, work in progress is finished and the rest is skipped.
 
     Returns:
-        What was described, was there before, failed or was left. An image that fails does not stop the others.
+        The descriptions, with the outcome of each image. An image that fails does not stop the others.
 
     Raises:
         ConfigError: the config has no `language` section, lacks a split, or a part of the section cannot be built.

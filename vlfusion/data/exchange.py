@@ -1,11 +1,11 @@
-"""Texts and features in the layouts that others read: the VLF data set's folders, and FILM's HDF5.
+"""Texts and features in layouts of other projects: the folders of the VLF data set, and FILM's HDF5.
 
     <root>/Text/MFF/Lytro/NEAR/1.txt     the paragraph of source A of pair 1
-    <root>/Text/MFF/Lytro/FAR/1.txt      that of source B
-    <root>/Text/MFF/Lytro/PAIR/1.txt     instead of both, where the prompt is about pairs
+    <root>/Text/MFF/Lytro/FAR/1.txt      the paragraph of source B
+    <root>/Text/MFF/Lytro/PAIR/1.txt     instead of both, if the prompt is about pairs
     <root>/TextFeature/MFF/Lytro/1.npy   the token features of the pair, float32 (1, token, dim)
 
-Arrays are plain NumPy files; nothing is ever pickled. Every file is written whole or not at all.
+Arrays are plain NumPy files without pickled objects. Files are either complete or absent.
 """
 
 import os
@@ -23,29 +23,29 @@ from vlfusion.language.lookup import Records
 from vlfusion.language.records import paragraph_of
 from vlfusion.language.subjects import content_of, subjects_of
 
-RENAME = 'Files are written under these names: rename the images, or the data set.'
-#: What the VLF data set calls the folders of source A and source B.
+RENAME = 'Files are written under these names. Rename the images or the data set.'
+#: Names of the folders of source A and source B in the VLF data set, by task.
 FOLDERS = {'ivf': ('IR', 'VI'), 'mif': ('MRI', 'T'), 'mef': ('OVER', 'UNDER'), 'mff': ('NEAR', 'FAR')}
-#: Where one paragraph about both lies; the VLF data set has none of these.
+#: Folder of paragraphs about pairs, which the VLF data set itself does not have.
 PAIR = ('PAIR',)
 
 
 def export_vlf(datasets: Sequence[PairDataset], root: str | os.PathLike, name: str | None = None) -> dict[str, Path]:
-    """Write features, and paragraphs where they come from the text store, in the layout of the VLF data set.
+    """Write features in the layout of the VLF data set, with paragraphs if they come from the text store.
 
     Args:
-        datasets: of one task, with their text source; a pair may be in several of them.
-        root: the folder to write to.
-        name: what the set is called; by default as the data sets are.
+        datasets: data sets of one task, with text sources; a pair may be in several of them.
+        root: folder to write to.
+        name: name of the written set; by default the names of the data sets.
 
     Returns:
-        The folders `TextFeature` and, where there are paragraphs, `Text` of this set.
+        The folders of this set by `TextFeature` and, if there are paragraphs, `Text`.
 
     Raises:
-        DataError: two pairs share a name, or texts or features are missing; all of them are named.
+        DataError: two pairs share a name, or texts or features are missing; names all of them.
         ConfigError: a data set reads no text.
     """
-    owners: dict[Path, dict[Pair, PairDataset]] = {}  # by the place and name that their files get
+    owners: dict[Path, dict[Pair, PairDataset]] = {}  # by the path of their files, without suffix
     for dataset in datasets:
         _source(dataset)
         require_names([name or dataset.name], 'The data set', RENAME)
@@ -72,25 +72,25 @@ def export_vlf(datasets: Sequence[PairDataset], root: str | os.PathLike, name: s
 
 
 def export_hdf5(dataset: PairDataset, path: str | os.PathLike) -> None:
-    """Write a data set in FILM's HDF5 layout, as its own pipeline makes it; `Hdf5PairDataset` reads it."""
+    """Write the samples of a data set in FILM's HDF5 layout, which `Hdf5PairDataset` reads."""
     write_hdf5(path, (dataset[index] for index in range(len(dataset))))
 
 
 def import_features(pairs: Sequence[Pair], folder: str | os.PathLike, root: str | os.PathLike,
                     pattern: str) -> list[Path]:
-    """Copy published features of pairs to where `FeatureFiles(root, pattern)` reads them, byte for byte.
+    """Copy published features of pairs, byte for byte, to the files that `FeatureFiles(root, pattern)` reads.
 
     Args:
-        pairs: whose features.
-        folder: holds `<pair>.npy`, `(1, token, dim)` or `(token, dim)`.
-        root, pattern: as `FeatureFiles` has them.
+        pairs: the pairs of the features.
+        folder: folder with a file `<pair>.npy` for each pair, `(1, token, dim)` or `(token, dim)`.
+        root, pattern: arguments of `FeatureFiles`.
 
     Returns:
-        The files that were not there before.
+        The new files.
 
     Raises:
-        DataError: features are missing, damaged or of unequal width, or another file is in the way. Nothing is written
-            then.
+        DataError: features are missing, are damaged or differ in width, or a different file already exists. Then
+            nothing is written.
     """
     require_names((pair.name for pair in pairs), 'The data set', RENAME)
     source = FeatureFiles(folder, '{name}.npy')
@@ -105,27 +105,28 @@ def import_texts(pairs: Sequence[Pair], task: str, folder: str | os.PathLike,
     """Copy published paragraphs of pairs, byte for byte, to `<target>/<SOURCE>/<pair>.txt`.
 
     Args:
-        pairs: whose paragraphs.
-        task: such as `mff`; it says what the sources are called.
-        folder: holds a folder for each source, in upper or lower case, with `<pair>.txt`; or one, `PAIR`, where the
-            texts are about pairs.
-        target: the folder of the set, such as `data/VLFDataset/Text/MFF/Lytro`.
+        pairs: the pairs of the paragraphs.
+        task: name of the task, such as `mff`, which sets the names of the sources.
+        folder: folder with a subfolder for each source, in upper or lower case, with files `<pair>.txt`; or with one
+            subfolder `PAIR` if the texts are about pairs.
+        target: folder of the set, such as `data/VLFDataset/Text/MFF/Lytro`.
 
     Returns:
-        The files that were not there before.
+        The new files.
 
     Raises:
-        DataError: a text is missing, empty or not UTF-8, or another file is in the way. Nothing is written then.
+        DataError: a text is missing, empty or not UTF-8, or a different file already exists. Then nothing is written.
     """
     require_names((pair.name for pair in pairs), 'The data set', RENAME)
     folder, files, problems = Path(folder), {}, []
-    there = {one.name.upper(): one for one in sorted(folder.iterdir()) if one.is_dir()} if folder.is_dir() else {}
-    for source in PAIR if PAIR[0] in there and there.keys().isdisjoint(FOLDERS[task]) else FOLDERS[task]:
-        if source not in there:
+    present = {entry.name.upper(): entry for entry in sorted(folder.iterdir()) if entry.is_dir()} if (
+        folder.is_dir()) else {}
+    for source in PAIR if PAIR[0] in present and present.keys().isdisjoint(FOLDERS[task]) else FOLDERS[task]:
+        if source not in present:
             problems.append(f'there is no folder {folder / source}')
             continue
         for pair in pairs:
-            path = spelled(lambda name, place=there[source]: place / f'{name}.txt', pair.name)
+            path = spelled(lambda name, place=present[source]: place / f'{name}.txt', pair.name)
             try:
                 problems += [] if path.read_text(encoding='utf-8').strip() else [f'{path} is empty']
             except (OSError, UnicodeDecodeError) as error:
@@ -138,7 +139,7 @@ def import_texts(pairs: Sequence[Pair], task: str, folder: str | os.PathLike,
 
 
 def text_folder(pattern: str) -> Path:
-    """Folder of texts, relative to the data root, whose features lie at a pattern of `FeatureFiles`.
+    """Return the folder of texts, relative to the data root, that belongs to a pattern of `FeatureFiles`.
 
     >>> text_folder('TextFeature/MFF/Lytro/{name}.npy').as_posix()
     'Text/MFF/Lytro'
@@ -148,7 +149,7 @@ def text_folder(pattern: str) -> Path:
 
 
 def _source(dataset: PairDataset) -> TextSource:
-    """The one text source of a data set; raises ConfigError where there is none, or several."""
+    """Return the only text source of a data set; raise ConfigError if there is none, or several."""
     if len(dataset.text_sources) != 1:
         raise ConfigError(f'The data set {dataset.name!r} reads {len(dataset.text_sources) or "no"} texts, but the '
                           'layout holds one for each pair.',
@@ -158,29 +159,29 @@ def _source(dataset: PairDataset) -> TextSource:
 
 
 def _paragraphs(pairs: Sequence[tuple[Pair, PairDataset]]) -> dict[Pair, list[str]]:
-    """The paragraphs of both sources of every pair whose features are from the text store, or the one of the pair."""
-    found, missing, records = {}, [], {}
+    """Return the paragraphs of each pair whose features come from the text store: one, or one for each source."""
+    paragraphs, missing, records = {}, [], {}
     for pair, source in ((pair, _source(dataset)) for pair, dataset in pairs):
         if isinstance(source, StoredText):
             reader = records.setdefault(id(source), Records(source.language))
-            found[pair], remedy = [], source.remedy
+            paragraphs[pair], remedy = [], source.remedy
             [both] = subjects_of([pair], of_pairs=True)
-            for subject in [both] if reader.keys.of_pairs else both.images:  # twice the same image is two texts
+            for subject in [both] if reader.keys.of_pairs else both.images:  # the same image may be both
                 stages = reader.stages(*content_of(subject))
-                # The text that the features are of, should the paragraph have been written again since.
+                # Prefer the text of the features: the paragraph may have been rewritten since.
                 text = paragraph_of(stages['features'][0].record or stages['paragraphs'][0].record)
-                found[pair].append(text or '')
+                paragraphs[pair].append(text or '')
                 missing += [] if text else [str(subject)]
     if missing:
         raise DataError(f'{len(missing)} images are not described yet:\n{listing(missing)}', remedy)
-    return found
+    return paragraphs
 
 
 def _copy(files: Mapping[Path, Path]) -> list[Path]:
     new = {target: source for target, source in files.items() if not target.exists()}
     if differing := [str(target) for target, source in files.items()
                      if target not in new and target.read_bytes() != source.read_bytes()]:
-        raise DataError(f'{len(differing)} other files are in the way:\n{listing(differing)}',
+        raise DataError(f'{len(differing)} different files already exist:\n{listing(differing)}',
                         'Move them away, or import under another name.')
     for target, source in new.items():
         write_whole(target, source.read_bytes())

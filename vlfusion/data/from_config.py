@@ -1,4 +1,4 @@
-"""Data sets, pairs and texts of a config."""
+"""Find the data sets, pairs and texts of a config."""
 
 import inspect
 from collections.abc import Iterable, Sequence
@@ -20,13 +20,13 @@ from vlfusion.registry import DATASETS, share_keys
 
 def find_datasets(config: Config, splits: Sequence[str] | None = None, *, text: bool | dict = False,
                   whole: bool = False) -> list[tuple[str, PairDataset]]:
-    """Build the data sets of a config that read pairs of image files. Equal ones are built once.
+    """Build the data sets of a config that read pairs of image files. Equal data sets are built once.
 
     Args:
-        config: as `load_config` returns it.
-        splits: of `train`, `val` and `test`; None for all that the config has.
-        text: whether they read (and check) their text; a dict is the `text_source` to use.
-        whole: whether samples are whole images without augmentation; otherwise there are no samples, only pairs.
+        config: a config as `load_config` returns it.
+        splits: some of `train`, `val` and `test`; None for all splits of the config.
+        text: True to read and check text; a dict replaces the `text_source`.
+        whole: True for samples of whole images without augmentation; False for pairs only, without samples.
 
     Returns:
         Each data set with its split.
@@ -55,7 +55,7 @@ def find_datasets(config: Config, splits: Sequence[str] | None = None, *, text: 
 
 
 def dataset_part(config: Config, split: str) -> dict:
-    """The part of a config that says what the data set of a split is; raises ConfigError where there is none."""
+    """Return the data set's part of a config for a split; raise ConfigError if there is none."""
     if not config.get(f'{split}_dataloader'):
         raise ConfigError(f'{config.filename or "The config"} has no {split}_dataloader.',
                           'Choose another --split, or add one.')
@@ -63,17 +63,17 @@ def dataset_part(config: Config, split: str) -> dict:
 
 
 def loading_step(part: dict) -> dict:
-    """The step of a pipeline that reads the images of a pair; the default one where the pipeline has none."""
+    """Return the step of a pipeline that reads the images of a pair, or the default step if there is none."""
     return next((step for step in part.get('pipeline', ()) if step['type'] == 'LoadPair'), dict(type='LoadPair'))
 
 
 def pairs_of(config: Config, splits: Sequence[str] | None = None, names: Iterable[str] | None = None) -> list[Pair]:
-    """List the pairs that the data sets of a config read, each once, in their order.
+    """List the pairs of a config's data sets in order, each once.
 
     Args:
-        config: as `load_config` returns it.
-        splits: of `train`, `val` and `test`; None for all that the config has.
-        names: of the pairs that are wanted; None for all.
+        config: a config as `load_config` returns it.
+        splits: some of `train`, `val` and `test`; None for all splits of the config.
+        names: names of the pairs to list; None for all.
 
     Raises:
         ConfigError: the config lacks a split, or a data set reads no image files.
@@ -82,28 +82,28 @@ def pairs_of(config: Config, splits: Sequence[str] | None = None, names: Iterabl
     pairs = list(dict.fromkeys(pair for _, dataset in find_datasets(config, splits) for pair in dataset.pairs))
     if not names:
         return pairs
-    known, wanted = {composed(pair.name) for pair in pairs}, {composed(name): name for name in names}
-    for name, given in wanted.items():
+    known, spelling = {composed(pair.name) for pair in pairs}, {composed(name): name for name in names}
+    for name, spelled in spelling.items():
         if name not in known:
-            raise UnknownNameError(f'No pair has the name {given!r}.', did_you_mean(given, known))
-    return [pair for pair in pairs if composed(pair.name) in wanted]
+            raise UnknownNameError(f'No pair has the name {spelled!r}.', did_you_mean(spelled, known))
+    return [pair for pair in pairs if composed(pair.name) in spelling]
 
 
 def find_subjects(config: Config, name: str, *, of_pairs: bool, source: str | None = None,
                   modality: str | None = None, splits: Sequence[str] | None = None) -> Sequence[Subject]:
-    """Find the images or pairs that a name means, as captioners get them.
+    """Find the images or pairs of a name, as captioners get them.
 
     Args:
-        config: as `load_config` returns it.
-        name: the name of a pair, or an image file.
+        config: a config as `load_config` returns it.
+        name: name of a pair, or path of an image file.
         of_pairs: True if the config's prompt is about pairs.
         source: `a` or `b` for one image of the pair; None for both.
-        modality: what an image file is said to be; None for what the config says of it.
-        splits: of `train`, `val` and `test`; None for all that the config has.
+        modality: modality of an image file; None takes it from the config.
+        splits: some of `train`, `val` and `test`; None for all splits of the config.
 
     Raises:
-        ConfigError: a source or modality is named, but the prompt is about pairs.
-        DataError: the config has no such pair or image.
+        ConfigError: a source or modality is given, but the prompt is about pairs.
+        DataError: the config does not have the pair or image.
     """
     path = Path(name)
     if of_pairs and (source or modality is not None):
@@ -118,7 +118,7 @@ def find_subjects(config: Config, name: str, *, of_pairs: bool, source: str | No
         if not subjects:
             modalities = sorted({image.modality for image in subjects_of(pairs, False)})
             raise DataError(f'{path} is not among the images of {config.filename}.',
-                            f'Say what it is with --modality, such as {" or ".join(map(repr, modalities))}.')
+                            f'Name its modality with --modality, such as {" or ".join(map(repr, modalities))}.')
         return subjects
     named = [pair for pair in pairs if composed(pair.name) == composed(name)]
     if not named:
@@ -132,10 +132,10 @@ def find_subjects(config: Config, name: str, *, of_pairs: bool, source: str | No
 
 
 def fixed_texts(config: Config) -> list[str]:
-    """The texts of a config that are about no image, each once.
+    """Return the fixed texts of a config, which are not about images, each once.
 
-    They stand in `language.fixed`, in `text_source=dict(fixed=...)`, and in a `text_policy` that gives every pair one
-    text.
+    They come from `language.fixed`, from `text_source=dict(fixed=...)`, and from a `text_policy` with one text for
+    every pair.
     """
     texts = config.language.get('fixed') or []
     sources = [source['fixed'] for source in text_sources(config) if 'fixed' in source]
@@ -144,18 +144,18 @@ def fixed_texts(config: Config) -> list[str]:
 
 
 def reads_stream(config: Config) -> bool:
-    """True if a config reads descriptions of its images, or does not say what it reads."""
+    """Tell whether a config reads descriptions of its images, or leaves it open."""
     sources = text_sources(config)
-    # Features from files alone: whoever runs `describe` then wants some of their own.
+    # If all features come from files, a user of `describe` wants to make new ones.
     return (not sources or any('stream' in source for source in sources)
             or all('files' in source for source in sources))
 
 
 def text_sources(config: Config) -> list[dict]:
-    """The entries of every `text_source` of a config, its own and those of its data sets: a dict for each text."""
+    """Return the entries of all `text_source` keys, of the config itself and of its data sets: a dict per text."""
     return [source for part in text_readers(config) for source in text_configs(part.get('text_source')).values()]
 
 
 def text_readers(config: Config) -> list[Config | dict]:
-    """The parts of a config that say how text is read: the config itself, and its data sets."""
+    """Return the parts of a config that may have text keys: the config itself and its data sets."""
     return [config, *(config[f'{split}_dataloader'].dataset for split in SPLITS if config.get(f'{split}_dataloader'))]

@@ -1,7 +1,7 @@
-"""FILM's HDF5 files: the groups `imageA`, `imageB` and `text`, each with one array for every name.
+"""FILM's HDF5 files. The groups `imageA`, `imageB` and `text` hold one array for every name.
 
 Images are `(1, h, w)` luminance in [0, 1], text features `(1, token, dim)`. A name with a slash, such as `PET-MRI/12`,
-lies in a group of its own.
+is in a subgroup.
 """
 
 import io
@@ -25,31 +25,31 @@ from vlfusion.registry import DATASETS
 
 IMAGE_A, IMAGE_B, TEXT = 'imageA', 'imageB', 'text'
 REMEDY = 'Write the file again: `vlfusion prepare-data hdf5 CONFIG --out FILE.h5`.'
-#: Most values of one array. A file of a few bytes can claim an array that fits into no memory.
+#: Largest number of values of one array. A file of a few bytes can claim an array of any size.
 MOST_VALUES = 2 ** 30
-#: Most groups inside each other.
+#: Largest depth of nested groups.
 DEEPEST = 32
 
 
 @DATASETS.register_module()
 class Hdf5PairDataset(FusionDataset):
-    """The pairs of one HDF5 file, as the same samples that a `PairDataset` makes.
+    """The pairs of one HDF5 file, as samples like those of a `PairDataset`.
 
     Args:
         path: the file.
-        task: the name of the task, such as `ivf`.
-        pipeline: configs of transforms; images are there from the start, so `LoadPair` is not among them.
-        read_text: whether samples carry text.
-        text_length: the number of rows to pad text to; None takes the longest of the file.
-        name: what the data set is called in results; by default the stem of `path`.
-        text_policy: nothing but `own`, for the file holds each pair's own text.
+        task: name of the task, such as `ivf`.
+        pipeline: configs of transforms. Images are already loaded, so `LoadPair` is left out.
+        read_text: True if samples include text.
+        text_length: number of rows to pad text to; None uses the longest text of the file.
+        name: name of the data set in results; by default the stem of `path`.
+        text_policy: only `own`, since the file holds each pair's own text.
 
     Attributes:
-        names: of the pairs, sorted.
+        names: names of the pairs, sorted.
 
     Raises:
         DataError: the file is absent or truncated, a group is missing, the groups differ in names or shapes, or an
-            array is not plain numbers in this very file; every offender is named.
+            array does not hold plain numbers in this file; names every problem.
     """
 
     def __init__(self, path: str | os.PathLike, task: str, pipeline: Sequence[dict] = (), read_text: bool = True,
@@ -90,11 +90,11 @@ class Hdf5PairDataset(FusionDataset):
 
     def _read(self, group: str, name: str) -> Float[np.ndarray, 'rows columns']:
         if self._process != os.getpid():
-            # A forked worker must not share its parent's handle: both would move one file position.
+            # A forked worker must not share its parent's handle, because both would move one file position.
             if self._file is not None:
                 self._file.close()
             self._file, self._process = h5py.File(self.path, 'r'), os.getpid()
-        # h5py's low-level interface: `self._file[group][name][()]` takes 1.7 times as long for FILM's arrays.
+        # h5py's low-level interface is used: `self._file[group][name][()]` takes 1.7 times as long for FILM's arrays.
         with foreign(f'{group}/{name} in {self.path} cannot be read', DataError, REMEDY):
             stored = h5py.h5d.open(self._file.id, f'{group}/{name}'.encode())
             array = np.empty(stored.shape, stored.dtype)
@@ -103,15 +103,15 @@ class Hdf5PairDataset(FusionDataset):
 
 
 def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
-    """Write samples, as a data set makes them, in FILM's layout; the file appears whole or not at all.
+    """Write the samples of a data set in FILM's layout. The file is either complete or absent.
 
     Args:
-        path: the file to write; folders are made.
-        samples: each with `name`, `source_a`, `source_b`; with text also `text` and `text_mask`. Padding is not
+        path: the file to write; missing folders are made.
+        samples: samples with `name`, `source_a`, `source_b`, and optionally `text` and `text_mask`. Padding is not
             written.
 
     Raises:
-        DataError: a sample holds what the layout has no place for: several texts, or a true image.
+        DataError: a sample has several texts or a true image, which the layout cannot hold.
     """
     with whole(path) as temporary, _OutputFile(temporary) as output:
         with h5py.File(output, 'w') as file:
@@ -119,7 +119,7 @@ def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
                 require_names([sample['name']], 'The data set', 'Rename the files of the pair.')
                 if homeless := [key for key in sample if f'{key}_mask' in sample and key != 'text' or key == 'truth']:
                     raise DataError(f'FILM\'s HDF5 layout has no place for {" and ".join(homeless)}.',
-                                    'Write a data set without truth, whose one text is called text.')
+                                    'Write a data set without truth, with a single text named text.')
                 file[f'{IMAGE_A}/{sample["name"]}'] = sample['source_a'].numpy()
                 file[f'{IMAGE_B}/{sample["name"]}'] = sample['source_b'].numpy()
                 if 'text' in sample:
@@ -129,7 +129,7 @@ def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
 
 
 class _OutputFile(io.FileIO):
-    """A file for HDF5 to write, which never tells it of an error: HDF5 crashes when it closes a file on a full disk.
+    """A file for HDF5 to write that hides errors from it, because HDF5 crashes when it closes a file on a full disk.
 
     After the first error, or Ctrl-C, nothing more is written, and `raise_error` raises it.
     """
@@ -174,16 +174,16 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _shapes(file: h5py.File, groups: Sequence[str]) -> dict[str, dict[str, tuple[int, ...]]]:
-    """The shapes of the arrays of each group, by name.
+    """Return the shapes of the arrays of each group, by name.
 
     Raises:
-        DataError: a group is missing, or holds what could lead out of the file or is not an array of numbers.
+        DataError: a group is missing, or holds links or anything else than arrays of numbers.
     """
-    there = list(file)  # unlike `in`, a list follows no link
-    missing = [group for group in groups if group not in there]
+    present = list(file)  # unlike `in`, a list follows no link
+    missing = [group for group in groups if group not in present]
     if missing:
         raise DataError(f'{file.filename} has no group {" or ".join(missing)}; it holds '
-                        f'{", ".join(there) or "nothing"}.', f'{REMEDY} Set read_text=False where text is not needed.')
+                        f'{", ".join(present) or "nothing"}.', f'{REMEDY} Set read_text=False if text is not needed.')
     arrays, problems = {group: {} for group in groups}, []
     for group in groups:
         for name, array, problem in _walk(file, group, set()):
@@ -197,7 +197,7 @@ def _shapes(file: h5py.File, groups: Sequence[str]) -> dict[str, dict[str, tuple
 
 def _walk(parent: h5py.Group, key: str, seen: set[int],
           path: str = '') -> Iterator[tuple[str, h5py.Dataset | None, str]]:
-    """The arrays at or under an entry of a group, each with its name and what is wrong with it. No link is followed."""
+    """Yield the arrays at or below an entry of a group, with their names and problems. Links are not followed."""
     path = f'{path}{key}'
     if not isinstance(parent.get(key, getlink=True), h5py.HardLink):
         yield path, None, 'is a link to another place'
@@ -216,7 +216,7 @@ def _walk(parent: h5py.Group, key: str, seen: set[int],
 
 
 def _dataset_problem(array: h5py.Dataset) -> str:
-    """The reason why an array is not read; empty where it is plain numbers that lie in this file."""
+    """Say why an array cannot be read; empty if it holds plain numbers in this file."""
     if array.external or array.is_virtual:
         return 'lies in another file'
     if array.dtype.kind not in 'fiu':
@@ -224,7 +224,7 @@ def _dataset_problem(array: h5py.Dataset) -> str:
     if not array.shape or not array.size:
         return f'has the shape {array.shape}, which holds no values'
     if array.size > MOST_VALUES:
-        return f'claims {array.shape}, {array.size} values; at most {MOST_VALUES} are read'
+        return f'claims {array.shape}, {array.size} values; expected at most {MOST_VALUES}'
     return '' if array.id.get_storage_size() else 'holds no values: nothing was ever written'
 
 
@@ -233,12 +233,12 @@ def _check(path: Path, shapes: dict[str, dict[str, tuple[int, ...]]]) -> None:
     problems = [] if every else ['no pairs at all']
     widths = {shape[-1] for shape in shapes.get(TEXT, {}).values() if shape}
     for name in sorted(every):
-        problems += [f'{name} is not in {group}' for group, of_group in shapes.items() if name not in of_group]
-        held = {group: of_group[name] for group, of_group in shapes.items() if name in of_group}
-        problems += [f'{group}/{name} has the shape {shape}; expected two axes, or three of which the first is 1'
-                     for group, shape in held.items() if len(shape) not in (2, 3) or shape[:-2] not in ((), (1,))]
-        if IMAGE_A in held and IMAGE_B in held and held[IMAGE_A][-2:] != held[IMAGE_B][-2:]:
-            problems.append(f'{name} has the shape {held[IMAGE_A]} in {IMAGE_A} but {held[IMAGE_B]} in {IMAGE_B}')
+        problems += [f'{name} is not in {group}' for group, arrays in shapes.items() if name not in arrays]
+        present = {group: arrays[name] for group, arrays in shapes.items() if name in arrays}
+        problems += [f'{group}/{name} has the shape {shape}; expected two axes, or three axes with a first of length 1'
+                     for group, shape in present.items() if len(shape) not in (2, 3) or shape[:-2] not in ((), (1,))]
+        if IMAGE_A in present and IMAGE_B in present and present[IMAGE_A][-2:] != present[IMAGE_B][-2:]:
+            problems.append(f'{name} has the shape {present[IMAGE_A]} in {IMAGE_A} but {present[IMAGE_B]} in {IMAGE_B}')
     if len(widths) > 1:
         problems.append(f'text features have different widths: {", ".join(map(str, sorted(widths)))}')
     if problems:

@@ -1,8 +1,8 @@
-"""Rules that join the paragraphs' token features of a pair into one feature.
+"""Rules that join the token features of a pair's paragraphs into one array.
 
-A rule is chosen by `join=dict(type=..., ...)` of a config's `text_source`. FILM's published features have the shape
-`(1, 149, 768)`. How two paragraphs became 149 rows is not known; `concat` with `tokens=149` gives that shape and
-claims no more.
+A config chooses a rule by `join=dict(type=..., ...)` in its `text_source`. FILM's published features have the shape
+`(1, 149, 768)`. It is not known how two paragraphs became 149 rows. `concat` with `tokens=149` gives the same shape,
+but not necessarily the same values.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,14 +21,14 @@ Parts = Sequence[Float[np.ndarray, '_ dim']]
 
 def concat(parts: Parts, tokens: int | Sequence[int] | None = None, pad: str | None = 'zero',
            longer: str = 'error') -> Float[np.ndarray, 'token dim']:
-    """The tokens of every part, one part after the other.
+    """Concatenate the tokens of all parts.
 
     Args:
-        parts: the token features of each source.
-        tokens: None for any length; a number of rows for the whole; or a list with a number for each source.
-        pad: `zero` fills up to `tokens` with zero rows, which then are rows like others, as in a published file; None
-            leaves what is shorter as it is, so that `tokens` is but a limit.
-        longer: `error`, or `cut` to keep the first rows of what is longer and drop the rest.
+        parts: token features of each source.
+        tokens: number of rows of the whole, or a list with the number for each source; None for any length.
+        pad: `zero` to fill shorter texts with zero rows, which then count as tokens, as in a published file; None to
+            leave them short, so that `tokens` is only a limit.
+        longer: `error` to refuse longer texts, or `cut` to keep their first rows.
 
     Raises:
         DataError: there are more rows than `tokens`, and `longer` is `error`.
@@ -44,7 +44,7 @@ def concat(parts: Parts, tokens: int | Sequence[int] | None = None, pad: str | N
 
 
 def mean(parts: Parts) -> Float[np.ndarray, 'part dim']:
-    """One row for each part, the mean of its tokens.
+    """Average the tokens of each part into one row.
 
     >>> mean([np.array([[1.], [3.]]), np.array([[5.]])])[:, 0].tolist()
     [2.0, 5.0]
@@ -57,25 +57,25 @@ JOINS: dict[str, Callable[..., Float[np.ndarray, 'token dim']]] = {'concat': con
 
 
 def join_rule(config: Any, sources: int) -> Callable[[Parts], Float[np.ndarray, 'token dim']]:
-    """The rule that a config asks for, its arguments checked; None is `concat` of any length.
+    """Return the rule of a config with its arguments. None means `concat` of any length.
 
     Args:
-        config: such as `dict(type='concat', tokens=149, longer='cut')`.
-        sources: how many paragraphs are joined.
+        config: config of the rule, such as `dict(type='concat', tokens=149, longer='cut')`.
+        sources: number of paragraphs to join.
 
     Raises:
-        ConfigError: there is no such rule, or an argument does not fit.
+        ConfigError: the rule is unknown, or an argument does not fit.
     """
     if config is None:
         return concat
     if not isinstance(config, Mapping) or config.get('type') not in JOINS:
-        named = config.get('type') if isinstance(config, Mapping) else config
-        raise ConfigError(f'No rule joins texts by the name {named!r}.',
-                          f"Write join=dict(type='concat', ...). {did_you_mean(str(named), JOINS)}")
+        name = config.get('type') if isinstance(config, Mapping) else config
+        raise ConfigError(f'There is no rule {name!r} to join texts.',
+                          f"Write join=dict(type='concat', ...). {did_you_mean(str(name), JOINS)}")
     rule = JOINS[config['type']]
     arguments = {key: value for key, value in config.items() if key != 'type'}
     if 'parts' in arguments:
-        raise ConfigError(f'join={dict(config)} gives parts itself.', 'Leave them out: they come from the text store.')
+        raise ConfigError(f'join={dict(config)} sets parts.', 'Leave it out: the parts come from the text store.')
     check_arguments(rule, dict(config))
     tokens = arguments.get('tokens')
     if tokens is not None:

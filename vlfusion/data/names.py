@@ -1,6 +1,6 @@
-"""Names of pairs: which can be, and which are one.
+"""Names of pairs: which names are valid, and which are equal.
 
-Results are saved under them, so a name must stay in its folder. Systems differ in how they store `é`: as one sign
+Results are saved under these names, so a name must not lead out of its folder. Systems store `é` as one character
 (composed, as most do) or as two (decomposed, as macOS did). Both look alike and name the same pair.
 """
 
@@ -12,35 +12,35 @@ from typing import Any
 
 from vlfusion.errors import DataError, listing, short_repr
 
-#: Longest part of a name in bytes of UTF-8: with an ending such as `.png` it must fit into the 255 of a file name.
+#: Longest part of a name in bytes of UTF-8. With a suffix such as `.png` it must fit into the 255 of a file name.
 LONGEST_PART = 251
-#: Longest name in bytes, so that there is room for the folders before it.
+#: Longest name in bytes, which leaves room for the folders before it.
 LONGEST_NAME = 1024
 
 
 def composed(name: str) -> str:
-    """A name in the form by which names are compared."""
+    """Return a name in its composed form, by which names are compared."""
     return unicodedata.normalize('NFC', name)
 
 
 def spellings(name: str) -> list[str]:
-    """A name as it is, then composed, then decomposed; each once."""
+    """Return a name as it is, then composed, then decomposed, each once."""
     return list(dict.fromkeys([name, composed(name), unicodedata.normalize('NFD', name)]))
 
 
 def spelled(place: Callable[[str], Path], name: str) -> Path:
-    """The file of a name, in whichever spelling it is there; where there is none, that of the name as it is.
+    """Return the existing file of a name in any spelling; if there is none, that of the name as it is.
 
     Args:
-        place: gives the file of a spelling.
-        name: of a pair.
+        place: returns the file of a spelling.
+        name: name of a pair.
     """
     places = list(map(place, spellings(name)))
     return next((path for path in places if path.exists()), places[0]) if len(places) > 1 else places[0]
 
 
 def name_problem(name: Any) -> str:
-    r"""The reason why no pair can have this name on every system; empty where it can. A slash separates folders.
+    r"""Say why a name is not valid on all systems; empty if it is. A slash separates folders.
 
     >>> name_problem('PET-MRI/12'), name_problem('../12'), name_problem(r'C:\12')
     ('', "has a part '..'", 'holds a backslash')
@@ -49,47 +49,47 @@ def name_problem(name: Any) -> str:
         return f'is a {type(name).__name__}, not a string'
     if not name:
         return 'is empty'
-    if any(unicodedata.category(sign) in ('Cc', 'Cs') for sign in name):
+    if any(unicodedata.category(character) in ('Cc', 'Cs') for character in name):
         return 'holds a control character or is not Unicode'
     if '\\' in name:
         return 'holds a backslash'
     if name.startswith('/') or PureWindowsPath(name).drive:
         return 'is an absolute path'
-    if odd := [part for part in name.split('/') if part in ('', '.', '..')]:
-        return f'has a part {odd[0]!r}'
+    if unsafe := [part for part in name.split('/') if part in ('', '.', '..')]:
+        return f'has a part {unsafe[0]!r}'
     if len(name.encode()) > LONGEST_NAME or max(len(part.encode()) for part in name.split('/')) > LONGEST_PART:
         return f'is too long: {len(name.encode())} bytes'
     return ''
 
 
 def require_names(names: Iterable[Any], origin: str | os.PathLike, remedy: str) -> None:
-    """Refuse names that may lead out of a folder of results, or that are there twice.
+    """Refuse names that are not valid or occur twice.
 
     Args:
-        names: of pairs or of subsets.
-        origin: the file or key that they come from.
-        remedy: what to do about it.
+        names: names of pairs or of subsets.
+        origin: file or key that the names come from.
+        remedy: advice to the user.
 
     Raises:
-        DataError: names every offender.
+        DataError: lists every refused name.
     """
     problems, seen = [], set()
     for name in names:
         if problem := name_problem(name):
             problems.append(f'{short_repr(name)} {problem}')
         elif name in seen:
-            problems.append(f'{short_repr(name)} is there twice')
+            problems.append(f'{short_repr(name)} occurs twice')
         else:
             seen.add(name)
     if problems:
-        raise DataError(f'{origin} holds names that no pair can have:\n{listing(problems)}', remedy)
+        raise DataError(f'{origin} holds invalid names of pairs:\n{listing(problems)}', remedy)
 
 
 def inside(folder: str | os.PathLike, name: str, ending: str) -> Path:
-    """The file in a folder that a result is saved to.
+    """Return the file in a folder that a result is saved to.
 
     Raises:
-        DataError: it would lie outside of the folder.
+        DataError: the file would be outside of the folder.
     """
     root = os.path.abspath(folder)
     path = os.path.abspath(os.path.join(root, name + ending))
