@@ -1,7 +1,8 @@
 """The command line: `vlfusion VERB ...`, and `tools/VERB.py ...`, which is the same code.
 
-A verb is a module with `add_arguments(parser)` and `run(args) -> exit code`; its docstring is its help. Only the module
-of the asked verb is imported. Imports of torch and the like are inside `run`, so that help and mistakes are quick.
+A verb is a module with `add_arguments(parser)` and `run(args) -> exit code`; its docstring is its help. It parses and
+prints; the work is a function that Python can call too (docs/reference/python.md). Only the module of the asked verb is
+imported. Imports of torch and the like are inside `run`, so that help and mistakes are quick.
 """
 
 import argparse
