@@ -349,11 +349,11 @@ def test_another_text_policy_is_refused(tmp_path):
     ('names', '["../../x"]', "has a part '..'"), ('names', '["/x"]', 'absolute'), ('names', '[1]', 'is a int'),
     ('names', '[{}]', 'is a dict'), ('names', '["1", "1"]', 'twice'), ('names', '[""]', 'empty'),
     ('names', json.dumps(['x' * 300]), 'too long'), ('names', '["a\\u0000"]', 'control character'),
-    ('names', '{"0": "1"}', 'names as a dict'), ('names', '7', 'names as a int'), ('names', '[', 'no names that'),
-    ('names', '[' * 100000, 'no names that'), ('names', None, 'no names that'),
-    ('same', '[]', 'same as a list'), ('same', '{', 'no same that'), ('same', '{"text/1": 5}', 'text/1'),
-    ('same', '{"text/1": ["text/2"]}', 'text/1'), ('same', None, 'no same that'),
-    ('task', None, 'of the task None; expected ivf'), ('task', 'zzz', "of the task 'zzz'"),
+    ('names', '{"0": "1"}', 'names as a dict'), ('names', '7', 'names as a int'), ('names', '[', 'names in the metadata'),
+    ('names', '[' * 100000, 'names in the metadata'),
+    ('same', '[]', 'same as a list'), ('same', '{', 'same in the metadata'), ('same', '{"text/1": 5}', 'text/1'),
+    ('same', '{"text/1": ["text/2"]}', 'text/1'), ('same', None, 'same in the metadata'),
+    ('task', None, 'has the task None; expected one of ivf'), ('task', 'zzz', "has the task 'zzz'"),
 ])
 def test_metadata_of_another_form(edit, key, value, message):
     def change(arrays, notes):

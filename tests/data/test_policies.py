@@ -100,7 +100,7 @@ def test_mistakes_are_answered(root):
         texts(root, 'empty')
     with pytest.raises(ConfigError, match='no text policy'):
         texts(root, dict(fix='x'))
-    with pytest.raises(ConfigError, match='no other'):
+    with pytest.raises(ConfigError, match='at least two pairs, but the data set has 1'):
         texts(root, 'swapped', names=['p1'])
 
 

@@ -105,7 +105,7 @@ def test_stored_text_names_every_image_to_describe(language, pairs):
     problem = caught.value.problem
     assert '3 of 3 pairs' in problem
     assert f'1: not described yet: {pairs[0].path_b}' in problem
-    assert '2: features of different width, 4 and 5' in problem
+    assert '2: features of different widths, 4 and 5' in problem
     assert f'3: not described yet: {pairs[2].path_a}, {pairs[2].path_b}' in problem
     assert 'vlfusion describe CONFIG' in caught.value.remedy
 

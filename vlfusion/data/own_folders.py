@@ -1,4 +1,4 @@
-"""Two folders of one's own in place of the data sets of a config."""
+"""Replace the data sets of a config by two folders of the user's own images."""
 
 import os
 from collections.abc import Mapping
@@ -14,30 +14,30 @@ from vlfusion.data.text import text_configs
 from vlfusion.errors import ConfigError
 from vlfusion.imaging.tasks import get_task
 
-#: In training every tenth pair is held out for validation.
+#: In training, one of this many pairs is held out for validation.
 HELD_OUT = 10
 
 
 def use_folders(config: Config, source_a: str, source_b: str, *, task: str | None = None,
                 modality_a: str | None = None, modality_b: str | None = None,
                 reading: Mapping[str, Any] | None = None) -> Config:
-    """Let every data set of a config read two folders of your own. Its pipelines stay.
+    """Make every data set of a config read two folders of your own. The pipelines stay.
 
         config = vlfusion.use_folders(vlfusion.load_config('film/film_ivf_sample'), 'my/ir', 'my/vi')
         vlfusion.describe(config)
 
     Args:
-        config: as `load_config` returns it; it is changed.
+        config: a config as `load_config` returns it; it is changed in place.
         source_a, source_b: folders, or patterns such as `pairs/{name}_IR.*`.
-        task: what is in them: ivf, mif, mef or mff; by default what the config says.
-        modality_a, modality_b: what a captioner is told that the sources are; by default the task's words.
-        reading: rules by which files are read, such as `range_a` and `page_b`.
+        task: task of the images: ivf, mif, mef or mff; by default that of the config.
+        modality_a, modality_b: modalities of the sources, as captioners are told; by default those of the task.
+        reading: reading rules for the files, such as `range_a` and `page_b`.
 
     Returns:
         The config.
 
     Raises:
-        ConfigError: the model reads text, but the config has no `language` section that could describe the images.
+        ConfigError: the model reads text, but the config has no `language` section to describe the images.
     """
     if task:
         config.task = get_task(task).name
@@ -48,19 +48,19 @@ def use_folders(config: Config, source_a: str, source_b: str, *, task: str | Non
         if not loader:
             continue
         pipeline = list(loader.dataset.get('pipeline', ()))
-        if not any(step['type'] == 'LoadPair' for step in pipeline):  # a packed data set has its images loaded
+        if not any(step['type'] == 'LoadPair' for step in pipeline):  # a packed data set needs no such step
             pipeline = [dict(type='LoadPair'), *pipeline]
         loader.dataset = dict(
             type='PairDataset', name=name, data_root='.', text_source=text_source, pipeline=pipeline,
             source_a=_place(source_a), source_b=_place(source_b), modality_a=modality_a, modality_b=modality_b,
             **(reading or {}))
     stem = Path(config.filename or 'unnamed').stem
-    config.work_dir = config.get('work_dir') or f'work_dirs/{stem}_{name}'  # not among other results
+    config.work_dir = config.get('work_dir') or f'work_dirs/{stem}_{name}'  # apart from results on other data
     return config
 
 
 def hold_out(config: Config) -> None:
-    """Train on nine of ten pairs of the own folders, and validate on every tenth; fewer than ten are all trained on.
+    """Validate on every tenth pair of the folders and train on the others; with fewer than ten, train on all.
 
     Raises:
         DataError: as for `vlfusion.data.pairs.find_pairs`.
@@ -78,7 +78,7 @@ def hold_out(config: Config) -> None:
 
 
 def _described(config: Config) -> dict | None:
-    """The text source of the config; where it reads published features, the descriptions of the own images instead."""
+    """Return the text source of the config, with descriptions of the images instead of published features."""
     own, *parts = text_readers(config)
     sources = [part.get('text_source') for part in [*parts, own]]
     entries = next((text_configs(source) for source in sources if source), {})
@@ -94,13 +94,13 @@ def _described(config: Config) -> dict | None:
 
 
 def _place(source: str) -> str:
-    """The pattern of a folder, from the root; the run's own config then says where the images are."""
+    """Return an absolute pattern for a folder, so that the dumped config of the run shows where the images are."""
     return as_pattern(Path(source).expanduser().absolute().as_posix())
 
 
 def _common_folder(source_a: str, source_b: str) -> str:
-    """The name of the last folder that both sources are in."""
+    """Return the name of the deepest folder that contains both sources."""
     parts = [Path(source).expanduser().absolute() for source in (source_a, source_b)]
-    fixed = [next(parent for parent in (path, *path.parents) if not any(sign in str(parent) for sign in '*?[{'))
+    fixed = [next(parent for parent in (path, *path.parents) if not any(star in str(parent) for star in '*?[{'))
              for path in parts]
     return Path(os.path.commonpath(fixed)).name or 'own'

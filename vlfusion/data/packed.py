@@ -1,11 +1,16 @@
-"""The packed form: all pairs of a data set in one file that is mapped into memory, of the safetensors format.
+"""The packed form: all pairs of a data set in one memory-mapped file of the safetensors format.
 
     source_a/NAME, source_b/NAME, truth/NAME   (h, w) grey levels, uint8 or uint16; or float32 in [0, 1]
     text/NAME, instruction/NAME, ...           (token, dim) float32 without padding, each text by its name
 
-The file's `__metadata__` holds strings: `vlfusion.pairs`, the version of this layout; `task`; `names`, a JSON list in
-the order of the data set; and `same`, a JSON dict from the key of each array that was left out, because an earlier one
-equals it, to the key of that one. So a text that all pairs share is there once.
+The file's `__metadata__` holds strings:
+
+- `vlfusion.pairs`: version of this layout
+- `task`: name of the task
+- `names`: JSON list of names in the order of the data set
+- `same`: JSON dict from the key of each omitted array to the key of the equal array that is stored
+
+So a text that all pairs share is stored once.
 """
 
 import json
@@ -36,34 +41,34 @@ from vlfusion.imaging.tasks import TASKS
 from vlfusion.registry import DATASETS
 
 LAYOUT, VERSION = 'vlfusion.pairs', '1'
-#: What arrays may hold, by safetensors' names, the widest first: so each begins at a multiple of its own width.
+#: Types of arrays by their names in safetensors, the widest first, so that every array is aligned to its type.
 DTYPES = {'F32': np.dtype('<f4'), 'U16': np.dtype('<u2'), 'U8': np.dtype('u1')}
 REMEDY = 'Write the file again: `vlfusion prepare-data pack CONFIG --out FILE.safetensors`.'
 
 
 @DATASETS.register_module()
 class PackedPairDataset(FusionDataset):
-    """The pairs of one packed file, as the same samples in the same order that they were packed from.
+    """The pairs of one packed file: the samples that were packed, in the same order.
 
-    A sample costs little more than the memory it fills. The file is mapped, so processes share what is in memory.
+    Reading a sample costs little more than a copy. The file is memory-mapped, so processes share its memory.
 
     Args:
         path: the file, as `write_packed` writes it.
-        task: the name of the task, such as `ivf`; None takes the file's word for it.
-        pipeline: configs of transforms; images are there from the start, so `LoadPair` is not among them.
-        read_text: whether samples carry their texts.
-        text_length: the number of rows to pad text to, or a dict of them by the names of the texts; None takes the
-            longest of the file.
-        name: what the data set is called in results; by default the stem of `path`.
-        text_policy: nothing but `own`, for the file holds each pair's own text.
+        task: name of the task, such as `ivf`; None uses the task in the file.
+        pipeline: configs of transforms. Images are already loaded, so `LoadPair` is left out.
+        read_text: True if samples include their texts.
+        text_length: number of rows to pad text to, or a dict of them by the names of the texts; None uses the longest
+            text of the file.
+        name: name of the data set in results; by default the stem of `path`.
+        text_policy: only `own`, since the file holds each pair's own text.
 
     Attributes:
-        names: of the pairs, in their order.
+        names: names of the pairs, in their order.
 
     Raises:
-        DataError: the file is absent, truncated or another kind of file, or arrays are missing or have wrong shapes;
-            every offender is named. Headers are read, not images.
-        ConfigError: the file is of another task, or `text_length` does not fit.
+        DataError: the file is absent, truncated or of another kind, or arrays are missing or have wrong shapes; names
+            every problem. Only headers are checked, not images.
+        ConfigError: the file has another task, or `text_length` does not fit.
     """
 
     def __init__(self, path: str | os.PathLike, task: str | None = None, pipeline: Sequence[dict] = (),
@@ -86,8 +91,8 @@ class PackedPairDataset(FusionDataset):
         self.text_dims, self.text_lengths = {}, {}
         for key in texts:
             self.text_dims[key] = shapes[key][0][1]
-            wanted = text_length.get(key) if isinstance(text_length, Mapping) else text_length
-            self.text_lengths[key] = padded_length(wanted, max(rows for rows, _ in shapes[key]))
+            length = text_length.get(key) if isinstance(text_length, Mapping) else text_length
+            self.text_lengths[key] = padded_length(length, max(rows for rows, _ in shapes[key]))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -98,7 +103,7 @@ class PackedPairDataset(FusionDataset):
         for image, key in self._images.items():
             record[image] = _luminance(self._array(f'{key}/{name}'))
             if not (record[image].min() >= 0 and record[image].max() <= 1):
-                raise DataError(f'{key}/{name} in {self.path} leaves [0, 1], or holds NaN.', REMEDY)
+                raise DataError(f'{key}/{name} in {self.path} has values outside of [0, 1], or NaN.', REMEDY)
         for key, length in self.text_lengths.items():
             text = require_finite(self._array(f'{key}/{name}'), f'{key}/{name} in {self.path}', REMEDY)
             record[key], record[f'{key}_mask'] = pad(text, length)
@@ -108,52 +113,52 @@ class PackedPairDataset(FusionDataset):
         return {key: value for key, value in self.__dict__.items() if key != '_memory'}
 
     def _array(self, key: str) -> Shaped[np.ndarray, 'rows columns']:
-        """A view into the file, which cannot be written to."""
+        """Return a read-only view into the file."""
         dtype, shape, start = self._arrays[key]
         return np.ndarray(shape, dtype, self._memory, start)
 
     @cached_property
     def _memory(self) -> mmap:
-        # Forked workers may share it: unlike a file, it has no position.
+        # Forked workers may share a mapping: unlike a file, it has no position.
         with self.path.open('rb') as file:
             return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
 def write_packed(path: str | os.PathLike, samples: Iterable[Mapping], task: str) -> dict[str, str]:
-    """Write samples, as a data set makes them, to a packed file that gives them back to the bit.
+    """Write the samples of a data set to a packed file, from which they are read back bit for bit.
 
-    Images become 8-bit grey levels where these give the same values, else 16-bit ones; where neither do, such as after
-    a resize, they stay float32. Memory holds one sample at a time. The bytes wait in temporary files beside `path`
-    until the header is known, so for a moment the disk holds them twice; the file appears whole or not at all.
+    Images are stored as 8-bit or else 16-bit grey levels if this keeps their values, otherwise, such as after a resize,
+    as float32. One sample is in memory at a time. Until the header is known, the bytes are kept in temporary files
+    beside `path`, so the disk briefly holds them twice. The file is either complete or absent.
 
     Args:
-        path: the file to write; folders are made.
-        samples: each with `name`, `source_a`, `source_b`, perhaps `truth`, and texts with their masks; before any
-            random augmentation. Padding is not written.
-        task: the name of the task, such as `ivf`.
+        path: the file to write; missing folders are made.
+        samples: samples before any random augmentation, with `name`, `source_a`, `source_b`, optionally `truth`, and
+            texts with their masks. Padding is not written.
+        task: name of the task, such as `ivf`.
 
     Returns:
-        What each kind of array was stored as: `{'source_a': 'uint8', 'source_b': 'float32 and uint8', ...}`.
+        The stored types of each kind of array: `{'source_a': 'uint8', 'source_b': 'float32 and uint8', ...}`.
 
     Raises:
-        DataError: values are not in [0, 1], or two samples have one name.
+        DataError: values are not in [0, 1], or two samples have the same name.
     """
     path = Path(path)
-    names, same, known, places, stored = {}, {}, {}, {}, defaultdict(set)
+    names, same, keys, places, stored = {}, {}, {}, {}, defaultdict(set)
     with whole(path) as temporary, ExitStack() as stack:
         spools = {kind: stack.enter_context(TemporaryFile(dir=path.parent)) for kind in DTYPES}
         for sample in samples:
             name = sample['name']
             require_names([name], 'The data set', 'Rename the files of the pair.')
             if name in names:
-                raise DataError(f'Two pairs are called {name}.', 'Give each a name of its own, as subsets do.')
+                raise DataError(f'Two pairs are called {name}.', 'Give every pair its own name, as subsets do.')
             names[name] = None
             for key, array in _arrays(sample):
                 [kind] = [kind for kind, dtype in DTYPES.items() if dtype == array.dtype]
                 stored[key].add(array.dtype.name)
                 key, content = f'{key}/{name}', (kind, array.shape, sha256(array).digest())
-                if known.setdefault(content, key) != key:
-                    same[key] = known[content]
+                if keys.setdefault(content, key) != key:
+                    same[key] = keys[content]
                 else:
                     places[key] = kind, array.shape, spools[kind].tell(), array.nbytes
                     spools[kind].write(array)
@@ -167,12 +172,12 @@ def write_packed(path: str | os.PathLike, samples: Iterable[Mapping], task: str)
 
 
 def _header(notes: dict, places: dict, sizes: dict[str, int]) -> bytes:
-    """Beginning of a safetensors file: the length of a JSON dict in 8 bytes, and that dict, filled up with spaces.
+    """Return the head of a safetensors file: the length of a JSON dict in 8 bytes, then the dict, padded with spaces.
 
     Args:
         notes: the strings of `__metadata__`.
-        places: of each array by its key, its type, shape, first byte among those of its type, and size in bytes.
-        sizes: the bytes of each type, in their order.
+        places: type, shape, offset among the arrays of its type, and size in bytes of each array, by its key.
+        sizes: total bytes of each type, in the order of the file.
     """
     before = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
     header = json.dumps({'__metadata__': notes} | {
@@ -183,12 +188,12 @@ def _header(notes: dict, places: dict, sizes: dict[str, int]) -> bytes:
 
 
 def _arrays(sample: Mapping) -> Iterator[tuple[str, Shaped[np.ndarray, 'rows columns']]]:
-    """Arrays of a sample with their names: images as few bytes as do, texts without their padding."""
+    """Yield the arrays of a sample by name: images in the smallest exact type, texts without padding."""
     for key in ('source_a', 'source_b', *(['truth'] if 'truth' in sample else [])):
         image = sample[key][0].numpy()
         if not (image.min() >= 0 and image.max() <= 1):
             raise DataError(f'{key} of {sample["name"]} has values from {image.min():g} to {image.max():g}; expected '
-                            'luminance in [0, 1].', 'Correct the data set that is packed.')
+                            'luminance in [0, 1].', 'Correct the images of the data set.')
         levels = (np.rint(image * np.iinfo(dtype).max).astype(dtype) for dtype in (np.uint8, np.uint16))
         yield key, next((grey for grey in levels if np.array_equal(_luminance(grey), image)), image)
     for key in [key for key in sample if f'{key}_mask' in sample]:
@@ -196,16 +201,16 @@ def _arrays(sample: Mapping) -> Iterator[tuple[str, Shaped[np.ndarray, 'rows col
 
 
 def _luminance(stored: Shaped[np.ndarray, 'h w']) -> Float[np.ndarray, 'h w']:
-    """Luminance as `vlfusion.imaging.images.luminance` makes it of grey levels; never a view."""
+    """Convert grey levels to luminance as `vlfusion.imaging.images.luminance` does. Never returns a view."""
     if stored.dtype == np.float32:
         return stored.copy()
     return np.divide(stored, np.float32(np.iinfo(stored.dtype).max), dtype=np.float32)
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, tuple]]:
-    """The task and names of a packed file, and the type, shape and first byte of every array by its key."""
+    """Return the task and names of a packed file, and the type, shape and offset of every array by its key."""
     try:
-        with safe_open(path, 'np'), path.open('rb') as file:  # safetensors checks that all sizes fit together
+        with safe_open(path, 'np'), path.open('rb') as file:  # safetensors checks that all sizes are consistent
             length = int.from_bytes(file.read(8), 'little')
             header = json.loads(file.read(length))
     except FileNotFoundError as error:
@@ -217,12 +222,12 @@ def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, tuple]]:
         raise DataError(f'{path} is not a packed data set of version {VERSION}: {LAYOUT} is {notes.get(LAYOUT)} in its '
                         'metadata.', REMEDY)
     if notes.get('task') not in TASKS:
-        raise DataError(f'{path} is of the task {notes.get("task")!r}; expected {", ".join(TASKS)}.', REMEDY)
+        raise DataError(f'{path} has the task {notes.get("task")!r}; expected one of {", ".join(TASKS)}.', REMEDY)
     names, same = _json_note(path, notes, 'names', list), _json_note(path, notes, 'same', dict)
     require_names(names, path, REMEDY)
-    if odd := [key for key, other in same.items() if not isinstance(other, str)]:
-        raise DataError(f'{path} does not say which array equals {odd[0]}: expected a name, got {same[odd[0]]!r}.',
-                        REMEDY)
+    if broken := [key for key, other in same.items() if not isinstance(other, str)]:
+        raise DataError(f'{path} does not say which array equals {broken[0]}: expected a name, got '
+                        f'{same[broken[0]]!r}.', REMEDY)
     arrays = {key: (DTYPES.get(entry['dtype']), tuple(entry['shape']), 8 + length + entry['data_offsets'][0])
               for key, entry in header.items()}
     return (dict(task=notes['task'], names=names),
@@ -230,18 +235,18 @@ def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, tuple]]:
 
 
 def _json_note(path: Path, notes: Mapping[str, str], key: str, kind: type) -> Any:
-    """One entry of the metadata, which holds JSON; raises DataError where it is not that, or of another kind."""
+    """Parse an entry of the metadata as JSON; raise DataError if that fails or gives another type."""
     try:
         value = json.loads(notes.get(key, ''))
     except (ValueError, RecursionError) as error:
-        raise DataError(f'{path} holds no {key} that can be read: {error}.', REMEDY) from error
+        raise DataError(f'{key} in the metadata of {path} cannot be read: {error}.', REMEDY) from error
     if not isinstance(value, kind):
         raise DataError(f'{path} holds {key} as a {type(value).__name__}; expected a {kind.__name__}.', REMEDY)
     return value
 
 
 def _shapes(path: Path, names: Sequence[str], arrays: Mapping[str, tuple]) -> dict[str, list[tuple[int, int]]]:
-    """The shapes of the arrays of each kind, such as `source_a` or `text`, in the order of the pairs."""
+    """Return the shapes of the arrays of each kind, such as `source_a` or `text`, in the order of the pairs."""
     keys = dict.fromkeys(('source_a', 'source_b', *(key.partition('/')[0] for key in arrays)))
     shapes, problems = {key: [] for key in keys}, [] if names else ['no pairs at all']
     for name in names:

@@ -1,4 +1,4 @@
-"""Which two files are a pair: matching by name, and the checks that come before any training."""
+"""Find the pairs of image files by their names, and check them before training."""
 
 import glob
 import os
@@ -29,9 +29,9 @@ from vlfusion.imaging.tasks import Task
 Names = str | os.PathLike | Sequence[str]
 Range = str | Sequence | None
 Bands = str | int | Sequence[int] | None
-#: Most offenders that one message about pairing names; a wrong pattern offends with every file.
+#: Most problems listed in one error; a wrong pattern would otherwise list every file.
 MOST = 50
-#: Seconds of checking images after which a user is told how long it takes.
+#: Seconds of checking images after which a note estimates the total time.
 PATIENCE = 5
 
 
@@ -40,14 +40,14 @@ class Pair:
     """Two images of one scene.
 
     Attributes:
-        name: the stem that both files share, and under which results are saved. Of a subset: `subset/stem`.
-        path_a: the file of source A.
-        path_b: the file of source B.
-        modality_a: what source A is, as a captioner is told; empty where nobody said.
-        modality_b: what source B is.
-        path_truth: the file of what a perfect fusion would give; None where there is none.
-        reading_a: the rule by which the file of source A is read.
-        reading_b: the rule for source B.
+        name: stem that both files share, and name of the results. In a subset: `subset/stem`.
+        path_a: file of source A.
+        path_b: file of source B.
+        modality_a: modality of source A, as captioners are told; empty if not given.
+        modality_b: modality of source B.
+        path_truth: file of the true image; None if there is none.
+        reading_a: reading rule for the file of source A.
+        reading_b: reading rule for the file of source B.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Pair:
 
     @property
     def sources(self) -> tuple[tuple[Path, Reading], tuple[Path, Reading]]:
-        """Arguments of `read_image` for source A and for source B."""
+        """Path and reading rule, the arguments of `read_image`, of source A and source B."""
         return (self.path_a, self.reading_a), (self.path_b, self.reading_b)
 
     @property
     def images(self) -> tuple[tuple[Path, Reading], ...]:
-        """The same, with the true image at the end if there is one."""
+        """Path and reading rule of both sources, and of the true image if there is one."""
         return *self.sources, *([(self.path_truth, AS_STORED)] if self.path_truth else [])
 
 
@@ -80,37 +80,36 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
         pairs = vlfusion.find_pairs('data/MEFB', '*/{name}_A.*', '*/{name}_B.*')
 
     Args:
-        root: the folder that the patterns are relative to.
-        source_a: where the images of source A lie. `{name}` stands for the name of the pair, a closing `.*` for every
-            ending of an image in upper or lower case; folders may hold `*`, `?`, `[...]` and `**`. `ir` is short for
-            `ir/{name}.*`; MEFB is `*/{name}_A.*` and `*/{name}_B.*`. Hidden files do not count. Where files of one
-            stem lie in several folders, the folders that stars stand for become part of all names: with
-            `**/lwir` and `**/visible`, KAIST's first pair is `set00/V000/I00000`.
-        source_b: the same for source B; the two files of a pair may have different endings.
-        names: use these pairs only: a list of names, or a text file relative to `root` with one name on each line,
-            where blank lines and lines that start with `#` are skipped. A name may carry an image's ending.
-        modality_a: what source A is.
-        modality_b: what source B is.
-        truth: where the true images lie, if there are such, as for `source_b`; every pair must have one.
-        range_a: the values of source A that are black and white, see `vlfusion.imaging.reading.rule.Reading`: `full`
-            (as stored), `minmax`, `percentile:1,99` or two numbers. With one, floating-point images count too.
-        range_b: likewise, of source B.
-        page_a: the page of each file of source A, counted from 1, where files have several.
-        page_b: likewise, of source B.
-        bands_a: the band or the three bands of each file of source A, counted from 1, where files have several.
-        bands_b: likewise, of source B.
+        root: folder that the patterns are relative to.
+        source_a: folder or pattern of source A's images. `{name}` stands for the name of the pair, a final `.*` for
+            any image suffix in upper or lower case. Folders may contain `*`, `?`, `[...]` and `**`. `ir` is short for
+            `ir/{name}.*`; MEFB is `*/{name}_A.*` and `*/{name}_B.*`. Hidden files are ignored. If several folders have
+            files of one stem, the parts that stars match become part of all names: with `**/lwir` and `**/visible`,
+            KAIST's first pair is `set00/V000/I00000`.
+        source_b: folder or pattern of source B's images; the two files of a pair may have different suffixes.
+        names: the only pairs to use: a list of names, or a text file relative to `root` with one name per line, in
+            which blank lines and lines that begin with `#` are skipped. A name may include an image suffix.
+        modality_a: modality of source A.
+        modality_b: modality of source B.
+        truth: folder or pattern of the true images, if they exist; then every pair must have one.
+        range_a: values of source A that become black and white, see `vlfusion.imaging.reading.rule.Reading`: `full`
+            (as stored), `minmax`, `percentile:1,99` or two numbers. With a range, floating-point images are found too.
+        range_b: the range of source B.
+        page_a: page of source A's files, counted from 1, if they have several.
+        page_b: page of source B's files.
+        bands_a: one band or three bands of source A's files, counted from 1, if they have several.
+        bands_b: band or bands of source B's files.
 
     Raises:
-        ConfigError: a pattern does not say where the name is, or a range, page or band is none.
-        DataError: there are no images, an image lacks its partner, two files claim one name, a listed name is not
-            there, a file is a dead link, or both sources are the same files. Every problem is named, not the first
-            one only.
+        ConfigError: a pattern does not say where the name is, or a range, page or band is not valid.
+        DataError: there are no images, an image has no partner, two files have the same name, a listed name does not
+            exist, a file is a dead link, or both sources are the same files. Lists every problem.
     """
     folders = {'source A': source_a, 'source B': source_b} | ({'the truth': truth} if truth else {})
     readings = {'source A': Reading.of(range_a, page_a, bands_a), 'source B': Reading.of(range_b, page_b, bands_b)}
     matched = find_files(
         root, folders, names,
-        'The files of a pair share one name, letter case included. Rename or remove what is listed, correct the '
+        'The files of a pair share one name, in the same letter case. Rename or remove the listed files, correct the '
         'patterns source_a, source_b and truth, or list the pairs to use with names=... (--names on the command line).',
         ranged=[what for what, reading in readings.items() if reading.stretch != 'full'])
     return [Pair(name, path_a, path_b, modality_a, modality_b, path_truth[0] if path_truth else None,
@@ -118,11 +117,11 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
 
 
 def as_pattern(place: str | os.PathLike, subset: str = '') -> str:
-    """A folder that is there by its own name, whatever signs are in it; anything else is a pattern as it stands.
+    """Return a pattern. Special characters in the name of an existing folder are escaped.
 
     Args:
         place: a folder or a pattern.
-        subset: the folder of a subset within it, which stands before `{name}` in a pattern.
+        subset: folder of a subset within `place`, inserted before `{name}` of a pattern.
 
     >>> as_pattern('out/{name}_fused.png', 'PET-MRI')
     'out/PET-MRI/{name}_fused.png'
@@ -136,18 +135,18 @@ def as_pattern(place: str | os.PathLike, subset: str = '') -> str:
 def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Names | None = None,
                remedy: str = '', note: Callable[[str], None] | None = None,
                ranged: Collection[str] = ()) -> dict[str, tuple[Path, ...]]:
-    """The files of two or more folders that share a name: for each name, in order, one file of each folder.
+    """Match the files of two or more folders by name. Return one file of each folder for every name, in order.
 
-    Names are as the first folder spells them; a composed and a decomposed `é` are the same.
+    Names are spelled as in the first folder. A composed and a decomposed `é` are equal.
 
     Args:
-        root: the folder that the patterns are relative to.
-        patterns: where the images lie, as `find_pairs` has it, by what messages call them: `source A`.
-        names: likewise.
-        remedy: what to tell somebody whose files do not match.
-        note: told of a prefix or suffix that all files of a folder share, such as `_fused`, and that is left out of
-            their names to find the partners; None takes names as they are. A pattern with `{name}` is taken as it is.
-        ranged: the keys of the folders whose files are read with a range; floating-point images count there.
+        root: folder that the patterns are relative to.
+        patterns: folders or patterns as for `find_pairs`, by their name in messages, such as `source A`.
+        names: the only names to use, as for `find_pairs`.
+        remedy: advice to the user if files do not match.
+        note: called with a message if all files of a folder share a prefix or suffix, such as `_fused`, which is then
+            removed to match the names. None matches full names. Patterns with `{name}` always match as they are.
+        ranged: keys of the folders whose files are read with a range, where floating-point images are found too.
 
     Raises:
         DataError: as for `find_pairs`; an image must be in every folder.
@@ -160,7 +159,7 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
     for what, pattern in patterns.items():
         files[what], unusable = by_name(listed[what], deep, what)
         problems += unusable or ([] if files[what] else [nothing_fits(root, pattern, what)])
-    if all(files.values()):  # without any files of one folder, each file of the others would be reported
+    if all(files.values()):  # if one folder is empty, every file of the others would be reported
         if note:
             _leave_affixes_out(files, patterns, names, note)
         known = set().union(*files.values())
@@ -170,27 +169,27 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
             chosen, unusable = _listed(root, names, known)
             problems += unusable
         problems += [_partnerless(name, files, patterns) for name in chosen
-                     if any(name not in found for found in files.values())]
-        problems += [unreadable(found[name])[0] for name in chosen for found in files.values()
-                     if name in found and not found[name].is_file()]
+                     if any(name not in paths for paths in files.values())]
+        problems += [unreadable(paths[name])[0] for name in chosen for paths in files.values()
+                     if name in paths and not paths[name].is_file()]
         problems += [f'{one} and {other} are the same files ({patterns[one]} and {patterns[other]})'
                      for one, other in combinations(files, 2) if _resolved(files[one]) == _resolved(files[other])]
     if problems:
         if len(files) == 2 and names is None and (tails := differing_tails(*files.values())):
             remedy = 'Say where the names of the pairs are: ' + ' and '.join(
                 repr(f'{patterns[what].rstrip("/")}/{{name}}{tail}.*') for what, tail in zip(files, tails, strict=True)
-            ) + ' in place of the folders.'
+            ) + ' instead of the folders.'
         raise DataError(f'Cannot pair the images under {root.absolute()}:\n{listing(problems, MOST)}', remedy)
     spelling = {composed(file.name(deep)): file.name(deep) for file in next(iter(listed.values()))}
-    return {spelling.get(name, name): tuple(found[name] for found in files.values()) for name in chosen}
+    return {spelling.get(name, name): tuple(paths[name] for paths in files.values()) for name in chosen}
 
 
 def _leave_affixes_out(files: dict[str, dict[str, Path]], patterns: Mapping[str, str], names: Names | None,
                        note: Callable[[str], None]) -> None:
-    """Rename the files of folders whose names only lack a common prefix or suffix."""
+    """Remove the common prefix or suffix of a folder's names, in place."""
     listed = names if isinstance(names, Sequence) and not isinstance(names, str) else None
-    wanted = listed and [composed(stem_of(name)) for name in listed if isinstance(name, str)]
-    for what, (head, tail) in find_affixes(files, wanted).items():
+    stems = listed and [composed(stem_of(name)) for name in listed if isinstance(name, str)]
+    for what, (head, tail) in find_affixes(files, stems).items():
         if '{name}' not in patterns[what]:
             files[what] = {name[len(head):len(name) - len(tail)] if between(name, head, tail) else name: path
                            for name, path in files[what].items()}
@@ -198,71 +197,71 @@ def _leave_affixes_out(files: dict[str, dict[str, Path]], patterns: Mapping[str,
 
 
 def find_subset_pairs(root: str | os.PathLike, subsets: Mapping[str, Mapping]) -> list[Pair]:
-    """The pairs of several subsets under one folder, each named `subset/stem` so that equal stems do not collide.
+    """Find the pairs of several subsets under one folder. Names are `subset/stem`, so equal stems do not collide.
 
     Args:
-        root: the folder that all patterns are relative to.
-        subsets: for each subset the arguments of `find_pairs` but `root`.
+        root: folder that all patterns are relative to.
+        subsets: arguments of `find_pairs`, without `root`, for each subset.
 
     Raises:
-        DataError: of all subsets together, what `find_pairs` would say of each; or only some of them have a truth.
+        DataError: as for `find_pairs`, for all subsets together; or only some subsets have a truth.
     """
     require_names(subsets, 'subsets', 'Results are saved in folders of these names: write plain ones, such as PET-MRI.')
     without = [subset for subset, arguments in subsets.items() if not arguments.get('truth')]
     if without and len(without) < len(subsets):
-        raise DataError(f'The subsets {", ".join(without)} have no truth, the others have.',
+        raise DataError(f'The subsets {", ".join(without)} have no truth, but the others have one.',
                         'Give truth=... in every subset, or in none; a batch cannot mix them.')
     pairs, problems = [], []
     for subset, arguments in subsets.items():
         try:
-            found = find_pairs(root, **arguments)
+            subset_pairs = find_pairs(root, **arguments)
         except DataError as error:
             problems.append(f'Subset {subset!r}: {error.problem}')
             remedy = error.remedy
         else:
-            pairs += [replace(pair, name=f'{subset}/{pair.name}') for pair in found]
+            pairs += [replace(pair, name=f'{subset}/{pair.name}') for pair in subset_pairs]
     if problems:
         raise DataError('\n'.join(problems), remedy)
     return sorted(pairs, key=lambda pair: pair.name)
 
 
 def check_images(pairs: Iterable[Pair], threads: int | None = None, task: Task | None = None) -> None:
-    """Decode every image, so that a damaged file is found before training and not hours into it.
+    """Decode every image, so that damaged files are found before training and not hours into it.
 
-    A header tells the size of an image but not that the file was cut short, so everything is decoded. Per thousand
-    files one thread took 1 s for medical PNG files of 256x256 and 11 s for colour photographs (PNG) of 625x433. OpenCV
-    decodes outside Python's interpreter lock: two threads took about 60 % of that.
+    The header of an image does not show that its file is truncated, so everything is decoded. For a thousand files, one
+    thread took 1 s with medical PNG files of 256x256, and 11 s with colour photographs (PNG) of 625x433. Two threads
+    took about 60 % of this time, since OpenCV decodes outside of Python's interpreter lock.
 
     Args:
         pairs: the pairs to check.
-        threads: how many images to decode at once; None leaves it to the number of cores.
-        task: what the sources should be; a note says where they look like something else.
+        threads: number of images to decode at once; None chooses it by the number of cores.
+        task: the task; a note is given if sources look unlike its modalities.
 
     Raises:
-        DataError: names every file that cannot be decoded and every pair whose images differ in size.
+        DataError: lists every file that cannot be decoded and every pair whose images differ in size.
     """
     new_run()
     pairs, problems, began = list(pairs), [], time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
-        for done, found in enumerate(pool.map(_image_problems, pairs, repeat(task)), 1):
-            problems += found
+        for done, pair_problems in enumerate(pool.map(_image_problems, pairs, repeat(task)), 1):
+            problems += pair_problems
             seconds = time.monotonic() - began
             if seconds > PATIENCE and done < len(pairs):
                 note('checking', f'Checking {len(pairs):,} pairs of images, which takes about '
                                  f'{duration(seconds / done * len(pairs))}.')
     if problems:
         raise DataError(f'{len(problems)} images or pairs cannot be used:\n{listing(problems, len(problems))}',
-                        'Copy damaged files afresh, register pairs to one size, or list the good ones with names=...')
+                        'Copy damaged files again, register pairs to one size, or list the good ones with names=...')
 
 
 def read_images(name: str, paths: Sequence[Path], readings: Sequence[Reading] = ()
                 ) -> tuple[list[Shaped[np.ndarray, 'h w *bgr']], list[str]]:
-    """The images that share a name, as `read_image` has them, and what is wrong with them: damage, unequal sizes.
+    """Read the images of one name with `read_image`, and list their problems: damage, unequal sizes.
 
     Args:
-        name: what the files share, for messages.
-        paths: of the files.
-        readings: the rules for the first of them; others are read as they are stored.
+        name: the name that the files share, for messages.
+        paths: paths of the files.
+        readings: reading rules for the first files; the others are read as they are stored.
     """
     images, sizes, problems = [], {}, []
     for path, reading in zip(paths, chain(readings, repeat(AS_STORED)), strict=False):
@@ -287,9 +286,9 @@ def _image_problems(pair: Pair, task: Task | None) -> list[str]:
 
 
 def _partnerless(name: str, files: Mapping[str, Mapping[str, Path]], patterns: Mapping[str, str]) -> str:
-    """Message about a name that some folder lacks."""
-    there = next(what for what, found in files.items() if name in found)
-    lacking = [what for what, found in files.items() if name not in found]
+    """Write the message about a name that is missing in some folder."""
+    there = next(what for what, paths in files.items() if name in paths)
+    lacking = [what for what, paths in files.items() if name not in paths]
     near = {str(path): None for what in lacking for other, path in files[what].items()
             if other.casefold() == name.casefold()}
     guess = f'; did you mean {" or ".join(near)}?' if near else ''
@@ -302,7 +301,7 @@ def _resolved(files: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def _listed(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The names of a split that are known, sorted, and what is wrong with the others."""
+    """Return the listed names that exist, sorted, and the problems of the others."""
     where = 'the list of names'
     if isinstance(names, str | os.PathLike):
         where = root / names
@@ -310,8 +309,8 @@ def _listed(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], 
             return [], [f'there is no list of names at {where}; {contents_of(where.parent)}']
         lines = (line.strip() for line in where.read_text(encoding='utf-8-sig').splitlines())
         names = [line for line in lines if line and not line.startswith('#')]
-    elif odd := [name for name in names if not isinstance(name, str)]:
-        raise ConfigError(f'The list of names holds {odd[0]!r}.', "Write each name as a string, such as '12'.")
+    elif others := [name for name in names if not isinstance(name, str)]:
+        raise ConfigError(f'The list of names holds {others[0]!r}.', "Write each name as a string, such as '12'.")
     stems = Counter(composed(stem_of(name)) for name in names)
     problems = [f'{name!r} is in {where} {count} times' for name, count in stems.items() if count > 1]
     problems += [f'{name!r} is in {where}, but no image has that name' for name in stems if name not in known]

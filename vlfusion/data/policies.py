@@ -1,21 +1,21 @@
-"""Text policies: a pair is given its own text, or one that tells whether the own mattered.
+"""Text policies: give each pair its own text, or another one to test whether its own text matters.
 
     vlfusion test CONFIG CHECKPOINT --cfg-options text_policy=swapped
 
 | policy | the text of a pair |
 |---|---|
 | `own` | its own |
-| `empty` | the empty text, as the encoder gives it: start and end tokens, or what it has in their place |
-| `zero` | its own, every number of it 0 |
-| `swapped` | that of another pair of the data set, never its own |
-| `shuffled` | its own, the tokens in another order |
-| `noise` | Gaussian noise, each token as long as its own |
-| `dict(fixed='...')` | one sentence for all |
+| `empty` | the empty text as the encoder encodes it, for example as start and end tokens |
+| `zero` | its own with all numbers set to 0 |
+| `swapped` | the text of another pair of the data set, never its own |
+| `shuffled` | its own with the tokens in another order |
+| `noise` | Gaussian noise; each token keeps the norm of its own text's token |
+| `dict(fixed='...')` | one sentence for all pairs |
 
-`borrow` gives the pairs of a data set the texts of another one, such as that of another task; no config says so, for it
-takes the other data set itself. `vlfusion ablate-text` compares them all.
+`borrow` gives the pairs of a data set the texts of another data set, for example of another task. It is not a policy of
+configs, since it needs the other data set itself. `vlfusion ablate-text` compares all of them.
 
-What is drawn depends on the names of the pairs alone, so that two runs compare the same.
+Random choices depend on the names of the pairs alone, so two runs compare the same texts.
 """
 
 import zlib
@@ -33,10 +33,10 @@ from vlfusion.errors import ConfigError, did_you_mean
 
 
 class ChangedText(TextSource):
-    """The text of a pair, changed.
+    """A changed version of each pair's own text.
 
     Args:
-        source: of the own texts.
+        source: source of the pairs' own texts.
     """
 
     def __init__(self, source: TextSource):
@@ -47,26 +47,26 @@ class ChangedText(TextSource):
 
     def change(self, text: Float[np.ndarray, 'token dim'],
                generator: np.random.Generator) -> Float[np.ndarray, 'token dim']:
-        """The text as the model gets it; the generator is the pair's own."""
+        """Return the text for the model. The generator is seeded by the name of the pair."""
         raise NotImplementedError
 
 
 class ZeroText(ChangedText):
-    """Zeros in place of every feature."""
+    """Replace all features by zeros."""
 
     def change(self, text, generator):
         return np.zeros_like(text)
 
 
 class ShuffledText(ChangedText):
-    """The tokens in another order, which a model that pools them cannot notice."""
+    """Shuffle the tokens, which does not affect a model that pools them."""
 
     def change(self, text, generator):
         return generator.permutation(text)
 
 
 class NoiseText(ChangedText):
-    """Gaussian noise, each token scaled to the norm of the own one."""
+    """Replace each token by Gaussian noise of the same norm."""
 
     def change(self, text, generator):
         noise = generator.normal(size=text.shape)
@@ -75,10 +75,10 @@ class NoiseText(ChangedText):
 
 
 class SwappedText(TextSource):
-    """The text of another pair: all pairs stand in a ring, drawn once, and each has its neighbour's.
+    """The text of another pair. All pairs form a fixed random ring, and each gets the text of its neighbour.
 
     Args:
-        source: of the own texts.
+        source: source of the pairs' own texts.
     """
 
     def __init__(self, source: TextSource):
@@ -87,8 +87,8 @@ class SwappedText(TextSource):
 
     def check(self, pairs: Sequence[Pair]) -> None:
         if len(pairs) < 2:
-            raise ConfigError('A single pair has no other whose text it could be given.',
-                              "Use a data set of two pairs or more, or text_policy='empty'.")
+            raise ConfigError(f"text_policy='swapped' needs at least two pairs, but the data set has {len(pairs)}.",
+                              "Use a larger data set, or text_policy='empty'.")
         ring = _ring(pairs)
         self._neighbours = {pair.name: other for pair, other in zip(ring, ring[1:] + ring[:1], strict=True)}
         super().check(pairs)
@@ -104,51 +104,51 @@ class SwappedText(TextSource):
 
 
 class BorrowedText(TextSource):
-    """The text of a pair of another data set, whose pairs stand in a ring, drawn once, and are dealt out in turn.
+    """The text of a pair of another data set, whose pairs are assigned in turn from a fixed random ring.
 
     Args:
-        source: of the other data set's texts, which were checked.
-        givers: the pairs of the other data set.
+        source: source of the other data set's texts, already checked.
+        givers: pairs of the other data set.
     """
 
     def __init__(self, source: TextSource, givers: Sequence[Pair]):
         self.source, self.remedy, self.givers = source, source.remedy, givers
-        self._given: dict[str, Pair] = {}
+        self._giver_of: dict[str, Pair] = {}
 
     def check(self, pairs: Sequence[Pair]) -> None:
         ordered = sorted(pairs, key=lambda pair: pair.name)
-        self._given = {pair.name: giver for pair, giver in zip(ordered, cycle(_ring(self.givers)), strict=False)}
+        self._giver_of = {pair.name: giver for pair, giver in zip(ordered, cycle(_ring(self.givers)), strict=False)}
         super().check(pairs)
 
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
-        return self.source.load(self._given[pair.name])
+        return self.source.load(self._giver_of[pair.name])
 
     def shape(self, pair: Pair) -> tuple[int, int]:
-        return self.source.shape(self._given[pair.name])
+        return self.source.shape(self._giver_of[pair.name])
 
     def words(self, pair: Pair) -> dict[str, str]:
-        return self.source.words(self._given[pair.name])
+        return self.source.words(self._giver_of[pair.name])
 
 
 def _ring(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs in an order that depends on their names alone."""
+    """Return the pairs in a random order that depends on their names alone."""
     ordered = sorted(pairs, key=lambda pair: pair.name)
     return [ordered[index] for index in np.random.default_rng(0).permutation(len(ordered))]
 
 
 def borrow(dataset: Any, other: Any) -> Any:
-    """A data set whose pairs are given the texts of another one's; the data set itself stays as it is.
+    """Return a copy of a data set whose pairs get the texts of another data set.
 
     Args:
         dataset: a `PairDataset` that reads text.
-        other: one that reads the same texts, of other pairs; perhaps of another task.
+        other: a data set of other pairs that reads texts by the same keywords; its task may differ.
 
     Returns:
-        A shallow copy, whose texts are padded as those of `dataset` are, or further where they are longer.
+        A shallow copy. Its texts are padded as those of `dataset`, or further if they are longer.
 
     Raises:
-        ConfigError: the other reads another text, features of another width, or the same pairs.
-        DataError: a text of the other is missing.
+        ConfigError: the other data set reads other texts, has features of another width, or has the same pairs.
+        DataError: a text of the other data set is missing.
     """
     if same := {pair.path_a.resolve() for pair in dataset.pairs} & {pair.path_a.resolve() for pair in other.pairs}:
         raise ConfigError(f'{other.name} cannot give {dataset.name} its texts: both have the pair of {min(same)}.',
@@ -157,8 +157,8 @@ def borrow(dataset: Any, other: Any) -> Any:
     borrowed.text_sources, borrowed.text_dims, borrowed.text_lengths = {}, {}, {}
     for key, width in dataset.text_dims.items():
         if other.text_dims.get(key) != width:
-            found = f'features of width {other.text_dims[key]}' if key in other.text_dims else 'none'
-            raise ConfigError(f'{dataset.name} reads {key} features of width {width}, but {other.name} has {found}.',
+            actual = f'features of width {other.text_dims[key]}' if key in other.text_dims else 'none'
+            raise ConfigError(f'{dataset.name} reads {key} features of width {width}, but {other.name} has {actual}.',
                               'Describe both with one text encoder, and give both the same text_source.')
         source = BorrowedText(other.text_sources[key], other.pairs)
         source.check(dataset.pairs)
@@ -171,15 +171,15 @@ POLICIES = {'swapped': SwappedText, 'shuffled': ShuffledText, 'noise': NoiseText
 
 
 def under_policy(source: TextSource, policy: str | Mapping, language: dict | None) -> TextSource:
-    """A text source as a policy changes it.
+    """Apply a policy to a text source.
 
     Args:
-        source: of the own texts.
-        policy: one of the table above.
-        language: the config's language section, whose store has the empty and the fixed text.
+        source: source of the pairs' own texts.
+        policy: a policy of the table above.
+        language: language section of the config, whose store holds the empty and the fixed text.
 
     Raises:
-        ConfigError: there is no such policy, or it needs a language section and there is none.
+        ConfigError: the policy is unknown, or needs a language section that is missing.
     """
     if policy == 'own':
         return source
@@ -195,5 +195,5 @@ def under_policy(source: TextSource, policy: str | Mapping, language: dict | Non
 
 
 def fixed_text(policy: str | Mapping | None) -> str | None:
-    """The text that a policy gives every pair, which `vlfusion describe` encodes; None if it gives none."""
+    """Return the text that a policy gives every pair, which `vlfusion describe` encodes; None for other policies."""
     return '' if policy == 'empty' else policy['fixed'] if isinstance(policy, Mapping) else None

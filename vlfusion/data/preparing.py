@@ -1,4 +1,4 @@
-"""Data sets of configs as single files: FILM's HDF5, and a packed file that is quick to read."""
+"""Write data sets of configs to single files: FILM's HDF5, or a packed file that is quick to read."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -22,21 +22,21 @@ Show = Callable[[Sequence[int]], Iterable[int]]
 
 def write_config_hdf5(config: str | os.PathLike | Config, split: str, out: str | os.PathLike, *,
                       show: Show = iter) -> int:
-    """Write a data set of a config, text included, in the layout that FILM trains on.
+    """Write a data set of a config with its text, in the layout that FILM trains on.
 
-    The pipeline runs once for each pair, so random crops and flips are drawn once and then stay.
+    The pipeline runs once for each pair, so random crops and flips are fixed in the file.
 
     Args:
-        config: a file, or what `load_config` returns.
+        config: file or name of a config, or a config as `load_config` returns it.
         split: `train`, `val` or `test`.
         out: the file to write, `.h5`.
-        show: wraps the loop over the pairs' indices, to show how far it is.
+        show: wrapper of the loop over the pairs' indices, for example to show progress.
 
     Returns:
         The number of pairs.
 
     Raises:
-        ConfigError: the config has no such split.
+        ConfigError: the config does not have the split.
         DataError: images or texts are missing, or the file would replace one of them.
     """
     config = as_config(config)
@@ -50,23 +50,23 @@ def write_config_hdf5(config: str | os.PathLike | Config, split: str, out: str |
 
 def pack(source: str | os.PathLike | Config, out: str | os.PathLike, *, split: str = 'train', task: str | None = None,
          read_text: bool = True, show: Show = iter) -> tuple[FusionDataset, dict, dict]:
-    """Write a data set of a config, or an HDF5 file in FILM's layout, as one small file that is quick to read.
+    """Write a data set of a config, or an HDF5 file in FILM's layout, to one small file that is quick to read.
 
-    Images are stored as `LoadPair` reads them; the rest of the pipeline is left to the reader.
+    Images are stored as `LoadPair` reads them. The later steps of the pipeline run when the file is read.
 
     Args:
-        source: a config, as a file or as `load_config` returns it; or an HDF5 file.
+        source: a config, as a file or name, or as `load_config` returns it; or an HDF5 file.
         out: the file to write, `.safetensors`.
-        split: of a config: `train`, `val` or `test`.
-        task: of an HDF5 file, which does not say it: ivf, mif, mef or mff.
-        read_text: False leaves out the text of an HDF5 file.
-        show: wraps the loop over the pairs' indices, to show how far it is.
+        split: split of the config: `train`, `val` or `test`.
+        task: task of an HDF5 file, which does not store it: ivf, mif, mef or mff.
+        read_text: False to leave out the text of an HDF5 file.
+        show: wrapper of the loop over the pairs' indices, for example to show progress.
 
     Returns:
-        The data set, the types of what was stored, and the data set's part of a config that reads the file.
+        The data set, the stored types of its arrays, and the part of a config that reads the file.
 
     Raises:
-        ConfigError: the config has no such split, or its pipeline has no LoadPair.
+        ConfigError: the config does not have the split, or its pipeline has no LoadPair.
         DataError: images or texts are missing, or the file would replace one of them.
     """
     if isinstance(source, Config) or is_config(source):
@@ -76,7 +76,7 @@ def pack(source: str | os.PathLike | Config, out: str | os.PathLike, *, split: s
         types = [step['type'] for step in part.get('pipeline', [])]
         if 'LoadPair' not in types:
             raise ConfigError(f'The pipeline of {split} has no LoadPair, so it is not known what to store.',
-                              'Let it begin with LoadPair.')
+                              'Begin the pipeline with LoadPair.')
         kept = dict(name=dataset.name) | {key: part[key] for key in ('text_length',) if key in part}
         kept['pipeline'] = part.pipeline[types.index('LoadPair') + 1:]
     else:

@@ -1,7 +1,7 @@
-"""Simulated sample pairs for every task, drawn from images that nilearn and scikit-image carry in their wheels.
+"""Simulated sample pairs for every task, made from images that ship with nilearn and scikit-image.
 
-They let a new user, the tests and the documentation run every command without a download. Nothing in them was measured
-by an infrared camera, a scanner or a second exposure, so no number computed on them says how good a method is.
+With them, new users, tests and documentation can run every command without a download. No infrared camera, scanner or
+second exposure was involved, so scores on them do not show the quality of a method.
 """
 
 import hashlib
@@ -24,26 +24,26 @@ from vlfusion.imaging.images import read_image, write_image
 
 MANIFEST = 'manifest.json'
 MADE_BY = 'vlfusion prepare-data sample'
-#: Raised whenever the pictures change, so that folders of an older recipe are made again.
+#: Version of the pictures. Raise it with every change, so that older folders are made again.
 RECIPE = 1
 
-#: The folders of one pair, and what lies in each.
+#: Images of one pair, by the name of their folder.
 Pair = dict[str, UInt8[np.ndarray, 'h w ...']]
 
 
 def make_sample(out: str | os.PathLike, count: int = 12, size: int = 128) -> bool:
     """Write `out/<task>/{train,test}/<source>/sim_*.png` for every task, with a README and a manifest.
 
-    The same arguments and package versions give the same bytes. The folder appears whole or not at all.
+    The same arguments and package versions give the same bytes. The folder is either complete or absent.
 
     Args:
-        out: a folder that does not exist, is empty, or was made by this function. One made with other settings or
-            package versions, or changed since, is replaced, unless files were added to it.
-        count: training pairs of each task, 1 to 75; a third as many, rounded up, are made for testing.
+        out: a folder that does not exist, is empty, or was made by this function. If it was made with other settings
+            or package versions, or has changed since, it is replaced, unless files were added to it.
+        count: number of training pairs of each task, 1 to 75. A third of it, rounded up, are made for testing.
         size: height and width in pixels, 32 to 512.
 
     Returns:
-        Whether anything was written; False where `out` already holds exactly these pairs.
+        True if pairs were written; False if `out` already holds exactly these pairs.
 
     Raises:
         ConfigError: `count` or `size` is out of range.
@@ -54,15 +54,15 @@ def make_sample(out: str | os.PathLike, count: int = 12, size: int = 128) -> boo
         raise ConfigError(f'Expected a count from 1 to 75 training pairs, got {count}.', 'The template has 100 slices.')
     if not 32 <= size <= 512:
         raise ConfigError(f'Expected a size from 32 to 512 pixels, got {size}.',
-                          'The photographs they are made from have few more.')
+                          'The original photographs are hardly larger.')
     out = Path(out).resolve()
     recipe = {'made_by': MADE_BY, 'recipe': RECIPE, 'count': count, 'size': size, 'packages': _versions()}
-    if held := _manifest(out):
-        noted, present = held.pop('files'), _digests(out)
-        if held == recipe and noted.items() <= present.items():
+    if manifest := _manifest(out):
+        recorded, present = manifest.pop('files'), _digests(out)
+        if manifest == recipe and recorded.items() <= present.items():
             return False
-        if added := sorted(present.keys() - noted.keys()):
-            raise DataError(f'{out} is to be made again, but holds files that `{MADE_BY}` did not put there:\n'
+        if added := sorted(present.keys() - recorded.keys()):
+            raise DataError(f'{out} must be made again, but holds files that `{MADE_BY}` did not write:\n'
                             f'{listing(added)}', 'Move them elsewhere, or choose another --out.')
     with whole_folder(out) as made:
         for number, (task, simulate) in enumerate(SIMULATORS.items()):
@@ -88,8 +88,8 @@ SPECT_COLOURS = ((0, 0, 0), (40, 70, 80), (60, 0, 130), (140, 40, 150), (220, 90
 
 
 def _medical(index: int, split: str, size: int, rng: Generator) -> tuple[str, Pair]:
-    """An axial slice of the MNI152 template, with a PET and a SPECT image simulated from its tissue maps."""
-    axial = SLICES[index * 39 % len(SLICES)]  # 39 and 100 share no factor: every slice comes once, well spread
+    """Return an axial slice of the MNI152 template, with a PET and a SPECT image simulated from its tissue maps."""
+    axial = SLICES[index * 39 % len(SLICES)]  # 39 and 100 share no factor, so every slice comes once, well spread
     t1, grey, white = (cv2.resize(_centred(volume, axial), (size, size), interpolation=cv2.INTER_AREA)
                        for volume in _template())
     uptake = (grey + white / GREY_TO_WHITE) * (1 + 0.15 * _smooth_noise(rng, size, size / 8))
@@ -102,7 +102,7 @@ def _medical(index: int, split: str, size: int, rng: Generator) -> tuple[str, Pa
 
 def _functional(uptake: Float[np.ndarray, 'h w'], grey: Float[np.ndarray, 'h w'], colours: tuple, resolution: float,
                 rng: Generator) -> UInt8[np.ndarray, 'h w 3']:
-    """Image of a scanner of that resolution (full width at half maximum, mm), with one hot spot in grey matter."""
+    """Simulate a scanner of a resolution (full width at half maximum, mm), with one hot spot in grey matter."""
     pixels_per_mm = len(uptake) / FIELD_OF_VIEW
     rows, columns = np.nonzero(grey > 0.5 * grey.max())
     chosen = rng.integers(len(rows))
@@ -113,7 +113,7 @@ def _functional(uptake: Float[np.ndarray, 'h w'], grey: Float[np.ndarray, 'h w']
 
 
 def _infrared_visible(index: int, split: str, size: int, rng: Generator) -> tuple[str, Pair]:
-    """A horse at night: a faint shape in the visible image, warm in an infrared one that sees no texture."""
+    """Return a horse at night: faint in the visible image, warm in the infrared one, which shows no texture."""
     wall, ground = (_texture(name, rng, size) for name in ('brick.png', ('grass.png', 'gravel.png')[index % 2]))
     ground_colour = ((0.20, 0.42, 0.26), (0.40, 0.42, 0.44))[index % 2]  # BGR
     below = (np.arange(size) > size * rng.uniform(0.45, 0.6))[:, None]
@@ -132,7 +132,7 @@ def _infrared_visible(index: int, split: str, size: int, rng: Generator) -> tupl
 
 
 def _multi_exposure(index: int, split: str, size: int, rng: Generator) -> tuple[str, Pair]:
-    """One photograph, four times too bright and four times too dark, through a 10-bit sensor and a gamma of 2.2."""
+    """Return a photograph four times too bright and four times too dark, by a 10-bit sensor and a gamma of 2.2."""
     name, photo = _photo(index, split, size, rng)
 
     def expose(stops: int) -> UInt8[np.ndarray, 'h w 3']:
@@ -142,7 +142,7 @@ def _multi_exposure(index: int, split: str, size: int, rng: Generator) -> tuple[
 
 
 def _multi_focus(index: int, split: str, size: int, rng: Generator) -> tuple[str, Pair]:
-    """One photograph, out of focus above and below a smooth, wavy boundary: what is lower in the picture is nearer."""
+    """Return a photograph out of focus above or below a smooth, wavy boundary. The lower part counts as nearer."""
     name, photo = _photo(index, split, size, rng)
     nearness = np.linspace(-1, 1, size)[:, None] + 0.4 * _smooth_noise(rng, size, size / 8)
     near = (1 / (1 + np.exp(-12 * nearness)))[..., None]
@@ -154,13 +154,13 @@ SIMULATORS: dict[str, Callable[[int, str, int, Generator], tuple[str, Pair]]] = 
     'ivf': _infrared_visible, 'mif': _medical, 'mef': _multi_exposure, 'mff': _multi_focus}
 
 
-# ------------------------------------------------------------------------------------- what they are made from, and how
+# ---------------------------------------------------------------------------------------------- their sources and tools
 
 PHOTOS = {'train': ('astronaut.png', 'chelsea.png', 'rocket.jpg'), 'test': ('coffee.png',)}
 
 
 def _photo(index: int, split: str, size: int, rng: Generator) -> tuple[str, Float[np.ndarray, 'h w 3']]:
-    """A name and a random square part of a photograph, in [0, 1]; training and testing share no photograph."""
+    """Return a name and a random square part of a photograph in [0, 1]. Training and testing share no photograph."""
     file = PHOTOS[split][index % len(PHOTOS[split])]
     photo = read_image(_shipped(file))
     side = int(min(photo.shape[:2]) * rng.uniform(0.6, 1))
@@ -170,14 +170,14 @@ def _photo(index: int, split: str, size: int, rng: Generator) -> tuple[str, Floa
 
 
 def _texture(file: str, rng: Generator, size: int) -> Float[np.ndarray, 'h w']:
-    """A random part, half as wide and high, of a grey texture, in [0, 1]."""
+    """Return a random part, half as wide and high, of a grey texture in [0, 1]."""
     texture = cv2.resize(read_image(_shipped(file)), (2 * size, 2 * size), interpolation=cv2.INTER_AREA)
     top, left = rng.integers(size + 1, size=2)
     return texture[top:top + size, left:left + size].astype(np.float32) / 255
 
 
 def _silhouette(rng: Generator, size: int) -> Float[np.ndarray, 'h w']:
-    """1 where a horse stands, 0 elsewhere, with a soft edge."""
+    """Return a mask: 1 inside the horse, 0 outside, with a soft edge."""
     outline = 1 - cv2.cvtColor(read_image(_shipped('horse.png')), cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
     height = int(size * rng.uniform(0.4, 0.6))
     width = height * outline.shape[1] // outline.shape[0]
@@ -189,36 +189,36 @@ def _silhouette(rng: Generator, size: int) -> Float[np.ndarray, 'h w']:
 
 
 def _shipped(file: str) -> Path:
-    """An image inside the installed scikit-image; read from its folder because `skimage.data` may download."""
+    """Return the path of an image in the installed scikit-image, because `skimage.data` itself may download."""
     path = Path(str(resources.files('skimage.data') / file))
     if not path.exists():
-        raise DataError(f'The installed scikit-image does not carry {path}.', "pip install -U 'vlfusion[sample]'")
+        raise DataError(f'The installed scikit-image does not include {path}.', "pip install -U 'vlfusion[sample]'")
     return path
 
 
 @cache
 def _template() -> tuple[Float[np.ndarray, 'x y z'], ...]:
-    """The MNI152 brain: T1 image without skull, probability of grey and of white matter; 1 mm, in [0, 1]."""
+    """Load the MNI152 brain: T1 image without skull, probability of grey and of white matter; 1 mm, in [0, 1]."""
     from nilearn.datasets import load_mni152_gm_template, load_mni152_template, load_mni152_wm_template
     return tuple(np.asarray(load(resolution=1).dataobj, np.float32)
                  for load in (load_mni152_template, load_mni152_gm_template, load_mni152_wm_template))
 
 
 def _centred(volume: Float[np.ndarray, 'x y z'], axial: int) -> Float[np.ndarray, 'h w']:
-    """One slice, front of the head upward, in a square field of view."""
+    """Return one slice in a square field of view, with the front of the head at the top."""
     picture = np.rot90(volume[:, :, axial])
     margin = FIELD_OF_VIEW - picture.shape[1]
     return np.pad(picture, ((0, 0), (margin // 2, margin - margin // 2)))
 
 
 def _disc(size: int, row: Real, column: Real, radius: float) -> Float[np.ndarray, 'h w']:
-    """A Gaussian spot of height 1, falling to 0.6 at the radius."""
+    """Return a Gaussian spot of height 1 that falls to 0.6 at the radius."""
     y, x = np.mgrid[:size, :size]
     return np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * radius ** 2))
 
 
 def _smooth_noise(rng: Generator, size: int, scale: float) -> Float[np.ndarray, 'h w']:
-    """Noise of mean 0 and standard deviation 1 that varies over `scale` pixels."""
+    """Return noise of mean 0 and standard deviation 1 that varies over `scale` pixels."""
     noise = _blur(rng.standard_normal((size, size)), scale)
     return (noise - noise.mean()) / noise.std()
 
@@ -235,11 +235,11 @@ def _eight_bit(image: Float[np.ndarray, 'h w *bgr']) -> UInt8[np.ndarray, 'h w *
     return np.round(image.clip(0, 1) * 255).astype(np.uint8)
 
 
-# ------------------------------------------------------------------------------------------------- the folder's papers
+# -------------------------------------------------------------------------------------------- README and manifest
 
 README = """# Simulated image pairs: no result on them means anything
 
-Made by `vlfusion prepare-data sample` for trying commands out. Every picture named `sim_*` is simulated: no infrared
+Made by `vlfusion prepare-data sample` to try out commands. Every picture named `sim_*` is simulated: no infrared
 camera, no PET or SPECT scanner and no second exposure or focus was involved. **Not for any clinical use**, and no
 number computed on these pairs says how good a fusion method is. `manifest.json` holds the package versions and the
 SHA-256 of each file.
@@ -248,8 +248,8 @@ SHA-256 of each file.
 |---|---|---|
 | `mif/*/MRI` | axial slice of the MNI152 T1 template, an average of 152 heads without skull | nilearn |
 | `mif/*/PET` | simulated from the template's tissue maps: grey to white matter 4 to 1, one hot spot, 6 mm | nilearn |
-| `mif/*/SPECT` | simulated likewise, 10 mm; may be used in place of `PET` | nilearn |
-| `ivf/*/vi` | simulated night scene: a wall, grass or gravel, a lamp, a horse that hardly shows | scikit-image |
+| `mif/*/SPECT` | simulated in the same way, 10 mm; may be used instead of `PET` | nilearn |
+| `ivf/*/vi` | simulated night scene: a wall, grass or gravel, a lamp, a horse that is hardly visible | scikit-image |
 | `ivf/*/ir` | simulated infrared of that scene: the horse is warm, wall and ground show little texture | scikit-image |
 | `mef/*/{over,under}` | a photograph, simulated two stops brighter and two stops darker | scikit-image |
 | `mff/*/{near,far}` | a photograph, with simulated blur above or below a wavy boundary | scikit-image |
@@ -268,7 +268,7 @@ Training and test slices of `mif` come from one brain, and those of `ivf` from o
 
 
 def _versions() -> dict[str, str]:
-    """The versions that the pictures depend on."""
+    """Return the package versions that the pictures depend on."""
     try:
         installed = {package: metadata.version(package) for package in ('nilearn', 'scikit-image')}
     except metadata.PackageNotFoundError as error:
@@ -278,13 +278,13 @@ def _versions() -> dict[str, str]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below the folder but the manifest, by its relative path."""
+    """Return the SHA-256 of every file below the folder except the manifest, by relative path."""
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.rglob('*')) if path.is_file() and path != folder / MANIFEST}
 
 
 def _manifest(out: Path) -> dict | None:
-    """Notes of an earlier run about the folder; None where it is absent or empty."""
+    """Read the manifest of an earlier run; None if the folder is absent or empty."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     try:

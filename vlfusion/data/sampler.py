@@ -1,4 +1,4 @@
-"""The order of training samples: endless, and fixed by seed and position alone, so that resuming is exact."""
+"""The endless order of training samples. Seed and position alone determine it, so resuming is exact."""
 
 from collections.abc import Iterator, Sized
 from itertools import count
@@ -21,10 +21,10 @@ class Draw(NamedTuple):
 
 @DATA_SAMPLERS.register_module()
 class EpochSampler(Sampler[Draw]):
-    """Draws every sample once per epoch, epoch after epoch without end, for a training loop that counts iterations.
+    """Draws every sample once per epoch, for endless epochs, as a training loop that counts iterations needs.
 
-    The position of a draw, counted over all epochs and ranks, fixes the sample and the seed of its augmentation. No
-    random state needs saving: to resume, set `start` and iterate afresh. Rank r of w takes the positions r, r + w, ...
+    The position of a draw, counted over all epochs and ranks, determines the sample and the seed of its augmentation.
+    No random state must be saved: to resume, set `start` and iterate again. Rank r of w takes positions r, r + w, ...
 
     >>> sampler = EpochSampler(range(3), seed=0)
     >>> draws = iter(sampler)
@@ -36,13 +36,13 @@ class EpochSampler(Sampler[Draw]):
     True
 
     Args:
-        dataset: the data set; it must accept a `Draw` as index, as those of vlfusion do.
-        shuffle: whether each epoch has an order of its own; otherwise samples come as the data set has them.
-        seed: the same on all ranks; None draws one and shares it.
+        dataset: the data set, which must accept a `Draw` as index, as those of vlfusion do.
+        shuffle: True for a new random order in each epoch; False for the order of the data set.
+        seed: seed, equal on all ranks; None draws one and shares it.
 
     Attributes:
-        start: how many draws, over all ranks, to skip; that costs nothing. A resumed run sets it to iterations done x
-            batch size x number of ranks.
+        start: number of draws to skip, over all ranks, at no cost. To resume, it is set to finished iterations x batch
+            size x number of ranks.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None):
@@ -62,7 +62,7 @@ class EpochSampler(Sampler[Draw]):
             yield Draw(index, int(np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0]))
 
     def __len__(self) -> int:
-        """Number of samples that one epoch has, over all ranks."""
+        """Return the number of samples of one epoch over all ranks."""
         return self.size
 
     def _order(self, epoch: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Text features of pairs: from published feature files, or from the store that `vlfusion describe` fills."""
+"""Text features of pairs, from published feature files or from the store that `vlfusion describe` fills."""
 
 import os
 from abc import ABC, abstractmethod
@@ -25,8 +25,8 @@ class TextSource(ABC):
     """Source of the token features of a pair.
 
     Attributes:
-        dim: the width of the features; known once `check` has run.
-        remedy: what to do about features that are missing or do not fit.
+        dim: width of the features; set by `check`.
+        remedy: advice to the user if features are missing or do not fit.
     """
 
     dim: int
@@ -34,21 +34,21 @@ class TextSource(ABC):
 
     @abstractmethod
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
-        """The float32 features of one pair; raises DataError where there are none."""
+        """Return the float32 features of a pair; raise DataError if they are missing."""
 
     def shape(self, pair: Pair) -> tuple[int, int]:
-        """Tokens and width of one pair's features; raises DataError as `load` does."""
+        """Return the number of tokens and the width of a pair's features; raise DataError as `load` does."""
         return self.load(pair).shape
 
     def words(self, pair: Pair) -> dict[str, str]:
-        """Words that the model reads of a pair, by what each text is about; empty where nobody knows the words."""
+        """Return the words that the model reads for a pair, by the subject of each text; empty if not known."""
         return {}
 
     def check(self, pairs: Sequence[Pair]) -> None:
-        """Find every pair whose features are missing, unreadable or of another width than most.
+        """Find all pairs whose features are missing, are unreadable or differ in width from most.
 
         Raises:
-            DataError: names the first of them and counts the others.
+            DataError: lists the first ones and counts the others.
         """
         shapes, problems = {}, []
         for pair in pairs:
@@ -66,16 +66,16 @@ class TextSource(ABC):
                             f'{listing(problems, 5)}', self.remedy)
 
     def length(self, pairs: Sequence[Pair]) -> int:
-        """The most tokens that any of the pairs, which were checked, has."""
+        """Return the largest number of tokens among the pairs, which must have been checked."""
         return max(self._lengths[pair.name] for pair in pairs)
 
 
 class FeatureFiles(TextSource):
-    """One NumPy file per pair, as the VLF data set is published: `(1, token, dim)` or `(token, dim)`.
+    """One NumPy file per pair, as in the published VLF data set: `(1, token, dim)` or `(token, dim)`.
 
     Args:
-        root: the folder that the pattern is relative to.
-        pattern: such as `TextFeature/IVF/MSRS/{name}.npy`.
+        root: folder that the pattern is relative to.
+        pattern: pattern of the files, such as `TextFeature/IVF/MSRS/{name}.npy`.
     """
 
     def __init__(self, root: str | os.PathLike, pattern: str):
@@ -86,7 +86,7 @@ class FeatureFiles(TextSource):
     def check(self, pairs: Sequence[Pair]) -> None:
         if len(pairs) > 1 and '{name}' not in self.pattern:
             raise ConfigError(f'Every pair would read the same text feature, {self.root / self.pattern}.',
-                              'Write {name} where the name of a pair stands, as in TextFeature/IVF/MSRS/{name}.npy')
+                              'Write {name} for the name of a pair, as in TextFeature/IVF/MSRS/{name}.npy')
         super().check(pairs)
 
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
@@ -102,23 +102,23 @@ class FeatureFiles(TextSource):
 
 
 def read_features(path: str | os.PathLike, remedy: str) -> np.ndarray:
-    """The token features `(token, dim)` in a NumPy file, mapped into memory; a leading axis of one is taken off.
+    """Map the token features `(token, dim)` of a NumPy file into memory. A leading axis of length 1 is removed.
 
     Raises:
-        DataError: the file is absent, is no array of floats of two axes, or would run code.
+        DataError: the file is absent, is not an array of floats with two axes, or would run code.
     """
     path = Path(path)
     if not path.exists():
         raise DataError(f'there is no file {path}', remedy)
     try:
         array = np.load(path, mmap_mode='r', allow_pickle=False) if path.is_file() else None
-    except Exception as error:  # what a damaged header makes NumPy raise is of any kind
+    except Exception as error:  # a damaged header can make NumPy raise anything
         raise DataError(f'{path} cannot be read as an array: {(str(error) or type(error).__name__).splitlines()[0]}',
                         remedy) from error
     if not isinstance(array, np.ndarray):
         if array is not None:
             array.close()
-        raise DataError(f'{path} is no NumPy file of one array', remedy)
+        raise DataError(f'{path} is not a NumPy file of one array', remedy)
     rows = array[0] if array.ndim == 3 and len(array) == 1 else array
     if rows.ndim != 2 or not rows.size or not np.issubdtype(rows.dtype, np.floating):
         raise DataError(f'{path} holds {array.dtype} {array.shape}; expected floats (1, token, dim) or '
@@ -126,18 +126,18 @@ def read_features(path: str | os.PathLike, remedy: str) -> np.ndarray:
     return rows
 
 
-#: The streams of the text store that a pair can read, and the sources whose tokens each joins.
+#: Streams of the text store, and the sources whose tokens each stream joins.
 STREAMS = {'pair/paragraph': 'ab', 'source_a/paragraph': 'a', 'source_b/paragraph': 'b'}
 
 
 class StoredText(TextSource):
-    """Features of the paragraphs that an LLM wrote about each image, or about each pair, from the text store.
+    """Features of an LLM's paragraphs about each image, or about each pair, from the text store.
 
     Args:
-        language: the `language` section of a config; it says where the store is and identifies what is in it.
-        stream: `pair/paragraph` for the tokens of A's paragraph followed by B's, or those of the pair's own paragraph
-            if the prompt is about pairs; `source_a/paragraph` or `source_b/paragraph` for those of one image.
-        join: the rule that makes one feature of them, such as `dict(type='concat', tokens=149, longer='cut')`, see
+        language: `language` section of a config, which locates the store and identifies its records.
+        stream: `pair/paragraph` for the tokens of A's paragraph followed by B's, or of the pair's one paragraph if the
+            prompt is about pairs; `source_a/paragraph` or `source_b/paragraph` for the tokens of one image.
+        join: rule that joins the paragraphs' features, such as `dict(type='concat', tokens=149, longer='cut')`, see
             `vlfusion.data.joining`; None joins all tokens.
     """
 
@@ -150,12 +150,11 @@ class StoredText(TextSource):
             raise ConfigError(f'There is no stream {stream!r}: the prompt {self.keys.prompt.id} is about pairs.',
                               "Set stream='pair/paragraph', or a prompt about one image.")
         self.join = join_rule(join, 1 if self.keys.of_pairs else len(self.sources))
-        self.remedy = ('Run `vlfusion describe CONFIG` with the config and the folders of this run: it describes what '
-                       f'is missing in {language["store"]} and nothing else. After changing the language section, run '
-                       'it again.')
+        self.remedy = ('Run `vlfusion describe CONFIG` with the config and the folders of this run: it describes only '
+                       f'what is missing in {language["store"]}. Run it again after changes to the language section.')
         if join:
-            self.remedy += " Where a text is too long, raise join.tokens or set join.longer='cut'."
-        self._known: dict[Subject, str] = {}
+            self.remedy += " If a text is too long, raise join.tokens or set join.longer='cut'."
+        self._keys: dict[Subject, str] = {}
 
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
         [both] = subjects_of([pair], of_pairs=True)
@@ -166,30 +165,30 @@ class StoredText(TextSource):
             raise DataError(f'not described yet: {", ".join(missing)}', self.remedy)
         parts = [self.store.features(key) for _, key in keys]
         if len({part.shape[1] for part in parts}) > 1:
-            raise DataError(f'features of different width, {" and ".join(str(part.shape[1]) for part in parts)}',
+            raise DataError(f'features of different widths, {" and ".join(str(part.shape[1]) for part in parts)}',
                             self.remedy)
         return require_finite(self.join(parts).astype(np.float32), ' and '.join(str(subject) for subject, _ in keys),
                               self.remedy)
 
     def words(self, pair: Pair) -> dict[str, str]:
-        found = paragraphs(self.language, pair)
+        texts = paragraphs(self.language, pair)
         if self.keys.of_pairs:
-            return found
-        return {heading: text for heading, text in found.items() if heading[len('source ')].lower() in self.sources}
+            return texts
+        return {heading: text for heading, text in texts.items() if heading[len('source ')].lower() in self.sources}
 
     def _key(self, subject: Subject) -> str:
-        """The key of the features of an image or a pair; each is read and hashed once."""
-        if subject not in self._known:
-            self._known[subject] = self.keys.feature(*content_of(subject))
-        return self._known[subject]
+        """Return the key of the features of an image or a pair. Files are read and hashed once."""
+        if subject not in self._keys:
+            self._keys[subject] = self.keys.feature(*content_of(subject))
+        return self._keys[subject]
 
 
 class FixedText(TextSource):
     """Features of one text for every pair, such as an instruction, from the text store.
 
     Args:
-        language: the `language` section of a config; its store and its encoder count.
-        text: what `vlfusion describe` encodes once; the empty text is one too.
+        language: `language` section of a config, of which the store and the encoder are used.
+        text: the text, maybe empty, which `vlfusion describe` encodes once.
     """
 
     def __init__(self, language: dict, text: str):
@@ -217,25 +216,25 @@ class FixedText(TextSource):
 
 
 def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:
-    """Paragraphs that an LLM wrote of a pair or of its images, as far as the text store has it, by what it is about."""
+    """Return the paragraphs of a pair or of its images that the text store holds, by subject."""
     keys, store = Keys(language), TextStore(section(language, 'store'))
     headings = ['pair'] if keys.of_pairs else [f'source A, {pair.modality_a}', f'source B, {pair.modality_b}']
     [both] = subjects_of([pair], of_pairs=True)
-    found = {}
+    texts = {}
     for heading, subject in zip(headings, [both] if keys.of_pairs else both.images, strict=True):
         try:
-            found[heading.rstrip(', ')] = store.checked('paragraphs', keys.paragraph(*content_of(subject)))['text']
+            texts[heading.rstrip(', ')] = store.checked('paragraphs', keys.paragraph(*content_of(subject)))['text']
         except DataError:
-            continue  # whoever shows it does not ask for it
-    return found
+            continue  # words are shown as far as they exist
+    return texts
 
 
-#: What a sample holds already, so that no text can be called so.
+#: Other keys of samples, which cannot be names of texts.
 RESERVED = ('source_a', 'source_b', 'truth', 'fused', 'name', 'path_a', 'path_b', 'mode')
 
 
 def text_configs(config: Any) -> dict[str, Mapping]:
-    """Entries of a config's `text_source`, by the keyword under which the backbone's `forward` takes each text.
+    """Return the entries of a config's `text_source`, by the keyword of the backbone's `forward` for each text.
 
     >>> text_configs(dict(fixed='Fuse them.'))
     {'text': {'fixed': 'Fuse them.'}}
@@ -243,7 +242,7 @@ def text_configs(config: Any) -> dict[str, Mapping]:
     ['text_a', 'instruction']
 
     Raises:
-        ConfigError: a text has a name that it cannot have, or one text is mixed with several.
+        ConfigError: the name of a text is not valid, or one text is mixed with several.
     """
     if not config:
         return {}
@@ -251,20 +250,19 @@ def text_configs(config: Any) -> dict[str, Mapping]:
         raise ConfigError(f'text_source is {config!r}.', "Write text_source=dict(stream='pair/paragraph').")
     several = [isinstance(value, Mapping) for key, value in config.items() if key != 'join']
     if not any(several):
-        return {'text': _proven(config)}
+        return {'text': _checked(config)}
     if not all(several) or 'join' in config:
         raise ConfigError(f'text_source={dict(config)} mixes one text with several.',
-                          'Give each text a dict of its own; write _delete_=True among them where a _base_ has another '
-                          'text_source.')
+                          'Give each text its own dict. Add _delete_=True to text_source if a _base_ sets another one.')
     for name in config:
         if not name.isidentifier() or name in RESERVED or name.endswith('_mask'):
             raise ConfigError(f'No text can be called {name!r}.',
                               "Give each text the keyword of the backbone's forward, such as text_a=dict(stream=...).")
-    return {name: _proven(one) for name, one in config.items()}
+    return {name: _checked(entry) for name, entry in config.items()}
 
 
-def _proven(config: Mapping) -> Mapping:
-    """The source of one text as it is; raises ConfigError where its fixed text is none."""
+def _checked(config: Mapping) -> Mapping:
+    """Return the entry of one text unchanged; raise ConfigError if its fixed text is empty or not a string."""
     text = config.get('fixed', 'none')
     if not isinstance(text, str) or not text.strip():
         raise ConfigError(f'The fixed text is {text!r}.',
@@ -273,19 +271,19 @@ def _proven(config: Mapping) -> Mapping:
 
 
 def text_sources(config: Mapping | None, language: dict | None, root: str | os.PathLike) -> dict[str, TextSource]:
-    """The sources that a config's `text_source` asks for, by the backbone's keyword; none without one.
+    """Build the sources of a config's `text_source`, by the backbone's keyword; empty for None.
 
     Args:
-        config: for one text, which the backbone takes as `text`, `dict(files=PATTERN)`, `dict(stream=NAME)`, perhaps
-            with `join`, or `dict(fixed=TEXT)`; for several a dict of these by keyword, such as
+        config: for one text, which the backbone takes as `text`: `dict(files=PATTERN)`, `dict(stream=NAME)` with an
+            optional `join`, or `dict(fixed=TEXT)`; for several texts, a dict of these by keyword, such as
             `dict(text_a=dict(stream='source_a/paragraph'), instruction=dict(fixed='Fuse them.'))`.
-        language: the config's language section; the text store needs it.
-        root: the folder that files are relative to.
+        language: language section of the config, which the text store needs.
+        root: folder that files are relative to.
 
     Raises:
-        ConfigError: it says nothing of this kind.
+        ConfigError: `config` has another form.
     """
-    return {name: _source(one, language, root) for name, one in text_configs(config).items()}
+    return {name: _source(entry, language, root) for name, entry in text_configs(config).items()}
 
 
 def _source(config: Mapping, language: dict | None, root: str | os.PathLike) -> TextSource:
@@ -301,7 +299,7 @@ def _source(config: Mapping, language: dict | None, root: str | os.PathLike) -> 
 
 
 def require_finite(text: Float[np.ndarray, 'token dim'], origin: str, remedy: str) -> Float[np.ndarray, 'token dim']:
-    """The features as they are; raises DataError, which names their origin, where they hold NaN or infinity."""
+    """Return the features unchanged; raise DataError, which names their origin, if they hold NaN or infinity."""
     if not np.isfinite(text).all():
         raise DataError(f'The text features of {origin} hold NaN or infinity.', remedy)
     return text
@@ -309,7 +307,7 @@ def require_finite(text: Float[np.ndarray, 'token dim'], origin: str, remedy: st
 
 def pad(text: Float[np.ndarray, 'token dim'],
         length: int) -> tuple[Float[np.ndarray, 'length dim'], Bool[np.ndarray, ' length']]:
-    """The features with zero rows added up to `length`, and a mask that is true where a row is a token.
+    """Pad the features with zero rows to `length`, and return a mask that is True for tokens too.
 
     >>> pad(np.ones((2, 4), np.float32), 3)[1]
     array([ True,  True, False])

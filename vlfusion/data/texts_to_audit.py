@@ -1,6 +1,6 @@
-"""Texts for `vlfusion.language.audit.check`: those of a config's images, or of a folder.
+"""Collect the texts for `vlfusion.language.audit.check`, from a config's images or from a folder.
 
-Imports the audit where it is used: a folder without texts is told at once, without torch.
+The audit is imported inside functions, so that a folder without texts is reported quickly, without torch.
 """
 
 import os
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 def texts_of_config(config: 'Config', splits: Sequence[str] | None = None, *, try_encoder: bool = False,
                     show: Callable[[Sequence[int]], Iterable[int]] = iter) -> list['Described']:
-    """The texts of every image (or pair) that a config reads, from its text store, grouped by data set and split.
+    """Return the texts of all images (or pairs) of a config from its text store, grouped by data set and split.
 
     Args:
-        config: as `load_config` returns it, with a `language` section.
-        splits: of `train`, `val` and `test`; None for all that the config has.
-        try_encoder: encode the paragraphs that have no features, to see whether the encoder takes them.
-        show: wraps the loop over what is encoded, to show how far it is.
+        config: a config as `load_config` returns it, with a `language` section.
+        splits: some of `train`, `val` and `test`; None for all splits of the config.
+        try_encoder: True to encode paragraphs without features, to test whether the encoder accepts them.
+        show: wrapper of the loop over encoded texts, for example to show progress.
 
     Raises:
         ConfigError: the config lacks a split, or a part of the section cannot be built.
@@ -52,10 +52,10 @@ def texts_of_config(config: 'Config', splits: Sequence[str] | None = None, *, tr
 
 
 def texts_of_folder(folder: str | os.PathLike) -> list['Described']:
-    """The `.txt` files of a folder and those below it, grouped by the folder they are in.
+    """Return the `.txt` files below a folder, grouped by the folder that they are in.
 
     Raises:
-        DataError: there are none, or one is not UTF-8.
+        DataError: there are no such files, or one is not UTF-8.
     """
     root = Path(folder)
     paths = sorted(root.rglob('*.txt'))

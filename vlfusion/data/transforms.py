@@ -1,8 +1,8 @@
-"""Steps of a pair on its way to a tensor: reading, paired augmentation, packing.
+"""Transforms of a data set's pipeline: read a pair, augment its images together, pack them into tensors.
 
-Importing this module also makes mmcv's own transforms (`RandomFlip`, `Resize`, `Pad`, ...) available by their names. A
-pipeline works on a dict with `name`, `path_a`, `path_b` and the luminance images `img_a`, `img_b`, `(h, w)` in [0, 1];
-where a pair has a true image, also `img_truth`, which goes through everything with them:
+Importing this module also registers mmcv's own transforms (`RandomFlip`, `Resize`, `Pad`, ...). A pipeline works on a
+dict with `name`, `path_a`, `path_b` and the luminance images `img_a` and `img_b`, `(h, w)` in [0, 1]. A true image,
+`img_truth`, goes through all steps with them:
 
     pipeline=[
         dict(type='LoadPair'),
@@ -25,7 +25,7 @@ from vlfusion.imaging.images import luminance, read_image
 from vlfusion.imaging.reading.rule import AS_STORED
 from vlfusion.registry import TRANSFORMS
 
-#: The images of a pair: how a pipeline's keys end, and what a sample calls them.
+#: Images of a pair: the endings of their keys in a pipeline, and their names in a sample.
 PARTS = {'a': 'source_a', 'b': 'source_b', 'truth': 'truth'}
 
 
@@ -34,14 +34,14 @@ class LoadPair(BaseTransform):
     """Read the luminance of both sources into `img_a` and `img_b`, float32 `(h, w)` in [0, 1]; and `img_truth`, if any.
 
     Args:
-        luminance: the rule of `vlfusion.imaging.images.luminance`.
+        luminance: name of a rule of `vlfusion.imaging.images.luminance`.
     """
 
     def __init__(self, luminance: str = 'film'):
         self.luminance = luminance
 
     def transform(self, results: dict) -> dict:
-        """Raises DataError where a file cannot be read or the images of the pair differ in size."""
+        """Read the images; raise DataError if a file cannot be read or the sizes differ."""
         paths = {part: results[f'path_{part}'] for part in PARTS if f'path_{part}' in results}
         images = {part: luminance(read_image(path, results.get(f'reading_{part}', AS_STORED)), self.luminance)
                   for part, path in paths.items()}
@@ -54,14 +54,14 @@ class LoadPair(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BothSources(BaseTransform):
-    """Apply transforms to both sources at once, and to the true image where there is one.
+    """Apply transforms to both sources together, and to the true image if there is one.
 
-    Inside, they are the channels of one image `img`, `(h, w, 2)` or `(h, w, 3)`, so that nothing random can differ
-    between them, whichever random generator a transform draws from. They are no colours: mmcv's transforms of colour
-    would mix them.
+    Inside, they are the channels of one image `img`, `(h, w, 2)` or `(h, w, 3)`. So random choices are the same for
+    all, whatever random generator a transform uses. Do not use mmcv's colour transforms here: they would mix the
+    channels.
 
     Args:
-        transforms: the configs of vlfusion's, mmcv's or a plugin's transforms, in order.
+        transforms: configs of transforms of vlfusion, mmcv or a plugin, in order.
     """
 
     def __init__(self, transforms: Sequence[dict]):
@@ -77,7 +77,7 @@ class BothSources(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomCrop(BaseTransform):
-    """Cut a window of one size at a random place.
+    """Crop a window of fixed size at a random place.
 
     Args:
         size: height and width of the window in pixels.
@@ -87,12 +87,12 @@ class RandomCrop(BaseTransform):
         self.size = tuple(size)
 
     def transform(self, results: dict) -> dict:
-        """Raises DataError where the image is smaller than the window."""
+        """Crop the image; raise DataError if it is smaller than the window."""
         (height, width), (crop_height, crop_width) = results['img'].shape[:2], self.size
         if height < crop_height or width < crop_width:
             raise DataError(f'{results["path_a"]} and its partner are {width}x{height}, smaller than the crop of '
                             f'{crop_width}x{crop_height} (width x height).',
-                            'Choose a smaller RandomCrop size, or take the pair out of the split.')
+                            'Choose a smaller RandomCrop size, or remove the pair from the split.')
         top, left = np.random.randint(height - crop_height + 1), np.random.randint(width - crop_width + 1)
         results['img'] = results['img'][top:top + crop_height, left:left + crop_width]
         return results
@@ -100,7 +100,7 @@ class RandomCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomRotate90(BaseTransform):
-    """Turn a square image by 0, 90, 180 or 270 degrees, any other by 0 or 180, so that its size stays what it was."""
+    """Rotate a square image by 0, 90, 180 or 270 degrees, any other by 0 or 180, so that its size does not change."""
 
     def transform(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
@@ -111,9 +111,9 @@ class RandomRotate90(BaseTransform):
 
 @TRANSFORMS.register_module()
 class FilmResize(BaseTransform):
-    """The released FILM code's resize for training: bilinear, to one landscape size.
+    """Resize for training as the released FILM code does: bilinear, to one landscape size.
 
-    An image that is not wider than high is resized to the portrait size and then transposed, not turned.
+    An image that is not wider than high is resized to the portrait size and then transposed, not rotated.
 
     Args:
         size: height and width of the result in pixels.
@@ -134,18 +134,18 @@ class FilmResize(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackPair(BaseTransform):
-    """Make the flat sample that the default collate stacks.
+    """Make the flat sample that torch's default collate can stack.
 
-    `source_a`, `source_b` and, where there is one, `truth` are float32 tensors `(1, h, w)`; each text is a float32
-    tensor `(token, dim)` and its mask (`text_mask` for `text`) a bool tensor `(token,)`; `name`, `path_a` and `path_b`
-    stay strings. Everything else is dropped.
+    `source_a`, `source_b` and the optional `truth` are float32 tensors `(1, h, w)`. Each text is a float32 tensor
+    `(token, dim)`, and its mask (`text_mask` for `text`) a bool tensor `(token,)`. `name`, `path_a` and `path_b` stay
+    strings. Everything else is dropped.
     """
 
     def transform(self, results: dict) -> dict:
         sample = {key: results[key] for key in ('name', 'path_a', 'path_b')}
         for part, name in PARTS.items():
             if f'img_{part}' in results:
-                image = np.ascontiguousarray(results[f'img_{part}'], np.float32)  # crops and turns are views
+                image = np.ascontiguousarray(results[f'img_{part}'], np.float32)  # crops and rotations are views
                 sample[name] = torch.from_numpy(image)[None]
         texts = [key for key in results if f'{key}_mask' in results]
         return sample | {key: torch.from_numpy(results[key]) for text in texts for key in (text, f'{text}_mask')}
