@@ -7,3 +7,5 @@ exclude_patterns = ['_build']
 html_theme = 'alabaster'
 # GitHub draws ```mermaid by itself; here it is a directive.
 myst_fence_as_directive = ['mermaid']
+# Headings down to ### are targets of links such as data.md#patterns.
+myst_heading_anchors = 3

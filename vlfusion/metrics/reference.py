@@ -9,10 +9,12 @@ from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS
 PAGE_TOP = """\
 # Metrics
 
-Printed by `vlfusion metrics --markdown`. All work on grey levels 0..255, in float64, and give one value per image. The
-plain name is the default, the mathematically sane reading of the publication; `NAME:VARIANT` is what other published
-code computes, its quirks included. A protocol (`--protocol film`) chooses the variants of one code for all metrics.
-Every agreement below is tested.
+This page explains every metric: formula, direction, range, source, and how published code differs. All work on grey
+levels 0..255, in float64, and give one value per image.
+
+The plain name is the default, the sound reading of the publication. `NAME:VARIANT` is what other published code
+computes, quirks included. A protocol (`--protocol film`) chooses one code's variants for all metrics. Tests check every
+agreement stated here. `vlfusion metrics --markdown` printed this page.
 """
 
 
