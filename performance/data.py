@@ -1,12 +1,12 @@
-"""Cost of reading a sample, and how long training waits for data: image folders, FILM's HDF5, the packed form.
+"""Measure the cost of reading a sample, and the time that training waits for data, in three forms of storage.
 
     python performance/data.py
     python performance/data.py --waiting --data-root data/mif/Harvard
 
-The first draws pairs as FILM stores them (float64, 288x384, text 149x768) and reads them in one random order, each
-reader in turn, through no loader. The second takes a training's loader and lets the loop sleep for as long as a step
-would take on a GPU; without --data-root its pairs are simulated. Its last line is of samples that need no reading: what
-is left is the passing of a batch from process to process.
+The first command makes pairs as FILM stores them (float64, 288x384, text 149x768). The readers take turns to read them
+in one random order, without a data loader. The second command uses the data loader of a training, and the loop sleeps
+as long as a step would take on a GPU. Without --data-root its pairs are simulated. Its last line uses samples in
+memory, so only the transfer of batches between processes remains.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def time_readers(folder: Path, levels: bool, args: argparse.Namespace) -> None:
     write_packed(packed, (source[index] for index in range(len(source))), 'ivf')
     kept, ours = h5py.File(film), PackedPairDataset(packed, 'ivf', PACK)
     if any(not torch.equal(ours[0][key], source[0][key]) for key in ('source_a', 'source_b', 'text')):
-        raise SystemExit('The packed form gives other samples.')
+        raise SystemExit('The packed form returns different samples.')
     readers: dict[str, Callable[[int], object]] = {
         'file opened for each sample': lambda index: read_released(film, source.names[index]),
         'one kept handle, bare h5py': lambda index: [kept[group][source.names[index]][()] for group in GROUPS],
@@ -64,7 +64,7 @@ def time_readers(folder: Path, levels: bool, args: argparse.Namespace) -> None:
             start = time.perf_counter()
             for index in order:
                 read(index)
-            if repeat:  # the first fills the page cache
+            if repeat:  # the first round fills the page cache
                 seconds[name].append((time.perf_counter() - start) / args.pairs)
     print(f'{args.pairs} pairs, {"whole grey levels" if levels else "values between grey levels"}; HDF5 '
           f'{film.stat().st_size / args.pairs / 1e6:.2f} MB a sample, packed '
@@ -76,7 +76,7 @@ def time_readers(folder: Path, levels: bool, args: argparse.Namespace) -> None:
 
 
 def write_film(path: Path, pairs: int, levels: bool) -> None:
-    """Pairs of noise in FILM's layout and types; with `levels` every value is a whole grey level over 255."""
+    """Write pairs of noise in FILM's layout and types. With `levels`, all values are whole grey levels over 255."""
     random = np.random.default_rng(0)
     with h5py.File(path, 'w') as file:
         for index in range(pairs):
@@ -87,13 +87,13 @@ def write_film(path: Path, pairs: int, levels: bool) -> None:
 
 
 def read_released(path: Path, name: str) -> list[torch.Tensor]:
-    """A sample as the released code reads it: the file is opened for each, and arrays are copied on their way."""
+    """Read a sample as the released code does: it opens the file for each sample and copies the arrays."""
     with h5py.File(path, 'r') as file:
         return [torch.Tensor(np.array(file[group][name])) for group in GROUPS]
 
 
 def time_waiting(folder: Path, args: argparse.Namespace) -> None:
-    """Share of the time that a loop waits for batches of whole images, with text of the width of MiniLM's."""
+    """Measure the time that a loop waits for batches of whole images, with texts as wide as MiniLM's."""
     folders = harvard_like(folder, args.data_root)
     samples = [folders[index] for index in range(len(folders))]
     write_hdf5(folder / 'film.h5', samples)
@@ -131,7 +131,7 @@ class Ready:
 
 
 def harvard_like(folder: Path, data_root: str | None) -> PairDataset:
-    """Harvard's training pairs, or 75 simulated ones of the same size, each with 40 to 80 random tokens."""
+    """Return Harvard's training pairs, or 75 simulated ones of the same size, each with 40 to 80 random tokens."""
     if data_root:
         arguments = dict(subsets=load_config(HARVARD).train_dataloader.dataset.subsets)
     else:
@@ -156,10 +156,10 @@ def load(dataset: Sized, args: argparse.Namespace) -> Iterator[dict]:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--pairs', type=int, default=1083, help="of the HDF5 file; 1083 is MSRS's number, 2.4 GB")
+    parser.add_argument('--pairs', type=int, default=1083, help='pairs in the HDF5 file (default: 1083, 2.4 GB)')
     parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--folder', help='where the temporary files go')
-    parser.add_argument('--waiting', action='store_true', help='measure a training loop, not single samples')
+    parser.add_argument('--folder', help='folder for temporary files')
+    parser.add_argument('--waiting', action='store_true', help='measure a training loop instead of single samples')
     parser.add_argument('--data-root', help="Harvard's folder; by default pairs are simulated")
     parser.add_argument('--step', type=float, nargs='+', default=(0.2, 0.05, 0.02, 0), help='seconds of a step')
     parser.add_argument('--steps', type=int, default=100)

@@ -1,4 +1,4 @@
-"""Cost of the language stage beyond its parts: overhead, LLM servers kept busy, records that are there already.
+"""Measure the language stage beyond its parts: its overhead, its use of an LLM server, and skipping of stored records.
 
     python performance/describe.py --threads 2                       # all three
     python performance/describe.py --only skipping --records 10000
@@ -62,7 +62,7 @@ class TimedTemplate(TemplateLLM):
 
 @LLMS.register_module()
 class TimedChat(OpenAILLM):
-    """Its time is that of the stage: from the first prompt asked for until the last answer is in the store."""
+    """A chat model whose time is that of the stage: from the first prompt until the last answer is stored."""
 
     def stream(self, prompts):
         with _inside('llm'):
@@ -80,9 +80,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--only', choices=('overhead', 'server', 'skipping'), help='one measurement (default: all)')
-    parser.add_argument('--images', type=int, default=400, help='of the overhead')
-    parser.add_argument('--requests', type=int, default=800, help='to the server')
-    parser.add_argument('--records', type=int, default=100_000, help='to be skipped')
+    parser.add_argument('--images', type=int, default=400, help='overhead: number of images')
+    parser.add_argument('--requests', type=int, default=800, help='server: number of requests')
+    parser.add_argument('--records', type=int, default=100_000, help='skipping: number of stored records')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,9 +93,11 @@ def main() -> None:
 
 
 def _overhead(folder: Path, count: int) -> None:
-    """Inside is what the three methods take, the waiting of their threads included; all else is overhead: reading
-    files that a captioner has to wait for, digests, keys, claims, prompts and records. Files are read ahead in threads,
-    so the reading that is hidden behind a captioner is not overhead, but what it slows the captioner by is inside.
+    """Measure the time outside of the three parts, as a share of the time inside them.
+
+    Time inside includes the waiting of the parts' threads. Overhead is everything else: digests, keys, claims, prompts,
+    records, and reading that a captioner waits for. Files are read ahead in threads. Reading in parallel to a captioner
+    is not overhead, and if it slows the captioner, that counts as time inside.
     """
     pipeline, images = _ready(LANGUAGE | {'store': str(folder / 'text')}), _draw(folder / 'images', count, size=256)
     whole = _run(pipeline, images)
@@ -120,7 +122,7 @@ def _server(folder: Path, count: int, at_once: int = 16, seconds: float = 0.2) -
 
 
 def _skipping(folder: Path, count: int) -> None:
-    """The files are in the page cache, as they were just written."""
+    """Measure a run over images that all have features. Their files are new, so they are in the page cache."""
     language = LANGUAGE | {'store': str(folder / 'text')}
     pipeline, images = DescriptionPipeline(language), _scatter(folder / 'images', count)
     features = np.zeros((4, 8), np.float32)
@@ -142,7 +144,7 @@ def _verdict(what: str, value: float, target: float, form: str, most: bool = Fal
 
 
 def _ready(language: dict) -> DescriptionPipeline:
-    """A pipeline whose parts are built and have run once, for neither is part of a measurement."""
+    """Return a pipeline whose parts are built and have run once, since neither is measured."""
     pipeline = DescriptionPipeline(language)
     for captioner in pipeline.captioners:
         captioner.observe([(np.zeros((8, 8), np.uint8),)], ('',))
@@ -162,7 +164,7 @@ def _run(pipeline: DescriptionPipeline, images: list[ImageToDescribe]) -> float:
 
 
 def _draw(folder: Path, count: int, size: int) -> list[ImageToDescribe]:
-    """Images of soft patches, each another."""
+    """Write different images of soft patches."""
     rng = np.random.default_rng(0)
     for index in range(count):
         coarse = rng.integers(0, 256, (6, 6), dtype=np.uint8)
@@ -171,7 +173,7 @@ def _draw(folder: Path, count: int, size: int) -> list[ImageToDescribe]:
 
 
 def _scatter(folder: Path, count: int) -> list[ImageToDescribe]:
-    """The smallest files that are images and differ, a thousand in each folder."""
+    """Write the smallest possible image files, all different, a thousand in each folder."""
     images = []
     for index in range(count):
         path = folder / f'{index // 1000:03}' / f'{index % 1000:03}.pgm'
@@ -183,7 +185,7 @@ def _scatter(folder: Path, count: int) -> list[ImageToDescribe]:
 
 @contextmanager
 def _serving(at_once: int, seconds: float) -> Iterator[str]:
-    """A chat server in a process of its own, for it must not share this one's interpreter lock."""
+    """Run a chat server in its own process, so that it does not share this one's interpreter lock."""
     context = get_context('spawn')
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, at_once, seconds), daemon=True)
@@ -200,7 +202,7 @@ def _serve(parent: Connection, at_once: int, seconds: float) -> None:
 
 
 async def _answer_chats(parent: Connection, at_once: int, seconds: float) -> None:
-    """Answers every POST after so many seconds, so many at once; the others wait. A GET gets the counts."""
+    """Answer each POST after `seconds`, at most `at_once` in parallel while others wait. A GET returns the counts."""
     slots, counts = asyncio.Semaphore(at_once), dict(requests=0, in_flight=0, most=0)
     chat = dict(id='1', object='chat.completion', created=0, model='loopback',
                 usage=dict(prompt_tokens=200, completion_tokens=100, total_tokens=300),
@@ -230,7 +232,7 @@ async def _answer_chats(parent: Connection, at_once: int, seconds: float) -> Non
 
 
 async def _head(reader: asyncio.StreamReader) -> dict[str, str] | None:
-    """The method and the headers of a request, names in lower case; None where the other side has hung up."""
+    """Read the method and headers of a request, names in lower case; None if the client has closed the connection."""
     try:
         first, *lines = (await reader.readuntil(b'\r\n\r\n')).decode().split('\r\n')
     except (asyncio.IncompleteReadError, ConnectionError):

@@ -1,4 +1,4 @@
-"""FILM against the same network written down step by step (`plain_film.py`): seconds and memory.
+"""Compare FILM with a plain implementation of the same network (`plain_film.py`): seconds and memory.
 
     python performance/film.py forward --sizes 288x384 480x640 --compile --bfloat16
     python performance/film.py train --sizes 288x384
@@ -6,10 +6,10 @@
     python performance/film.py limits
     python performance/film.py spinning --repeats 3
 
-Both networks get one state and the same input. In `forward` they take turns in one process and must give the same
-image; in `train` and `memory` each has a process of its own, whose peak of resident memory is read at its end. `limits`
-is what the machine could do: operations, the rate of a product of a strip's size, first touches of memory. `spinning`
-compares how threads wait for each other, on free cores and beside a program of another session that keeps a core busy.
+Both networks have the same state and get the same input. In `forward` they take turns in one process and must return
+the same image. In `train` and `memory` each runs in its own process, whose peak resident memory is read at its end.
+`limits` measures the machine: number of operations, rate of a matrix product of a strip's size, page faults. `spinning`
+compares ways in which threads wait for each other, on free cores and beside another program that keeps a core busy.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def forward(_: str | None, args: argparse.Namespace) -> None:
-    """Seconds of a forward pass of one pair, by turns."""
+    """Measure the seconds of a forward pass of one pair, in turns."""
     plain, ours = networks()
     inputs = pairs(1, args)
     variants = {'plain': plain, 'vlfusion': ours}
@@ -67,7 +67,7 @@ def forward(_: str | None, args: argparse.Namespace) -> None:
         for name, network in variants.items():
             start = time.perf_counter()
             fused[name] = infer(network, inputs)
-            if repeat:  # the first is to warm up
+            if repeat:  # the first pass warms up
                 seconds[name].append(time.perf_counter() - start)
     for name, values in seconds.items():
         difference = (fused[name].float() - fused['plain']).abs().max().item()
@@ -79,8 +79,10 @@ def forward(_: str | None, args: argparse.Namespace) -> None:
 
 
 def train(network: str | None, args: argparse.Namespace) -> dict | None:
-    """Seconds and peak memory of a training step: forward and backward pass of FILM's loss. The optimizer's step is the
-    same for both and left out."""
+    """Measure seconds and peak memory of a training step: forward and backward pass of FILM's loss.
+
+    The optimizer's step is left out, since it is the same for both networks.
+    """
     if network is None:
         compare(('plain', 'vlfusion', *(['checkpointed'] if args.checkpointed else [])), args)
         return None
@@ -99,7 +101,7 @@ def train(network: str | None, args: argparse.Namespace) -> dict | None:
 
 
 def memory(network: str | None, args: argparse.Namespace) -> dict | None:
-    """Peak memory of a forward pass beyond the network and its inputs."""
+    """Measure the peak memory of a forward pass beyond the network and its inputs."""
     if network is None:
         compare(('vlfusion',) if args.size[0] * args.size[1] > 1_000_000 else ('plain', 'vlfusion'), args)
         return None
@@ -110,7 +112,7 @@ def memory(network: str | None, args: argparse.Namespace) -> dict | None:
 
 
 def limits(_: str | None, args: argparse.Namespace) -> None:
-    """Floating point operations and page faults of a forward pass, and the rate of the widest product of a strip."""
+    """Measure operations and page faults of a forward pass, and the rate of the widest matrix product of a strip."""
     inputs = pairs(1, args)
     for name, network in zip(('plain', 'vlfusion'), networks(), strict=True):
         with FlopCounterMode(display=False) as counter, at_once():
@@ -129,7 +131,7 @@ def limits(_: str | None, args: argparse.Namespace) -> None:
     print(f'    product    {2 * strip.numel() * weight.shape[1] / min(seconds) / 1e9:.0f} GFLOP/s at best')
 
 
-#: How threads wait, by the environment in which torch is imported.
+#: Ways in which threads wait, as environment variables that are set before torch is imported.
 WAITS = {
     "the library's own": {},
     'GOMP_SPINCOUNT=300000': dict(GOMP_SPINCOUNT='300000'),
@@ -141,7 +143,7 @@ WAITS = {
 
 
 def spinning(network: str | None, args: argparse.Namespace) -> dict | None:
-    """Seconds of a forward pass by how threads wait, on free cores and beside a busy program of another session."""
+    """Measure a forward pass for each way of waiting, on free cores and beside a busy program of another session."""
     if network:
         model, inputs, seconds = networks()[1], pairs(1, args), []
         for _ in range(args.repeats + 1):
@@ -161,7 +163,7 @@ def spinning(network: str | None, args: argparse.Namespace) -> dict | None:
 
 @contextmanager
 def busy_core() -> Iterator[None]:
-    """A busy loop in a session of its own: Linux shares a core between sessions before it looks at priorities."""
+    """Run a busy loop in its own session: Linux divides a core between sessions before it regards priorities."""
     with subprocess.Popen([sys.executable, '-c', 'while True: pass'], start_new_session=True) as loop:
         try:
             yield
@@ -170,24 +172,24 @@ def busy_core() -> Iterator[None]:
 
 
 def compare(names: tuple[str, ...], args: argparse.Namespace) -> None:
-    found = {}
+    costs = {}
     for name in names:
-        found[name] = child(name, args)
-    for name, one in found.items():
-        base = found.get('plain', one)
-        print(f'    {name:12} median {median(one["seconds"]):6.2f} s, {one["bytes"] / 2 ** 30:5.2f} GiB, '
-              f'{one["bytes"] / one["pixels"] / 1024:.2f} KiB a pixel; plain / this = '
-              f'{median(base["seconds"]) / median(one["seconds"]):.2f} of time, this / plain = '
-              f'{one["bytes"] / base["bytes"]:.2f} of memory')
+        costs[name] = child(name, args)
+    for name, cost in costs.items():
+        base = costs.get('plain', cost)
+        print(f'    {name:12} median {median(cost["seconds"]):6.2f} s, {cost["bytes"] / 2 ** 30:5.2f} GiB, '
+              f'{cost["bytes"] / cost["pixels"] / 1024:.2f} KiB a pixel; plain / this = '
+              f'{median(base["seconds"]) / median(cost["seconds"]):.2f} of time, this / plain = '
+              f'{cost["bytes"] / base["bytes"]:.2f} of memory')
 
 
 def child(name: str, args: argparse.Namespace, setting: dict[str, str] | None = None) -> dict:
-    """Measure one network in a process of its own.
+    """Measure one network in its own process.
 
     Args:
-        name: of the network.
-        args: of the command line.
-        setting: of how threads wait; None for that of this process.
+        name: name of the network.
+        args: arguments of the command line.
+        setting: environment variables for the way of waiting; None keeps those of this process.
     """
     command = [sys.executable, __file__, args.what, '--child', name, '--threads', str(args.threads), '--repeats',
                str(args.repeats), '--batch', str(args.batch), '--tokens', str(args.tokens), '--sizes',
@@ -200,12 +202,12 @@ def child(name: str, args: argparse.Namespace, setting: dict[str, str] | None = 
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
 
-#: What `--checkpointed` computes once more in the backward pass, beside the strips.
+#: Modules that `--checkpointed` recomputes in the backward pass, beside the strips.
 CHECKPOINTED = [f'stages.{stage}.branch_{branch}' for stage in range(3) for branch in 'ab']
 
 
 def networks() -> tuple[nn.Module, nn.Module]:
-    """The plain network and vlfusion's, with one state."""
+    """Return the plain network and that of vlfusion, with the same state."""
     torch.manual_seed(0)
     plain, ours = PlainFILM(), FILM()
     plain.load_state_dict(ours.state_dict())
@@ -222,7 +224,7 @@ def infer(network: nn.Module, inputs: list[Tensor]) -> Tensor:
 
 
 def peak() -> int:
-    """The highest resident memory of this process so far, in bytes."""
+    """Return the peak resident memory of this process so far, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -231,13 +233,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('what', choices=('forward', 'train', 'memory', 'limits', 'spinning'))
     parser.add_argument('--sizes', nargs='+', default=[(288, 384)], metavar='HxW',
                         type=lambda text: tuple(map(int, text.split('x'))))
-    parser.add_argument('--tokens', type=int, default=149, help="tokens of the text; 149 is FILM's number")
-    parser.add_argument('--batch', type=int, default=2, help='pairs of the training step')
+    parser.add_argument('--tokens', type=int, default=149, help='tokens of the text (default: 149, as in FILM)')
+    parser.add_argument('--batch', type=int, default=2, help='pairs in a training step')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--compile', action='store_true', help='forward: also compiled, which takes a minute or two')
-    parser.add_argument('--bfloat16', action='store_true', help='forward: also under bfloat16 autocast')
-    parser.add_argument('--checkpointed', action='store_true', help='train: also with whole branches computed again')
+    parser.add_argument('--compile', action='store_true', help='forward: add the compiled network; takes a minute')
+    parser.add_argument('--bfloat16', action='store_true', help='forward: add bfloat16 autocast')
+    parser.add_argument('--checkpointed', action='store_true', help='train: add a run that recomputes whole branches')
     parser.add_argument('--child', help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.run, args.size = globals()[args.what], args.sizes[0]

@@ -1,13 +1,13 @@
-"""Cost of fusing beyond the network: a folder with reading and writing overlapped, one large pair, and seams.
+"""Measure the cost of fusing beyond the network: a folder with overlapped reading and writing, a large pair, seams.
 
     python performance/fuse.py folder CHECKPOINT data/ivf/TNO/ir data/ivf/TNO/vi
     python performance/fuse.py memory CHECKPOINT --size 3000 4000 --tile-size 1024
     python performance/fuse.py seams CHECKPOINT data/mff/Lytro/near data/mff/Lytro/far --tile-size 256
     python performance/fuse.py precision CHECKPOINT data/ivf/TNO/ir data/ivf/TNO/vi
 
-CHECKPOINT may be a config of a method without weights. `folder` fuses the same pairs by `fuse_many` and one call after
-another, in turns; `memory` fuses one drawn pair whole and in tiles; `seams` compares blended windows with the whole,
-`precision` bfloat16 with float32.
+CHECKPOINT may be a config of a method without weights. `folder` fuses the same pairs with `fuse_many` and one by one,
+in turns. `memory` fuses a synthetic pair whole and in tiles. `seams` compares blended windows with the whole image, and
+`precision` compares bfloat16 with float32.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def folder(args: argparse.Namespace) -> None:
-    """Seconds of a folder, overlapped and one pair after another; the files must be the same."""
+    """Measure the seconds of a folder, overlapped and pair by pair, and count equal files."""
     fuser = Fuser(args.checkpoint, batch_size=args.batch_size)
     pairs = find_pairs('.', args.source_a, args.source_b)[:args.limit]
     with tempfile.TemporaryDirectory() as out:
@@ -62,7 +62,7 @@ def folder(args: argparse.Namespace) -> None:
 
 
 def memory(args: argparse.Namespace) -> None:
-    """Seconds and memory of one pair: of the network alone, and of all from file to file; and what was expected."""
+    """Measure seconds and memory of one pair, for the network alone and from file to file, beside the estimate."""
     size, fuser = tuple(args.size), Fuser(args.checkpoint)
     began = time.perf_counter()
     expected, local = footprint(fuser.network, torch.device(fuser.device)), locality(fuser.model.backbone)
@@ -73,7 +73,7 @@ def memory(args: argparse.Namespace) -> None:
         paths = [Path(out, name) for name in ('a.png', 'b.png')]
         for path, channels in zip(paths, (1, 3), strict=True):
             write_image(path, drawn(*size, channels))
-        fuser.network(inputs_of(paths, 64))  # to warm up
+        fuser.network(inputs_of(paths, 64))  # warms up
         for cut in ([] if args.no_whole else [plan(size, local, 'whole')]) + [tiles]:
             fuser.tiles, fuser.tile_size = cut.mode, args.tile_size
             alone = measured(partial(fuse_in_tiles, fuser.network, inputs_of(paths), cut))
@@ -83,9 +83,9 @@ def memory(args: argparse.Namespace) -> None:
 
 
 def seams(args: argparse.Namespace) -> None:
-    """Difference between blended windows and the whole, in grey levels, by what the windows share."""
+    """Measure the difference between blended windows and the whole image in grey levels, by the windows' overlap."""
     fuser = Fuser(args.checkpoint)
-    found = {}
+    errors = {}
     for pair in find_pairs('.', args.source_a, args.source_b)[:args.limit]:
         inputs = inputs_of((pair.path_a, pair.path_b))
         size = tuple(inputs['source_a'].shape[-2:])
@@ -94,24 +94,24 @@ def seams(args: argparse.Namespace) -> None:
             cut = plan(size, None, 'blend', args.tile_size, overlap=overlap)
             error = 255 * (fuse_in_tiles(fuser.network, inputs, cut) - whole).abs()
             rows, columns = (sum(span.stop - span.start for span in side) for side in cut.grid(size))
-            found.setdefault(overlap, []).append(
+            errors.setdefault(overlap, []).append(
                 (error.mean().item(), error.quantile(0.99).item() if error.numel() < 2**24 else float('nan'),
                  error.max().item(), rows * columns / (size[0] * size[1])))
-    for overlap, values in found.items():
+    for overlap, values in errors.items():
         average, most, largest, work = np.mean(values, 0)
         print(f'windows of {args.tile_size}, {overlap:3} shared: mean {average:6.2f}, 99 % {most:6.2f}, '
               f'largest {largest:6.1f} grey levels (means of {len(values)} pairs); {work:.2f} times the pixels')
 
 
 def precision(args: argparse.Namespace) -> None:
-    """PSNR of the fused images against their sources in both precisions, and seconds a pair."""
+    """Measure the PSNR of fused images against their sources in both precisions, and the seconds per pair."""
     fusers = {name: Fuser(args.checkpoint, store=args.store, modality_b=args.modality_b, protocol='plain',
                           precision=name) for name in PRECISIONS}
     scores, seconds = defaultdict(list), defaultdict(list)
     for pair in find_pairs('.', args.source_a, args.source_b)[:args.limit]:
         sources = [255 * source for source in inputs_of((pair.path_a, pair.path_b)).values()]
         for name, fuser in fusers.items():
-            fuser(pair.path_a, pair.path_b)  # to describe the pair, and to warm up
+            fuser(pair.path_a, pair.path_b)  # describes the pair and warms up
             began = time.perf_counter()
             grey = fuser(pair.path_a, pair.path_b).grey
             seconds[name].append(time.perf_counter() - began)
@@ -124,7 +124,7 @@ def precision(args: argparse.Namespace) -> None:
 
 
 def in_turns(functions: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """The median seconds of each function; they take turns, and the first turn is to warm up."""
+    """Return the median seconds of each function. They take turns, and the first turn warms up."""
     seconds = {name: [] for name in functions}
     for repeat in range(repeats + 1):
         for name, function in functions.items():
@@ -143,13 +143,13 @@ def measured(function: Callable[[], object]) -> str:
 
 
 def inputs_of(paths: tuple, side: int | None = None) -> dict[str, torch.Tensor]:
-    """Both images' luminance, or that of their corner."""
+    """Return the luminance of both images, or of their corner of `side` pixels."""
     return {name: torch.from_numpy(luminance(read_image(path)[:side, :side]))[None, None]
             for name, path in zip(('source_a', 'source_b'), paths, strict=True)}
 
 
 def drawn(height: int, width: int, channels: int) -> np.ndarray:
-    """A smooth random image with a little noise."""
+    """Return a smooth random image with a little noise."""
     generator = np.random.default_rng(channels)
     coarse = generator.integers(0, 256, (height // 50 + 2, width // 50 + 2, channels)).astype(np.uint8)
     image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -162,13 +162,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint')
     parser.add_argument('source_a', nargs='?', help='folder')
     parser.add_argument('source_b', nargs='?', help='folder')
-    parser.add_argument('--store', help="of `precision`: text store (default: the checkpoint's)")
-    parser.add_argument('--modality-b', help='of `precision`: what source B is, as for `vlfusion fuse`')
-    parser.add_argument('--limit', type=int, help='pairs (default: all)')
+    parser.add_argument('--store', help="precision: text store (default: the checkpoint's)")
+    parser.add_argument('--modality-b', help='precision: modality of source B, as for `vlfusion fuse`')
+    parser.add_argument('--limit', type=int, help='number of pairs (default: all)')
     parser.add_argument('--batch-size', type=int, default=1)
     parser.add_argument('--size', type=int, nargs=2, default=(3000, 4000), metavar=('H', 'W'))
     parser.add_argument('--tile-size', type=int, default=512)
-    parser.add_argument('--no-whole', action='store_true', help='of `memory`: in tiles only')
+    parser.add_argument('--no-whole', action='store_true', help='memory: fuse in tiles only')
     parser.add_argument('--overlaps', type=int, nargs='+', default=(0, 64, 128), help='rows that windows share')
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--threads', type=int, default=2)

@@ -1,10 +1,10 @@
-"""The metrics against the same formulas in numpy and scipy, as the field writes them, in turns within one run.
+"""Compare the metrics with the same formulas in numpy and scipy, written as usual in the field, within one run.
 
     python performance/metrics.py --threads 2              # the six metrics of FILM's tables, then every metric
     python performance/metrics.py --threads 2 --folder     # a folder of 361 fused images
 
-The other side is `tests/references`: `scipy.signal.convolve2d` for filters, one image at a time, each metric for
-itself, which is how the released evaluators of FILM and CDDFuse do it. Both sides must give the same numbers.
+The baseline is `tests/references`: `scipy.signal.convolve2d` for filters, one image and one metric at a time, as in the
+released evaluators of FILM and CDDFuse. Both sides must give the same numbers.
 """
 
 import argparse
@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / 'tests'))
 from references import REFERENCES  # noqa: E402
 
 SIX = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf')
-#: In Python these loop over every window of 3x3 pixels: minutes at full size.
+#: Metrics whose references loop over every window of 3x3 pixels in Python, which takes minutes at full size.
 LOOPED = tuple(name for name in REFERENCES if name.startswith('FMI'))
 
 
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _draw(height: int, width: int, seed: int = 0) -> list[np.ndarray]:
-    """A noisy fused image and two sources without flat places, in whole levels."""
+    """Return a noisy fused image and two sources without flat regions, in whole grey levels."""
     rng = np.random.default_rng(seed)
     smooth = (gaussian_filter(rng.uniform(0, 255, (height, width)), 1.5) for _ in range(2))
     source_a, source_b = (image.round() * 3 % 256 for image in smooth)
@@ -93,7 +93,7 @@ def _scores(images: list[torch.Tensor], names: Sequence[str]) -> dict[str, float
 
 
 def _torchmetrics(images: list[np.ndarray], repeats: int) -> None:
-    """Time the two-image cores of torchmetrics in float32, several times as fast as in float64."""
+    """Time the two-image cores of torchmetrics in float32, which is several times faster than float64."""
     fused, *sources = (torch.tensor(image, dtype=torch.float32)[None, None] for image in images)
     print(f'\ntorchmetrics in float32, {fused.shape[2]}x{fused.shape[3]}')
     for name, core in (('SSIM', partial(structural_similarity_index_measure, data_range=255.)),

@@ -1,7 +1,7 @@
-"""FILM written down step by step with stock modules: what the network of vlfusion is compared with.
+"""A plain implementation of FILM with stock modules, the baseline for the network of vlfusion.
 
-Planar memory, nn.MultiheadAttention as it is, layer normalisation through reshapes, no regrouping of sums. Its parts
-carry the names of vlfusion's own FILM, so that one state loads into both.
+It uses planar memory, the unchanged `nn.MultiheadAttention`, layer normalisation through reshapes, and does not regroup
+sums. Its parts have the names of vlfusion's FILM, so that one state loads into both.
 """
 
 import torch

@@ -1,9 +1,9 @@
-"""Time that MMEngine's Runner adds to a training step of FILM: hooks, logging, data loading.
+"""Measure the time that MMEngine's Runner adds to a training step of FILM: hooks, logging, data loading.
 
     python performance/runner.py --threads 2
 
-The same model takes the same number of steps in a bare loop and under the runner, in turns; the difference per step is
-then set against one step of FILM at its real guidance grid.
+The same model takes the same number of steps in a bare loop and under the runner, in turns. The difference per step is
+compared with one step of FILM at its real guidance grid.
 """
 
 import argparse
@@ -28,7 +28,7 @@ PIPELINE = [dict(type='LoadPair'), dict(type='PackPair')]
 
 @BACKBONES.register_module()
 class Step(torch.nn.Module):
-    """Stands for a network: as little work as a parameter allows, so that what is left is the runner's."""
+    """A network of one parameter with almost no work, so that the remaining time is the runner's."""
 
     def __init__(self):
         super().__init__()

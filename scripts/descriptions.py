@@ -2,14 +2,14 @@
 
     python scripts/descriptions.py CONFIG [CONFIG ...] --texts data/mff/Lytro/text
 
-CONFIG is one whose test pairs are described; the folder holds a folder for each source, in upper or lower case, with
-`<pair>.txt`, as the VLF data set has them. Of each image's paragraph:
+The test pairs of CONFIG must be described. The folder has a subfolder for each source, in upper or lower case, with
+files `<pair>.txt`, as in the VLF data set. The table shows for the paragraphs:
 
-- words, and the share that another image of the set has word for word the same;
-- content words (`vlfusion.language.vocabulary.content_words`): how many of the published ones it has, beside how many
-  it has of those published for the other images;
-- the cosine between the means of the token features, and how often the published paragraph of its own image is the
-  nearest of all. One in as many as there are images is chance.
+- the number of words, and the share of paragraphs that are identical to another image's;
+- the share of the published content words (`vlfusion.language.vocabulary.content_words`) that they contain, beside
+  the same share for the texts published for other images;
+- the cosine between the means of the token features, and the number of images whose own published paragraph is the
+  nearest of all. By chance this is one image.
 """
 
 import argparse
@@ -55,15 +55,15 @@ def main() -> None:
 
 
 def _published(root: Path, folder: str, name: str) -> str:
-    found, = (one for one in root.iterdir() if one.name.upper() == folder)
-    return (found / f'{name}.txt').read_text(encoding='utf-8').strip()
+    source, = (entry for entry in root.iterdir() if entry.name.upper() == folder)
+    return (source / f'{name}.txt').read_text(encoding='utf-8').strip()
 
 
 def _row(title: str, ours: list, published: list[str], encoder) -> str:
     counts = summary(check(ours))['']
-    ours = [one.text for one in ours]
-    said, wanted = ([set(content_words(text)) for text in texts] for texts in (ours, published))
-    shared = np.array([[len(a & b) / len(b) for b in wanted] for a in said])
+    ours = [description.text for description in ours]
+    own_words, published_words = ([set(content_words(text)) for text in texts] for texts in (ours, published))
+    shared = np.array([[len(a & b) / len(b) for b in published_words] for a in own_words])
     cosine = np.array(_directions(ours, encoder)) @ np.array(_directions(published, encoder)).T
     others = ~np.eye(len(ours), dtype=bool)
     nearest = cosine.argmax(1) == np.arange(len(ours))

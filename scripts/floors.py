@@ -2,9 +2,9 @@
 
     python scripts/floors.py DATA [--pictures DIR] > docs/reference/floors.md
 
-DATA holds the sets under the folders of `SETS`. The average is rounded down, all else to the nearest level; the
-Laplacian pyramid (Burt and Adelson, IEEE Trans. Commun. 31(4), 1983) takes the larger coefficient of four levels and
-the average of the rest.
+DATA holds the sets in the folders of `SETS`. The average is rounded down, the other results to the nearest level. The
+Laplacian pyramid (Burt and Adelson, IEEE Trans. Commun. 31(4), 1983) takes the larger coefficient of each of four
+levels and the average of the residual.
 """
 
 import argparse
@@ -52,7 +52,7 @@ The tables were printed by `python scripts/floors.py DATA`.
 
 
 def laplacian_pyramid(source_a: np.ndarray, source_b: np.ndarray, levels: int = 4) -> np.ndarray:
-    """The larger coefficient of each detail level, the average of what is left."""
+    """Fuse by the larger coefficient of each detail level and the average of the residual."""
     details = []
     for _ in range(levels):
         smaller = [cv2.pyrDown(source) for source in (source_a, source_b)]
@@ -73,7 +73,7 @@ FUSIONS = {'average': lambda a, b: np.floor((a + b) / 2), 'maximum': np.maximum,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('data', type=Path)
-    parser.add_argument('--pictures', type=Path, help='keep the fused images here')
+    parser.add_argument('--pictures', type=Path, help='folder to keep the fused images in')
     args = parser.parse_args()
     print(TOP)
     with tempfile.TemporaryDirectory() as folder:
@@ -91,8 +91,8 @@ def main() -> None:
             print(f'## {title}\n')
             print('| fusion |', *(f'{column} |' for column in rows['average']))
             print('|---|' + '---|' * len(rows['average']))
-            for fusion, found in rows.items():
-                print(f'| {fusion} |', *(f'{_mean(values)} |' for values in found.values()))
+            for fusion, scores_by_metric in rows.items():
+                print(f'| {fusion} |', *(f'{_mean(values)} |' for values in scores_by_metric.values()))
             print(f'\n{len(pairs)} images.\n')
             print(title, file=sys.stderr)
 

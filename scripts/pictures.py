@@ -1,10 +1,10 @@
-"""Draw the pictures of README and docs from the simulated sample, and result strips of plugins.
+"""Draw the pictures of README and docs, and the result strips of plugins, from the simulated sample.
 
-    make demo                                                 # trains FILM on simulated images for a few steps
+    make demo                                                 # first train FILM on simulated images for a few steps
     python scripts/pictures.py                                # docs/pictures
     python scripts/pictures.py didfuse=work_dirs/didfuse.pth  # plugins/didfuse/strip.webp, from released weights
 
-All pairs are simulated, so the project may show them. Each file has less than 100 kB.
+All pairs are simulated, so the project may show them. Each file is smaller than 100 kB.
 """
 
 import sys
@@ -25,21 +25,21 @@ from vlfusion.imaging.images import read_image, write_image
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs/pictures'
 FILM = ROOT / 'configs/film/film_mif_sample.py'
-#: The other words that FILM is given for the same pair.
+#: The other text for the same pair.
 OTHER_WORDS = 'Keep only the brightest spot of the PET image and nothing of the MRI.'
 MOST_BYTES = 100_000
-#: The folders of the sample's sources.
+#: Folders of the sample's sources, by task.
 SOURCES = {'ivf': ('ir', 'vi'), 'mif': ('MRI', 'PET'), 'mef': ('over', 'under'), 'mff': ('near', 'far')}
 
 
 def run(*words) -> None:
-    """Run one command line and stop where it fails."""
+    """Run one command line, and exit if it fails."""
     if code := vlfusion([str(word) for word in words]):
         sys.exit(f'vlfusion {words[0]} ended with {code}.')
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a WebP file that is small enough to load at once."""
+    """Write a WebP file of less than `MOST_BYTES`."""
     for quality in (90, 80, 70, 60):
         picture.convert('RGB').save(path, quality=quality, method=6)
         if path.stat().st_size < MOST_BYTES:
@@ -56,7 +56,7 @@ def draw(path: Path, columns: dict[str, Path], name: str, text: str = '') -> Non
 
 
 def film_strip(checkpoint: Path, sample: Path, folder: Path) -> None:
-    """Sources, the fused image, the same pair under other words, and where the two differ."""
+    """Draw the sources, the fused image, the fused image with other words, and the difference of both."""
     name = middle_name(sample / 'mif/test/MRI')
     own, other, difference = (folder / kind for kind in ('own', 'other', 'difference'))
     pairs = ['--source-a', sample / 'mif/test/MRI', '--source-b', sample / 'mif/test/PET', '--modality-b', 'PET']
@@ -76,7 +76,7 @@ def film_strip(checkpoint: Path, sample: Path, folder: Path) -> None:
 
 
 def report_picture(sample: Path, folder: Path) -> None:
-    """Screenshot of the report of a small comparison."""
+    """Take a screenshot of the report of a small comparison."""
     plan = folder / 'plan.py'
     source_a, source_b = SOURCES['ivf']
     plan.write_text(f'''
@@ -97,7 +97,7 @@ protocol = 'film'
 
 
 def plugin_strip(plugin: str, checkpoint: Path, sample: Path, folder: Path) -> None:
-    """Sources of one simulated pair of the method's task, and what its weights make of it."""
+    """Draw the sources of a simulated pair of the method's task, and the result of its weights."""
     fuser = Fuser(checkpoint)
     task = fuser.task
     places = [sample / task.name / 'test' / source for source in SOURCES[task.name]]
@@ -108,7 +108,7 @@ def plugin_strip(plugin: str, checkpoint: Path, sample: Path, folder: Path) -> N
 
 
 def middle_name(folder: Path) -> str:
-    """The name of the pair in the middle of a folder."""
+    """Return the name of the pair in the middle of a folder."""
     names = sorted(path.stem for path in folder.iterdir())
     return names[len(names) // 2]
 

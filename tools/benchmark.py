@@ -1,4 +1,4 @@
-"""`vlfusion evaluate` for a checkout: python tools/evaluate.py --help"""
+"""`vlfusion benchmark` for a checkout: python tools/benchmark.py --help"""
 
 from vlfusion.cli import script
 

@@ -1,4 +1,4 @@
-"""`vlfusion reproduce` for a checkout: python tools/leaderboard.py --help"""
+"""`vlfusion reproduce` for a checkout: python tools/reproduce.py --help"""
 
 from vlfusion.cli import script
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Train the weights that ship, all tasks in turn, on one core at the lowest priority. Run it again to go on: a kill loses
-# at most the 10 steps since the last checkpoint.
+# Train the weights that ship, all tasks in turn, on one core at the lowest priority. Run it again to continue: if it is
+# killed, at most the 10 steps since the last checkpoint are lost.
 #
 #     tools/train_zoo.sh DATA [MINUTES]    # folder with ivf/ mif/ mef/ mff/; minutes of each turn (default 20)
 set -euo pipefail
 data=$1 turn=${2:-20}
 here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"
-# One thread, which neither waits for another program nor makes one wait. Linux shares a busy core between sessions
-# before it looks at their priorities, so the session is given the lowest one as well.
+# One thread neither waits for other programs nor makes them wait. Linux divides a busy core between sessions before it
+# regards priorities, so the session gets the lowest one too.
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 GOMP_SPINCOUNT=300 HF_HUB_OFFLINE=1
 renice -n 19 $$ > /dev/null
 { echo 19 > /proc/$$/autogroup; } 2> /dev/null || true
@@ -20,7 +20,7 @@ done
 while [ -n "$tasks" ]; do
     left=
     for task in $tasks; do
-        # 124: the turn is over. The checkpoint that was begun is either whole or not there.
+        # 124 or 137: the turn is over. An unfinished checkpoint is never left behind.
         code=0
         timeout --signal=KILL "${turn}m" vlfusion train "configs/zoo/film_$task.py" --resume \
             --cfg-options data_root="$data" || code=$?
