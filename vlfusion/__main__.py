@@ -1,4 +1,4 @@
-"""`python -m vlfusion VERB ...` is `vlfusion VERB ...`."""
+"""Run the command line: `python -m vlfusion VERB ...` is the same as `vlfusion VERB ...`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Everything that a config or a command line can name, by kind, with a line on what each is."""
+"""All names that a config or a command line can use, by kind, with a line about each."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ from vlfusion.registry import REGISTRIES, Registry, snapshot
 
 
 class Entry(NamedTuple):
-    """One line: a name, what it is, and the package it came from if that is not vlfusion."""
+    """One line: a name, its description, and its package if that is not vlfusion."""
 
     name: str
     words: str
@@ -28,37 +28,37 @@ def find_entries(words: Sequence[str] = (), foreign: bool = False) -> dict[str, 
 
     Args:
         words: a kind in singular or plural, such as `backbones` or `text encoders`, then words that an entry must have
-            in its name or description; without a kind, the words are looked for among all. None of either: all that is
-            registered, and the plugins.
-        foreign: include MMEngine's and mmcv's own entries.
+            in its name or description. Without a kind, all kinds are searched. Empty for all registered names and the
+            plugins.
+        foreign: True to include the entries of MMEngine and mmcv.
 
     Raises:
-        UnknownNameError: nothing fits.
+        UnknownNameError: no entry matches.
 
     >>> [entry.name for entry in find_entries(['tasks', 'medical'])['task']]
     ['mif']
     """
     kinds = {name: partial(_registered, registry, foreign) for name, registry in REGISTRIES.items()} | OTHERS
-    chosen, wanted = _choose(words, kinds)
+    chosen, terms = _choose(words, kinds)
     groups = {}
-    for kind in chosen or (kinds if wanted else [*REGISTRIES, 'plugin']):
+    for kind in chosen or (kinds if terms else [*REGISTRIES, 'plugin']):
         entries = [entry for entry in kinds[kind]()
-                   if all(word in f'{entry.name} {entry.words}'.lower() for word in wanted)]
+                   if all(term in f'{entry.name} {entry.words}'.lower() for term in terms)]
         if entries:
             groups[kind] = entries
     if not groups and words:
         raise UnknownNameError(
-            f'There is no kind {words[0]!r}, and nothing with that in its name or description.' if not chosen else
-            f'No {chosen[0]} has {" and ".join(wanted)} in its name or description.',
+            f'There is no kind {words[0]!r}, and no entry with it in its name or description.' if not chosen else
+            f'No {chosen[0]} has {" and ".join(terms)} in its name or description.',
             did_you_mean(' '.join(words), kinds) if not chosen else f'`vlfusion list {words[0]}` shows all.')
     return groups
 
 
 def _choose(words: Sequence[str], kinds: dict) -> tuple[list[str], list[str]]:
-    """The kinds that the first word or two name, in singular or plural, and the words that are left."""
+    """Return the kinds named by the first one or two words, in singular or plural, and the remaining words."""
     for count in (2, 1):
-        asked = _singular(' '.join(words[:count]))
-        chosen = [kind for kind in kinds if asked and f' {_singular(kind)}'.endswith(f' {asked}')]
+        name = _singular(' '.join(words[:count]))
+        chosen = [kind for kind in kinds if name and f' {_singular(kind)}'.endswith(f' {name}')]
         if chosen and len(words) >= count:
             return chosen, [word.lower() for word in words[count:]]
     return [], [word.lower() for word in words]
@@ -80,9 +80,10 @@ def _registered(registry: Registry, foreign: bool) -> Iterator[Entry]:
 
 
 def _words(entry: Callable) -> str:
-    """Description of a registered class or function: a metric's title, else its docstring's first sentence.
+    """Describe a registered class or function by a metric's title, or by the first sentence of its docstring.
 
-    `The network of FILM.` says no more than the name; there the module names the paper.
+    A sentence such as `The network of FILM.` says no more than the name. Then the module's first sentence, which names
+    the paper, is used instead.
     """
     if hasattr(entry, 'info'):
         return entry.info.title
@@ -92,7 +93,7 @@ def _words(entry: Callable) -> str:
 
 
 def first_sentence(text: str | None) -> str:
-    """The first sentence of a docstring.
+    """Return the first sentence of a docstring.
 
     >>> first_sentence('A loss (Xiao et al., Inf. Fusion 2024). Slow.')
     'A loss (Xiao et al., Inf. Fusion 2024).'
@@ -104,13 +105,13 @@ def first_sentence(text: str | None) -> str:
 
 
 def _configs() -> Iterator[Entry]:
-    """Configs that ship, by name, and other configs below the current folder."""
+    """Yield the configs that ship, by name, and other configs below the current folder."""
     configs = shipped()
     known = {path.resolve() for path in configs.values()}
     local = [path for pattern in ('configs/**/*.py', '*/configs/**/*.py') for path in Path().glob(pattern)
              if '.' not in {part[0] for part in path.parts} and path.resolve() not in known]
-    named = sorted(configs.items(), key=lambda item: '_base_/' in item[0])  # parts of configs come last
-    for name, path in [*named, *((path.as_posix(), path) for path in sorted(local))]:
+    shipping = sorted(configs.items(), key=lambda item: '_base_/' in item[0])  # parts of configs come last
+    for name, path in [*shipping, *((path.as_posix(), path) for path in sorted(local))]:
         try:
             docstring = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8')))
         except (OSError, SyntaxError, ValueError):
@@ -119,7 +120,7 @@ def _configs() -> Iterator[Entry]:
 
 
 def _protocols() -> Iterator[Entry]:
-    # These need torch, which a list of configs does not.
+    # Imported here because they need torch, which a list of configs does not.
     from vlfusion.imaging.protocol import PROTOCOLS
     from vlfusion.metrics.base import CODES
     for protocol in PROTOCOLS.values():
@@ -148,6 +149,6 @@ def _plugins() -> Iterator[Entry]:
         yield Entry(plugin.entry.name, words.strip())
 
 
-#: Kinds that have no registry.
+#: Kinds without a registry.
 OTHERS: dict[str, Callable[[], Iterator[Entry]]] = {
     'config': _configs, 'protocol': _protocols, 'prompt': _prompts, 'task': _tasks, 'plugin': _plugins}

@@ -1,11 +1,11 @@
-"""Files of configs by path or name. The configs of vlfusion and of its plugins ship, and have names:
+"""Find the files of configs by path or name. The configs that ship with vlfusion and its plugins have names:
 
     film/film_mif                   film/film_mif.py in configs/ of vlfusion
     cddfuse/cddfuse_ivf             cddfuse_ivf.py in configs/ of the plugin cddfuse
     vlfusion::_base_/runtime.py     in a config's `_base_`: the package, then the file in its configs
     vlfusion_cddfuse::cddfuse_ivf.py
 
-The ending `.py` and a leading `configs/` are optional. A package has its configs inside (`vlfusion/configs`, as a wheel
+The suffix `.py` and a leading `configs/` are optional. A package has its configs inside (`vlfusion/configs`, as a wheel
 installs it) or beside it (`configs` next to `vlfusion`, as in a copy of the repository). Nothing is imported.
 """
 
@@ -19,13 +19,13 @@ from vlfusion.errors import ConfigError
 from vlfusion.files import require_checkpoint
 
 SEPARATOR = '::'
-#: Endings of a config's file.
+#: Suffixes of config files.
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
-LISTING = '`vlfusion list configs` shows all that ship.'
+LISTING = '`vlfusion list configs` shows all configs that ship.'
 
 
 def shipped() -> dict[str, Path]:
-    """Every config that ships, by name: first vlfusion's own, then those of each installed plugin."""
+    """Return every config that ships, by name: first those of vlfusion, then those of each installed plugin."""
     folders = {'': config_folder('vlfusion'),
                **{f'{plugin.entry.name}/': config_folder(plugin.package) for plugin in plugins.found()}}
     return {prefix + path.relative_to(folder).with_suffix('').as_posix(): path
@@ -33,59 +33,59 @@ def shipped() -> dict[str, Path]:
 
 
 def find_config(name: str) -> Path | None:
-    """The file of a config's name, or None if no config has it."""
+    """Return the file of a config's name, or None if no config has it."""
     return next((place for place in places(name) if place.is_file()), None)
 
 
 def places(name: str) -> list[Path]:
-    """Files that a config's name may mean, whether or not they are there."""
+    """Return all files that a config's name can mean, existing or not."""
     package, scoped, inner = name.rpartition(SEPARATOR)
     inner = PurePosixPath(inner.removeprefix('configs/').removesuffix('.py'))
     if inner.is_absolute() or '..' in inner.parts:
         return []
-    meant = [(package or 'vlfusion', inner)]
+    candidates = [(package or 'vlfusion', inner)]
     if not scoped:
-        meant += [(plugin.package, inner.relative_to(plugin.entry.name)) for plugin in plugins.found()
-                  if inner.is_relative_to(plugin.entry.name)]
-    return [folder / f'{config}.py' for package, config in meant if (folder := config_folder(package))]
+        candidates += [(plugin.package, inner.relative_to(plugin.entry.name)) for plugin in plugins.found()
+                       if inner.is_relative_to(plugin.entry.name)]
+    return [folder / f'{config}.py' for package, config in candidates if (folder := config_folder(package))]
 
 
 def is_config(path: str | os.PathLike) -> bool:
-    """Tell whether a path, where a checkpoint or a config may stand, is a config: a `.py` file, or a config's name."""
+    """Tell whether a path to a checkpoint or config is a config: a `.py` file, or the name of a config."""
     return Path(path).suffix == '.py' or not Path(path).exists() and find_config(os.fspath(path)) is not None
 
 
 def require_config(path: str | os.PathLike) -> Path:
-    """The path of a config.
+    """Return the path of a config.
 
     Args:
         path: the file, or the name of a config that ships, such as `film/film_mif`.
 
     Raises:
-        ConfigError: no file or config has that name, or the file has another ending.
+        ConfigError: no file or config has that name, or the file has another suffix.
     """
     if not Path(path).is_file():
-        if named := find_config(os.fspath(path)):
-            return named
-        looked_at = [Path(path).absolute(), *places(os.fspath(path))]
-        raise ConfigError(f'No config at {" or ".join(map(str, looked_at))}.', _similar_config(Path(path)))
+        if file := find_config(os.fspath(path)):
+            return file
+        candidates = [Path(path).absolute(), *places(os.fspath(path))]
+        raise ConfigError(f'No config at {" or ".join(map(str, candidates))}.', _similar_config(Path(path)))
     path = Path(path)
     if path.suffix not in SUFFIXES:
-        raise ConfigError(f'{path} is no config: expected a file that ends in {", ".join(SUFFIXES)}.',
+        raise ConfigError(f'{path} is not a config: expected a file that ends in {", ".join(SUFFIXES)}.',
                           'Give a config, or rename the file.')
     return path
 
 
 def require_model(path: str | os.PathLike) -> None:
-    """Raise CheckpointError or ConfigError where a checkpoint, or the config in its place, is not there."""
+    """Raise CheckpointError or ConfigError if a checkpoint, or the config given instead, does not exist."""
     (require_config if is_config(path) else require_checkpoint)(path)
 
 
 def find_base(name: str) -> Path:
-    """The file of a name such as `vlfusion::_base_/runtime.py`, as a config's `_base_` gives it.
+    """Return the file of a name in a config's `_base_`, such as `vlfusion::_base_/runtime.py`.
 
     Raises:
-        ConfigError: no installed package of that name has configs, or it has no such config.
+        ConfigError: no package with configs has that name, or the package does not have the config.
     """
     if path := find_config(name):
         return path
@@ -102,7 +102,7 @@ def find_base(name: str) -> Path:
 
 
 def config_folder(package: str) -> Path | None:
-    """Folder of the configs that ship with a package, or None if it has none."""
+    """Return the folder of the configs that ship with a package, or None."""
     try:
         spec = find_spec(package)
     except (ImportError, ValueError):  # such as an empty name
@@ -111,13 +111,13 @@ def config_folder(package: str) -> Path | None:
         inside, beside = Path(place, 'configs'), Path(place).with_name('configs')
         if inside.is_dir():
             return inside
-        if beside.is_dir() and beside.with_name('setup.cfg').is_file():  # a copy of the repository, no other package's
+        if beside.is_dir() and beside.with_name('setup.cfg').is_file():  # in a copy of the repository only
             return beside
     return None
 
 
 def _similar_config(path: Path) -> str:
-    """Remedy where no config has a name: the plugin to install, or the nearest file or config that ships."""
+    """Suggest the plugin to install, or the nearest file or config that ships."""
     if plugin := plugins.how_to_install(f'vlfusion_{path.parts[0]}' if path.parts else ''):
         return f'It may come with the plugin {plugin}'
     folders = {path.parent, Path('configs')} - {Path('.')}

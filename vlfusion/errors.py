@@ -52,16 +52,16 @@ class NetworkError(VLFusionError, RuntimeError):
 
 @contextmanager
 def needs(part: str, package: str, extra: str = '', remedy: str = '') -> Iterator[None]:
-    """Explain what to install where an import inside the block fails.
+    """Explain what to install if an import inside the block fails.
 
     Args:
-        part: whatever needs the package, as users call it, such as `PerceptualLoss`.
-        package: its name.
-        extra: extras of vlfusion that bring it, such as `vision` or `language,vision`.
-        remedy: a sentence that replaces the command for the extras.
+        part: the part that needs the package, as users call it, such as `PerceptualLoss`.
+        package: name of the package.
+        extra: extras of vlfusion that include the package, such as `vision` or `language,vision`.
+        remedy: advice that replaces the command to install the extras.
 
     Raises:
-        ConfigError: the package is not installed, or fails while it is imported.
+        ConfigError: the package is not installed, or its import fails.
 
     >>> with needs('A report', 'jinja3', 'benchmark'):
     ...     import jinja3

@@ -120,15 +120,15 @@ def find_subjects(config: Config, name: str, *, of_pairs: bool, source: str | No
             raise DataError(f'{path} is not among the images of {config.filename}.',
                             f'Name its modality with --modality, such as {" or ".join(map(repr, modalities))}.')
         return subjects
-    named = [pair for pair in pairs if composed(pair.name) == composed(name)]
-    if not named:
+    matching = [pair for pair in pairs if composed(pair.name) == composed(name)]
+    if not matching:
         names = sorted({pair.name for pair in pairs})
         near = get_close_matches(name, names, 5, 0.4) or names[:5]
         raise DataError(f'{config.filename} has no pair {name!r}, and there is no such file.',
                         f'It has {len(names)} pairs, such as {", ".join(near)}.')
     if not source:
-        return subjects_of(named, of_pairs)
-    return list(dict.fromkeys(both.images['ab'.index(source)] for both in subjects_of(named, of_pairs=True)))
+        return subjects_of(matching, of_pairs)
+    return list(dict.fromkeys(both.images['ab'.index(source)] for both in subjects_of(matching, of_pairs=True)))
 
 
 def fixed_texts(config: Config) -> list[str]:

@@ -172,8 +172,8 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
                      if any(name not in paths for paths in files.values())]
         problems += [unreadable(paths[name])[0] for name in chosen for paths in files.values()
                      if name in paths and not paths[name].is_file()]
-        problems += [f'{one} and {other} are the same files ({patterns[one]} and {patterns[other]})'
-                     for one, other in combinations(files, 2) if _resolved(files[one]) == _resolved(files[other])]
+        problems += [f'{first} and {second} are the same files ({patterns[first]} and {patterns[second]})'
+                     for first, second in combinations(files, 2) if _resolved(files[first]) == _resolved(files[second])]
     if problems:
         if len(files) == 2 and names is None and (tails := differing_tails(*files.values())):
             remedy = 'Say where the names of the pairs are: ' + ' and '.join(

@@ -174,8 +174,8 @@ def eraser(secret: str) -> Callable[[str], str]:
         pieces.setdefault(size, set()).update(form[start:start + size] for start in range(len(form) - size + 1))
 
     def erase(text: str) -> str:
-        spans = [(start, start + size) for size, known in pieces.items() for start in range(len(text) - size + 1)
-                 if text[start:start + size] in known]
+        spans = [(start, start + size) for size, parts in pieces.items() for start in range(len(text) - size + 1)
+                 if text[start:start + size] in parts]
         spans += [match.span() for match in _SHORTENED.finditer(text) if _is_shortened(match[0], secret)]
         return _cut_out(text, spans)
 

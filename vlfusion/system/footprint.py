@@ -61,8 +61,8 @@ class LiveBytes(TorchDispatchMode):
                 self._note(tensor.untyped_storage())
         # During a convolution oneDNN holds copies of its input and output in its own layout.
         if function is torch.ops.aten.convolution.default and args[0].device.type == 'cpu':
-            few = args[0].shape[1] < 4
-            workspace = (args[0].nbytes if few else _in_blocks(args[0])) + _in_blocks(result)
+            keeps_layout = args[0].shape[1] < 4
+            workspace = (args[0].nbytes if keeps_layout else _in_blocks(args[0])) + _in_blocks(result)
             self.most = max(self.most, self.now + workspace)
         return result
 

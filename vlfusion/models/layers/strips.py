@@ -165,11 +165,11 @@ def cut(x: Float[Tensor, 'batch dim h w'], halo: int = 0) -> list[Strip]:
         return [Strip(0, height, height, halo)]
     pixels = PIXELS.get(x.device.type, PIXELS_ELSEWHERE)
     # Strips across many images would have few rows, and most of the computation would go into the halo.
-    together = min(batch, max(1, pixels // (height * width))) if x.device.type == 'cpu' else batch
-    count = max(1, min(-(-height * width * together // pixels), height // max(halo, 1)))
+    images = min(batch, max(1, pixels // (height * width))) if x.device.type == 'cpu' else batch
+    count = max(1, min(-(-height * width * images // pixels), height // max(halo, 1)))
     edges = [index * height // count for index in range(count + 1)]
-    return [Strip(top, bottom, height, halo, slice(first, min(first + together, batch)))
-            for first in range(0, batch, together) for top, bottom in pairwise(edges)]
+    return [Strip(top, bottom, height, halo, slice(first, min(first + images, batch)))
+            for first in range(0, batch, images) for top, bottom in pairwise(edges)]
 
 
 def is_traced() -> bool:
