@@ -10,7 +10,7 @@ PACKAGE = TESTS.parent / 'vlfusion'
 #: Tests of several modules at once: of a verb from its arguments to its files, of whole families, of the repository.
 ACROSS = {
     '': 'configs configs_cost conformance front_door howto_own_method installation known_plugins layers layout '
-        'named_paths plugin_configs prose swaps typecheck',
+        'links named_paths plugin_configs prose swaps typecheck',
     'cli': 'guesses numbers pages plugins start verbs',
     'language': 'describe exchange howto pairs repair running server_kills',
     'language/captioners': 'detectors taggers',
