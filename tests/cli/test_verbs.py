@@ -182,8 +182,8 @@ def test_convert_released_weights(tmp_path, capsys):
     (['fuse', 'no.pth', 'nowhere.png', 'setup.cfg', '-o', 'x.png'], 'No image or folder at nowhere.png'),
     (['fuse', 'no.pth', '/dev/null', 'setup.cfg', '-o', 'x.png'], 'a device'),
     (['fuse', 'no.pth', 'setup.cfg', 'docs', '-o', 'x.png'], 'setup.cfg is a file and docs is a folder'),
-    (['fuse', 'no.pth', 'docs', 'tests', '-o', 'x.png'], 'x.png names a file, but the results'),
-    (['fuse', 'no.pth', 'setup.cfg', 'pyproject.toml', '-o', 'fused'], 'it has no ending of an image format'),
+    (['fuse', 'no.pth', 'docs', 'tests', '-o', 'x.png'], 'x.png is a file, but the results'),
+    (['fuse', 'no.pth', 'setup.cfg', 'pyproject.toml', '-o', 'fused'], 'the name has no ending, such as .png'),
     (['list', 'backbonnes'], 'Did you mean backbone?'),
     (['convert-weights', 'FLIM', 'a', 'b'], 'Did you mean FILM?'),
 ])

@@ -124,5 +124,5 @@ def test_an_image_on_a_full_disk_leaves_nothing(tmp_path, full_disk):
 
 
 def test_an_image_that_its_format_cannot_hold_is_told_of(tmp_path):
-    with pytest.raises(DataError, match='does not hold 66000x1 pixels'):
+    with pytest.raises(DataError, match='cannot hold 66000x1 pixels'):
         write_image(tmp_path / 'x.jpg', np.zeros((1, 66000), np.uint8))

@@ -224,9 +224,9 @@ def test_what_takes_one_pair_at_a_time(saved, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(('backbone', 'format', 'message'), [
-    ('OfOneSize', 'torchscript', r'differs from the model by up to 0\.\d+; allowed is 0\.0001 .*131x263'),
+    ('OfOneSize', 'torchscript', r'differs from the model by up to 0\.\d+, but the tolerance is 0\.0001 .*131x263'),
     ('OfOneSize', 'exported-program', 'it fixes a size while it is traced'),
-    ('InNumpy', 'exported-program', r'it computes something in numpy.* \(test_export.py, line \d+\)'),
+    ('InNumpy', 'exported-program', r'it computes in NumPy.* \(test_export.py, line \d+\)'),
     ('InNumpy', 'torchscript', 'fails on images of 64x96|differs from the model'),
     ('Choosing', 'exported-program', r'depends on the values of the images.* \(test_export.py, line \d+\)'),
     ('ByDepth', 'exported-program', 'fails on images of 64x96'),
@@ -238,7 +238,7 @@ def test_what_cannot_be_exported_leaves_no_file(saved, tmp_path, backbone, forma
 
 
 def test_a_tolerance_that_nothing_keeps(saved, tmp_path):
-    with pytest.raises(ExportError, match='allowed is -1'):
+    with pytest.raises(ExportError, match='the tolerance is -1'):
         export_model(saved('Plain'), tmp_path / 'out', 'torchscript', tolerance=-1)
     assert not (tmp_path / 'out').exists()
 

@@ -163,7 +163,7 @@ def test_a_model_that_is_not_local_is_blended_with_a_note(folder, monkeypatch):
     with pytest.raises(ConfigError, match='halo'):
         Fuser(folder / 'Smooth.py', tiles='exact', tile_size=100)(*pair)
     fused = Fuser(folder / 'Smooth.py', tile_size=100, note=notes.append)(*pair)
-    assert 'approximates' in notes[0]
+    assert 'approximation' in notes[0]
     assert np.abs(fused.grey.astype(int) - Fuser(folder / 'Smooth.py')(*pair).grey).max() <= 4
 
 
@@ -191,6 +191,12 @@ def test_bfloat16_is_near_and_gives_float32(folder):
     assert 0 < difference.max() <= 3
     with pytest.raises(ConfigError, match='Did you mean bfloat16'):
         Fuser(folder / 'Smooth.py', precision='bfloat61')
+
+
+@pytest.mark.parametrize('option', [dict(device='cudo'), dict(tiles='exakt'), dict(precision='bfloat61')])
+def test_mistakes_in_options_are_found_before_the_checkpoint_is_loaded(tmp_path, option):
+    with pytest.raises(ConfigError, match=next(iter(option.values()))):
+        Fuser(tmp_path / 'absent.pth', **option)
 
 
 @pytest.mark.slow

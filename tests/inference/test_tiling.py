@@ -54,7 +54,7 @@ def test_spans_are_no_larger_than_their_number_asks_for():
 
 
 def test_a_tile_of_margins_only_is_refused():
-    with pytest.raises(ConfigError, match='serve its neighbours') as refused:
+    with pytest.raises(ConfigError, match='its margins take') as refused:
         spans(100, 32, 16)
     assert '64' in refused.value.remedy
 
@@ -185,7 +185,7 @@ def test_another_error_is_no_lack_of_memory():
 def test_an_approximation_is_said():
     notes = []
     fuse_any_size(mean, pair(200, 200), None, pixels=20000, note=notes.append)
-    assert len(notes) == 1 and 'approximates' in notes[0]
+    assert len(notes) == 1 and 'approximation' in notes[0]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Images in memory: arrays, PIL images and tensors become what `vlfusion.imaging.images.read_image` gives of a file."""
+"""Images in memory: arrays, PIL images and tensors become arrays as `vlfusion.imaging.images.read_image` returns."""
 
 import os
 from typing import Any, TypeAlias
@@ -12,18 +12,19 @@ from torch import Tensor
 from vlfusion.errors import DataError
 from vlfusion.imaging.images import read_image
 
-#: A file, or an image in memory: a PIL image, a tensor, an array, or what NumPy takes as one. `as_image` checks it.
+#: A file, or an image in memory: a PIL image, a tensor, an array, or anything that NumPy reads as one. `as_image`
+#: checks it.
 AnyImage: TypeAlias = Any
 _TAKEN = ('Give a file, a PIL image, a NumPy array (h, w), (h, w, 1) or (h, w, 3) in red-green-blue, or a tensor '
           '(h, w), (1, h, w) or (3, h, w).')
 
 
 def as_image(image: AnyImage, what: str = 'The image') -> Shaped[np.ndarray, 'h w *bgr']:
-    """The image as OpenCV has it: 8- or 16-bit, grey `(h, w)` or blue-green-red `(h, w, 3)`.
+    """Convert an image to OpenCV's form: 8- or 16-bit, grey `(h, w)` or blue-green-red `(h, w, 3)`.
 
-    Values are uint8, uint16, or floats in [0, 1]. Colour in memory is red-green-blue; an alpha channel is dropped, as
-    that of a file. Floats that are whole 8-bit levels, such as torchvision's `ToTensor` makes, become these levels
-    again; others become 16-bit levels.
+    Values are uint8, uint16, or floats in [0, 1]. Colour in memory is red-green-blue. Alpha is dropped, as in a file.
+    Floats that are whole 8-bit levels, such as those of torchvision's `ToTensor`, become these levels again. Other
+    floats become 16-bit levels.
 
     Args:
         image: a file; a PIL image, which its EXIF orientation turns upright; a NumPy array `(h, w)`, `(h, w, 1)`,
@@ -31,7 +32,7 @@ def as_image(image: AnyImage, what: str = 'The image') -> Shaped[np.ndarray, 'h 
         what: name of the image in messages.
 
     Raises:
-        DataError: the shape, the type or the range is another one, or the file cannot be read.
+        DataError: the shape, the type or the range is not supported, or the file cannot be read.
 
     >>> as_image(np.array([[[255, 128, 0]]], np.uint8)).tolist()
     [[[0, 128, 255]]]
@@ -62,7 +63,7 @@ def _pil_values(image: Image.Image) -> Shaped[np.ndarray, 'h w ...']:
     image = ImageOps.exif_transpose(image)
     if image.mode in ('1', 'LA', 'La'):
         image = image.convert('L')
-    elif image.mode == 'I':  # 32 bits, as which PIL opens some 16-bit files
+    elif image.mode == 'I':  # PIL opens some 16-bit files with 32 bits
         values = np.asarray(image)
         return values.astype(np.uint16) if values.min() >= 0 and values.max() <= 65535 else values
     elif image.mode not in ('L', 'RGB', 'RGBA', 'F') and not image.mode.startswith('I;16'):
@@ -93,7 +94,7 @@ def _levels(image: Shaped[np.ndarray, 'h w ...'], what: str) -> Shaped[np.ndarra
     low, high = image.min(), image.max()
     if not (low >= -1e-6 and high <= 1 + 1e-6):  # also for NaN
         raise DataError(f'{what} holds floats from {low:g} to {high:g}; expected [0, 1].',
-                        'Divide 8-bit values by 255, or choose a range of your own and clip to it.')
+                        'Divide 8-bit values by 255; or scale to a range that you choose, and clip.')
     levels = image.clip(0, 1) * 255
     if np.abs(levels - levels.round()).max() < 1e-3:
         return levels.round().astype(np.uint8)

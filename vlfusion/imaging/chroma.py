@@ -1,6 +1,6 @@
 """Colour of a fused image: the luminance is fused, the chroma comes from the sources by a rule of `CHROMA_RULES`.
 
-A rule is a function of the sources' chroma, pixel by pixel. A plugin registers one as it registers a metric:
+A rule is a function of the sources' chroma, pixel by pixel. A plugin registers a rule like a metric:
 
     @CHROMA_RULES.register_module()
     def mean(chroma_a, chroma_b):
@@ -39,8 +39,8 @@ def visible(chroma_a: Chroma, chroma_b: Chroma) -> Chroma:
 def weighted(chroma_a: Chroma, chroma_b: Chroma) -> Chroma:
     """The mean of both sources' chroma, weighted by its distance from neutral grey.
 
-    It is equation 4 of DeepFuse (Prabhakar et al., ICCV 2017):
-    `Cb = (Cb_a |Cb_a - t| + Cb_b |Cb_b - t|) / (|Cb_a - t| + |Cb_b - t|)` with `t` neutral, and Cr in the same way.
+    This is equation 4 of DeepFuse (Prabhakar et al., ICCV 2017), with `t` neutral, for Cb and for Cr:
+    `Cb = (Cb_a |Cb_a - t| + Cb_b |Cb_b - t|) / (|Cb_a - t| + |Cb_b - t|)`.
     """
     weight_a, weight_b = np.abs(chroma_a), np.abs(chroma_b)
     total = weight_a + weight_b
@@ -63,9 +63,9 @@ def chroma_name(name: str) -> str:
 
 def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w ...'],
                image_b: Shaped[np.ndarray, 'h w ...'], rule: str) -> UInt8[np.ndarray, 'h w ...']:
-    """Put chroma from the sources back on a fused luminance; the result is blue-green-red.
+    """Put chroma from the sources back on a fused luminance.
 
-    The rule is given some rows at a time, so that large images take little memory.
+    The rule gets a few rows at a time, so that large images need little memory.
 
     Args:
         fused: 8-bit luminance.
@@ -74,7 +74,7 @@ def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w
         rule: a name in `CHROMA_RULES`.
 
     Returns:
-        `(h, w, 3)`; where the rule gives no pixel any colour, the grey image `(h, w)` unchanged.
+        Blue-green-red `(h, w, 3)`; or the grey image `(h, w)` unchanged, if the rule colours no pixel.
 
     Raises:
         UnknownNameError: no rule has that name.
@@ -96,13 +96,13 @@ def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w
 
 
 def _combined(combine: Rule, name: str, chroma_a: Chroma, chroma_b: Chroma) -> Chroma:
-    remedy = 'A rule takes two arrays (h, w, 2), Cr and Cb in [-0.5, 0.5] about neutral, and returns one.'
+    remedy = 'A rule takes two arrays (h, w, 2), Cr and Cb in [-0.5, 0.5] about neutral, and returns one like them.'
     with foreign(f'The colour rule {name} fails', VLFusionError, remedy):
         chroma = combine(chroma_a, chroma_b)
     shape = getattr(chroma, 'shape', None)
     if shape != chroma_b.shape:
         raise VLFusionError(f'The colour rule {name} returned {shape or type(chroma).__name__}; expected an array of '
-                            f'the shape {chroma_b.shape}.', remedy)
+                            f'shape {chroma_b.shape}.', remedy)
     return chroma
 
 

@@ -1,7 +1,7 @@
-"""Images: reading, luminance, 8 bits, writing. One definition for training, saving and scoring. Imports no torch.
+"""Images: reading, luminance, 8 bits, writing. Training, saving and scoring share these. Imports no torch.
 
-An image on disk is an array as OpenCV has it: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16. Luminance
-is float32 `(h, w)` in [0, 1].
+A file becomes an array in OpenCV's form: `(h, w)` grey or `(h, w, 3)` blue-green-red, uint8 or uint16. Luminance is
+float32 `(h, w)` in [0, 1].
 """
 
 import os
@@ -23,8 +23,11 @@ def luminance(image: Shaped[np.ndarray, 'h w *bgr'], rule: str = 'film') -> Floa
 
     Args:
         image: as `read_image` returns it.
-        rule: `film` rounds Y to a whole grey level before it divides by 255 (65535 for 16 bits), as the released FILM
-            reads images; `bt601` does not round.
+        rule: `film` rounds Y to a whole grey level before it divides by 255 (65535 for 16 bits), as FILM's released
+            code does; `bt601` does not round.
+
+    Raises:
+        ConfigError: the rule is unknown.
     """
     if rule not in LUMINANCE_RULES:
         raise ConfigError(f'Unknown luminance rule {rule!r}.', did_you_mean(rule, LUMINANCE_RULES))
@@ -43,16 +46,16 @@ LUMINANCE_RULES = ('film', 'bt601')
 
 
 def bands(image: np.ndarray, pixels: int = 1 << 18) -> Iterator[slice]:
-    """The rows of an image in bands of about `pixels` pixels, so that work on one takes little memory."""
+    """Slices that cut the rows of an image into bands of about `pixels` pixels; work on a band needs little memory."""
     step = max(1, pixels // max(1, image.shape[1]))
     return (slice(start, start + step) for start in range(0, len(image), step))
 
 
 def to_8bit(image: Shaped[np.ndarray, 'h w *bgr']) -> UInt8[np.ndarray, 'h w *bgr']:
-    """An image as 8 bits: of 16, each level becomes the nearest of 8, so that 65535 = 257 * 255 becomes 255.
+    """Convert a 16-bit image to 8 bits, each level to the nearest: 65535 = 257 * 255 becomes 255.
 
-    Bits are scaled by the range of their type, not by what the image uses of it: brightness keeps its meaning. There is
-    never a tie, for 257 is odd. An 8-bit image is returned as it is.
+    The scale is the range of the type, not the range that the image uses, so brightness keeps its meaning. There are no
+    ties, because 257 is odd. An 8-bit image is returned as it is.
 
     >>> to_8bit(np.array([[0, 128, 129, 65535]], np.uint16)).tolist()
     [[0, 0, 1, 255]]
@@ -61,7 +64,7 @@ def to_8bit(image: Shaped[np.ndarray, 'h w *bgr']) -> UInt8[np.ndarray, 'h w *bg
 
 
 def __getattr__(name: str) -> object:
-    if name == 'add_chroma':  # where it lay before; `chroma` imports this module
+    if name == 'add_chroma':  # its former place; imported late, because `chroma` imports this module
         from vlfusion.imaging.chroma import add_chroma
         return add_chroma
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
@@ -79,7 +82,7 @@ def check_ending(path: str | os.PathLike) -> None:
 
 def _no_format(path: str | os.PathLike) -> DataError:
     suffix = Path(path).suffix
-    problem = f'no image format has the ending {suffix!r}' if suffix else 'it has no ending of an image format'
+    problem = f'no image format has the ending {suffix!r}' if suffix else 'the name has no ending, such as .png'
     return DataError(f'Cannot write {path}: {problem}.', f'Use one of {" ".join(filter(_is_written, SUFFIXES))}.')
 
 
@@ -88,7 +91,9 @@ def _is_written(suffix: str) -> bool:
 
 
 def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -> None:
-    """Write an image in the format of the path's ending, making folders; a reader never sees half a file.
+    """Write an image in the format of the path's ending.
+
+    Missing folders are made. A reader never sees half a file.
 
         vlfusion.write_image('fused/street.png', image)
 
@@ -108,6 +113,6 @@ def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -
             raise _no_format(path) from error
         encoded = False
     if not encoded:
-        raise DataError(f'Cannot write {path}: the format {suffix} does not hold {image.shape[1]}x{image.shape[0]} '
+        raise DataError(f'Cannot write {path}: the format {suffix} cannot hold {image.shape[1]}x{image.shape[0]} '
                         'pixels (width x height).', 'Write a .png or .tif file.')
     write_whole(path, content.tobytes())

@@ -1,4 +1,4 @@
-"""Words on pictures, in any script: fonts that have the letters, and lines that fit."""
+"""Text on pictures, in any script: fonts that have the letters, and lines that fit."""
 
 import logging
 import re
@@ -14,20 +14,20 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vlfusion.errors import one_line, printable
 
-#: A font of placeholders, which seems to have every letter.
+#: A font of placeholders. It claims to have every letter.
 LAST_RESORT = 'Last Resort'
-#: Where a line may end: after a word, or after a letter of a script without blanks.
+#: Units after which a line may end: a word, or a letter of a script without blanks.
 _WORDS = re.compile(r'[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]\s*|'
                     r'[^\s\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+\s*|\s+')
 
 
 @dataclass(frozen=True)
 class Fonts:
-    """Installed fonts that have the letters of some texts between them.
+    """Installed fonts that together have the letters of some texts.
 
     Attributes:
-        paths: their files; a letter is taken from the first that has it.
-        families: their names, as matplotlib knows them.
+        paths: font files; a letter is taken from the first that has it.
+        families: font names, as matplotlib knows them.
         missing: the letters that no installed font has.
     """
 
@@ -37,28 +37,28 @@ class Fonts:
 
     @property
     def note(self) -> str:
-        """One sentence on the letters that are missing; empty where there are none."""
+        """A note on missing letters; empty if no letter is missing."""
         if not self.missing:
             return ''
         more = f' and {len(self.missing) - 12} more' if len(self.missing) > 12 else ''
-        return (f'No installed font has {printable(self.missing[:12])}{more}: boxes stand in their place. '
+        return (f'No installed font has {printable(self.missing[:12])}{more}; boxes are drawn instead. '
                 'Install a font for this script, such as Noto Sans CJK.')
 
 
 def fonts_for(texts: Iterable[str]) -> Fonts:
-    """The font that matplotlib is set to, and as few others as have the letters that it lacks."""
+    """Matplotlib's chosen font, and as few others as possible for the letters that it lacks."""
     from matplotlib.font_manager import FontProperties, findfont, fontManager
     base = findfont(FontProperties())
-    wanted = {letter for text in texts for letter in one_line(text) if not letter.isspace()}
-    paths, families, missing = [base], FontProperties().get_family(), wanted - _letters(base)
+    letters = {letter for text in texts for letter in one_line(text) if not letter.isspace()}
+    paths, families, missing = [base], FontProperties().get_family(), letters - _letters(base)
     if missing:
         entries = sorted({(entry.style != 'normal', abs(_weight(entry.weight) - 400), entry.name, entry.fname)
                           for entry in fontManager.ttflist if not entry.name.startswith(LAST_RESORT)})
         while missing and entries:
             best = max(entries, key=lambda entry: len(missing & _letters(entry[-1])))
-            if not (found := missing & _letters(best[-1])):
+            if not (added := missing & _letters(best[-1])):
                 break
-            missing -= found
+            missing -= added
             paths.append(best[-1])
             families = [*families, best[-2]]
     return Fonts(tuple(paths), tuple(families), ''.join(sorted(missing)))
@@ -66,7 +66,7 @@ def fonts_for(texts: Iterable[str]) -> Fonts:
 
 @contextmanager
 def without_font_warnings() -> Iterator[None]:
-    """Keep matplotlib from a warning for each letter and each font; `Fonts.note` says what is missing."""
+    """Silence matplotlib's warnings for each letter and font; `Fonts.note` names the missing letters."""
     log = logging.getLogger('matplotlib.font_manager')
     before = log.level
     log.setLevel(logging.ERROR)
@@ -79,7 +79,7 @@ def without_font_warnings() -> Iterator[None]:
 
 
 def wrap(text: str, width: float, length: Callable[[str], float]) -> list[str]:
-    """Lines of a text of at most that length; a word that is longer is cut.
+    """Break a text into lines of at most `width`, as `length` measures them; longer words are cut.
 
     >>> wrap('two words and more', 9, len)
     ['two words', 'and more']
@@ -98,11 +98,11 @@ def wrap(text: str, width: float, length: Callable[[str], float]) -> list[str]:
 
 
 class Pen:
-    """Writes on pictures of OpenCV.
+    """A writer of text on pictures in OpenCV's form.
 
     Args:
-        fonts: that have the letters, see `fonts_for`.
-        size: of the letters, in pixels.
+        fonts: fonts that have the letters, see `fonts_for`.
+        size: font size in pixels.
     """
 
     def __init__(self, fonts: Fonts, size: int):
@@ -117,7 +117,7 @@ class Pen:
         return sum(face.getlength(part) for part, face in self._parts(text))
 
     def write(self, picture: UInt8[np.ndarray, 'h w 3'], lines: Iterable[tuple[int, int, str]]) -> np.ndarray:
-        """The picture with lines in black, each given as its left end, its base line and its words."""
+        """Return the picture with lines of black text, each given as left end, base line and text."""
         image = Image.fromarray(picture)
         canvas = ImageDraw.Draw(image)
         for left, base, text in lines:
@@ -127,7 +127,7 @@ class Pen:
         return np.array(image)
 
     def _parts(self, text: str) -> list[tuple[str, ImageFont.FreeTypeFont]]:
-        """The text in parts that one font has."""
+        """Split the text into parts, each with a font that has its letters."""
         parts: list[tuple[str, ImageFont.FreeTypeFont]] = []
         for letter in text:
             face = next((face for letters, face in self._faces if letter in letters), self._faces[0][1])
@@ -140,7 +140,7 @@ class Pen:
 
 @cache
 def _letters(path: str) -> frozenset[str]:
-    """The letters of a font; none of a file that cannot be read."""
+    """The letters of a font; empty if the file cannot be read."""
     from matplotlib.ft2font import FT2Font
     try:
         return frozenset(map(chr, FT2Font(path).get_charmap()))

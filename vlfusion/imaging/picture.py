@@ -1,4 +1,4 @@
-"""The one road from a network's output to a picture: output -> grey levels -> colour -> file."""
+"""From a network's output to a picture: output -> grey levels -> colour -> file."""
 
 import os
 from dataclasses import dataclass
@@ -15,8 +15,13 @@ from vlfusion.imaging.quantise import quantise
 
 @dataclass(frozen=True)
 class Fused:
-    """One fused pair: 8-bit luminance `grey` `(h, w)`, and `colour` `(h, w, 3)` blue-green-red, or grey again where
-    the colour rule gives no colour."""
+    """One fused pair.
+
+    Attributes:
+        name: name of the pair.
+        grey: 8-bit luminance `(h, w)`.
+        colour: blue-green-red `(h, w, 3)`; or `grey` again, if the colour rule gives no colour.
+    """
 
     name: str
     grey: UInt8[np.ndarray, 'h w']
@@ -24,11 +29,11 @@ class Fused:
 
     @property
     def rgb(self) -> UInt8[np.ndarray, 'h w *rgb']:
-        """The colour image in red-green-blue, as PIL and matplotlib have it."""
+        """The colour image in red-green-blue, the order of PIL and matplotlib."""
         return self.colour[..., ::-1] if self.colour.ndim == 3 else self.colour
 
     def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
-        """NumPy's view of it is `rgb`."""
+        """Give NumPy the array `rgb`."""
         return np.array(self.rgb, dtype, copy=copy)
 
     def save(self, path: str | os.PathLike, grey: bool = False) -> None:
@@ -41,7 +46,7 @@ def to_grey(output: Float[Tensor, '1 1 h w'], stretch: str, rounding: str) -> UI
 
     Args:
         output: nominally in [0, 1], on any device.
-        stretch, rounding: of a protocol; see `vlfusion.imaging.quantise.quantise`.
+        stretch, rounding: the protocol's rules, see `vlfusion.imaging.quantise.quantise`.
 
     Raises:
         DataError: the output holds NaN or infinity, or leaves [0, 1] under the stretch `none`.
@@ -55,15 +60,15 @@ def make_picture(output: Float[Tensor, '1 1 h w'], image_a: Shaped[np.ndarray, '
 
     Args:
         output: nominally in [0, 1], on any device.
-        image_a: source A as `vlfusion.imaging.images.read_image` gives it.
+        image_a: source A as `vlfusion.imaging.images.read_image` returns it.
         image_b: source B, in the same form.
-        protocol: decides how the output becomes grey levels.
-        chroma: the rule in `vlfusion.registry.CHROMA_RULES` by which the picture gets its colour.
-        name: of the pair.
+        protocol: rules by which the output becomes grey levels.
+        chroma: colour rule, a name in `vlfusion.registry.CHROMA_RULES`.
+        name: name of the pair.
 
     Raises:
         DataError: the output holds NaN or infinity.
-        UnknownNameError: there is no such rule.
+        UnknownNameError: no colour rule has that name.
     """
     grey = to_grey(output, protocol.stretch, protocol.rounding)
     return Fused(name, grey, add_chroma(grey, image_a, image_b, chroma))

@@ -1,4 +1,4 @@
-"""The protocols: how a network's output and its sources become the grey levels that are scored."""
+"""Protocols: how a network's output and its sources become the grey levels that are scored."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,30 +12,31 @@ from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.imaging.images import luminance
 from vlfusion.imaging.quantise import quantise
 
-#: An image as it is scored: grey levels 0..255 of its luminance, or of its three channels.
+#: Grey levels 0..255 that are scored: of an image's luminance, or of its three channels.
 Planes = Float[Tensor, 'channel 1 h w']
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to score, by name and version; scores are comparable only where both are equal.
+    """One way to score, by name and version. Scores are comparable only if both are equal.
 
-    `film` and `cddfuse` are what FILM and CDDFuse publish. Their min-max stretch multiplies the contrast of each image
-    by `1 / (max - min)`. SD, SF and AG rise by that factor, and EN with them: by construction, not because the fusion
-    is better, and the more so the less of the range a method uses. So report `plain`, which leaves the contrast alone,
-    beside it. `plain` has the default of every metric; `truncate` is `plain` but for what is beyond a whole grey level,
-    which is cut, as many released test scripts do. `vifb` and `mefb` have those benchmarks' variants.
+    `film` and `cddfuse` are the protocols that FILM and CDDFuse publish. Their min-max stretch multiplies the contrast
+    of each image by `1 / (max - min)`. SD, SF and AG rise by that factor, and EN rises with them. They rise by
+    construction, not because the fusion is better, and most for methods that use little of the range. So report `plain`
+    beside them, which leaves the contrast alone. `plain` uses the default of every metric. `truncate` is `plain`, but
+    cuts fractions of a grey level instead of rounding, as many released test scripts do. `vifb` and `mefb` use the
+    variants of those benchmarks.
 
     Attributes:
-        name: what a config or a command line calls it.
-        version: raised when its numbers change.
-        luminance: the rule of `vlfusion.imaging.images.luminance` by which images are read.
-        stretch: as in `vlfusion.imaging.quantise.quantise`; a file that already holds 8 bits is never stretched.
-        rounding: likewise.
-        colour: what of colour files is scored: their `luminance`, or each of the three `channels`, whose mean is the
-            score, as VIFB and MEFB do.
-        code: whose variant of each metric is meant: a name in `vlfusion.metrics.base.CODES`; empty for the defaults. A
-            metric without such a variant has its default.
+        name: name in configs and on the command line.
+        version: number that is raised when scores change.
+        luminance: rule by which images are read, see `vlfusion.imaging.images.luminance`.
+        stretch: see `vlfusion.imaging.quantise.quantise`; a file that already holds 8 bits is never stretched.
+        rounding: see `vlfusion.imaging.quantise.quantise`.
+        colour: planes of colour files that are scored: their `luminance`, or the three `channels`, whose mean is the
+            score, as in VIFB and MEFB.
+        code: code whose variant of each metric is used: a name in `vlfusion.metrics.base.CODES`, or empty for the
+            defaults. A metric without that variant uses its default.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Protocol:
 
     @property
     def label(self) -> str:
-        """Label that each row of scores carries: name and version."""
+        """Label of each row of scores: name and version."""
         return f'{self.name}.{self.version}'
 
     def quantise(self, fused: Float[Tensor, 'batch 1 h w']) -> UInt8[Tensor, 'batch 1 h w']:
@@ -60,7 +61,7 @@ class Protocol:
         return quantise(fused, self.stretch, self.rounding)
 
     def grey_levels(self, source: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
-        """The grey levels 0..255 of a source in [0, 1]; whole levels under the luminance `film`, whose rule rounds."""
+        """The grey levels 0..255 of a source in [0, 1]; whole levels if the luminance rule is `film`, which rounds."""
         levels = source * 255
         return levels.round() if self.luminance == 'film' else levels
 
@@ -95,17 +96,17 @@ def code_of(label: str) -> str:
     >>> code_of('film.1')
     'film'
     """
-    known = PROTOCOLS.get(label.partition('.')[0])
-    return known.code if known else ''
+    protocol = PROTOCOLS.get(label.partition('.')[0])
+    return protocol.code if protocol else ''
 
 
 def grey_levels(image: Shaped[np.ndarray, 'h w *bgr'], protocol: Protocol, colour: bool = False) -> Planes:
-    """The grey levels 0..255 in which an image from a file is scored: one plane of luminance, or three of colour.
+    """The grey levels 0..255 of an image from a file, for scoring: one plane of luminance, or three of colour.
 
     Args:
         image: as `vlfusion.imaging.images.read_image` returns it.
-        protocol: whose luminance is meant.
-        colour: whether to give blue, green and red; of a grey image they are equal.
+        protocol: protocol whose luminance rule applies.
+        colour: whether to return blue, green and red; a grey image has three equal planes.
     """
     if colour:
         planes = np.broadcast_to(np.atleast_3d(image), (*image.shape[:2], 3)).transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Eight-bit quantisation of what a network returns. One definition for training, saving and scoring."""
+"""Eight-bit quantisation of a network's output. Training, saving and scoring share it."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -13,16 +13,17 @@ def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
 
     Args:
         fused: nominally in [0, 1].
-        stretch: `clip` to [0, 1]; `min-max`: each image's own minimum becomes 0 and its maximum 255 (an image of one
-            value is clipped instead, for it has no range to stretch); or `none`, which accepts values in [0, 1] only.
-        rounding: `round` to the nearest level, halves to the even one; `half-down`, as imageio does when it converts;
-            or `truncate` as `astype('uint8')` does. FILM publishes `min-max` with `truncate`, CDDFuse with `half-down`.
+        stretch: `clip` clips to [0, 1]; `min-max` maps each image's minimum to 0 and its maximum to 255 (an image of
+            one value has no range, and is clipped); `none` accepts values in [0, 1] only.
+        rounding: `round` to the nearest level, halves to the even one; `half-down`, as imageio converts; or `truncate`,
+            as `astype('uint8')` does. FILM publishes `min-max` with `truncate`, CDDFuse `min-max` with `half-down`.
 
     Raises:
-        DataError: the output holds NaN or infinity, or with the stretch `none` leaves [0, 1].
+        ConfigError: the stretch or the rounding is unknown.
+        DataError: the output holds NaN or infinity, or leaves [0, 1] under the stretch `none`.
     """
     fused = fused.detach().float()
-    # The extremes of what is not finite are not finite either, and need no image of their own.
+    # NaN and infinity show in the extremes, so no mask of the image's size is needed.
     if not torch.stack(fused.aminmax()).isfinite().all():
         raise DataError('The fused image holds NaN or infinity.',
                         'The model diverged: look at the losses, lower the learning rate, or load another checkpoint.')

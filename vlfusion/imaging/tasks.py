@@ -1,4 +1,4 @@
-"""The task table: what the two sources of each fusion task are, and how colour is put back."""
+"""The table of fusion tasks: their two sources, and how colour is put back."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ class Task:
     """One row of the table.
 
     Attributes:
-        name: the key used in configs and on the command line.
+        name: name in configs and on the command line.
         title: the task in words.
-        modality_a: what source A is, as a captioner is told.
-        modality_b: what source B is; a data set may be more precise (`PET` for `functional or CT`).
-        chroma: the rule in `vlfusion.registry.CHROMA_RULES` that colours results by default.
+        modality_a: name of source A's modality, as a captioner reads it.
+        modality_b: name of source B's modality; a data set may be more precise (`PET` for `CT, PET or SPECT`).
+        chroma: default colour rule, a name in `vlfusion.registry.CHROMA_RULES`.
     """
 
     name: str

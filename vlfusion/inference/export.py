@@ -3,7 +3,7 @@
     from vlfusion.inference.export import export_model
     export_model('work_dirs/ifcnn/best.pth', 'ifcnn.onnx', 'onnx')
 
-A file is written only once it was read back and gave what the model gives, at sizes other than the traced one.
+Before a file is written, it is loaded and compared with the model at sizes other than the traced one.
 """
 
 import io
@@ -33,29 +33,29 @@ from vlfusion.imaging.tasks import get_task
 from vlfusion.models import text_dims
 from vlfusion.models.layers.strips import nearest_places
 
-#: What the network is traced on: height, width and tokens. The size is odd: many networks pad only what is not even.
+#: Height, width and tokens at which the network is traced. The size is odd, because many networks pad odd sizes only.
 TRACED = (65, 83, 5)
-#: What the file is checked on: pairs, height, width and tokens; even, tall, large (more pixels than FILM computes at
-#: once) and small. A size that the model itself refuses is left out.
+#: Pairs, height, width and tokens at which the file is checked: even, tall, large (more pixels than FILM computes at
+#: once) and small. Sizes that the model itself refuses are left out.
 CHECKED = ((1, 64, 96, 4), (2, 83, 57, 1), (3, 131, 263, 9), (1, 24, 40, 2))
-#: Under this name the files of torch hold their metadata, as JSON.
+#: Name of the JSON metadata within torch's files.
 METADATA_FILE = 'vlfusion.json'
 
 
 class ExportError(VLFusionError, RuntimeError):
-    """A model that cannot be exported, or whose exported file computes something else."""
+    """The error of a model that cannot be exported, or whose exported file computes other values."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written.
+    """An exported file.
 
     Attributes:
-        path: the file.
-        inputs: the names of its inputs, in order.
-        any_batch: whether it takes any number of pairs at once; else one.
-        metadata: what the file says of itself.
-        differences: the largest difference to the model by the `(batch, height, width)` that was checked.
+        path: path of the file.
+        inputs: names of its inputs, in order.
+        any_batch: whether it takes any number of pairs at once; otherwise it takes one.
+        metadata: metadata in the file.
+        differences: largest difference from the model at each checked `(batch, height, width)`.
     """
 
     path: Path
@@ -66,13 +66,13 @@ class Exported:
 
     @property
     def difference(self) -> float:
-        """The largest difference of all."""
+        """The largest difference at any size."""
         return max(self.differences.values())
 
 
 @dataclass(frozen=True)
 class Format:
-    """Functions by which a network becomes the bytes of a file, and these become a function of the inputs."""
+    """A format: `write` makes the bytes of a file from a network, `read` makes a function from these bytes."""
 
     write: Callable[['Network', Sequence[Tensor], Mapping[str, str]], bytes]
     read: Callable[[bytes], Callable[..., Tensor]]
@@ -82,28 +82,28 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
                  text: str | os.PathLike | None = None, tolerance: float = 1e-4, trust: bool = False) -> Exported:
     """Write the model of a checkpoint as a file that fuses pairs without vlfusion.
 
-    The file takes `source_a` and `source_b`, float32 `(batch, 1, h, w)` in [0, 1], and `text` `(batch, token, dim)`
-    where the model reads it; it gives `fused` `(batch, 1, h, w)`. Height, width and tokens are free, and the batch is
-    where the model allows it. There is no input for a mask: every token counts, and the texts of a batch have one
-    length.
+    The file takes `source_a` and `source_b`, float32 `(batch, 1, h, w)` in [0, 1], and `text` `(batch, token, dim)` if
+    the model reads text. It returns `fused` `(batch, 1, h, w)`. Height, width and tokens may have any size, and the
+    batch too if the model allows it. There is no input for a mask: every token counts, and all texts of a batch have
+    one length.
 
         vlfusion.export_model('work_dirs/film_ivf/best.pth', 'film.onnx', 'onnx')
 
     Args:
-        checkpoint: as training or `convert-weights` writes it; or a config whose model has no weights.
-        out: the file to write.
+        checkpoint: checkpoint of training or `convert-weights`; or a config whose model has no weights.
+        out: file to write.
         format: a name in FORMATS.
-        text: a NumPy file of token features `(token, dim)` or `(1, token, dim)` that the model shall always read; the
-            file then takes two images only.
-        tolerance: by how much the file's output may differ from the model's, on a scale of 0 to 1.
-        trust: whether to take the checkpoint at its word, see `vlfusion.engine.trust`.
+        text: NumPy file of token features `(token, dim)` or `(1, token, dim)` to store in the exported file, which then
+            takes two images only.
+        tolerance: largest allowed difference between the outputs of file and model, on a scale of 0 to 1.
+        trust: whether to use the checkpoint's `language` section as it is, see `vlfusion.engine.trust`.
 
     Raises:
-        ConfigError: there is no such format, or a text is given to a model that reads none.
+        ConfigError: the format is unknown, or `text` is given but the model reads no text.
         DataError: the text cannot be read or has another width than the model's; or the file would replace the
             checkpoint or the text, or cannot be written there.
         CheckpointError: as for `load_model`.
-        ExportError: the model cannot be exported, or the file computes something else; no file is written then.
+        ExportError: the model cannot be exported, or the file computes other values; then no file is written.
     """
     if format not in FORMATS:
         raise ConfigError(f'Unknown format {format!r}.', did_you_mean(format, FORMATS))
@@ -111,8 +111,8 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
     model, experiment = load_model(checkpoint, trust=trust)
     dims = text_dims(model.backbone)
     if dims.keys() - {'text'}:
-        raise ExportError(f'The model reads the texts {", ".join(dims)}; only a model of one `text` can be exported.',
-                          'Fuse with `vlfusion fuse` or vlfusion.Fuser.')
+        raise ExportError(f'The model reads the texts {", ".join(dims)}, but only models with one text, named `text`, '
+                          'can be exported.', 'Fuse with `vlfusion fuse` or vlfusion.Fuser.')
     fixed = None if text is None else _read_text(Path(text), dims.get('text'))
     free_dim = dims.get('text') if fixed is None else None
     with quiet_tracing():
@@ -123,9 +123,9 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
 
 def _export(format: Format, model: nn.Module, experiment: Mapping, fixed: Tensor | None, free_dim: int | None,
             tolerance: float) -> tuple[bytes, bool, dict[tuple[int, int, int], float]]:
-    """The bytes of a file that was checked, whether it takes any batch, and the differences."""
+    """Make and check a file; return its bytes, whether it takes any batch, and the differences."""
     network = (Network if free_dim is None else NetworkOfText)(model, fixed).eval()
-    for any_batch in (True, False):  # what takes any number of pairs, else what takes one
+    for any_batch in (True, False):  # try any number of pairs first, then a single pair
         try:
             data = _written(format, network, _inputs(1 + any_batch, *TRACED, free_dim),
                             _metadata(experiment, any_batch, fixed))
@@ -136,7 +136,7 @@ def _export(format: Format, model: nn.Module, experiment: Mapping, fixed: Tensor
 
 
 def _read_text(path: Path, dim: int | None) -> Float[Tensor, '1 token dim']:
-    """The features in a file, for a model that reads such of width `dim`; None for one that reads no text."""
+    """Read features from a file, for a model whose text has the width `dim`; None means that it reads no text."""
     if dim is None:
         raise ConfigError('A text was given, but the model reads no text.', 'Leave the text out.')
     remedy = f'Give features of the encoder that the model was trained with: floats (token, {dim}) in a .npy file.'
@@ -147,7 +147,7 @@ def _read_text(path: Path, dim: int | None) -> Float[Tensor, '1 token dim']:
 
 
 def _metadata(experiment: Mapping, any_batch: bool, fixed: Tensor | None) -> dict[str, str]:
-    """Metadata of a file: nothing of the machine, the paths or the data that the model comes from."""
+    """Metadata of a file, without the machine, paths or data of the training."""
     protocol = get_protocol(experiment.get('protocol', 'film'))
     task = get_task(experiment['task'])
     return dict(vlfusion_version=__version__, backbone=str(experiment['model']['backbone']['type']), task=task.name,
@@ -158,7 +158,7 @@ def _metadata(experiment: Mapping, any_batch: bool, fixed: Tensor | None) -> dic
 
 
 class Network(nn.Module):
-    """A model as a function of two images; a text that it always reads is a constant `(1, token, dim)`."""
+    """A model as a function of two images, with an optional constant text `(1, token, dim)`."""
 
     def __init__(self, model: nn.Module, text: Tensor | None = None):
         super().__init__()
@@ -183,19 +183,21 @@ def _input_names(free_dim: int | None) -> tuple[str, ...]:
 
 
 def _inputs(batch: int, h: int, w: int, token: int, free_dim: int | None) -> tuple[Tensor, ...]:
-    """Random inputs of a network, the same for the same arguments."""
+    """Random inputs of a network, equal for equal arguments."""
     generator = torch.Generator().manual_seed(h * w)
     sources = (torch.rand(batch, 1, h, w, generator=generator) for _ in range(2))
     text = () if free_dim is None else (torch.randn(batch, token, free_dim, generator=generator),)
     return *sources, *text
 
 
-# ------------------------------------------------------------------------------------ what a runtime computes otherwise
+# -------------------------------------------------------------------------------- operations that ONNX runtimes lack
 
 
 def _nearest(x: Tensor, size: Sequence, scales: Sequence[float] | None = None) -> Tensor:
-    """`F.interpolate` by the nearest pixel, which is not left to a runtime: where a place lies between two pixels its
-    rounding would choose another one. By scales, and not to a size, runtimes agree."""
+    """Nearest-neighbour resize to a given size, written as indexing because ONNX runtimes round ties differently.
+
+    Resizing by a scale is left alone: there they agree.
+    """
     if scales is not None:
         return NotImplemented
     for axis, length in zip((-2, -1), size, strict=True):
@@ -206,7 +208,7 @@ def _nearest(x: Tensor, size: Sequence, scales: Sequence[float] | None = None) -
 def _adaptive_mean(x: Tensor, size: Sequence[int]) -> Tensor:
     """Adaptive average pooling as two matrix products.
 
-    ONNX has no such operator, and what torch writes in its place holds the indices of the traced size.
+    ONNX has no such operator, and torch's replacement contains the indices of the traced size.
     """
     return _cell_means(x, x.shape[-2], size[0]) @ x @ _cell_means(x, x.shape[-1], size[1]).mT
 
@@ -227,13 +229,13 @@ _FOR_ONNX = {torch.ops.aten.adaptive_avg_pool2d.default: _adaptive_mean,
 
 
 def _program(network: nn.Module, inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
-    """The network as a graph in which height, width and tokens are free, and the batch unless it is one."""
+    """Trace the network as a graph of free height, width and tokens, and of free batch if the inputs have several."""
     batch = {0: torch.export.Dim.DYNAMIC} if len(inputs[0]) > 1 else {}
     shapes = [{**batch, **dict.fromkeys((2, 3) if value.shape[1] == 1 and value.ndim == 4 else (1,),
                                         torch.export.Dim.DYNAMIC)} for value in inputs]
     program = torch.export.export(network, tuple(inputs), dynamic_shapes=tuple(shapes), strict=False)
-    # A guard that two numbers differ is there for nearly every size, often for how memory is laid out only. Whether the
-    # graph is right where they are equal, as where h * w is a multiple of 16, is for the check to tell.
+    # Guards that two numbers differ are often about the layout of memory only, yet they refuse some sizes, such as
+    # those with h * w a multiple of 16. They are dropped; `_check` tests that the graph is right at such sizes.
     program._guards_code = [guard for guard in program._guards_code if ' != ' not in guard]
     return program
 
@@ -243,7 +245,7 @@ def _write_program(network: nn.Module, inputs: Sequence[Tensor], metadata: Mappi
     for module in program.graph_module.modules():
         for node in getattr(getattr(module, 'graph', None), 'nodes', ()):
             node.meta.pop('stack_trace', None)  # it names files of this machine
-    # Without examples the file would not check its guards, as on sizes; their values are of no use to anybody.
+    # Without example inputs the file would not check its guards, such as those on sizes. Their values do not matter.
     program.example_inputs = tuple(value.new_zeros(1).expand(value.shape) for value in inputs), {}
     file = io.BytesIO()
     torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(metadata)})
@@ -290,19 +292,19 @@ def _write_onnx(network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[
 
 
 def _try_guards(program: torch.export.ExportedProgram, network: nn.Module, inputs: Sequence[Tensor]) -> None:
-    """Run the program at the sizes of CHECKED: ONNX has no guards, and would go on where they do not hold."""
+    """Run the program at the sizes of CHECKED. ONNX has no guards, and would compute wrong values where they fail."""
     run, free_dim = program.module(), inputs[2].shape[-1] if len(inputs) > 2 else None
     for batch, h, w, token in CHECKED:
-        given = _inputs(min(batch, len(inputs[0])), h, w, token, free_dim)
+        example = _inputs(min(batch, len(inputs[0])), h, w, token, free_dim)
         try:
-            network(*given)
+            network(*example)
         except VLFusionError:
             continue
-        run(*given)
+        run(*example)
 
 
 def _rename(graph) -> None:
-    """Give the output of an ONNX graph and its axes the names that users read."""
+    """Give the output of an ONNX graph and its axes readable names."""
     [output] = graph.output
     for node in graph.node:
         node.input[:] = ['fused' if name == output.name else name for name in node.input]
@@ -313,20 +315,20 @@ def _rename(graph) -> None:
         for axis, name in zip(value.type.tensor_type.shape.dim, axes, strict=True):
             if axis.dim_param:
                 axis.dim_param = name
-    del graph.value_info[:]  # shapes of what lies between, in the names that the axes had
+    del graph.value_info[:]  # shapes of intermediate values, under the former names of the axes
 
 
 def _read_onnx(data: bytes) -> Callable[..., Tensor]:
     import onnxruntime
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised as well
+    options.log_severity_level = 4  # errors are raised, so the log adds nothing
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(data, options, providers=['CPUExecutionProvider'])
     names = [value.name for value in session.get_inputs()]
 
     def run(*inputs: Tensor) -> Tensor:
-        given = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
-        return torch.from_numpy(session.run(['fused'], given)[0])
+        feed = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
+        return torch.from_numpy(session.run(['fused'], feed)[0])
     return run
 
 
@@ -339,7 +341,7 @@ FORMATS = {'onnx': Format(_write_onnx, _read_onnx),
 
 
 def _written(format: Format, network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of the file; whatever a tracer says of a network becomes an error that can be understood."""
+    """Make the bytes of the file. Errors of tracers become an ExportError that explains them."""
     try:
         with torch.no_grad():
             return format.write(network, inputs, metadata)
@@ -353,7 +355,7 @@ def _written(format: Format, network: nn.Module, inputs: Sequence[Tensor], metad
 
 def _check(run: Callable[..., Tensor], reference: nn.Module, any_batch: bool, free_dim: int | None,
            tolerance: float) -> dict[tuple[int, int, int], float]:
-    """The largest differences between a file and the model it was made from, at the sizes of CHECKED.
+    """Compare a file with its model: the largest differences at the sizes of CHECKED.
 
     Raises:
         ExportError: the file fails at a size, or differs by more than the tolerance.
@@ -372,54 +374,55 @@ def _check(run: Callable[..., Tensor], reference: nn.Module, any_batch: bool, fr
                 raise ExportError(f'The exported model fails on images of {h}x{w} (height x width), though the model '
                                   f'fuses them.\n    {_first_line(error)}', _OTHER_SIZES) from error
         if fused.shape != expected.shape:
-            raise ExportError(f'The exported model makes {tuple(fused.shape)} of images of {h}x{w} (height x width); '
-                              f'expected {tuple(expected.shape)}.', _OTHER_SIZES)
+            raise ExportError(f'The exported model returns {tuple(fused.shape)} for images of {h}x{w} (height x width);'
+                              f' expected {tuple(expected.shape)}.', _OTHER_SIZES)
         differences[len(expected), h, w] = (fused - expected).abs().max().item()
     if not differences:
-        raise ExportError('The model fuses none of the sizes that an exported model is checked on.',
+        raise ExportError('The model refuses every size at which exported models are checked.',
                           'Fuse with `vlfusion fuse`.')
     worst = max(differences.values(), key=lambda difference: (difference != difference, difference))  # NaN is the worst
     if not worst <= tolerance:
         listed = ', '.join(f'{value:.2g} at {h}x{w}' for (_, h, w), value in differences.items())
-        raise ExportError(f'The exported model differs from the model by up to {worst:.2g}; allowed is {tolerance:g} '
-                          f'(height x width: {listed}).', f'{_OTHER_SIZES} Where a method chooses between sources, '
-                          'rounding alone may change the choice of single pixels: then raise the tolerance.')
+        raise ExportError(f'The exported model differs from the model by up to {worst:.2g}, but the tolerance is '
+                          f'{tolerance:g} (height x width: {listed}).',
+                          f'{_OTHER_SIZES} If the method chooses between sources, rounding alone may change the choice '
+                          'of single pixels; then raise the tolerance.')
     return differences
 
 
-_OTHER_SIZES = ('Its graph holds the size that it was traced at. Try another format, exported-program first; else '
-                'compute what depends on the size by torch operations on x.shape, without loops over it, int() and '
-                'len().')
+_OTHER_SIZES = ('Its graph contains the size that it was traced at. Try another format, exported-program first; or '
+                'compute values that depend on the size with torch operations on x.shape, without loops over it, '
+                'int() and len().')
 _PLAIN = 'or leave it as it is and fuse with `vlfusion fuse`, which needs no graph.'
 
 
 def _explain(error: Exception) -> tuple[str, str]:
-    """Reason why a network has no graph, and the remedy."""
-    said = f'{type(error).__name__} {error}'.lower()
-    if 'numpy' in said:
-        return ('it computes something in numpy, which no graph can hold',
-                f'Write that in torch operations, {_PLAIN}')
-    if 'datadependent' in said or 'data-dependent' in said or 'data dependent' in said or '.item()' in said:
-        return ('what it computes next depends on the values of the images, as in `if x.max() > 1`',
+    """Reason why a network cannot be traced, and the remedy."""
+    message = f'{type(error).__name__} {error}'.lower()
+    if 'numpy' in message:
+        return ('it computes in NumPy, which no graph can contain',
+                f'Use torch operations instead, {_PLAIN}')
+    if any(hint in message for hint in ('datadependent', 'data-dependent', 'data dependent', '.item()')):
+        return ('its next step depends on the values of the images, as in `if x.max() > 1`',
                 f'Write the choice as torch.where, {_PLAIN}')
     if isinstance(error, torch.onnx.OnnxExporterError):
-        return 'ONNX has nothing for one of its operations', f'Try exported-program, {_PLAIN}'
-    if 'constraints violated' in said or 'guard failed' in said or 'speciali' in said:
+        return 'ONNX does not support one of its operations', f'Try exported-program, {_PLAIN}'
+    if any(hint in message for hint in ('constraints violated', 'guard failed', 'speciali')):
         return 'it fixes a size while it is traced', f'{_OTHER_SIZES} Otherwise fuse with `vlfusion fuse`.'
-    return 'torch cannot trace or write it', f'Rewrite the operation that is named, try another format, {_PLAIN}'
+    return 'torch cannot trace or write it', f'Rewrite the operation named here, try another format, {_PLAIN}'
 
 
 def _place(error: Exception) -> str:
-    """Place in a network where an error arose: the innermost line that is neither torch's nor ours."""
-    ours = (str(Path(torch.__file__).parent), __file__)
+    """Place of an error in a network: the innermost line that is neither in torch nor in this module."""
+    own = (str(Path(torch.__file__).parent), __file__)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__)
-              if frame.filename.endswith('.py') and not frame.filename.startswith(ours)]
+              if frame.filename.endswith('.py') and not frame.filename.startswith(own)]
     return f' ({Path(frames[-1].filename).name}, line {frames[-1].lineno})' if frames else ''
 
 
 def _first_line(error: Exception) -> str:
-    """The beginning of what a tracer says, for more of it helps nobody."""
+    """The first line of a tracer's message; the rest is rarely of use."""
     if isinstance(error, torch.onnx.OnnxExporterError) and error.__cause__:
-        error = error.__cause__  # itself it tells how to report a bug
+        error = error.__cause__  # the outer error says how to report a bug of torch
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f'{type(error).__name__}: {lines[0][:300] if lines else ""}'

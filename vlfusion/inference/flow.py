@@ -1,4 +1,4 @@
-"""The flow of many pairs: threads read ahead of the network, and others write behind it."""
+"""The flow of many pairs: some threads read ahead of the network, others write behind it."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ READERS = WRITERS = 2
 
 
 class Sized(Protocol):
-    """A pair in memory; pairs of one size may be fused together."""
+    """A pair in memory. Pairs of one size can be fused together."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -33,9 +33,9 @@ class Steps(Generic[Loaded]):
     """The three steps of a pair.
 
     Attributes:
-        load: reads a pair.
-        fuse: gives the outputs of the first of some loaded pairs, of at least one: as many as memory allows.
-        finish: makes the result of a loaded pair from its output.
+        load: function that reads a pair.
+        fuse: function that fuses the first of some loaded pairs, as many as memory allows, and at least one.
+        finish: function that makes the result of a loaded pair from its output.
     """
 
     load: Callable[[Pair], Loaded]
@@ -50,25 +50,25 @@ class Steps(Generic[Loaded]):
 
 def flow(pairs: Sequence[Pair], steps: Steps, *, batch_size: int = 1,
          failed: Callable[[Pair, DataError], None] | None = None) -> Iterator[Fused]:
-    """Take many pairs through the steps: `load` and `finish` run in threads, `fuse` in this one.
+    """Take many pairs through the steps: `load` and `finish` run in other threads, `fuse` in this thread.
 
-    About twice the batch size and two pairs more are in memory at a time.
+    Memory holds about twice the batch size plus two pairs at a time.
 
     Args:
-        pairs: of any sizes.
-        steps: what happens to each.
-        batch_size: pairs of one size, close to each other, that `fuse` is given together.
-        failed: called with each pair whose data are at fault, and with the error; the others go on.
+        pairs: pairs of any sizes.
+        steps: the steps of a pair.
+        batch_size: number of neighbouring pairs of one size that `fuse` gets at once.
+        failed: called with each pair that has faulty data, and with the error; the other pairs go on.
 
     Returns:
-        The results, in the order of the pairs. An error that `failed` does not take names its pair, and is raised once
-        the results of all pairs before it were given.
+        The results, in the order of the pairs. Without `failed`, and for errors other than faulty data, the error names
+        its pair; it is raised after the results of all pairs before it.
     """
-    coming, flights, ahead = iter(pairs), deque(), 2 * batch_size + WRITERS
+    remaining, flights, ahead = iter(pairs), deque(), 2 * batch_size + WRITERS
     readers, writers = ThreadPoolExecutor(READERS), ThreadPoolExecutor(WRITERS)
     try:
         while True:
-            while len(flights) < ahead and (pair := next(coming, None)):
+            while len(flights) < ahead and (pair := next(remaining, None)):
                 flights.append(_Flight(pair, readers.submit(steps.load, pair)))
             waiting = [flight for flight in flights if flight.result is None]
             if waiting and (len(waiting) >= batch_size or len(flights) < ahead or waiting[0] is flights[0]):
@@ -93,7 +93,7 @@ def flow(pairs: Sequence[Pair], steps: Steps, *, batch_size: int = 1,
 
 
 class _Flight:
-    """A pair on its way: first it is loaded, then there is a result, or an error, to come."""
+    """A pair in the flow: first it is being loaded, then its result or error is on the way."""
 
     def __init__(self, pair: Pair, loading: Future):
         self.pair, self.loading, self.result = pair, loading, None
@@ -117,7 +117,7 @@ class _Flight:
 
 
 def _fuse_next(waiting: Sequence[_Flight], steps: Steps, writers: ThreadPoolExecutor, batch_size: int) -> None:
-    """Fuse the first flight that waits, and with it others of its size."""
+    """Fuse the first waiting pair, together with others of its size."""
     batch, size = [], None
     for flight in waiting:
         try:

@@ -1,6 +1,6 @@
 """Fuse two images, or two folders of images paired by name, into files.
 
-Imports no torch until the files to fuse are known, so that a mistake in a path is told at once.
+torch is imported only after the paths are checked, so that a mistake in a path is reported at once.
 """
 
 import os
@@ -32,9 +32,9 @@ class FusedFiles:
     """Result of `fuse`.
 
     Attributes:
-        written: the file of each pair that was fused, by the pair's name.
-        kept: likewise, of results that were there before.
-        failed: the errors of pairs that could not be fused, by name.
+        written: files of the fused pairs, by the pair's name.
+        kept: files that existed before and were kept, by the pair's name.
+        failed: errors of pairs that could not be fused, by the pair's name.
     """
 
     written: dict[str, Path]
@@ -48,35 +48,35 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
          **options: Any) -> FusedFiles:
     """Fuse two images, or two folders of images paired by name, and write the results.
 
-    Images may have any size. The result has the colour of the source that has colour.
+    Images may have any size. The result gets its colour by the colour rule of the task.
 
         done = vlfusion.fuse('work_dirs/film_ivf/best.pth', 'IR/', 'VI/', 'fused/', tiles='exact')
         print(f'{len(done.written)} pairs fused', *done.failed.values(), sep='\\n')
 
-    To get arrays in place of files, call a `Fuser`.
+    To get arrays instead of files, call a `Fuser`.
 
     Args:
-        checkpoint: a checkpoint of vlfusion; a config where the model has no weights.
+        checkpoint: checkpoint of vlfusion; or a config whose model has no weights.
         source_a, source_b: two images, or two folders or patterns (`data/{name}_T.*`). A is infrared, MRI, over-exposed
             or near-focused.
-        out: the image to write; a folder where the sources are folders.
-        names: fuse these pairs of the folders only: names, or a text file with a name on each line.
-        skip_existing: leave out pairs whose result is there.
+        out: image file to write; a folder if the sources are folders.
+        names: names of the only pairs to fuse, or a text file with a name on each line.
+        skip_existing: leave out pairs whose result exists.
         grey: write luminance only.
-        text: token features `(token, dim)` in place of describing the images: a `.npy` file for all pairs, or a folder
-            of `NAME.npy`.
+        text: token features `(token, dim)` to use instead of describing the images: a `.npy` file for all pairs, or a
+            folder of `NAME.npy`.
         reading: rules by which the sources are read: `range_a`, `range_b`, `page_a`, `page_b`, `bands_a`, `bands_b`.
         show: progress and notes; by default notes are logged and no progress is shown.
-        options: of the `Fuser`, such as `device`, `tiles`, `max_memory` or `protocol`.
+        options: options of the `Fuser`, such as `device`, `tiles`, `max_memory` or `protocol`.
 
     Returns:
-        What was written and what failed. A pair of a folder that cannot be fused does not stop the others.
+        The files and the errors. In folders, a pair that cannot be fused does not stop the others.
 
     Raises:
-        DataError: a source is not there, the two do not fit together, or `out` has no ending of an image; or the only
-            pair cannot be fused.
-        ConfigError: the model reads no text, or several, but `text` is given; an option has no such value.
-        CheckpointError: the file is unsafe, truncated or not of vlfusion.
+        DataError: a source does not exist, the two do not fit together, or `out` has no ending of an image format; or
+            the only pair cannot be fused.
+        ConfigError: `text` is given, but the model reads no text or several; or an option has an unknown value.
+        CheckpointError: the file is unsafe, truncated or not written by vlfusion.
     """
     files = plan_files(source_a, source_b, out, names=names, reading=reading)
     require_model(checkpoint)
@@ -113,10 +113,10 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
 def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
                names: Sequence[str] | PathLike | None = None,
                reading: Mapping[str, Any] | None = None) -> dict[Pair, Path]:
-    """The pairs to fuse, and the file that each becomes; see `fuse`.
+    """Find the pairs to fuse, and the file of each result; see `fuse`.
 
     Raises:
-        DataError: a source is not there, the two do not fit together, or the output has no ending of an image.
+        DataError: a source does not exist, the two do not fit together, or the output has no ending of an image format.
     """
     rules = reading or {}
     sources, target = (Path(source_a), Path(source_b)), Path(out)
@@ -127,7 +127,7 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
                               or (f'No image or folder at {source}.', 'Check the path.')))
     if all(files):
         if names:
-            raise DataError('--names chooses among the pairs of folders, but two files were given.', 'Leave it out.')
+            raise DataError('--names chooses pairs of two folders, but two files were given.', 'Leave --names out.')
         if sources[0].samefile(sources[1]):
             raise DataError(f'{sources[0]} and {sources[1]} are the same file.', 'Give both images of the pair.')
         if target.is_dir() or str(out).endswith(('/', os.sep)):
@@ -136,11 +136,11 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
         reading_a, reading_b = readings_of(rules)
         return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b): target}
     if any(files):
-        kinds = [('a folder or pattern', 'a file')[is_file] for is_file in files]
-        raise DataError(f'{sources[0]} is {kinds[0]} and {sources[1]} is {kinds[1]}.',
+        words = [('a folder or pattern', 'a file')[is_file] for is_file in files]
+        raise DataError(f'{sources[0]} is {words[0]} and {sources[1]} is {words[1]}.',
                         'Give two files, or two folders or patterns.')
     if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():
-        raise DataError(f'{out} names a file, but the results of two folders go into a folder.', 'Give --out a folder.')
+        raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give a folder as --out.')
     if names and not _is_path(names) and len(names) == 1 and Path(names[0]).is_file():
         names = Path(names[0])
     pairs = find_pairs('.', as_pattern(source_a), as_pattern(source_b), names, **rules)
@@ -152,7 +152,7 @@ def _is_path(value: object) -> bool:
 
 
 def _features(place: PathLike, fuser: 'Fuser', pairs: Sequence[Pair]) -> 'FeatureFiles':
-    """Text features from files, checked; raises ConfigError where the model reads no or several texts."""
+    """Find and check files of text features; raises a ConfigError if the model reads no text or several."""
     from vlfusion.data.text import FeatureFiles
     if len(fuser.text_dims) != 1:
         raise ConfigError(f'--text gives one text, but the model reads {", ".join(fuser.text_dims) or "none"}.',

@@ -1,4 +1,4 @@
-"""Fusing images outside of a data set: two files, two images in memory, or two folders, with a checkpoint.
+"""Fusing with a checkpoint: two files, two images in memory, or many pairs.
 
     from vlfusion import Fuser
     fuser = Fuser('work_dirs/film_mif/best.pth')
@@ -33,7 +33,7 @@ from vlfusion.imaging.reading.image import too_large
 from vlfusion.imaging.tasks import get_task
 from vlfusion.inference.flow import Steps, flow, named
 from vlfusion.inference.network import PRECISIONS as PRECISIONS
-from vlfusion.inference.network import Network
+from vlfusion.inference.network import Network, usable_device
 from vlfusion.inference.texts import Text, Texts
 from vlfusion.inference.tiling import Progress
 from vlfusion.models import text_dims
@@ -43,7 +43,7 @@ Image = Shaped[np.ndarray, 'h w ...']
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A pair in memory: the images as they were read, and what the network reads of them."""
+    """A pair in memory: the images as they were read, and the inputs of the network."""
 
     pair: Pair
     image_a: Image
@@ -58,41 +58,45 @@ class _Loaded:
 class Fuser:
     """A trained model, ready to fuse images of any size.
 
-    A model that reads text describes new images itself, with the captioners, LLM and text encoder it was trained with,
-    into its text store; features that exist already can be given instead.
+    A model that reads text describes new images itself. It uses the captioners, LLM and text encoder it was trained
+    with, and fills its text store. You can give existing features instead.
 
         fuser = vlfusion.Fuser('work_dirs/film_mif/best.pth', device='cuda')
         fuser('mri.png', 'pet.png').save('fused.png')
 
     Args:
-        checkpoint: as training or `convert-weights` writes it; or a config whose model has no weights.
-        task: what the sources are; by default the checkpoint's own.
-        modality_a, modality_b: what the captioner is told that the sources are; by default the task's words. Say `PET`
-            if the training data did, for other words give another text.
-        protocol: how outputs become grey levels; by default the checkpoint's own.
-        chroma: the rule in `vlfusion.registry.CHROMA_RULES` by which results get their colour; by default the
-            checkpoint's own, and where it has none, or another task is given, the task's.
-        store: folder of the text store, in place of the checkpoint's or config's own.
-        words: how images are described, in place of the checkpoint's own: a config file, or its `language` section.
-            What a checkpoint itself says counts only if it needs nothing from outside, see `vlfusion.engine.trust`.
-        trust: whether to take the checkpoint at its word, wherever it sends images and keys and whatever it fetches.
-        device: by default CUDA where there is one.
-        tiles: `whole` fuses an image at once; `exact` in tiles that make no difference, which takes a local backbone;
-            `blend` in windows that fade into each other, which approximates; `auto` takes the first of them that can be
-            and fits into memory.
-        tile_size: most rows and columns that are fused at once; by default what memory allows.
-        max_memory: bytes that the network may take; by default four fifths of what is free.
-        batch_size: how many pairs of one size `fuse_many` fuses at once; by default 1 on the CPU, 8 elsewhere.
+        checkpoint: checkpoint of training or `convert-weights`; or a config whose model has no weights.
+        task: task that says what the sources are; by default the checkpoint's task.
+        modality_a, modality_b: names of the sources' modalities, which captioners read; by default the task's. Say
+            `PET` if the training data did: other names give other descriptions.
+        protocol: protocol by which outputs become grey levels; by default the checkpoint's.
+        chroma: colour rule, a name in `vlfusion.registry.CHROMA_RULES`; by default the checkpoint's, or the task's if
+            the checkpoint has none or another task is given.
+        store: folder of the text store; by default the one that the checkpoint or config names.
+        words: configuration by which images are described: a config file, or its `language` section; by default the
+            checkpoint's. The checkpoint's own section is used only if it needs nothing from outside, see
+            `vlfusion.engine.trust`.
+        trust: whether to use the checkpoint's `language` section as it is, even if it sends images and keys to a server
+            or fetches models.
+        device: torch's name of a device; by default CUDA if there is a GPU.
+        tiles: `whole` fuses an image at once. `exact` fuses in tiles without a difference in the result; it needs a
+            local backbone. `blend` fuses in windows that fade into each other, an approximation. `auto` takes the first
+            of these that the model supports and that fits into memory.
+        tile_size: largest number of rows and columns fused at once; by default the most that memory allows.
+        max_memory: bytes that the network may use; by default four fifths of the free memory.
+        batch_size: number of pairs of one size that `fuse_many` fuses at once; by default 1 on the CPU, 8 elsewhere.
         precision: `float32`, or `bfloat16` for the network under autocast.
-        note: told that an image is approximated, or that memory ran out; by default it is logged.
+        note: called with a message if an image is approximated or memory runs out; by default messages are logged.
 
     Attributes:
-        origin: what the model was trained on, for how long, and for which task, in words.
-        network: the model as a function of tensors, of any size: a `vlfusion.inference.network.Network`.
-        texts: finds and makes the texts that the model reads: a `vlfusion.inference.texts.Texts`.
+        origin: a phrase that says on what, for how long and for which task the model was trained.
+        network: the model as a function of tensors of any size: a `vlfusion.inference.network.Network`.
+        texts: the texts that the model reads: a `vlfusion.inference.texts.Texts`.
 
     Raises:
-        ConfigError: an option has no such value; what `vlfusion.engine.checkpoints.load_model` raises.
+        ConfigError: an option has an unknown value; it is raised before the checkpoint is loaded if the option is the
+            device, the tiles or the precision.
+        CheckpointError: as for `vlfusion.engine.checkpoints.load_model`.
     """
 
     def __init__(self, checkpoint: str | os.PathLike, *, task: str | None = None, protocol: str | None = None,
@@ -101,6 +105,7 @@ class Fuser:
                  tile_size: int | None = None, max_memory: int | None = None, batch_size: int | None = None,
                  precision: str = 'float32', note: Callable[[str], None] | None = None,
                  words: str | os.PathLike | Mapping | None = None, trust: bool = False):
+        usable_device(device, precision=precision, tiles=tiles)  # loading takes long, so mistakes are found before
         model, experiment = load_model(checkpoint, trust=trust)
         self.network = Network(model, device=device, precision=precision, tiles=tiles, tile_size=tile_size,
                                max_memory=max_memory, note=note)
@@ -123,7 +128,7 @@ class Fuser:
 
     @property
     def text_source(self) -> dict[str, Mapping]:
-        """Source of the text of each name; it may be set, such as to `dict(fixed='...')`."""
+        """Source of each text, by name. You may set it, for example to `dict(fixed='...')`."""
         return self.texts.source
 
     @text_source.setter
@@ -135,19 +140,19 @@ class Fuser:
         """Fuse two images of one height and width.
 
         Args:
-            source_a: source A of the task (infrared, MRI, over-exposed, near-focused): a file, or an image in memory as
-                `vlfusion.imaging.arrays.as_image` takes it: a PIL image, a NumPy array `(h, w)` or `(h, w, 3)` in
-                red-green-blue, or a tensor `(h, w)`, `(1, h, w)` or `(3, h, w)`; uint8, uint16 or floats in [0, 1].
-            source_b: source B likewise.
-            text: token features `(token, dim)` of the pair's description, or a dict of them where the model reads
-                several texts; made from the images where they are needed and not given.
-            progress: called while a large image is fused, with what is done and what is to do.
+            source_a: source A of the task (infrared, MRI, over-exposed, near-focused): a file or an image in memory. In
+                memory it is a PIL image, a NumPy array `(h, w)` or `(h, w, 3)` in red-green-blue, or a tensor `(h, w)`,
+                `(1, h, w)` or `(3, h, w)`; uint8, uint16 or floats in [0, 1]; see `vlfusion.imaging.arrays.as_image`.
+            source_b: source B of the task, in any of these forms.
+            text: token features `(token, dim)` of the pair's description, or a dict of them for a model that reads
+                several texts; by default the images are described if the model reads text.
+            progress: called while a large image is fused, with the parts done and the parts in total.
 
         Raises:
             DataError: an image cannot be read, the two differ in size, or the text has another width than the model's.
-            ConfigError: the model reads text, none was given, and the checkpoint does not say how to describe images;
-                or exact tiles are wanted of a model that is not local.
-            VLFusionError: there is not even memory for a small tile.
+            ConfigError: the model reads text, none is given, and the checkpoint does not say how to describe images; or
+                exact tiles are requested, but the model is not local.
+            VLFusionError: the smallest tile does not fit into memory.
         """
         sources, names = (source_a, source_b), ('source_a', 'source_b')
         is_file = [isinstance(source, str | os.PathLike) for source in sources]
@@ -173,25 +178,26 @@ class Fuser:
                   finish: Callable[[Pair, Fused], None] | None = None, progress: Progress | None = None,
                   failed: Callable[[Pair, DataError], None] | None = None,
                   describing: Callable[[str, int, int], None] | None = None) -> Iterator[Fused]:
-        """Fuse many pairs: while the network is at work, threads read the next pairs and finish the last ones.
+        """Fuse many pairs. While the network runs, threads read the next pairs and finish the last ones.
 
-        Pairs of one size that lie close to each other are fused in batches of `batch_size`, or fewer where memory is
-        short. A batch of one gives what a call gives, to the bit; larger ones to rounding. About twice the batch size
-        and two pairs more are in memory at a time.
+        Neighbouring pairs of one size are fused in batches of `batch_size`, or fewer if memory is short. A batch of one
+        gives the same result as a call, bit for bit. Larger batches give the same result up to rounding. Memory holds
+        about twice the batch size plus two pairs at a time.
 
         Args:
-            pairs: of any sizes.
-            texts: gives the text of a pair, as a call takes it; None describes all pairs first, if the model reads any.
-                It is called in the threads that read.
-            finish: called with each pair and its result, such as to save it; in two threads, so perhaps out of order.
+            pairs: pairs of any sizes.
+            texts: function that gives the text of a pair, in a form that a call takes; by default all pairs are
+                described first, if the model reads text. It is called in the threads that read.
+            finish: called with each pair and its result, for example to save it; from two threads, so perhaps out of
+                order.
             progress: as for a call, for each large image.
-            failed: called with each pair whose data are at fault, such as a damaged image, and with the error; the
-                others go on.
-            describing: called while the pairs are described, as `describe` calls its `progress`.
+            failed: called with each pair that has faulty data, such as a damaged image, and with the error; the other
+                pairs are fused.
+            describing: called while pairs are described, as `describe` calls its `progress`.
 
         Returns:
-            The results, in the order of the pairs. A pair that fails raises what a call raises, with its name, once all
-            pairs before it were given, unless `failed` takes it.
+            The results, in the order of the pairs. A pair that fails raises the error of a call, with its name, after
+            the results of all pairs before it, unless `failed` is given.
         """
         new_run()
         if texts is None and self.text_dims:
@@ -200,35 +206,35 @@ class Fuser:
                 failed(pair, named(faults[pair], pair))
             pairs = [pair for pair in pairs if pair not in faults]
 
-        def given(pair: Pair) -> Mapping[str, np.ndarray]:
+        def features(pair: Pair) -> Mapping[str, np.ndarray]:
             return self.texts.by_name(texts(pair) if texts else None)
 
-        steps = self._steps(self._read, given, described=texts is None, progress=progress, finish=finish)
+        steps = self._steps(self._read, features, described=texts is None, progress=progress, finish=finish)
         return flow(pairs, steps, batch_size=self.batch_size, failed=failed)
 
     def describe(self, pairs: Sequence[Pair], texts: Sequence[str] | None = None, strict: bool = True,
                  progress: Callable[[str, int, int], None] | None = None) -> dict[Pair, DataError]:
-        """Describe many pairs in one batch, which is quicker than leaving each to its own call.
+        """Describe many pairs in one batch, which is quicker than one call for each.
 
         Arguments, result and errors are those of `vlfusion.inference.texts.Texts.describe`.
         """
         return self.texts.describe(pairs, texts, strict, progress)
 
-    def _steps(self, read: Callable[[Pair], Sequence[Image]], given: Callable[[Pair], Mapping[str, np.ndarray]], *,
+    def _steps(self, read: Callable[[Pair], Sequence[Image]], features: Callable[[Pair], Mapping[str, np.ndarray]], *,
                described: bool = False, progress: Progress | None = None,
                finish: Callable[[Pair, Fused], None] | None = None) -> Steps[_Loaded]:
-        """The way of a pair from files to a result.
+        """The steps of a pair from files to a result.
 
         Args:
-            read: gives both images.
-            given: gives the features that count in place of the text store's, by name.
-            described: the texts of all pairs are in the store already.
+            read: function that gives both images.
+            features: function that gives features by name; they are used instead of those in the text store.
+            described: whether the store already has the texts of all pairs.
             progress, finish: as for `fuse_many`.
         """
         def load(pair: Pair) -> _Loaded:
             images = read(pair)
             try:
-                return _Loaded(pair, *images, self._inputs(pair, images, given(pair), described))
+                return _Loaded(pair, *images, self._inputs(pair, images, features(pair), described))
             except MemoryError as error:
                 raise too_large(pair.path_a, images[0].shape) from error
 
@@ -243,7 +249,7 @@ class Fuser:
         return images
 
     def _compare(self, images: Sequence[Image], paths: Sequence[Path]) -> None:
-        """Refuse images of two sizes; note what looks like a mistake."""
+        """Refuse images that differ in size, and note pairs that look like a mistake."""
         if images[0].shape[:2] != images[1].shape[:2]:
             (height_a, width_a), (height_b, width_b) = (image.shape[:2] for image in images)
             raise DataError(f'The images differ in size: {paths[0]} is {width_a}x{height_a}, {paths[1]} is '
@@ -252,7 +258,7 @@ class Fuser:
 
     def _inputs(self, pair: Pair, images: Sequence[Image], given: Mapping[str, np.ndarray],
                 described: bool) -> dict[str, Shaped[Tensor, '1 ...']]:
-        """Inputs of the network for a pair; its texts are described first unless they are given or described."""
+        """Inputs of the network for a pair; the pair is described first unless its texts are given or in the store."""
         texts = self.texts.features(pair, given, described)
         sources = {name: torch.from_numpy(luminance(image))[None, None]
                    for name, image in zip(('source_a', 'source_b'), images, strict=True)}
@@ -260,7 +266,7 @@ class Fuser:
 
     def _finish(self, loaded: _Loaded, output: Float[Tensor, '1 1 h w'],
                 finish: Callable[[Pair, Fused], None] | None = None) -> Fused:
-        loaded.inputs.clear()  # as large as all that follows
+        loaded.inputs.clear()  # they take as much memory as the steps that follow
         try:
             fused = make_picture(output, loaded.image_a, loaded.image_b, protocol=self.protocol, chroma=self.chroma,
                                  name=loaded.pair.name)

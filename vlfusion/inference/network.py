@@ -1,4 +1,4 @@
-"""A model on its device, which fuses images of any size in the memory that is free."""
+"""A model on its device that fuses images of any size within the free memory."""
 
 import copy
 import logging
@@ -21,11 +21,11 @@ from vlfusion.system.footprint import available, footprint
 
 SOURCES = ('source_a', 'source_b')
 PRECISIONS = ('float32', 'bfloat16')
-#: More bytes per pixel than any network here takes: where that much is free, nothing needs to be estimated.
+#: Bytes per pixel, more than any network here needs. If that much is free, no footprint is estimated.
 _PLENTY = 12 * 1024
-#: Share of the free memory that a network may take; other programs need some too.
+#: Share of the free memory that a network may use; other programs need some too.
 _SHARE = 0.8
-#: From so many pixels on a network in strips tells its progress.
+#: Images of this many pixels or more report progress within a network in strips.
 LARGE = 1_000_000
 
 #: `source_a` and `source_b`, `(batch, 1, h, w)` in [0, 1], and the texts by name, `(batch, token, dim)`.
@@ -36,58 +36,55 @@ class Network:
     """A model as a function of sources and texts. A call is one pass; `fuse` takes images of any size.
 
     Args:
-        model: in evaluation mode; it is moved to the device.
-        device: by default CUDA where there is one.
+        model: model in evaluation mode; it is moved to the device.
+        device: torch's name of a device; by default CUDA if there is a GPU.
         precision: `float32`, or `bfloat16` under autocast.
-        tiles: of `vlfusion.inference.tiling.MODES`.
-        tile_size: most rows and columns that are fused at once; by default what memory allows.
-        max_memory: bytes that a pass may take; by default four fifths of what is free.
-        note: told that an image is approximated, or that memory ran out; by default it is logged.
+        tiles: a mode in `vlfusion.inference.tiling.MODES`.
+        tile_size: largest number of rows and columns fused at once; by default the most that memory allows.
+        max_memory: bytes that a pass may use; by default four fifths of the free memory.
+        note: called with a message if an image is approximated or memory runs out; by default messages are logged.
 
     Raises:
-        ConfigError: an option has no such value.
+        ConfigError: the device, the precision or the mode cannot be used.
     """
 
     def __init__(self, model: nn.Module, *, device: str | None = None, precision: str = 'float32',
                  tiles: str = 'auto', tile_size: int | None = None, max_memory: int | None = None,
                  note: Callable[[str], None] | None = None):
-        for what, value, known in (('way to tile', tiles, MODES), ('precision', precision, PRECISIONS)):
-            if value not in known:
-                raise ConfigError(f'Unknown {what} {value!r}.', did_you_mean(value, known))
-        self.device = device_of(device)
+        self.device = usable_device(device, precision=precision, tiles=tiles)
         self.model = model.to(self.device)
         self.precision, self.tiles, self.tile_size, self.max_memory = precision, tiles, tile_size, max_memory
         self.note = note or (lambda text: print_log(text, logger='current', level=logging.WARNING))
         self._footprint = None
 
     def __call__(self, inputs: Inputs) -> Float[Tensor, 'batch 1 h w']:
-        """Run the model once. The result is on its device."""
+        """Run the model once. The result is on the model's device."""
         return self._run(self.model, inputs)
 
     def _run(self, model: nn.Module, inputs: Inputs) -> Float[Tensor, 'batch 1 h w']:
-        # Not inference_mode, in which a method could not optimise anything at test time.
+        # Not inference_mode: some methods optimise at test time.
         enabled = self.precision == 'bfloat16'
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             return model(**{name: value.to(self.device) for name, value in inputs.items()}).float()
 
     def plan(self, inputs: Inputs) -> Plan:
-        """Choose how a pair is fused: whole, or in tiles that the memory has room for now.
+        """Choose how a pair is fused: whole, or in tiles that fit into the memory that is free now.
 
         Raises:
-            ConfigError: exact tiles are asked of a model that is not local.
-            VLFusionError: there is not even memory for the smallest tile.
+            ConfigError: exact tiles are requested, but the model is not local.
+            VLFusionError: the smallest tile does not fit into memory.
         """
         return plan(tuple(inputs['source_a'].shape[-2:]), self.locality, self.tiles, self.tile_size,
                     self._pixels(inputs))
 
     def fuse(self, inputs: Inputs, progress: Progress | None = None,
              chosen: Plan | None = None) -> Float[Tensor, '1 1 h w']:
-        """Fuse a pair of any size; where memory runs out, in smaller tiles.
+        """Fuse a pair of any size. If memory runs out, go on with smaller tiles.
 
         Args:
-            inputs: of one pair.
-            progress: called while a large image is fused, with what is done and what is to do.
-            chosen: as `plan` gave it for this pair; by default it is planned now.
+            inputs: inputs of one pair.
+            progress: called while a large image is fused, with the parts done and the parts in total.
+            chosen: the result of `plan` for this pair; by default it is planned now.
 
         Raises:
             ConfigError, VLFusionError: as for `plan`.
@@ -95,38 +92,41 @@ class Network:
         size = inputs['source_a'].shape
 
         def fuse(part: Inputs) -> Tensor:
-            with self._told(progress if part['source_a'].shape == size else None, size.numel()):
+            with self._progress(progress if part['source_a'].shape == size else None, size.numel()):
                 return self(part)
         return fuse_any_size(fuse, inputs, self.locality, self.tiles, self.tile_size, progress=progress,
                              note=self.note, chosen=chosen or self.plan(inputs))
 
     def fuse_first(self, pairs: Sequence[Inputs], progress: Progress | None = None) -> Float[Tensor, 'batch 1 h w']:
-        """Fuse the first of some pairs of one size: as many at once as memory allows, at least one.
+        """Fuse the first pairs of a list at once: as many as memory allows, at least one.
 
         Args:
-            pairs: inputs of one pair each; texts may have different lengths.
+            pairs: inputs of one pair each, sources all of one size; texts may have different lengths.
             progress: as for `fuse`.
+
+        Returns:
+            The fused images of these first pairs.
         """
         pairs = pairs[:self._most(pairs)]
-        if len(pairs) == 1:  # and is not copied
+        if len(pairs) == 1:  # one pair may need tiles
             return self.fuse(pairs[0], progress)
         try:
             return self(stacked(pairs))
         except Exception as error:
             if not out_of_memory(error):
                 raise
-        # Out of the handler, so that what the failed attempt held is free.
+        # Outside the handler, where the memory of the failed attempt is free again.
         self.note(f'Memory ran out for {len(pairs)} pairs at once; going on with one after another.')
         return torch.cat([self.fuse(inputs) for inputs in pairs])
 
     @property
     def locality(self) -> Locality | None:
-        """Locality of the backbone; None where it declares nothing."""
+        """Locality of the backbone; None if it declares no halo."""
         return locality(self.model.backbone)
 
     @contextmanager
-    def _told(self, progress: Progress | None, pixels: int) -> Iterator[None]:
-        """Pass on the progress of a network in strips on a large image, in hundredths of its maps."""
+    def _progress(self, progress: Progress | None, pixels: int) -> Iterator[None]:
+        """Report progress within a network in strips on a large image, in hundredths of its maps."""
         total = 100 * count_maps(self.model.backbone)
         if progress is None or not total or pixels < LARGE:
             yield
@@ -141,14 +141,14 @@ class Network:
             yield
 
     def _most(self, pairs: Sequence[Inputs]) -> int:
-        """Number of these pairs of one size that can be fused at once."""
+        """Number of pairs that can be fused at once."""
         if len(pairs) < 2 or self.tiles not in ('auto', 'whole') or self.tile_size:
             return 1
         pixels = self._pixels(pairs[0], len(pairs))
         return len(pairs) if pixels is None else max(1, pixels // pairs[0]['source_a'].numel())
 
     def _pixels(self, inputs: Inputs, count: int = 1) -> int | None:
-        """Pixel budget of one pass; None where `count` pairs like this one certainly fit."""
+        """Pixel budget of one pass, or None if `count` pairs of this size certainly fit."""
         free = self.max_memory or available(self.device)
         if free is None or self.tiles == 'whole':
             return None
@@ -156,18 +156,30 @@ class Network:
         if inputs['source_a'].numel() * count * _PLENTY <= budget:
             return None
         if self._footprint is None:
-            # A copy, for a model may keep what it makes at its first use, which here are tensors without numbers.
+            # A copy: the estimate runs on tensors without values, which the model must not cache.
             self._footprint = footprint(partial(self._run, copy.deepcopy(self.model)), self.device, texts_of(inputs))
         return self._footprint.pixels(budget)
 
 
+def usable_device(name: str | None, *, precision: str, tiles: str) -> torch.device:
+    """Check the options of a `Network`, and return its device.
+
+    Raises:
+        ConfigError: the device, the precision or the mode of tiles cannot be used.
+    """
+    for option, value, choices in (('way to tile', tiles, MODES), ('precision', precision, PRECISIONS)):
+        if value not in choices:
+            raise ConfigError(f'Unknown {option} {value!r}.', did_you_mean(value, choices))
+    return device_of(name)
+
+
 def texts_of(inputs: Inputs) -> dict[str, Shaped[Tensor, '...']]:
-    """The inputs beside the sources."""
+    """The inputs other than the sources."""
     return {name: value for name, value in inputs.items() if name not in SOURCES}
 
 
 def stacked(pairs: Sequence[Inputs]) -> dict[str, Shaped[Tensor, '...']]:
-    """The inputs of several pairs as those of a batch; texts of different lengths are padded and get a mask."""
+    """Stack the inputs of several pairs into a batch; texts of different lengths are padded and get a mask."""
     batch = {name: torch.cat([inputs[name] for inputs in pairs]) for name in SOURCES}
     for name in texts_of(pairs[0]):
         features = [inputs[name][0].numpy() for inputs in pairs]

@@ -1,4 +1,4 @@
-"""The text that a pair gets: what the caller gives, else what the text store holds, described first if need be."""
+"""The text of a pair: from the caller, or from the text store, which is filled first if necessary."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -25,18 +25,18 @@ Progress = Callable[[str, int, int], None]
 
 
 class Texts:
-    """Finds the features of the texts that a model reads, and has new images described.
+    """The texts that a model reads. Features are found in the text store, and new images are described.
 
     Args:
-        experiment: of the model, as `vlfusion.engine.checkpoints.load_model` gives it.
+        experiment: experiment of the model, as `vlfusion.engine.checkpoints.load_model` returns it.
         dims: widths of the texts that the model reads, by name.
-        modality_a, modality_b: what the sources of a pair are that does not say so itself.
-        words: a config file, or its `language` section, in place of the experiment's own.
-        store: folder of the text store, in place of the section's own.
+        modality_a, modality_b: modalities of the sources, for pairs that do not name their own.
+        words: config file, or its `language` section; by default the experiment's.
+        store: folder of the text store; by default the section's.
 
     Attributes:
-        language: the section by which images are described; None if there is none that is believed.
-        source: where the text of each name comes from.
+        language: section by which images are described; None if there is none, or none that is trusted.
+        source: source of each text, by name.
     """
 
     def __init__(self, experiment: Mapping[str, Any], dims: Mapping[str, int], *, modality_a: str, modality_b: str,
@@ -53,60 +53,60 @@ class Texts:
         self._describing = Lock()
 
     def by_name(self, text: Text) -> dict[str, np.ndarray]:
-        """The features that a caller gave, by the names of the model's texts.
+        """Sort the features that a caller gave by the names of the model's texts.
 
         Raises:
-            ConfigError: the model reads no text of this name, or several texts and one was given.
+            ConfigError: the model reads no text of this name; or it reads several texts, but one was given.
         """
         reads = f'the model reads {", ".join(self.dims) or "no text"}'
         if text is None or isinstance(text, Mapping):
-            given = dict(text or {})
+            features = dict(text or {})
         elif len(self.dims) == 1:
-            given = {next(iter(self.dims)): text}
+            features = {next(iter(self.dims)): text}
         else:
             raise ConfigError(f'One text was given, but {reads}.',
                               'Give a dict of texts.' if self.dims else 'Leave the text out.')
-        if unknown := given.keys() - self.dims.keys():
+        if unknown := features.keys() - self.dims.keys():
             raise ConfigError(f'A text {min(unknown)!r} was given, but {reads}.', did_you_mean(min(unknown), self.dims))
-        return given
+        return features
 
     def features(self, pair: Pair, given: Mapping[str, np.ndarray],
                  described: bool = False) -> dict[str, Float[np.ndarray, 'token dim']]:
         """The features of all texts of a pair, by name.
 
         Args:
-            pair: whose text is wanted.
-            given: features by name that count in place of the store's.
-            described: the pair needs no description: its texts are in the store already.
+            pair: pair to find the texts of.
+            given: features by name that are used instead of the store's.
+            described: whether the store already has the pair's texts.
 
         Raises:
             DataError: features have another width than the model's, or hold NaN or infinity.
             VLFusionError: as for `describe`.
         """
-        if (lacking := [name for name in self.dims if name not in given]) and not described:
+        if (missing := [name for name in self.dims if name not in given]) and not described:
             with self._describing:
-                self.describe([pair], lacking)
+                self.describe([pair], missing)
         return {name: self._checked(name, given.get(name), self._with_modalities(pair)) for name in self.dims}
 
     def describe(self, pairs: Sequence[Pair], names: Sequence[str] | None = None, strict: bool = True,
                  progress: Progress | None = None) -> dict[Pair, DataError]:
-        """Describe pairs in one batch, where the text store does not have their texts yet.
+        """Describe pairs in one batch, unless the text store already has their texts.
 
         Args:
-            pairs: to be described.
-            names: the texts that are wanted; None for all.
+            pairs: pairs to describe.
+            names: names of the texts to make; by default all.
             strict: whether a pair that cannot be described is an error.
-            progress: called with a stage, what is done of it, and what is to do.
+            progress: called with a stage, the items done and the items in total.
 
         Returns:
             The pairs that could not be described, each with the reason.
 
         Raises:
-            DataError: with `strict`, there are such pairs.
-            VLFusionError: nothing says how to describe them, or a part cannot be built.
+            DataError: a pair cannot be described, and `strict` is true.
+            VLFusionError: no `language` section says how to describe images, or one of its parts cannot be built.
         """
         if self.language is None and self._readable:
-            return {}  # what the store holds is read; nothing is made
+            return {}  # the store may be read, but not filled
         sources = [self.source[name] for name in (self.source if names is None else names)]
         if not sources:
             return {}
@@ -131,12 +131,12 @@ class Texts:
 
     @cached_property
     def _pipeline(self) -> 'DescriptionPipeline':
-        # Kept, so that the text encoder is loaded once for all pairs.
+        # Cached, so that the text encoder is loaded once for all pairs.
         from vlfusion.language.pipeline import DescriptionPipeline
         return DescriptionPipeline(self._words())
 
     def _words(self) -> Mapping:
-        """The language section that counts; raises a VLFusionError if there is none to be believed."""
+        """The section by which images are described; raises a VLFusionError if there is none that is trusted."""
         if self.language is None:
             raise self._language_error or ConfigError(
                 'The model reads text, but its checkpoint does not say how to describe images.',
@@ -145,20 +145,21 @@ class Texts:
         return self.language
 
     def _checked(self, name: str, text: np.ndarray | None, pair: Pair) -> Float[np.ndarray, 'token dim']:
-        """The features of one text as they were given, else from the store."""
+        """Check the features of one text; None reads them from the store."""
         if text is None:
             text = self._stored(name, pair)
         if text.ndim != 2 or text.shape[1] != self.dims[name]:
             raise DataError(f'The model reads {name} features (token, {self.dims[name]}), but got {text.shape}.',
                             'Use features of the encoder it was trained with.')
-        return require_finite(text.astype(np.float32), f'{name} of {pair.name}', 'Give others, or make them again.')
+        return require_finite(text.astype(np.float32), f'{name} of {pair.name}',
+                              'Give other features, or make them again.')
 
     def _stored(self, name: str, pair: Pair) -> Float[np.ndarray, 'token dim']:
-        """The features of one text from the text store."""
+        """Read the features of one text from the text store."""
         try:
             return text_sources({name: self.source[name]}, self.language or self._readable, '.')[name].load(pair)
         except VLFusionError as error:
-            if self.language is None:  # what nobody may make is not there
+            if self.language is None:  # the text is missing because images may not be described
                 raise self._language_error from error
             raise
 
@@ -166,17 +167,18 @@ class Texts:
 def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pair],
                pipeline: 'Callable[[], DescriptionPipeline] | None' = None,
                progress: Progress | None = None) -> 'Report | None':
-    """Make the words that texts are read from, where the text store does not have them yet.
+    """Fill the text store with the texts that it does not have yet.
 
     Args:
-        language: the `language` section that says how.
-        sources: what the texts are read from, as `text_configs` has it; those of files need no words.
-        pairs: whose images are described.
-        pipeline: gives the pipeline of the section; by default a new one is built, if there are images to describe.
+        language: the `language` section by which images are described.
+        sources: sources of the texts, as `text_configs` returns them; texts from files are not made.
+        pairs: pairs to describe.
+        pipeline: function that gives the pipeline of the section; by default a new one is built if images need a
+            description.
         progress: called as images are described.
 
     Returns:
-        What became of the images; None where no text is about images.
+        The report on the images; None if no text is about images.
     """
     from vlfusion.language.pipeline import DescriptionPipeline
     if fixed := [source['fixed'] for source in sources if 'fixed' in source]:
@@ -193,6 +195,6 @@ def _language_of(config: str | os.PathLike) -> Mapping:
 
 
 def _for_new_images(source: Mapping | None, name: str) -> Mapping:
-    """Source of a model's text; one that was trained on published features has its new images described."""
+    """Source of a model's text for new images. A model that was trained on published features reads descriptions."""
     own = text_configs(source).get(name, {})
     return own if own and 'files' not in own else {'stream': 'pair/paragraph'}

@@ -1,8 +1,8 @@
-"""Fusing an image in tiles where it is too large for the free memory.
+"""Fusing an image in tiles if it is too large for the free memory.
 
-`exact`: a local backbone (`vlfusion.models.locality`) fuses tiles with a margin that is thrown away; the image is that
-of the whole, to rounding. `blend`: any other backbone fuses overlapping windows, and neighbours fade into each other;
-the image is an approximation, for each window is normalised, stretched or attended to by itself.
+`exact`: a local backbone (`vlfusion.models.locality`) fuses tiles with a margin that is thrown away. The result is that
+of the whole image, up to rounding. `blend`: any other backbone fuses overlapping windows, and neighbours fade into each
+other. The result is an approximation, because each window is normalised, stretched or attended to separately.
 """
 
 import math
@@ -20,9 +20,9 @@ from vlfusion.models.locality import Locality
 MODES = ('auto', 'whole', 'exact', 'blend')
 #: Rows and columns that neighbouring windows share under `blend`.
 OVERLAP = 64
-#: Such windows begin at multiples of it, so that what works on a grid, as wavelets do, finds the same one in each.
+#: Windows under `blend` begin at multiples of it, so that operations on a grid, such as wavelets, see the same grid.
 ALIGNMENT = 32
-#: Rows and columns that a tile keeps of what it computes, at least.
+#: Smallest number of rows and columns that a tile keeps.
 SMALLEST = 32
 
 Fuse = Callable[[Mapping[str, Tensor]], Tensor]
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a side of the image: `start` to `stop` is fused, of which `first` to `last` is kept."""
+    """A tile's range along one side of the image: `start` to `stop` is fused, `first` to `last` is kept."""
 
     start: int
     stop: int
@@ -41,13 +41,13 @@ class Span:
 
 @dataclass(frozen=True)
 class Plan:
-    """Mode in which an image is fused.
+    """The tiles of an image.
 
     Attributes:
         mode: `whole`, `exact` or `blend`.
-        tile: largest height and width of what is fused at once, margins included.
-        margin: rows and columns of a tile that only serve the others; half of what windows share under `blend`.
-        multiple: tiles begin at multiples of it.
+        tile: largest height and width of a tile, margins included.
+        margin: rows and columns at a tile's border that are thrown away; under `blend`, half the overlap of windows.
+        multiple: number of pixels; tiles begin at multiples of it.
     """
 
     mode: str
@@ -57,40 +57,40 @@ class Plan:
 
     @property
     def pixels(self) -> int:
-        """Pixels that are fused at once, at most."""
+        """Largest number of pixels that are fused at once."""
         return math.prod(self.tile)
 
     def grid(self, size: tuple[int, int]) -> tuple[list[Span], list[Span]]:
-        """The tiles' rows and columns."""
+        """The tiles' ranges of rows and of columns, for an image of a size (height, width)."""
         return tuple(spans(length, tile, self.margin, self.multiple)
                      for length, tile in zip(size, self.tile, strict=True))
 
 
 def spans(length: int, tile: int, margin: int, multiple: int = 1) -> list[Span]:
-    """Cut a side into as few tiles as possible, all but the last of which are of one size, and as small as may be.
+    """Cut a side into as few tiles as possible, and these as small as possible. All but the last have one size.
 
     >>> spans(100, 48, 8)
     [Span(start=0, stop=44, first=0, last=36), Span(start=28, stop=72, first=36, last=64), \
 Span(start=56, stop=100, first=64, last=100)]
 
     Args:
-        length: of the side.
-        tile: most of it that is fused at once.
-        margin: of a tile, at an end that is not the image's; a multiple.
-        multiple: tiles begin at multiples of it.
+        length: length of the side.
+        tile: largest length of a tile.
+        margin: margin of a tile at each end that is not the image's; divisible by `multiple`.
+        multiple: number of pixels; tiles begin at multiples of it.
 
     Raises:
-        ConfigError: such a tile has nothing but margins.
+        ConfigError: the margins leave nothing of a tile.
     """
     if length <= tile:
         return [Span(0, length, 0, length)]
     most = (tile - 2 * margin) // multiple * multiple
     if most < 1:
-        raise ConfigError(f'A tile of {tile} pixels is too small: {margin} at each end serve its neighbours only.',
+        raise ConfigError(f'A tile of {tile} pixels is too small: its margins take {margin} pixels at each end.',
                           f'Give a tile of {2 * margin + max(multiple, SMALLEST)} or more.')
     count = math.ceil((length - 2 * margin) / most)
     step = _up((length - 2 * margin) / count, multiple)
-    starts = [min(start, _up(length - step - 2 * margin, multiple))  # the last has the size of the others
+    starts = [min(start, _up(length - step - 2 * margin, multiple))  # gives the last tile the size of the others
               for start in range(0, length - 2 * margin, step)]
     cuts = [0, *(start + margin for start in starts[1:]), length]
     return [Span(start, min(start + step + 2 * margin, length), first, last)
@@ -103,30 +103,29 @@ def _up(number: float, multiple: int) -> int:
 
 def plan(size: tuple[int, int], locality: Locality | None = None, mode: str = 'auto', tile: int | None = None,
          pixels: int | None = None, overlap: int = OVERLAP) -> Plan:
-    """Choose the mode of an image: whole where that can be, else in exact tiles, else in windows that are blended.
+    """Choose the tiles of an image. `auto` prefers the whole image, then exact tiles, then blended windows.
 
-    Of the tiles that fit, those are taken that compute the fewest pixels; of the windows, those whose shorter side is
-    the longest.
+    Exact tiles are chosen to compute the fewest pixels. Windows are chosen to have the longest shorter side.
 
     Args:
         size: height and width of the image.
-        locality: what the backbone declares.
-        mode: of `MODES`; with `auto` as above.
-        tile: most rows and columns that are fused at once; None for what `pixels` allows.
-        pixels: that can be fused at once; None for any number.
-        overlap: rows and columns that windows share under `blend`, rounded up to twice `ALIGNMENT`.
+        locality: the backbone's locality, if it declares one.
+        mode: a name in `MODES`.
+        tile: largest number of rows and columns fused at once; by default as many as `pixels` allows.
+        pixels: largest number of pixels fused at once; None for any number.
+        overlap: rows and columns that windows share under `blend`, rounded up to a multiple of twice `ALIGNMENT`.
 
     Raises:
-        ConfigError: the mode is unknown, or exact tiles are asked of a backbone that is not local.
-        VLFusionError: not even the smallest tile has so few pixels.
+        ConfigError: the mode is unknown, or exact tiles are requested of a backbone that is not local.
+        VLFusionError: the smallest tile has more pixels than allowed.
     """
     if mode not in MODES:
         raise ConfigError(f'Unknown way to tile {mode!r}.', did_you_mean(mode, MODES))
     local = locality is not None and locality.holds(*size)
     if mode == 'exact' and not local:
-        why = (f'at {size[0]}x{size[1]} (height x width), for it needs multiples of {locality.multiple}'
-               if locality else 'for it declares no halo: what it does at a pixel may depend on the whole image')
-        raise ConfigError(f'The model cannot be exact in tiles {why}.', 'Use --tiles whole, or blend to approximate.')
+        why = (f'{size[0]}x{size[1]} (height x width) are not multiples of {locality.multiple}'
+               if locality else 'it declares no halo, so each pixel may depend on the whole image')
+        raise ConfigError(f'The model cannot be exact in tiles: {why}.', 'Use --tiles whole, or blend to approximate.')
     most = min(tile or max(size), max(size))
     pixels = math.prod(size) if pixels is None else pixels
     if mode == 'whole' or (mode == 'auto' and most == max(size) and math.prod(size) <= pixels):
@@ -145,8 +144,8 @@ def plan(size: tuple[int, int], locality: Locality | None = None, mode: str = 'a
         if across <= most and down >= min(least, size[0]):
             plans.append(Plan(mode, (down, across), margin, multiple))
     if not plans:
-        raise VLFusionError(f'The smallest tile of this model has {least}x{least} pixels, but no more than {most} rows '
-                            f'and columns and {pixels} pixels are allowed.',
+        raise VLFusionError(f'The smallest tile of this model has {least}x{least} pixels, but the limits are {most} '
+                            f'rows and columns and {pixels} pixels.',
                             'Allow more memory or larger tiles, close other programs, or use another --device or '
                             '--precision bfloat16.')
     if mode == 'blend':
@@ -157,14 +156,14 @@ def plan(size: tuple[int, int], locality: Locality | None = None, mode: str = 'a
 
 def fuse_in_tiles(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']], plan: Plan,
                   progress: Progress | None = None) -> Float[Tensor, 'batch 1 h w']:
-    """Fuse tile by tile. Besides the result, at most one tile is held.
+    """Fuse tile by tile. Memory holds the result and one tile at a time.
 
     Args:
-        fuse: the network; it is given the same inputs with smaller sources. It may move them to another device: the
-            result stays where the sources are.
-        inputs: `source_a` and `source_b`, `(batch, 1, h, w)` each, and whatever else, which each tile gets whole.
-        plan: for images of this size.
-        progress: called with the number of tiles that are done, and of all; not for an image that is fused at once.
+        fuse: the network, called with the sources of a tile and all other inputs. It may move them to another device.
+            The result is on the device of the sources.
+        inputs: `source_a` and `source_b`, `(batch, 1, h, w)` each, and other inputs, which every tile gets whole.
+        plan: tiles for images of this size.
+        progress: called with the number of tiles done and of all tiles; not called for an image that is fused at once.
     """
     source = inputs['source_a']
     rows, columns = plan.grid(source.shape[-2:])
@@ -195,8 +194,10 @@ def _cells(rows: list[Span], columns: list[Span]) -> Iterator[tuple[int, Span, i
 
 
 def _ramps(side: list[Span]) -> list[Float[Tensor, ' length']]:
-    """The weight of each window along a side: it falls linearly to where the window ends within the image; all windows'
-    weights add up to 1 everywhere."""
+    """Weights of each window along a side.
+
+    A weight falls linearly towards an end of the window that lies within the image. All weights add up to 1 everywhere.
+    """
     length = side[-1].stop
     total, weights = torch.zeros(length, dtype=torch.float64), []
     for index, span in enumerate(side):
@@ -214,10 +215,10 @@ def _ramps(side: list[Span]) -> list[Float[Tensor, ' length']]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception, or what caused it, says that memory ran out, on whatever device."""
-    words = str(error)
+    """Tell whether an exception or its cause says that memory ran out, on any device."""
+    message = str(error)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (isinstance(error, RuntimeError) and any(
-            hint in words for hint in ('DefaultCPUAllocator', "can't allocate memory", 'bad_alloc'))):
+            hint in message for hint in ('DefaultCPUAllocator', "can't allocate memory", 'bad_alloc'))):
         return True
     return error.__cause__ is not None and out_of_memory(error.__cause__)
 
@@ -226,24 +227,24 @@ def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
                   mode: str = 'auto', tile: int | None = None, pixels: int | None = None,
                   progress: Progress | None = None, note: Callable[[str], None] = print,
                   chosen: Plan | None = None) -> Float[Tensor, 'batch 1 h w']:
-    """Fuse as `plan` says. Where memory runs out all the same, go on with tiles of half as many pixels.
+    """Fuse an image whole or in tiles, as `plan` chooses. If memory runs out, go on with half as many pixels a tile.
 
     Args:
         fuse, inputs, progress: as for `fuse_in_tiles`.
         locality, mode, tile, pixels: as for `plan`.
-        note: told, once for each, that the image is approximated, and that memory ran out.
-        chosen: the plan to begin with, as `plan` gave it for the same arguments; by default it is made here.
+        note: called with a message each time the image is approximated or memory runs out.
+        chosen: the result of `plan` for the same arguments; by default it is made here.
 
     Raises:
-        ConfigError: as `plan` does.
+        ConfigError: as for `plan`.
         VLFusionError: memory runs out for the smallest tile, or for the whole image under the mode `whole`.
     """
     height, width = inputs['source_a'].shape[-2:]
     chosen = chosen or plan((height, width), locality, mode, tile, pixels)
     while True:
         if chosen.mode == 'blend' and mode == 'auto':
-            note(f'{width}x{height} is fused in windows of {chosen.tile[1]}x{chosen.tile[0]} that are blended, which '
-                 'approximates: the model is not local.')
+            note(f'{width}x{height} is fused in blended windows of {chosen.tile[1]}x{chosen.tile[0]}, which is an '
+                 'approximation: the model is not local.')
         try:
             return fuse_in_tiles(fuse, inputs, chosen, progress)
         except Exception as error:
@@ -251,8 +252,8 @@ def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
                 raise
             if mode == 'whole':
                 raise VLFusionError(f'There is not enough memory to fuse {width}x{height} at once.',
-                                    'Leave --tiles whole out.') from error
-        # Out of the handler, so that what the failed attempt held is free.
+                                    'Leave out --tiles whole.') from error
+        # Outside the handler, where the memory of the failed attempt is free again.
         chosen = plan((height, width), locality, mode, tile, chosen.pixels // 2)
         note(f'Memory ran out; going on with tiles of {chosen.tile[1]}x{chosen.tile[0]} pixels.')
 

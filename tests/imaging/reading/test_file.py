@@ -12,7 +12,7 @@ from vlfusion.imaging.reading.image import read_image
 
 def test_a_dead_link_names_its_target(tmp_path):
     (tmp_path / 'a.png').symlink_to(tmp_path / 'gone/b.png')
-    with pytest.raises(DataError, match=r'a\.png is a dead link: it points to .*gone/b\.png, which is not there'):
+    with pytest.raises(DataError, match=r'a\.png is a dead link: it points to .*gone/b\.png, which does not exist'):
         read_file(tmp_path / 'a.png')
 
 
@@ -43,7 +43,7 @@ MP4 = b'\0\0\0\x20ftypisom' + bytes(64)
 
 
 @pytest.mark.parametrize(('name', 'content', 'what', 'remedy'), [
-    ('a.png', b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n', 'git LFS', 'git lfs pull'),
+    ('a.png', b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n', 'Git LFS', 'git lfs pull'),
     ('a.nii', NIFTI, 'NIfTI', 'slices'), ('a.nii.gz', gzip.compress(NIFTI, mtime=0), 'NIfTI', 'slices'),
     ('ct.dcm', bytes(128) + b'DICM', 'DICOM', 'two registered pictures'),
     ('IM0001', bytes(128) + b'DICM', 'DICOM', 'slices'),

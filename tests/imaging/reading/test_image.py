@@ -227,7 +227,7 @@ def blank_png(path, width, height):
 @pytest.mark.parametrize(('width', 'height'), [(60000, 60000), (1 << 21, 4)])
 def test_more_pixels_than_are_decoded_are_named(tmp_path, width, height):
     blank_png(tmp_path / 'a.png', width, height)
-    with pytest.raises(DataError, match=rf'a\.png has {width}x{height} pixels; at most \d+ pixels') as error:
+    with pytest.raises(DataError, match=rf'a\.png has {width}x{height} pixels; the limit is \d+ pixels') as error:
         read_image(tmp_path / 'a.png')
     assert 'OPENCV_IO_MAX_IMAGE_PIXELS' in error.value.remedy
 

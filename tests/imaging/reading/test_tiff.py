@@ -158,7 +158,7 @@ def test_a_georeference_is_said_of_what_is_written(tmp_path, said, capfd):
 
 def test_raw_files_of_cameras_are_named(tmp_path):
     tifffile.imwrite(tmp_path / 'a.dng', COLOUR, photometric='rgb', extratags=[(50706, 'B', 4, (1, 4, 0, 0), True)])
-    with pytest.raises(DataError, match='raw file of a camera'):
+    with pytest.raises(DataError, match='camera raw file'):
         read_image(tmp_path / 'a.dng')
 
 

@@ -1,5 +1,4 @@
-"""Reading image files: what a file is, what its header says, which pixels are meant, which values are black and white.
+"""Reading image files: formats, headers, the choice of pages and bands, and ranges from black to white.
 
-`vlfusion.imaging.reading.image.read_image` is the one way from a file to an array; `vlfusion.imaging.images` offers it
-to everybody.
+Every image file is read by `vlfusion.imaging.reading.image.read_image`, which `vlfusion.imaging.images` exports.
 """

@@ -1,4 +1,4 @@
-"""The bytes of a file, and what a file is that is no image."""
+"""The bytes of image files, and the formats of files that are not images."""
 
 import os
 import stat
@@ -16,9 +16,9 @@ _CONVERT = 'Convert it to PNG or TIFF.'
 _FETCH = 'Fetch the real file: git lfs pull'
 _AGAIN = 'Download it again; a failed download often leaves an error page.'
 
-#: Where the first bytes tell it: offset, bytes, what the file is, and what to do with it.
+#: Formats that the first bytes identify: offset, bytes, description, and what to do with the file.
 _SIGNATURES = (
-    (0, b'version https://git-lfs', 'a pointer of git LFS in place of the image', _FETCH),
+    (0, b'version https://git-lfs', 'a Git LFS pointer instead of the image', _FETCH),
     (128, b'DICM', 'a DICOM file', _SLICES),
     (344, b'n+1\0', 'a NIfTI volume', _SLICES), (344, b'ni1\0', 'a NIfTI volume', _SLICES),
     (4, b'n+2\0', 'a NIfTI volume', _SLICES),
@@ -28,12 +28,12 @@ _SIGNATURES = (
     (0, b'\0\0\1\xba', 'a video', _FRAMES), (0, b'\0\0\1\xb3', 'a video', _FRAMES),
     (0, b'0&\xb2u\x8ef\xcf\x11', 'a video', _FRAMES), (0, b'OggS', 'a video', _FRAMES),
     *((4, b'ftyp' + brand, 'a HEIF image', _HEIF) for brand in (b'heic', b'heix', b'hevc', b'mif1', b'msf1')),
-    (4, b'ftypcrx', 'a raw file of a camera', _RAW),
+    (4, b'ftypcrx', 'a camera raw file', _RAW),
     *((4, b'ftyp' + brand, 'a video', _FRAMES) for brand in (
         b'isom', b'iso2', b'iso4', b'iso5', b'iso6', b'mp41', b'mp42', b'avc1', b'qt  ', b'M4V ', b'MSNV', b'3gp',
         b'dash')),
     (4, b'moov', 'a video', _FRAMES), (4, b'mdat', 'a video', _FRAMES),
-    (8, b'CR', 'a raw file of a camera', _RAW), (0, b'FUJIFILMCCD', 'a raw file of a camera', _RAW),
+    (8, b'CR', 'a camera raw file', _RAW), (0, b'FUJIFILMCCD', 'a raw file of a camera', _RAW),
     (0, b'\xff\n', 'a JPEG XL image', 'Convert it to PNG.'), (4, b'JXL ', 'a JPEG XL image', 'Convert it to PNG.'),
     (0, b'8BPS', 'a Photoshop file', 'Save it as PNG or TIFF.'),
     (0, b'\x93NUMPY', 'a NumPy array', _ARRAY), (0, b'MATLAB 5.0', 'a MATLAB file', _ARRAY),
@@ -45,7 +45,7 @@ _SIGNATURES = (
     (0, b'PK\3\4', 'a zip archive', 'Unpack it.'), (0, b'%PDF', 'a PDF document', 'Save its pictures as PNG.'),
     *((0, start, 'a web page', _AGAIN) for start in (b'<!DOCTYPE', b'<!doctype', b'<html', b'<HTML')),
     (0, b'<svg', 'a vector drawing', 'Save it as PNG.'), (0, b'<?xml', 'an XML text', _AGAIN))
-#: Endings of files whose first bytes may not tell it.
+#: Endings of formats that the first bytes may not identify.
 _ENDINGS = {'.dcm': ('a DICOM file', _SLICES), '.nii': ('a NIfTI volume', _SLICES), '.mgz': ('a volume', _SLICES),
             '.mpg': ('a video', _FRAMES), '.mp4': ('a video', _FRAMES), '.mov': ('a video', _FRAMES),
             '.avi': ('a video', _FRAMES), '.mkv': ('a video', _FRAMES), '.wmv': ('a video', _FRAMES),
@@ -54,10 +54,10 @@ _ENDINGS = {'.dcm': ('a DICOM file', _SLICES), '.nii': ('a NIfTI volume', _SLICE
 
 
 def read_file(path: str | os.PathLike) -> bytes:
-    """The bytes of a regular file that is not empty.
+    """Read the bytes of an image file.
 
     Raises:
-        DataError: there is no such file; or it is a folder, a dead link, a device or a pipe, empty, or not readable.
+        DataError: the path is not a regular file, or the file is empty or cannot be read.
     """
     if problem := unreadable(path):
         raise DataError(*problem)
@@ -70,13 +70,13 @@ def read_file(path: str | os.PathLike) -> bytes:
 
 
 def unreadable(path: str | os.PathLike) -> tuple[str, str] | None:
-    """The reason why a path is no file with something in it, and what to do; None where it is one."""
+    """Reason why a path is not a regular file with content, and what to do; None if it is one."""
     try:
         status = os.stat(path)
     except OSError as error:
         if os.path.islink(path):
-            return (f'{path} is a dead link: it points to {os.readlink(path)}, which is not there.',
-                    'Fetch what it points to, or take the link out of the folder.')
+            return (f'{path} is a dead link: it points to {os.readlink(path)}, which does not exist.',
+                    'Fetch the file that it points to, or take the link out of the folder.')
         return f'Cannot read the image {path}: {error.strerror}.', 'Check the path and its permissions.'
     if stat.S_ISDIR(status.st_mode):
         return f'Cannot read the image {path}: it is a folder.', 'Name a file.'
@@ -89,7 +89,7 @@ def unreadable(path: str | os.PathLike) -> tuple[str, str] | None:
 
 
 def identify(path: str | os.PathLike, data: bytes) -> tuple[str, str] | None:
-    """Kind of a file that cannot be decoded, such as `a DICOM file`, and what to do with it; None where unknown."""
+    """Format of a file that cannot be decoded, such as `a DICOM file`, and what to do with it; None if unknown."""
     start = _unzipped(data) if data.startswith(b'\x1f\x8b') else data[:512]
     for offset, signature, what, remedy in _SIGNATURES:
         if start[offset:].lstrip(b'\xef\xbb\xbf').startswith(signature):
@@ -97,12 +97,12 @@ def identify(path: str | os.PathLike, data: bytes) -> tuple[str, str] | None:
     if data.startswith(b'\x1f\x8b'):
         return 'a gzip archive', 'Unpack it.'
     if data[:2] in (b'\x08\0', b'\x02\0') and data[2:4] in (b'\0\0', b'\5\0', b'\x08\0', b'\x10\0', b'\x16\0'):
-        return 'a DICOM file', _SLICES  # an old one, without the 128 bytes in front
+        return 'a DICOM file', _SLICES  # an old one, without the preamble of 128 bytes
     return _ENDINGS.get(os.path.splitext(path)[1].lower())
 
 
 def identify_file(path: str | os.PathLike) -> tuple[str, str] | None:
-    """`identify`, of a file that has not been read."""
+    """Read the start of a file and `identify` it; None if it cannot be read."""
     try:
         with open(path, 'rb') as file:
             return identify(path, file.read(4096))

@@ -1,4 +1,4 @@
-"""Headers of image files, read before a pixel is decoded: size, bands, pages, orientation."""
+"""Headers of image files, read before pixels are decoded: size, bands, pages, orientation."""
 
 import warnings
 from contextlib import suppress
@@ -14,14 +14,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-#: Formats whose headers say more than a size, by their first bytes. `PIL.Image.open` would choose the same, but warns
-#: of large images and refuses larger ones.
+#: Formats that are read by Pillow, by their first bytes. `PIL.Image.open` chooses the same classes, but it warns about
+#: large images and refuses larger ones.
 FORMATS: dict[bytes, type[ImageFile]] = {
     b'\xff\xd8\xff': JpegImageFile, b'\x89PNG': PngImageFile, b'GIF8': GifImageFile, b'RIFF': WebPImageFile,
     b'\0\0\0\x0cjP': Jpeg2KImageFile, b'\xff\x4f\xff\x51': Jpeg2KImageFile}
 _ORIENTATION = 0x0112
 
-warnings.filterwarnings('ignore', 'Corrupt EXIF data')  # they say nothing, see `_orientation`
+warnings.filterwarnings('ignore', 'Corrupt EXIF data')  # `_orientation` ignores damaged metadata
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Header:
     """Facts that a file states about its image.
 
     Attributes:
-        width: in pixels, as stored.
-        height: in pixels, as stored.
+        width: width in pixels, as stored.
+        height: height in pixels, as stored.
         bands: samples of a pixel, alpha included.
-        pages: the images in the file that are not smaller copies of another.
-        orientation: how the stored image has to be turned, 1 to 8 as EXIF counts.
-        colour: the meaning of its bands, if they are not grey, red, green, blue or alpha: `CMYK`, `multi-band`;
-            or `raw` for a preview that a camera's raw file holds.
-        georeferenced: whether it says where on earth the image lies.
+        pages: number of images in the file, without smaller copies.
+        orientation: EXIF orientation of the stored image, 1 to 8.
+        colour: meaning of the bands if they are not grey, red, green, blue or alpha: `CMYK` or `multi-band`; or `raw`
+            for the preview in a camera's raw file.
+        georeferenced: whether the file says where on earth the image lies.
     """
 
     width: int
@@ -49,11 +49,11 @@ class Header:
 
 
 def open_image(data: bytes) -> ImageFile | None:
-    """The file as Pillow opens it, which reads the header only; None where it is of no format known here, or damaged.
+    """Open a file in Pillow, which reads the header only; None if the format is not in `FORMATS` or AVIF, or damaged.
 
-    TIFF files have a module of their own.
+    TIFF files have their own module, `vlfusion.imaging.reading.tiff`.
     """
-    with suppress(Exception):  # whatever is wrong with a damaged header, the decoder will say that it cannot decode
+    with suppress(Exception):  # for a damaged header the decoder raises the error
         if data[4:12] in (b'ftypavif', b'ftypavis'):
             from PIL.AvifImagePlugin import AvifImageFile
             return AvifImageFile(BytesIO(data))
@@ -64,7 +64,7 @@ def open_image(data: bytes) -> ImageFile | None:
 
 
 def read_header(data: bytes) -> Header | None:
-    """The header of a file that is no TIFF file; None where it is not known."""
+    """Read the header of a file that is not TIFF; None if the format is unknown or the header is damaged."""
     image = open_image(data)
     if image is None:
         return None
@@ -80,7 +80,7 @@ def read_header(data: bytes) -> Header | None:
 def _orientation(image: ImageFile, data: bytes) -> int:
     exif = image.info.get('exif') or (_exif_of_png(data) if isinstance(image, PngImageFile) else None)
     if exif:
-        with suppress(Exception):  # damaged metadata say nothing
+        with suppress(Exception):  # damaged metadata are ignored
             tags = Exif()
             tags.load(exif)
             return valid_orientation(tags.get(_ORIENTATION))
@@ -88,23 +88,23 @@ def _orientation(image: ImageFile, data: bytes) -> int:
 
 
 def valid_orientation(value: object) -> int:
-    """The orientation, or 1 where the value is none."""
+    """The orientation, or 1 if the value is not an EXIF orientation."""
     return value if value in range(1, 9) else 1
 
 
 def _exif_of_png(data: bytes) -> bytes | None:
-    """The chunk with the metadata, which Pillow finds only where it stands before the pixels."""
-    place = 8
-    while place + 8 <= len(data):
-        length, kind = unpack_from('>I4s', data, place)
-        if kind == b'eXIf':
-            return data[place + 8:place + 8 + length]
-        place += length + 12
+    """The chunk of EXIF metadata. Pillow finds it only before the pixels, but it may follow them."""
+    offset = 8
+    while offset + 8 <= len(data):
+        length, chunk = unpack_from('>I4s', data, offset)
+        if chunk == b'eXIf':
+            return data[offset + 8:offset + 8 + length]
+        offset += length + 12
     return None
 
 
 def _bands_of_jpeg2000(data: bytes, bands: int, colour: str) -> tuple[int, str]:
-    """The number of bands by the codestream; Pillow takes any fourth band for alpha."""
+    """Number and meaning of the bands, from the codestream; Pillow takes any fourth band for alpha."""
     start = data.find(b'\xff\x4f\xff\x51')
     if start >= 0 and start + 42 <= len(data):
         bands, = unpack_from('>H', data, start + 40)

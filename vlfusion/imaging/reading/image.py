@@ -1,4 +1,4 @@
-"""From a file to an array: the one reader of training, fusing, scoring, describing and reporting."""
+"""From a file to an array: training, fusing, scoring, describing and reporting read images here."""
 
 import os
 from collections.abc import Sequence
@@ -18,45 +18,45 @@ from vlfusion.imaging.reading.tiff import Tiff, read_tiff
 from vlfusion.system.memory import free_memory
 
 if 'OPENCV_LOG_LEVEL' not in os.environ:
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors and notes here say it, with the file
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the errors and notes here name the file
 
-#: Endings of 8- and 16-bit images, each with one that OpenCV writes if it reads it; builds differ.
+#: Endings of 8- and 16-bit images. Each has an ending that OpenCV can write if it reads the format; builds differ.
 _ENDINGS = {ending: ending for ending in (
     '.bmp', '.dib', '.jpeg', '.jpg', '.jpe', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.tif', '.tiff', '.webp', '.jp2',
     '.avif', '.gif', '.ras', '.sr')} | {'.jfif': '.jpg', '.j2k': '.jp2', '.apng': '.png'}
 #: Endings that count as images, in lower case.
 SUFFIXES = tuple(ending for ending, written in _ENDINGS.items() if cv2.haveImageWriter(f'x{written}'))
-#: Endings of images of floating-point numbers, which count where a range is given.
+#: Endings of images of floating-point numbers. They count as images if a range is given.
 FLOAT_SUFFIXES = tuple(ending for ending in ('.hdr', '.pfm', '.exr') if cv2.haveImageWriter(f'x{ending}'))
 
-#: The remedy for a file of which nothing is known but that it cannot be decoded.
+#: Remedy for a file that cannot be decoded, for an unknown reason.
 DAMAGED = 'The file may be damaged or of another format; copy it again or take it out of the folder.'
 _CHOOSE = ('with --{0}-a or --{0}-b on the command line, {0}_a=... or {0}_b=... in a data set, '
            'Reading.of({0}=...) in Python.')
 _MOST_PIXELS = int(os.environ.get('OPENCV_IO_MAX_IMAGE_PIXELS', 1 << 30))
 _LONGEST = int(os.environ.get('OPENCV_IO_MAX_IMAGE_WIDTH', 1 << 20))
-#: Bytes for a pixel of a file that is read and made luminance.
+#: Bytes per pixel that reading and luminance need.
 _BYTES = 8
-#: Images of fewer pixels are read without a look at the free memory.
+#: Images with fewer pixels are read without a check of the free memory.
 _SMALL = 1 << 24
 
 
 def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
                for_output: bool = False) -> Shaped[np.ndarray, 'h w *bgr']:
-    """The image in a file: 8- or 16-bit, grey `(h, w)` or colour `(h, w, 3)`, upright as EXIF says; alpha is dropped.
+    """Read an image file: 8- or 16-bit, grey `(h, w)` or colour `(h, w, 3)`, upright as EXIF says, without alpha.
 
-        image = vlfusion.read_image('street.png')  # blue-green-red, where it has colour
+        image = vlfusion.read_image('street.png')  # blue-green-red, if it has colour
 
     Args:
         path: a regular file.
-        reading: which page and bands are meant, and which values are black and white. With a range the image has 16
-            bits; without one it is as it is stored.
-        for_output: say what a fused image loses that is written from this source: bits, georeference.
+        reading: choice of page and bands, and the values that are black and white. With a range, the image has 16 bits;
+            without, it is as stored.
+        for_output: note what the fused image loses from this source: bits, georeference.
 
     Raises:
-        DataError: the file is absent, is no image, is truncated, does not fit into memory, holds several pages or other
-            bands than grey or colour and the reading chooses none of them, or holds numbers other than 8 or 16 bits and
-            the reading has no range.
+        DataError: the file is absent, not an image, truncated or too large for memory; or the reading lacks a choice of
+            page (for several pages), of bands (for other bands than grey or colour), or a range (for values other than
+            8- or 16-bit).
     """
     data = read_file(path)
     try:
@@ -82,7 +82,7 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
 
 
 def upright(image: Shaped[np.ndarray, 'h w ...'], orientation: int) -> Shaped[np.ndarray, '_ _ ...']:
-    """The image turned and mirrored to be upright, by the number that EXIF gives its stored form (1: it is)."""
+    """Turn and mirror a stored image to be upright, by its EXIF orientation (1: it is upright)."""
     if orientation >= 5:
         image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -93,12 +93,12 @@ def upright(image: Shaped[np.ndarray, 'h w ...'], orientation: int) -> Shaped[np
 
 
 def _check_limits(path: object, header: Header) -> None:
-    """Raises DataError where the decoder refuses an image of such a size, or the memory does not hold it."""
+    """Raise a DataError if the decoder refuses images of this size, or the memory cannot hold it."""
     pixels, size = header.width * header.height, f'{path} has {header.width}x{header.height} pixels'
     if pixels > _MOST_PIXELS or max(header.width, header.height) > _LONGEST:
-        raise DataError(f'{size}; at most {_MOST_PIXELS} pixels, and {_LONGEST} in a row or column, are decoded.',
-                        'Cut the image into parts; or set OPENCV_IO_MAX_IMAGE_PIXELS, OPENCV_IO_MAX_IMAGE_WIDTH and '
-                        'OPENCV_IO_MAX_IMAGE_HEIGHT, where the memory is enough.')
+        raise DataError(f'{size}; the limit is {_MOST_PIXELS} pixels, and {_LONGEST} in a row or column.',
+                        'Cut the image into parts. If the memory is enough, you can instead set '
+                        'OPENCV_IO_MAX_IMAGE_PIXELS, OPENCV_IO_MAX_IMAGE_WIDTH and OPENCV_IO_MAX_IMAGE_HEIGHT.')
     free = free_memory() if pixels > _SMALL else None
     if free is not None and pixels * _BYTES > free:
         raise too_large(path, (header.height, header.width), free)
@@ -108,9 +108,9 @@ def too_large(path: object, shape: Sequence[int], free: int | None = None) -> Da
     """The error of an image that does not fit into memory.
 
     Args:
-        path: of the image.
-        shape: height and width, and perhaps bands; empty where they are not known.
-        free: bytes that are free, where that is known.
+        path: file of the image.
+        shape: height and width, and perhaps bands; empty if unknown.
+        free: free memory in bytes, if known.
     """
     need = shape and f', about {shape[0] * shape[1] * _BYTES / 2 ** 30:.1f} GiB'
     size = f'{shape[1]}x{shape[0]} pixels{need}' if shape else 'pixels'
@@ -120,20 +120,20 @@ def too_large(path: object, shape: Sequence[int], free: int | None = None) -> Da
 
 
 def _check_content(path: object, header: Header, reading: Reading) -> None:
-    """Raises DataError where it is not clear, or not chosen, which picture of the file is meant."""
+    """Raise a DataError if the file holds no picture that can be read, or a choice of page or bands is missing."""
     if reading.page and reading.page > header.pages:
         raise _no_such_page(path, reading)
     if header.pages > 1 and not reading.page:
-        raise DataError(f'{path} holds {header.pages} pages (or frames), but one picture is read.',
+        raise DataError(f'{path} holds {header.pages} pages (or frames), but only one picture can be read.',
                         f'Choose one, counted from 1, {_CHOOSE.format("page")}')
     if header.colour == 'CMYK':
-        raise DataError(f'{path} holds CMYK, the inks of print.', "Convert it to RGB, in Python: "
+        raise DataError(f'{path} holds CMYK colour, which is not supported.', "Convert it to RGB, in Python: "
                         "from PIL import Image; Image.open(path).convert('RGB').save('rgb.png')")
     if header.colour == 'raw':
-        raise DataError(f'{path} is a raw file of a camera, which holds a preview beside the picture.',
+        raise DataError(f'{path} is a camera raw file, which holds a preview beside the picture.',
                         f'{TWO_PICTURES} Develop it into a 16-bit TIFF or PNG file.')
     if header.colour and not reading.bands:
-        raise DataError(f'{path} has {header.bands} bands, but grey (1) or colour (3, perhaps with alpha) is read.',
+        raise DataError(f'{path} has {header.bands} bands; expected grey (1) or colour (3, perhaps with alpha).',
                         'Choose one band, or three for red, green and blue, counted from 1, such as 4,3,2, '
                         f'{_CHOOSE.format("bands")}')
 
@@ -144,14 +144,14 @@ def _no_such_page(path: object, reading: Reading) -> DataError:
 
 def _decode(path: object, data: bytes, header: Header | None, tiff: Tiff | None,
             reading: Reading) -> np.ndarray | None:
-    """The pixels, bands in the order of OpenCV: blue, green, red, alpha; None where they cannot be decoded."""
+    """Decode the pixels, bands in OpenCV's order blue, green, red, alpha; None if they cannot be decoded."""
     try:
         if tiff and (stored := tiff.for_opencv) is None:
             return _as_opencv(tiff.decode(path))
         if not tiff and reading.page and header and header.pages > 1:
             return _frame(data, reading.page)
         image = _by_opencv(stored if tiff else data)
-        if image is None and tiff and tiff.is_whole:  # small tiles, compressions that OpenCV's build lacks
+        if image is None and tiff and tiff.is_whole:  # small tiles, or a compression that OpenCV's build lacks
             image = _as_opencv(tiff.decode(path))
         if image is None and data.startswith(b'\xff\xd8'):
             image = _without_end(path, data)
@@ -171,12 +171,12 @@ def _by_opencv(data: bytes) -> np.ndarray | None:
 
 
 def _as_opencv(image: Shaped[np.ndarray, 'h w band']) -> np.ndarray:
-    """Bands of a file in OpenCV's order, so that `_choose_bands` finds both alike."""
+    """Put the bands of a file into OpenCV's order, which `_choose_bands` expects."""
     return image if image.shape[-1] < 3 else np.concatenate([image[..., 2::-1], image[..., 3:]], axis=-1)
 
 
 def _frame(data: bytes, number: int) -> np.ndarray | None:
-    """A frame of an animation, 8-bit."""
+    """Decode a frame of an animation, 8-bit."""
     image = open_image(data)
     image.seek(number - 1)
     grey = image.getbands() in [('1',), ('L',)]
@@ -185,9 +185,10 @@ def _frame(data: bytes, number: int) -> np.ndarray | None:
 
 
 def _without_end(path: object, data: bytes) -> np.ndarray | None:
-    """A JPEG file that lacks nothing but its end marker, or None.
+    """Decode a JPEG file that lacks only its end marker; None if pixels are missing.
 
-    Missing pixels would be made up of whatever follows the data, so the picture would depend on it.
+    The decoder makes up missing pixels from the bytes after the data. So pixels are missing if the picture depends on
+    these bytes.
     """
     kept, end = data.removesuffix(b'\xff'), b'\xff\xd9'
     try:
@@ -202,8 +203,9 @@ def _without_end(path: object, data: bytes) -> np.ndarray | None:
 
 
 def _not_an_image(path: str | os.PathLike, data: bytes) -> DataError:
-    if known := identify(path, data):
-        return DataError(f'{path} is {known[0]}, not an image that is read here.', known[1])
+    if identified := identify(path, data):
+        description, remedy = identified
+        return DataError(f'{path} is {description}, which vlfusion does not read.', remedy)
     return DataError(f'Cannot decode {path} as an image; it holds {len(data)} bytes.', DAMAGED)
 
 
@@ -223,8 +225,8 @@ def _choose_bands(path: object, image: np.ndarray, reading: Reading) -> np.ndarr
 
 def _note_losses(path: object, image: np.ndarray, header: Header | None) -> None:
     if image.dtype.itemsize > 1:
-        note('8 bits', f'{path} has {image.dtype.itemsize * 8} bits; all of them are fused, and the fused image is '
-                       'written with 8.')
+        note('8 bits', f'{path} has {image.dtype.itemsize * 8} bits; all of them are fused, but the fused image is '
+                       'written with 8 bits.')
     if header and header.georeferenced:
         note('georeference', f'{path} is georeferenced; the fused image is written without it.')
 
@@ -249,8 +251,8 @@ def _within_range(path: object, image: np.ndarray, tiff: Tiff | None, reading: R
 
 
 def _note_range(path: object, image: np.ndarray) -> None:
-    """Say where 16-bit data fill a small part of their range, as counts of a thermal or a 12-bit camera do."""
+    """Note 16-bit data that fill a small part of their range, such as counts of a thermal or 12-bit camera."""
     low, high = int(image.min()), int(image.max())
     if 0 < high - low < 1 << 14:
-        note('range', f'{path} holds values from {low} to {high}, {(high - low) / 65535:.1%} of what 16 bits can hold, '
-                      f'so its picture is nearly uniform. {GIVE_RANGE} Other files may be alike.')
+        note('range', f'{path} holds values from {low} to {high}, {(high - low) / 65535:.1%} of the range of 16 bits, '
+                      f'so its picture is nearly uniform. {GIVE_RANGE} Other files may be like this one.')

@@ -1,4 +1,4 @@
-"""The rule by which a source is read: which page, which bands, and which values are black and white."""
+"""Reading rules: the page and bands of a source, and the values that are black and white."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from jaxtyping import Shaped, UInt16
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 
 RANGES = ('full', 'minmax', 'percentile:LOW,HIGH', 'LOW,HIGH')
-#: Where a range can be given, for messages.
+#: Ways to give a range, for messages.
 GIVE_RANGE = ('Say which values are black and white: minmax, percentile:1,99 or LOW,HIGH, with --range-a or --range-b, '
               'range_a or range_b of the data set, or Reading.of(range=...) in Python.')
 _NUMBER = r'[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?'
@@ -19,16 +19,16 @@ _NUMBER = r'[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?'
 
 @dataclass(frozen=True)
 class Reading:
-    """The rule by which a source is read. Without one, a file is read as it is stored.
+    """The rule by which a source is read. The default reads files as they are stored.
 
     Attributes:
-        stretch: `full`: 0 is black and the largest value of 8 or 16 bits is white; `minmax`: the least and the greatest
-            value of each image are; `percentile`: two percentiles of each image are; `values`: two numbers are.
-        low: the percentile or number that is black.
-        high: the one that is white.
-        page: the page or frame of a file with several, counted from 1; None for a file with one.
-        bands: the bands of a multi-band file, counted from 1: one for grey, three for red, green and blue; empty for
-            grey, colour or colour with alpha.
+        stretch: choice of black and white. `full`: 0 and the largest value of 8 or 16 bits. `minmax`: the least and the
+            greatest value of each image. `percentile`: two percentiles of each image. `values`: two numbers.
+        low: percentile or number that is black.
+        high: percentile or number that is white.
+        page: page or frame, counted from 1; None for a file with one.
+        bands: bands of a multi-band file, counted from 1: one for grey, three for red, green and blue; empty for files
+            of grey, colour, or colour with alpha.
 
     >>> Reading.of('percentile:1,99', bands='4,3,2')
     Reading(stretch='percentile', low=1.0, high=99.0, page=None, bands=(4, 3, 2))
@@ -45,15 +45,15 @@ class Reading:
     @classmethod
     def of(cls, range: str | float | Sequence[float | str] | None = None, page: float | str | None = None,
            bands: str | int | Sequence[int] | None = None) -> 'Reading':
-        """The rule that options or keys of a config say.
+        """Make a rule from options or keys of a config.
 
         Args:
             range: one of `RANGES`; two numbers may also be a pair.
-            page: from 1.
-            bands: from 1; one, or three as `4,3,2` or a sequence.
+            page: page or frame, from 1.
+            bands: one band or three, from 1; three as `4,3,2` or a sequence.
 
         Raises:
-            ConfigError: a value is none of these.
+            ConfigError: a value is not valid.
         """
         stretch, low, high = _parse_range(range)
         if page is not None and not (str(page).isdecimal() and int(page) > 0):
@@ -66,26 +66,25 @@ class Reading:
         return cls(stretch, low, high, None if page is None else int(page), tuple(int(band) for band in numbers))
 
     def __str__(self) -> str:
-        """The rule in words of the options; empty for a file as it is stored."""
+        """The rule as options; empty for the default."""
         limits = f'{self.low:.15g},{self.high:.15g}'
         words = {'full': '', 'minmax': 'minmax', 'percentile': f'percentile:{limits}', 'values': limits}[self.stretch]
         parts = {'range': words, 'page': self.page or '', 'bands': ','.join(map(str, self.bands))}
         return ' '.join(f'{key}={value}' for key, value in parts.items() if value)
 
 
-#: A file as it is stored.
+#: The default rule: read a file as it is stored.
 AS_STORED = Reading()
 
 
 def readings_of(keys: Mapping[str, Any]) -> tuple[Reading, Reading]:
-    """The rules for source A and source B.
+    """Make the rules for source A and source B.
 
     Args:
-        keys: `range_a`, `range_b`, `page_a`, `page_b`, `bands_a` and `bands_b`, as a data set has them; others are
-            ignored.
+        keys: keys of a data set: `range_a`, `range_b`, `page_a`, `page_b`, `bands_a` and `bands_b`; others are ignored.
 
     Raises:
-        ConfigError: a value is no range, page or band.
+        ConfigError: a value is not a valid range, page or band.
     """
     rule_a, rule_b = (Reading.of(*(keys.get(f'{key}_{side}') for key in ('range', 'page', 'bands'))) for side in 'ab')
     return rule_a, rule_b
@@ -98,23 +97,23 @@ def _parse_range(value: object) -> tuple[str, float, float]:
     if text in ('full', 'minmax'):
         return text, 0.0, 0.0
     if numbers := re.fullmatch(rf'(percentile:)?\s*({_NUMBER})\s*,\s*({_NUMBER})', text):
-        kind, low, high = 'percentile' if numbers[1] else 'values', float(numbers[2]), float(numbers[3])
-        if low < high and (kind == 'values' or low >= 0 and high <= 100):
-            return kind, low, high
+        stretch, low, high = 'percentile' if numbers[1] else 'values', float(numbers[2]), float(numbers[3])
+        if low < high and (stretch == 'values' or low >= 0 and high <= 100):
+            return stretch, low, high
         raise ConfigError(f'The range {text!r} does not rise{" within 0 to 100" if numbers[1] else ""}.',
-                          'Write the value that is black first, then the greater one that is white.')
+                          'Write the value of black first, then the greater value of white.')
     raise ConfigError(f'Unknown range {text!r}.', did_you_mean(text, RANGES))
 
 
 def rescale(image: Shaped[np.ndarray, 'h w *bgr'], reading: Reading, valid: np.ndarray | bool = True,
             what: str = 'The image') -> UInt16[np.ndarray, 'h w *bgr']:
-    """The image with 16 bits, its range from black to white; all bands of an image share one range.
+    """Scale an image to 16 bits, black to white over its range. All bands of an image share one range.
 
     Args:
-        image: of any numbers.
-        reading: any rule but the range `full`.
-        valid: false where a pixel has no value; it becomes black. NaN and infinity count as no value anyway.
-        what: the image is called so in messages.
+        image: values of any numeric type.
+        reading: rule with another range than `full`.
+        valid: mask, false where a pixel has no value; such pixels become black, and so do NaN and infinity.
+        what: name of the image in messages.
 
     Raises:
         DataError: no pixel has a value.

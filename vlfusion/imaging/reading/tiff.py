@@ -1,7 +1,7 @@
-"""TIFF files: their pages, bands, orientation and missing values.
+"""TIFF files: pages, bands, orientation and missing values.
 
-OpenCV decodes ordinary images, of whatever compression. It takes the first page for the whole file, the first band for
-all of them, and misreads bands that are stored apart; such files are decoded by tifffile.
+OpenCV decodes ordinary files. It reads only the first page, and it misreads multi-band files and bands that are stored
+apart. These files are decoded by tifffile.
 """
 
 import logging
@@ -26,9 +26,9 @@ class Tiff:
     """A TIFF file whose header was read.
 
     Attributes:
-        header: of the page that is to be read.
-        data: the bytes of the file.
-        page: that page, as tifffile has it.
+        header: header of the page to read.
+        data: bytes of the file.
+        page: the page to read, as tifffile represents it.
     """
 
     header: Header
@@ -37,7 +37,7 @@ class Tiff:
 
     @property
     def nodata(self) -> float | None:
-        """The number that stands for a missing value, as GDAL writes it."""
+        """The number that marks a missing value, as GDAL writes it; None if there is no such tag."""
         tag = self.page.tags.get(_NODATA)
         try:
             return float(str(tag.value).strip('\0 ')) if tag else None
@@ -46,36 +46,36 @@ class Tiff:
 
     @property
     def for_opencv(self) -> bytes | None:
-        """The file for OpenCV: the page is the first one, as it is stored. None where OpenCV would misread it."""
+        """The file patched for OpenCV: the page comes first, as it is stored. None if OpenCV would misread it."""
         page = self.page
         if page.dtype == np.float16 or self.header.colour == 'multi-band' or page.imagedepth > 1 or (
                 self.header.bands == 2 or self.header.bands > 1 and page.planarconfig == 2):
             return None
         patches = []
-        size = 8 if page.parent.is_bigtiff else 4  # of an offset; that of the first page stands as far into the file
+        size = 8 if page.parent.is_bigtiff else 4  # bytes of an offset; the first page's offset also starts there
         if int.from_bytes(self.data[size:2 * size], self._order) != page.offset:
             patches.append((size, page.offset.to_bytes(size, self._order)))
         if self.header.orientation != 1:  # OpenCV fails at some orientations and ignores others
             patches.append(self._short(_ORIENTATION, 1))
-        if self.white_is_zero:  # OpenCV heeds it for 8 bits only
+        if self.white_is_zero:  # OpenCV inverts 8-bit images only
             patches.append(self._short(_PHOTOMETRIC, 1))
         if not patches:
             return self.data
-        changed = bytearray(self.data)
-        for place, value in patches:
-            changed[place:place + len(value)] = value
-        return bytes(changed)
+        patched = bytearray(self.data)
+        for offset, value in patches:
+            patched[offset:offset + len(value)] = value
+        return bytes(patched)
 
     @property
     def is_whole(self) -> bool:
-        """True if the page is grey or RGB and all its strips or tiles lie in the file."""
-        places = zip(self.page.dataoffsets, self.page.databytecounts, strict=True)
+        """True if the page is grey or RGB and the file holds all its strips or tiles."""
+        segments = zip(self.page.dataoffsets, self.page.databytecounts, strict=True)
         return self.page.photometric in (*_GREY, _RGB) and all(
-            offset and count and offset + count <= len(self.data) for offset, count in places)
+            offset and count and offset + count <= len(self.data) for offset, count in segments)
 
     @property
     def white_is_zero(self) -> bool:
-        """Tell whether the values are those of a negative."""
+        """True if the image is stored as a negative."""
         return self.page.photometric == _WHITE_IS_ZERO and self.page.dtype is not None and self.page.dtype.kind == 'u'
 
     @property
@@ -83,21 +83,21 @@ class Tiff:
         return 'little' if self.page.parent.byteorder == '<' else 'big'
 
     def _short(self, code: int, value: int) -> tuple[int, bytes]:
-        """The place of a tag that holds one number of two bytes, and the bytes of another number."""
+        """A patch of a tag that holds one number of two bytes: the offset of its value, and the new bytes."""
         return self.page.tags[code].valueoffset, value.to_bytes(2, self._order)
 
     def decode(self, path: object) -> Shaped[np.ndarray, 'h w band']:
-        """All bands of the page, in the order of the file.
+        """Decode all bands of the page, in the order of the file.
 
         Raises:
-            DataError: it takes a package that is not installed, or the file is damaged.
+            DataError: a package for the compression is missing, or the file is damaged.
         """
         try:
             image = self.page.asarray()
         except Exception as error:
             if 'imagecodecs' in str(error):
                 raise DataError(f'{path} is compressed as {self.page.compression.name}; '
-                                'reading it takes the package imagecodecs.', "pip install 'vlfusion[tiff]'") from error
+                                'reading it needs the package imagecodecs.', "pip install 'vlfusion[tiff]'") from error
             raise DataError(f'Cannot decode {path} as an image; it holds {len(self.data)} bytes: {error}.',
                             'The file may be damaged; copy it again or take it out of the folder.') from error
         if image.ndim > 2 and self.page.planarconfig == 2:
@@ -109,19 +109,19 @@ def read_tiff(data: bytes, number: int | None = None) -> Tiff | None:
     """Read the header of a TIFF file.
 
     Args:
-        data: its bytes.
-        number: the page, from 1; by default the first.
+        data: bytes of the file.
+        number: number of the page, from 1; by default the first.
 
     Returns:
-        None where the file is no TIFF file, or so damaged that it has no page.
+        The file; None if it is not TIFF, or so damaged that no page can be read.
 
     Raises:
-        IndexError: there is no such page.
+        IndexError: the file has no page of that number.
     """
     if data[:4] not in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'):
         return None
     import tifffile
-    logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # what is wrong with a file is said by whoever reads it
+    logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # callers raise errors that name the file
     try:
         pages = list(tifffile.TiffFile(BytesIO(data)).pages)
     except Exception:
@@ -140,11 +140,11 @@ def read_tiff(data: bytes, number: int | None = None) -> Tiff | None:
 
 
 def orientation_of(data: bytes, number: int | None = None) -> int:
-    """The orientation of an image by the bytes of its file, of any format; 1 where nothing says another.
+    """The EXIF orientation of an image file of any format; 1 if the file does not state it.
 
     Args:
-        data: the bytes.
-        number: the page, as for `read_tiff`.
+        data: bytes of the file.
+        number: number of the page, as for `read_tiff`.
     """
     try:
         tiff = read_tiff(data, number)
@@ -155,12 +155,12 @@ def orientation_of(data: bytes, number: int | None = None) -> int:
 
 
 def _colour(page: object) -> str:
-    """The meaning of a page's bands where they are not grey or colour, with or without alpha."""
+    """Meaning of a page's bands; empty for grey or colour, with or without alpha."""
     if page.photometric == _CMYK:
         return 'CMYK'
     colours = 1 if page.photometric in _GREY or page.photometric == 3 else 3
     extra = page.samplesperpixel - colours
-    # Writers that leave the tag out mean alpha, OpenCV among them.
+    # Writers that leave the tag out, such as OpenCV, mean alpha.
     alpha = extra == 1 and (not page.extrasamples and colours == 3 or tuple(page.extrasamples) in _ALPHA)
-    known = page.photometric in (*_GREY, *_COLOUR)
-    return '' if known and (extra == 0 or alpha) else 'multi-band'
+    supported = page.photometric in (*_GREY, *_COLOUR)
+    return '' if supported and (extra == 0 or alpha) else 'multi-band'
