@@ -39,6 +39,7 @@ def test_the_captioner_of_ten_lines(tmp_path, monkeypatch):
         assert isinstance(captioner, Captioner)
         scenes = [(np.zeros((2, 7), np.uint8),)]
         assert captioner.observe(scenes, ('MRI',)) == [[Observation('The image is 7 pixels wide.')]]
+        assert captioner.__doc__  # `check-plugin`, which the page names next, asks for one
     finally:
         undo()
 

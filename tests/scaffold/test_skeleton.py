@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -33,6 +34,14 @@ def test_files_of_every_kind_carry_their_own_names(kind, tmp_path):
             compile(text, str(path), 'exec')
             assert max(map(len, text.splitlines())) <= 120
     assert f'MyWords{KINDS[kind]}' in (tmp_path / 'mine/vlfusion_my_words/__init__.py').read_text()
+
+
+@pytest.mark.parametrize('kind', sorted({*KINDS} - {'method', 'metric'}))
+def test_the_lines_for_a_config_are_python(kind, tmp_path):
+    write_plugin('my_words', tmp_path / 'mine', kind)
+    keys = {}
+    exec(dedent(re.search(r'In a config.*?:\n\n(.*?)\n\n', (tmp_path / 'mine/README.md').read_text(), re.S)[1]), keys)
+    assert f"'vlfusion_my_words.MyWords{KINDS[kind]}'" in str(keys)
 
 
 @pytest.mark.slow

@@ -29,7 +29,9 @@ def test_the_encoder_of_ten_lines(tmp_path, monkeypatch, check_encoder):
 
 @pytest.mark.parametrize('line', [line for line in BLOCKS[0].splitlines() if line])
 def test_lines_of_encoders_have_arguments_that_exist(line):
-    config = eval(line.partition('=')[2])
+    keys = {}
+    exec(line, keys)
+    config = keys['language']['encoder']
     check_arguments(TEXT_ENCODERS.get(config['type']), config)
 
 

@@ -570,7 +570,9 @@ def test_the_guide(request, monkeypatch, tmp_path):
     *configs, module = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
     monkeypatch.setenv('OPENAI_API_KEY', 'sk-none')
     for config in configs:
-        part = eval(config.partition('=')[2].strip())
+        keys = {}
+        exec(config, keys)
+        (part,) = keys['language'].values()
         part = part[0] if isinstance(part, list) else part
         if part['type'].startswith('OpenAI'):
             {'OpenAILLM': OpenAILLM, 'OpenAICaptioner': OpenAICaptioner}[part.pop('type')](**part)
