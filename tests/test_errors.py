@@ -21,6 +21,11 @@ def test_a_guess_heeds_no_letter_case(name, guess):
     assert did_you_mean(name, ['VIF', 'Qabf', 'SSIM']).startswith(f'Did you mean {guess}? ')
 
 
+def test_a_guess_finds_the_name_behind_a_package():
+    assert did_you_mean('SizeCaptoner', ['OpenAICaptioner', 'mine.SizeCaptioner']).startswith(
+        'Did you mean mine.SizeCaptioner? ')
+
+
 def test_a_name_stays_on_its_line():
     assert printable('a\n\tb', lines=False) == r'a\n\tb' and printable(3) == '3'
 

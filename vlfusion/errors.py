@@ -111,11 +111,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean('FLIM', ['FILM', 'CDDFuse'])
     'Did you mean FILM? Available: CDDFuse, FILM.'
     """
-    known = sorted(known)
-    folded = {word.casefold(): word for word in known}
-    near = get_close_matches(str(name), known, n=1, cutoff=0.5) or [
-        folded[word] for word in get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.5)]
-    guess = f'Did you mean {near[0]}? ' if near else ''
+    known, name = sorted(known), str(name).casefold()
+    # `CDDFuse` may stand for `vlfusion_cddfuse.CDDFuse`, so it is compared with both.
+    spellings = {} if '.' in name else {word.rpartition('.')[2].casefold(): word for word in known}
+    spellings |= {word.casefold(): word for word in known}
+    near = get_close_matches(name, spellings, n=1, cutoff=0.5)
+    guess = f'Did you mean {spellings[near[0]]}? ' if near else ''
     return f'{guess}Available: {", ".join(known) or "nothing yet"}.'
 
 

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             heads = ('', '') if row else (registry.name, name.rpartition('.')[2])
             table.add_row(*heads, outcome.check, word, terminal_cell(outcome.detail))
     console.print(table)
-    print(f'{failed} checks fail.' if failed else 'Nothing fails.')
+    print(f'{failed} check{"s fail" if failed > 1 else " fails"}.' if failed else 'Nothing fails.')
     return 1 if failed else 0
 
 
