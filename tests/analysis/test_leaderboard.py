@@ -125,6 +125,17 @@ def test_names_of_methods(files, capsys):
     assert 'There is no file absent.csv' in capsys.readouterr().err
 
 
+def test_files_of_control_images_are_left_out(files, tmp_path, capsys):
+    controls = tmp_path / 'b.controls.csv'
+    write_csv(controls, [{'name': '00', 'control': control, 'protocol': 'film.1', 'EN': 7.} for control in 'ab'])
+    assert main(['leaderboard', *map(str, files.values()), str(controls)]) == 0
+    said = capsys.readouterr().out
+    assert f'left out, because they hold control images: {controls}.' in said and '| b.controls |' not in said
+    for given in (str(controls), f'mine={controls}'):
+        assert main(['leaderboard', given]) == 2
+        assert 'holds scores of control images' in capsys.readouterr().err
+
+
 def test_methods_that_were_not_scored_alike_are_refused(files, tmp_path):
     rows = [{'name': f'{index:02}', 'protocol': 'plain.1', 'EN': 1.0 * index} for index in range(14)]
     write_csv(tmp_path / 'other.csv', rows)

@@ -303,7 +303,9 @@ def _check_alike(rows: Mapping[str, Sequence[Row]]) -> None:
     for method, own in names.items():
         if lacking := sorted(every - set(own)):
             problems.append(f'{method} lacks {len(lacking)} of {len(every)} images: {", ".join(lacking[:5])}')
-        if len(set(own)) < len(own):
+        if any('control' in row for row in rows[method]):
+            problems.append(f'{method} holds scores of control images')
+        elif len(set(own)) < len(own):
             problems.append(f'{method} has an image twice')
     if problems:
         raise DataError(f'The methods were not scored alike:\n{listing(problems, len(problems))}',

@@ -29,8 +29,11 @@ def run(args: argparse.Namespace) -> int:
 
     from vlfusion.guards.outputs import check_outputs
 
+    # `scores/*.csv` catches the control images' files too.
+    files = [one for one in args.scores if '=' in one or not one.endswith('.controls.csv')] or args.scores
+    controls = [one for one in args.scores if one not in files]
     scores = {}
-    for one in args.scores:
+    for one in files:
         name, _, path = one.rpartition('=')
         if not Path(path).is_file():
             raise DataError(f'There is no file {path}.',
@@ -49,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     print_board(board, Console())
     print(f'\n{board.images} images, protocol {board.protocol or "unknown"}, alpha {board.alpha:g}.'
           + ''.join(f' Wrote {path}.' for path in args.out))
+    if controls:
+        print(f'Note: left out, because they hold control images: {", ".join(controls)}.')
     if board.warning:
         print(f'Note: {board.warning}')
     return 0
