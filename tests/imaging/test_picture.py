@@ -38,6 +38,12 @@ def test_a_picture_is_saved_in_colour_or_grey(tmp_path):
 def test_grey_sources_give_a_grey_picture():
     picture = make_picture(OUTPUT, GREY, GREY, protocol=get_protocol('plain'), chroma='weighted')
     assert picture.colour is picture.grey and picture.rgb.shape == (12, 16)
+    assert repr(picture) == "<Fused '': 16x12, grey>"
+
+
+def test_a_notebook_shows_a_picture_in_one_line():
+    picture = make_picture(OUTPUT, GREY, COLOUR, protocol=get_protocol('plain'), chroma='visible', name='p')
+    assert repr(picture) == "<Fused 'p': 16x12, in colour>"
 
 
 def test_an_output_that_is_not_finite_is_refused():

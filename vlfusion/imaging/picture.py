@@ -27,6 +27,10 @@ class Fused:
     grey: UInt8[np.ndarray, 'h w']
     colour: UInt8[np.ndarray, 'h w *bgr']
 
+    def __repr__(self) -> str:
+        height, width = self.grey.shape
+        return f'<Fused {self.name!r}: {width}x{height}, {"in colour" if self.colour.ndim == 3 else "grey"}>'
+
     @property
     def rgb(self) -> UInt8[np.ndarray, 'h w *rgb']:
         """The colour image in red-green-blue, the order of PIL and matplotlib."""

@@ -19,7 +19,9 @@ DEFAULT_TRUTH_METRICS = ('PSNR', 'SSIM')
 
 def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | Sequence[str] | None = None,
           protocol: str = 'plain') -> dict[str, float]:
-    """The scores of a fused image, as `vlfusion evaluate` gives them for the same images in files.
+    """The scores of a fused image, as `vlfusion evaluate` gives them for the same files under the same protocol.
+
+    The default is `plain` here and `film` there: name the protocol to compare numbers of both.
 
     Args:
         fused: a file, what a `Fuser` returns, or an image in memory as `vlfusion.imaging.arrays.as_image` takes it: a
