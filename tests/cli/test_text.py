@@ -395,7 +395,7 @@ def test_a_config_that_reads_one_fixed_text_describes_no_image(root, capsys):
     said = capsys.readouterr().out
     assert '1 of 1 fixed texts encoded' in said and 'images described' not in said
     assert main(['describe', str(root / 'config.py'), '--cfg-options', 'language.fixed=text']) == 2
-    assert "language.fixed is a list of texts, but it is 'text'" in capsys.readouterr().err
+    assert "language.fixed must be a list of texts, but it is 'text'" in capsys.readouterr().err
 
 
 def test_a_captioner_is_tried_on_one_image(root, capsys):

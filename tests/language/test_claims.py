@@ -76,16 +76,16 @@ def test_of_two_that_take_over_one_succeeds(tmp_path, monkeypatch):
     gone.wait()
     (tmp_path / 'x').write_text(_claim(gone.pid))
     first, second = Claims(tmp_path), Claims(tmp_path)
-    seen = first._left_behind
+    seen = first._is_abandoned
 
     def slow(path):  # the second takes the claim between the first's look and its hand
         found = seen(path)
         if path.name == 'x' and found:
-            monkeypatch.setattr(first, '_left_behind', seen)
+            monkeypatch.setattr(first, '_is_abandoned', seen)
             assert second.take('x')
         return found
 
-    monkeypatch.setattr(first, '_left_behind', slow)
+    monkeypatch.setattr(first, '_is_abandoned', slow)
     assert not first.take('x')
     assert Claims(tmp_path).take('x') is False, "the second's claim is back in its place"
     first.close()

@@ -16,20 +16,20 @@ def test_a_section_of_the_right_form(language):
 
 @pytest.mark.parametrize('section', ['text', ['store'], 3, None])
 def test_what_is_no_section(section):
-    with pytest.raises(ConfigError, match='language is a dict, but the config has'):
+    with pytest.raises(ConfigError, match='language must be a dict, but the config has'):
         check_section(section)
 
 
 @pytest.mark.parametrize(('key', 'value', 'message'), [
-    ('captionners', [], "no key 'captionners'.(?s:.*)Did you mean captioners"), ('encode', {}, 'Did you mean encoder'),
-    ('prompt', 3, 'language.prompt is the name of a prompt, but it is 3'), ('prompt', ['pair'], 'language.prompt'),
-    ('store', 3, 'language.store is the path'), ('store', ['a'], 'language.store'), ('llm', 'TemplateLLM',
-                                                                                     'language.llm is a dict'),
+    ('captionners', [], "unknown key 'captionners'.(?s:.*)Did you mean captioners"), ('encode', {}, 'Did you mean encoder'),
+    ('prompt', 3, 'language.prompt must be the name of a prompt, but it is 3'), ('prompt', ['pair'], 'language.prompt'),
+    ('store', 3, 'language.store must be the path'), ('store', ['a'], 'language.store'), ('llm', 'TemplateLLM',
+                                                                                     'language.llm must be a dict'),
     ('llm', ['TemplateLLM'], 'language.llm'), ('llm', dict(type=3), 'language.llm'), ('encoder', 3, 'language.encoder'),
-    ('captioners', 'MeasuredCaptioner', 'language.captioners is a list'), ('captioners', 3, 'language.captioners'),
+    ('captioners', 'MeasuredCaptioner', 'language.captioners must be a list'), ('captioners', 3, 'language.captioners'),
     ('captioners', ['MeasuredCaptioner'], 'language.captioners'), ('captioners', dict(type='MeasuredCaptioner'),
                                                                    'a list'),
-    ('fixed', 'text', 'language.fixed is a list of texts'), ('fixed', [''], 'language.fixed'), ('fixed', [3],
+    ('fixed', 'text', 'language.fixed must be a list of texts'), ('fixed', [''], 'language.fixed'), ('fixed', [3],
                                                                                                 'language.fixed')])
 def test_a_wrong_key_or_value_is_named(language, key, value, message):
     for check in (check_section, DescriptionPipeline, Keys):

@@ -1,4 +1,4 @@
 """The language stage: images -> observations -> paragraph -> token features, kept in a text store.
 
-It and `vlfusion.models` never import one another; they meet in the files of the store.
+This room and `vlfusion.models` never import each other. They share only the files of the store.
 """

@@ -1,4 +1,4 @@
-"""API keys: read from where a config says they are; the config itself never holds one."""
+"""API keys, read from the place that a config names. A config never holds a key."""
 
 import os
 from pathlib import Path
@@ -8,17 +8,18 @@ from vlfusion.guards.redaction import HIDDEN, mask, names_variable
 
 
 def read_key(variable: str | None, file: str | os.PathLike | None) -> tuple[str | None, str]:
-    """The key, and its source as far as that can be shown, because a user may have put the key itself there.
+    """Read an API key.
 
     Args:
         variable: the name of an environment variable.
         file: a file that holds the key and nothing else.
 
     Returns:
-        None and an empty source if neither is given.
+        The key and the name of its source, or None and an empty name if neither is given. The name is hidden if it
+        looks like a key, because users put keys there by mistake.
 
     Raises:
-        ConfigError: both are given, or there is no key, or what is there cannot be one.
+        ConfigError: both are given, there is no key, or the value cannot be a key.
     """
     if variable and file:
         raise ConfigError('Both api_key_env and api_key_file are given.', 'Give one of them.')
@@ -40,12 +41,13 @@ def read_key(variable: str | None, file: str | os.PathLike | None) -> tuple[str 
     key = key.strip()
     if not key:
         raise ConfigError(f'There is no API key in {where}.',
-                          'Put it there. api_key_env and api_key_file say where a key is; a config never holds one.')
+                          'Put the key there. api_key_env and api_key_file name its place; a config never holds it.')
     if not (key.isascii() and key.isprintable()) or ' ' in key:
-        raise ConfigError(f'What is in {where} cannot be an API key.', 'A key has no blanks, line breaks or accents.')
+        raise ConfigError(f'The content of {where} cannot be an API key.',
+                          'A key has no blanks, line breaks or accents.')
     return key, source
 
 
 def _is_path(text: str) -> bool:
-    """False for what may be a key that stands where its file should be named."""
+    """False if the text may be a key that was given instead of its file."""
     return mask(text) == text and (len(text) < 16 or not {*'/\\.'}.isdisjoint(text) or os.path.exists(text))

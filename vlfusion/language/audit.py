@@ -1,6 +1,6 @@
-"""Checks of descriptions: cheap tests on every paragraph, none of which needs a model.
+"""Checks of descriptions: cheap tests of every paragraph, without a model.
 
-They point at texts worth reading; they prove nothing. `check` says what each one is and what it misses.
+They point to texts worth reading and prove nothing. `check` explains each test and what it misses.
 """
 
 import re
@@ -13,29 +13,29 @@ from vlfusion.language.lookup import Described
 from vlfusion.language.prompt import load_prompt
 from vlfusion.language.vocabulary import FUNCTION_WORDS, content_words, fold, grams, words_of
 
-#: The checks, in the order of the table, each with what it looks for.
+#: The checks in the order of the table, each with a description of what it reports.
 CHECKS = {
     'missing': 'a record is not in the store',
     'damaged': 'a record or the image cannot be read',
     'empty': 'the paragraph has no words',
     'refusal': 'the LLM refused to describe the image',
     'filter': 'a content filter stopped the LLM',
-    'reasoning': "the LLM's reasoning, in tags or as it begins",
+    'reasoning': "the LLM's reasoning, in tags or typical phrases",
     'chatter': 'words about the answer, a label, Markdown or quotation marks around the whole',
     'duplicate': 'another image has the same paragraph',
     'long': 'more words or tokens than allowed, or refused by the encoder',
-    'short': 'fewer words than asked for',
-    'loop': 'the same twelve words in a row twice',
-    'leak': "eight words in a row of the prompt's own text",
+    'short': 'fewer words than required',
+    'loop': 'the same twelve consecutive words twice',
+    'leak': "eight consecutive words of the prompt's own text",
     'coordinates': 'numbers in brackets or pairs, such as [90, 37, 322, 383]',
     'digits': 'any digit',
     'cut': 'the LLM was stopped by its token limit',
     'language': 'hardly any English function words, or mostly letters beyond a to z',
     'unseen': 'content words that no captioner used',
 }
-#: Number of words in a row that are no coincidence: those of a prompt, and those of the text itself.
+#: Numbers of equal consecutive words that are no coincidence: words of the prompt, and words of the text itself.
 LEAK, LOOP = 8, 12
-#: In English prose a third to a half of all words are among these, in other languages a few in a hundred.
+#: Least share of function words in English. English prose has a third to a half, other languages a few percent.
 ENGLISH = 0.15
 _COORDINATES = re.compile(r'[\[(<]\s*\d[\d.]*%?(?:\s*[,;:x]\s*\d[\d.]*%?)+\s*[\])>]|\b[xy]\d?\s*[=:]\s*\d'
                           r'|\b\d+(?:\.\d+)?\s*,\s*\d+(?:\.\d+)?\b')
@@ -43,7 +43,7 @@ _COORDINATES = re.compile(r'[\[(<]\s*\d[\d.]*%?(?:\s*[,;:x]\s*\d[\d.]*%?)+\s*[\]
 
 @dataclass(frozen=True)
 class Limits:
-    """From what length on a paragraph is reported: in words, and in tokens where the text store knows them."""
+    """Lengths between which a paragraph is not reported: in words, and in tokens if the text store knows them."""
 
     min_words: int = 10
     max_words: int = 200
@@ -52,7 +52,7 @@ class Limits:
 
 @dataclass
 class Row:
-    """Findings about one image; the names are the columns of the CSV file."""
+    """Findings about one image. The names are the columns of the CSV file."""
 
     group: str
     image: str
@@ -74,7 +74,7 @@ class Row:
     unseen_count: int | None = None
     unseen: str = ''
     problem: str = ''
-    results: dict[str, bool] = field(default_factory=dict, repr=False)  # of the checks that could be made, by name
+    results: dict[str, bool] = field(default_factory=dict, repr=False)  # check -> True if it reports the image
 
     def cells(self) -> dict:
         """One line of the CSV file."""
@@ -85,26 +85,26 @@ COLUMNS = tuple(column.name for column in fields(Row) if column.name != 'results
 
 
 def check(texts: Sequence[Described], prompt: str | None = None, limits: Limits | None = None) -> list[Row]:
-    """Look at every paragraph; one row each, in order.
+    """Check every paragraph; return one row for each, in order.
 
-    - `refusal`, `filter`, `reasoning` and `chatter` look for what `vlfusion.language.answers` takes off or refuses:
-      texts of an earlier run, or of somebody else, may hold it. `reasoning` also knows phrases as "the user wants".
-    - `duplicate` compares letters only: spaces, capitals and punctuation do not count.
-    - `loop` finds `LOOP` words in a row that come again, as when a weak LLM goes in circles.
-    - `leak` finds `LEAK` words in a row of what the prompt says apart from the observations; a paraphrase escapes it.
-    - `coordinates` and `digits` count where the prompt mentions coordinates and digits, because it forbids them;
-      without a prompt both count.
-    - `language` takes a text for English of which at least the share `ENGLISH` are function words (asked from eight
-      words on) and of whose letters at most a fifth are beyond a to z. A bare list of things fails it too.
-    - `unseen` is every word of the paragraph that is no function word, nothing one says of any image and, with endings
-      such as -s, -ing, -ed and -ly taken off, not among the captioners' words. There is no dictionary: a synonym (`car`
-      for `vehicle`) and a verb count as unseen, and a word that a captioner used of something else as seen. Compare
-      counts between LLMs; do not read one as a number of mistakes.
+    - `refusal`, `filter`, `reasoning` and `chatter` report what `vlfusion.language.answers` removes or refuses. Texts
+      of earlier runs, or of other programs, may hold it. `reasoning` also knows phrases such as "the user wants".
+    - `duplicate` compares letters only. Spaces, capitals and punctuation do not count.
+    - `loop` reports `LOOP` consecutive words that are repeated: a weak LLM goes in circles.
+    - `leak` reports `LEAK` consecutive words of the prompt, observations excluded. It misses paraphrases.
+    - `coordinates` and `digits` are checked if the prompt mentions them, because it forbids them, and if there is no
+      prompt.
+    - `language` accepts a text as English if at least the share `ENGLISH` of its words are function words (checked
+      from eight words on) and at most a fifth of its letters lie beyond a to z. A bare list of things fails too.
+    - `unseen` reports the words of the paragraph that no captioner used. Function words and words that fit any image
+      are left out, and endings such as -s, -ing, -ed and -ly are removed first. There is no dictionary: a synonym
+      (`car` for `vehicle`) and a verb count as unseen. A word that a captioner used of another thing counts as seen.
+      Compare the counts of LLMs; a single count is no number of mistakes.
 
     Args:
         texts: the paragraphs.
-        prompt: the name of the prompt they were written for; None where nobody knows.
-        limits: the lengths that are reported.
+        prompt: the name of the prompt that they were written for; None if unknown.
+        limits: the lengths outside which a paragraph is reported.
     """
     limits = limits or Limits()
     body = load_prompt(prompt).body if prompt else ''
@@ -120,9 +120,9 @@ def check(texts: Sequence[Described], prompt: str | None = None, limits: Limits 
 
 
 def summary(rows: Sequence[Row]) -> dict[str, dict[str, float | None]]:
-    """For each group the number of images, what each check found, and means of words and unseen words.
+    """Count, for each group, the images and the reports of each check, and take the means of words and unseen words.
 
-    None is what could not be checked for any image of the group.
+    A check that was not possible for any image of the group has the value None.
     """
     groups = {}
     for row in rows:
@@ -160,7 +160,7 @@ def _row(text: Described, leaks: set[tuple[str, ...]], forbidden: Sequence[str],
 
 
 def _check_answer(row: Row, text: Described) -> None:
-    """Refusals, reasoning and chatter of the LLM, and signs that it was stopped."""
+    """Check for refusals, reasoning and chatter of the LLM, and for signs that it was stopped."""
     row.refusal, row.reasoning = refused(text.text), reasoned(text.text)
     if not row.refusal and not row.reasoning:
         row.chatter = _first(filter(None, map(chatter, text.texts or [text.text])))
@@ -171,7 +171,7 @@ def _check_answer(row: Row, text: Described) -> None:
 
 
 def _check_words(row: Row, text: Described, words: Sequence[str], leaks: set[tuple[str, ...]], limits: Limits) -> None:
-    """Length, and runs of words that come again or are the prompt's."""
+    """Check the length, repeated runs of words, and runs of words from the prompt."""
     row.words = len(words)
     row.loop = _first(' '.join(gram) for gram, count in Counter(grams(words, LOOP)).items() if count > 1)
     row.leak = _first(' '.join(gram) for gram in grams(words, LEAK) if gram in leaks)
@@ -183,14 +183,14 @@ def _check_words(row: Row, text: Described, words: Sequence[str], leaks: set[tup
 
 
 def _check_signs(row: Row, text: str, forbidden: Sequence[str]) -> None:
-    """Coordinates and digits, where the prompt forbids them."""
+    """Check for coordinates and digits, if the prompt forbids them."""
     row.coordinates = _first(match[0] for match in _COORDINATES.finditer(text))
     row.digits = _first(re.findall(r'\d[\d.,]*\b', text))
     row.results |= {name: bool(getattr(row, name)) for name in forbidden}
 
 
 def _check_language(row: Row, words: Sequence[str]) -> None:
-    """English, by its letters and its function words."""
+    """Check that the text is English, by its letters and its function words."""
     letters = ''.join(words)
     row.results['language'] = sum(not letter.isascii() for letter in letters) > len(letters) / 5
     if len(words) >= 8:
@@ -199,9 +199,9 @@ def _check_language(row: Row, words: Sequence[str]) -> None:
 
 
 def _check_unseen(row: Row, text: str, seen: str) -> None:
-    """Content words that no captioner used."""
-    known = set(map(fold, words_of(seen)))
-    unseen = [word for folded, word in content_words(text).items() if folded not in known]
+    """Check for content words that no captioner used."""
+    observed = set(map(fold, words_of(seen)))
+    unseen = [word for folded, word in content_words(text).items() if folded not in observed]
     row.unseen_count, row.unseen = len(unseen), ' '.join(unseen)
     row.results['unseen'] = bool(unseen)
 

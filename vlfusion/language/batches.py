@@ -1,4 +1,4 @@
-"""Batches of jobs: grouped, read ahead, worked on while the results before them are kept, and split where they fail."""
+"""Batches of jobs: group them, read images ahead, work while earlier results are kept, split what fails."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,16 +10,16 @@ from vlfusion.imaging.images import read_image
 from vlfusion.language.interfaces import Image
 from vlfusion.language.jobs import Job
 
-#: Jobs that a part is given at once. Their results are kept while it works on the next.
+#: Jobs in one call of a part. Their results are kept while the part works on the next batch.
 BATCH = 16
 READERS = 2  # threads that read images ahead of the captioners
 Item = TypeVar('Item')
-#: A job, and where each of its images is being read.
+#: A job, and the future of each of its images.
 Prefetched = tuple[Job, tuple['Future[Image]', ...]]
 
 
 def batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
-    """Group consecutive jobs of the same modalities, at most `BATCH` each; no job is taken before it is needed."""
+    """Group consecutive jobs of equal modalities, at most `BATCH` each. Jobs are taken only when they are needed."""
     batch = []
     for job in jobs:
         if len(batch) == BATCH or (batch and job.modalities != batch[0].modalities):
@@ -31,7 +31,7 @@ def batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
 
 
 def read_ahead(jobs: Iterable[Job]) -> Iterator[list[Prefetched]]:
-    """Batches whose images are read while a captioner looks at those before."""
+    """Yield batches whose images are read while a captioner works on the batch before."""
     with ThreadPoolExecutor(READERS) as readers:
         ahead = None
         for batch in batches(jobs):
@@ -45,10 +45,10 @@ def read_ahead(jobs: Iterable[Job]) -> Iterator[list[Prefetched]]:
 
 
 def overlapped(work: Callable[[Sequence[Item]], list], groups: Iterable[list[Item]]) -> Iterator[tuple[Item, object]]:
-    """Each item with its result; the next batch is worked on while the caller keeps the results of the last."""
+    """Yield each item with its result. The next batch runs while the caller keeps the results of the last."""
     before, running = [], None
     for batch in groups:
-        results = running.result() if running else []  # one at a time: no part has to be safe for threads
+        results = running.result() if running else []  # one batch at a time, so parts need not be thread-safe
         running = _begin(work, batch)
         yield from zip(before, results, strict=True)
         before = batch
@@ -57,21 +57,21 @@ def overlapped(work: Callable[[Sequence[Item]], list], groups: Iterable[list[Ite
 
 
 def attempt(work: Callable[[Sequence[Item]], list], items: Sequence[Item]) -> list:
-    """Results of `work`. If it fails, each item is given to it alone; the result is then the error of that item.
+    """Return the results of `work`. If it fails, call it with each item alone; an item that fails gets its error.
 
     Raises:
-        ConfigError: the config is at fault, so that every item would fail.
+        ConfigError: the config is at fault, so every item would fail.
     """
     try:
         return work(items)
     except ConfigError:
         raise
-    except Exception as error:  # a captioner or LLM may fail in any way; the other images must not suffer
+    except Exception as error:  # captioners and LLMs fail in many ways; the other images must not suffer
         return [error] if len(items) == 1 else [result for item in items for result in attempt(work, [item])]
 
 
 def _begin(work: Callable[[list[Item]], list], batch: list[Item]) -> 'Future[list]':
-    """Begin work in a daemon thread, so that the end of the process need not wait for it."""
+    """Begin work in a daemon thread, so that the process can end without it."""
     future: Future = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""A client for every server that speaks OpenAI's chat protocol; LLMs and captioners share it."""
+"""Client for servers that speak OpenAI's chat protocol, shared by LLMs and captioners."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import itemgetter
 from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,33 +25,33 @@ from vlfusion.registry import check_arguments
 
 OPENAI_URL = 'https://api.openai.com/v1'
 _REMEDIES = {400: 'Check model, max_tokens, temperature and extra: the server did not accept one of them.',
-             402: 'Check the account; what was answered is kept.',
+             402: 'Check the account; earlier answers are kept.',
              403: 'Check that this key may use this model.',
              404: 'Check model and base_url; most base_urls end in /v1.',
              407: 'Give the proxy its user and password, as in http://user:password@host:8080.',
              429: 'Lower concurrency, set requests_per_minute or tokens_per_minute, or check the quota of the account.'}
 
 
-#: Where servers put the reasoning of a model.
+#: Fields in which servers send the reasoning of a model.
 _REASONING = ('reasoning_content', 'reasoning', 'thinking')
-#: In the error of a server these say that a content filter refused a request.
+#: Words in the error of a server that mean: a content filter refused the request.
 _FILTERS = ('content_filter', 'responsibleaipolicy', 'content_policy', 'content management policy', 'safety system')
 
 
 @dataclass(frozen=True)
 class Chat:
-    """One request: messages, each with a role and a content, and the JSON schema that the answer has to fit, if any."""
+    """One request: messages, each with a role and a content, and the JSON schema of the answer, if any."""
 
     messages: Sequence[Mapping]
     schema: Mapping | None = None
 
 
 class ChatError(VLFusionError):
-    """A server refused a request, failed, or was not reached.
+    """Error of a server that refused a request, failed, or was not reached.
 
     Attributes:
-        status: its HTTP status, None if there is none.
-        filtered: True if a content filter refused this one request.
+        status: the HTTP status; None if the server sent none.
+        filtered: True if a content filter refused this request.
     """
 
     def __init__(self, problem: str, remedy: str = '', status: int | None = None, filtered: bool = False):
@@ -59,42 +60,43 @@ class ChatError(VLFusionError):
 
 
 class BudgetError(VLFusionError):
-    """A request was not sent, because the budget is spent or cannot be kept."""
+    """Error of a request that was not sent because the budget is spent or cannot be kept."""
 
 
 class ChatClient:
-    """Sends many chats, several at a time.
+    """Client that sends many chats, several at a time.
 
     The openai package retries 408, 409, 429, 5xx, time-outs and broken connections, with backoff and jitter or after
     the server's Retry-After (up to two minutes). Nothing else is retried.
 
     Args:
         model: the model's name at the server.
-        base_url: where the server is; `OPENAI_URL` unless given.
-        api_key_env: the environment variable that holds the key. At OpenAI `OPENAI_API_KEY` unless given; any other
+        base_url: the address of the server.
+        api_key_env: the environment variable that holds the key; at OpenAI the default is `OPENAI_API_KEY`. Any other
             server gets a key only if one is named.
-        api_key_file: a file that holds the key and nothing else; instead of `api_key_env`.
+        api_key_file: a file that holds the key and nothing else, instead of `api_key_env`.
         concurrency: requests in flight at once.
-        requests_per_minute: requests are spaced evenly, at most this many a minute; retries are not counted.
-        tokens_per_minute: likewise for tokens; what an answer took is known, and made up for, when it is there.
+        requests_per_minute: highest rate of requests, which are spaced evenly. Retries are not counted.
+        tokens_per_minute: highest rate of tokens, spaced evenly. The rate uses an estimate for each request, corrected
+            when the answer arrives.
         timeout: seconds without a byte from the server after which a request is given up.
         max_retries: further attempts.
         temperature: 0 for the likeliest answer; None leaves it to the server.
         max_tokens: the longest answer; None leaves it to the server.
-        seed: for servers that can repeat a sampled answer.
+        seed: the random seed, for servers that can repeat a sampled answer.
         extra: further fields of the request's body, such as `top_p`, or those that only one server knows; a
             `response_format` here replaces the one that a schema makes.
         price_prompt: US dollars per million tokens read.
         price_completion: US dollars per million tokens written.
-        budget: US dollars; once they are spent, nothing more is sent. What is in flight then still comes and counts.
-        budget_tokens: likewise, tokens read and written.
+        budget: limit in US dollars. Once it is reached, nothing more is sent. Answers in flight still arrive and count.
+        budget_tokens: limit of tokens read and written, which works as `budget` does.
 
     Attributes:
-        tokens: read and written so far.
-        cost: so far, in US dollars; 0 without prices.
+        tokens: tokens read and written so far.
+        cost: US dollars spent so far; 0 without prices.
 
     Raises:
-        ConfigError: openai is not installed, there is no key where the config says, or an argument makes no sense.
+        ConfigError: openai is not installed, the named key does not exist, or an argument is out of range.
     """
 
     def __init__(self, model: str, base_url: str = OPENAI_URL, *, api_key_env: str | None = None,
@@ -131,7 +133,7 @@ class ChatClient:
         self._key, self._key_source = read_key(api_key_env, api_key_file)
         self._clean = eraser(self._key) if self._key else str
         self._proxy = find_proxy(address)
-        # httpx would also take proxies for this machine's own addresses, and fail at one that it will not use.
+        # httpx would also use proxies for this machine's own addresses, and fail at a proxy that it does not support.
         route = {'proxy': self._proxy.url} if self._proxy else {'trust_env': False, 'verify': _certificates()}
         self._base_error = openai.OpenAIError
         self._client = openai.OpenAI(
@@ -143,19 +145,20 @@ class ChatClient:
         self._lock, self._halt, self._reason = threading.Lock(), threading.Event(), None
 
     def stream(self, chats: Iterable[Chat]) -> Iterator[tuple[int, Completion | Exception]]:
-        """The answer to each chat with its position, as soon as it is there, in whatever order they finish.
+        """Yield the answer to each chat as soon as it arrives, in any order.
 
-        At most `concurrency` chats are taken that have not been yielded yet. The error of one is yielded in its place
-        and the others go on; but a refused key (401, 403), an empty account and a spent budget concern all: this client
-        sends nothing more, and the rest get that error. If `chats` itself raises, what is in flight is yielded first.
+        At most `concurrency` chats are in flight. The error of one chat is yielded instead of its answer, and the
+        others go on. A refused key (401, 403), an empty account and a spent budget concern all chats: the client sends
+        nothing more, and the remaining chats get that error. If `chats` itself raises, the answers in flight are
+        yielded first.
 
-        Where a chat has a schema, the server is told, the answer is checked, and one that does not fit is sent back
-        once with the fault. What comes then is the answer, with the tokens of both; whether it fits now is for the
-        caller to check.
+        The schema of a chat is sent along, and the answer is checked. An answer that does not fit is sent back once
+        with the fault. The second answer counts, with the tokens of both; the caller checks that it fits.
 
         Yields:
-            the position and a Completion whose text is the description or the JSON alone, see
-            `vlfusion.language.answers`; or a ChatError, a BudgetError, or a DataError where no description came.
+            The position of a chat, and its Completion. The text of it is the description or the JSON alone, see
+            `vlfusion.language.answers`. A chat that failed has a ChatError or a BudgetError instead, or a DataError if
+            its answer holds no description.
         """
         results, source, ahead, failure = SimpleQueue(), enumerate(chats), 0, None
         while True:
@@ -167,7 +170,7 @@ class ChatClient:
                 except Exception as error:
                     source, failure = None, error
                 else:
-                    # A daemon, so that a stalled server does not hold up the end of the process.
+                    # A daemon thread, so that the process can end although a server stalls.
                     threading.Thread(target=lambda index=index, chat=chat: results.put((index, self._outcome(chat))),
                                      daemon=True).start()
                     ahead += 1
@@ -179,14 +182,14 @@ class ChatClient:
             raise failure
 
     def complete(self, chats: Sequence[Chat]) -> list[Completion]:
-        """The answers in order; once all are there, the error of the first that failed is raised."""
+        """Return the answers in order. If a chat failed, raise the first error after all answers have arrived."""
         return in_order(self.stream(chats))
 
     def _outcome(self, chat: Chat) -> Completion | Exception:
         try:
             return self._ask(chat)
         except Exception as error:
-            # Frames and the package's own errors hold the request, and with it the key.
+            # Frames and the errors of the package hold the request, and the request holds the key.
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
 
@@ -200,7 +203,7 @@ class ChatClient:
         return combined(first, second)
 
     def _send(self, chat: Chat) -> Completion:
-        estimate = _characters(chat.messages) // 4  # four characters a token, roughly
+        estimate = _characters(chat.messages) // 4  # about four characters a token
         for pace, amount in ((self._requests, 1), (self._token_pace, estimate)):
             if pace:
                 self._halt.wait(pace.reserve(amount))
@@ -218,11 +221,11 @@ class ChatClient:
             tokens = [getattr(answer.usage, name, None) for name in ('prompt_tokens', 'completion_tokens')]
             cost = self._count(*tokens)
             choice = answer.choices[0]
-            said = choice.message
-            sent = message(said.content, _first(said, *_REASONING), _first(said, 'refusal'))
+            reply = choice.message
+            sent = message(reply.content, _first(reply, *_REASONING), _first(reply, 'refusal'))
             reason, model = self._clean(str(choice.finish_reason or 'unknown')), str(answer.model or self.model)
         except (AttributeError, IndexError, TypeError):
-            raise DataError(f'{self.base_url} sent an answer that is no chat completion{self._beginning(answer)}.',
+            raise DataError(f'{self.base_url} sent an answer that is not a chat completion{self._beginning(answer)}.',
                             'Check that base_url is that of an OpenAI-compatible server.') from None
         if self._token_pace and None not in tokens:
             self._token_pace.reserve(sum(tokens) - estimate)
@@ -232,7 +235,7 @@ class ChatClient:
         return Completion(text, model, *tokens, reason, seconds, cost)
 
     def _refuse_error(self, answer: object) -> None:
-        """Raises ChatError where a server reports success, and sends an error in place of an answer."""
+        """Raise ChatError if a server reports success but sends an error instead of an answer."""
         choices = getattr(answer, 'choices', None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         error = _first(answer, 'error', 'detail') or _first(choice, 'error')
@@ -241,18 +244,23 @@ class ChatClient:
         if error:
             code = error.get('code') if isinstance(error, Mapping) else None
             status = code if isinstance(code, int) else 200
-            raise self._refused(error, status, 'sent an error in place of an answer to')
+            raise self._refused(error, status, 'sent an error instead of an answer to')
 
     def _beginning(self, answer: object) -> str:
-        """Beginning of an answer that is no JSON."""
+        """Return the beginning of an answer that is not JSON, for a message."""
         return f': it begins with {self._clean(answer)[:80]!r}' if isinstance(answer, str) and answer.strip() else ''
 
     def _count(self, read: int | None, written: int | None) -> float | None:
-        """Adds an answer to what is spent, and closes the client where the budget is reached. Returns its cost."""
+        """Add an answer to the tokens and dollars spent, stop the client at its budget, and return the answer's cost.
+
+        Args:
+            read: tokens that the model read.
+            written: tokens that it wrote.
+        """
         if read is None or written is None:
             if self.budget is not None or self.budget_tokens is not None:
-                self._stop(BudgetError(f'Not sent: {self.base_url} does not report the tokens it used, so the budget '
-                                       'cannot be kept.', 'Use a server that does, or set no budget.'))
+                self._stop(BudgetError(f'Not sent: {self.base_url} does not report used tokens, so the budget '
+                                       'cannot be kept.', 'Use a server that reports them, or set no budget.'))
             return None
         cost = None
         if self.price_prompt is not None:
@@ -263,7 +271,7 @@ class ChatClient:
         for spent, limit, unit in ((self.cost, self.budget, 'US dollars'), (self.tokens, self.budget_tokens, 'tokens')):
             if limit is not None and spent >= limit:
                 self._stop(BudgetError(f'Not sent: the budget of {limit} {unit} is spent.',
-                                       'What was answered is kept. Raise the budget and run again for the rest.'))
+                                       'Earlier answers are kept. Raise the budget and run again for the rest.'))
         return cost
 
     def _stop(self, reason: VLFusionError) -> None:
@@ -272,7 +280,7 @@ class ChatClient:
         self._halt.set()
 
     def _explained(self, error: Exception) -> VLFusionError:
-        """An error of ours that holds neither the key nor the request."""
+        """Translate an error of the package into one that holds neither the key nor the request."""
         import openai
         request = getattr(error, 'request', None)
         retries = int(request.headers.get('x-stainless-retry-count', 0)) if request else 0
@@ -288,7 +296,7 @@ class ChatClient:
         if status is None or isinstance(error, openai.APIResponseValidationError):
             return DataError(f'{self.base_url} sent an answer that cannot be read ({type(error).__name__}).',
                              'Check that base_url is that of an OpenAI-compatible server.')
-        if status == 401:  # without the server's words: they may quote parts of the key
+        if status == 401:  # the server's words are left out, for they may quote parts of the key
             source = f'the key of {self._key_source}' if self._key else 'a request without a key'
             refused = ChatError(f'{self.base_url} refused {source} (401).',
                                 'Name a valid key by api_key_env or api_key_file.', status)
@@ -300,7 +308,7 @@ class ChatClient:
         return refused
 
     def _refused(self, body: object, status: int, what: str, again: str = '') -> 'ChatError':
-        """An error of a server, with its own words."""
+        """Make the error of a server, with its own words."""
         words = next((body[name] for name in ('message', 'msg', 'detail') if body.get(name)), None) if isinstance(
             body, Mapping) else None
         words = mask(self._clean(str(words or body or 'no reason given')))[:500]
@@ -310,7 +318,7 @@ class ChatClient:
                              'Change the prompt or the image, or ask another model.', status, filtered)
         through = self._through() if status in (403, 407, 502, 503, 504) else ''
         return ChatError(f'{self.base_url} {what} {self.model!r} ({status}){again}{through}: {words}',
-                         _REMEDIES.get(status, 'Try again later; what was answered is kept.'), status)
+                         _REMEDIES.get(status, 'Try again later; earlier answers are kept.'), status)
 
     def _through(self) -> str:
         return f' through the proxy that {self._proxy.variable} names' if self._proxy else ''
@@ -321,8 +329,8 @@ class ChatClient:
 
 
 def in_order(results: Iterable[tuple[int, object]]) -> list:
-    """The results of a stream in order of their positions; raises the error of the first that failed."""
-    ordered = [result for _, result in sorted(results, key=lambda pair: pair[0])]
+    """Return the results of a stream in the order of their positions, or raise the first error among them."""
+    ordered = [result for _, result in sorted(results, key=itemgetter(0))]
     for result in ordered:
         if isinstance(result, Exception):
             raise result
@@ -336,7 +344,7 @@ class _Pace:
         self.seconds_each, self.free_at, self.lock = 60 / per_minute, 0.0, threading.Lock()
 
     def reserve(self, amount: float) -> float:
-        """Seconds to wait until this amount may go. A negative amount gives back what was reserved in excess."""
+        """Return the seconds to wait before this amount may be sent. A negative amount gives an excess back."""
         with self.lock:
             now = time.monotonic()
             start = max(now, self.free_at)
@@ -345,23 +353,28 @@ class _Pace:
 
 
 def _final_stays_final(response) -> None:
-    """A refused request is not repeated, even if the server asks for it: openai would."""
+    """Keep openai from repeating a refused request when the server asks for it."""
     if response.status_code in (400, 401, 403):
         response.headers.pop('x-should-retry', None)
 
 
 def chat_client(part: str, model: str, options: Mapping) -> ChatClient:
-    """The client of an LLM or captioner, from the options that its config has beside its own.
+    """Build the client of an LLM or captioner.
+
+    Args:
+        part: the class that uses the client, for messages.
+        model: the model's name at the server.
+        options: further arguments of `ChatClient`, from the config of the part.
 
     Raises:
-        ConfigError: there is no such option, or as `ChatClient` does.
+        ConfigError: an option is unknown, or `ChatClient` refuses it.
     """
     check_arguments(ChatClient, {'type': part, **options})
     check_options({'model': model, **options})
     return ChatClient(model, **options)
 
 
-#: The types of a client's options that are no numbers, and the ranges of those that are.
+#: Types and ranges of a client's options.
 _TYPES = {'model': str, 'base_url': str, 'api_key_env': str, 'seed': int, 'extra': dict}
 _RANGES = {**dict.fromkeys(('concurrency', 'max_tokens'), COUNT), 'max_retries': WHOLE,
            **dict.fromkeys(('timeout', 'requests_per_minute', 'tokens_per_minute'), POSITIVE),
@@ -370,10 +383,10 @@ _RANGES = {**dict.fromkeys(('concurrency', 'max_tokens'), COUNT), 'max_retries':
 
 
 def check_options(options: Mapping) -> None:
-    """Check the values of a client's options; None leaves one out.
+    """Check the values of a client's options. None means that an option is not set.
 
     Raises:
-        ConfigError: one has the wrong type, or is out of its range.
+        ConfigError: an option has the wrong type or is out of its range.
     """
     for name, value in options.items():
         if value is not None and name in _RANGES:
@@ -383,38 +396,38 @@ def check_options(options: Mapping) -> None:
 
 
 def _plain(extra: Mapping | None) -> dict:
-    """Further fields of each request, which are kept in records and so holds no secret."""
+    """Check the further fields of each request: plain data without secrets, because records keep them."""
     try:
         plain = json.loads(json.dumps(dict(extra or {})))
     except (TypeError, ValueError) as error:
-        raise ConfigError(f'extra is a dict of plain data; it holds something else: {error}.',
+        raise ConfigError(f'extra must be a dict of plain data, but it holds something else: {error}.',
                           'Write extra=dict(top_p=0.9).') from None
     for name, value in plain.items():
         if without_secrets({name: value}) != {name: value}:
-            raise ConfigError(f'extra holds something that is named like a secret, or looks like one: {mask(name)}.',
+            raise ConfigError(f'extra holds an entry that is named like a secret or looks like one: {mask(name)}.',
                               'Name the key by api_key_env or api_key_file.')
     return plain
 
 
 def _certificates() -> ssl.SSLContext | bool:
-    """Those that the environment names, which OpenSSL reads by itself, else those of the HTTP library."""
-    named = os.environ.get('SSL_CERT_FILE') or os.environ.get('SSL_CERT_DIR')
-    return ssl.create_default_context() if named else True
+    """Use the certificates that the environment names, which OpenSSL reads, or those of the HTTP library (True)."""
+    path = os.environ.get('SSL_CERT_FILE') or os.environ.get('SSL_CERT_DIR')
+    return ssl.create_default_context() if path else True
 
 
 def _first(thing: object, *names: str) -> Any:
-    """The first of these attributes that is there and not empty, else None."""
+    """Return the first of these attributes that exists and is not empty, else None."""
     return next((value for name in names if (value := getattr(thing, name, None))), None)
 
 
 def _format(schema: Mapping | None) -> dict:
-    """Part of a request that tells a server of a schema."""
+    """Return the part of a request that states the schema of the answer."""
     return {} if schema is None else {'response_format': {
         'type': 'json_schema', 'json_schema': {'name': 'answer', 'schema': schema}}}
 
 
 def _characters(messages: Sequence[Mapping]) -> int:
-    """Characters of text, those of images left out."""
+    """Count the characters of text; images do not count."""
     contents = [message['content'] for message in messages]
     return sum(len(content) if isinstance(content, str) else sum(len(part.get('text', '')) for part in content)
                for content in contents)

@@ -1,7 +1,8 @@
-"""Claims: which process works on which record, so that several fill one store without doing any record twice.
+"""Claims on records, so that several processes can fill one store and make each record once.
 
-A claim is a file beside the records, made in one step and only where there is none. Its process touches it again and
-again; a claim that nobody has touched for a while, or whose process on this machine is gone, may be taken over.
+A claim is a file beside the records. It is created in one step and only if it does not exist. Its process touches it
+regularly. Another process may take a claim over if it was not touched for a while, or if its process ran on this
+machine and has ended.
 """
 
 import os
@@ -17,7 +18,7 @@ from filelock import FileLock
 from vlfusion.files import make_folder, patiently
 from vlfusion.system.processes import has_ended, this_process
 
-#: Held while a claim is taken over, so that of several processes that see it left behind one succeeds.
+#: Lock file of a take-over, so that only one process takes an abandoned claim.
 LOCK = '.lock'
 
 
@@ -25,8 +26,8 @@ class Claims:
     """The claims of one process.
 
     Args:
-        folder: where all processes keep them; made at the first claim.
-        lease: seconds after which an untouched claim of another machine counts as left behind.
+        folder: the folder of the claims of all processes, made at the first claim.
+        lease: seconds after which an untouched claim of another machine counts as abandoned.
     """
 
     def __init__(self, folder: Path, lease: float = 300.):
@@ -34,12 +35,12 @@ class Claims:
         self._held: set[Path] = set()
         self._name = f'{this_process()} {uuid.uuid4().hex}'
         self._own = folder / f'.{self._name[-32:]}'
-        self._linked = True  # a claim is a link to that file, quick to make and touch, where the file system has links
+        self._linked = True  # a claim is a hard link to that file if the file system has links: quick to make and touch
         self._closed = threading.Event()
         self._heart: threading.Thread | None = None
 
     def take(self, name: str) -> bool:
-        """Claim a record. False where another process holds it."""
+        """Claim a record. Return False if another process holds it."""
         path = self.folder / name
         if self._heart is None:
             self._begin()
@@ -49,10 +50,10 @@ class Claims:
         return True
 
     def release(self, name: str) -> None:
-        """Give up a claim of one's own."""
+        """Give up a claim of this process."""
         path = self.folder / name
         self._held.discard(path)
-        if _owner(path) == self._name:  # another process may have taken it over, while this one was suspended
+        if _owner(path) == self._name:  # another process may have taken it over while this one was suspended
             patiently(partial(path.unlink, missing_ok=True))
 
     def close(self) -> None:
@@ -73,11 +74,11 @@ class Claims:
     def _create(self, path: Path) -> bool:
         if self._linked:
             try:
-                os.link(self._own, path)  # with its owner in it from the beginning, whatever kills the process
+                os.link(self._own, path)  # the file names its owner from the beginning, even if the process is killed
                 return True
             except FileExistsError:
                 return False
-            except OSError:  # exFAT and many a network drive have no links
+            except OSError:  # exFAT and many network drives have no links
                 self._linked = False
         try:
             with path.open('x', encoding='utf-8') as file:
@@ -87,18 +88,18 @@ class Claims:
         return True
 
     def _take_over(self, path: Path) -> bool:
-        """Replace the claim of a process that is gone."""
-        if not self._left_behind(path):
+        """Replace an abandoned claim. Return False if the claim is not abandoned."""
+        if not self._is_abandoned(path):
             return False
         with FileLock(self.folder / LOCK):
-            if not self._left_behind(path):  # meanwhile another process took it over
+            if not self._is_abandoned(path):  # meanwhile another process took it over
                 return False
             patiently(partial(path.unlink, missing_ok=True))
             return self._create(path)
 
-    def _left_behind(self, path: Path) -> bool:
-        """Tell whether nobody works on a claim: its process has ended, or is elsewhere and has long not touched it."""
-        # The number may be another process by now, but then nobody touches the claim.
+    def _is_abandoned(self, path: Path) -> bool:
+        """True if the process of a claim has ended, or has not touched the claim during the lease."""
+        # The process number may belong to another process by now, but then nobody touches the claim.
         return path.exists() and (has_ended(_owner(path)) or self._untouched(path))
 
     def _untouched(self, path: Path) -> bool:
@@ -115,7 +116,7 @@ class Claims:
 
 
 def _owner(path: Path) -> str:
-    """The process that a claim names; empty where it is gone, or its process was killed before it wrote its name."""
+    """Return the process that a claim names; empty if the claim is gone or was never completed."""
     try:
         return path.read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError):

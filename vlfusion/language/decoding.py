@@ -1,19 +1,19 @@
-"""From tokens to an answer, with the tags of its reasoning, which `vlfusion.language.answers` takes off."""
+"""Tokens decoded to an answer. Its reasoning stays tagged; `vlfusion.language.answers` removes it."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from vlfusion.language.tags import reasoning_tag, tagged
 
-#: At the end of a prompt, where a chat template may put the tag that begins the reasoning.
+#: Tokens at the end of a prompt, where a chat template may open the reasoning.
 _LEAD = 16
 
 
 def decode_answer(tokenizer: Any, prompt: Sequence[int], answer: Sequence[int]) -> str:
-    """Text that a local model wrote: special tokens are left out, except for the tags of reasoning.
+    """Decode the answer of a local model. Special tokens are dropped, except for the tags of reasoning.
 
     Args:
-        tokenizer: of the transformers library.
+        tokenizer: a tokenizer of the transformers library.
         prompt: the tokens that the model read.
         answer: the tokens that it wrote.
     """
@@ -27,5 +27,5 @@ def decode_answer(tokenizer: Any, prompt: Sequence[int], answer: Sequence[int]) 
 
 
 def opening_tag(tokenizer: Any, prompt: Sequence[int]) -> str:
-    """The tag by which a prompt begins the reasoning for the model; empty if it does not."""
+    """Return the tag with which a prompt opens the reasoning of the model; empty if it does not."""
     return reasoning_tag(tokenizer.decode(prompt[-_LEAD:]))

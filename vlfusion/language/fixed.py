@@ -1,4 +1,4 @@
-"""Texts that are the same for every pair, such as an instruction: encoded once, kept in the text store."""
+"""Fixed texts, which are the same for every pair, such as an instruction. Each is encoded once into the text store."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,11 +11,11 @@ from vlfusion.registry import TEXT_ENCODERS
 
 
 def encode_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
-    """Put the features of texts into the store where they are not there yet.
+    """Encode the texts whose features are not in the store yet.
 
     Args:
-        language: the `language` section of a config, of which the store and the encoder are used.
-        texts: what is encoded.
+        language: the `language` section of a config; only `store` and `encoder` are used.
+        texts: the fixed texts.
 
     Returns:
         The texts that were encoded now.
@@ -37,6 +37,6 @@ def encode_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
 
 
 def missing_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
-    """Those of the texts whose features are not in the store, or damaged."""
+    """Return the texts whose features are missing or damaged in the store."""
     store, keys = TextStore(section(language, 'store')), Keys(language)
     return [text for text in dict.fromkeys(texts) if not store.is_intact('features', keys.fixed(text))]

@@ -1,6 +1,6 @@
-"""Captioners of the former interfaces: `observe(images, modality)` of single images, `observe_pairs` and `stream`.
+"""Support for captioners of former interfaces: `observe(images, modality)` of single images, `observe_pairs`, `stream`.
 
-They still run, with a DeprecationWarning; `vlfusion.language.interfaces.Captioner` is the interface now.
+They still run, with a DeprecationWarning. `vlfusion.language.interfaces.Captioner` replaces these interfaces.
 """
 
 import inspect
@@ -13,22 +13,23 @@ from vlfusion.language.interfaces import Captioner, Image, Observation
 
 
 def images_of(cls: type) -> int:
-    """The number of images that a class of captioners sees at once: 1 or 2.
+    """Return the number of images that a class of captioners sees at once: 1 or 2.
 
     Raises:
         ConfigError: its attribute `images` is another value.
     """
     images = 2 if hasattr(cls, 'observe_pairs') else getattr(cls, 'images', 1)
     if images not in (1, 2):
-        raise ConfigError(f'{cls.__name__}.images is {images!r}.', 'It is 1, or 2 for a captioner of pairs.')
+        raise ConfigError(f'{cls.__name__}.images is {images!r}.',
+                          'Set it to 1, or to 2 for a captioner of pairs.')
     return images
 
 
 def up_to_date(captioner: object) -> Captioner:
-    """The captioner itself, or one of a former interface behind the present one.
+    """Return the captioner itself, or wrap it if its interface is a former one.
 
     Raises:
-        ConfigError: it has no method that observes, or sees neither one image nor two.
+        ConfigError: it has no method that observes, or its `images` is neither 1 nor 2.
     """
     cls = type(captioner)
     if not any(hasattr(cls, name) for name in ('observe', 'observe_pairs', 'stream')):
@@ -44,7 +45,7 @@ def up_to_date(captioner: object) -> Captioner:
 
 
 class _Former:
-    """A captioner of a former interface behind the present one."""
+    """Wrapper that gives a captioner of a former interface the present one."""
 
     def __init__(self, captioner: object):
         cls = type(captioner)

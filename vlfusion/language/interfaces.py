@@ -1,12 +1,12 @@
-"""Interfaces of the language stage: what passes between its parts, and what each has to offer.
+"""Interfaces of the language stage: its parts, and the data that pass between them.
 
-Every part has a `version`: a class attribute that enters the identity of what it makes. Change it whenever the same
-config would make something else, and the text store makes those records again.
+Every part has a class attribute `version`, which enters the identity of its records. Change it whenever the same config
+gives another result; the text store then makes those records again.
 
-A part may also have a static method `self_contained(config) -> bool`: true if, built from this config, it needs nothing
-but this process and installed packages, so no network, no key, no file and no model from a hub. A checkpoint may have
-images described by such parts alone, see `vlfusion.engine.trust`. A part without the method is not one, and a class
-does not inherit the claim.
+A part may also have a static method `self_contained(config) -> bool`. It returns True if a part built from this config
+needs only this process and installed packages: no network, no key, no file and no model from a hub. A checkpoint may
+run only self-contained parts to describe images, see `vlfusion.engine.trust`. A part without the method does not count
+as self-contained, and a class does not inherit the method's claim.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,14 +25,15 @@ Image = Shaped[np.ndarray, '_ _ ...']
 
 @dataclass(frozen=True)
 class Observation:
-    """One thing that a captioner saw in an image.
+    """Observation of a captioner: a sentence or a phrase about an image or a part of it.
 
     Attributes:
         text: a sentence or a phrase.
-        box: where it lies, `(x0, y0, x1, y1)` as fractions of width and height from the upper left; None for the image.
-        area: the fraction of the image it covers, where that is known; at most that of the box.
-        score: the captioner's confidence in [0, 1], where it has one.
-        modality: in a prompt about a pair, the name of the image that it is about, such as `infrared`; None for both,
+        box: the place, `(x0, y0, x1, y1)` as fractions of width and height from the upper left; None for the whole
+            image.
+        area: the covered fraction of the image, at most the area of the box; None if unknown.
+        score: the captioner's confidence in [0, 1]; None if it has none.
+        modality: in a prompt about a pair, the name of the described image, such as `infrared`; None for both images,
             and in a prompt about one image.
 
     Raises:
@@ -47,7 +48,8 @@ class Observation:
 
     def __post_init__(self):
         if not self.text.strip():
-            raise DataError('An observation has no text.', 'A captioner that sees nothing returns an empty list.')
+            raise DataError('An observation has no text.',
+                            'Return an empty list from a captioner that sees nothing.')
         if self.box is not None:
             x0, y0, x1, y1 = self.box
             if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
@@ -61,10 +63,10 @@ class Prompt:
 
     Attributes:
         text: the rendered prompt.
-        observations: what it was rendered from.
-        modality: what kind of image it is about; of a pair both, such as `infrared and visible`.
-        schema: the JSON schema that the answer has to fit; None for prose. An LLM may show it to its model; the
-            pipeline checks each answer and asks once more where it does not fit.
+        observations: the observations in the prompt.
+        modality: the modality of the image, or both of a pair, such as `infrared and visible`.
+        schema: the JSON schema of the answer; None for prose. An LLM may show it to its model. The pipeline checks
+            each answer and asks once more if it does not fit.
     """
 
     text: str
@@ -80,11 +82,11 @@ class Completion:
     Attributes:
         text: the paragraph.
         model: the model that answered, as it names itself.
-        prompt_tokens: tokens read; None where the model does not count them.
-        completion_tokens: tokens written; likewise.
-        finish_reason: `stop` where the model came to its own end, `length` where a limit cut it.
-        seconds: how long it took.
-        cost: in US dollars; None where unknown.
+        prompt_tokens: tokens read; None if unknown.
+        completion_tokens: tokens written; None if unknown.
+        finish_reason: `stop` if the model ended the answer, `length` if a limit cut it.
+        seconds: the duration of the answer.
+        cost: the cost in US dollars; None if unknown.
     """
 
     text: str
@@ -98,7 +100,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """Token features of several texts, padded to the longest; a padded row is zero and its mask False."""
+    """Token features of several texts, padded to the longest. A padded row is zero and its mask False."""
 
     features: Float[Tensor, 'batch token dim']
     mask: Bool[Tensor, 'batch token']
@@ -106,10 +108,10 @@ class TextFeatures:
 
 @runtime_checkable
 class Captioner(Protocol):
-    """Registered in `CAPTIONERS`.
+    """Part that looks at images and makes observations. Registered in `CAPTIONERS`.
 
     Attributes:
-        images: how many images it sees at once: 1, or 2 for both sources of a pair, which needs a prompt about pairs.
+        images: the number of images in a scene: 1, or 2 for both sources of a pair, which needs a prompt about pairs.
     """
 
     version: str
@@ -117,42 +119,42 @@ class Captioner(Protocol):
 
     def observe(self, scenes: Sequence[tuple[Image, ...]],
                 modalities: tuple[str, ...]) -> list[list[Observation] | Exception]:
-        """Observations of each scene, in order. A scene that failed may have its error instead; the others count.
+        """Return the observations of each scene, in order, or the error of a scene that failed.
 
         Args:
-            scenes: tuples of `images` images; of a pair source A comes first.
-            modalities: the modality of each image of a scene, such as `('infrared', 'visible')`; the same for all
-                scenes. Empty where nobody said.
+            scenes: tuples of `images` images; source A of a pair comes first.
+            modalities: the modality of each image of a scene, such as `('infrared', 'visible')`, the same for all
+                scenes. A word is empty if the modality is unknown.
         """
 
 
 @runtime_checkable
 class LLM(Protocol):
-    """Registered in `LLMS`."""
+    """Part that answers prompts. Registered in `LLMS`."""
 
     version: str
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        """One completion per prompt, in order."""
+        """Return one completion per prompt, in order."""
 
 
 @runtime_checkable
 class StreamingLLM(LLM, Protocol):
-    """An LLM that works on several prompts at once, and is not asked again where only a neighbour failed."""
+    """LLM that works on several prompts at once. The failure of one prompt leaves the others' answers valid."""
 
     def stream(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion | Exception]]:
-        """The index of each prompt with its completion, or with what went wrong, as soon as it is known.
+        """Yield the index of each prompt with its completion or its error, as soon as it is known.
 
-        Prompts are taken one by one, no more than are in flight, so that a stop is a prompt that never comes.
+        Take prompts one by one, and only as many as are in flight: a run is stopped by ending `prompts`.
         """
 
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Registered in `TEXT_ENCODERS`."""
+    """Part that makes token features of texts. Registered in `TEXT_ENCODERS`."""
 
     version: str
     dim: int
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """The token features of each text, never cut."""
+        """Return the token features of each whole text. Raise DataError for a text that is too long."""

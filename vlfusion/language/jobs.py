@@ -1,4 +1,4 @@
-"""Records to be made for a description, and which of them the text store has already."""
+"""Jobs: the records of a description, and the account of those that the text store has already."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from vlfusion.language.subjects import ImageToDescribe, Subject, content_of
 
 @dataclass(frozen=True)
 class Job:
-    """A record to be made.
+    """Record to be made.
 
     Attributes:
         stage: the stage of the record.
         key: its key.
-        images: the image or pair that it is about.
-        content: these images by their content.
-        needs: the jobs whose records it is made from.
-        encodes: of features, the job of the paragraph whose texts they repeat.
+        images: the files of the image or pair.
+        content: the content and modality of each image.
+        needs: the jobs of the records that it is made from.
+        encodes: for features, the job of their paragraph; None for other stages.
     """
 
     stage: str
@@ -41,14 +41,14 @@ class Job:
         return ' with '.join(str(image.path) for image in self.images)
 
     def line(self) -> Iterator['Job']:
-        """The jobs that it needs, the earliest first, and the job itself."""
+        """Yield the jobs that it needs, the earliest first, then the job itself."""
         for need in self.needs:
             yield from need.line()
         yield self
 
 
 def features_job(keys: Keys, subject: Subject) -> Job:
-    """The job of a subject's features, with the jobs before it.
+    """Make the job of a subject's features, with the jobs before it.
 
     Raises:
         DataError: an image cannot be read.
@@ -56,26 +56,26 @@ def features_job(keys: Keys, subject: Subject) -> Job:
     images, content = subject.images, content_of(subject)
     observing = []
     for index, scene in enumerate(keys.scenes(*content)):
-        shown = images if len(scene) == len(images) else images[index:index + 1]
-        observing.append(Job('observations', keys.observation(*scene), shown, scene))
+        files = images if len(scene) == len(images) else images[index:index + 1]
+        observing.append(Job('observations', keys.observation(*scene), files, scene))
     writing = Job('paragraphs', keys.paragraph(*content), images, content, tuple(observing))
     return Job('features', keys.feature(*content), images, content, (writing,), encodes=writing)
 
 
 def error_of(job: Job, errors: Mapping[str, Exception]) -> Exception | None:
-    """Error by which a record cannot be made: its own, or that of a record it is made from."""
+    """Return the error that prevents a record: its own, or that of a record it is made from; None without one."""
     return next((errors[each.key] for each in job.line() if each.key in errors), None) if errors else None
 
 
 class Ledger:
-    """Account of the jobs whose records are in the text store. What was read once is not read again."""
+    """Account of the jobs whose records are in the text store. Each intact record is read once."""
 
     def __init__(self, store: TextStore):
         self._store = store
         self._texts: dict[str, tuple[str, ...]] = {}  # of intact records, by key
 
     def has(self, job: Job) -> bool:
-        """True if there is an intact record; features must be of the texts that their paragraph has now."""
+        """True if there is an intact record. Features must match the present texts of their paragraph."""
         texts = self._texts_of(job)
         if texts and job.encodes and self._texts_of(job.encodes) not in (None, texts):
             del self._texts[job.key]  # the paragraph was written again since
@@ -87,29 +87,33 @@ class Ledger:
         return all(map(self.has, job.needs))
 
     def is_damaged(self, job: Job) -> bool:
-        """True if there is a record, but not an intact one."""
+        """True if there is a record, but it is not intact."""
         return self._store.has(job.stage, job.key) and not self.has(job)
 
     def is_described(self, job: Job) -> bool:
-        """True if there are features, and no record before them is damaged; one may be missing."""
+        """True if there are features and no record before them is damaged. Earlier records may be missing."""
         return self.has(job) and not any(map(self.is_damaged, job.line()))
 
     def read(self, job: Job) -> dict:
-        """The record of a job; DataError where there is none, or a damaged one."""
+        """Return the record of a job.
+
+        Raises:
+            DataError: the record is missing or damaged.
+        """
         return self._store.checked(job.stage, job.key)
 
     def missing(self, features: Iterable[Job], errors: Mapping[str, Exception]) -> dict[str, list[Job]]:
-        """The jobs of each stage that are to be done for these, without those that failed or need one that did."""
+        """Return the jobs of each stage that these features still need, without those that `errors` prevent."""
         missing, level = {}, [(job, True) for job in features]
         for stage in reversed(STAGES):
-            jobs = {job.key: job for job, wanted in level if (wanted or self.is_damaged(job))
+            jobs = {job.key: job for job, required in level if (required or self.is_damaged(job))
                     and not self.has(job) and not error_of(job, errors)}
             missing[stage] = sorted(jobs.values(), key=lambda job: job.modalities)
             level = [(need, job.key in jobs) for job, _ in level for need in job.needs]
         return {stage: missing[stage] for stage in STAGES}
 
     def _texts_of(self, job: Job) -> tuple[str, ...] | None:
-        """The texts of an intact record; None where there is no such record."""
+        """Return the texts of an intact record; None if there is no intact record."""
         if job.key not in self._texts:
             try:
                 if not self._store.has(job.stage, job.key):

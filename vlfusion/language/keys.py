@@ -1,7 +1,8 @@
 """Keys of records in the text store.
 
-A key is the SHA-256 of canonical JSON: what an image holds, and the configs that matter for that stage. The key of a
-later stage holds the key of the stage before it, so a changed captioner changes all keys, a changed encoder its own.
+A key is the SHA-256 of canonical JSON: the content of an image, and the configs that matter for that stage. The key of
+a later stage holds the key of the stage before it. So a changed captioner changes all keys, and a changed encoder only
+those of features.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from vlfusion.language.prompt import PromptTemplate, load_prompt
 from vlfusion.language.section import check_section, section
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS, Registry
 
-#: Config keys that change how a part runs, not what it makes.
+#: Config keys that change how a part runs, but not its result.
 RUNTIME_KEYS = ('device', 'batch_size', 'num_workers', 'concurrency', 'timeout', 'max_retries', 'api_key_env',
                 'api_key_file', 'requests_per_minute', 'tokens_per_minute', 'price_prompt', 'price_completion',
                 'budget', 'budget_tokens')
@@ -26,7 +27,7 @@ RUNTIME_KEYS = ('device', 'batch_size', 'num_workers', 'concurrency', 'timeout',
 
 @dataclass(frozen=True)
 class Content:
-    """An image as its records know it: its `vlfusion.language.subjects.image_digest` and its modality."""
+    """Identity of an image in the store: its `vlfusion.language.subjects.image_digest` and its modality."""
 
     sha256: str
     modality: str
@@ -35,16 +36,16 @@ class Content:
 class Keys:
     """Keys of images or pairs under one `language` section of a config.
 
-    A prompt about a pair makes one description of two images; any other makes one of each image. Observations of a
-    single image are kept by themselves either way, so the paragraph of a pair may use those of its images.
+    A prompt about a pair gives one description of two images; any other prompt gives one of each image. Observations
+    of single images have their own keys in both cases, so the paragraph of a pair can use them.
 
     Args:
-        language: the section; `observation` asks for its captioners only, `paragraph` for its prompt and LLM as well.
+        language: the section. `observation` reads its captioners only, `paragraph` its prompt and LLM as well.
 
     Raises:
-        ConfigError: by any method: the section lacks a key, a part lacks its `type`, or a captioner of pairs stands
-            beside a prompt about one image.
-        UnknownNameError: likewise: a part or the prompt does not exist.
+        ConfigError: in any method: the section lacks a key, a part lacks its `type`, or a captioner of pairs is
+            combined with a prompt about one image.
+        UnknownNameError: in any method: a part or the prompt does not exist.
     """
 
     def __init__(self, language: Mapping):
@@ -62,13 +63,13 @@ class Keys:
         return load_prompt(section(self._language, 'prompt'))
 
     def scenes(self, *images: Content) -> list[tuple[Content, ...]]:
-        """Scenes that the captioners of a description look at: its image; or for a pair each image, then both."""
+        """Return the scenes that the captioners look at: the image, or each image of a pair and then both."""
         if len(images) == 1:
             return [images]
         return [*((image,) for image in images if self._captioners[1]), *([images] if self._captioners[2] else [])]
 
     def observation(self, *scene: Content) -> str:
-        """The key of the observations of one scene: an image, or both images of a pair at once."""
+        """Return the key of the observations of one scene: an image, or both images of a pair at once."""
         images = [[image.sha256, image.modality] for image in scene]
         captioners = self._captioners[len(scene)]
         if len(scene) == 1:
@@ -77,22 +78,22 @@ class Keys:
         return key_of({'captioners': captioners, 'images': images})
 
     def paragraph(self, *images: Content) -> str:
-        """The key of the paragraph that the configured LLM writes about an image or a pair."""
+        """Return the key of the paragraph that the LLM writes about an image or a pair."""
         observations = [self.observation(*scene) for scene in self.scenes(*images)]
         return key_of({'llm': self._llm, 'prompt': [self.prompt.id, self.prompt.sha256],
                        'observations': observations[0] if len(images) == 1 else observations})
 
     def feature(self, *images: Content) -> str:
-        """The key of the features that the configured text encoder makes of this paragraph."""
+        """Return the key of the features that the text encoder makes of the paragraph of an image or a pair."""
         return key_of({'encoder': self._encoder, 'paragraph': self.paragraph(*images)})
 
     def fixed(self, text: str) -> str:
-        """The key of the features of a text that is about no image."""
+        """Return the key of the features of a fixed text."""
         return key_of({'encoder': self._encoder, 'text': text})
 
     @cached_property
     def _captioners(self) -> dict[int, list[dict]]:
-        """Identities of the captioners by the number of images that they see at once."""
+        """Return the identities of the captioners by the number of images that they see at once."""
         captioners: dict[int, list[dict]] = {1: [], 2: []}
         for part in section(self._language, 'captioners'):
             part_identity, images = identity(CAPTIONERS, part), images_of(CAPTIONERS.get(part['type']))
@@ -112,19 +113,21 @@ class Keys:
 
 
 def identity(registry: Registry, part: Any) -> dict:
-    """Facts that decide the result of a captioner, LLM or text encoder: its config without runtime keys and secrets,
-    the package and name of its class, and the version of that class. A part inside it, as a labeller, counts likewise.
+    """Return the facts that decide the result of a captioner, LLM or text encoder.
+
+    They are its config without runtime keys and secrets, the package and name of its class, and the version of the
+    class. A part inside it, such as a labeller, is replaced by its own identity.
 
     >>> identity(LLMS, dict(type='TemplateLLM', timeout=10))
     {'type': 'vlfusion.TemplateLLM', 'version': '1'}
 
     Raises:
         ConfigError: the config has no `type`, or the class has no version.
-        UnknownNameError: no such part is registered.
+        UnknownNameError: no part of that type is registered.
     """
     if not isinstance(part, Mapping) or not isinstance(part.get('type'), str):
-        raise ConfigError(f'The config of a {registry.name} is a dict with a type, but the language section has a '
-                          f'{type(part).__name__} without one.',
+        raise ConfigError(f'The config of a {registry.name} must be a dict with a type, but the language section has a '
+                          f'{type(part).__name__} without a type.',
                           f'Write dict(type=...) with one of {", ".join(registry.names())}.')
     cls = registry.get(part['type'])
     if not isinstance(getattr(cls, 'version', None), str):
@@ -137,10 +140,10 @@ def identity(registry: Registry, part: Any) -> dict:
 
 
 def key_of(facts: Mapping) -> str:
-    """The SHA-256 of facts as canonical JSON: sorted keys, no spaces, UTF-8.
+    """Return the SHA-256 of facts as canonical JSON: sorted keys, no spaces, UTF-8.
 
     Raises:
-        ConfigError: they hold something that is not plain data.
+        ConfigError: the facts hold something that is not plain data.
     """
     try:
         text = json.dumps(facts, sort_keys=True, separators=(',', ':'), ensure_ascii=False, allow_nan=False)

@@ -1,4 +1,4 @@
-"""Records of an image or a pair under a config, gathered from the text store for show, audit and export."""
+"""Records of an image or a pair under a config, read from the text store for `vlfusion text show` and `audit`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from vlfusion.language.subjects import Subject, content_of
 
 @dataclass(frozen=True)
 class Stored:
-    """One record of an image or a pair.
+    """Record of an image or a pair, or the place of a missing one.
 
     Attributes:
         key: its key in the text store.
         path: its file.
-        record: what it holds; None if there is none, or if it is damaged.
-        damage: why it cannot be read; empty if it can.
+        record: its content; None if it is missing or damaged.
+        damage: the reason why it cannot be read; empty if it is intact or missing.
     """
 
     key: str
@@ -33,19 +33,21 @@ class Stored:
 
 @dataclass(frozen=True)
 class Described:
-    """A paragraph and what is known of its origin.
+    """Paragraph with its origin.
 
     Attributes:
-        group: the data set and split, or the folder, that it is counted under.
-        image: the image's file or those of the pair, or the text's own where that is all there is.
-        content: what tells images apart: two with one content are the same image.
-        text: the paragraph; None where it is not in the store.
-        missing: the stages that have no record; None for a text that is from no store.
-        seen: every word of the observations that the LLM read; None where they are not known.
-        tokens: of the encoded paragraph.
-        refusal: why the text encoder would not take the paragraph; empty if it does or was not asked.
-        damage: why image or records cannot be read; empty if they can.
-        texts: what the encoder reads one by one: the text itself, or those of a structured answer.
+        group: the data set and split, or the folder, under which it is counted.
+        image: the file of the image, the files of the pair, or the file of the text if no image is known.
+        content: an identity of the image: equal contents are the same image.
+        text: the paragraph; None if it is not in the store.
+        missing: the stages without a record; None for a text that comes from no store.
+        seen: the text of the observations that the LLM read; None if unknown.
+        tokens: the number of tokens of the encoded paragraph; None if unknown.
+        finish_reason: the reason why the LLM stopped; empty if unknown.
+        modality: the modality of the image, or both of a pair.
+        refusal: the reason why the text encoder refuses the paragraph; empty if it accepts it or was not tried.
+        damage: the reason why the image or a record cannot be read; empty if all are readable.
+        texts: the texts that the encoder reads one by one: the paragraph, or the texts of a structured answer.
     """
 
     group: str
@@ -63,13 +65,13 @@ class Described:
 
 
 class Records:
-    """Records that the text store holds of images or pairs under the `language` section of a config."""
+    """Records of images or pairs in the text store, under the `language` section of a config."""
 
     def __init__(self, language: Mapping):
         self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
 
     def stages(self, *images: Content) -> dict[str, list[Stored]]:
-        """Every stage of an image or a pair; of a pair, observations may be several records."""
+        """Return the records of every stage of an image or a pair. A pair may have several records of observations."""
         keys = {'observations': [self.keys.observation(*scene) for scene in self.keys.scenes(*images)],
                 'paragraphs': [self.keys.paragraph(*images)], 'features': [self.keys.feature(*images)]}
         return {stage: [self._stored(stage, key) for key in of_stage] for stage, of_stage in keys.items()}
@@ -82,7 +84,7 @@ class Records:
             return Stored(key, path, None, error.problem)
 
     def described(self, group: str, subject: Subject) -> Described:
-        """One image or pair, ready for `vlfusion.language.audit.check`."""
+        """Return one image or pair in the form that `vlfusion.language.audit.check` reads."""
         modality = ' and '.join(image.modality for image in subject.images)
         try:
             content = content_of(subject)
@@ -107,5 +109,5 @@ class Records:
 
 
 def observed_text(observations: Sequence[Observation], modality: str) -> str:
-    """Text that an LLM reads of these observations, places and sizes in words included, without the prompt's rules."""
+    """Return the text that an LLM reads of these observations: with places and sizes in words, without the prompt."""
     return PromptTemplate('', 0, '$modality $observations').render(observations, modality).text

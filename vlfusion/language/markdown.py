@@ -1,4 +1,4 @@
-"""Markdown as prose: a description is read by a text encoder, which should not read asterisks."""
+"""Markdown turned into prose, because a text encoder should not read asterisks."""
 
 import re
 from html import unescape
@@ -14,13 +14,13 @@ _BREAK = re.compile(r'</?(?:p|br|li|ul|ol|tr|h[1-6]|blockquote|table|hr)\b[^<>]*
 _TAG = re.compile(r'</?(?:b|i|u|em|strong|span|code|pre|sup|sub|center|font|small|mark|td|th|thead|tbody|body|'
     r'html)\b[^<>]*>',
                   re.IGNORECASE)
-#: A paragraph that is bold as a whole, which is how chat models write headings.
+#: A paragraph in bold, which chat models write as a heading.
 _BOLD_LINE = re.compile(r'(\*\*|__)[^*_\n]{0,60}[^*_\n.!?]\1\s*:?')
 _ENDED = re.compile(r'[.!?:;,…。！？：；，][)"\'”’»」]*$')
 
 
 def plain(text: str) -> str:
-    r"""The words of a Markdown text. Items of a list become sentences, headings stand before what they head.
+    r"""Return the words of a Markdown text. Items of a list become sentences; headings precede their paragraphs.
 
     >>> plain('## Foreground\n\n- A **bright** wall\n- A dark road, `2*3*4` wide\n\nThe sky is *grey*.')
     'Foreground: A bright wall. A dark road, 2*3*4 wide. The sky is grey.'
@@ -61,7 +61,7 @@ def plain(text: str) -> str:
 def _parser():
     from markdown_it import MarkdownIt
     parser = MarkdownIt('commonmark').enable(['table', 'strikethrough'])
-    # A `<` is a sign here, an indented line no code, and a line above dashes no heading.
+    # In a description, `<` is a sign, an indented line is not code, and a line above dashes is not a heading.
     return parser.disable(['html_block', 'html_inline', 'autolink', 'reference', 'code', 'lheading'])
 
 
@@ -73,14 +73,14 @@ def _words(token) -> str:
 
 
 def _number(tokens: list, position: int) -> str:
-    """Text before an item: nothing; but a list of one item is a sentence that begins with a number."""
-    opened = tokens[position]
-    if opened.type != 'ordered_list_open':
+    """Return the number of a list with one item, which is a sentence that begins with a number; else nothing."""
+    opening = tokens[position]
+    if opening.type != 'ordered_list_open':
         return ''
     items = 0
     for token in tokens[position + 1:]:
-        if token.level == opened.level and token.type == 'ordered_list_close':
+        if token.level == opening.level and token.type == 'ordered_list_close':
             break
-        items += token.type == 'list_item_open' and token.level == opened.level + 1
+        items += token.type == 'list_item_open' and token.level == opening.level + 1
     first = tokens[position + 1]
     return f'{first.info}{first.markup} ' if items == 1 else ''

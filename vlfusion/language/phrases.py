@@ -1,7 +1,7 @@
 """Phrases of language models that are about the answer instead of the image: openings, closings, refusals, reasoning.
 
-Each pattern asks for more than one word and for a place in the text, so that a description which uses such a word keeps
-it. A blank in a pattern stands for any white space; apostrophes are straight.
+A pattern matches several words at a certain place in the text, so a description that uses one of the words keeps it. A
+blank in a pattern stands for any white space; apostrophes are straight.
 """
 
 import re
@@ -18,7 +18,7 @@ _YES = (
     r"gerne?|klar|"
     r"selbstverständlich|bien sûr|certainement|volontiers|d'accord|claro(?: que sí)?|por supuesto|desde luego|certo|"
     r"certamente|конечно|хорошо|当然(?:可以)?|好的|没问题|もちろん(?:です)?|물론(?:입니다|이죠)?)")
-#: What an opening announces.
+#: Nouns for the answer that an opening announces.
 _ANSWER = (
     r"(?:description|paragraph|caption|summary|answer|response|rewrite|overview|depiction|json|"
     r"(?:revised|final|requested|combined|merged|rewritten|polished|improved|corrected|updated) (?:text|version|"
@@ -54,7 +54,7 @@ LABEL = _compiled(
     r"(?:assistant|ai|model|beschreibung|antwort|réponse|descripción|respuesta|descrição|resposta|descrizione|risposta|"
     r"описание|ответ|描述|回答|答案|说明|説明)\s*[:：]\s*(?=\S)",
 )
-#: A heading that names nothing but the answer itself.
+#: A heading that only names the answer.
 TITLE = _compiled(
     r"(?:(?:the|final|image|picture|scene|visual|general|detailed|short|brief|coherent|combined|overall) ){0,3}"
     r"(?:description|paragraph|caption|summary|answer|response|output|overview|analysis)"
@@ -98,7 +98,7 @@ _HELP = (
     r"identify (?:people|individuals|real|persons?|the person|who|anyone)|"
     r"see (?:the|any|an|this|your|images?|pictures?)\s*(?:image|picture|photo|attachment|file)?)")
 _MISSING = r"\b(?:image|picture|photo|observation|attachment)s?\b"
-#: How an answer begins that is none.
+#: Beginnings of a refusal.
 REFUSAL = _compiled(
     r"(?:i(?:'m| am) )?(?:(?:really|very|so|truly|terribly) )?sorry\b(?:[,.!]? (?:but|i|as|however|this|that|your|"
     r"the (?:request|image))\b|\W*$)",
@@ -140,7 +140,7 @@ REFUSAL = _compiled(
     r"(?:извините|простите|к сожалению,? я)\b|я не (?:могу|в состоянии) (?:помочь|описать|предоставить|видеть)",
     r"het spijt me\b|przepraszam,? ale\b",
 )
-#: A notice of a content filter in place of an answer.
+#: A notice of a content filter instead of an answer.
 FILTERED = _compiled(
     r"(?:the|this|your) (?:response|output|request|prompt|completion) (?:was|has been) (?:filtered|blocked|flagged)\b",
     r"[^\n]{0,80}\b(?:content management policy|content_filter|responsibleaipolicy|"
@@ -149,7 +149,7 @@ FILTERED = _compiled(
     r"(?:content (?:filter|policy|moderation|safety)|safety (?:filter|system|setting|policy)|moderation)",
     r"\W*(?:content )?filtered\W*$",
 )
-#: A model that thinks aloud, anywhere in a text.
+#: Phrases of a model that thinks aloud, anywhere in a text.
 REASONING = _compiled(
     r"\b(?:the|this) user (?:wants|asks|asked|is asking|has asked|needs|provided|gave|would like|said|mentioned)\b",
     r"\bi (?:need to|should|must(?: not)?|have to) (?:write|describe|make sure|avoid|use|not|mention|include|combine|"

@@ -1,4 +1,4 @@
-"""From images to token features: captioners, LLM and text encoder in turn, each result kept in the store."""
+"""Pipeline from images to token features: captioners, LLM and text encoder in turn, with each result in the store."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,21 +25,21 @@ from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
 
 __all__ = ['DescriptionPipeline', 'ImageToDescribe', 'Plan', 'Report']
 
-# For estimates, where nothing is known yet: characters of observations, of a paragraph, and of a token of English.
+# Estimates for an empty store: characters of the observations, of a paragraph, and of an English token.
 OBSERVATIONS, PARAGRAPH, CHARACTERS_PER_TOKEN = 500, 600, 4
-SAMPLE = 200  # records that an estimate reads
+SAMPLE = 200  # most records that an estimate reads
 
 
 class DescriptionPipeline:
-    """Describes images or pairs as the `language` section of a config says, and only what the store does not have yet.
+    """Description of images or pairs, as the `language` section of a config says. It makes only missing records.
 
-    A part is built when there is something for it to do, so that reading a full store needs no language library. If a
-    batch fails, its images are tried one by one; those that fail again are reported, their errors are kept in the store
-    until they succeed, and the others go on. An LLM that streams is asked once for each image, and what it wrote is in
-    the store as soon as it answers. Where the prompt has a JSON schema, an answer that does not fit is sent back once.
+    A part is built when there is work for it, so reading a full store needs no language library. If a batch fails, its
+    images are tried one by one. Images that fail again are reported, and their errors stay in the store until they
+    succeed; the other images go on. A streaming LLM is asked once for each image, and each answer is stored when it
+    arrives. If the prompt has a JSON schema, an answer that does not fit is sent back once.
 
-    Several processes may run on one store, on several machines. Each record is claimed by the one that makes it, and a
-    run ends when all of its images are described, by whichever process.
+    Several processes, on several machines, may fill one store. A process claims each record before it makes it. A run
+    ends when all of its images are described, by any process.
 
     Args:
         language: `dict(store='data/text', captioners=[...], llm=dict(...), prompt='paragraph', encoder=dict(...))`.
@@ -47,8 +47,8 @@ class DescriptionPipeline:
     Attributes:
         store: the text store.
         keys: the keys of its records.
-        prompt: the prompt that the LLM gets.
-        usage: tokens and money that the LLM took so far.
+        prompt: the template of the prompt.
+        usage: tokens and cost of the LLM so far.
 
     Raises:
         ConfigError: the section lacks a key or holds something that is not plain data.
@@ -87,21 +87,22 @@ class DescriptionPipeline:
         return TEXT_ENCODERS.build(self.language['encoder'])
 
     def subjects(self, pairs: Iterable[SourcePair]) -> list[Subject]:
-        """Subjects of pairs, once each: the pairs where the prompt is about pairs, else their images."""
+        """Return the subjects of pairs, once each: the pairs if the prompt is about pairs, else their images."""
         return subjects_of(pairs, self.keys.of_pairs)
 
     def run(self, subjects: Sequence[Subject], progress: Progress | None = None, stop: Event | None = None) -> Report:
-        """Describe everything that is not described yet; what occurs twice, under any name, is described once.
+        """Describe what is not described yet. Subjects with equal content are described once.
 
         Args:
             subjects: images, or pairs if the prompt is about pairs; see `subjects`.
-            progress: called as the work goes on.
-            stop: once it is set, what has begun is finished and the rest is left.
+            progress: a callback for the progress of each stage.
+            stop: an event; once it is set, records in work are finished and the rest is left.
 
         Raises:
-            ConfigError: a part cannot be built, or images are given where pairs are wanted, or pairs for images.
+            ConfigError: a part cannot be built, or the prompt is about pairs and the subjects are images, or vice
+                versa.
         """
-        report, jobs, same = Report(), {}, {}  # `same`: the subjects of each job, by its key
+        report, jobs, same = Report(), {}, {}  # same: key of a job -> its subjects, which have equal content
         for subject in subjects:
             try:
                 job = self._job(subject)
@@ -128,7 +129,7 @@ class DescriptionPipeline:
         return report
 
     def plan(self, subjects: Sequence[Subject]) -> Plan:
-        """Plan what `run` would do. The first `SAMPLE` records that are there serve for the estimates."""
+        """Plan what `run` would do. Estimates use the first `SAMPLE` existing records."""
         jobs = {job.key: job for job in map(self._job, subjects)}
         missing = self._ledger.missing(jobs.values(), {})
         writing = [job.encodes for job in jobs.values()]
@@ -144,25 +145,25 @@ class DescriptionPipeline:
         return Plan(len(subjects), {stage: len(jobs) for stage, jobs in missing.items()}, read, written, cost)
 
     def paragraph(self, subject: Subject) -> str:
-        """The paragraph of an image or a pair that is described; its features keep it too."""
+        """Return the paragraph of a described image or pair, from its own record or from that of its features."""
         features = self._job(subject)
         job = features.encodes if self._ledger.has(features.encodes) else features
         return self._ledger.read(job).get('text', '')
 
     def prompt_of(self, subject: Subject) -> Prompt:
-        """The question that the LLM gets about an image or a pair whose observations are in the store.
+        """Return the prompt that the LLM gets about an image or a pair, from the observations in the store.
 
         Raises:
-            DataError: they are not, or are damaged.
+            DataError: the observations are missing or damaged.
         """
         return self._writing.prompt_of(self._job(subject).encodes)
 
     def _job(self, subject: Subject) -> Job:
-        """The job of the features of a subject."""
+        """Return the job of the features of a subject."""
         if (len(subject.images) == 2) != self.keys.of_pairs:
-            wanted = 'a pair' if self.keys.of_pairs else 'one image'
-            raise ConfigError(f'The prompt {self.prompt.id} is about {wanted}, but it is to describe {subject}.',
-                              'Use another prompt, or let `subjects` choose.')
+            expected = 'a pair' if self.keys.of_pairs else 'one image'
+            raise ConfigError(f'The prompt {self.prompt.id} is about {expected}, but the subject is {subject}.',
+                              'Use another prompt, or take the subjects from `DescriptionPipeline.subjects`.')
         return features_job(self.keys, subject)
 
     def _make(self, jobs: Sequence[Job], progress: Progress | None, stop: Event) -> dict[str, Exception]:
@@ -175,7 +176,7 @@ class DescriptionPipeline:
         return list(zip(names, self.captioners, strict=True))
 
     def _record(self, job: Job, facts: dict) -> dict:
-        """Record of what a stage found, and of everything that it was made from."""
+        """Make a whole record: the facts of a stage, and everything that they were made from."""
         keys: dict[str, list[str]] = {}
         for each in job.line():
             keys.setdefault(each.stage, []).append(each.key)
@@ -187,9 +188,9 @@ class DescriptionPipeline:
 
 
 def _makers(language: Mapping, keys: Keys) -> dict[str, dict]:
-    """Parts that a record of each stage is made by, as it names them."""
-    observed = {'captioners': [identity(CAPTIONERS, part) for part in section(language, 'captioners')]}
-    written = observed | {'prompt': {'id': keys.prompt.id, 'sha256': keys.prompt.sha256},
-                          'llm': identity(LLMS, section(language, 'llm'))}
-    encoded = written | {'encoder': identity(TEXT_ENCODERS, section(language, 'encoder'))}
-    return dict(zip(STAGES, (observed, written, encoded), strict=True))
+    """Return, for each stage, the identities of all parts that its records depend on."""
+    observing = {'captioners': [identity(CAPTIONERS, part) for part in section(language, 'captioners')]}
+    writing = observing | {'prompt': {'id': keys.prompt.id, 'sha256': keys.prompt.sha256},
+                           'llm': identity(LLMS, section(language, 'llm'))}
+    encoding = writing | {'encoder': identity(TEXT_ENCODERS, section(language, 'encoder'))}
+    return dict(zip(STAGES, (observing, writing, encoding), strict=True))

@@ -1,4 +1,4 @@
-"""The precisions that a model of the language stage may run in."""
+"""Floating-point precisions of the models in the language stage."""
 
 import torch
 
@@ -8,15 +8,15 @@ DTYPES = ('float32', 'float16', 'bfloat16')
 
 
 def torch_dtype(part: str, dtype: str) -> torch.dtype:
-    """The dtype of a name in `DTYPES`.
+    """Return the dtype of a name in `DTYPES`.
 
     Args:
-        part: the captioner, LLM or encoder that asks, for the error message.
-        dtype: its name.
+        part: the name of the captioner, LLM or encoder, for the error message.
+        dtype: the name of the dtype.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: the name is unknown.
     """
     if dtype not in DTYPES:
-        raise ConfigError(f'{part} knows no dtype {dtype!r}.', did_you_mean(str(dtype), DTYPES))
+        raise ConfigError(f'{part} has no dtype {dtype!r}.', did_you_mean(str(dtype), DTYPES))
     return getattr(torch, dtype)

@@ -1,8 +1,8 @@
-"""Prompts: files `<name>.v<version>.md`, never changed once published; an improvement is a new version.
+"""Prompts: files `<name>.v<version>.md`. A published prompt never changes; an improvement is a new version.
 
-A prompt with `$modality` and `$observations` is about one image. One with `$modality_a`, `$observations_a`,
-`$modality_b` and `$observations_b` is about a pair; its `$observations` is what captioners said who saw both images at
-once. Where a JSON schema lies beside it, `<name>.v<version>.json`, the answer has to fit that.
+A prompt with `$modality` and `$observations` is about one image. A prompt with `$modality_a`, `$observations_a`,
+`$modality_b` and `$observations_b` is about a pair; its `$observations` are those of captioners that see both images at
+once. A JSON schema beside the prompt, `<name>.v<version>.json`, is the schema of the answer.
 """
 
 import hashlib
@@ -26,7 +26,17 @@ _NOTHING = '(nothing)'
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    """One version of a prompt. `body` holds placeholders, `schema` is that of its answer, None for prose."""
+    """One version of a prompt.
+
+    Attributes:
+        name: its name.
+        version: its version, from 1.
+        body: its text with placeholders.
+        schema: the JSON schema of the answer; None for prose.
+
+    Raises:
+        ConfigError: the body holds an unknown placeholder or a stray dollar sign.
+    """
 
     name: str
     version: int
@@ -43,7 +53,7 @@ class PromptTemplate:
 
     @property
     def of_pair(self) -> bool:
-        """Tell whether it is about a pair instead of one image."""
+        """True if it is about a pair instead of one image."""
         return not _OF_PAIR.isdisjoint(Template(self.body).get_identifiers())
 
     @property
@@ -53,12 +63,12 @@ class PromptTemplate:
 
     @property
     def sha256(self) -> str:
-        """The hash of the body, and of the schema where there is one."""
+        """The SHA-256 of the body, followed by the schema if there is one."""
         schema = '' if self.schema is None else json.dumps(self.schema, sort_keys=True)
         return hashlib.sha256((self.body + schema).encode()).hexdigest()
 
     def render(self, observations: Sequence[Observation], modality: str) -> Prompt:
-        """The prompt about one image; boxes become words, so that an LLM has no coordinates to repeat.
+        """Render the prompt about one image. Boxes become words, so that an LLM has no coordinates to repeat.
 
         >>> observations = [Observation('A bright patch', box=(0.0, 0.0, 0.2, 0.2), area=0.04)]
         >>> PromptTemplate('short', 1, '$modality: $observations').render(observations, 'MRI').text
@@ -69,7 +79,7 @@ class PromptTemplate:
 
     def render_pair(self, of_a: Sequence[Observation], of_b: Sequence[Observation], of_both: Sequence[Observation],
                     modalities: tuple[str, str]) -> Prompt:
-        """The prompt about a pair, from the observations of A, of B, and of both at once.
+        """Render the prompt about a pair, from the observations of A, of B, and of both at once.
 
         >>> template = PromptTemplate('short', 1, '$modality_a: $observations_a; $modality_b: $observations_b')
         >>> template.render_pair([Observation('A street')], [], [], ('infrared', 'visible')).text
@@ -79,62 +89,62 @@ class PromptTemplate:
         text = Template(self.body).substitute(
             modality=f'{a} and {b}', modality_a=a, modality_b=b, observations=_listed(of_both),
             observations_a=_listed(of_a), observations_b=_listed(of_b))
-        named = (a, b) if a and b and a != b else (f'first {a}'.strip(), f'second {b}'.strip())
-        observations = (*(replace(observation, modality=named[0]) for observation in of_a),
-                        *(replace(observation, modality=named[1]) for observation in of_b), *of_both)
+        name_a, name_b = (a, b) if a and b and a != b else (f'first {a}'.strip(), f'second {b}'.strip())
+        observations = (*(replace(observation, modality=name_a) for observation in of_a),
+                        *(replace(observation, modality=name_b) for observation in of_b), *of_both)
         return Prompt(text, observations, f'{a} and {b}', self.schema)
 
 
 def load_prompt(key: str | os.PathLike) -> PromptTemplate:
-    """The prompt of a name: its latest version, or the one after `@`; or a file of one's own.
+    """Load a prompt: the latest version of a name, the version after `@`, or your own file.
 
     >>> load_prompt('paragraph@1').id
     'paragraph@1'
 
     Args:
-        key: such as `paragraph`, `paragraph@1` or `prompts/mine.v1.md`.
+        key: a name or path, such as `paragraph`, `paragraph@1` or `prompts/mine.v1.md`.
 
     Raises:
-        UnknownNameError: there is no prompt of that name or version.
-        ConfigError: a file is missing, is not named like a prompt, or holds what cannot be filled in.
+        UnknownNameError: no prompt has that name or version.
+        ConfigError: a file is missing, is not named like a prompt, or holds an unknown placeholder.
     """
     key = os.fspath(key)
     if key.endswith('.md'):
         return _read(Path(key))
-    known, latest = _published()
-    pinned = f'{key}@{latest[key]}' if key in latest else key
-    if pinned not in known:
+    prompts, latest = _published()
+    prompt_id = f'{key}@{latest[key]}' if key in latest else key
+    if prompt_id not in prompts:
         raise UnknownNameError(f'There is no prompt {key!r}.',
-                               did_you_mean(key, [*latest, *known]) + ' A file of your own is named by its path.')
-    return known[pinned]
+                               did_you_mean(key, [*latest, *prompts]) + ' Name your own file by its path.')
+    return prompts[prompt_id]
 
 
 def published() -> list[PromptTemplate]:
-    """The prompts that come with vlfusion, each in its latest version, by name."""
-    known, latest = _published()
-    return [known[f'{name}@{version}'] for name, version in sorted(latest.items())]
+    """Return the prompts that ship with vlfusion, each in its latest version, sorted by name."""
+    prompts, latest = _published()
+    return [prompts[f'{name}@{version}'] for name, version in sorted(latest.items())]
 
 
 @cache
 def _published() -> tuple[dict[str, PromptTemplate], dict[str, int]]:
-    """The prompts that come with vlfusion by id, and the latest version of each name."""
+    """Return the prompts that ship with vlfusion by their ids, and the latest version of each name."""
     prompts = [_read(file) for file in Path(__file__).with_name('prompts').glob('*.md')]
     return ({prompt.id: prompt for prompt in prompts},
             {prompt.name: prompt.version for prompt in sorted(prompts, key=lambda prompt: prompt.version)})
 
 
 def _read(file: Path) -> PromptTemplate:
-    named = re.fullmatch(r'(\w+)\.v(\d+)\.md', file.name)
-    if not named:
+    match = re.fullmatch(r'(\w+)\.v(\d+)\.md', file.name)
+    if not match:
         raise ConfigError(f'The prompt {file} is not named by a word and a version.', 'Name it like mine.v1.md.')
-    beside = file.with_suffix('.json')
+    schema_file = file.with_suffix('.json')
     try:
         body = file.read_text(encoding='utf-8')
-        schema = json.loads(beside.read_text(encoding='utf-8')) if beside.is_file() else None
+        schema = json.loads(schema_file.read_text(encoding='utf-8')) if schema_file.is_file() else None
     except (OSError, ValueError) as error:
         raise ConfigError(f'The prompt {file} cannot be read: {error}', 'Check the path, and the schema beside it.'
                           ) from error
-    return PromptTemplate(named[1], int(named[2]), body, schema)
+    return PromptTemplate(match[1], int(match[2]), body, schema)
 
 
 def _listed(observations: Sequence[Observation]) -> str:

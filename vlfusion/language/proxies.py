@@ -1,4 +1,4 @@
-"""The proxy that a server is reached through, as the environment names it."""
+"""Proxies of servers, as the environment names them."""
 
 import os
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from urllib.request import getproxies, proxy_bypass
 
 from vlfusion.errors import ConfigError
 
-_KINDS = ('http', 'https', 'socks5', 'socks5h')
+_SCHEMES = ('http', 'https', 'socks5', 'socks5h')
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy, and the environment variable that names it."""
+    """Address of a proxy, and the environment variable that names it."""
 
     url: str
     variable: str
 
 
 def find_proxy(address: SplitResult) -> Proxy | None:
-    """The proxy for a server; None for this machine's own addresses and for hosts of `no_proxy`.
+    """Find the proxy for a server. It is None for this machine's own addresses and for hosts of `no_proxy`.
 
     Raises:
         ConfigError: the variable names a proxy that cannot be used.
@@ -32,15 +32,16 @@ def find_proxy(address: SplitResult) -> Proxy | None:
     if scheme is None or _is_loopback(host) or proxy_bypass(host) or _in_network(host, settings.get('no', '')):
         return None
     name = f'{scheme}_proxy'
-    variable = next((one for one in (name, name.upper()) if os.environ.get(one)), 'the system settings')
+    variable = next((spelling for spelling in (name, name.upper()) if os.environ.get(spelling)), 'the system settings')
     url = settings[scheme] if '://' in settings[scheme] else f'http://{settings[scheme]}'
-    kind = url.partition('://')[0].lower()
-    remedy = f'Unset it, or set no_proxy={host}; a proxy is written like {variable}=http://host:8080.'
-    if kind not in _KINDS:
-        raise ConfigError(f'{variable} names a proxy of the kind {kind!r}; known are {", ".join(_KINDS)}.', remedy)
+    proxy_scheme = url.partition('://')[0].lower()
+    remedy = f'Unset it, or set no_proxy={host}; write a proxy like {variable}=http://host:8080.'
+    if proxy_scheme not in _SCHEMES:
+        raise ConfigError(f'{variable} names a proxy of the kind {proxy_scheme!r}, which is not supported.',
+                          f'Supported are {", ".join(_SCHEMES)}. {remedy}')
     if not _is_address(url):
         raise ConfigError(f'{variable} is not the address of a proxy.', remedy)
-    if kind.startswith('socks') and find_spec('socksio') is None:
+    if proxy_scheme.startswith('socks') and find_spec('socksio') is None:
         raise ConfigError(f'{variable} names a SOCKS proxy for {host}, which needs the package socksio.',
                           f"pip install socksio, or unset {variable}, or set no_proxy={host}.")
     return Proxy(url, variable)
@@ -64,7 +65,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _in_network(host: str, no_proxy: str) -> bool:
-    """True if an entry such as `192.168.0.0/16` holds the host."""
+    """True if a network in `no_proxy`, such as `192.168.0.0/16`, contains the host."""
     for entry in no_proxy.split(','):
         try:
             if '/' in entry and ip_address(host) in ip_network(entry.strip(), strict=False):

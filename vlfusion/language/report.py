@@ -1,4 +1,4 @@
-"""Results of a run of the language stage, and the plan of one."""
+"""Report and plan of a run of the language stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from vlfusion.language.subjects import Subject
 
 @dataclass
 class Report:
-    """Result of each image or pair: described now, described before (or twice in the list), failed, or left."""
+    """Images or pairs by result: described now, described before (or twice in the list), failed, or left."""
 
     done: list[Subject] = field(default_factory=list)
     skipped: list[Subject] = field(default_factory=list)
     failed: dict[Subject, Exception] = field(default_factory=dict)
-    left: list[Subject] = field(default_factory=list)  # only where the run was stopped
-    repaired: list[Subject] = field(default_factory=list)  # those of `done` with a damaged record
+    left: list[Subject] = field(default_factory=list)  # only after a stop
+    repaired: list[Subject] = field(default_factory=list)  # subjects of `done` that had a damaged record
 
     def raise_if_failed(self) -> None:
         """Raise DataError, naming the images, if any failed."""
         if self.failed:
             total = len(self.done) + len(self.skipped) + len(self.failed) + len(self.left)
             raise DataError(f'{len(self.failed)} of {total} images could not be described:\n{self.failures()}',
-                            'Correct what is named above and go on; what is described already is kept.')
+                            'Fix what is named above and run again; finished descriptions are kept.')
 
     def failures(self) -> str:
-        """List of what failed, on indented lines, each with its error."""
+        """List the failed subjects with their errors, on indented lines."""
         return listing(f'{subject}: {error if isinstance(error, VLFusionError) else repr(error)}'
                        for subject, error in self.failed.items())
 
@@ -38,9 +38,9 @@ class Plan:
     Attributes:
         subjects: number of images or pairs.
         missing: number of missing records of each stage.
-        prompt_tokens: an estimate, from four characters a token and the observations known so far.
-        completion_tokens: an estimate, from the paragraphs known so far.
-        cost: in US dollars, where the LLM's config has `price_prompt` and `price_completion`.
+        prompt_tokens: estimate of the tokens read, from four characters a token and the observations known so far.
+        completion_tokens: estimate of the tokens written, from the paragraphs known so far.
+        cost: estimate in US dollars; None unless the LLM's config has `price_prompt` and `price_completion`.
     """
 
     subjects: int
@@ -52,7 +52,7 @@ class Plan:
 
 @dataclass
 class Usage:
-    """Tokens and money of the LLM in this run, as far as it says."""
+    """Tokens and cost in US dollars of the LLM in this run, as far as it reports them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -1,4 +1,4 @@
-"""A run of the language stage: jobs go through the stages, shared with other processes that fill the same store."""
+"""Run of the language stage: jobs pass through the stages. Several processes may share the jobs of one store."""
 
 from collections.abc import Callable, Iterator, Sequence
 from threading import Event
@@ -8,21 +8,21 @@ from vlfusion.language.jobs import Job, Ledger, error_of
 from vlfusion.language.stages import Outcome, Stage
 from vlfusion.language.store import FAILURES, TextStore
 
-WAIT = 0.5  # seconds between looks at what other processes have done
-#: Called with a stage, the number of its records that are through, and their total.
+WAIT = 0.5  # seconds between checks of other processes' results
+#: Callback with a stage, the number of its finished records, and their total.
 Progress = Callable[[str, int, int], None]
 
 
 class Run:
-    """One run over a list of jobs.
+    """Run over a list of jobs.
 
     Args:
-        stages: in the order in which a job goes through them.
+        stages: the stages, in the order in which a job passes them.
         store: the text store.
-        ledger: knows which records are there.
-        record_of: the whole record of a job, from the facts that its stage found.
-        progress: called as the work goes on.
-        stop: once it is set, what has begun is finished and the rest is left.
+        ledger: the account of existing records.
+        record_of: a function from a job and the facts of its stage to the whole record.
+        progress: a callback for the progress of each stage.
+        stop: an event; once it is set, records in work are finished and the rest is left.
     """
 
     def __init__(self, stages: Sequence[Stage], *, store: TextStore, ledger: Ledger,
@@ -33,12 +33,12 @@ class Run:
         self._errors: dict[str, Exception] = {}
 
     def describe(self, jobs: Sequence[Job]) -> dict[str, Exception]:
-        """Take the jobs of features through every stage; return the errors of records that failed, by their keys.
+        """Take the jobs of features through every stage; return the errors of failed records by their keys.
 
         Raises:
             ConfigError: a part cannot be built.
         """
-        affected: dict[str, list[str]] = {}  # for each record, the keys of the features that are made of it
+        affected: dict[str, list[str]] = {}  # key of a record -> keys of the features that depend on it
         for job in jobs:
             for each in job.line():
                 affected.setdefault(each.key, []).append(job.key)
@@ -52,14 +52,14 @@ class Run:
                             self._keep_failure(job, outcome, affected[job.key])
                 jobs = [job for job in jobs
                         if not self._ledger.is_described(job) and not error_of(job, self._errors)]
-                if jobs and not made:  # other processes are at work on what is left
+                if jobs and not made:  # other processes work on the remaining jobs
                     self._stop.wait(WAIT)
         finally:
             self._claims.close()
         return self._errors
 
     def _results(self, stage: Stage, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
-        """Do what a stage can do now, keep its records, and yield each job with its outcome or error."""
+        """Do the jobs that a stage can do now, keep their records, and yield each job with its outcome or error."""
         ready = list(filter(self._ledger.can_make, self._ledger.missing(jobs, self._errors)[stage.name]))
         if not ready:
             return
@@ -69,14 +69,14 @@ class Run:
                 facts, array = outcome
                 try:
                     stage.keep(self._store, job, self._record_of(job, facts), array)
-                except (TypeError, ValueError, RecursionError) as error:  # a part made what is no plain data
+                except (TypeError, ValueError, RecursionError) as error:  # the facts are not plain data
                     outcome = error
             yield job, outcome
             self._claims.release(job.key)
             self._progress(stage.name, through, len(ready))
 
     def _claimed(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        """Jobs that no other process works on or has done; each is claimed when it is taken."""
+        """Yield the jobs that no other process works on or has done. Each is claimed when it is taken."""
         for job in jobs:
             if self._stop.is_set():
                 return
@@ -87,7 +87,7 @@ class Run:
                     self._claims.release(job.key)
 
     def _keep_failure(self, job: Job, error: Exception, keys: Sequence[str]) -> None:
-        """Keep an error for this run, and in the store for each of the features that cannot be made."""
+        """Keep an error for this run, and in the store for each of the features that it prevents."""
         self._errors[job.key] = error
         record = self._record_of(job, {'stage': job.stage, 'error': str(error), 'kind': type(error).__name__})
         for key in keys:

@@ -1,4 +1,4 @@
-"""The `language` section of a config: what it may hold."""
+"""Form of the `language` section of a config."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.guards.redaction import without_secrets
 
-#: The keys of the section, and what each holds.
+#: Keys of the section, with the form of each value.
 KEYS = {'store': 'the path of a folder', 'captioners': 'a list, each entry a dict with a type',
         'llm': 'a dict with a type', 'prompt': 'the name of a prompt', 'encoder': 'a dict with a type',
         'fixed': 'a list of texts'}
@@ -16,23 +16,31 @@ _EXAMPLE = ("Write language=dict(store='data/text', captioners=[dict(type='Measu
 
 
 def check_section(language: Any) -> None:
-    """Check the keys of the section, and the types of their values; whether a part exists shows when it is looked up.
+    """Check the keys of the section and the types of their values. Registered names are not looked up.
 
     Raises:
-        ConfigError: it is no dict, has a key that is not known, or a value of the wrong type.
+        ConfigError: the section is not a dict, has an unknown key, or has a value of the wrong type.
     """
     if not isinstance(language, Mapping):
-        raise ConfigError(f'language is a dict, but the config has {language!r}.', _EXAMPLE)
+        raise ConfigError(f'language must be a dict, but the config has {language!r}.', _EXAMPLE)
     for key, value in language.items():
         if key not in KEYS:
-            raise ConfigError(f'The language section of the config knows no key {str(key)!r}.',
+            raise ConfigError(f'The language section of the config has an unknown key {str(key)!r}.',
                               did_you_mean(str(key), KEYS))
         if value and not _fits(key, value):
-            raise ConfigError(f'language.{key} is {KEYS[key]}, but it is {without_secrets(value)!r}.', _EXAMPLE)
+            raise ConfigError(f'language.{key} must be {KEYS[key]}, but it is {without_secrets(value)!r}.', _EXAMPLE)
 
 
 def require_section(language: Any, path: str | os.PathLike) -> Mapping:
-    """The section of a config, checked; raises ConfigError, which names the config, where there is none."""
+    """Return the checked section of a config.
+
+    Args:
+        language: the section.
+        path: the config, for messages.
+
+    Raises:
+        ConfigError: the config has no section, or the section has the wrong form.
+    """
     if not language:
         raise ConfigError(f'{path} has no language section.',
                           "Add 'vlfusion::_base_/language/measured_minilm.py' to its _base_.")
@@ -51,10 +59,10 @@ def _fits(key: str, value: Any) -> bool:
 
 
 def section(language: Mapping, key: str) -> Any:
-    """One entry of the section.
+    """Return one entry of the section.
 
     Raises:
-        ConfigError: it is missing or empty, or the section has the wrong form.
+        ConfigError: the entry is missing or empty, or the section has the wrong form.
     """
     check_section(language)
     if not language.get(key):

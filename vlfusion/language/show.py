@@ -9,15 +9,15 @@ from vlfusion.language.store import FAILURES, STAGES
 from vlfusion.language.subjects import Subject, content_of
 from vlfusion.language.words import join, place
 
-#: The parts that make the records of each stage, by their names in a record.
+#: Parts that make the records of each stage, by their names in a record.
 _MAKERS = {'observations': ('captioners',), 'paragraphs': ('prompt', 'llm'), 'features': ('encoder',)}
-#: Facts that have a line of their own, or stand in another stage; all others are printed by name.
+#: Facts with a line of their own, or in another stage. All others are printed by name.
 _PLACED = ('keys', 'images', 'texts', 'captioners', 'prompt', 'llm', 'encoder', 'observations', 'text', 'seconds',
            'date', 'vlfusion', 'model', 'prompt_tokens', 'completion_tokens', 'finish_reason', 'cost', 'tokens', 'dim')
 
 
 def entry_of(records: Records, subject: Subject) -> dict:
-    """Everything that the store knows of a subject, as plain data: `images`, `failure`, and each stage's records.
+    """Return everything in the store about a subject as plain data: `images`, `failure`, and each stage's records.
 
     Raises:
         DataError: an image cannot be read.
@@ -34,7 +34,7 @@ def entry_of(records: Records, subject: Subject) -> dict:
 
 
 def problems(subject: Subject, entry: dict) -> list[str]:
-    """Sentences on the damaged and missing records of an entry; none where the subject is described."""
+    """Describe the damaged and missing records of an entry; empty if the subject is described."""
     damages = [f'{subject}: {stored["damage"]}' for stage in STAGES for stored in entry[stage] if 'damage' in stored]
     [features] = entry['features']
     if features['record'] is not None or 'damage' in features:
@@ -46,7 +46,7 @@ def problems(subject: Subject, entry: dict) -> list[str]:
 
 
 def lines(entry: dict) -> Iterator[str]:
-    """An entry in words: observations, paragraph and features, with what made each, when, and its file."""
+    """Yield the lines of an entry: observations, paragraph and features, each with its parts, date and file."""
     for image in entry['images']:
         yield f'{image["file"]} ({image["modality"] or "no modality"})'
         yield f'    sha256    {image["sha256"]}'
@@ -58,7 +58,7 @@ def lines(entry: dict) -> Iterator[str]:
 
 
 def observation_line(observation: dict, name_captioner: bool = False) -> str:
-    """An observation of a record with its place and certainty in brackets."""
+    """Return an observation of a record, with its place and score in brackets."""
     facts = [_fact(observation.get('captioner'))] if name_captioner else []
     if box := observation.get('box'):
         facts.append(f'{place(tuple(box))}, box {" ".join(f"{value:.2f}" for value in box)}')
@@ -67,7 +67,7 @@ def observation_line(observation: dict, name_captioner: bool = False) -> str:
 
 
 def _failure(records: Records, key: str) -> dict | None:
-    """The error by which an image could not be described, if a run kept one."""
+    """Return the error of the last run for a description, if the store keeps one."""
     try:
         return records.store.checked(FAILURES, key) if records.store.has(FAILURES, key) else None
     except DataError as error:
@@ -104,14 +104,14 @@ def _record_lines(stage: str, stored: dict, of_pair: bool) -> Iterator[str]:
 
 
 def _part(part: dict) -> str:
-    """A captioner, prompt, LLM or encoder with its settings."""
+    """Return a captioner, prompt, LLM or encoder with its settings."""
     name = _fact(part.get('type') or part.get('id'))
     settings = ', '.join(f'{key}={value!r}' for key, value in part.items() if key not in ('type', 'id'))
     return f'{name} ({settings})' if settings else name
 
 
 def _fact(value: object) -> str:
-    """A fact of a record on one line."""
+    """Return a fact of a record on one line."""
     if value is None:
         return 'unknown'
     return f'{value:.10g}' if isinstance(value, float) else printable(value, lines=False)

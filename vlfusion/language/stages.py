@@ -1,4 +1,4 @@
-"""The three stages of a description. Each makes the records of its jobs: observations, paragraphs, features."""
+"""Three stages of a description. They make the records of observations, paragraphs and features."""
 
 import time
 from abc import ABC, abstractmethod
@@ -21,21 +21,21 @@ from vlfusion.language.report import Usage
 from vlfusion.language.store import FAILURES, TextStore
 from vlfusion.language.structure import combined, correction_request, invalid_answer, parse, schema_check, texts
 
-#: Facts of a new record, and its array where it has one.
+#: Facts of a new record, and its array or None.
 Outcome = tuple[dict, np.ndarray | None]
 
 
 class Stage(ABC):
-    """One step on the way from images to features."""
+    """Step on the way from images to features."""
 
     name: str
 
     @abstractmethod
     def outcomes(self, jobs: Iterable[Job], stop: Event) -> Iterator[tuple[Job, Outcome | Exception]]:
-        """Each job with its outcome or error, as soon as it is known.
+        """Yield each job with its outcome or error, as soon as it is known.
 
-        The part is built before the first job is taken, so a part that cannot be built stops the run.
-        Jobs are taken one by one as they are needed; once `stop` is set, no more come.
+        The part is built before the first job is taken, so a part that cannot be built stops the run. Jobs are taken
+        one by one when they are needed. `jobs` ends once `stop` is set.
         """
 
     def keep(self, store: TextStore, job: Job, record: dict, array: np.ndarray | None) -> None:
@@ -44,10 +44,10 @@ class Stage(ABC):
 
 
 class Observing(Stage):
-    """Captioners look at images, or at both images of a pair, and say what they see.
+    """Stage in which captioners observe images, or both images of a pair.
 
     Args:
-        captioners: returns the captioners, each with its name in records.
+        captioners: a function that returns the captioners, each with its name in records.
     """
 
     name = 'observations'
@@ -64,17 +64,17 @@ class Observing(Stage):
                  readings: Sequence[Prefetched]) -> list[Outcome | Exception]:
         scenes = [tuple(image.result() for image in images) for _, images in readings]
         modalities = readings[0][0].modalities
-        asked = [(name, captioner) for name, captioner in captioners if captioner.images == len(modalities)]
+        suited = [(name, captioner) for name, captioner in captioners if captioner.images == len(modalities)]
         start = time.perf_counter()
-        answers = [attempt(partial(captioner.observe, modalities=modalities), scenes) for _, captioner in asked]
+        answers = [attempt(partial(captioner.observe, modalities=modalities), scenes) for _, captioner in suited]
         seconds = (time.perf_counter() - start) / len(scenes)
-        names = [name for name, _ in asked]
+        names = [name for name, _ in suited]
         return [_observed(names, of_scene, seconds) for of_scene in zip(*answers, strict=True)]
 
 
 def _observed(names: Sequence[str], answers: Sequence[list[Observation] | Exception],
               seconds: float) -> Outcome | Exception:
-    """Outcome of one scene from the answer of each captioner."""
+    """Return the outcome of one scene, from the answer of each captioner."""
     for answer in answers:
         if isinstance(answer, Exception):
             return answer
@@ -84,15 +84,15 @@ def _observed(names: Sequence[str], answers: Sequence[list[Observation] | Except
 
 
 class Writing(Stage):
-    """An LLM writes a paragraph from the observations.
+    """Stage in which an LLM writes paragraphs from observations.
 
-    An answer that does not fit the prompt's schema is sent back once.
+    An answer that does not fit the schema of the prompt is sent back once.
 
     Args:
-        llm: returns the LLM.
-        prompt: the prompt.
-        ledger: reads the observations.
-        usage: counts tokens and money.
+        llm: a function that returns the LLM.
+        prompt: the template of the prompt.
+        ledger: the account of existing records, which reads the observations.
+        usage: the count of tokens and cost.
     """
 
     name = 'paragraphs'
@@ -106,20 +106,20 @@ class Writing(Stage):
         if isinstance(llm, StreamingLLM):
             yield from self._stream(llm, jobs, stop)
             return
-        for batch in batches(jobs):  # none is begun before the last is kept: an LLM may cost money
+        for batch in batches(jobs):  # the results of a batch are kept before the next, because an LLM may cost money
             yield from zip(batch, attempt(partial(self._write, llm), batch), strict=True)
 
     def prompt_of(self, job: Job) -> Prompt:
-        """The prompt of a paragraph, from the observations in the store."""
-        known = {need.content: observations(self._ledger.read(need)) for need in job.needs}
+        """Render the prompt of a paragraph from the observations in the store."""
+        observed = {need.content: observations(self._ledger.read(need)) for need in job.needs}
         if not self._prompt.of_pair:
-            return self._prompt.render(known[job.content], *job.modalities)
+            return self._prompt.render(observed[job.content], *job.modalities)
         a, b = job.content
-        return self._prompt.render_pair(*(known.get(scene, ()) for scene in ((a,), (b,), (a, b))), job.modalities)
+        return self._prompt.render_pair(*(observed.get(scene, ()) for scene in ((a,), (b,), (a, b))), job.modalities)
 
     def _stream(self, llm: StreamingLLM, jobs: Iterable[Job],
                 stop: Event) -> Iterator[tuple[Job, Outcome | Exception]]:
-        asked: dict[int, Job] = {}
+        pending: dict[int, Job] = {}
         unreadable: list[tuple[Job, Exception]] = []
 
         def prompts() -> Iterator[Prompt]:
@@ -129,16 +129,16 @@ class Writing(Stage):
                 except DataError as error:
                     unreadable.append((job, error))
                 else:
-                    asked[index - len(unreadable)] = job
+                    pending[index - len(unreadable)] = job
                     yield prompt
 
         for index, answer in llm.stream(prompts()):
-            yield asked.pop(index), answer if isinstance(answer, Exception) else self._outcome(answer)
+            yield pending.pop(index), answer if isinstance(answer, Exception) else self._outcome(answer)
         yield from unreadable
         if not stop.is_set():
-            for job in asked.values():
+            for job in pending.values():
                 yield job, DataError(f'{type(llm).__name__} gave no answer for {job.path}.',
-                                     'An LLM that streams must answer each prompt.')
+                                     'Let the stream of the LLM yield an answer or an error for each prompt.')
 
     def _write(self, llm: LLM, jobs: Sequence[Job]) -> list[Outcome | Exception]:
         prompts = [self.prompt_of(job) for job in jobs]
@@ -148,7 +148,7 @@ class Writing(Stage):
             corrections = [replace(prompts[index], text='\n\n'.join((
                 prompts[index].text, 'Your answer was:', answers[index].text, correction_request(fault))))
                 for index, fault in faults.items()]
-            second_answers = attempt(llm.complete, corrections)  # if that fails, the others' answers are kept
+            second_answers = attempt(llm.complete, corrections)  # if one fails, the other answers are kept
             for index, second in zip(faults, second_answers, strict=True):
                 if isinstance(second, Exception):
                     self._usage.add(answers[index])
@@ -156,44 +156,46 @@ class Writing(Stage):
         return [answer if isinstance(answer, Exception) else self._outcome(answer) for answer in answers]
 
     def _fault(self, completion: Completion) -> str | None:
-        """Fault that keeps an answer from being JSON of the prompt's schema, so that it is worth asking again."""
+        """Return the fault of an answer that does not fit the prompt's schema and is worth asking again."""
         try:
             return self._check and self._check(self._text(completion))
-        except DataError:  # a refusal would be another one
+        except DataError:  # a model that refused would refuse again
             return None
 
     def _text(self, completion: Completion) -> str:
         return read(completion.text, completion.model, completion.finish_reason, self._check)
 
     def _outcome(self, completion: Completion) -> Outcome | Exception:
-        """Facts that are kept of a completion; its tokens and money count even where it is of no use."""
+        """Return the outcome of a completion. Its tokens and cost count even if it is unusable."""
         self._usage.add(completion)
         try:
             text = self._text(completion)
             facts = asdict(completion) | {'text': text}
             return (facts | {'texts': self._texts(completion.model, text)} if self._check else facts), None
-        except Exception as error:  # an LLM may write anything; the other images must not suffer
+        except Exception as error:  # an LLM may write anything; other images must not suffer
             return error
 
     def _texts(self, model: str, answer: str) -> list[str]:
-        """Texts that the encoder reads of a structured answer."""
+        """Return the texts that the encoder reads of a structured answer."""
         if fault := self._check(answer):
             raise invalid_answer(model, fault)
         written = [text for text in map(prose, texts(parse(answer))) if text]
         if not written:
             raise DataError(f'{model} answered without any words: {answer.strip()[:80]}',
-                            'Let the schema ask for them, by required, minItems and minLength.')
+                            'Make the schema demand them, by required, minItems and minLength.')
         if all(map(refused, written)):
             raise refusal(model, written[0])
         return written
 
 
 class Encoding(Stage):
-    """A text encoder makes token features of a paragraph. They end the description, so an earlier failure is forgotten.
+    """Stage in which a text encoder makes token features of paragraphs.
+
+    Features complete a description, so the record of an earlier failure is removed.
 
     Args:
-        encoder: returns the encoder.
-        ledger: reads the paragraphs.
+        encoder: a function that returns the encoder.
+        ledger: the account of existing records, which reads the paragraphs.
     """
 
     name = 'features'

@@ -1,12 +1,12 @@
-"""The text store: what the language stage made of each image, and the keys under which training finds it.
+"""Text store: the records of the language stage, in files that training finds by their keys.
 
-    <root>/observations/ab/abcd....json     what the captioners saw
-    <root>/paragraphs/12/1234....json       what the LLM wrote of it
-    <root>/features/9f/9f00....json, .npy   the paragraph's token features
-    <root>/failures/9f/9f00....json         why an image could not be described, until it could
+    <root>/observations/ab/abcd....json     observations of the captioners
+    <root>/paragraphs/12/1234....json       the paragraph of the LLM
+    <root>/features/9f/9f00....json, .npy   token features of the paragraph
+    <root>/failures/9f/9f00....json         the last error of a description, until it succeeds
 
-A key is a hash of the image's content and of the configs that matter for that stage, so another text encoder asks for
-new features and keeps every paragraph. Computing keys and reading features needs no language library.
+A key is a hash of the image's content and of the configs that matter for that stage. So another text encoder needs new
+features, but keeps every paragraph. Keys and features need no language library.
 """
 
 import json
@@ -25,16 +25,18 @@ from vlfusion.language.records import fault, parse_record
 
 STAGES = ('observations', 'paragraphs', 'features')
 FAILURES = 'failures'
-#: Names that once stood here, each with its module now.
+#: Names that moved from here to other modules.
 _MOVED = {'Keys': 'keys', 'Content': 'keys', 'identity': 'keys', 'RUNTIME_KEYS': 'keys', 'image_digest': 'subjects',
           'section': 'section'}
-#: How the header of each version of NumPy's files is read.
+#: Readers of the header, by the version of NumPy's file format.
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class TextStore:
-    """Records in files. A record is written beside its place and moved there, its array first, so a record that can be
-    found is whole, a killed run loses at most the record in flight, and several processes can fill one store.
+    """Records in files.
+
+    A record is written to a temporary file and moved to its place, after its array. So every record in place is whole,
+    a killed run loses only the record that it was writing, and several processes can fill one store.
 
     Args:
         root: the folder; made at the first write.
@@ -44,20 +46,20 @@ class TextStore:
         self.root = Path(root)
 
     def path(self, stage: str, key: str) -> Path:
-        """Path of the record of a key; the array of a feature has the ending `.npy` instead."""
+        """Return the path of the record of a key. The array of features has the suffix `.npy` instead of `.json`."""
         if stage not in (*STAGES, FAILURES):
             raise UnknownNameError(f'The text store has no stage {stage!r}.', did_you_mean(stage, STAGES))
         return self.root / stage / key[:2] / f'{key}.json'
 
     def has(self, stage: str, key: str) -> bool:
-        """Tell whether there is a record."""
+        """True if there is a record."""
         return self.path(stage, key).is_file()
 
     def read(self, stage: str, key: str) -> dict:
-        """The record of a key.
+        """Read the record of a key.
 
         Raises:
-            DataError: there is none, or it is damaged.
+            DataError: the record is missing or damaged.
         """
         path = self._existing(stage, key)
         try:
@@ -66,10 +68,10 @@ class TextStore:
             raise _damaged(path, error) from error
 
     def checked(self, stage: str, key: str) -> dict:
-        """The record of a key, with every entry that is read later in its right form; one of features with its array.
+        """Read the record of a key, and check the form of its entries. For features, check the array as well.
 
         Raises:
-            DataError: there is none, or it is damaged; names the file and the entry.
+            DataError: the record is missing or damaged. The message names the file and the entry.
         """
         record = self.read(stage, key)
         if problem := fault(stage, record):
@@ -87,10 +89,10 @@ class TextStore:
             return False
 
     def features(self, key: str) -> Float[np.ndarray, 'token dim']:
-        """The token features of a key.
+        """Read the token features of a key.
 
         Raises:
-            DataError: there are none, or they are damaged.
+            DataError: the features are missing or damaged.
         """
         path = self._existing('features', key).with_suffix('.npy')
         try:
@@ -99,7 +101,7 @@ class TextStore:
             raise _damaged(path, error) from error
 
     def write(self, stage: str, key: str, record: dict, array: np.ndarray | None = None) -> None:
-        """Write a record, and its array where it has one; one of the same key is replaced. Secrets are left out."""
+        """Write a record and its array, if any. A record of the same key is replaced. Secrets are left out."""
         path = self.path(stage, key)
         if array is not None:
             write_array(path.with_suffix('.npy'), array)
@@ -107,19 +109,19 @@ class TextStore:
         write_whole(path, text.encode())
 
     def remove(self, stage: str, key: str) -> None:
-        """Take a record out, if there is one."""
+        """Remove a record, if there is one."""
         self.path(stage, key).unlink(missing_ok=True)
 
     def _existing(self, stage: str, key: str) -> Path:
         path = self.path(stage, key)
         if not path.is_file():
             raise DataError(f'The text store has no record {path}.',
-                            'Run `vlfusion describe CONFIG` with this config, or correct its language.store.')
+                            'Run `vlfusion describe CONFIG` with this config, or fix its language.store.')
         return path
 
 
 def _load_features(path: Path) -> Float[np.ndarray, 'token dim']:
-    """The array in a file, which may have been cut or written by others: nothing is allocated that is not there."""
+    """Read the array in a file. Its header is checked first, because a damaged one may ask for any size of memory."""
     with open(path, 'rb') as file:
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
@@ -139,11 +141,11 @@ def _load_features(path: Path) -> Float[np.ndarray, 'token dim']:
 
 def _damaged(path: Path, cause: object) -> DataError:
     return DataError(f'The record {path} is damaged: {cause}.',
-                     'Run `vlfusion describe CONFIG`: it makes a damaged record again.')
+                     'Run `vlfusion describe CONFIG`, which makes damaged records again.')
 
 
 def __getattr__(name: str) -> object:
-    """A name that moved to another module; a plugin may still import it from here."""
+    """Return a name that moved to another module; a plugin may still import it from here."""
     if name not in _MOVED:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     return getattr(import_module(f'vlfusion.language.{_MOVED[name]}'), name)

@@ -1,4 +1,4 @@
-"""Structured answers: JSON of a prompt's schema, checked, and turned into the texts that an encoder reads."""
+"""Structured answers: check the JSON of a prompt's schema, and turn it into the texts that an encoder reads."""
 
 import ast
 import json
@@ -12,18 +12,18 @@ from typing import Any
 from vlfusion.errors import ConfigError, DataError, needs
 from vlfusion.language.interfaces import Completion
 
-#: Says what is wrong with an answer, None if nothing is.
+#: Function that returns the fault of an answer, or None if it fits.
 Check = Callable[[str], str | None]
 
 
 def schema_check(schema: Mapping) -> Check:
-    """A function that says what keeps a text from being JSON of a schema, None if nothing does.
+    """Make a check that returns why a text is not JSON of a schema, or None if it is.
 
     >>> schema_check({'type': 'object', 'required': ['text']})('{}')
     "The answer does not fit the JSON schema: 'text' is a required property."
 
     Raises:
-        ConfigError: jsonschema is not installed, or the schema is none.
+        ConfigError: jsonschema is not installed, or the schema is invalid.
     """
     with needs('A JSON schema', 'the package jsonschema',
                remedy="pip install 'vlfusion[language]' or 'vlfusion[openai]'"):
@@ -35,12 +35,12 @@ def schema_check(schema: Mapping) -> Check:
 def _checker(schema: str) -> Check:
     import jsonschema
     schema = json.loads(schema)
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
-        kind.check_schema(schema)
+        validator_class.check_schema(schema)
     except jsonschema.SchemaError as error:
         raise ConfigError(f'The prompt has no valid JSON schema: {error.message}.', 'See json-schema.org.') from None
-    validator = kind(schema)
+    validator = validator_class(schema)
 
     def check(text: str) -> str | None:
         try:
@@ -54,21 +54,24 @@ def _checker(schema: str) -> Check:
 
 
 def parse(text: str) -> Any:
-    r"""The JSON of an answer, also where a model has put it into a fenced block; ValueError where there is none.
+    r"""Parse the JSON of an answer, which may stand in a fenced block.
 
     >>> parse('```json\n{"a": 1}\n```')
     {'a': 1}
+
+    Raises:
+        ValueError: the answer is not JSON.
     """
     fenced = re.fullmatch(r'\s*```\w*\n(.*?)\n?```\s*', text, re.DOTALL)
     return json.loads(fenced[1] if fenced else text)
 
 
-#: Places in an answer where JSON is looked for.
+#: Most opening brackets in an answer at which JSON is tried.
 _STARTS = 40
 
 
 def fitting(text: str, check: Check) -> str:
-    """The JSON in an answer that fits a schema: the answer as a whole, or a piece of it; else the answer as it is.
+    """Return the answer or the piece of it that is JSON of a schema; without one, return the answer as it is.
 
     >>> fitting('Here it is: {"a": 1} Good luck!', schema_check({'type': 'object'}))
     '{"a": 1}'
@@ -86,8 +89,9 @@ def is_json(text: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Pieces of an answer that may be JSON: fenced blocks, objects and lists from the longest on, repaired ones."""
-    if is_json(text):  # perhaps an object in a list of its own
+    """Yield pieces of an answer that may be JSON: fenced blocks, then objects and lists by length, then a repaired one.
+    """
+    if is_json(text):  # perhaps a list with one object
         value = json.loads(text)
         if isinstance(value, list) and len(value) == 1:
             yield json.dumps(value[0], ensure_ascii=False)
@@ -107,10 +111,10 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _repaired(text: str) -> str:
-    """JSON of an object with a comma too many, with line breaks in strings, or as Python writes it; else empty."""
-    without = re.sub(r',(\s*[}\]])', r'\1', text)
+    """Repair JSON with trailing commas, with line breaks in strings, or in Python's notation; empty if that fails."""
+    without_commas = re.sub(r',(\s*[}\]])', r'\1', text)
     with suppress(ValueError, RecursionError):
-        return json.dumps(json.loads(without, strict=False), ensure_ascii=False)
+        return json.dumps(json.loads(without_commas, strict=False), ensure_ascii=False)
     try:
         return json.dumps(ast.literal_eval(text), ensure_ascii=False)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -118,12 +122,12 @@ def _repaired(text: str) -> str:
 
 
 def correction_request(fault: str) -> str:
-    """Request to correct an answer that does not fit."""
+    """Make the request to correct an answer that does not fit."""
     return f'{fault}\nAnswer again, without this fault.'
 
 
 def combined(first: Completion, second: Completion) -> Completion:
-    """The second of two answers, with what both took."""
+    """Return the second of two answers, with the tokens, seconds and cost of both."""
     total = {name: None if getattr(first, name) is None or getattr(second, name) is None
              else getattr(first, name) + getattr(second, name)
              for name in ('prompt_tokens', 'completion_tokens', 'seconds', 'cost')}
@@ -131,14 +135,15 @@ def combined(first: Completion, second: Completion) -> Completion:
 
 
 def invalid_answer(model: str, fault: str) -> DataError:
-    """The error of an answer that did not fit the schema a second time."""
-    return DataError(f'{model} gave an unfit answer twice: {fault}',
+    """Make the error of a second answer that does not fit the schema."""
+    return DataError(f'{model} gave two answers that do not fit the schema: {fault}',
                      'Use a stronger model, a simpler schema, or a larger max_tokens.')
 
 
 def texts(answer: Any) -> list[str]:
-    """Texts that an encoder reads of an answer, in the answer's order: each string is one text, but an object in a
-    list is one text, its strings joined by commas.
+    """Return the texts that an encoder reads of a structured answer, in order.
+
+    Each string is one text. An object in a list is one text, with its strings joined by commas.
 
     >>> texts({'scene': 'A street', 'objects': [{'name': 'car', 'place': 'left'}, {'name': 'tree', 'place': 'right'}]})
     ['A street', 'car, left', 'tree, right']

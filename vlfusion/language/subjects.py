@@ -15,7 +15,13 @@ from vlfusion.language.keys import Content
 
 @dataclass(frozen=True)
 class ImageToDescribe:
-    """An image file, what the captioners are told it is, such as `infrared`, and the rule by which it is read."""
+    """Image file to be described.
+
+    Attributes:
+        path: the file.
+        modality: the word for the captioners, such as `infrared`; empty if unknown.
+        reading: the reading rule of the file.
+    """
 
     path: Path
     modality: str
@@ -32,7 +38,7 @@ class ImageToDescribe:
 
 @dataclass(frozen=True)
 class PairToDescribe:
-    """Both sources of a pair, for a prompt that is about pairs."""
+    """Pair to be described by a prompt about pairs."""
 
     source_a: ImageToDescribe
     source_b: ImageToDescribe
@@ -51,7 +57,7 @@ Subject = ImageToDescribe | PairToDescribe
 
 @runtime_checkable
 class SourcePair(Protocol):
-    """The files of a pair, as data sets list them."""
+    """Files of a pair, as data sets list them."""
 
     path_a: Path
     path_b: Path
@@ -62,21 +68,25 @@ class SourcePair(Protocol):
 
 
 def subjects_of(pairs: Iterable[SourcePair], of_pairs: bool) -> list[Subject]:
-    """Subjects to be described, each once: the pairs themselves, or their images."""
+    """Return the subjects of pairs, each once: the pairs themselves, or their images."""
     both = [PairToDescribe(ImageToDescribe(pair.path_a, pair.modality_a, pair.reading_a),
                            ImageToDescribe(pair.path_b, pair.modality_b, pair.reading_b)) for pair in pairs]
     return list(dict.fromkeys(both if of_pairs else (image for pair in both for image in pair.images)))
 
 
 def content_of(subject: Subject) -> tuple[Content, ...]:
-    """The images of a subject by what is in them; DataError where a file cannot be read."""
+    """Return the content and modality of each image of a subject.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
     return tuple(Content(image_digest(image.path, image.reading), image.modality) for image in subject.images)
 
 
 def image_digest(path: str | os.PathLike, reading: Reading = AS_STORED) -> str:
-    """The SHA-256 of a file's bytes: the same image under another name is the same image.
+    """Return the SHA-256 of a file's bytes, which does not depend on its name.
 
-    Turned upright, or read by a rule, it is another image, whose hash is that of both: `SHA-256 orientation=6 RULE`.
+    If the image is turned upright or read by a rule, the digest is the SHA-256 of `DIGEST orientation=6 RULE`.
 
     Raises:
         DataError: the file cannot be read.
@@ -84,5 +94,5 @@ def image_digest(path: str | os.PathLike, reading: Reading = AS_STORED) -> str:
     data = read_file(path)
     digest = hashlib.sha256(data).hexdigest()
     orientation = orientation_of(data, reading.page)
-    seen = ' '.join([digest, *([f'orientation={orientation}'] if orientation > 1 else []), str(reading)]).strip()
-    return digest if seen == digest else hashlib.sha256(seen.encode()).hexdigest()
+    facts = ' '.join([digest, *([f'orientation={orientation}'] if orientation > 1 else []), str(reading)]).strip()
+    return digest if facts == digest else hashlib.sha256(facts.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Tags that models put around an answer: their reasoning, the ends of turns, the answer itself."""
+"""Tags in the answers of models, around reasoning, turns and the answer itself."""
 
 import re
 
@@ -9,10 +9,10 @@ _OPENS = (rf'<\s*(?:{_THOUGHT})\b[^<>]*(?:>|\Z)|\[(?:{_THOUGHT})\]|◁think▷|<
 _CLOSES = (rf'<\s*/\s*(?:{_THOUGHT})\s*>|\[/(?:{_THOUGHT})\]|◁/think▷|<unused95>|'
            r'<\|?(?:end_of_thought|end_of_reasoning|END_THINKING)\|?>')
 _BORDERS = re.compile(f'(?P<opens>{_OPENS})|(?P<closes>{_CLOSES})', re.IGNORECASE)
-#: Reasoning whose end is that of any block of its kind.
+#: Blocks of reasoning in HTML or in fences.
 _BLOCKS = re.compile(r'<details\s[^<>]*type="?reasoning.*?(?:</details\s*>|\Z)'
                      rf'|```(?:{_THOUGHT})\s*\n.*?(?:\n\s*```|\Z)', re.IGNORECASE | re.DOTALL)
-#: The channels of gpt-oss, whose special tokens may have been dropped on the way.
+#: Channels of gpt-oss. A server may have dropped their special tokens.
 _ANALYSIS = re.compile(r'<\|channel\|>(?:analysis|commentary)|\Aanalysis(?=[A-Z"“])')
 _FINAL = re.compile(r'<\|channel\|>final[^<]*<\|message\|>|assistantfinal(?=\S)')
 _WRAPPERS = re.compile(
@@ -24,9 +24,9 @@ _SPECIAL = re.compile(r'<[|｜][^<>|｜\n]{1,40}[|｜]>|<(?:s|bos|pad|unk|start_
 
 
 def without_reasoning(text: str) -> tuple[str, bool]:
-    """A text without its reasoning and the special tokens of its model, and True if it had any reasoning.
+    """Remove reasoning and special tokens from a text. Also return True if there was any reasoning.
 
-    Reasoning ends at its closing tag, also where the prompt opened it; what is never closed goes to the end.
+    Reasoning ends at its closing tag, also if the prompt opened it. Reasoning that is never closed reaches the end.
 
     >>> without_reasoning('The user wants ...</think>A wall.'), without_reasoning('A wall. <thinking>But')
     (('A wall.', True), ('A wall. ', True))
@@ -44,7 +44,7 @@ def without_reasoning(text: str) -> tuple[str, bool]:
 
 
 def _outside(text: str) -> tuple[str, int]:
-    """Text outside of reasoning, and the number of its tags."""
+    """Return the text outside of reasoning, and the number of tags of reasoning."""
     kept, depth, end, borders = [], 0, 0, list(_BORDERS.finditer(text))
     for border in borders:
         if depth == 0:
@@ -54,13 +54,13 @@ def _outside(text: str) -> tuple[str, int]:
             depth += not border[0].endswith('/>')
         elif depth:
             depth -= 1
-        else:  # the prompt opened what stands before
+        else:  # the prompt opened the reasoning before this tag
             kept.clear()
     return ''.join(kept) + (text[end:] if depth == 0 else ''), len(borders)
 
 
 def reasoning_tag(prompt: str) -> str:
-    """The tag by which a rendered prompt lets the model begin to reason; empty if it does not.
+    """Return the tag with which a rendered prompt opens the model's reasoning; empty if there is none.
 
     >>> reasoning_tag('<|user|>Describe it.<|assistant|><think>\\n'), reasoning_tag('<think></think>')
     ('<think>', '')
@@ -71,14 +71,14 @@ def reasoning_tag(prompt: str) -> str:
 
 
 def tagged(text: str) -> str:
-    """The first tag of reasoning in a text; empty if there is none."""
+    """Return the first tag of reasoning in a text; empty if there is none."""
     match = _BORDERS.search(text) or _ANALYSIS.search(text)
     return match[0] if match else ''
 
 
 def unwrapped(text: str) -> str:
-    """Text inside `<answer>` and the like, or in a fence around everything."""
+    """Return the text inside `<answer>` or a similar tag, and inside a fence around the whole."""
     if match := _WRAPPERS.search(text):
         text = match['tag'] if match['tag'] is not None else match['box']
-    fenced = _FENCE.fullmatch(text)
-    return fenced[1] if fenced else text
+    fence = _FENCE.fullmatch(text)
+    return fence[1] if fence else text

@@ -1,4 +1,4 @@
-"""Words of English descriptions: which of them name something, and forms of one word made equal."""
+"""Words of English descriptions: find content words, and make the forms of a word equal."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _FUNCTION_WORDS = (
     'upon very was we were what when us where whereas which while who whose will with within without would yet you '
     'your')
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
-#: Words that fit any image; none of them names an object.
+#: Words that fit any image and name no object.
 _OF_IMAGES = (
     'appear area aspect background bottom capture center centre central clear clearly contain contrast corner depict '
     'describe description detail different display edge entire evident feature features first focus foreground frame '
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case, without digits and punctuation.
+    """Return the words of a text in lower case, without digits and punctuation.
 
     >>> words_of("A man's 2 dogs.")
     ['a', "man's", 'dogs']
@@ -34,7 +34,7 @@ def words_of(text: str) -> list[str]:
 
 
 def grams(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
-    """Every run of `length` words.
+    """Yield every run of `length` words.
 
     >>> list(grams(['a', 'red', 'car'], 2))
     [('a', 'red'), ('red', 'car')]
@@ -43,7 +43,7 @@ def grams(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
 
 
 def fold(word: str) -> str:
-    """A word without its plural or suffix, so that forms of one word are equal; not always a word itself.
+    """Reduce a word to a stem, so that the forms of a word are equal. The stem need not be a word.
 
     >>> [fold(word) for word in ('Benches', 'cities', 'focused', 'running', 'brightly', "man's", 'glass', 'image')]
     ['bench', 'city', 'focus', 'run', 'bright', 'man', 'glass', 'imag']
@@ -66,7 +66,7 @@ def fold(word: str) -> str:
 
 
 def content_words(text: str) -> dict[str, str]:
-    """The words that name something, folded by `fold`, each with its first form in the text.
+    """Return the stems of the words that name something, each with the first form in the text.
 
     >>> content_words('The image shows two dogs, and a dog house on the left.')
     {'dog': 'dogs', 'hous': 'house'}

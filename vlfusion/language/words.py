@@ -1,9 +1,9 @@
-"""Numbers as words: places, shares and digits, so that descriptions name things instead of measuring them."""
+"""Numbers as words: places, shares and digits, for descriptions without figures."""
 
 import re
 from collections.abc import Sequence
 
-#: The nine regions of an image, rows from the top.
+#: Nine regions of an image, in rows from the top.
 PLACES = (('upper left', 'upper middle', 'upper right'),
           ('middle left', 'centre', 'middle right'),
           ('lower left', 'lower middle', 'lower right'))
@@ -14,7 +14,7 @@ _DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight
 
 
 def place(box: tuple[float, float, float, float]) -> str:
-    """The region in which the middle of a box `(x0, y0, x1, y1)` in fractions of the image lies.
+    """Return the region of the middle of a box `(x0, y0, x1, y1)` in fractions of the image.
 
     >>> place((0.0, 0.0, 0.2, 0.3))
     'upper left'
@@ -24,7 +24,7 @@ def place(box: tuple[float, float, float, float]) -> str:
 
 
 def share(fraction: float) -> str:
-    """A fraction of the image in words.
+    """Return a fraction of the image in words.
 
     >>> share(0.5), share(0.02)
     ('about half', 'almost none')
@@ -33,7 +33,7 @@ def share(fraction: float) -> str:
 
 
 def join(words: Sequence[str]) -> str:
-    """An enumeration.
+    """Join words to an enumeration.
 
     >>> join(['red', 'green', 'blue'])
     'red, green and blue'
@@ -42,7 +42,7 @@ def join(words: Sequence[str]) -> str:
 
 
 def spell_digits(text: str) -> str:
-    """The text with each digit as a word.
+    """Replace each digit of a text by a word.
 
     >>> spell_digits('2 dogs in a T2-weighted image, 15 in all')
     'two dogs in a T two-weighted image, one five in all'

@@ -182,7 +182,7 @@ def test_what_is_no_image_is_refused(captioner, picture, message):
 
 @pytest.mark.parametrize('setting, message', [
     (dict(tasks=['dense region captoin']), 'Did you mean dense region caption?'), (dict(tasks=['<OD>']), 'no task'),
-    (dict(tasks='caption'), 'a list'), (dict(tasks=[]), 'a list'), (dict(tasks=['caption'] * 2), 'once'),
+    (dict(tasks='caption'), 'a list'), (dict(tasks=[]), 'a list'), (dict(tasks=['caption'] * 2), 'different names'),
     (dict(model='no/such'), 'FlorenceCaptioner cannot load the model .no/such'), (dict(batch_size=0), 'batch_size'),
     (dict(num_beams=0), 'num_beams'), (dict(max_new_tokens=0), 'max_new_tokens'), (dict(dtype='float8'), 'no dtype'),
     (dict(max_new_tokens=257), 'writes at most 256 tokens'), (dict(device='cuda:99'), 'cannot load')])

@@ -359,7 +359,7 @@ def test_what_stays_unfit_fails_its_record_and_counts(serve, key, images, langua
     server = serve(lambda number, body: (200, chat_answer('{"things": 1}')))
     language |= dict(prompt='questions', llm=dict(type='OpenAILLM', model='m', base_url=server.url))
     report = (pipeline := DescriptionPipeline(language)).run(images[:2])
-    assert len(report.failed) == 2 and len(server.bodies) == 4 and 'unfit answer twice' in report.failures()
+    assert len(report.failed) == 2 and len(server.bodies) == 4 and 'two answers that do not fit the schema' in report.failures()
     assert (pipeline.usage.prompt_tokens, pipeline.usage.completion_tokens) == (40, 20)
 
 
@@ -400,12 +400,12 @@ def message(**parts):
     (400, {'error': {'message': 'No.', 'innererror': {'code': 'ResponsibleAIPolicyViolation'}}}, 'content filter.*No'),
     (403, {'error': {'message': 'flagged', 'code': 'content_policy_violation'}}, 'content filter.*flagged'),
     (200, {'error': {'message': 'model is loading', 'code': 503}},
-     r"in place of an answer to 'm' \(503\): model is loading"),
-    (200, {'error': 'out of memory'}, 'in place of an answer.*out of memory'),
-    (200, {'detail': 'Not found here'}, 'in place of an answer.*Not found here'),
-    (200, {'object': 'error', 'message': 'too long', 'code': 40303}, 'in place of an answer.*too long'),
-    (200, {'choices': [{'error': {'message': 'upstream died'}}]}, 'in place of an answer.*upstream died'),
-    (200, 'data: {"id": "x"}', 'is no chat completion: it begins with .data: ')])
+     r"instead of an answer to 'm' \(503\): model is loading"),
+    (200, {'error': 'out of memory'}, 'instead of an answer.*out of memory'),
+    (200, {'detail': 'Not found here'}, 'instead of an answer.*Not found here'),
+    (200, {'object': 'error', 'message': 'too long', 'code': 40303}, 'instead of an answer.*too long'),
+    (200, {'choices': [{'error': {'message': 'upstream died'}}]}, 'instead of an answer.*upstream died'),
+    (200, 'data: {"id": "x"}', 'is not a chat completion: it begins with .data: ')])
 def test_an_answer_without_a_description_says_why_and_fails_alone(serve, build, status, answer, said):
     headers = {'Content-Type': 'text/event-stream'} if isinstance(answer, str) else {}
     server = serve(lambda number, body: (status, answer, headers) if asked(body) == 'prompt 0' else echo(number, body))

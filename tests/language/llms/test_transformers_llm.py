@@ -130,7 +130,7 @@ def test_nothing_to_say(build):
 def test_what_cannot_be_loaded_is_named(build, folder, tmp_path):
     with pytest.raises(ConfigError, match='cannot be loaded'):
         TransformersLLM(str(tmp_path))
-    with pytest.raises(ConfigError, match="knows no dtype 'half'"):
+    with pytest.raises(ConfigError, match="has no dtype 'half'"):
         build(dtype='half')
     with pytest.raises(ConfigError, match='max_new_tokens=0'):
         build(max_new_tokens=0)

@@ -1,4 +1,4 @@
-"""Locate given things in an image, by an open-vocabulary detector of the transformers library."""
+"""Open-vocabulary detectors of the transformers library, which find named things in an image."""
 
 from collections.abc import Sequence
 from inspect import signature
@@ -10,28 +10,29 @@ from PIL.Image import Image as Picture
 from vlfusion.errors import ConfigError, needs
 from vlfusion.language.captioners.parts import check_labels, check_numbers, in_batches, load_transformers
 from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
 
 @CAPTIONERS.register_module()
 class OpenVocabularyDetector:
-    """The things of a list that are found in each image, with their boxes, by OWLv2, OWL-ViT or GroundingDINO.
+    """Detector of the things in a list, by OWLv2, OWL-ViT or GroundingDINO: labels with boxes and scores.
 
-    Of boxes of one label that overlap much only the best is kept.
+    If boxes of one label overlap much, only the best is kept.
 
     Args:
         model: a folder, or the id of a model on the Hugging Face hub, such as `google/owlv2-base-patch16-ensemble` or
             `IDEA-Research/grounding-dino-tiny`.
-        labels: what to look for; words or phrases. GroundingDINO answers in its own spelling and may join two of them.
+        labels: words or phrases for the things to find. GroundingDINO answers in its own spelling and may join two.
         threshold: the least score.
-        overlap: boxes of one label whose intersection over union is more than this are one thing.
-        top_k: at most so many boxes, those with the best scores.
+        overlap: the intersection over union above which two boxes of one label count as one thing.
+        top_k: the largest number of boxes; those with the best scores are kept.
         revision: branch, tag or commit of a hub model.
-        device: where it runs, such as `cpu` or `cuda`.
+        device: the device, such as `cpu` or `cuda`.
         dtype: `float32`, `float16` or `bfloat16`.
-        batch_size: how many images it reads at once; only images of one size go together, for padding would change what
-            is seen.
+        batch_size: images in one batch. Only images of equal size are batched, because padding would change what the
+            model sees.
 
     Raises:
         ConfigError: transformers or torchvision is not installed, the model cannot be loaded, a label is longer than
@@ -56,27 +57,27 @@ class OpenVocabularyDetector:
 
     @torch.inference_mode()
     def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
-        """The things found in each image: label, box, the fraction of the image that the box covers, score; best first.
+        """Return the things found in each image, best first: label, box, area as a fraction of the image, score.
 
         Args:
             scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
-            modalities: of no effect.
+            modalities: one word, without effect.
 
         Raises:
-            DataError: an image is of floats or has no pixels.
+            DataError: an image holds floats or has no pixels, or scenes or modalities have another form.
         """
-        pictures = [rgb(image) for image, in scenes]
+        pictures = [rgb(image) for image, in checked_scenes(self, scenes, modalities)]
         return [observations for _, same in groupby(pictures, key=lambda picture: picture.size)
                 for observations in in_batches(self._detect, list(same), self.batch_size)]
 
     def _detect(self, pictures: list[Picture]) -> list[list[Observation]]:
-        wanted = [self.labels] * len(pictures)
-        inputs = self.processor(images=pictures, text=wanted, return_tensors='pt')
+        labels = [self.labels] * len(pictures)
+        inputs = self.processor(images=pictures, text=labels, return_tensors='pt')
         outputs = self.model(**inputs.to(self.model.device, self.model.dtype))
         finish = self.processor.post_process_grounded_object_detection
-        # GroundingDINO cuts its label out of the words above a threshold of their own.
+        # GroundingDINO forms its label from the words above a threshold of their own.
         words = {'text_threshold': self.threshold} if 'text_threshold' in signature(finish).parameters else {}
-        things = finish(outputs, threshold=self.threshold, text_labels=wanted, **words,
+        things = finish(outputs, threshold=self.threshold, text_labels=labels, **words,
                         target_sizes=[(picture.height, picture.width) for picture in pictures])
         return [self._observations(of_picture, picture) for of_picture, picture in zip(things, pictures, strict=True)]
 
@@ -84,22 +85,22 @@ class OpenVocabularyDetector:
         names = [' '.join(name.split()) for name in things['text_labels']]
         scores, size = things['scores'].float().cpu(), torch.tensor([picture.width, picture.height] * 2)
         boxes = (things['boxes'].float().cpu() / size).clamp(0, 1)
-        kinds = torch.tensor([names.index(name) for name in names], dtype=torch.long)
+        classes = torch.tensor([names.index(name) for name in names], dtype=torch.long)
         observations = []
-        for index in self.suppress(boxes, scores, kinds, self.overlap).tolist():  # the best first
+        for index in self.suppress(boxes, scores, classes, self.overlap).tolist():  # the best first
             x0, y0, x1, y1 = boxes[index].tolist()
-            if names[index] and x0 < x1 and y0 < y1:  # a box may lie wholly in the padding beside the image
+            if names[index] and x0 < x1 and y0 < y1:  # a box may lie in the padding beside the image
                 observations.append(Observation(names[index], (x0, y0, x1, y1), (x1 - x0) * (y1 - y0),
                                                 scores[index].item()))
         return observations[:self.top_k]
 
     def _check_lengths(self, part: str) -> None:
-        """Refuse labels that the text side would cut or choke on: OWL reads each alone, GroundingDINO all as one."""
+        """Refuse labels that are too long for the text side. OWL reads each alone, GroundingDINO all as one text."""
         text, tokenizer = self.model.config.text_config, self.processor.tokenizer
         most = getattr(self.model.config, 'max_text_len', text.max_position_embeddings)
         sentences = self.labels if self.model.config.model_type.startswith('owl') else [
             ' '.join(f'{label}.' for label in self.labels)]
         for sentence in sentences:
             if (count := len(tokenizer(sentence, verbose=False)['input_ids'])) > most:
-                raise ConfigError(f'The labels of {part} do not fit: "{sentence[:60]}" has {count} tokens, and the '
+                raise ConfigError(f'The labels of {part} are too long: "{sentence[:60]}" has {count} tokens, but the '
                                   f'model reads at most {most}.', 'Shorten the labels, or give fewer.')

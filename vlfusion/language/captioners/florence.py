@@ -8,6 +8,7 @@ from PIL.Image import Image as Picture
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.language.captioners.parts import check_numbers, in_batches, load_transformers
 from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
@@ -15,31 +16,31 @@ _CAPTIONS = {'caption': '<CAPTION>', 'detailed caption': '<DETAILED_CAPTION>',
              'more detailed caption': '<MORE_DETAILED_CAPTION>'}
 _REGIONS = {'dense region caption': '<DENSE_REGION_CAPTION>', 'object detection': '<OD>'}
 _TASKS = _CAPTIONS | _REGIONS
-# Florence-2 places an edge in the middle of one of 1000 bins and its processor cuts that to whole pixels. In an image
-# of this width every middle is a whole pixel, so nothing is lost, however small the real image.
+# Florence-2 places an edge in the middle of one of 1000 bins, and its processor truncates that to whole pixels. In an
+# image of this width every middle is a whole pixel, so nothing is lost, even for a small real image.
 _GRID = 2000
 
 
 @CAPTIONERS.register_module()
 class FlorenceCaptioner:
-    """Captions of each image, and of its regions with their boxes, by Florence-2 (Xiao et al., CVPR 2024).
+    """Florence-2 (Xiao et al., CVPR 2024): captions of each image, and of its regions with their boxes.
 
     Decoding is a beam search and never samples.
 
     Args:
         model: a folder, or the id of a model on the Hugging Face hub, such as `florence-community/Florence-2-base`.
-        tasks: what it is asked about each image, in order: `caption`, `detailed caption`, `more detailed caption`,
+        tasks: the questions about each image, in order: `caption`, `detailed caption`, `more detailed caption`,
             `dense region caption` (phrases with boxes), `object detection` (names with boxes).
         revision: branch, tag or commit of a hub model.
-        device: where it runs, such as `cpu` or `cuda`.
+        device: the device, such as `cpu` or `cuda`.
         dtype: `float32`, `float16` or `bfloat16`.
-        batch_size: how many images it reads at once.
-        max_new_tokens: the longest answer to one task; a box takes four tokens, and one that is cut off is left out.
+        batch_size: images in one batch.
+        max_new_tokens: the longest answer to one task. A box takes four tokens; an incomplete box is dropped.
         num_beams: hypotheses of beam search; 1 is greedy.
 
     Raises:
-        ConfigError: transformers is not installed, the model cannot be loaded or is no Florence-2, a task is unknown,
-            or a setting is out of range.
+        ConfigError: transformers is not installed, the model cannot be loaded or is not a Florence-2, a task is
+            unknown, or a setting is out of range.
     """
 
     version, images = '1', 1
@@ -52,8 +53,8 @@ class FlorenceCaptioner:
         self.tasks = _check_tasks(part, tasks)
         self.processor, self.model = load_transformers(part, 'AutoModelForImageTextToText', model, revision, device,
                                                        dtype)
-        if (kind := self.model.config.model_type) != 'florence2':
-            raise ConfigError(f'{part} runs Florence-2, but the model {model!r} is of the type {kind}.',
+        if (model_type := self.model.config.model_type) != 'florence2':
+            raise ConfigError(f'{part} runs Florence-2, but the model {model!r} is of the type {model_type}.',
                               'Use TransformersCaptioner, or a model such as florence-community/Florence-2-base.')
         readable = self.processor.post_processor.parse_task_config
         if set(self.tasks) & set(_REGIONS) and 'description_with_bboxes' not in readable:
@@ -68,16 +69,17 @@ class FlorenceCaptioner:
 
     @torch.inference_mode()
     def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
-        """Describe each image by Florence-2, task by task; a region has its box and the area of that.
+        """Describe each image, task by task. A region comes with its box and the area of the box.
 
         Args:
             scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
-            modalities: of no effect; Florence-2 knows no question but its tasks.
+            modalities: one word, without effect: Florence-2 answers its own tasks only.
 
         Raises:
-            DataError: an image is of floats or has no pixels.
+            DataError: an image holds floats or has no pixels, or scenes or modalities have another form.
         """
-        return in_batches(self._describe, [rgb(image) for image, in scenes], self.batch_size)
+        pictures = [rgb(image) for image, in checked_scenes(self, scenes, modalities)]
+        return in_batches(self._describe, pictures, self.batch_size)
 
     def _describe(self, pictures: list[Picture]) -> list[list[Observation]]:
         answers = [self._answer(pictures, task) for task in self.tasks]
@@ -86,7 +88,7 @@ class FlorenceCaptioner:
     def _answer(self, pictures: list[Picture], task: str) -> list[list[Observation]]:
         inputs = self.processor(images=pictures, text=[_TASKS[task]] * len(pictures), return_tensors='pt')
         written = self.model.generate(**inputs.to(self.model.device, self.model.dtype), **self.settings)
-        # A box is written in special tokens.
+        # Boxes are special tokens.
         texts = self.processor.batch_decode(written, skip_special_tokens=task in _CAPTIONS)
         return [self._caption(text) if task in _CAPTIONS else self._regions(text, _TASKS[task]) for text in texts]
 
@@ -94,9 +96,9 @@ class FlorenceCaptioner:
         return [Observation(' '.join(text.split()))] if text.strip() else []
 
     def _regions(self, text: str, task: str) -> list[Observation]:
-        found = self.processor.post_process_generation(text, task=task, image_size=(_GRID, _GRID))[task]
+        regions = self.processor.post_process_generation(text, task=task, image_size=(_GRID, _GRID))[task]
         observations = []
-        for label, box in zip(found['labels'], found['bboxes'], strict=True):
+        for label, box in zip(regions['labels'], regions['bboxes'], strict=True):
             x0, y0, x1, y1 = (min(edge / _GRID, 1.0) for edge in box)
             if label and x0 < x1 and y0 < y1:  # a weak model may write the corners in the wrong order
                 observations.append(Observation(' '.join(label.split()), (x0, y0, x1, y1), (x1 - x0) * (y1 - y0)))
@@ -105,9 +107,9 @@ class FlorenceCaptioner:
 
 def _check_tasks(part: str, tasks: Sequence[str]) -> list[str]:
     if isinstance(tasks, str) or not tasks or len(set(tasks)) < len(tasks):
-        raise ConfigError(f'The tasks of {part} are a list in which each occurs once; it got {tasks!r}.',
+        raise ConfigError(f'The tasks of {part} must be a list of different names, but it got {tasks!r}.',
                           "Write tasks=['caption', 'dense region caption'].")
     for task in tasks:
         if task not in _TASKS:
-            raise ConfigError(f'{part} knows no task {task!r}.', did_you_mean(str(task), _TASKS))
+            raise ConfigError(f'{part} has no task {task!r}.', did_you_mean(str(task), _TASKS))
     return list(tasks)

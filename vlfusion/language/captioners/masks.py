@@ -1,4 +1,4 @@
-"""The regions of an image, cut out by SAM without being told what to look for, and named by another captioner."""
+"""Regions of an image, found by SAM without labels and named by another captioner."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +11,7 @@ from torch import nn
 from vlfusion.errors import ConfigError
 from vlfusion.language.captioners.parts import check_numbers, load_transformers
 from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.former import up_to_date
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
@@ -18,24 +19,24 @@ from vlfusion.registry import CAPTIONERS
 
 @CAPTIONERS.register_module()
 class SamMasks:
-    """The largest regions of each image with box and area, by SAM's automatic masks (Kirillov et al., ICCV 2023).
+    """Largest regions of each image with box and area, by the automatic masks of SAM (Kirillov et al., ICCV 2023).
 
-    SAM2 serves as well. Neither gives names: each region's box is cut out of the image, shown to the labeller, and the
-    first thing that it says is the region's text. A region of which it says nothing is left out.
+    SAM2 works as well. Neither names regions: the box of each region is cropped and shown to the labeller, and the
+    labeller's first observation is the text of the region. A region without an observation is dropped.
 
     Args:
         model: a folder, or the id of a model on the Hugging Face hub, such as `facebook/sam-vit-base` or
             `facebook/sam2.1-hiera-small`.
         labeller: the config of a captioner, such as `dict(type='OpenCLIPTagger', pretrained='openai', labels=[...])`.
-        top_k: at most so many regions, the largest.
+        top_k: the largest number of regions; the largest regions are kept.
         min_area: the least area of a region, as a fraction of the image.
-        quality: the least overlap with the truth that SAM predicts for a mask.
+        quality: the least overlap with the truth, as SAM predicts it for a mask.
         stability: the least stability of a mask under changes of its threshold.
-        points_per_side: SAM asks at so many points along each side.
+        points_per_side: grid points along each side at which SAM looks for a mask.
         revision: branch, tag or commit of a hub model.
-        device: where it runs, such as `cpu` or `cuda`.
+        device: the device, such as `cpu` or `cuda`.
         dtype: `float32`, `float16` or `bfloat16`.
-        batch_size: how many points are asked at once; images go one by one.
+        batch_size: grid points in one batch; images are processed one by one.
 
     Raises:
         ConfigError: transformers is not installed, a model cannot be loaded, or a setting is out of range.
@@ -57,36 +58,37 @@ class SamMasks:
         from transformers import pipeline
         self.generate = pipeline('mask-generation', model=network, image_processor=processor.image_processor,
                                  device=network.device)
-        # SAM2 sees images stretched to squares, but transformers lays the points as on images that keep their shape, so
-        # that a part of a wide or tall one is never asked about. On a square both are the same.
+        # SAM2 stretches images to squares, but transformers places the points as if images kept their shape, so part
+        # of a wide or tall image would get no points. On a square image both agree.
         side = processor.image_processor.size.get('height')
         self.square = (side, side) if side else None
         self.labeller = up_to_date(CAPTIONERS.build(dict(labeller)))
         if self.labeller.images != 1:
-            raise ConfigError(f'The labeller of {part} sees pairs: {labeller["type"]}.',
+            raise ConfigError(f'The labeller of {part} must see single images, but {labeller["type"]} sees pairs.',
                               'Name a captioner of single images.')
         self.top_k, self.min_area = top_k, min_area
         self.settings = {'pred_iou_thresh': quality, 'stability_score_thresh': stability,
                          'points_per_crop': points_per_side, 'points_per_batch': batch_size}
 
     def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
-        """The largest regions of each image, the largest first, with the scores of the labeller.
+        """Return the largest regions of each image, the largest first, with the scores of the labeller.
 
         Args:
             scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
-            modalities: what the labeller is told.
+            modalities: the modality of the images, for the labeller.
 
         Raises:
-            DataError: an image is of floats or has no pixels.
+            DataError: an image holds floats or has no pixels, or scenes or modalities have another form.
         """
-        return [self._regions(image, modalities) for image, in scenes]
+        return [self._regions(image, modalities) for image, in checked_scenes(self, scenes, modalities)]
 
     def _regions(self, image: np.ndarray, modalities: tuple[str]) -> list[Observation]:
         picture = rgb(image)
         with torch.inference_mode():
-            found = self.generate(picture.resize(self.square, Resampling.BILINEAR) if self.square else picture,
-                                  **self.settings)['masks']
-        masks = sorted((mask for mask in map(np.asarray, found) if mask.mean() >= self.min_area and mask.any()),
+            outputs = self.generate(picture.resize(self.square, Resampling.BILINEAR) if self.square else picture,
+                                    **self.settings)
+        masks = sorted((mask for mask in map(np.asarray, outputs['masks'])
+                        if mask.mean() >= self.min_area and mask.any()),
                        key=lambda mask: -mask.mean())[:self.top_k]
         height, width = image.shape[:2]
         boxes = [_bounds(mask, height, width) for mask in masks]
@@ -104,15 +106,15 @@ class SamMasks:
 
 
 def _in_float32(network: nn.Module, inputs: tuple, outputs: dict) -> None:
-    """Masks and scores in float32, for the pipeline selects among them by an operation that refuses half precision."""
+    """Convert masks and scores to float32, because the pipeline selects by an operation without half precision."""
     for name in ('pred_masks', 'iou_scores'):
         outputs[name] = outputs[name].float()
 
 
 def _bounds(mask: Bool[np.ndarray, 'h w'], height: int, width: int) -> tuple[int, int, int, int]:
-    """The smallest box `(left, top, right, bottom)` of whole pixels around a mask that is not empty.
+    """Return the smallest box `(left, top, right, bottom)` of whole pixels around a mask that is not empty.
 
-    Height and width are those of the image, which the mask may show at another size; right and bottom are exclusive.
+    Right and bottom are exclusive. Height and width are those of the image; the mask may have another size.
     """
     rows, columns = np.flatnonzero(mask.any(1)).tolist(), np.flatnonzero(mask.any(0)).tolist()
     tall, wide = mask.shape

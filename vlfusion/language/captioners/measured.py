@@ -1,4 +1,4 @@
-"""Facts about an image that need no model: they are measured, and therefore true, and said in plain words."""
+"""Measured facts about an image, in plain words and without a model."""
 
 from collections.abc import Mapping, Sequence
 from typing import SupportsFloat
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vlfusion.imaging.images import luminance
+from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.language.words import PLACES, join, place, share
 from vlfusion.registry import CAPTIONERS
@@ -23,13 +24,13 @@ _PATCH_SIZES = ((0.03, 'small'), (0.12, 'medium-sized'), (np.inf, 'large'))  # f
 _PATCH_SHAPES = ((0.6, 'tall'), (1.6, 'compact'), (np.inf, 'wide'))
 _HUES = ((20, 'red'), (45, 'orange'), (70, 'yellow'), (165, 'green'), (200, 'cyan'), (260, 'blue'), (290, 'violet'),
          (340, 'magenta'), (np.inf, 'red'))  # degrees
-_PATCHES = 3  # at most
-_NOTABLE = 0.03  # the fraction of the image from which on something is worth a sentence
+_PATCHES = 3  # most bright patches that are described
+_NOTABLE = 0.03  # least fraction of the image that is worth a sentence
 
 
 @CAPTIONERS.register_module()
 class MeasuredCaptioner:
-    """Describes size, brightness, contrast, background, colour, fine detail and bright patches of an image.
+    """Measured size, brightness, contrast, background, colour, fine detail and bright patches of an image.
 
     The same image always gives the same sentences. Places are the nine regions of a three-by-three grid.
 
@@ -53,13 +54,16 @@ class MeasuredCaptioner:
         return True
 
     def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
-        """At least five sentences about each image, then its brightest patches, at most three, with their boxes.
+        """Return at least five sentences about each image, then up to three bright patches with their boxes.
 
         Args:
             scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
-            modalities: the kind of image, such as `infrared` or `MRI`; empty where nobody knows.
+            modalities: the modality of the images, such as `('MRI',)`; an empty word if unknown.
+
+        Raises:
+            DataError: scenes or modalities have another form.
         """
-        return [self._describe(image, *modalities) for image, in scenes]
+        return [self._describe(image, *modalities) for image, in checked_scenes(self, scenes, modalities)]
 
     def _describe(self, image: np.ndarray, modality: str) -> list[Observation]:
         grey = luminance(image, rule='bt601')
@@ -85,12 +89,15 @@ def _word(scale: Sequence[tuple[float, str]], value: SupportsFloat) -> str:
 
 
 def _cells(plane: np.ndarray) -> Float[np.ndarray, '3 3']:
-    """The mean of a plane in each of the nine regions."""
+    """Return the mean of a plane in each of the nine regions."""
     return cv2.resize(plane.astype(np.float32), (3, 3), interpolation=cv2.INTER_AREA)
 
 
 def _content(grey: Float[np.ndarray, 'h w']) -> Bool[np.ndarray, 'h w']:
-    """Everything but the background: black that reaches the border. Under three hundredths of it is none."""
+    """Return the mask of everything but the background, which is black and reaches the border.
+
+    A background or a content below 3 % of the image is ignored: then all of the image is content.
+    """
     _, labels = cv2.connectedComponents((grey < 0.03).astype(np.uint8))
     border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     content = ~np.isin(labels, border[border > 0])
@@ -98,19 +105,21 @@ def _content(grey: Float[np.ndarray, 'h w']) -> Bool[np.ndarray, 'h w']:
 
 
 def _empty(grey: Float[np.ndarray, 'h w'], content: Bool[np.ndarray, 'h w']) -> str:
-    """Share of the image that shows nothing: black background, or white without any texture."""
+    """Describe the share of the image that shows nothing: black background, or pure white."""
     shares = ((1 - content.mean(), 'empty black background'), ((grey > 0.98).mean(), 'purely white'))
     facts = [f'{share(fraction)} of it is {what}' for fraction, what in shares if fraction >= _NOTABLE]
     return f'{join(facts).capitalize()}.' if facts else ''
 
 
 def _extent(plane: Float[np.ndarray, 'h w'], quality: str, most: str, least: str, evenness: float) -> str:
-    """The regions with most and with least of a quality, as far as these are few, and the runner-up of a single winner.
+    """Describe the regions with most and with least of a quality, if they are few, and the runner-up of a single top.
 
     Args:
-        plane: how much of the quality each pixel has.
-        quality, most, least: its name and its two superlatives.
-        evenness: regions whose means differ by less than this are called equal.
+        plane: the amount of the quality in each pixel.
+        quality: the name of the quality.
+        most: its superlative.
+        least: the opposite superlative.
+        evenness: the difference of means below which regions are called equal.
     """
     cells = _cells(plane)
     low, high = cells.min(), cells.max()
@@ -131,7 +140,7 @@ def _names(regions: Bool[np.ndarray, '3 3']) -> list[str]:
 
 
 def _colours(image: np.ndarray) -> str:
-    """The one or two prevailing hues, each with the region that has most of it."""
+    """Describe the one or two prevailing hues, each with the region that has most of it."""
     if image.ndim == 2 or (image == image[..., :1]).all():
         return 'It is grey, without any colour.'
     hue, saturation, value = cv2.split(cv2.cvtColor(image / np.float32(np.iinfo(image.dtype).max), cv2.COLOR_BGR2HSV))
@@ -149,7 +158,7 @@ def _colours(image: np.ndarray) -> str:
 
 
 def _bright_patches(grey: Float[np.ndarray, 'h w'], content: Bool[np.ndarray, 'h w']) -> list[Observation]:
-    """The largest connected areas above Otsu's threshold of the content, where they stand out from it."""
+    """Describe the largest connected areas above Otsu's threshold of the content, if they stand out from it."""
     height, width = grey.shape
     levels = cv2.GaussianBlur(np.round(grey * 255).astype(np.uint8), (0, 0), max(height, width) / 100)
     threshold, _ = cv2.threshold(levels[content], 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)

@@ -1,4 +1,4 @@
-"""Which of some given labels fit an image, by an image-text model of open_clip."""
+"""Labels that fit an image, chosen from a list by an image-text model of open_clip."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from vlfusion.errors import ConfigError
 from vlfusion.language.captioners.parts import best, check_labels, check_numbers, check_template, in_batches
 from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.language.open_clip_models import load_open_clip
 from vlfusion.language.precision import torch_dtype
@@ -19,19 +20,19 @@ _PRECISIONS = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}
 
 @CAPTIONERS.register_module()
 class OpenCLIPTagger:
-    """The labels that fit each image best, as Radford et al. (CLIP, ICML 2021) classify without training.
+    """Labels that fit each image best, by the zero-shot classification of Radford et al. (CLIP, ICML 2021).
 
-    A score is the softmax, over all labels, of the scaled cosine between the image and a sentence about the label; so
-    it says how a label does against the others, and one label alone always has the score 1.
+    A score is the softmax, over all labels, of the scaled cosine between the image and a sentence about the label. It
+    compares a label with the others; a single label always has the score 1.
 
     Args:
         labels: words or phrases.
         model: an architecture of open_clip, `hf-hub:` with a model id, or `local-dir:` with a folder.
         pretrained: a tag of open_clip or the path of a checkpoint; not for `hf-hub:` and `local-dir:`.
         template: the sentence about a label; holds `$label`.
-        top_k: at most so many labels.
+        top_k: the largest number of labels.
         threshold: the least score.
-        device: where it runs, such as `cpu` or `cuda`.
+        device: the device, such as `cpu` or `cuda`.
         dtype: `float32`, `float16` or `bfloat16`.
         batch_size: how many images it reads at once.
 
@@ -58,16 +59,16 @@ class OpenCLIPTagger:
 
     @torch.inference_mode()
     def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
-        """The best labels of each image with their scores, the best first; the model sees the image's central square.
+        """Return the best labels of each image with their scores, best first. The model sees the central square.
 
         Args:
             scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
-            modalities: of no effect.
+            modalities: one word, without effect.
 
         Raises:
-            DataError: an image is of floats or has no pixels.
+            DataError: an image holds floats or has no pixels, or scenes or modalities have another form.
         """
-        pictures = [self.transform(rgb(image)) for image, in scenes]
+        pictures = [self.transform(rgb(image)) for image, in checked_scenes(self, scenes, modalities)]
         return in_batches(self._tag, pictures, self.batch_size)
 
     def _tag(self, pictures: Sequence[Float[Tensor, '3 h w']]) -> list[list[Observation]]:
@@ -78,7 +79,7 @@ class OpenCLIPTagger:
     @torch.inference_mode()
     def _encode(self, sentences: list[str], tokenizer) -> Float[Tensor, 'label dim']:
         length = tokenizer.context_length
-        # Tokenizers of open_clip cut what is too long; with more room it shows in the columns that are not padding.
+        # Tokenizers of open_clip cut long texts. With more room, the columns beyond the limit then hold tokens.
         roomy = tokenizer(sentences, context_length=4 * length)
         for sentence, cut in zip(sentences, (roomy[:, length:] != roomy[:, -1:]).any(1).tolist(), strict=True):
             if cut:

@@ -1,4 +1,4 @@
-"""Any vision chat behind a server that speaks OpenAI's chat protocol, as a captioner of images or of pairs."""
+"""Vision chats behind servers that speak OpenAI's chat protocol, as captioners of images or of pairs."""
 
 import base64
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import numpy as np
 from vlfusion.errors import DataError
 from vlfusion.imaging.images import to_8bit
 from vlfusion.language.captioners.parts import check_template, modality_variables
+from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.chat import Chat, chat_client
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
@@ -22,18 +23,18 @@ PAIR_QUESTION = ('The first image is $modality_a, the second is $modality_b; bot
 
 @CAPTIONERS.register_module()
 class OpenAICaptioner:
-    """Shows each image to a vision chat and asks it a question; the answer is the one observation.
+    """Answer of a vision chat to one question about each image, as one observation.
 
     Args:
-        model: the model's name at the server; it must take images.
-        question: the question; `$modality` stands for the kind of image. By default the one of the class.
+        model: the model's name at the server; the model must accept images.
+        question: the question; `$modality` stands for the modality. By default `default_question`.
         chat: the other arguments of `vlfusion.language.chat.ChatClient`, such as `base_url` and `api_key_env`.
 
     Attributes:
         client: the ChatClient, which counts tokens and cost.
 
     Raises:
-        ConfigError: the package or the key is missing, or an argument makes no sense.
+        ConfigError: the package or the key is missing, or an argument is out of range.
     """
 
     version, images = '1', 1
@@ -47,15 +48,16 @@ class OpenAICaptioner:
 
     def observe(self, scenes: Sequence[tuple[Image, ...]],
                 modalities: tuple[str, ...]) -> list[list[Observation] | Exception]:
-        """The answer about each scene as one observation. The error of a scene stands in its place:
+        """Return the answer about each scene as one observation, or an error instead:
 
-        - ChatError: the server refused a request, failed, or was not reached.
+        - ChatError: the server refused the request, failed, or was not reached.
         - BudgetError: the budget is spent.
-        - DataError: an answer is empty or unreadable.
+        - DataError: the answer is empty or unreadable.
 
         Raises:
-            DataError: an image has neither 8 nor 16 bits.
+            DataError: an image has neither 8 nor 16 bits, or scenes or modalities have another form.
         """
+        scenes = checked_scenes(self, scenes, modalities)
         question = self._question.substitute(dict(zip(modality_variables(self.images), modalities, strict=True)))
         answers = dict(self.client.stream(_chat(question, images) for images in scenes))
         return [answer if isinstance(answer, Exception) else [Observation(answer.text.strip())]
@@ -64,10 +66,10 @@ class OpenAICaptioner:
 
 @CAPTIONERS.register_module()
 class OpenAIPairCaptioner(OpenAICaptioner):
-    """Shows both images of a pair to a vision chat at once; its answer is the one observation.
+    """Answer of a vision chat to one question about both images of a pair, as one observation.
 
-    It needs a prompt about pairs. Its model must take several images, and in its question `$modality_a` and
-    `$modality_b` stand for the kinds of image. All else is as for `OpenAICaptioner`.
+    It needs a prompt about pairs, and a model that accepts several images. In its question `$modality_a` and
+    `$modality_b` stand for the modalities. All else is as for `OpenAICaptioner`.
     """
 
     images = 2
@@ -75,19 +77,19 @@ class OpenAIPairCaptioner(OpenAICaptioner):
 
 
 def _chat(question: str, images: Sequence[Image]) -> Chat:
-    """A question, then the images in their order."""
+    """Make the request: the question, then the images in their order."""
     return Chat([{'role': 'user', 'content': [{'type': 'text', 'text': question}, *(
         {'type': 'image_url', 'image_url': {'url': data_url(image)}} for image in images)]}])
 
 
 def data_url(image: Image) -> str:
-    """An image as a PNG of 8 bits in a data URL; 16 bits are scaled by their full range, 65535 to 255.
+    """Encode an image as an 8-bit PNG in a data URL. 16 bits are scaled by their full range, 65535 to 255.
 
     Raises:
-        DataError: it is neither uint8 nor uint16, or has no pixels.
+        DataError: the image is neither uint8 nor uint16, or has no pixels.
     """
     if image.dtype not in (np.uint8, np.uint16) or not image.size:
-        raise DataError(f'A vision chat takes 8- and 16-bit images, not {image.dtype} of the shape {image.shape}.',
-                        'Read it by vlfusion.imaging.images.read_image.')
+        raise DataError(f'A vision chat takes 8- and 16-bit images, but got {image.dtype} of the shape {image.shape}.',
+                        'Read it with vlfusion.imaging.images.read_image.')
     encoded = cv2.imencode('.png', to_8bit(image))[1]
     return f'data:image/png;base64,{base64.b64encode(encoded).decode()}'

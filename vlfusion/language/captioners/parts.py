@@ -1,4 +1,4 @@
-"""Common parts of captioners that run a model: loading it, its labels, its prompt, its batches."""
+"""Common parts of captioners that run a model: load the model, check labels, prompt and numbers, form batches."""
 
 from collections.abc import Callable, Mapping, Sequence
 from string import Template
@@ -17,18 +17,18 @@ Result = TypeVar('Result')
 
 def load_transformers(part: str, auto: str, model: str, revision: str | None, device: str,
                       dtype: str) -> tuple[Any, nn.Module]:
-    """The processor and the model of a checkpoint, ready for inference.
+    """Load the processor and the model of a checkpoint, ready for inference.
 
     Args:
-        part: the captioner that asks, for error messages.
+        part: the name of the captioner, for error messages.
         auto: the Auto class of transformers, such as `AutoModelForImageTextToText`.
         model: a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
-        device: where it runs, such as `cpu` or `cuda`.
+        device: the device, such as `cpu` or `cuda`.
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
-        ConfigError: transformers is missing, or the checkpoint cannot be loaded or lacks weights of such a model.
+        ConfigError: transformers is not installed, or the checkpoint cannot be loaded or lacks weights of the model.
     """
     precision = torch_dtype(part, dtype)
     with needs(part, 'transformers', 'language,vision'):
@@ -41,8 +41,8 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
         network = network.to(device).eval()
     except Exception as error:  # a missing library, a damaged file and an absent device fail in many ways
         raise ConfigError(f'{part} cannot load the model {model!r}: {error}',
-                          'Give a folder or a model id of the hub that holds such a model with its processor, and a '
-                          'device that exists.') from error
+                          'Give a folder or a model id of the hub that holds a model of this kind with its processor, '
+                          'and a device that exists.') from error
     if missing := sorted(report['missing_keys']):
         raise ConfigError(f'The checkpoint {model!r} lacks {len(missing)} weights of a {type(network).__name__}, such '
                           f'as {missing[0]}; they would be random.', f'Give {part} a checkpoint of that class.')
@@ -50,56 +50,62 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
 
 
 def check_labels(part: str, labels: Sequence[str]) -> list[str]:
-    """The labels, cleaned of outer blanks.
+    """Return the labels without outer blanks.
 
     Raises:
-        ConfigError: it is no list of strings, is empty, or holds a blank or a label twice.
+        ConfigError: the labels are not a list of strings, or the list is empty, or holds a blank label or one twice.
     """
-    if isinstance(labels, str) or not isinstance(labels, Sequence) or not all(isinstance(one, str) for one in labels):
-        raise ConfigError(f'The labels of {part} are a list of words or phrases; it got {labels!r}.',
+    if not isinstance(labels, Sequence) or isinstance(labels, str) or not all(
+            isinstance(label, str) for label in labels):
+        raise ConfigError(f'The labels of {part} must be a list of words or phrases, but it got {labels!r}.',
                           "Write labels=['car', 'person'].")
     labels = [label.strip() for label in labels]
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if not labels or '' in labels or twice:
-        fault = f'{twice[0]!r} twice' if twice and twice[0] else 'an empty one' if labels else 'none'
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if not labels or '' in labels or repeated:
+        fault = f'{repeated[0]!r} twice' if repeated and repeated[0] else 'an empty one' if labels else 'none'
         raise ConfigError(f'The labels of {part} hold {fault}.', 'Give every label once.')
     return labels
 
 
 def check_template(part: str, template: str, *variables: str, required: bool = False) -> Template:
-    """A prompt in which each `$variable` may stand.
+    """Parse a prompt that may hold each `$variable`.
 
     Raises:
-        ConfigError: it holds another variable or a stray dollar sign, or lacks all while one is required.
+        ConfigError: the prompt holds another variable or a stray dollar sign, or a required variable is missing.
     """
-    parsed, known = Template(template), ' and '.join(f'${variable}' for variable in variables)
+    parsed, placeholders = Template(template), ' and '.join(f'${variable}' for variable in variables)
     if not parsed.is_valid() or set(parsed.get_identifiers()) - set(variables):
         raise ConfigError(f'The prompt {template!r} of {part} holds something that cannot be filled in.',
-                          f'It may hold {known}; a dollar sign is written $$.')
+                          f'It may hold {placeholders}; a dollar sign is written $$.')
     if required and not parsed.get_identifiers():
-        raise ConfigError(f'The template {template!r} of {part} has no place for {known}.',
-                          f"Write it as 'a photo of {known}'.")
+        raise ConfigError(f'The template {template!r} of {part} has no place for {placeholders}.',
+                          f"Write it as 'a photo of {placeholders}'.")
     return parsed
 
 
 def check_numbers(part: str, whole: Mapping[str, int], shares: Mapping[str, float] | None = None) -> None:
-    """Refuse counts below one and fractions outside [0, 1]; the mappings are name -> value.
+    """Refuse counts below 1 and fractions outside [0, 1].
+
+    Args:
+        part: the name of the captioner, for error messages.
+        whole: the name of each count -> its value.
+        shares: the name of each fraction -> its value.
 
     Raises:
         ConfigError: a number is out of its range.
     """
     for name, value in whole.items():
         if value < 1:
-            raise ConfigError(f'{name} of {part} is a whole number from 1; it got {value!r}.',
+            raise ConfigError(f'{name} of {part} must be a whole number from 1, but is {value!r}.',
                               f'Write {name}=1 or more.')
     for name, value in (shares or {}).items():
         if not 0 <= value <= 1:
-            raise ConfigError(f'{name} of {part} is a number from 0 to 1; it got {value!r}.',
+            raise ConfigError(f'{name} of {part} must be a number from 0 to 1, but is {value!r}.',
                               f'Write {name}=0.3 or so.')
 
 
 def in_batches(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], size: int) -> list[Result]:
-    """Results of `work` for all items, which gets at most `size` of them at once.
+    """Call `work` with at most `size` items at once; return the results of all items.
 
     >>> in_batches(sorted, [3, 1, 2], size=2)
     [1, 3, 2]
@@ -108,13 +114,13 @@ def in_batches(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[I
 
 
 def modality_variables(images: int) -> tuple[str, ...]:
-    """Names of the modalities in a question: `modality`, or for both images of a pair `modality_a` and `modality_b`."""
+    """Return the variables of a question: `modality`, or for both images of a pair `modality_a` and `modality_b`."""
     return ('modality',) if images == 1 else ('modality_a', 'modality_b')
 
 
 def best(scores: Float[Tensor, 'batch label'], labels: Sequence[str], top_k: int,
          threshold: float) -> list[list[Observation]]:
-    """The best labels of each image, the best first: at most `top_k`, each with a score of `threshold` or more."""
+    """Return the best labels of each image, best first: at most `top_k`, with scores of at least `threshold`."""
     values, indices = scores.cpu().topk(min(top_k, len(labels)), dim=1)
     return [[Observation(labels[index], score=min(value, 1.0))  # rounding may lift a softmax above one
              for value, index in zip(*of_image, strict=True) if value >= threshold]

@@ -1,4 +1,4 @@
-"""The classes of an image, by any classifier of timm."""
+"""Classes of an image, by a classifier of timm."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,26 +10,27 @@ from torch import Tensor
 from vlfusion.errors import ConfigError, needs
 from vlfusion.language.captioners.parts import best, check_labels, check_numbers, in_batches
 from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
 
 @CAPTIONERS.register_module()
 class TimmClassifier:
-    """The most probable classes of each image; a score is the softmax over all classes.
+    """Most probable classes of each image. A score is the softmax over all classes.
 
     Args:
         model: a name of timm with its tag, such as `convnext_tiny.fb_in22k_ft_in1k`, or `hf-hub:` with a model id.
-        checkpoint_path: weights of your own in a file; empty for those of timm.
-        labels: the names of the classes, in order; where there are none, ImageNet's.
-        top_k: at most so many classes.
+        checkpoint_path: the file of your own weights; empty for those of timm.
+        labels: the names of the classes, in order; None for those of ImageNet.
+        top_k: the largest number of classes.
         threshold: the least score.
-        device: where it runs, such as `cpu` or `cuda`.
-        batch_size: how many images it reads at once.
+        device: the device, such as `cpu` or `cuda`.
+        batch_size: images in one batch.
 
     Raises:
-        ConfigError: timm is not installed, the model cannot be loaded, its classes are not as many as the labels or
-            have no known names, or a setting is out of range.
+        ConfigError: timm is not installed, the model cannot be loaded, the numbers of classes and labels differ, the
+            names of the classes are unknown, or a setting is out of range.
     """
 
     version, images = '1', 1
@@ -41,7 +42,7 @@ class TimmClassifier:
         names = None if labels is None else check_labels(part, labels)
         with needs(part, 'timm', 'vision'):
             import timm
-        # A head of another size would be random, so only a checkpoint of one's own may have one.
+        # A head of another size would be random, so only your own checkpoint may have one.
         head = {'num_classes': len(names)} if names and checkpoint_path else {}
         path = str(Path(checkpoint_path).expanduser()) if checkpoint_path else ''
         try:
@@ -61,16 +62,16 @@ class TimmClassifier:
 
     @torch.inference_mode()
     def observe(self, scenes: Sequence[tuple[Image]], modalities: tuple[str]) -> list[list[Observation]]:
-        """The most probable classes of each image with their scores, the best first.
+        """Return the most probable classes of each image with their scores, best first.
 
         Args:
             scenes: single images, as `vlfusion.imaging.images.read_image` returns them.
-            modalities: of no effect.
+            modalities: one word, without effect.
 
         Raises:
-            DataError: an image is of floats or has no pixels.
+            DataError: an image holds floats or has no pixels, or scenes or modalities have another form.
         """
-        pictures = [self.transform(rgb(image)) for image, in scenes]
+        pictures = [self.transform(rgb(image)) for image, in checked_scenes(self, scenes, modalities)]
         return in_batches(self._classify, pictures, self.batch_size)
 
     def _classify(self, pictures: Sequence[Float[Tensor, '3 h w']]) -> list[list[Observation]]:
@@ -79,10 +80,10 @@ class TimmClassifier:
 
 
 def _imagenet(timm, network, model: str) -> list[str]:
-    """The names that go with a network's number of classes."""
+    """Return the class names of ImageNet, or of its subset with the network's number of classes."""
     subset = timm.data.infer_imagenet_subset(network)
     if subset is None:
-        raise ConfigError(f'The {network.num_classes} classes of the model {model!r} are none of ImageNet.',
+        raise ConfigError(f'The {network.num_classes} classes of the model {model!r} are not those of ImageNet.',
                           'Give their names: labels=[...], in order.')
-    # Such as 'tench, Tinca tinca': the first of several names is the plainest.
+    # A class such as 'tench, Tinca tinca' has several names; the first is the plainest.
     return [names.partition(',')[0] for names in timm.data.ImageNetInfo(subset).label_descriptions()]

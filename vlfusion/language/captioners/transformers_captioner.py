@@ -1,4 +1,4 @@
-"""Captions and answers from the image-text models of the transformers library."""
+"""Captions and answers of image-text models of the transformers library."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +17,7 @@ from vlfusion.language.captioners.parts import (
     modality_variables,
 )
 from vlfusion.language.captioners.pixels import rgb
+from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.decoding import decode_answer
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
@@ -27,7 +28,7 @@ _UNPROMPTED = ('blip', 'blip-2', 'git')  # these caption an image without any te
 
 
 class _Writer:
-    """A generating image-text model; a subclass says how a question is put to it. Decoding never samples."""
+    """Generating image-text model. A subclass forms its inputs from a question. Decoding never samples."""
 
     version, images = '1', 1
 
@@ -44,19 +45,20 @@ class _Writer:
     @torch.inference_mode()
     def observe(self, scenes: Sequence[tuple[Image, ...]],
                 modalities: tuple[str, ...]) -> list[list[Observation] | DataError]:
-        """Text of the model about each scene as one observation; none where it writes nothing.
+        """Return the text of the model about each scene as one observation, or no observation if it writes nothing.
 
         Args:
             scenes: images as `vlfusion.imaging.images.read_image` returns them.
-            modalities: the words that stand for `$modality` in the prompt, or for `$modality_a` and `$modality_b`;
-                `unknown` where one is empty.
+            modalities: the words for `$modality` in the prompt, or for `$modality_a` and `$modality_b`. An empty word
+                becomes `unknown`.
 
         Returns:
-            Observations, or a DataError in place of an answer that holds no description.
+            Observations of each scene, or a DataError if the answer holds no description.
 
         Raises:
-            DataError: an image is of floats or has no pixels.
+            DataError: an image holds floats or has no pixels, or scenes or modalities have another form.
         """
+        scenes = checked_scenes(self, scenes, modalities)
         words = [modality or 'unknown' for modality in modalities]
         prompt = self.prompt.substitute(dict(zip(modality_variables(self.images), words, strict=True)))
         pictures = [tuple(map(rgb, images)) for images in scenes]
@@ -73,11 +75,11 @@ class _Writer:
             return error
 
     def _ask(self, scenes: Sequence[tuple[Picture, ...]], prompt: str) -> Any:
-        """The model's inputs: the same question about every scene."""
+        """Return the model's inputs: the same question about every scene."""
         raise NotImplementedError
 
     def _read(self, inputs: Any) -> int:
-        """Number of tokens of the output that are the prompt's."""
+        """Return the number of output tokens that repeat the prompt."""
         return 0 if self.model.config.is_encoder_decoder else inputs['input_ids'].shape[1]
 
     def _write(self, inputs: Any) -> list[str]:
@@ -89,16 +91,16 @@ class _Writer:
 
 @CAPTIONERS.register_module()
 class TransformersCaptioner(_Writer):
-    """One sentence about each image from BLIP, BLIP-2, GIT or another captioning model.
+    """Caption of each image, one sentence by BLIP, BLIP-2, GIT or another captioning model.
 
     Args:
         model: a folder, or the id of a model on the Hugging Face hub, such as `Salesforce/blip2-opt-2.7b`.
-        prompt: how the caption begins, or for BLIP-2 a question; may hold `$modality`. Empty for a plain caption. What
-            is observed is the continuation, without the prompt.
+        prompt: the beginning of the caption, or a question for BLIP-2; may hold `$modality`. Empty for a plain
+            caption. The observation is the continuation, without the prompt.
         revision: branch, tag or commit of a hub model.
-        device: where it runs, such as `cpu` or `cuda`.
+        device: the device, such as `cpu` or `cuda`.
         dtype: `float32`, `float16` or `bfloat16`.
-        batch_size: how many images it reads at once.
+        batch_size: images in one batch.
         max_new_tokens: the longest caption.
         num_beams: hypotheses of beam search; 1 is greedy.
 
@@ -113,34 +115,35 @@ class TransformersCaptioner(_Writer):
 
     def _ask(self, scenes: Sequence[tuple[Picture]], prompt: str) -> Any:
         pictures = [picture for picture, in scenes]
-        kind = self.model.config.model_type
-        text = {'text': [prompt] * len(pictures)} if prompt or kind not in _UNPROMPTED else {}
+        model_type = self.model.config.model_type
+        text = {'text': [prompt] * len(pictures)} if prompt or model_type not in _UNPROMPTED else {}
         inputs = self.processor(images=pictures, return_tensors='pt', **text)
         inputs.pop('token_type_ids', None)
-        if text and kind == 'git' and (inputs['input_ids'][:, -1] == self.processor.tokenizer.sep_token_id).all():
-            # A caption that has ended cannot be continued.
+        end = self.processor.tokenizer.sep_token_id
+        if text and model_type == 'git' and (inputs['input_ids'][:, -1] == end).all():
+            # GIT cannot continue a caption that has ended.
             inputs |= {name: inputs[name][:, :-1] for name in ('input_ids', 'attention_mask')}
         return inputs
 
     def _read(self, inputs: Any) -> int:
         if 'input_ids' not in inputs:
-            # The model begins with a token of its own, BLIP-2 after those that stand for the image.
+            # The output begins with one token of the model; in BLIP-2, the tokens for the image precede it.
             image_tokens = self.model.config.num_query_tokens if self.model.config.model_type == 'blip-2' else 0
             return 0 if self.model.config.is_encoder_decoder else image_tokens + 1
-        return super()._read(inputs) - (self.model.config.model_type == 'blip')  # BLIP drops the prompt's end itself
+        return super()._read(inputs) - (self.model.config.model_type == 'blip')  # BLIP drops the prompt's end token
 
 
 @CAPTIONERS.register_module()
 class ChatVLMCaptioner(_Writer):
-    """The answer of a chat model that sees, such as LLaVA or Qwen-VL, to one question about each image.
+    """Answer of a vision chat model, such as LLaVA or Qwen-VL, to one question about each image.
 
     Args:
         model: a folder, or the id of a model on the Hugging Face hub, such as `llava-hf/llava-1.5-7b-hf`.
-        prompt: the question, in your own words; may hold `$modality`. By default the one of the class.
+        prompt: the question, in your own words; may hold `$modality`. By default `default_prompt`.
         revision: branch, tag or commit of a hub model.
-        device: where it runs, such as `cpu` or `cuda`.
+        device: the device, such as `cpu` or `cuda`.
         dtype: `float32`, `float16` or `bfloat16`.
-        batch_size: how many images it reads at once, or how many pairs; by default four images in all.
+        batch_size: images or pairs in one batch; by default four images, or two pairs.
         max_new_tokens: the longest answer.
         num_beams: hypotheses of beam search; 1 is greedy.
 
@@ -156,14 +159,14 @@ class ChatVLMCaptioner(_Writer):
         prompt = self.default_prompt if prompt is None else prompt
         if not prompt.strip():
             raise ConfigError(f'The prompt of {type(self).__name__} is empty.',
-                              'Write the question that it shall answer.')
+                              'Write the question that the model shall answer.')
         super().__init__(model, prompt=prompt, revision=revision, device=device, dtype=dtype,
                          batch_size=4 // self.images if batch_size is None else batch_size,
                          max_new_tokens=max_new_tokens, num_beams=num_beams)
         if not getattr(self.processor, 'chat_template', None):
             raise ConfigError(f'The processor of the model {model!r} has no chat template.',
                               'Use TransformersCaptioner for a captioning model, or a chat model that has one.')
-        # Answers begin where prompts end, so the padding of shorter prompts goes before them.
+        # Answers begin where prompts end, so shorter prompts are padded on the left.
         self.processor.tokenizer.padding_side = 'left'
 
     def _ask(self, scenes: Sequence[tuple[Picture, ...]], prompt: str) -> Any:
@@ -175,9 +178,9 @@ class ChatVLMCaptioner(_Writer):
 
 @CAPTIONERS.register_module()
 class ChatVLMPairCaptioner(ChatVLMCaptioner):
-    """The answer of a chat model that takes several images, such as Qwen2-VL, to one question about both of a pair.
+    """Answer of a chat model that takes several images, such as Qwen2-VL, to one question about both images of a pair.
 
-    It needs a prompt about pairs. Its question stands after source A and source B and may hold `$modality_a` and
+    It needs a prompt about pairs. Its question follows source A and source B and may hold `$modality_a` and
     `$modality_b`. All else is as for `ChatVLMCaptioner`.
     """
 

@@ -1,4 +1,4 @@
-"""BLIP-2's text features, the ones that FILM reads."""
+"""Text features of BLIP-2, which FILM reads."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,8 +14,9 @@ from vlfusion.registry import TEXT_ENCODERS
 
 
 def blip_caption(text: str) -> str:
-    """The clean-up of LAVIS' evaluation processor `blip_caption`, which **cuts to 50 words**: lower case, each of
-    `.!"()*#:;~` a space, runs of spaces one.
+    """Clean a text as the evaluation processor `blip_caption` of LAVIS does, and **cut it to 50 words**.
+
+    Letters become lower case, each of `.!"()*#:;~` becomes a space, and runs of spaces become one.
 
     >>> blip_caption('A  dog. It runs (fast), really!')
     'a dog it runs fast , really'
@@ -26,32 +27,32 @@ def blip_caption(text: str) -> str:
     return ' '.join(text.rstrip('\n').strip(' ').split(' ')[:50])
 
 
-#: The clean-ups that `Blip2TextEncoder` knows, by name.
+#: The clean-ups of `Blip2TextEncoder`, by name.
 CLEAN: dict[str | None, Callable[[str], str]] = {'blip_caption': blip_caption, None: str}
 
 
 @TEXT_ENCODERS.register_module()
 class Blip2TextEncoder(TransformersTextEncoder):
-    """The last hidden state of BLIP-2's Q-Former reading text alone, in float32: `(token, 768)` with published weights.
+    """Last hidden state of BLIP-2's Q-Former reading text alone, in float32: `(token, 768)` with published weights.
 
-    The Q-Former has no image and no query tokens here, so its text layers run and its cross-attention is skipped. These
-    are not the normalised 256-d `text_embeds`. Captioning checkpoints such as blip2-opt-2.7b hold no text encoder and
-    are refused. Whether FILM cleaned its texts is not known.
+    The Q-Former gets no image and no query tokens here, so its text layers run and its cross-attention is skipped. The
+    result differs from the normalised 256-d `text_embeds`. Captioning checkpoints such as blip2-opt-2.7b hold no text
+    encoder and are refused. It is not known whether FILM cleaned its texts.
 
     Args:
-        model: a folder or the id of a model on the Hugging Face hub.
+        model: a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
         clean: `blip_caption`, which cuts a text to its first 50 words, or None for the text as it is.
-        device: where it runs, such as `cpu` or `cuda`.
-        batch_size: how many texts it reads at once.
+        device: the device, such as `cpu` or `cuda`.
+        batch_size: texts in one batch.
 
     Attributes:
         dim: features per token.
         max_tokens: the longest text it can read, special tokens included; 512 with the published weights.
 
     Raises:
-        ConfigError: transformers is not installed, the model cannot be loaded or holds no text encoder, or there is no
-            clean-up of that name.
+        ConfigError: transformers is not installed, the model cannot be loaded or holds no text encoder, or `clean` is
+            unknown.
 
     Source: Li et al., BLIP-2, ICML 2023; LAVIS' `extract_features(..., mode='text')`, `text_embeds`.
     """
@@ -61,7 +62,7 @@ class Blip2TextEncoder(TransformersTextEncoder):
     def __init__(self, model: str = 'Salesforce/blip2-itm-vit-g', *, revision: str | None = None,
                  clean: str | None = None, device: str = 'cpu', batch_size: int = 32):
         if clean not in CLEAN:
-            raise ConfigError(f'Blip2TextEncoder knows no clean-up {clean!r}.',
+            raise ConfigError(f'Blip2TextEncoder has no clean-up {clean!r}.',
                               did_you_mean(str(clean), map(str, CLEAN)))
         self.clean = CLEAN[clean]
         super().__init__(model, revision=revision, device=device, batch_size=batch_size)
@@ -80,9 +81,9 @@ class Blip2TextEncoder(TransformersTextEncoder):
         return self.model.config.qformer_config
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """The features of every token of each cleaned text, `[CLS]` and `[SEP]` included.
+        """Return the features of every token of each cleaned text, `[CLS]` and `[SEP]` included.
 
         Raises:
-            DataError: a text is longer than the model can read; beyond what `clean` is known to cut, nothing is.
+            DataError: a cleaned text is longer than the model can read. Only `clean` may cut a text.
         """
         return super().encode([self.clean(text) for text in texts])

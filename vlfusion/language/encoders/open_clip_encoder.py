@@ -16,26 +16,25 @@ from vlfusion.registry import TEXT_ENCODERS
 
 @TEXT_ENCODERS.register_module()
 class OpenCLIPTextEncoder:
-    """The text tower of an open_clip model, in float32 and without dropout.
+    """Text tower of an open_clip model, in float32 and without dropout.
 
     Args:
         model: a name of open_clip such as `ViT-B-32`, `hf-hub:org/name`, or `local-dir:folder`.
         pretrained: the weights of a named model: a tag such as `laion2b_s34b_b79k`, or a file.
-        output: `tokens` for the last layer after its norm, one row for every token; `pooled` for the one row that the
-            model compares with images, not normalised.
-        long: what becomes of a text longer than the context (77 tokens for most models): `refuse` raises an error;
-            `split` cuts it at ends of sentences into pieces that fit, reads each by itself and puts their rows one
-            after the other.
-        device: where it runs, such as `cpu` or `cuda`.
-        batch_size: how many texts or pieces it reads at once.
+        output: `tokens` for one row per token, the last layer after its norm; `pooled` for the one row that the model
+            compares with images, not normalised.
+        long: the treatment of a text longer than the context (77 tokens for most models). `refuse` raises an error.
+            `split` cuts it at ends of sentences into pieces that fit, reads each by itself and joins their rows.
+        device: the device, such as `cpu` or `cuda`.
+        batch_size: texts or pieces in one batch.
 
     Attributes:
         dim: features per row.
-        max_tokens: the context: the longest piece it can read, special tokens included.
+        max_tokens: the context: the longest piece that the model reads, special tokens included.
 
     Raises:
-        ConfigError: open_clip is not installed, the model or its weights cannot be loaded, or the model has no rows
-            for tokens.
+        ConfigError: open_clip is not installed, the model or its weights cannot be loaded, or the model gives no
+            features of tokens.
     """
 
     version = '1'
@@ -43,16 +42,16 @@ class OpenCLIPTextEncoder:
     def __init__(self, model: str = 'ViT-B-32', *, pretrained: str | None = None,
                  output: str = 'tokens', long: str = 'refuse',
                  device: str = 'cpu', batch_size: int = 32):
-        for name, value, known in (('output', output, ('tokens', 'pooled')), ('long', long, ('refuse', 'split'))):
-            if value not in known:
-                raise ConfigError(f'OpenCLIPTextEncoder has no {name}={value!r}.', did_you_mean(str(value), known))
+        for name, value, choices in (('output', output, ('tokens', 'pooled')), ('long', long, ('refuse', 'split'))):
+            if value not in choices:
+                raise ConfigError(f'OpenCLIPTextEncoder has no {name}={value!r}.', did_you_mean(str(value), choices))
         self.model, _, self.tokenizer = load_open_clip('OpenCLIPTextEncoder', model, pretrained, device=device)
         if output == 'tokens' and not hasattr(getattr(self.model, 'text', self.model), 'forward_intermediates'):
-            raise ConfigError(f'open_clip gives no token features of {model!r}, whose text tower is of transformers.',
-                              "Use output='pooled', or that tower in a TransformersTextEncoder.")
+            raise ConfigError(f'open_clip gives no token features of {model!r}: its text tower is of transformers.',
+                              "Use output='pooled', or load that tower with TransformersTextEncoder.")
         if getattr(self.tokenizer, 'tokenizer_mode', ''):
-            raise ConfigError(f'The tokenizer of {model!r} puts its class token after the padding, so that rows cannot '
-                              'be told from padding.', 'Use another model.')
+            raise ConfigError(f'The tokenizer of {model!r} puts its class token after the padding, so tokens and '
+                              'padding cannot be told apart.', 'Use another model.')
         self.output, self.long, self.device, self.batch_size = output, long, device, batch_size
         self.max_tokens: int = self.tokenizer.context_length
         with torch.inference_mode():
@@ -60,24 +59,24 @@ class OpenCLIPTextEncoder:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """The features of each text: of its tokens, start and end included, or one row for each of its pieces.
+        """Return the features of each text: a row per token, start and end included, or a row per piece.
 
         Raises:
-            DataError: a text is longer than the context; with `long='split'`, a sentence is.
+            DataError: a text is longer than the context, or, with `long='split'`, a sentence is.
         """
         pieces = [self._pieces(text) for text in texts] if self.long == 'split' else [[text] for text in texts]
-        longest = [max(map(self._count, of_one)) for of_one in pieces]
+        longest = [max(map(self._count, of_text)) for of_text in pieces]
         refuse_longer(texts, longest, self.max_tokens,
                       "Shorten the text or use long='split'." if self.long == 'refuse' else
-                      'The count is of its longest sentence: write shorter ones.')
-        flat, rows = [piece for of_one in pieces for piece in of_one], []
+                      'The count is that of its longest sentence: write shorter sentences.')
+        flat, rows = [piece for of_text in pieces for piece in of_text], []
         for start in range(0, len(flat), self.batch_size):
             batch = flat[start:start + self.batch_size]
-            # Always padded to the whole context, as in training: towers without a causal mask read the padding too.
-            for piece, one in zip(batch, self._rows(self.tokenizer(batch)), strict=True):
-                rows.append(one[:self._count(piece)] if self.output == 'tokens' else one)
+            # Padded to the whole context, as in training: towers without a causal mask read the padding too.
+            for piece, features in zip(batch, self._rows(self.tokenizer(batch)), strict=True):
+                rows.append(features[:self._count(piece)] if self.output == 'tokens' else features)
         remaining = iter(rows)
-        return stacked([torch.cat([next(remaining) for _ in of_one]) for of_one in pieces], self.dim)
+        return stacked([torch.cat([next(remaining) for _ in of_text]) for of_text in pieces], self.dim)
 
     def _rows(self, ids: Int[Tensor, 'batch context']) -> Float[Tensor, 'batch row dim']:
         ids = ids.to(self.device)
@@ -88,13 +87,13 @@ class OpenCLIPTextEncoder:
         return layers[-1].float().cpu()
 
     def _count(self, text: str) -> int:
-        """The tokens of a text that is not cut; `!` has the id of padding, so ids cannot be counted instead."""
+        """Count the tokens of the whole text. Padded ids cannot be counted, because `!` has the id of padding."""
         if hasattr(self.tokenizer, 'tokenizer'):
             return len(self.tokenizer.tokenizer(self.tokenizer.clean_fn(text), verbose=False)['input_ids'])
         return len(self.tokenizer.encode(text)) + 2
 
     def _pieces(self, text: str) -> list[str]:
-        """As many whole sentences in each piece as fit."""
+        """Split a text into pieces, each with as many whole sentences as fit."""
         pieces = []
         for sentence in re.split(r'(?<=[.!?])\s+', text.strip()):
             if pieces and self._count(f'{pieces[-1]} {sentence}') <= self.max_tokens:

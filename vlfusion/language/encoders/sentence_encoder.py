@@ -11,22 +11,22 @@ from vlfusion.registry import TEXT_ENCODERS
 
 @TEXT_ENCODERS.register_module()
 class SentenceTransformersEncoder:
-    """A sentence-transformers model, without dropout.
+    """Text encoder of sentence-transformers, without dropout.
 
     Args:
-        model: a name in `PACKAGED` of the TransformersTextEncoder, a folder, or the id of a model on the Hugging Face
+        model: a name in `encoders.transformers_encoder.PACKAGED`, a folder, or the id of a model on the Hugging Face
             hub.
         revision: branch, tag or commit of a hub model.
-        output: `tokens` for one row for every token; `pooled` for the one row of the whole text, as the model pools it.
-        prompt: what stands before every text, such as `passage: `; its tokens are among the rows.
-        device: where it runs, such as `cpu` or `cuda`.
-        dtype: `float32`, `float16` or `bfloat16`; the features are float32 in any case.
-        batch_size: how many texts it reads at once.
+        output: `tokens` for one row per token; `pooled` for one row per text, as the model pools it.
+        prompt: words before every text, such as `passage: `; their tokens are among the rows.
+        device: the device, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`; the features are always float32.
+        batch_size: texts in one batch.
 
     Attributes:
         dim: features per row.
-        max_tokens: the longest text it can read, special tokens included, as the model says; often less than
-            its positions (256 of 512 for all-MiniLM-L6-v2).
+        max_tokens: the longest text that the model reads, special tokens included. The limit is the model's own and
+            often below its number of positions (256 of 512 for all-MiniLM-L6-v2).
 
     Raises:
         ConfigError: sentence-transformers or the packaged model is not installed, or the model cannot be loaded.
@@ -51,7 +51,7 @@ class SentenceTransformersEncoder:
         try:
             self.model = SentenceTransformer(source, revision=revision, device=device, local_files_only=local,
                                              model_kwargs={'dtype': precision}).eval()
-        except Exception as error:  # the library's loaders fail in many ways
+        except Exception as error:  # loaders of the library fail in many ways
             raise ConfigError(f'The sentence-transformers model {model!r} cannot be loaded: {error}',
                               f'Give a folder, a model id of the hub, or one of {", ".join(PACKAGED)}.') from error
         if self.model.transformers_model is None:
@@ -62,17 +62,17 @@ class SentenceTransformersEncoder:
         self.max_tokens: int = self.model.max_seq_length or self.model.tokenizer.model_max_length
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """The features of each text. A text gives the same in any batch.
+        """Return the features of each text, which do not depend on the batch.
 
         Raises:
-            DataError: a text is longer than the model can read; it is never cut.
+            DataError: a text is longer than the model reads; texts are never cut.
         """
         counts = [len(self.model.tokenizer(self.prompt + text, verbose=False)['input_ids']) for text in texts]
         refuse_longer(texts, counts, self.max_tokens)
         encoded = self.model.encode(list(texts), prompt=self.prompt, batch_size=self.batch_size, output_value=None,
                                     convert_to_numpy=False, show_progress_bar=False)
         if self.output == 'tokens':
-            rows = [one['token_embeddings'][one['attention_mask'].bool()].float().cpu() for one in encoded]
+            rows = [text['token_embeddings'][text['attention_mask'].bool()].float().cpu() for text in encoded]
         else:
-            rows = [one['sentence_embedding'][None].float().cpu() for one in encoded]
+            rows = [text['sentence_embedding'][None].float().cpu() for text in encoded]
         return stacked(rows, self.dim)

@@ -1,4 +1,4 @@
-"""ChatGPT, and any LLM behind a server that speaks OpenAI's chat protocol: vLLM, llama.cpp, transformers serve ..."""
+"""LLMs behind servers that speak OpenAI's chat protocol: ChatGPT, vLLM, llama.cpp, transformers serve ..."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,21 +9,21 @@ from vlfusion.registry import LLMS
 
 @LLMS.register_module()
 class OpenAILLM:
-    """Sends each prompt as one user message, several at a time.
+    """LLM that gets each prompt as one user message. Several requests run at a time.
 
-    A prompt with a JSON schema tells the server so (`response_format`); an answer that does not fit is sent back once,
-    and what comes then is the answer.
+    The JSON schema of a prompt is sent along (`response_format`). An answer that does not fit is sent back once; the
+    second answer counts.
 
     Args:
         model: the model's name at the server.
-        system: a system message that goes before the prompt.
+        system: a system message before the prompt.
         chat: the other arguments of `vlfusion.language.chat.ChatClient`, such as `base_url` and `api_key_env`.
 
     Attributes:
         client: the ChatClient, which counts tokens and cost.
 
     Raises:
-        ConfigError: the package or the key is missing, or an argument makes no sense.
+        ConfigError: the package or the key is missing, or an argument is out of range.
     """
 
     version = '1'
@@ -33,12 +33,12 @@ class OpenAILLM:
         self.client = chat_client(type(self).__name__, model, chat)
 
     def stream(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion | Exception]]:
-        """Each answer with its prompt's position, as soon as it is there; see `ChatClient.stream`."""
+        """Yield each answer with the position of its prompt, as soon as it arrives; see `ChatClient.stream`."""
         return self.client.stream(Chat([*self._system, {'role': 'user', 'content': prompt.text}], prompt.schema)
                                   for prompt in prompts)
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        """One completion per prompt, in order.
+        """Return one completion per prompt, in order.
 
         Raises:
             ChatError: the server refused a request, failed, or was not reached.

@@ -1,4 +1,4 @@
-"""An LLM stand-in without a model: joins what the captioners saw into one paragraph."""
+"""Stand-in for an LLM without a model, which joins the observations into one paragraph."""
 
 import re
 import time
@@ -13,11 +13,11 @@ from vlfusion.registry import LLMS
 
 @LLMS.register_module()
 class TemplateLLM:
-    """Writes the observations one after the other: at most seven sentences, digits spelled out, the same every time.
+    """Stand-in for an LLM that joins observations: at most seven sentences, digits spelled out, always the same.
 
-    What concerns the whole image comes first, then its parts with their places. Where there are more observations than
-    sentences, the later sentences take several, with semicolons between them. Of a pair it says what was
-    seen in A, in B, and in both, each part beginning with its image.
+    Observations of the whole image come first, then those of its parts with their places. If there are more
+    observations than sentences, the later sentences hold several, with semicolons between them. For a pair it writes
+    the observations of A, of B, and of both; each part begins with the name of its image.
     """
 
     version = '1'
@@ -28,11 +28,11 @@ class TemplateLLM:
         return True
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        """One paragraph per prompt, from its observations.
+        """Return one paragraph per prompt, from its observations.
 
         Raises:
             DataError: a prompt has no observations.
-            ConfigError: a prompt asks for structure.
+            ConfigError: a prompt has a JSON schema.
         """
         completions = []
         for prompt in prompts:
@@ -58,19 +58,19 @@ class TemplateLLM:
 
     def _paragraph(self, observations: Sequence[Observation], sentences: int) -> str:
         ordered = sorted(observations, key=lambda observation: observation.box is not None)
-        # A captioner's own sentences are clauses here, so that seven stay seven.
+        # Sentences within an observation become clauses, so that the paragraph keeps its number of sentences.
         clauses = [re.sub(r'[.!?]+\s+', '; ', _located(observation)) for observation in ordered]
         clauses = list(dict.fromkeys(spell_digits(clause) for clause in clauses))
         count = min(sentences, len(clauses))
         size, surplus = divmod(len(clauses), count)
         rest = iter(clauses)
-        # The surplus goes to the end, where the small things are.
+        # The last sentences, about small things, take the surplus.
         groups = [list(islice(rest, size + (index >= count - surplus))) for index in range(count)]
         return ' '.join(f'{_upper("; ".join([group[0], *map(_lower, group[1:])]))}.' for group in groups)
 
 
 def _located(observation: Observation) -> str:
-    """The text without its full stop, and with the place of its box where the text does not say it."""
+    """Remove the full stop, and add the place of the box if the text does not name it."""
     text = re.sub(r'[\s.!?;]+$', '', ' '.join(observation.text.split()))
     where = observation.box and place(observation.box)
     return f'{text} in the {where}' if where and where not in text else text
@@ -81,5 +81,5 @@ def _upper(text: str) -> str:
 
 
 def _lower(text: str) -> str:
-    """The text to go on with after a semicolon; an acronym such as MRI keeps its capitals."""
+    """Begin a text in lower case, for use after a semicolon. An acronym such as MRI keeps its capitals."""
     return text if text[1:2].isupper() else text[0].lower() + text[1:]

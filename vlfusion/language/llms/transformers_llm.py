@@ -14,19 +14,19 @@ from vlfusion.registry import LLMS
 
 @LLMS.register_module()
 class TransformersLLM:
-    """A causal language model that answers through its own chat template. A prompt gets the same answer in any batch.
+    """Causal language model with its own chat template. In float32 an answer does not depend on the batch.
 
     Args:
         model: a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
-        device: where it runs, such as `cpu` or `cuda`.
-        dtype: `float32`, `float16` or `bfloat16`; `auto` is that of the checkpoint. In half precision a batch may round
-            otherwise than its singles do.
-        batch_size: how many prompts it answers at once; with a temperature it answers one by one.
+        device: the device, such as `cpu` or `cuda`.
+        dtype: `float32`, `float16` or `bfloat16`; `auto` is that of the checkpoint. In half precision an answer may
+            depend on its batch by rounding.
+        batch_size: prompts in one batch; with a temperature prompts are answered one by one.
         max_new_tokens: the longest answer.
-        temperature: 0 takes the likeliest token every time; above, tokens are drawn.
-        seed: of the draws for every prompt.
-        system: a system message that goes before the prompt.
+        temperature: 0 for the likeliest token every time; above 0 tokens are drawn.
+        seed: the random seed of the draws, the same for every prompt.
+        system: a system message before the prompt.
         template_options: further variables of the chat template, such as `{'enable_thinking': False}`.
 
     Raises:
@@ -42,8 +42,9 @@ class TransformersLLM:
             from transformers import AutoModelForCausalLM, AutoTokenizer
         precision = dtype if dtype == 'auto' else torch_dtype('TransformersLLM', dtype)
         if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
-            raise ConfigError(f'max_new_tokens={max_new_tokens}, batch_size={batch_size}, temperature={temperature} '
-                              'make no sense together.', 'Give at least 1, at least 1, and at least 0.')
+            raise ConfigError(f'TransformersLLM got max_new_tokens={max_new_tokens}, batch_size={batch_size}, '
+                              f'temperature={temperature}; one of them is out of range.',
+                              'Give max_new_tokens and batch_size of at least 1, and a temperature of at least 0.')
         options = dict(trust_remote_code=False, **({'revision': revision} if revision else {}))
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(model, padding_side='left', **options)
@@ -70,10 +71,10 @@ class TransformersLLM:
         self._template_options = dict(template_options or {})
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        """One completion per prompt, in order, as the model wrote it; the end token counts among those written.
+        """Return one completion per prompt, in order, as the model wrote it. The end token counts as written.
 
         Raises:
-            DataError: a prompt and its answer do not fit into the model's context; a prompt is never cut.
+            DataError: a prompt and its answer exceed the model's context; prompts are never cut.
         """
         tokens = [self._tokens(position, prompt) for position, prompt in enumerate(prompts)]
         return [completion for start in range(0, len(tokens), self._batch_size)
@@ -86,7 +87,7 @@ class TransformersLLM:
         if self._context and len(tokens) + self._max_new_tokens > self._context:
             raise DataError(f'Prompt {position} ("{" ".join(prompt.text.split()[:8])} ...") has {len(tokens)} tokens; '
                             f'with an answer of up to {self._max_new_tokens} it exceeds the {self._context} that '
-                            f'{self._name} can take.',
+                            f'{self._name} reads.',
                             'Use fewer observations, a smaller max_new_tokens, or a model with a longer context.')
         return tokens
 

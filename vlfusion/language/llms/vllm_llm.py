@@ -1,4 +1,4 @@
-"""vLLM in this process. To use a vLLM server, take `OpenAILLM`."""
+"""vLLM in this process. For a vLLM server, use `OpenAILLM`."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,21 @@ from vlfusion.registry import LLMS
 
 @LLMS.register_module()
 class VLLMLLM:
-    """A chat model that vLLM loads; it forms batches by itself. An answer to a prompt with a schema is JSON of it.
+    """Chat model in vLLM, which forms batches by itself. An answer to a prompt with a schema is JSON of that schema.
 
     Args:
         model: a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
         dtype: `auto`, `bfloat16`, `float16` or `float32`.
-        max_new_tokens: the longest answer; it is cut where the model's context ends, too.
-        temperature: 0 takes the likeliest token every time; above, tokens are drawn.
-        seed: of the draws for every prompt.
-        system: a system message that goes before the prompt.
+        max_new_tokens: the longest answer; the model's context limits it as well.
+        temperature: 0 for the likeliest token every time; above 0 tokens are drawn.
+        seed: the random seed of the draws, the same for every prompt.
+        system: a system message before the prompt.
         engine: further arguments of `vllm.LLM`, such as `{'tensor_parallel_size': 2}`; not `trust_remote_code`.
 
     Raises:
-        ConfigError: vllm is not installed, or refuses the model or an argument; the model has no chat template; or the
-            engine is to run code that comes with a model.
+        ConfigError: vllm is not installed or refuses the model or an argument, the model has no chat template, or
+            `engine` asks to run code that comes with a model.
     """
 
     version = '1'
@@ -46,19 +46,19 @@ class VLLMLLM:
         try:
             self._sampling()
             self._model = vllm.LLM(model, revision=revision, dtype=dtype, seed=seed, **(engine or {}))
-            # A model without a chat template, or without room in it for a system message, is found here, not per image.
+            # This fails now, not for each image, if the model has no chat template or allows no system message.
             self._model.chat(self._chat('?'), vllm.SamplingParams(max_tokens=1), use_tqdm=False)
-        except Exception as error:  # vLLM and the loaders below it refuse in many ways
+        except Exception as error:  # vLLM and its loaders fail in many ways
             raise ConfigError(f'vLLM cannot chat with {model!r}: {error}',
                               'Give a folder, or the id of a chat model of the hub, and check the other arguments. '
-                              'Where the engine failed, its log above says why.') from error
+                              'If the engine failed, its log above says why.') from error
         self._name = f'{model}@{revision}' if revision else model
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        """One completion per prompt, in order, as the model wrote it.
+        """Return one completion per prompt, in order, as the model wrote it.
 
         Raises:
-            DataError: vLLM refuses a prompt, such as one that is longer than the model's context; none is cut.
+            DataError: vLLM refuses a prompt, such as one longer than the model's context; prompts are never cut.
         """
         if not prompts:
             return []
