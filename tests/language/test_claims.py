@@ -76,14 +76,14 @@ def test_of_two_that_take_over_one_succeeds(tmp_path, monkeypatch):
     gone.wait()
     (tmp_path / 'x').write_text(_claim(gone.pid))
     first, second = Claims(tmp_path), Claims(tmp_path)
-    seen = first._is_abandoned
+    is_abandoned = first._is_abandoned
 
-    def slow(path):  # the second takes the claim between the first's look and its hand
-        found = seen(path)
-        if path.name == 'x' and found:
-            monkeypatch.setattr(first, '_is_abandoned', seen)
+    def slow(path):  # the second process takes the claim after the first has looked at it
+        abandoned = is_abandoned(path)
+        if path.name == 'x' and abandoned:
+            monkeypatch.setattr(first, '_is_abandoned', is_abandoned)
             assert second.take('x')
-        return found
+        return abandoned
 
     monkeypatch.setattr(first, '_is_abandoned', slow)
     assert not first.take('x')

@@ -21,7 +21,8 @@ def test_what_is_no_section(section):
 
 
 @pytest.mark.parametrize(('key', 'value', 'message'), [
-    ('captionners', [], "unknown key 'captionners'.(?s:.*)Did you mean captioners"), ('encode', {}, 'Did you mean encoder'),
+    ('captionners', [], "unknown key 'captionners'.(?s:.*)Did you mean captioners"),
+    ('encode', {}, 'Did you mean encoder'),
     ('prompt', 3, 'language.prompt must be the name of a prompt, but it is 3'), ('prompt', ['pair'], 'language.prompt'),
     ('store', 3, 'language.store must be the path'), ('store', ['a'], 'language.store'), ('llm', 'TemplateLLM',
                                                                                      'language.llm must be a dict'),

@@ -81,7 +81,7 @@ def test_a_misfit_gets_one_more_chance(images, language, encoder):
     same = [replace(image, modality='MRI') for image in images[:3]]
     report = pipeline.run(same)
     assert list(report.failed) == [same[0]] and len(report.done) == 2
-    assert 'two answers that do not fit the schema' in str(report.failed[same[0]]) and isinstance(report.failed[same[0]], DataError)
+    assert isinstance(error := report.failed[same[0]], DataError) and 'two answers that do not fit' in str(error)
     again = pipeline.llm.asked[3:]
     assert [prompt.text.startswith(pipeline.llm.asked[index].text) for prompt, index in
             zip(again, (0, 2), strict=True)] == [True, True]
