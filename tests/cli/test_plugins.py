@@ -75,7 +75,7 @@ def test_a_loss_that_asks_for_more_is_left_to_its_own_tests(capsys, monkeypatch)
     hello = pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
     monkeypatch.setattr(hello.ContrastLoss, 'forward', lambda self, fused, source_a, source_b, text: None)
     assert main(['check-plugin', 'hello', '--only', 'ContrastLoss']) == 0
-    assert 'asks for text' in capsys.readouterr().out
+    assert 'needs text' in capsys.readouterr().out
 
 
 def test_a_plugin_that_registers_nothing(capsys, monkeypatch):

@@ -90,9 +90,9 @@ def test_names_that_are_none(name, tmp_path):
 
 def test_places_and_names_that_are_taken(tmp_path):
     pytest.importorskip('vlfusion_hello', reason='pip install --editable plugins/hello_fusion')
-    with pytest.raises(ConfigError, match='vlfusion-hello 0.1.0 is installed'):
+    with pytest.raises(ConfigError, match='belongs to vlfusion-hello 0.1.0'):
         write_plugin('hello', tmp_path / 'x')
-    with pytest.raises(ConfigError, match='would hide the package'):
+    with pytest.raises(ConfigError, match='would hide its own package'):
         write_plugin('mine', tmp_path / 'vlfusion_mine')
     (tmp_path / 'file').touch()
     with pytest.raises(NotADirectoryError, match='file'):
@@ -110,5 +110,5 @@ def test_a_full_disk_leaves_no_half_plugin(tmp_path, full_disk, monkeypatch):
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / 'x').mkdir()
     write_plugin('x', tmp_path / 'x')
-    with pytest.raises(ConfigError, match='nothing was written'):
+    with pytest.raises(ConfigError, match='Nothing was written'):
         write_plugin('x', tmp_path / 'x')

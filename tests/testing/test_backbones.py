@@ -87,7 +87,7 @@ def test_a_correct_backbone_passes():
     ('unused', 'No gradient for spare.weight: the output does not depend on it'),
     ('detached', 'No gradient for mix.bias: it is zero from 6 states'),
     ('stray', r'A tensor \(1.*\) learns and is no parameter of the network'),
-    ('range', r'expected to lie within \[0, 1\]'),
+    ('range', r'expected values within \[0, 1\]'),
     ('shape', r'shape \(2, 1, 20, 27\); expected \(2, 1, 20, 28\)'),
     ('type', 'torch.float64; expected torch.float32'),
     ('batch', 'differs from its images fused singly'),
@@ -104,7 +104,7 @@ def test_each_fault_is_named(fault, message):
 
 
 @pytest.mark.parametrize(('fault', 'message'), [
-    ('mask', 'What text_mask hides is read'),
+    ('mask', 'Rows hidden by text_mask change the output'),
     ('width', 'text of width 6 is taken by a network built for 5'),
 ])
 def test_each_fault_about_text_is_named(fault, message):

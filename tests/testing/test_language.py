@@ -88,15 +88,15 @@ def test_a_real_encoder_passes():
 
 
 @pytest.mark.parametrize(('fault', 'message'), [
-    ('short', '2 lists of observations for 3 images'), ('words', "not 'a road'"), ('moody', 'the second time'),
-    ('neighbours', 'otherwise alone'), ('error', 'too dark')])
+    ('short', '2 lists of observations for 3 images'), ('words', "got 'a road'"), ('moody', 'the second time'),
+    ('neighbours', 'differently alone'), ('error', 'too dark')])
 def test_faults_of_captioners(fault, message):
     with pytest.raises(AssertionError, match=message):
         check_captioner(Captioner(fault))
 
 
 @pytest.mark.parametrize(('fault', 'message'), [
-    ('padding', 'zero where padded'), ('width', 'encoder.dim is 3'), ('batch', 'alone from among others'),
+    ('padding', 'zero where padded'), ('width', 'encoder.dim is 3'), ('batch', 'between alone and among others'),
     ('deaf', 'Different texts')])
 def test_faults_of_encoders(fault, message):
     with pytest.raises(AssertionError, match=message):

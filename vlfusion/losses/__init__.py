@@ -1,5 +1,8 @@
-"""Loss terms: `forward(fused, source_a, source_b) -> scalar`, plain modules with a weight. One that names more
-arguments (`truth`, `text`) gets them from the sample. `loss` makes one of a function."""
+"""Loss terms: modules with `forward(fused, source_a, source_b) -> scalar` and a weight.
+
+A term that names more arguments (`truth`, `text`) gets them from the sample. The decorator `loss` turns a function into
+a term.
+"""
 
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.fidelity import LpLoss, SSIMLoss, multi_scale_similarity, ssim_map

@@ -1,4 +1,4 @@
-"""The decorator that makes a loss term of a function, for losses that have nothing but a weight."""
+"""A decorator that turns a function into a loss term whose only setting is its weight."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,12 +16,12 @@ def loss(function: Callable[..., Tensor] | None = None, *, weight: float = 1.0):
     """Register a function `(fused, source_a, source_b) -> scalar` in `LOSSES` under its own name.
 
     Images are luminance `(batch, 1, h, w)` in [0, 1]. A function that names more arguments (`truth`, `text`) gets them
-    from the sample. The decorated name is a class, as for any other loss: a module whose one argument is its `weight`
-    in the total. Write a class by hand where a loss has further settings.
+    from the sample. The decorated name becomes a module class whose only argument is `weight`, its factor in the total.
+    Write a class by hand if the loss has further settings.
 
     Args:
-        function: the loss.
-        weight: default of the weight.
+        function: loss to register.
+        weight: default weight.
 
     >>> import torch
     >>> @loss

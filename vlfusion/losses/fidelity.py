@@ -19,18 +19,18 @@ from vlfusion.registry import LOSSES
 
 def ssim_map(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'], window: int = 11, sigma: float = 1.5,
              border: Literal['none', 'reflect'] = 'none') -> Float[Tensor, 'batch 1 h_map w_map']:
-    """SSIM after Wang et al. (IEEE TIP 2004) at each place, for images in [0, 1].
+    """Compute SSIM (Wang et al., IEEE TIP 2004) at each pixel, for images in [0, 1].
 
     Args:
-        x, y: the images.
+        x, y: images to compare.
         window: side of the Gaussian window in pixels.
-        sigma: its standard deviation in pixels.
-        border: `none` for the places where the window fits; `reflect` for every pixel, with the image reflected at its
-            border as kornia does, for a window of odd side.
+        sigma: standard deviation of the Gaussian in pixels.
+        border: `none` covers only the pixels around which the window fits. `reflect` covers every pixel: the image is
+            reflected at its border, as kornia does for a window of odd side.
 
     Raises:
         DataError: an image is smaller than the window, or too small to be reflected under half of it.
-        ConfigError: there is no such border.
+        ConfigError: `border` is neither.
     """
     if border not in ('none', 'reflect'):
         raise ConfigError(f'SSIM has no border {border!r}.', did_you_mean(border, ('none', 'reflect')))
@@ -46,9 +46,10 @@ def ssim_map(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'], w
 
 @cache
 def _single_gaussian(window: int, sigma: float) -> Window:
-    """The Gaussian as pytorch-ssim, which most released code copies, normalises it: in single precision.
+    """The Gaussian window of pytorch-ssim, normalised in single precision as there.
 
-    Its sum misses 1 by 3e-8, which moves SSIM by 1e-7: their numbers in double precision show it.
+    Most released code copies pytorch-ssim. The sum misses 1 by 3e-8, which moves SSIM by 1e-7: visible when results are
+    compared in double precision.
     """
     offsets = torch.arange(window) - (window - 1) / 2
     gauss = torch.exp(-offsets**2 / (2 * sigma**2))
@@ -57,18 +58,20 @@ def _single_gaussian(window: int, sigma: float) -> Window:
 
 def multi_scale_similarity(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'],
                            data_range: Callable[[Tensor], float] = lambda x: 1.) -> Float[Tensor, '']:
-    """`prod_{i<5} c_i^w_i * (s_5^w_5)^4`, with `c = (1 + mean CS) / 2` and `s = (1 + mean SSIM) / 2` of each scale.
+    """Compute `prod_{i<5} c_i^w_i * (s_5^w_5)^4`, with `c = (1 + mean CS) / 2` and `s = (1 + mean SSIM) / 2` per scale.
 
-    The MS-SSIM of pytorch-msssim as DenseFuse, GIFNet and MUFusion train with it; 1 for equal images. From the measure
-    of Wang, Simoncelli and Bovik (Asilomar 2003) it differs in four ways, all kept: the last scale enters four times,
-    an oversight; values are shifted into [0, 1], so that no negative one is raised to a power; means are taken over the
-    batch before the powers; and the window, 11x11, shrinks to the image where that is smaller.
+    This is the MS-SSIM of pytorch-msssim, with which DenseFuse, GIFNet and MUFusion are trained. Equal images give 1.
+    It differs in four ways from the measure of Wang, Simoncelli and Bovik (Asilomar 2003). All four are kept:
+
+    - The last scale enters four times, by an oversight.
+    - Values are shifted into [0, 1], so that no negative number is raised to a power.
+    - Means are taken over the batch before the powers.
+    - The 11x11 window shrinks to the image if that is smaller.
 
     Args:
-        x: images of at least 16x16.
-        y: likewise.
-        data_range: gives the range of values from `x` at each scale. The released code makes it 2 while an output lies
-            below -0.5, as it can early in training.
+        x, y: images of at least 16x16 pixels.
+        data_range: returns the range of values, given `x` at one scale. In the released code it is 2 while an output
+            lies below -0.5, which happens early in training.
 
     Raises:
         DataError: the images are too small for five scales.
@@ -91,19 +94,19 @@ def multi_scale_similarity(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'ba
 
 @cache
 def _peaked_gaussian(width: int, sigma: float = 1.5) -> Window:
-    """A Gaussian with the sum 1; one of even width has its peak right of the middle, as released."""
+    """A Gaussian of sum 1. If the width is even, its peak is right of the middle, as in the released code."""
     weights = [math.exp(-(i - width // 2) ** 2 / (2 * sigma**2)) for i in range(width)]
     return tuple(weight / sum(weights) for weight in weights)
 
 
 @LOSSES.register_module()
 class SSIMLoss(nn.Module):
-    """`(1 - SSIM(F, A)) + (1 - SSIM(F, B))`, SSIM after Wang et al. (IEEE TIP 2004) on images in [0, 1].
+    """`(1 - SSIM(F, A)) + (1 - SSIM(F, B))`, with SSIM after Wang et al. (IEEE TIP 2004) on images in [0, 1].
 
     Args:
         weight: factor in the total.
         window: side of the Gaussian window in pixels; the released FILM uses 5.
-        sigma: its standard deviation in pixels.
+        sigma: standard deviation of the Gaussian in pixels.
 
     Raises:
         DataError: an image is smaller than the window.
@@ -121,7 +124,7 @@ class SSIMLoss(nn.Module):
 
 @LOSSES.register_module()
 class LpLoss(nn.Module):
-    """`||F - A||_p + ||F - B||_p`, the norm taken over all pixels of the batch as the released FILM does (p = 2).
+    """`||F - A||_p + ||F - B||_p`, with the norm over all pixels of the batch, as in the released FILM (p = 2).
 
     Args:
         weight: factor in the total.

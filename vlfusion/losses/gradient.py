@@ -1,4 +1,4 @@
-"""The gradient term of FILM (Zhao et al., ICML 2024): the sharper source's edges."""
+"""The gradient term of FILM (Zhao et al., ICML 2024): edges as strong as in the sharper source."""
 
 import torch
 from torch.nn.functional import conv2d, l1_loss
@@ -9,14 +9,14 @@ _SOBEL_X = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]])
 
 
 def sobel_magnitude(image: Image) -> Image:
-    """`|S_x * I| + |S_y * I|` with the unnormalised Sobel kernels and zeros beyond the border, as FILM computes it."""
+    """Compute `|S_x * I| + |S_y * I|` as FILM does: Sobel kernels without normalisation, zeros beyond the border."""
     kernels = torch.stack([_SOBEL_X, _SOBEL_X.T]).unsqueeze(1).to(image)  # (2, 1, 3, 3)
     return conv2d(image, kernels, padding=1).abs().sum(1, keepdim=True)
 
 
 @loss
 def MaxGradientLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
-    """Mean of `|G(F) - max(G(A), G(B))|` with `G` the Sobel magnitude: each edge as strong as the sharper source's.
+    """Mean of `|G(F) - max(G(A), G(B))|`, with `G` the Sobel magnitude: edges as strong as in the sharper source.
 
     The released FILM uses the weight 20 for infrared-visible pairs.
     """

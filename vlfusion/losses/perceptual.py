@@ -1,4 +1,4 @@
-"""Perceptual terms: distances between the features of a network that learned to see."""
+"""Perceptual terms: distances between the features of a pretrained network."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +13,9 @@ from vlfusion.registry import LOSSES
 
 
 class FrozenNetwork:
-    """A network that judges and does not learn: its weights are in no checkpoint and get no gradient.
+    """A pretrained network inside a loss. Its weights get no gradient and enter no checkpoint.
 
-    It is no module, so that it stays out of the state of the module that holds it, and follows its inputs to their
-    device.
+    It is not a module, so the state of the module that holds it leaves it out. It moves to the device of its inputs.
     """
 
     def __init__(self, network: nn.Module):
@@ -28,11 +27,11 @@ class FrozenNetwork:
 
 @contextmanager
 def from_torchvision(term: str, network: str) -> Iterator[None]:
-    """Say what to do where torchvision is not installed or cannot fetch weights; import and load inside the block.
+    """Explain errors of a block that imports torchvision and loads its weights.
 
     Args:
-        term: the loss that needs the network, for the error.
-        network: its name, for the error.
+        term: name of the loss that needs the network, for the error.
+        network: name of the network, for the error.
 
     Raises:
         ConfigError: torchvision is not installed, or the weights cannot be fetched.
@@ -40,21 +39,21 @@ def from_torchvision(term: str, network: str) -> Iterator[None]:
     try:
         with needs(term, 'torchvision', 'perceptual'):
             yield
-    except OSError as error:  # URLError is one
+    except OSError as error:  # includes URLError
         raise ConfigError(
             f'The weights of {network} could not be fetched: {error}.',
-            'Run it once where there is a connection, and copy the folder hub/checkpoints under TORCH_HOME '
+            'Run it once on a machine with a connection, and copy the folder hub/checkpoints under TORCH_HOME '
             '(~/.cache/torch) from there.') from error
 
 
 def vgg_stages(term: str, depth: int, stages: int, weights: str | None) -> nn.Sequential:
-    """The first stages of VGG (Simonyan and Zisserman, ICLR 2015), up to the activation before the last one's pooling.
+    """Build the first stages of VGG (Simonyan and Zisserman, ICLR 2015), without the pooling of the last one.
 
     Args:
-        term: the loss that needs it, for the errors.
+        term: name of the loss that needs the network, for the errors.
         depth: 16 or 19.
-        stages: how many of its five.
-        weights: which of torchvision's, such as `IMAGENET1K_V1`; None for random ones, which is of use in tests alone.
+        stages: number of stages, 1 to 5.
+        weights: name of torchvision's weights, such as `IMAGENET1K_V1`; None for random weights, useful only in tests.
 
     Raises:
         ConfigError: torchvision is not installed, or the weights cannot be fetched.
@@ -73,22 +72,22 @@ def vgg_stages(term: str, depth: int, stages: int, weights: str | None) -> nn.Se
 
 @LOSSES.register_module()
 class PerceptualLoss(nn.Module):
-    """Mean squared difference of deep features: `mean_s mean_l ||phi_l(F) - phi_l(S_s)||^2 / numel`, over both sources
-    and all feature maps `l` of a frozen timm model (Johnson et al., ECCV 2016, equation 2, for two targets). With
-    `target='truth'` the one target is the true image.
+    """Mean squared difference of deep features: `mean_s mean_l ||phi_l(F) - phi_l(S_s)||^2 / numel`.
 
-    The luminance is repeated to three channels and normalised as the model was trained.
+    The mean is over both sources `s` and all feature maps `l` of a frozen timm model. This is equation 2 of Johnson et
+    al. (ECCV 2016) for two targets. With `target='truth'` the true image is the only target.
+
+    The luminance is repeated to three channels and normalised as in the training of the model.
 
     Args:
         weight: factor in the total.
-        model: the name of a timm model that gives feature maps.
-        pretrained: whether its published weights are loaded; without them the features are random, which is of use in
-            tests alone.
-        layers: which of its feature maps, from fine to coarse; None for all.
+        model: name of a timm model that returns feature maps.
+        pretrained: whether to load the published weights. Without them the features are random: useful only in tests.
+        layers: indices of the feature maps, from fine to coarse; None for all.
         target: `sources` or `truth`.
 
     Raises:
-        ConfigError: timm is not installed, or has no such model, feature maps or weights.
+        ConfigError: timm is not installed, lacks the model or its weights, or the model has no such feature maps.
     """
 
     def __init__(self, weight: float = 1.0, *, model: str = 'vgg16', pretrained: bool = True,
@@ -102,9 +101,9 @@ class PerceptualLoss(nn.Module):
         try:
             network = timm.create_model(model, pretrained=pretrained, features_only=True,
                                         **({} if layers is None else {'out_indices': tuple(layers)}))
-        except Exception as error:  # an unknown name, one without feature maps, and weights out of reach fail variously
-            raise ConfigError(f'timm makes no feature maps of {model!r} with pretrained={pretrained}: {error}',
-                              'timm.list_models() names the models; published weights come from the hub.') from error
+        except Exception as error:  # unknown names, missing feature maps and weights fail differently
+            raise ConfigError(f'timm cannot build feature maps of {model!r} with pretrained={pretrained}: {error}',
+                              'timm.list_models() lists the models; published weights come from the hub.') from error
         trained = timm.data.resolve_model_data_config(network)
         self.features = FrozenNetwork(network)
         self.register_buffer('mean', torch.tensor(trained['mean']).view(3, 1, 1), persistent=False)
@@ -116,10 +115,10 @@ class PerceptualLoss(nn.Module):
         if self.target == 'truth' and truth is None:
             raise DataError("PerceptualLoss(target='truth') needs the true image of every pair.",
                             "Set truth='FOLDER' in the data set.")
-        of_fused = self._features(fused)
+        fused_features = self._features(fused)
         with torch.no_grad():
             targets = [self._features(image) for image in ([truth] if self.target == 'truth' else [source_a, source_b])]
-        terms = [mse_loss(own, wanted) for target in targets for own, wanted in zip(of_fused, target, strict=True)]
+        terms = [mse_loss(x, y) for target in targets for x, y in zip(fused_features, target, strict=True)]
         return torch.stack(terms).mean()
 
     def _features(self, images: Float[Tensor, 'batch 1 h w']) -> list[Float[Tensor, '...']]:

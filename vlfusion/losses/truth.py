@@ -1,4 +1,4 @@
-"""Supervised terms, for data sets that know what a perfect fusion gives (`truth` of a data set)."""
+"""Supervised terms, for data sets that hold the true image of each pair (their key `truth`)."""
 
 import torch
 from jaxtyping import Float
@@ -12,8 +12,7 @@ NORMS = {'l1': torch.abs, 'l2': torch.square}
 
 @LOSSES.register_module()
 class TruthLoss(nn.Module):
-    """Mean of `(F - T)^2`, or of `|F - T|`: the fused image as the true one. What IFCNN and other supervised methods
-    begin with.
+    """Mean of `(F - T)^2`, or of `|F - T|`, with `T` the true image. The first term of IFCNN and similar methods.
 
     Args:
         weight: factor in the total.
@@ -23,7 +22,7 @@ class TruthLoss(nn.Module):
     tensor(0.2500)
 
     Raises:
-        ConfigError: there is no such norm.
+        ConfigError: `norm` is neither.
     """
 
     def __init__(self, weight: float = 1.0, norm: str = 'l2'):

@@ -1,1 +1,1 @@
-"""Files of a new plugin, which `vlfusion new-plugin` writes."""
+"""The files that `vlfusion new-plugin` writes."""

@@ -1,4 +1,4 @@
-"""A new plugin from the template: the files that `vlfusion new-plugin` writes."""
+"""Write a new plugin from the templates, for `vlfusion new-plugin`."""
 
 import keyword
 import os
@@ -10,17 +10,17 @@ from vlfusion import plugins
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.files import whole_folder
 
-#: A folder for each kind, laid out as the plugin will be, and `any` for the files that kinds share. In names and texts
-#: `NAME` stands for the plugin's name, `PACKAGE` for its import package, `CLASS` for what it registers.
+#: One folder for each kind, laid out as the plugin will be, and `any` for shared files. In file names and texts, `NAME`
+#: stands for the plugin's name, `PACKAGE` for its import package, `CLASS` for the name that it registers.
 TEMPLATE = Path(__file__).parent / 'template'
-#: Kinds of plugins, with the ending of the name that each registers.
+#: Kinds of plugins, with the suffix of the registered name.
 KINDS = {'method': 'Net', 'captioner': 'Captioner', 'llm': 'LLM', 'encoder': 'Encoder', 'metric': 'Metric',
          'loss': 'Loss'}
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Files that were written: the name of the method, and its files."""
+    """A new plugin: its name and the files that were written."""
 
     name: str
     files: list[Path]
@@ -30,29 +30,30 @@ def write_plugin(name: str, folder: str | os.PathLike, kind: str = 'method') -> 
     """Write the files of a new plugin.
 
     Args:
-        name: of the plugin, such as `my_fusion`; the import package is `vlfusion_my_fusion`, the network `MyFusionNet`.
-        folder: to make; it may exist if it is empty.
-        kind: of what it brings: one of `KINDS`.
+        name: name of the plugin, such as `my_fusion`. Its import package is then `vlfusion_my_fusion`, its network
+            `MyFusionNet`.
+        folder: folder to create; an empty folder may exist.
+        kind: part that the plugin brings, one of `KINDS`.
 
     Raises:
-        ConfigError: there is no such kind; the name is none that Python can import or pip install, or another plugin
-            has it; the folder holds something.
-        OSError: the folder cannot be written; nothing of it is there then.
+        ConfigError: the kind is unknown; the name cannot be imported or installed, or another plugin has it; the folder
+            is not empty.
+        OSError: the folder cannot be written; then no part of it remains.
     """
     if kind not in KINDS:
-        raise ConfigError(f'There is no kind of plugin {kind!r}.', did_you_mean(kind, KINDS))
-    folder, asked, name = Path(folder), name, name.removeprefix('vlfusion_')
+        raise ConfigError(f'Unknown kind of plugin {kind!r}.', did_you_mean(kind, KINDS))
+    folder, given_name, name = Path(folder), name, name.removeprefix('vlfusion_')
     if not re.fullmatch('[a-z][a-z0-9]*(_[a-z0-9]+)*', name) or keyword.iskeyword(name):
-        raise ConfigError(f'A plugin cannot be called {asked!r}.',
+        raise ConfigError(f'A plugin cannot be called {given_name!r}.',
                           'Use small letters, digits and single underscores, a letter first, such as my_fusion.')
     if taken := [plugin for plugin in plugins.found() if plugin.package == f'vlfusion_{name}']:
-        raise ConfigError(f'{taken[0].distribution} is installed and has the import package vlfusion_{name}.',
+        raise ConfigError(f'The import package vlfusion_{name} belongs to {taken[0].distribution}, which is installed.',
                           'Choose another name, or uninstall it first.')
     if folder.name == f'vlfusion_{name}':
-        raise ConfigError(f'The folder {folder} would hide the package vlfusion_{name} in it from Python.',
+        raise ConfigError(f'The folder {folder} would hide its own package vlfusion_{name} from Python.',
                           f'Choose another --out, such as {folder.with_name(name)}.')
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f'{folder} is there already.', 'Choose another --out; nothing was written.')
+        raise ConfigError(f'{folder} exists and is not empty. Nothing was written.', 'Choose another --out.')
     words = {'PACKAGE': f'vlfusion_{name}', 'DISTRIBUTION': f'vlfusion-{name.replace("_", "-")}', 'NAME': name,
              'CLASS': _class_name(name, KINDS[kind]), 'KIND': kind}
     sources = {_filled(str(source.relative_to(root)).removesuffix('.in'), words): source
@@ -65,7 +66,7 @@ def write_plugin(name: str, folder: str | os.PathLike, kind: str = 'method') -> 
 
 
 def _class_name(name: str, ending: str) -> str:
-    """`MyFusionNet` for `my_fusion`; an ending that the name has already is not said twice."""
+    """Name of the registered class: `MyFusionNet` for `my_fusion`, and also for `my_fusion_net`."""
     words = name.split('_')
     if len(words) > 1 and words[-1] == ending.lower():
         words.pop()

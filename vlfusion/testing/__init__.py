@@ -1,6 +1,6 @@
-"""Checks that hold for every entry of a registry; plugins use them in their own tests.
+"""Checks that every entry of a registry must pass; plugins use them in their own tests.
 
-Names are loaded when they are asked for.
+Names are loaded on first use.
 """
 
 import lazy_loader

@@ -1,7 +1,7 @@
-"""Checks of fusion backbones: one check for each thing vlfusion or its users rely on.
+"""Checks of fusion backbones: one for each property that vlfusion or its users rely on.
 
-`check_backbone` stops at the first failure, for tests; `survey_backbone` runs everything and reports, as
-`vlfusion check-plugin` prints it.
+`check_backbone` stops at the first failure, for tests. `survey_backbone` runs every check and returns the outcomes that
+`vlfusion check-plugin` prints.
 """
 
 import copy
@@ -19,16 +19,16 @@ from vlfusion.errors import VLFusionError
 from vlfusion.inference.tiling import fuse_in_tiles, plan
 from vlfusion.models import Locality, locality, text_dims
 
-#: Sizes that break what was written with even, large images in mind.
+#: Image sizes (height, width) that break code written for large, even sizes.
 AWKWARD = ((17, 23), (33, 20), (9, 40), (5, 4), (2, 2))
 
-#: From so many states a gradient may be zero before a parameter counts as one that does not learn.
+#: Random states to try before a parameter whose gradient is always zero is reported.
 STATES = 6
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of one check: `holds` is None where it does not apply."""
+    """Result of one check; `holds` is None if the check does not apply."""
 
     check: str
     holds: bool | None
@@ -37,7 +37,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trial:
-    """A backbone under test, and what it is fed with; the arguments of `check_backbone`."""
+    """A backbone under test and its inputs; the fields are arguments of `check_backbone`."""
 
     backbone: nn.Module
     text_dim: int | Mapping[str, int] | None = None
@@ -47,11 +47,14 @@ class Trial:
 
     @cached_property
     def streams(self) -> dict[str, int]:
-        """The names of the texts that the backbone reads, with their widths."""
+        """Widths of the texts that the backbone reads, by keyword."""
         return text_dims(self.backbone if self.text_dim is None else self)
 
     def inputs(self, size: tuple[int, int] | None = None, batch: int = 2, token: int = 6) -> dict[str, Tensor]:
-        """Random pairs; of two or more texts the second is two tokens shorter and padded with zero rows."""
+        """Draw random pairs and, for each text that the backbone reads, random features.
+
+        In a batch of two or more, the second text is two tokens shorter and padded with zero rows.
+        """
         generator = torch.Generator().manual_seed(0)
         inputs = {name: torch.rand(batch, 1, *(size or self.size), generator=generator)
                   for name in ('source_a', 'source_b')}
@@ -60,8 +63,8 @@ class Trial:
             mask[1:2, max(1, token - 2):] = False
             inputs |= {name: torch.randn(batch, token, dim, generator=generator) * mask[..., None],
                        f'{name}_mask': mask}
-        held = next(chain(self.backbone.parameters(), self.backbone.buffers()), torch.empty(0))
-        return {name: value.to(held.device) for name, value in inputs.items()}
+        tensor = next(chain(self.backbone.parameters(), self.backbone.buffers()), torch.empty(0))
+        return {name: value.to(tensor.device) for name, value in inputs.items()}
 
     @torch.no_grad()
     def fuse(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -69,24 +72,26 @@ class Trial:
 
 
 class NotApplicable(Exception):
-    """A check has nothing to look at."""
+    """Raised by a check that does not apply."""
 
 
 def check_backbone(backbone: nn.Module, text_dim: int | Mapping[str, int] | None = None,
                    size: tuple[int, int] = (20, 28), tolerance: float = 1e-5, also: Iterable[str] = (),
                    awkward: Sequence[tuple[int, int]] = AWKWARD) -> None:
-    """Run the checks that training, testing and fusing rely on, and stop at the first that fails.
+    """Run the checks that training, testing and fusing rely on, and stop at the first failure.
 
-    `CHECKS` lists them with what each asks. The backbone is left in evaluation mode; its state is unchanged.
+    `CHECKS` lists them; the docstring of each says what it requires. The backbone is left in evaluation mode with its
+    state unchanged.
 
     Args:
-        backbone: a freshly built network.
-        text_dim: width of the text features it reads, or widths by name where it reads several texts; by default its
-            own attribute `text_dim`, without which it reads none.
-        size: height and width of the images, for a network that takes only multiples of something.
-        tolerance: how far a batch may differ from its singles, for one with large sums.
-        also: names of `EXTRAS` to check too.
-        awkward: the odd and tiny sizes (height, width) to try.
+        backbone: freshly built network.
+        text_dim: width of the text features that the network reads, or widths by keyword if it reads several texts.
+            By default its attribute `text_dim`; a network without that attribute reads no text.
+        size: height and width of the images, for a network that takes only multiples of a number.
+        tolerance: largest difference between a batch and its images fused singly; raise it for a network with large
+            sums.
+        also: names of checks in `EXTRAS` to run too.
+        awkward: odd and tiny sizes (height, width) to try.
 
     >>> class Mean(nn.Module):
     ...     def forward(self, source_a, source_b, text=None, text_mask=None):
@@ -94,7 +99,7 @@ def check_backbone(backbone: nn.Module, text_dim: int | Mapping[str, int] | None
     >>> check_backbone(Mean(), also=['export'])
 
     Raises:
-        AssertionError: the check that failed, with the parameter's name or the sizes.
+        AssertionError: a check failed; the message names it, with the parameter or the sizes.
     """
     backbone.eval()
     trial = Trial(backbone, text_dim, size, tolerance, awkward)
@@ -107,14 +112,14 @@ def check_backbone(backbone: nn.Module, text_dim: int | Mapping[str, int] | None
 
 def survey_backbone(backbone: nn.Module, text_dim: int | Mapping[str, int] | None = None,
                     size: tuple[int, int] = (20, 28), tolerance: float = 1e-5) -> list[Outcome]:
-    """The outcome of every check, those of `EXTRAS` included; arguments as for `check_backbone`."""
+    """Run every check, including `EXTRAS`, and return the outcomes. Arguments as for `check_backbone`."""
     backbone.eval()
     trial = Trial(backbone, text_dim, size, tolerance)
     return [outcome(name, check, trial) for name, check in {**CHECKS, **EXTRAS}.items()]
 
 
 def outcome(name: str, check: Callable, *subject) -> Outcome:
-    """Run one check on its subject; whatever goes wrong inside is an outcome too."""
+    """Run one check on its subject. Any error inside becomes an outcome too."""
     try:
         with quiet_tracing():
             return Outcome(name, True, check(*subject) or '')
@@ -126,8 +131,10 @@ def outcome(name: str, check: Callable, *subject) -> Outcome:
 
 
 def check_output(trial: Trial) -> None:
-    """The output has the sources' shape and type, is finite and within [0, 1]; so it is for black and white images, and
-    at the transposed size."""
+    """Require an output of the sources' shape and type, finite and within [0, 1].
+
+    Black images, white images and the transposed size are tried too.
+    """
     for size in (trial.size, trial.size[::-1]):
         inputs = trial.inputs(size)
         _check_image(trial.fuse(inputs), inputs['source_a'])
@@ -137,7 +144,7 @@ def check_output(trial: Trial) -> None:
 
 
 def check_batch(trial: Trial) -> None:
-    """A batch gives what its images give singly."""
+    """Require of a batch the same result as of its images singly."""
     inputs = trial.inputs()
     batch = trial.fuse(inputs)
     singles = torch.cat([trial.fuse({name: value[i:i + 1] for name, value in inputs.items()})
@@ -146,7 +153,7 @@ def check_batch(trial: Trial) -> None:
 
 
 def check_determinism(trial: Trial) -> None:
-    """The same input gives the same output to the bit, and is left unchanged."""
+    """Require bit-identical outputs for identical inputs, and inputs that are left unchanged."""
     inputs = trial.inputs()
     before = {name: value.clone() for name, value in inputs.items()}
     first, second = trial.fuse(inputs), trial.fuse(inputs)
@@ -156,12 +163,14 @@ def check_determinism(trial: Trial) -> None:
 
 
 def check_gradients(trial: Trial) -> None:
-    """In training mode a finite gradient reaches each parameter that may learn, also for black images; and everything
-    that learns is a parameter of the network."""
+    """Require a finite gradient for each trainable parameter in training mode, also for black images.
+
+    Every trainable tensor must be a parameter of the network.
+    """
     backbone = copy.deepcopy(trial.backbone).train()
     named = {name: parameter for name, parameter in backbone.named_parameters() if parameter.requires_grad}
     if not named:
-        raise NotApplicable('no parameters that learn')
+        raise NotApplicable('no trainable parameters')
     silent = set(named)
     for draw in range(STATES):
         for size in (trial.size, trial.size[::-1]):
@@ -172,7 +181,7 @@ def check_gradients(trial: Trial) -> None:
                 _gradients(backbone, named, inputs | black)
         if not silent:
             return
-        # From some random states a ReLU lets nothing through: that is the state's fault and not the network's.
+        # In some random states a ReLU lets nothing through. That is no fault of the network, so try another state.
         with torch.no_grad():
             for parameter in named.values():
                 parameter += torch.randn_like(parameter) * (parameter.std(correction=0) + 0.01)
@@ -182,10 +191,10 @@ def check_gradients(trial: Trial) -> None:
 def _gradients(backbone: nn.Module, named: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     fused = backbone(**inputs)
     assert fused.requires_grad, f'No gradient for {next(iter(named))}: the output depends on no parameter.'
-    known = {id(parameter) for parameter in backbone.parameters()}
-    stray = [leaf for leaf in _leaves(fused) if id(leaf) not in known]
+    parameters = {id(parameter) for parameter in backbone.parameters()}
+    stray = [leaf for leaf in _leaves(fused) if id(leaf) not in parameters]
     assert not stray, f'A tensor {tuple(stray[0].shape)} learns and is no parameter of the network, so it is in no ' \
-        'checkpoint: hold layers in nn.ModuleList and tensors in nn.Parameter.'
+        'checkpoint. Hold layers in nn.ModuleList and tensors in nn.Parameter.'
     # Not the plain sum: its gradient vanishes wherever a network normalises.
     target = torch.rand(fused.shape, generator=torch.Generator().manual_seed(1)).to(fused)
     gradients = torch.autograd.grad((fused - target).square().sum(), named.values(), allow_unused=True)
@@ -196,7 +205,7 @@ def _gradients(backbone: nn.Module, named: Mapping[str, Tensor], inputs: Mapping
 
 
 def _leaves(output: Tensor) -> Iterator[Tensor]:
-    """The tensors that a gradient of the output would be added to."""
+    """Yield the tensors that accumulate a gradient of the output."""
     nodes, seen = [output.grad_fn], set()
     while nodes:
         node = nodes.pop()
@@ -209,7 +218,7 @@ def _leaves(output: Tensor) -> Iterator[Tensor]:
 
 
 def check_sizes(trial: Trial) -> str:
-    """Odd and tiny sizes are fused as any other, or refused with an error of `vlfusion.errors` that says what to do."""
+    """Require that odd and tiny sizes are fused, or refused by an error of `vlfusion.errors` with a remedy."""
     refused = []
     for size in trial.awkward:
         inputs = trial.inputs(size)
@@ -227,8 +236,11 @@ def check_sizes(trial: Trial) -> str:
 
 
 def check_text(trial: Trial) -> str:
-    """Texts of any number of tokens are read, what stands in masked rows is not, another width is refused, and without
-    text the network fuses or says that it needs some. One that reads no text takes `text=None`."""
+    """Require that texts of any number of tokens are read and masked rows are not.
+
+    Text of another width must be refused by an error of `vlfusion.errors`. Without text the network fuses, or says that
+    it needs text. A network that reads no text must accept `text=None`.
+    """
     inputs = trial.inputs()
     if not trial.streams:
         without = trial.fuse(inputs | dict(text=None, text_mask=None))
@@ -240,7 +252,8 @@ def check_text(trial: Trial) -> str:
         _check_image(trial.fuse(many), many['source_a'])
     for name, dim in trial.streams.items():
         filled = torch.where(inputs[f'{name}_mask'][..., None], inputs[name], 7.)
-        _check_equal(trial.fuse(inputs | {name: filled}), usual, trial.tolerance, f'What {name}_mask hides is read')
+        _check_equal(trial.fuse(inputs | {name: filled}), usual, trial.tolerance,
+                     f'Rows hidden by {name}_mask change the output')
         wider = inputs[name].new_zeros(*inputs[name].shape[:2], dim + 1)
         try:
             trial.fuse(inputs | {name: wider})
@@ -260,7 +273,7 @@ def check_text(trial: Trial) -> str:
 
 
 def check_saving(trial: Trial) -> None:
-    """The state goes through a file that runs no code into a copy whose weights were others, which then fuses alike."""
+    """Require that a copy with other weights fuses identically once it has loaded the saved state (weights only)."""
     inputs = trial.inputs()
     file = io.BytesIO()
     torch.save(trial.backbone.state_dict(), file)
@@ -276,7 +289,7 @@ def check_saving(trial: Trial) -> None:
 
 
 def check_autocast(trial: Trial) -> str:
-    """Under bfloat16 autocast the output is finite and within 0.1 of the one in float32."""
+    """Require a finite output under bfloat16 autocast, within 0.1 of the output in float32."""
     inputs = trial.inputs()
     with torch.autocast(inputs['source_a'].device.type, torch.bfloat16):
         coarse = trial.fuse(inputs)
@@ -284,12 +297,14 @@ def check_autocast(trial: Trial) -> str:
 
 
 def check_local(trial: Trial) -> str:
-    """A network that declares a halo (`vlfusion.models.locality`) reads nothing further away, and gives in tiles what
-    it gives at once, within 1e-4."""
+    """Require that a declared halo (`vlfusion.models.locality`) is true.
+
+    Pixels beyond the halo must not change the output, and fusing in tiles must agree with fusing at once within 1e-4.
+    """
     local = locality(trial.backbone)
     if local is None:
         raise NotApplicable('declares no halo')
-    # Both sides longer than the halo, and one cut in three; both where that takes no time.
+    # Both sides are longer than the halo, and one is cut in three. Both are if the image stays small.
     short, long = (local.multiple * -(-length // local.multiple) + (0 if local.only_multiples else 1)
                    for length in (local.halo + 8, 2 * local.margin + 3 * max(local.multiple, 8)))
     worst = 0.
@@ -302,16 +317,16 @@ def check_local(trial: Trial) -> str:
             tiles = fuse_in_tiles(trial.fuse, inputs, cut)
             error = (tiles - whole).abs().max().item()
             assert error <= 1e-4, f'In tiles of {tile} pixels, {size[0]}x{size[1]} (height x width) differs by ' \
-                f'{error:.3g} from the whole: halo={local.halo} is too small, or multiple={local.multiple} wrong.'
+                f'{error:.3g} from the whole: halo={local.halo} is too small, or multiple={local.multiple} is wrong.'
             worst = max(worst, error)
         _check_reach(trial, inputs, local)
     return f'halo {local.halo}, difference {worst:.2g}'
 
 
 def _check_reach(trial: Trial, inputs: Mapping[str, Tensor], local: Locality) -> None:
-    """That what is further than the halo from the middle of the image does not move the middle.
+    """Check that pixels farther than the halo from the middle of the image do not change the middle.
 
-    In double precision, in which even what a deep network hardly sees is far above rounding.
+    Runs in double precision, where even a weak influence through a deep network is far above rounding.
     """
     precise = replace(trial, backbone=copy.deepcopy(trial.backbone).double())
     inputs = {name: value.double() if value.is_floating_point() else value for name, value in inputs.items()}
@@ -323,15 +338,16 @@ def _check_reach(trial: Trial, inputs: Mapping[str, Tensor], local: Locality) ->
         changed[name] = 1 - inputs[name]
         changed[name][near] = inputs[name][near]
     try:
-        calm = precise.fuse(inputs)
-    except RuntimeError:  # it holds constants of single precision; that tiles equal the whole must do
+        unchanged = precise.fuse(inputs)
+    except RuntimeError:  # constants in single precision; the comparison of tiles has to suffice
         return
-    moved = (precise.fuse(changed) - calm)[block].abs().max().item()
-    assert moved <= 1e-12, f'A pixel moves by {moved:.3g} when only what is more than halo={local.halo} away changes.'
+    change = (precise.fuse(changed) - unchanged)[block].abs().max().item()
+    assert change <= 1e-12, \
+        f'A pixel changes by {change:.3g} although only pixels more than halo={local.halo} away were changed.'
 
 
 def check_compile(trial: Trial) -> None:
-    """`torch.compile` traces the network as one graph without falling back to Python; its result is the same."""
+    """Require that `torch.compile` traces the network as one graph without Python fallbacks, with the same result."""
     torch._dynamo.reset()
     inputs = trial.inputs()
     compiled = torch.compile(trial.backbone, backend='eager', fullgraph=True)
@@ -340,18 +356,18 @@ def check_compile(trial: Trial) -> None:
 
 
 def check_export(trial: Trial) -> None:
-    """`torch.export` takes the network for one size, and the exported program gives the same."""
+    """Require that `torch.export` exports the network for one size, with the same result."""
     inputs = trial.inputs(batch=1)
     program = torch.export.export(trial.backbone, (), dict(inputs)).module()
     with torch.no_grad():
         _check_equal(program(**inputs), trial.fuse(inputs), trial.tolerance, 'The exported program differs')
 
 
-#: What every backbone must do.
+#: Checks that every backbone must pass.
 CHECKS: dict[str, Callable[[Trial], str | None]] = {
     'output': check_output, 'determinism': check_determinism, 'batch': check_batch, 'gradients': check_gradients,
     'sizes': check_sizes, 'text': check_text, 'saving': check_saving, 'local': check_local}
-#: What users like a backbone to do, and some methods cannot.
+#: Desirable properties that some methods cannot have.
 EXTRAS: dict[str, Callable[[Trial], str | None]] = {
     'autocast': check_autocast, 'compile': check_compile, 'export': check_export}
 
@@ -362,10 +378,10 @@ def _check_image(fused: Tensor, source: Tensor) -> None:
     assert fused.dtype == source.dtype, f'The output is {fused.dtype}; expected {source.dtype}.'
     assert fused.isfinite().all(), f'The output holds NaN or infinity at size {expected}.'
     low, high = fused.min().item(), fused.max().item()
-    assert low >= 0 and high <= 1, f'The output reaches from {low:.3g} to {high:.3g}; expected to lie within [0, 1].'
+    assert low >= 0 and high <= 1, f'The output ranges from {low:.3g} to {high:.3g}; expected values within [0, 1].'
 
 
-def _check_equal(one: Tensor, other: Tensor, tolerance: float, problem: str) -> str:
-    error = (one - other).abs().max().item()
+def _check_equal(output: Tensor, expected: Tensor, tolerance: float, problem: str) -> str:
+    error = (output - expected).abs().max().item()
     assert error <= tolerance, f'{problem} by {error:.3g}; allowed is {tolerance:g}.'
     return f'difference {error:.2g}'

@@ -8,25 +8,26 @@ from torch import Tensor, nn
 
 from vlfusion.models.fusion_model import wanted
 
-#: A loss that asks for no more than something is content with some images.
+#: Random images to try: a hinge loss has no gradient for images that already satisfy it.
 DRAWS = 4
 
 
 def check_loss(loss: nn.Module, size: tuple[int, int] = (48, 56), extra: Mapping[str, Tensor] | None = None) -> None:
-    """Check what training relies on.
+    """Check that a loss behaves as training requires.
 
-    For random, equal, black and white images: one finite number that says how the fused image may change, by a finite
-    gradient; images are left unchanged. For some random images the gradient is not zero. `weight` is a number.
+    For random, equal, black and white images the loss must be one finite number with a finite gradient for the fused
+    image, and must leave the images unchanged. For some random images the gradient must not be zero. `weight` must be a
+    number.
 
     Args:
-        loss: as LOSSES builds it.
-        size: height and width of the images, for a loss that looks through large windows.
-        extra: what its `forward` names besides, for a batch of two; `truth` is drawn if it is not given.
+        loss: loss as `LOSSES` builds it.
+        size: height and width of the images, for a loss with large windows.
+        extra: further arguments of its `forward`, for a batch of two; `truth` is drawn by default.
 
     Raises:
-        AssertionError: the check that failed, and for which images.
+        AssertionError: a check failed; the message says for which images.
     """
-    assert isinstance(getattr(loss, 'weight', None), Real), 'A loss has a number `weight`, its factor.'
+    assert isinstance(getattr(loss, 'weight', None), Real), 'A loss needs a number `weight`, its factor in the total.'
     generator = torch.Generator().manual_seed(0)
     drawn = torch.rand(DRAWS, 4, 2, 1, *size, generator=generator)
     drawn = drawn * torch.linspace(1, 0.2, DRAWS).view(-1, 1, 1, 1, 1, 1)

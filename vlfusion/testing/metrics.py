@@ -7,18 +7,21 @@ from torch import Tensor
 
 
 def check_metric(metric: Callable[..., Tensor], symmetric: bool = True) -> None:
-    """Check what scoring relies on. Each variant is a metric of its own: `check_metric(metric('Brightness:half'))`.
+    """Check that a metric behaves as scoring requires.
 
-    For textured images of an odd size: one finite value per image, of the images' type and within the stated range; a
-    batch gives what its images give singly; float32 gives what float64 gives; the images are unchanged. For images that
-    are hard to bear (black, white, half flat, two levels, one bright pixel): within the range, or not a number.
+    Each variant is a metric of its own: `check_metric(metric('Brightness:half'))`.
+
+    For textured images of an odd size, the metric must return one finite value per image, of the images' type and
+    within the stated range. A batch must give the values of its images singly, and float32 the values of float64. The
+    images must be unchanged. For difficult images (black, white, half flat, two levels, one bright pixel) a value lies
+    within the range or is NaN.
 
     Args:
-        metric: what `fusion_metric` has registered, or `vlfusion.metrics.metric` found.
-        symmetric: whether the result may not depend on which source is A.
+        metric: function registered by `fusion_metric`, or returned by `vlfusion.metrics.metric`.
+        symmetric: whether exchanging the sources must leave the value unchanged.
 
     Raises:
-        AssertionError: the check that failed, with the images' kind and the values.
+        AssertionError: a check failed; the message gives the kind of images and the values.
     """
     name = metric.info.label
     size = max(metric.info.smallest, 47), max(metric.info.smallest, 60) + 1
@@ -32,11 +35,12 @@ def check_metric(metric: Callable[..., Tensor], symmetric: bool = True) -> None:
     assert torch.allclose(values, single, rtol=1e-9, atol=1e-12), f'{name}: a batch gives {values}, singles {single}.'
     coarse = metric(*(image.float() for image in images))
     assert coarse.dtype == torch.float32, f'{name} returns {coarse.dtype} for float32.'
-    assert torch.allclose(coarse.double(), values, rtol=1e-6, atol=1e-7), f'{name}: {coarse} in float32, {values} else.'
+    assert torch.allclose(coarse.double(), values, rtol=1e-6, atol=1e-7), \
+        f'{name}: {coarse} in float32, {values} in float64.'
 
     low, high = metric.info.range
     slack = 1e-9 * max(1, abs(values).max().item())
-    for kind, triple in {'textured': images, **_hard(images)}.items():
+    for kind, triple in {'textured': images, **_difficult(images)}.items():
         values = metric(*triple)
         inside = (values >= low - slack) & (values <= high + slack)
         assert (inside | values.isnan()).all(), f'{name} is {values.tolist()} for {kind} images, not in {low}..{high}.'
@@ -53,7 +57,7 @@ def _textured(size: tuple[int, int]) -> list[Tensor]:
     return [((source_a + 2 * source_b) / 3).round(), source_a, source_b]
 
 
-def _hard(images: list[Tensor]) -> dict[str, list[Tensor]]:
+def _difficult(images: list[Tensor]) -> dict[str, list[Tensor]]:
     fused, source_a, source_b = images
     black, left = torch.zeros_like(fused), torch.arange(fused.shape[3]) < fused.shape[3] // 2
     dot = black.clone()

@@ -19,14 +19,14 @@ from vlfusion.testing.language import check_captioner, check_llm, check_text_enc
 from vlfusion.testing.losses import check_loss
 from vlfusion.testing.metrics import check_metric
 
-#: What of a metric is no duty: some are meant to tell source A from source B.
+#: Check of metrics that may fail: some metrics treat source A and source B differently on purpose.
 SYMMETRY = 'symmetric'
-#: What is checked of an entry that was built, by registry.
+#: Check of a built entry, by the name of its registry.
 CHECKERS = {'loss': check_loss, 'captioner': check_captioner, 'llm': check_llm, 'text encoder': check_text_encoder}
 
 
 def find_plugin(name: str) -> Plugin:
-    """An installed plugin by its entry point, import package or distribution; it is loaded.
+    """Find an installed plugin by its entry point, import package or distribution, and load it.
 
     Raises:
         UnknownNameError: no plugin has that name.
@@ -38,7 +38,7 @@ def find_plugin(name: str) -> Plugin:
 
 
 def entries(package: str) -> Iterator[tuple[Registry, str]]:
-    """The registries that an imported package or module has entries in, with the name of each."""
+    """Yield the registry and the name of each entry of an imported package or module."""
     for registry in REGISTRIES.values():
         for name in registry.names():
             if name.startswith(f'{package}.'):
@@ -50,17 +50,17 @@ def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mappin
     """Check the entries that imported packages register, each from the same seed.
 
     Args:
-        packages: import packages or modules.
-        only: names of entries, with or without their package; none for all.
-        options: arguments for those entries that have them.
+        packages: names of import packages or modules.
+        only: names of entries, with or without their package; empty for all.
+        options: arguments, given to the entries that have them.
         size: height and width of the images for a backbone.
 
     Returns:
-        For each entry its registry, its name and what was found.
+        For each entry its registry, its name and the outcomes of its checks.
 
     Raises:
         PluginError: the packages register nothing.
-        UnknownNameError: they register no entry that `only` names.
+        UnknownNameError: the packages register no entry of a name in `only`.
         ConfigError: no entry has an argument that `options` names.
     """
     registered = [entry for package in packages for entry in entries(package)]
@@ -75,10 +75,10 @@ def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mappin
     chosen = [(registry, name) for registry, name in registered
               if not only or name.rpartition('.')[2] in wanted_names]
     options = dict(options or {})
-    known = set().union(*(accepted(registry, name) for registry, name in chosen))
-    if strange := options.keys() - known:
-        raise ConfigError(f'None of {", ".join(name for _, name in chosen)} has an argument {min(strange)!r}.',
-                          did_you_mean(min(strange), known))
+    accepted_names = set().union(*(accepted(registry, name) for registry, name in chosen))
+    if unknown := options.keys() - accepted_names:
+        raise ConfigError(f'None of {", ".join(name for _, name in chosen)} has an argument {min(unknown)!r}.',
+                          did_you_mean(min(unknown), accepted_names))
 
     def outcomes() -> Iterator[tuple[Registry, str, list[Outcome]]]:
         for registry, name in chosen:
@@ -90,47 +90,47 @@ def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mappin
 
 def survey_entry(registry: Registry, name: str, arguments: Mapping | None = None,
                  size: tuple[int, int] = (20, 28)) -> list[Outcome]:
-    """Check one entry: it is documented, builds, and does what its registry asks for.
+    """Check that one entry is documented, builds, and behaves as its registry requires.
 
     Args:
-        registry: of the entry.
-        name: of the entry.
-        arguments: what it is built with; a backbone that insists on a `text_dim` gets 8 otherwise.
-        size: height and width of the images for a backbone; a loss is given larger ones if these are small.
+        registry: registry of the entry.
+        name: name of the entry.
+        arguments: arguments to build the entry with; a required `text_dim` of a backbone is 8 by default.
+        size: height and width of the images for a backbone; a loss gets at least 48x56 pixels.
     """
     entry, arguments = registry.get(name), dict(arguments or {})
-    found = [outcome('documented', _check_documented, entry)]
+    outcomes = [outcome('documented', _check_documented, entry)]
     if registry.name == 'fusion metric':
         variants = ['', *(f':{variant}' for variant in entry.variants)]
         for variant in variants:
-            one = metric(name + variant)
-            found += [outcome(f'metric{variant}', check_metric, one, False),
-                      outcome(f'{SYMMETRY}{variant}', check_metric, one)]
-        return found
+            function = metric(name + variant)
+            outcomes += [outcome(f'metric{variant}', check_metric, function, False),
+                         outcome(f'{SYMMETRY}{variant}', check_metric, function)]
+        return outcomes
     if registry.name not in ('backbone', *CHECKERS):
-        return found
+        return outcomes
     if registry.name == 'backbone':
-        found.append(outcome('released', _check_released, entry))
+        outcomes.append(outcome('released', _check_released, entry))
         if 'text_dim' in _required(entry):
             arguments.setdefault('text_dim', 8)
     built = []
-    found.append(outcome('builds', lambda: built.append(_build(registry, name, arguments))))
+    outcomes.append(outcome('builds', lambda: built.append(_build(registry, name, arguments))))
     if not built:
-        return found
+        return outcomes
     if registry.name == 'backbone':
-        return found + survey_backbone(built[0], size=size)
+        return outcomes + survey_backbone(built[0], size=size)
     if registry.name == 'loss':
-        return [*found, outcome('interface', _check_loss, built[0], (max(48, size[0]), max(56, size[1])))]
-    return [*found, outcome('interface', CHECKERS[registry.name], built[0])]
+        return [*outcomes, outcome('interface', _check_loss, built[0], (max(48, size[0]), max(56, size[1])))]
+    return [*outcomes, outcome('interface', CHECKERS[registry.name], built[0])]
 
 
-def required(found: Outcome) -> bool:
-    """Tell whether a plugin is faulty where this outcome does not hold."""
-    return found.check not in EXTRAS and not found.check.startswith(SYMMETRY)
+def required(result: Outcome) -> bool:
+    """Tell whether a plugin is faulty if this outcome does not hold."""
+    return result.check not in EXTRAS and not result.check.startswith(SYMMETRY)
 
 
 def accepted(registry: Registry, name: str) -> set[str]:
-    """The arguments that an entry can be built with."""
+    """Names of the arguments that an entry can be built with."""
     return set(inspect.signature(registry.get(name)).parameters)
 
 
@@ -146,19 +146,19 @@ def _build(registry: Registry, name: str, arguments: Mapping):
         raise NotApplicable(f'needs {", ".join(lacking)}: give --options {lacking[0]}=...')
     try:
         return registry.build(dict(type=name, **arguments))
-    except VLFusionError as error:  # such as weights that nobody can fetch: it says itself what to do
+    except VLFusionError as error:  # such as weights out of reach; the error itself says what to do
         raise NotApplicable(error.problem) from error
 
 
 def _check_loss(loss: nn.Module, size: tuple[int, int]) -> None:
     more = [key for key, insists in wanted(loss).items() if insists and key != 'truth']
     if more:
-        raise NotApplicable(f'asks for {", ".join(more)}: call vlfusion.testing.check_loss(loss, extra=...) in a test')
+        raise NotApplicable(f'needs {", ".join(more)}: call vlfusion.testing.check_loss(loss, extra=...) in a test')
     check_loss(loss, size)
 
 
 def _check_documented(entry: Callable) -> None:
-    assert (entry.__doc__ or '').strip(), f'{entry.__name__} has no docstring; say what it is, and from which paper.'
+    assert (entry.__doc__ or '').strip(), f'{entry.__name__} has no docstring. Say what it is, and from which paper.'
 
 
 def _check_released(entry: Callable) -> str:
@@ -167,7 +167,7 @@ def _check_released(entry: Callable) -> str:
         raise NotApplicable('names no released weights')
     assert callable(getattr(entry, 'convert_released', None)), 'released weights, but no method convert_released.'
     for which, weights in released.items():
-        assert isinstance(weights, ReleasedWeights), f'released[{which!r}] is no ReleasedWeights.'
+        assert isinstance(weights, ReleasedWeights), f'released[{which!r}] is not a ReleasedWeights.'
         for file, digest in weights.files.items():
             assert re.fullmatch('[0-9a-f]{64}', digest), f'{file} has no SHA-256 in released[{which!r}].'
     return ', '.join(released)

@@ -1,4 +1,4 @@
-"""Checks of a network whose released weights are converted: drawn states, and what `convert_released` must refuse."""
+"""Checks of `convert_released`, the method of a network that renames the tensors of its released weights."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,14 @@ State = dict[str, Shaped[Tensor, '...']]
 
 
 def draw_state(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> State:
-    """A random state in float64, drawn in the order of the names, for comparing two networks on equal weights.
+    """Draw a random state in float64, to compare two networks on equal weights.
 
-    Counters are 0. Variances and scales lie in [0.5, 1.5], biases near 0, and kernels keep the variance of their input.
+    Tensors are drawn in the order of their names. Counters are 0, variances and scales lie in [0.5, 1.5], biases are
+    near 0, and kernels keep the variance of their input.
 
     Args:
         shapes: shape of each tensor by its released name.
-        seed: of NumPy's default generator.
+        seed: seed of NumPy's default generator.
     """
     generator, state = np.random.default_rng(seed), {}
     for name, shape in sorted(shapes.items()):
@@ -38,21 +39,22 @@ def check_conversion(network: nn.Module, state: Mapping[str, Shaped[Tensor, '...
                      unknown: str) -> State:
     """Check `network.convert_released`, and return the converted state.
 
-    The result has the names of the network, with and without the prefix `module.`. A state that lacks a name, has one
-    too many, or is the network's own raises a `CheckpointError` that lists the names.
+    The result must have the names of the network, whether or not the state has the prefix `module.`. A state that lacks
+    a name, has an extra one, or is already the network's own must raise a `CheckpointError` that lists the names.
 
     Args:
-        network: of the arguments that the state fits.
+        network: network built with the arguments that the state fits.
         state: released name to tensor.
-        missing: name in the state that an incomplete file lacks.
-        unknown: name that no released file has, near those that it has.
+        missing: name in the state, to leave out for the incomplete state.
+        unknown: name that no released file has, similar to one that it has.
 
     Raises:
-        AssertionError: the check that failed.
+        AssertionError: a check failed; the message says which.
     """
     convert, own = network.convert_released, network.state_dict()
     converted = convert(dict(state))
-    assert converted.keys() == own.keys(), f'Not the names of the network: {sorted(converted.keys() ^ own.keys())}.'
+    assert converted.keys() == own.keys(), \
+        f'The names differ from those of the network: {sorted(converted.keys() ^ own.keys())}.'
     prefixed = convert({f'module.{name}': value for name, value in state.items()})
     assert prefixed.keys() == converted.keys(), 'The prefix `module.` changes the result.'
     assert all(torch.equal(prefixed[name], converted[name]) for name in own), 'The prefix `module.` changes values.'

@@ -1,4 +1,4 @@
-"""Real image pairs and reference outputs, which lie outside the repository: tests find them in one folder.
+"""Find real image pairs and reference outputs that lie in one folder outside the repository.
 
 The environment variable VLFUSION_SHARED names the folder. VLFUSION_SHARED_REQUIRED=1 makes a missing file fail a test
 that would otherwise be skipped.
@@ -11,7 +11,7 @@ import pytest
 
 
 def shared(relative: str) -> Path:
-    """The path of a shared file or folder. Where it is missing, the running test is skipped with the reason."""
+    """Return the path of a shared file or folder; skip the running test if it is missing."""
     root = os.environ.get('VLFUSION_SHARED')
     path = Path(root or '', relative)
     if not root or not path.exists():

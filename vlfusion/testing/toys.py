@@ -1,4 +1,4 @@
-"""Toy pairs, toy text features and one training step on them: what a test needs to run a real config in a moment."""
+"""Toy pairs, toy text features and one training step on them, to run a real config in a fast test."""
 
 import os
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ import numpy as np
 from vlfusion.config import load_config
 
 _SPLITS = ('train', 'val', 'test')
-#: Overrides that make any config start at once: data is loaded in the main process and every step is logged.
+#: Overrides that make any config start quickly: data is loaded in the main process, and every step is logged.
 QUICK = {'randomness.seed': 3, 'default_hooks.logger.interval': 1,
          **{f'{split}_dataloader.{key}': value for split in _SPLITS
             for key, value in (('num_workers', 0), ('persistent_workers', False))}}
-#: Overrides that turn a config of FILM into one that takes a step in a moment.
+#: Overrides that shrink a config of FILM so that a step is fast.
 TINY = {'model.backbone.guidance_grid': (16, 32), 'model.backbone.text_dim': 8, **QUICK}
 
 
@@ -23,12 +23,12 @@ def draw_pairs(folder: str | os.PathLike, names: Iterable[str], source_a: str = 
     """Write a smooth random grey image and a smooth random colour image for each name.
 
     Args:
-        folder: data root; `source_a` and `source_b` are folders in it.
+        folder: data root that contains the folders `source_a` and `source_b`.
         names: file names without `.png`.
         source_a: folder of the grey images.
         source_b: folder of the colour images.
         size: height and width in pixels.
-        seed: of the random numbers; equal arguments give equal images.
+        seed: seed of the random numbers; equal arguments give equal images.
     """
     generator = np.random.default_rng(seed)
     for name in names:
@@ -52,9 +52,9 @@ def take_one_step(path: str | os.PathLike, folder: str | os.PathLike, size: tupl
     """Train a config for one step on two drawn pairs, validate it, and return the checkpoint that it wrote.
 
     Args:
-        path: config to train; its data sets name plain folders.
+        path: config to train, whose data sets name plain folders.
         folder: empty folder for the images and the work directory.
-        size: height and width of the images, at least those of the config's crops.
+        size: height and width of the images, at least as large as the config's crops.
         **options: further overrides, such as `{'model.backbone.dim': 4}`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""One fusion network and one loss: the smallest plugin of vlfusion, to be filled with a method."""
+"""The smallest fusion method: one network and one loss. Replace them by your own."""
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class HelloNet(nn.Module):
-    """A learned per-pixel weighting: `F = w A + (1 - w) B`, with `w` from three convolutions over both sources.
+    """Learned weights for each pixel: `F = w A + (1 - w) B`, with `w` from three convolutions over both sources.
 
     Args:
         dim: channels of the features.
@@ -21,18 +21,21 @@ class HelloNet(nn.Module):
                                    nn.ReLU(), nn.Conv2d(dim, 1, 3, padding=1), nn.Sigmoid())
 
     def forward(self, source_a, source_b, text=None, text_mask=None):
-        """Luminance `(batch, 1, h, w)` in [0, 1] in and out; `text` is `(batch, token, dim)`, unused here."""
+        """Fuse luminance `(batch, 1, h, w)` in [0, 1] into luminance of the same shape and range.
+
+        `text` is `(batch, token, dim)` and `text_mask` is `(batch, token)`; both are unused here.
+        """
         weight = self.weigh(torch.cat([source_a, source_b], dim=1))
         return weight * source_a + (1 - weight) * source_b
 
 
 @loss
 def ContrastLoss(fused, source_a, source_b):
-    """Ask the fused image for at least the contrast (standard deviation) of the better source."""
+    """Contrast (standard deviation) that the fused image lacks, compared with the source of higher contrast."""
     best = torch.maximum(_contrast(source_a), _contrast(source_b))
     return (best - _contrast(fused)).clamp(min=0).mean()
 
 
 def _contrast(image):
-    # The small number keeps the gradient finite where an image is flat.
+    # The small number keeps the gradient of a flat image finite.
     return (image.var((1, 2, 3), correction=0) + 1e-8).sqrt()
