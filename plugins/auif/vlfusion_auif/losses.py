@@ -9,9 +9,9 @@ Image = Float[Tensor, 'batch 1 h w']
 
 
 def dissimilarity(x: Image, y: Image, window: int = 3, sigma: float = 1.5) -> Float[Tensor, '']:
-    """Mean of `(1 - SSIM) / 2`, with negative SSIM counted as 0, for images in [0, 1].
+    """Compute the mean of `(1 - SSIM) / 2`, with negative SSIM counted as 0, for images in [0, 1].
 
-    SSIM after Wang et al. (IEEE TIP 2004); the halving, the cut and the reflected border are kornia's (0.4).
+    SSIM is that of Wang et al. (IEEE TIP 2004). The factor 1/2, the clamp and the reflected border follow kornia 0.4.
 
     >>> import torch
     >>> image = torch.rand(1, 1, 8, 8)

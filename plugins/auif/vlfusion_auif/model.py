@@ -1,8 +1,8 @@
 """AUIF-Net: infrared and visible image fusion by algorithm unrolling (Zhao et al., IEEE TCSVT 2021).
 
-Splitting an image into base and detail is posed as two small optimisation problems. A fixed number of gradient steps
-is unrolled into layers, each with filters and step sizes of its own, and learnt by restoring images. Nothing is fused
-until test time. Written afresh; what the released network computes is reproduced to rounding.
+Two small optimisation problems split an image into base and detail. A fixed number of gradient steps is unrolled into
+layers with their own filters and step sizes, which learn by restoring images. Images are fused only at test time.
+This independent implementation reproduces the output of the released network up to rounding.
 """
 
 from typing import ClassVar, NamedTuple
@@ -16,8 +16,8 @@ from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.models.released import ReleasedWeights, convert
 from vlfusion.registry import BACKBONES
 
-_LOW_PASS = 11  # side of the box that starts the base
-_HIGH_PASS = 19  # side of the Laplacian that starts the detail
+_LOW_PASS = 11  # side of the box filter that initialises the base
+_HIGH_PASS = 19  # side of the Laplacian that initialises the detail
 
 
 class Parts(NamedTuple):
@@ -28,37 +28,39 @@ class Parts(NamedTuple):
 
 
 def low_pass(image: Float[Tensor, 'batch 1 h w'], side: int = _LOW_PASS) -> Float[Tensor, 'batch 1 h w']:
-    """The mean over a window of `side` times `side` pixels, the image reflected at its border."""
+    """Average a window of `side` times `side` pixels, with the image reflected at its border."""
     return avg_pool2d(pad(image, (side // 2,) * 4, mode='reflect'), side, stride=1)
 
 
 def high_pass(image: Float[Tensor, 'batch 1 h w'], side: int = _HIGH_PASS) -> Float[Tensor, 'batch 1 h w']:
-    """The discrete Laplacian on a window of `side` times `side` pixels: the sum of all minus `side^2` times the middle,
-    over the sum of the kernel's magnitudes."""
-    # Not mean minus image, which rounds four times worse.
+    """Apply the discrete Laplacian of a window of `side` times `side` pixels.
+
+    It is the sum over the window minus `side^2` times the middle, divided by the sum of the kernel's magnitudes.
+    """
+    # Mean minus image would round four times worse.
     kernel = image.new_full((1, 1, side, side), 1 / (2 * (side**2 - 1)))
     kernel[..., side // 2, side // 2] = -0.5
     return conv2d(pad(image, (side // 2,) * 4, mode='reflect'), kernel)
 
 
 def _by_activity(a: Tensor, b: Tensor) -> Tensor:
-    """The mean weighted at each pixel by the sources' activity: magnitude, averaged over 3x3 pixels."""
+    """Average two sources, weighted at each pixel by their activity: magnitude, averaged over 3x3 pixels."""
     activity_a, activity_b = (avg_pool2d(x.abs(), 3, 1, 1) for x in (a, b))
     total = activity_a + activity_b
     weight = torch.where(total > 0, activity_a / total.clamp(min=torch.finfo(total.dtype).tiny), 0.5)
     return weight * a + (1 - weight) * b
 
 
-#: How two bases or two details become one, by the name in a config.
+#: Rules that merge two bases or two details, by their name in a config.
 FUSION_RULES = {'sum': torch.add, 'mean': lambda a, b: (a + b) / 2, 'l1': _by_activity}
 
 
 class GradientStep(nn.Module):
     """One step of descent, `x - eta (R(K'K x) - theta (I - x))`.
 
-    With `R` the identity it is the gradient of `|K x|^2 / 2 + theta |I - x|^2 / 2`: filters `K` that should respond
-    little, and nearness to the image. `K'` turns the filters half round, which is the adjoint but for the border, where
-    all are reflected. `R` is batch normalisation and PReLU.
+    If `R` is the identity, the bracket is the gradient of `|K x|^2 / 2 + theta |I - x|^2 / 2`: the filters `K` should
+    respond weakly, and `x` should be near the image. `K'` rotates the filters by 180 degrees, which gives the adjoint
+    except at the border, where images are reflected. `R` is batch normalisation and PReLU.
 
     Args:
         filters: number of 3x3 filters in `K`.
@@ -81,19 +83,21 @@ class GradientStep(nn.Module):
 
 @BACKBONES.register_module()
 class AUIF(nn.Module):
-    """The network of AUIF-Net. Both sources are treated alike, so their order does not matter.
+    """AUIF-Net: splits images into base and detail by unrolled gradient descent, fuses both parts and decodes them.
+
+    Both sources are treated alike, so their order does not matter.
 
     Args:
-        fusion: `sum` (the authors' choice), `mean`, or `l1` (weights by activity). It has no weights: any rule fits any
-            checkpoint.
-        steps: of descent, for each of base and detail.
-        filters: number of filters of a step.
+        fusion: `sum` (the authors' choice), `mean`, or `l1` (weights by activity). Rules have no weights, so any
+            rule fits any checkpoint.
+        steps: number of gradient steps for the base, and for the detail.
+        filters: number of filters in each step.
 
     >>> AUIF(steps=2)(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
     torch.Size([2, 1, 20, 28])
 
     Raises:
-        ConfigError: there is no such fusion rule.
+        ConfigError: the fusion rule is unknown.
     """
 
     released: ClassVar[dict[str, ReleasedWeights]] = {
@@ -109,7 +113,7 @@ class AUIF(nn.Module):
         if fusion not in FUSION_RULES:
             raise ConfigError(f'AUIF has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
         self.fusion = fusion
-        # The high pass, two convolutions a step, the window of the activity, the last convolution.
+        # High pass, two convolutions per step, window of the activity, last convolution.
         self.halo = _HIGH_PASS // 2 + 2 * steps + (fusion == 'l1') + 1
         self.base = nn.ModuleList(GradientStep(filters) for _ in range(steps))
         self.detail = nn.ModuleList(GradientStep(filters) for _ in range(steps))
@@ -129,13 +133,13 @@ class AUIF(nn.Module):
             The fused luminance, in [0, 1].
 
         Raises:
-            DataError: an image has fewer than ten rows or columns, which cannot be reflected for the high pass.
+            DataError: an image has fewer than ten rows or columns, too few to be reflected for the high pass.
         """
         pairs = zip(self.encode(source_a), self.encode(source_b), strict=True)
         return self.decode(Parts(*(FUSION_RULES[self.fusion](a, b) for a, b in pairs)))
 
     def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Parts:
-        """Base and detail of an image in [0, 1]; raises DataError where it is smaller than 10x10."""
+        """Split an image in [0, 1] into base and detail. Raises DataError if it is smaller than 10x10 pixels."""
         if min(image.shape[-2:]) <= _HIGH_PASS // 2:
             raise DataError(f'AUIF needs images of at least 10x10 pixels, but got {tuple(image.shape[-2:])}.',
                             'Use larger images or crops.')
@@ -147,18 +151,18 @@ class AUIF(nn.Module):
         return Parts(base, detail)
 
     def decode(self, parts: Parts) -> Float[Tensor, 'batch 1 h w']:
-        """The image in [0, 1] of base and detail."""
+        """Restore an image in [0, 1] from base and detail."""
         return self.restore(parts.base + parts.detail)
 
     @staticmethod
     def convert_released(*states: dict) -> dict[str, Tensor]:
-        """The released states of the encoders of base and detail and of the decoder under the names of this network.
+        """Rename the released states of both encoders and of the decoder to the names of this network.
 
         Args:
-            states: the contents of the three files, released name to tensor; a prefix `module.` is dropped.
+            states: contents of the three files, released name to tensor; a prefix `module.` is dropped.
 
         Raises:
-            CheckpointError: names that are missing or that AUIF does not have.
+            CheckpointError: a name is missing, or AUIF does not have it.
         """
         state = {name: value for part in states for name, value in part.items()}
         return convert(AUIF, state, _released_name,
@@ -168,7 +172,7 @@ class AUIF(nn.Module):
 def _released_name(name: str) -> str:
     """Released name of a parameter of AUIF."""
     part, index, *rest = name.split('.')
-    if part == 'restore':  # there the layer for the border comes first
+    if part == 'restore':  # in the released module, the padding layer comes first
         return '.'.join(('decoder', str(int(index) + 1), *rest))
     rest = ['rest' if word == 'rectify' else word for word in rest]
     return '.'.join(({'base': 'conv1', 'detail': 'conv2'}[part], index, *rest))

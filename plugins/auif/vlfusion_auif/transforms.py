@@ -1,4 +1,4 @@
-"""The augmentation that AUIF-Net was trained with."""
+"""The augmentation with which AUIF-Net (Zhao et al., IEEE TCSVT 2021) was trained."""
 
 import cv2
 import numpy as np
@@ -9,10 +9,10 @@ from vlfusion.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomResizedCrop(BaseTransform):
-    """Cut a window of random area and shape at a random place and resize it to a square. For use in `BothSources`.
+    """Crop a window of random area, shape and position and resize it to a square. Used inside `BothSources`.
 
-    The area is 8 to 100 % of the image, the ratio of width to height 3/4 to 4/3, as in Szegedy et al. (CVPR 2015). A
-    window that does not fit is drawn again, ten times; then the largest square in the middle is taken.
+    The area is 8 to 100 % of the image, the ratio of width to height 3/4 to 4/3, as in Szegedy et al. (CVPR 2015). If
+    no window fits in ten draws, the largest square in the middle is taken.
 
     Args:
         size: side of the result in pixels.

@@ -1,4 +1,4 @@
-"""Training patches as CDDFuse cuts them: a fixed grid over each pair, less the patches that show next to nothing."""
+"""Training patches as CDDFuse cuts them: a fixed grid over each pair, without patches of low contrast."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,25 +16,25 @@ from vlfusion.registry import DATASETS
 
 @DATASETS.register_module()
 class PatchDataset(PairDataset):
-    """The patches of image pairs, each a sample of its own. Text is not read.
+    """Patches of image pairs, each a sample of its own. Text is not read.
 
-    A pair's patches lie `stride` apart from the top left corner on; what does not fit at the right and below is lost.
-    Patches are cut when they are asked for, so that images, not patches, are what the disk holds.
+    The patches of a pair lie `stride` apart, from the top left corner on. Pixels at the right and bottom that do not
+    fill a patch are not used. Patches are cut when they are read; no copy is written to disk.
 
     Args:
-        task, data_root, source_a, source_b, names, subsets, modality_a, modality_b, name: as for `PairDataset`.
+        task, data_root, source_a, source_b, names, subsets, modality_a, modality_b, name: as in `PairDataset`.
         size: side of the patches in pixels.
-        stride: distance of neighbouring patches in pixels.
-        contrast: a pair of patches is dropped where either has less, see `contrast_below`.
-        luminance: the rule of `vlfusion.imaging.images.luminance`; the released code does not round.
-        pipeline: configs of transforms up to `PackPair`; patches are there from the start, so `LoadPair` is not among
-            them.
+        stride: distance between neighbouring patches in pixels.
+        contrast: smallest contrast of a patch (see `contrast_below`); if either patch of a pair has less, both are
+            dropped.
+        luminance: rule of `vlfusion.imaging.images.luminance`; the released code does not round.
+        pipeline: configs of transforms up to `PackPair`, without `LoadPair`: the samples already hold patches.
 
     Attributes:
-        patches: for each sample the index of its pair and the patch's top and left.
+        patches: for each sample, the index of its pair and the top and left of the patch.
 
     Raises:
-        DataError: as for `PairDataset`; an image is smaller than a patch; no patch has the contrast.
+        DataError: as in `PairDataset`; an image is smaller than a patch; no patch has enough contrast.
     """
 
     def __init__(self, task: str, data_root: str | os.PathLike, source_a: str | None = None,
@@ -59,12 +59,12 @@ class PatchDataset(PairDataset):
                         self.patches.append((index, top, left))
         if small:
             raise DataError(f'{len(small)} pairs are smaller than a patch of {size}x{size}:\n{listing(small)}',
-                            'Choose a smaller size, or take them out of the split.')
+                            'Choose a smaller size, or remove them from the split.')
         if not self.patches:
             raise DataError(f'None of the {dropped} patches of {self.name} has a contrast of {contrast:g}.',
-                            'Look at the images, or lower contrast.')
+                            'Check the images, or lower `contrast`.')
         print_log(f'{self.name}: {len(self.patches)} patches of {size}x{size} from {len(self.pairs)} pairs; '
-                  f'{dropped} dropped for their low contrast.', logger='current')
+                  f'{dropped} dropped for low contrast.', logger='current')
 
     def __len__(self) -> int:
         return len(self.patches)
@@ -88,7 +88,7 @@ class PatchDataset(PairDataset):
 def contrast_below(threshold: float, patch: Float[np.ndarray, 'h w']) -> bool:
     """Check `(p90 - p10) / p90 < threshold` with the 10th and 90th percentiles of a patch.
 
-    Of a patch whose 90th percentile is zero it is False, for the released code keeps those: it compares NaN.
+    If the 90th percentile is zero, the result is False: the released code compares NaN there and keeps the patch.
 
     >>> contrast_below(0.1, np.full((8, 8), 0.5)), contrast_below(0.1, np.zeros((8, 8)))
     (True, False)

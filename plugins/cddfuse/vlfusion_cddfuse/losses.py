@@ -1,6 +1,7 @@
-"""The losses of CDDFuse (Zhao et al., CVPR 2023) that look at features or at reconstructed sources.
+"""The losses of CDDFuse (Zhao et al., CVPR 2023) on features and on reconstructed sources.
 
-Those on the fused image are vlfusion's MaxIntensityLoss and MaxGradientLoss. Images are `(batch, 1, h, w)` in [0, 1].
+Its losses on the fused image are vlfusion's MaxIntensityLoss and MaxGradientLoss. Images are `(batch, 1, h, w)` in
+[0, 1].
 """
 
 import torch
@@ -18,29 +19,30 @@ _SOBEL = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]]) / 8  # abso
 
 def decomposition_loss(base_a: Features, detail_a: Features, base_b: Features, detail_b: Features
                        ) -> Float[Tensor, '']:
-    """`CC(detail)^2 / (CC(base) + 1.01)`: base features shall correlate between the sources, details not.
+    """Compute `CC(detail)^2 / (CC(base) + 1.01)`.
 
-    Never negative; CC is the mean over images and channels of Pearson's correlation over the pixels.
+    Base features should correlate between the sources; detail features should not. CC is Pearson's correlation
+    over the pixels, averaged over images and channels. The loss is never negative.
     """
     return _correlation(detail_a, detail_b) ** 2 / (1.01 + _correlation(base_a, base_b))
 
 
 def _correlation(a: Features, b: Features) -> Float[Tensor, '']:
     a, b = (x.flatten(2) - x.flatten(2).mean(2, keepdim=True) for x in (a, b))
-    # Of a channel without any variation, such as a black image has, it is zero, and so is its gradient.
+    # The correlation of a constant channel, such as one of a black image, is zero, and so is its gradient.
     return F.cosine_similarity(a, b, dim=2).mean()
 
 
 def reconstruction_loss(restored: Image, image: Image) -> Float[Tensor, '']:
-    """`5 DSSIM + MSE` of an image and what the decoder made of its features, with the released factor of 5."""
+    """Compute `5 DSSIM + MSE` between an image and its reconstruction, with the released factor of 5."""
     return 5 * dssim(restored, image) + F.mse_loss(restored, image)
 
 
 def dssim(x: Image, y: Image) -> Float[Tensor, '']:
-    """Mean of `(1 - SSIM) / 2` in [0, 1/2], SSIM negative anywhere counting as zero.
+    """Compute the mean of `(1 - SSIM) / 2`, in [0, 1/2], with negative SSIM counted as zero.
 
-    SSIM after Wang et al. (IEEE TIP 2004): an 11x11 Gaussian window of standard deviation 1.5, the image reflected at
-    its border. The zero is that of kornia 0.2.0, which the released code names as its requirement.
+    SSIM is that of Wang et al. (IEEE TIP 2004) with an 11x11 Gaussian window of standard deviation 1.5 and the image
+    reflected at its border. The clamp at zero follows kornia 0.2.0, which the released code requires.
 
     Raises:
         DataError: an image is too small to be reflected under the window.
@@ -49,6 +51,6 @@ def dssim(x: Image, y: Image) -> Float[Tensor, '']:
 
 
 def gradient_loss(restored: Image, image: Image) -> Float[Tensor, '']:
-    """Mean of `|∇restored - ∇image|` over both directions, the border repeated."""
+    """Compute the mean of `|∇restored - ∇image|` over both directions, with the border repeated."""
     kernels = torch.stack((_SOBEL, _SOBEL.T)).unsqueeze(1).to(image)  # (2, 1, 3, 3)
     return F.conv2d(F.pad(restored - image, [1] * 4, mode='replicate'), kernels).abs().mean()

@@ -1,8 +1,9 @@
-"""The network of CDDFuse (Zhao et al., CVPR 2023, Fig. 2), written afresh; it computes what the released one does.
+"""The network of CDDFuse (Zhao et al., CVPR 2023, Fig. 2).
 
-One encoder, shared by both sources, splits each image into base features (what both sources see: low frequencies, by
-attention) and detail features (what only one sees: high frequencies, by invertible layers). The sums over both sources
-go through a fusion layer each, and one decoder makes an image of them.
+One encoder, shared by both sources, splits each image into base and detail features. Base features hold what both
+sources show: low frequencies, by attention. Detail features hold what only one source shows: high frequencies, by
+invertible layers. Each kind is summed over the sources and passes a fusion layer; one decoder makes the image.
+This independent implementation computes what the released network computes.
 """
 
 import torch
@@ -22,15 +23,17 @@ RESIDUALS = ('visible', 'sum', 'none')
 
 @BACKBONES.register_module()
 class CDDFuse(nn.Module):
-    """The network of CDDFuse: source A infrared, source B visible; without the residual `visible` it treats them alike.
+    """CDDFuse: a shared encoder splits sources into base and detail features, which are fused and decoded.
+
+    Source A is infrared and source B visible. Only the residual `visible` treats them differently.
 
     Args:
-        residual: what the decoder adds to its output before the sigmoid: `visible` is source B, as the authors train
-            and test on infrared and visible images; `sum` is A + B, as they apply those weights to medical images;
-            `none` is nothing, as they test their medical weights.
+        residual: image that the decoder adds to its output before the sigmoid. `visible` is source B: the authors train
+            and test on infrared and visible images with it. `sum` is A + B: they apply those weights to medical images
+            with it. `none` adds nothing: they test their medical weights with it.
         dim: channels of the features.
-        heads: attention heads; `dim` must be a multiple.
-        blocks: Restormer blocks in the encoder, and in the decoder.
+        heads: attention heads; must divide `dim`.
+        blocks: number of Restormer blocks in the encoder, and in the decoder.
 
     >>> CDDFuse()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
     torch.Size([2, 1, 20, 28])
@@ -52,32 +55,32 @@ class CDDFuse(nn.Module):
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
-        """The fused luminance in [0, 1] of two luminance images in [0, 1]; text is not read."""
+        """Fuse two luminance images in [0, 1] into one in [0, 1]; text is not read."""
         return self.fuse(source_a, source_b, self.encoder(source_a), self.encoder(source_b))
 
     def fuse(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
              features_a: tuple[Features, Features], features_b: tuple[Features, Features]
              ) -> Float[Tensor, 'batch 1 h w']:
-        """Fuse two images that are encoded already."""
+        """Fuse two images, given their encoded features."""
         (base_a, detail_a), (base_b, detail_b) = features_a, features_b
         residual = {'visible': source_b, 'sum': source_a + source_b, 'none': None}[self.residual]
         return self.decoder(self.base_fusion(base_a + base_b), self.detail_fusion(detail_a + detail_b), residual)
 
     def reconstruct(self, image: Float[Tensor, 'batch 1 h w'],
                     features: tuple[Features, Features]) -> Float[Tensor, 'batch 1 h w']:
-        """An image decoded from its own features, added to itself except under the residual `none`."""
+        """Decode an image from its own features; the image itself is added unless the residual is `none`."""
         return self.decoder(*features, None if self.residual == 'none' else image)
 
     @staticmethod
     def convert_released(*states: dict) -> dict[str, Tensor]:
-        """The released weights under the names of this network.
+        """Rename the released weights to the names of this network.
 
         Args:
-            states: the contents of the one released file: for each of its four modules a state, whose names may have
-                the prefix `module.`.
+            states: contents of the one released file: a state for each of its four modules. A prefix `module.` is
+                dropped.
 
         Raises:
-            CheckpointError: there is another number of files, or names are missing or unknown.
+            CheckpointError: more or fewer files are given, or names are missing or unknown.
         """
         if len(states) != 1:
             raise CheckpointError(f'CDDFuse was released in one file, but got {len(states)}.', _REMEDY)
@@ -87,7 +90,7 @@ class CDDFuse(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Features that Restormer blocks extract, split into base and detail features."""
+    """Encoder: Restormer blocks extract features and split them into base and detail features."""
 
     def __init__(self, dim: int, heads: int, blocks: int):
         super().__init__()
@@ -102,7 +105,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """An image in [0, 1] from base and detail features, and from an image to add to before the sigmoid."""
+    """Decoder: an image in [0, 1] from base and detail features, with an optional residual inside the sigmoid."""
 
     def __init__(self, dim: int, heads: int, blocks: int):
         super().__init__()
@@ -118,10 +121,10 @@ class Decoder(nn.Module):
 
 
 class BaseBlock(RestormerBlock):
-    """The block for base features: in the paper a Lite Transformer, in the released code this kin of a Restormer block.
+    """Block for base features: a Lite Transformer in the paper, a variant of a Restormer block in the released code.
 
-    Its attention mixes channels in the 3x3 convolution too, and its feed-forward network mixes them in pairs, so that
-    neither convolution is the depthwise one whose place it takes.
+    It replaces both depthwise convolutions: that of the attention mixes all channels, and that of the feed-forward
+    network mixes channels in pairs.
     """
 
     def __init__(self, dim: int, heads: int):
@@ -131,11 +134,11 @@ class BaseBlock(RestormerBlock):
 
 
 class InvertibleLayers(nn.Sequential):
-    """Affine coupling layers (Dinh et al., ICLR 2017) for detail features, which lose nothing on the way.
+    """Affine coupling layers (Dinh et al., ICLR 2017) for detail features; being invertible, they lose nothing.
 
     Args:
         dim: channels in and out.
-        layers: how many.
+        layers: number of coupling layers.
     """
 
     def __init__(self, dim: int, layers: int):
@@ -143,7 +146,7 @@ class InvertibleLayers(nn.Sequential):
 
 
 class CouplingLayer(nn.Module):
-    """Each half of the channels is changed by what a small network reads in the other half alone (Fig. 2b)."""
+    """A coupling layer: small networks change each half of the channels, given only the other half (Fig. 2b)."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -167,7 +170,7 @@ def _bottleneck(dim: int) -> nn.Sequential:
 
 _REMEDY = 'Give the released CDDFuse_IVF.pth or CDDFuse_MIF.pth, unchanged.'
 
-#: Patterns of our names and what the released code has in their place, applied in this order.
+#: Patterns that turn our names into the released ones, applied in this order.
 _RELEASED_PARTS = (
     (r'^(encoder\.base|base_fusion)\.attention\.temperature', r'\1.attn.scale'),
     (r'^(encoder\.base|base_fusion)\.attention\.qkv_depthwise', r'\1.attn.qkv2'),
@@ -181,7 +184,7 @@ _RELEASED_PARTS = (
     (r'\.shift_second\.', r'.theta_phi.bottleneckBlock.'),
     (r'\.scale_first\.', r'.theta_rho.bottleneckBlock.'),
     (r'\.shift_first\.', r'.theta_eta.bottleneckBlock.'),
-    (r'bottleneckBlock\.4', r'bottleneckBlock.5'),  # padding was a layer of its own
+    (r'bottleneckBlock\.4', r'bottleneckBlock.5'),  # the released module has padding as a layer of its own
     (r'bottleneckBlock\.2', r'bottleneckBlock.3'),
     (r'^encoder\.embed', r'DIDF_Encoder.patch_embed.proj'),
     (r'^encoder\.shared', r'DIDF_Encoder.encoder_level1'),

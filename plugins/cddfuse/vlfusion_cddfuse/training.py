@@ -1,7 +1,7 @@
 """Training of CDDFuse (Zhao et al., CVPR 2023, Fig. 2a and 2c): two phases, each module with its own optimizer.
 
-Phase I teaches encoder and decoder to take the sources apart and put them together again; phase II adds the fusion
-layers and teaches all four modules to fuse.
+Phase I trains encoder and decoder to decompose the sources and to reconstruct them. Phase II adds the fusion layers
+and trains all four modules to fuse.
 
     model = dict(type='vlfusion_cddfuse.CDDFuseModel', backbone=dict(type='vlfusion_cddfuse.CDDFuse'),
                  losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=10.0)])
@@ -25,26 +25,26 @@ from vlfusion.models import FusionModel
 from vlfusion.registry import HOOKS, MODELS, OPTIM_WRAPPERS, REGISTRIES
 from vlfusion_cddfuse.losses import decomposition_loss, gradient_loss, reconstruction_loss
 
-#: What phase I logs and phase II does not compute.
+#: Terms that only phase I computes and logs.
 PHASE_ONE_TERMS = ('reconstruction_a', 'reconstruction_b', 'gradient')
 
 
 @MODELS.register_module()
 class CDDFuseModel(FusionModel):
-    """CDDFuse under training; it fuses as any `FusionModel` does.
+    """A FusionModel that trains CDDFuse in two phases.
 
-    Phase I minimises `R(A) + R(B) + w_g G + w_d D`, phase II the weighted `losses` on the fused image `+ w_d D`: R is
-    the reconstruction, G the gradient and D the decomposition loss of `vlfusion_cddfuse.losses`.
+    Phase I minimises `R(A) + R(B) + w_g G + w_d D`. Phase II minimises the weighted `losses` on the fused image plus
+    `w_d D`. R is the reconstruction, G the gradient and D the decomposition loss of `vlfusion_cddfuse.losses`.
 
     Args:
-        backbone, losses: as for `FusionModel`.
-        decomposition_weight: w_d, the paper's alpha_2 and alpha_4.
-        gradient_weight: w_g.
-        detailed: the source whose reconstruction G looks at: `b`, the visible image; `a` is MRI in medical pairs.
-        data_preprocessor, init_cfg: as for `FusionModel`.
+        backbone, losses: as in `FusionModel`.
+        decomposition_weight: weight `w_d`, alpha_2 and alpha_4 of the paper.
+        gradient_weight: weight `w_g`.
+        detailed: source whose reconstruction enters G: `b` for visible images, `a` for MRI in medical pairs.
+        data_preprocessor, init_cfg: as in `FusionModel`.
 
     Attributes:
-        phase: 1 or 2; `PhaseHook` sets it.
+        phase: 1 or 2, set by `PhaseHook`; None before.
     """
 
     def __init__(self, backbone: dict, losses: Sequence[dict] = (), *, decomposition_weight: float = 2.0,
@@ -52,22 +52,22 @@ class CDDFuseModel(FusionModel):
                  init_cfg: dict | list | None = None):
         super().__init__(backbone, losses, data_preprocessor, init_cfg)
         if detailed not in ('a', 'b'):
-            raise ConfigError(f'detailed is a source, but got {detailed!r}.', "Use 'a' or 'b'.")
+            raise ConfigError(f'Expected a source for `detailed`, but got {detailed!r}.', "Use 'a' or 'b'.")
         self.decomposition_weight, self.gradient_weight = decomposition_weight, gradient_weight
         self.detailed = detailed
         self.phase: int | None = None
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 *text, mode: str = 'tensor', **sample) -> Float[Tensor, 'batch 1 h w'] | dict[str, Tensor] | list[dict]:
-        """As `FusionModel.forward`; the mode `loss` gives the total and the terms of the present phase.
+        """Run `FusionModel.forward`, but return the total and the terms of the current phase in the mode `loss`.
 
         Raises:
-            ConfigError: the mode is `loss` and nothing has set the phase.
+            ConfigError: the mode is `loss`, and the phase is not set or phase II has no losses.
         """
         if mode != 'loss':
             return super().forward(source_a, source_b, *text, mode=mode, **sample)
         if self.phase is None:
-            raise ConfigError('CDDFuseModel does not know its phase, so it cannot be trained.',
+            raise ConfigError('CDDFuseModel cannot be trained, because its phase is not set.',
                               "Add dict(type='vlfusion_cddfuse.PhaseHook', switch=...) to custom_hooks.")
         if self.phase == 2 and not self.losses:
             raise ConfigError('CDDFuseModel has no loss for its second phase.',
@@ -75,15 +75,15 @@ class CDDFuseModel(FusionModel):
         backbone, sources = self.backbone, (source_a, source_b)
         features = [backbone.encoder(source) for source in sources]
         if self.phase == 1:
-            images = [backbone.reconstruct(source, one) for source, one in zip(sources, features, strict=True)]
+            images = [backbone.reconstruct(*pair) for pair in zip(sources, features, strict=True)]
         else:
             images = [backbone.fuse(*sources, *features)]
-        with torch.autocast(source_a.device.type, enabled=False):  # differences of near-equal images need float32
+        with torch.autocast(source_a.device.type, enabled=False):  # differences of nearly equal images need float32
             images = [image.to(source_a) for image in images]
             total, terms = (self._reconstruction if self.phase == 1 else self._fusion)(*images, *sources)
             terms['decomposition'] = decomposition_loss(*(x.to(source_a) for both in features for x in both))
         total = total + self.decomposition_weight * terms['decomposition']
-        # MMEngine adds up what has `loss` in its name and logs the rest.
+        # MMEngine sums the values whose key contains `loss`, and only logs the others.
         return dict(loss=total, **{key: value.detach() for key, value in terms.items()},
                     phase=total.new_tensor(self.phase))
 
@@ -102,10 +102,10 @@ class CDDFuseModel(FusionModel):
 
 @HOOKS.register_module()
 class PhaseHook(Hook):
-    """Puts a `CDDFuseModel` into the phase that its iteration belongs to, and logs each change.
+    """Set the phase of a `CDDFuseModel` at each iteration, and log each change.
 
     Args:
-        switch: the first iteration of phase II; 0 for phase II alone, as for fine-tuning.
+        switch: first iteration of phase II; 0 trains in phase II only, as for fine-tuning.
     """
 
     def __init__(self, switch: int):
@@ -118,14 +118,14 @@ class PhaseHook(Hook):
             runner.logger.info(f'CDDFuse: phase {"I" * phase} from iteration {runner.iter} on; phase II begins at '
                                f'{self.switch}.')
             model.phase = phase
-            for term in PHASE_ONE_TERMS if phase == 2 else ():  # else their last values would be logged for ever
+            for term in PHASE_ONE_TERMS if phase == 2 else ():  # their last values would be logged forever
                 runner.message_hub.log_scalars.pop(f'train/{term}', None)
 
 
 class JointOptimWrapper(OptimWrapperDict):
     """Several optimizers that share one loss: one backward pass, then each clips and steps on its own.
 
-    A module that the loss does not reach has no gradient, and its optimizer leaves it and its own state as they are.
+    If the loss does not depend on a module, its optimizer changes neither the module nor its own state.
     """
 
     @contextmanager
@@ -143,20 +143,20 @@ class JointOptimWrapper(OptimWrapperDict):
 
 @REGISTRIES['optimizer wrapper constructor'].register_module()
 class PerModuleOptimizers:
-    """Builds a `JointOptimWrapper` with one optimizer for each module of the backbone, named as the module is.
+    """Build a `JointOptimWrapper` with one optimizer for each module of the backbone, under the name of the module.
 
     Args:
-        optim_wrapper_cfg: what each is built from, such as `dict(optimizer=dict(type='Adam', lr=1e-4))`.
-        paramwise_cfg: not supported; MMEngine passes it.
+        optim_wrapper_cfg: config of each optimizer wrapper, such as `dict(optimizer=dict(type='Adam', lr=1e-4))`.
+        paramwise_cfg: must be empty; MMEngine passes it.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
         if paramwise_cfg:
-            raise ConfigError('PerModuleOptimizers has no paramwise_cfg.', 'Leave it out of optim_wrapper.')
+            raise ConfigError('PerModuleOptimizers does not support paramwise_cfg.', 'Remove it from optim_wrapper.')
         self.config = dict(type='OptimWrapper') | dict(optim_wrapper_cfg)
         if self.config.get('accumulative_counts', 1) != 1 or self.config['type'] == 'AmpOptimWrapper':
             raise ConfigError('PerModuleOptimizers neither accumulates gradients nor scales losses.',
-                              'Leave out accumulative_counts; for mixed precision use BFloat16OptimWrapper.')
+                              'Remove accumulative_counts; for mixed precision use BFloat16OptimWrapper.')
 
     def __call__(self, model: nn.Module) -> JointOptimWrapper:
         backbone = getattr(model, 'module', model).backbone
@@ -167,5 +167,5 @@ class PerModuleOptimizers:
         config['optimizer'] = REGISTRIES['optimizer'].build(
             dict(config['optimizer']) | dict(params=list(module.parameters())))
         wrapper = OPTIM_WRAPPERS.build(config)
-        wrapper.grad_name = f'{name}.grad_norm'  # else all would log under one name
+        wrapper.grad_name = f'{name}.grad_norm'  # otherwise all would be logged under one name
         return wrapper

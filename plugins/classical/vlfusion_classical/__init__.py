@@ -1,4 +1,4 @@
-"""Classical image fusion as backbones without parameters: nothing to train, nothing to download."""
+"""Classical fusion methods as backbones without parameters: nothing to train, nothing to download."""
 
 from vlfusion_classical.average import Average
 from vlfusion_classical.cross_bilateral import CrossBilateralFusion

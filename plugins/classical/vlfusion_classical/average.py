@@ -1,4 +1,4 @@
-"""The mean of the sources: what every method must beat."""
+"""The mean of the sources, a baseline that every method should beat."""
 
 from jaxtyping import Float
 from torch import Tensor, nn

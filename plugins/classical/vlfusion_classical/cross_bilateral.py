@@ -1,5 +1,8 @@
-"""Image fusion based on pixel significance using cross bilateral filter: Shreyamsha Kumar, Signal, Image and Video
-Processing 9(5), 2015."""
+"""Fusion with weights from the detail that a cross bilateral filter removes.
+
+Shreyamsha Kumar, "Image fusion based on pixel significance using cross bilateral filter", Signal, Image and Video
+Processing 9(5), 2015.
+"""
 
 from itertools import product
 
@@ -15,16 +18,16 @@ Images = Float[Tensor, 'batch 1 h w']
 
 @BACKBONES.register_module()
 class CrossBilateralFusion(nn.Module):
-    """Sources weighted, pixel by pixel, by how much detail surrounds them: `F = (w_A A + w_B B) / (w_A + w_B)`.
+    """Sources weighted at each pixel by the surrounding detail: `F = (w_A A + w_B B) / (w_A + w_B)`.
 
-    The detail of a source is what a bilateral filter takes away whose range weights come from the other source; `w` is
-    its variance along rows and along columns of a 5 x 5 window. The paper writes that as the sum of the eigenvalues of
-    two covariance matrices, which is their trace.
+    The detail of a source is the part that a bilateral filter removes, with range weights from the other source. `w` is
+    the variance of the detail along rows plus that along columns of a 5 x 5 window. The paper writes `w` as the sum of
+    the eigenvalues of two covariance matrices, which is the sum of their traces.
 
     Args:
-        radius: of the filter's window, in pixels.
-        spatial_sigma: of the Gaussian over distance, in pixels.
-        range_sigma: of the Gaussian over differences of luminance in [0, 1].
+        radius: radius of the filter's window in pixels.
+        spatial_sigma: standard deviation of the Gaussian over distance, in pixels.
+        range_sigma: standard deviation of the Gaussian over differences of luminance in [0, 1].
     """
 
     def __init__(self, radius: int = 5, spatial_sigma: float = 1.8, range_sigma: float = 25 / 255):
@@ -41,7 +44,7 @@ class CrossBilateralFusion(nn.Module):
         return ((weight_a * source_a + weight_b * source_b) / (weight_a + weight_b)).clamp(0, 1)
 
     def _filter(self, x: Tensor, guide: Tensor) -> Tensor:
-        """The cross bilateral filter (eq. 3): weights from distance in the plane and from differences in the guide."""
+        """Apply the cross bilateral filter (eq. 3), with weights from distances and from differences in the guide."""
         height, width = x.shape[-2:]
         padded_x, padded_guide = replicate(x, self.radius), replicate(guide, self.radius)
         total, norm = torch.zeros_like(x), torch.zeros_like(x)
@@ -56,6 +59,6 @@ class CrossBilateralFusion(nn.Module):
 
 
 def detail_strength(detail: Float[Tensor, 'batch c h w']) -> Float[Tensor, 'batch c h w']:
-    """Variances of the rows and of the columns of the 5 x 5 pixels about each, added up (eq. 4 to 8)."""
+    """Sum the variances of the rows and of the columns of the 5 x 5 window around each pixel (eq. 4 to 8)."""
     windows = replicate(detail, 2).unfold(2, 5, 1).unfold(3, 5, 1)  # (batch, c, h, w, row, column)
-    return windows.var(-1).sum(-1) + windows.var(-2).sum(-1) + 1e-12  # where both sources are flat: half each
+    return windows.var(-1).sum(-1) + windows.var(-2).sum(-1) + 1e-12  # equal weights where both sources are flat

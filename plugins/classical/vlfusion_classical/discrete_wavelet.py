@@ -1,7 +1,8 @@
-"""Fusion in the discrete wavelet transform by choosing the stronger coefficient.
+"""Fusion in the discrete wavelet transform, which keeps the coefficient of larger magnitude.
 
 Li, Manjunath and Mitra, "Multisensor image fusion using the wavelet transform", Graphical Models and Image Processing
-57(3), 1995, in its plain form: coefficients are compared one by one, without their window and consistency check.
+57(3), 1995. This is the plain form: coefficients are compared one by one, without the window and the consistency check
+of the paper.
 """
 
 import numpy as np
@@ -16,17 +17,17 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class DiscreteWavelet(nn.Module):
-    """The detail coefficient of larger magnitude, and the mean of the approximations.
+    """Discrete wavelet fusion: the detail coefficient of larger magnitude, and the mean of the approximations.
 
-    The transform is PyWavelets', which is real, decimated and on the CPU: shifting the images by a pixel changes the
-    result, and gradients do not pass.
+    The transform of PyWavelets is real and decimated, so shifting the images by a pixel changes the result. It runs on
+    the CPU and passes no gradients.
 
     Args:
-        wavelet: a discrete wavelet by PyWavelets' name.
-        levels: of the transform; fewer where the images are too small for that many.
+        wavelet: discrete wavelet, by its name in PyWavelets.
+        levels: levels of the transform; small images get fewer.
 
     Raises:
-        ConfigError: PyWavelets has no such wavelet, or `levels` is less than 1.
+        ConfigError: PyWavelets does not know the wavelet, or `levels` is less than 1.
     """
 
     def __init__(self, wavelet: str = 'db2', levels: int = 4):
@@ -35,10 +36,10 @@ class DiscreteWavelet(nn.Module):
             raise ConfigError(f'PyWavelets has no discrete wavelet {wavelet!r}.',
                               did_you_mean(wavelet, pywt.wavelist(kind='discrete')))
         if levels < 1:
-            raise ConfigError(f'A transform of {levels} levels has no detail to choose from.', 'Give levels=1 or more.')
+            raise ConfigError(f'A transform of {levels} levels has no detail to choose from.', 'Set levels=1 or more.')
         self.wavelet, self.levels = wavelet, levels
-        # A coefficient of the coarsest level is made of, and spreads over, (taps - 1) (2^levels - 1) + 1 pixels. Of one
-        # level fewer there are where a side is shorter than (taps - 1) 2^levels.
+        # A coefficient of the coarsest level depends on (taps - 1) (2^levels - 1) + 1 pixels and spreads over as many.
+        # If a side is shorter than (taps - 1) 2^levels, there is one level fewer.
         self.multiple = 2 ** levels
         self.halo = (pywt.Wavelet(wavelet).dec_len - 1) * self.multiple
 
@@ -52,9 +53,9 @@ class DiscreteWavelet(nn.Module):
         details = [tuple(np.where(np.abs(a) >= np.abs(b), a, b) for a, b in zip(bands_a, bands_b, strict=True))
                    for bands_a, bands_b in zip(details_a, details_b, strict=True)]
         fused = pywt.waverec2([(coarse_a + coarse_b) / 2, *details], self.wavelet)
-        # At an odd size the inverse has a row or column too many.
+        # At an odd size the inverse has one extra row or column.
         return torch.from_numpy(fused[..., :height, :width]).to(source_a).clamp(0, 1)
 
     def _transform(self, x: Tensor, levels: int) -> list:
-        """The approximation, then (horizontal, vertical, diagonal) details from coarse to fine."""
+        """Return the approximation, then (horizontal, vertical, diagonal) details from coarse to fine."""
         return pywt.wavedec2(x.detach().cpu().numpy(), self.wavelet, level=levels)

@@ -1,7 +1,7 @@
-"""Fusion in the dual-tree complex wavelet transform by choosing the coefficient of larger magnitude.
+"""Fusion in the dual-tree complex wavelet transform, which keeps the coefficient of larger magnitude.
 
 The transform: Kingsbury, "A dual-tree complex wavelet transform with improved orthogonality and symmetry properties",
-ICIP 2000; as the tutorial of Selesnick, Baraniuk and Kingsbury has it, IEEE Signal Processing Magazine 22(6), 2005.
+ICIP 2000, as in the tutorial of Selesnick, Baraniuk and Kingsbury, IEEE Signal Processing Magazine 22(6), 2005.
 The fusion: Hill, Canagarajah and Bull, "Image fusion using complex wavelets", BMVC 2002.
 """
 
@@ -16,33 +16,34 @@ from torch import Tensor, nn
 from vlfusion.errors import ConfigError
 from vlfusion.registry import BACKBONES
 
-#: Low-pass analysis filters. The first level takes nearly symmetric ones (Abdelnour and Selesnick, ICASSP 2001), whose
-#: trees are one sample apart; the others take Kingsbury's Q-shift filters of ten taps, half a sample apart.
+#: Low-pass analysis filters. The first level uses nearly symmetric filters (Abdelnour and Selesnick, ICASSP 2001), with
+#: both trees one sample apart. Further levels use Kingsbury's Q-shift filters of ten taps, half a sample apart.
 _FIRST = (0, -0.08838834764832, 0.08838834764832, 0.69587998903400, 0.69587998903400, 0.08838834764832,
           -0.08838834764832, 0.01122679215254, 0.01122679215254, 0)
 _QSHIFT = (0.03516384, 0, -0.08832942, 0.23389032, 0.76027237, 0.58751830, 0, -0.11430184, 0, 0)
 
 
 def _wavelet(low: tuple) -> pywt.Wavelet:
-    """The orthogonal wavelet with that low-pass analysis filter."""
+    """Orthogonal wavelet with the given low-pass analysis filter."""
     return pywt.Wavelet('dual-tree', filter_bank=pywt.orthogonal_filter_bank(low[::-1]))
 
 
 FIRST = dict(a=_wavelet(_FIRST), b=_wavelet((*_FIRST[::-1][1:], 0)))
 QSHIFT = dict(a=_wavelet(_QSHIFT), b=_wavelet(_QSHIFT[::-1]))
-#: Which tree filters the rows and which the columns, in each of the four real transforms.
+#: Trees that filter the rows and the columns, for each of the four real transforms.
 TREES = tuple(product('ab', repeat=2))
 
 
 @BACKBONES.register_module()
 class DTCWT(nn.Module):
-    """The complex detail coefficient of larger magnitude, in six orientations per level, and the mean of the rest.
+    """Complex wavelet fusion: the detail coefficient of larger magnitude, and the mean of the approximations.
 
-    Shifting the images changes the magnitude of a complex coefficient far less than that of a real one, so fewer edges
-    ring than with `DiscreteWavelet`. PyWavelets computes the four real transforms, on the CPU; gradients do not pass.
+    Each level has details in six orientations. Shifting the images changes the magnitude of a complex coefficient far
+    less than that of a real one, so fewer edges ring than with `DiscreteWavelet`. PyWavelets computes the four real
+    transforms on the CPU, without gradients.
 
     Args:
-        levels: of the transform.
+        levels: levels of the transform.
 
     Raises:
         ConfigError: `levels` is less than 1.
@@ -67,14 +68,14 @@ class DTCWT(nn.Module):
         return torch.from_numpy(fused.copy()).to(source_a).clamp(0, 1)
 
     def _analyse(self, x: Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Extended by a mirrored margin to a size that can be halved, since the transform joins opposite borders."""
+        """Transform images with a mirrored margin, which separates opposite borders and makes the sides divisible."""
         margin = 2 ** self.levels
         pads = [(0, 0), (0, 0), *((margin, margin + -size % margin) for size in x.shape[-2:])]
         return analyse(np.pad(x.detach().cpu().numpy(), pads, mode='reflect'), self.levels)
 
 
 def analyse(x: Float[np.ndarray, '*batch h w'], levels: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The transform of images whose sides are multiples of `2 ** levels`.
+    """Transform images whose sides are multiples of `2 ** levels`.
 
     Returns:
         The approximations of the four trees `(tree, *batch, h, w)`, and the complex details, finest level first:
@@ -92,7 +93,7 @@ def analyse(x: Float[np.ndarray, '*batch h w'], levels: int) -> tuple[np.ndarray
 
 
 def synthesise(low: Float[np.ndarray, 'tree *batch _ _'], details: list[np.ndarray]) -> Float[np.ndarray, '*batch _ _']:
-    """The images of a transform: what the four trees give, on average."""
+    """Invert the transform: the mean of the images that the four trees give."""
     low = list(low)
     for level in reversed(range(len(details))):
         bank = FIRST if level == 0 else QSHIFT

@@ -1,4 +1,4 @@
-"""Image fusion with guided filtering: Li, Kang and Hu, IEEE Transactions on Image Processing 22(7), 2013."""
+"""Fusion with guided filtering (Li, Kang and Hu, "Image fusion with guided filtering", IEEE TIP 22(7), 2013)."""
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -12,16 +12,16 @@ Images = Float[Tensor, 'batch 1 h w']
 
 @BACKBONES.register_module()
 class GuidedFilterFusion(nn.Module):
-    """Two scales, each weighted by a map of the more salient source that the source itself has smoothed.
+    """Fusion at two scales, each weighted by a map of the more salient source, smoothed with that source as the guide.
 
         B_n = mean of I_n over 31 x 31, D_n = I_n - B_n                                      (eq. 7, 8)
         S_n = |Laplacian(I_n)| blurred by a Gaussian, P_n = 1 where S_n is the largest       (eq. 9, 10, 11)
-        W_n = guided filter of P_n by I_n, once per scale; both sources' add up to 1         (eq. 12, 13)
+        W_n = guided filter of P_n by I_n, once per scale; the W_n sum to 1                  (eq. 12, 13)
         F = sum of W_n^B B_n + sum of W_n^D D_n                                              (eq. 14, 15, 16)
 
     Args:
-        base_radius, base_epsilon: the guided filter for the weights of the base (r1 and epsilon1 of the paper).
-        detail_radius, detail_epsilon: likewise for the detail (r2, epsilon2).
+        base_radius, base_epsilon: guided filter of the weights of the base (r1 and epsilon1 of the paper).
+        detail_radius, detail_epsilon: guided filter of the weights of the detail (r2 and epsilon2).
     """
 
     def __init__(self, base_radius: int = 45, *, base_epsilon: float = 0.3, detail_radius: int = 7,
@@ -29,13 +29,13 @@ class GuidedFilterFusion(nn.Module):
         super().__init__()
         self.base_filter = (base_radius, base_epsilon)
         self.detail_filter = (detail_radius, detail_epsilon)
-        # The saliency (Laplacian and Gaussian), then two means, one of the other; or the base.
+        # Either the saliency (Laplacian and Gaussian) and two successive means, or the base.
         self.halo = max(1 + 5 + 2 * max(base_radius, detail_radius), 15)
 
     def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
                 text_mask: Tensor | None = None) -> Images:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
-        # Local variances are differences of near-equal numbers, and detail_epsilon is as small as float32 makes them.
+        # Local variances are differences of nearly equal numbers. Their float32 rounding errors reach detail_epsilon.
         a, b = source_a.double(), source_b.double()
         base_a, base_b = average(a), average(b)
         a_is_salient = (saliency(a) >= saliency(b)).to(a)
@@ -47,14 +47,14 @@ class GuidedFilterFusion(nn.Module):
 
     @staticmethod
     def _weight(a: Images, b: Images, a_is_salient: Images, radius: int, epsilon: float) -> Images:
-        """Weight of A; the weights of both sources sum to 1."""
+        """Weight of source A; the weights of both sources sum to 1."""
         weight_a = guided_filter(a, a_is_salient, radius, epsilon).clamp(0, 1) + 1e-12
         weight_b = guided_filter(b, 1 - a_is_salient, radius, epsilon).clamp(0, 1) + 1e-12
         return weight_a / (weight_a + weight_b)
 
 
 def average(x: Images) -> Images:
-    """The base of an image: its mean over 31 x 31 pixels (eq. 7)."""
+    """Base of an image: its mean over 31 x 31 pixels (eq. 7)."""
     rows = F.avg_pool2d(replicate(x, 15), (1, 31), stride=1)
     return F.avg_pool2d(rows, (31, 1), stride=1)
 
@@ -65,7 +65,7 @@ def saliency(x: Images) -> Images:
 
 
 def guided_filter(guide: Images, x: Images, radius: int, epsilon: float) -> Images:
-    """`x` as a locally linear function of the guide (eq. 1 to 6; He, Sun and Tang, TPAMI 2013)."""
+    """Approximate `x` by a locally linear function of the guide (eq. 1 to 6; He, Sun and Tang, TPAMI 2013)."""
     mean_guide, mean_x = box_mean(guide, radius), box_mean(x, radius)
     variance = box_mean(guide * guide, radius) - mean_guide ** 2
     slope = (box_mean(guide * x, radius) - mean_guide * mean_x) / (variance + epsilon)

@@ -1,7 +1,7 @@
-"""Fusion in the Laplacian pyramid by choosing the stronger coefficient.
+"""Fusion in the Laplacian pyramid, which keeps the coefficient of larger magnitude.
 
 The pyramid: Burt and Adelson, "The Laplacian pyramid as a compact image code", IEEE Transactions on Communications
-31(4), 1983. Choosing the larger coefficient: Burt, "The pyramid as a structure for efficient computation", in
+31(4), 1983. The choice of the larger coefficient: Burt, "The pyramid as a structure for efficient computation", in
 Multiresolution Image Processing and Analysis, Springer 1984.
 """
 
@@ -16,10 +16,10 @@ from vlfusion_classical.pyramids import collapse, depth, laplacian_pyramid
 
 @BACKBONES.register_module()
 class LaplacianPyramid(nn.Module):
-    """`L_F = L_A where |L_A| >= |L_B| else L_B` at each level of detail; the coarsest level is the mean of both.
+    """Laplacian pyramid fusion: `L_F = L_A if |L_A| >= |L_B| else L_B` at each level; the coarsest level is the mean.
 
     Args:
-        levels: how often the images are halved; less often where their shorter side is one pixel before.
+        levels: number of times that the images are halved, at most until their shorter side is one pixel.
 
     Raises:
         ConfigError: `levels` is less than 1.
@@ -30,7 +30,7 @@ class LaplacianPyramid(nn.Module):
         if levels < 1:
             raise ConfigError(f'A pyramid of {levels} levels has no detail to choose from.', 'Give levels=1 or more.')
         self.levels = levels
-        # Each level down reaches two pixels of its own further, and so does each up.
+        # Each level reaches two of its own pixels further, on the way down and on the way up.
         self.multiple = 2 ** levels
         self.halo = 4 * (self.multiple - 1)
 

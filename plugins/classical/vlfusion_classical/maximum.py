@@ -1,4 +1,4 @@
-"""The brighter of the sources at each pixel."""
+"""The brighter source at each pixel."""
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class Maximum(nn.Module):
-    """`F = max(A, B)`. The target of many intensity losses, so a bound on what they ask for."""
+    """`F = max(A, B)`, the target of many intensity losses."""
 
     halo = 0
 

@@ -13,18 +13,18 @@ Images = Float[Tensor, 'batch 1 h w']
 
 @BACKBONES.register_module()
 class MertensFusion(nn.Module):
-    """Sources blended in a Laplacian pyramid, by weights from contrast and from closeness to mid-grey.
+    """Exposure fusion: sources blended in a Laplacian pyramid, with weights from contrast and closeness to mid-grey.
 
         W = C^contrast E^exposure,   C = |Laplacian(I)|,   E = exp(-(I - 0.5)^2 / (2 * 0.2^2))     (section 3.1)
         L_l(F) = sum over the sources of G_l(W / sum of W) L_l(I)                                  (section 3.2)
 
-    Luminance has no saturation, the paper's third measure. The result equals OpenCV's `createMergeMertens` on grey
-    images of one channel.
+    The paper's third measure, saturation, does not exist for luminance. The result equals OpenCV's
+    `createMergeMertens` on grey images of one channel.
 
     Args:
         contrast: exponent of the contrast; 0 leaves it out.
-        exposure: exponent of the exposedness. The paper multiplies that of all channels, so a grey image stored in
-            three gets the third power: that is exposure=3.
+        exposure: exponent of the exposedness. The paper multiplies the exposedness of all channels, so a grey image
+            stored in three channels corresponds to exposure=3.
     """
 
     def __init__(self, contrast: float = 1.0, exposure: float = 1.0):
@@ -45,5 +45,5 @@ class MertensFusion(nn.Module):
     def _quality(self, x: Images) -> Images:
         contrast = laplacian(reflect(x, 1)).abs()
         exposedness = torch.exp(-(x - 0.5) ** 2 / (2 * 0.2 ** 2))
-        # The small number makes it half each where both sources are flat.
+        # The small number gives both sources equal weights where both are flat.
         return contrast ** self.contrast * exposedness ** self.exposure + 1e-12

@@ -1,7 +1,7 @@
 """Gaussian and Laplacian pyramids of images of any size.
 
 Burt and Adelson, "The Laplacian pyramid as a compact image code", IEEE Transactions on Communications 31(4), 1983, with
-the binomial kernel (their a = 3/8). Borders are treated as by OpenCV's pyrDown and pyrUp, which this equals.
+the binomial kernel (their a = 3/8). Results equal those of OpenCV's pyrDown and pyrUp, also at borders.
 """
 
 from itertools import pairwise
@@ -21,12 +21,12 @@ def depth(images: Images, levels: int) -> int:
 
 
 def shrink(x: Images) -> Images:
-    """REDUCE (eq. 1): blur, and keep every other row and column, the first among them."""
+    """REDUCE (eq. 1): blur, then keep every other row and column, starting with the first."""
     return separable(reflect(x, 2), torch.tensor([1, 4, 6, 4, 1]) / 16, stride=2)
 
 
 def expand(x: Images, size: tuple[int, int]) -> Images:
-    """EXPAND (eq. 2): interpolate to about twice the size, by the same kernel."""
+    """EXPAND (eq. 2): interpolate to `size`, about twice the size of `x`, by the same kernel."""
     for dim in (2, 3):
         length = x.shape[dim]
         before = x.narrow(dim, min(1, length - 1), 1)  # mirrored; the far end is repeated
@@ -38,7 +38,7 @@ def expand(x: Images, size: tuple[int, int]) -> Images:
 
 
 def gaussian_pyramid(x: Images, levels: int) -> list[Images]:
-    """The images and their `levels` halvings, finest first."""
+    """Return the images and their `levels` halvings, finest first."""
     pyramid = [x]
     for _ in range(levels):
         pyramid.append(shrink(pyramid[-1]))
@@ -46,14 +46,14 @@ def gaussian_pyramid(x: Images, levels: int) -> list[Images]:
 
 
 def laplacian_pyramid(x: Images, levels: int) -> list[Images]:
-    """Details that each halving loses (eq. 3), finest first, and the coarsest images themselves."""
+    """Return the details that each halving loses (eq. 3), finest first, and then the coarsest images."""
     gaussians = gaussian_pyramid(x, levels)
     details = [fine - expand(coarse, fine.shape[-2:]) for fine, coarse in pairwise(gaussians)]
     return [*details, gaussians[-1]]
 
 
 def collapse(pyramid: list[Images]) -> Images:
-    """The images of a Laplacian pyramid."""
+    """Restore the images from their Laplacian pyramid."""
     *details, x = pyramid
     for detail in reversed(details):
         x = expand(x, detail.shape[-2:]) + detail

@@ -127,7 +127,7 @@ def test_a_fused_image_that_is_a_source_has_a_finite_gradient(build, images):
 def test_what_cannot_be_is_said(build, images):
     with pytest.raises(ConfigError, match='patches=0'):
         build(patches=0)
-    with pytest.raises(ConfigError, match='no range'):
+    with pytest.raises(ConfigError, match='range of fractions'):
         build(patch_side=(0.8, 0.5))
     with pytest.raises(DataError, match='reads at most 77'):
         build(prompt='word ' * 80)(*images)

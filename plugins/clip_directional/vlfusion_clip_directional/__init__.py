@@ -1,4 +1,4 @@
-"""LDFusion's language-driven loss (Wang et al., ACM MM 2025): text in the loss only, for any backbone."""
+"""The language-driven loss of LDFusion (Wang et al., ACM MM 2025), for any backbone: text enters the loss only."""
 
 from vlfusion_clip_directional.loss import CLIPDirectionalLoss, direction_loss
 

@@ -1,8 +1,8 @@
-"""The language-driven loss of LDFusion: infrared and visible image fusion in CLIP's embedding space.
+"""The language-driven loss of LDFusion for infrared-visible fusion, in the embedding space of CLIP.
 
 Wang, Miao, Zhou, Zhang and Qiao, "Infrared and Visible Image Fusion with Language-driven Loss in CLIP Embedding Space",
-ACM MM 2025, arXiv 2402.16267. Sentences say what a source is and what the fused image is to be. The way from one to the
-other in CLIP's space is the way that the fused image is to take from the source.
+ACM MM 2025, arXiv 2402.16267. One sentence describes a source, another the desired fused image. In CLIP's space, the
+direction from source to fused image should be the direction from the first sentence to the second.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,13 @@ from vlfusion.language.encoders import OpenCLIPTextEncoder
 from vlfusion.metrics.histograms import entropy
 from vlfusion.registry import LOSSES
 
-#: Embeddings on the unit sphere that are nearer than this have no direction; it bounds the gradient where they meet.
+#: Smallest distance of two embeddings that has a direction. It bounds the gradient where embeddings meet.
 NEAREST = 1e-3
 
 
 def direction_loss(fused: Float[Tensor, 'image dim'], source: Float[Tensor, 'image dim'],
                    prompt: Float[Tensor, '1 dim'], source_prompt: Float[Tensor, '1 dim']) -> Float[Tensor, ' image']:
-    """`1 - cos(E(F) - E(S), T(f) - T(s))` of each image: 0 for the way that the text goes, 2 for its opposite.
+    """Compute `1 - cos(E(F) - E(S), T(f) - T(s))` for each image: 0 along the direction of the text, 2 against it.
 
     >>> here, there = torch.tensor([[1., 0.]]), torch.tensor([[0., 1.]])
     >>> direction_loss(there, here, prompt=there, source_prompt=here).round(decimals=3)
@@ -33,42 +33,42 @@ def direction_loss(fused: Float[Tensor, 'image dim'], source: Float[Tensor, 'ima
 
     Args:
         fused: embeddings of fused images, of norm 1.
-        source: those of the sources, likewise.
-        prompt: the embedding of the sentence about the fused image, likewise.
-        source_prompt: that of the sentence about the source, likewise.
+        source: embeddings of the sources, of norm 1.
+        prompt: embedding of the sentence about the fused image, of norm 1.
+        source_prompt: embedding of the sentence about the source, of norm 1.
     """
-    way = F.normalize(fused - source, dim=-1, eps=NEAREST)
-    return 1 - (way * F.normalize(prompt - source_prompt, dim=-1)).sum(-1)
+    direction = F.normalize(fused - source, dim=-1, eps=NEAREST)
+    return 1 - (direction * F.normalize(prompt - source_prompt, dim=-1)).sum(-1)
 
 
 @LOSSES.register_module()
 class CLIPDirectionalLoss(nn.Module):
-    """`g D(F) + p D(patches of F) + s (1 - cos(E(F), E(S)))`, each the mean over the two sources `S`.
+    """LDFusion's loss `g D(F) + p D(patches of F) + s (1 - cos(E(F), E(S)))`, each term averaged over both sources `S`.
 
-    `D` is `direction_loss`. A patch of the fused image is compared with the embedding of the whole source, and counts
-    as 0 where the same patch of a source has too little in it to be described.
+    `D` is `direction_loss`. A patch of the fused image is compared with the embedding of the whole source. It counts as
+    0 if the same patch of either source has too little entropy to be described.
 
-    CLIP is loaded at the first call, is never trained, and is no part of the model: not of its parameters, nor of its
-    checkpoints. A trained model fuses without it and without any text.
+    CLIP is loaded at the first call and never trained. It is not part of the model's parameters or checkpoints. A
+    trained model fuses without CLIP and without text.
 
     Args:
         weight: factor in the total.
-        prompt: what the fused image is to be.
-        prompt_a: what source A is.
-        prompt_b: what source B is.
-        model: an open_clip model with an image and a text tower, as `OpenCLIPTextEncoder` has it.
-        pretrained: its weights, likewise.
-        global_weight: `g`; the released code has 2.
-        patch_weight: `p`; the released code has 10.
-        similarity_weight: `s`, which keeps the fused image near the sources; the released code has 6.
-        patches: patches of each image, at random places; the released code has 32.
-        patch_side: the range of a patch's side, as fractions of the image's shorter one.
-        least_entropy: of the patch of either source, in bits.
+        prompt: sentence about the desired fused image.
+        prompt_a: sentence about source A.
+        prompt_b: sentence about source B.
+        model: name of an open_clip model with an image and a text tower, as in `OpenCLIPTextEncoder`.
+        pretrained: name of its weights, as in `OpenCLIPTextEncoder`.
+        global_weight: `g`; the released code uses 2.
+        patch_weight: `p`; the released code uses 10.
+        similarity_weight: `s`, which keeps the fused image near the sources; the released code uses 6.
+        patches: number of patches of each image, at random places; the released code uses 32.
+        patch_side: smallest and largest side of a patch, as fractions of the image's shorter side.
+        least_entropy: smallest entropy of a patch of either source, in bits.
 
     Raises:
-        ConfigError: there are no patches for a patch weight, or `patch_side` is no range in (0, 1]; at the first call,
+        ConfigError: `patch_weight` is set without patches, or `patch_side` is not a range in (0, 1]. At the first call:
             open_clip or the weights are missing.
-        DataError: at the first call, a sentence is longer than CLIP reads.
+        DataError: at the first call, a sentence is longer than CLIP can read.
     """
 
     def __init__(self, weight: float = 1.0, *,
@@ -82,43 +82,44 @@ class CLIPDirectionalLoss(nn.Module):
             raise ConfigError(f'CLIPDirectionalLoss has patch_weight={patch_weight} and patches={patches}.',
                               'Ask for at least one patch, or set patch_weight=0.')
         if not 0 < patch_side[0] <= patch_side[1] <= 1:
-            raise ConfigError(f'patch_side={tuple(patch_side)} is no range of fractions.', 'Give such as (0.5, 0.8).')
+            raise ConfigError(f'Expected a range of fractions for patch_side, but got {tuple(patch_side)}.',
+                              'Give two fractions such as (0.5, 0.8).')
         self.weight = weight
         self.prompts = [prompt, prompt_a, prompt_b]
         self.model, self.pretrained = model, pretrained
         self.global_weight, self.patch_weight, self.similarity_weight = global_weight, patch_weight, similarity_weight
         self.patches, self.patch_side, self.least_entropy = patches, tuple(patch_side), least_entropy
-        self._loaded: list[tuple[nn.Module, Tensor]] = []  # a list, for a module's own modules go to its checkpoints
+        self._loaded: list[tuple[nn.Module, Tensor]] = []  # in a list, so that CLIP enters no checkpoint
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
         prompt, *source_prompts = self._clip(fused.device)[1].split(1)
         with torch.no_grad():
             sources = [self.embed([source]) for source in (source_a, source_b)]
-        both = list(zip(sources, source_prompts, strict=True))
+        embedded_sources = list(zip(sources, source_prompts, strict=True))
         whole = self.embed([fused])
-        total = self.global_weight * _mean(direction_loss(whole, source, prompt, of_source).mean()
-                                           for source, of_source in both)
+        total = self.global_weight * _mean(direction_loss(whole, source, prompt, source_prompt).mean()
+                                           for source, source_prompt in embedded_sources)
         total = total + self.similarity_weight * _mean((1 - (whole * source).sum(-1)).mean() for source in sources)
         if self.patch_weight:
             patches, rich = self._patches(fused, source_a, source_b)
             embedded = self.embed(patches)
             total = total + self.patch_weight * _mean(
-                (rich * direction_loss(embedded, source.repeat(self.patches, 1), prompt, of_source)).mean()
-                for source, of_source in both)
+                (rich * direction_loss(embedded, source.repeat(self.patches, 1), prompt, source_prompt)).mean()
+                for source, source_prompt in embedded_sources)
         return total
 
     def embed(self, batches: Sequence[Float[Tensor, 'batch 1 _ _']]) -> Float[Tensor, 'image dim']:
-        """CLIP's embeddings, of norm 1, of luminance in [0, 1], whose batches may differ in size."""
+        """Embed batches of luminance in [0, 1] by CLIP, as vectors of norm 1. Batches may differ in image size."""
         clip = self._clip(batches[0].device)[0]
         size, visual = clip.visual.image_size, clip.visual
         size = (size, size) if isinstance(size, int) else tuple(size)
         images = torch.cat([F.interpolate(batch, size, mode='bilinear', antialias=True) for batch in batches])
         mean, std = (images.new_tensor(values)[:, None, None] for values in (visual.image_mean, visual.image_std))
-        return clip.encode_image((images - mean) / std, normalize=True)  # of three channels now
+        return clip.encode_image((images - mean) / std, normalize=True)  # (image, 3, h, w)
 
     def _patches(self, fused: Tensor, *sources: Tensor) -> tuple[list[Tensor], Bool[Tensor, ' image']]:
-        """Square windows of the fused images, each at one place for a batch, and which of them both sources fill."""
+        """Cut square windows of the fused images, each at one place for a batch, and mark those with enough entropy."""
         height, width = fused.shape[-2:]
         low, high = self.patch_side
         cut, rich = [], []
@@ -131,14 +132,15 @@ class CLIPDirectionalLoss(nn.Module):
         return cut, torch.cat(rich)
 
     def _clip(self, device: torch.device) -> tuple[nn.Module, Float[Tensor, 'prompt dim']]:
-        """The frozen model and the embeddings of the three prompts, on the device of the images."""
+        """Return the frozen model and the embeddings of the three prompts, on the device of the images."""
         if not self._loaded:
             encoder = OpenCLIPTextEncoder(self.model, pretrained=self.pretrained, output='pooled', device=str(device))
-            text = encoder.encode(self.prompts).features[:, 0].clone()  # a clone may take part in a gradient
+            # The encoder returns inference tensors, which autograd refuses; a clone is an ordinary tensor.
+            text = encoder.encode(self.prompts).features[:, 0].clone()
             self._loaded.append((encoder.model.requires_grad_(False), F.normalize(text, dim=-1)))
         clip, text = self._loaded[0]
         return clip.to(device), text.to(device)
 
 
-def _mean(of_sources: Iterable[Tensor]) -> Tensor:
-    return torch.stack(list(of_sources)).mean()
+def _mean(losses: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(losses)).mean()

@@ -68,14 +68,14 @@ class DATFuse(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` is dropped, and so is what has no effect on the output:
                 a normalisation that is never called, and of the attention the queries, keys and position biases.
 
         Raises:
-            CheckpointError: names that are missing or that DATFuse does not have.
+            CheckpointError: a name is missing, or DATFuse does not have it.
         """
         return convert(DATFuse, values_only(state), _RELEASED_PARTS, dropped=r'^patch_embed\.norm\.',
                        remedy='Give the released model_10.pth, unchanged.')
@@ -107,7 +107,7 @@ class DualAttention(nn.Module):
         return feature, feature * self.channel(feature) + feature * self.spatial(feature)
 
 
-#: Patterns of our names and what the released code has in their place, applied in this order.
+#: Patterns that turn our names into the released ones, applied in this order.
 _RELEASED_PARTS = (
     (r'^embed\.0', r'convolutional.conv'),
     (r'^embed\.1', r'convolutional.bn'),

@@ -19,14 +19,14 @@ from vlfusion.registry import BACKBONES
 
 
 def _by_activity(a: Tensor, b: Tensor) -> Tensor:
-    """The mean weighted at each pixel by the sources' activity: L1 norm over the channels, averaged over 3x3 pixels."""
+    """Average with weights at each pixel from activity: the L1 norm over channels, averaged over 3x3 pixels."""
     activity_a, activity_b = (avg_pool2d(x.abs().sum(1, keepdim=True), 3, 1, 1) for x in (a, b))
     total = activity_a + activity_b
     weight = torch.where(total > 0, activity_a / total.clamp(min=torch.finfo(total.dtype).tiny), 0.5)
     return weight * a + (1 - weight) * b
 
 
-#: How the features of two images become one, by the name in a config.
+#: Rules that merge the features of two images, by their name in a config.
 FUSION_RULES = {'mean': lambda a, b: (a + b) / 2, 'sum': torch.add, 'l1': _by_activity}
 
 
@@ -43,7 +43,7 @@ class DenseFuse(nn.Module):
     torch.Size([2, 1, 20, 28])
 
     Raises:
-        ConfigError: there is no such fusion rule.
+        ConfigError: the fusion rule is unknown.
     """
 
     released: ClassVar[dict[str, ReleasedWeights]] = {
@@ -75,7 +75,7 @@ class DenseFuse(nn.Module):
             The fused luminance, clamped to [0, 1].
 
         Raises:
-            DataError: an image has a single row or column, at which nothing can be reflected.
+            DataError: an image has a single row or column, which cannot be reflected.
         """
         if min(source_a.shape[-2:]) < 2:
             raise DataError(f'DenseFuse needs images of at least 2x2, but got {tuple(source_a.shape[-2:])}.',
@@ -102,7 +102,7 @@ class DenseFuse(nn.Module):
             state: released name to tensor; a prefix `module.` is dropped.
 
         Raises:
-            CheckpointError: names that are missing or that DenseFuse does not have.
+            CheckpointError: a name is missing, or DenseFuse does not have it.
         """
         return convert(DenseFuse, state, _released_name, remedy='Give densefuse_gray.model, unchanged.')
 

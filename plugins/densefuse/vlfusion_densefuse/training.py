@@ -21,7 +21,7 @@ class DenseFuseModel(FusionModel):
         backbone: config of the network, which has `encode` and `decode`.
         structure_weight: `w`.
         images: `ab` trains on both sources of a pair; `a` on source A alone, for data of single images.
-        data_preprocessor, init_cfg: as for `FusionModel`.
+        data_preprocessor, init_cfg: as in `FusionModel`.
 
     Raises:
         ConfigError: `images` is something else.
@@ -36,12 +36,12 @@ class DenseFuseModel(FusionModel):
 
     def forward(self, source_a: Tensor, source_b: Tensor, *args, mode: str = 'tensor',
                 **sample) -> Tensor | dict[str, Tensor] | list[dict]:
-        """As `FusionModel.forward`; in the mode `loss` the images are restored instead of fused."""
+        """Run `FusionModel.forward`, but restore the images instead of fusing them in the mode `loss`."""
         if mode != 'loss':
             return super().forward(source_a, source_b, *args, mode=mode, **sample)
         images = source_a if self.images == 'a' else torch.cat((source_a, source_b))
         restored = self.backbone.decode(self.backbone.encode(images))
-        with torch.autocast(images.device.type, enabled=False):  # differences of near-equal images need float32
+        with torch.autocast(images.device.type, enabled=False):  # differences of nearly equal images need float32
             images, restored = 255 * images, 255 * restored.to(images.dtype)
             pixel = mse_loss(restored, images)
             structure = 1 - multi_scale_similarity(restored, images)

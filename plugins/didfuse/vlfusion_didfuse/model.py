@@ -27,7 +27,7 @@ class Features(NamedTuple):
 
 
 def _by_activity(a: Tensor, b: Tensor) -> Tensor:
-    """The mean weighted at each pixel by the sources' activity: L1 norm over the channels, averaged over 3x3 pixels."""
+    """Average with weights at each pixel from activity: the L1 norm over channels, averaged over 3x3 pixels."""
     activity_a, activity_b = (avg_pool2d(x.abs().sum(1, keepdim=True), 3, 1, 1) for x in (a, b))
     total = activity_a + activity_b
     weight = torch.where(total > 0, activity_a / total.clamp(min=torch.finfo(total.dtype).tiny), 0.5)
@@ -43,15 +43,15 @@ class DIDFuse(nn.Module):
     """The network of DIDFuse. Both sources go through one encoder, so their order does not matter.
 
     Args:
-        fusion: `sum` (the authors' choice), `mean`, or `l1` (weights by activity). It has no weights: any rule fits any
-            checkpoint.
+        fusion: `sum` (the authors' choice), `mean`, or `l1` (weights by activity). Rules have no weights, so any
+            rule fits any checkpoint.
         dim: channels of each feature map.
 
     >>> DIDFuse()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
     torch.Size([2, 1, 20, 28])
 
     Raises:
-        ConfigError: there is no such fusion rule.
+        ConfigError: the fusion rule is unknown.
     """
 
     released: ClassVar[dict[str, ReleasedWeights]] = {
@@ -104,14 +104,14 @@ class DIDFuse(nn.Module):
 
     @staticmethod
     def convert_released(*states: dict) -> dict[str, Tensor]:
-        """The states of the released encoder and decoder under the names of this network.
+        """Rename the states of the released encoder and decoder to the names of this network.
 
         Args:
             states: the contents of the encoder's and the decoder's file: released name to tensor under `weight`, or
                 that alone; a prefix `module.` is dropped.
 
         Raises:
-            CheckpointError: names that are missing or that DIDFuse does not have.
+            CheckpointError: a name is missing, or DIDFuse does not have it.
         """
         state = {name: value for part in states for name, value in part.get('weight', part).items()}
         return convert(DIDFuse, state, _released_name,

@@ -23,7 +23,7 @@ class DIDFuseModel(FusionModel):
         ssim_weight: of the SSIM part of a reconstruction.
         detail_weight: of the detail maps in the decomposition.
         gradient_weight: of the visible image's gradients.
-        data_preprocessor, init_cfg: as for `FusionModel`.
+        data_preprocessor, init_cfg: as in `FusionModel`.
     """
 
     def __init__(self, backbone: dict, *, infrared_weight: float = 2.0, visible_weight: float = 2.0,
@@ -35,13 +35,13 @@ class DIDFuseModel(FusionModel):
 
     def forward(self, source_a: Tensor, source_b: Tensor, *args, mode: str = 'tensor',
                 **sample) -> Tensor | dict[str, Tensor] | list[dict]:
-        """As `FusionModel.forward`; in the mode `loss` the images are restored instead of fused."""
+        """Run `FusionModel.forward`, but restore the images instead of fusing them in the mode `loss`."""
         if mode != 'loss':
             return super().forward(source_a, source_b, *args, mode=mode, **sample)
         # Visible first, as released: the running statistics of batch normalisation depend on the order.
         visible, infrared = self.backbone.encode(source_b), self.backbone.encode(source_a)
         restored_b, restored_a = self.backbone.decode(visible), self.backbone.decode(infrared)
-        with torch.autocast(source_a.device.type, enabled=False):  # differences of near-equal images need float32
+        with torch.autocast(source_a.device.type, enabled=False):  # differences of nearly equal images need float32
             restored_a, restored_b = restored_a.float(), restored_b.float()
             terms = dict(
                 decomposition=decomposition_loss(infrared.background.float(), visible.background.float(),

@@ -82,14 +82,14 @@ class FFMEF(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: the released checkpoint, with released name to tensor under `model`, or that alone; a prefix
                 `module.` and the counters of a profiler (`total_ops`, `total_params`) are dropped.
 
         Raises:
-            CheckpointError: names that are missing or that FFMEF does not have.
+            CheckpointError: a name is missing, or FFMEF does not have it.
         """
         return convert(FFMEF, state.get('model', state), _RELEASED_PARTS, dropped=r'(^|\.)total_(ops|params)$',
                        remedy='Give one of the released mef.pth, mff.pth and vif.pth, unchanged.')

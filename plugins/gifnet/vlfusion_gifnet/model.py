@@ -116,7 +116,7 @@ class GIFNet(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: released name to tensor. What serves training alone (the decoder that restores, the modality stream's
@@ -124,7 +124,7 @@ class GIFNet(nn.Module):
                 serves nothing.
 
         Raises:
-            CheckpointError: names that are missing or that GIFNet does not have.
+            CheckpointError: a name is missing, or GIFNet does not have it.
         """
         return convert(GIFNet, state, released_name, dropped=_NOT_FOR_FUSING,
                        remedy='Give the released Final.model, unchanged.')
@@ -258,7 +258,7 @@ _STREAMS = 'extractor_multask.SwinTransformerSpecific.'
 _NOT_FOR_FUSING = (r'^decoder_rec\.|\.relative_positions$|\.weights\.\d$|\.weights_mfif\.1$'
                    r'|\.blocks\.1\.(norm1|attn\.(conv|V|proj|QK)|mlp)\.')
 
-#: Patterns of our names and what the released code has in their place, applied in this order. The last three are of
+#: Patterns that turn our names into the released ones, applied in this order. The last three are of
 #: the parts that only `GIFNetModel` has.
 _RELEASED_PARTS = (
     (r'^extract\.(\d)', lambda m: f'getSharedFeatures.conv_{int(m[1]) + 1}.conv2d'),

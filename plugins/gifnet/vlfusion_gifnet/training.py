@@ -28,7 +28,7 @@ class GIFNetModel(FusionModel):
     Args:
         backbone: config of a `GIFNet`.
         losses: of the first step; `InformationLoss` as published.
-        data_preprocessor, init_cfg: as for `FusionModel`.
+        data_preprocessor, init_cfg: as in `FusionModel`.
     """
 
     def __init__(self, backbone: dict, losses: Sequence[dict] = (), *, data_preprocessor: dict | None = None,
@@ -122,7 +122,7 @@ class GIFNetModel(FusionModel):
         """Load the whole released state, parts for training included, to train on from there.
 
         Raises:
-            CheckpointError: names that are missing or that GIFNet does not have.
+            CheckpointError: a name is missing, or GIFNet does not have it.
         """
         self.backbone.load_state_dict(GIFNet.convert_released(state))
         names = {name: released_name(name) for name in self.state_dict() if not name.startswith('backbone.')}

@@ -53,7 +53,7 @@ class IFCNN(nn.Module):
     torch.Size([2, 1, 20, 28])
 
     Raises:
-        ConfigError: there is no such fusion rule.
+        ConfigError: the fusion rule is unknown.
     """
 
     released: ClassVar[dict[str, ReleasedWeights]] = {
@@ -124,13 +124,13 @@ class IFCNN(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of a released network under the names of this one.
+        """Rename the state of a released network to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` is dropped.
 
         Raises:
-            CheckpointError: names that are missing or that IFCNN does not have.
+            CheckpointError: a name is missing, or IFCNN does not have it.
         """
         state = without_prefix(state)
         # torch 0.4, which wrote the released files, did not count batches; in testing the count means nothing.

@@ -56,7 +56,7 @@ class LRRNet(nn.Module):
             The fused luminance, stretched to [0, 1] as the authors do, in training too.
 
         Raises:
-            DataError: an image has a single row or column, at which nothing can be reflected.
+            DataError: an image has a single row or column, which cannot be reflected.
         """
         if min(source_a.shape[-2:]) < 2:
             raise DataError(f'LRRNet needs images of at least 2x2, but got {tuple(source_a.shape[-2:])}.',
@@ -69,14 +69,14 @@ class LRRNet(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` is dropped, and so are the six biases of the decoder,
                 which have no effect on the output.
 
         Raises:
-            CheckpointError: names that are missing or that LRRNet does not have.
+            CheckpointError: a name is missing, or LRRNet does not have it.
         """
         state = {name: value.flatten() if name.endswith(('lamj', 'lamz')) else value for name, value in state.items()}
         return convert(LRRNet, state, _RELEASED_PARTS, dropped=r'^decoder\..*\.bias$',
@@ -124,7 +124,7 @@ def _conv(channels: int, dim: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(channels, dim, 3, padding=1, padding_mode='reflect', bias=bias)
 
 
-#: Patterns of our names and what the released code has in their place.
+#: Patterns that turn our names into the released ones.
 _RELEASED_PARTS = (
     (r'^represent_a', 'get_ls1'), (r'^represent_b', 'get_ls2'), (r'threshold$', 'lamj'), (r'carry$', 'lamz'),
     (r'first\.', 'conv_W00.conv2d.'), (r'synthesis\.(\d)\.', r'lrrblock\1.conv_Wdz.conv2d.'),

@@ -25,8 +25,8 @@ class RegionMutualInformationLoss(nn.Module):
 
     Args:
         weight: factor in the total.
-        weight_a: of the MRI.
-        weight_b: of the functional image.
+        weight_a: weight of the MRI.
+        weight_b: weight of the functional image.
 
     Raises:
         DataError: an image is smaller than 7x7, which leaves no 3x3 neighbourhood.

@@ -80,14 +80,14 @@ class MATR(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` is dropped, and so is what has no effect on the output:
                 a normalisation that is never called, and of the attention the queries, keys and position biases.
 
         Raises:
-            CheckpointError: names that are missing or that MATR does not have.
+            CheckpointError: a name is missing, or MATR does not have it.
         """
         return convert(MATR, values_only(state), _RELEASED_PARTS, dropped=r'^patch_embed\.norm\.',
                        remedy='Give the released model_10.pth, unchanged.')
@@ -136,7 +136,7 @@ def _adaptive_block(channels: int, dim: int) -> nn.Sequential:
     return nn.Sequential(AdaptiveConv(channels, dim), nn.BatchNorm2d(dim), nn.ReLU())
 
 
-#: Patterns of our names and what the released code has in their place, applied in this order.
+#: Patterns that turn our names into the released ones, applied in this order.
 _RELEASED_PARTS = (
     (r'^project', r'convolutional_out.conv1'),
     (r'^embed\.0', r'convInput.conv1'),

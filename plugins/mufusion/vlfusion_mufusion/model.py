@@ -136,13 +136,13 @@ class MUFusion(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` is dropped.
 
         Raises:
-            CheckpointError: names that are missing or that MUFusion does not have.
+            CheckpointError: a name is missing, or MUFusion does not have it.
         """
         return convert(MUFusion, state, _released_name, remedy='Give one of the released .model files, unchanged.')
 

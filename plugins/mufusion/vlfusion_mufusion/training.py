@@ -28,8 +28,8 @@ class MUFusionModel(FusionModel):
     process (16 kB for a patch of 128x128); no checkpoint holds it, so a resumed run begins with an empty one.
 
     Args:
-        backbone, losses: as for `FusionModel`; `ContentLoss` is the published loss.
-        data_preprocessor, init_cfg: as for `FusionModel`.
+        backbone, losses: as in `FusionModel`; `ContentLoss` is the published loss.
+        data_preprocessor, init_cfg: as in `FusionModel`.
     """
 
     def __init__(self, backbone: dict, losses: Sequence[dict] = (), *, data_preprocessor: dict | None = None,
@@ -47,7 +47,7 @@ class MUFusionModel(FusionModel):
         if mode != 'loss' or not self.losses:  # without losses the parent says what is missing
             return super().forward(source_a, source_b, *args, name=name, mode=mode, **sample)
         fused = self.backbone(source_a, source_b)
-        with torch.autocast(fused.device.type, enabled=False):  # differences of near-equal images need float32
+        with torch.autocast(fused.device.type, enabled=False):  # differences of nearly equal images need float32
             fused = fused.float()
             terms = self.terms(fused, source_a, source_b, name=name, **sample)
             content = sum(self.losses[key].weight * value for key, value in terms.items())

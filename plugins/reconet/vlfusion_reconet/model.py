@@ -76,13 +76,13 @@ class ReCoNet(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` is dropped.
 
         Raises:
-            CheckpointError: names that are missing or that ReCoNet does not have.
+            CheckpointError: a name is missing, or ReCoNet does not have it.
         """
         return convert(ReCoNet, state, _RELEASED_PARTS,
                        remedy='Give params.pth from the folder archive, unchanged; the files under exp are another '
@@ -105,7 +105,7 @@ class Attention(nn.Module):
         return self.conv(torch.cat((torch.maximum(source, fused), (source + fused) / 2), 1)).sigmoid()
 
 
-#: Patterns of our names and what the released code has in their place.
+#: Patterns that turn our names into the released ones.
 _RELEASED_PARTS = (
     (r'attend_(.)\.conv', r'att_\1_conv'),
     (r'dilated\.(\d)', lambda match: f'dil_conv_{int(match[1]) + 1}'),

@@ -16,8 +16,8 @@ class SourceLoss(nn.Module):
 
     Args:
         weight: factor in the total.
-        weight_a: of source A, infrared.
-        weight_b: of source B, visible.
+        weight_a: weight of source A, infrared.
+        weight_b: weight of source B, visible.
     """
 
     def __init__(self, weight: float = 1.0, weight_a: float = 2.0, weight_b: float = 3.0):

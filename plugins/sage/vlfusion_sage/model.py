@@ -82,7 +82,7 @@ class SAGE(nn.Module):
             state: released name to tensor; a prefix `module.` is dropped.
 
         Raises:
-            CheckpointError: names that are missing or that SAGE does not have.
+            CheckpointError: a name is missing, or SAGE does not have it.
         """
         return convert(SAGE, state, _released_name, remedy='Give the released checkpoints.pt, unchanged.')
 

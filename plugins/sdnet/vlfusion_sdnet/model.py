@@ -106,7 +106,7 @@ class SDNet(nn.Module):
             state: released name to tensor, kernels as `(height, width, in, out)`; a prefix `module.` is dropped.
 
         Raises:
-            CheckpointError: names that are missing or that SDNet does not have.
+            CheckpointError: a name is missing, or SDNet does not have it.
         """
         with torch.device('meta'):
             names = list(SDNet().state_dict())

@@ -21,7 +21,7 @@ class SDNetModel(FusionModel):
         backbone: config of the network.
         second_weight: of the second source's intensity; the first source's is 1.
         gradient_weight: of the gradient term.
-        data_preprocessor, init_cfg: as for `FusionModel`.
+        data_preprocessor, init_cfg: as in `FusionModel`.
     """
 
     def __init__(self, backbone: dict, *, second_weight: float = 0.5, gradient_weight: float = 80.0,
@@ -37,7 +37,7 @@ class SDNetModel(FusionModel):
             return super().forward(source_a, source_b, *args, mode=mode, **sample)
         fused = self.backbone(source_a, source_b)
         images = fused, *self.backbone.in_order(source_a, source_b), *self.decomposition(fused)
-        with torch.autocast(source_a.device.type, enabled=False):  # differences of near-equal images need float32
+        with torch.autocast(source_a.device.type, enabled=False):  # differences of nearly equal images need float32
             fused, first, second, again_first, again_second = (2 * image.to(source_a.dtype) - 1 for image in images)
             terms = dict(intensity=intensity_loss(fused, first, second, self.second_weight),
                          gradient=adaptive_gradient_loss(fused, first, second),

@@ -62,13 +62,13 @@ class SeAFusion(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` and the unused batch normalisation are dropped.
 
         Raises:
-            CheckpointError: names that are missing or that SeAFusion does not have.
+            CheckpointError: a name is missing, or SeAFusion does not have it.
         """
         return convert(SeAFusion, state, _RELEASED_PARTS, dropped=r'^decode[1-4]\.bn\.',
                        remedy='Give the released SeAFusion.pth, unchanged.')
@@ -110,7 +110,7 @@ def _encoder() -> nn.Sequential:
                          GradientResidualDenseBlock(16, 32), GradientResidualDenseBlock(32, 48))
 
 
-#: Patterns of our names and what the released code has in their place, applied in this order.
+#: Patterns that turn our names into the released ones, applied in this order.
 _RELEASED_PARTS = (
     (r'^encoder_a\.', r'inf_'),
     (r'^encoder_b\.', r'vis_'),

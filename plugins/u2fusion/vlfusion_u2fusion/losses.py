@@ -31,7 +31,7 @@ class InformationPreservationLoss(nn.Module):
             infrared-visible, 3500 for multi-exposure and 100 for multi-focus pairs. It belongs to VGG-16 as converted
             from Caffe, on grey levels 0..255 less their mean.
         pretrained: whether torchvision fetches those weights (`VGG16_Weights.IMAGENET1K_FEATURES`, the nearest that it
-            has to the authors' file). Without them the features are random, which is of use in tests alone.
+            has to the authors' file). Without them the features are random: useful only in tests.
 
     Raises:
         ConfigError: torchvision is not installed, or the weights cannot be fetched.

@@ -68,14 +68,14 @@ class U2Fusion(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: released name to tensor, or the released checkpoint with that under `model`; a prefix `module.` is
                 dropped.
 
         Raises:
-            CheckpointError: names that are missing or that U2Fusion does not have.
+            CheckpointError: a name is missing, or U2Fusion does not have it.
         """
         return convert(U2Fusion, state.get('model', state), _released_name,
                        remedy='Give the model.pth of U2Fusion-pytorch, or its tensors under their own names.')

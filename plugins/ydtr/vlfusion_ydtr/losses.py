@@ -20,8 +20,8 @@ class StructureLoss(nn.Module):
 
     Args:
         weight: factor in the total.
-        weight_a: of the infrared image.
-        weight_b: of the visible image.
+        weight_a: weight of the infrared image.
+        weight_b: weight of the visible image.
 
     Raises:
         DataError: an image is smaller than the window.
@@ -46,8 +46,8 @@ class SpatialFrequencyLoss(nn.Module):
 
     Args:
         weight: factor in the total.
-        weight_a: of the infrared image.
-        weight_b: of the visible image.
+        weight_a: weight of the infrared image.
+        weight_b: weight of the visible image.
         radius: of the square that is summed over.
     """
 

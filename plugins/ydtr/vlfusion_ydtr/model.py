@@ -69,14 +69,14 @@ class YDTR(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network under the names of this one.
+        """Rename the state of the released network to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` is dropped, and so is what has no effect on the output:
                 layers that are never called, and of the attention the queries, keys and position biases.
 
         Raises:
-            CheckpointError: names that are missing or that YDTR does not have.
+            CheckpointError: a name is missing, or YDTR does not have it.
         """
         return convert(YDTR, values_only(state), _RELEASED_PARTS, dropped=r'^(conv|conv64|patch_embed)\.',
                        remedy='Give the released model_10.pth, unchanged.')
@@ -103,7 +103,7 @@ class DynamicWeighting(nn.Module):
         return x * self.spatial(x) + x * self.channel(x)
 
 
-#: Patterns of our names and what the released code has in their place, applied in this order.
+#: Patterns that turn our names into the released ones, applied in this order.
 _RELEASED_PARTS = (
     (r'^embed\.0', r'convInput.conv'),
     (r'^embed\.1', r'convInput.bn'),
