@@ -52,7 +52,7 @@ class CDDFuseModel(FusionModel):
                  init_cfg: dict | list | None = None):
         super().__init__(backbone, losses, data_preprocessor, init_cfg)
         if detailed not in ('a', 'b'):
-            raise ConfigError(f'Expected a source for `detailed`, but got {detailed!r}.', "Use 'a' or 'b'.")
+            raise ConfigError(f'Expected a source as `detailed`, but got {detailed!r}.', "Use 'a' or 'b'.")
         self.decomposition_weight, self.gradient_weight = decomposition_weight, gradient_weight
         self.detailed = detailed
         self.phase: int | None = None

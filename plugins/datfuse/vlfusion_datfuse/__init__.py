@@ -1,4 +1,4 @@
-"""DATFuse (Tang et al., IEEE TCSVT 2023) as a plugin of vlfusion: its network and the three terms of its loss."""
+"""DATFuse (Tang et al., IEEE TCSVT 2023): a small dual attention transformer for infrared-visible fusion."""
 
 from vlfusion_datfuse.losses import GradientLoss, PixelLoss, StructureLoss
 from vlfusion_datfuse.model import DATFuse

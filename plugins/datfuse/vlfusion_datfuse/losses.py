@@ -9,23 +9,23 @@ from torch.nn.functional import conv2d, mse_loss
 
 from vlfusion.losses import Image, Scalar, loss, ssim_map
 
-# The sum of the Sobel kernels of both directions: horizontal to the right, vertical upwards.
+# Sum of the Sobel kernels of both directions: horizontal to the right, vertical upwards.
 _SOBEL_SUM = torch.tensor([[0., 2., 2.], [-2., 0., 2.], [-2., -2., 0.]])
 
 
 @loss
 def PixelLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
-    """`mean (F - A)^2 + mean (F - B)^2`: intensities near those of both sources."""
+    """`mean (F - A)^2 + mean (F - B)^2`: intensities close to both sources."""
     return mse_loss(fused, source_a) + mse_loss(fused, source_b)
 
 
 @loss
 def GradientLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
-    """`|g(F) - max(g(A), g(B))|` with `g` the mean over the whole batch of the signed Sobel responses, x plus y.
+    """`|g(F) - max(g(A), g(B))|`, with `g` the mean of the signed Sobel responses (x plus y) over the whole batch.
 
-    This is the released loss, and it is not what its name promises: within the image the signed responses of a kernel
-    that sums to zero cancel, so with zeros beyond the border the mean is a weighted sum of border pixels, and no edge
-    inside is seen. vlfusion's `MaxGradientLoss` compares magnitudes pixel by pixel.
+    This is the released loss, but it measures no edges. The kernel sums to zero, so its signed responses cancel inside
+    the image. With zeros beyond the border, the mean is a weighted sum of border pixels. vlfusion's `MaxGradientLoss`
+    compares magnitudes pixel by pixel.
     """
     target = torch.maximum(_mean_gradient(source_a), _mean_gradient(source_b))
     return (_mean_gradient(fused) - target).abs()
@@ -33,9 +33,9 @@ def GradientLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
 
 @loss
 def StructureLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
-    """`1 - SSIM(F, max(A, B))`, SSIM with a Gaussian window of 11 pixels and sigma 1.5 on images in [0, 1].
+    """`1 - SSIM(F, max(A, B))`, with a Gaussian window of 11 pixels and sigma 1.5, on images in [0, 1].
 
-    The released code doubles the range that SSIM assumes while an output lies below -0.5; here it is always 1.
+    The released code doubles the data range of SSIM while an output lies below -0.5; here it is always 1.
 
     Raises:
         DataError: an image is smaller than the window.

@@ -1,8 +1,8 @@
 """DATFuse: infrared and visible image fusion via dual attention transformer (Tang et al., IEEE TCSVT 33(7), 2023).
 
 A convolution over both sources, a dual attention residual module (DARM), a transformer module (TRM) and a second DARM.
-Written afresh; what the authors' released network computes is reproduced to rounding, and where that is not what a
-reader of the paper would expect, a comment says so.
+This independent implementation reproduces the output of the released network up to rounding. Comments mark where the
+released code differs from the paper.
 """
 
 from typing import ClassVar
@@ -19,7 +19,7 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class DATFuse(nn.Module):
-    """The network of DATFuse. It has 9,464 parameters and reads no text.
+    """DATFuse: attention by channel and place, around a small transformer. 9,464 parameters, no text.
 
     >>> DATFuse().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
@@ -38,7 +38,7 @@ class DATFuse(nn.Module):
         super().__init__()
         self.embed = nn.Sequential(nn.Conv2d(2, dim, 5, padding=2, padding_mode='replicate'), nn.BatchNorm2d(dim),
                                    nn.ReLU())
-        # The method has two of these, before and after the transformer; in the released code they are one, used twice.
+        # The paper has two of these, before and after the transformer; the released code uses one twice.
         self.attend = DualAttention(dim)
         self.transformer = nn.Sequential(*(SingleTokenBlock(dim) for _ in range(depth)))
         self.project = nn.Conv2d(dim, 1, 1)
@@ -53,13 +53,13 @@ class DATFuse(nn.Module):
             text, text_mask: unused.
 
         Returns:
-            The fused luminance: in [0, 1], but in training in [-1, 1] as the losses are published for it.
+            The fused luminance in [0, 1]; in training mode in [-1, 1], the range of the published losses.
         """
         x = self.embed(torch.cat((source_a, source_b), 1))
         _, attended = self.attend(x)
         x = F.relu(attended + x)
-        # A token is not a position: the released code views the planar features (dim, h, w) as tokens of width `dim`,
-        # which makes each a run of `dim` consecutive pixels of one channel.
+        # A token is not a pixel. The released code reshapes the planar features (dim, h, w) to tokens of width `dim`:
+        # each token is a run of `dim` consecutive pixels of one channel.
         tokens = x.flatten(1).unflatten(1, (-1, x.shape[1]))  # (batch, h * w, dim)
         x = self.transformer(tokens).reshape(x.shape)
         feature, attended = self.attend(x)
@@ -71,8 +71,8 @@ class DATFuse(nn.Module):
         """Rename the state of the released network to the names of this one.
 
         Args:
-            state: released name to tensor; a prefix `module.` is dropped, and so is what has no effect on the output:
-                a normalisation that is never called, and of the attention the queries, keys and position biases.
+            state: released name to tensor. A prefix `module.` is dropped, as are tensors without effect on the output:
+                a normalisation that is never called, and the queries, keys and position biases of the attention.
 
         Raises:
             CheckpointError: a name is missing, or DATFuse does not have it.
@@ -82,13 +82,13 @@ class DATFuse(nn.Module):
 
 
 class DualAttention(nn.Module):
-    """Dual attention residual module: features, weighted by channel and, in parallel, by place.
+    """Dual attention residual module: features weighted in parallel by channel and by place.
 
-    The feature extraction is two convolutions. In the released code they share their weights and normalisation.
+    Two convolutions extract the features. In the released code they share weights and normalisation.
 
     Args:
         dim: channels in and out.
-        reduction: how many times fewer channels the hidden layers of both attentions have.
+        reduction: factor by which the hidden layers of both attentions have fewer channels.
     """
 
     def __init__(self, dim: int, reduction: int = 4):
@@ -102,7 +102,7 @@ class DualAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, 'batch dim h w']) -> tuple[Float[Tensor, 'batch dim h w'],
                                                                   Float[Tensor, 'batch dim h w']]:
-        """The extracted features, and the sum of both weightings of them."""
+        """Return the extracted features, and the sum of both weighted copies."""
         feature = self.extract(F.relu(self.extract(x)))
         return feature, feature * self.channel(feature) + feature * self.spatial(feature)
 

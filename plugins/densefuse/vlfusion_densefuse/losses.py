@@ -1,4 +1,4 @@
-"""The structural term of DenseFuse's loss, as the training script of the authors' PyTorch version computes it."""
+"""The structural term of DenseFuse (Li and Wu, IEEE TIP 2019), as in the training script of its PyTorch version."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,14 +10,14 @@ Image = Float[Tensor, 'batch 1 h w']
 
 
 def multi_scale_similarity(restored: Image, image: Image) -> Float[Tensor, '']:
-    """vlfusion's similarity of that name, a relative of MS-SSIM, on grey levels; 1 for equal images.
+    """Compute `vlfusion.losses.multi_scale_similarity`, a variant of MS-SSIM, on grey levels; 1 for equal images.
 
-    As in the released code, by which the released weights are trained, the data range of a scale is 255 only where the
-    restored image exceeds 128 there, and 1 elsewhere.
+    The data range of a scale is 255 if the restored image exceeds 128 at that scale, and 1 otherwise. The code that
+    trained the released weights does the same.
 
     Args:
-        restored: grey levels, 0 or more, at least 32x32.
-        image: grey levels in 0..255.
+        restored: grey levels, 0 or more, of at least 32x32 pixels.
+        image: grey levels in 0..255, of the same size.
 
     Raises:
         DataError: the images are too small for five scales.

@@ -1,8 +1,8 @@
 """DenseFuse: a fusion approach to infrared and visible images (Li and Wu, IEEE TIP 28(5), 2614-2623, 2019).
 
-An encoder, one convolution and a dense block, makes 64 feature maps of an image; a decoder of four convolutions
-restores the image from them. Both are trained together as an autoencoder on single images. Two images are fused by
-merging their features, at test time only. Written afresh; what the authors' PyTorch version computes is reproduced.
+An encoder (one convolution and a dense block) turns an image into 64 feature maps; a decoder of four convolutions
+restores the image. Both are trained together as an autoencoder on single images. At test time, two images are fused by
+merging their features. This independent implementation reproduces the output of the authors' PyTorch version.
 """
 
 import re
@@ -32,12 +32,15 @@ FUSION_RULES = {'mean': lambda a, b: (a + b) / 2, 'sum': torch.add, 'l1': _by_ac
 
 @BACKBONES.register_module()
 class DenseFuse(nn.Module):
-    """The network of DenseFuse. Both sources go through one encoder, so their order does not matter.
+    """DenseFuse: a convolutional autoencoder with a dense block, which fuses two images by merging their features.
+
+    Both sources go through one encoder, so their order does not matter.
 
     Args:
-        fusion: `mean` (what the authors' PyTorch version calls addition), `sum` (addition in their TensorFlow version)
-            or `l1` (weights by activity). It has no weights: any rule fits any checkpoint.
-        dim: channels of the first convolution and of each layer of the dense block, which is a quarter of the features.
+        fusion: `mean` (called addition in the authors' PyTorch version), `sum` (addition in their TensorFlow version)
+            or `l1` (weights by activity). Rules have no weights, so any rule fits any checkpoint.
+        dim: channels of the first convolution and of each layer of the dense block; the encoder gives four times as
+            many.
 
     >>> DenseFuse()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
     torch.Size([2, 1, 20, 28])
@@ -84,19 +87,19 @@ class DenseFuse(nn.Module):
         return self.decode(merged).clamp(max=1)
 
     def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch dim h w']:
-        """The features of an image in [0, 1]; none is negative."""
+        """Compute the features of an image in [0, 1]; they are not negative."""
         features = self.first(255 * image)  # the network was trained on grey levels
         for layer in self.dense:
             features = torch.cat((features, layer(features)), 1)
         return features
 
     def decode(self, features: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch 1 h w']:
-        """The image of these features: 0 or more, and not clamped at 1."""
+        """Restore an image from its features. Values are 0 or more and not clamped at 1."""
         return self.decoder(features) / 255
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released network for grey images under the names of this one.
+        """Rename the state of the released network for grey images to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` is dropped.

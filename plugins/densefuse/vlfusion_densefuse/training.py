@@ -1,4 +1,4 @@
-"""Training of DenseFuse (Li and Wu, IEEE TIP 2019): an autoencoder of single images, nothing is fused."""
+"""Training of DenseFuse (Li and Wu, IEEE TIP 2019): an autoencoder restores single images."""
 
 import torch
 from torch import Tensor
@@ -12,26 +12,25 @@ from vlfusion_densefuse.losses import multi_scale_similarity
 
 @MODELS.register_module()
 class DenseFuseModel(FusionModel):
-    """A FusionModel whose loss compares images with what the network restores of them.
+    """A FusionModel that trains DenseFuse to restore images.
 
-    `L = L_pixel + w L_structure`: the mean squared error in grey levels, and 1 less the similarity at several scales.
-    `w` = 100 is the value of the released training script.
+    `L = L_pixel + w L_structure`: the mean squared error in grey levels, and 1 minus the similarity at five scales.
 
     Args:
-        backbone: config of the network, which has `encode` and `decode`.
-        structure_weight: `w`.
-        images: `ab` trains on both sources of a pair; `a` on source A alone, for data of single images.
+        backbone: config of a network with `encode` and `decode`.
+        structure_weight: weight `w`; the released training script uses 100.
+        images: `ab` trains on both sources of a pair; `a` trains on source A only, for data of single images.
         data_preprocessor, init_cfg: as in `FusionModel`.
 
     Raises:
-        ConfigError: `images` is something else.
+        ConfigError: `images` is neither.
     """
 
     def __init__(self, backbone: dict, *, structure_weight: float = 100.0, images: str = 'ab',
                  data_preprocessor: dict | None = None, init_cfg: dict | list | None = None):
         super().__init__(backbone, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if images not in ('a', 'ab'):
-            raise ConfigError(f'images says which sources are restored, but got {images!r}.', "Use 'ab' or 'a'.")
+            raise ConfigError(f'Expected the sources to restore as `images`, but got {images!r}.', "Use 'ab' or 'a'.")
         self.structure_weight, self.images = structure_weight, images
 
     def forward(self, source_a: Tensor, source_b: Tensor, *args, mode: str = 'tensor',

@@ -1,4 +1,4 @@
-"""The terms of DIDFuse's loss (Zhao et al., IJCAI 2020) as its released training script computes them."""
+"""The terms of DIDFuse's loss (Zhao et al., IJCAI 2020), as in its released training script."""
 
 import torch
 from jaxtyping import Float
@@ -13,17 +13,19 @@ Image = Float[Tensor, 'batch 1 h w']
 def decomposition_loss(background_a: Float[Tensor, 'batch dim h w'], background_b: Float[Tensor, 'batch dim h w'],
                        detail_a: Float[Tensor, 'batch dim h w'], detail_b: Float[Tensor, 'batch dim h w'],
                        detail_weight: float = 0.5) -> Float[Tensor, '']:
-    """`tanh(|B_a - B_b|) - w tanh(|D_a - D_b|)`, norms averaged: backgrounds alike, details different.
+    """Compute `tanh(|B_a - B_b|) - w tanh(|D_a - D_b|)`, with mean absolute differences.
 
-    Without the bounded tanh the second term would have no minimum.
+    It makes the backgrounds `B` of both sources similar and their details `D` different. Without the bounded tanh the
+    second term would have no minimum.
     """
     return l1_loss(background_a, background_b).tanh() - detail_weight * l1_loss(detail_a, detail_b).tanh()
 
 
 def dissimilarity(x: Image, y: Image, window: int = 11, sigma: float = 1.5) -> Float[Tensor, '']:
-    """Mean of `(1 - SSIM) / 2`, with negative SSIM counted as 0, for images in [0, 1].
+    """Compute the mean of `(1 - SSIM) / 2`, with negative SSIM counted as 0, for images in [0, 1].
 
-    SSIM after Wang et al. (IEEE TIP 2004); the halving, the cut and the reflected border are kornia's (0.2 to 0.4).
+    SSIM is that of Wang et al. (IEEE TIP 2004). The factor 1/2, the clamp and the reflected border follow kornia 0.2 to
+    0.4.
 
     Raises:
         DataError: an image is too small to be reflected under half a window.
@@ -32,12 +34,12 @@ def dissimilarity(x: Image, y: Image, window: int = 11, sigma: float = 1.5) -> F
 
 
 def reconstruction_loss(image: Image, restored: Image, ssim_weight: float = 5.0) -> Float[Tensor, '']:
-    """Mean squared error plus the weighted dissimilarity of structure."""
+    """Compute the mean squared error plus the weighted dissimilarity of structure."""
     return mse_loss(restored, image) + ssim_weight * dissimilarity(image, restored)
 
 
 def gradient_loss(image: Image, restored: Image) -> Float[Tensor, '']:
-    """Mean of `|grad I - grad R|` over both directions, by Sobel kernels that sum to 1 in magnitude."""
+    """Compute the mean of `|grad I - grad R|` over both directions, with Sobel kernels whose magnitudes sum to 1."""
     sobel = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]]).to(image) / 8
     kernels = torch.stack([sobel, sobel.T])[:, None]
     return conv2d(pad(image - restored, (1, 1, 1, 1), mode='replicate'), kernels).abs().mean()

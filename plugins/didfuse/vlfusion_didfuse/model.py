@@ -1,8 +1,8 @@
 """DIDFuse: deep image decomposition for infrared and visible image fusion (Zhao et al., IJCAI 2020).
 
-An encoder splits an image into a background and a detail feature map, a decoder restores the image from them. The
-network is trained as an autoencoder; a fusion rule between encoder and decoder comes in at test time only. Written
-afresh from the paper; what the released network computes is reproduced to rounding.
+An encoder splits an image into background and detail features; a decoder restores the image from them. The network is
+trained as an autoencoder. At test time, a rule merges the features of both sources between encoder and decoder.
+This independent implementation reproduces the output of the released network up to rounding.
 """
 
 from typing import ClassVar, NamedTuple
@@ -18,7 +18,7 @@ from vlfusion.registry import BACKBONES
 
 
 class Features(NamedTuple):
-    """Features of an image: four maps `(batch, dim, h, w)`, all of which the decoder reads."""
+    """Features of an image: four maps `(batch, dim, h, w)`. The decoder reads all of them."""
 
     first: Float[Tensor, 'batch dim h w']
     second: Float[Tensor, 'batch dim h w']
@@ -34,13 +34,15 @@ def _by_activity(a: Tensor, b: Tensor) -> Tensor:
     return weight * a + (1 - weight) * b
 
 
-#: How two feature maps become one, by the name in a config: the three that the paper compares.
+#: Rules that merge two feature maps, by their name in a config: the three that the paper compares.
 FUSION_RULES = {'sum': torch.add, 'mean': lambda a, b: (a + b) / 2, 'l1': _by_activity}
 
 
 @BACKBONES.register_module()
 class DIDFuse(nn.Module):
-    """The network of DIDFuse. Both sources go through one encoder, so their order does not matter.
+    """DIDFuse: an autoencoder that splits images into background and detail, and fuses both kinds of features.
+
+    Both sources go through one encoder, so their order does not matter.
 
     Args:
         fusion: `sum` (the authors' choice), `mean`, or `l1` (weights by activity). Rules have no weights, so any
@@ -91,13 +93,13 @@ class DIDFuse(nn.Module):
         return self.decode(Features(*(FUSION_RULES[self.fusion](a, b) for a, b in pairs)))
 
     def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Features:
-        """The features of an image in [0, 1]."""
+        """Compute the features of an image in [0, 1]."""
         first = self.first(image)
         second = self.second(first)
         return Features(first, second, self.background(second), self.detail(second))
 
     def decode(self, features: Features) -> Float[Tensor, 'batch 1 h w']:
-        """The image in [0, 1] of these features."""
+        """Restore an image in [0, 1] from its features."""
         merged = self.merge(torch.cat((features.background, features.detail), 1))
         merged = self.merge_second(torch.cat((merged, features.second), 1))
         return self.merge_first(torch.cat((merged, features.first), 1))
@@ -107,8 +109,8 @@ class DIDFuse(nn.Module):
         """Rename the states of the released encoder and decoder to the names of this network.
 
         Args:
-            states: the contents of the encoder's and the decoder's file: released name to tensor under `weight`, or
-                that alone; a prefix `module.` is dropped.
+            states: contents of the encoder's and the decoder's file: released name to tensor, at the top or under
+                `weight`. A prefix `module.` is dropped.
 
         Raises:
             CheckpointError: a name is missing, or DIDFuse does not have it.
@@ -123,7 +125,7 @@ def _conv_block(channels: int, dim: int, activation: nn.Module, padding_mode: st
                          activation)
 
 
-#: The layers in the order of the released `cov1` to `cov7`. The two that reflect the border begin with a layer for it.
+#: Layers in the order of the released `cov1` to `cov7`. The two that reflect the border begin with a padding layer.
 _LAYERS = ('first', 'second', 'background', 'detail', 'merge', 'merge_second', 'merge_first')
 
 

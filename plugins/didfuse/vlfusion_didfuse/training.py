@@ -1,4 +1,4 @@
-"""Training of DIDFuse (Zhao et al., IJCAI 2020): an autoencoder of both sources, nothing is fused."""
+"""Training of DIDFuse (Zhao et al., IJCAI 2020): an autoencoder restores both sources."""
 
 import torch
 from torch import Tensor
@@ -10,19 +10,19 @@ from vlfusion_didfuse.losses import decomposition_loss, gradient_loss, reconstru
 
 @MODELS.register_module()
 class DIDFuseModel(FusionModel):
-    """A FusionModel whose loss compares each source with what the network restores of it, and their features.
+    """A FusionModel that trains DIDFuse to restore each source and to separate background from detail.
 
-    `L = L_decomposition + w_a f(A, A') + w_b f(B, B') + w_g |grad B - grad B'|` with `f` of squared error and SSIM. The
-    infrared image A has no gradient term: only the visible image's texture is asked for. Defaults are the values of the
-    released training script. It has one Adam for the encoder and one for the decoder with equal options, which is what
-    one Adam for both does.
+    `L = L_decomposition + w_a f(A, A') + w_b f(B, B') + w_g |grad B - grad B'|`, where `f` combines squared error and
+    SSIM. Only the visible image B has a gradient term, to keep its texture. Defaults are those of the released training
+    script. That script uses one Adam for the encoder and one for the decoder with equal options, which is equivalent to
+    one Adam for both.
 
     Args:
-        backbone: config of the network, which has `encode` and `decode`.
-        infrared_weight, visible_weight: of the reconstruction of source A and of source B.
-        ssim_weight: of the SSIM part of a reconstruction.
-        detail_weight: of the detail maps in the decomposition.
-        gradient_weight: of the visible image's gradients.
+        backbone: config of a network with `encode` and `decode`.
+        infrared_weight, visible_weight: weights of the reconstructions of source A and of source B.
+        ssim_weight: weight of the SSIM part of a reconstruction.
+        detail_weight: weight of the detail maps in the decomposition.
+        gradient_weight: weight of the gradients of the visible image.
         data_preprocessor, init_cfg: as in `FusionModel`.
     """
 
@@ -38,7 +38,7 @@ class DIDFuseModel(FusionModel):
         """Run `FusionModel.forward`, but restore the images instead of fusing them in the mode `loss`."""
         if mode != 'loss':
             return super().forward(source_a, source_b, *args, mode=mode, **sample)
-        # Visible first, as released: the running statistics of batch normalisation depend on the order.
+        # Visible first, as in the released script: running statistics of batch normalisation depend on the order.
         visible, infrared = self.backbone.encode(source_b), self.backbone.encode(source_a)
         restored_b, restored_a = self.backbone.decode(visible), self.backbone.decode(infrared)
         with torch.autocast(source_a.device.type, enabled=False):  # differences of nearly equal images need float32

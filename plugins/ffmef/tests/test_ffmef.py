@@ -93,7 +93,7 @@ def test_the_order_of_the_sources_belongs_to_the_weights(bellows):
     network.first = 'a'
     torch.testing.assert_close(fuse(network, under, over), ordered)
     assert (fuse(network, over, under) - ordered).abs().mean() > 0.05
-    with pytest.raises(ConfigError, match="first='under'"):
+    with pytest.raises(ConfigError, match="got 'under'"):
         FFMEF(first='under')
 
 

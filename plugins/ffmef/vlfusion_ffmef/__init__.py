@@ -1,4 +1,4 @@
-"""FFMEF (Zheng et al., CVPR workshops 2023) as a plugin of vlfusion: the network and its loss."""
+"""FFMEF (Zheng et al., CVPR workshops 2023): a small network that predicts a filter for each pixel of the sources."""
 
 from vlfusion_ffmef.losses import GradientFidelityLoss
 from vlfusion_ffmef.model import FFMEF

@@ -12,11 +12,11 @@ _SCHARR_X = torch.tensor([[-3., 0., 3.], [-10., 0., 10.], [-3., 0., 3.]])
 
 
 def scharr_magnitude(image: Float[Tensor, 'batch 1 h w'], border: str) -> Float[Tensor, 'batch 1 h w']:
-    """`(min(|S_x * I|, 1) + min(|S_y * I|, 1)) / 2` with the unnormalised Scharr kernels.
+    """Compute `(min(|S_x * I|, 1) + min(|S_y * I|, 1)) / 2` with Scharr kernels that are not normalised.
 
     Args:
-        image: in [0, 1].
-        border: how `torch.nn.functional.pad` continues the image.
+        image: luminance in [0, 1].
+        border: padding mode of `torch.nn.functional.pad`.
     """
     kernels = torch.stack([_SCHARR_X, _SCHARR_X.T])[:, None].to(image)  # (2, 1, 3, 3)
     return F.conv2d(F.pad(image, (1, 1, 1, 1), border), kernels).abs().clamp(max=1).mean(1, keepdim=True)
@@ -24,23 +24,23 @@ def scharr_magnitude(image: Float[Tensor, 'batch 1 h w'], border: str) -> Float[
 
 @LOSSES.register_module()
 class GradientFidelityLoss(nn.Module):
-    """`L = 1.25 L_guided + L_smooth + 2 L_gradient`: sources are kept where they have edges, elsewhere their mean.
+    """`L = 1.25 L_guided + L_smooth + 2 L_gradient`: keeps the sources near their edges, and their mean elsewhere.
 
-    With `G` the Scharr magnitude and `M_S` 1 within a pixel of where `G(S) >= threshold`, else 0, the means over all
-    pixels of
+    `G` is the Scharr magnitude. The mask `M_S` is 1 within one pixel of places where `G(S) >= threshold`, else 0. The
+    parts are means over all pixels:
 
         guided:    `sum_s M_S |S - F|`
         smooth:    `(1 - max(M_A, M_B)) |(A + B) / 2 - F|`
         gradient:  `|max(G(A), G(B)) - G(F)|`
 
-    As in the released code luminance is of limited range (16..235), and the sources' gradients are whole grey levels,
-    rounded down. There the mean of the smooth part is weighted by the sources' chroma, which this interface does not
-    carry.
+    As in the released code, luminance has limited range (16..235), and the gradients of the sources are rounded down to
+    whole grey levels. The released code also weights the mean in the smooth part by the chroma of the sources, which a
+    loss does not get here.
 
     Args:
         weight: factor in the total.
-        guided, gradient: weights of two of the parts.
-        threshold: what counts as an edge, in [0, 1].
+        guided, gradient: weights of these two parts.
+        threshold: smallest gradient of an edge, in [0, 1].
     """
 
     def __init__(self, weight: float = 1.0, *, guided: float = 1.25, gradient: float = 2.0, threshold: float = 0.5):

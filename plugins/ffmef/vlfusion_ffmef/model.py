@@ -1,8 +1,8 @@
 """FFMEF: efficient multi-exposure image fusion via filter-dominated fusion and gradient-driven unsupervised learning.
 
-Zheng, Huang, Yu and Zhao, CVPR workshops (MIPI), 2023. The network makes no pixel itself: from features of three levels
-it predicts a small filter for every place of each source, and the fused image is the sum of the filtered sources.
-Written afresh from the paper and what the released network computes, which is reproduced to rounding.
+Zheng, Huang, Yu and Zhao, CVPR workshops (MIPI), 2023. From features of three levels, the network predicts a small
+filter for every pixel of each source. The fused image is the sum of the filtered sources.
+This independent implementation reproduces the output of the released network up to rounding.
 """
 
 from typing import ClassVar
@@ -22,13 +22,13 @@ _SOURCE = 'https://github.com/keviner1/FFMEF (ckp/)'
 
 @BACKBONES.register_module()
 class FFMEF(nn.Module):
-    """The network of FFMEF. It has 7,662 parameters and reads no text.
+    """FFMEF: fuses by small filters, predicted for every pixel of each source. 7,662 parameters, no text.
 
     Args:
         dim: channels of the features.
-        first: the source that the network takes first, `a` or `b`. It changes no shape, so both load the same
-            checkpoint, but weights belong to one order: the released exposure weights take the under-exposed image
-            (source B) first, the infrared-visible ones the infrared image (source A).
+        first: source that the network takes first, `a` or `b`. Both load the same checkpoint, but weights belong to one
+            order: the released exposure weights take the under-exposed image (source B) first, the infrared-visible
+            weights the infrared image (source A).
 
     >>> FFMEF()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
@@ -51,7 +51,7 @@ class FFMEF(nn.Module):
     def __init__(self, dim: int = 4, first: str = 'b'):
         super().__init__()
         if first not in ('a', 'b'):
-            raise ConfigError(f'FFMEF takes one source first, but got first={first!r}.', "Give 'a' or 'b'.")
+            raise ConfigError(f'Expected a source as `first` of FFMEF, but got {first!r}.', "Use 'a' or 'b'.")
         self.first = first
         self.embed = nn.Conv2d(1, dim, 1)
         self.representation = HierarchicalRepresentation(dim)
@@ -68,11 +68,11 @@ class FFMEF(nn.Module):
 
         Args:
             source_a: luminance in [0, 1]; for exposure pairs the over-exposed image.
-            source_b: the other source, likewise.
+            source_b: luminance of the other source in [0, 1].
             text, text_mask: unused.
 
         Returns:
-            The fused luminance, clipped to [0, 1].
+            The fused luminance, clamped to [0, 1].
         """
         sources = (source_a, source_b) if self.first == 'a' else (source_b, source_a)
         sources = [limited_range(source) for source in sources]
@@ -85,8 +85,8 @@ class FFMEF(nn.Module):
         """Rename the state of the released network to the names of this one.
 
         Args:
-            state: the released checkpoint, with released name to tensor under `model`, or that alone; a prefix
-                `module.` and the counters of a profiler (`total_ops`, `total_params`) are dropped.
+            state: released name to tensor, at the top or under `model`. A prefix `module.` and the counters of a
+                profiler (`total_ops`, `total_params`) are dropped.
 
         Raises:
             CheckpointError: a name is missing, or FFMEF does not have it.
@@ -96,14 +96,14 @@ class FFMEF(nn.Module):
 
 
 def limited_range(luminance: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
-    """Luminance in [0, 1] as video has it: black is 16/255 and white 235/255 (ITU-R BT.601)."""
+    """Convert luminance in [0, 1] to limited range: black is 16/255 and white 235/255 (ITU-R BT.601)."""
     return (16 + 219 * luminance) / 255
 
 
 class HierarchicalRepresentation(nn.Module):
-    """Features of one source at three depths of a U-shaped network that never changes the resolution.
+    """Features of one source at three depths of a U-shaped network of constant resolution.
 
-    What the paper calls sampling is a convolution of stride 1 with normalisation. All joints are learned sums.
+    The sampling of the paper is a convolution of stride 1 with normalisation. Learned sums join the branches.
     """
 
     def __init__(self, dim: int):
@@ -118,7 +118,7 @@ class HierarchicalRepresentation(nn.Module):
         self.merges = nn.ModuleList(LearnedSum(HalfNormBlock(2 * dim, dim)) for _ in range(2))
 
     def forward(self, x: Float[Tensor, 'batch dim h w']) -> tuple[Float[Tensor, 'batch dim h w'], ...]:
-        """The features from the last to the deepest."""
+        """Return the features from the last level to the deepest."""
         down1 = self.blocks[0](x)
         y = self.skips[0](x, self.steps[0](down1))
         down2 = self.blocks[1](y)
@@ -135,8 +135,10 @@ class HierarchicalRepresentation(nn.Module):
 
 
 class HalfNormBlock(nn.Module):
-    """Two convolutions and a residual, with half of the channels normalised in between (HINet's block, Chen et al.,
-    CVPR workshops 2021)."""
+    """Two convolutions and a residual, with half of the channels normalised in between.
+
+    This is the block of HINet (Chen et al., CVPR workshops 2021).
+    """
 
     def __init__(self, channels: int, dim: int):
         super().__init__()
@@ -152,7 +154,7 @@ class HalfNormBlock(nn.Module):
 
 
 class LearnedSum(nn.Module):
-    """`s f([x, y]) + t y`: features joined with earlier ones, both terms scaled."""
+    """`s f([x, y]) + t y`: features `y` joined with earlier features `x`, with learned factors `s` and `t`."""
 
     def __init__(self, joint: nn.Module):
         super().__init__()
@@ -166,12 +168,12 @@ class LearnedSum(nn.Module):
 
 
 class FilterFusion(nn.Module):
-    """One level of fusion: spatial cross-attention, then a filter predicted for every place, applied to the sources.
+    """One level of fusion: spatial cross-attention, then a filter predicted for every pixel, applied to the sources.
 
     Args:
         dim: channels of the features.
         size: side of the filters in pixels; beyond the border the sources are 0.
-        share: where the learned factor of this level begins.
+        share: initial value of the learned factor of this level.
     """
 
     def __init__(self, dim: int, size: int, share: float):
@@ -194,13 +196,13 @@ class FilterFusion(nn.Module):
 
     def filter(self, image: Float[Tensor, 'batch 1 h w'],
                filters: Float[Tensor, 'batch place h w']) -> Float[Tensor, 'batch 1 h w']:
-        """Each pixel's neighbourhood times its own filter, summed."""
+        """Sum the neighbourhood of each pixel, weighted by the filter of that pixel."""
         neighbours = F.unfold(image, self.size, padding=self.size // 2)  # (batch, place, h * w)
         neighbours = rearrange(neighbours, 'b place (h w) -> b place h w', h=image.shape[-2])
         return (filters * neighbours).sum(1, keepdim=True)
 
 
-#: Patterns of our names and what the released code has in their place, applied in this order:
+#: Patterns that turn our names into the released ones, applied in this order:
 #: `skips.0.joint.0.bias` becomes `encode.skip1.body.0.bias`.
 _RELEASED_PARTS = (
     (r'^embed', 'preconv'),

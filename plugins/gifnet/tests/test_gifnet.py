@@ -246,7 +246,7 @@ def test_focus_pairs_are_read_by_the_name_of_the_visible_image(tmp_path):
     assert not torch.equal(sample['near'], sample['far'])
     with pytest.raises(DataError, match='whole images'):
         LoadFocusPair().transform(results | dict(img_b=np.zeros((9, 9), np.float32)))
-    with pytest.raises(DataError, match="no folder 'rgb'"):
+    with pytest.raises(DataError, match="not in a folder 'rgb'"):
         LoadFocusPair(visible='rgb').transform(results)
 
 

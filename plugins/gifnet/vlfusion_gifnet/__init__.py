@@ -1,4 +1,4 @@
-"""GIFNet (Cheng et al., CVPR 2025): one network for every fusion task, taught by two tasks that help each other."""
+"""GIFNet (Cheng et al., CVPR 2025): one network for every fusion task, trained by two tasks that interact."""
 
 from vlfusion_gifnet.losses import InformationLoss
 from vlfusion_gifnet.model import GIFNet

@@ -1,4 +1,4 @@
-"""The terms of GIFNet's loss (Cheng et al., CVPR 2025) as its released training script computes them."""
+"""The terms of GIFNet's loss (Cheng et al., CVPR 2025), as in its released training script."""
 
 import torch
 from jaxtyping import Float
@@ -12,21 +12,21 @@ from vlfusion.registry import LOSSES
 
 Image = Float[Tensor, 'batch 1 h w']
 
-#: The layers of DenseNet-121 after which features are measured: the first pooling, three transitions, the last block.
+#: Layers of DenseNet-121 whose output is measured: the first pooling, three transitions, the last block.
 STAGES = ('pool0', 'transition1', 'transition2', 'transition3', 'denseblock4')
 
 
 @LOSSES.register_module()
 class InformationLoss(nn.Module):
-    """`w_a MSE(F, A) + w_b MSE(F, B)`: as near to each source as it has information, for the batch as a whole.
+    """`w_a MSE(F, A) + w_b MSE(F, B)`: the source with more information counts for more, over the whole batch.
 
-    `w = softmax([g(A), g(B)])`, with `g` the mean over five stages of DenseNet-121 of the squared difference between
-    each pixel and its eight neighbours, in the features summed over their channels.
+    `w = softmax([g(A), g(B)])`. The information `g` is the squared difference between each pixel and its eight
+    neighbours in the features of DenseNet-121, summed over channels and averaged over pixels and five stages.
 
     Args:
         weight: factor in the total.
-        pretrained: whether torchvision fetches the published weights. Without them the features are random, which is of
-            use in tests alone.
+        pretrained: whether torchvision fetches the published weights. Without them the features are random: useful only
+            in tests.
 
     Raises:
         ConfigError: torchvision is not installed, or the weights cannot be fetched.
@@ -38,13 +38,13 @@ class InformationLoss(nn.Module):
         self.densenet = FrozenNetwork(_densenet(pretrained))
 
     def forward(self, fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, '']:
-        """Args: luminance in [0, 1], of at least 64x64 pixels; smaller ones raise DataError."""
+        """Compute the loss of luminance in [0, 1]. Images smaller than 64x64 pixels raise DataError."""
         weights = self.weights(source_a, source_b)
         return weights[0] * mse_loss(fused, source_a) + weights[1] * mse_loss(fused, source_b)
 
     @torch.no_grad()
     def weights(self, source_a: Image, source_b: Image) -> Float[Tensor, '2']:
-        """Weights of the two sources, which sum to 1."""
+        """Compute the weights of both sources, which sum to 1."""
         if min(source_a.shape[-2:]) < 64:
             raise DataError(f'InformationLoss needs images of at least 64x64, but got {tuple(source_a.shape[-2:])}.',
                             'Use larger crops.')
@@ -63,12 +63,12 @@ class InformationLoss(nn.Module):
 
 
 def restoration_loss(restored: Image, truth: Image) -> Float[Tensor, '']:
-    """`1 - MS-SSIM + MSE` of what the common features restore of the visible image, with values in [0, 1]."""
+    """Compute `1 - MS-SSIM + MSE` between the visible image and its restoration, both in [0, 1]."""
     return 1 - multi_scale_similarity(restored, truth) + mse_loss(restored, truth)
 
 
 def _densenet(pretrained: bool) -> nn.Sequential:
-    """The layers of DenseNet-121 up to the last stage, by torchvision's names."""
+    """Build the layers of DenseNet-121 up to the last stage, under torchvision's names."""
     with from_torchvision('InformationLoss', 'DenseNet-121'):
         from torchvision.models import DenseNet121_Weights, densenet121
         layers = densenet121(weights=DenseNet121_Weights.IMAGENET1K_V1 if pretrained else None).features

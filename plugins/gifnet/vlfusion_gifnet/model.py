@@ -1,9 +1,10 @@
 """GIFNet: one model for all, by the interaction of low-level tasks (Cheng et al., CVPR 2025, 28102-28112).
 
-A dense encoder makes common features of a pair. Two streams of transformer blocks, one taught by infrared-visible pairs
-(`modality`) and one by multi-focus pairs (`focus`), refine them; the streams lend each other queries and results. A
-decoder makes the image of common and refined features. At test time both streams see the same pair, whatever its task,
-and the focus stream gives the result. Written afresh; what the released network computes is reproduced to rounding.
+A dense encoder extracts common features of a pair. Two streams of transformer blocks refine them: `modality`, trained
+on infrared-visible pairs, and `focus`, trained on multi-focus pairs. The streams exchange queries and results. A
+decoder makes the image from common and refined features. At test time both streams see the same pair, whatever its
+task, and the focus stream gives the result.
+This independent implementation reproduces the output of the released network up to rounding.
 """
 
 import math
@@ -21,7 +22,7 @@ from vlfusion.models.released import ReleasedWeights, by_patterns, convert
 from vlfusion.registry import BACKBONES
 
 GROWTH, WIDTH = 32, 64  # channels that a layer of the encoder adds; channels of the widest decoder layer
-DIM = 2 + 3 * GROWTH  # of the common features: both sources and what the three layers add
+DIM = 2 + 3 * GROWTH  # channels of the common features: both sources and the three layers
 HEADS, WINDOW, EXPANSION = 2, 8, 2
 
 _FILES = {'Final.model': 'bfc1dfef0d5b386b0c04f172daf8f6af52ba395f26dc3dd5757425fd32eb1038'}
@@ -30,11 +31,13 @@ _SOURCE = 'https://github.com/AWCXV/GIFNet (model)'
 
 @BACKBONES.register_module()
 class GIFNet(nn.Module):
-    """The part of GIFNet that fuses; the parts for training alone are in `GIFNetModel`.
+    """GIFNet: two interacting streams of transformer blocks, one network for every task.
+
+    Parts that only training needs are in `GIFNetModel`.
 
     Args:
-        b_first: whether source B takes the first place. The authors give infrared, over-exposed and near-focused images
-            first, which are our A, but of medical pairs the functional image, which is our B.
+        b_first: whether source B comes first. The authors put infrared, over-exposed and near-focused images (source A)
+            first, but for medical pairs the functional image (source B).
 
     >>> GIFNet()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
@@ -54,8 +57,8 @@ class GIFNet(nn.Module):
         self.embed = nn.ModuleDict({stream: _conv(DIM, DIM) for stream in ('modality', 'focus')})
         self.first = nn.ModuleDict({stream: StreamBlock(shift=0) for stream in ('modality', 'focus')})
         self.last = StreamBlock(shift=WINDOW // 2)
-        self.positions = nn.ModuleList(PositionBias() for _ in range(2))  # of the two depths; the streams share them
-        self.exchange = nn.Parameter(torch.rand(1))  # how much of the modality stream the focus stream takes over
+        self.positions = nn.ModuleList(PositionBias() for _ in range(2))  # one per depth, shared by the streams
+        self.exchange = nn.Parameter(torch.rand(1))  # share of the modality stream that the focus stream adds
         self.unembed = _conv(DIM, DIM)
         self.merge = nn.Sequential(nn.Conv2d(2 * DIM, DIM, 1, bias=False), nn.ReLU(),
                                    nn.Conv2d(DIM, 2 * WIDTH, 1, bias=False))
@@ -81,7 +84,7 @@ class GIFNet(nn.Module):
 
     def encode(self, source_a: Float[Tensor, 'batch 1 h w'],
                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch dim h w']:
-        """The common features: the sources and what three densely connected layers find in them."""
+        """Compute the common features: the sources and the output of three densely connected layers."""
         if min(source_a.shape[-2:]) < 5:
             raise DataError(f'GIFNet needs images of at least 5x5, but got {tuple(source_a.shape[-2:])}.',
                             'Pad them, or use larger crops.')
@@ -95,11 +98,11 @@ class GIFNet(nn.Module):
         """Refine the common features by the focus stream, with the modality stream as its guest.
 
         Args:
-            modality, focus: the common features that each stream starts from; the same ones at test time.
-            teaching: whether the guest's attention gets no gradient, as in the authors' training.
+            modality, focus: common features at the start of each stream; identical at test time.
+            teaching: whether to block the gradient of the guest's attention, as in the authors' training.
 
         Returns:
-            Its features, of an image reflected to multiples of 4.
+            Features of the focus stream, for an image reflected to multiples of 4.
         """
         modality, focus = (self.embed[stream](to_multiples(x, 4))
                            for stream, x in (('modality', modality), ('focus', focus)))
@@ -110,7 +113,7 @@ class GIFNet(nn.Module):
 
     def decode(self, common: Float[Tensor, 'batch dim h w'],
                refined: Float[Tensor, 'batch dim h4 w4']) -> Float[Tensor, 'batch 1 h w']:
-        """The image in [0, 1] of common and refined features; the latter may reach beyond the image."""
+        """Make an image in [0, 1] from common and refined features; the latter may extend beyond the image."""
         h, w = common.shape[-2:]
         return self.reconstruct(self.merge(torch.cat((common, refined[..., :h, :w]), 1))).tanh() / 2 + 0.5
 
@@ -119,9 +122,8 @@ class GIFNet(nn.Module):
         """Rename the state of the released network to the names of this one.
 
         Args:
-            state: released name to tensor. What serves training alone (the decoder that restores, the modality stream's
-                second block and two of the exchange weights) and a table of constants are left out; one exchange weight
-                serves nothing.
+            state: released name to tensor. Parts without effect on fusing are left out: the restoring decoder, the
+                second block of the modality stream, two exchange weights (one is never used) and a table of constants.
 
         Raises:
             CheckpointError: a name is missing, or GIFNet does not have it.
@@ -140,11 +142,11 @@ class Lent:
 class StreamBlock(nn.Module):
     """A block of one stream: attention in windows plus a depthwise convolution, then a feed-forward network.
 
-    After Song et al., *Vision transformers for single image dehazing* (IEEE TIP 2023), from where GIFNet takes it. Only
-    the attention is normalised.
+    GIFNet takes it from Song et al., *Vision transformers for single image dehazing* (IEEE TIP 2023). Only the
+    attention is normalised.
 
     Args:
-        shift: by how many pixels the windows are moved up and left.
+        shift: number of pixels by which the windows are moved up and left.
     """
 
     def __init__(self, shift: int):
@@ -167,14 +169,14 @@ class StreamBlock(nn.Module):
     def forward(self, x: Float[Tensor, 'batch dim h w'], bias: Float[Tensor, 'heads token token'],
                 query: Tensor | None = None, local_value: Tensor | None = None,
                 frozen: bool = False) -> tuple[Float[Tensor, 'batch dim h w'], Lent]:
-        """The features after this block, and what it lends.
+        """Return the features after this block, and the queries and values that it lends.
 
         Args:
             x: features; height and width are multiples of 4 and at least 8.
-            bias: what is added to the attention, by relative position.
-            query: the other stream's queries, to ask in place of its own.
-            local_value: the other stream's values, for the depthwise convolution in place of its own.
-            frozen: whether the attention gets no gradient; normalisation and feed-forward network get theirs.
+            bias: bias of the attention, by relative position.
+            query: queries of the other stream, instead of the block's own.
+            local_value: values of the other stream for the depthwise convolution, instead of the block's own.
+            frozen: whether the attention gets no gradient. Normalisation and feed-forward network still do.
         """
         normal, scale, offset = self.norm(x)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
@@ -187,12 +189,12 @@ class StreamBlock(nn.Module):
         return x + self.feed_forward(x), Lent(own, value)
 
     def _windows(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'windows heads token c']:
-        """The pixels of each window as tokens; the border is reflected to whole windows."""
+        """Turn the pixels of each window into tokens; the border is reflected to whole windows."""
         x = to_multiples(pad(x, (self.shift, 0, self.shift, 0), mode='reflect') if self.shift else x, WINDOW)
         return rearrange(x, 'b (heads c) (y p) (x q) -> (b y x) heads (p q) c', heads=HEADS, p=WINDOW, q=WINDOW)
 
     def _image(self, tokens: Float[Tensor, 'windows heads token c'], shape: torch.Size) -> Tensor:
-        """The inverse of `_windows`: the image without the reflected border."""
+        """Invert `_windows`: the image without the reflected border."""
         b, _, h, w = shape
         across = math.ceil((w + self.shift) / WINDOW)
         x = rearrange(tokens, '(b y x) heads (p q) c -> b (heads c) (y p) (x q)', b=b, x=across, p=WINDOW)
@@ -200,7 +202,7 @@ class StreamBlock(nn.Module):
 
 
 class RescaledNorm(nn.Module):
-    """Normalisation by mean and deviation of a whole image's features, which later rescale what was made of them."""
+    """Normalisation by the mean and deviation of all features of an image, which later rescale the result."""
 
     def __init__(self):
         super().__init__()
@@ -213,14 +215,14 @@ class RescaledNorm(nn.Module):
     def forward(self, x: Float[Tensor, 'batch dim h w']) -> tuple[Float[Tensor, 'batch dim h w'],
                                                                   Float[Tensor, 'batch dim 1 1'],
                                                                   Float[Tensor, 'batch dim 1 1']]:
-        """The normalised features, and the factor and the offset to apply later."""
+        """Return the normalised features, and the factor and the offset to apply later."""
         mean = x.mean((1, 2, 3), keepdim=True)
         deviation = ((x - mean).square().mean((1, 2, 3), keepdim=True) + 1e-5).sqrt()
         return (x - mean) / deviation * self.weight + self.bias, self.scale(deviation), self.offset(mean)
 
 
 class PositionBias(nn.Module):
-    """Position bias of two pixels of a window: a small network of the logarithm of their distance."""
+    """Attention bias for two pixels of a window: a small network applied to the logarithm of their distance."""
 
     def __init__(self):
         super().__init__()
@@ -235,7 +237,7 @@ class PositionBias(nn.Module):
 
 
 def decoder(dim: int) -> nn.Sequential:
-    """Four convolutions from `dim` channels to one, by halves; the last has no activation."""
+    """Build four convolutions from `dim` channels to one, the last without activation."""
     widths = (dim, WIDTH, WIDTH // 2, WIDTH // 4, 1)
     layers = [layer for before, after in zip(widths, widths[1:], strict=False)
               for layer in (_conv(before, after), nn.ReLU())]
@@ -243,7 +245,7 @@ def decoder(dim: int) -> nn.Sequential:
 
 
 def to_multiples(x: Float[Tensor, 'batch dim h w'], multiple: int) -> Float[Tensor, 'batch dim h2 w2']:
-    """The image reflected at its right and lower border, to a height and width that are multiples."""
+    """Reflect the image at its right and lower border until height and width are multiples."""
     h, w = x.shape[-2:]
     return pad(x, (0, -w % multiple, 0, -h % multiple), mode='reflect')
 
@@ -254,12 +256,12 @@ def _conv(channels: int, dim: int) -> nn.Conv2d:
 
 _STREAMS = 'extractor_multask.SwinTransformerSpecific.'
 
-#: Released names that no fused image depends on.
+#: Released names without effect on a fused image.
 _NOT_FOR_FUSING = (r'^decoder_rec\.|\.relative_positions$|\.weights\.\d$|\.weights_mfif\.1$'
                    r'|\.blocks\.1\.(norm1|attn\.(conv|V|proj|QK)|mlp)\.')
 
-#: Patterns that turn our names into the released ones, applied in this order. The last three are of
-#: the parts that only `GIFNetModel` has.
+#: Patterns that turn our names into the released ones, applied in this order. The last three belong to parts that only
+#: `GIFNetModel` has.
 _RELEASED_PARTS = (
     (r'^extract\.(\d)', lambda m: f'getSharedFeatures.conv_{int(m[1]) + 1}.conv2d'),
     (r'^embed\.(\w+)', rf'{_STREAMS}patch_embed_\1.proj'),
@@ -283,9 +285,9 @@ def released_name(name: str) -> str:
     """Released name of a parameter of GIFNet, or of the parts that `GIFNetModel` adds."""
     name = by_patterns(name, _RELEASED_PARTS)
     name = name.replace('patch_embed_modality', 'patch_embed_ivif').replace('patch_embed_focus', 'patch_embed_mfif')
-    found = re.search(r'\.(modality|focus)\.(.+?)(\.\d)?\.(weight|bias)$', name)
-    if found is None:
+    match = re.search(r'\.(modality|focus)\.(.+?)(\.\d)?\.(weight|bias)$', name)
+    if match is None:
         return name
-    stream, part, index, parameter = found.groups(default='')
+    stream, part, index, parameter = match.groups(default='')
     released = _BLOCK_PARTS[part].format('_mfif' if stream == 'focus' else '')
-    return f'{name[:found.start()]}.{released}{index}.{parameter}'
+    return f'{name[:match.start()]}.{released}{index}.{parameter}'

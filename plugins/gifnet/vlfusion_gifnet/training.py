@@ -1,4 +1,4 @@
-"""Training of GIFNet (Cheng et al., CVPR 2025): two tasks in turn, one optimizer step each, on the same batch."""
+"""Training of GIFNet (Cheng et al., CVPR 2025): two tasks alternate on the same batch, with one optimizer step each."""
 
 from collections.abc import Sequence
 
@@ -18,16 +18,20 @@ from vlfusion_gifnet.model import DIM, WINDOW, GIFNet, StreamBlock, decoder, rel
 
 @MODELS.register_module()
 class GIFNetModel(FusionModel):
-    """A FusionModel that teaches GIFNet by infrared-visible pairs and by focus pairs made of the same visible images.
+    """A FusionModel that trains GIFNet on infrared-visible pairs and on focus pairs made from the same visible images.
 
-    Each train step is two optimizer steps. First the modality stream leads: `losses` of the fused image and the
-    sources, plus the restoration of the visible image from the common features. Then the focus stream leads: the
-    squared error of near and far fused against the visible image, plus the restoration likewise. The stream that does
-    not lead gets no gradient in its attention, and its common features get none either.
+    Each train step consists of two optimizer steps:
+
+    - The modality stream leads. The loss is `losses` of the fused image and the sources, plus the loss of restoring the
+      visible image from the common features.
+    - The focus stream leads. The loss is the squared error between the fused focus pair and the visible image, plus the
+      same restoration loss.
+
+    The attention and the common features of the other stream get no gradient.
 
     Args:
         backbone: config of a `GIFNet`.
-        losses: of the first step; `InformationLoss` as published.
+        losses: losses of the first step; the paper uses `InformationLoss`.
         data_preprocessor, init_cfg: as in `FusionModel`.
     """
 
@@ -35,7 +39,7 @@ class GIFNetModel(FusionModel):
                  init_cfg: dict | list | None = None):
         super().__init__(backbone, losses, data_preprocessor, init_cfg)
         if not isinstance(self.backbone, GIFNet):
-            raise ConfigError(f'GIFNetModel teaches GIFNet, but got a {type(self.backbone).__name__}.',
+            raise ConfigError(f'GIFNetModel trains GIFNet, but got a {type(self.backbone).__name__}.',
                               "Use dict(type='vlfusion_gifnet.GIFNet'), or FusionModel for another network.")
         self.restore = decoder(DIM)
         self.last_modality = StreamBlock(shift=WINDOW // 2)
@@ -43,17 +47,17 @@ class GIFNetModel(FusionModel):
 
     def forward(self, source_a: Tensor, source_b: Tensor, *args, mode: str = 'tensor',
                 **sample) -> Tensor | dict[str, Tensor] | list[dict]:
-        """As `FusionModel.forward`, without the mode `loss`: one loss cannot stand for two steps."""
+        """Run `FusionModel.forward`. The mode `loss` is an error, because one loss cannot describe two steps."""
         if mode == 'loss':
-            raise ConfigError('GIFNetModel trains by its own train_step alone.', 'Train it in one process.')
+            raise ConfigError('GIFNetModel trains only by its own train_step.', 'Train it in one process.')
         return super().forward(source_a, source_b, *args, mode=mode, **sample)
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """Both optimizer steps.
+        """Run both optimizer steps.
 
         Args:
             data: a batch of `PackFocusPair`.
-            optim_wrapper: of all parameters.
+            optim_wrapper: optimizer of all parameters.
 
         Returns:
             The sum of both losses under `loss`, and their terms.
@@ -62,7 +66,7 @@ class GIFNetModel(FusionModel):
             ConfigError: the batch has no focus pair, or the model no losses.
         """
         if not {'near', 'far'} <= data.keys():
-            raise ConfigError('GIFNetModel needs a focus pair beside each pair, `near` and `far`.',
+            raise ConfigError('GIFNetModel needs a focus pair, `near` and `far`, with each pair.',
                               'End the pipeline with LoadFocusPair or BlurFocusPair, and with PackFocusPair.')
         if not self.losses:
             raise ConfigError('GIFNetModel has no loss for infrared-visible pairs.',
@@ -107,8 +111,8 @@ class GIFNetModel(FusionModel):
                          focus: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h4 w4']:
         """Refine features by the modality stream, with the focus stream as its guest: `GIFNet.refine`, mirrored.
 
-        But for one thing, which the released code does here alone: the guest's depthwise convolution reads the values
-        of the stream that leads.
+        Only here, as in the released code, the depthwise convolution of the guest reads the values of the leading
+        stream.
         """
         net = self.backbone
         modality, focus = (net.embed[stream](to_multiples(x, 4))
@@ -119,7 +123,7 @@ class GIFNetModel(FusionModel):
         return net.unembed(modality)
 
     def load_released(self, state: dict) -> None:
-        """Load the whole released state, parts for training included, to train on from there.
+        """Load the whole released state, including parts for training, to continue training from it.
 
         Raises:
             CheckpointError: a name is missing, or GIFNet does not have it.

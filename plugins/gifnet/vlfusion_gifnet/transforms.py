@@ -1,4 +1,4 @@
-"""The focus pairs that GIFNet learns from: a visible image, blurred in one part and in the other.
+"""Focus pairs for training GIFNet (Cheng et al., CVPR 2025): two copies of a visible image, blurred in different parts.
 
     pipeline=[dict(type='LoadPair'), dict(type='vlfusion_gifnet.LoadFocusPair'),
               dict(type='vlfusion_gifnet.PackFocusPair')]
@@ -20,40 +20,42 @@ from vlfusion.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadFocusPair(BaseTransform):
-    """Read the prepared focus pair of a visible image, of its name in other folders, into `img_near` and `img_far`.
+    """Read the prepared focus pair of a visible image into `img_near` and `img_far`.
+
+    Both files have the path of the visible image, with one folder replaced.
 
     Args:
-        visible: the folder on the path of source B in whose place the other two are put.
-        near, far: those two.
+        visible: name of the folder of visible images, on the path of source B.
+        near, far: names of the folders that replace it.
     """
 
     def __init__(self, visible: str = 'visible', near: str = 'visible_focus_near', far: str = 'visible_focus_far'):
         self.visible, self.folders = visible, {'near': near, 'far': far}
 
     def transform(self, results: dict) -> dict:
-        """Raises DataError where the path has no such folder, or the images differ in size from source B."""
+        """Raise DataError if the path has no folder `visible`, or the images differ in size from source B."""
         parts = Path(results['path_b']).parts
         if self.visible not in parts:
-            raise DataError(f'{results["path_b"]} lies in no folder {self.visible!r}.',
-                            "Name the folder of the visible images: LoadFocusPair(visible='...').")
+            raise DataError(f'{results["path_b"]} is not in a folder {self.visible!r}.',
+                            "Give the folder of the visible images: LoadFocusPair(visible='...').")
         index = len(parts) - 1 - parts[::-1].index(self.visible)
         for key, folder in self.folders.items():
             path = Path(*parts[:index], folder, *parts[index + 1:])
             results[f'img_{key}'] = luminance(read_image(path, results.get('reading_b', AS_STORED)))
             if results[f'img_{key}'].shape != results['img_b'].shape:
                 raise DataError(f'{path} is {results[f"img_{key}"].shape}, source B {results["img_b"].shape} (h, w).',
-                                'LoadFocusPair reads whole images: no transform before it may cut or turn the pair.')
+                                'LoadFocusPair reads whole images: do not crop or flip the pair before it.')
         return results
 
 
 @TRANSFORMS.register_module()
 class BlurFocusPair(BaseTransform):
-    """Make a focus pair of source B: a blob of random shape is sharp in `img_near`, all around it in `img_far`.
+    """Make a focus pair from source B: a random region is sharp in `img_near`, the rest in `img_far`.
 
-    A stand-in, for data without prepared focus pairs.
+    Use it for data without prepared focus pairs.
 
     Args:
-        sigma: of the Gaussian blur, in pixels.
+        sigma: standard deviation of the Gaussian blur, in pixels.
     """
 
     def __init__(self, sigma: float = 2.0):

@@ -1,8 +1,8 @@
 """IFCNN: a general image fusion framework based on convolutional neural network (Zhang et al., Inf. Fusion 2020).
 
 Two convolutions turn each source into features, an elementwise rule merges the features of all sources, and two more
-convolutions make the fused image of them. Written afresh from the paper; what the released network computes is
-reproduced to rounding.
+convolutions make the fused image. This independent implementation reproduces the output of the released network up to
+rounding.
 """
 
 import os
@@ -23,7 +23,7 @@ _MAX = {'IFCNN-MAX.pth': '6022b44c88a2f0367ba9b08fcdf0d663745d9a966fca0ee1f41867
 _MEAN = {'IFCNN-MEAN.pth': 'fd2ee9361f1d428fc9749e28e8a2c5c5ef6ce6528ab6f5ad8ef5def42e7ffa4b'}
 _SUM = {'IFCNN-SUM.pth': 'a8c1d293f1bf16a93e6244a4bf8f7a7bd300dc10555c8597ad7ef3320b0410cb'}
 
-#: How the features of the sources become one, by the name in a config.
+#: Rules that merge the features of the sources, by their name in a config.
 FUSION_RULES = {
     'max': lambda features: reduce(torch.maximum, features),
     'mean': lambda features: sum(features) / len(features),
@@ -33,21 +33,20 @@ FUSION_RULES = {
 
 @BACKBONES.register_module()
 class IFCNN(nn.Module):
-    """The network of IFCNN, for luminance.
+    """IFCNN: four convolutions and an elementwise fusion rule, for luminance.
 
-    The network takes and gives colour. Here a grey source is its red, green and blue alike, and the luminance of what
-    it gives is the fused image: so the authors fuse grey images and the luminance of exposures. No rule depends on the
-    order of the sources.
+    The network works on colour images. A grey source is given as red, green and blue, and the fused image is the
+    luminance of the output. The authors do the same for grey images and for the luminance of exposures. No rule depends
+    on the order of the sources.
 
     Args:
-        fusion: `max` (the authors' for infrared-visible, medical and multi-focus pairs), `mean` (multi-exposure) or
-            `sum`. It has no weights, but the authors trained each rule by itself.
-        normalise: whether the network works on images to which ImageNet's mean and deviation were applied. The released
-            test script does so for multi-focus pairs only; other pictures that the authors published had it throughout
-            (see the plugin's README).
-        first_layer: a file with `conv1.weight`, read when training starts: torchvision's ResNet101, or any of the
-            released IFCNN, which carry that layer unchanged. Without it the frozen layer keeps its random filters until
-            `load_from` fills it.
+        fusion: `max` (the authors' rule for infrared-visible, medical and multi-focus pairs), `mean` (multi-exposure)
+            or `sum`. Rules have no weights, but the authors trained a network for each rule.
+        normalise: whether images are normalised by ImageNet's mean and deviation. The released test script does so for
+            multi-focus pairs only; other published pictures were always made with it (see the plugin's README).
+        first_layer: file with `conv1.weight`, read when training starts: torchvision's ResNet101, or any released
+            IFCNN, which holds that layer unchanged. Without it, the frozen layer keeps random filters until `load_from`
+            fills it.
 
     >>> IFCNN()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
     torch.Size([2, 1, 20, 28])
@@ -86,7 +85,7 @@ class IFCNN(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
     def init_weights(self) -> None:
-        """Fill the frozen first layer; the runner calls this once, before it trains.
+        """Load the frozen first layer; the runner calls this once before training.
 
         Raises:
             CheckpointError: the file cannot be read or has no `conv1.weight` of the right shape.
@@ -109,7 +108,7 @@ class IFCNN(nn.Module):
             text, text_mask: unused; IFCNN reads no text.
 
         Returns:
-            The fused luminance, in [0, 1]; in training mode unclamped, for a clamped pixel would teach nothing.
+            The fused luminance in [0, 1]; not clamped in training mode, because clamped pixels have no gradient.
         """
         fused = self.fuse_colour(*(source.expand(-1, 3, -1, -1) for source in (source_a, source_b)))
         if not self.training:
@@ -133,14 +132,14 @@ class IFCNN(nn.Module):
             CheckpointError: a name is missing, or IFCNN does not have it.
         """
         state = without_prefix(state)
-        # torch 0.4, which wrote the released files, did not count batches; in testing the count means nothing.
+        # torch 0.4 wrote the released files without counting batches; evaluation does not use the count.
         state = {f'{released}.bn.num_batches_tracked': torch.tensor(0) for released in ('conv2', 'conv3')} | state
         return convert(IFCNN, state, _released_name,
                        remedy='Give one of IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth, unchanged.')
 
 
 def _conv_block(dim: int) -> nn.Sequential:
-    """A 3x3 convolution that repeats the border outwards, batch normalisation, ReLU."""
+    """Build a 3x3 convolution with replicated borders, batch normalisation and ReLU."""
     return nn.Sequential(nn.Conv2d(dim, dim, 3, padding=1, padding_mode='replicate', bias=False),
                          nn.BatchNorm2d(dim), nn.ReLU())
 

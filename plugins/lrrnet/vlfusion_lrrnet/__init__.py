@@ -1,4 +1,4 @@
-"""LRRNet (Li et al., TPAMI 2023): fusion by unrolled low-rank representation."""
+"""LRRNet (Li et al., TPAMI 2023): infrared-visible fusion by unrolled low-rank representation."""
 
 from vlfusion_lrrnet.losses import VisibleLoss
 from vlfusion_lrrnet.model import LRRNet

@@ -1,8 +1,8 @@
 """LRRNet: a representation learning guided fusion framework for infrared and visible images (Li et al., TPAMI 2023).
 
 Low-rank representation splits an image into a low-rank and a sparse part by iterations that shrink a code step by step.
-Here a few of these iterations are the layers of a network (LLRR blocks), with learned convolutions for the dictionaries
-and a learned threshold for each channel. Written afresh; what the authors' released network computes is reproduced.
+Here a few iterations are the layers of a network (LLRR blocks), with learned convolutions as dictionaries and a learned
+threshold for each channel. This independent implementation reproduces the output of the released network.
 """
 
 from typing import ClassVar
@@ -18,11 +18,11 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class LRRNet(nn.Module):
-    """The network of LRRNet. It has 49,198 parameters and reads no text.
+    """LRRNet: splits each source into a low-rank and a sparse part, and fuses both. 49,198 parameters, no text.
 
     Args:
         dim: channels of the low-rank part, and of the sparse part, of each source.
-        blocks: iterations of the representation.
+        blocks: number of iterations of the representation.
 
     >>> LRRNet(dim=8)(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
@@ -38,7 +38,7 @@ class LRRNet(nn.Module):
         super().__init__()
         self.represent_a = Representation(dim, blocks)
         self.represent_b = Representation(dim, blocks)
-        # The released convolutions from here on have biases. They shift the whole image, which the last stretch undoes.
+        # From here on the released convolutions have biases. These shift the whole image; the final stretch undoes it.
         self.low_a, self.low_b, self.sparse_a, self.sparse_b = (_conv(dim, 1, bias=False) for _ in range(4))
         self.low, self.sparse = _conv(2, 1, bias=False), _conv(2, 1, bias=False)
 
@@ -49,11 +49,11 @@ class LRRNet(nn.Module):
 
         Args:
             source_a: infrared, in [0, 1], of at least two rows and columns.
-            source_b: luminance of the visible image, likewise.
+            source_b: luminance of the visible image, in [0, 1], of the same size.
             text, text_mask: unused; LRRNet reads no text.
 
         Returns:
-            The fused luminance, stretched to [0, 1] as the authors do, in training too.
+            The fused luminance, stretched to [0, 1] as the authors do, also in training mode.
 
         Raises:
             DataError: an image has a single row or column, which cannot be reflected.
@@ -72,8 +72,8 @@ class LRRNet(nn.Module):
         """Rename the state of the released network to the names of this one.
 
         Args:
-            state: released name to tensor; a prefix `module.` is dropped, and so are the six biases of the decoder,
-                which have no effect on the output.
+            state: released name to tensor. A prefix `module.` is dropped, and so are six biases of the decoder without
+                effect on the output.
 
         Raises:
             CheckpointError: a name is missing, or LRRNet does not have it.
@@ -84,13 +84,13 @@ class LRRNet(nn.Module):
 
 
 class Representation(nn.Module):
-    """Learned low-rank representation: the code of an image, which its own reconstruction corrects block by block.
+    """Learned low-rank representation: a code of an image, corrected block by block by its own reconstruction.
 
     `Z_0 = shrink(W x)` and `Z_k+1 = shrink(c Z_k + A_k (x - D_k Z_k))`; half of the channels are the low-rank part.
 
     Args:
         dim: channels of each part.
-        blocks: how many corrections.
+        blocks: number of corrections.
     """
 
     def __init__(self, dim: int, blocks: int):
@@ -103,19 +103,19 @@ class Representation(nn.Module):
 
     def forward(self, image: Float[Tensor, 'batch 1 h w']) -> tuple[Float[Tensor, 'batch dim h w'],
                                                                       Float[Tensor, 'batch dim h w']]:
-        """The low-rank and the sparse part of an image."""
+        """Split an image into its low-rank and its sparse part."""
         code = self._shrink(self.first(image))
         for synthesis, analysis in zip(self.synthesis, self.analysis, strict=True):
             code = self._shrink(self.carry * code + analysis(image - synthesis(code)))
         return code.chunk(2, 1)
 
     def _shrink(self, code: Tensor) -> Tensor:
-        """Soft thresholding: towards zero by the threshold of the channel, and no further than zero."""
+        """Move the code towards zero by the threshold of its channel, at most to zero (soft thresholding)."""
         return code.sign() * (code.abs() - self.threshold[:, None, None]).clamp(min=0)
 
 
 def stretched(image: Float[Tensor, 'batch 1 h w'], epsilon: float) -> Float[Tensor, 'batch 1 h w']:
-    """Each image's own minimum becomes 0 and its maximum nearly 1; `epsilon` keeps flat images from a division by 0."""
+    """Stretch each image from its minimum (0) to its maximum (nearly 1); `epsilon` avoids a division by 0."""
     low, high = image.amin((1, 2, 3), keepdim=True), image.amax((1, 2, 3), keepdim=True)
     return (image - low) / (high - low + epsilon)
 

@@ -1,4 +1,4 @@
-"""MATR (Tang et al., IEEE TIP 2022) as a plugin of vlfusion: its network and the region term of its loss."""
+"""MATR (Tang et al., IEEE TIP 2022): a multiscale adaptive transformer for medical image fusion."""
 
 from vlfusion_matr.losses import RegionMutualInformationLoss
 from vlfusion_matr.model import MATR

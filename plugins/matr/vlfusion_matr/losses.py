@@ -1,7 +1,7 @@
-"""The region term in the loss of MATR (Tang et al., IEEE TIP 31, 2022); its other term is vlfusion's `SSIMLoss`.
+"""The region term in the loss of MATR (Tang et al., IEEE TIP 31, 2022); the other term is vlfusion's `SSIMLoss`.
 
-`L = (1 - SSIM(F, A)) + (1 - SSIM(F, B)) + 2.5 R(F, A) + R(F, B)` with A the MRI and B the functional image, as the
-released training script weighs them. Neither term needs a pretrained network.
+`L = (1 - SSIM(F, A)) + (1 - SSIM(F, B)) + 2.5 R(F, A) + R(F, B)` with A the MRI and B the functional image, and the
+weights of the released training script. Neither term needs a pretrained network.
 """
 
 import torch
@@ -15,13 +15,15 @@ from vlfusion.registry import LOSSES
 
 @LOSSES.register_module()
 class RegionMutualInformationLoss(nn.Module):
-    """`w_a R(F, A) + w_b R(F, B)`, `R = (cross-entropy + I) / 2`, after Zhao et al. (NeurIPS 2019).
+    """`w_a R(F, A) + w_b R(F, B)`, with `R = (cross-entropy + I) / 2` after Zhao et al. (NeurIPS 2019).
 
-    `I` bounds how little the neighbourhoods of one image tell of the other's: the 3x3 neighbourhoods of all places are
-    samples of a 9-dimensional vector, `I = log det(C_s - C_sf C_f^-1 C_fs) / 18` is taken of what remains of the
-    source's scatter when the fused image is known. Both images are reduced before, each 3x3 block to its maximum. The
-    term is defined for the classes of segmentation, and the released code gives it images: the output of the network,
-    in [-1, 1], is taken for a logit (its sigmoid is what is compared), and the source for a probability. This is kept.
+    `I` measures how little the neighbourhoods of the fused image tell about those of the source. The 3x3 neighbourhoods
+    of all pixels are samples of a 9-dimensional vector. `I = log det(C_s - C_sf C_f^-1 C_fs) / 18` is computed from the
+    scatter of the source that remains when the fused image is known. Before, each 3x3 block of both images is reduced
+    to its maximum.
+
+    The term was defined for segmentation, but the released code applies it to images: the network's output in [-1, 1]
+    serves as a logit, whose sigmoid is compared, and the source as a probability. This is kept.
 
     Args:
         weight: factor in the total.
@@ -55,12 +57,12 @@ class RegionMutualInformationLoss(nn.Module):
         ridge = self._EPSILON * torch.eye(f.shape[1], dtype=f.dtype, device=f.device)
         cross = s @ f.mT
         unexplained = s @ s.mT - cross @ torch.linalg.solve(f @ f.mT + ridge, cross.mT)
-        # Scatter is a sum over places, not a mean: the term grows with the image's size, and the ridge counts for less.
+        # Scatter is a sum over pixels, not a mean. So the term grows with the image, and the ridge matters less.
         diagonal = torch.linalg.cholesky(unexplained + ridge).diagonal(dim1=-2, dim2=-1)
         return diagonal.log().sum(-1).mean() / f.shape[1]
 
     def _neighbourhoods(self, images: Tensor) -> Tensor:
-        """Each 3x3 neighbourhood of the reduced images as a column, less the mean over places; float64 for Cholesky."""
+        """Return each 3x3 neighbourhood of the reduced images as a column, minus the mean; float64 for Cholesky."""
         reduced = F.max_pool2d(images, self._POOL, self._POOL, padding=self._POOL // 2)
         columns = F.unfold(reduced.double(), self._REGION)
         return columns - columns.mean(-1, keepdim=True)

@@ -1,9 +1,9 @@
 """MATR: multimodal medical image fusion via multiscale adaptive transformer (Tang et al., IEEE TIP 31, 2022).
 
-Convolutions whose kernels adapt to the image, applied once, twice and three times; the features of each of these three
-scales go through a transformer and one more convolution, and their sum becomes the image. Written afresh; what the
-authors' released network computes is reproduced to rounding, and where that is not what a reader of the paper would
-expect, a comment says so.
+Convolutions whose kernels adapt to the image are applied once, twice and three times. The features of each of these
+three scales pass a transformer and one more convolution; their sum becomes the image. This independent implementation
+reproduces the output of the released network up to rounding. Comments mark where the released code differs from the
+paper.
 """
 
 from typing import ClassVar
@@ -20,7 +20,7 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class MATR(nn.Module):
-    """The network of MATR. It has 11,574 parameters and reads no text.
+    """MATR: adaptive convolutions at three scales, each followed by a transformer. 11,574 parameters, no text.
 
     >>> MATR().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
@@ -28,7 +28,7 @@ class MATR(nn.Module):
     Args:
         dim: channels of the features, and width of the transformer's tokens.
         depth: transformer blocks.
-        scales: how many times the convolution is applied at most.
+        scales: largest number of times that the convolution is applied.
     """
 
     released: ClassVar[dict[str, ReleasedWeights]] = {
@@ -41,7 +41,7 @@ class MATR(nn.Module):
         super().__init__()
         self.scales = scales
         self.embed = _adaptive_block(2, dim)
-        # The scales, and what follows the transformer, share one convolution and one transformer in the released code.
+        # In the released code, all scales share one transformer; they and the layer after it share one convolution.
         self.extract = _adaptive_block(dim, dim)
         self.transformer = nn.Sequential(*(SingleTokenBlock(dim) for _ in range(depth)))
         self.project = nn.Conv2d(dim, 1, 1, bias=False)
@@ -51,19 +51,19 @@ class MATR(nn.Module):
         """Fuse two images of one scene.
 
         Args:
-            source_a: MRI, or what shows structure, in [0, 1].
+            source_a: MRI, or another structural image, in [0, 1].
             source_b: luminance of the functional image (SPECT, PET), in [0, 1]; the network takes it first.
             text, text_mask: unused.
 
         Returns:
-            The fused luminance: in [0, 1], but in training in [-1, 1] as the losses are published for it.
+            The fused luminance in [0, 1]; in training mode in [-1, 1], the range of the published losses.
         """
         embedded = x = self.embed(torch.cat((source_b, source_a), 1))
         total = 0
         for scale in range(1, self.scales + 1):
             if self.training:
-                # The same features again, from the start: what counts is that they enter the running statistics of the
-                # shared normalisation again, as they did when the released weights were trained.
+                # Recompute the features from the start, so that they enter the running statistics of the shared
+                # normalisation again, as in the training of the released weights.
                 x = embedded
                 for _ in range(scale - 1):
                     x = self.extract(x)
@@ -73,8 +73,8 @@ class MATR(nn.Module):
         return fused if self.training else fused.clamp(0, 1)
 
     def _transform(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h w']:
-        # A token is not a position: the released code views the planar features (dim, h, w) as tokens of width `dim`,
-        # which makes each a run of `dim` consecutive pixels of one channel.
+        # A token is not a pixel. The released code reshapes the planar features (dim, h, w) to tokens of width `dim`:
+        # each token is a run of `dim` consecutive pixels of one channel.
         tokens = x.flatten(1).unflatten(1, (-1, x.shape[1]))  # (batch, h * w, dim)
         return self.transformer(tokens).reshape(x.shape)
 
@@ -83,8 +83,8 @@ class MATR(nn.Module):
         """Rename the state of the released network to the names of this one.
 
         Args:
-            state: released name to tensor; a prefix `module.` is dropped, and so is what has no effect on the output:
-                a normalisation that is never called, and of the attention the queries, keys and position biases.
+            state: released name to tensor. A prefix `module.` is dropped, as are tensors without effect on the output:
+                a normalisation that is never called, and the queries, keys and position biases of the attention.
 
         Raises:
             CheckpointError: a name is missing, or MATR does not have it.
@@ -94,14 +94,15 @@ class MATR(nn.Module):
 
 
 class AdaptiveConv(nn.Module):
-    """A 3x3 convolution, each weight of which is gated by what the whole image looks like.
+    """A 3x3 convolution whose weights are gated by the content of the whole image.
 
-    `y = x * (W . sigmoid(G_in + G_out))`: the image, averaged to 3x3 places, is encoded channel by channel into a
-    latent code; of it one decoder makes the gates of each input channel, another, after mixing the channels, those of
-    each output channel. This is the context-gated convolution of Lin et al. (ECCV 2020). Zeros lie beyond the border.
+    `y = x * (W . sigmoid(G_in + G_out))`. The image is averaged to 3x3 pixels and encoded channel by channel into a
+    latent code. One decoder turns the code into the gates of each input channel. Another, after mixing the channels,
+    gives the gates of each output channel. This is the context-gated convolution of Lin et al. (ECCV 2020). Zeros lie
+    beyond the border.
 
     Args:
-        channels: of the input; the code mixes all of them.
+        channels: channels of the input.
         dim: channels of the output.
         side: height and width of a kernel.
     """
@@ -122,12 +123,12 @@ class AdaptiveConv(nn.Module):
     def forward(self, x: Float[Tensor, 'batch channels h w']) -> Float[Tensor, 'batch dim h w']:
         batch = len(x)
         code = self.encode(F.adaptive_avg_pool2d(x, self.side).flatten(2))  # (batch, channels, latent)
-        of_input = self.input_gate(F.relu(self.input_norm(code)))  # (batch, channels, side * side)
+        input_gate = self.input_gate(F.relu(self.input_norm(code)))  # (batch, channels, side * side)
         mixed = self.mix(F.relu(self.mix_norm(code)).transpose(1, 2)).transpose(1, 2)  # (batch, dim, latent)
-        of_output = self.output_gate(F.relu(self.output_norm(mixed)))  # (batch, dim, side * side)
-        gates = (of_input[:, None] + of_output[:, :, None]).sigmoid().unflatten(-1, (self.side, self.side))
+        output_gate = self.output_gate(F.relu(self.output_norm(mixed)))  # (batch, dim, side * side)
+        gates = (input_gate[:, None] + output_gate[:, :, None]).sigmoid().unflatten(-1, (self.side, self.side))
         kernels = (self.weight * gates).flatten(0, 1)  # (batch * dim, channels, side, side)
-        # Each image has kernels of its own: the images become groups of channels of one.
+        # Each image has its own kernels, so the batch becomes groups of channels of a single image.
         y = F.conv2d(x.flatten(0, 1)[None], kernels, padding=self.side // 2, groups=batch)
         return y.unflatten(1, (batch, -1))[0]
 

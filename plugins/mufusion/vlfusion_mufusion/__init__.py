@@ -1,4 +1,4 @@
-"""MUFusion (Cheng et al., Information Fusion 2023): a network that also learns from what it fused before."""
+"""MUFusion (Cheng et al., Information Fusion 2023): a network that also learns from its own earlier results."""
 
 from vlfusion_mufusion.losses import ContentLoss
 from vlfusion_mufusion.model import MUFusion

@@ -1,4 +1,4 @@
-"""The parts of MUFusion's loss (Cheng et al., Information Fusion 2023), as its released scripts compute them."""
+"""The parts of MUFusion's loss (Cheng et al., Information Fusion 2023), as in its released scripts."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,29 +13,28 @@ from vlfusion.registry import LOSSES
 Image = Float[Tensor, 'batch 1 h w']
 
 LAPLACIAN = torch.tensor([[0., 1., 0.], [1., -4., 1.], [0., 1., 0.]])
-#: The last layers of the five stages of VGG-19, as torchvision counts: conv1_2 ... conv5_4, rectified.
+#: Last layers of the five stages of VGG-19 in torchvision's numbering: conv1_2 ... conv5_4, rectified.
 TAPS = (3, 8, 17, 26, 35)
 
 
 @LOSSES.register_module()
 class ContentLoss(nn.Module):
-    """`deviation(M F, M A) + deviation((1 - M) F, (1 - M) B)`: each source where it is the more active one.
+    """`deviation(M F, M A) + deviation((1 - M) F, (1 - M) B)`: compares F with the more active source at each pixel.
 
-    The mask `M` is 1 where the activity of A is larger: VGG-19's rectified features at the end of its first `taps`
-    stages, summed over channels, brought to full size, averaged over a window, and summed. VGG-19 gets the luminance
-    three times, in [0, 1], without ImageNet's normalisation, as in the released code. Without taps there is no mask:
-    the whole of F is compared with both sources.
+    The mask `M` is 1 where the activity of A is larger. To measure it, the rectified features of VGG-19 at the end of
+    its first `taps` stages are summed over channels, resized to full size, averaged over a window, and added up. As in
+    the released code, VGG-19 gets the luminance in [0, 1] as three channels, without ImageNet's normalisation. If
+    `taps` is 0, there is no mask: all of F is compared with both sources.
 
     Args:
         weight: factor in the total.
-        taps: stages of VGG-19 to look at: 5 infrared-visible, 3 medical, 1 multi-focus, 0 multi-exposure.
-        window: height and width of the averaging window, odd: 19 multi-focus, else 7.
+        taps: number of stages of VGG-19 to use: 5 infrared-visible, 3 medical, 1 multi-focus, 0 multi-exposure.
+        window: height and width of the averaging window, odd: 19 for multi-focus, otherwise 7.
         pretrained: whether torchvision fetches VGG-19's weights (`IMAGENET1K_V1`, 548 MB). Without them the features
-            are random, which is of use in tests alone.
+            are random: useful only in tests.
 
     Raises:
-        ConfigError: there are no such stages or windows, torchvision is not installed, or the weights cannot be
-            fetched.
+        ConfigError: `taps` or `window` is out of range, torchvision is not installed, or the weights cannot be fetched.
     """
 
     def __init__(self, weight: float = 1.0, *, taps: int = 5, window: int = 7, pretrained: bool = True):
@@ -48,7 +47,7 @@ class ContentLoss(nn.Module):
                                  ) if taps else None
 
     def forward(self, fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, '']:
-        """Args: luminance, nominally in [0, 1]; at least 16x16."""
+        """Compute the loss of luminance, nominally in [0, 1], of at least 16x16 pixels."""
         if self.vgg is None:
             return deviation(fused, source_a) + deviation(fused, source_b)
         mask = self.mask(source_a, source_b)
@@ -56,11 +55,11 @@ class ContentLoss(nn.Module):
 
     @torch.no_grad()
     def mask(self, source_a: Image, source_b: Image) -> Bool[Tensor, 'batch 1 h w']:
-        """Mask of the pixels where source A is the more active one."""
+        """Mark the pixels where source A is more active than source B."""
         return self.activity(source_a) > self.activity(source_b)
 
     def activity(self, image: Image) -> Image:
-        """Activity of VGG-19 at each pixel."""
+        """Measure the activity of VGG-19 at each pixel."""
         total, features = torch.zeros_like(image), image.expand(-1, 3, -1, -1)
         for index, layer in enumerate(self.vgg.network.to(image.device)):
             features = layer(features)
@@ -72,7 +71,7 @@ class ContentLoss(nn.Module):
 
 def deviation(fused: Image, target: Image, ssim_weight: float = 10.0,
               gradient_weight: float = 10.0) -> Float[Tensor, '']:
-    """`MSE(F, T) + 10 (1 - MS-SSIM(F, T)) + 10 MSE(Laplacian F, Laplacian T)`; zeros lie beyond the border."""
+    """Compute `MSE(F, T) + 10 (1 - MS-SSIM(F, T)) + 10 MSE(Laplacian F, Laplacian T)`, with zeros beyond the border."""
     gradient = conv2d(fused - target, LAPLACIAN.to(fused)[None, None], padding=1).square().mean()
     structure = 1 - multi_scale_similarity(fused, target)
     return mse_loss(fused, target) + ssim_weight * structure + gradient_weight * gradient

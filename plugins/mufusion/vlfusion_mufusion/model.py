@@ -1,8 +1,8 @@
 """MUFusion: a general unsupervised image fusion network based on memory unit (Cheng et al., Information Fusion 2023).
 
-A U-shaped network of twelve convolutions and two scales, with dense connections in the encoder. One network for every
-task, trained separately for each. Written afresh; what the released network computes, tile by tile, is reproduced to
-rounding.
+A U-shaped network of twelve convolutions at two scales, with dense connections in the encoder. The same network serves
+every task, with weights trained for each. This independent implementation reproduces the output of the released
+network, tile by tile, up to rounding.
 """
 
 from typing import ClassVar
@@ -21,23 +21,23 @@ _SOURCE = 'https://github.com/AWCXV/MUFusion'
 
 @BACKBONES.register_module()
 class MUFusion(nn.Module):
-    """The network of MUFusion. It has 554,721 parameters and reads no text.
+    """MUFusion: a U-shaped network with dense connections. 554,721 parameters, no text.
 
-    In evaluation an image is fused in overlapping square tiles whose results are averaged, as the authors fuse: the
-    network has only seen tiles of this size, and where it pads, at the border of a tile, the result differs.
+    In evaluation mode an image is fused in overlapping square tiles, whose results are averaged as in the authors'
+    code. The network was trained on images of this size, and its padding makes the result depend on the tiles.
 
     Args:
-        dim: channels at full size; there are twice as many at half size.
-        first: the source of the network's first channel. In the released weights it is `b` for medical pairs (the
-            functional image) and for exposures (the under-exposed, see the README), and `a` for all others.
-        tile: height and width of a tile in evaluation; None fuses an image whole.
+        dim: channels at full size; half size has twice as many.
+        first: source of the network's first channel. The released weights need `b` for medical pairs (the functional
+            image) and for exposures (the under-exposed image, see the README), and `a` for all others.
+        tile: height and width of a tile in evaluation mode; None fuses an image as a whole.
         overlap: rows and columns that neighbouring tiles share.
 
     >>> MUFusion().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
 
     Raises:
-        ConfigError: `first` is neither `a` nor `b`, or tiles do not move on.
+        ConfigError: `first` is neither `a` nor `b`, or the overlap is not smaller than the tile.
     """
 
     released: ClassVar[dict[str, ReleasedWeights]] = {
@@ -61,12 +61,13 @@ class MUFusion(nn.Module):
     def __init__(self, dim: int = 32, *, first: str = 'a', tile: int | None = 128, overlap: int = 4):
         super().__init__()
         if first not in ('a', 'b'):
-            raise ConfigError(f'MUFusion has no source {first!r}.', did_you_mean(first, ('a', 'b')))
+            raise ConfigError(f'Expected a source as `first` of MUFusion, but got {first!r}.',
+                              did_you_mean(first, ('a', 'b')))
         if tile is not None and not 0 <= overlap < tile:
-            raise ConfigError(f'Tiles of {tile} pixels cannot share {overlap}.', 'Give an overlap below the tile.')
+            raise ConfigError(f'Tiles of {tile} pixels cannot share {overlap}.', 'Set a smaller overlap.')
         self.first, self.tile, self.overlap = first, tile, overlap
-        # A pixel depends on the tiles that it is in, which begin at multiples; in an image that is fused whole, on two
-        # convolutions, eight and a bicubic kernel at half size, and two more.
+        # In tiles, a pixel depends on the tiles that contain it, which begin at multiples. In a whole image, it depends
+        # on two convolutions, then eight and a bicubic kernel at half size, then two more.
         self.halo, self.multiple = (24, 2) if tile is None else (tile, tile - overlap)
         wide = 2 * dim
         self.encoder = nn.ModuleList([
@@ -85,21 +86,22 @@ class MUFusion(nn.Module):
             text, text_mask: unused; MUFusion reads no text.
 
         Returns:
-            The fused luminance: in [0, 1], but in training whole and in [-1, 1], for which the losses are published.
+            The fused luminance in [0, 1]. In training mode the image is fused as a whole, in [-1, 1], the range of the
+            published losses.
 
         Raises:
             DataError: the images are too small to be reflected at half size.
         """
         if min(source_a.shape[-2:]) < 3:
             raise DataError(f'MUFusion needs images of at least 3x3 pixels, but got {tuple(source_a.shape[-2:])}.',
-                            'Leave such images out.')
+                            'Use larger images.')
         sources = torch.cat((source_a, source_b) if self.first == 'a' else (source_b, source_a), 1)
         if self.training:
             return self.fuse(sources)
         return (self.fuse(sources) if self.tile is None else self.fuse_tiles(sources)).clamp(0, 1)
 
     def fuse(self, sources: Float[Tensor, 'batch 2 h w']) -> Float[Tensor, 'batch 1 h w']:
-        """The network itself, in [-1, 1]. Sides of odd length are padded for it; the authors' needs even ones."""
+        """Run the network on whole images; the result is in [-1, 1]. Odd sides are padded to even ones."""
         height, width = sources.shape[-2:]
         fine_1 = self.encoder[0](pad(sources, (0, width % 2, 0, height % 2), mode='replicate'))
         fine_2 = self.encoder[1](fine_1)
@@ -115,7 +117,7 @@ class MUFusion(nn.Module):
         return x[..., :height, :width]
 
     def fuse_tiles(self, sources: Float[Tensor, 'batch 2 h w']) -> Float[Tensor, 'batch 1 h w']:
-        """The average of all tiles, in [-1, 1]. A side shorter than a tile is not divided."""
+        """Average the results of all tiles, in [-1, 1]. A side shorter than a tile is not divided."""
         total, count = sources.new_zeros(sources[:, :1].shape), sources.new_zeros(sources.shape[-2:])
         for top in self._starts(sources.shape[-2]):
             for left in self._starts(sources.shape[-1]):
@@ -125,10 +127,10 @@ class MUFusion(nn.Module):
         return total / count
 
     def _starts(self, length: int) -> list[int]:
-        """First pixels of the tiles along a side.
+        """List the first pixels of the tiles along a side.
 
-        The last one ends with the image. It is there twice if the regular ones reach the end as well, and then counts
-        twice where it overlaps its neighbour: so it is in the released code.
+        The last tile ends with the image. If the regular tiles end there too, the last tile appears twice and counts
+        twice in the average, as in the released code.
         """
         if length <= self.tile:
             return [0]

@@ -1,4 +1,4 @@
-"""Training of MUFusion (Cheng et al., Information Fusion 2023): its own earlier results are targets as well."""
+"""Training of MUFusion (Cheng et al., Information Fusion 2023), with its own earlier results as further targets."""
 
 from collections.abc import Sequence
 
@@ -18,17 +18,17 @@ Image = Float[Tensor, 'batch 1 h w']
 
 @MODELS.register_module()
 class MUFusionModel(FusionModel):
-    """A FusionModel with a memory unit: it keeps the last result of each pair, and learns from it at the next visit.
+    """A FusionModel with a memory unit, which keeps the last result of each pair as a target for the next visit.
 
-    `L = v content + (1 - v) deviation(F, R)` with `R` the remembered result and `v` the share of F in `exp(s(F))` and
-    `exp(s(R))`, where `s` is the similarity to both sources over the batch: the better of the two counts for more. At
-    the first visit of a pair R is F itself, which adds nothing to the gradient.
+    `L = v content + (1 - v) deviation(F, R)`, with `R` the remembered result and `v = e^s(F) / (e^s(F) + e^s(R))`. Here
+    `s` is the similarity to both sources over the batch, so the better image counts for more. At the first visit of a
+    pair, R is F itself and adds nothing to the gradient.
 
-    R is kept as the released script keeps it, an 8-bit image stretched to its full range. The memory is a dict of this
-    process (16 kB for a patch of 128x128); no checkpoint holds it, so a resumed run begins with an empty one.
+    As in the released script, R is an 8-bit image stretched to its full range. The memory is a dict of this process
+    (16 kB for a patch of 128x128). Checkpoints do not hold it, so a resumed run begins with an empty memory.
 
     Args:
-        backbone, losses: as in `FusionModel`; `ContentLoss` is the published loss.
+        backbone, losses: as in `FusionModel`; the published loss is `ContentLoss`.
         data_preprocessor, init_cfg: as in `FusionModel`.
     """
 
@@ -39,12 +39,12 @@ class MUFusionModel(FusionModel):
 
     def forward(self, source_a: Tensor, source_b: Tensor, *args, name: Sequence[str] = (), mode: str = 'tensor',
                 **sample) -> Tensor | dict[str, Tensor] | list[dict]:
-        """As `FusionModel.forward`; in the mode `loss` results are recalled and, in training, remembered.
+        """Run `FusionModel.forward`; the mode `loss` recalls results and, in training mode, remembers new ones.
 
         Raises:
-            ConfigError: the batch has no names, or a pair is not what it was when it was remembered.
+            ConfigError: the batch has no names, or a pair has changed since its result was remembered.
         """
-        if mode != 'loss' or not self.losses:  # without losses the parent says what is missing
+        if mode != 'loss' or not self.losses:  # without losses, the parent raises the error
             return super().forward(source_a, source_b, *args, name=name, mode=mode, **sample)
         fused = self.backbone(source_a, source_b)
         with torch.autocast(fused.device.type, enabled=False):  # differences of nearly equal images need float32
@@ -64,25 +64,25 @@ class MUFusionModel(FusionModel):
         return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
 
     def remember(self, names: Sequence[str], source_a: Image, source_b: Image, fused: Image) -> None:
-        """Keep these results until the next visit of their pairs."""
+        """Store results until the next visit of their pairs."""
         results = quantise(fused, 'min-max', 'round').cpu()
         self.memory.update(zip(names, zip(results, _marks(source_a, source_b), strict=True), strict=True))
 
     def recall(self, names: Sequence[str], source_a: Image, source_b: Image, fused: Image) -> Image:
-        """The last results of these pairs, or for those that are new what is fused now."""
+        """Return the last results of pairs; a new pair gets its current result."""
         if len(names) != len(fused):
-            raise ConfigError(f'MUFusion knows its results by name, but got {len(names)} names for {len(fused)} pairs.',
-                              'Let the pipeline end with PackPair, which gives them.')
+            raise ConfigError(f'MUFusion stores results by name, but got {len(names)} names for {len(fused)} pairs.',
+                              'End the pipeline with PackPair, which adds the names.')
         recalled = []
         for name, mark, now in zip(names, _marks(source_a, source_b), fused, strict=True):
             result, before = self.memory.get(name, (None, mark))
             if (mark - before).abs().max() > 1e-4:
-                raise ConfigError(f'The pair {name} is not what it was when MUFusion remembered its result.',
-                                  'Cut patches beforehand, or with CenterCrop, and flip none: no random transforms.')
+                raise ConfigError(f'The pair {name} has changed since MUFusion remembered its result.',
+                                  'Remove random crops and flips: cut patches beforehand, or with CenterCrop.')
             recalled.append(now if result is None else result.to(now) / 255)
         return torch.stack(recalled)
 
 
 def _marks(source_a: Image, source_b: Image) -> Float[Tensor, 'batch 2']:
-    """Means of the sources, by which a pair is recognised."""
+    """Compute the means of the sources, by which a pair is recognised."""
     return torch.cat((source_a.mean((2, 3)), source_b.mean((2, 3))), 1).cpu()

@@ -1,8 +1,8 @@
 """ReCoNet: recurrent correction network for fast and efficient multi-modality image fusion (Huang et al., ECCV 2022).
 
-The fusion part of it, without the registration that the paper puts before. A few parallel convolutions correct the
-fused image three times over, looking at both sources through attention. Written afresh; what the authors' released
-network computes is reproduced to rounding.
+This is its fusion part, without the preceding registration. A few parallel convolutions correct the fused image three
+times, given both sources through attention. This independent implementation reproduces the output of the released
+network up to rounding.
 """
 
 from typing import ClassVar
@@ -18,17 +18,17 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class ReCoNet(nn.Module):
-    """The fusion network of ReCoNet. It has 7,527 parameters and reads no text.
+    """ReCoNet: corrects a fused image several times by the same small network. 7,527 parameters, no text.
 
     Args:
-        loops: how often the fused image is corrected. It has no weights of its own: each loop is the same network.
+        loops: number of corrections. All use the same weights.
         dim: channels of each of the three dilated convolutions.
 
     >>> ReCoNet().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
 
     Raises:
-        ConfigError: there is no loop.
+        ConfigError: `loops` is less than 1.
     """
 
     released: ClassVar[dict[str, ReleasedWeights]] = {
@@ -39,9 +39,9 @@ class ReCoNet(nn.Module):
     def __init__(self, loops: int = 3, dim: int = 64):
         super().__init__()
         if loops < 1:
-            raise ConfigError(f'ReCoNet corrects at least once, but got loops={loops}.', 'The published number is 3.')
+            raise ConfigError(f'ReCoNet needs at least one loop, but got loops={loops}.', 'The paper uses loops=3.')
         self.loops = loops
-        self.halo = 5 * loops  # in each: attention, a convolution of dilation 3, a convolution
+        self.halo = 5 * loops  # each loop: attention, a convolution of dilation 3, a convolution
         self.attend_a = Attention()
         self.attend_b = Attention()
         self.dilated = nn.ModuleList(
@@ -59,7 +59,7 @@ class ReCoNet(nn.Module):
             text, text_mask: unused; ReCoNet reads no text.
 
         Returns:
-            The fused luminance: in [0, 1], but in training in [-1, 1], so that the gradient is never cut.
+            The fused luminance in [0, 1]; in training mode in [-1, 1], so that no gradient is lost to a clamp.
         """
         fused = torch.maximum(source_a, source_b)
         for _ in range(self.loops):
@@ -68,7 +68,7 @@ class ReCoNet(nn.Module):
 
     def correct(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
-        """One loop: a better fused image from the last one and from what attention leaves of the sources."""
+        """Run one loop: correct the fused image, given the sources weighted by attention."""
         attended_a = source_a * self.attend_a(source_a, fused)
         attended_b = source_b * self.attend_b(source_b, fused)
         images = torch.cat((attended_a, fused, attended_b), 1)
@@ -85,12 +85,12 @@ class ReCoNet(nn.Module):
             CheckpointError: a name is missing, or ReCoNet does not have it.
         """
         return convert(ReCoNet, state, _RELEASED_PARTS,
-                       remedy='Give params.pth from the folder archive, unchanged; the files under exp are another '
-                              'network, which registers images.')
+                       remedy='Give params.pth from the folder archive, unchanged; the files under exp belong to '
+                              'another network, which registers images.')
 
 
 class Attention(nn.Module):
-    """Attention to a source at each pixel, from the larger and from the mean of source and fused image.
+    """Attention to a source at each pixel, from the maximum and the mean of source and fused image.
 
     >>> Attention()(torch.rand(2, 1, 8, 9), torch.rand(2, 1, 8, 9)).shape
     torch.Size([2, 1, 8, 9])

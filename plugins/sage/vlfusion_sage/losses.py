@@ -1,6 +1,6 @@
-"""The part of SAGE's loss that compares with the sources (Wu et al., CVPR 2025), as its released script computes it.
+"""The part of SAGE's loss (Wu et al., CVPR 2025) that compares with the sources, as in its released script.
 
-Its gradient part is vlfusion's `MaxGradientLoss`. What compares with the large network that teaches is left out.
+The gradient part is vlfusion's `MaxGradientLoss`. The comparison with the large teacher network is left out.
 """
 
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from vlfusion.registry import LOSSES
 
 @LOSSES.register_module()
 class SourceLoss(nn.Module):
-    """`w_a MSE(F, A) + w_b MSE(F, B)`: intensities near those of both sources.
+    """`w_a MSE(F, A) + w_b MSE(F, B)`: intensities close to both sources.
 
     Args:
         weight: factor in the total.

@@ -1,8 +1,8 @@
 """SAGE: every SAM drop counts, embracing semantic priors for image fusion (Wu et al., CVPR 2025, 17882-17891).
 
-A large network that sees masks of Segment Anything teaches a small one, which alone is needed to fuse. This is the
-small one: an encoder and a decoder at three resolutions, with batch normalisation. Written afresh; what the released
-network computes is reproduced to rounding.
+A large network that sees masks of Segment Anything teaches a small one, and only the small one is needed to fuse. This
+is the small network: an encoder and a decoder at three resolutions, with batch normalisation. This independent
+implementation reproduces the output of the released network up to rounding.
 """
 
 from itertools import pairwise
@@ -20,7 +20,7 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class SAGE(nn.Module):
-    """The sub-network of SAGE.
+    """SAGE: the small network, an encoder and a decoder at three resolutions.
 
     Args:
         dim: channels of every feature map.
@@ -35,8 +35,8 @@ class SAGE(nn.Module):
             'https://github.com/RollingPlain/SAGE_IVIF (checkpoints)', 'MIT', 'ivf', 'plain'),
     }
 
-    # Seven 3x3 convolutions at full size, six at half, three at a quarter, and between them pooling and enlargement,
-    # which at other than multiples of 4 is by a factor that depends on the size of the image.
+    # Seven 3x3 convolutions at full size, six at half, three at a quarter, with pooling and enlargement in between. If
+    # the size is not a multiple of 4, the factor of enlargement depends on the size.
     halo, multiple, only_multiples = 40, 4, True
 
     def __init__(self, dim: int = 32):
@@ -53,11 +53,11 @@ class SAGE(nn.Module):
 
         Args:
             source_a: infrared, in [0, 1], of at least 4x4 pixels.
-            source_b: luminance of the visible image, likewise.
+            source_b: luminance of the visible image in [0, 1], of the same size.
             text, text_mask: unused; SAGE reads no text.
 
         Returns:
-            The fused luminance, in [0, 1]; in training mode in [-1, 1], for a clamped pixel would teach nothing.
+            The fused luminance in [0, 1]; in training mode in [-1, 1], because clamped pixels have no gradient.
 
         Raises:
             DataError: the images are smaller than 4x4, too small to be halved twice.
@@ -76,7 +76,7 @@ class SAGE(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """The state of the released sub-network under the names of this one.
+        """Rename the state of the released sub-network to the names of this one.
 
         Args:
             state: released name to tensor; a prefix `module.` is dropped.
@@ -88,13 +88,13 @@ class SAGE(nn.Module):
 
 
 def _blocks(*widths: int, size: int = 3) -> nn.Sequential:
-    """A convolution, batch normalisation and a leaky ReLU from each width to the next."""
+    """Build a convolution, batch normalisation and a leaky ReLU from each width to the next."""
     return nn.Sequential(*(layer for before, after in pairwise(widths)
                            for layer in (nn.Conv2d(before, after, size, padding=size // 2), nn.BatchNorm2d(after),
                                          nn.LeakyReLU())))
 
 
-#: The released code numbers the stages through: three down, two up, each of the latter after a 1x1 convolution.
+#: The released code numbers the stages: three down, then two up, each of these after a 1x1 convolution.
 _RELEASED_PARTS = {'encode.0': 'module1', 'encode.1': 'module2', 'encode.2': 'module3', 'decode.0': 'module4',
                    'decode.1': 'module5', 'merge.0': 'adjust_channels4', 'merge.1': 'adjust_channels5',
                    'output': 'final_decoder.0'}

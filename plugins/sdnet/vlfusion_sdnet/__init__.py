@@ -1,4 +1,4 @@
-"""SDNet (Zhang and Ma, IJCV 2021): sources are squeezed into one image, which must tell them apart again."""
+"""SDNet (Zhang and Ma, IJCV 2021): squeezes the sources into one image, from which both must be restored."""
 
 from vlfusion_sdnet.losses import adaptive_gradient_loss, intensity_loss
 from vlfusion_sdnet.model import Decomposition, SDNet

@@ -1,4 +1,4 @@
-"""The terms of SDNet's loss (Zhang and Ma, IJCV 2021) as the released code computes them, on images in [-1, 1]."""
+"""The terms of SDNet's loss (Zhang and Ma, IJCV 2021), as in the released code, on images in [-1, 1]."""
 
 import torch
 from jaxtyping import Float
@@ -12,18 +12,18 @@ _BLUR = ((0.0947, 0.1183, 0.0947), (0.1183, 0.1478, 0.1183), (0.0947, 0.1183, 0.
 
 
 def _filtered(image: Tensor, kernel: tuple) -> Tensor:
-    return conv2d(image, torch.tensor(kernel).to(image)[None, None], padding=1)  # 0, mid-grey, beyond the border
+    return conv2d(image, torch.tensor(kernel).to(image)[None, None], padding=1)  # beyond the border lies 0, mid-grey
 
 
 def intensity_loss(fused: Image, first: Image, second: Image, second_weight: float) -> Float[Tensor, '']:
-    """`|F - S_1|^2 + w |F - S_2|^2`, means over pixels."""
+    """Compute `|F - S_1|^2 + w |F - S_2|^2`, averaged over pixels."""
     return mse_loss(fused, first) + second_weight * mse_loss(fused, second)
 
 
 def adaptive_gradient_loss(fused: Image, first: Image, second: Image) -> Float[Tensor, '']:
-    """`s |grad F - grad S_2|^2 + (1 - s) |grad F - grad S_1|^2`, mean over pixels, with the Laplacian as `grad`.
+    """Compute `s |grad F - grad S_2|^2 + (1 - s) |grad F - grad S_1|^2`, averaged over pixels; `grad` is the Laplacian.
 
-    The decision `s` is 1 where the second source, after a low-pass filter against noise, has the larger gradient.
+    The decision `s` is 1 where the second source has the larger gradient, after a low-pass filter against noise.
     """
     strength_first, strength_second = (_filtered(_filtered(source, _BLUR), _LAPLACIAN).abs()
                                        for source in (first, second))

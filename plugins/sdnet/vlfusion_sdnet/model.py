@@ -1,8 +1,8 @@
 """SDNet: a squeeze-and-decomposition network for real-time image fusion (Zhang and Ma, IJCV 2021).
 
-One half squeezes two images into one, the other decomposes the result into the two again. Only training needs the
-second half: what the fused image has lost cannot be restored from it. Written afresh; what the released network
-computes is reproduced to rounding.
+One half squeezes two images into one; the other decomposes the result into both again. Only training uses the second
+half: it punishes a fused image that has lost information. This independent implementation reproduces the output of the
+released network up to rounding.
 """
 
 import os
@@ -21,13 +21,13 @@ _SLOPE = 0.2  # of the leaky ReLUs
 
 
 def _weights(file: str, digest: str, folder: str, task: str, swap: bool) -> ReleasedWeights:
-    """A released set. Their test script stretches each picture and rounds, which is the protocol `cddfuse`."""
+    """Describe released weights. The authors stretch and round pictures, as the protocol `cddfuse` does."""
     return ReleasedWeights({f'{file}.data-00000-of-00001': digest}, _SOURCE.format(folder), 'MIT', task, 'cddfuse',
                            {'swap': swap})
 
 
 def _initialise(module: nn.Module) -> None:
-    """Weights as the released code draws them: small, none beyond two standard deviations, and biases 0."""
+    """Draw weights as the released code does: small, within two standard deviations, with biases 0."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.trunc_normal_(layer.weight, std=1e-3, a=-2e-3, b=2e-3)
@@ -36,11 +36,11 @@ def _initialise(module: nn.Module) -> None:
 
 @BACKBONES.register_module()
 class SDNet(nn.Module):
-    """The half of SDNet that fuses: a dense branch of four convolutions for each source, and a 1x1 convolution.
+    """SDNet, the half that fuses: a dense branch of four convolutions for each source, and a 1x1 convolution.
 
     Args:
         swap: whether source B goes through the first branch. The authors' order is infrared, visible; functional,
-            structural; under-, over-exposed; near, far. For `mif` and `mef` that is B before A.
+            structural; under-, over-exposed; near, far. So `mif` and `mef` need True.
         dim: channels of each convolution.
 
     >>> SDNet()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
@@ -85,22 +85,22 @@ class SDNet(nn.Module):
         return (fused + 1) / 2
 
     def in_order(self, source_a: Tensor, source_b: Tensor) -> tuple[Tensor, Tensor]:
-        """The sources as the branches take them."""
+        """Return the sources in the order of the branches."""
         return (source_b, source_a) if self.swap else (source_a, source_b)
 
     @staticmethod
     def read_released(path: str | os.PathLike) -> dict[str, Tensor]:
-        """The tensors in a released file, `.data-00000-of-00001` of a TensorFlow checkpoint, by released name.
+        """Read the tensors of a released file, `.data-00000-of-00001` of a TensorFlow checkpoint, by released name.
 
         Raises:
-            CheckpointError: the file is missing or of another size.
+            CheckpointError: the file is missing or has another size.
         """
         with torch.device('meta'):
             return read_data_file(path, _Both())
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """A released state under the names of this network, without the decomposition, which fuses nothing.
+        """Rename a released state to the names of this network, without the decomposition, which only training uses.
 
         Args:
             state: released name to tensor, kernels as `(height, width, in, out)`; a prefix `module.` is dropped.
@@ -114,7 +114,7 @@ class SDNet(nn.Module):
 
 
 class Decomposition(nn.Module):
-    """The half of SDNet that tells the sources apart in a fused image.
+    """The half of SDNet that restores both sources from a fused image.
 
     Args:
         dim: channels, as in `SDNet`.
@@ -137,14 +137,14 @@ class Decomposition(nn.Module):
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
-        """As `SDNet.convert_released`, for this half."""
+        """Convert a released state as `SDNet.convert_released` does, for this half."""
         with torch.device('meta'):
             names = list(Decomposition().state_dict())
         return {name: value for name, value in _both_halves(state).items() if name in names}
 
 
 class _Both(nn.Module):
-    """All that a released file holds."""
+    """Both halves, as a released file holds them."""
 
     def __init__(self):
         super().__init__()
@@ -166,7 +166,7 @@ def _dense_branch(dim: int) -> nn.ModuleList:
 
 
 def _dense(branch: nn.ModuleList, image: Tensor) -> list[Tensor]:
-    """The maps of each convolution, all but the first of which read the maps of all before them."""
+    """Compute the maps of each convolution. All but the first read the maps of all convolutions before them."""
     maps = []
     for layer in branch:
         maps.append(nn.functional.leaky_relu(layer(torch.cat(maps, 1) if maps else image), _SLOPE))

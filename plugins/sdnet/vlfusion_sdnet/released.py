@@ -1,8 +1,7 @@
-"""The files that SDNet's authors released: TensorFlow checkpoints, read without TensorFlow.
+"""Read the files that SDNet's authors released: TensorFlow checkpoints, without TensorFlow.
 
-The `.data-00000-of-00001` file of such a checkpoint holds its tensors one after another in the order of their sorted
-names. SDNet's holds float32 and nothing else, so names and shapes, which the network itself knows, are enough to read
-it. The `.index` file beside it was compared once and says the same.
+The `.data-00000-of-00001` file of a checkpoint holds its tensors one after another, sorted by name. SDNet's file holds
+only float32 numbers, so the names and shapes of the network suffice to read it. The `.index` file beside it agrees.
 """
 
 import math
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from vlfusion.errors import CheckpointError
 
-#: What the released code calls each layer; its convolutions are `w<rest>` and `b<rest>` in a scope `layer<rest>`.
+#: Released name of each layer; its tensors are `w<name>` and `b<name>` in a scope `layer<name>`.
 LAYERS = {f'{ours}_{source}.{index}': f'{number}_{released}'
           for source, released in (('first', 'ir'), ('second', 'vi'))
           for ours, index, number in (('squeeze', 0, 1), ('squeeze', 1, 2), ('squeeze', 2, 3), ('squeeze', 3, 4),
@@ -35,16 +34,16 @@ def released_name(name: str) -> str:
 
 
 def read_data_file(path: str | os.PathLike, module: nn.Module) -> dict[str, Tensor]:
-    """The tensors in the `.data-00000-of-00001` file of a checkpoint: released name to float32 tensor.
+    """Read the `.data-00000-of-00001` file of a checkpoint: released name to float32 tensor.
 
-    Kernels stay as TensorFlow has them, `(height, width, in, out)`.
+    Kernels keep TensorFlow's order, `(height, width, in, out)`.
 
     Args:
-        path: the file.
-        module: has all parameters that the file holds, under our names; only their shapes count.
+        path: file to read.
+        module: module with all parameters of the file under our names; only their shapes count.
 
     Raises:
-        CheckpointError: the file is missing or of another size.
+        CheckpointError: the file is missing or has another size.
     """
     shapes = {released_name(name): kernel_shape(value) for name, value in module.state_dict().items()}
     count = sum(map(math.prod, shapes.values()))
@@ -60,11 +59,11 @@ def read_data_file(path: str | os.PathLike, module: nn.Module) -> dict[str, Tens
 
 
 def kernel_shape(value: Tensor) -> tuple[int, ...]:
-    """The shape that TensorFlow gives one of our tensors."""
+    """Shape of one of our tensors in TensorFlow."""
     return tuple(value.shape[axis] for axis in (2, 3, 1, 0)) if value.ndim == 4 else tuple(value.shape)
 
 
 def as_ours(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state with kernels as torch has them, `(out, in, height, width)`."""
+    """Reorder kernels as in torch, `(out, in, height, width)`."""
     return {name: value.permute(3, 2, 0, 1).contiguous() if value.ndim == 4 else value
             for name, value in state.items()}

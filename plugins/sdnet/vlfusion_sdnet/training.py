@@ -1,4 +1,4 @@
-"""Training of SDNet (Zhang and Ma, IJCV 2021): the fused image is compared with the sources, and so are its parts."""
+"""Training of SDNet (Zhang and Ma, IJCV 2021): the fused image and its decomposition are compared with the sources."""
 
 import torch
 from torch import Tensor
@@ -12,15 +12,15 @@ from vlfusion_sdnet.model import Decomposition
 
 @MODELS.register_module()
 class SDNetModel(FusionModel):
-    """A FusionModel that also decomposes what it fuses: `L = L_int + w L_grad + L_decompose`, images in [-1, 1].
+    """A FusionModel that also decomposes the fused image: `L = L_int + w L_grad + L_decompose`, on images in [-1, 1].
 
-    First and second are the sources in the order of the backbone, see `SDNet`. Weights are those of the released
-    training scripts: 0.5 and 80 for `ivf`, 0.5 and 10 for `mif`, 1 and 50 for `mef`, 1 and 3 for `mff`.
+    The first and the second source are those of the backbone's order, see `SDNet`. The released training scripts use
+    `second_weight` 0.5 and `gradient_weight` 80 for `ivf`, 0.5 and 10 for `mif`, 1 and 50 for `mef`, 1 and 3 for `mff`.
 
     Args:
         backbone: config of the network.
-        second_weight: of the second source's intensity; the first source's is 1.
-        gradient_weight: of the gradient term.
+        second_weight: weight of the intensity of the second source; the first source has weight 1.
+        gradient_weight: weight `w` of the gradient term.
         data_preprocessor, init_cfg: as in `FusionModel`.
     """
 
@@ -32,15 +32,16 @@ class SDNetModel(FusionModel):
 
     def forward(self, source_a: Tensor, source_b: Tensor, *args, mode: str = 'tensor',
                 **sample) -> Tensor | dict[str, Tensor] | list[dict]:
-        """As `FusionModel.forward`; in the mode `loss` the fused image is decomposed too."""
+        """Run `FusionModel.forward`; the mode `loss` also decomposes the fused image."""
         if mode != 'loss':
             return super().forward(source_a, source_b, *args, mode=mode, **sample)
         fused = self.backbone(source_a, source_b)
         images = fused, *self.backbone.in_order(source_a, source_b), *self.decomposition(fused)
         with torch.autocast(source_a.device.type, enabled=False):  # differences of nearly equal images need float32
-            fused, first, second, again_first, again_second = (2 * image.to(source_a.dtype) - 1 for image in images)
+            images = (2 * image.to(source_a.dtype) - 1 for image in images)
+            fused, first, second, restored_first, restored_second = images
             terms = dict(intensity=intensity_loss(fused, first, second, self.second_weight),
                          gradient=adaptive_gradient_loss(fused, first, second),
-                         decomposition=mse_loss(again_first, first) + mse_loss(again_second, second))
+                         decomposition=mse_loss(restored_first, first) + mse_loss(restored_second, second))
         total = terms['intensity'] + self.gradient_weight * terms['gradient'] + terms['decomposition']
         return dict(loss=total, **{name: value.detach() for name, value in terms.items()})
