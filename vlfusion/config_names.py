@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from vlfusion import plugins
-from vlfusion.errors import ConfigError
+from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import require_checkpoint
 
 SEPARATOR = '::'
@@ -78,7 +78,15 @@ def require_config(path: str | os.PathLike) -> Path:
 
 def require_model(path: str | os.PathLike) -> None:
     """Raise CheckpointError or ConfigError if a checkpoint, or the config given instead, does not exist."""
-    (require_config if is_config(path) else require_checkpoint)(path)
+    path = Path(path).expanduser()
+    if is_config(path):
+        require_config(path)
+    elif not path.suffix and not path.exists():
+        raise CheckpointError(f'{path} is neither a checkpoint nor the name of a config.',
+                              f'Give a checkpoint, such as work_dirs/NAME/iter_500.pth, or the config of a method '
+                              f'without weights. {_similar_config(path)}')
+    else:
+        require_checkpoint(path)
 
 
 def find_base(name: str) -> Path:

@@ -39,6 +39,7 @@ WITHOUT_CONFIGS = [
         'fuse', 'export', 'evaluate', 'metrics', 'leaderboard', 'reproduce', 'compare', 'contact-sheet', 'list',
         'new-plugin')),
     ('fuse no.pth ir/p.png vi/p.png -o x.png', 2, 'No checkpoint at no.pth'),
+    ('fuse film/film_ivv ir/p.png vi/p.png -o x.png', 2, 'Did you mean film/film_ivf?'),
     ('export no.pth --format onnx --out x.onnx', 2, 'No checkpoint at no.pth'),
     ('evaluate ir --source-a ir --source-b vi --out x.txt', 2, 'ends in .csv'),
     ('leaderboard no.csv', 2, 'no file no.csv'), ('compare ir/p.png ir/p.png', 0, '100.000%'),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vlfusion import __version__
 from vlfusion.config import load_config
-from vlfusion.config_names import is_config
+from vlfusion.config_names import is_config, require_model
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.engine.origin import origin
 from vlfusion.engine.trust import believed_language, check_model, check_text_source, readable_language, refuse_language
@@ -152,6 +152,7 @@ def _experiment(checkpoint: Mapping, path: str | os.PathLike, trust: bool) -> di
 
 
 def _read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    require_model(path)
     checkpoint = load_checkpoint_file(path)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     experiment = meta.get('vlfusion') if isinstance(meta, dict) else None
