@@ -118,7 +118,7 @@ def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(place, capsys, opti
 
 
 def test_the_page_works(tmp_path, monkeypatch, request, capsys):
-    """The ten lines and the command of docs/howto/score.md, on pairs drawn here."""
+    """The lines and the command of docs/howto/score.md, on pairs drawn here."""
     page = (request.config.rootpath / 'docs/howto/score.md').read_text()
     draw_pairs(tmp_path / 'TNO', ['p0', 'p1'])
     monkeypatch.chdir(tmp_path)
