@@ -23,7 +23,8 @@ def test_a_module_of_a_moved_room_exists_once(monkeypatch):
 
 @pytest.mark.parametrize('name', [
     'vlfusion.inference.Fuser', 'vlfusion.registry.BACKBONES', 'vlfusion.errors.DataError',
-    'vlfusion.images.read_image', 'vlfusion.export.export_model', 'vlfusion.checkpoints.load_model'])
+    'vlfusion.images.read_image', 'vlfusion.export.export_model', 'vlfusion.checkpoints.load_model',
+    'vlfusion.evaluation.scores.read_csv', 'vlfusion.evaluation.scores.spelt_out'])
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 def test_names_in_use_stay_importable(name):
     module, _, attribute = name.rpartition('.')

@@ -32,7 +32,6 @@ from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.reading.image import too_large
 from vlfusion.imaging.tasks import get_task
 from vlfusion.inference.flow import Steps, flow, named
-from vlfusion.inference.network import PRECISIONS as PRECISIONS
 from vlfusion.inference.network import Network, usable_device
 from vlfusion.inference.texts import Text, Texts
 from vlfusion.inference.tiling import Progress
