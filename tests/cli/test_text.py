@@ -274,7 +274,7 @@ def test_a_record_of_a_wrong_form_is_one_line(text, root, edit, stage, record, s
     assert text('audit', '--split', 'train') == 0
     assert said in capsys.readouterr().out
     assert main(['describe', str(root / 'config.py'), '--split', 'train']) == 0
-    assert '1 of them had records that were damaged' in capsys.readouterr().out
+    assert '1 of them had damaged records' in capsys.readouterr().out
     assert text('show', 'p0') == 0
 
 
@@ -319,7 +319,7 @@ def text_of(capsys, path, what, *options):
 def test_one_paragraph_about_a_pair(text, root, tmp_path, capsys):
     (root / 'config.py').write_text(CONFIG.format(root=root).replace("prompt='paragraph'", "prompt='pair'"))
     assert main(['describe', str(root / 'config.py'), '--split', 'train', '--dry-run']) == 0
-    assert 'Of 2 pairs are missing: 0 observations, 2 paragraphs, 2 features.' in capsys.readouterr().out
+    assert 'Missing for 2 pairs: 0 observations, 2 paragraphs, 2 features.' in capsys.readouterr().out
     assert main(['describe', str(root / 'config.py'), '--split', 'train', '--only', 'p0']) == 0
     said = capsys.readouterr().out
     assert '1 of 1 pairs described' in said and 'p0.png (infrared) with p0.png (visible): In the infrared' in said
@@ -371,7 +371,7 @@ language = dict(store='{tmp_path}/store', fixed=['Brighten it.'],
                 encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
 text_source = dict(fixed='Fuse them.')'''))
     assert main(['describe', str(path), '--dry-run']) == 0
-    assert 'Of 2 fixed texts are missing: 2 features.' in capsys.readouterr().out
+    assert '2 of 2 fixed texts have no features yet.' in capsys.readouterr().out
     assert main(['describe', str(path)]) == 0
     assert '2 of 2 fixed texts encoded' in capsys.readouterr().out
     assert main(['describe', str(path)]) == 0

@@ -1,8 +1,8 @@
 """Describe the images that a config reads, and keep paragraphs and text features in its text store.
 
-What is described already is left alone, so a run that was stopped goes on where it was. Ctrl-C and SIGTERM finish what
-has begun; a second one does not wait for it. Several processes, on several machines, may fill one store together. Texts
-that are about no image (`language.fixed`, `text_source=dict(fixed=...)`) are encoded once.
+Finished descriptions are kept, so a stopped run goes on where it was. Ctrl-C and SIGTERM finish the records in work; a
+second one stops at once. Several processes, on several machines, may fill one store together. Fixed texts
+(`language.fixed`, `text_source=dict(fixed=...)`) are encoded once.
 
     vlfusion describe film/film_mif --dry-run
     vlfusion describe film/film_mif
@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.guards.ranges import COUNT
     add_config(parser)
     add_own_data(parser)
-    parser.add_argument('--split', nargs='+', choices=SPLITS, help='whose images (default: all that the config has)')
-    parser.add_argument('--only', nargs='+', metavar='NAME', help='describe the images of these pairs only')
-    parser.add_argument('--limit', type=COUNT, metavar='N', help='describe the first N images (or pairs) only')
-    parser.add_argument('--dry-run', action='store_true', help='say what is missing, and what it may cost')
+    parser.add_argument('--split', nargs='+', choices=SPLITS, help='splits to use (default: all splits of the config)')
+    parser.add_argument('--only', nargs='+', metavar='NAME', help='describe only the images of these pairs')
+    parser.add_argument('--limit', type=COUNT, metavar='N', help='describe only the first N images (or pairs)')
+    parser.add_argument('--dry-run', action='store_true', help='count missing records and estimate their cost')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,46 +49,52 @@ def run(args: argparse.Namespace) -> int:
         done = describe(config, splits=args.split, names=args.only, limit=args.limit, dry_run=args.dry_run,
                         progress=show, stop=stopped.event)
     if done.fixed:
-        print(f'Of {len(done.fixed)} fixed texts are missing: {len(done.new_fixed)} features.' if args.dry_run else
+        print(f'{len(done.new_fixed)} of {len(done.fixed)} fixed texts have no features yet.' if args.dry_run else
               f'{len(done.new_fixed)} of {len(done.fixed)} fixed texts encoded. The text store is '
               f'{config.language.store}.')
     if done.pipeline is None:
         return 0
     pipeline, report = done.pipeline, done.report
-    what = 'pairs' if pipeline.prompt.of_pair else 'images'
+    unit = 'pairs' if pipeline.prompt.of_pair else 'images'
     if args.dry_run:
-        print(planned(done.plan, what))
+        print(planned(done.plan, unit))
         return 0
-    print(f'{len(report.done)} of {len(done.subjects)} {what} described, {len(report.skipped)} described before, '
+    print(f'{len(report.done)} of {len(done.subjects)} {unit} described, {len(report.skipped)} described before, '
           f'{len(report.failed)} failed{f", {len(report.left)} left" if report.left else ""}. '
           f'The text store is {pipeline.store.root}.')
     if report.repaired:
-        print(f'{len(report.repaired)} of them had records that were damaged, or features of an older text; these were '
-              'made again.')
+        print(f'{len(report.repaired)} of them had damaged records or features of an older text, which were made '
+              'again.')
     if pipeline.usage.prompt_tokens:
         print(f'The LLM read {pipeline.usage.prompt_tokens} tokens and wrote {pipeline.usage.completion_tokens}'
               + (f', for ${pipeline.usage.cost:.4f}.' if pipeline.usage.cost else '.'))
-    example = next((one for one in done.subjects if one not in report.failed and one not in report.left), None)
+    example = next((subject for subject in done.subjects
+                    if subject not in report.failed and subject not in report.left), None)
     if example:
-        shown = ' with '.join(f'{image.path.name} ({image.modality})' for image in example.images)
-        print(printable(f'For example {shown}: {pipeline.paragraph(example)}'))
+        files = ' with '.join(f'{image.path.name} ({image.modality})' for image in example.images)
+        print(printable(f'For example {files}: {pipeline.paragraph(example)}'))
     if report.failed:
         print(printable(mask(f'Failed:\n{report.failures()}\nThe next run tries them again.')))
     return 128 + stopped.signal if report.left else 1 if report.failed else 0
 
 
-def planned(plan, what: str) -> str:
-    """A plan in words; `what` are images or pairs."""
+def planned(plan, unit: str) -> str:
+    """Return a plan in words; `unit` is `images` or `pairs`."""
     missing = ', '.join(f'{count} {stage}' for stage, count in plan.missing.items())
     if not any(plan.missing.values()):
-        return f'All {plan.subjects} {what} are described.'
+        return f'All {plan.subjects} {unit} are described.'
     cost = f', for about ${plan.cost:.2f}' if plan.cost is not None else ''
-    return (f'Of {plan.subjects} {what} are missing: {missing}.\n'
+    return (f'Missing for {plan.subjects} {unit}: {missing}.\n'
             f'The LLM would read about {plan.prompt_tokens} tokens and write about {plan.completion_tokens}{cost}.')
 
 
 class Stopped:
-    """The signal that has asked for the end, if one has."""
+    """Signal that asked to stop, if any.
+
+    Attributes:
+        event: set once a signal has come.
+        signal: its number; 0 before.
+    """
 
     def __init__(self):
         self.event, self.signal = Event(), 0
@@ -96,13 +102,13 @@ class Stopped:
 
 @contextmanager
 def stopping() -> Iterator[Stopped]:
-    """Let Ctrl-C and SIGTERM finish what has begun and leave the rest; a second one does not wait."""
+    """Let Ctrl-C and SIGTERM finish the records in work and leave the rest. A second one stops at once."""
     stopped = Stopped()
 
     def ask(number: int, _) -> None:
         if stopped.event.is_set():
             raise KeyboardInterrupt
-        print('Finishing what has begun; once more to stop at once.', file=sys.stderr)
+        print('Finishing the records in work. Repeat to stop at once.', file=sys.stderr)
         stopped.signal = number
         stopped.event.set()
 

@@ -1,4 +1,4 @@
-"""Read, examine and exchange what `vlfusion describe` wrote; see what a captioner says of one image.
+"""Show, audit and exchange the texts of `vlfusion describe`; try a captioner on one image.
 
     vlfusion text show film/film_mif PET-MRI/31 --source a
     vlfusion text audit film/film_mif --out audit.csv
@@ -23,45 +23,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar='WHAT')
 
     def add_split(verb: argparse.ArgumentParser) -> None:
-        verb.add_argument('--split', nargs='+', choices=SPLITS, help='whose pairs (default: all that the config has)')
+        verb.add_argument('--split', nargs='+', choices=SPLITS,
+                          help='splits to use (default: all splits of the config)')
 
-    show = verbs.add_parser('show', help='everything that is known of the text of one pair or image')
+    show = verbs.add_parser('show', help='show the text of one pair or image, with its origin')
     add_config(show)
-    show.add_argument('name', metavar='NAME', help='the name of a pair, or an image file')
+    show.add_argument('name', metavar='NAME', help='name of a pair, or an image file')
     show.add_argument('--source', choices=('a', 'b'), help='one image of the pair (default: both)')
-    show.add_argument('--modality', help='what an image file is said to be (default: what the config says of it)')
-    show.add_argument('--json', action='store_true', help='print the records whole')
+    show.add_argument('--modality', help='modality of an image file (default: as in the config)')
+    show.add_argument('--json', action='store_true', help='print the whole records as JSON')
     add_split(show)
     add_own_data(show)
     show.set_defaults(act=_show)
 
-    audit = verbs.add_parser('audit', help='look for texts that are missing, doubtful or worth reading')
+    audit = verbs.add_parser('audit', help='report texts that are missing, doubtful or worth reading')
     audit.add_argument('config', nargs='?', help='config file, or the name of one that ships, such as film/film_mif')
     audit.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='override the config')
     audit.add_argument('--texts', metavar='DIR', help='audit the .txt files of a folder instead of a config')
-    audit.add_argument('--prompt', metavar='NAME', help='with --texts: the prompt they were written for, if known')
-    audit.add_argument('--out', metavar='FILE.csv', help='one line per image')
-    audit.add_argument('--min-words', type=WHOLE, default=10, metavar='N', help='fewer is short (default: %(default)s)')
-    audit.add_argument('--max-words', type=COUNT, default=200, metavar='N', help='more is long (default: %(default)s)')
-    audit.add_argument('--max-tokens', type=COUNT, metavar='N', help='more tokens than this is long as well')
+    audit.add_argument('--prompt', metavar='NAME', help='with --texts: the prompt of these texts, if known')
+    audit.add_argument('--out', metavar='FILE.csv', help='table to write, with one line per image')
+    audit.add_argument('--min-words', type=WHOLE, default=10, metavar='N',
+                       help='report texts with fewer words as short (default: %(default)s)')
+    audit.add_argument('--max-words', type=COUNT, default=200, metavar='N',
+                       help='report texts with more words as long (default: %(default)s)')
+    audit.add_argument('--max-tokens', type=COUNT, metavar='N', help='report texts with more tokens as long')
     audit.add_argument('--try-encoder', action='store_true',
-                       help='load the text encoder and see whether it takes the paragraphs that have no features')
+                       help='load the text encoder and try the paragraphs that have no features')
     add_split(audit)
     add_own_data(audit)
     audit.set_defaults(act=_audit)
 
-    export = verbs.add_parser('export', help="texts and features in the VLF data set's layout or FILM's HDF5")
+    export = verbs.add_parser('export', help="write texts and features in the VLF data set's layout or as FILM's HDF5")
     add_config(export)
     export.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     export.add_argument('--layout', choices=('vlf', 'hdf5'), default='vlf',
                         help='vlf: Text/ and TextFeature/; hdf5: whole images and features, one file per split '
                              '(default: %(default)s)')
-    export.add_argument('--set', metavar='NAME', help="what the set is called (default: the data set's name)")
+    export.add_argument('--set', metavar='NAME', help="name in the output (default: the data set's name)")
     add_split(export)
     add_own_data(export)
     export.set_defaults(act=_export)
 
-    load = verbs.add_parser('import', help='bring published features and texts to where a config reads them')
+    load = verbs.add_parser('import', help='copy published features and texts to where a config reads them')
     add_config(load)
     load.add_argument('--features', required=True, metavar='DIR', help='folder of NAME.npy, one for each pair')
     load.add_argument('--texts', metavar='DIR', help='folder of SOURCE/NAME.txt, such as NEAR/1.txt and FAR/1.txt')
@@ -69,12 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_split(load)
     load.set_defaults(act=_import)
 
-    observe = verbs.add_parser('observe', help='print what a captioner says of one image or pair, and keep nothing')
-    observe.add_argument('captioner', metavar='CAPTIONER', help='its registered name, see `vlfusion list captioners`')
-    observe.add_argument('images', nargs='+', metavar='IMAGE', help='an image; for a captioner of pairs two')
-    observe.add_argument('--modality', nargs='+', default=[], metavar='WORD', help='the kind of each image')
+    observe = verbs.add_parser('observe', help="print a captioner's observations of one image or pair; store nothing")
+    observe.add_argument('captioner', metavar='CAPTIONER', help='registered name, see `vlfusion list captioners`')
+    observe.add_argument('images', nargs='+', metavar='IMAGE', help='image file; two for a captioner of pairs')
+    observe.add_argument('--modality', nargs='+', default=[], metavar='WORD', help='modality of each image')
     observe.add_argument('--options', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE',
-                         help="the captioner's arguments, such as device=cuda")
+                         help='arguments of the captioner, such as device=cuda')
     add_imports(observe, 'the captioner')
     observe.set_defaults(act=_observe)
 
@@ -115,9 +118,8 @@ def _show(args: argparse.Namespace) -> int:
         print(printable('\n\n'.join('\n'.join(lines(entry)) for entry in entries)))
     if missing := [problem for subject, entry in zip(subjects, entries, strict=True)
                    for problem in problems(subject, entry)]:
-        listed = '\n    '.join(missing)
         only = '' if Path(args.name).is_file() else f' --only {args.name}'
-        raise DataError(f'Not everything is described:\n    {listed}',
+        raise DataError('Not everything is described:\n    ' + '\n    '.join(missing),
                         f'Run `vlfusion describe {args.config}{only}`.')
     return 0
 
@@ -133,7 +135,7 @@ def _audit(args: argparse.Namespace) -> int:
     from vlfusion.guards.outputs import check_outputs
 
     if bool(args.config) == bool(args.texts):
-        raise ConfigError('An audit reads either a CONFIG or --texts DIR.', 'Give one of the two.')
+        raise ConfigError('An audit needs either a CONFIG or --texts DIR.', 'Give one of the two.')
     check_outputs([args.out] if args.out else [],
                   [args.config, *(Path(args.texts).rglob('*.txt') if args.texts else ())])
     if args.texts:
@@ -154,7 +156,7 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def _print_audit(rows: list) -> None:
-    """A column for each set, then the first offenders of each check."""
+    """Print a table with a column for each group, then the first texts that each check reports."""
     from rich.console import Console
     from rich.table import Table
 
@@ -171,11 +173,11 @@ def _print_audit(rows: list) -> None:
     console.print(table, highlight=False)
     details = {'damaged': 'problem', 'duplicate': 'duplicate_of', 'long': 'words', 'short': 'words',
                'cut': 'finish_reason', 'filter': 'finish_reason', 'language': 'english', 'empty': 'words'}
-    for name, what in CHECKS.items():
-        if offenders := [row for row in rows if row.results.get(name)]:
+    for name, description in CHECKS.items():
+        if reported := [row for row in rows if row.results.get(name)]:
             detail = details.get(name, name)
-            first = (printable(f'{row.image}: {getattr(row, detail)}', lines=False) for row in offenders)
-            print(f'\n{name}: {what}\n{listing(first, 3)}')
+            findings = (printable(f'{row.image}: {getattr(row, detail)}', lines=False) for row in reported)
+            print(f'\n{name}: {description}\n{listing(findings, 3)}')
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -189,7 +191,7 @@ def _export(args: argparse.Namespace) -> int:
     from vlfusion.guards.outputs import check_outputs
     if args.layout == 'vlf':
         datasets = [dataset for _, dataset in find_datasets(config, args.split, text=True)]
-        # Published features below the folder have the very names that are written.
+        # Published features in the folder have the same names as the files to write.
         check_outputs([args.out], [source.root for dataset in datasets for source in dataset.text_sources.values()
                                    if isinstance(source, FeatureFiles)])
         for what, folder in export_vlf(datasets, args.out, args.set).items():
@@ -236,7 +238,7 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace, language: bool = False):
-    """The config, with a language section if one is needed."""
+    """Load the config; `language` demands a language section."""
     from vlfusion.cli.own_data import read_config
     from vlfusion.config import load_config
     from vlfusion.language.section import check_section, require_section

@@ -98,7 +98,7 @@ def check(texts: Sequence[Described], prompt: str | None = None, limits: Limits 
       from eight words on) and at most a fifth of its letters lie beyond a to z. A bare list of things fails too.
     - `unseen` reports the words of the paragraph that no captioner used. Function words and words that fit any image
       are left out, and endings such as -s, -ing, -ed and -ly are removed first. There is no dictionary: a synonym
-      (`car` for `vehicle`) and a verb count as unseen. A word that a captioner used of another thing counts as seen.
+      (`car` for `vehicle`) and a verb count as unseen. A word that a captioner used for another thing counts as seen.
       Compare the counts of LLMs; a single count is no number of mistakes.
 
     Args:
