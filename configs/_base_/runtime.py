@@ -1,10 +1,10 @@
-"""What every experiment shares: logging, checkpoints, evaluation."""
+"""Settings that all experiments share: logging, checkpoints, evaluation."""
 
 default_scope = 'vlfusion'
 randomness = dict(seed=0)
 env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
 
-# Iterations, not epochs, count everywhere: a kill loses at most `checkpoint.interval` steps, however large the set.
+# Everything counts iterations, not epochs: an interruption costs at most `checkpoint.interval` steps, at any data size.
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=False),

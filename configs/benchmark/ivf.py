@@ -3,9 +3,9 @@
 Command:    vlfusion benchmark benchmark/ivf
 Needs:      the pairs under data/ivf/TNO and data/ivf/RoadScene;
             the released weights under work_dirs/released, each put there by `vlfusion prepare-data weights NAME
-            --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without is a row that
-            says so. Also: pip install 'vlfusion[benchmark]'.
-Hardware:   two CPU cores; not timed as a whole, for it ran in parts. GIFNet, MUFusion, AUIF and LRRNet take longest.
+            --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without
+            weights is a row that says so. Also: pip install 'vlfusion[benchmark]'.
+Hardware:   two CPU cores; not timed as a whole (it ran in parts). GIFNet, MUFusion, AUIF and LRRNet take longest.
 Expected:   docs/results/ivf.md.
 """
 

@@ -3,8 +3,8 @@
 Command:    vlfusion benchmark benchmark/mif
 Needs:      Harvard's pairs under data/mif/Harvard;
             the released weights under work_dirs/released, each put there by `vlfusion prepare-data weights NAME
-            --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without is a row that
-            says so. Also: pip install 'vlfusion[benchmark]'.
+            --which WHICH --out work_dirs/released/FILE.pth`, which says what to fetch. A method without
+            weights is a row that says so. Also: pip install 'vlfusion[benchmark]'.
 Hardware:   two CPU cores; fusing took 25 minutes beside other work, scoring 2 minutes of one core.
 Expected:   docs/results/mif.md.
 """

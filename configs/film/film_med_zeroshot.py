@@ -1,6 +1,6 @@
-"""`film_mif_zeroshot.py` by its other name, whose results go to `work_dirs/film_med_zeroshot`.
+"""Another name for `film_mif_zeroshot.py`, with results in `work_dirs/film_med_zeroshot`.
 
-Every setting, the commands, costs and expected numbers are in that file.
+That file holds all settings, commands, costs and expected numbers.
 """
 
 _base_ = ['film_mif_zeroshot.py']

@@ -8,7 +8,7 @@ Cost:       81,150 steps: 11 days of two CPU cores (12 s a step, measured); on a
 Needs:      the VLF dataset (Image/MEF/SICE, TextFeature/MEF/SICE) under data/VLFDataset.
 Expected:   SICE test, protocol film: EN 7.07  SD 54.21  SF 19.42  AG 5.15  VIF 1.05  Qabf 0.79 (Table 3); the authors'
             README gives 7.07 54.22 19.39 5.14 1.05 0.79 for the weights they released.
-Not known:  whether the gradient's weight is 300 or 500; whether SICE's ground truth entered the loss; which epoch.
+Not known:  whether the gradient weight is 300 or 500; whether SICE's ground truth entered the loss; which epoch.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/vlf_sice.py', '../_base_/schedules/film.py']

@@ -8,7 +8,7 @@ Cost:       81,150 steps: 11 days of two CPU cores (12 s a step, measured); on a
 Needs:      the VLF dataset (Image/MFF/RealMFF, TextFeature/MFF/RealMFF) under data/VLFDataset.
 Expected:   Real-MFF test, 71 pairs, protocol film: EN 7.11  SD 54.93  SF 15.62  AG 5.43  VIF 1.10  Qabf 0.76 (paper,
             Table 4); the authors' README gives 7.11 54.97 15.62 5.43 1.11 0.76 for the weights they released.
-Not known:  whether the gradient's weight is 300 or 500; whether the all-in-focus truth entered the loss; which epoch.
+Not known:  whether the gradient weight is 300 or 500; whether the all-in-focus truth entered the loss; which epoch.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/vlf_realmff.py', '../_base_/schedules/film.py']

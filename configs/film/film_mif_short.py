@@ -1,11 +1,11 @@
-"""FILM trained on Harvard by a short schedule, to ask whether the text does anything, in its released guidance or ours.
+"""FILM trained on Harvard by a short schedule, to test whether the text has an effect, under two kinds of guidance.
 
-Reproduces: nothing published: 500 steps are far from convergence. For comparing kinds of guidance with one another.
+Reproduces: nothing published. It compares kinds of guidance; 500 steps are far from convergence.
 Commands:   vlfusion describe film/film_mif_short
             vlfusion train film/film_mif_short
             vlfusion ablate-text film/film_mif_short work_dirs/film_mif_short/iter_500.pth
-            and each with --cfg-options model.backbone.guidance=channel work_dir=work_dirs/film_mif_channel
-Cost:       500 steps: 65 minutes of one CPU core as Expected says, 25 with guidance=channel.
+            and each again with --cfg-options model.backbone.guidance=channel work_dir=work_dirs/film_mif_channel
+Cost:       500 steps: 65 minutes of one CPU core with released guidance, 25 with guidance=channel.
 Expected:   docs/results/text.md. Own text, protocol plain, 36 test pairs, released guidance: EN 5.367  SD 66.60
             SF 25.07  AG 7.986  VIF 0.822  Qabf 0.682; by channel: 5.901  40.40  26.62  8.853  0.075  0.636.
 Not known:  what longer training gives; a second seed; guidance=spatial, which was not trained.

@@ -1,6 +1,6 @@
 """FILM (Zhao et al., ICML 2024), medical as published: infrared-visible weights applied to Harvard. Testing only.
 
-Reproduces: Table 2 of the paper. The released MIF.pth is byte-identical to IVF.pth, so either file will do.
+Reproduces: Table 2 of the paper. The released MIF.pth is byte-identical to IVF.pth, so either file works.
 Commands:   vlfusion convert-weights FILM IVF.pth work_dirs/film_ivf_released.pth --task ivf
             vlfusion test film/film_mif_zeroshot work_dirs/film_ivf_released.pth
 Needs:      the VLF dataset (Image/MIF/Harvard, TextFeature/MIF/Harvard) under data/VLFDataset.

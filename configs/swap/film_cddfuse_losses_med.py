@@ -1,7 +1,7 @@
 """FILM's network with the losses of CDDFuse's second phase (Zhao et al., CVPR 2023), on Harvard's medical pairs.
 
-Reproduces: nothing published. Of CDDFuse's terms these are intensity and gradient, 1 to 10; its decomposition term
-            needs features that FILM does not have.
+Reproduces: nothing published. The terms are CDDFuse's intensity and gradient, weighted 1 to 10; its decomposition
+            term needs features that FILM does not have.
 Cost:       81,150 steps, as configs/film/film_mif.py: days of two CPU cores, hours of a GPU. For a first look add
             --cfg-options train_cfg.max_iters=500 train_cfg.val_interval=500
 Commands:   vlfusion describe swap/film_cddfuse_losses_med

@@ -7,7 +7,7 @@ Commands:   vlfusion describe swap/film_openclip_med
             vlfusion train swap/film_openclip_med
 Needs:      Harvard's pairs under data/mif/Harvard; CLIP's weights, which open_clip fetches from its hub.
 Expected:   not known.
-Not known:  whether a text tower that was trained with images guides fusion otherwise than one that was not.
+Not known:  whether a text encoder trained with images guides fusion differently from one trained without.
 Text:       512-d tokens. CLIP reads 77 tokens, so a paragraph is split at ends of sentences.
 """
 

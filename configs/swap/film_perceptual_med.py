@@ -1,4 +1,4 @@
-"""FILM with a perceptual term on features of a timm model besides its own losses, on Harvard's medical pairs.
+"""FILM with an additional perceptual term, on features of a timm model, on Harvard's medical pairs.
 
 Reproduces: nothing published.
 Cost:       81,150 steps, as configs/film/film_mif.py: days of two CPU cores, hours of a GPU. For a first look add
@@ -7,7 +7,7 @@ Commands:   vlfusion describe swap/film_perceptual_med
             vlfusion train swap/film_perceptual_med
 Needs:      Harvard's pairs under data/mif/Harvard; VGG-16's ImageNet weights, which timm fetches from its hub.
 Expected:   not known.
-Not known:  whether features learned from photographs say anything about medical images; the weight is a guess.
+Not known:  whether features learned from photographs suit medical images; the weight is a guess.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/film.py',

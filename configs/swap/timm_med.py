@@ -1,6 +1,6 @@
 """A timm encoder with a small decoder instead of FILM's network, with FILM's losses, on Harvard's medical pairs.
 
-Reproduces: nothing published; a plain baseline of today's encoders, without text.
+Reproduces: nothing published; a plain baseline with a modern encoder, without text.
 Cost:       81,150 steps of a small network. For a first look add
             --cfg-options train_cfg.max_iters=500 train_cfg.val_interval=500
 Command:    vlfusion train swap/timm_med
@@ -8,7 +8,7 @@ Command:    vlfusion train swap/timm_med
 Needs:      Harvard's pairs under data/mif/Harvard; the encoder's ImageNet weights, which timm fetches from its hub
             (model.backbone.pretrained=False trains from scratch).
 Expected:   not known.
-Not known:  how much of a result is the encoder's and how much the losses'.
+Not known:  how much of a result comes from the encoder, and how much from the losses.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/film.py']

@@ -1,7 +1,7 @@
-"""FILM for infrared and visible images, as the weights `film-ivf` that ship are trained.
+"""FILM (Zhao et al., ICML 2024) for infrared and visible images: the training of the weights `film-ivf`.
 
 Data:       171 pairs of RoadScene; its 25 pairs of CDDFuse's test set are for testing.
-Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn, resumable at any moment
+Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
 """
@@ -21,6 +21,6 @@ train_dataloader = dict(dataset=dict(
 test_dataloader = dict(dataset=dict(
     name='RoadScene', source_a='ivf/RoadScene/ir', source_b='ivf/RoadScene/vi'))
 
-# The weights are compared between sittings, by `vlfusion test`; scoring inside of training would cost steps.
+# `vlfusion test` scores the weights between training runs; scoring during training would cost steps.
 val_cfg = val_dataloader = val_evaluator = None
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=10, save_best=None))

@@ -1,10 +1,11 @@
-"""FILM for multi-exposure images, as the weights `film-mef` that ship are trained.
+"""FILM (Zhao et al., ICML 2024) for multi-exposure images: the training of the weights `film-mef`.
 
 Data:       16 scenes of MEFB and 8 pairs of U2Fusion; four scenes of MEFB are for testing.
-Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn, resumable at any moment
+Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
-Loss:       FILM's for this task were not released; intensity to the mean, edges to the stronger, and SSIM.
+Loss:       intensity of the mean, edges of the sharper source, and SSIM; the authors' losses for exposures were not
+            released.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/zoo.py',
@@ -29,6 +30,6 @@ test_dataloader = dict(dataset=dict(
     name='MEFB', source_a='mef/MEFB/*/{name}_B.*', source_b='mef/MEFB/*/{name}_A.*',
     names=['Candle', 'House', 'Stream', 'Garage']))
 
-# The weights are compared between sittings, by `vlfusion test`; scoring inside of training would cost steps.
+# `vlfusion test` scores the weights between training runs; scoring during training would cost steps.
 val_cfg = val_dataloader = val_evaluator = None
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=10, save_best=None))

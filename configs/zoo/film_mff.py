@@ -1,10 +1,10 @@
-"""FILM for multi-focus images, as the weights `film-mff` that ship are trained.
+"""FILM (Zhao et al., ICML 2024) for multi-focus images: the training of the weights `film-mff`.
 
 Data:       40 pairs of NYU-D with their all-in-focus truth; Lytro is for testing.
-Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn, resumable at any moment
+Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
-Loss:       FILM's terms and the distance from the truth; the authors' multi-focus losses were not released.
+Loss:       FILM's terms and the distance from the truth; the authors' losses for focus pairs were not released.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/zoo.py',
@@ -23,6 +23,6 @@ train_dataloader = dict(dataset=dict(
 test_dataloader = dict(dataset=dict(
     name='Lytro', source_a='mff/Lytro/near', source_b='mff/Lytro/far'))
 
-# The weights are compared between sittings, by `vlfusion test`; scoring inside of training would cost steps.
+# `vlfusion test` scores the weights between training runs; scoring during training would cost steps.
 val_cfg = val_dataloader = val_evaluator = None
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=10, save_best=None))

@@ -1,7 +1,7 @@
-"""FILM for medical images, as the weights `film-mif` that ship are trained.
+"""FILM (Zhao et al., ICML 2024) for medical images: the training of the weights `film-mif`.
 
 Data:       Harvard's 738 training pairs (MRI with CT, PET or SPECT); 72 test pairs.
-Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn, resumable at any moment
+Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
 """
@@ -33,6 +33,6 @@ test_dataloader = dict(dataset=dict(
         'SPECT-MRI': dict(source_a='mif/Harvard/SPECT-MRI/test/MRI', source_b='mif/Harvard/SPECT-MRI/test/SPECT',
                           modality_b='SPECT')}))
 
-# The weights are compared between sittings, by `vlfusion test`; scoring inside of training would cost steps.
+# `vlfusion test` scores the weights between training runs; scoring during training would cost steps.
 val_cfg = val_dataloader = val_evaluator = None
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=10, save_best=None))

@@ -1,7 +1,7 @@
 """Harvard medical images: MRI with CT, PET or SPECT, 256x256; 738 pairs to train on and 72 to test.
 
-Folders as Xianming Gu's collection has them: {CT,PET,SPECT}-MRI/{train,test}/{MRI,<modality>}. The three sets share
-stems, so each pair is named with its set in front: `PET-MRI/25015`.
+The folders are those of Xianming Gu's collection: {CT,PET,SPECT}-MRI/{train,test}/{MRI,<modality>}. File names repeat
+among the three sets, so the name of a pair begins with its set: `PET-MRI/25015`.
 """
 
 task = 'mif'

@@ -1,6 +1,6 @@
 """MEFB (Zhang 2021), one folder per scene: testing only, described by `vlfusion describe`.
 
-In the published folders `_A` is the under-exposed image, so source A, the over-exposed one, is `_B`.
+In the published folders `_A` is the under-exposed image. Source A, the over-exposed image, is therefore `_B`.
 """
 
 task = 'mef'

@@ -1,5 +1,7 @@
-"""Simulated infrared-visible pairs made by `vlfusion prepare-data sample`, for trying things out:
-no number computed on them says how good a method is."""
+"""Simulated infrared-visible pairs made by `vlfusion prepare-data sample`, for trying things out.
+
+Numbers computed on them say nothing about the quality of a method.
+"""
 
 task = 'ivf'
 data_root = 'data/sample/ivf'

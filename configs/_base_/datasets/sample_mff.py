@@ -1,5 +1,7 @@
-"""Simulated multi-focus pairs made by `vlfusion prepare-data sample`, for trying things out:
-no number computed on them says how good a method is."""
+"""Simulated multi-focus pairs made by `vlfusion prepare-data sample`, for trying things out.
+
+Numbers computed on them say nothing about the quality of a method.
+"""
 
 task = 'mff'
 data_root = 'data/sample/mff'

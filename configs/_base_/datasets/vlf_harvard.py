@@ -1,4 +1,4 @@
-"""Harvard as the VLF dataset lays it out, for testing only, with the published BLIP-2 features."""
+"""Harvard in the layout of the VLF dataset, with the published BLIP-2 features: testing only."""
 
 task = 'mif'
 data_root = 'data/VLFDataset'

@@ -1,8 +1,8 @@
-"""RealMFF as the VLF dataset lays it out, with the published BLIP-2 features.
+"""RealMFF in the layout of the VLF dataset, with the published BLIP-2 features.
 
 Image/MFF/RealMFF/{NEAR,FAR}, TextFeature/MFF/RealMFF.
 
-Training sees whole images at 384x288, as the released FILM does; testing sees them at their own size.
+Training sees whole images at 384x288, as the released FILM does; testing sees them at their original size.
 """
 
 task = 'mff'

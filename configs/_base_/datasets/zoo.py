@@ -1,6 +1,6 @@
-"""How the pairs are read that the weights which ship are trained on: crops of 128x128, turned and mirrored at random.
+"""Reading of the training pairs of the shipped weights: crops of 128x128, rotated and mirrored at random.
 
-Which pairs these are, a config says. `data_root` is a folder with ivf/ mif/ mef/ mff/.
+Each config names its pairs. `data_root` is a folder with ivf/ mif/ mef/ mff/.
 """
 
 data_root = 'data'

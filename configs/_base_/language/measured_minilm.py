@@ -1,4 +1,4 @@
-"""Descriptions that need no model hub: measured facts, a template, and the tokens of all-MiniLM-L6-v2 (384-d).
+"""Descriptions without a model hub: measured facts in a template, encoded by all-MiniLM-L6-v2 (384-d tokens).
 
 `vlfusion describe CONFIG` fills the store; training reads it.
 """

@@ -1,7 +1,7 @@
-"""Measured facts, a paragraph by an LLM behind an OpenAI-compatible server of your own, and tokens of all-MiniLM-L6-v2.
+"""Measured facts, paragraphs by an LLM on your own OpenAI-compatible server, and tokens of all-MiniLM-L6-v2.
 
-The server is llama.cpp's, vLLM's, transformers' or another; start it and give its address and model name, in a copy of
-this file or by --cfg-options language.llm.base_url=http://localhost:8000/v1 language.llm.model=NAME.
+The server may be that of llama.cpp, vLLM, transformers or another. Start it, and give its address and model name in a
+copy of this file or by --cfg-options language.llm.base_url=http://localhost:8000/v1 language.llm.model=NAME.
 """
 
 language = dict(

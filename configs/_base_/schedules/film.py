@@ -1,8 +1,8 @@
-"""FILM's released schedule: 150 epochs of MSRS's 1083 pairs in batches of 2, which is 541 steps an epoch.
+"""FILM's released schedule: 150 epochs of MSRS's 1083 pairs in batches of 2, 541 steps per epoch.
 
-Adam 1e-5, no weight decay, no clipping; the rate falls by 0.6 every 50 epochs. The cost for pairs of 288x384: 11 days
-of two CPU cores at the 12 s a step that were measured (docs/reference/performance.md); by its operations, 0.7 TFLOP a
-step, 4 to 16 hours of a GPU that sustains 1 to 4 TFLOP/s. `short.py` takes an hour, `zoo.py` four.
+Adam 1e-5, no weight decay, no clipping; the rate is multiplied by 0.6 every 50 epochs. Cost for pairs of 288x384: 11
+days on two CPU cores, at the measured 12 s per step (docs/reference/performance.md). On a GPU, 0.7 TFLOP per step give
+an estimate of 4 to 16 hours at 1 to 4 TFLOP/s. `short.py` takes an hour, `zoo.py` four.
 """
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=150 * 541, val_interval=5 * 541)

@@ -1,8 +1,8 @@
-"""The schedule of the weights that ship: 6,000 steps, about four hours of one core for each task.
+"""Schedule of the shipped weights: 6,000 steps, about four hours of one core for each task.
 
-Each step sees two crops of 128x128 in bfloat16. On one core without matrix units a step took 2.5 s, in float32 3.9 s;
-crops of 64x64 cost three times as much a pixel, because the guidance by text has one size whatever the crop. Adam's
-rate rises over 100 steps to 3e-4 and falls along a cosine to 3e-6.
+Each step sees two crops of 128x128 in bfloat16. On one core without matrix units a step took 2.5 s, in float32 3.9 s.
+Crops of 64x64 cost three times as much per pixel, because the guidance by text has a fixed size. Adam's rate rises to
+3e-4 over 100 steps and falls along a cosine to 3e-6.
 """
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=6000, val_interval=6000)

@@ -1,6 +1,6 @@
 """CDDFuse's network (Zhao et al., CVPR 2023) with FILM's losses, on Harvard's medical pairs, in one phase.
 
-Reproduces: nothing published; it shows that a network and a set of losses are two lines of a config.
+Reproduces: nothing published; it shows how a config combines a network with the losses of another method.
 Command:    vlfusion train cddfuse/cddfuse_film_losses_med
 Needs:      Harvard's pairs under data/mif/Harvard.
 Expected:   not known.

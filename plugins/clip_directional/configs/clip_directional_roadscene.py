@@ -1,12 +1,12 @@
-"""LDFusion's loss (Wang et al., ACM MM 2025) on RoadScene, with a small backbone in place of LDFusion's.
+"""LDFusion's loss (Wang et al., ACM MM 2025) on RoadScene, with a small backbone instead of LDFusion's.
 
-Reproduces: weights, crops, batches and schedule of the loss as released. Not the network, which is not part of this
-            plugin, nor the perceptual term: two terms on pixels stand in for it. Any backbone may be named here.
+Reproduces: weights, crops, batches and schedule of the released loss. The network is not part of this plugin; any
+            backbone can be named here. Two terms on pixels replace the perceptual term.
 Commands:   vlfusion train clip_directional/clip_directional_roadscene
             vlfusion fuse CHECKPOINT IR/ VI/ -o fused/
 Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/ivf/RoadScene/{ir,vi} (25); CLIP
-            ViT-B/32 of open_clip, fetched at the first step; `pip install --editable plugins/hello_fusion`.
-Expected:   not known: nobody has trained this config to its end.
+            ViT-B/32 of open_clip, which is fetched at the first step; `pip install --editable plugins/hello_fusion`.
+Expected:   not known: this config was not trained to the end.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py']
@@ -34,7 +34,7 @@ val_dataloader = dict(
                  pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
 test_dataloader = val_dataloader
 
-# An epoch is ten passes through the pairs, 106 steps; the first warms up, and from the fiftieth the rate halves.
+# An epoch is ten passes through the pairs, 106 steps. The first is a warm-up; from the fiftieth on the rate is halved.
 train_cfg = dict(type='ResumableTrainLoop', max_iters=100 * 106, val_interval=10 * 106)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-4))
 param_scheduler = [dict(type='LinearLR', by_epoch=False, start_factor=0.01, begin=0, end=106),

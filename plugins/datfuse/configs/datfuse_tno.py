@@ -1,12 +1,12 @@
 """DATFuse (Tang et al., IEEE TCSVT 2023), infrared-visible: trained on patches of TNO with the released losses.
 
-Reproduces: losses, weights, optimizer and batch size of the released training script, for as many steps as the counters
-            of the batch normalisation in the released weights tell: 6330, in 10 epochs of 633.
+Reproduces: losses, weights, optimizer and batch size of the released training script, for the number of steps that the
+            batch normalisation of the released weights counted: 6330, in 10 epochs of 633.
 Command:    vlfusion train datfuse/datfuse_tno
-Needs:      TNO pairs under data/ivf/TNO, those to train on in train/{ir,vi}.
-Expected:   unknown; this training has not been run.
-Not known:  which pairs the authors trained on, of TNO or not, and how they cut them: 633 batches of 128 are at most
-            81,024 patches, and 120 is the size their network assumes. Here patches are drawn at random.
+Needs:      TNO pairs under data/ivf/TNO, training pairs in train/{ir,vi}.
+Expected:   not known: this training has not been run.
+Not known:  the authors' training pairs (TNO or others) and their patches: 633 batches of 128 are at most 81,024
+            patches, and their network assumes a size of 120. Here patches are drawn at random.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', '_base_/tno_patches.py']

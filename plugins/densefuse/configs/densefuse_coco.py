@@ -5,10 +5,10 @@ Reproduces: the training script of the authors' PyTorch version: network, losses
 Command:    vlfusion train densefuse/densefuse_coco
 Needs:      MS-COCO's train2014 in data/coco/train2014; infrared-visible pairs to test on in data/ivf/TNO/{ir,vi}.
 Hardware:   not measured.
-Expected:   not measured: this schedule was not run. The released weights reproduce, see the plugin's README.
+Expected:   not measured: this schedule was not run. Results of the released weights are in the plugin's README.
 Not known:  the seed of the released weights, and whether they come from this schedule: the README of the TensorFlow
-            version has all 80,000 photographs in batches of 2.
-            The script resizes by the nearest neighbour of scipy, here OpenCV's is taken: it may pick another neighbour.
+            version names all 80,000 photographs, in batches of 2. The script resizes by scipy's nearest neighbour, here
+            by OpenCV's, which may choose another pixel.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py']

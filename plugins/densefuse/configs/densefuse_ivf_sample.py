@@ -1,8 +1,8 @@
-"""DenseFuse on the simulated infrared-visible sample, for trying things out: both images of each pair are restored.
+"""DenseFuse on the simulated infrared-visible sample, for trying things out: it learns to restore both images.
 
 Commands:   vlfusion prepare-data sample
             vlfusion train densefuse/densefuse_ivf_sample
-Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated, so the numbers mean nothing.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.py',

@@ -4,9 +4,9 @@ Reproduces: the released training script: network, losses and their weights, bat
             after a third and two thirds of 120 epochs of 8 steps.
 Command:    vlfusion train didfuse/didfuse_ivf
 Needs:      the folder Datasets of github.com/Zhaozixiang1228/IVIF-DIDFuse as data/ivf/DIDFuse.
-Expected:   not measured: this schedule was not run to its end. The released weights reproduce the authors' pictures,
+Expected:   not measured: this schedule was not run to the end. The released weights reproduce the authors' pictures,
             see the plugin's README.
-Not known:  the seed of the released weights; whether the paper's text agrees with the script's values (not compared).
+Not known:  the seed of the released weights; whether the values of the paper equal those of the script (not compared).
             The script neither shuffles nor fills the last batch of an epoch (12 pairs); here every epoch is shuffled
             and every batch is full.
 """

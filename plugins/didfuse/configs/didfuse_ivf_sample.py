@@ -2,7 +2,7 @@
 
 Commands:   vlfusion prepare-data sample
             vlfusion train didfuse/didfuse_ivf_sample
-Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated, so the numbers mean nothing.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.py',

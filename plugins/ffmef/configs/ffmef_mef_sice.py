@@ -1,12 +1,12 @@
-"""FFMEF (Zheng et al., CVPR workshops 2023), multi-exposure: SICE as the VLF dataset lays it out, without text.
+"""FFMEF (Zheng et al., CVPR workshops 2023), multi-exposure: SICE in the layout of the VLF dataset, without text.
 
 Reproduces: the released loss, optimizer and number of epochs (29 of SICE's pairs in batches of 2).
 Command:    vlfusion train ffmef/ffmef_mef_sice
 Needs:      Image/MEF/SICE of the VLF dataset under data/VLFDataset.
-Expected:   nothing yet: this training has not been run. About one seed in five begins with nearly all of its output
-            clipped, where there is no gradient; if the loss does not fall, take another (randomness.seed).
-Not known:  the number of pairs, so the 180 steps of an epoch are a guess; what the random crop of the released code
-            (half to all of the image, then 320x320) adds over the whole image at 320x320, as here.
+Expected:   not known: this training has not been run. With about one seed in five, nearly all of the first output is
+            clamped and has no gradient. If the loss does not fall, use another seed (randomness.seed).
+Not known:  the number of pairs, so 180 steps per epoch are a guess; the effect of the released random crop (half to all
+            of the image, resized to 320x320): here the whole image is resized to 320x320.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py']

@@ -1,15 +1,15 @@
-"""GIFNet (Cheng et al., CVPR 2025): one network for every task, taught by infrared-visible and by multi-focus pairs.
+"""GIFNet (Cheng et al., CVPR 2025): one network for every task, trained on infrared-visible and multi-focus pairs.
 
 Reproduces: the released training script: network, losses, two optimizer steps on each batch of 8, Adam 1e-3, two epochs
             of 2500 batches.
 Command:    vlfusion train gifnet/gifnet
 Needs:      the authors' training set (linked from github.com/AWCXV/GIFNet) as data/ivf/GIFNet, with infrared/train,
-            visible/train, visible_focus_near/train and visible_focus_far/train; pairs of the user's choice to validate
-            on in infrared/test and visible/test; the published weights of DenseNet-121, which torchvision fetches.
-Hardware:   not known; the authors' script uses one GPU. One process here, for a step is two.
-Expected:   not measured: this schedule was not run. Two iterations from one state give the released code's losses, see
-            the plugin's README.
-Not known:  the seed and the epoch of the released weights. The script takes the first 19,999 images by number, and its
+            visible/train, visible_focus_near/train and visible_focus_far/train; validation pairs of your choice in
+            infrared/test and visible/test; the published weights of DenseNet-121, which torchvision fetches.
+Hardware:   not known; the authors' script uses one GPU. Here it must be one process.
+Expected:   not measured: this schedule was not run. Two iterations from one state give the losses of the released code,
+            see the plugin's README.
+Not known:  the seed and the epoch of the released weights. The script uses the first 19,999 images by number, and the
             last batch of an epoch has 7; here every batch is full.
 """
 

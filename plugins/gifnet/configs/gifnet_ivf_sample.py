@@ -1,10 +1,10 @@
-"""GIFNet on the simulated infrared-visible sample, for trying things out; the focus pairs are blurred on the spot.
+"""GIFNet on the simulated infrared-visible sample, for trying things out; focus pairs are made by blurring.
 
 Commands:   vlfusion prepare-data sample
             vlfusion train gifnet/gifnet_ivf_sample
-Needs:      the published weights of DenseNet-121, which torchvision fetches; without a connection, add
-            `--cfg-options model.losses.0.pretrained=False`, and the sources are weighed by random features.
-Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+Needs:      the published weights of DenseNet-121, which torchvision fetches. Without a connection, add
+            `--cfg-options model.losses.0.pretrained=False`: random features then weight the sources.
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated, so the numbers mean nothing.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.py',

@@ -1,14 +1,14 @@
-"""IFCNN by its two published terms, on multi-focus pairs whose all-in-focus truth is known.
+"""IFCNN (Zhang et al., Information Fusion 2020) trained with its two terms, on focus pairs with an all-in-focus truth.
 
-Reproduces: the terms of the paper, squared error and a perceptual distance in the features of ResNet101,
-            both to the truth. Not the paper's training: its pairs, blurred at random from NYU-D2, were not released.
+Reproduces: the terms of the paper: squared error and a perceptual distance (features of ResNet101), both to the truth.
+            Not its training: the pairs, blurred at random from NYU-D2, were not released.
 Command:    vlfusion train ifcnn/ifcnn_mff_nyud
 Needs:      IFCNN-MAX.pth in data/weights/ifcnn, for the frozen first layer; data/mff/NYU-D with source_1, source_2 and
             full_clear; the published weights of ResNet101, which timm fetches at the first step.
-Hardware:   one GPU; the weights of the perceptual term make it slow on a CPU.
+Hardware:   one GPU; the network of the perceptual term makes it slow on a CPU.
 Expected:   not measured: this schedule was not run.
-Not known:  the paper's own steps, rate and weights of the terms; those here are ours. It first trains by the squared
-            error alone; here both count from the start.
+Not known:  the paper's steps, rate and weights of the terms; those here are ours. The paper first trains with the
+            squared error only; here both terms count from the start.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py']

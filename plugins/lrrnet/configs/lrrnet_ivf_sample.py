@@ -4,7 +4,7 @@ The authors' loss compares features of VGG-16 and is not part of this plugin, se
 
 Commands:   vlfusion prepare-data sample
             vlfusion train lrrnet/lrrnet_ivf_sample
-Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated, so the numbers mean nothing.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.py',

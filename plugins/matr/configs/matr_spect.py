@@ -1,14 +1,14 @@
 """MATR (Tang et al., IEEE TIP 2022), medical: trained on patches of SPECT-MRI pairs with the released losses.
 
-Reproduces: losses, weights, optimizer and batch size of the released training script, for as many steps as the counters
-            of the batch normalisation in the released weights tell: 2720, in 10 epochs of 272.
+Reproduces: losses, weights, optimizer and batch size of the released training script, for the number of steps that the
+            batch normalisation of the released weights counted: 2720, in 10 epochs of 272.
 Command:    vlfusion train matr/matr_spect
 Hardware:   not known; not run.
 Needs:      SPECT-MRI/{train,test}/{MRI,SPECT} of Harvard under data/mif/Harvard.
-Expected:   unknown; this training has not been run. The released weights reproduce the authors' pictures, see the
+Expected:   not known: this training has not been run. The released weights reproduce the authors' pictures, see the
             plugin's README.
-Not known:  which pairs the authors trained on, and how they cut them: 272 batches of 64 are at most 17,408 patches, and
-            120 is the size their network assumes. Here patches are drawn at random.
+Not known:  the authors' training pairs and their patches: 272 batches of 64 are at most 17,408 patches, and their
+            network assumes a size of 120. Here patches are drawn at random.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', '_base_/spect_patches.py']

@@ -3,7 +3,7 @@
 Reproduces: the released training script: network, losses, memory, batches of 48, Adam 1e-4, 10 epochs of 428 steps.
 Command:    vlfusion train mufusion/mufusion_ivf
 Needs:      the authors' 20565 patches (their README has the link) as data/mufusion/ivf/{IR,VIS}:
-            of TNO (the script names no data; its settings name the weights TNO);
+            cut from TNO, judging by the name of the weights, because the script names no data;
             whole pairs as data/mufusion/ivf/test/{IR,VIS}; VGG-19, which torchvision fetches (548 MB).
 Hardware:   not measured.
 Expected:   not measured: this schedule was not run. Six steps equal the released script's, see the plugin's README.

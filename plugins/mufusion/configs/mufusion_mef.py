@@ -3,7 +3,7 @@
 Reproduces: the released training script: network, losses, memory, batches of 48, Adam 1e-4, 10 epochs of 441 steps.
 Command:    vlfusion train mufusion/mufusion_mef
 Needs:      the authors' 21204 patches (their README has the link) as data/mufusion/mef/{IR,VIS}:
-            of SICE; here under-exposed patches in IR and over-exposed in VIS, which is deduced;
+            cut from SICE, with under-exposed patches in IR and over-exposed in VIS (deduced);
             whole pairs as data/mufusion/mef/test/{IR,VIS}.
 Hardware:   not measured.
 Expected:   not measured: this schedule was not run. Six steps equal the released script's, see the plugin's README.

@@ -1,15 +1,14 @@
 """ReCoNet (Huang et al., ECCV 2022), infrared-visible: the fusion network alone, trained on aligned pairs.
 
-Reproduces: nothing to the letter. The script that trained the released weights is not public. Terms, optimizer, batches
-            and crops are those of the authors' script for a later network (without normalisation, with GELU); the
-            steps are those that the released weights counted, 22,191 / 3 loops.
+Reproduces: nothing exactly, because the training script of the released weights is not public. Terms, optimizer,
+            batches and crops are those of the authors' script for a later network (without normalisation, with GELU).
+            The steps are those that the released weights counted, 22,191 / 3 loops.
 Command:    vlfusion train reconet/reconet_ivf
-Needs:      aligned pairs under data/ivf/TNO, those to train on in train/{ir,vi}, of at least 320x320 pixels.
+Needs:      aligned pairs under data/ivf/TNO, training pairs in train/{ir,vi}, of at least 320x320 pixels.
 Hardware:   not measured.
-Expected:   unknown; this training has not been run.
-Not known:  the weights of the two terms, for the authors' script has no default for them: 1 and 1 here is a guess;
-            which pairs they trained on; how they weighed pixels, which is left out. Their script also lowers its rate
-            when the loss stalls; that is left out too.
+Expected:   not known: this training has not been run.
+Not known:  the weights of the two terms, which have no default in the authors' script: 1 and 1 is a guess; the training
+            pairs. The weights of pixels are left out, and so is the lower rate when the loss stalls.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', '_base_/crops.py']

@@ -2,9 +2,9 @@
 
 Commands:   vlfusion prepare-data sample
             vlfusion train sage/sage_ivf_sample
-Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated: their numbers mean nothing.
-            The two terms are the released ones that need no teacher, weighted as released; the published training is
-            not this, see the plugin's README.
+Expected:   pictures and numbers in minutes on two CPU cores. The pairs are simulated, so the numbers mean nothing.
+            The two terms are the released terms that need no teacher, with their released weights. The published
+            training is different, see the plugin's README.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.py',

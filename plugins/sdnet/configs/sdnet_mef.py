@@ -6,8 +6,8 @@ Command:    vlfusion train sdnet/sdnet_mef
 Needs:      registered pairs under data/mef/SICE: train/{over,under} to train, test/{over,under} to validate.
 Hardware:   not measured.
 Expected:   not measured: this schedule was not run. The released weights agree with the released code, see the README.
-Not known:  the training pairs, and with them the number of steps (10,000 here). The script has 20 epochs of patches
-            cut every 22 pixels; the released weights are those after 12. Here patches are drawn at random.
+Not known:  the training pairs, and with them the number of steps (10,000 here). The script uses 20 epochs of patches
+            cut every 22 pixels; the released weights come from epoch 12. Here patches are drawn at random.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', '_base_/patches.py']

@@ -6,8 +6,8 @@ Command:    vlfusion train sdnet/sdnet_mif
 Needs:      registered pairs under data/mif/Harvard: train/{MRI,PET} to train, test/{MRI,PET} to validate.
 Hardware:   not measured.
 Expected:   not measured: this schedule was not run. The released weights agree with the released code, see the README.
-Not known:  the training pairs, and with them the number of steps (10,000 here). The script has 30 epochs of patches
-            cut every 10 pixels; the released weights are those after 30. Here patches are drawn at random.
+Not known:  the training pairs, and with them the number of steps (10,000 here). The script uses 30 epochs of patches
+            cut every 10 pixels; the released weights come from epoch 30. Here patches are drawn at random.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', '_base_/patches.py']

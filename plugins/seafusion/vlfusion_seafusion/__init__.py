@@ -1,4 +1,4 @@
-"""SeAFusion (Tang et al., Information Fusion 2022) as a plugin of vlfusion. Its losses are vlfusion's own."""
+"""SeAFusion (Tang et al., Information Fusion 2022): infrared-visible fusion by gradient residual dense blocks."""
 
 from vlfusion_seafusion.model import SeAFusion
 

@@ -1,8 +1,8 @@
 """SeAFusion: image fusion in the loop of high-level vision tasks (Tang, Yuan and Ma, Information Fusion 82, 2022).
 
 Two encoders of gradient residual dense blocks, one per source, and a decoder of four convolutions, all at full
-resolution. Written afresh; what the authors' released network computes is reproduced to rounding, and where that is not
-what a reader of the paper would expect, a comment says so.
+resolution. This independent implementation reproduces the output of the released network up to rounding. Comments mark
+where the released code differs from the paper.
 """
 
 from typing import ClassVar
@@ -20,7 +20,7 @@ SOBEL = torch.tensor([[1., 0., -1.], [2., 0., -2.], [1., 0., -1.]])
 
 @BACKBONES.register_module()
 class SeAFusion(nn.Module):
-    """The network of SeAFusion. It has 166,657 parameters and reads no text.
+    """SeAFusion: two encoders of gradient residual dense blocks and one decoder. 166,657 parameters, no text.
 
     >>> SeAFusion()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
@@ -32,13 +32,13 @@ class SeAFusion(nn.Module):
             source='https://github.com/Linfeng-Tang/VIF-Benchmark (Checkpoint/SeAFusion)',
             licence='MIT, by the LICENSE of that repository', task='ivf', protocol='film')}
 
-    halo = 9  # five 3x3 convolutions of an encoder, four of the decoder
+    halo = 9  # five 3x3 convolutions in an encoder, four in the decoder
 
     def __init__(self):
         super().__init__()
         self.encoder_a = _encoder()
         self.encoder_b = _encoder()
-        # The released layers also hold batch normalisation, which their forward pass leaves out.
+        # The released layers also hold batch normalisation, which their forward pass does not use.
         self.decoder = nn.Sequential(
             nn.Conv2d(96, 64, 3, padding=1), nn.LeakyReLU(0.2),
             nn.Conv2d(64, 32, 3, padding=1), nn.LeakyReLU(0.2),
@@ -77,11 +77,11 @@ class SeAFusion(nn.Module):
 class GradientResidualDenseBlock(nn.Module):
     """Two densely connected convolutions, plus a residual stream of Sobel magnitudes (GRDB).
 
-    `lrelu(conv1x1([x, d1, d2]) + conv1x1(|S_x * x| + |S_y * x|))`, with `d1`, `d2` the dense convolutions' outputs.
+    `lrelu(conv1x1([x, d1, d2]) + conv1x1(|S_x * x| + |S_y * x|))`, with `d1` and `d2` from the dense convolutions.
 
     Args:
-        channels: of the features that come in.
-        out_channels: of those that go out.
+        channels: channels of the input.
+        out_channels: channels of the output.
     """
 
     def __init__(self, channels: int, out_channels: int):
@@ -89,8 +89,8 @@ class GradientResidualDenseBlock(nn.Module):
         self.dense1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.dense2 = nn.Conv2d(2 * channels, channels, 3, padding=1)
         self.project_dense = nn.Conv2d(3 * channels, out_channels, 1)
-        # In the paper these are the Sobel operator. The released code only begins with it: the filters are trained, one
-        # pair for each channel, and the released ones differ from Sobel's by up to 0.2.
+        # In the paper these are the Sobel operator. In the released code they start from it and are trained, one pair
+        # for each channel; the released filters differ from Sobel's by up to 0.2.
         self.gradient_x = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         self.gradient_y = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         self.project_gradient = nn.Conv2d(channels, out_channels, 1)

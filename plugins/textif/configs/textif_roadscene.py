@@ -1,12 +1,12 @@
-"""Text-IF (Yi et al., CVPR 2024) on RoadScene with degradations drawn on the fly.
+"""Text-IF (Yi et al., CVPR 2024) on RoadScene with degradations drawn at random.
 
 Reproduces: the released network, losses, weights and schedule (120 epochs, batches of 8, crops of 96, AdamW 1e-4) for
-            luminance. Not its data: it was trained on EMS, whose degraded pairs have hand-restored truths.
+            luminance. Not its data: the paper uses EMS, whose degraded pairs have hand-restored truths.
 Commands:   vlfusion describe textif/textif_roadscene
             vlfusion train textif/textif_roadscene
 Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/ivf/RoadScene/{ir,vi} (25); CLIP
             ViT-B/32 of open_clip, which the first command fetches.
-Expected:   not known: nobody has trained this config to its end.
+Expected:   not known: this config was not trained to the end.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', '_base_/roadscene_degraded.py']
@@ -29,7 +29,7 @@ train_dataloader = dict(dataset=dict(pipeline=[
     dict(type='vlfusion_textif.Degrade', instructions=_base_.instructions,
          language=dict(store=language['store'], encoder=language['encoder'])),
     dict(type='vlfusion_textif.PackDegraded')]))
-# Epochs of 171 // 8 = 21 steps; the first warms up.
+# Epochs of 171 // 8 = 21 steps; the first is a warm-up.
 train_cfg = dict(type='ResumableTrainLoop', max_iters=120 * 21, val_interval=2 * 21)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05))
 param_scheduler = [dict(type='LinearLR', by_epoch=False, start_factor=1e-3, begin=0, end=21),

@@ -1,12 +1,12 @@
-"""A small Text-IF with a sentence encoder that needs no model hub, to see the text at work.
+"""A small Text-IF with a sentence encoder that needs no model hub, to see the effect of the text.
 
-Not a reproduction. Half of the degraded samples carry the instruction of none and stay as they are: only the text says
-whether to fix them.
+This is not a reproduction. Half of the degraded samples get the instruction of `none` and stay as they are: only the
+text says whether to fix them.
 Commands:   vlfusion describe textif/textif_roadscene_small
             vlfusion train textif/textif_roadscene_small
             python -m vlfusion_textif effect textif/textif_roadscene_small CHECKPOINT
 Needs:      RoadScene, as textif_roadscene.py.
-Expected:   minutes on one CPU core; the table in ../README.md is of its 300 steps.
+Expected:   minutes on one CPU core; the table in ../README.md shows the result of its 300 steps.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', '_base_/roadscene_degraded.py']

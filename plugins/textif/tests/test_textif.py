@@ -173,10 +173,10 @@ def test_what_does_not_fit_is_said(language):
         return TRANSFORMS.build(dict(type='vlfusion_textif.Degrade', language=language) | options)
     with pytest.raises(ConfigError, match='Unknown degradation'):
         degrade(instructions=SAID, kinds=['rain'])
-    with pytest.raises(ConfigError, match=r"(?s)no instruction about 'noisy_infrared'.*Did you mean noisy_infared"):
+    with pytest.raises(ConfigError, match=r"(?s)no sentence about 'noisy_infrared'.*Did you mean noisy_infared"):
         degrade(instructions=dict(noisy_infared=['It is noisy.']), kinds=['noisy_infrared'])
     about_noise = dict(instructions=dict(noisy_infrared=SAID['noisy_infrared']), kinds=['noisy_infrared'])
-    with pytest.raises(ConfigError, match="no instruction about 'none'"):
+    with pytest.raises(ConfigError, match="no sentence about 'none'"):
         degrade(**about_noise, unnamed=0.5)
     with pytest.raises(DataError, match=r'(?s)1 instructions are not encoded.*Else\..*vlfusion describe'):
         degrade(instructions=SAID | dict(none=[*SAID['none'], 'Else.']))
@@ -275,7 +275,7 @@ def test_effect_wants_the_sentences_of_the_config(tmp_path, language, capsys):
     (tmp_path / 'config.py').write_text(f'language = {language}')
     with pytest.raises(SystemExit):
         effect(['effect', str(tmp_path / 'config.py')])
-    assert "no instruction about 'none'" in capsys.readouterr().err
+    assert "no sentence about 'none'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Text-IF (Yi et al., CVPR 2024): infrared-visible fusion that an instruction tells which degradation to fix."""
+"""Text-IF (Yi et al., CVPR 2024): infrared-visible fusion, with an instruction that says which degradation to fix."""
 
 from vlfusion_textif.degradations import DEGRADATIONS, Degrade, PackDegraded, read_instructions
 from vlfusion_textif.losses import AxisGradientLoss

@@ -1,4 +1,4 @@
-"""python -m vlfusion_textif effect CONFIG [CHECKPOINT]"""
+"""The command `python -m vlfusion_textif effect CONFIG [CHECKPOINT]`."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from vlfusion.errors import VLFusionError
     parser = argparse.ArgumentParser(prog='python -m vlfusion_textif')
     effect = parser.add_subparsers(required=True).add_parser(
-        'effect', help="how far another instruction moves what a config's test pairs become")
-    effect.add_argument('config', help='with the sentences about each degradation as its `instructions`')
-    effect.add_argument('checkpoint', nargs='?', help='without it, the network as it is before training')
-    effect.add_argument('--pairs', type=int, default=10, help='so many of the test pairs (default: %(default)s)')
-    effect.add_argument('--crop', type=int, default=96, help='side of the middle window (default: %(default)s)')
+        'effect', help='measure how much the instruction changes the fused test pairs of a config')
+    effect.add_argument('config', help='config with sentences about each degradation as `instructions`')
+    effect.add_argument('checkpoint', nargs='?', help='trained weights (default: the untrained network)')
+    effect.add_argument('--pairs', type=int, default=10, help='number of test pairs (default: %(default)s)')
+    effect.add_argument('--crop', type=int, default=96, help='side of the central crop (default: %(default)s)')
     args = parser.parse_args(arguments)
     try:
         _effect(args)

@@ -1,4 +1,4 @@
-"""Does the text do anything? How far another instruction moves the fused image, and whether to the better."""
+"""Measure the effect of the text: how far another instruction changes the fused image, and whether it improves."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,29 +10,29 @@ from torch import Tensor, nn
 from vlfusion.data.dataset import numpy_seed
 from vlfusion_textif.degradations import DEGRADATIONS
 
-#: Name of each column of `text_effect`, and what it is.
+#: Columns of `text_effect`, with their meaning.
 COLUMNS = {
-    'other': "mean |F(own instruction) - F(that of `none`)| in grey levels",
+    'other': "mean |F(own instruction) - F(instruction of `none`)| in grey levels",
     'paraphrase': "mean |F(own instruction) - F(the next sentence about the same degradation)|",
     'error': "mean |F(own instruction) - max(A, B)|, A and B the clean sources",
-    'error_none': "the same, told that nothing is wrong",
-    'error_wrong': "the same, told of another degradation, on average over those"}
+    'error_none': "the same with the instruction of `none`",
+    'error_wrong': "the same with instructions of other degradations, on average"}
 
 
 @torch.no_grad()
 def text_effect(network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]],
                 features: Mapping[str, Sequence[Float[np.ndarray, '_ dim']]],
                 seed: int = 0) -> dict[str, dict[str, float]]:
-    """Fuse each pair under each degradation with the right and with wrong instructions.
+    """Fuse each pair under each degradation, with the right instruction and with wrong ones.
 
     Args:
-        network: a backbone in evaluation mode.
+        network: backbone in evaluation mode.
         pairs: clean sources A and B, each `(1, h, w)` in [0, 1].
-        features: of the sentences about each degradation, as `read_instructions` gives them.
-        seed: of the degradations: every network sees the same.
+        features: features of the sentences about each degradation, from `read_instructions`.
+        seed: seed of the degradations; with one seed, every network sees the same images.
 
     Returns:
-        For each degradation, the columns of `COLUMNS` in grey levels 0..255, means over all pixels and pairs.
+        For each degradation, the columns of `COLUMNS` in grey levels 0..255, averaged over all pixels and pairs.
     """
     table = {}
     for kind, (source, damage) in DEGRADATIONS.items():
@@ -47,13 +47,13 @@ def text_effect(network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]],
             fused = {name: network(seen['a'][None], seen['b'][None], text=torch.from_numpy(row)[None])[0]
                      for name, row in rows.items()}
             best, own = torch.maximum(a, b), fused[kind]
-            wrong = [_apart(fused[name], best) for name in DEGRADATIONS if name not in (kind, 'none')]
-            values = (_apart(own, fused['none']), _apart(own, fused['paraphrase']), _apart(own, best),
-                      _apart(fused['none'], best), sum(wrong) / len(wrong))
+            wrong = [_distance(fused[name], best) for name in DEGRADATIONS if name not in (kind, 'none')]
+            values = (_distance(own, fused['none']), _distance(own, fused['paraphrase']), _distance(own, best),
+                      _distance(fused['none'], best), sum(wrong) / len(wrong))
             sums = {name: sums[name] + value / len(pairs) for name, value in zip(COLUMNS, values, strict=True)}
         table[kind] = sums
     return table
 
 
-def _apart(x: Tensor, y: Tensor) -> float:
+def _distance(x: Tensor, y: Tensor) -> float:
     return 255 * (x - y).abs().mean().item()

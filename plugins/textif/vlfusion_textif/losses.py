@@ -1,4 +1,4 @@
-"""Text-IF's gradient term, which keeps the two directions of a gradient apart."""
+"""The gradient term of Text-IF (Yi et al., CVPR 2024), separate for the two directions of a gradient."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ _SOBEL = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]])
 
 @loss
 def AxisGradientLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
-    """`sum over d in x, y of mean | |S_d F| - max(|S_d A|, |S_d B|) |`, with Sobel's `S` and replicated borders.
+    """`sum over d in x, y of mean | |S_d F| - max(|S_d A|, |S_d B|) |`, with Sobel kernels `S` and replicated borders.
 
     `vlfusion.losses.MaxGradientLoss` takes the maximum of the summed magnitudes instead, and pads with zeros.
     """

@@ -1,8 +1,9 @@
 """Text-IF: semantic text guidance for degradation-aware and interactive fusion (Yi et al., CVPR 2024).
 
-Two encoders of Restormer blocks, one per source, at four scales. At the coarsest the sources attend to each other; a
-decoder climbs back, meeting both encoders' features at each scale. One vector of the instruction scales and shifts the
-channels at each scale of the decoder (feature-wise linear modulation, Perez et al., AAAI 2018).
+Two encoders of Restormer blocks, one per source, work at four scales. At the coarsest scale the sources attend to each
+other. A decoder returns to full size and merges the features of both encoders at each scale. One vector of the
+instruction scales and shifts the channels at each scale of the decoder (feature-wise linear modulation, Perez et al.,
+AAAI 2018).
 """
 
 from collections.abc import Sequence
@@ -20,17 +21,17 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class TextIF(nn.Module):
-    """The network of Text-IF, for luminance.
+    """Text-IF for luminance: Restormer encoders and a decoder that an instruction modulates.
 
     Args:
-        text_dim: width of the text features; 512 for the CLIP ViT-B/32 that the paper uses.
-        text_scale: factor on the text vector. CLIP's has a norm of about ten, so 1 is as published; sentence encoders
-            give vectors of norm one, whose modulation would hardly begin to learn: give them `text_dim ** 0.5`.
+        text_dim: width of the text features; 512 for CLIP ViT-B/32, as in the paper.
+        text_scale: factor on the text vector. CLIP's vectors have a norm of about ten, and the paper uses 1. Sentence
+            encoders give vectors of norm one, with which the modulation hardly learns: use `text_dim ** 0.5` for them.
         dim: channels at full size; each coarser scale has twice as many.
         blocks: Restormer blocks at each scale, in each encoder and in the decoder.
-        refinement: blocks after the decoder.
-        heads: of the blocks at each scale.
-        expansion: of the blocks' feed-forward networks.
+        refinement: number of blocks after the decoder.
+        heads: attention heads of the blocks at each scale.
+        expansion: expansion of the feed-forward networks.
 
     >>> net = TextIF(text_dim=16, dim=8, blocks=(1, 1, 1, 1), refinement=1).eval()
     >>> net(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28), text=torch.rand(2, 1, 16)).shape
@@ -46,7 +47,7 @@ class TextIF(nn.Module):
         super().__init__()
         if dim % 2:
             raise ConfigError(f'TextIF normalises {8 * dim} channels in 16 groups, but dim={dim} is odd.',
-                              'Choose an even dim; the paper has 48.')
+                              'Choose an even dim; the paper uses 48.')
         self.text_dim, self.text_scale = text_dim, text_scale
         widths = [dim, 2 * dim, 4 * dim, 8 * dim]
         self.encoder_a = Encoder(widths, blocks, heads, expansion)
@@ -58,7 +59,7 @@ class TextIF(nn.Module):
 
         self.up = nn.ModuleList(Upsample(2 * width) for width in widths[:3])
         self.reduce = nn.ModuleList(nn.Conv2d(2 * width, width, 1, bias=False) for width in widths[1:3])
-        inner = [2 * dim, *widths[1:]]  # the finest scale keeps the channels of decoder and encoders side by side
+        inner = [2 * dim, *widths[1:]]  # the finest scale keeps the channels of decoder and encoders concatenated
         self.decoder = nn.ModuleList(stack(width, *rest, expansion)
                                      for width, *rest in zip(inner, blocks, heads, strict=True))
         self.refine = stack(2 * dim, refinement, heads[0], expansion)
@@ -70,17 +71,17 @@ class TextIF(nn.Module):
         """Fuse two images of one scene as the instruction says.
 
         Args:
-            source_a: luminance in [0, 1]; infrared as published. The encoders share no weights.
-            source_b: the other source, likewise; visible as published.
-            text: the instruction: one pooled vector, or several of which the mean is taken.
-            text_mask: True for a real token, False for padding; None where all are real.
+            source_a: luminance in [0, 1], infrared in the paper. The encoders share no weights.
+            source_b: luminance in [0, 1], visible in the paper.
+            text: features of the instruction: one pooled vector, or several, which are averaged.
+            text_mask: True for a real token, False for padding; None if all tokens are real.
 
         Returns:
-            The fused luminance; in [0, 1] in evaluation mode. In training it may leave that range, for a clamp would
-            take the gradient from just the pixels that are furthest off.
+            The fused luminance, in [0, 1] in evaluation mode. In training mode it may leave that range, because a clamp
+            would remove the gradient of the worst pixels.
 
         Raises:
-            ConfigError: there is no text, or its features have another width than `text_dim`.
+            ConfigError: no text is given, or the width of its features is not `text_dim`.
             DataError: a text of the batch has no real token.
         """
         vector = self.text_scale * self._pooled(text, text_mask)
@@ -100,7 +101,7 @@ class TextIF(nn.Module):
         return fused if self.training else fused.clamp(0, 1)
 
     def _pooled(self, text: Tensor | None, mask: Tensor | None) -> Float[Tensor, 'batch dim']:
-        """The mean of the real tokens of each text."""
+        """Average the real tokens of each text."""
         if text is None:
             raise ConfigError('TextIF is guided by an instruction, but its argument `text` is None.',
                               "Give the data set one, such as text_source=dict(fixed='Fuse the two images.').")
@@ -109,14 +110,14 @@ class TextIF(nn.Module):
                               f'{text.shape[-1]}.', f'Set text_dim={text.shape[-1]} in the config of the backbone.')
         if mask is None:
             return text.mean(1)
-        if not torch.compiler.is_compiling() and not mask.any(1).all():  # a traced graph cannot ask
+        if not torch.compiler.is_compiling() and not mask.any(1).all():  # a traced graph cannot branch on values
             raise DataError('A text of the batch has no real token.', 'Give every pair an instruction.')
         weight = mask.to(text)
         return (text * weight[..., None]).sum(1) / weight.sum(1, keepdim=True)
 
 
 class Modulation(nn.Module):
-    """`(1 + scale) x + shift`, with scale and shift of each channel from the text vector through two layers."""
+    """`(1 + scale) x + shift`, with scale and shift of each channel computed from the text vector by two layers."""
 
     def __init__(self, text_dim: int, channels: int):
         super().__init__()
@@ -130,7 +131,7 @@ class Modulation(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Feed-forward network of Text-IF: unlike Restormer's it has no gate, and its 3x3 convolution is a full one."""
+    """Feed-forward network of Text-IF: unlike Restormer's, without a gate and with a full 3x3 convolution."""
 
     def __init__(self, dim: int, expansion: float):
         super().__init__()
@@ -140,13 +141,13 @@ class FeedForward(nn.Module):
                                     nn.Conv2d(hidden, dim, 1, bias=False))
 
     def forward(self, x: Float[Tensor, 'batch dim rows w'], strip: Strip) -> Float[Tensor, 'batch dim fewer w']:
-        """The output for a strip, see `vlfusion.models.layers.strips`."""
+        """Compute the output for a strip, see `vlfusion.models.layers.strips`."""
         expand, conv, activation, project = self.layers
         return project(activation(conv_rows(expand(x), conv.weight, strip)))
 
 
 def stack(dim: int, blocks: int, heads: int, expansion: float) -> nn.Sequential:
-    """Restormer blocks with Text-IF's feed-forward network."""
+    """Build Restormer blocks with Text-IF's feed-forward network."""
     layers = [RestormerBlock(dim, heads, expansion) for _ in range(blocks)]
     for layer in layers:
         layer.feed_forward = FeedForward(dim, expansion)
@@ -154,7 +155,7 @@ def stack(dim: int, blocks: int, heads: int, expansion: float) -> nn.Sequential:
 
 
 class Encoder(nn.Module):
-    """The features of one source at four scales, the finest first."""
+    """Encoder of one source: features at four scales, the finest first."""
 
     def __init__(self, widths: Sequence[int], blocks: Sequence[int], heads: Sequence[int], expansion: float):
         super().__init__()
@@ -172,14 +173,14 @@ class Encoder(nn.Module):
 
 
 class Upsample(nn.Sequential):
-    """Twice the size, half the channels."""
+    """Convolution to twice the size and half the channels."""
 
     def __init__(self, channels: int):
         super().__init__(nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False), nn.PixelShuffle(2))
 
 
 class Attention(nn.Module):
-    """The projections of one feature map, each pixel a token, for attention with one head."""
+    """Projections of one feature map for attention with one head, each pixel a token."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -188,24 +189,24 @@ class Attention(nn.Module):
         self.project = nn.Conv2d(channels, channels, 1)
 
     def split(self, x: Float[Tensor, 'batch c h w']) -> list[Float[Tensor, 'batch pixel c']]:
-        """Query, key and value of each pixel."""
+        """Return query, key and value of each pixel."""
         return list(self.qkv(x).flatten(2).mT.chunk(3, -1))
 
     def read(self, query: Tensor, key: Tensor, value: Tensor, like: Tensor) -> Tensor:
-        """Feature map of what the queries attend to."""
-        found = F.scaled_dot_product_attention(query, key, value)  # (batch, pixel, c)
-        return self.project(found.mT.reshape(like.shape))
+        """Return a feature map, in the shape of `like`, of the values that the queries attend to."""
+        attended = F.scaled_dot_product_attention(query, key, value)  # (batch, pixel, c)
+        return self.project(attended.mT.reshape(like.shape))
 
 
 class SelfAttention(Attention):
-    """The merged features attend to themselves."""
+    """Self-attention of the merged features."""
 
     def forward(self, x: Float[Tensor, 'batch c h w']) -> Float[Tensor, 'batch c h w']:
         return x + self.read(*self.split(self.norm(x)), like=x)
 
 
 class CrossAttention(nn.Module):
-    """Each source's values, found by the other's queries, are added to its normalised features."""
+    """Attention of each source's queries to the other source; each adds the result from its own values."""
 
     def __init__(self, channels: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Training against clean targets, with weights that depend on the degradation."""
+"""Training of Text-IF (Yi et al., CVPR 2024) against clean targets, with loss weights for each degradation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,15 +14,15 @@ from vlfusion_textif.degradations import check_kinds
 
 @MODELS.register_module()
 class TextIFModel(FusionModel):
-    """A `FusionModel` whose losses see the clean pair where the sample has one.
+    """A `FusionModel` whose losses compare with the clean pair, if the sample has one.
 
     Args:
-        degradation_weights: for some degradations, the weights of some terms in place of their own, by the name that
-            the log prints: `{'noisy_infrared': {'max_intensity': 6.0}}`.
-        options: as for `FusionModel`.
+        degradation_weights: for some degradations, weights that replace those of some terms, by the name of the term in
+            the log: `{'noisy_infrared': {'max_intensity': 6.0}}`.
+        options: arguments of `FusionModel`.
 
     Raises:
-        ConfigError: a degradation or a term in `degradation_weights` is not known.
+        ConfigError: a degradation or a term in `degradation_weights` is unknown.
     """
 
     def __init__(self, degradation_weights: Mapping[str, Mapping[str, float]] | None = None, **options):
@@ -39,14 +39,15 @@ class TextIFModel(FusionModel):
                 target_a: Float[Tensor, 'batch 1 h w'] | None = None,
                 target_b: Float[Tensor, 'batch 1 h w'] | None = None, degradation: Sequence[str] = (),
                 mode: str = 'tensor', **sample) -> Float[Tensor, 'batch 1 h w'] | dict[str, Tensor] | list[dict]:
-        """As `FusionModel.forward`, to which all samples without targets go.
+        """Run `FusionModel.forward`; with targets, the mode `loss` compares with them.
 
         Args:
-            source_a, source_b: luminance in [0, 1], perhaps degraded.
-            target_a, target_b: the same pairs before that.
-            degradation: its name, for each pair.
-            mode: likewise; `loss` averages over the pairs, each with its degradation's weights.
-            sample: likewise.
+            source_a, source_b: luminance in [0, 1], possibly degraded.
+            target_a, target_b: the same pairs without degradation.
+            degradation: name of the degradation of each pair.
+            mode: mode of `FusionModel.forward`. The loss is averaged over the pairs, each with the weights of its
+                degradation.
+            sample: further arguments of `FusionModel.forward`.
         """
         if mode != 'loss' or target_a is None:
             return super().forward(source_a, source_b, mode=mode, **sample)
@@ -54,10 +55,10 @@ class TextIFModel(FusionModel):
         total, logged = fused.new_zeros((), dtype=torch.float32), {}
         with torch.autocast(fused.device.type, enabled=False):
             for kind in sorted(set(degradation)):
-                of_kind = torch.tensor([name == kind for name in degradation], device=fused.device)
-                share, weights = of_kind.float().mean(), self.degradation_weights.get(kind, {})
+                selected = torch.tensor([name == kind for name in degradation], device=fused.device)
+                share, weights = selected.float().mean(), self.degradation_weights.get(kind, {})
                 for key, term in self.losses.items():
-                    value = term(fused[of_kind].float(), target_a[of_kind], target_b[of_kind])
+                    value = term(fused[selected].float(), target_a[selected], target_b[selected])
                     total = total + share * weights.get(key, term.weight) * value
                     logged[key] = logged.get(key, 0) + share * value.detach()
         return dict(loss=total, **logged)

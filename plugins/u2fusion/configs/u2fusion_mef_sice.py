@@ -1,12 +1,12 @@
-"""U2Fusion (Xu et al., TPAMI 2022), trained on multi-exposure pairs alone: SICE as the VLF dataset lays it out.
+"""U2Fusion (Xu et al., TPAMI 2022), trained only on multi-exposure pairs: SICE in the layout of the VLF dataset.
 
 Reproduces: the loss and optimizer of the authors' code for the second of its three tasks, without elastic weight
             consolidation, whose weight in the released script is 0.
 Command:    vlfusion train u2fusion/u2fusion_mef_sice
 Needs:      Image/MEF/SICE of the VLF dataset under data/VLFDataset; VGG-16, which torchvision fetches (528 MB).
-Expected:   nothing yet: this training has not been run.
-Not known:  how many patches an epoch has (852 steps are what the released code shows for two epochs of its third
-            task); whether torchvision's VGG-16 gives the degrees of the authors' file.
+Expected:   not known: this training has not been run.
+Not known:  how many patches an epoch has (the released code shows 852 steps for two epochs of its third task);
+            whether torchvision's VGG-16 gives the degrees of the authors' file.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py']

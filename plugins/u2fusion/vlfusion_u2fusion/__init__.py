@@ -1,4 +1,4 @@
-"""U2Fusion (Xu et al., TPAMI 2022) as a plugin of vlfusion: the network, its loss, and its augmentation."""
+"""U2Fusion (Xu et al., TPAMI 2022): one densely connected network for every fusion task."""
 
 from vlfusion_u2fusion.losses import InformationPreservationLoss
 from vlfusion_u2fusion.model import U2Fusion

@@ -1,4 +1,4 @@
-"""The loss of U2Fusion (Xu et al., TPAMI 2022): similarity to each source, as much as there is to preserve in it."""
+"""The loss of U2Fusion (Xu et al., TPAMI 2022): similarity to each source, weighted by its information."""
 
 import torch
 import torch.nn.functional as F
@@ -10,28 +10,29 @@ from vlfusion.losses.perceptual import FrozenNetwork, vgg_stages
 from vlfusion.registry import LOSSES
 
 LAPLACIAN = torch.tensor([[1., 1., 1.], [1., -8., 1.], [1., 1., 1.]]) / 8
-#: The activations before the five poolings of VGG-16, as torchvision counts its layers: conv1_2 ... conv5_3, rectified.
+#: Activations before the five poolings of VGG-16 in torchvision's numbering: conv1_2 ... conv5_3, rectified.
 TAPS = (3, 8, 15, 22, 29)
 
 
 @LOSSES.register_module()
 class InformationPreservationLoss(nn.Module):
-    """`sum_s w_s (1 - SSIM(F, S_s)) + alpha sum_s w_s MSE(F, S_s)`, for each pair, and the mean over the pairs.
+    """`sum_s w_s (1 - SSIM(F, S_s)) + alpha sum_s w_s MSE(F, S_s)`, averaged over the pairs.
 
-    The degrees `w = softmax([g(A) / c, g(B) / c])` compare how much structure VGG-16 sees in the sources:
-    `g(S) = mean_j mean |Laplacian(phi_j(S))|^2` over the feature maps `phi_j` before its five poolings.
+    The degrees `w = softmax([g(A) / c, g(B) / c])` compare the structure that VGG-16 sees in the sources:
+    `g(S) = mean_j mean |Laplacian(phi_j(S))|^2` over the feature maps `phi_j` before its five poolings. SSIM is that of
+    Wang et al. (IEEE TIP 2004) with a Gaussian window of 11x11 pixels.
 
-    The published loss has a third part, elastic weight consolidation, which keeps what earlier tasks taught. It is left
-    out: this is the training on one task. SSIM is Wang's, with a Gaussian window of 11x11 pixels.
+    The published loss has a third part, elastic weight consolidation, which preserves earlier tasks. It is left out,
+    because this loss trains on one task.
 
     Args:
         weight: factor in the total.
-        alpha: weight of the mean squared error; 20 as published.
-        c: how far a difference of structure moves the degrees from one half each; the authors' code has 3200 for
-            infrared-visible, 3500 for multi-exposure and 100 for multi-focus pairs. It belongs to VGG-16 as converted
-            from Caffe, on grey levels 0..255 less their mean.
-        pretrained: whether torchvision fetches those weights (`VGG16_Weights.IMAGENET1K_FEATURES`, the nearest that it
-            has to the authors' file). Without them the features are random: useful only in tests.
+        alpha: weight of the mean squared error; 20 in the paper.
+        c: scale of the structure: the larger it is, the closer the degrees are to one half. The authors' code uses 3200
+            for infrared-visible, 3500 for multi-exposure and 100 for multi-focus pairs. These values fit VGG-16 as
+            converted from Caffe, on grey levels 0..255 minus their mean.
+        pretrained: whether torchvision fetches those weights (`VGG16_Weights.IMAGENET1K_FEATURES`, its closest match to
+            the authors' file). Without them the features are random: useful only in tests.
 
     Raises:
         ConfigError: torchvision is not installed, or the weights cannot be fetched.
@@ -46,7 +47,7 @@ class InformationPreservationLoss(nn.Module):
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        """Args: luminance in [0, 1], at least 11x11."""
+        """Compute the loss of luminance in [0, 1], of at least 11x11 pixels."""
         degrees = self.degrees(source_a, source_b)
         losses = torch.stack([1 - ssim_map(source, fused).mean((1, 2, 3))
                               + self.alpha * (source - fused).square().mean((1, 2, 3))
@@ -56,12 +57,12 @@ class InformationPreservationLoss(nn.Module):
     @torch.no_grad()
     def degrees(self, source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 2']:
-        """Shares of the sources to preserve; the two of a pair sum to 1."""
+        """Compute the weights of both sources, which sum to 1 for each pair."""
         structure = torch.stack([self.structure(source) for source in (source_a, source_b)], 1)
         return (structure / self.c).softmax(1)
 
     def structure(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
-        """`g`: the mean squared Laplacian of VGG-16's features, of the image brought to 224x224 (nearest neighbour)."""
+        """Compute `g`, the mean squared Laplacian of VGG-16's features of the image at 224x224 (nearest neighbour)."""
         features = 255 * F.interpolate(image, (224, 224), mode='nearest') - self.mean
         measures = []
         for index, layer in enumerate(self.vgg.network.to(image.device)):

@@ -1,8 +1,8 @@
 """U2Fusion: a unified unsupervised image fusion network (Xu, Ma, Jiang, Guo and Ling, TPAMI 44(1), 2022).
 
-A densely connected encoder sees both sources as two channels; four convolutions make the fused image of all its
-features. One network serves every task, so it knows nothing of modalities. Written afresh: the authors' code is in
-TensorFlow; what a reimplementation in PyTorch computes, whose weights are offered here, is reproduced to rounding.
+A densely connected encoder sees both sources as two channels; four convolutions turn all its features into the fused
+image. One network serves every task, whatever the modalities. The authors' code is in TensorFlow. This independent
+implementation reproduces, up to rounding, the output of a reimplementation in PyTorch, whose weights can be converted.
 """
 
 import re
@@ -18,13 +18,13 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class U2Fusion(nn.Module):
-    """The network of U2Fusion. It has 659,217 parameters and reads no text.
+    """U2Fusion: a densely connected encoder of both sources and a convolutional decoder. 659,217 parameters, no text.
 
     Args:
         dim: channels of each dense layer.
-        layers: how many of them follow the first convolution.
-        padding: what lies beyond the border: `reflect` in the authors' code, `zeros` in the reimplementation whose
-            weights are offered. It has no weights, so both load the same checkpoint, but borders differ.
+        layers: number of dense layers after the first convolution.
+        padding: padding mode: `reflect` in the authors' code, `zeros` in the reimplementation whose weights can be
+            converted. Both load the same checkpoint, but results differ at borders.
 
     >>> U2Fusion()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
@@ -38,7 +38,7 @@ class U2Fusion(nn.Module):
 
     def __init__(self, dim: int = 44, layers: int = 5, padding: str = 'zeros'):
         super().__init__()
-        self.halo = 1 + layers + 4  # 3x3 convolutions: the first, the dense ones, the decoder's
+        self.halo = 1 + layers + 4  # 3x3 convolutions: the first, the dense layers, the decoder
         self.embed = _convolution(2, dim, padding)
         self.dense = nn.ModuleList(_convolution(i * dim, dim, padding) for i in range(1, layers + 1))
         self.decoder = nn.Sequential(
@@ -54,13 +54,13 @@ class U2Fusion(nn.Module):
 
         Args:
             source_a: luminance in [0, 1]; for exposure pairs the over-exposed image.
-            source_b: the other source, likewise.
+            source_b: luminance of the other source in [0, 1].
             text, text_mask: unused.
 
         Returns:
             The fused luminance, in [0, 1].
         """
-        # The network works in [-1, 1] on both sides. The authors' takes [0, 1] in, which the first layer can absorb.
+        # The network works in [-1, 1]. The authors' input is in [0, 1], which the first layer can absorb.
         features = self.embed(2 * torch.cat((source_a, source_b), 1) - 1)
         for layer in self.dense:
             features = torch.cat((features, layer(features)), 1)
@@ -71,8 +71,7 @@ class U2Fusion(nn.Module):
         """Rename the state of the released network to the names of this one.
 
         Args:
-            state: released name to tensor, or the released checkpoint with that under `model`; a prefix `module.` is
-                dropped.
+            state: released name to tensor, at the top or under `model`; a prefix `module.` is dropped.
 
         Raises:
             CheckpointError: a name is missing, or U2Fusion does not have it.

@@ -1,4 +1,4 @@
-"""The augmentation of U2Fusion: which source comes first is left to chance."""
+"""The augmentation of U2Fusion (Xu et al., TPAMI 2022): a random order of the sources."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -8,10 +8,10 @@ from vlfusion.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class SwapSources(BaseTransform):
-    """Exchange the two sources, inside `BothSources`. U2Fusion draws it for each batch, this for each pair.
+    """Exchange the two sources at random, inside `BothSources`: here for each pair, in U2Fusion for each batch.
 
     Args:
-        prob: how often.
+        prob: probability of an exchange.
     """
 
     def __init__(self, prob: float = 0.5):

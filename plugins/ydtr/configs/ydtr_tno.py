@@ -1,14 +1,14 @@
 """YDTR (Tang et al., IEEE TMM 2022), infrared-visible: trained on patches of TNO with the released losses.
 
-Reproduces: losses, weights, optimizer and batch size of the released training script, for as many steps as the counter
-            of the batch normalisation in the released weights tells, with two counts a step: 25310, in 10 epochs.
+Reproduces: losses, weights, optimizer and batch size of the released training script, for the number of steps that the
+            batch normalisation of the released weights counted, twice per step: 25310, in 10 epochs.
 Command:    vlfusion train ydtr/ydtr_tno
 Hardware:   not known; not run.
-Needs:      TNO pairs under data/ivf/TNO, those to train on in train/{ir,vi}.
-Expected:   unknown; this training has not been run. The released weights reproduce the authors' picture, see the
+Needs:      TNO pairs under data/ivf/TNO, training pairs in train/{ir,vi}.
+Expected:   not known: this training has not been run. The released weights reproduce the authors' picture, see the
             plugin's README.
-Not known:  which pairs the authors trained on, of TNO or not, and how they cut them: 2531 batches of 32 are at most
-            80,992 patches, and 120 is the size their network assumes. Here patches are drawn at random.
+Not known:  the authors' training pairs (TNO or others) and their patches: 2531 batches of 32 are at most 80,992
+            patches, and their network assumes a size of 120. Here patches are drawn at random.
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', '_base_/tno_patches.py']

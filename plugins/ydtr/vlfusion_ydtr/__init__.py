@@ -1,4 +1,4 @@
-"""YDTR (Tang et al., IEEE TMM 2022) as a plugin of vlfusion: its network and the two terms of its loss."""
+"""YDTR (Tang et al., IEEE TMM 2022): a Y-shaped transformer for infrared-visible fusion."""
 
 from vlfusion_ydtr.losses import SpatialFrequencyLoss, StructureLoss
 from vlfusion_ydtr.model import YDTR

@@ -14,9 +14,9 @@ from vlfusion.registry import LOSSES
 
 @LOSSES.register_module()
 class StructureLoss(nn.Module):
-    """`w_a (1 - SSIM(F, A)) + w_b (1 - SSIM(F, B))`, SSIM with a Gaussian window of 11 pixels and sigma 1.5.
+    """`w_a (1 - SSIM(F, A)) + w_b (1 - SSIM(F, B))`, with a Gaussian window of 11 pixels and sigma 1.5.
 
-    Images are taken to be in [0, 1]. The released code doubles that range while an output lies below -0.5.
+    The data range of SSIM is always 1. The released code doubles it while an output lies below -0.5.
 
     Args:
         weight: factor in the total.
@@ -33,22 +33,23 @@ class StructureLoss(nn.Module):
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        of_a, of_b = (1 - ssim_map(fused, source).mean() for source in (source_a, source_b))
-        return self.weight_a * of_a + self.weight_b * of_b
+        loss_a, loss_b = (1 - ssim_map(fused, source).mean() for source in (source_a, source_b))
+        return self.weight_a * loss_a + self.weight_b * loss_b
 
 
 @LOSSES.register_module()
 class SpatialFrequencyLoss(nn.Module):
-    """`w_a ||S(F) - S(A)|| + w_b ||S(F) - S(B)||`, the norm taken over all pixels of the batch.
+    """`w_a ||S(F) - S(A)|| + w_b ||S(F) - S(B)||`, with the Euclidean norm over all pixels of the batch.
 
     `S` is the spatial frequency around a pixel: squared differences to the left and the upper neighbour, summed over
-    11x11 pixels; zeros lie beyond the border. The norm is a sum: it grows with the root of the batch and of the area.
+    11x11 pixels, with zeros beyond the border. The norm is not averaged: it grows with the square root of the batch
+    size and of the area.
 
     Args:
         weight: factor in the total.
         weight_a: weight of the infrared image.
         weight_b: weight of the visible image.
-        radius: of the square that is summed over.
+        radius: radius of the square that is summed over, in pixels.
     """
 
     def __init__(self, weight: float = 1.0, *, weight_a: float = 6e-4, weight_b: float = 2.5e-4, radius: int = 5):
@@ -58,9 +59,10 @@ class SpatialFrequencyLoss(nn.Module):
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        of_fused = self._frequency(fused)
-        of_a, of_b = (torch.linalg.vector_norm(of_fused - self._frequency(source)) for source in (source_a, source_b))
-        return self.weight_a * of_a + self.weight_b * of_b
+        frequency = self._frequency(fused)
+        loss_a, loss_b = (torch.linalg.vector_norm(frequency - self._frequency(source))
+                          for source in (source_a, source_b))
+        return self.weight_a * loss_a + self.weight_b * loss_b
 
     def _frequency(self, images: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
         bordered = pad(images, (1, 0, 1, 0))

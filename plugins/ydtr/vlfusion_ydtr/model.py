@@ -1,9 +1,9 @@
 """YDTR: infrared and visible image fusion via Y-shape dynamic transformer (Tang et al., IEEE TMM 25, 2023).
 
-Each source goes through a branch of convolution, dynamic weighting and transformer; the sum of both branches goes
-through dynamic weighting and transformer once more, which is the Y. It appeared online in 2022. Written afresh; what
-the authors' released network computes is reproduced to rounding, and where that is not what a reader of the paper would
-expect, a comment says so.
+Each source passes a branch of convolution, dynamic weighting and transformer. The sum of both branches passes dynamic
+weighting and transformer once more: this is the Y. The paper appeared online in 2022. This independent implementation
+reproduces the output of the released network up to rounding. Comments mark where the released code differs from the
+paper.
 """
 
 from typing import ClassVar
@@ -18,7 +18,9 @@ from vlfusion.registry import BACKBONES
 
 @BACKBONES.register_module()
 class YDTR(nn.Module):
-    """The network of YDTR. It has 89,946 parameters and reads no text. The order of the sources does not matter.
+    """YDTR: two branches of convolution, weighting and transformer, then a common trunk. 89,946 parameters, no text.
+
+    The order of the sources does not matter.
 
     >>> import torch
     >>> YDTR().eval()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
@@ -39,7 +41,7 @@ class YDTR(nn.Module):
         super().__init__()
         self.embed = nn.Sequential(nn.Conv2d(1, dim, 3, padding=1, padding_mode='replicate'), nn.BatchNorm2d(dim),
                                    nn.ReLU())
-        # Both branches and the trunk share these two in the released code, as the branches share `embed`.
+        # In the released code, both branches and the trunk share these two, and the branches share `embed`.
         self.weigh = DynamicWeighting(dim)
         self.transformer = nn.Sequential(*(SingleTokenBlock(dim) for _ in range(depth)))
         self.project = nn.Conv2d(dim, 1, 1)
@@ -54,16 +56,17 @@ class YDTR(nn.Module):
             text, text_mask: unused.
 
         Returns:
-            The fused luminance: in [0, 1], but in training in [-1, 1] as the losses are published for it.
+            The fused luminance in [0, 1]; in training mode in [-1, 1], the range of the published losses.
         """
-        # One after the other: in training each source is normalised by its own statistics.
+        # One after the other, because in training mode each source is normalised by its own statistics.
         branch_a, branch_b = (self._transform(self.embed(source)) for source in (source_a, source_b))
         fused = self.project(self._transform(branch_a + branch_b)).tanh()
         return fused if self.training else fused.clamp(0, 1)
 
     def _transform(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch dim h w']:
-        # A token is not a position: the released code views the planar features (dim, h, w) as tokens of width `dim`,
-        # which makes each a run of `dim` consecutive pixels of one channel, or of the end of one and the next's start.
+        # A token is not a pixel. The released code reshapes the planar features (dim, h, w) to tokens of width `dim`:
+        # each token is a run of `dim` consecutive pixels of one channel, or of the end of one
+        # channel and the start of the next.
         tokens = self.weigh(x).flatten(1).unflatten(1, (-1, x.shape[1]))  # (batch, h * w, dim)
         return self.transformer(tokens).reshape(x.shape)
 
@@ -72,8 +75,8 @@ class YDTR(nn.Module):
         """Rename the state of the released network to the names of this one.
 
         Args:
-            state: released name to tensor; a prefix `module.` is dropped, and so is what has no effect on the output:
-                layers that are never called, and of the attention the queries, keys and position biases.
+            state: released name to tensor. A prefix `module.` is dropped, as are tensors without effect on the output:
+                layers that are never called, and the queries, keys and position biases of the attention.
 
         Raises:
             CheckpointError: a name is missing, or YDTR does not have it.
@@ -83,14 +86,14 @@ class YDTR(nn.Module):
 
 
 class DynamicWeighting(nn.Module):
-    """`x c(x) + x s(x)`: features weighted by channel and, in parallel, by place, with weights of either sign.
+    """`x c(x) + x s(x)`: features weighted in parallel by channel and by place, with weights of either sign.
 
-    The name is that of the decoupled dynamic filter (Zhou et al., CVPR 2021), which makes a kernel for each place and
-    channel; the released code of YDTR makes one number for each instead.
+    The paper names it after the decoupled dynamic filter (Zhou et al., CVPR 2021), which predicts a kernel for each
+    place and channel. The released code of YDTR predicts one number for each instead.
 
     Args:
         dim: channels in and out.
-        hidden: channels of the hidden layers of both.
+        hidden: channels of the hidden layers.
     """
 
     def __init__(self, dim: int, hidden: int = 8):

@@ -1,6 +1,7 @@
 """Harvard medical pairs in the folders of configs/_base_/datasets/harvard.py, the training slices cut into patches.
 
-A stride of 128 cuts each 256x256 slice into its four quarters; of the published 200 only the top left one would fit.
+A stride of 128 cuts each 256x256 slice into four quarters. With the published stride of 200, only the top left quarter
+would fit.
 """
 
 task = 'mif'

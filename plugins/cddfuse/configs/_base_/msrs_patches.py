@@ -1,6 +1,6 @@
-"""MSRS as its authors lay it out: data/MSRS/{train,test}/{ir,vi}, 1083 and 361 pairs of 640x480.
+"""MSRS in the layout of its authors: data/MSRS/{train,test}/{ir,vi}, 1083 and 361 pairs of 640x480.
 
-Training sees patches, six of an image less those of low contrast; testing sees whole images.
+Training sees patches, six per image without those of low contrast; testing sees whole images.
 """
 
 task = 'ivf'

@@ -1,4 +1,4 @@
-"""The authors' training set: infrared and visible images, and near- and far-focused ones made of the visible."""
+"""GIFNet's training set: infrared and visible images, and near- and far-focused copies of the visible ones."""
 
 task = 'ivf'
 data_root = 'data/ivf/GIFNet'

@@ -1,6 +1,6 @@
 """The SPECT-MRI pairs of Harvard, cut at random into patches of 120x120 to train on and whole to test.
 
-Folders as `configs/_base_/datasets/harvard.py` has them.
+The folders are those of `configs/_base_/datasets/harvard.py`.
 """
 
 task = 'mif'

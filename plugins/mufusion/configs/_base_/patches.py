@@ -1,7 +1,7 @@
-"""Patches of 128x128 pixels that were cut beforehand, as the memory unit needs them: the same at each visit.
+"""Patches of 128x128 pixels, cut beforehand: the memory unit needs the same patch at each visit.
 
-The folders are those of the authors: patches in IR and VIS, one file of each for every pair. `test` holds whole pairs
-of your own choice in the same two folders; the authors do not validate.
+The folders are those of the authors: IR and VIS, with one file each for every pair of patches. `test` holds whole pairs
+of your choice in the same two folders; the authors do not validate.
 """
 
 train_dataloader = dict(

@@ -1,7 +1,7 @@
-"""Infrared-visible pairs, crops of 320x320 to train on and whole to validate; the lists of both are the user's.
+"""Infrared-visible pairs, crops of 320x320 to train on and whole to validate; you choose both.
 
-Training pairs lie in train/{ir,vi}, others in {ir,vi}. The authors' crops also vary in scale and shape before they are
-resized; here they are cut at the size of the image, which has to have 320 rows and columns.
+Training pairs lie in train/{ir,vi}, others in {ir,vi}. The authors' crops also vary in scale and shape before resizing;
+here images of at least 320 rows and columns are cropped without resizing.
 """
 
 task = 'ivf'

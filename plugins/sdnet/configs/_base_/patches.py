@@ -1,4 +1,4 @@
-"""Registered pairs, cut at random into patches of 120x120 to train on and whole to validate; a config says where."""
+"""Registered pairs: random patches of 120x120 to train on, whole images to validate; each config names the folders."""
 
 train_dataloader = dict(
     batch_size=32, num_workers=2, persistent_workers=True, drop_last=True, sampler=dict(type='EpochSampler'),
@@ -16,6 +16,6 @@ test_dataloader = dict(
     batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='PairDataset', pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
 
-# The number of patches of the authors is not known, nor so the number of steps: this one is ours.
+# The authors' number of patches is not known, so neither is their number of steps: this one is ours.
 train_cfg = dict(type='ResumableTrainLoop', max_iters=10000, val_interval=1000)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4))

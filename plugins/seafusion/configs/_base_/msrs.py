@@ -1,4 +1,4 @@
-"""MSRS as its authors publish it: {train,test}/{ir,vi}, 640x480; 1083 pairs to train on and 361 to test.
+"""MSRS in the layout of its authors: {train,test}/{ir,vi}, 640x480; 1083 pairs to train on and 361 to test.
 
 Training sees whole images, as the released SeAFusion does.
 """

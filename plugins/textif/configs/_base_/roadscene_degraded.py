@@ -1,12 +1,12 @@
-"""RoadScene (Xu et al.): training pairs to be degraded at random, each with an instruction; test pairs as they are.
+"""RoadScene (Xu et al.): training pairs are degraded at random and get an instruction; test pairs are unchanged.
 
-A config that builds on this gives `language` its encoder and writes the training pipeline.
+A config with this base adds the encoder of `language` and the training pipeline.
 """
 
 task = 'ivf'
 data_root = 'data/ivf'
 
-# Sentences about each degradation. The first is the one that testing says.
+# Sentences about each degradation; testing uses the first.
 instructions = dict(
     none=['Fuse the infrared and the visible image.',
           'Combine both images into one and leave their quality as it is.',

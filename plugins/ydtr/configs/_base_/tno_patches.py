@@ -1,6 +1,6 @@
 """TNO pairs, cut at random into patches of 120x120 to train on and whole to test.
 
-Training pairs lie in train/{ir,vi}, test pairs in {ir,vi}; the lists of both are the user's.
+Training pairs lie in train/{ir,vi}, test pairs in {ir,vi}; you choose both.
 """
 
 task = 'ivf'
