@@ -29,7 +29,7 @@ def write(tmp_path, monkeypatch):
     ('x.json', '{"task": ', 'JSONDecodeError'), ('x.json', '[1]', 'x.json'), ('x.yaml', 'a: [', 'x.yaml'),
     ('x.yaml', 'a: !!python/object/apply:os.mkdir ["owned"]', "tag 'tag:yaml.org,2002:python/object/apply:os.mkdir'"),
     ('x.yml', '!!python/object/new:os.mkdir ["owned"]', 'python/object/new'),
-    ('x.txt', '', 'no config'), ('x', '', 'no config'), ('x.pth', '', 'no config'),
+    ('x.txt', '', 'not a config'), ('x', '', 'not a config'), ('x.pth', '', 'not a config'),
 ])
 def test_a_file_that_is_no_config(write, name, content, problem, tmp_path):
     with pytest.raises(ConfigError, match=problem) as caught:

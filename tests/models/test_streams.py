@@ -192,7 +192,7 @@ def test_from_training_to_fusing(root, toy, capsys):
     for split in ('train', 'val', 'test'):
         config[f'{split}_dataloader'].dataset = dict(type='PairDataset', task='ivf', source_a='ir', source_b='vi',
                                                      truth='sharp', pipeline=WHOLE)
-    with pytest.raises(ConfigError, match=r'instruction features of width 5.*have 4.\n.*text_dim.instruction=4'):
+    with pytest.raises(ConfigError, match=r'instruction features of width 5.*have width 4.\n.*text_dim.instruction=4'):
         build_runner(config, 'train')
     config.model.backbone.dim_instruction = 4
     config.text_source = dict(text_a=TEXTS['text_a'])
