@@ -10,18 +10,20 @@ from types import ModuleType
 
 #: Packages, and the former names of modules that moved into them.
 _ROOMS = {
-    'analysis': 'benchmark.ablation benchmark.contact_sheet benchmark.diagram benchmark.leaderboard '
-                'benchmark.published benchmark.reproduce benchmark.statistics',
+    'analysis': 'benchmark.ablation benchmark.conclusion benchmark.contact_sheet benchmark.diagram '
+                'benchmark.leaderboard benchmark.numbers benchmark.published benchmark.reproduce benchmark.statistics',
+    'console': 'notes progress',
     'data': 'language.joining',
-    'engine': 'checkpoints compat hooks runner trust',
-    'imaging': 'arrays images quantise reading data.tasks metrics.protocol evaluation.protocol',
+    'engine': 'checkpoints compat config_tree hooks locks origin runner trust',
+    'guards': 'arguments cells foreign outputs redaction remote_code',
+    'imaging': 'arrays images lettering quantise reading data.tasks metrics.protocol evaluation.protocol',
     'inference': 'export tiling',
     'metrics': 'evaluation.undefined',
     'scaffold': 'testing.skeleton',
-    'system': 'memory threads',
+    'system': 'devices footprint launchers memory processes threads',
 }
 MOVED = {f'vlfusion.{old}': f'vlfusion.{room}.{old.rpartition(".")[2]}'
-         for room, olds in _ROOMS.items() for old in olds.split()}
+         for room, olds in _ROOMS.items() for old in olds.split()} | {'vlfusion.numbers': 'vlfusion.guards.ranges'}
 
 
 class _Former(MetaPathFinder, Loader):

@@ -28,6 +28,8 @@ SCHEMA = 1
 #: What of `MetricInfo` goes into the record.
 FACTS = ('name', 'variant', 'title', 'direction', 'unit', 'over', 'source')
 
+write_record = write_json  # its former name
+
 
 def record(protocol: Protocol, metrics: Sequence[str], rows: Sequence[Row], *, task: str | None = None,
            inputs: Mapping[str, dict] | None = None, controls: Sequence[Row] = (),

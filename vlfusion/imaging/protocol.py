@@ -90,6 +90,9 @@ def get_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
+protocol = get_protocol  # its former name
+
+
 def code_of(label: str) -> str:
     """The code of the protocol with that label; empty for an empty or unknown one.
 

@@ -44,3 +44,6 @@ def get_task(name: str) -> Task:
     if not isinstance(name, str) or name not in TASKS:
         raise ConfigError(f'Unknown task {name!r}.', did_you_mean(name, TASKS))
     return TASKS[name]
+
+
+task = get_task  # its former name

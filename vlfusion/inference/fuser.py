@@ -98,7 +98,7 @@ class Fuser:
         CheckpointError: as for `vlfusion.engine.checkpoints.load_model`.
     """
 
-    def __init__(self, checkpoint: str | os.PathLike, *, task: str | None = None, protocol: str | None = None,
+    def __init__(self, checkpoint: str | os.PathLike, task: str | None = None, *, protocol: str | None = None,
                  chroma: str | None = None, store: str | os.PathLike | None = None, device: str | None = None,
                  modality_a: str | None = None, modality_b: str | None = None, tiles: str = 'auto',
                  tile_size: int | None = None, max_memory: int | None = None, batch_size: int | None = None,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 
 from vlfusion.language.answers import chatter, is_filtered, reasoned, refused
 from vlfusion.language.lookup import Described
+from vlfusion.language.lookup import Records as Records
 from vlfusion.language.prompt import load_prompt
 from vlfusion.language.vocabulary import FUNCTION_WORDS, content_words, fold, grams, words_of
 

@@ -128,6 +128,9 @@ class Captioner(Protocol):
         """
 
 
+PairCaptioner = Captioner  # former captioners of pairs, see `vlfusion.language.former`
+
+
 @runtime_checkable
 class LLM(Protocol):
     """Part that answers prompts. Registered in `LLMS`."""
