@@ -15,10 +15,9 @@ import vlfusion
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation import FusionEvaluator, folder, score_folder
 from vlfusion.evaluation.controls import CONTROLS, control_images
-from vlfusion.evaluation.folder import grey_levels
 from vlfusion.evaluation.rows import read_csv
 from vlfusion.imaging.images import luminance, read_image
-from vlfusion.imaging.protocol import get_protocol
+from vlfusion.imaging.protocol import get_protocol, grey_levels
 from vlfusion.metrics import CC, EN, SD, SF, scoring
 from vlfusion.metrics.undefined import NO_CAUSE
 from vlfusion.registry import FUSION_METRICS

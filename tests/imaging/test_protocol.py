@@ -55,3 +55,9 @@ def test_a_protocol_cannot_change():
 def test_unknown_name():
     with pytest.raises(ConfigError, match='Did you mean film'):
         get_protocol('flim')
+
+
+def test_only_a_colour_file_is_scored_by_channel():
+    grey, colour = np.zeros((2, 3), np.uint8), np.zeros((2, 3, 3), np.uint8)
+    assert get_protocol('vifb').by_channel(colour) and not get_protocol('vifb').by_channel(grey)
+    assert not get_protocol('film').by_channel(colour)

@@ -28,7 +28,7 @@ from vlfusion.data.patterns import stem_of
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.files import write_json
 from vlfusion.imaging.images import LUMINANCE_RULES
-from vlfusion.imaging.protocol import PROTOCOLS, Protocol, get_protocol, grey_levels
+from vlfusion.imaging.protocol import PROTOCOLS, Protocol, get_protocol, planes_of
 from vlfusion.imaging.reading.rule import AS_STORED, Reading, readings_of
 from vlfusion.metrics.base import metric
 from vlfusion.metrics.columns import other_variants
@@ -196,7 +196,7 @@ def reproduce(files: Files, rows: Sequence[PublishedRow], protocol: str,
     names = list(dict.fromkeys(name for row in rows for name in row.printed))
     for name in names:
         metric(name, chosen.code)  # an unknown name comes to light before any image is read
-    values = _each(files, lambda _, images: _scores(_planes(images, chosen), names, chosen.code), progress)
+    values = _each(files, lambda _, images: _scores(planes_of(images, chosen), names, chosen.code), progress)
     measured = _means(values)
     found = [(row, [Compared(name, row.printed[name], measured[name], _tolerance(row, name)) for name in row.printed])
              for row in rows]
@@ -345,7 +345,7 @@ def _conventions(images: Sequence[np.ndarray], protocol: Protocol, names: Sequen
     A way of reading that does not concern these files (they are grey, or use the whole range) leaves a score as it was
     measured, so that each mean is over all pairs.
     """
-    as_read = _planes(images, protocol)
+    as_read = planes_of(images, protocol)
     fused, source_a, source_b = as_read
     variants = {label: name for name in names for label in other_variants(name, protocol.code)}
     found = {f'{variants[label]}|{label if ":" in label else f"{label}, the default"}': value
@@ -366,16 +366,11 @@ def _readings(images: Sequence[np.ndarray], as_read: Sequence[Planes],
     found: dict[str, Sequence[Planes] | None] = {STRETCHED: (_stretched(fused, protocol.rounding), *sources)}
     for rule in LUMINANCE_RULES:
         if rule != protocol.luminance:
-            found[f'luminance {rule}'] = _planes(images, replace(protocol, luminance=rule)) if colour else None
+            found[f'luminance {rule}'] = planes_of(images, replace(protocol, luminance=rule)) if colour else None
     if protocol.colour == 'luminance':
         channels = replace(protocol, colour='channels')
-        found[CHANNELS] = _planes(images, channels) if images[0].ndim == 3 else None
+        found[CHANNELS] = planes_of(images, channels) if images[0].ndim == 3 else None
     return found
-
-
-def _planes(images: Sequence[np.ndarray], protocol: Protocol) -> list[Planes]:
-    colour = protocol.colour == 'channels' and images[0].ndim == 3
-    return [grey_levels(image, protocol, colour) for image in images]
 
 
 def _stretched(fused: Planes, rounding: str) -> Planes:

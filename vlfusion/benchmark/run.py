@@ -432,7 +432,7 @@ class Run:
         in_colour = self.plan.protocol.colour == 'channels'
         if unit.picture:
             fused = read_image(unit.colour if in_colour else unit.picture)
-            in_colour = in_colour and fused.ndim == 3  # as `score_folder` does
+            in_colour = self.plan.protocol.by_channel(fused)
             shown = grey_levels(fused, self.plan.protocol, in_colour)
         planes = read_planes(unit.pair, in_colour)
         if not unit.picture:

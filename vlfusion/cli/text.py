@@ -90,10 +90,10 @@ def _observe(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from vlfusion.cli.options import import_modules
-    from vlfusion.language.look import look
+    from vlfusion.language.observe import observe
     from vlfusion.language.show import observation_line
     import_modules(args.modules)
-    for observation in look(dict(type=args.captioner, **args.options), args.images, args.modality):
+    for observation in observe(dict(type=args.captioner, **args.options), args.images, args.modality):
         print(f'- {printable(observation_line(asdict(observation)))}')
     return 0
 

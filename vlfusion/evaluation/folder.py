@@ -22,7 +22,7 @@ from vlfusion.evaluation.outputs import check_output, output_files
 from vlfusion.evaluation.record import record
 from vlfusion.evaluation.rows import Row, write_csv
 from vlfusion.files import file_digest, write_json
-from vlfusion.imaging.protocol import Protocol, get_protocol, grey_levels
+from vlfusion.imaging.protocol import Protocol, get_protocol, planes_of
 from vlfusion.imaging.reading.image import too_large
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.imaging.tasks import Task, get_task
@@ -249,8 +249,7 @@ class _Scorer:
             pickiest(*[blank] * (2 if pickiest.info.over == 'truth' else 3))  # it says what is wrong
 
     def _score(self, name: str, images: list[np.ndarray], digests: list[str]) -> _Scored | list[str]:
-        colour = self.protocol.colour == 'channels' and images[0].ndim == 3
-        fused, *others = (grey_levels(image, self.protocol, colour).to(self.device) for image in images)
+        fused, *others = (planes.to(self.device) for planes in planes_of(images, self.protocol))
         score = partial(score_planes, columns=self.columns, code=self.protocol.code, stop=self.stop,
                         optional=self.optional)
         scores, unfinite = score(name, [fused, *others])
@@ -259,7 +258,8 @@ class _Scorer:
             values, _ = score(name, [image, *others])
             controls.append({'name': name, 'control': control, 'protocol': self.protocol.label} | values)
         return [] if self.stop.is_set() else _Scored(
-            {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests, colour)
+            {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests,
+            self.protocol.by_channel(images[0]))
 
 
 def _names(names: Sequence[str], truth: bool = False) -> list[str]:

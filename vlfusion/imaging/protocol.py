@@ -1,5 +1,6 @@
 """Protocols: how a network's output and its sources become the grey levels that are scored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +66,10 @@ class Protocol:
         levels = source * 255
         return levels.round() if self.luminance == 'film' else levels
 
+    def by_channel(self, fused: Shaped[np.ndarray, 'h w *bgr']) -> bool:
+        """Tell whether a fused image is scored channel by channel, each against that channel of its sources."""
+        return self.colour == 'channels' and fused.ndim == 3
+
 
 PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('film', 1, luminance='film', stretch='min-max', rounding='truncate', code='film'),
@@ -117,3 +122,8 @@ def grey_levels(image: Shaped[np.ndarray, 'h w *bgr'], protocol: Protocol, colou
     else:
         planes = luminance(image, protocol.luminance)[None]
     return protocol.grey_levels(torch.from_numpy(np.ascontiguousarray(planes[:, None]))).double()
+
+
+def planes_of(images: Sequence[Shaped[np.ndarray, 'h w *bgr']], protocol: Protocol) -> list[Planes]:
+    """The grey levels of a fused image and of the images that it is compared with; the fused image comes first."""
+    return [grey_levels(image, protocol, protocol.by_channel(images[0])) for image in images]

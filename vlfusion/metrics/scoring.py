@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from vlfusion.errors import DataError, VLFusionError
 from vlfusion.imaging.arrays import AnyImage, as_image
-from vlfusion.imaging.protocol import Planes, get_protocol, grey_levels
+from vlfusion.imaging.protocol import Planes, get_protocol, planes_of
 from vlfusion.metrics.base import as_double
 from vlfusion.metrics.columns import TRUTH, metric_of
 from vlfusion.metrics.sharing import sharing
@@ -53,10 +53,8 @@ def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | 
         sizes = ', '.join(f'{what} is {image.shape[1]}x{image.shape[0]}'
                           for what, image in zip(('fused', 'source_a', 'source_b'), images, strict=True))
         raise DataError(f'The images differ in size: {sizes} (width x height).', 'Give images of one size.')
-    colour = kind.colour == 'channels' and images[0].ndim == 3
-    planes = [grey_levels(image, kind, colour) for image in images]
     names = [names] if isinstance(names, str) else names or DEFAULT_METRICS
-    scores, _ = score_planes('the image', planes, names, code=kind.code)
+    scores, _ = score_planes('the image', planes_of(images, kind), names, code=kind.code)
     return scores
 
 

@@ -12,8 +12,8 @@ from vlfusion.language.interfaces import Observation
 from vlfusion.registry import CAPTIONERS
 
 
-def look(captioner: Mapping, images: Sequence[str | os.PathLike],
-         modalities: Sequence[str] = ()) -> list[Observation]:
+def observe(captioner: Mapping, images: Sequence[str | os.PathLike],
+            modalities: Sequence[str] = ()) -> list[Observation]:
     """Return the observations of a captioner about one image, or about both images of a pair. Nothing is stored.
 
     Args:

@@ -4,7 +4,7 @@ import pytest
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.interfaces import Observation
-from vlfusion.language.look import look
+from vlfusion.language.observe import observe
 from vlfusion.registry import CAPTIONERS, snapshot
 
 
@@ -25,17 +25,17 @@ def registered():
 
 
 def test_one_image(images):
-    first, *_ = look(dict(type='MeasuredCaptioner'), [images[0].path], ['PET'])
+    first, *_ = observe(dict(type='MeasuredCaptioner'), [images[0].path], ['PET'])
     assert first.text == 'This small square image is of the PET kind.'
-    first, *_ = look(dict(type='MeasuredCaptioner'), [images[0].path])
+    first, *_ = observe(dict(type='MeasuredCaptioner'), [images[0].path])
     assert 'unknown kind' in first.text
 
 
 def test_a_pair_and_its_error(images):
     paths = [images[0].path, images[1].path]
-    assert look(dict(type='Comparing'), paths, ['MRI', 'PET']) == [Observation('MRI and PET')]
+    assert observe(dict(type='Comparing'), paths, ['MRI', 'PET']) == [Observation('MRI and PET')]
     with pytest.raises(DataError, match='Both are the same'):
-        look(dict(type='Comparing'), paths[:1] * 2)
+        observe(dict(type='Comparing'), paths[:1] * 2)
 
 
 @pytest.mark.parametrize(('captioner', 'count', 'modalities', 'message'), [
@@ -45,4 +45,4 @@ def test_a_pair_and_its_error(images):
     (dict(type='MeasuredCaptioner', depth=3), 1, [], 'no argument')])
 def test_what_makes_no_sense(images, captioner, count, modalities, message):
     with pytest.raises(ConfigError, match=message):
-        look(captioner, [image.path for image in images[:count]], modalities)
+        observe(captioner, [image.path for image in images[:count]], modalities)
