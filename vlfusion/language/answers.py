@@ -47,8 +47,8 @@ def message(content: Any, reasoning: Any = None, refusal: Any = None) -> Message
     """
     parts = {'text': '', 'reasoning': _text_of(reasoning), 'refusal': _text_of(refusal)}
     for chunk in content if isinstance(content, list | tuple) else [content]:
-        kind = str(chunk.get('type', '')) if isinstance(chunk, Mapping) else ''
-        part = 'refusal' if 'refusal' in kind else 'reasoning' if re.search('think|reason|thought', kind) else 'text'
+        name = str(chunk.get('type', '')) if isinstance(chunk, Mapping) else ''
+        part = 'refusal' if 'refusal' in name else 'reasoning' if re.search('think|reason|thought', name) else 'text'
         parts[part] += _text_of(chunk)
     return Message(**parts)
 

@@ -44,7 +44,7 @@ _COORDINATES = re.compile(r'[\[(<]\s*\d[\d.]*%?(?:\s*[,;:x]\s*\d[\d.]*%?)+\s*[\]
 
 @dataclass(frozen=True)
 class Limits:
-    """Lengths between which a paragraph is not reported: in words, and in tokens if the text store knows them."""
+    """Lengths below or above which a paragraph is reported: in words, and in tokens if the text store knows them."""
 
     min_words: int = 10
     max_words: int = 200

@@ -138,7 +138,7 @@ class ChatClient:
         self._base_error = openai.OpenAIError
         self._client = openai.OpenAI(
             api_key=self._key or 'none', base_url=base_url, timeout=timeout, max_retries=max_retries,
-            http_client=openai.DefaultHttpxClient(timeout=timeout, event_hooks={'response': [_final_stays_final]},
+            http_client=openai.DefaultHttpxClient(timeout=timeout, event_hooks={'response': [_keep_refusal]},
                                                   **route))
         self._requests = requests_per_minute and _Pace(requests_per_minute)
         self._token_pace = tokens_per_minute and _Pace(tokens_per_minute)
@@ -338,7 +338,7 @@ def in_order(results: Iterable[tuple[int, object]]) -> list:
 
 
 class _Pace:
-    """Spaces amounts evenly in time."""
+    """Pace that spaces amounts evenly in time."""
 
     def __init__(self, per_minute: float):
         self.seconds_each, self.free_at, self.lock = 60 / per_minute, 0.0, threading.Lock()
@@ -352,7 +352,7 @@ class _Pace:
         return start - now
 
 
-def _final_stays_final(response) -> None:
+def _keep_refusal(response) -> None:
     """Keep openai from repeating a refused request when the server asks for it."""
     if response.status_code in (400, 401, 403):
         response.headers.pop('x-should-retry', None)

@@ -143,7 +143,7 @@ class LLM(Protocol):
 
 @runtime_checkable
 class StreamingLLM(LLM, Protocol):
-    """LLM that works on several prompts at once. The failure of one prompt leaves the others' answers valid."""
+    """LLM that works on several prompts at once. If one prompt fails, the answers to the others stay valid."""
 
     def stream(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Completion | Exception]]:
         """Yield the index of each prompt with its completion or its error, as soon as it is known.

@@ -72,13 +72,13 @@ class Ledger:
 
     def __init__(self, store: TextStore):
         self._store = store
-        self._texts: dict[str, tuple[str, ...]] = {}  # of intact records, by key
+        self._texts: dict[str, tuple[str, ...]] = {}  # key of an intact record -> its texts
 
     def has(self, job: Job) -> bool:
         """True if there is an intact record. Features must match the present texts of their paragraph."""
         texts = self._texts_of(job)
         if texts and job.encodes and self._texts_of(job.encodes) not in (None, texts):
-            del self._texts[job.key]  # the paragraph was written again since
+            del self._texts[job.key]  # the paragraph was written again after the features
             return False
         return texts is not None
 

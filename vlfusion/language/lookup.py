@@ -91,7 +91,7 @@ class Records:
             stages = self.stages(*content)
         except DataError as error:
             return Described(group, str(subject), str(subject), None, modality=modality, damage=error.problem)
-        seen = [stored.record for stored in stages['observations']]
+        observed = [stored.record for stored in stages['observations']]
         [paragraph], [features] = ([stored.record for stored in stages[stage]] for stage in ('paragraphs', 'features'))
         written = paragraph or features
         missing = [stage for stage in STAGES
@@ -99,8 +99,8 @@ class Records:
         return Described(
             group, str(subject), ' '.join(image.sha256 for image in content), paragraph_of(written),
             missing=tuple(missing),
-            seen=None if None in seen else observed_text(
-                [observation for record in seen for observation in observations(record)], modality),
+            seen=None if None in observed else observed_text(
+                [observation for record in observed for observation in observations(record)], modality),
             tokens=(features or {}).get('tokens'),
             finish_reason=(paragraph or {}).get('finish_reason', ''),
             modality=modality,

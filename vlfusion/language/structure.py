@@ -89,8 +89,7 @@ def is_json(text: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield pieces of an answer that may be JSON: fenced blocks, then objects and lists by length, then a repaired one.
-    """
+    """Yield pieces that may be JSON: fenced blocks, then objects and lists by length, then a repaired object."""
     if is_json(text):  # perhaps a list with one object
         value = json.loads(text)
         if isinstance(value, list) and len(value) == 1:

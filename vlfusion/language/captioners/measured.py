@@ -96,7 +96,7 @@ def _cells(plane: np.ndarray) -> Float[np.ndarray, '3 3']:
 def _content(grey: Float[np.ndarray, 'h w']) -> Bool[np.ndarray, 'h w']:
     """Return the mask of everything but the background, which is black and reaches the border.
 
-    A background or a content below 3 % of the image is ignored: then all of the image is content.
+    If the background covers less than 3 % of the image, or all of it, the whole image counts as content.
     """
     _, labels = cv2.connectedComponents((grey < 0.03).astype(np.uint8))
     border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
