@@ -124,6 +124,6 @@ def grey_levels(image: Shaped[np.ndarray, 'h w *bgr'], protocol: Protocol, colou
     return protocol.grey_levels(torch.from_numpy(np.ascontiguousarray(planes[:, None]))).double()
 
 
-def planes_of(images: Sequence[Shaped[np.ndarray, 'h w *bgr']], protocol: Protocol) -> list[Planes]:
+def planes_of(images: Sequence[Shaped[np.ndarray, 'h w ...']], protocol: Protocol) -> list[Planes]:
     """The grey levels of a fused image and of the images that it is compared with; the fused image comes first."""
     return [grey_levels(image, protocol, protocol.by_channel(images[0])) for image in images]
