@@ -1,4 +1,4 @@
-"""Records of an image or a pair under a config, read from the text store for `vlfusion text show` and `audit`."""
+"""Records of an image or a pair under a config, read from the text store for the verbs of `vlfusion text`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
