@@ -68,12 +68,12 @@ def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mappin
         raise PluginError(f'{" and ".join(packages)} registers nothing.',
                           'Decorate its classes in the module that is imported.')
     names = {name.rpartition('.')[2] for _, name in registered}
-    wanted_names = [name.rpartition('.')[2] for name in only]
-    for name, short in zip(only, wanted_names, strict=True):
+    short_names = [name.rpartition('.')[2] for name in only]
+    for name, short in zip(only, short_names, strict=True):
         if short not in names:
             raise UnknownNameError(f'{packages[0]} registers no {name!r}.', did_you_mean(name, names))
     chosen = [(registry, name) for registry, name in registered
-              if not only or name.rpartition('.')[2] in wanted_names]
+              if not only or name.rpartition('.')[2] in short_names]
     options = dict(options or {})
     accepted_names = set().union(*(accepted(registry, name) for registry, name in chosen))
     if unknown := options.keys() - accepted_names:
