@@ -123,7 +123,7 @@ class GIFNet(nn.Module):
 
         Args:
             state: released name to tensor. Parts without effect on fusing are left out: the restoring decoder, the
-                second block of the modality stream, three exchange weights (two are never used) and a table of constants.
+                second block of the modality stream, three exchange weights (two are never used), a table of constants.
 
         Raises:
             CheckpointError: a name is missing, or GIFNet does not have it.
