@@ -1,6 +1,7 @@
 """Inside vlfusion imports run down this list, never up."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,10 @@ def test_imports_run_down(path):
         if imported in LAYERS:
             assert LAYERS.index(imported) >= LAYERS.index(layer), f'{layer} must not import {imported}'
             assert {layer, imported} != STRANGERS
+
+
+def test_the_map_names_every_room_and_no_other_file():
+    page = (ROOT.parent / 'docs/explain/rooms.md').read_text(encoding='utf-8')
+    rooms = [room for line in re.findall(r'^\| (`.*?) \|', page, re.MULTILINE) for room in re.findall(r'`(\w+)`', line)]
+    assert [room for room in rooms if room in LAYERS] == LAYERS
+    assert [path for path in re.findall(r'`([\w/]+\.py)`', page) if not (ROOT / path).is_file()] == []

@@ -1,6 +1,6 @@
 """Comparing methods: which differences are real, and tables that say so.
 
-Names are loaded when they are asked for.
+Names are loaded at first use.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Image pairs: tasks, pairing, data sets, transforms, text features. Names are imported when first used."""
+"""Image pairs: pairing, data sets, transforms, text features. Names are imported when first used."""
 
 import lazy_loader
 

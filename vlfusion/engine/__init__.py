@@ -1,4 +1,4 @@
-"""Training and testing on MMEngine: the runner, its hooks, checkpoints, and the limits of what they may ask for."""
+"""Training and testing on MMEngine: the runner, its hooks, checkpoints and what they may ask for."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
-"""Scoring: protocols, the metrics as MMEngine calls them, and scores as tables.
+"""Scoring: folders and data sets, controls, rows of scores, their records and tables.
 
-Names are loaded when they are asked for.
+Names are loaded at first use.
 """
 
 import lazy_loader
