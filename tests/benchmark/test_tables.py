@@ -68,6 +68,15 @@ def test_a_score_that_is_not_finite_takes_the_method_out_of_that_metric(compare,
 
 
 @pytest.mark.slow
+def test_files_beside_stretched_outputs_are_marked(compare):
+    methods = {'CopyOfA': dict(fused='data/ir/s'), 'Mean': toy('ToyMean')}
+    note = 'Files are scored as they are (CopyOfA), but the protocol film stretches the outputs of models'
+    for marked, options in ((True, {}), (False, dict(protocol='plain'))):
+        assert (note in (compare(methods, **options) / 'leaderboard.md').read_text()) == marked
+    assert note not in (compare({'CopyOfA': methods['CopyOfA']}) / 'leaderboard.md').read_text()
+
+
+@pytest.mark.slow
 def test_by_subset(compare, tmp_path):
     draw_pairs(tmp_path / 'data/two', ['q0', 'q1'], seed=3)
     subsets = {'one': dict(source_a='ir/s', source_b='vi/s'), 'two': dict(source_a='two/ir', source_b='two/vi')}

@@ -44,6 +44,7 @@ def test_a_training_leaves_its_origin_and_fuse_says_it(toy, tmp_path, capsys):
     assert main(command) == 0
     err = capsys.readouterr().err
     assert f'Model: {words}.' in err and 'used for mif' in err
+    assert 'Grey levels by the protocol film, colour by the rule visible.' in err
 
 
 def test_a_checkpoint_that_says_its_origin_itself_is_not_believed(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from vlfusion.analysis.leaderboard import Leaderboard, board_of, higher, places_of
 from vlfusion.analysis.statistics import compare
 from vlfusion.benchmark.costs import costs
-from vlfusion.benchmark.methods import CONTROL, ModelMethod
+from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.run import Run, Unit
@@ -47,11 +47,21 @@ class _SetTables:
                     if (self.one.name, CONTROL + name) not in self.run.failures}
         board = self._board(rows, controls)
         ways = self._robustness(board, rows)
-        board = replace(board, elsewhere=_places_elsewhere(ways), note=_first_only_here(ways))
+        notes = filter(None, (_first_only_here(ways), self._files_beside_outputs()))
+        board = replace(board, elsewhere=_places_elsewhere(ways), note=' '.join(notes))
         subsets = {name.partition('/')[0] for name in (pair.name for pair in self.run.pairs(self.one.name))
                    if '/' in name} if self.one.by_subset else ()
         return SetResult(self.one.name, self.one.task.name, board, rows | controls, self._pairs(), self._costs(),
                          ways, {subset: self._board(rows, controls, f'{subset}/') for subset in sorted(subsets)})
+
+    def _files_beside_outputs(self) -> str:
+        """Note on files that are compared with outputs of models, where the protocol stretches outputs only."""
+        files = [method.name for method in self.methods if isinstance(method, FolderMethod)]
+        if self.plan.output.stretch != 'min-max' or len(files) in (0, len(self.methods)):
+            return ''
+        return (f'Files are scored as they are ({", ".join(files)}), but the protocol {self.plan.protocol.name} '
+                'stretches the outputs of models to the full range, which raises EN, SD, SF and AG: compare them only '
+                'if the files were stretched too.')
 
     def _board(self, rows: Mapping[str, list[Row]], controls: Mapping[str, list[Row]],
                subset: str = '') -> Leaderboard:

@@ -84,7 +84,7 @@ def test(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | Non
         checkpoint: the weights; None if the model has none.
         out: folder to write to; by default `WORK_DIR/test_PROTOCOL`.
         protocol: name of the conversion of outputs to grey levels; by default the config's own, or `film`.
-        chroma: name of the colour rule in `CHROMA_RULES`; by default the task's.
+        chroma: name of the colour rule in `CHROMA_RULES`; by default the config's own, or the task's.
         launcher: launcher of this test's processes: `none`, `pytorch` (torchrun), `slurm` or `mpi`.
         verbose: True to show every line of the log; its file always has them.
 
