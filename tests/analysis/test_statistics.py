@@ -37,6 +37,12 @@ def test_by_hand():
     assert compare(values).p == pytest.approx(stats.f.sf(statistic, 2, 6))
 
 
+def test_one_order_on_all_images_has_its_exact_p():
+    base = np.arange(4.)
+    assert compare({'a': base, 'b': base + 1, 'c': base + 2}).p == pytest.approx(1 / 6 ** 3)
+    assert compare({'a': base, 'b': base, 'c': base + 2}).p == pytest.approx(1 / 3 ** 3)
+
+
 def test_methods_that_do_not_differ_share_a_rank(scores):
     found = compare(scores)
     assert found.ranks == {'A': 1, 'B': 2, 'C': 2}

@@ -11,6 +11,7 @@ test (Benavoli, Corani and Mangili, JMLR 2016).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import factorial, prod
 from types import ModuleType
 
 import numpy as np
@@ -174,5 +175,8 @@ def _iman_davenport(stats, values: list[np.ndarray]) -> float:
     chi2 = stats.friedmanchisquare(*values).statistic
     rest = images * (count - 1) - chi2
     if rest <= 1e-9 * images:
-        return 0.  # every image orders the methods alike
+        # Every image orders the methods alike, so F is infinite. The exact p counts the orders, given the ties.
+        _, ties = np.unique([value[0] for value in values], return_counts=True)
+        orders = factorial(count) // prod(map(factorial, ties.tolist()))
+        return 1 / orders ** (images - 1)
     return float(stats.f.sf((images - 1) * chi2 / rest, count - 1, (count - 1) * (images - 1)))
