@@ -141,6 +141,8 @@ def test_methods_that_were_not_scored_alike_are_refused(files, tmp_path):
     write_csv(tmp_path / 'other.csv', rows)
     with pytest.raises(DataError, match=r'(?s)several protocols: film.1, plain.1.*other lacks 1 of 15 images: 14'):
         leaderboard(files | {'other': tmp_path / 'other.csv'})
+    with pytest.raises(DataError, match='no method to compare'):
+        leaderboard({})
     with pytest.raises(UnknownNameError, match="metric 'VIF'"):
         leaderboard(files, ['VIF'])
     with pytest.raises(ConfigError, match='cannot be written'):

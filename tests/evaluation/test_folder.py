@@ -68,6 +68,12 @@ def test_scores_are_those_of_the_evaluator(place):
     assert list(scores.rows[0]) == ['name', 'protocol', *metrics] and scores.rows[0]['protocol'] == 'plain.1'
 
 
+def test_a_notebook_shows_means_in_one_line(place):
+    scores = scored(place, metrics=['EN'], protocol='plain')
+    mean = scores.record['summary']['EN']['mean']
+    assert repr(scores) == f'<FolderScores: 4 images, protocol plain.1; means EN {mean:.4g}>'
+
+
 def test_files_are_not_stretched_under_any_protocol(place):
     image = read_image(place / 'fused/p0.png')
     assert image.min() > 0 and image.max() < 255

@@ -260,6 +260,8 @@ def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] 
 def board_of(rows: Mapping[str, Sequence[Row]], *, metrics: Sequence[str] | None = None, alpha: float = 0.05,
              correction: str = 'holm', resamples: int = 2000) -> Leaderboard:
     """Compare methods by their per-image scores; arguments and errors as for `leaderboard` and `compare`."""
+    if not rows:
+        raise DataError('There is no method to compare.', 'Give the scores of at least one.')
     _check_alike(rows)
     found = {method: columns(sorted(of_method, key=lambda row: row['name'])) for method, of_method in rows.items()}
     shared = [name for name in next(iter(found.values())) if all(name in of for of in found.values())]

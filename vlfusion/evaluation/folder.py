@@ -55,6 +55,10 @@ class FolderScores:
     record: dict[str, Any]
     notes: list[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        means = ', '.join(f'{metric} {facts["mean"]:.4g}' for metric, facts in self.record['summary'].items())
+        return f'<FolderScores: {len(self.rows)} images, protocol {self.record["protocol"]["label"]}; means {means}>'
+
     def write(self, path: str | os.PathLike) -> list[Path]:
         """Write `STEM.csv`, `STEM.controls.csv` where there are controls, and `STEM.json`, the record.
 
