@@ -36,7 +36,7 @@ def save(tmp_path):
 @pytest.mark.parametrize('kind', KINDS)
 def test_tokens_are_the_last_layer_after_its_norm(save, check_encoder, kind):
     name, model = save(kind)
-    encoder = OpenCLIPTextEncoder(name, batch_size=2)
+    encoder = OpenCLIPTextEncoder(name, None, batch_size=2)  # the weights' name by place, as open_clip has it
     assert (encoder.dim, encoder.max_tokens) == (16, 77)
     check_encoder(encoder, TEXTS, COUNTS)
     seen = []

@@ -39,7 +39,7 @@ class OpenCLIPTextEncoder:
 
     version = '1'
 
-    def __init__(self, model: str = 'ViT-B-32', *, pretrained: str | None = None,
+    def __init__(self, model: str = 'ViT-B-32', pretrained: str | None = None, *,
                  output: str = 'tokens', long: str = 'refuse',
                  device: str = 'cpu', batch_size: int = 32):
         for name, value, choices in (('output', output, ('tokens', 'pooled')), ('long', long, ('refuse', 'split'))):
