@@ -14,12 +14,11 @@ from vlfusion.metrics.base import fusion_metric, variant
                          'tang': 'vifb'})
 def AG(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
        source_b: Float[Tensor, 'batch 1 h w'], inner: bool = False) -> Float[Tensor, ' batch']:
-    """`AG = mean(sqrt((Gx^2 + Gy^2) / 2))`, with `Gx`, `Gy` central differences, one-sided at the borders.
+    """`AG = mean(sqrt((Gx^2 + Gy^2) / 2))`, with central differences `Gx` and `Gy`, one-sided at the borders.
 
     Args:
         fused: grey levels in 0..255, at least 2x2.
-        source_a: not used.
-        source_b: not used.
+        source_a, source_b: not used.
         inner: whether to divide the sum by `(h - 1)(w - 1)` instead of by the `h w` pixels.
 
     >>> import torch

@@ -1,4 +1,4 @@
-"""Common parts of all metrics: registration, named variants, the facts that reports print, the check of arguments."""
+"""Parts that all metrics share: registration, named variants, facts for reports, the check of arguments."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -14,7 +14,7 @@ from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS
 
 Metric = Callable[..., Tensor]
 
-#: The published code that each variant's name stands for.
+#: Published code, by the names of variants.
 CODES = {
     'film': 'FILM, Zhaozixiang1228/IF-FILM, utils/Evaluator.py',
     'cddfuse': 'CDDFuse, Zhaozixiang1228/MMIF-CDDFuse, utils/Evaluator.py',
@@ -30,10 +30,10 @@ CODES = {
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to compute a metric other than the default: the core's keyword arguments, and what they change.
+    """A way to compute a metric that differs from the default.
 
     Attributes:
-        note: how it departs from the default, in words.
+        note: difference from the default, in words.
         options: keyword arguments of the metric's function.
         facts: fields of `MetricInfo` that differ.
     """
@@ -45,23 +45,23 @@ class Variant:
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """Facts about a metric that are known without running it; a metric has it as its attribute `info`.
+    """Facts about a metric, the attribute `info` of its function.
 
     Attributes:
-        name: the function's name, under which it is registered.
-        title: the name in words.
+        name: name of the function, under which it is registered.
+        title: name in words.
         direction: whether `higher` or `lower` values are better.
-        range: the least and the greatest value.
-        source: the publication that defines it.
-        over: what becomes of the two sources: `none` (the fused image alone counts), `sum` or `mean` of one value for
-            each, `weighted` by what each shows at a place, `joint` (one value from all three images), or `truth` (the
-            fused image is compared to the true one instead).
-        unit: of the value; empty for a plain number.
-        smallest: the least height and width, in pixels, for which it is defined.
-        agrees: names in `CODES` of the published code that the default computes the same as.
-        variants: by name, what other published code computes.
-        aliases: other names that the field has for it.
-        variant: which variant this is; empty for the default.
+        range: least and greatest value.
+        source: publication that defines the metric.
+        over: treatment of the two sources: `none` (only the fused image counts), `sum` or `mean` of one value for each,
+            `weighted` by the content of each source at a place, `joint` (one value from all three images), or `truth`
+            (the fused image is compared to the true image instead).
+        unit: unit of the value; empty for a plain number.
+        smallest: least height and width in pixels for which the metric is defined.
+        agrees: names in `CODES` of published code that computes the same as the default.
+        variants: variants of other published code, by name.
+        aliases: other names in the field.
+        variant: name of this variant; empty for the default.
     """
 
     name: str
@@ -94,7 +94,7 @@ class MetricInfo:
 
 
 def variant(note: str, /, **options: Any) -> Variant:
-    """A variant by its note, with the fields of `MetricInfo` and the core's arguments that differ, in one list.
+    """Make a `Variant` from its note, and the fields of `MetricInfo` and arguments of the function that differ.
 
     >>> variant('in nat', base=2.718, unit='nat')
     Variant(note='in nat', options={'base': 2.718}, facts={'unit': 'nat'})
@@ -106,12 +106,13 @@ def variant(note: str, /, **options: Any) -> Variant:
 def fusion_metric(*, over: str, **facts: Any) -> Callable[[Metric], Metric]:
     """Register a function `(fused, source_a, source_b) -> (batch,)` in `FUSION_METRICS` under its own name.
 
-    The function may rely on its arguments: three tensors `(batch, 1, h, w)` of one shape and device, float64 (for most
-    metrics are differences of nearly equal numbers somewhere), with grey levels in 0..255 and at least `smallest`
-    pixels high and wide; anything else raises a `DataError` before it is called. Callers may give float32 as well; the
-    result has the type of their images, and no gradient. The arguments here are the fields of `MetricInfo`.
+    The function may rely on its arguments: three tensors `(batch, 1, h, w)` of one shape and device in float64, with
+    grey levels in 0..255 and at least `smallest` pixels high and wide. Other images raise a `DataError` before it is
+    called. (In float32, most metrics would lose precision in differences of nearly equal numbers.) Callers may give
+    float32 as well; the result has the type of their images, and no gradient.
 
-    A variant's value is a `variant(...)`, or the name of another one that it equals.
+    The arguments here are the fields of `MetricInfo`. A value in `variants` is a `variant(...)`, or the name of another
+    variant that it equals.
 
     >>> from vlfusion.metrics import EN, MI
     >>> EN.info.title, EN.info.unit, EN.info.range
@@ -128,11 +129,11 @@ def truth_metric(**facts: Any) -> Callable[[Metric], Metric]:
 
 
 def metric(name: str, code: str = '', truth: bool = False) -> Metric:
-    """The metric of that name, which may carry a variant.
+    """The metric of that name, which may include a variant.
 
     Args:
-        name: `MI`, or `MI:film` for one variant; `package.Name` for a plugin's.
-        code: whose variant is meant where the name says none and the metric has one: a name in `CODES`, or empty.
+        name: `MI`, or `MI:film` for a variant; `package.Name` for a plugin's metric.
+        code: default variant for a name without one, if the metric has it: a name in `CODES`, or empty.
         truth: whether to look among the metrics that compare to a true image.
 
     Raises:
@@ -141,28 +142,28 @@ def metric(name: str, code: str = '', truth: bool = False) -> Metric:
     >>> metric('MI', code='film').info.label, metric('EN', code='film').info.label
     ('MI:film', 'EN')
     """
-    name, _, named = name.partition(':')
-    found = (TRUTH_METRICS if truth else FUSION_METRICS).get(name)
-    if named and named not in (*found.info.agrees, *found.variants):
-        raise UnknownNameError(f'{name} has no variant {named!r}.',
-                               did_you_mean(named, (*found.info.agrees, *found.variants)))
-    return found.variants.get(named or code, found)
+    name, _, variant = name.partition(':')
+    default = (TRUTH_METRICS if truth else FUSION_METRICS).get(name)
+    if variant and variant not in (*default.info.agrees, *default.variants):
+        raise UnknownNameError(f'{name} has no variant {variant!r}.',
+                               did_you_mean(variant, (*default.info.agrees, *default.variants)))
+    return default.variants.get(variant or code, default)
 
 
 def metric_names(truth: bool = False) -> list[str]:
-    """Every registered metric once, without its aliases, sorted; a plugin's as `package.Name`."""
+    """Names of all registered metrics without aliases, sorted; a plugin's metric is `package.Name`."""
     registry = TRUTH_METRICS if truth else FUSION_METRICS
     return [name for name in registry.names() if registry.get(name).info.name == name.rpartition('.')[2]]
 
 
 def _register(registry, arguments: tuple[str, ...], facts: dict[str, Any], function: Metric) -> Metric:
     variants = facts.get('variants', {})
-    variants = {name: variants[given] if isinstance(given, str) else given for name, given in variants.items()}
+    variants = {name: variants[other] if isinstance(other, str) else other for name, other in variants.items()}
     info = MetricInfo(**{'name': function.__name__, **facts, 'variants': variants})
     registered = _checked(info, arguments, function)
     registered.variants = {
-        name: _checked(replace(info, variant=name, **given.facts), arguments, function, given.options)
-        for name, given in variants.items()}
+        name: _checked(replace(info, variant=name, **other.facts), arguments, function, other.options)
+        for name, other in variants.items()}
     for name in (info.name, *info.aliases):
         registry.register_module(name=name, module=registered)
     return registered
@@ -182,8 +183,8 @@ def _checked(info: MetricInfo, arguments: tuple[str, ...], function: Metric,
 
 @shared
 def as_double(image: Tensor) -> Tensor:
-    """The image in float64, on its device where that has float64."""
-    return image.to('cpu' if image.device.type == 'mps' else image.device, torch.float64)  # Apple's has no float64
+    """The image in float64, on its device or, if that has no float64, on the CPU."""
+    return image.to('cpu' if image.device.type == 'mps' else image.device, torch.float64)  # Apple GPUs lack float64
 
 
 @shared

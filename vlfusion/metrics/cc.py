@@ -13,13 +13,10 @@ Image = Float[Tensor, 'batch 1 h w']
 @fusion_metric(title='Correlation coefficient', direction='higher', range=(-1., 1.), over='mean',
                source='Deshmukh and Bhosale, Int. J. Image Process. 4(5), 2010', agrees=('film', 'cddfuse', 'tang'))
 def CC(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`CC = (r(A, F) + r(B, F)) / 2`, with Pearson's correlation `r` of the grey levels; NaN where an image is
-    constant.
+    """`CC = (r(A, F) + r(B, F)) / 2`, with Pearson's correlation `r` of the grey levels; NaN if an image is constant.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -31,7 +28,7 @@ def CC(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch'
 
 
 def correlation(first: Image, second: Image) -> Float[Tensor, ' batch']:
-    """Pearson's correlation of two images; NaN where one is constant."""
+    """Pearson's correlation of two images; NaN if one is constant."""
     first, second = centred(first), centred(second)
     squares = first.square().sum((1, 2, 3)) * second.square().sum((1, 2, 3))
     return (first * second).sum((1, 2, 3)) / squares.sqrt()
@@ -39,6 +36,6 @@ def correlation(first: Image, second: Image) -> Float[Tensor, ' batch']:
 
 @shared
 def centred(image: Image) -> Image:
-    """The image less its mean; exactly zero where it is constant, whose mean may be a rounding error off."""
+    """The image minus its mean; exactly zero if it is constant, although its mean may have a rounding error."""
     constant = image.amax((1, 2, 3), keepdim=True) == image.amin((1, 2, 3), keepdim=True)
     return torch.where(constant, 0, image - image.mean((1, 2, 3), keepdim=True))

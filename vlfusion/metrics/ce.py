@@ -12,22 +12,20 @@ from vlfusion.metrics.histograms import LEVELS, histogram
 
 @fusion_metric(title='Cross entropy', direction='lower', unit='bit', range=(0., math.inf), over='mean',
                source='Bulanon, Burks and Alchanatis, Biosyst. Eng. 103(1), 2009',
-               variants={'vifb': variant('levels that either histogram lacks are left out, so that a fused image gains '
-                                         'by lacking some, and the value may be negative', skip=True,
+               variants={'vifb': variant('levels that either histogram lacks are left out, so that missing levels '
+                                         'improve the score, and the value may be negative', skip=True,
                                          range=(-math.inf, math.inf)),
                          'mefb': 'vifb'})
 def CE(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
        source_b: Float[Tensor, 'batch 1 h w'], skip: bool = False) -> Float[Tensor, ' batch']:
     """`CE = (D(A, F) + D(B, F)) / 2`, with `D(S, F) = sum_l s_l log2(s_l / f_l)` of the histograms `s` and `f`.
 
-    What the field calls cross entropy is this relative entropy (Kullback and Leibler). It is infinite as soon as the
-    fused image lacks one level of a source, as nearly every 8-bit image does. So half a pixel is added to each level's
-    count (Krichevsky and Trofimov, IEEE Trans. Inf. Theory 27(2), 1981).
+    The field calls this relative entropy (Kullback and Leibler) cross entropy. It is infinite if the fused image lacks
+    a single level of a source, as nearly every 8-bit image does. So half a pixel is added to each level's count
+    (Krichevsky and Trofimov, IEEE Trans. Inf. Theory 27(2), 1981).
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255.
         skip: whether to leave out the levels that either histogram lacks, and to add nothing.
 
     >>> import torch

@@ -1,6 +1,6 @@
-"""Names of metrics as tables and files have them: `EN`, `MI:film`, `truth/PSNR`.
+"""Names of metrics in tables and files: `EN`, `MI:film`, `truth/PSNR`.
 
-The full name of a column says which variant it holds. `MI` alone is the default of a metric that has variants.
+The full name of a column includes its variant. Plain `MI` is the default of a metric that has variants.
 """
 
 from vlfusion.metrics.base import Metric, metric
@@ -13,8 +13,8 @@ def metric_of(column: str, code: str = '') -> Metric:
     """The metric of a column.
 
     Args:
-        column: a name, with a variant or without.
-        code: whose variant a name without one means; see `vlfusion.metrics.metric`.
+        column: name, with a variant or without.
+        code: default variant for a name without one; see `vlfusion.metrics.metric`.
 
     Raises:
         UnknownNameError: no metric, or no variant of it, has that name.
@@ -37,7 +37,7 @@ def full_name(column: str, code: str = '') -> str:
 
 
 def heading(column: str, code: str = '') -> str:
-    """Head of a column in a table: its name, an arrow to its better side, its unit. Arguments as for `metric_of`.
+    """Heading of a column in a table: its name, an arrow to its better side, its unit. Arguments as for `metric_of`.
 
     >>> heading('EN'), heading('MI:film'), heading('truth/PSNR')
     ('EN ↑ (bit)', 'MI:film ↑ (nat)', 'truth/PSNR ↑ (dB)')
@@ -47,18 +47,18 @@ def heading(column: str, code: str = '') -> str:
 
 
 def other_variants(column: str, code: str = '') -> list[str]:
-    """Full names of the default and the variants of a metric, each once, without the one that the column means.
+    """Full names of a metric's default and variants, each once, without the variant that the column means.
 
     >>> other_variants('SF', 'film')
     ['SF:vifb']
     """
     name = column.partition(':')[0]
-    known = metric_of(name).info.variants
+    variants = metric_of(name).info.variants
     own = full_name(column, code)
-    seen = [known.get(own.partition(':')[2])]  # None is the default
+    seen = [variants.get(own.partition(':')[2])]  # None is the default
     others = []
-    for variant, what in [('', None), *known.items()]:
-        if what not in seen:
-            seen.append(what)
-            others.append(f'{name}:{variant}' if variant else name)
+    for label, variant in [('', None), *variants.items()]:
+        if variant not in seen:
+            seen.append(variant)
+            others.append(f'{name}:{label}' if label else name)
     return others

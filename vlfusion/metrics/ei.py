@@ -11,15 +11,14 @@ from vlfusion.metrics.gradients import edge_strength
                source='Rajalingam and Priya, Int. J. Eng. Sci. Invent. 2(1), 2018', agrees=('vifb',))
 def EI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
-    """`EI = mean(sqrt(Sx^2 + Sy^2))`, with `Sx`, `Sy` the Sobel differences; the outermost pixels repeat beyond the
-    border.
+    """`EI = mean(sqrt(Sx^2 + Sy^2))`, with Sobel differences `Sx` and `Sy`.
 
-    A Sobel difference is the eightfold slope, so the value is about eight times as large as a mean gradient.
+    Border pixels are repeated outside the image. A Sobel difference is eight times the slope, so the value is about
+    eight times as large as a mean gradient.
 
     Args:
         fused: grey levels in 0..255.
-        source_a: not used.
-        source_b: not used.
+        source_a, source_b: not used.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]

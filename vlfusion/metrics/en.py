@@ -1,4 +1,4 @@
-"""Entropy: how many bits the grey levels of the fused image carry."""
+"""Entropy: the information in the fused image's grey levels, in bit."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,12 +12,11 @@ from vlfusion.metrics.histograms import entropy
                agrees=('film', 'cddfuse', 'vifb'))
 def EN(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
-    """`EN = -sum_l p_l log2 p_l`, with `p` the histogram of the fused image's rounded grey levels.
+    """`EN = -sum_l p_l log2 p_l`, with the histogram `p` of the fused image's rounded grey levels.
 
     Args:
         fused: grey levels in 0..255.
-        source_a: not used.
-        source_b: not used.
+        source_a, source_b: not used.
 
     >>> import torch
     >>> half_black_half_white = torch.tensor([0., 255.]).repeat(1, 1, 4, 2)

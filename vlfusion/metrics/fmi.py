@@ -1,4 +1,5 @@
-"""Feature mutual information: how much windows of the fused image tell of the sources', in five kinds of features."""
+"""Feature mutual information: the information that windows of the fused image and the sources share, for five features.
+"""
 
 import math
 from collections.abc import Callable
@@ -19,11 +20,11 @@ PerWindow = Float[Tensor, 'window']
 SOURCE = ('Haghighat, Aghagolzadeh and Seyedarabi, Comput. Electr. Eng. 37(5), 2011; '
           'fast version: Haghighat and Razian, AICT 2014')
 PIXELS = 9  # of a window
-TAPS = 102  # of the wavelet's filters
-ROUNDING = 100 * 2 ** -52  # by which a gradient may miss a diagonal
-CHUNK = 3072  # windows at a time: few enough for the cache, and for the allocator to keep their memory
+TAPS = 102  # length of the wavelet's filters
+ROUNDING = 100 * 2 ** -52  # largest rounding error of a diagonal gradient
+CHUNK = 3072  # windows at a time: few enough for the cache, and for the allocator to reuse their memory
 TINY = 1e-300
-UNBOUNDED = variant('joint distributions may have negative shares, whose term of the entropy is -p log |p|, so that a '
+UNBOUNDED = variant('joint distributions may have negative shares, which add -p log |p| to the entropy, so that a '
                     'window may exceed 1', bounded=False, range=(0., math.inf))
 
 
@@ -32,29 +33,27 @@ UNBOUNDED = variant('joint distributions may have negative shares, whose term of
 def FMI_pixel(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
     """`FMI_pixel = mean((i(A, F) + i(B, F)) / 2)` over all 3x3 windows, `i(S, F) = 2 I(S, F) / (H(S) + H(F))`.
 
-    A window less its minimum, divided by its sum, is taken for the distribution `p` of a number from 1 to 9, the
-    pixel's place down the columns. `H` is its entropy. The joint distribution mixes independence with one of Frechet's
+    A window minus its minimum, divided by its sum, is read as the distribution `p` of a number from 1 to 9: the pixel's
+    place, counted down the columns. `H` is its entropy. The joint distribution mixes independence with one of Frechet's
     bounds:
 
         p_SF = phi p_bound + (1 - phi) p_S p_F,   phi = min(r / r_bound, 1)
 
-    where `r` is Pearson's correlation of the nine shares, and `r_bound` that of two numbers with the joint distribution
-    `p_bound`: the upper bound for `r` above 0, else the lower. Equal windows count as 1.
+    `r` is Pearson's correlation of the nine shares. `r_bound` is the correlation of two numbers with the joint
+    distribution `p_bound`: the upper bound for `r` above 0, otherwise the lower bound. Equal windows count as 1.
 
-    The published code does not keep `phi` to 1. In a fifth of the windows of real images or more it is above, and then
-    the joint distribution has negative shares. What Tang's scripts print as FMI_pixel is `FMI_edge`.
+    The published code does not limit `phi` to 1. In a fifth or more of the windows of real images `phi` is above 1, and
+    then the joint distribution has negative shares. Tang's scripts print `FMI_edge` under the name FMI_pixel.
 
-    The special cases: a flat window is a uniform distribution, and two flat ones count as 1, which in the published
-    code is due to rounding (seen in Octave). Two windows with a single pixel above the minimum each have no entropy
-    and, unless they are equal, count as 0. The published code compares source B with the fused window rescaled to
-    0..1, where source A did not equal it; so there the order of the sources may matter if a window has but the levels
-    0 and 1.
+    Special cases: a flat window is a uniform distribution. Two flat windows count as 1; in the published code this is
+    due to rounding (seen in Octave). If each of two windows has a single pixel above its minimum, neither has entropy,
+    and they count as 0 unless they are equal. In the published code, source B is compared with the fused window
+    rescaled to 0..1 if source A did not equal it. So the order of the sources may matter there for windows of the
+    levels 0 and 1 only.
 
     Args:
-        fused: grey levels in 0..255, at least 3x3.
-        source_a: likewise.
-        source_b: likewise.
-        bounded: whether to keep `phi` to 1.
+        fused, source_a, source_b: grey levels in 0..255, at least 3x3.
+        bounded: whether to limit `phi` to 1.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -68,14 +67,12 @@ def FMI_pixel(fused: Image, source_a: Image, source_b: Image, bounded: bool = Tr
 @fusion_metric(title='Feature mutual information, gradient', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED})
 def FMI_gradient(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
-    """`FMI_gradient = FMI_pixel(dF, dA, dB)`, with `d` the differences along x: central ones, one-sided at the borders.
+    """`FMI_gradient = FMI_pixel(dF, dA, dB)`, with central differences `d` along x, one-sided at the borders.
 
-    The published code has none along y.
+    The published code does not use differences along y.
 
     Args:
-        fused: grey levels in 0..255, at least 3x3.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 3x3.
         bounded: see `FMI_pixel`.
 
     >>> import torch
@@ -90,19 +87,17 @@ def FMI_gradient(fused: Image, source_a: Image, source_b: Image, bounded: bool =
 @fusion_metric(title='Feature mutual information, edges', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE)
 def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`FMI_edge = FMI_pixel(eF, eA, eB)`, with `e` the edge maps (0 or 1) of Sobel that MATLAB's `edge` gives, thinned.
+    """`FMI_edge = FMI_pixel(eF, eA, eB)`, with the thinned Sobel edge maps `e` (0 or 1) of MATLAB's `edge`.
 
     The threshold is MATLAB's own.
 
-    An edge is where the squared gradient is above four times its mean and, along x or y, whichever the gradient has
-    more of, not below the pixel before it and above the one after it. Gradient and threshold have been shown to be
-    those of Octave's `edge`, whose thinning is another. The thinning is that of MATLAB's code generator; MATLAB
-    itself was not available to compare.
+    A pixel is an edge if its squared gradient exceeds four times the mean and is a maximum along the gradient's larger
+    component, x or y: not below the pixel before it, and above the pixel after it. Gradient and threshold have been
+    shown to equal those of Octave's `edge`, whose thinning differs. The thinning is that of MATLAB's code generator.
+    MATLAB itself was not available to compare.
 
     Args:
-        fused: grey levels in 0..255, at least 3x3.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 3x3.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -116,15 +111,13 @@ def FMI_edge(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' 
 @fusion_metric(title='Feature mutual information, DCT', direction='higher', range=(0., 1.), over='mean',
                smallest=3, source=SOURCE, variants={'haghighat': UNBOUNDED, 'tang': 'haghighat'})
 def FMI_dct(fused: Image, source_a: Image, source_b: Image, bounded: bool = True) -> Float[Tensor, ' batch']:
-    """`FMI_dct = FMI_pixel(cF, cA, cB)`, with `c` the whole image's orthonormal DCT-II, in windows of 3x3 coefficients.
+    """`FMI_dct = FMI_pixel(cF, cA, cB)`, with the whole image's orthonormal DCT-II `c`, in windows of 3x3 coefficients.
 
-    Coefficients are rounded to multiples of 2^-26. Else, where there are none, as in a flat image, windows would show
-    rounding errors, which their rescaling makes large.
+    Coefficients are rounded to multiples of 2^-26. Otherwise, windows of zero coefficients, as in a flat image, would
+    contain rounding errors, which rescaling makes large.
 
     Args:
-        fused: grey levels in 0..255, at least 3x3.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 3x3.
         bounded: see `FMI_pixel`.
 
     >>> import torch
@@ -139,19 +132,17 @@ def FMI_dct(fused: Image, source_a: Image, source_b: Image, bounded: bool = True
 @fusion_metric(title='Feature mutual information, wavelet', direction='higher', range=(0., 1.), over='mean',
                source=SOURCE, aliases=('FMI_w',))
 def FMI_wavelet(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`FMI_wavelet = FMI_pixel(wF, wA, wB)`, with `w` one level of the discrete Meyer wavelet transform.
+    """`FMI_wavelet = FMI_pixel(wF, wA, wB)`, with one level `w` of the discrete Meyer wavelet transform.
 
-    Its four parts lie side by side, rescaled to 0..1.
+    Its four parts are laid side by side and rescaled to 0..1.
 
-    Images are mirrored at the borders, with the outermost pixel doubled: MATLAB's default. The filter is Meyer's, cut
-    to 102 coefficients, as many as MATLAB's 'dmey' has; they equal the table in wavelib to 1e-10. PyWavelets has
-    another one, of 62. MATLAB was not available to compare. The rescaled values are rounded to multiples of 2^-36; see
-    `FMI_dct`.
+    Images are mirrored at the borders, and the border pixel is repeated, as by MATLAB's default. The filter is Meyer's,
+    cut to 102 coefficients like MATLAB's 'dmey'. The coefficients equal the table in wavelib to 1e-10. PyWavelets has
+    another filter, of 62 coefficients. MATLAB was not available to compare. The rescaled values are rounded to
+    multiples of 2^-36; see `FMI_dct`.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -175,7 +166,7 @@ def _edges(image: Image) -> Image:
     strength = x.square() + y.square()
     highest = torch.zeros_like(strength, dtype=torch.bool)
     for axis, along, across, border in ((3, x, y, (1, 1)), (2, y, x, (0, 0, 1, 1))):
-        around = F.pad(strength, border, value=-1)  # so that the outermost pixels may be edges
+        around = F.pad(strength, border, value=-1)  # so that border pixels may be edges
         before, after = around.narrow(axis, 0, image.shape[axis]), around.narrow(axis, 2, image.shape[axis])
         highest |= (along >= across - ROUNDING) & (before <= strength) & (strength > after)
     return (highest & (strength > 4 * strength.mean((1, 2, 3), keepdim=True))).to(image)
@@ -209,7 +200,7 @@ def _cosines(size: int) -> Float[Tensor, 'frequency place']:
 
 @cache
 def _filters(size: int) -> Float[Tensor, 'low_high half place']:
-    """Filtering by Meyer's two filters and taking every second value, as two matrices."""
+    """Matrices that apply Meyer's two filters and keep every second value."""
     low = _meyer()
     high = low * (-1.) ** torch.arange(1, TAPS + 1)
     half = torch.arange((size + TAPS - 1) // 2)[:, None]
@@ -221,7 +212,7 @@ def _filters(size: int) -> Float[Tensor, 'low_high half place']:
 
 @cache
 def _meyer() -> Float[Tensor, '102']:
-    """Meyer's low-pass filter for reconstruction: its 101 middle coefficients, with the sum sqrt(2), and a zero."""
+    """Meyer's low-pass filter for reconstruction: its 101 middle coefficients with the sum sqrt(2), and a zero."""
     ramp = torch.linspace(-1, 2, 4097, dtype=torch.float64).clamp(0, 1)  # of frequencies from 0 to pi
     smooth = ramp ** 4 * (35 - 84 * ramp + 70 * ramp ** 2 - 20 * ramp ** 3)
     middle = torch.fft.irfft(torch.cos(math.pi / 2 * smooth)).roll(TAPS // 2 - 1)[:TAPS - 1]
@@ -233,7 +224,7 @@ def _fmi(feature: Callable[[Image], Image], *images: Image, bounded: bool = True
 
 
 def _mean(*features: Float[Tensor, '1 h w'], bounded: bool) -> Float[Tensor, '']:
-    """Over all windows, of one image."""
+    """Mean over all windows of one image."""
     rows, columns = features[0].shape[1] - 2, features[0].shape[2] - 2
     step = max(CHUNK // columns, 1)
     total = 0.
@@ -245,14 +236,14 @@ def _mean(*features: Float[Tensor, '1 h w'], bounded: bool) -> Float[Tensor, '']
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows, and the distributions that they are taken for."""
+    """Windows, and the distributions that they are read as."""
 
     pixels: Float[Tensor, '9 window']
-    flat: PerWindow  # 1 where it is, else 0
+    flat: PerWindow  # 1 for a flat window, else 0
     cumulative: Float[Tensor, '9 window']
-    deviation: Float[Tensor, '9 window']  # of the shares from their mean
-    norm: PerWindow  # of `deviation`
-    spread: PerWindow  # standard deviation of the number that is so distributed
+    deviation: Float[Tensor, '9 window']  # deviation of the shares from their mean
+    norm: PerWindow  # norm of `deviation`
+    spread: PerWindow  # standard deviation of the number with this distribution
     entropy: PerWindow  # in nat
 
 
@@ -264,7 +255,7 @@ def _windows(feature: Float[Tensor, 'h w']) -> Windows:
     flat = (total == 0).to(feature)
     shares.add_(flat / PIXELS).div_(total.add_(flat))
     cumulative = shares.clone()
-    for before, place in pairwise(cumulative):  # several times as fast as cumsum
+    for before, place in pairwise(cumulative):  # several times faster than cumsum
         place += before
     number = torch.arange(-4., 5.).to(feature)
     variance = number.square() @ shares - (number @ shares).square()
@@ -276,15 +267,15 @@ def _windows(feature: Float[Tensor, 'h w']) -> Windows:
 def _similarity(source: Windows, fused: Windows, bounded: bool) -> PerWindow:
     """`2 I(S, F) / (H(S) + H(F))` of each window.
 
-    Where the bound has no share, those of the joint distribution are multiples of independent ones, whose part in the
-    entropy has a closed form. The lower bound is the upper one for the source's numbers in reversed order.
+    Where the bound is zero, shares of the joint distribution are multiples of independent shares, whose entropy has a
+    closed form. The lower bound is the upper bound with the source's numbers in reversed order.
     """
     correlation = (source.deviation * fused.deviation).sum(0) / (source.norm * fused.norm).clamp_(min=TINY)
     ends_s, ends_f = source.cumulative[:-1], fused.cumulative[:-1]
     ends_s = torch.lerp(ends_s, 1 - ends_s.flip(0), (correlation < 0).to(ends_s))
     ends, overlap, independent = _overlaps(ends_s, ends_f)
 
-    # Hoeffding: the sum of min(s, f) - s f over all pairs of ends. That of |s - f| follows from their joint order.
+    # Hoeffding: the sum of min(s, f) - s f over all pairs of ends. The sum of |s - f| follows from their joint order.
     place, places = torch.arange(-7., 8, 2).to(ends), torch.arange(-15., 16, 2).to(ends)
     sum_s, sum_f = ends_s.sum(0), ends_f.sum(0)
     distances = places @ ends - place @ ends_s - place @ ends_f
@@ -308,15 +299,15 @@ def _overlaps(ends_s: Float[Tensor, '8 window'], ends_f: Float[Tensor, '8 window
     """Terms of the upper bound: two rows of nine bins, laid on the line from 0 to 1, cut it into 17 pieces.
 
     Args:
-        ends_s: where the source's bins end, but the last.
-        ends_f: likewise for the fused image's.
+        ends_s: ends of the source's bins, without the last.
+        ends_f: ends of the fused image's bins, without the last.
 
     Returns:
         All ends in order; the length of each piece, which is the share of the pair of bins that overlap in it; and the
-        product of those two bins' lengths.
+        product of the lengths of these two bins.
     """
     count = ends_s.shape[1]
-    # Each end's last bit tells whose it is. They rise, then fall: a bitonic sequence, merged in four steps.
+    # The last bit of an end marks its row. The ends rise, then fall: a bitonic sequence, merged in four steps.
     ends = torch.cat([ends_s.view(torch.int64) & ~1, ends_f.view(torch.int64).flip(0) | 1]).view(ends_s.dtype)
     for half in (8, 4, 2, 1):
         first, second = ends.view(-1, 2, half, count).unbind(1)
@@ -327,7 +318,7 @@ def _overlaps(ends_s: Float[Tensor, '8 window'], ends_f: Float[Tensor, '8 window
     of_f, ends = (bits & 1).to(ends), (bits & ~1).view(ends.dtype)
     own = torch.stack([1 - of_f, of_f])
 
-    # The bin that a piece is in reaches from the last end of its row before the piece to the next one after it.
+    # In each row, the bin around a piece reaches from the last end before the piece to the next end after it.
     start, stop = ends.new_zeros(2, 17, count), ends.new_ones(2, 17, count)
     torch.mul(ends, own, out=start[:, 1:])
     torch.add(ends, 1 - own, out=stop[:, :-1])

@@ -1,4 +1,4 @@
-"""Sobel gradients, with each of the borders that the field uses."""
+"""Sobel gradients, with the treatments of borders that the field uses."""
 
 import math
 
@@ -18,9 +18,9 @@ def sobel(image: Image, border: str = 'constant', middle: float = 2.) -> tuple[I
 
     Args:
         image: at least 2x2.
-        border: what lies around the image, as in `torch.nn.functional.pad`: `constant` is black, `replicate` repeats
-            the outermost pixels, `reflect` mirrors about them.
-        middle: the weight of the nearest neighbours, those at the corners having 1; with 1 they are Prewitt's.
+        border: padding mode of `torch.nn.functional.pad`: `constant` is black, `replicate` repeats the border pixels,
+            `reflect` mirrors about them.
+        middle: weight of the nearest neighbours; corners have the weight 1. 2 gives Sobel's filter, 1 Prewitt's.
     """
     image = F.pad(image, (1, 1, 1, 1), border)
     left_right, up_down = image[..., 2:] - image[..., :-2], image[..., 2:, :] - image[..., :-2, :]
@@ -30,13 +30,13 @@ def sobel(image: Image, border: str = 'constant', middle: float = 2.) -> tuple[I
 
 @shared
 def edge_strength(image: Image, border: str = 'constant') -> Image:
-    """The length of the Sobel gradient."""
+    """Magnitude of the Sobel gradient."""
     x, y = sobel(image, border)
     return (x.square() + y.square()).sqrt()
 
 
 @shared
 def edge_angle(image: Image, border: str = 'constant') -> Image:
-    """The angle of the Sobel gradient in (-pi/2, pi/2], with y upwards; pi/2 where it is vertical or zero."""
+    """Angle of the Sobel gradient in (-pi/2, pi/2], with y upwards; pi/2 where the gradient is vertical or zero."""
     x, y = sobel(image, border)
     return torch.where(x == 0, math.pi / 2, torch.atan(-y / x))

@@ -1,4 +1,4 @@
-"""Histograms of grey levels, and the entropies that metrics of information theory are made of."""
+"""Histograms of grey levels, and entropies for the metrics of information theory."""
 
 import math
 
@@ -13,20 +13,20 @@ LEVELS = 256
 
 @shared
 def levels(image: Float[Tensor, 'batch 1 h w']) -> Int[Tensor, 'batch pixel']:
-    """The grey levels, rounded to whole ones."""
+    """Grey levels, rounded to whole numbers."""
     return image.round().long().flatten(1)
 
 
 @shared
 def histogram(image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 256']:
-    """The share of the pixels that has each grey level."""
+    """Share of the pixels that have each grey level."""
     return _shares(levels(image), LEVELS)
 
 
 @shared
 def joint_histogram(first: Float[Tensor, 'batch 1 h w'],
                     second: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 256 256']:
-    """The share of the pixels that has each pair of grey levels: the first image's in rows, the second's in columns."""
+    """Share of the pixels that have each pair of grey levels: the first image's in rows, the second's in columns."""
     return _shares(LEVELS * levels(first) + levels(second), LEVELS ** 2).unflatten(1, (LEVELS, LEVELS))
 
 
@@ -39,20 +39,20 @@ def entropy(image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
 @shared
 def mutual_information(first: Float[Tensor, 'batch 1 h w'],
                        second: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
-    """`I(X, Y) = H(X) + H(Y) - H(X, Y)`, in bit; 0 where rounding would leave a little less."""
+    """`I(X, Y) = H(X) + H(Y) - H(X, Y)`, in bit; clipped at 0, because rounding may give less."""
     information = entropy(first) + entropy(second) - bits(joint_histogram(first, second).flatten(1))
     return information.clamp(min=0)
 
 
 def bits(shares: Float[Tensor, 'batch bin']) -> Float[Tensor, ' batch']:
-    """The entropy of a distribution, in bit."""
+    """Entropy of a distribution, in bit."""
     return torch.special.entr(shares).sum(1) / math.log(2)
 
 
 def stretched(image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
-    """Each image's darkest level becomes 0 and its brightest 255, in whole levels: Z. Liu's `normalize1`.
+    """Stretch each image: its darkest level becomes 0 and its brightest 255, in whole levels. Z. Liu's `normalize1`.
 
-    One of a single value becomes NaN there; here it is left as it is.
+    A constant image becomes NaN in that code; here it is not changed.
     """
     low, high = image.amin((1, 2, 3), keepdim=True), image.amax((1, 2, 3), keepdim=True)
     share = (image - low) / torch.where(high > low, high - low, 1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vlfusion.errors import VLFusionError, needs
 from vlfusion.metrics.base import truth_metric, variant
 
-_loading = Lock()  # threads that score images must not fetch one network twice
+_loading = Lock()  # threads that score images must not fetch a network twice
 
 
 @truth_metric(title='Learned perceptual image patch similarity', direction='lower', range=(0., float('inf')),
@@ -20,15 +20,14 @@ _loading = Lock()  # threads that score images must not fetch one network twice
                         for net, title in (('squeeze', 'SqueezeNet 1.1'), ('vgg', 'VGG-16'))})
 def LPIPS(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'batch 1 h w'],
           net: str = 'alex') -> Float[Tensor, ' batch']:
-    """`LPIPS = sum_l mean(sum_c w_lc (f_lc(T) - f_lc(F))^2)`, with `f` the normalised features of AlexNet's layers `l`.
+    """`LPIPS = sum_l mean(sum_c w_lc (f_lc(T) - f_lc(F))^2)`, with normalised features `f` of AlexNet's layers `l`.
 
     torchmetrics computes it in float32.
 
     It needs `pip install 'vlfusion[perceptual]'`. torchvision fetches the network's weights at the first use.
 
     Args:
-        fused: grey levels in 0..255, at least 64x64; the network gets them as all three colours.
-        truth: likewise.
+        fused, truth: grey levels in 0..255, at least 64x64; the network gets them as all three colours.
         net: `alex`, `squeeze` or `vgg`.
 
     Raises:
@@ -45,10 +44,10 @@ def _network(net: str, device: torch.device) -> nn.Module:
     try:
         with needs('LPIPS', 'torchmetrics with torchvision', 'perceptual'):
             from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-            # The metric around it has a state, which threads would mix up, and returns the mean of a batch.
+            # The inner network is used: the metric around it has a state, which threads would mix up, and averages.
             return LearnedPerceptualImagePatchSimilarity(net_type=net).net.to(device)
     except URLError as error:
         raise VLFusionError(
             f'The weights of the network {net!r} for LPIPS could not be fetched: {error.reason}.',
-            'Run it once where there is a connection, and copy the folder hub/checkpoints under TORCH_HOME '
+            'Run it once on a machine with a connection, and copy the folder hub/checkpoints in TORCH_HOME '
             '(~/.cache/torch) from there; or leave LPIPS out.') from error

@@ -1,4 +1,4 @@
-"""MEF-SSIM: structural similarity of the fused image to the best that could be made of the sources' patches."""
+"""MEF-SSIM: structural similarity of the fused image to a desired image, made from the sources' patches."""
 
 import math
 
@@ -16,8 +16,8 @@ Map = Float[Tensor, 'batch 1 h_valid w_valid']
 WIDTH = 11
 UNIFORM, WANG = uniform(WIDTH), gaussian(WIDTH, 1.5)
 C = (0.03 * 255) ** 2
-STRONGEST = 10.  # power that is as good as taking the stronger patch
-ADDED = 0.001  # to the norms
+STRONGEST = 10.  # largest power, which nearly selects the stronger patch
+ADDED = 0.001  # constant added to the norms
 WEIGHTS = tuple(weight / 0.6305 for weight in (0.0448, 0.2856, 0.3001))
 SOURCE = 'Ma, Zeng and Wang, IEEE Trans. Image Process. 24(11), 2015'
 
@@ -25,22 +25,20 @@ SOURCE = 'Ma, Zeng and Wang, IEEE Trans. Image Process. 24(11), 2015'
 @fusion_metric(title='MEF structural similarity', direction='higher', range=(-1., 1.), over='joint', smallest=11,
                source=SOURCE, agrees=('tang',))
 def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`MEF_SSIM = mean((2 cov_XF + C) / (var_X + var_F + C))` over all 11x11 windows, with `X` the desired patch.
+    """`MEF_SSIM = mean((2 cov_XF + C) / (var_X + var_F + C))` over all 11x11 windows, with the desired patch `X`.
 
-    With `a` and `b` the sources' patches without their means and `|a|` their norms,
+    `a` and `b` are the sources' patches without their means, `|a|` and `|b|` their norms:
 
         X = max(|a|, |b|) x / |x|,   x = w_a a / |a| + w_b b / |b|
         w = |.|^p / (|a|^p + |b|^p),   p = min(tan(pi / 2 |a + b| / (|a| + |b|)), 10)
 
-    so that it has the strength of the stronger patch and, the more consistent both are, also its structure. As in the
-    published code 0.001 is added to the norms, but not in `p` and `|x|`. The index takes (co)variances under a Gaussian
-    of standard deviation 1.5, with `C = (0.03 * 255)^2`. Luminance is not compared. Where `x` is nothing but rounding
-    errors, as for sources that are each other's negative, it is 0.
+    So `X` has the strength of the stronger patch. It also has its structure, the more so the more consistent both
+    patches are. As in the published code, 0.001 is added to the norms, but not in `p` and `|x|`. Variances and
+    covariances are weighted by a Gaussian of standard deviation 1.5, and `C = (0.03 * 255)^2`. Luminance is not
+    compared. If `x` is nothing but rounding errors, as for two sources of opposite contrast, it is set to 0.
 
     Args:
-        fused: grey levels in 0..255, at least 11x11.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 11x11.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -56,15 +54,13 @@ def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' 
 def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`MEF_MS_SSIM = prod_i MEF_SSIM_i^w_i` over three scales, with `w` = .0711, .4530, .4760.
 
-    Each scale is the one before it, averaged over 2x2 pixels.
+    Each scale is the previous scale averaged over 2x2 pixels. A scale with a negative mean counts as 0.
 
-    MEFB prints it as MEF-SSIM and Tang as MS_SSIM. A scale with a negative mean counts as 0. The published code refuses
-    images of less than 44 pixels, though the window fits three times from 41 on.
+    MEFB prints it as MEF-SSIM, and Tang as MS_SSIM. The published code refuses images of less than 44 pixels, although
+    the window fits at all three scales from 41 pixels on.
 
     Args:
-        fused: grey levels in 0..255, at least 41x41.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 41x41.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -91,7 +87,7 @@ def _similarity(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
 
 @shared
 def _gains(source_a: Image, source_b: Image) -> tuple[Map, Map]:
-    """Factors of the patches `a` and `b` in `X`."""
+    """Factors of the patches `a` and `b` in `X`, for each window."""
     square_a, square_b = _squared_norm(source_a), _squared_norm(source_b)
     product = WIDTH ** 2 * local_covariance(source_a, source_b, UNIFORM)
     product = torch.where((square_a > 0) & (square_b > 0), product, 0)
@@ -116,5 +112,5 @@ def _squared_norm(image: Image) -> Map:
 
 @shared
 def _halved(image: Image) -> Float[Tensor, 'batch 1 h_half w_half']:
-    """The mean of each 2x2 pixels; at a border of odd size, of those that there are."""
+    """Mean of each 2x2 pixels; at the end of an odd side, of fewer pixels."""
     return F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)

@@ -17,13 +17,11 @@ WEIGHTS = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333
 def MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`MS_SSIM = (MS(A, F) + MS(B, F)) / 2`, `MS = prod_i cs_i^w_i` over five scales, the last with luminance too.
 
-    `cs` is SSIM's comparison of contrast and structure; each scale is the last one averaged over 2x2 pixels. A scale
-    whose mean is negative counts as 0. Tang's MS_SSIM is another measure, here `MEF_MS_SSIM`.
+    `cs` is SSIM's comparison of contrast and structure. Each scale is the previous scale averaged over 2x2 pixels. A
+    scale with a negative mean counts as 0. Tang's MS_SSIM is another measure, here `MEF_MS_SSIM`.
 
     Args:
-        fused: grey levels in 0..255, at least 176x176, so that the window fits five times.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 176x176, so that the window fits five times.
 
     >>> import torch
     >>> a = (torch.arange(176.).outer(torch.arange(176.)) % 256)[None, None]
@@ -46,5 +44,5 @@ def MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' b
 
 @shared
 def halved(image: Image) -> Float[Tensor, 'batch 1 h_half w_half']:
-    """The mean of each 2x2 pixels."""
+    """Mean of each 2x2 pixels."""
     return F.avg_pool2d(image, 2)

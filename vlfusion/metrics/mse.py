@@ -13,9 +13,7 @@ def MSE(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
     """`MSE = (mean((A - F)^2) + mean((B - F)^2)) / 2`. No image scores better than the plain average of the sources.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]

@@ -1,4 +1,4 @@
-"""Fusion artefacts and fusion loss: edges that only the fused image has, and edges of the sources that it lacks."""
+"""Fusion artefacts and fusion loss: edges of the fused image alone, and edges of the sources that it lacks."""
 
 import math
 
@@ -11,7 +11,7 @@ from vlfusion.metrics.gradients import sobel
 from vlfusion.metrics.sharing import shared
 
 Image = Float[Tensor, 'batch 1 h w']
-STRONG = 2.  # a weaker edge, in grey levels per pixel, counts as none
+STRONG = 2.  # grey levels per pixel; weaker edges get WEIGHT_OF_NONE
 WEIGHT_OF_NONE = 0.001
 SOURCE = 'Petrovic and Xydeas, ICCV 2005; constants of Shreyamsha Kumar, Signal Image Video Process. 9, 2015'
 
@@ -20,23 +20,22 @@ SOURCE = 'Petrovic and Xydeas, ICCV 2005; constants of Shreyamsha Kumar, Signal 
                source=SOURCE,
                agrees=('tang',))
 def Nabf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`Nabf = sum(n ((1 - Q_AF) w_A + (1 - Q_BF) w_B)) / sum(w_A + w_B)`, `n` = 1 where the fused edge is the
-    strongest.
+    """`Nabf = sum(n ((1 - Q_AF) w_A + (1 - Q_BF) w_B)) / sum(w_A + w_B)`
+
+    with `n` = 1 where the fused edge is the strongest, and 0 elsewhere:
 
         Q = sqrt(Qg Qa)
         Qg = 0.9999 / (1 + exp(-19 (G - 0.5))),   G = min(g, g_F) / max(g, g_F), and 0 where either is 0
         Qa = 0.9995 / (1 + exp(-22 (A - 0.5))),   A = ||a - a_F| - pi / 2| / (pi / 2)
         w  = g^1.5 where g is at least 2, else 0.001
 
-    with `g` and `a` the strength and angle of Sobel gradients divided by 8, and the images mirrored at the borders.
+    `g` and `a` are the strength and angle of Sobel gradients divided by 8. Images are mirrored at the borders.
 
-    Tang's scripts pass the three images in the wrong order, which gives another number (0.0068 for 0.0640 on one pair);
-    it is not offered.
+    Tang's scripts pass the three images in the wrong order, which gives another number (0.0068 instead of 0.0640 on one
+    pair); that number is not offered.
 
     Args:
-        fused: grey levels in 0..255, at least 2x2.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 2x2.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -50,14 +49,12 @@ def Nabf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batc
 @fusion_metric(title='Fusion loss L^AB/F', direction='lower', range=(0., 1.), over='weighted', smallest=2,
                source=SOURCE)
 def Labf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`Labf = sum(r ((1 - Q_AF) w_A + (1 - Q_BF) w_B)) / sum(w_A + w_B)`, `r` = 1 where a source's edge is no weaker.
+    """`Labf = sum(r ((1 - Q_AF) w_A + (1 - Q_BF) w_B)) / sum(w_A + w_B)`, with `r = 1 - n`.
 
-    The rest is as in `Nabf`; the two add up to all that is not preserved.
+    The rest is as in `Nabf`. `Nabf` and `Labf` add up to all that is not preserved.
 
     Args:
-        fused: grey levels in 0..255, at least 2x2.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 2x2.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -69,7 +66,7 @@ def Labf(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batc
 
 
 def _lost(fused: Image, source_a: Image, source_b: Image, where_fused_is_strongest: bool) -> Float[Tensor, ' batch']:
-    """The share of the sources' edges that is not preserved, where the fused edge is the strongest or elsewhere."""
+    """Share of the sources' edges that is not preserved, where the fused edge is the strongest or elsewhere."""
     strength_f = _edges(fused)[0]
     strongest = (strength_f > _edges(source_a)[0]) & (strength_f > _edges(source_b)[0])
     lost = weights = 0.

@@ -1,4 +1,5 @@
-"""Normalised mutual information: how much of the grey levels' information the fused image and the sources share."""
+"""Normalised mutual information: the share of the grey levels' information that fused image and sources have in common.
+"""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,14 +14,11 @@ def NMI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
         source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`NMI = 2 (I(A, F) / (H(A) + H(F)) + I(B, F) / (H(B) + H(F)))`; 2 for a fused image that equals both sources.
 
-    The published code stretches each image to 0..255 first. That maps different levels to different levels, so no
-    histogram's entropy changes, and nor does the result. It is NaN where a source and the fused image are both
-    constant.
+    The published code stretches each image to 0..255 first. This maps different levels to different levels, so neither
+    entropies nor the result change. It is NaN if a source and the fused image are both constant.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]

@@ -1,4 +1,4 @@
-"""The fusion quality indices of Piella and Heijmans: structural similarity to the source that has more contrast."""
+"""The fusion quality indices of Piella and Heijmans: structural similarity to the source with more contrast."""
 
 import torch
 from jaxtyping import Float
@@ -19,13 +19,10 @@ SOURCE = 'Piella and Heijmans, ICIP 2003'
 def Qs(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`Qs = mean(l SSIM(A, F) + (1 - l) SSIM(B, F))`, with `l = var_A / (var_A + var_B)`, one half where both are flat.
 
-    The paper has the universal quality index in place of SSIM; like Z. Liu's code, this has SSIM with Wang's
-    window.
+    The paper uses the universal quality index. This metric uses SSIM with Wang's window, like Z. Liu's code.
 
     Args:
-        fused: grey levels in 0..255, at least 11x11.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 11x11.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -40,14 +37,12 @@ def Qs(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch'
                source=SOURCE, agrees=('liu',),
                variants={'mefb': variant('of the edge images, as in the second factor of Qe', edges=True)})
 def Qw(fused: Image, source_a: Image, source_b: Image, edges: bool = False) -> Float[Tensor, ' batch']:
-    """`Qw = sum(c (l SSIM(A, F) + (1 - l) SSIM(B, F))) / sum(c)`, `c = max(var_A, var_B)`: contrast counts for more.
+    """`Qw = sum(c (l SSIM(A, F) + (1 - l) SSIM(B, F))) / sum(c)`, weighted by the contrast `c = max(var_A, var_B)`.
 
-    Where both sources are flat all over, no place has any weight, and it equals `Qs`.
+    If both sources are completely flat, all places get the same weight, and it equals `Qs`.
 
     Args:
-        fused: grey levels in 0..255, at least 11x11.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 11x11.
         edges: whether to compare the images' edge strengths instead of the images.
 
     >>> import torch
@@ -66,14 +61,12 @@ def Qw(fused: Image, source_a: Image, source_b: Image, edges: bool = False) -> F
 @fusion_metric(title='Edge-dependent fusion quality index', direction='higher', range=(-1., 1.), over='weighted',
                smallest=11, source=SOURCE)
 def Qe(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    """`Qe = Qw(F, A, B) Qw(F', A', B')`, with `'` the strength of an image's edges (Prewitt; black around the image).
+    """`Qe = Qw(F, A, B) Qw(F', A', B')`, with the edge strengths `'` of an image (Prewitt; black around the image).
 
-    The code of Z. Liu and of MEFB lacks the first factor; see `Qw`, variant `mefb`.
+    Z. Liu's code and MEFB leave out the first factor; see `Qw`, variant `mefb`.
 
     Args:
-        fused: grey levels in 0..255, at least 11x11.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 11x11.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -94,6 +87,6 @@ def _similarity(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
 
 @shared
 def _edges(image: Image) -> Image:
-    """The length of the Prewitt gradient; up to 1080 for grey levels in 0..255."""
+    """Magnitude of the Prewitt gradient; up to 1080 for grey levels in 0..255."""
     x, y = sobel(image, middle=1.)
     return (x.square() + y.square()).sqrt()

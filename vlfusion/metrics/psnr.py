@@ -16,25 +16,23 @@ from vlfusion.metrics.rmse import RMSE
                variants={'film': variant("the fused image's own brightest level is the peak", brightest=True,
                                          range=(-math.inf, math.inf)),
                          'cddfuse': 'film',
-                         'tang': variant('48.13 dB more: the peak is 255 but the error is that of images in [0, 1]',
+                         'tang': variant('48.13 dB more: the peak is 255, but the error is that of images in [0, 1]',
                                          levels=255),
-                         'vifb': variant("the error is VIFB's RMSE, whose root is taken once more", error='vifb'),
+                         'vifb': variant("the error is VIFB's RMSE instead of the squared error", error='vifb'),
                          'mefb': 'vifb'})
 def PSNR(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
          source_b: Float[Tensor, 'batch 1 h w'], brightest: bool = False, levels: float = 1.,
          error: Literal['mse', 'vifb'] = 'mse') -> Float[Tensor, ' batch']:
     """`PSNR = 10 log10(255^2 / MSE)`, with the mean of the errors against both sources.
 
-    As neither source is the truth, no image scores better than their plain average. It is infinite for three equal
+    Neither source is the truth, so no image scores better than their plain average. It is infinite for three equal
     images.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255.
         brightest: whether the fused image's brightest level is the peak instead of 255.
-        levels: what the images, but not the peak, are divided by.
-        error: the mean squared error, or what VIFB takes for it.
+        levels: divisor of the images, but not of the peak.
+        error: `mse`, the mean squared error; or `vifb`, the error that VIFB uses instead.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -53,8 +51,7 @@ def psnr_to_truth(fused: Float[Tensor, 'batch 1 h w'], truth: Float[Tensor, 'bat
     """`PSNR = 10 log10(255^2 / mean((T - F)^2))`; infinite for a fused image that equals the truth.
 
     Args:
-        fused: grey levels in 0..255.
-        truth: likewise.
+        fused, truth: grey levels in 0..255.
 
     >>> import torch
     >>> truth = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]

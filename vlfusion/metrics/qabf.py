@@ -1,4 +1,4 @@
-"""Edge preservation: how much of the sources' edges, in strength and direction, the fused image keeps."""
+"""Edge preservation: how well the fused image keeps the strength and direction of the sources' edges."""
 
 import math
 from typing import Literal
@@ -13,33 +13,30 @@ from vlfusion.metrics.gradients import edge_angle, edge_strength, sobel
 
 @fusion_metric(title='Edge preservation Q^AB/F', direction='higher', range=(0., 1.), over='weighted', aliases=('Qg',),
                source='Xydeas and Petrovic, Electron. Lett. 36(4), 2000',
-               variants={'film': variant("where a source's edge is as strong as the fused one's, the ratio of the two "
+               variants={'film': variant("where an edge of a source and the fused edge are equally strong, their ratio "
                                          'is that strength instead of 1, which changes Qabf by 0.06 % at most',
                                          equal='strength'),
                          'cddfuse': 'film', 'vifb': 'film', 'mefb': 'film', 'tang': 'film',
                          'liu': variant('other constants, angles compared modulo pi, and a mean over all places. It '
-                                        'depends a very little on which source is A',
+                                        'depends very slightly on which source is A',
                                         form='liu')})
 def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
          source_b: Float[Tensor, 'batch 1 h w'], equal: Literal['1', 'strength'] = '1',
          form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
-    """`Qabf = sum(Q_AF g_A + Q_BF g_B) / sum(g_A + g_B)`: preservation `Q`, weighted by the source's edge strength `g`.
+    """`Qabf = sum(Q_AF g_A + Q_BF g_B) / sum(g_A + g_B)`: preservation `Q`, weighted by the sources' edge strength `g`.
 
         Q = Qg Qa
         Qg = 0.9994 / (1 + exp(-15 (G - 0.5))),   G = min(g, g_F) / max(g, g_F)
         Qa = 0.9879 / (1 + exp(-22 (A - 0.8))),   A = 1 - |a - a_F| / (pi / 2)
 
-    with `g` and `a` the strength and angle of Sobel gradients, and black around the images. The difference of the
-    angles is not taken modulo pi, in the paper and in nearly all code, so that a nearly vertical edge may be far from a
-    nearly vertical one. The result is NaN for two sources that are black all over, for then there is no edge to
-    preserve.
+    `g` and `a` are the strength and angle of Sobel gradients, with black around the images. As in the paper and nearly
+    all code, the difference of the angles is not taken modulo pi. So the angles of two nearly vertical edges may differ
+    by nearly pi. The result is NaN for two completely black sources, which have no edge to preserve.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
-        equal: what `G` is where `g` equals `g_F`: 1, or the strength itself.
-        form: the paper's, or that of Z. Liu's code.
+        fused, source_a, source_b: grey levels in 0..255.
+        equal: value of `G` where `g` equals `g_F`: 1, or the strength itself.
+        form: form of the paper, or of Z. Liu's code.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -63,7 +60,7 @@ def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
 
 def _liu(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
          source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
-    tiny = 1e-5  # what that code puts in place of a strength of zero
+    tiny = 1e-5  # replaces a strength of zero in that code
     kept = present = 0.
     strength_f = edge_strength(fused)
     for source in (source_a, source_b):
@@ -73,7 +70,7 @@ def _liu(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
         alignment = ((_angle(source) - _angle(fused)).abs() - math.pi / 2).abs() * 2 / math.pi
         kept = kept + torch.sigmoid(10 * (ratio - 0.5)) * torch.sigmoid(20 * (alignment - 0.75)) * weight
         present = present + weight
-        strength_f = floor_f  # for source B the floor is there from the beginning
+        strength_f = floor_f  # for source B the replacement comes before the comparison
     return (kept / present).mean((1, 2, 3))
 
 

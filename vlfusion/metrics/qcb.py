@@ -1,4 +1,4 @@
-"""The Chen-Blum metric: how much of the contrast that the eye sees in the sources the fused image keeps."""
+"""The Chen-Blum metric: how well the fused image keeps the contrast that the eye sees in the sources."""
 
 import math
 from functools import lru_cache
@@ -16,41 +16,39 @@ from vlfusion.metrics.windows import filtered, gaussian
 
 Image = Float[Tensor, 'batch 1 h w']
 WIDTH = 31  # of the Gaussians, in pixels
-SIGMAS = (2., 4.)  # of the fine and of the coarse one
-DEGREES = 15  # of the field of view that an image fills, along each axis
+SIGMAS = (2., 4.)  # standard deviations of the fine and the coarse Gaussian
+DEGREES = 15  # field of view of an image, along each axis
 MASKING = 1e-4
 FLAT = 1e-6  # a smaller difference, in grey levels, is rounding
-STRETCHED = 'images are stretched to 0..255 first, each on its own, and the Gaussians have not quite the sum 1'
+STRETCHED = 'images are stretched to 0..255 first, each separately, and the sum of the Gaussians is not exactly 1'
 
 
 @fusion_metric(title='Chen-Blum contrast preservation', direction='higher', range=(0., 1.), over='weighted',
                source='Chen and Blum, Image Vis. Comput. 27(10), 2009',
                variants={'vifb': variant(STRETCHED, form='vifb'),
-                         'liu': variant(f'{STRETCHED}; divided by 255 before, which rounds some levels the other way',
+                         'liu': variant(f'{STRETCHED}; levels are divided by 255 before, which rounds some differently',
                                         form='liu'),
                          'mefb': 'liu'})
 def Qcb(fused: Image, source_a: Image, source_b: Image,
         form: Literal['paper', 'vifb', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
-    """`Qcb = mean(l Q_AF + (1 - l) Q_BF)`: preservation of masked contrast `c`, weighted by the sources' own.
+    """`Qcb = mean(l Q_AF + (1 - l) Q_BF)`: preservation of masked contrast `c`, weighted by the sources' contrast.
 
         Q_XF = min(c_X, c_F) / max(c_X, c_F),   l = c_A^2 / (c_A^2 + c_B^2)
         c = C^3 / (C^2 + 0.0001),               C = |G_2 * I / (G_4 * I) - 1|
 
-    `G` are Gaussians of 31x31 pixels and those standard deviations, with black around the image. `I` is the image after
-    it passed the eye's contrast sensitivity, with `r` the frequency in cycles per degree of an image that spans 15
-    degrees along each axis:
+    `G_2` and `G_4` are Gaussians of 31x31 pixels with the standard deviations 2 and 4, and black around the image. `I`
+    is the image filtered by the eye's contrast sensitivity. At the frequency `r`, in cycles per degree of an image that
+    spans 15 degrees along each axis, it is
 
         exp(-(r / 15.387)^2) - 0.7622 exp(-(r / 1.3456)^2)
 
-    Where two images have no contrast at all, `Q` is 1; `l` is one half where neither source has any.
+    `Q` is 1 where neither image has contrast; `l` is one half where neither source has contrast.
 
-    The code of Z. Liu, VIFB and MEFB stretches images first, which hides a loss of contrast; the default does not.
+    The code of Z. Liu, VIFB and MEFB stretches images first, which hides a loss of contrast. The default does not.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
-        form: the paper's, or that of VIFB's or of Z. Liu's code.
+        fused, source_a, source_b: grey levels in 0..255.
+        form: form of the paper, of VIFB's code, or of Z. Liu's code.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -74,7 +72,7 @@ def _kept(first: Image, second: Image) -> Image:
 
 @shared
 def _contrast(image: Image, normalised: bool) -> Image:
-    """Masked contrast. `normalised`: whether the Gaussians have the sum 1."""
+    """Masked contrast `c`; `normalised` scales the Gaussians to the sum 1."""
     size = image.shape[2:]
     seen = torch.fft.irfft2(torch.fft.rfft2(image) * _sensitivity(*size, image.device), size)
     seen = F.pad(seen, (WIDTH // 2,) * 4)
@@ -92,7 +90,7 @@ def _sum(sigma: float) -> float:
 
 @lru_cache(maxsize=8)
 def _sensitivity(h: int, w: int, device: torch.device) -> Float[Tensor, 'h w_half']:
-    """Sensitivity of the eye to the frequencies of `torch.fft.rfft2`."""
+    """The eye's contrast sensitivity at each frequency of `torch.fft.rfft2`."""
     y = torch.fft.fftfreq(h, 1 / h, dtype=torch.float64, device=device)[:, None] / DEGREES
     x = torch.fft.rfftfreq(w, 1 / w, dtype=torch.float64, device=device) / DEGREES
     r = torch.hypot(x, y)

@@ -1,4 +1,4 @@
-"""The Chen-Varshney metric: how much the eye sees of the difference to the sources, region by region."""
+"""The Chen-Varshney metric: the visible difference from the sources, region by region."""
 
 import math
 from functools import lru_cache
@@ -17,35 +17,34 @@ from vlfusion.metrics.sharing import shared
 Image = Float[Tensor, 'batch 1 h w']
 Regions = Float[Tensor, 'batch 1 h_region w_region']
 REGION = 16  # pixels along each side
-POWER = 5  # of the edge strength, in a region's saliency
-DEGREES = 4  # of the field of view that an image fills, along each axis
+POWER = 5  # exponent of the edge strength, in a region's saliency
+DEGREES = 4  # field of view of an image, along each axis
 
 
 @fusion_metric(title='Chen-Varshney visual difference', direction='lower', unit='squared grey level',
                range=(0., math.inf), over='weighted', source='Chen and Varshney, Inf. Fusion 8(2), 2007',
-               variants={'liu': variant('images are stretched to 0..255 first, each on its own, and incomplete regions '
+               variants={'liu': variant('images are stretched to 0..255 first, each separately, and incomplete regions '
                                         'at the right and at the bottom are filled with zeros', form='liu'),
                          'vifb': 'liu', 'mefb': 'liu'})
 def Qcv(fused: Image, source_a: Image, source_b: Image,
         form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
     """`Qcv = sum(l_A D_A + l_B D_B) / sum(l_A + l_B)` over regions of 16x16 pixels.
 
-    `D` is a region's mean squared difference of source and fused image, after both passed the eye's contrast
-    sensitivity (Mannos and Sakrison), with `r` the frequency in cycles per degree of an image that spans 4 degrees
-    along each axis:
+    `D` is a region's mean squared difference of source and fused image, both filtered by the eye's contrast sensitivity
+    (Mannos and Sakrison). At the frequency `r`, in cycles per degree of an image that spans 4 degrees along each axis,
+    it is
 
         2.6 (0.0192 + 0.144 r) exp(-(0.144 r)^1.1)
 
-    The saliency `l` is the sum of the source's edge strengths to the power of 5 (Sobel; black around the images). Where
-    no source has an edge, all regions have the same saliency. Regions at the right and at the bottom may be smaller.
+    The saliency `l` is the sum of the source's edge strengths to the power of 5 (Sobel; black around the images). If
+    neither source has an edge, all regions have the same saliency. Regions at the right and at the bottom may be
+    smaller.
 
-    The code of Z. Liu, VIFB and MEFB stretches images first, which hides a loss of contrast; the default does not.
+    The code of Z. Liu, VIFB and MEFB stretches images first, which hides a loss of contrast. The default does not.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
-        form: the paper's, or that of Z. Liu's code.
+        fused, source_a, source_b: grey levels in 0..255.
+        form: form of the paper, or of Z. Liu's code.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -63,7 +62,7 @@ def Qcv(fused: Image, source_a: Image, source_b: Image,
 
 
 def _difference(source: Image, fused: Image, whole: bool) -> Regions:
-    """The mean squared visible difference in each region."""
+    """Mean squared visible difference in each region."""
     size = fused.shape[2:]
     seen = torch.fft.irfft2(torch.fft.rfft2(source - fused) * _sensitivity(*size, fused.device), size).square()
     return F.avg_pool2d(_filled(seen) if whole else seen, REGION, ceil_mode=True)
@@ -75,14 +74,14 @@ def _saliency(source: Image) -> Regions:
 
 
 def _filled(image: Image) -> Float[Tensor, 'batch 1 h_filled w_filled']:
-    """With zeros at the right and at the bottom, so that all regions are complete."""
+    """Pad the image with zeros at the right and at the bottom, so that all regions are complete."""
     h, w = image.shape[2:]
     return F.pad(image, (0, -w % REGION, 0, -h % REGION))
 
 
 @lru_cache(maxsize=8)
 def _sensitivity(h: int, w: int, device: torch.device) -> Float[Tensor, 'h w_half']:
-    """Sensitivity of the eye to the frequencies of `torch.fft.rfft2`."""
+    """The eye's contrast sensitivity at each frequency of `torch.fft.rfft2`."""
     y = torch.fft.fftfreq(h, 1 / h, dtype=torch.float64, device=device)[:, None] / DEGREES
     x = torch.fft.rfftfreq(w, 1 / w, dtype=torch.float64, device=device) / DEGREES
     r = 0.144 * torch.hypot(x, y)

@@ -1,4 +1,4 @@
-"""Multi-scale edge preservation: how near the fused image's wavelet coefficients are to those of the sources."""
+"""Multi-scale edge preservation: how close the fused image's wavelet coefficients are to those of the sources."""
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from vlfusion.metrics.sharing import shared
 
 Image = Float[Tensor, 'batch 1 h w']
 Bands = Float[Tensor, 'batch 3 h_half w_half']
-EXPONENTS = (2 / 3, 1 / 3)  # of the scales, the finest first
+EXPONENTS = (2 / 3, 1 / 3)  # exponents of the scales, the finest first
 
 
 @fusion_metric(title='Multi-scale edge preservation', direction='higher', range=(0., 1.), over='weighted', smallest=4,
@@ -17,21 +17,19 @@ EXPONENTS = (2 / 3, 1 / 3)  # of the scales, the finest first
                variants={'liu': variant('the sum over the three bands: three times the default', total=True,
                                         range=(0., 3.))})
 def Qm(fused: Image, source_a: Image, source_b: Image, total: bool = False) -> Float[Tensor, ' batch']:
-    """`Qm = Q_1^(2/3) Q_2^(1/3)` over two scales of the Haar transform, with
+    """`Qm = Q_1^(2/3) Q_2^(1/3)` over two scales of the Haar transform:
 
         Q_s = sum(E_AF w_A + E_BF w_B) / sum(w_A + w_B)
         E_XF = (exp(-|H_X - H_F|) + exp(-|V_X - V_F|) + exp(-|D_X - D_F|)) / 3
         w_X = H_X^2 + V_X^2 + D_X^2
 
-    `H`, `V` and `D` are the coefficients of horizontal, vertical and diagonal details, orthonormal, in grey levels; an
+    `H`, `V` and `D` are the orthonormal coefficients of horizontal, vertical and diagonal details, in grey levels. An
     odd last row or column is left out. At a scale where the sources have no details, all places have the same weight.
 
-    A difference of a few grey levels counts as a loss of all, so values are small for real images.
+    A difference of a few grey levels counts as a complete loss, so values are small for real images.
 
     Args:
-        fused: grey levels in 0..255, at least 4x4.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 4x4.
         total: whether to take the sum over the three bands instead of their mean.
 
     >>> import torch
@@ -56,7 +54,7 @@ def _details(image: Image, scale: int) -> Bands:
 
 @shared
 def _haar(image: Image, scale: int) -> Float[Tensor, 'batch 4 h_half w_half']:
-    """The approximation and the details of a scale, 0 being the finest, from blocks of 2x2."""
+    """Approximation and details of a scale, 0 being the finest, from blocks of 2x2."""
     if scale:
         image = _haar(image, scale - 1)[:, :1]
     h, w = (size // 2 * 2 for size in image.shape[2:])

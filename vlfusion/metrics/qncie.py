@@ -15,15 +15,13 @@ from vlfusion.metrics.histograms import mutual_information
                agrees=('liu', 'mefb'))
 def Qncie(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
           source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
-    """`Qncie = 1 + sum_i (l_i / 3) log256(l_i / 3)`, with `l` the eigenvalues of the matrix of nonlinear correlations.
+    """`Qncie = 1 + sum_i (l_i / 3) log256(l_i / 3)`, with the eigenvalues `l` of the matrix of nonlinear correlations.
 
-    The nonlinear correlation of two images is their mutual information to the base 256, and 1 on the diagonal. Three
-    independent images have 1 - log256(3) = 0.80, so all values lie in a narrow range above that.
+    The nonlinear correlation of two images is their mutual information to the base 256; the diagonal is 1. Three
+    independent images score 1 - log256(3) = 0.80, so all values lie in a narrow range above that.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]

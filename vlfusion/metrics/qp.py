@@ -1,4 +1,4 @@
-"""Phase congruency: whether the fused image has features, edges and corners where the sources have them."""
+"""Phase congruency: how well the features, edges and corners of the fused image match those of the sources."""
 
 import math
 from functools import lru_cache, reduce
@@ -15,13 +15,13 @@ from vlfusion.metrics.windows import gaussian, local_covariance, local_variance
 
 Image = Float[Tensor, 'batch 1 h w']
 Padded = Float[Tensor, 'batch 1 h_padded w_padded']
-WAVELENGTHS = tuple(3 * 2.1 ** scale for scale in range(4))  # of the log-Gabor filters, in pixels
-ANGLES = tuple(math.pi * step / 6 for step in range(6))  # of the filters' orientations
+WAVELENGTHS = tuple(3 * 2.1 ** scale for scale in range(4))  # wavelengths of the log-Gabor filters, in pixels
+ANGLES = tuple(math.pi * step / 6 for step in range(6))  # orientations of the filters
 BANDWIDTH = 0.55  # standard deviation of a log-Gabor filter over its centre frequency
 SPREAD = math.pi / 6 / 1.2  # standard deviation of a filter's angle
 NOISE = (math.sqrt(math.pi / 2) + 2 * math.sqrt(2 - math.pi / 2)) / 1.7  # Rayleigh distribution: mean + 2 deviations
-EPSILON = 1e-4  # grey levels; a smaller response is none
-FEATURE = 0.1  # a place with more phase congruency has a feature
+EPSILON = 1e-4  # grey levels; a smaller response counts as zero
+FEATURE = 0.1  # a place with more phase congruency is a feature
 WINDOW = gaussian(11, 1.5)
 C = 1e-4
 FLAT = 1e-12  # a smaller variance of a feature map is rounding
@@ -29,33 +29,31 @@ FLAT = 1e-12  # a smaller variance of a feature map is rounding
 
 @fusion_metric(title='Phase congruency', direction='higher', range=(-1., 1.), over='joint', smallest=28,
                source='Zhao, Laganiere and Liu, IJICIC 3(6A), 2007; phase congruency: Kovesi, DICTA 2003',
-               variants={'liu': variant("the moments' mixed term is a quarter of what it should be, the sources' maps "
-                                        "are zero where they have no feature but the fused image's is not, a window "
-                                        'where the fused image has no features counts as 1, and for an odd height or '
-                                        'width the low-pass is off by one frequency', form='liu'),
+               variants={'liu': variant("the moments' mixed term is a quarter of the right value; maps of the sources, "
+                                        'but not of the fused image, are set to zero where they have no feature; a '
+                                        'window where the fused image has no features counts as 1; and for an odd '
+                                        'height or width the low-pass filter is off by one frequency', form='liu'),
                          'mefb': 'liu'})
 def Qp(fused: Image, source_a: Image, source_b: Image,
        form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
-    """`Qp = Q_p Q_M Q_m`: each the mean of a feature map's best correlation, where a source has a feature.
+    """`Qp = Q_p Q_M Q_m`: each factor is the mean best correlation of a feature map, where a source has a feature.
 
     The maps are phase congruency `p`, and the greatest and least moments `M` and `m` of its distribution over
-    orientations, strong at edges and at corners. At each place, the fused image's map is compared with that of every
-    source that has a feature (`p > 0.1`) there, and with the one composed of both by larger `p`; the best counts. The
-    correlation
+    orientations. `M` is strong at edges, `m` at corners. At each place, the fused image's map is compared with the map
+    of every source that has a feature (`p > 0.1`) there, and with a map composed of both sources by larger `p`. The
+    best correlation counts:
 
         (cov_XF + C) / (sqrt(var_X var_F) + C),   C = 0.0001
 
-    is local, in a Gaussian window of 11x11 pixels and standard deviation 1.5, with zeros around the map. It is 0 where
-    only one of both maps is flat, so that a fused image without features scores 0 and not 1.
+    It is local, in a Gaussian window of 11x11 pixels and standard deviation 1.5, with zeros around the map. It is 0
+    where only one of both maps is flat, so that a fused image without features scores 0 and not 1.
 
-    Phase congruency hardly depends on contrast and brightness. The result is NaN where no source has a feature
-    anywhere, for then there is nothing to preserve.
+    Phase congruency hardly depends on contrast and brightness. The result is NaN if neither source has a feature,
+    because there is nothing to preserve.
 
     Args:
-        fused: grey levels in 0..255, at least 28x28: the longest wavelength of the filters.
-        source_a: likewise.
-        source_b: likewise.
-        form: the paper's, or that of Z. Liu's code.
+        fused, source_a, source_b: grey levels in 0..255, at least 28x28: the longest wavelength of the filters.
+        form: form of the paper, or of Z. Liu's code.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -127,7 +125,7 @@ def _congruency(image: Image, aligned: bool) -> tuple[Image, Image, Image, Image
 
 
 def _energy(even: list[Image], odd: list[Image]) -> Image:
-    """The sum over the scales of amplitude times (cos - |sin|) of the phase's deviation from the mean phase."""
+    """Sum over the scales of the amplitude times (cos - |sin|) of the phase's deviation from the mean phase."""
     even_sum, odd_sum = sum(even), sum(odd)
     length = (even_sum.square() + odd_sum.square()).sqrt_()
     across = sum((e * odd_sum - o * even_sum).abs_() for e, o in zip(even, odd, strict=True))
@@ -135,7 +133,7 @@ def _energy(even: list[Image], odd: list[Image]) -> Image:
 
 
 def _noise(amplitude: Image) -> Float[Tensor, 'batch 1 1 1']:
-    """The noise's standard deviation in the response at the smallest scale, which is mostly noise."""
+    """Standard deviation of the noise, from the response at the smallest scale, which is mostly noise."""
     amplitude = amplitude.flatten(1)
     lower = amplitude.median(1, keepdim=True).values
     above = amplitude > lower
@@ -148,10 +146,10 @@ class Filters(NamedTuple):
     """Log-Gabor filters for the frequencies of `torch.fft.rfft2`, factored into scales and orientations.
 
     Attributes:
-        radial: for each scale.
-        even: for each orientation, the part that gives the response's real part.
-        odd: likewise the imaginary part.
-        noise: for each orientation, by how much noise at the smallest scale raises the threshold.
+        radial: factor of each scale.
+        even: factor of each orientation that gives the real part of the response.
+        odd: factor of each orientation that gives the imaginary part of the response.
+        noise: for each orientation, factor by which noise at the smallest scale raises the threshold.
     """
 
     radial: Float[Tensor, 'scale h w_half']

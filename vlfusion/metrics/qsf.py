@@ -1,4 +1,4 @@
-"""Extended spatial frequency error: whether the fused image is as active as the more active source at each place."""
+"""Extended spatial frequency error: activity of the fused image against the more active source at each place."""
 
 import math
 
@@ -9,29 +9,27 @@ from torch import Tensor
 from vlfusion.metrics.base import fusion_metric, variant
 
 Image = Float[Tensor, 'batch 1 h w']
-DIAGONAL = 1 / math.sqrt(2)  # weight of the diagonal differences, whose pixels are farther apart
+DIAGONAL = 1 / math.sqrt(2)  # weight of diagonal differences, because their pixels are farther apart
 
 
 @fusion_metric(title='Spatial frequency error', direction='lower', range=(0., math.inf), over='joint', smallest=2,
                source='Zheng, Essock, Hansen and Haun, Inf. Fusion 8(2), 2007',
-               variants={'liu': variant('with its sign: negative for lost activity, which is the usual case, and '
-                                        'positive for added noise; nearer to zero is better on either side',
+               variants={'liu': variant('with its sign: negative for lost activity, which is usual, and positive for '
+                                        'added noise; values closer to zero are better on both sides',
                                         signed=True, direction='higher', range=(-1., math.inf))})
 def Qsf(fused: Image, source_a: Image, source_b: Image, signed: bool = False) -> Float[Tensor, ' batch']:
-    """`Qsf = |SF_F - SF_R| / SF_R`: by how much the extended spatial frequency misses that of the sources together.
+    """`Qsf = |SF_F - SF_R| / SF_R`: the relative error of the extended spatial frequency.
 
     `SF` is the root of the mean squared differences of neighbours in four directions: along rows and columns with the
-    weight 1, along both diagonals with `1 / sqrt(2)`. `SF_F` is of the fused image; for `SF_R`, the larger of both
-    sources' absolute differences is taken at each place.
+    weight 1, along both diagonals with `1 / sqrt(2)`. `SF_F` is that of the fused image. `SF_R` is that of both sources
+    together, from the larger of their absolute differences at each place.
 
-    The paper's error has a sign: below zero the fused image lacks activity, above it has noise or artefacts, and zero
-    is ideal. Then neither high nor low values are good, so the default is its size. It is infinite where both sources
-    are flat and the fused image is not, and zero where all are.
+    The paper's error has a sign: a negative value means lost activity, a positive value noise or artefacts, and zero is
+    ideal. So neither high nor low values are good, and the default is the absolute value. It is infinite if both
+    sources are flat and the fused image is not, and zero if all three are flat.
 
     Args:
-        fused: grey levels in 0..255, at least 2x2.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 2x2.
         signed: whether to keep the sign.
 
     >>> import torch
@@ -50,7 +48,7 @@ def Qsf(fused: Image, source_a: Image, source_b: Image, signed: bool = False) ->
 
 
 def _differences(image: Image) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Differences of each pixel and its neighbour to the right, below, and along both diagonals."""
+    """Differences of neighbours along rows, columns and both diagonals."""
     return (image[..., 1:] - image[..., :-1], image[..., 1:, :] - image[..., :-1, :],
             image[..., 1:, 1:] - image[..., :-1, :-1], image[..., 1:, :-1] - image[..., :-1, 1:])
 

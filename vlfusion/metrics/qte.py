@@ -1,4 +1,4 @@
-"""Tsallis information: mutual information with the entropy of Tsallis in place of Shannon's."""
+"""Tsallis information: mutual information with Tsallis' entropy instead of Shannon's."""
 
 import math
 
@@ -24,15 +24,13 @@ def Qte(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
         normalised: bool = False) -> Float[Tensor, ' batch']:
     """`Qte = I(A, F) + I(B, F)`, `I(X, Y) = (1 - sum_xy p_xy^q / (p_x p_y)^(q - 1)) / (1 - q)` of the histograms.
 
-    Independent images have 0; for `q` near to 1 it is the mutual information in nat.
+    Independent images score 0. For `q` close to 1 it is the mutual information in nat.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
-        q: the order of the entropy, not 1.
-        swapped: whether to pair each joint share with the product of the other two marginal shares, as published code
-            does. The values are then far larger, and change when the images' levels are renamed.
+        fused, source_a, source_b: grey levels in 0..255.
+        q: order of the entropy, not 1.
+        swapped: whether to pair each joint share with the product of the marginal shares of the swapped levels, as
+            published code does. The values are then far larger, and change if grey levels are renamed.
         normalised: whether to divide by `H(A)^q + H(B)^q + I(A, B)`, with Shannon's entropy `H` in bit.
 
     >>> import torch

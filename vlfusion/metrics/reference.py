@@ -1,4 +1,4 @@
-"""Facts about the metrics in words: one explained, and the reference page of all."""
+"""Descriptions of the metrics: of a single metric, and the reference page of all."""
 
 import re
 from inspect import cleandoc
@@ -19,12 +19,12 @@ agreement stated here. `vlfusion metrics --markdown` printed this page.
 
 
 def every_metric() -> list[Metric]:
-    """Each metric once, those with a true image last."""
+    """All metrics; those that compare to a true image come last."""
     return [metric(name, truth=truth) for truth in (False, True) for name in metric_names(truth)]
 
 
 def shown_name(info: MetricInfo) -> str:
-    """The name, after `truth/` where the fused image is compared to a true one."""
+    """The metric's name, after `truth/` if it compares to a true image."""
     return f'truth/{info.name}' if info.over == 'truth' else info.name
 
 
@@ -52,18 +52,18 @@ def explain(name: str) -> str:
 
 
 def formula(function: Metric) -> str:
-    """The formula of a metric for a cell of a Markdown table: what its docstring begins with, in backticks.
+    """The formula at the start of a metric's docstring, for a cell of a Markdown table.
 
     >>> from vlfusion.metrics import EN
     >>> formula(EN)
     '`EN = -sum_l p_l log2 p_l`'
     """
-    found = re.match('`[^`]+`', function.__doc__ or '')
-    return found[0].replace('|', r'\|') if found else ''
+    match = re.match('`[^`]+`', function.__doc__ or '')
+    return match[0].replace('|', r'\|') if match else ''
 
 
 def variants_by_note(info: MetricInfo) -> dict[str, list[str]]:
-    """The names of variants that compute the same, by the note on them."""
+    """Names of variants that compute the same, by their note."""
     notes = {}
     for name, other in info.variants.items():
         notes.setdefault(other.note, []).append(name)

@@ -10,16 +10,14 @@ from vlfusion.metrics.base import fusion_metric, variant
 
 @fusion_metric(title='Root mean squared error', direction='lower', unit='grey level', range=(0., 255.), over='mean',
                source='the root of the mean of the squared differences',
-               variants={'vifb': variant('the root taken before the division by the number of pixels, so that it falls '
-                                         'with the size of the image', early=True)})
+               variants={'vifb': variant('the root is taken before the division by the number of pixels, so that the '
+                                         'value falls with the size of the image', early=True)})
 def RMSE(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
          source_b: Float[Tensor, 'batch 1 h w'], early: bool = False) -> Float[Tensor, ' batch']:
     """`RMSE = (sqrt(mean((A - F)^2)) + sqrt(mean((B - F)^2))) / 2`: the mean of the roots.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255.
         early: whether to compute `sqrt(sum((S - F)^2)) / (h w)` instead.
 
     >>> import torch

@@ -1,4 +1,4 @@
-"""Sum of the correlations of differences: whether what the fused image adds to one source came from the other."""
+"""Sum of the correlations of differences: what the fused image adds to one source should come from the other."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,13 +14,10 @@ def SCD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h 
         source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`SCD = r(F - B, A) + r(F - A, B)`, with Pearson's correlation `r`.
 
-    NaN where the fused image is a copy of a source, or differs from it by a constant: then it adds nothing to
-    correlate.
+    NaN if the fused image is a copy of a source, or differs from it by a constant: then the difference is constant.
 
     Args:
-        fused: grey levels in 0..255.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]

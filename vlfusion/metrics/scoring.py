@@ -11,31 +11,31 @@ from vlfusion.metrics.columns import TRUTH, metric_of
 from vlfusion.metrics.sharing import sharing
 from vlfusion.metrics.undefined import Undefined, undefined
 
-#: What is scored if nobody names metrics: those of FILM's tables.
+#: Default metrics, those of FILM's tables.
 DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf')
-#: The same where there are true images.
+#: Default metrics that compare to true images.
 DEFAULT_TRUTH_METRICS = ('PSNR', 'SSIM')
 
 
 def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | Sequence[str] | None = None,
           protocol: str = 'plain') -> dict[str, float]:
-    """The scores of a fused image, as `vlfusion evaluate` gives them for the same files under the same protocol.
+    """Score a fused image. `vlfusion evaluate` gives the same scores for the same files under the same protocol.
 
-    The default is `plain` here and `film` there: name the protocol to compare numbers of both.
+    The default protocol is `plain` here and `film` there. Name the protocol to compare numbers of both.
 
     Args:
-        fused: a file, what a `Fuser` returns, or an image in memory as `vlfusion.imaging.arrays.as_image` takes it: a
-            PIL image, a NumPy array `(h, w)` or `(h, w, 3)` in red-green-blue, or a tensor `(h, w)`, `(1, h, w)` or
-            `(3, h, w)`; uint8, uint16 or floats in [0, 1].
-        source_a, source_b: likewise, of the same height and width.
-        names: names of metrics, with a variant if need be (`MI:tang`); None for EN, SD, SF, AG, VIF and Qabf.
-        protocol: how images become grey levels, and whose variants of the metrics are meant: `plain`, `film` ...
+        fused: a file, the result of a `Fuser`, or an image in memory. In memory it is a PIL image, a NumPy array
+            `(h, w)` or `(h, w, 3)` in red-green-blue, or a tensor `(h, w)`, `(1, h, w)` or `(3, h, w)`; uint8, uint16
+            or floats in [0, 1]; see `vlfusion.imaging.arrays.as_image`.
+        source_a, source_b: the sources, in any of these forms, of the same height and width.
+        names: names of metrics, perhaps with a variant (`MI:tang`); by default EN, SD, SF, AG, VIF and Qabf.
+        protocol: protocol that chooses how images become grey levels and the variants of metrics: `plain`, `film` ...
 
     Returns:
-        Scores by metric, named as they were asked for.
+        Scores by the names that were given.
 
     Raises:
-        DataError: an image is not one, the sizes differ, or the images do not suit a metric.
+        DataError: an image cannot be read, the sizes differ, or a metric does not support the images.
         UnknownNameError: no metric, or no variant of it, has that name.
         ConfigError: no protocol has that name.
 
@@ -46,7 +46,7 @@ def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | 
     >>> {name: round(value, 3) for name, value in score(fused, a, b, ['EN', 'SF', 'Qabf']).items()}
     {'EN': 6.36, 'SF': 1.222, 'Qabf': 0.376}
     """
-    kind = get_protocol(protocol)
+    rules = get_protocol(protocol)
     images = [as_image(image, what) for image, what in ((fused, 'fused'), (source_a, 'source_a'),
                                                         (source_b, 'source_b'))]
     if len({image.shape[:2] for image in images}) > 1:
@@ -54,29 +54,30 @@ def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | 
                           for what, image in zip(('fused', 'source_a', 'source_b'), images, strict=True))
         raise DataError(f'The images differ in size: {sizes} (width x height).', 'Give images of one size.')
     names = [names] if isinstance(names, str) else names or DEFAULT_METRICS
-    scores, _ = score_planes('the image', planes_of(images, kind), names, code=kind.code)
+    scores, _ = score_planes('the image', planes_of(images, rules), names, code=rules.code)
     return scores
 
 
 def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], *, code: str = '',
                  stop: threading.Event | None = None,
                  optional: Collection[str] = ()) -> tuple[dict[str, float | None], list[Undefined]]:
-    """The scores of one fused image, each the mean over its planes, and those that are not finite or not there.
-
-    Everything is computed in float64.
+    """Score one fused image in float64; each score is the mean over its planes.
 
     Args:
-        name: of the image, for messages.
+        name: name of the image, for messages.
         images: the fused image, source A, source B and perhaps the truth, as `vlfusion.imaging.protocol.grey_levels`
             returns them: `(channel, 1, h, w)`, grey levels in 0..255.
-        columns: names of metrics, those that compare to the truth as `truth/PSNR`.
-        code: whose variants are meant where a name says none; see `vlfusion.metrics.metric`.
-        stop: once it is set, no further metric is computed.
-        optional: columns that are None where they cannot be computed.
+        columns: names of metrics; a metric that compares to the truth is `truth/PSNR`.
+        code: default variant for names without one; see `vlfusion.metrics.metric`.
+        stop: event that stops the work; once it is set, no further metric is computed.
+        optional: columns that become None if they cannot be computed.
+
+    Returns:
+        The scores by column, and a list of the scores that are not finite or None.
 
     Raises:
         UnknownNameError: no metric, or no variant of it, has that name.
-        DataError: the images do not suit a metric that is not optional.
+        DataError: a metric that is not optional does not support the images.
     """
     scores, unfinite = {}, []
     with sharing():

@@ -10,14 +10,13 @@ from vlfusion.metrics.base import fusion_metric
                source='Ma, Ma and Li, Inf. Fusion 45, 2019', agrees=('film', 'cddfuse', 'vifb'))
 def SD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
        source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
-    """`SD = sqrt(mean((F - mean(F))^2))`: the population's, divided by the number of pixels.
+    """`SD = sqrt(mean((F - mean(F))^2))`: divided by the number of pixels, not by one less.
 
     VIFB calls it variance.
 
     Args:
         fused: grey levels in 0..255.
-        source_a: not used.
-        source_b: not used.
+        source_a, source_b: not used.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]

@@ -12,14 +12,13 @@ from vlfusion.metrics.base import fusion_metric, variant
                variants={'vifb': variant('both sums divided by the number of pixels, not of differences', pixels=True)})
 def SF(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
        source_b: Float[Tensor, 'batch 1 h w'], pixels: bool = False) -> Float[Tensor, ' batch']:
-    """`SF = sqrt(mean(dx^2) + mean(dy^2))`, with `dx`, `dy` the differences between neighbours.
+    """`SF = sqrt(mean(dx^2) + mean(dy^2))`, with differences `dx` and `dy` between neighbours.
 
-    Each mean is over the differences that exist, `h (w - 1)` and `(h - 1) w` of them.
+    The means are over the `h (w - 1)` and `(h - 1) w` existing differences.
 
     Args:
         fused: grey levels in 0..255, at least 2x2.
-        source_a: not used.
-        source_b: not used.
+        source_a, source_b: not used.
         pixels: whether to divide by the `h w` pixels instead.
 
     >>> import torch

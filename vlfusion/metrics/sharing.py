@@ -1,7 +1,7 @@
-"""Work that several metrics share, such as local variances and histograms, and is done once for all of them.
+"""Sharing of work among metrics, such as local variances and histograms.
 
-A metric stays a pure function: outside of `sharing()` a function marked `@shared` is called as often as it stands in
-the code. Inside, its result for the same tensors and arguments is kept until the block ends.
+Metrics stay pure functions. Outside a `sharing()` block, a function marked `@shared` is an ordinary function. Inside,
+its result for the same tensors and arguments is kept until the block ends.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from torch import Tensor
 Arguments = ParamSpec('Arguments')
 Result = TypeVar('Result')
 
-_kept: ContextVar[dict | None] = ContextVar('kept', default=None)  # None outside of a block; of each thread its own
+_kept: ContextVar[dict | None] = ContextVar('kept', default=None)  # None outside a block; separate in each thread
 
 
 @contextmanager
 def sharing() -> Iterator[None]:
-    """Keep the results of `@shared` functions inside this block; a block inside another one uses the outer one's."""
+    """Keep the results of `@shared` functions inside this block; a nested block uses the results of the outer block."""
     if _kept.get() is not None:
         yield
         return
@@ -32,9 +32,9 @@ def sharing() -> Iterator[None]:
 
 
 def shared(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Mark a function of tensors and hashable values whose result the metrics may share, and so must not change.
+    """Mark a function of tensors and hashable values whose result metrics may share. Callers must not change it.
 
-    A tensor is known by its identity, not by its values. So give the very object on: two slices of one tensor are two.
+    Tensors are compared by identity, not by value. So pass on the same object: two equal slices are two tensors.
     """
     @wraps(function)
     def once(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -44,6 +44,6 @@ def shared(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]
         values = (*args, *sorted(kwargs.items()))
         key = function, *(id(value) if isinstance(value, Tensor) else value for value in values)
         if key not in kept:
-            kept[key] = values, function(*args, **kwargs)  # with its arguments: a freed tensor's identity is used again
+            kept[key] = values, function(*args, **kwargs)  # keeps the arguments: a freed tensor's id may be used again
         return kept[key][1]
     return once

@@ -17,11 +17,11 @@ SOURCE = 'Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13(4), 
 @fusion_metric(title='Structural similarity', direction='higher', range=(-1., 1.), over='mean', smallest=11,
                source=SOURCE,
                variants={'vifb': variant('the sum over the sources', total=True, over='sum', range=(-2., 2.)),
-                         'film': variant("the sum over the sources, and scikit-image's default: a uniform 7x7 window, "
-                                         "the sample's covariance", form='scikit-image', total=True, over='sum',
+                         'film': variant("the sum over the sources, and scikit-image's default: a uniform 7x7 window "
+                                         "and the sample covariance", form='scikit-image', total=True, over='sum',
                                          range=(-2., 2.), smallest=7),
-                         'cddfuse': variant('as film, but with the data range 2, which scikit-image took for images in '
-                                            'floating point until it asked for one; the constants are near zero',
+                         'cddfuse': variant('as film, but with the data range 2, the former default of scikit-image '
+                                            'for images in floating point, which makes the constants nearly zero',
                                             form='scikit-image', data_range=2., total=True, over='sum',
                                             range=(-2., 2.), smallest=7)})
 def SSIM(fused: Image, source_a: Image, source_b: Image, form: Literal['wang', 'scikit-image'] = 'wang',
@@ -30,15 +30,13 @@ def SSIM(fused: Image, source_a: Image, source_b: Image, form: Literal['wang', '
 
         SSIM(X, Y) = (2 m_X m_Y + C1) (2 cov_XY + C2) / ((m_X^2 + m_Y^2 + C1) (var_X + var_Y + C2))
 
-    with local means `m`, (co)variances, `C1 = (0.01 L)^2`, `C2 = (0.03 L)^2` and `L` = 255. The window is a Gaussian of
-    11x11 pixels and standard deviation 1.5, where it fits.
+    with local means `m`, variances and covariances, `C1 = (0.01 L)^2`, `C2 = (0.03 L)^2` and `L` = 255. The window is a
+    Gaussian of 11x11 pixels and standard deviation 1.5; windows that reach beyond the image are left out.
 
     Args:
-        fused: grey levels in 0..255, at least 11x11.
-        source_a: likewise.
-        source_b: likewise.
-        form: Wang's window, or scikit-image's uniform one of 7x7 with the sample's covariance.
-        data_range: `L`.
+        fused, source_a, source_b: grey levels in 0..255, at least 11x11.
+        form: `wang`, Wang's window; or `scikit-image`, a uniform window of 7x7 with the sample covariance.
+        data_range: value of `L`.
         total: whether to take the sum over the sources instead of the mean.
 
     >>> import torch
@@ -59,8 +57,7 @@ def ssim_to_truth(fused: Image, truth: Image) -> Float[Tensor, ' batch']:
     """`SSIM(T, F)` as Wang et al. define it; see the fusion metric of that name.
 
     Args:
-        fused: grey levels in 0..255, at least 11x11.
-        truth: likewise.
+        fused, truth: grey levels in 0..255, at least 11x11.
 
     >>> import torch
     >>> truth = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -72,7 +69,7 @@ def ssim_to_truth(fused: Image, truth: Image) -> Float[Tensor, ' batch']:
 
 @shared
 def ssim_map(first: Image, second: Image, window: Window, data_range: float = 255., correction: float = 1.) -> Map:
-    """The similarity of two images in each window; `correction` is multiplied to variances and covariances."""
+    """Similarity of two images in each window; variances and covariances are multiplied by `correction`."""
     c1 = (0.01 * data_range) ** 2
     mean_1, mean_2 = local_mean(first, window), local_mean(second, window)
     luminance = (2 * mean_1 * mean_2 + c1) / (mean_1.square() + mean_2.square() + c1)
@@ -82,7 +79,7 @@ def ssim_map(first: Image, second: Image, window: Window, data_range: float = 25
 @shared
 def contrast_structure(first: Image, second: Image, window: Window, data_range: float = 255.,
                        correction: float = 1.) -> Map:
-    """`(2 cov_XY + C2) / (var_X + var_Y + C2)`: the similarity without the comparison of the means."""
+    """`(2 cov_XY + C2) / (var_X + var_Y + C2)`: similarity without the comparison of means."""
     c2 = (0.03 * data_range) ** 2
     covariance = correction * local_covariance(first, second, window)
     variances = correction * (local_variance(first, window) + local_variance(second, window))

@@ -15,13 +15,13 @@ NO_CAUSE = 'no image is constant, and no two are equal or differ by a constant'
 
 @dataclass(frozen=True)
 class Undefined:
-    """One score that is not a finite number.
+    """A score that is not a finite number.
 
     Attributes:
-        name: of the image.
-        metric: as the row of scores has it.
-        value: NaN or an infinity; None where the metric could not be computed.
-        reasons: what in the images explains it; several may apply.
+        name: name of the image.
+        metric: name of the column of scores.
+        value: NaN or an infinity; None if the metric could not be computed.
+        reasons: traits of the images that explain it; several may apply.
     """
 
     name: str
@@ -36,28 +36,28 @@ class Undefined:
 
 def undefined(name: str, scores: Mapping[str, Float[Tensor, ' channel']],
               images: Mapping[str, Float[Tensor, 'channel 1 h w']]) -> list[Undefined]:
-    """The scores of one image that are not finite, each with its reasons.
+    """Scores of one image that are not finite, each with its reasons.
 
     Args:
-        name: of the image.
-        scores: for each metric one value per channel; their mean is the score.
-        images: what was compared, by what messages call it: `the fused image`, `source A`.
+        name: name of the image.
+        scores: values per channel, by metric; their mean is the score.
+        images: compared images, by their names in messages: `the fused image`, `source A`.
     """
-    found = []
+    scores_without_value = []
     for metric, values in scores.items():
         value = values.mean().item()
         if not math.isfinite(value):
-            causes = {}  # in place of a set, for it keeps the order
+            causes = {}  # a dict instead of a set, because it keeps the order
             for i in (~values.isfinite()).nonzero().flatten().tolist():
                 channel = f' (in {CHANNELS[i]})' if len(values) > 1 else ''
                 causes |= {f'{cause}{channel}': None
                            for cause in reasons({what: image[i, 0] for what, image in images.items()})}
-            found.append(Undefined(name, metric, value, tuple(causes)))
-    return found
+            scores_without_value.append(Undefined(name, metric, value, tuple(causes)))
+    return scores_without_value
 
 
 def reasons(images: Mapping[str, Float[Tensor, 'h w']]) -> list[str]:
-    """Traits of images that may leave a metric without a value; one sentence that says so where nothing does.
+    """Traits of images that may leave a metric without a value; or a single sentence that there are none.
 
     >>> import torch
     >>> reasons({'the fused image': torch.ones(2, 2), 'source A': torch.eye(2)})
@@ -66,11 +66,11 @@ def reasons(images: Mapping[str, Float[Tensor, 'h w']]) -> list[str]:
     ['the fused image differs from source A by a constant']
     """
     constant = [what for what, image in images.items() if image.min() == image.max()]
-    found = [f'{what} is constant' for what in constant]
-    for (one, first), (other, second) in combinations(images.items(), 2):
+    traits = [f'{what} is constant' for what in constant]
+    for (what, first), (other, second) in combinations(images.items(), 2):
         low, high = (first - second).aminmax()
         if low == high == 0:
-            found.append(f'{one} equals {other}')
-        elif low == high and one not in constant:
-            found.append(f'{one} differs from {other} by a constant')
-    return found or [NO_CAUSE]
+            traits.append(f'{what} equals {other}')
+        elif low == high and what not in constant:
+            traits.append(f'{what} differs from {other} by a constant')
+    return traits or [NO_CAUSE]

@@ -16,8 +16,7 @@ def VI(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w
 
     Args:
         fused: grey levels in 0..255.
-        source_a: not used.
-        source_b: not used.
+        source_a, source_b: not used.
         root: whether to take the square root.
 
     >>> import torch

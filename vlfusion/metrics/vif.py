@@ -15,7 +15,7 @@ Image = Float[Tensor, 'batch 1 h w']
 Map = Float[Tensor, 'batch 1 h_valid w_valid']
 WINDOWS = tuple(gaussian(width, width / 5) for width in (17, 9, 5, 3))  # one for each scale
 NOISE = 2.0  # variance of the visual noise, in squared grey levels
-EPSILON = 1e-10  # a variance below this is none
+EPSILON = 1e-10  # a smaller variance counts as zero
 
 
 @fusion_metric(title='Visual information fidelity', direction='higher', range=(0., math.inf), over='sum', smallest=41,
@@ -24,20 +24,18 @@ EPSILON = 1e-10  # a variance below this is none
 def VIF(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`VIF = VIFp(A, F) + VIFp(B, F)`: the sum over the sources, 2 for a fused image that equals both.
 
-    In each window the fused image is modelled as `F = g S + noise`; the gain `g` and the variance of the noise come
-    from the local moments of the source `S` and of `F`. With `v` the variance of the visual noise,
+    In each window the fused image is modelled as `F = g S + noise`. The gain `g` and the variance of the noise follow
+    from the local moments of the source `S` and of `F`. With the variance `v` of the visual noise,
 
         VIFp(S, F) = sum log10(1 + g^2 var(S) / (var(noise) + v)) / sum log10(1 + var(S) / v)
 
     over all windows of four scales. A source without any variance counts as 1.
 
-    This is what the evaluator of FILM and CDDFuse calls VIFF and their papers VIF. The VIFF of Han et al. (Inf. Fusion
-    14(2), 2013) is another measure, here `VIFF`.
+    FILM's and CDDFuse's evaluator calls it VIFF, and their papers VIF. The VIFF of Han et al. (Inf. Fusion 14(2), 2013)
+    is another measure, here `VIFF`.
 
     Args:
-        fused: grey levels in 0..255, at least 41x41, below which the fourth scale has no complete window.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 41x41, for a complete window at the fourth scale.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -62,14 +60,14 @@ class Gained:
     variance_noise: Map
 
     def information(self, visual_noise: float) -> tuple[Map, Map]:
-        """The information about the source that the fused image keeps, and that there is in the source."""
+        """The information about the source in the fused image, and the information in the source."""
         kept = self.gain.square() * self.variance_s / (self.variance_noise + visual_noise)
         return kept.add_(1).log10_(), (self.variance_s / visual_noise).add_(1).log10_()
 
 
 @shared
 def gained(source: Image, fused: Image, scale: int) -> Gained:
-    """Information that the local moments of both images hold of the fused one at a scale, 0 being the finest."""
+    """Fit the model of the fused image at a scale, 0 being the finest, from the local moments of both images."""
     source, fused, window = at_scale(source, scale), at_scale(fused, scale), WINDOWS[scale]
     variance_s, variance_f = local_variance(source, window), local_variance(fused, window)
     covariance = local_covariance(source, fused, window)
@@ -81,5 +79,5 @@ def gained(source: Image, fused: Image, scale: int) -> Gained:
 
 @shared
 def at_scale(image: Image, scale: int) -> Float[Tensor, 'batch 1 h_scale w_scale']:
-    """The image at a scale: each is the one before it, filtered by the scale's own window, every second pixel."""
+    """The image at a scale: every second pixel of the previous scale, filtered by the scale's own window."""
     return image if scale == 0 else filtered(at_scale(image, scale - 1), WINDOWS[scale])[..., ::2, ::2]

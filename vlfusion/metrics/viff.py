@@ -1,4 +1,4 @@
-"""Visual information fidelity for fusion: how much of what there is to see at each place the fused image keeps."""
+"""Visual information fidelity for fusion: how much of the visible information at each place the fused image keeps."""
 
 import math
 
@@ -11,28 +11,26 @@ from vlfusion.metrics.vif import gained
 
 Image = Float[Tensor, 'batch 1 h w']
 NOISE = 0.005 * 255 ** 2  # variance of the visual noise, in squared grey levels
-WEIGHTS = tuple(weight / 2.15 for weight in (1, 0, 0.15, 1))  # of the scales, the finest first
-EPSILON = 1e-7  # information of a window where there is none
+WEIGHTS = tuple(weight / 2.15 for weight in (1, 0, 0.15, 1))  # weights of the scales, the finest first
+EPSILON = 1e-7  # information of a window without any
 
 
 @fusion_metric(title='Visual information fidelity for fusion', direction='higher', range=(0., math.inf),
                over='weighted', smallest=41, source='Han, Cai, Cao and Xu, Inf. Fusion 14(2), 2013',
-               variants={'han': variant('where the gains are equal only source B counts, so that it depends on '
+               variants={'han': variant('where the gains are equal, only source B counts, so the value depends on '
                                         'which source is B', tie=0.),
                          'mefb': 'han'})
 def VIFF(fused: Image, source_a: Image, source_b: Image,
          tie: float = 0.5) -> Float[Tensor, ' batch']:
     """`VIFF = sum_k p_k sum kept / sum present` over the windows of four scales, weighted `p = (1, 0, 0.15, 1) / 2.15`.
 
-    In each window the source counts to which the fused image has the smaller gain, or both alike where the gains are
-    equal, as where the fused image is flat. Kept and present information are those of `VIF`, with stronger visual
-    noise. What FILM and CDDFuse print as VIF or VIFF is `VIF`; what MEFB prints as VIF is this.
+    In each window, the source counts for which the fused image has the smaller gain. If the gains are equal, for
+    example in a flat fused image, both sources count alike. Kept and present information are those of `VIF`, with
+    stronger visual noise. MEFB prints this metric as VIF. FILM and CDDFuse print `VIF` as VIF or VIFF.
 
     Args:
-        fused: grey levels in 0..255, at least 41x41.
-        source_a: likewise.
-        source_b: likewise.
-        tie: the weight of source A where the gains are equal; of source B the rest.
+        fused, source_a, source_b: grey levels in 0..255, at least 41x41.
+        tie: weight of source A where the gains are equal; source B has the rest.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]

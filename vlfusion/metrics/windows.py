@@ -9,15 +9,15 @@ from torch import Tensor
 
 from vlfusion.metrics.sharing import shared
 
-#: The weights of a window along one axis; the window is their outer product.
+#: Weights of a window along one axis; the window is their outer product.
 Window = tuple[float, ...]
-#: A variance below this, in squared grey levels, is rounding: one pixel of a window that is off by a level gives more.
+#: A smaller variance, in squared grey levels, is rounding: a single pixel that is one level off gives more.
 FLAT = 1e-8
 
 
 @cache
 def gaussian(width: int, sigma: float) -> Window:
-    """A Gaussian of that width and standard deviation, in pixels, with the sum 1."""
+    """Gaussian weights with the sum 1; width and standard deviation are in pixels."""
     weights = [math.exp(-0.5 * ((i - (width - 1) / 2) / sigma) ** 2) for i in range(width)]
     return tuple(weight / sum(weights) for weight in weights)
 
@@ -29,9 +29,9 @@ def uniform(width: int) -> Window:
 
 
 def filtered(image: Float[Tensor, 'batch c h w'], window: Window) -> Float[Tensor, 'batch c h_valid w_valid']:
-    """The weighted sum along both axes, where the window fits.
+    """Weighted sum along both axes, where the window fits.
 
-    Shifted sums: in float64 several times as fast as conv2d.
+    In float64, sums of shifted images are several times faster than conv2d.
     """
     for axis in (3, 2):
         size = image.shape[axis] - len(window) + 1
@@ -44,19 +44,19 @@ def filtered(image: Float[Tensor, 'batch c h w'], window: Window) -> Float[Tenso
 
 @shared
 def local_mean(image: Float[Tensor, 'batch 1 h w'], window: Window) -> Float[Tensor, 'batch 1 h_valid w_valid']:
-    """The mean in each window."""
+    """Mean in each window."""
     return filtered(image, window)
 
 
 @shared
 def local_variance(image: Float[Tensor, 'batch 1 h w'], window: Window) -> Float[Tensor, 'batch 1 h_valid w_valid']:
-    """The variance in each window; 0 where rounding would leave a little less."""
+    """Variance in each window; clipped at 0, because rounding may give less."""
     return (filtered(image.square(), window) - local_mean(image, window).square()).clamp(min=0)
 
 
 @shared
 def flat_variance(image: Float[Tensor, 'batch 1 h w'], window: Window) -> Float[Tensor, 'batch 1 h_valid w_valid']:
-    """The variance in each window, exactly 0 where the image is flat; for metrics that divide by it."""
+    """Variance in each window, exactly 0 where the image is flat; for metrics that divide by it."""
     variance = local_variance(image, window)
     return torch.where(variance < FLAT, 0, variance)
 
@@ -64,5 +64,5 @@ def flat_variance(image: Float[Tensor, 'batch 1 h w'], window: Window) -> Float[
 @shared
 def local_covariance(first: Float[Tensor, 'batch 1 h w'], second: Float[Tensor, 'batch 1 h w'],
                      window: Window) -> Float[Tensor, 'batch 1 h_valid w_valid']:
-    """The covariance of two images in each window."""
+    """Covariance of two images in each window."""
     return filtered(first * second, window) - local_mean(first, window) * local_mean(second, window)

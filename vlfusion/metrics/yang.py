@@ -1,4 +1,4 @@
-"""The similarities of Yang et al. and of Cvejic et al.: which source a window should resemble, and how much it does."""
+"""The similarities of Yang et al. and of Cvejic et al.: how well each window resembles the source that it should."""
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from vlfusion.metrics.windows import flat_variance, gaussian, local_covariance, 
 Image = Float[Tensor, 'batch 1 h w']
 Map = Float[Tensor, 'batch 1 h_valid w_valid']
 WINDOW = gaussian(7, 1.5)
-STABILISER = 2e-16  # SSIM's two constants: next to nothing, so that the index is Wang and Bovik's universal one
+STABILISER = 2e-16  # SSIM's two constants: nearly zero, so that the index is Wang and Bovik's universal quality index
 
 
 @fusion_metric(title="Yang's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=7,
@@ -19,16 +19,14 @@ STABILISER = 2e-16  # SSIM's two constants: next to nothing, so that the index i
 def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
     """`Qy = mean(l q(A, F) + (1 - l) q(B, F))` over all windows; where `q(A, B) < 0.75`, the larger `q` counts alone.
 
-    `q` is the universal quality index and `l = var_A / (var_A + var_B)`. Where sources resemble each other the fused
-    image must resemble both, elsewhere one.
+    `q` is the universal quality index, and `l = var_A / (var_A + var_B)`. Where the sources resemble each other, the
+    fused image must resemble both, elsewhere only one of them.
 
-    In a flat window the published code divides rounding errors by each other. Here a variance is zero where the window
-    is flat, and `l` is one half where both are.
+    In a flat window, the published code divides rounding errors by each other. Here the variance of a flat window is
+    zero, and `l` is one half where both sources are flat.
 
     Args:
-        fused: grey levels in 0..255, at least 7x7.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 7x7.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -47,19 +45,17 @@ def Qy(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch'
 
 @fusion_metric(title="Cvejic's similarity", direction='higher', range=(-1., 1.), over='weighted', smallest=7,
                source='Cvejic, Loza, Bull and Canagarajah, Int. J. Signal Process. 2(3), 2005',
-               variants={'liu': variant('a window whose weight leaves 0..1 has the value 0 or 1 itself; where a source '
-                                        'is flat, rounding decides in that code whether it is below 0. It depends on '
-                                        'which source is A', cut=True),
+               variants={'liu': variant('a window with a weight below 0 has the value 0, and above 1 the value 1; if a '
+                                        'source is flat, rounding decides in that code whether the weight is below 0. '
+                                        'It depends on which source is A', cut=True),
                          'mefb': 'liu'})
 def Qc(fused: Image, source_a: Image, source_b: Image, cut: bool = False) -> Float[Tensor, ' batch']:
-    """`Qc = mean(s q(A, F) + (1 - s) q(B, F))` over all windows, `s = cov_AF / (cov_AF + cov_BF)` kept to 0..1.
+    """`Qc = mean(s q(A, F) + (1 - s) q(B, F))` over all windows, `s = cov_AF / (cov_AF + cov_BF)` clipped to 0..1.
 
     `q` is the universal quality index. Flat windows are as in `Qy`: `s` is one half where both covariances are zero.
 
     Args:
-        fused: grey levels in 0..255, at least 7x7.
-        source_a: likewise.
-        source_b: likewise.
+        fused, source_a, source_b: grey levels in 0..255, at least 7x7.
         cut: whether a window with `s` below 0 has the value 0, and one with `s` above 1 the value 1.
 
     >>> import torch
@@ -86,7 +82,7 @@ def _covariance(first: Image, second: Image) -> Map:
 
 @shared
 def _index(first: Image, second: Image) -> Map:
-    """The universal quality index: SSIM without constants to speak of."""
+    """The universal quality index: SSIM with constants of nearly zero."""
     mean_1, mean_2 = local_mean(first, WINDOW), local_mean(second, WINDOW)
     luminance = (2 * mean_1 * mean_2 + STABILISER) / (mean_1.square() + mean_2.square() + STABILISER)
     variances = flat_variance(first, WINDOW) + flat_variance(second, WINDOW)
