@@ -30,7 +30,7 @@ def test_a_folder_of_foreign_images(compare, tmp_path, capsys):
     capsys.readouterr()
     assert main(['benchmark', 'b.py', '--out', 'out']) == 2
     said = capsys.readouterr().err
-    assert '2 fused pictures are not there' in said and 'p2.* is missing' in said and 'p4.* is missing' in said
+    assert '2 fused pictures are missing' in said and 'p2.* is missing' in said and 'p4.* is missing' in said
     write_config(tmp_path / 'b.py', {'Theirs': dict(fused='theirs/fused/{name}.png')}, dataset=dict(only='p[01]'))
     assert main(['benchmark', 'b.py', '--out', 'out', '--no-report', '--cfg-options', "metrics=['EN']"]) == 0
     cv2.imwrite('theirs/fused/p0.png', np.zeros((4, 4), np.uint8))

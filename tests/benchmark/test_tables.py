@@ -6,13 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from comparing import TWO, scores, toy, write_config
+from comparing import NAMES, TWO, scores, toy, write_config
 
 from vlfusion.analysis.leaderboard import leaderboard
 from vlfusion.benchmark.outputs import summary
 from vlfusion.benchmark.plan import load_plan
 from vlfusion.benchmark.run import Run
 from vlfusion.benchmark.tables import results
+from vlfusion.cli import main
 from vlfusion.evaluation.rows import write_csv
 from vlfusion.testing.toys import draw_pairs
 
@@ -51,6 +52,18 @@ def test_a_first_place_that_hangs_on_the_output_policy_is_marked(compare, monkey
     compare(methods, metrics=['SD'], robustness=True)
     printed = capsys.readouterr().out
     assert '| Mean |' not in printed and 'Dim stands first' in printed and 'Costs' in printed
+
+
+@pytest.mark.slow
+def test_a_method_that_fused_in_blended_windows_is_marked(compare):
+    draw_pairs(Path('data'), NAMES[:2], size=(150, 160))
+    methods = {'Mean': toy('ToyMean'), 'Local': toy('ToyLocal')}
+    out = compare(methods, dataset=dict(only='p[0-2]'), metrics=['EN'], max_memory='150k')
+    assert main(['benchmark', 'benchmark.py', '--out', 'out']) == 0  # writes the report too
+    note = 'Mean fused 2 of 3 pairs in blended windows, which is an approximation.'
+    for file in ('leaderboard.md', 'report.html'):
+        text = (out / file).read_text()
+        assert note in text and 'Local fused' not in text
 
 
 @pytest.mark.slow

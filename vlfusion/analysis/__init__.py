@@ -1,1 +1,1 @@
-"""Meaning of scores: statistics, leaderboards, ablations, published numbers, sheets to look at."""
+"""Analysis of scores: statistics, leaderboards, ablations, published numbers, contact sheets."""

@@ -1,31 +1,31 @@
-"""Conclusions of a comparison, in plain sentences that its statistics bear out."""
+"""Conclusions of a comparison, in sentences that its statistics support."""
 
 from collections.abc import Sequence
 
 from vlfusion.analysis.leaderboard import Leaderboard
 from vlfusion.analysis.numbers import span
 
-#: Most methods that one sentence names; the others are counted.
+#: Largest number of methods that a sentence names; the others are counted.
 MOST_NAMED = 3
 
 
 def conclude(board: Leaderboard) -> list[str]:
-    """Which methods are significantly best under which metrics, which tie, and how sure the order of all is."""
+    """Sentences on the significantly best methods and ties of each metric, and on how certain the overall order is."""
     compared = [comparison for comparison in board.comparisons.values() if len(comparison.means) > 1]
     on = f'On {board.images} pair{"s" * (board.images != 1)}'
     if not compared:
-        found = [f'{on} there is nothing to compare: {_count(len(board.methods), "method")} '
-                 f'{"has" if len(board.methods) == 1 else "have"} results.']
+        sentences = [f'{on} there is nothing to compare: {_count(len(board.methods), "method")} '
+                     f'{"has" if len(board.methods) == 1 else "have"} results.']
     elif board.warning:
-        found = [f'{on} no method is shown to be better than another: they are too few for any difference to be '
-                 'significant.']
+        sentences = [f'{on} no method is shown to be better than another: with so few pairs no difference can be '
+                     'significant.']
     else:
-        found = [f'{on} {_winners(board)}', *_ties(board), *_order(board)]
+        sentences = [f'{on} {_winners(board)}', *_ties(board), *_order(board)]
     if board.note:
-        found.append(board.note)
+        sentences.append(board.note)
     if board.failures:
-        found.append(f'{enumeration(list(board.failures))} failed.')
-    return found
+        sentences.append(f'{enumeration(list(board.failures))} failed.')
+    return sentences
 
 
 def _winners(board: Leaderboard) -> str:
@@ -51,7 +51,7 @@ def _winners(board: Leaderboard) -> str:
 
 
 def _ties(board: Leaderboard) -> list[str]:
-    """Name the best where no method is better than every other, a sentence for each group of methods."""
+    """Name the best methods under metrics without a winner, in a sentence for each group of methods."""
     groups: dict[str, list[str]] = {}
     for metric, comparison in board.comparisons.items():
         if len(comparison.means) > 1 and not comparison.winner:
@@ -69,7 +69,7 @@ def _ties(board: Leaderboard) -> list[str]:
 
 
 def _order(board: Leaderboard) -> list[str]:
-    """Name the first by the mean rank, how sure that is, and those without a rank."""
+    """Name the first method by mean rank, how certain its place is, and the methods without a rank."""
     places, ranks = board.places(), board.mean_ranks()
     sentences = []
     if first := [method for method, (place, *_) in places.items() if place == 1]:
@@ -91,7 +91,7 @@ def _order(board: Leaderboard) -> list[str]:
 
 
 def enumeration(words: Sequence[str], most: int | None = None) -> str:
-    """Words as a sentence lists them.
+    """Words as a list within a sentence.
 
     >>> enumeration(['EN']), enumeration(['EN', 'SD', 'SF']), enumeration('abcde', 3)
     ('EN', 'EN, SD and SF', 'a, b, c and 2 more')

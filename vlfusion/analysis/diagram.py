@@ -1,6 +1,6 @@
-"""Diagrams of a comparison: which methods differ under a metric, and how their scores lie over the images.
+"""Diagrams of a comparison: significant differences under a metric, and distributions of scores.
 
-Drawn by matplotlib and scikit-posthocs without pyplot's global state, so that they may be drawn anywhere.
+They are drawn with matplotlib and scikit-posthocs, without pyplot's global state.
 """
 
 import io
@@ -18,27 +18,27 @@ from vlfusion.imaging.lettering import fonts_for, without_font_warnings
 if TYPE_CHECKING:
     import matplotlib.figure
 
-#: Blue is told from grey in print and by those who see few colours.
+#: Blue differs from grey in print, and for readers with colour vision deficiency.
 COLOUR, PALE, GREY = '#1f4e79', '#c9dcee', '#8a8a8a'
 _SVG, _XLINK = 'http://www.w3.org/2000/svg', 'http://www.w3.org/1999/xlink'
 
 
 def critical_difference(scores: Mapping[str, Float[np.ndarray, ' image']], comparison: Comparison,
                         higher: bool = True) -> 'matplotlib.figure.Figure':
-    """The critical-difference diagram of a metric (Demšar, JMLR 2006), whose bars follow the comparison's own tests.
+    """The critical-difference diagram of a metric (Demšar, JMLR 2006); its bars follow the comparison's own tests.
 
-    Methods stand at their mean ranks over the images (1 is best; equal scores share the mean of their ranks). A bar
-    joins methods of which no two differ significantly. As the tests compare two methods at a time and not their mean
-    ranks, a bar may pass above a method that does not belong to it; the dots upon it say which do.
+    Methods are placed at their mean ranks over the images (1 is best; equal scores share the mean of their ranks). A
+    bar joins methods that do not differ significantly. The tests compare pairs of methods, not mean ranks, so a bar may
+    pass above a method that does not belong to it. Dots on the bar mark the methods that do.
 
     Args:
-        scores: for each method one value an image, in one order of the images; more methods than were compared are
-            left out.
-        comparison: of those methods, by `vlfusion.analysis.statistics.compare`.
+        scores: a value for each image, by method, in the same order of images; methods that were not compared are left
+            out.
+        comparison: result of `vlfusion.analysis.statistics.compare` for these methods.
         higher: whether a higher value is better.
 
     Returns:
-        A figure of 4 inches beside which the names stand; save it with `bbox_inches='tight'`, or they are cut off.
+        A figure 4 inches wide. Names stand outside, so save it with `bbox_inches='tight'`.
 
     Raises:
         DataError: fewer than two methods were compared, or one of them has no scores.
@@ -46,7 +46,8 @@ def critical_difference(scores: Mapping[str, Float[np.ndarray, ' image']], compa
     """
     names = list(comparison.means)
     if lacking := [name for name in names if name not in scores]:
-        raise DataError(f'There are no scores of {", ".join(lacking)}, which were compared.', 'Give those compared.')
+        raise DataError(f'The comparison has {", ".join(lacking)}, but there are no scores of them.',
+                        'Give the scores of all methods that were compared.')
     if len(names) < 2:
         raise DataError(f'A diagram of differences needs two methods or more, but got {len(names)}.',
                         'Compare more methods.')
@@ -58,8 +59,8 @@ def critical_difference(scores: Mapping[str, Float[np.ndarray, ' image']], compa
     values = np.stack([np.asarray(scores[name], float) for name in names])  # (method, image)
     ranks = rankdata(-values if higher else values, axis=0).mean(1)
     levels = pd.DataFrame(1., index=names, columns=names)
-    for (one, other), level in comparison.pairs.items():
-        levels.loc[one, other] = levels.loc[other, one] = level
+    for (first, second), level in comparison.pairs.items():
+        levels.loc[first, second] = levels.loc[second, first] = level
 
     figure, axes = _figure(4, 1)
     families = list(fonts_for(names).families)
@@ -79,12 +80,12 @@ def critical_difference(scores: Mapping[str, Float[np.ndarray, ' image']], compa
 
 def distribution(scores: Mapping[str, Float[np.ndarray, ' image']], label: str,
                  others: Mapping[str, Float[np.ndarray, ' image']] | None = None) -> 'matplotlib.figure.Figure':
-    """A box for each method over its scores, the first at the top; values that are not finite are left out.
+    """Box plots of the methods' scores, the first at the top; values that are not finite are left out.
 
     Args:
-        scores: for each method one value an image; a method may have none.
-        label: of the axis, such as the metric's name with its unit.
-        others: drawn in grey below the methods, such as controls.
+        scores: a value for each image, by method; a method may have none.
+        label: label of the axis, such as the metric's name with its unit.
+        others: scores drawn in grey below the methods, such as those of controls.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -109,12 +110,12 @@ def distribution(scores: Mapping[str, Float[np.ndarray, ' image']], label: str,
 
 
 def svg(figure: 'matplotlib.figure.Figure', label: str, prefix: str) -> str:
-    """The figure as an element to put into an HTML page; the same bytes each time.
+    """The figure as an SVG element for an HTML page; the same figure gives the same bytes.
 
     Args:
-        figure: to draw.
-        label: what it shows, for those who do not see it.
-        prefix: letters and digits before each `id`, as no two elements of a page may have the same.
+        figure: figure to draw.
+        label: description for readers who cannot see it.
+        prefix: letters and digits before each `id`, which must be unique within a page.
     """
     import matplotlib
     held = io.BytesIO()

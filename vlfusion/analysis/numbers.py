@@ -1,18 +1,18 @@
-"""Numbers as tables show them."""
+"""Formats of numbers in tables."""
 
 import math
 from collections.abc import Iterable
 
 from vlfusion.console.progress import duration
 
-#: What stands for a mean over values of which not every one is finite.
+#: Text for a mean over values that are not all finite.
 UNDEFINED = 'n/a'
-#: Most decimals of a column; beyond, it is written with exponents.
+#: Largest number of decimals of a column; longer numbers are written with exponents.
 MOST_DECIMALS = 6
 
 
 def column_format(values: Iterable[float]) -> str:
-    """The format of a column in which decimal points stand below each other: four digits of its largest number.
+    """A format that aligns the decimal points of a column; its largest number gets four digits.
 
     >>> column_format([0.5138, 12.25]), column_format([0.31]), column_format([3e-7])
     ('.2f', '.4f', '.3e')
@@ -23,12 +23,12 @@ def column_format(values: Iterable[float]) -> str:
 
 
 def numeral(value: float, form: str) -> str:
-    """A number in a format, or what stands for one that is not finite."""
+    """A number in a format, or `UNDEFINED` if it is not finite."""
     return format(value, form) if math.isfinite(value) else UNDEFINED
 
 
 def span(first: int, last: int) -> str:
-    """Two places and all between them.
+    """A range of places, from the first to the last.
 
     >>> span(1, 4), span(2, 2)
     ('1–4', '2')
@@ -37,7 +37,7 @@ def span(first: int, last: int) -> str:
 
 
 def without_zeros(text: str) -> tuple[str, str]:
-    """A number without the zeros at its end, and what was left out.
+    """A number without the zeros at its end, and these zeros.
 
     >>> without_zeros('6.250'), without_zeros('4.000'), without_zeros('400')
     (('6.25', '0'), ('4', '.000'), ('400', ''))
@@ -47,7 +47,7 @@ def without_zeros(text: str) -> tuple[str, str]:
 
 
 def measured_time(seconds: float) -> str:
-    """A time with a unit that fits, to three digits below minutes.
+    """A time in a suitable unit, with three digits below minutes.
 
     >>> measured_time(7.74), measured_time(0.0123), measured_time(3e-5), measured_time(150), measured_time(8000)
     ('7.74 s', '12.3 ms', '30 µs', '2 min 30 s', '2 h 13 min')

@@ -1,13 +1,13 @@
-"""Published numbers: the tables of FILM and CDDFuse, and the numbers beside their released weights, row by row.
+"""Published numbers: the tables of FILM and CDDFuse, and the numbers stated with their released weights.
 
-`published.csv` holds one number a line: `paper,table,dataset,method,metric,value`, with the digits that were printed.
-The table `README` is what the authors say their released weights give. A file of the same form may take its place, for
-papers of one's own.
+Each line of `published.csv` has a number: `paper,table,dataset,method,metric,value`, with the digits that were printed.
+The table `README` has the numbers that the authors state for their released weights. For other papers, give a file of
+the same form.
 
     Zhao et al., "Image Fusion via Vision-Language Model", ICML 2024 (FILM): Tables 1 to 4
     Zhao et al., "CDDFuse: Correlation-Driven Dual-Branch Feature Decomposition for Multi-Modality Image Fusion",
-    CVPR 2023: the tables of infrared-visible and of medical fusion. Of the latter's two rows, `CDDFuse_IVF` has the
-    weights that were trained on infrared-visible pairs, `CDDFuse_MIF` those trained on medical ones.
+    CVPR 2023: the tables of infrared-visible and of medical fusion. The medical tables have two rows: `CDDFuse_IVF`
+    used weights trained on infrared-visible pairs, `CDDFuse_MIF` weights trained on medical pairs.
 """
 
 import csv
@@ -21,27 +21,27 @@ from pathlib import Path
 from vlfusion.config_names import require_config, shipped
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
 
-#: How many pairs a paper measured, where it is known. The same data set in two papers is not always the same pairs.
+#: Number of pairs that a paper measured, if known. The same data set may have other pairs in another paper.
 PAIRS = {
     ('film', 'MSRS'): 361, ('film', 'MEFB'): 40, ('film', 'RealMFF'): 71, ('film', 'Lytro'): 20,
     ('cddfuse', 'MSRS'): 361, ('cddfuse', 'TNO'): 25, ('cddfuse', 'RoadScene'): 50,
     ('cddfuse', 'MRI-CT'): 21, ('cddfuse', 'MRI-PET'): 42, ('cddfuse', 'MRI-SPECT'): 73,
 }
-#: Configs of data sets that have the layout of the VLF dataset only.
+#: Configs of data sets that exist in the layout of the VLF dataset only.
 CONFIGS = {'MSRS': 'vlf_msrs', 'SICE': 'vlf_sice'}
 HEADER = ('paper', 'table', 'dataset', 'method', 'metric', 'value')
 
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """Numbers that one table prints of one method on one data set.
+    """Numbers in a table for a method on a data set.
 
     Attributes:
         paper: `film` or `cddfuse`.
-        table: where it stands, such as `Table 4` or `README`.
-        dataset: as the paper calls it.
-        method: likewise.
-        printed: for each metric the number with its digits, such as `59.15`.
+        table: name of the table, such as `Table 4` or `README`.
+        dataset: name of the data set in the paper.
+        method: name of the method in the paper.
+        printed: numbers by metric, with the printed digits, such as `59.15`.
     """
 
     paper: str
@@ -52,15 +52,15 @@ class PublishedRow:
 
     @property
     def pairs(self) -> int | None:
-        """Number of pairs that the paper measured; None where that is not known."""
+        """Number of pairs that the paper measured; None if it is not known."""
         return PAIRS.get((self.paper, self.dataset))
 
     def value(self, metric: str) -> float:
-        """The number that is printed."""
+        """The printed number of a metric."""
         return float(self.printed[metric])
 
     def rounding(self, metric: str) -> float:
-        """Amount by which the number may depart from what was computed: half a unit of its last digit.
+        """Largest rounding error of the printed number: half a unit of its last digit.
 
         >>> PublishedRow('film', 'Table 4', 'Lytro', 'FILM', {'SD': '59.15'}).rounding('SD')
         0.005
@@ -70,19 +70,19 @@ class PublishedRow:
 
 def published(paper: str | None, dataset: str, method: str,
               path: str | os.PathLike | None = None) -> list[PublishedRow]:
-    """The rows of a method on a data set, in the order of the file: of a table, and of the README where it has one.
+    """The rows of a method on a data set, in the order of the file: of tables, and of the README if it has a row.
 
-    Letter case, hyphens, underlines and spaces do not count in names.
+    Letter case, hyphens, underlines and spaces in names are ignored.
 
     Args:
-        paper: whose tables; None for that of the method's own name, or the only one that has the method.
-        dataset: as the paper calls it.
-        method: likewise.
-        path: a file like `published.csv`; None for that.
+        paper: paper with the tables; by default the paper named like the method, or the only paper with the method.
+        dataset: name of the data set in the paper.
+        method: name of the method in the paper.
+        path: file like `published.csv`; by default that file.
 
     Raises:
-        UnknownNameError: there is no such paper, data set or method; the message says what there is.
-        ConfigError: several papers have the method, and none is named.
+        UnknownNameError: the paper, data set or method is unknown; the message names known ones.
+        ConfigError: several papers have the method, and `paper` is not given.
 
     >>> [(row.table, row.printed['SF']) for row in published('film', 'msrs', 'film')]
     [('Table 1', '11.70'), ('README', '11.55')]
@@ -96,15 +96,15 @@ def published(paper: str | None, dataset: str, method: str,
     own = [row for row in rows if _same(row.paper, row.method)]
     if len(papers) > 1 and not own:
         raise ConfigError(f'{rows[0].method} on {rows[0].dataset} is printed by {" and ".join(sorted(papers))}.',
-                          'Say which is meant, with --paper.')
+                          'Choose one with --paper.')
     return own or rows
 
 
 def config_of(dataset: str) -> Path:
-    """Config with the test pairs of a data set: of `configs/_base_/datasets` in the current folder, or that ships.
+    """The config with the test pairs of a data set, from `configs/_base_/datasets` in the current folder or shipped.
 
     Args:
-        dataset: as the paper calls it, such as `MSRS`.
+        dataset: name of the data set in the paper, such as `MSRS`.
 
     Raises:
         ConfigError: no config has that data set.
@@ -114,7 +114,7 @@ def config_of(dataset: str) -> Path:
     except ConfigError as error:
         known = [name.removeprefix('_base_/datasets/') for name in shipped() if name.startswith('_base_/datasets/')]
         raise ConfigError(f'There is no config of the data set {dataset}. {error.problem}',
-                          f'Give the sources with --source-a and --source-b. Configs are there for {", ".join(known)}.'
+                          f'Give the sources with --source-a and --source-b. Configs exist for {", ".join(known)}.'
                           ) from error
 
 
@@ -133,26 +133,27 @@ def read_published(path: str | os.PathLike | None = None) -> list[PublishedRow]:
             lines = list(csv.DictReader(file))
     except OSError as error:
         raise DataError(f'Cannot read the published numbers: {error}.', 'Check the path.') from error
-    found: dict[tuple[str, ...], dict[str, str]] = {}
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
     for number, line in enumerate(lines, 2):
         if tuple(line) != HEADER or not re.fullmatch(r'-?\d+(\.\d+)?', line['value'] or ''):
             raise DataError(f'Line {number} of {path} is {",".join(map(str, line.values()))}.',
                             f'Expected the columns {",".join(HEADER)}, and a number such as 59.15 as the last.')
-        row = found.setdefault(tuple(line[key] for key in HEADER[:4]), {})
+        row = rows.setdefault(tuple(line[key] for key in HEADER[:4]), {})
         if line['metric'] in row:
             raise DataError(f'Line {number} of {path} repeats {line["metric"]} of {line["method"]}.', 'Remove one.')
         row[line['metric']] = line['value']
-    if not found:
-        raise DataError(f'{path} holds no numbers.', f'Expected a line {",".join(HEADER)}, and one for each number.')
-    return [PublishedRow(*key, printed) for key, printed in found.items()]
+    if not rows:
+        raise DataError(f'{path} contains no numbers.',
+                        f'Expected a line {",".join(HEADER)}, and a line for each number.')
+    return [PublishedRow(*key, printed) for key, printed in rows.items()]
 
 
 def overview(rows: Iterable[PublishedRow]) -> list[tuple[str, str, str, list[str]]]:
-    """Overview: for each paper, table and data set its methods, in the order of the rows."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    """The methods of each paper, table and data set, in the order of the rows."""
+    overview: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
-        found.setdefault((row.paper, row.table, row.dataset), []).append(row.method)
-    return [(*key, methods) for key, methods in found.items()]
+        overview.setdefault((row.paper, row.table, row.dataset), []).append(row.method)
+    return [(*key, methods) for key, methods in overview.items()]
 
 
 def _choose(rows: list[PublishedRow], key: str, name: str, problem: str) -> list[PublishedRow]:

@@ -1,9 +1,9 @@
-"""Which methods differ on the same images, by scipy.
+"""Significant differences between methods on the same images, tested with scipy.
 
-Two methods are compared by Wilcoxon's signed-rank test. Of more, the test of Friedman in the form of Iman and
-Davenport (1980) first asks whether any differ; if so, every two are compared by Wilcoxon's test, with Holm's correction
-(1979) for the number of comparisons. Ranks of the others decide nothing about two methods, as they would in Nemenyi's
-test (Benavoli, Corani and Mangili, JMLR 2016).
+Two methods are compared by Wilcoxon's signed-rank test. For more methods, Friedman's test in the form of Iman and
+Davenport (1980) first tests whether any differ. If so, all pairs of methods are compared by Wilcoxon's test, with
+Holm's correction (1979) for the number of comparisons. Unlike in Nemenyi's test, the result for two methods does not
+depend on the ranks of other methods (Benavoli, Corani and Mangili, JMLR 2016).
 
     Liu, Blasch and John, "Statistical comparison of image fusion algorithms: Recommendations", Information Fusion 2017
 """
@@ -22,17 +22,18 @@ from vlfusion.errors import ConfigError, DataError, did_you_mean, needs
 
 @dataclass(frozen=True)
 class Comparison:
-    """Facts about the methods under one metric.
+    """Comparison of methods under a metric.
 
     Attributes:
-        means: the mean over the images, by method.
-        intervals: the bootstrap interval of each mean at `1 - alpha` (percentiles).
-        ranks: 1 plus the number of methods that are significantly better; methods that equally many are better than
-            share a rank. Not to differ is not transitive: two that do not differ may stand at different ranks.
-        p: Iman and Davenport's, or Wilcoxon's for two methods; 1 where all methods score alike on every image.
-        pairs: the adjusted p of every two methods, in the order of `means`.
-        images: how many they were compared on.
-        alpha: differences of an adjusted p below it count.
+        means: mean over the images, by method.
+        intervals: bootstrap interval of each mean at `1 - alpha` (percentiles).
+        ranks: 1 plus the number of methods that are significantly better. Two methods that do not differ may have
+            different ranks, because a lack of difference is not transitive.
+        p: p of Iman and Davenport's test, or of Wilcoxon's for two methods; 1 if all methods score alike on every
+            image.
+        pairs: adjusted p of every two methods, in the order of `means`.
+        images: number of images.
+        alpha: level below which an adjusted p counts as a difference.
     """
 
     means: dict[str, float]
@@ -45,22 +46,22 @@ class Comparison:
 
     @property
     def best(self) -> list[str]:
-        """The methods that no other is significantly better than."""
+        """The methods of rank 1: no other is significantly better."""
         return [method for method, rank in self.ranks.items() if rank == 1]
 
     @property
     def ranges(self) -> dict[str, tuple[int, int]]:
-        """The least and the greatest rank of each method if what is not significant fell for it, or against it."""
-        found = {}
+        """The best and the worst rank of each method, if differences that are not significant favour it or others."""
+        ranges = {}
         for method, rank in self.ranks.items():
             differing = sum(level < self.alpha for pair, level in self.pairs.items() if method in pair)
-            found[method] = rank, len(self.ranks) - (differing - (rank - 1))
-        return found
+            ranges[method] = rank, len(self.ranks) - (differing - (rank - 1))
+        return ranges
 
     @property
     def winner(self) -> str | None:
         """The method that is significantly better than every other, if there is one."""
-        if len(self.best) != 1 or len(self.means) < 2:  # nobody, where A beats B, B beats C and C beats A
+        if len(self.best) != 1 or len(self.means) < 2:  # none is best if A beats B, B beats C and C beats A
             return None
         [best] = self.best
         return best if max(level for pair, level in self.pairs.items() if best in pair) < self.alpha else None
@@ -71,11 +72,12 @@ def compare(scores: Mapping[str, Float[np.ndarray, ' image']], *, higher: bool =
     """Compare methods that were scored on the same images.
 
     Args:
-        scores: for each method one value an image, in one order of the images.
+        scores: a value for each image, by method, in the same order of images.
         higher: whether a higher value is better.
-        alpha: differences of an adjusted p below it count.
-        resamples: of the bootstrap; 0 leaves each interval at its mean, for a caller that wants the ranks alone.
-        correction: for the number of comparisons: `holm`, or `finner`, which finds more where there are many.
+        alpha: level below which an adjusted p counts as a difference.
+        resamples: number of bootstrap samples; 0 sets each interval to its mean, for callers that need ranks only.
+        correction: correction for the number of comparisons: `holm`; or `finner`, which has more power if there are
+            many.
 
     Raises:
         DataError: there is no method or no image, or different numbers of images, or values that are not finite.
@@ -113,17 +115,18 @@ def compare(scores: Mapping[str, Float[np.ndarray, ' image']], *, higher: bool =
 
 
 def interval(values: Float[np.ndarray, ' image'], alpha: float = 0.05, resamples: int = 2000) -> tuple[float, float]:
-    """The bootstrap interval of a mean at `1 - alpha` (percentiles), the same each time; of one value, that value."""
+    """The bootstrap interval of a mean at `1 - alpha` (percentiles), with a fixed seed; a single value is returned."""
     if len(values) < 2 or not resamples:
         return values.mean().item(), values.mean().item()
-    found = scipy_stats().bootstrap((values,), np.mean, n_resamples=resamples, confidence_level=1 - alpha,
-                                    method='percentile', rng=np.random.default_rng(0)).confidence_interval
-    return float(found.low), float(found.high)
+    ends = scipy_stats().bootstrap((values,), np.mean, n_resamples=resamples, confidence_level=1 - alpha,
+                                   method='percentile', rng=np.random.default_rng(0)).confidence_interval
+    return float(ends.low), float(ends.high)
 
 
 def too_few(images: int, comparisons: int, alpha: float) -> bool:
-    """Tell whether no difference can be significant, whatever the scores: Wilcoxon's p on n images is at least
-    `2 / 2^n`, which Holm multiplies by the number of comparisons.
+    """Tell whether there are too few images for any significant difference.
+
+    Wilcoxon's p on n images is at least `2 / 2^n`, and Holm multiplies it by the number of comparisons.
 
     >>> too_few(6, 1, 0.05), too_few(6, 3, 0.05)
     (False, True)
@@ -131,7 +134,7 @@ def too_few(images: int, comparisons: int, alpha: float) -> bool:
     return 2. ** (1 - images) * comparisons >= alpha
 
 
-#: For the number of comparisons: the adjusted p of the i-th smallest of m, which is never less than one before.
+#: Corrections for the number of comparisons: the adjusted p of the i-th smallest of m, before it is made monotonic.
 CORRECTIONS = {
     'holm': lambda p, i, m: np.minimum((m - i + 1) * p, 1),  # Scandinavian Journal of Statistics 6, 1979
     'finner': lambda p, i, m: 1 - (1 - p) ** (m / i)}  # Journal of the American Statistical Association 88(423), 1993
@@ -140,8 +143,8 @@ CORRECTIONS = {
 def adjust(levels: Sequence[float], correction: str = 'holm') -> Float[np.ndarray, ' comparison']:
     """The p of several comparisons, each adjusted for their number.
 
-    statsmodels has no Finner, and its Holm collects all garbage of the process at each call, which takes a second
-    where torch is loaded. Tests hold ours equal to it.
+    statsmodels has no correction by Finner, and its Holm runs a garbage collection at each call, which takes a second
+    if torch is loaded. Tests compare this function with it.
 
     >>> adjust([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.06, 0.06]
@@ -155,14 +158,14 @@ def adjust(levels: Sequence[float], correction: str = 'holm') -> Float[np.ndarra
 
 
 def scipy_stats() -> ModuleType:
-    """`scipy.stats`; raises ConfigError where it is not installed."""
+    """`scipy.stats`; raises a ConfigError if scipy is not installed."""
     with needs('Comparing methods', 'scipy', 'benchmark'):
         from scipy import stats
     return stats
 
 
 def wilcoxon(one: Float[np.ndarray, ' image'], other: Float[np.ndarray, ' image']) -> float:
-    """Two-sided p; ranks of equal scores are split between the sides, and all equal is no difference."""
+    """Two-sided p of Wilcoxon's test; ranks of equal scores are split between the sides, and equal scores give 1."""
     stats = scipy_stats()
     return 1. if np.array_equal(one, other) else float(stats.wilcoxon(one, other, zero_method='zsplit').pvalue)
 

@@ -1,4 +1,4 @@
-"""Comparing methods: which differences are real, and tables that say so.
+"""Comparing methods on data sets: scores, significant differences, tables, costs, a report.
 
 Names are loaded at first use.
 """

@@ -1,13 +1,13 @@
-"""Results by what they depend on: a result that is there need not be computed again, and a changed input finds none.
+"""A cache of results by their inputs: known results are not computed again, and changed inputs have other keys.
 
-    ROOT/fused/ab/abcd....json          what a method made of a pair: pictures, seconds, memory
-    ROOT/colours/ab/abcd....json        the picture that a grey one becomes in colour
-    ROOT/scores/12/1234..../56....json  scores of a picture beside its sources, a file for each time some were computed
-    ROOT/macs/ab/abcd....json           multiplications of a model for one size
+    ROOT/fused/ab/abcd....json          the result of a method on a pair: pictures, seconds, memory
+    ROOT/colours/ab/abcd....json        the colour version of a grey picture
+    ROOT/scores/12/1234..../56....json  scores of a picture, a file for each time that some were computed
+    ROOT/macs/ab/abcd....json           multiply-adds of a model for one size
     ROOT/pictures/9f/9f00....png        a picture by its content
 
-A record is written beside its place and moved there, so that one that can be found is whole: a killed run loses what
-was in flight and nothing else, and several processes can fill one folder.
+A record is written to a temporary file and then moved, so that records are always complete. A killed run loses only its
+unfinished work, and several processes can fill one folder.
 """
 
 import hashlib
@@ -38,37 +38,37 @@ class Cache:
     """A folder of records and pictures.
 
     Args:
-        root: the folder; made at the first write.
+        root: path of the folder; made at the first write.
     """
 
     def __init__(self, root: str | os.PathLike):
         self.root = Path(root)
 
     def read(self, kind: str, key: str) -> dict[str, Any] | None:
-        """The record of a key; None where there is none, or a machine that went down left a damaged one."""
+        """The record of a key; None if it does not exist or is damaged, as after a crash of the machine."""
         try:
             return json.loads(self._path(kind, key, '.json').read_bytes())
         except (FileNotFoundError, ValueError):
             return None
 
     def write(self, kind: str, key: str, record: Mapping[str, Any]) -> None:
-        """Write a record of plain data; one of the same key is replaced."""
+        """Write a record of plain data; a record of the same key is replaced."""
         write_whole(self._path(kind, key, '.json'), json.dumps(record).encode())
 
     def add(self, kind: str, key: str, part: Mapping[str, Any]) -> None:
-        """Add to what is known under a key; whoever adds at the same time loses nothing."""
+        """Add a part to the records of a key; parts that other processes add at the same time are kept."""
         self.write(kind, f'{key}/{key_of(part=part)}', part)
 
     def read_all(self, kind: str, key: str) -> dict[str, Any]:
-        """All that was added under a key."""
-        found: dict[str, Any] = {}
+        """All parts that were added to a key, joined."""
+        parts: dict[str, Any] = {}
         for path in sorted(self._path(kind, key, '').glob('*.json')):
-            found |= self.read(kind, f'{key}/{path.stem}') or {}
-        return found
+            parts |= self.read(kind, f'{key}/{path.stem}') or {}
+        return parts
 
     def keep_picture(self, picture: UInt8[np.ndarray, 'h w *bgr']) -> str:
         """Keep a picture, and return the SHA-256 of its file."""
-        # Level 1: twice as quick as the default, for a tenth more bytes.
+        # Compression level 1 is twice as fast as the default, for a tenth more bytes.
         content = cv2.imencode('.png', picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
         digest = hashlib.sha256(content).hexdigest()
         if not self.picture(digest).is_file():
@@ -76,11 +76,11 @@ class Cache:
         return digest
 
     def picture(self, digest: str) -> Path:
-        """The file of a picture that was kept."""
+        """The file of a kept picture."""
         return self._path('pictures', digest, '.png')
 
     def has_picture(self, digest: str) -> bool:
-        """Tell whether the picture is there, as it was kept."""
+        """Tell whether a kept picture exists and is unchanged."""
         path = self.picture(digest)
         return path.is_file() and content_digest(path) == digest
 
@@ -89,7 +89,7 @@ class Cache:
 
 
 def key_of(**parts: Any) -> str:
-    """One hash of plain data.
+    """A hash of plain data.
 
     >>> key_of(a=1, b='x') == key_of(b='x', a=1) != key_of(a=2, b='x')
     True
@@ -98,20 +98,20 @@ def key_of(**parts: Any) -> str:
 
 
 def content_digest(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file; one that was read before is read again only if its size or time changed.
+    """The SHA-256 of a file. A known file is read again only if its size or time changed.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     try:
-        found = os.stat(path)
-        return _digest(str(path), found.st_size, found.st_mtime_ns)
+        status = os.stat(path)
+        return _digest(str(path), status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise DataError(f'Cannot read {path}: {error}.', 'Check the path and its permissions.') from error
 
 
 def image_digest(path: str | os.PathLike, reading: Reading = AS_STORED) -> str:
-    """`content_digest`; of an image that is read by a rule, a hash of both."""
+    """The digest of an image: `content_digest`, or a hash of it and the reading rule if there is one."""
     digest = content_digest(path)
     return key_of(content=digest, reading=str(reading)) if str(reading) else digest
 
@@ -122,17 +122,20 @@ def _digest(path: str, size: int, changed: int) -> str:
 
 
 def code_digest(*modules: ModuleType) -> str:
-    """One hash of the Python sources of modules and packages, with the versions of the packages they compute with.
+    """A hash of the Python sources of modules and packages, and of the versions in `NUMERIC`.
 
-    A change of any source counts, be it a comment: better one run too many than a result of older code.
+    Any change of a source counts, even of a comment: a run too many is better than a result of older code.
     """
     return key_of(sources={name: content_digest(file) for module in modules for name, file in _sources(module)},
                   versions=_versions())
 
 
 def modules_of(entry: Callable | None) -> list[ModuleType]:
-    """The code that a class or function came with: its package; of the project itself its module alone, for the rest
-    counts anyway; of a module that is in no package, all loaded modules of its folder."""
+    """The modules whose source decides the results of a class or function.
+
+    For a plugin, its whole package; for vlfusion, that module only (the rest is hashed separately); for a loose script,
+    every loaded module in its folder.
+    """
     if entry is None:
         return []
     module = sys.modules[entry.__module__]
@@ -147,7 +150,7 @@ def modules_of(entry: Callable | None) -> list[ModuleType]:
 
 
 def _sources(module: ModuleType) -> list[tuple[str, Path]]:
-    """The files of a module or package, each under a name that is the same wherever it is installed."""
+    """The files of a module or package, with names that do not depend on where it is installed."""
     if folders := getattr(module, '__path__', None):
         return [(f'{module.__name__}/{file.relative_to(folder)}', file)
                 for folder in folders for file in sorted(Path(folder).rglob('*.py'))]
@@ -156,10 +159,10 @@ def _sources(module: ModuleType) -> list[tuple[str, Path]]:
 
 @once
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in NUMERIC:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

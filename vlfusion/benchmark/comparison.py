@@ -1,4 +1,4 @@
-"""One comparison from its plan to its files: every method fuses, every picture is scored, all is written."""
+"""A comparison from its plan to its files: methods fuse, pictures are scored, results are written."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,12 @@ class Comparison:
     """Result of `run_plan`.
 
     Attributes:
-        sets: the tables of each data set: leaderboards, ranks under other ways of scoring, costs.
-        failures: why a method has no result, by data set and method.
-        counts: pairs `fused` and pictures `scored`, and how many of both were known: `known pairs`, `known scores`.
-        seconds: that each part of the work took.
-        files: what a reader should open.
+        sets: results on each data set: leaderboards, ranks under other ways of scoring, costs.
+        failures: reasons why methods have no result, by data set and method.
+        counts: numbers of pairs `fused` and pictures `scored`, and of those in the cache: `known pairs`,
+            `known scores`.
+        seconds: duration of each part of the work.
+        files: files that a reader should open.
     """
 
     sets: Sequence[SetResult]
@@ -39,7 +40,7 @@ def run_plan(plan: Plan, *, describe: bool = False, report: bool = True, ablatio
              group: Group | None = None, progress: Progress = lambda *_: None) -> Comparison:
     """Compare methods on data sets as a plan says, and write tables, scores, pictures and a report to `plan.out`.
 
-    Results are kept by the content of weights, code, images, text and protocol, and are not computed again. A method
+    Results are cached by the content of weights, code, images, text and protocol, and are not computed again. A method
     that fails is named in `failures`; the others go on.
 
         plan = vlfusion.load_plan('benchmark/mif')
@@ -47,18 +48,18 @@ def run_plan(plan: Plan, *, describe: bool = False, report: bool = True, ablatio
             print(dataset.board.markdown())
 
     Args:
-        plan: as `load_plan` reads it.
-        describe: let models that read text have images described by parts that need a network, a key or files of a
-            hub. Parts that need nothing from outside are always used.
+        plan: plan of `load_plan`.
+        describe: describe images for models that read text, with parts that need a network, a key or files of a hub.
+            Parts that need nothing from outside are always used.
         report: write `report.html` too, beside the tables.
-        ablation: the folder of an ablation (`ablate_text`) that the report shows.
-        group: the processes that share the work; by default this one alone. The first of them writes; the others
-            return a comparison without `sets` and `files`.
-        progress: called with a step, how much of it is done, and how much there is.
+        ablation: folder of an ablation (`ablate_text`) to show in the report.
+        group: processes that share the work; by default this process only. The first of them writes; the others return
+            a comparison without `sets` and `files`.
+        progress: called with a step, the items done and the items in total.
 
     Raises:
-        ConfigError: a package is missing that tables or report need.
-        DataError: a fused picture is missing, a data set has no pair, or the folder holds no ablation.
+        ConfigError: a package for tables or report is missing.
+        DataError: a fused picture is missing, a data set has no pair, or the folder contains no ablation.
     """
     check_needs()
     shown = None if ablation is None else Ablation.read(ablation)
@@ -82,13 +83,13 @@ def run_plan(plan: Plan, *, describe: bool = False, report: bool = True, ablatio
 
 
 class _Clock:
-    """Seconds that each part of the work took."""
+    """A clock that measures each part of the work, in seconds."""
 
     def __init__(self):
         self.seconds: dict[str, float] = {}
         self._began = time.perf_counter()
 
     def lap(self, part: str) -> None:
-        """End a part."""
+        """End a part of the work, and begin the next."""
         now = time.perf_counter()
         self.seconds[part], self._began = round(now - self._began, 3), now

@@ -22,9 +22,9 @@ class Measured:
     """One forward pass.
 
     Attributes:
-        fused: what came out.
-        seconds: the time it took.
-        memory: bytes beyond what was held before, at the highest; None where the system does not tell.
+        fused: fused batch.
+        seconds: time of the pass.
+        memory: peak bytes beyond those held before; None if the system does not report them.
     """
 
     fused: Tensor
@@ -36,8 +36,8 @@ def measure(forward: Callable[[], Tensor], device: torch.device) -> Measured:
     """Run a forward pass once and measure it.
 
     Args:
-        forward: the pass; it returns the fused batch.
-        device: where it runs.
+        forward: function that runs the pass and returns the fused batch.
+        device: device on which it runs.
     """
     memory = peak(device)
     began = time.perf_counter()
@@ -48,16 +48,18 @@ def measure(forward: Callable[[], Tensor], device: torch.device) -> Measured:
 
 
 def count_macs(forward: Callable[[], Tensor], model: nn.Module, compute: bool = True) -> int | None:
-    """Multiplications with addition of a forward pass: half of what torch counts as floating point operations, which
-    are those of convolutions and matrix products. None where there are none, or the pass cannot be counted.
+    """Count the multiply-adds of a forward pass: half of torch's floating point operations.
 
-    The pass runs once more, but on tensors of shapes without numbers if it can; a model without weights is not
-    counted at all, for what it does is something else.
+    torch counts convolutions and matrix products. The pass runs once more, if possible on shapes without values. A
+    model without weights is not counted, because most of its operations are of other kinds.
 
     Args:
-        forward: the pass, of a whole image.
-        model: what runs in it.
-        compute: whether a model that cannot run on shapes alone may run on numbers; not where memory is too small.
+        forward: function that runs the pass on a whole image.
+        model: model that runs in it.
+        compute: whether a model that cannot run on shapes alone may run on values; false if memory is too small.
+
+    Returns:
+        The number; None if it is zero or the pass cannot be counted.
     """
     if not any(True for _ in model.parameters()):
         return None
@@ -67,26 +69,26 @@ def count_macs(forward: Callable[[], Tensor], model: nn.Module, compute: bool = 
             with shapes, counter, at_once():
                 forward()
             return counter.get_total_flops() // 2 or None
-        except Exception:  # whatever a model does with numbers that are not there
+        except Exception:  # models may use the missing values in any way
             continue
     return None
 
 
 def costs(method: str, records: Sequence[dict[str, Any]]) -> list[Cost]:
-    """The costs of a method by the size of the images, from the records of its pairs.
+    """The costs of a method for each size of images, from the records of its pairs.
 
-    The first pass after a model was loaded counts for neither time nor memory, where there are others.
+    Time and memory leave out the first pass after a model was loaded, unless it is the only one.
     """
     by_size: dict[tuple[int, int], list[dict]] = {}
     for record in records:
         by_size.setdefault((record['height'], record['width']), []).append(record)
-    found = []
+    rows = []
     for (height, width), of_size in sorted(by_size.items()):
-        warm = [one for one in of_size if one['warm']] or of_size
-        memory = [one['memory'] for one in warm if one['memory'] is not None]
-        macs = next((one['macs'] for one in of_size if one['macs']), None)
-        found.append(Cost(method=method, height=height, width=width, pairs=len(of_size),
+        warm = [record for record in of_size if record['warm']] or of_size
+        memory = [record['memory'] for record in warm if record['memory'] is not None]
+        macs = next((record['macs'] for record in of_size if record['macs']), None)
+        rows.append(Cost(method=method, height=height, width=width, pairs=len(of_size),
                           parameters=of_size[0]['parameters'], macs=macs,
-                          seconds=median(one['seconds'] for one in warm), memory=max(memory, default=None),
+                          seconds=median(record['seconds'] for record in warm), memory=max(memory, default=None),
                           device=of_size[0]['device']))
-    return found
+    return rows

@@ -1,4 +1,4 @@
-"""Record of a comparison: code, packages, hardware, inputs, protocol, time; enough to tell two of them apart."""
+"""Record of a comparison: code, packages, hardware, inputs, protocol, time; enough to tell comparisons apart."""
 
 import os
 import platform
@@ -26,31 +26,31 @@ def manifest(run: Run, seconds: Mapping[str, float]) -> dict[str, Any]:
     """The manifest of a run, as plain data without secrets.
 
     Args:
-        run: that is done.
-        seconds: that each part of it took.
+        run: finished run.
+        seconds: duration of each part of it.
     """
     plan = run.plan
-    found = dict(
+    record = dict(
         title=plan.title, created=datetime.now(UTC).isoformat(timespec='seconds'), vlfusion=vlfusion.__version__,
         git=_git(Path(vlfusion.__file__).parent), python=sys.version.split()[0],
-        packages=dict(sorted({str(one.metadata['Name']): one.version for one in distributions()}.items())),
+        packages=dict(sorted({str(package.metadata['Name']): package.version for package in distributions()}.items())),
         hardware=_hardware(), processes=run.world, device=str(run.device), threads=torch.get_num_threads(),
         protocol={'label': plan.protocol.label, **asdict(plan.protocol)},
         metrics=[{'column': column, 'variant': metric_of(column, plan.protocol.code).info.label,
                   'title': metric_of(column, plan.protocol.code).info.title} for column in plan.columns(True)],
         alpha=plan.alpha, correction=plan.correction, seeds=list(plan.seeds),
-        datasets={one.name: _dataset(run, one) for one in plan.datasets},
+        datasets={set_plan.name: _dataset(run, set_plan) for set_plan in plan.datasets},
         methods={method.name: _method(method, run) for method in plan.methods},
         failures={f'{dataset}: {method}': why for (dataset, method), why in run.failures.items()},
         counts=dict(+run.counts), seconds=dict(seconds), config=plan.config)
-    return without_secrets(found)
+    return without_secrets(record)
 
 
-def _dataset(run: Run, one: SetPlan) -> dict[str, Any]:
-    pairs = run.pairs(one.name)
+def _dataset(run: Run, set_plan: SetPlan) -> dict[str, Any]:
+    pairs = run.pairs(set_plan.name)
     files = [[pair.name, *(image_digest(*image) for image in pair.images)]
              for pair in pairs]
-    return {'images': len(pairs), 'task': one.task.name, 'sha256': key_of(files=files)}
+    return {'images': len(pairs), 'task': set_plan.task.name, 'sha256': key_of(files=files)}
 
 
 def _method(method: Any, run: Run) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _method(method: Any, run: Run) -> dict[str, Any]:
 
 
 def _git(folder: Path) -> dict[str, Any] | None:
-    """The commit of a checkout and whether it has changes; None where there is none."""
+    """The commit of a checkout and whether it has changes; None if the folder is not a checkout."""
     def git(*arguments: str) -> str:
         return subprocess.run(['git', '-C', str(folder), *arguments], capture_output=True, text=True, check=True,
                               timeout=20).stdout.strip()
@@ -85,7 +85,7 @@ def _hardware() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The name of the processor, where Linux tells it."""
+    """Name of the processor, as Linux or else Python reports it."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:

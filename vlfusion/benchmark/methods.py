@@ -31,7 +31,7 @@ from vlfusion.registry import BACKBONES, MODELS
 
 @dataclass(frozen=True)
 class Repeat:
-    """One way to run a method again: with other weights, or from another seed."""
+    """A repeated run of a method: with certain weights, from a certain seed."""
 
     checkpoint: str | None
     seed: int
@@ -45,13 +45,13 @@ class ModelMethod:
     """A model that runs here.
 
     Attributes:
-        name: what tables call it.
-        checkpoints: of vlfusion, such as those of several trainings; empty for a model without weights.
-        config: whose model, text and protocol count; where there is none, what the checkpoint says.
-        model: a model without weights, in place of the two.
-        overrides: what counts in place of the experiment's own: `text_source`, `language`, `protocol`.
-        text_policy: whose text a pair is given, see `vlfusion.data.policies`.
-        datasets: the names of those that it fuses; empty for all.
+        name: name in tables.
+        checkpoints: checkpoints of vlfusion, such as those of several trainings; empty for a model without weights.
+        config: config that gives the model, its text and its protocol; by default the checkpoint does.
+        model: model without weights, instead of a config and checkpoints.
+        overrides: keys that replace those of the experiment: `text_source`, `language`, `protocol`.
+        text_policy: policy that chooses the text of a pair, see `vlfusion.data.policies`.
+        datasets: names of the data sets that it fuses; empty for all.
     """
 
     name: str
@@ -63,41 +63,42 @@ class ModelMethod:
     datasets: Sequence[str] = ()
 
     def check(self) -> None:
-        """Raises a VLFusionError where a file is missing, or the model has no such name."""
+        """Raise a VLFusionError if a file is missing, or the model has an unknown name."""
         if self.config:
             require_config(self.config)
         for path in self.checkpoints:
             if not Path(path).is_file():
                 raise ConfigError(f'There is no file {path}.',
                                   'Train the method, convert its released weights (`vlfusion prepare-data weights`), '
-                                  'or take it out; paths count from the folder that the command runs in.')
+                                  'or take it out. Paths are relative to the folder in which the command runs.')
         for repeat in self.repeats([0]):
             self.identity(repeat)
         if self.text_policy != 'own' and 'text_source' not in self.experiment:
-            raise ConfigError(f'The text policy {self.text_policy!r} is for a model that reads text.',
-                              'Give it a text_source, or leave the policy out.')
+            raise ConfigError(f'The method {self.name} has the text policy {self.text_policy!r}, but its model reads '
+                              'no text.', 'Give it a text_source, or leave the policy out.')
 
     @cached_property
     def experiment(self) -> dict[str, Any]:
-        """The model and what it reads; raises a VLFusionError where it cannot be found out."""
+        """The model and its texts; raises a VLFusionError if the config or checkpoint does not state them."""
         if self.model:
-            found = dict(model=self.model)
+            experiment = dict(model=self.model)
         else:
-            found = experiment_of(load_config(self.config)) if self.config else read_experiment(self.checkpoints[0])
-        return {**found, **self.overrides}
+            experiment = experiment_of(load_config(self.config)) if self.config else read_experiment(
+                self.checkpoints[0])
+        return {**experiment, **self.overrides}
 
     def repeats(self, seeds: Iterable[int]) -> list[Repeat]:
-        """All ways to run it again."""
+        """All repeated runs of the method."""
         return [Repeat(checkpoint, seed) for checkpoint in self.checkpoints or [None] for seed in seeds]
 
     def load(self, repeat: Repeat) -> nn.Module:
-        """The model, in evaluation mode; raises a VLFusionError where its weights do not fit."""
+        """Load the model, in evaluation mode; raises a VLFusionError if its weights do not fit."""
         if repeat.checkpoint is None:
             return build_weightless(self.experiment['model'], self.config or f'the method {self.name}')
         return load_model(repeat.checkpoint, self.experiment)[0]
 
     def identity(self, repeat: Repeat) -> str:
-        """A hash of all that decides what comes out for given inputs: the model, its weights, the code, the seed."""
+        """A hash of everything but the inputs that decides a result: model, weights, code, seed."""
         model = {key: value for key, value in self.experiment['model'].items() if key != 'losses'}
         code = [vlfusion.models, vlfusion.imaging.images, vlfusion.imaging.quantise, vlfusion.imaging.reading,
                 vlfusion.inference.network, vlfusion.inference.tiling, vlfusion.data.transforms]
@@ -108,7 +109,7 @@ class ModelMethod:
 
 
 def _registered(name: str) -> type | None:
-    """The class of a name among models and backbones, whose plugin is loaded if need be; None of another part."""
+    """The class of a name among models and backbones, after loading its plugin; None for other parts."""
     for registry in (MODELS,) if name in MODELS else (BACKBONES, MODELS):
         try:
             return registry.get(name)
@@ -130,8 +131,8 @@ class FolderMethod:
     """Images that another program fused.
 
     Attributes:
-        name: what tables call it.
-        folders: for each data set the folder, or a pattern such as `out/{name}_fused.*`.
+        name: name in tables.
+        folders: folder of each data set, or a pattern such as `out/{name}_fused.*`.
     """
 
     name: str
@@ -139,30 +140,33 @@ class FolderMethod:
 
     @property
     def datasets(self) -> Sequence[str]:
-        """The names of those that it has images of."""
+        """Names of the data sets that it has images of."""
         return list(self.folders)
 
     def files(self, dataset: str, pairs: Iterable[Pair]) -> tuple[dict[str, Path], list[str]]:
-        """The file of each pair's result by the pair's name, and what is wrong: one line for each file that is missing
-        or there twice."""
+        """Find the file of each pair's result.
+
+        Returns:
+            The files by the pair's name, and a line for each pair whose file is missing or not unique.
+        """
         pairs = list(pairs)
         pattern = self.folders[dataset]
         if '{name}' not in pattern:
             head, tail = self.affix(dataset, pairs) or ('', '')
             pattern = f'{pattern.rstrip("/")}/{head}{{name}}{tail}.*'
-        found, problems = {}, []
+        results, problems = {}, []
         for pair in pairs:
-            wanted = pattern.replace('{name}', pair.name)
+            expected = pattern.replace('{name}', pair.name)
             files = [file for name in spellings(pair.name) for file in _files(pattern.replace('{name}', name))]
             if len(files) == 1:
-                found[pair.name] = files[0]
+                results[pair.name] = files[0]
             else:
-                problems.append(f'{self.name}: {wanted} is missing' if not files else
-                                f'{self.name}: {pair.name} is there twice, {" and ".join(map(str, files))}')
-        return found, problems
+                problems.append(f'{self.name}: {expected} is missing' if not files else
+                                f'{self.name}: {pair.name} has several files, {" and ".join(map(str, files))}')
+        return results, problems
 
     def affix(self, dataset: str, pairs: Iterable[Pair]) -> tuple[str, str] | None:
-        """The prefix and suffix that a folder adds to the name of every pair, such as `_fused`; None without one."""
+        """The prefix and suffix that a folder adds to all names of pairs, such as `_fused`; None if it adds none."""
         folder = Path(self.folders[dataset])
         files = [path.relative_to(folder).with_suffix('').as_posix() for path in folder.rglob('*')
                  if path.suffix.lower() in SUFFIXES]
@@ -170,46 +174,47 @@ class FolderMethod:
 
 
 def _files(pattern: str) -> list[Path]:
-    """The file at a path, or those of images where it ends in `.*`."""
+    """The file at a path, or all image files if the path ends in `.*`."""
     stem = pattern.removesuffix('.*')
     files = [Path(pattern)] if stem == pattern else [
         Path(file) for file in sorted(glob.glob(f'{glob.escape(stem)}.*')) if file[len(stem):].lower() in SUFFIXES]
     return [file for file in files if file.is_file()]
 
 
-#: Marks the row of a control image among those of methods.
+#: Prefix of the rows of control images.
 CONTROL = 'control: '
-#: The keys of a method's entry in a config, by what it is.
+#: Keys of a method's entry in a config, by the kind of method.
 KINDS = {'a model': dict(checkpoint=str | Sequence[str], config=str, model=dict, text_source=dict | None, language=dict,
                          protocol=str, text_policy=str | dict, datasets=Sequence[str]),
          'a folder': dict(fused=str | dict), 'rows of a paper': dict(printed=dict, source=str)}
 
 
 def method_of(name: str, entry: Any, datasets: Sequence[str]) -> ModelMethod | FolderMethod:
-    """A method as a config has it.
+    """Make a method from its entry in a config.
 
-        dict(checkpoint='work_dirs/ifcnn.pth')                    a model, which its checkpoint knows
+        dict(checkpoint='work_dirs/ifcnn.pth')                    a model that its checkpoint describes
         dict(config='my.py', checkpoint=['a.pth', 'b.pth'])       the config's model, with the weights of two trainings
-        dict(config='classical/laplacian_mif')                     a model without weights
-        dict(model=dict(type='FusionModel', backbone=...))        likewise
+        dict(config='classical/laplacian_mif')                    a model without weights, from a config
+        dict(model=dict(type='FusionModel', backbone=...))        a model without weights
         dict(fused='results/mine')                                images that another program fused
-        dict(fused=dict(TNO='results/tno', RoadScene=...))        likewise, of several data sets
+        dict(fused=dict(TNO='results/tno', RoadScene=...))        images that it fused, of several data sets
 
-    A model may have `datasets=['TNO']`, which are all that it fuses.
+    With `datasets=['TNO']`, a model fuses these data sets only.
 
     Args:
-        name: what tables call it.
-        entry: one of these.
-        datasets: the names of the data sets.
+        name: name in tables.
+        entry: entry in the config, in one of these forms.
+        datasets: names of all data sets.
 
     Raises:
-        ConfigError: it is none of these, or names a data set that there is not.
+        ConfigError: the entry has another form, or names an unknown data set.
     """
     check_keys(f'The method {name}', entry, {key: hint for keys in KINDS.values() for key, hint in keys.items()})
     if name.startswith(CONTROL):
-        raise ConfigError(f'A method is called {name!r}, as a control image is.', 'Give it another name.')
+        raise ConfigError(f'The method name {name!r} begins like that of a control image.',
+                          'Give it another name.')
     if 'fused' in entry:
-        check_keys(f'The method {name}, whose images are there,', entry, KINDS['a folder'])
+        check_keys(f'The method {name}, which is a folder of images,', entry, KINDS['a folder'])
         fused = entry['fused']
         if not fused:
             raise ConfigError(f'The method {name} has no folder.',
@@ -224,8 +229,8 @@ def method_of(name: str, entry: Any, datasets: Sequence[str]) -> ModelMethod | F
         raise ConfigError(f'The method {name} has none of checkpoint, config, model, fused and printed.',
                           "Write dict(checkpoint='work_dirs/x.pth') or dict(fused='results/x').")
     if 'model' in entry and {'checkpoint', 'config'} & entry.keys():
-        raise ConfigError(f'The method {name} has a model, and a checkpoint or a config as well.',
-                          'A checkpoint and a config bring their own model: leave `model` out.')
+        raise ConfigError(f'The method {name} has both a model and a checkpoint or config.',
+                          'Checkpoints and configs contain the model: leave `model` out.')
     checkpoints = entry.get('checkpoint', ())
     checkpoints = [checkpoints] if isinstance(checkpoints, str) else list(checkpoints)
     overrides = {key: entry[key] for key in ('text_source', 'language', 'protocol') if key in entry}
@@ -241,17 +246,17 @@ def _check_datasets(method: str, named: Iterable[str], datasets: Sequence[str]) 
 
 
 def check_keys(what: str, entry: Any, known: Mapping[str, Any]) -> None:
-    """Raises ConfigError where an entry of a config is no dict, or has a key or a type of value that it cannot have.
+    """Raise a ConfigError if an entry of a config is not a dict, or has an unknown key or a value of a wrong type.
 
     Args:
-        what: the entry, for the message.
-        entry: of the config.
-        known: the type of each key.
+        what: name of the entry in messages.
+        entry: entry of the config.
+        known: type of each key.
     """
     if not isinstance(entry, Mapping):
         raise ConfigError(f'{what} is {entry!r}.', f'Write a dict with one of {", ".join(known)}.')
     for key in entry:
         if key not in known:
-            raise ConfigError(f'{what} has no {key!r}.', did_you_mean(key, known))
+            raise ConfigError(f'{what} has no key {key!r}.', did_you_mean(key, known))
         if not fits(entry[key], known[key]):
             raise ConfigError(f'{what} has {key}={entry[key]!r}.', f'Give {words_of(known[key])}.')

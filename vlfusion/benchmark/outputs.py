@@ -1,14 +1,14 @@
 """The files of a comparison.
 
-    OUT/leaderboard.md              everything to read: tables, ties, what survives other ways of scoring, costs
-    OUT/leaderboards/SET.tex .json  each table for a paper, or for a program; SET_SUBSET likewise
+    OUT/leaderboard.md              everything to read: tables, ties, ranks under other ways of scoring, costs
+    OUT/leaderboards/SET.tex .json  each table for a paper, or for a program; also of each subset, SET_SUBSET
     OUT/leaderboards/SET_METRIC.pdf critical-difference diagrams
     OUT/scores.csv                  one line for each score of each image
     OUT/costs.csv                   parameters, multiplications, time and memory by method and size
-    OUT/scores.json costs.json      what the columns of the two hold
-    OUT/fused/SET/METHOD/NAME.png   what the methods made
+    OUT/scores.json costs.json      meaning of the columns of the two
+    OUT/fused/SET/METHOD/NAME.png   fused images of the methods
     OUT/manifest.json               code, packages, hardware, inputs, protocol, time
-    OUT/report.html                 all of it to look at
+    OUT/report.html                 all of it in one page
 """
 
 import importlib.util
@@ -45,38 +45,38 @@ from vlfusion.guards.cells import markdown_cell, markdown_table, terminal_cell, 
 from vlfusion.imaging.lettering import fonts_for, without_font_warnings
 from vlfusion.imaging.protocol import code_of
 
-#: The columns of tables that hold words.
+#: Columns of tables that contain words.
 WORDS = ('method', 'width x height', 'device')
-#: The columns of scores.csv.
+#: Columns of scores.csv.
 SCORE = {
     'dataset': 'name of the data set',
     'method': 'name of the method, or of the control image',
     'kind': 'method or control',
-    'repeat': 'which run of a method that has several',
+    'repeat': 'run of a method that has several',
     'output': 'policy by which the output became grey levels',
-    'name': 'of the pair',
+    'name': 'name of the pair',
     'protocol': 'label, such as film.1',
     'metric': 'full name, such as MI:film',
     'value': 'score',
-    'reason': 'why a score is not finite',
+    'reason': 'reason why a score is not finite',
 }
-#: The columns of costs.csv.
+#: Columns of costs.csv.
 COSTS = {
     'dataset': 'name of the data set',
     'method': 'name of the method',
-    'height': 'of the images, in pixels',
-    'width': 'of the images, in pixels',
-    'pairs': 'number of this size',
+    'height': 'height of the images, in pixels',
+    'width': 'width of the images, in pixels',
+    'pairs': 'number of pairs of this size',
     'parameters': 'number of weights',
-    'macs': 'multiplications with addition for one pair',
-    'seconds': 'median time of one forward pass',
-    'memory': 'most bytes that a forward pass takes beyond what the process held before',
-    'device': 'where it ran',
+    'macs': 'multiply-adds for one pair',
+    'seconds': 'median time of a forward pass',
+    'memory': 'largest number of bytes that a forward pass takes beyond those that the process held before',
+    'device': 'device on which the method ran',
 }
 
 
 def check_needs() -> None:
-    """Raises ConfigError, before any work is done, where a package is missing that is needed after it."""
+    """Raise a ConfigError if a package is missing that writing the results needs."""
     for package in ('scipy', 'jinja2', 'matplotlib', 'scikit_posthocs'):
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f'A comparison needs {package}, which is not installed.',
@@ -84,7 +84,7 @@ def check_needs() -> None:
 
 
 def write_scores(path: Path, run: Run, units: Sequence[Unit]) -> None:
-    """One line for each score; a value that is not finite has its reason. The record stands beside it (`.json`)."""
+    """Write a line for each score, with a reason if it is not finite, and the record beside it (`.json`)."""
     with whole_file(path) as file:
         write_table(file, list(SCORE), _scores(run, units))
     scored = dict.fromkeys(column for unit in units for column in unit.columns)
@@ -104,34 +104,35 @@ def _scores(run: Run, units: Iterable[Unit]) -> Iterator[dict[str, Any]]:
 
 
 def write_boards(out: Path, sets: Sequence[SetResult]) -> list[Path]:
-    """The tables and diagrams of every data set; returns the files."""
-    boards = {f'{one.name} {name}'.rstrip(): board for one in sets
-              for name, board in {'': one.board, **one.subsets}.items()}
-    diagrams = {f'{one.name} {metric}': (one, metric, comparison) for one in sets
-                for metric, comparison in one.board.comparisons.items() if len(comparison.ranks) > 2}
+    """Write the tables and diagrams of every data set; returns the files."""
+    boards = {f'{result.name} {name}'.rstrip(): board for result in sets
+              for name, board in {'': result.board, **result.subsets}.items()}
+    diagrams = {f'{result.name} {metric}': (result, metric, comparison) for result in sets
+                for metric, comparison in result.board.comparisons.items() if len(comparison.ranks) > 2}
     names, written = file_names([*boards, *diagrams]), []
     folder = out / 'leaderboards'
     for name, board in boards.items():
         for ending in ('.tex', '.json'):
             written.append(folder / f'{names[name]}{ending}')
             board.write(written[-1])
-    if diagrams and (note := fonts_for(method for one, *_ in diagrams.values() for method in one.board.methods).note):
+    methods = [method for result, *_ in diagrams.values() for method in result.board.methods]
+    if methods and (note := fonts_for(methods).note):
         print(note, file=sys.stderr)
-    for name, (one, metric, comparison) in diagrams.items():
-        values = {method: columns(one.rows[method])[metric] for method in comparison.ranks}
-        figure = critical_difference(values, comparison, higher(metric, code_of(one.board.protocol)))
+    for name, (result, metric, comparison) in diagrams.items():
+        values = {method: columns(result.rows[method])[metric] for method in comparison.ranks}
+        figure = critical_difference(values, comparison, higher(metric, code_of(result.board.protocol)))
         written.append(folder / f'{names[name]}.pdf')
         with whole(written[-1]) as file, without_font_warnings():
             figure.savefig(file, format='pdf', bbox_inches='tight', metadata={'CreationDate': None})
     with whole_file(out / 'leaderboard.md') as file:
-        file.write('\n'.join(summary(one) for one in sets))
+        file.write('\n'.join(summary(result) for result in sets))
     return written
 
 
-def summary(one: SetResult) -> str:
+def summary(result: SetResult) -> str:
     """All tables of a data set in Markdown."""
     parts = []
-    for heading, content in _parts(one):
+    for heading, content in _parts(result):
         if isinstance(content, Leaderboard):
             warning = f'\n{content.warning}\n' if content.warning else ''
             parts += [f'{"###" if parts else "##"} {heading}', '', content.markdown() + warning]
@@ -141,12 +142,12 @@ def summary(one: SetResult) -> str:
     return '\n'.join(parts)
 
 
-def print_summary(one: SetResult, console: Console) -> None:
+def print_summary(result: SetResult, console: Console) -> None:
     """Print all tables of a data set: as tables on a terminal, in Markdown elsewhere."""
     if not console.is_terminal:
-        print(summary(one))
+        print(summary(result))
         return
-    for heading, content in _parts(one):
+    for heading, content in _parts(result):
         if isinstance(content, Leaderboard):
             print_board(content, console, heading)
             if content.warning:
@@ -163,19 +164,19 @@ def print_summary(one: SetResult, console: Console) -> None:
         console.print()
 
 
-def _parts(one: SetResult) -> Iterator[tuple[str, Leaderboard | list[list[str]]]]:
-    """The tables of a data set, each with its heading; the first line of one that is no leaderboard is its head."""
-    yield f'{one.name}: {one.board.images} pairs, protocol {one.board.protocol}', one.board
-    for name, subset in one.subsets.items():
-        yield f'{one.name}, {name}: {subset.images} pairs', subset
-    if len(one.robustness) > 1:
-        yield 'Mean rank under other ways of scoring', _robustness(one.robustness)
-    if one.costs:
-        yield 'Costs', _costs(one.costs)
+def _parts(result: SetResult) -> Iterator[tuple[str, Leaderboard | list[list[str]]]]:
+    """The tables of a data set with their headings; a table that is not a leaderboard begins with its column names."""
+    yield f'{result.name}: {result.board.images} pairs, protocol {result.board.protocol}', result.board
+    for name, subset in result.subsets.items():
+        yield f'{result.name}, {name}: {subset.images} pairs', subset
+    if len(result.robustness) > 1:
+        yield 'Mean rank under other ways of scoring', _robustness(result.robustness)
+    if result.costs:
+        yield 'Costs', _costs(result.costs)
 
 
 def _robustness(ways: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """A column for each way, and the places, counted from 1, that a method takes under all of them."""
+    """A column for each way of scoring, and the range of places of each method, counted from 1."""
     places = {way: places_of(ranks) for way, ranks in ways.items()}
     methods = sorted(next(iter(places.values())), key=lambda method: next(iter(places.values()))[method])
     lines = [['method', *ways, 'places']]
@@ -187,7 +188,7 @@ def _robustness(ways: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
 
 
 def _costs(costs: Sequence[Cost]) -> list[list[str]]:
-    """One line for each method, at the size that most of its pairs have."""
+    """A line for each method, at the size that most of its pairs have."""
     lines = [['method', 'width x height', 'parameters', 'MACs', 'time', 'memory', 'device']]
     for method in dict.fromkeys(cost.method for cost in costs):
         cost = max((cost for cost in costs if cost.method == method), key=lambda cost: cost.pairs)
@@ -198,20 +199,21 @@ def _costs(costs: Sequence[Cost]) -> list[list[str]]:
 
 
 def write_costs(path: Path, sets: Sequence[SetResult]) -> None:
-    """One line for each method and size; the meaning of the columns stands beside it (`.json`)."""
+    """Write a line for each method and size, and the meaning of the columns beside it (`.json`)."""
     with whole_file(path) as file:
-        write_table(file, list(COSTS), ({'dataset': one.name, **asdict(cost)} for one in sets for cost in one.costs))
+        write_table(file, list(COSTS), ({'dataset': result.name, **asdict(cost)}
+                                        for result in sets for cost in result.costs))
     write_json(path.with_suffix('.json'), {'schema': SCHEMA, 'columns': COSTS})
 
 
 def write_pictures(out: Path, sets: Sequence[SetResult]) -> list[Path]:
-    """The results of the methods by name, those copied that changed; returns the files."""
-    folders, written = file_names([one.name for one in sets]), []
-    for one in sets:
-        methods = file_names(list(dict.fromkeys(method for pair in one.pairs for method in pair.fused)))
-        for pair in one.pairs:
+    """Write the fused images of the methods, and return the files; unchanged files are not copied."""
+    folders, written = file_names([result.name for result in sets]), []
+    for result in sets:
+        methods = file_names(list(dict.fromkeys(method for pair in result.pairs for method in pair.fused)))
+        for pair in result.pairs:
             for method, source in pair.fused.items():
-                target = out / 'fused' / folders[one.name] / methods[method] / f'{pair.name}{source.suffix}'
+                target = out / 'fused' / folders[result.name] / methods[method] / f'{pair.name}{source.suffix}'
                 written.append(target)
                 if not target.is_file() or content_digest(target) != content_digest(source):
                     with whole(target) as copy:
@@ -220,9 +222,10 @@ def write_pictures(out: Path, sets: Sequence[SetResult]) -> list[Path]:
 
 
 def remove_others(out: Path, written: Iterable[Path]) -> list[str]:
-    """Take away what an earlier run wrote and this one did not, by its manifest; returns what this one wrote.
+    """Remove files of an earlier run that this run did not write; returns the names of this run's files.
 
-    A manifest may be a stranger's: nothing goes but what a comparison writes.
+    The manifest lists the earlier files. It may come from somewhere else, so only files that a comparison writes are
+    removed.
     """
     new = sorted(path.relative_to(out).as_posix() for path in written)
     try:
@@ -230,24 +233,24 @@ def remove_others(out: Path, written: Iterable[Path]) -> list[str]:
         others = [inside(out, name, '') for name in set(before) - set(new)
                   if name == 'report.html' or name.startswith(('fused/', 'leaderboards/'))]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        others = []  # no manifest of an earlier run
+        others = []  # there is no manifest of an earlier run
     for path in others:
         path.unlink(missing_ok=True)
     return new
 
 
 def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
-    """As strict JSON."""
+    """Write the manifest as strict JSON."""
     write_json(path, json.loads(json.dumps(content, default=str)))
 
 
 def file_names(names: Sequence[str]) -> dict[str, str]:
-    """For each name one that every file system takes, and no two the same, letter case aside.
+    """File names that every file system supports, by name; they differ even if letter case is ignored.
 
     >>> file_names(['Ours (v2): MI:tang', 'Mean', 'Mean*', 'mean', '..'])
     {'Ours (v2): MI:tang': 'Ours_v2_MI_tang', 'Mean': 'Mean', 'Mean*': 'Mean_2', 'mean': 'mean_3', '..': 'unnamed'}
     """
-    taken, found = set(), {}
+    taken, files = set(), {}
     for name in names:
         plain = re.sub(r'[^\w.+-]+', '_', name).strip('_.') or 'unnamed'
         if windows_fault(plain):
@@ -255,13 +258,13 @@ def file_names(names: Sequence[str]) -> dict[str, str]:
         chosen = next(choice for number in count(1) if (choice := plain if number == 1 else f'{plain}_{number}')
                       .casefold() not in taken)
         taken.add(chosen.casefold())
-        found[name] = chosen
-    return found
+        files[name] = chosen
+    return files
 
 
 def write_all(out: Path, run: Run, units: Sequence[Unit], sets: Sequence[SetResult], manifest: Mapping[str, Any],
               report: bool = True, ablation: Ablation | None = None) -> list[Path]:
-    """Write everything but the cache; returns what a reader should open."""
+    """Write everything but the cache; returns the files that a reader should open."""
     write_scores(out / 'scores.csv', run, units)
     write_costs(out / 'costs.csv', sets)
     reports = [out / 'report.html'] if report else []

@@ -1,4 +1,4 @@
-"""Plan of a comparison, as a config says it.
+"""The plan of a comparison, read from a config.
 
     datasets = dict(Harvard=dict(config='_base_/datasets/harvard', split='test', by_subset=True))
     methods = dict(
@@ -40,7 +40,7 @@ from vlfusion.metrics.scoring import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS
 from vlfusion.registry import DATASETS, share_keys
 from vlfusion.system.memory import parse_bytes
 
-#: What a comparison's config may set.
+#: Keys of a comparison's config, and their types.
 KEYS = dict(datasets=dict, methods=dict, protocol=str, metrics=Sequence[str], truth_metrics=Sequence[str],
             controls=bool | Sequence[str] | None, seeds=Sequence[int], robustness=bool, alpha=float, correction=str,
             chroma=str, tiles=str, max_memory=str | int, title=str, work_dir=str, cache=str, default_scope=str,
@@ -63,16 +63,16 @@ class Output(NamedTuple):
 class SetPlan:
     """A data set of a comparison.
 
-    Images are fused whole, as their files are: of a pipeline only its `LoadPair` counts.
+    Images are fused whole, as stored in their files: only the `LoadPair` of a pipeline is used.
 
     Attributes:
-        name: what tables call it.
-        part: the config of the data set, as `DATASETS` builds it.
-        only: a pattern of names, such as `CT-MRI/*`; None for all pairs.
-        limit: how many of them at most, the first by name; None for all.
+        name: name in tables.
+        part: config of the data set, as `DATASETS` builds it.
+        only: pattern of names, such as `CT-MRI/*`; None for all pairs.
+        limit: largest number of pairs, the first by name; None for all.
         by_subset: whether to make a table of each subset as well.
-        texts: for the report, by heading, patterns of text files under `data_root`, such as `text/{name}.txt`.
-        overrides: what counts for every method that reads text: `text_source`, `language`.
+        texts: patterns of text files for the report, relative to `data_root`, by heading, such as `text/{name}.txt`.
+        overrides: keys that apply to every method that reads text: `text_source`, `language`.
     """
 
     name: str
@@ -84,7 +84,7 @@ class SetPlan:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def text_file(self, pattern: str, pair: Pair | None = None) -> Path:
-        """The file of a pair's text by its pattern; without a pair the pattern itself."""
+        """The file of a pair's text by its pattern; without a pair, the path of the pattern."""
         root = Path(self.part.get('data_root', '.'))
         return spelled(lambda name: root / pattern.replace('{name}', name), pair.name) if pair else root / pattern
 
@@ -94,7 +94,7 @@ class SetPlan:
         return get_task(self.part['task'])
 
     def build(self, **changes: Any) -> 'SetOfPairs':
-        """The data set, with what a method wants otherwise: `text_source`, `language`, `text_policy`.
+        """Build the data set, with a method's own `text_source`, `language` and `text_policy`.
 
         Raises:
             DataError: images or texts are missing or damaged, or no pair is left.
@@ -103,13 +103,13 @@ class SetPlan:
         indices = [index for index, pair in enumerate(dataset.pairs)
                    if self.only is None or fnmatchcase(composed(pair.name), composed(self.only))][:self.limit]
         if not indices:
-            raise DataError(f'The data set {self.name} has no pair that is called {self.only!r}.',
-                            f'It has {", ".join(pair.name for pair in dataset.pairs[:5])} and so on.')
+            raise DataError(f'The data set {self.name} has no pair whose name matches {self.only!r}.',
+                            f'Its names are {", ".join(pair.name for pair in dataset.pairs[:5])} and so on.')
         return SetOfPairs(dataset, indices)
 
 
 class SetOfPairs(Subset):
-    """Some pairs of a `PairDataset`; `pairs` has those alone."""
+    """Some pairs of a `PairDataset`; `pairs` lists them."""
 
     @property
     def pairs(self) -> list[Pair]:
@@ -121,24 +121,24 @@ class Plan:
     """A comparison.
 
     Attributes:
-        title: what the report is headed by.
-        datasets: in the order of the config.
-        methods: those that give images, likewise.
-        printed: for each data set the rows of papers: means by metric, by the row's name.
-        protocol: how outputs become grey levels, and whose variants of the metrics are meant, for all methods alike.
-        metrics: the columns of the tables.
-        truth_metrics: likewise `truth/PSNR` and the like, for data sets with true images.
-        controls: which of `vlfusion.evaluation.controls.CONTROLS` are scored as well.
-        seeds: a method runs once from each; scores are means over them.
-        robustness: whether to score the other output policies and variants too, and see which ranks stay.
+        title: title of the report.
+        datasets: data sets, in the order of the config.
+        methods: methods that give images, in the order of the config.
+        printed: rows of papers for each data set: means by metric, by the row's name.
+        protocol: protocol by which the outputs of all methods become grey levels, and that chooses variants of metrics.
+        metrics: columns of the tables.
+        truth_metrics: columns that compare to a true image, such as `truth/PSNR`, for data sets that have one.
+        controls: names in `vlfusion.evaluation.controls.CONTROLS` that are scored as well.
+        seeds: seeds; a method runs once from each, and scores are means over them.
+        robustness: whether to score other output policies and variants too, to see how ranks change.
         alpha: level of significance.
-        correction: for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
-        out: the folder of all that is written.
-        cache: the folder of results by content, which several comparisons may share.
-        config: what was read, without secrets.
-        chroma: the rule by which every result gets its colour; None for the rule of each data set's task.
-        tiles: how a model fuses a pair, as `vlfusion.Fuser` has it.
-        max_memory: bytes that a forward pass may take; None for four fifths of what is free.
+        correction: correction for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
+        out: folder of all results.
+        cache: folder of cached results, which several comparisons may share.
+        config: config as it was read, without secrets.
+        chroma: colour rule of all results; None for the rule of each data set's task.
+        tiles: mode in which models fuse large pairs, see `vlfusion.Fuser`.
+        max_memory: bytes that a forward pass may use; None for four fifths of the free memory.
     """
 
     title: str
@@ -162,11 +162,11 @@ class Plan:
 
     @property
     def output(self) -> Output:
-        """The protocol's own."""
+        """The output policy of the protocol."""
         return Output(self.protocol.stretch, self.protocol.rounding)
 
     def chroma_of(self, dataset: SetPlan) -> str:
-        """Name of the rule that colours the results of a data set."""
+        """Name of the colour rule for a data set."""
         return self.chroma or dataset.task.chroma
 
     def methods_of(self, dataset: str) -> list[ModelMethod | FolderMethod]:
@@ -174,18 +174,19 @@ class Plan:
         return [method for method in self.methods if not method.datasets or dataset in method.datasets]
 
     def outputs(self, method: ModelMethod) -> dict[str, Output]:
-        """The output policies under which a method is scored, by what tables call them; the protocol's is first.
+        """The output policies under which a method is scored, by their names in tables; the protocol's is first.
 
-        Of the policies `none` and `clip` every image is the same, as long as the output lies in [0, 1]."""
-        found = {'protocol': self.output}
+        The policy `none` is left out: it gives the same images as `clip` if the output lies in [0, 1].
+        """
+        outputs = {'protocol': self.output}
         if self.robustness:
             own = get_protocol(method.experiment.get('protocol', self.protocol.name))
-            found |= {stretch: Output(stretch, self.protocol.rounding) for stretch in ('clip', 'min-max')}
-            found['own'] = Output(own.stretch, own.rounding)
-        return found
+            outputs |= {stretch: Output(stretch, self.protocol.rounding) for stretch in ('clip', 'min-max')}
+            outputs['own'] = Output(own.stretch, own.rounding)
+        return outputs
 
     def columns(self, truth: bool) -> list[str]:
-        """The full names of the tables' metrics, for pairs with a true image or without."""
+        """Full names of the tables' metrics, for pairs with or without a true image."""
         return [*self.metrics, *(self.truth_metrics if truth else ())]
 
     def variants(self, truth: bool) -> dict[str, list[str]]:
@@ -202,13 +203,13 @@ def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = N
         plan = vlfusion.load_plan('benchmark/mif', {'seeds': [0, 1, 2]}, out='results/mif')
 
     Args:
-        path: the config, or the name of one that ships.
-        cfg_options: dotted keys to new values, as `load_config` takes them.
-        out: the folder to write to; by default the config's `work_dir`, else `work_dirs/benchmark/NAME`.
-        cache: the folder of results by content, which comparisons may share; by default `OUT/cache`.
+        path: config file, or the name of a config that ships with vlfusion.
+        cfg_options: new values by dotted key, as `load_config` takes them.
+        out: folder for all results; by default the config's `work_dir`, or `work_dirs/benchmark/NAME`.
+        cache: folder of cached results, which comparisons may share; by default `OUT/cache`.
 
     Raises:
-        ConfigError: it has keys that it cannot have, or lacks data sets or methods.
+        ConfigError: the config has an unknown key or a wrong value, or lacks data sets or methods.
         UnknownNameError: a metric, variant or protocol does not exist.
     """
     config = load_config(path, cfg_options, KEYS)
@@ -219,13 +220,13 @@ def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = N
                               "datasets=dict(NAME=dict(config='_base_/datasets/...')).")
     protocol = get_protocol(config.get('protocol', 'film'))
     datasets = [_set_plan(name, entry) for name, entry in config.datasets.items()]
-    names = [one.name for one in datasets]
+    names = [set_plan.name for set_plan in datasets]
     methods, printed = [], {name: {} for name in names}
     for name, entry in config.methods.items():
         if not isinstance(entry, Mapping) or 'printed' not in entry:
             methods.append(method_of(name, entry, names))
             continue
-        check_keys(f'The method {name}, whose rows are printed,', entry, KINDS['rows of a paper'])
+        check_keys(f'The method {name}, which is a row of a paper,', entry, KINDS['rows of a paper'])
         for dataset, row in entry['printed'].items():
             if not fits(row, str | dict[str, float]):
                 raise ConfigError(f'The method {name} has the row {row!r}.', 'Give its means by metric, or its name.')
@@ -244,10 +245,10 @@ def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = N
     controls = list(CONTROLS) if controls is True else list(controls or ())
     for control in controls:
         if control not in CONTROLS:
-            raise ConfigError(f'There is no control {control!r}.', did_you_mean(control, CONTROLS))
+            raise ConfigError(f'Unknown control {control!r}.', did_you_mean(control, CONTROLS))
     correction = config.get('correction', 'holm')
     if correction not in CORRECTIONS:
-        raise ConfigError(f'There is no correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
+        raise ConfigError(f'Unknown correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
     tiles, max_memory = config.get('tiles', 'auto'), config.get('max_memory')
     if tiles not in MODES:
         raise ConfigError(f'Unknown way to tile {tiles!r}.', did_you_mean(tiles, MODES))
@@ -271,26 +272,25 @@ def _list(config: Config, key: str, default: Sequence) -> list:
 
 
 def _printed(row: str | Mapping[str, float], protocol: Protocol) -> tuple[str, dict[str, float]]:
-    """Source of a row of a paper, and its means: given, or known as
-    `film/Harvard/FILM`."""
+    """Source and means of a row of a paper: a dict of means, or the name of a known row, `film/Harvard/FILM`."""
     if not isinstance(row, str):
         return 'printed', dict(row)
     if row.count('/') != 2:
-        raise ConfigError(f'{row!r} names no row of a paper.', "Write 'PAPER/DATASET/METHOD', such as "
+        raise ConfigError(f'{row!r} is not the name of a row of a paper.', "Write 'PAPER/DATASET/METHOD', such as "
                           "'film/Harvard/FILM' (`vlfusion reproduce --list`), or a dict of the means.")
-    found = published(*row.split('/'))[0]
-    other = f', by protocol {found.paper}' if found.paper != protocol.name else ''
-    pairs = f'{found.pairs} pairs' if found.pairs else 'pairs not stated'
-    return f'{found.paper}, {found.table}, {pairs}{other}', {metric: found.value(metric) for metric in found.printed}
+    paper = published(*row.split('/'))[0]
+    other = f', by protocol {paper.paper}' if paper.paper != protocol.name else ''
+    pairs = f'{paper.pairs} pairs' if paper.pairs else 'pairs not stated'
+    return f'{paper.paper}, {paper.table}, {pairs}{other}', {metric: paper.value(metric) for metric in paper.printed}
 
 
 def _set_plan(name: str, entry: Any) -> SetPlan:
     own = isinstance(entry, Mapping) and 'type' in entry
-    said = {key: value for key, value in entry.items() if key in SET_KEYS} if own else entry
-    check_keys(f'The data set {name}', said, SET_KEYS)
+    set_keys = {key: value for key, value in entry.items() if key in SET_KEYS} if own else entry
+    check_keys(f'The data set {name}', set_keys, SET_KEYS)
     if entry.get('limit') is not None:
         COUNT.check(f'datasets.{name}.limit', entry['limit'])
-    if own:  # a data set as such, beside what is said of it here
+    if own:  # the entry is the data set itself, with some of SET_KEYS
         part = {key: value for key, value in entry.items() if key not in SET_KEYS or key == 'data_root'}
     else:
         if 'config' not in entry:

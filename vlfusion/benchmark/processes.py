@@ -1,4 +1,4 @@
-"""Several processes on one comparison. They share the cache; all they tell one another is what failed and was done."""
+"""Several processes that share the work of a comparison. They share the cache, and exchange failures and counts."""
 
 import os
 from datetime import timedelta
@@ -10,7 +10,7 @@ from vlfusion.benchmark.run import Run
 from vlfusion.engine.compat import end_of_group_member
 from vlfusion.system.launchers import take_variables
 
-#: One process may be at work on the last pair while the others have nothing left to do.
+#: The others wait this long for a process that is still at work.
 PATIENCE = timedelta(days=30)
 
 
@@ -21,8 +21,8 @@ class Group:
         launcher: `none`, `pytorch` (torchrun), `slurm` or `mpi`.
 
     Attributes:
-        rank: which of them this is.
-        world: how many there are.
+        rank: index of this process.
+        world: number of processes.
     """
 
     def __init__(self, launcher: str = 'none'):
@@ -36,16 +36,16 @@ class Group:
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
 
     def gather(self, run: Run) -> None:
-        """Wait for the others; then the run knows what failed in any process, and what all of them did."""
+        """Wait for the other processes, and add their failures and counts to the run."""
         if self.world == 1:
             return
-        every = [None] * self.world
-        dist.all_gather_object(every, (run.failures, run.counts))
-        for failures, counts in every[:self.rank] + every[self.rank + 1:]:
+        reports = [None] * self.world
+        dist.all_gather_object(reports, (run.failures, run.counts))
+        for failures, counts in reports[:self.rank] + reports[self.rank + 1:]:
             run.failures |= failures
             run.counts += counts
 
     def end(self, code: int = 0) -> None:
-        """Leave the group. Of several processes each ends here, at once, with this exit code."""
+        """Leave the group. If there are several processes, each ends here at once, with this exit code."""
         if self.world > 1:
             end_of_group_member(code)

@@ -1,7 +1,7 @@
-"""The report of a benchmark: one HTML file that opens from disk and asks no network for anything.
+"""The report of a benchmark: one HTML file that opens from disk and needs no network.
 
-What it shows of a data set is laid out in `report_assets/report.html`; this module says what there is to show. Pictures
-stand at the end of the page, one block of JSON for each pair, which the browser keeps as text until the pair is opened.
+The template `report_assets/report.html` lays out the page; this module makes its data. Pictures are at the end of the
+page, in a block of JSON for each pair. The browser keeps a block as text until its pair is opened.
 """
 
 import base64
@@ -35,29 +35,28 @@ from vlfusion.metrics.columns import heading, metric_of
 from vlfusion.system.workers import in_order
 
 ASSETS = Path(__file__).with_name('report_assets')
-#: Of the strip of pictures on the first page: the longest side in pixels, the number of methods, and of the pairs among
-#: which one is chosen.
+#: The strip of pictures at the top: longest side in pixels, number of methods, and number of pairs to choose from.
 STRIP_SIDE, STRIP_METHODS, STRIP_CHOICE = 320, 4, 24
-#: How many of a method's worst and best pairs are named under each metric.
+#: Number of a method's worst and best pairs that are named under each metric.
 EXTREMES = 3
 
 
 def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: Mapping[str, Any],
                  ablation: Ablation | None = None, title: str = 'A comparison of image fusion methods',
                  image_side: int = 640, quality: int = 85) -> None:
-    """Write the report. Folders are made; a reader never sees half a file.
+    """Write the report. Missing folders are made; a reader never sees half a file.
 
-    Names, texts and messages may hold anything: they are shown as they are, and never run. A picture that cannot be
+    Names, texts and messages may contain anything: they are shown as they are, and never run. A picture that cannot be
     read is replaced by the reason. Links to the original files are relative to the report.
 
     Args:
-        path: of the HTML file.
-        sets: what was found on each data set.
-        manifest: what the comparison was run with; shown as JSON.
-        ablation: what the text does to a method, if that was tested.
-        title: of the page.
-        image_side: pictures are made smaller until no side is longer, in pixels; they are never enlarged.
-        quality: of their compression (WebP), 1..100.
+        path: HTML file to write.
+        sets: results on each data set.
+        manifest: record of the comparison; shown as JSON.
+        ablation: effects of the text on a method, if they were tested.
+        title: title of the page.
+        image_side: longest side of the pictures in pixels; larger pictures are scaled down, smaller are not enlarged.
+        quality: quality of their compression (WebP), 1..100.
 
     Raises:
         ConfigError: jinja2, matplotlib or scikit-posthocs is not installed, or a number is out of its range.
@@ -75,50 +74,52 @@ def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: M
                for name in ('sortable.min.js', 'panzoom.min.js', 'report.js')]
     picture = _Pictures(Path(path).absolute().parent, image_side, quality)
     small = _Pictures(picture.folder, min(image_side, STRIP_SIDE), quality)
-    sections = [_section(one, f'set-{index}', Markup, small) for index, one in enumerate(sets, 1)]
+    sections = [_section(result, f'set-{index}', Markup, small) for index, result in enumerate(sets, 1)]
     with whole_file(path) as file, ThreadPoolExecutor(os.cpu_count()) as pool:
-        blocks = ((f'pair-{number}-{index}', block) for number, one in enumerate(sets)
-                  for index, block in enumerate(in_order(pool, lambda block: block(), _blocks(one, picture), ahead=8)))
-        # Other scripts than these do not run, whatever a name holds; and nothing is fetched.
+        blocks = ((f'pair-{number}-{index}', block) for number, result in enumerate(sets)
+                  for index, block in enumerate(in_order(pool, lambda make: make(), _blocks(result, picture), ahead=8)))
+        # The digests allow these scripts only, whatever a name contains; and nothing is fetched.
         page = pages.get_template('report.html').generate(
             title=title, sections=sections, ablation=ablation and _ablation(ablation, picture), blocks=blocks,
-            index=dict(sets=[_index(one, section['anchor']) for one, section in zip(sets, sections, strict=True)]),
+            index=dict(sets=[_index(result, section['anchor'])
+                             for result, section in zip(sets, sections, strict=True)]),
             manifest=json.dumps(manifest, indent=1, default=str, ensure_ascii=False), image_side=image_side,
             style=Markup((ASSETS / 'report.css').read_text(encoding='utf-8')),
             scripts=[Markup(script) for script in scripts], digests=[_digest(script) for script in scripts])
         file.writelines(page)
 
 
-def _section(one: SetResult, anchor: str, markup: Callable[[str], str], picture: '_Pictures') -> dict[str, Any]:
+def _section(result: SetResult, anchor: str, markup: Callable[[str], str], picture: '_Pictures') -> dict[str, Any]:
     """Data of the template about one data set."""
-    board, code, table = one.board, code_of(one.board.protocol), _table(one.name, one.board)
+    board, code, table = result.board, code_of(result.board.protocol), _table(result.name, result.board)
     methods, metrics = board.methods, table['metrics']
-    task = TASKS.get(one.task)
-    scores = {name: {metric: _column(one, name, metric) for metric in board.comparisons} for name in one.rows}
-    figures = [dict(metric=metric, **_figures(one, index, scores, f'{anchor}-{index}', markup))
+    task = TASKS.get(result.task)
+    scores = {name: {metric: _column(result, name, metric) for metric in board.comparisons} for name in result.rows}
+    figures = [dict(metric=metric, **_figures(result, index, scores, f'{anchor}-{index}', markup))
                for index, metric in enumerate(board.comparisons)]
-    extremes = [dict(metric=heading, rows=[(method, *_extremes(one, method, metric, code)) for method in methods])
+    extremes = [dict(metric=heading, rows=[(method, *_extremes(result, method, metric, code)) for method in methods])
                 for metric, heading in zip(board.comparisons, metrics, strict=True)]
-    return dict(name=one.name, anchor=anchor, task=task.title if task else one.task, board=board, table=table,
-                conclusion=conclude(board), strip=_strip(one, picture),
-                subsets=[_table(f'{one.name}: {name}', subset) for name, subset in one.subsets.items()],
-                figures=figures, extremes=extremes, costs=[_cost(cost) for cost in one.costs],
-                robustness=_robustness(one.robustness, methods),
-                pairs=[(pair.name, _route(one, pair.name)) for pair in one.pairs])
+    return dict(name=result.name, anchor=anchor, task=task.title if task else result.task, board=board, table=table,
+                conclusion=conclude(board), strip=_strip(result, picture),
+                subsets=[_table(f'{result.name}: {name}', subset) for name, subset in result.subsets.items()],
+                figures=figures, extremes=extremes, costs=[_cost(cost) for cost in result.costs],
+                robustness=_robustness(result.robustness, methods),
+                pairs=[(pair.name, _route(result, pair.name)) for pair in result.pairs])
 
 
-def _strip(one: SetResult, picture: '_Pictures') -> dict[str, Any]:
-    """The pair to look at first: its name, its route, and its sources beside what the first methods made of it."""
-    if not (pair := _most_detailed(one.pairs)):
+def _strip(result: SetResult, picture: '_Pictures') -> dict[str, Any]:
+    """The pair at the top of the section: its name, its route, its sources and the results of the first methods."""
+    if not (pair := _most_detailed(result.pairs)):
         return dict(pictures=[])
-    pictures = _sources(one, pair, picture)
-    methods = [method for method in one.board.methods if method in pair.fused][:STRIP_METHODS]
+    pictures = _sources(result, pair, picture)
+    methods = [method for method in result.board.methods if method in pair.fused][:STRIP_METHODS]
     pictures += [dict(name=method, **picture(pair.fused[method])) for method in methods]
-    return dict(pair=pair.name, route=_route(one, pair.name), pictures=[one for one in pictures if one['picture']])
+    return dict(pair=pair.name, route=_route(result, pair.name),
+                pictures=[shown for shown in pictures if shown['picture']])
 
 
 def _most_detailed(pairs: Sequence[PairResult]) -> PairResult | None:
-    """The pair, of some spread evenly, whose plainer source varies most; None where none can be read."""
+    """The most detailed of some evenly spread pairs, by the source with less variation; None if none can be read."""
     step = max(1, len(pairs) // STRIP_CHOICE)
     best, most = None, -1.
     for pair in pairs[::step]:
@@ -132,9 +133,9 @@ def _most_detailed(pairs: Sequence[PairResult]) -> PairResult | None:
     return best
 
 
-def _sources(one: SetResult, pair: PairResult, picture: '_Pictures') -> list[dict[str, Any]]:
-    """The sources of a pair, each under what it is."""
-    task = TASKS.get(one.task)
+def _sources(result: SetResult, pair: PairResult, picture: '_Pictures') -> list[dict[str, Any]]:
+    """The sources of a pair, with their modalities."""
+    task = TASKS.get(result.task)
     words = [own or other for own, other in zip(
         pair.modalities, (task.modality_a, task.modality_b) if task else ('', ''), strict=True)]
     files = zip('AB', words, (pair.source_a, pair.source_b), pair.readings, strict=True)
@@ -143,7 +144,7 @@ def _sources(one: SetResult, pair: PairResult, picture: '_Pictures') -> list[dic
 
 
 def _table(name: str, board: Leaderboard) -> dict[str, Any]:
-    """A leaderboard: what stands over its columns, its methods, and the rows that take no part."""
+    """A leaderboard: its headings, its methods, and the rows that take no part in the comparison."""
     ranks, places, forms = board.mean_ranks(), board.places(), board.formats()
     rows = []
     for method in board.methods:
@@ -165,7 +166,7 @@ def _heading(metric: str, code: str) -> dict[str, str]:
 
 
 def _reference(value: float | None, form: str) -> dict[str, Any]:
-    """The cell of a row that takes no part; its zeros, which may be no digits of its source, are only left room for."""
+    """The cell of a row that takes no part. Trailing zeros become blank space: its source may print fewer digits."""
     if value is None:
         return dict(shown='', pad='', value='')
     text, pad = without_zeros(numeral(value, form))
@@ -173,8 +174,11 @@ def _reference(value: float | None, form: str) -> dict[str, Any]:
 
 
 def _cell(comparison: Comparison, method: str, form: str) -> dict[str, Any]:
-    """A method's mean under a metric: `best` where it is significantly better than every other, `tie` where nothing is
-    better than it, but it is not better than all."""
+    """A method's mean under a metric.
+
+    It is `best` if it is significantly better than every other, and a `tie` if no other is better but it does not beat
+    all of them.
+    """
     if method not in comparison.means:
         return dict(shown=UNDEFINED, rank='', value='', best=False, tie='', interval=UNDEFINED)
     best = method == comparison.winner
@@ -185,19 +189,19 @@ def _cell(comparison: Comparison, method: str, form: str) -> dict[str, Any]:
                 interval=f'[{low:{form}}, {high:{form}}]')
 
 
-def _column(one: SetResult, name: str, metric: str) -> np.ndarray:
-    """A row's scores in the order of the pairs, NaN where there is none."""
-    found = {row['name']: row.get(metric, math.nan) for row in one.rows[name]}
-    return np.array([found.get(pair.name, math.nan) for pair in one.pairs], float)
+def _column(result: SetResult, name: str, metric: str) -> np.ndarray:
+    """A row's scores in the order of the pairs, NaN for a pair without a score."""
+    scores = {row['name']: row.get(metric, math.nan) for row in result.rows[name]}
+    return np.array([scores.get(pair.name, math.nan) for pair in result.pairs], float)
 
 
-def _figures(one: SetResult, index: int, scores: Mapping[str, Mapping[str, np.ndarray]], prefix: str,
+def _figures(result: SetResult, index: int, scores: Mapping[str, Mapping[str, np.ndarray]], prefix: str,
              markup: Callable[[str], str]) -> dict[str, Any]:
     """The distribution of a metric's scores and the critical-difference diagram, as elements of the page."""
-    metric, comparison = list(one.board.comparisons.items())[index]
-    code = code_of(one.board.protocol)
+    metric, comparison = list(result.board.comparisons.items())[index]
+    code = code_of(result.board.protocol)
     label = heading(metric, code)
-    methods = [method for method in one.board.methods if method in scores]
+    methods = [method for method in result.board.methods if method in scores]
     others = [name for name in scores if name not in methods]
     boxes = distribution({name: scores[name][metric] for name in methods}, label,
                          {name: scores[name][metric] for name in others})
@@ -216,20 +220,19 @@ def _level(p: float) -> str:
     return f'{p:.2g}' if p > 1e-16 else 'below 1e-16'
 
 
-def _extremes(one: SetResult, method: str, metric: str, code: str) -> tuple[list, list]:
-    """The worst and the best pairs of a method, each as name, route and score; scores that are not finite are left
-    out."""
-    values = _column(one, method, metric) if method in one.rows else np.full(len(one.pairs), math.nan)
+def _extremes(result: SetResult, method: str, metric: str, code: str) -> tuple[list, list]:
+    """The worst and the best pairs of a method, each as name, route and score, without scores that are not finite."""
+    values = _column(result, method, metric) if method in result.rows else np.full(len(result.pairs), math.nan)
     order = [index for index in np.argsort(values, kind='stable').tolist() if math.isfinite(values[index])]
     if not higher(metric, code):
         order.reverse()
-    found = [(one.pairs[index].name, _route(one, one.pairs[index].name), f'{values[index]:.4g}') for index in order]
-    return found[:EXTREMES], found[::-1][:EXTREMES]
+    ranked = [(name := result.pairs[index].name, _route(result, name), f'{values[index]:.4g}') for index in order]
+    return ranked[:EXTREMES], ranked[::-1][:EXTREMES]
 
 
-def _route(one: SetResult, pair: str) -> str:
+def _route(result: SetResult, pair: str) -> str:
     """Part of a pair's address behind the `#`."""
-    return f'{quote(one.name, safe="")}/{quote(pair, safe="")}'
+    return f'{quote(result.name, safe="")}/{quote(pair, safe="")}'
 
 
 def _cost(cost: Cost) -> dict[str, Any]:
@@ -253,7 +256,7 @@ def _short(count: int | None) -> str:
 
 
 def _robustness(ways: Mapping[str, Mapping[str, float]], methods: Sequence[str]) -> dict[str, Any]:
-    """Each method's mean rank and place under every way of scoring, and how far its place moves from the first."""
+    """Each method's mean rank and place under every way of scoring, and the span of its places."""
     places = {way: places_of(ranks) for way, ranks in ways.items()}
     names = dict.fromkeys([*methods, *(method for ranks in ways.values() for method in ranks)])
     rows = []
@@ -268,7 +271,7 @@ def _robustness(ways: Mapping[str, Mapping[str, float]], methods: Sequence[str])
 
 
 def _ablation(found: Ablation, picture: '_Pictures') -> dict[str, Any]:
-    """Data of the template about an ablation: for each text its change of the pixels, its effects and its map."""
+    """Data of the template about an ablation: for each text the change of the pixels, its effects and its map."""
     code = code_of(found.protocol)
     metrics = list(dict.fromkeys(metric for effects in found.effects.values() for metric in effects))
     own = {metric: effects[metric].own for effects in found.effects.values() for metric in effects}
@@ -293,36 +296,36 @@ def _interval(ends: tuple[float, float], sign: str = '') -> str:
     return f'[{ends[0]:{sign}.3g}, {ends[1]:{sign}.3g}]'
 
 
-def _index(one: SetResult, anchor: str) -> dict[str, Any]:
+def _index(result: SetResult, anchor: str) -> dict[str, Any]:
     """Data of the script about a data set before any of its pairs is opened."""
-    code = code_of(one.board.protocol)
-    return dict(name=one.name, anchor=anchor, pairs=[pair.name for pair in one.pairs],
-                metrics=[_heading(metric, code) for metric in one.board.comparisons])
+    code = code_of(result.board.protocol)
+    return dict(name=result.name, anchor=anchor, pairs=[pair.name for pair in result.pairs],
+                metrics=[_heading(metric, code) for metric in result.board.comparisons])
 
 
-def _blocks(one: SetResult, picture: '_Pictures') -> Iterator[Callable[[], dict[str, Any]]]:
+def _blocks(result: SetResult, picture: '_Pictures') -> Iterator[Callable[[], dict[str, Any]]]:
     """For each pair a function that makes its block."""
-    rows = {name: {row['name']: row for row in rows} for name, rows in one.rows.items()}
-    known = list(dict.fromkeys([*one.board.methods, *one.board.failures]))
+    rows = {name: {row['name']: row for row in rows} for name, rows in result.rows.items()}
+    known = list(dict.fromkeys([*result.board.methods, *result.board.failures]))
 
     def block(pair: PairResult) -> dict[str, Any]:
-        sources = _sources(one, pair, picture)
+        sources = _sources(result, pair, picture)
         methods = [*known, *(method for method in pair.fused if method not in known)]
-        scores = _pair_scores(one, {method: rows.get(method, {}).get(pair.name, {}) for method in methods})
+        scores = _pair_scores(result, {method: rows.get(method, {}).get(pair.name, {}) for method in methods})
         results = [dict(name=method, scores=scores[method], **(
             picture(pair.fused[method]) if method in pair.fused else
-            dict(picture='', link='', problem=one.board.failures.get(method, 'There is no result.'))))
+            dict(picture='', link='', problem=result.board.failures.get(method, 'There is no result.'))))
             for method in methods]
         return dict(sources=sources, results=results, texts=list(pair.texts.items()))
 
-    return (lambda pair=pair: block(pair) for pair in one.pairs)
+    return (lambda pair=pair: block(pair) for pair in result.pairs)
 
 
-def _pair_scores(one: SetResult, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[tuple[str, bool]]]:
-    """For each method its scores of one pair as shown, in the order of the metrics, and whether none is better."""
-    code = code_of(one.board.protocol)
+def _pair_scores(result: SetResult, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[tuple[str, bool]]]:
+    """Scores of a pair by method, in the order of the metrics: the text, and whether no other method is better."""
+    code = code_of(result.board.protocol)
     shown = {method: [] for method in rows}
-    for metric in one.board.comparisons:
+    for metric in result.board.comparisons:
         sign = 1 if higher(metric, code) else -1
         values = {method: float(row[metric]) for method, row in rows.items() if metric in row}
         best = max((sign * value for value in values.values() if math.isfinite(value)), default=math.inf)
@@ -336,16 +339,16 @@ class _Pictures:
     """Lossy copies of images for viewing.
 
     Args:
-        folder: of the report, to which links are relative.
-        side: the longest that a copy may be, in pixels.
-        quality: of WebP, 1..100.
+        folder: folder of the report; links are relative to it.
+        side: longest side of a copy, in pixels.
+        quality: quality of WebP, 1..100.
     """
 
     def __init__(self, folder: Path, side: int, quality: int):
         self.folder, self.side, self.quality = folder, side, quality
 
     def __call__(self, path: Path, reading: Reading = AS_STORED) -> dict[str, Any]:
-        """The copy as a `data:` address with its height and width, a link to the original, or what is wrong with it."""
+        """The copy as a `data:` address, its size, a link to the original, and the problem if it cannot be read."""
         link = self._link(Path(path))
         try:
             image = read_image(path, reading)
@@ -365,15 +368,15 @@ class _Pictures:
             relative = os.path.relpath(path, self.folder)
         except ValueError:  # another drive of Windows
             return path.absolute().as_uri()
-        # The dot in front: a name with a colon in it is not taken for a scheme.
+        # With the dot in front, a name that contains a colon is not read as a scheme.
         return quote('./' + Path(relative).as_posix(), errors='surrogateescape')
 
 
 def _sortable(value: float) -> float | str:
-    """Empty where there is nothing to sort by: such rows stay last."""
+    """The key to sort by; empty for a value that is not finite, so that its row comes last."""
     return value if math.isfinite(value) else ''
 
 
 def _digest(script: str) -> str:
-    """As a Content-Security-Policy names a script."""
+    """Digest of a script, in the form of a Content-Security-Policy."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""Results of a comparison, as the report and the tables read it."""
+"""Results of a comparison, from which report and tables are made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
 @dataclass(frozen=True)
 class PairResult:
-    """One pair of a data set, and what the methods made of it.
+    """A pair of a data set, and the results of the methods.
 
     Attributes:
-        name: of the pair, such as `CT-MRI/12`.
-        source_a: the file of source A.
-        source_b: the file of source B.
-        fused: the file of each method's result, in colour where the sources have any; a method that failed has none.
-        texts: what was said of the pair, under the heading that says of what: `source A`, `pair` ...
-        readings: the rules by which the files of the sources are read.
-        modalities: what the sources are; empty where the task's words will do.
+        name: name of the pair, such as `CT-MRI/12`.
+        source_a: file of source A.
+        source_b: file of source B.
+        fused: file of each method's result, in colour if the sources have colour; a method that failed has no file.
+        texts: texts about the pair, by their subject: `source A`, `pair` ...
+        readings: rules by which the files of the sources are read.
+        modalities: modalities of the sources; empty for those of the task.
     """
 
     name: str
@@ -37,14 +37,14 @@ class Cost:
     """Costs of a method for images of one size.
 
     Attributes:
-        method: its name.
-        height, width: of the images, in pixels.
-        pairs: how many of this size were fused.
-        parameters: how many weights the method has; 0 for a classical one.
-        macs: multiplications with addition in convolutions and matrix products, for one pair; None where not known.
-        seconds: the median time of one forward pass.
-        memory: the most that a forward pass took beyond what the process held before, in bytes; None where not known.
-        device: where it ran.
+        method: name of the method.
+        height, width: size of the images, in pixels.
+        pairs: number of fused pairs of this size.
+        parameters: number of weights; 0 for a classical method.
+        macs: multiply-adds of convolutions and matrix products for one pair; None if not known.
+        seconds: median time of a forward pass.
+        memory: peak bytes of a forward pass beyond those held before; None if not known.
+        device: device on which the method ran.
     """
 
     method: str
@@ -60,18 +60,18 @@ class Cost:
 
 @dataclass(frozen=True)
 class SetResult:
-    """One data set of a comparison.
+    """Results on one data set of a comparison.
 
     Attributes:
-        name: of the data set.
+        name: name of the data set.
         task: `ivf`, `mif`, `mef` or `mff`.
-        board: the methods compared, with controls and printed rows beside them.
-        rows: the scores of each image, by method; those of the controls too, by `control: mean` and the like.
-        pairs: sorted by name.
-        costs: of the methods that ran here.
-        robustness: for each way of scoring (an output policy, a metric's variant) the rank of each method by its mean
-            over the metrics, NaN where it has none; the first way is the board's own.
-        subsets: the boards of the subsets by name, where they were asked for.
+        board: comparison of the methods, with controls and printed rows below.
+        rows: scores of each image, by method; controls are named like `control: mean`.
+        pairs: pairs, sorted by name.
+        costs: costs of the methods that ran here.
+        robustness: mean rank of each method over the metrics (NaN if it has none), for each way of scoring: an output
+            policy or a metric's variant; the first way is the board's own.
+        subsets: leaderboards of the subsets by name, if the plan asks for them.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Methods x data sets x metrics: the work itself, of which nothing is done that was done before."""
+"""The work of a comparison: methods x data sets x metrics, without what is in the cache."""
 
 import hashlib
 import random
@@ -49,25 +49,25 @@ from vlfusion.models import text_dims
 from vlfusion.registry import CHROMA_RULES
 from vlfusion.system.workers import one_thread_each
 
-#: Called with what is being done, how many are done, and how many there are.
+#: Called with a step, the items done and the items in total.
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One picture that is to be scored: what a method made of a pair under an output policy, or a control image.
+    """A picture to score: a method's result for a pair under an output policy, or a control image.
 
     Attributes:
-        dataset: what the pair is of.
-        method: the name of the method, or `control: mean`.
-        pair: the two sources.
-        key: of its scores.
-        columns: full names of the metrics that are wanted.
-        repeat: which of the method's runs; empty for those that have one.
-        output: the policy, as `Plan.outputs` calls it.
-        picture: the grey picture; None for a control image, which is made from the sources.
-        colour: the same in colour; None where nobody looks at it or scores it.
-        record: of the forward pass, for a model's.
+        dataset: data set of the pair.
+        method: name of the method, or `control: mean`.
+        pair: pair of sources.
+        key: key of its scores.
+        columns: full names of the metrics to compute.
+        repeat: run of the method; empty for a method with a single run.
+        output: name of the output policy, as in `Plan.outputs`.
+        picture: file of the grey picture; None for a control image, which is made from the sources.
+        colour: file of the picture in colour; None if it is neither shown nor scored.
+        record: record of a model's forward pass.
     """
 
     dataset: SetPlan
@@ -84,16 +84,16 @@ class Unit:
 
 @dataclass
 class Run:
-    """One run of a comparison, of which this process does every `world`-th pair.
+    """A run of a comparison. This process does every `world`-th pair.
 
     Attributes:
-        plan: what is to be done.
-        rank, world: which process this is, and of how many; they share nothing but the cache.
-        progress: told of every step.
-        describe: whether images may be described by parts that need a network, a key or files of a hub; those that need
-            nothing from outside are always used.
-        counts: how many pairs were `fused` and how many pictures `scored`, and how many results were known already.
-        failures: why a method has no result, by data set and method.
+        plan: plan of the comparison.
+        rank, world: index of this process, and number of processes; they share the cache only.
+        progress: called at every step.
+        describe: whether images may be described with parts that need a network, a key or files of a hub; parts that
+            need nothing from outside are always used.
+        counts: numbers of pairs `fused` and pictures `scored`, and of results in the cache.
+        failures: reasons why methods have no result, by data set and method.
     """
 
     plan: Plan
@@ -109,27 +109,28 @@ class Run:
         self.device = torch.device(get_device())
         self._codes: dict[str, str] = {}
         self._scores: dict[str, dict[str, Any]] = {}
-        self._pairs = {one.name: one.build().pairs for one in self.plan.datasets}
+        self._pairs = {set_plan.name: set_plan.build().pairs for set_plan in self.plan.datasets}
 
     def check(self) -> None:
-        """Find what would stop a method, before any work is done.
+        """Find problems before any work is done.
 
-        A folder that lacks a picture is refused; a model that cannot be had becomes a failure, and the rest goes on.
+        A folder that lacks a picture is an error. A model that cannot be loaded becomes a failure; the others go on.
 
         Raises:
-            DataError: names every picture that is missing, or that lies where the results are written.
+            DataError: pictures are missing or would be overwritten by the results; all are named.
         """
         problems, inputs = [], [path for pairs in self._pairs.values() for pair in pairs
                                 for path in (pair.path_a, pair.path_b, pair.path_truth) if path]
         for method in self.plan.methods:
-            sets = [one for one in self.plan.datasets if method in self.plan.methods_of(one.name)]
+            sets = [set_plan for set_plan in self.plan.datasets if method in self.plan.methods_of(set_plan.name)]
             if isinstance(method, FolderMethod):
-                for one in sets:
-                    pairs = self._pairs[one.name]
-                    if affix := method.affix(one.name, pairs):
-                        print(affix_in_words(f'{method.name} ({method.folders[one.name]})', affix), file=sys.stderr)
-                    there, missing = method.files(one.name, pairs)
-                    inputs += there.values()
+                for set_plan in sets:
+                    pairs = self._pairs[set_plan.name]
+                    if affix := method.affix(set_plan.name, pairs):
+                        folder = f'{method.name} ({method.folders[set_plan.name]})'
+                        print(affix_in_words(folder, affix), file=sys.stderr)
+                    files, missing = method.files(set_plan.name, pairs)
+                    inputs += files.values()
                     problems += missing
                 continue
             try:
@@ -137,42 +138,43 @@ class Run:
             except BaseException as error:
                 if is_end(error):
                     raise
-                for one in sets:
-                    self._failed(one, method.name, error)
-        for one in self.plan.datasets:
-            for heading, pattern in one.texts.items():
-                if not any(one.text_file(pattern, pair).is_file() for pair in self._pairs[one.name]):
-                    raise DataError(f'{one.name} has no text {heading} of any pair: {one.text_file(pattern)}.',
-                                    'Correct the pattern in `texts`, which counts from data_root, or leave it out.')
-        results = (self.plan.out / 'fused').resolve()  # what an earlier run left there is replaced, or taken away
+                for set_plan in sets:
+                    self._failed(set_plan, method.name, error)
+        for set_plan in self.plan.datasets:
+            for heading, pattern in set_plan.texts.items():
+                if not any(set_plan.text_file(pattern, pair).is_file() for pair in self._pairs[set_plan.name]):
+                    raise DataError(f'{set_plan.name} has no text {heading} for any pair: '
+                                    f'{set_plan.text_file(pattern)}.',
+                                    'Correct the pattern in `texts`, which is relative to data_root, or leave it out.')
+        results = (self.plan.out / 'fused').resolve()  # files of an earlier run are replaced or removed there
         if within := [str(path) for path in inputs if results in path.resolve().parents]:
-            raise DataError(f'{len(within)} pictures lie where the results of this comparison are written:\n'
+            raise DataError(f'{len(within)} pictures are in the folder to which this comparison writes its results:\n'
                             f'{listing(within)}', 'Move them elsewhere, or choose another --out.')
         if problems:
-            raise DataError(f'{len(problems)} fused pictures are not there:\n{listing(problems, len(problems))}',
+            raise DataError(f'{len(problems)} fused pictures are missing:\n{listing(problems, len(problems))}',
                             "Fuse them, correct the folder (a pattern says where the name is: 'out/{name}_fused.*'), "
                             'or use `only` or `limit` of the data set.')
 
     def fuse(self) -> list[Unit]:
-        """Let every model fuse the pairs of this process that it has not fused before.
+        """Fuse the pairs of this process with every model, unless the results are in the cache.
 
         Returns:
-            The pictures of this process's pairs, also those of folders and the control images.
+            The pictures of this process's pairs, including those of folders and the control images.
         """
         new_run()
         return self._collect(range(self.rank, sys.maxsize, self.world), work=True)
 
     def score(self, units: Sequence[Unit]) -> None:
-        """Score the pictures that were not scored before, each by one thread; `units` as `fuse` returned them."""
+        """Score the pictures whose scores are not in the cache, each in one thread; `units` as `fuse` returns them."""
         jobs: dict[str, tuple[Unit, list[str]]] = {}
         for unit in units:
             known = self.scores(unit)
             missing = [column for column in unit.columns if column not in known]
             self.counts['known scores'] += not missing
             if missing:  # two policies may give one picture
-                _, wanted = jobs.setdefault(unit.key, (unit, []))
-                wanted += [column for column in missing if column not in wanted]
-        # The pictures of one pair follow each other, so that its sources are read once.
+                _, columns = jobs.setdefault(unit.key, (unit, []))
+                columns += [column for column in missing if column not in columns]
+        # Pictures of one pair follow each other, so that its sources are read once.
         ordered = sorted(jobs.values(), key=lambda job: (job[0].dataset.name, job[0].pair.name))
         workers = max(torch.get_num_threads(), 1)
         read_planes = lru_cache(maxsize=2 * workers)(self._source_planes)
@@ -185,34 +187,34 @@ class Run:
                         self._failed(unit.dataset, unit.method, error)
                     self.counts['scored'] += not error
                     self.progress('scoring', done, len(jobs))
-            except BaseException:  # Ctrl-C too: what has not begun need not
+            except BaseException:  # also Ctrl-C: scores that have not begun are dropped
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def units(self) -> list[Unit]:
-        """The pictures of all pairs, whichever process fused them; a method that failed has none."""
-        self._scores.clear()  # others may have added some
+        """The pictures of all pairs, from all processes; a method that failed has none."""
+        self._scores.clear()  # other processes may have added some
         return self._collect(range(sys.maxsize), work=False)
 
-    def _collect(self, mine: range, work: bool) -> list[Unit]:
-        """The pictures of some pairs by their index; where there is work, those that are lacking are made."""
-        found = []
-        for one in self.plan.datasets:
-            for method in self.plan.methods_of(one.name):
-                if (one.name, method.name) in self.failures:
+    def _collect(self, indices: range, work: bool) -> list[Unit]:
+        """The pictures of the pairs with these indices; with `work`, missing pictures are made."""
+        units = []
+        for set_plan in self.plan.datasets:
+            for method in self.plan.methods_of(set_plan.name):
+                if (set_plan.name, method.name) in self.failures:
                     continue
                 try:
-                    found += (self._folder(one, method, mine) if isinstance(method, FolderMethod)
-                              else list(self._fused(one, method, mine, work)))
-                except BaseException as error:  # a method that fails is a row with its error, and the others go on
+                    units += (self._folder(set_plan, method, indices) if isinstance(method, FolderMethod)
+                              else list(self._fused(set_plan, method, indices, work)))
+                except BaseException as error:  # a method that fails becomes a row with its error
                     if is_end(error):
                         raise
-                    self._failed(one, method.name, error)
-            found += self._controls(one, mine)
-        return found
+                    self._failed(set_plan, method.name, error)
+            units += self._controls(set_plan, indices)
+        return units
 
     def scores(self, unit: Unit) -> dict[str, float]:
-        """Known scores of a picture, by the full name of the metric."""
+        """The scores of a picture that are in the cache, by the full name of the metric."""
         record = self._known(unit.key)
         return {column: record[f'{column}@{self._code(column)}'][0] for column in unit.columns
                 if f'{column}@{self._code(column)}' in record}
@@ -222,7 +224,7 @@ class Run:
         return self._known(unit.key)[f'{column}@{self._code(column)}'][1]
 
     def _known(self, key: str) -> dict[str, Any]:
-        """All scores of a picture; what was read whole is not read again."""
+        """The record of all scores of a picture; it is read once."""
         if key not in self._scores:
             self._scores[key] = self.cache.read_all('scores', key)
         return self._scores[key]
@@ -233,186 +235,188 @@ class Run:
 
     # Fusing
 
-    def _fused(self, one: SetPlan, method: ModelMethod, mine: range, work: bool) -> Iterator[Unit]:
-        """The pictures that a model made, or makes now."""
+    def _fused(self, set_plan: SetPlan, method: ModelMethod, indices: range, work: bool) -> Iterator[Unit]:
+        """The pictures of a model, from the cache or made now."""
         outputs = self.plan.outputs(method)
-        wanted = self._wanted(one, outputs)
-        dataset = self._with_text(one, method)
+        columns = self._columns(set_plan, outputs)
+        dataset = self._with_text(set_plan, method)
         repeats = method.repeats(self.plan.seeds)
         for repeat in repeats:
-            identity, about = method.identity(repeat), f'{one.name}: {method.name}'
+            identity, about = method.identity(repeat), f'{set_plan.name}: {method.name}'
             network, warm = None, False
             if work:
                 self.progress(about, 0, len(dataset.pairs))
             for index, pair in enumerate(dataset.pairs):
-                if index not in mine:
+                if index not in indices:
                     continue
-                key = self._fuse_key(identity, one, dataset, pair)
+                key = self._fuse_key(identity, set_plan, dataset, pair)
                 record = self.cache.read('fused', key) or {}
                 pictures = record.get('pictures', {})
                 lacks = not all(str(output) in pictures and self.cache.has_picture(pictures[str(output)])
-                                for output in wanted)
+                                for output in columns)
                 if lacks and not work:
-                    raise DataError(f'{pair.name} was not fused.', 'See what the other processes said.')
+                    raise DataError(f'{pair.name} was not fused.', 'See the messages of the other processes.')
                 if lacks:
                     network = network or self._network(method, repeat, about)
-                    new = self._forward(network, identity, dataset[index], pair, list(wanted), repeat, warm)
+                    new = self._forward(network, identity, dataset[index], pair, list(columns), repeat, warm)
                     warm = True
-                    pictures = pictures | new['pictures']  # another method may want the same model's in another way
+                    pictures = pictures | new['pictures']  # a method with the same model may have other outputs
                     record |= new | {'pictures': pictures}
                     self.cache.write('fused', key, record)
                 if work and record.get('tiles') == 'blend':
-                    note(f'blended {about}', f'{about}: large pairs were fused in windows that are blended, which '
-                                             'approximates: the model is not local.')
+                    note(f'blended {about}', f'{about}: large pairs were fused in blended windows, which is an '
+                                             'approximation: the model is not local.')
                 if work:
                     self.counts['fused' if lacks else 'known pairs'] += 1
                     self.progress(about, index + 1, len(dataset.pairs))
                 for name, output in outputs.items():
                     grey, colour = pictures[str(output)], None
                     if output == self.plan.output or self.plan.protocol.colour == 'channels':
-                        colour = self._coloured(grey, pair, self.plan.chroma_of(one))
+                        colour = self._coloured(grey, pair, self.plan.chroma_of(set_plan))
                     scored = colour if self.plan.protocol.colour == 'channels' else grey
-                    key = self._score_key(scored, pair)  # kept pictures are known by their content
-                    yield Unit(dataset=one, method=method.name, repeat=str(repeat) if len(repeats) > 1 else '',
+                    key = self._score_key(scored, pair)  # the name of a kept picture is its digest
+                    yield Unit(dataset=set_plan, method=method.name, repeat=str(repeat) if len(repeats) > 1 else '',
                                output=name, pair=pair, picture=self.cache.picture(grey),
-                               colour=colour and self.cache.picture(colour), key=key, columns=wanted[output],
+                               colour=colour and self.cache.picture(colour), key=key, columns=columns[output],
                                record=record)
 
     def _coloured(self, digest: str, pair: Pair, chroma: str) -> str:
-        """The digest of a grey picture in colour, with the sources' chroma put back."""
+        """The digest of the colour version of a grey picture, with the sources' chroma put back."""
         code = code_digest(vlfusion.imaging.chroma, vlfusion.imaging.images, vlfusion.imaging.reading,
                            *modules_of(CHROMA_RULES.get(chroma)))
         key = key_of(grey=digest, **_digests(pair), chroma=chroma, code=code)
-        known = self.cache.read('colours', key)
-        if not known or not self.cache.has_picture(known['picture']):
+        record = self.cache.read('colours', key)
+        if not record or not self.cache.has_picture(record['picture']):
             sources = (read_image(*source) for source in pair.sources)
             colour = add_chroma(read_image(self.cache.picture(digest)), *sources, chroma)
-            known = {'picture': self.cache.keep_picture(colour) if colour.ndim == 3 else digest}
-            self.cache.write('colours', key, known)
-        return known['picture']
+            record = {'picture': self.cache.keep_picture(colour) if colour.ndim == 3 else digest}
+            self.cache.write('colours', key, record)
+        return record['picture']
 
-    def _wanted(self, one: SetPlan, outputs: Mapping[str, Output]) -> dict[Output, tuple[str, ...]]:
-        """The columns for each different output policy: the protocol's gets the variants as well."""
-        truth = self._truth(one)
+    def _columns(self, set_plan: SetPlan, outputs: Mapping[str, Output]) -> dict[Output, tuple[str, ...]]:
+        """The columns for each different output policy; the protocol's policy has the variants as well."""
+        truth = self._truth(set_plan)
         columns = tuple(self.plan.columns(truth))
         others = [other for of in self.plan.variants(truth).values() for other in of]
         return {output: tuple(dict.fromkeys([*columns, *others])) if output == self.plan.output else columns
                 for output in dict.fromkeys(outputs.values())}
 
-    def _truth(self, one: SetPlan) -> bool:
-        return all(pair.path_truth for pair in self._pairs[one.name])
+    def _truth(self, set_plan: SetPlan) -> bool:
+        return all(pair.path_truth for pair in self._pairs[set_plan.name])
 
-    def _with_text(self, one: SetPlan, method: ModelMethod) -> SetOfPairs:
-        """The data set with the text that the model reads, if it reads any."""
-        experiment = {**method.experiment, **one.overrides}
+    def _with_text(self, set_plan: SetPlan, method: ModelMethod) -> SetOfPairs:
+        """The data set with the texts that the model reads, if any."""
+        experiment = {**method.experiment, **set_plan.overrides}
         if 'text_source' not in experiment:
-            return one.build(check=False)
+            return set_plan.build(check=False)
         language = experiment.get('language')
         changes = dict(text_source=experiment['text_source'], language=language or experiment.get('readable_language'),
                        text_policy=method.text_policy)
         if not language:
-            return self._with_stored_text(one, changes, experiment.get('language_error'))
+            return self._with_stored_text(set_plan, changes, experiment.get('language_error'))
         if (text := fixed_text(method.text_policy)) is not None:
             encode_fixed(language, [text])
-            return one.build(check=False, **changes)
+            return set_plan.build(check=False, **changes)
         sources = list(text_configs(experiment['text_source']).values())
         in_words = any('files' not in source for source in sources)
         allowed = self.describe or believed_language(language) is not None
         if allowed and (report := make_words(
-                language, sources, one.build(check=False).dataset.pairs,
-                progress=lambda stage, *counts: self.progress(f'{one.name}: {stage}', *counts))):
+                language, sources, set_plan.build(check=False).dataset.pairs,
+                progress=lambda stage, *counts: self.progress(f'{set_plan.name}: {stage}', *counts))):
             report.raise_if_failed()
         try:
-            return one.build(check=False, **changes)
+            return set_plan.build(check=False, **changes)
         except DataError as error:
             if allowed or not in_words:
                 raise
-            raise DataError(error.problem, 'Add --describe: then images are described by the parts that the language '
-                            'section names, which may need a network, a key or files of a hub.') from error
+            raise DataError(error.problem, 'Add --describe to describe images with the parts that the language section '
+                            'names, which may need a network, a key or files of a hub.') from error
 
     @staticmethod
-    def _with_stored_text(one: SetPlan, changes: Mapping[str, Any], refused: VLFusionError | None) -> SetOfPairs:
-        """The data set with texts that are there already; else raises what was `refused`, for nobody may make them."""
+    def _with_stored_text(set_plan: SetPlan, changes: Mapping[str, Any], refused: VLFusionError | None) -> SetOfPairs:
+        """The data set with stored texts; if texts are missing, raises the error `refused`, as they may not be made."""
         try:
-            return one.build(check=False, **changes)
+            return set_plan.build(check=False, **changes)
         except VLFusionError as error:
             if refused is None or all('files' in source for source in text_configs(changes['text_source']).values()):
                 raise
             raise refused from error
 
-    def _fuse_key(self, identity: str, one: SetPlan, dataset: SetOfPairs, pair: Pair) -> str:
+    def _fuse_key(self, identity: str, set_plan: SetPlan, dataset: SetOfPairs, pair: Pair) -> str:
         whole = dataset.dataset
-        # Of a pipeline only how it reads images is left, see `SetPlan`.
+        # The pipeline contains only `LoadPair` and `PackPair`, see `SetPlan`.
         texts = {key: [hashlib.sha256(source.load(pair).tobytes()).hexdigest(), whole.text_lengths[key]]
                  for key, source in whole.text_sources.items()}
         return key_of(identity=identity, **_digests(pair), texts=texts, device=self.device.type, name=pair.name,
-                      pipeline=one.part['pipeline'], tiles=self.plan.tiles, max_memory=self.plan.max_memory)
+                      pipeline=set_plan.part['pipeline'], tiles=self.plan.tiles, max_memory=self.plan.max_memory)
 
     def _network(self, method: ModelMethod, repeat: Repeat, about: str) -> Network:
-        """The model as `Fuser` has it: a pair for which there is too little memory is fused in tiles."""
+        """The model as in a `Fuser`: pairs that do not fit into memory are fused in tiles."""
         return Network(method.load(repeat), device=str(self.device), tiles=self.plan.tiles,
                        max_memory=self.plan.max_memory, note=lambda text: note(f'memory {about}', f'{about}: {text}'))
 
     def _forward(self, network: Network, identity: str, sample: dict, pair: Pair, outputs: Sequence[Output],
                  repeat: Repeat, warm: bool) -> dict[str, Any]:
-        """Fuse a pair, keep the grey pictures, and return the record of it.
+        """Fuse a pair, keep the grey pictures, and return the record.
 
         Args:
-            warm: whether the model ran since it was loaded; its first pass is no measure of time or memory.
+            warm: whether the model ran since it was loaded; time and memory of its first pass are not typical.
         """
         batch = default_collate([sample])
         texts = [key for name in text_dims(network.model.backbone) for key in (name, f'{name}_mask')]
         inputs = {key: batch[key] for key in (*SOURCES, *texts) if key in batch}
         size = tuple(inputs['source_a'].shape[-2:])
-        plan = network.plan(inputs)  # before the seed, for it may run the model
+        plan = network.plan(inputs)  # before the seed is set, because planning may run the model
         _seed(repeat.seed, pair.name)
-        done = measure(partial(network.fuse, inputs, chosen=plan), self.device)
-        counting = key_of(identity=identity, size=size)
-        known = self.cache.read('macs', counting)
-        if known is None:
-            known = {'macs': count_macs(partial(network, inputs), network.model, compute=plan.mode == 'whole')}
-            self.cache.write('macs', counting, known)
-        if done.fused.shape[-2:] != size:
-            raise DataError(f'{pair.name}: the result is {tuple(done.fused.shape[-2:])}, the sources are {size}.',
-                            'A backbone must give back the size it was given.')
+        measured = measure(partial(network.fuse, inputs, chosen=plan), self.device)
+        macs_key = key_of(identity=identity, size=size)
+        counted = self.cache.read('macs', macs_key)
+        if counted is None:
+            counted = {'macs': count_macs(partial(network, inputs), network.model, compute=plan.mode == 'whole')}
+            self.cache.write('macs', macs_key, counted)
+        fused = measured.fused
+        if fused.shape[-2:] != size:
+            raise DataError(f'{pair.name}: the result is {tuple(fused.shape[-2:])}, but the sources are {size} '
+                            '(height, width).', 'A backbone must return images of the size of its sources.')
         try:
-            pictures = {str(output): self.cache.keep_picture(to_grey(done.fused, *output)) for output in outputs}
+            pictures = {str(output): self.cache.keep_picture(to_grey(fused, *output)) for output in outputs}
         except DataError as error:
             raise named(error, pair) from error
-        low, high = done.fused.aminmax()
-        return dict(pictures=pictures, height=size[0], width=size[1], seconds=done.seconds, memory=done.memory,
-                    macs=known['macs'], warm=warm, low=low.item(), high=high.item(), device=str(self.device),
+        low, high = fused.aminmax()
+        return dict(pictures=pictures, height=size[0], width=size[1], seconds=measured.seconds,
+                    memory=measured.memory, macs=counted['macs'], warm=warm,
+                    low=low.item(), high=high.item(), device=str(self.device),
                     parameters=sum(parameter.numel() for parameter in network.model.parameters()),
                     tiles=plan.mode if plan.tile != size else 'whole')
 
-    # Pictures of others, and controls
+    # Pictures of other programs, and controls
 
-    def _folder(self, one: SetPlan, method: FolderMethod, mine: range) -> list[Unit]:
-        """8-bit files are scored as they are, under every output policy."""
-        files, _ = method.files(one.name, self._pairs[one.name])
-        [columns] = self._wanted(one, {'protocol': self.plan.output}).values()
-        return [Unit(dataset=one, method=method.name, pair=pair, picture=files[pair.name], colour=files[pair.name],
+    def _folder(self, set_plan: SetPlan, method: FolderMethod, indices: range) -> list[Unit]:
+        """The pictures of a folder; 8-bit files are scored unchanged under every output policy."""
+        files, _ = method.files(set_plan.name, self._pairs[set_plan.name])
+        [columns] = self._columns(set_plan, {'protocol': self.plan.output}).values()
+        return [Unit(dataset=set_plan, method=method.name, pair=pair, picture=files[pair.name], colour=files[pair.name],
                      key=self._score_key(content_digest(files[pair.name]), pair), columns=columns)
-                for index, pair in enumerate(self._pairs[one.name]) if index in mine]
+                for index, pair in enumerate(self._pairs[set_plan.name]) if index in indices]
 
-    def _controls(self, one: SetPlan, mine: range) -> list[Unit]:
-        [columns] = self._wanted(one, {'protocol': self.plan.output}).values()
-        # The noise of one is drawn from the pair's name.
-        return [Unit(dataset=one, method=CONTROL + control, pair=pair,
+    def _controls(self, set_plan: SetPlan, indices: range) -> list[Unit]:
+        [columns] = self._columns(set_plan, {'protocol': self.plan.output}).values()
+        # The key contains the pair's name, because a control's noise is seeded by it.
+        return [Unit(dataset=set_plan, method=CONTROL + control, pair=pair,
                      key=self._score_key(f'{control} {pair.name}', pair), columns=columns)
                 for control in self.plan.controls
-                for index, pair in enumerate(self._pairs[one.name]) if index in mine]
+                for index, pair in enumerate(self._pairs[set_plan.name]) if index in indices]
 
-    def _failed(self, one: SetPlan, method: str, error: BaseException) -> None:
-        said = error.problem if isinstance(error, VLFusionError) else described(error)
+    def _failed(self, set_plan: SetPlan, method: str, error: BaseException) -> None:
+        problem = error.problem if isinstance(error, VLFusionError) else described(error)
         remedy = f' {error.remedy}' if isinstance(error, VLFusionError) and error.remedy else ''
-        self.failures[one.name, method] = ' '.join(f'{said}{remedy}'.split())
-        print(printable(f'{one.name}: {method} failed: {said}'), file=sys.stderr)
+        self.failures[set_plan.name, method] = ' '.join(f'{problem}{remedy}'.split())
+        print(printable(f'{set_plan.name}: {method} failed: {problem}'), file=sys.stderr)
 
     # Scoring
 
     def _score_key(self, fused: str, pair: Pair) -> str:
-        """The key of the scores of a picture, by its digest or the name of a control image, beside its sources."""
+        """The key of a picture's scores, from its digest (or the name of a control image) and its sources."""
         return key_of(fused=fused, **_digests(pair), truth=pair.path_truth and content_digest(pair.path_truth),
                       protocol=self.plan.protocol.label)
 
@@ -440,15 +444,16 @@ class Run:
         if shown.shape != planes[0].shape:
             (high, wide), (height, width) = shown.shape[-2:], planes[0].shape[-2:]
             raise DataError(f'{unit.picture} is {wide}x{high}, but its sources are {width}x{height} (width x height).',
-                            'Fuse it again at the size of the sources.')
+                            'Fuse the pair again at the size of its sources.')
         values, unfinite = score_planes(unit.pair.name, [shown, *planes], columns)
         reasons = {item.metric: ', '.join(item.reasons) for item in unfinite}
-        found = {f'{column}@{self._code(column)}': [value, reasons.get(column, '')] for column, value in values.items()}
-        self.cache.add('scores', unit.key, found)
-        self._scores[unit.key] = self._known(unit.key) | found
+        scores = {f'{column}@{self._code(column)}': [value, reasons.get(column, '')]
+                  for column, value in values.items()}
+        self.cache.add('scores', unit.key, scores)
+        self._scores[unit.key] = self._known(unit.key) | scores
 
     def _code(self, column: str) -> str:
-        """A hash of the code behind a score; a change of it makes the score unknown."""
+        """A hash of the code behind a score; after a change of the code, the score is computed again."""
         if column not in self._codes:
             self._codes[column] = code_digest(vlfusion.metrics, vlfusion.imaging.images, vlfusion.imaging.reading,
                                               vlfusion.evaluation.controls, *modules_of(metric_of(column)))[:12]
@@ -461,7 +466,7 @@ def _digests(pair: Pair) -> dict[str, str]:
 
 
 def _seed(seed: int, name: str) -> None:
-    """Whatever a method draws depends on the seed and the pair alone, so that a part of a run equals the whole."""
+    """Seed all random generators by seed and pair, so that a result does not depend on other pairs of the run."""
     seed = zlib.crc32(f'{seed} {name}'.encode())
     random.seed(seed)
     np.random.seed(seed)

@@ -1,4 +1,4 @@
-"""Control images: fusions that take no skill. Their scores show what a metric rewards."""
+"""Control images: trivial fusions, such as a copy of a source. Their scores show what a metric rewards."""
 
 import hashlib
 
@@ -14,15 +14,15 @@ SIGMA = 10.
 
 def control_images(name: str, source_a: Float[Tensor, 'channel 1 h w'],
                    source_b: Float[Tensor, 'channel 1 h w']) -> dict[str, Float[Tensor, 'channel 1 h w']]:
-    """The control images of one pair, by their names in `CONTROLS`.
+    """The control images of a pair, by their names in `CONTROLS`.
 
-    Each source; their mean, rounded down (halves to the even level would leave odd levels rarer, and so less entropy);
-    their maximum; and the mean before rounding with Gaussian noise of standard deviation 10, clipped and rounded.
+    These are each source, their mean, their maximum, and their mean with noise. The mean is rounded down, because
+    rounding halves to even levels would make odd levels rarer and reduce entropy. The noise is Gaussian with a standard
+    deviation of 10; it is added to the mean before rounding, and the sum is clipped.
 
     Args:
-        name: of the pair. It alone seeds the noise.
-        source_a: grey levels in 0..255.
-        source_b: likewise.
+        name: name of the pair, which alone seeds the noise.
+        source_a, source_b: grey levels in 0..255.
     """
     mean = (source_a + source_b) / 2
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])

@@ -1,4 +1,4 @@
-"""The metrics inside MMEngine: what validates a model during training and tests it afterwards."""
+"""The metrics inside MMEngine, for validation during training and for tests."""
 
 import os
 from collections import Counter
@@ -20,25 +20,25 @@ from vlfusion.registry import METRICS
 
 @METRICS.register_module()
 class FusionEvaluator(BaseMetric):
-    """Score each fused image under a protocol; report the means, and write one line per image.
+    """Score each fused image under a protocol; report the means, and write a line per image.
 
         val_evaluator = dict(type='FusionEvaluator', names=['EN', 'VIF'], protocol='film', csv='scores.csv')
 
-    To report two protocols side by side, put two of them in a list, each with a prefix of its own.
+    To report two protocols, put two evaluators in a list, each with its own prefix.
 
     Args:
-        names: of metrics in `FUSION_METRICS`, with a variant if need be: `MI`, `MI:tang`. (MMEngine takes a config with
-            the key `metrics` for another thing.) Those that compare to a true image are for files only.
-        protocol: a name in `vlfusion.imaging.protocol.PROTOCOLS`. Luminance is scored whatever its `colour` says:
-            a network gives nothing else.
-        csv: the file for the scores of each image by the metrics' full names, written again by each evaluation, with
-            its record beside it (`.json`); None for no file.
-        prefix: what stands before each mean's name: `film` reports `film/VIF`, None plain `VIF`.
-        collect_device: through what the processes of a distributed run exchange their scores: `cpu` or `gpu`.
+        names: names in `FUSION_METRICS`, perhaps with a variant: `MI`, `MI:tang`. (The key is not `metrics`, which has
+            another meaning in MMEngine.) Metrics that compare to a true image are for files only.
+        protocol: a name in `vlfusion.imaging.protocol.PROTOCOLS`. Its `colour` has no effect: networks return
+            luminance.
+        csv: file for the scores of each image by the metrics' full names, with its record beside it (`.json`); each
+            evaluation replaces it. None writes no file.
+        prefix: prefix of the means' names: `film` reports `film/VIF`, None plain `VIF`.
+        collect_device: device by which the processes of a distributed run exchange scores: `cpu` or `gpu`.
 
     Raises:
-        UnknownNameError: a metric has no such name.
-        ConfigError: the protocol has no such name, or `names` is not a list.
+        UnknownNameError: a metric is unknown.
+        ConfigError: the protocol is unknown, or `names` is not a list.
     """
 
     default_prefix = ''  # unlike None, accepted by MMEngine without a warning
@@ -49,19 +49,19 @@ class FusionEvaluator(BaseMetric):
         self.protocol = get_protocol(protocol)
         if isinstance(names, str):
             raise ConfigError(f'Expected a list of metrics, but got {names!r}.', f'Write names=[{names!r}].')
-        #: The column of each metric; an unknown one is refused here.
+        #: The column of each metric; unknown names are refused here.
         self.columns = {name: full_name(name, self.protocol.code) for name in names}
         self.names, self.csv = names, csv
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Score one batch.
+        """Score a batch.
 
         Args:
             data_batch: `source_a` and `source_b`, `(batch, 1, h, w)` in [0, 1], and `name`, a list of `batch` strings.
             data_samples: for each image its `name`, and `fused`, `(1, h, w)` in [0, 1] before quantisation.
 
         Raises:
-            DataError: names differ, or the images do not suit each other or a metric.
+            DataError: names or sizes differ, or a metric does not support the images.
         """
         names = [sample['name'] for sample in data_samples]
         if names != list(data_batch['name']):
@@ -81,10 +81,10 @@ class FusionEvaluator(BaseMetric):
             self.results.append(({'name': name, 'protocol': self.protocol.label} | scores, undefined))
 
     def compute_metrics(self, results: list[tuple[Row, list[Undefined]]]) -> dict[str, float]:
-        """The means over all images by the metrics as `names` has them, on the main process.
+        """The means over all images, by the entries of `names`, on the main process.
 
-        Where a sampler repeats images so that every process gets equally many, MMEngine has cut the rows to the size of
-        the data set. Unique names then prove that each image counts once.
+        Some samplers repeat images, so that all processes get the same number. MMEngine then cuts the rows to the size
+        of the data set. So unique names prove that each image counts once.
 
         Raises:
             DataError: two rows have the same name.
@@ -93,8 +93,8 @@ class FusionEvaluator(BaseMetric):
         repeated = sorted(name for name, count in Counter(row['name'] for row in rows).items() if count > 1)
         if repeated:
             raise DataError(f'Several results have the same name:\n{listing(repeated)}',
-                            'Give each image its own name; in a distributed run use a sampler that deals the images '
-                            'out in turn, such as DefaultSampler.')
+                            'Give each image its own name. In a distributed run, use a sampler that deals out the '
+                            'images in turn, such as DefaultSampler.')
         undefined = [item for _, of_image in results for item in of_image]
         if self.csv is not None:
             write_scores(self.csv, rows, record(self.protocol, list(dict.fromkeys(self.columns.values())), rows,

@@ -1,4 +1,4 @@
-"""Scoring a folder of fused images, made by any program, beside the folders of its sources."""
+"""Scoring of a folder of fused images from any program, with the folders of their sources."""
 
 import os
 import threading
@@ -39,14 +39,14 @@ Folder = str | os.PathLike
 
 @dataclass(frozen=True)
 class FolderScores:
-    """The findings of `score_folder`.
+    """Result of `score_folder`.
 
     Attributes:
-        rows: for each fused image its name, protocol and scores by the metrics' full names (`MI:film`), sorted by name.
-        controls: likewise for the control images of each pair; empty where none were asked for.
-        undefined: the scores that are not finite or could not be computed, each with its reasons.
-        notes: what the user should know of how the files were read.
-        record: everything about the run that is worth keeping, as JSON has it.
+        rows: name, protocol and scores of each fused image by the metrics' full names (`MI:film`), sorted by name.
+        controls: rows of the control images of each pair; empty without `controls`.
+        undefined: scores that are not finite or could not be computed, each with its reasons.
+        notes: notes for the user on how the files were read.
+        record: record of the run, as JSON data.
     """
 
     rows: list[Row]
@@ -60,13 +60,13 @@ class FolderScores:
         return f'<FolderScores: {len(self.rows)} images, protocol {self.record["protocol"]["label"]}; means {means}>'
 
     def write(self, path: str | os.PathLike) -> list[Path]:
-        """Write `STEM.csv`, `STEM.controls.csv` where there are controls, and `STEM.json`, the record.
+        """Write `STEM.csv`, `STEM.controls.csv` if there are controls, and `STEM.json`, the record.
 
         Returns:
-            the files written.
+            The written files.
 
         Raises:
-            ConfigError: the path does not end in `.csv`, or is no place to write to.
+            ConfigError: the path does not end in `.csv`, or cannot be written.
             OSError: a file cannot be written.
         """
         check_output(path)
@@ -75,7 +75,7 @@ class FolderScores:
         if self.controls:
             write_csv(controls, self.controls)
         elif controls.is_file() and controls.open(encoding='utf-8').readline().startswith('name,control,'):
-            controls.unlink()  # of an earlier run: it would belong to other scores
+            controls.unlink()  # a file of an earlier run belongs to other scores
         write_csv(table, self.rows)
         return [table, *([controls] if self.controls else []), record]
 
@@ -91,40 +91,38 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         scores = vlfusion.score_folder('fused', 'TNO/ir', 'TNO/vi', metrics=['VIF', 'MI:tang'])
         scores.write('scores/mine.csv')
 
-    A fused image and its sources share a name, but for a prefix or suffix of all files in a folder. What a file holds
-    is scored as it is: 8-bit files are not stretched, nor are those of 16 bits, which are multiplied by 255/65535. Each
-    image is scored by one thread, so that scores are bit-equal for every number of workers; as many images are in
-    memory as there are workers, with their sources.
+    A fused image and its sources share a name, apart from a prefix or suffix that all files of a folder have. Files are
+    scored as stored: 8-bit files are not stretched, and 16-bit files are only multiplied by 255/65535. Each image is
+    scored in one thread, so scores are bit-equal for every number of workers. Memory holds an image and its sources for
+    each worker.
 
     Args:
-        fused: the folder, or a pattern such as `out/{name}_fused.*`; see `vlfusion.data.pairs.find_pairs`.
-        source_a: likewise, of source A.
-        source_b: likewise, of source B.
-        truth: likewise, of the images that a perfect fusion would give, if there are such.
-        metrics: names in `FUSION_METRICS`, with a variant if need be (`MI:tang`); `all` for every metric; None for
-            `DEFAULT_METRICS`. A metric that is not asked for by its name has no score where it cannot be computed,
-            such as of images that are too small for it.
-        truth_metrics: the same for `TRUTH_METRICS`; None for PSNR and SSIM. Used only with `truth`.
+        fused: folder of fused images, or a pattern such as `out/{name}_fused.*`; see `vlfusion.data.pairs.find_pairs`.
+        source_a, source_b: folders or patterns of the sources.
+        truth: folder or pattern of true images, those that a perfect fusion would give, if there are any.
+        metrics: names in `FUSION_METRICS`, perhaps with a variant (`MI:tang`); `all` for every metric; by default
+            `DEFAULT_METRICS`. Metrics that are not named here have no score if they cannot be computed, for example
+            because an image is too small.
+        truth_metrics: names in `TRUTH_METRICS`, or `all`; by default PSNR and SSIM. Used only with `truth`.
         protocol: a name in `vlfusion.imaging.protocol.PROTOCOLS`.
-        task: what kind of fusion it is, for messages and the record: a name in `vlfusion.imaging.tasks.TASKS`.
-        range_a: the values of source A that are black and white; see `vlfusion.data.pairs.find_pairs`. Say what the
-            images were fused with; the record keeps it.
-        range_b: likewise, of source B.
-        page_a, page_b, bands_a, bands_b: likewise, the page and the bands of the sources' files.
+        task: a name in `vlfusion.imaging.tasks.TASKS`, for messages and the record.
+        range_a, range_b: values of the sources that are black and white; see `vlfusion.data.pairs.find_pairs`. Give
+            the ranges with which the images were fused; the record keeps them.
+        page_a, page_b, bands_a, bands_b: page and bands of the sources' files.
         controls: whether to score control images as well; see `vlfusion.evaluation.controls`.
-        workers: how many images to score at once; None for as many as torch has threads.
-        device: where to score.
+        workers: number of images to score at once; by default torch's number of threads.
+        device: device on which to score.
         progress: called after each image with the number of images done and of all images.
 
     Raises:
-        DataError: lists every image that lacks a partner, cannot be read, is of another size or does not suit a metric
-            that was named; or no metric could be computed.
-        ConfigError: the protocol, task, device or number of workers is not usable, or no metric is named.
+        DataError: an image lacks a partner, cannot be read, has another size, or is not supported by a named metric
+            (all are listed); or no metric could be computed.
+        ConfigError: the protocol, task, device or number of workers cannot be used, or no metric is named.
         UnknownNameError: no metric, or no variant of it, has that name.
     """
-    chosen = get_protocol(protocol)
-    kind = get_task(task) if task else None
-    label_a, label_b = (f'source A, {kind.modality_a}', f'source B, {kind.modality_b}') if kind else (
+    rules_of_scoring = get_protocol(protocol)
+    task_row = get_task(task) if task else None
+    label_a, label_b = (f'source A, {task_row.modality_a}', f'source B, {task_row.modality_b}') if task_row else (
         'source A', 'source B')
     if workers is not None and workers < 1:
         raise ConfigError(f'Expected at least one worker, but got {workers}.', 'Give a number from 1 on.')
@@ -136,46 +134,46 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         named += [TRUTH + name for name in truth_metrics or () if name != 'all']
     if not columns:
         raise ConfigError('There is no metric to score with.', 'Name at least one, such as EN.')
-    # Also brings an unknown name to light before any image is read.
-    columns = list(dict.fromkeys(full_name(column, chosen.code) for column in columns))
-    named = {full_name(column, chosen.code) for column in named}
+    # Unknown names are refused here, before any image is read.
+    columns = list(dict.fromkeys(full_name(column, rules_of_scoring.code) for column in columns))
+    named = {full_name(column, rules_of_scoring.code) for column in named}
     rules = {'source_a': Reading.of(range_a, page_a, bands_a), 'source_b': Reading.of(range_b, page_b, bands_b)}
-    scorer = _Scorer(columns, chosen, controls, device_of(device, torch.float64), frozenset(columns) - named,
-                     (*rules.values(),), kind)
+    scorer = _Scorer(columns, rules_of_scoring, controls, device_of(device, torch.float64),
+                     frozenset(columns) - named, (*rules.values(),), task_row)
     notes: list[str] = []
 
     folders = {'the fused folder': fused, label_a: source_a, label_b: source_b}
     if truth is not None:
         folders['the truth'] = truth
     matched = find_files('.', {what: as_pattern(folder) for what, folder in folders.items()}, remedy=(
-        'A fused image and its sources share one name, letter case included. Rename or remove what is listed, or say '
-        "where the name is in a file's name, as in 'fused/{name}_out.*'."), note=notes.append,
+        'A fused image and its sources must have the same name, letter case included. Rename or remove the files that '
+        "are listed, or give a pattern that says where the name is, as in 'fused/{name}_out.*'."), note=notes.append,
         ranged=[what for what, rule in zip((label_a, label_b), rules.values(), strict=True) if rule.stretch != 'full'])
     new_run()
 
-    found = _score_all(scorer, matched, workers, progress)
-    rows = [result.row for result in found.values()]
+    results = _score_all(scorer, matched, workers, progress)
+    rows = [result.row for result in results.values()]
     if all(row[column] is None for row in rows for column in columns):
-        raise DataError(f'No metric could be computed:\n{listing(map(str, next(iter(found.values())).undefined))}',
+        raise DataError(f'No metric could be computed:\n{listing(map(str, next(iter(results.values())).undefined))}',
                         'Score other images, or other metrics.')
-    control_rows = [row for result in found.values() for row in result.controls]
-    unfinite = [item for result in found.values() for item in result.undefined]
+    control_rows = [row for result in results.values() for row in result.controls]
+    unfinite = [item for result in results.values() for item in result.undefined]
     keys = 'fused', 'source_a', 'source_b', 'truth'
-    inputs = {key: {'folder': str(folder), 'files': {name: result.digests[i] for name, result in found.items()}}
+    inputs = {key: {'folder': str(folder), 'files': {name: result.digests[i] for name, result in results.items()}}
               for i, (key, folder) in enumerate(zip(keys, folders.values(), strict=False))}
     for key, rule in rules.items():
         if str(rule):
             inputs[key]['reading'] = str(rule)
     return FolderScores(rows, control_rows, unfinite,
-                        record(chosen, columns, rows, task=task, inputs=inputs, controls=control_rows,
-                               undefined=unfinite, by_channel=sum(result.by_channel for result in found.values())),
+                        record(rules_of_scoring, columns, rows, task=task, inputs=inputs, controls=control_rows,
+                               undefined=unfinite, by_channel=sum(result.by_channel for result in results.values())),
                         notes)
 
 
 def _score_all(scorer: '_Scorer', matched: Mapping[str, tuple[Path, ...]], workers: int,
                progress: Callable[[int, int], None] | None) -> dict[str, '_Scored']:
-    """The scores of every image by its name; raises DataError, which lists all problems, if there is any."""
-    found, problems = {}, []
+    """The scores of every image by its name; raises a DataError that lists all problems, if there are any."""
+    scored, problems = {}, []
     with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         try:
             if progress:
@@ -185,10 +183,10 @@ def _score_all(scorer: '_Scorer', matched: Mapping[str, tuple[Path, ...]], worke
                 if isinstance(result, list):
                     problems += result
                 else:
-                    found[name] = result
+                    scored[name] = result
                 if progress:
                     progress(done, len(matched))
-        except BaseException:  # Ctrl-C too: neither begin another image nor finish this one
+        except BaseException:  # also Ctrl-C: neither begin another image nor finish this one
             scorer.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -197,7 +195,7 @@ def _score_all(scorer: '_Scorer', matched: Mapping[str, tuple[Path, ...]], worke
         raise DataError(f'Nothing was scored, because of {len(problems)} problem{many}:\n'
                         f'{listing(problems, len(problems))}',
                         'Fix or remove the files that are listed, or leave a metric out.')
-    return found
+    return scored
 
 
 @dataclass(frozen=True)
@@ -211,10 +209,10 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _Scorer:
-    """Score one image in a worker; once `stop` is set, only look at its files.
+    """A function that scores an image in a worker. Once `stop` is set, it only checks the files.
 
-    The `optional` columns stay empty where they cannot be computed. `readings` are the rules for source A and source B;
-    a note says where they look like something else than those of the `task`.
+    The `optional` columns stay empty if they cannot be computed. `readings` are the rules for source A and source B. A
+    note names sources that do not look like those of the `task`.
     """
 
     columns: Sequence[str]
@@ -227,7 +225,7 @@ class _Scorer:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, files: tuple[str, tuple[Path, ...]]) -> _Scored | list[str]:
-        """The scores of one image from its files (fused, source A, source B and truth), or what is wrong with them."""
+        """The scores of an image from its files (fused, source A, source B and truth), or a list of problems."""
         name, paths = files
         images, problems = read_images(name, paths, (AS_STORED, *self.readings))
         if not problems:
@@ -250,7 +248,7 @@ class _Scorer:
         pickiest = max(named, key=lambda metric: metric.info.smallest, default=None)
         if pickiest and min(size) < pickiest.info.smallest:
             blank = torch.zeros(1, 1, *size)
-            pickiest(*[blank] * (2 if pickiest.info.over == 'truth' else 3))  # it says what is wrong
+            pickiest(*[blank] * (2 if pickiest.info.over == 'truth' else 3))  # raises the error
 
     def _score(self, name: str, images: list[np.ndarray], digests: list[str]) -> _Scored | list[str]:
         fused, *others = (planes.to(self.device) for planes in planes_of(images, self.protocol))
@@ -267,7 +265,7 @@ class _Scorer:
 
 
 def _names(names: Sequence[str], truth: bool = False) -> list[str]:
-    """Names of metrics without repetition; `all` stands for every one that is registered."""
+    """Names of metrics without repetition; `all` means every registered metric."""
     if 'all' in names:
         plugins.load_all(snapshot)
     whole = [metric_names(truth) if name == 'all' else [name] for name in names]

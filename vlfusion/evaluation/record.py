@@ -1,4 +1,4 @@
-"""The record of a scoring: what was scored, how, and what came out. It stands as JSON beside the CSV of the scores."""
+"""The record of a scoring: inputs, protocol, versions, results. It is a JSON file beside the CSV file of the scores."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ from vlfusion.plugins import distribution_of
 
 #: Raised when the record changes its form.
 SCHEMA = 1
-#: What of `MetricInfo` goes into the record.
+#: Fields of `MetricInfo` in the record.
 FACTS = ('name', 'variant', 'title', 'direction', 'unit', 'over', 'source')
 
 write_record = write_json  # its former name
@@ -34,18 +34,18 @@ write_record = write_json  # its former name
 def record(protocol: Protocol, metrics: Sequence[str], rows: Sequence[Row], *, task: str | None = None,
            inputs: Mapping[str, dict] | None = None, controls: Sequence[Row] = (),
            undefined: Sequence[Undefined] = (), by_channel: int = 0) -> dict[str, Any]:
-    """The record of one scoring. Of two equal runs only `created` differs.
+    """Make the record of a scoring. The records of two equal runs differ in `created` only.
 
     Args:
-        protocol: under which images were scored.
-        metrics: the columns of the rows.
-        rows: of the fused images.
-        task: its name, where it was said.
-        inputs: for `fused`, `source_a`, ... the `folder` as it was given, and for each of the `files` its SHA-256;
-            and the `reading` in words, if the files were read by a rule. None where images came from memory.
-        controls: of the control images, if there are any.
-        undefined: the scores of the fused images that are not finite or could not be computed.
-        by_channel: how many images were in colour and scored channel by channel.
+        protocol: protocol under which images were scored.
+        metrics: columns of the rows.
+        rows: rows of the fused images.
+        task: name of the task, if it was given.
+        inputs: for `fused`, `source_a`, ... the given `folder`, the SHA-256 of each of its `files`, and the `reading`
+            as options, if the files were read by a rule. None if images came from memory.
+        controls: rows of the control images, if there are any.
+        undefined: scores of the fused images that are not finite or could not be computed.
+        by_channel: number of colour images that were scored channel by channel.
     """
     by_control = {name: [row for row in controls if row['control'] == name] for name in CONTROLS if controls}
     return {
@@ -90,5 +90,5 @@ def _column(column: str, code: str) -> dict[str, str]:
 
 
 def _digest(files: Mapping[str, str]) -> str:
-    """One hash of a folder, over the sorted names and hashes of its files, one line for each."""
+    """A hash of a folder, over lines with the sorted names and hashes of its files."""
     return hashlib.sha256(''.join(f'{name}\0{files[name]}\n' for name in sorted(files)).encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""Rows of scores, and the CSV file that holds them.
+"""Rows of scores, and the CSV file that contains them.
 
-A row holds what is known of one image: its `name`, the label of its `protocol` (such as `film.1`), for a control image
-which `control` it is, then one value for each metric by its full name (`EN`, `MI:film`, `truth/PSNR`). All rows have
-the same columns. A value is None, and empty in a file, where its metric could not be computed.
+A row has the `name` of an image, the label of the `protocol` (such as `film.1`), the name of the `control` for a
+control image, and a value for each metric by its full name (`EN`, `MI:film`, `truth/PSNR`). All rows have the same
+columns. A value is None (empty in a file) if its metric could not be computed.
 """
 
 import json
@@ -21,12 +21,12 @@ from vlfusion.imaging.protocol import code_of
 from vlfusion.metrics.columns import full_name
 
 Row = dict[str, str | float | None]
-#: The columns that are no metrics, in the order of a file.
+#: Columns other than metrics, in the order of a file.
 WORDS = ('name', 'control', 'protocol')
 
 
 def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, ' image']]:
-    """The values of each metric, in the order of the rows; NaN where it could not be computed.
+    """Values of each metric, in the order of the rows; NaN if it could not be computed.
 
     Raises:
         DataError: there is no row.
@@ -37,14 +37,14 @@ def columns(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, ' image']]:
 
 
 def computed(rows: Sequence[Row], column: str) -> Float[np.ndarray, ' image']:
-    """The values of a metric without the images that it could not be computed of."""
+    """Values of a metric, without images for which it could not be computed."""
     return np.array([row[column] for row in rows if row[column] is not None], float)
 
 
 def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
-    """Write one line per row, sorted by name: the words, then the metrics with all their digits.
+    """Write a line per row, sorted by name: the columns of `WORDS`, then the metrics with all their digits.
 
-    Folders are made; a reader never sees half a file.
+    Missing folders are made. A reader never sees half a file.
 
     Raises:
         DataError: there is no row.
@@ -55,13 +55,13 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
 
 
 def read_csv(path: str | os.PathLike) -> list[Row]:
-    """The rows that `write_csv` wrote. Names are composed, so that those of several files compare.
+    """Read the rows that `write_csv` wrote. Names are in Unicode's composed form, so that names of files are equal.
 
-    Earlier files have `MI` where this version writes `MI:film`: the protocol of the row, or of the record beside the
-    file, says which variant is meant.
+    Earlier versions wrote `MI` instead of `MI:film`. In such files, the protocol of the row, or of the record beside
+    the file, determines the variant.
 
     Raises:
-        DataError: the file is of another form; the line and the column are named.
+        DataError: the file has another form; the line and the column are named.
     """
     rows = read_table(path, WORDS, 'Give per-image scores, as `vlfusion evaluate --out` writes them.')
     if not rows:
@@ -74,7 +74,7 @@ def read_csv(path: str | os.PathLike) -> list[Row]:
 
 
 def _known_name(column: str, code: str) -> str:
-    """The full name, or the name as it is where no such metric is known here."""
+    """The full name of a column; unchanged if the metric is not known."""
     try:
         return full_name(column, code)
     except UnknownNameError:
@@ -82,7 +82,7 @@ def _known_name(column: str, code: str) -> str:
 
 
 def _recorded_protocol(path: str | os.PathLike) -> str:
-    """The protocol's label in the record beside a file; empty without one."""
+    """The protocol's label in the record beside a file; empty without a record."""
     try:
         return json.loads(Path(path).with_suffix('.json').read_text(encoding='utf-8'))['protocol']['label']
     except (OSError, ValueError, LookupError, TypeError):

@@ -1,4 +1,4 @@
-"""Former place of names that now lie in `rows`, `statistics` and `tables` of this package and in `vlfusion.metrics`."""
+"""Former module of names now in `rows`, `statistics` and `tables` of this package and in `vlfusion.metrics`."""
 
 from collections.abc import Iterable
 

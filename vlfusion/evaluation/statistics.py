@@ -1,4 +1,4 @@
-"""Statistics of scores over the images."""
+"""Statistics of scores over images."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from vlfusion.metrics.undefined import Undefined
 
 
 def statistics(values: Float[np.ndarray, ' image']) -> dict[str, float]:
-    """Mean, standard deviation (of the population) and median; NaN and infinity are not left out.
+    """Mean, standard deviation (of the population) and median, including NaN and infinity.
 
     >>> statistics(np.array([1., 2., 6.]))
     {'mean': 3.0, 'std': 2.160246899469287, 'median': 2.0}
@@ -23,9 +23,9 @@ def statistics(values: Float[np.ndarray, ' image']) -> dict[str, float]:
 
 
 def summary(rows: Sequence[Row]) -> dict[str, dict[str, float | int]]:
-    """Statistics of each column over the images that it could be computed of.
+    """Statistics of each column over the images for which it could be computed.
 
-    `not_finite` counts values that are NaN or infinite, `not_scored` those that could not be computed.
+    `not_finite` counts values that are NaN or infinite, `not_scored` values that could not be computed.
 
     >>> summary([{'name': '001', 'EN': 6.0}, {'name': '002', 'EN': None}])
     {'EN': {'mean': 6.0, 'std': 0.0, 'median': 6.0, 'not_finite': 0, 'not_scored': 1}}
@@ -35,19 +35,19 @@ def summary(rows: Sequence[Row]) -> dict[str, dict[str, float | int]]:
         values = computed(rows, name)
         result[name] = statistics(values) if len(values) else {}
         result[name] |= {'not_finite': unfinite(values)}
-        if lacking := len(rows) - len(values):
-            result[name]['not_scored'] = lacking
+        if missing := len(rows) - len(values):
+            result[name]['not_scored'] = missing
     return result
 
 
 def means(rows: Sequence[Row], undefined: Iterable[Undefined] = ()) -> dict[str, float]:
-    """The mean over the images for each metric.
+    """The mean of each metric over the images.
 
-    A value that is not finite makes it NaN or infinite, and a warning names the images to blame.
+    A value that is not finite makes the mean NaN or infinite, and a warning names the images.
 
     Args:
-        rows: of the images.
-        undefined: what is known of the values that are not finite, for the warning.
+        rows: rows of the images.
+        undefined: reasons for values that are not finite, for the warning.
 
     Raises:
         DataError: there is no row.

@@ -15,12 +15,11 @@ from vlfusion.metrics.undefined import Undefined
 def summary_table(rows: Sequence[Row], undefined: Iterable[Undefined] = ()) -> Table:
     """Mean, standard deviation (of the population) and median of each metric; an arrow points to its better side.
 
-    Further columns count the images whose value is not finite, and those that a metric could not be computed of, where
-    there are any.
+    If there are any, further columns count images whose value is not finite or could not be computed.
 
     Args:
-        rows: of the images.
-        undefined: what is known of the values that are not there, for the reasons.
+        rows: rows of the images.
+        undefined: reasons for values that could not be computed.
 
     Raises:
         DataError: there is no row.
@@ -29,25 +28,25 @@ def summary_table(rows: Sequence[Row], undefined: Iterable[Undefined] = ()) -> T
     table = Table('metric', title=_title(rows))
     for statistic in ('mean', 'std', 'median'):
         table.add_column(statistic, justify='right')
-    lacking = {name: sum(row[name] is None for row in rows) for name in scores}
-    blamed = {name: unfinite(values) - lacking[name] for name, values in scores.items()}
-    if any(blamed.values()):
+    missing = {name: sum(row[name] is None for row in rows) for name in scores}
+    not_finite = {name: unfinite(values) - missing[name] for name, values in scores.items()}
+    if any(not_finite.values()):
         table.add_column('not finite', justify='right')
-    if any(lacking.values()):
+    if any(missing.values()):
         table.add_column('not scored')
     reasons = {item.metric: f': {", ".join(item.reasons)}' for item in undefined if item.value is None}
     for name in scores:
         values = computed(rows, name)
         cells = [_shown(value) for value in statistics(values).values()] if len(values) else [''] * 3
-        for count, why in ((blamed, ''), (lacking, reasons.get(name, ''))):
+        for count, reason in ((not_finite, ''), (missing, reasons.get(name, ''))):
             if any(count.values()):
-                cells.append(f'{count[name]} of {len(rows)}{why}' if count[name] else '')
+                cells.append(f'{count[name]} of {len(rows)}{reason}' if count[name] else '')
         table.add_row(_heading(name, rows), *cells)
     return table
 
 
 def not_scored(undefined: Iterable[Undefined], images: int) -> str:
-    """One sentence on the metrics that could not be computed; empty where there are none.
+    """A sentence on the metrics that could not be computed; empty if there are none.
 
     >>> not_scored([Undefined('01', 'MS_SSIM', None, ('too small',))], 5)
     'Not scored: MS_SSIM of 1 of 5 images (too small).'
@@ -56,13 +55,13 @@ def not_scored(undefined: Iterable[Undefined], images: int) -> str:
     for item in undefined:
         if item.value is None:
             counts.setdefault(item.metric, []).append(', '.join(item.reasons))
-    parts = [f'{metric} of {"all" if len(why) == images > 1 else f"{len(why)} of"} {images} '
-             f'image{"s" if images > 1 else ""} ({why[0]})' for metric, why in counts.items()]
+    parts = [f'{metric} of {"all" if len(reasons) == images > 1 else f"{len(reasons)} of"} {images} '
+             f'image{"s" if images > 1 else ""} ({reasons[0]})' for metric, reasons in counts.items()]
     return f'Not scored: {"; ".join(parts)}.' if parts else ''
 
 
 def controls_table(rows: Sequence[Row], controls: Sequence[Row]) -> Table:
-    """The mean of each metric beside its means for the control images; in brackets, how many values are not finite.
+    """The mean of each metric, beside its means for the control images; brackets count values that are not finite.
 
     Raises:
         DataError: there is no row.
