@@ -59,7 +59,7 @@ def test_what_remains_in_doubt():
 
 def test_no_conclusion_where_there_is_none():
     assert conclude(board(images=4, EN=dict(A=3, B=2, C=1))) == [
-        'On 4 pairs no method is shown to be better than another: they are too few for any difference to be '
+        'On 4 pairs no method is shown to be better than another: with so few pairs no difference can be '
         'significant.']
     assert conclude(board(images=1, EN=dict(A=3))) == ['On 1 pair there is nothing to compare: 1 method has results.']
     partial = board(EN=dict(A=3, B=2, C=np.nan))

@@ -130,7 +130,7 @@ def test_a_method_of_two_papers_needs_the_paper():
 
 
 @pytest.mark.parametrize(('text', 'message'), [
-    ('', 'holds no numbers'),
+    ('', 'contains no numbers'),
     ('paper,table,dataset,method,metric\nfilm,1,Toy,Mine,EN\n', 'Line 2'),
     ('paper,table,dataset,method,metric,value\nfilm,1,Toy,Mine,EN,7.1\nfilm,1,Toy,Mine,SD,high\n', 'Line 3'),
     ('paper,table,dataset,method,metric,value\nfilm,1,Toy,Mine,EN,7.1\nfilm,1,Toy,Mine,EN,7.2\n', 'repeats EN'),

@@ -22,7 +22,7 @@ from vlfusion.registry import BACKBONES, snapshot
     (dict(methods=dict(X=dict())), ConfigError, 'none of checkpoint'),
     (dict(methods={'control: mean': toy('ToyMean')}), ConfigError, 'like that of a control image'),
     (dict(methods=dict(X=dict(fused={}))), ConfigError, 'has no folder'),
-    (dict(methods=dict(X=toy('ToyMean') | dict(config='a.py'))), ConfigError, 'both a model and a checkpoint or config'),
+    (dict(methods=dict(X=toy('ToyMean') | dict(config='a.py'))), ConfigError, 'both a model and a checkpoint'),
     (dict(methods=dict(X=dict(printed=dict(Toy=dict(En=7.5))))), UnknownNameError, 'Did you mean EN'),
     (dict(methods=dict(X=dict(printed=dict(Toy='film/FILM')))), ConfigError, 'is not the name of a row of a paper'),
     (dict(metrics='EN'), ConfigError, "metrics='EN'.*a list of str"),

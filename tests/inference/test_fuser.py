@@ -282,9 +282,10 @@ def test_colour_is_that_of_the_checkpoint_the_task_or_the_argument(folder):
         Fuser(own, chroma='wieghted')
 
 
-def test_all_but_the_checkpoint_is_given_by_name(folder):
+def test_only_checkpoint_and_task_are_given_by_place(folder):
+    assert Fuser(folder / 'Smooth.py', 'mif').task.name == 'mif'
     with pytest.raises(TypeError, match='positional'):
-        Fuser(folder / 'Smooth.py', 'ivf')
+        Fuser(folder / 'Smooth.py', 'ivf', 'plain')
 
 
 @pytest.mark.parametrize('kind', [str, rgb, Image.open, as_tensor])

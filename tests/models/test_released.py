@@ -72,7 +72,7 @@ def convert(folder, *options):
 
 def test_weights_are_checked_and_converted(folder, capsys):
     assert convert(folder) == 0
-    assert '2 tensors, each in its place. Licence of the weights: MIT.' in capsys.readouterr().out
+    assert 'all 2 tensors fit. Licence of the weights: MIT.' in capsys.readouterr().out
     model, experiment = load_model(folder / 'out.pth')
     assert (model.backbone.a.item(), model.backbone.b.item(), model.backbone.power) == (0.25, 0.75, 2.)
     assert (experiment['task'], experiment['protocol']) == ('mef', 'truncate')

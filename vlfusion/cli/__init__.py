@@ -1,8 +1,8 @@
-"""The command line: `vlfusion VERB ...`, and `tools/VERB.py ...`, which is the same code.
+"""The command line: `vlfusion VERB ...`, and `tools/VERB.py ...`, which runs the same code.
 
 A verb is a module with `add_arguments(parser)` and `run(args) -> exit code`; its docstring is its help. It parses and
-prints; the work is a function that Python can call too (docs/reference/python.md). Only the module of the asked verb is
-imported. Imports of torch and the like are inside `run`, so that help and mistakes are quick.
+prints. The work is a function that Python can call too (docs/reference/python.md). Only the module of the given verb is
+imported. torch and other slow packages are imported inside `run`, so that help and errors come at once.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import NoReturn
 from vlfusion.cli.ending import run_to_the_end
 from vlfusion.system.threads import bound_spinning
 
-#: The verbs in the order of the help, each with its line there. `ablate-text` is the module `ablate_text`.
+#: The verbs with their help lines, in the order of the help. `ablate-text` is the module `ablate_text`.
 VERBS = {
     'prepare-data': 'make simulated sample pairs, write a data set as one file, or convert released weights',
     'describe': 'describe images with captioners and an LLM, and encode the descriptions',
@@ -29,23 +29,23 @@ VERBS = {
     'evaluate': 'score a folder of fused images',
     'metrics': 'list the metrics, or explain one with its variants',
     'benchmark': 'compare methods on data sets: leaderboards, costs, report',
-    'leaderboard': 'compare methods by their scores; ties are ties',
+    'leaderboard': 'compare methods by their scores, with tests of significance',
     'ablate-text': 'compare fusions under own, empty, fixed, swapped, shuffled and noisy texts',
     'reproduce': "compare a folder with a paper's numbers, and explain gaps",
-    'compare': 'compare two folders of pictures, grey level by grey level',
+    'compare': 'compare two folders of pictures in grey levels',
     'contact-sheet': 'draw pairs, methods and enlarged crops as a figure',
     'convert-weights': "turn a method's released weights into a checkpoint of vlfusion",
-    'list': 'list what a config can name, with a line on what each is',
+    'list': 'list the names that a config can use, with a line on each',
     'new-plugin': 'write a new plugin to fill with your own method',
-    'check-plugin': 'say what holds of a plugin and what does not',
+    'check-plugin': 'check what a plugin provides',
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `vlfusion VERB ...`; a user's error is printed with its remedy and gives exit code 2."""
+    """Run `vlfusion VERB ...`. An error of the user is printed with its remedy, and the exit code is 2."""
     bound_spinning()
     if not sys.stderr.isatty():
-        os.environ.setdefault('TQDM_MININTERVAL', '30')  # bars of other libraries: a line now and then, too
+        os.environ.setdefault('TQDM_MININTERVAL', '30')  # progress bars of other libraries print few lines too
 
     def command() -> int | None:
         args = parse(sys.argv[1:] if argv is None else argv)
@@ -54,11 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that guesses what a misspelt choice was meant to be."""
+    """A parser that suggests a choice for a misspelt one."""
 
     def error(self, message: str) -> NoReturn:
-        if found := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
-            near = get_close_matches(found[1], re.findall(r'[\w-]+', found[2]), n=1, cutoff=0.5)
+        if match := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            near = get_close_matches(match[1], re.findall(r'[\w-]+', match[2]), n=1, cutoff=0.5)
             message += f'\nDid you mean {near[0]}?' if near else ''
         super().error(message)
 
@@ -69,10 +69,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog='vlfusion', description='Vision-language guided image fusion.')
     parser.add_argument('--version', action='version', version=f'vlfusion {__version__}')
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
-    asked = next((word for word in argv if not word.startswith('-')), None)
+    chosen = next((word for word in argv if not word.startswith('-')), None)
     for verb, line in VERBS.items():
         verb_parser = verbs.add_parser(verb, help=line, formatter_class=argparse.RawDescriptionHelpFormatter)
-        if verb == asked:
+        if verb == chosen:
             module = import_module(f'vlfusion.cli.{verb.replace("-", "_")}')
             verb_parser.description = module.__doc__
             module.add_arguments(verb_parser)
@@ -85,6 +85,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def script(path: str) -> None:
-    """Run the verb that a file `tools/<verb>.py` is named after, and exit with its code."""
+    """Run the verb of a script `tools/<verb>.py`, and exit with its code."""
     from pathlib import Path
     sys.exit(main([Path(path).stem.replace('_', '-'), *sys.argv[1:]]))

@@ -1,15 +1,15 @@
-"""Did the text do anything? Compare the fusion of each test pair under its own text with that under other texts.
+"""Did the text do anything? Compare the fusion of each test pair under its own text with its fusion under other texts.
 
     vlfusion ablate-text film/film_mif_short work_dirs/film_mif_short/iter_500.pth
     vlfusion ablate-text CONFIG CHECKPOINT --other-task film/film_ivf_sample --limit 20
 
-For each text: how far the pixels move, where (a map), and which metrics differ significantly. See
+The tables show, for each text, how much the pixels change, where (a map), and which metrics differ significantly. See
 docs/howto/ablate_text.md.
 """
 
 import argparse
 
-#: In the order of the tables.
+#: Text policies, in the order of the tables.
 CHOICES = ('empty', 'zero', 'fixed', 'swapped', 'other', 'shuffled', 'noise')
 
 
@@ -20,20 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.guards.ranges import COUNT, FRACTION
     add_config(parser)
     add_own_data(parser)
-    parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion (none where the model has no weights)')
+    parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion (none if the model has no weights)')
     parser.add_argument('--policies', nargs='+', choices=CHOICES,
-                        help='the texts to compare with the own (default: all but zero, as far as the config can); '
-                             'swapped is always among them')
+                        help='texts to compare with the own text (default: all that the config supports, except zero); '
+                             'swapped is always included')
     parser.add_argument('--fixed', default='Fuse the two images.', metavar='SENTENCE',
-                        help='the sentence of the policy fixed (default: %(default)s)')
+                        help='sentence of the policy fixed (default: %(default)s)')
     parser.add_argument('--other-task', metavar='CONFIG',
-                        help='a config, described with the same text encoder, whose texts the policy other gives')
+                        help='config that gives the texts of the policy other, with the same text encoder')
     parser.add_argument('--other-options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
                         help='overrides of the config of --other-task')
-    parser.add_argument('--metrics', nargs='+', help='default: EN SD SF AG VIF Qabf')
+    parser.add_argument('--metrics', nargs='+', help='metrics to compute (default: EN SD SF AG VIF Qabf)')
     parser.add_argument('--protocol', help="how outputs become grey levels (default: the config's, else film)")
     parser.add_argument('--alpha', type=FRACTION, default=0.05, help='level of significance (default: %(default)s)')
-    parser.add_argument('--limit', type=COUNT, metavar='N', help='N pairs only, spread evenly over the data set')
+    parser.add_argument('--limit', type=COUNT, metavar='N', help='use N pairs only, spread evenly over the data set')
     parser.add_argument('--pair-maps', action='store_true', help='write a map of each pair too')
     parser.add_argument('--out', help='folder for tables, scores and maps (default: WORK_DIR/ablation)')
 

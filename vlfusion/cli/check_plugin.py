@@ -1,5 +1,5 @@
-"""Print what holds of an installed plugin and what does not: that it loads, that each of its names is documented and
-can be built, and that it does what vlfusion and its users ask of a backbone, loss, metric, captioner, LLM or encoder.
+"""Check an installed plugin: that it loads, that each of its names is documented and can be built, and that each
+backbone, loss, metric, captioner, LLM or encoder meets the requirements of vlfusion.
 
     vlfusion check-plugin cddfuse
     vlfusion check-plugin my_fusion --options dim=8 text_dim.text_a=512
@@ -7,8 +7,8 @@ can be built, and that it does what vlfusion and its users ask of a backbone, lo
     vlfusion check-plugin my_fusion --size 64 96
     vlfusion check-plugin --import my_metrics
 
-The exit code is 1 where something fails. Not every method can be compiled, exported or run in bfloat16; that is printed
-and is no failure.
+The exit code is 1 if a check fails. Some methods cannot be compiled, exported or run in bfloat16; this is printed, but
+it is not a failure.
 """
 
 import argparse
@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('name', nargs='?', help='the plugin: its entry point, import package or distribution; see '
-                                                '`vlfusion list plugins` (default: what --import brings)')
-    add_imports(parser, 'what is to be checked')
-    parser.add_argument('--only', nargs='+', metavar='ENTRY', help='check these of its names only')
+                                                '`vlfusion list plugins` (default: the modules of --import)')
+    add_imports(parser, 'the entries to check')
+    parser.add_argument('--only', nargs='+', metavar='ENTRY', help='check these entries only')
     parser.add_argument('--options', nargs='+', action=KeyValues, metavar='KEY=VALUE', default={},
-                        help='arguments to build those entries with that have them, such as dim=8')
+                        help='arguments for entries that have them, such as dim=8')
     parser.add_argument('--size', nargs=2, type=COUNT, default=(20, 28), metavar=('HEIGHT', 'WIDTH'),
-                        help='of the images for networks that take only multiples of something (default: 20 28)')
+                        help='size of the test images, for networks that need certain multiples (default: 20 28)')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError('Expected either a plugin or --import.',
                           'Name an installed plugin, or modules of your own with --import.')
     if args.name:
-        plugins.named(args.name)  # an unknown name comes to light before torch is imported
+        plugins.named(args.name)  # unknown names are refused before torch is imported
 
     from rich.console import Console
     from rich.table import Table
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def nested(options: dict) -> dict:
-    """Options with dotted keys as dicts: `text_dim.text_a=8` is `text_dim=dict(text_a=8)`."""
+    """Turn options with dotted keys into dicts: `text_dim.text_a=8` becomes `text_dim=dict(text_a=8)`."""
     from mmengine.config import Config
     config = Config()
     config.merge_from_dict(options)

@@ -3,7 +3,8 @@
     vlfusion contact-sheet --source-a MRI=PET-MRI/MRI --source-b PET=PET-MRI/PET FILM=out/film CDDFuse=out/cddfuse \\
         --names 12 25 --crop 40,60,64,64 --crop 100,20,32,32 --crop 25:80,90,64,64 --out figure.pdf figure.png
 
-A column is called as it is written before the `=`, else as its folder. A pair with crops of its own has only those.
+The title of a column stands before the `=`; without one, it is the name of the folder. A pair with its own crops gets
+only those.
 """
 
 import argparse
@@ -16,22 +17,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.guards.ranges import COUNT, POSITIVE
     parser.add_argument('methods', nargs='*', metavar='[TITLE=]DIR',
                         help="folder of fused images, or a pattern such as 'FILM=out/{name}_fused.*'")
-    parser.add_argument('--source-a', required=True, metavar='[TITLE=]DIR', help='likewise, of source A')
-    parser.add_argument('--source-b', required=True, metavar='[TITLE=]DIR', help='likewise, of source B')
+    parser.add_argument('--source-a', required=True, metavar='[TITLE=]DIR', help='folder or pattern of source A')
+    parser.add_argument('--source-b', required=True, metavar='[TITLE=]DIR', help='folder or pattern of source B')
     add_reading(parser)
-    parser.add_argument('--names', nargs='+', metavar='NAME', help='the pairs to show, in this order (default: all)')
+    parser.add_argument('--names', nargs='+', metavar='NAME', help='pairs to show, in this order (default: all)')
     parser.add_argument('--crop', dest='crops', action='append', default=[], metavar='[NAME:]X,Y,WIDTH,HEIGHT',
-                        help='what to enlarge, in pixels, in every row or that of one pair; up to seven times')
+                        help='rectangle to enlarge, in pixels, in every row or in that of a pair; up to seven')
     parser.add_argument('--inset', choices=('below', 'inside'), default='below',
-                        help='where crops stand: below the pictures (default) or in their corners')
+                        help='place of crops: below the pictures (default) or inside, in their corners')
     parser.add_argument('--interpolation', default='nearest',
-                        help='how crops are enlarged: nearest (default), linear, cubic or lanczos')
+                        help='interpolation of enlarged crops: nearest (default), linear, cubic or lanczos')
     parser.add_argument('--row-labels', nargs='*', metavar='TEXT', help='write the names at the left, or these texts')
     parser.add_argument('--texts', metavar='DIR',
-                        help="write what DIR/NAME.txt says below each row; or a pattern such as 'words/{name}.md'")
+                        help="write the text of DIR/NAME.txt below each row; or a pattern such as 'words/{name}.md'")
     parser.add_argument('--width', type=POSITIVE, default=7.16, metavar='INCHES',
-                        help="of the figure (default: %(default)s, the text of IEEE's two columns; one is 3.5)")
-    parser.add_argument('--dpi', type=COUNT, default=300, help='of a PNG, and of enlarged crops (default: %(default)s)')
+                        help='width of the figure (default: %(default)s, two columns of IEEE; one column is 3.5)')
+    parser.add_argument('--dpi', type=COUNT, default=300,
+                        help='resolution of a PNG file, and of enlarged crops (default: %(default)s)')
     parser.add_argument('--out', nargs='+', required=True, metavar='FILE', help='files to write: .pdf, .png, .svg')
 
 
@@ -75,9 +77,9 @@ def _columns(args: argparse.Namespace) -> dict[str, str]:
     from pathlib import Path
 
     columns: dict[str, str] = {}
-    for given in (args.source_a, args.source_b, *args.methods):
-        title, _, folder = given.rpartition('=')
+    for argument in (args.source_a, args.source_b, *args.methods):
+        title, _, folder = argument.rpartition('=')
         if (title := title or Path(folder).name) in columns:
-            raise ConfigError(f'Two columns are called {title!r}.', f'Give one another title: TITLE={folder}')
+            raise ConfigError(f'Two columns have the title {title!r}.', f'Give one another title: TITLE={folder}')
         columns[title] = folder
     return columns

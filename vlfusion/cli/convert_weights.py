@@ -1,4 +1,4 @@
-"""Turn the released weights of a method into a checkpoint of vlfusion: names mapped, loaded strictly and safely.
+"""Convert the released weights of a method to a checkpoint of vlfusion; they are loaded strictly and safely.
 
     vlfusion convert-weights FILM IVF.pth work_dirs/film_ivf_released.pth --task ivf
     vlfusion convert-weights vlfusion_cddfuse.CDDFuse MIF.pth out.pth --task mif --options residual=none
@@ -14,19 +14,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('out', help='the checkpoint to write')
     parser.add_argument('--options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
                         help='arguments of the backbone')
-    parser.add_argument('--protocol', help="how outputs become grey levels (default: as the method's authors do)")
-    parser.add_argument('--task', default='ivf', help='what the weights fuse: ivf, mif, mef or mff (default: ivf)')
+    parser.add_argument('--protocol', help="how outputs become grey levels (default: as in the authors' code)")
+    parser.add_argument('--task', default='ivf', help='task of the weights: ivf, mif, mef or mff (default: ivf)')
 
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.imaging.tasks import get_task
-    kind = get_task(args.task).name
+    task = get_task(args.task).name
 
     from vlfusion.engine.checkpoints import convert_released
     from vlfusion.imaging.protocol import get_protocol
     if args.protocol:
-        get_protocol(args.protocol)  # an unknown name comes to light before the work
-    count = convert_released(args.name, args.released, args.out, task=kind, protocol=args.protocol,
+        get_protocol(args.protocol)  # unknown names are refused before the work
+    count = convert_released(args.name, args.released, args.out, task=task, protocol=args.protocol,
                              arguments=args.options)
-    print(f'{args.out}: {count} tensors, each in its place.')
+    print(f'{args.out}: all {count} tensors fit.')
     return 0

@@ -17,28 +17,28 @@ from contextlib import contextmanager, suppress
 from vlfusion.errors import VLFusionError, printable
 from vlfusion.guards.redaction import mask
 
-#: Exit codes, as shells have them: of a user's error, and of a pipe whose reader has enough.
+#: Exit codes by the convention of shells: an error of the user, and a pipe that is no longer read.
 USAGE, PIPE = 2, 128 + 13
-#: Errors of a disk without room.
+#: Errors of a full disk.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-#: The remedy of an error of the operating system, by its number.
+#: Remedies for errors of the operating system, by number.
 REMEDIES = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), 'Check its permissions, or choose another place.'),
     **dict.fromkeys(FULL, 'Make room there, or choose another place.'),
-    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), 'A file stands where a folder is needed: choose another place.'),
-    errno.EISDIR: 'A folder stands where a file is needed: choose another place.',
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), 'There is a file where a folder is needed: choose another place.'),
+    errno.EISDIR: 'There is a folder where a file is needed: choose another place.',
     errno.ENAMETOOLONG: 'Shorten the name, or choose another place.',
     errno.ENOENT: 'Check the path.',
     errno.EIO: 'Check the disk or the network drive, and run the command again.',
-    errno.EMFILE: 'Raise the number of open files that is allowed (ulimit -n), or use fewer workers.',
+    errno.EMFILE: 'Raise the limit of open files (ulimit -n), or use fewer workers.',
 }
-#: An error that torch raises again from a worker of a data loader, whose text holds the whole traceback.
+#: Start of an error that torch raises again from a worker of a data loader; it contains the whole traceback.
 _FROM_WORKER = re.compile(r'Caught \w+ in \w+ worker process \d+\.\nOriginal Traceback.*\n[\w.]+: ', re.DOTALL)
 _ERRNO = re.compile(r'\[Errno (\d+)\] ')
 
 
 class Signalled(KeyboardInterrupt):
-    """A signal that asks for the end."""
+    """A signal that asks the process to end."""
 
     def __init__(self, number: int):
         super().__init__(number)
@@ -46,48 +46,49 @@ class Signalled(KeyboardInterrupt):
 
 
 def run_to_the_end(command: Callable[[], int | None]) -> int:
-    """Run a command; an error that a user can fix, or a signal, becomes one line with its remedy and an exit code.
+    """Run a command; an error that a user can fix, or a signal, becomes a line with its remedy and an exit code.
 
-    Other errors are raised. Signals: 130 after Ctrl-C, 143 after SIGTERM. A second one ends the process at once.
+    Other errors are raised. The exit code is 130 after Ctrl-C and 143 after SIGTERM. A second signal ends the process
+    at once.
     """
     _write_all_signs()
-    logging.raiseExceptions = False  # a log file on a full disk: what must be written says so itself, in one line
-    with _signals() as asked:
+    logging.raiseExceptions = False  # if the disk is full, the files that must be written report it, in one line
+    with _signals() as received:
         try:
             code = command() or 0
             _flush(sys.stdout)
             return code
         except BaseException as error:
-            if asked:  # whatever a library made of it
-                return _end(Signalled(asked[0]))
+            if received:  # a library may have turned it into another error
+                return _end(Signalled(received[0]))
             if isinstance(error, KeyboardInterrupt | OSError | VLFusionError):
                 return _end(error)
             if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
-                return PIPE  # rich ends a program whose output nobody reads
+                return PIPE  # rich ends a program if its output is no longer read
             if isinstance(error, SystemExit) and (fault := _fault_of_stdout()):  # argparse has printed something
                 return _end(fault)
             raise
 
 
 def _end(error: BaseException) -> int:
-    """Say what ended the command, and return its exit code."""
+    """Print what ended the command, and return its exit code."""
     if isinstance(error, KeyboardInterrupt):
         number = getattr(error, 'number', signal.SIGINT)
-        _say(f'Stopped by {signal.Signals(number).name}. What was finished is kept; no file is half written.')
+        _print(f'Stopped by {signal.Signals(number).name}. Finished work is kept; no file is half written.')
         return 128 + number
     if fault := _fault_of_stdout(error):
         if isinstance(fault, BrokenPipeError):
-            return PIPE  # what reads the output, such as `head`, has enough
-        _say(f'error: Cannot write the output: {fault.strerror}.')
+            return PIPE  # the reader of the output, such as `head`, has ended
+        _print(f'error: Cannot write the output: {fault.strerror}.')
         return USAGE
     if isinstance(error, BrokenPipeError):  # another pipe, such as that of a data loader's worker
         raise error
-    _say(f'error: {mask(explained(error))}')
+    _print(f'error: {mask(explained(error))}')
     return USAGE
 
 
 def explained(error: OSError | VLFusionError) -> str:
-    """An error with its remedy, without the traceback of the worker that it may come from.
+    """The text of an error and its remedy, without the traceback of a worker.
 
     >>> print(explained(PermissionError(errno.EACCES, 'Permission denied', 'out/a.png')))
     out/a.png: Permission denied.
@@ -97,8 +98,8 @@ def explained(error: OSError | VLFusionError) -> str:
     if isinstance(error, VLFusionError):
         return text
     number, path, cause = error.errno, error.filename2 or error.filename, error.strerror
-    if number is None and (found := _ERRNO.match(text)):  # of a worker
-        number, cause = int(found[1]), text[found.end():]
+    if number is None and (match := _ERRNO.match(text)):  # an error of a worker
+        number, cause = int(match[1]), text[match.end():]
     problem = ': '.join(str(part) for part in (path, cause) if part) or text or type(error).__name__
     remedy = REMEDIES.get(number, '')
     return printable(f'{problem.rstrip(".")}.' + (f'\n  -> {remedy}' if remedy else ''))
@@ -106,62 +107,65 @@ def explained(error: OSError | VLFusionError) -> str:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Let a signal raise `Signalled` in the main thread; the next one ends the process at once. Gives those that came.
-    """
-    main, asked = os.getpid(), []
+    """Let a signal raise `Signalled` in the main thread; the next one ends the process at once.
 
-    def ask(number: int, _) -> None:
+    Yields:
+        The signals that were received.
+    """
+    main, received = os.getpid(), []
+
+    def receive(number: int, _) -> None:
         if os.getpid() != main:  # a forked worker, which its parent ends
             if number != signal.SIGINT:
                 os._exit(128 + number)
-        elif asked:
+        elif received:
             os._exit(128 + number)
         else:
-            asked.append(number)
+            received.append(number)
             raise Signalled(number)
 
-    def ask_again(swallowed) -> None:
-        # In a destructor, such as that of a data loader, Python ignores every exception.
+    def raise_again(swallowed) -> None:
+        # Python ignores all exceptions in a destructor, such as that of a data loader.
         if isinstance(swallowed.exc_value, Signalled):
-            asked.clear()
+            received.clear()
             threading.Timer(0.05, _thread.interrupt_main, [swallowed.exc_value.number]).start()
         else:
             show_ignored(swallowed)
 
     before, show_ignored = {}, sys.unraisablehook
     if threading.current_thread() is threading.main_thread():
-        # What is ignored, as under nohup or in the background, stays so.
+        # Signals that are ignored, as under nohup or in the background, stay ignored.
         before = {number: handler for name in ('SIGINT', 'SIGTERM', 'SIGHUP')
                   if (number := getattr(signal, name, None))  # Windows has no SIGHUP
                   and (handler := signal.getsignal(number)) in (signal.default_int_handler, signal.SIG_DFL)}
     for number in before:
-        signal.signal(number, ask)
-    sys.unraisablehook = ask_again
+        signal.signal(number, receive)
+    sys.unraisablehook = raise_again
     try:
-        yield asked
+        yield received
     finally:
-        if not asked:  # else the interpreter goes down, and may still wait for threads
+        if not received:  # otherwise the interpreter is ending, and may still wait for threads
             for number, handler in before.items():
                 signal.signal(number, handler)
             sys.unraisablehook = show_ignored
 
 
 def _write_all_signs() -> None:
-    """Let a console that lacks a sign, such as an arrow, write its code instead of failing."""
+    """Let a console that lacks a character, such as an arrow, write its code instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == 'strict':
             stream.reconfigure(errors='backslashreplace')
 
 
 def _fault_of_stdout(error: BaseException | None = None) -> OSError | None:
-    """The error that standard output gives, if any; it leads nowhere then, so that it does not fail again at the end.
+    """The error of standard output, if any. Then the output is closed, so that it does not fail again at the end.
 
     Args:
-        error: what ended the command, perhaps this one.
+        error: error that ended the command, perhaps this one.
     """
     try:
         _flush(sys.stdout)
-        # What was printed may be lost already, and the buffer empty.
+        # The printed text may already be lost, and the buffer empty.
         if not (isinstance(error, BrokenPipeError) and _has_no_reader()
                 or isinstance(error, OSError) and error.errno in FULL and error.filename is None and _is_full()):
             return None
@@ -173,7 +177,7 @@ def _fault_of_stdout(error: BaseException | None = None) -> OSError | None:
 
 
 def _has_no_reader() -> bool:
-    """Tell whether standard output is a pipe that nobody reads; where a system cannot tell, nothing else is likely."""
+    """Tell whether standard output is a pipe that nobody reads. True if the system cannot tell, as this is likely."""
     if sys.stdout is None or not hasattr(select, 'poll'):
         return sys.stdout is not None
     watched = select.poll()
@@ -182,7 +186,7 @@ def _has_no_reader() -> bool:
 
 
 def _is_full() -> bool:
-    """Tell whether standard output is a file on a full disk, or a device that takes nothing, such as /dev/full."""
+    """Tell whether standard output is a file on a full disk, or a device that accepts no data, such as /dev/full."""
     try:
         number = sys.stdout.fileno()
         mode = os.fstat(number).st_mode
@@ -200,6 +204,6 @@ def _flush(stream: io.TextIOBase | None) -> None:
         stream.flush()
 
 
-def _say(text: str) -> None:
-    with suppress(OSError):  # there may be nobody to tell
+def _print(text: str) -> None:
+    with suppress(OSError):  # standard error may be closed
         print(text, file=sys.stderr, flush=True)

@@ -1,10 +1,10 @@
-"""Score a folder of fused images, made by any program: numbers per image, and a record of how they came about.
+"""Score a folder of fused images from any program: a table of scores per image, and a record of the run.
 
     vlfusion evaluate fused/ --source-a TNO/ir --source-b TNO/vi --out scores/mine.csv
     vlfusion evaluate 'out/{name}_fused.*' --source-a ir --source-b vi --metrics VIF MI:tang --controls --out mine.csv
 
-Files share a name with their sources, but for a prefix or suffix of all files in a folder. They are scored as they
-are: neither 8-bit nor 16-bit images are stretched.
+A fused image and its sources share a name, apart from a prefix or suffix that all files of a folder have. Files are
+scored as stored: neither 8-bit nor 16-bit images are stretched.
 """
 
 import argparse
@@ -23,13 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', required=True, metavar='FILE.csv', help='one line per image; FILE.json is the record')
     parser.add_argument('--task', help='ivf, mif, mef or mff, for messages and the record')
     parser.add_argument('--protocol', default='film',
-                        help="how files become grey levels, and whose variants of the metrics: 'film' (default), "
-                             "'plain' ...")
+                        help="rules for grey levels and variants of metrics: 'film' (default), 'plain' ...")
     parser.add_argument('--metrics', nargs='+', metavar='NAME',
-                        help="such as VIF or MI:tang; 'all' for every metric that can be computed (default: EN SD SF "
-                             'AG VIF Qabf)')
-    parser.add_argument('--truth', metavar='DIR', help='folder or pattern: what a perfect fusion would give')
-    parser.add_argument('--truth-metrics', nargs='+', metavar='NAME', help="or 'all' (default: PSNR SSIM)")
+                        help="metrics such as VIF or MI:tang; 'all' for every metric that can be computed (default: "
+                             'EN SD SF AG VIF Qabf)')
+    parser.add_argument('--truth', metavar='DIR', help='folder or pattern of true images, the result of a perfect '
+                                                       'fusion')
+    parser.add_argument('--truth-metrics', nargs='+', metavar='NAME',
+                        help="metrics that compare to the true images, or 'all' (default: PSNR SSIM)")
     parser.add_argument('--controls', action='store_true',
                         help='also score copies of the sources, their mean, maximum and noisy mean')
     add_reading(parser)
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     written = scores.write(args.out)
     console = Console()
     if not console.is_terminal:
-        console.width = 160  # a file has no width; let no column be cut
+        console.width = 160  # a file has no width; wide enough for all columns
     console.print(summary_table(scores.rows, scores.undefined))
     if scores.controls:
         console.print(controls_table(scores.rows, scores.controls))

@@ -1,10 +1,10 @@
-"""Write a trained model as a file that fuses pairs without vlfusion; any height and width.
+"""Write a trained model as a file that fuses pairs of any height and width without vlfusion.
 
     vlfusion export work_dirs/ifcnn/best.pth --format onnx --out ifcnn.onnx
     vlfusion export work_dirs/film_ivf/best.pth --format exported-program --out film.pt2
     vlfusion export work_dirs/film_ivf/best.pth --format onnx --out film.onnx --text street.npy
 
-The file is read back and compared with the model at several sizes; it is written only where both agree.
+Before the file is written, it is loaded and compared with the model at several sizes.
 """
 
 import argparse
@@ -13,15 +13,14 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_trust
     from vlfusion.guards.ranges import POSITIVE
-    parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
+    parser.add_argument('checkpoint', help='a checkpoint of vlfusion, or a config of a model without weights')
     parser.add_argument('--format', required=True, help='onnx, exported-program or torchscript')
-    parser.add_argument('-o', '--out', required=True, help='the file to write: .onnx, .pt2 or .pt')
-    parser.add_argument('--text', help='token features (.npy) that the model shall always read; the file then takes '
-                                       'two images only')
+    parser.add_argument('-o', '--out', required=True, help='file to write: .onnx, .pt2 or .pt')
+    parser.add_argument('--text', help='token features (.npy) to store in the file, which then takes two images only')
     parser.add_argument('--tolerance', type=POSITIVE, default=1e-4,
-                        help='by how much the output may differ, on a scale of 0 to 1 (default: %(default)s)')
+                        help='largest allowed difference of the output, on a scale of 0 to 1 (default: %(default)s)')
     add_trust(parser)
-    add_imports(parser, 'the model, where a config would have custom_imports')
+    add_imports(parser, 'the model, like custom_imports of a config')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Fuse two images, or two folders of images paired by name, with a checkpoint; any size, colour kept.
+"""Fuse two images, or two folders of images paired by name, with a checkpoint; in any size, and in colour.
 
     vlfusion fuse CHECKPOINT mri.png pet.png -o fused.png
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
@@ -6,7 +6,7 @@
     vlfusion fuse classical/laplacian_ivf IR/ VI/ -o fused/ --skip-existing
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
 
-A pair of a folder that cannot be fused is listed at the end, the others are fused, and the exit code is 1.
+Pairs of folders that cannot be fused are listed at the end. The others are fused, and the exit code is 1.
 """
 
 import argparse
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_reading, add_trust
     from vlfusion.guards.ranges import COUNT
-    parser.add_argument('checkpoint', help='a checkpoint of vlfusion; a config where the model has no weights')
+    parser.add_argument('checkpoint', help='a checkpoint of vlfusion, or a config of a model without weights')
     parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused')
     parser.add_argument('source_b', help='image, folder, or pattern: visible; CT, PET or SPECT; under-exposed; '
                                          'far-focused')
     parser.add_argument('others', nargs='*', default=[], help=argparse.SUPPRESS)  # a default: not required
-    parser.add_argument('-o', '--out', required=True, help='image to write; a folder where the sources are folders')
+    parser.add_argument('-o', '--out', required=True, help='image to write; a folder if the sources are folders')
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='fuse these pairs only; or a text file with a name on each line')
-    parser.add_argument('--skip-existing', action='store_true', help='leave out pairs whose result is there')
+    parser.add_argument('--skip-existing', action='store_true', help='leave out pairs whose result exists')
     parser.add_argument('--grey', action='store_true', help='write luminance only')
     parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
     parser.add_argument('--protocol', help="how outputs become grey levels: film, plain, truncate ... (default: the "
@@ -41,24 +41,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                        'folder of NAME.npy')
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
                                         "else vlfusion's own)")
-    parser.add_argument('--words', metavar='CONFIG', help="describe the images as this config's language section says, "
-                                                          'not as the checkpoint does')
+    parser.add_argument('--words', metavar='CONFIG', help="describe images by this config's language section, not by "
+                                                          "the checkpoint's")
     add_trust(parser)
-    parser.add_argument('--modality-a', help="what source A is, as the captioner is told (default: the task's word)")
-    parser.add_argument('--modality-b', help='what source B is, such as PET or CT; say what the training data said')
+    parser.add_argument('--modality-a', help="modality of source A for the captioner (default: the task's word)")
+    parser.add_argument('--modality-b', help='modality of source B, such as PET or CT; use the word of the training data')
     add_reading(parser)
-    add_imports(parser, 'the model, where a config would have custom_imports')
-    parser.add_argument('--device', help='cpu, cuda, cuda:1 ...')
+    add_imports(parser, 'the model, like custom_imports of a config')
+    parser.add_argument('--device', help='cpu, cuda, cuda:1 ... (default: CUDA if there is a GPU)')
     parser.add_argument('--tiles', default='auto', choices=('auto', 'whole', 'exact', 'blend'),
-                        help='fuse images at once, in tiles that make no difference, or in windows that are blended, '
-                             'which approximates (default: the first of these that fits into memory)')
+                        help='fuse images whole, in tiles with the exact result, or in blended windows, which is an '
+                             'approximation (default: the first of these that fits into memory)')
     parser.add_argument('--tile-size', type=COUNT, metavar='N',
-                        help='most rows and columns fused at once (default: what memory allows)')
+                        help='largest number of rows and columns fused at once (default: as memory allows)')
     parser.add_argument('--max-memory', metavar='SIZE',
-                        help='what the network may take, such as 2GiB (default: four fifths of what is free)')
+                        help='memory that the network may use, such as 2GiB (default: four fifths of the free memory)')
     parser.add_argument('--batch-size', type=COUNT, metavar='N',
                         help='pairs of one size fused at once (default: 1 on the CPU, 8 elsewhere)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'bfloat16'), help='of the network')
+    parser.add_argument('--precision', default='float32', choices=('float32', 'bfloat16'),
+                        help='precision of the network (default: %(default)s)')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     if args.others:
         raise DataError(f'Expected two registered pictures (or two folders of them), but got {2 + len(args.others)}: '
                         f'{args.source_a}, {args.source_b}, {args.others[0]} ...',
-                        'Of a stack, fuse the first two, then the result with the next one. Put a pattern with stars '
-                        'in quotes.')
+                        'To fuse a stack, fuse the first two, then the result with the next one. Put patterns with '
+                        'stars in quotes.')
     max_memory = args.max_memory and parse_bytes(args.max_memory)
     import_modules(args.modules)
     with ShowProgress() as show:
@@ -92,7 +93,7 @@ def report(args: argparse.Namespace, done: 'FusedFiles') -> None:
     files, written, failed = [*done.written.values(), *done.kept.values()], len(done.written), done.failed
     where = files[0] if len(files) == 1 and not failed else args.out
     print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {printable(where)}.'
-          + (f' {len(done.kept)} were there already.' if done.kept else ''))
+          + (f' {len(done.kept)} existed already.' if done.kept else ''))
     for side, rule in zip('AB', readings_of(reading_keys(args)), strict=True):
         if str(rule):
             print(f'Source {side} was read with {rule}.')
@@ -100,4 +101,4 @@ def report(args: argparse.Namespace, done: 'FusedFiles') -> None:
         problems = [f'{error.problem} {error.remedy}' for error in failed.values()]
         print(f'{len(failed)} of {written + len(failed)} pairs could not be fused:\n'
               f'{listing(problems, len(failed))}\n'
-              '  -> Fix what is named above and run the command again with --skip-existing.', file=sys.stderr)
+              '  -> Fix the problems above and run the command again with --skip-existing.', file=sys.stderr)

@@ -8,9 +8,9 @@ from mmengine.config import DictAction
 
 
 class KeyValues(DictAction):
-    """MMEngine's `KEY=VALUE`, in which blanks inside a value stay, and what is none is a clear error."""
+    """MMEngine's `KEY=VALUE`, but blanks inside a value stay, and malformed values give a clear error."""
 
-    #: A blank between two signs of a value; others, as in `[a, b]`, only set elements apart.
+    #: A blank between two characters of a value; other blanks, as in `[a, b]`, only separate elements.
     inner_blank = re.compile(r'(?<=[^\s=,(\[]) +(?=[^\s,)\]])')
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Sequence[str],

@@ -1,10 +1,10 @@
-"""List what a config or a command line can name, with a line on what each is.
+"""List the names that a config or a command line can use, with a line on each.
 
-    vlfusion list                    # all that is registered, by kind, and the plugins
+    vlfusion list                    # all registered names by kind, and the plugins
     vlfusion list backbones          # one kind: captioners, llms, text encoders, losses, metrics, datasets ...
-    vlfusion list configs mif        # those that have a word in their name or description
-    vlfusion list prompts            # likewise protocols, tasks, plugins
-    vlfusion list ssim               # a word, among all kinds
+    vlfusion list configs mif        # configs with a word in their name or description
+    vlfusion list prompts            # also protocols, tasks, plugins
+    vlfusion list ssim               # entries of all kinds with a word
 """
 
 import argparse
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     groups = find_entries(args.words, args.all)
     console = Console()
     if not console.is_terminal:
-        console.width = 400  # a file has no width; one line each
+        console.width = 400  # a file has no width; wide enough for a line per entry
     for kind, entries in groups.items():
         console.print(f'[bold]{kind}[/bold] ({len(entries)})', highlight=False)
         table = Table(box=None, show_header=False, padding=(0, 0, 0, 2))
@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
             table.add_row(*map(terminal_cell, entry[:2]), *package)
         console.print(table)
     if 'plugin' not in groups:
-        for plugin in plugins.found():  # those that failed would have brought more
+        for plugin in plugins.found():  # plugins that failed to load are explained
             if plugin.explain():
                 console.print(f'plugin {plugin.entry.name}: {plugin.status} ({plugin.distribution}, '
                               f'{plugin.entry.value})', plugin.explain(), highlight=False, markup=False)
     if not args.words:
         others = ', '.join(f'{kind}s' for kind in OTHERS if kind != 'plugin')
-        console.print(f'vlfusion list KIND shows one kind, also {others}; vlfusion list WORD what has the word.',
-                      highlight=False)
+        console.print(f'vlfusion list KIND shows one kind, also {others}; vlfusion list WORD shows entries with the '
+                      'word.', highlight=False)
     return 0

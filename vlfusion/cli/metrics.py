@@ -1,4 +1,4 @@
-"""List the metrics, or explain some: formula, direction, range, source, and what other published code computes.
+"""List the metrics, or explain some: formula, direction, range, source, and variants of other published code.
 
     vlfusion metrics
     vlfusion metrics VIF MI:film
@@ -35,6 +35,6 @@ def run(args: argparse.Namespace) -> int:
                       ' '.join(info.variants))
     console = Console(width=None if Console().is_terminal else 200)
     console.print(table)
-    console.print('\n"equals": published code that the default computes the same as. NAME:VARIANT is what other code '
-                  'computes.\nvlfusion metrics NAME explains one.', highlight=False)
+    console.print('\n"equals": published code that computes the same as the default. NAME:VARIANT computes the same as '
+                  'other code.\nvlfusion metrics NAME explains a metric.', highlight=False)
     return 0

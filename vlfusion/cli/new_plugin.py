@@ -12,7 +12,7 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.scaffold.skeleton import KINDS
     parser.add_argument('name', help='of the plugin, such as my_fusion: letters, digits, underscores')
-    parser.add_argument('--kind', choices=KINDS, default='method', help='what it brings (default: a method)')
+    parser.add_argument('--kind', choices=KINDS, default='method', help='kind of plugin (default: method)')
     parser.add_argument('--out', help='folder to make (default: the name)')
 
 
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.scaffold.skeleton import write_plugin
     out = Path(args.out or args.name.removeprefix('vlfusion_'))
     plugin = write_plugin(args.name, out, args.kind)
-    print(f'{out} holds {len(plugin.files)} files. Next:\n'
+    print(f'{out} contains {len(plugin.files)} files. Next:\n'
           f'    pip install --editable {out if out.is_absolute() else f"./{out}"}\n'
           f'    vlfusion check-plugin {plugin.name}')
     if args.kind == 'method':

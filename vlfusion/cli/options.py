@@ -1,4 +1,4 @@
-"""Arguments that several verbs share."""
+"""Options that several verbs share."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from vlfusion.errors import ConfigError
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """The config and its overrides."""
+    """Add the config and its overrides."""
     from vlfusion.cli.key_values import KeyValues
     parser.add_argument('config', help='config file, or the name of one that ships, such as film/film_mif')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
@@ -14,27 +14,26 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Tell whether a checkpoint may ask for what lies outside of it."""
+    """Add the option that trusts a checkpoint."""
     parser.add_argument('--trust-checkpoint', action='store_true',
-                        help='take the checkpoint at its word: let it choose files, servers and models from a hub '
-                             '(default: what reaches outside is refused and shown)')
+                        help='let the checkpoint choose files, servers and models from a hub (default: such settings '
+                             'are refused and shown)')
 
 
 def add_verbose(parser: argparse.ArgumentParser) -> None:
-    """The whole log on the screen."""
+    """Add the option that prints the whole log."""
     parser.add_argument('-v', '--verbose', action='store_true',
-                        help='show the environment, the whole config and every line of the log; the log file has them '
-                             'anyway')
+                        help='print the environment, the whole config and every line of the log, as in the log file')
 
 
 def add_imports(parser: argparse.ArgumentParser, what: str) -> None:
-    """Modules to import before the work, for what they register."""
+    """Add the option that imports modules before the work, so that they register `what`."""
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',
-                        help=f'modules in the current folder, or installed, that register {what}')
+                        help=f'modules that register {what}; in the current folder or installed')
 
 
 def import_modules(names: list[str]) -> None:
-    """Import what `--import` names; raises ConfigError where that fails."""
+    """Import the modules of `--import`; raises a ConfigError if that fails."""
     if not names:
         return
     from importlib import import_module
@@ -48,15 +47,15 @@ def import_modules(names: list[str]) -> None:
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """The rules by which the files of both sources are read."""
+    """Add the rules by which the files of both sources are read."""
     for side in 'ab':
         parser.add_argument(f'--range-{side}', metavar='RANGE',
-                            help=f'which values of source {side.upper()} are black and white: full (default), minmax, '
+                            help=f'values of source {side.upper()} that are black and white: full (default), minmax, '
                                  f'percentile:1,99, or two numbers as --range-{side}=-20,50')
         parser.add_argument(f'--page-{side}', type=int, metavar='N',
-                            help=f'which page or frame of the files of source {side.upper()} is read, from 1')
+                            help=f'page or frame of the files of source {side.upper()}, from 1')
         parser.add_argument(f'--bands-{side}', metavar='N[,N,N]',
-                            help=f'which band of source {side.upper()}, or which three for red, green and blue, from 1')
+                            help=f'band of source {side.upper()}, or three for red, green and blue, from 1')
 
 
 def reading_keys(args: argparse.Namespace) -> dict[str, str | int | None]:

@@ -1,4 +1,4 @@
-"""Two folders of one's own in place of the data sets of a config: `--source-a DIR --source-b DIR`."""
+"""Your own folders instead of the data sets of a config: `--source-a DIR --source-b DIR`."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -9,27 +9,26 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 def add_own_data(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name the folders, and what is in them."""
+    """Add the options for the folders and their content."""
     from vlfusion.cli.options import add_reading
-    group = parser.add_argument_group('your own images, in place of the data set of the config')
+    group = parser.add_argument_group('your own images, instead of the data set of the config')
     group.add_argument('--source-a', metavar='DIR',
                        help="folder or pattern such as 'pairs/{name}_IR.*': infrared, MRI, over-exposed, near-focused")
     group.add_argument('--source-b', metavar='DIR',
                        help='folder or pattern: visible; CT, PET or SPECT; under-exposed; far-focused')
     group.add_argument('--task', help="ivf, mif, mef or mff (default: the config's)")
     group.add_argument('--modality-a', metavar='WORD',
-                       help="what source A is, as a captioner is told (default: the task's word)")
-    group.add_argument('--modality-b', metavar='WORD', help='what source B is, such as PET or CT')
+                       help="modality of source A for the captioner (default: the task's word)")
+    group.add_argument('--modality-b', metavar='WORD', help='modality of source B, such as PET or CT')
     add_reading(parser)
 
 
 def read_config(args: argparse.Namespace) -> 'Config':
-    """The config of the command line; its data sets read the own folders if the command line names any, and read files
-    by the rules that it gives.
+    """Read the config, and apply the folders and reading rules of the command line to its data sets.
 
     Raises:
-        ConfigError: only one folder is named, or an option belongs to folders that are not named; or what `load_config`
-            and `use_folders` raise.
+        ConfigError: only one folder is given, or an option needs folders that are not given; also as for `load_config`
+            and `use_folders`.
     """
     from vlfusion.cli.options import reading_keys
     from vlfusion.config import SPLITS, load_config
@@ -38,8 +37,8 @@ def read_config(args: argparse.Namespace) -> 'Config':
     if args.source_a is None and args.source_b is None:
         for option in ('task', 'modality_a', 'modality_b'):
             if getattr(args, option) is not None:
-                raise ConfigError(f'--{option.replace("_", "-")} says what is in your own folders, but there are none.',
-                                  'Name them with --source-a and --source-b; for the data set of the config write '
+                raise ConfigError(f'--{option.replace("_", "-")} is for your own folders, but there are none.',
+                                  'Give them with --source-a and --source-b. For the data set of the config, write '
                                   f'--cfg-options {option}=... or change the file.')
         for split in SPLITS:
             if config.get(f'{split}_dataloader'):

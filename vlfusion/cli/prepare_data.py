@@ -1,4 +1,4 @@
-"""Make the files that training and testing read.
+"""Make files for training and testing: sample pairs, packed data sets, converted weights.
 
     vlfusion prepare-data sample
     vlfusion prepare-data hdf5 film/film_ivf --split train --out data/MSRS_train.h5
@@ -21,34 +21,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sample = kinds.add_parser('sample', help='simulated pairs for every task; needs no download')
     sample.add_argument('--out', default='data/sample', help='folder to make (default: %(default)s)')
     sample.add_argument('--count', type=COUNT, default=12,
-                        help='training pairs of each task; a third as many are for testing (default: %(default)s)')
+                        help='training pairs of each task, plus a third as many for testing (default: %(default)s)')
     sample.add_argument('--size', type=COUNT, default=128, help='height and width in pixels (default: %(default)s)')
     sample.set_defaults(prepare=_sample)
 
     hdf5 = kinds.add_parser('hdf5', help="a config's data set, text included, in the layout that FILM trains on")
     add_config(hdf5)
     hdf5.add_argument('--split', choices=SPLITS, default='train',
-                      help="which of the config's data sets; its pipeline runs once for each pair, so random crops and "
-                           'flips are drawn once and then stay (default: %(default)s)')
+                      help="split of the config's data; its pipeline runs once for each pair, so random crops and flips "
+                           'are stored as drawn (default: %(default)s)')
     hdf5.add_argument('--out', required=True, metavar='FILE.h5', help='file to write')
     hdf5.set_defaults(prepare=_hdf5)
 
-    pack = kinds.add_parser('pack', help="a config's data set, or in place of CONFIG an HDF5 file in FILM's layout, as "
-                                         'one small file that is quick to read')
+    pack = kinds.add_parser('pack', help="a config's data set, or an HDF5 file in FILM's layout given as CONFIG, as one "
+                                         'small file that is quick to read')
     add_config(pack)
     pack.add_argument('--split', choices=SPLITS, default='train',
-                      help="which of the config's data sets; images are stored as LoadPair reads them, the rest of the "
-                           'pipeline is left to the reader (default: %(default)s)')
-    pack.add_argument('--task', help='of an HDF5 file, which does not say it: ivf, mif, mef or mff')
-    pack.add_argument('--no-text', action='store_true', help='leave out the text of an HDF5 file, or do without one')
+                      help="split of the config's data; images are stored as LoadPair reads them, and the rest of the "
+                           'pipeline runs when the file is read (default: %(default)s)')
+    pack.add_argument('--task', help='task of an HDF5 file, which does not state it: ivf, mif, mef or mff')
+    pack.add_argument('--no-text', action='store_true', help='leave out the text of an HDF5 file; needed if it has none')
     pack.add_argument('--out', required=True, metavar='FILE.safetensors', help='file to write')
     pack.set_defaults(prepare=_pack)
 
     weights = kinds.add_parser('weights', help="check the authors' weights of a method and make a checkpoint of them")
     weights.add_argument('name', help='the backbone, such as vlfusion_ifcnn.IFCNN; see `vlfusion list backbone`')
-    weights.add_argument('--which', help='which of several released weights')
+    weights.add_argument('--which', help='name of the weights, if the method has several')
     weights.add_argument('--from', dest='folder', default='data/weights',
-                         help="folder that holds the authors' files, best in a folder for each method, such as "
+                         help="folder with the authors' files, preferably in a subfolder for each method, such as "
                               'data/weights/ifcnn (default: %(default)s)')
     weights.add_argument('--out', required=True, metavar='FILE.pth', help='checkpoint to write')
     weights.set_defaults(prepare=_weights)
@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
 def _sample(args: argparse.Namespace) -> int:
     from vlfusion.data.sample import make_sample
     if make_sample(args.out, args.count, args.size):
-        print(f'Simulated pairs for every task are in {args.out}; its README.md says what they are.')
+        print(f'Simulated pairs for every task are in {args.out}; its README.md describes them.')
     else:
-        print(f'{args.out} already holds these pairs.')
+        print(f'{args.out} already contains these pairs.')
     return 0
 
 
@@ -92,12 +92,12 @@ def _pack(args: argparse.Namespace) -> int:
     from vlfusion.config_names import is_config
     from vlfusion.guards.outputs import check_outputs
     check_outputs([args.out], [args.config])
-    of_config = is_config(args.config)
-    if of_config and (args.task or args.no_text):
-        raise ConfigError('--task and --no-text are for HDF5 files; a config says both itself.', 'Leave them out.')
-    if not of_config and not args.task:
-        raise ConfigError(f'{args.config} does not say what its pairs are.', 'Add --task ivf, mif, mef or mff.')
-    source = load_config(args.config, args.cfg_options) if of_config else args.config
+    from_config = is_config(args.config)
+    if from_config and (args.task or args.no_text):
+        raise ConfigError('--task and --no-text are for HDF5 files; a config states both itself.', 'Leave them out.')
+    if not from_config and not args.task:
+        raise ConfigError(f'{args.config} does not state the task of its pairs.', 'Add --task ivf, mif, mef or mff.')
+    source = load_config(args.config, args.cfg_options) if from_config else args.config
 
     from vlfusion.console.progress import track
     from vlfusion.data.preparing import pack
@@ -114,5 +114,5 @@ def _weights(args: argparse.Namespace) -> int:
     weights, files = find_released(args.name, args.which, args.folder)
     count = convert_released(args.name, files, args.out, task=weights.task, protocol=weights.protocol,
                              arguments=weights.arguments)
-    print(f'{args.out}: {count} tensors, each in its place. Licence of the weights: {weights.licence}.')
+    print(f'{args.out}: all {count} tensors fit. Licence of the weights: {weights.licence}.')
     return 0

@@ -1,12 +1,12 @@
-"""Compare a folder of fused images with the numbers that a paper prints, and say what would explain a gap.
+"""Compare a folder of fused images with the numbers of a paper, and look for conventions that explain a gap.
 
     vlfusion reproduce film --dataset Lytro --fused out/film
     vlfusion reproduce cddfuse --dataset TNO --fused out/cddfuse --source-a TNO/ir --source-b TNO/vi
     vlfusion reproduce CDDFuse_MIF --dataset MRI-CT --fused out/ct --source-a MRI --source-b CT --out ct.json
     vlfusion reproduce --list
 
-The images are scored under the protocol of the paper. Where a score is outside the tolerance, it is computed again
-under other conventions: each variant of the metric, files stretched, luminance not rounded, colour channels averaged.
+The images are scored under the protocol of the paper. Scores outside the tolerance are computed again under other
+conventions: each variant of the metric, files stretched, luminance not rounded, colour channels averaged.
 """
 
 import argparse
@@ -17,21 +17,21 @@ from vlfusion.errors import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_reading
     parser.add_argument('method', nargs='?', help='film, cddfuse, or any other row of a published table')
-    parser.add_argument('--dataset', metavar='NAME', help='as the paper calls it, such as Lytro or MRI-CT')
+    parser.add_argument('--dataset', metavar='NAME', help="the paper's name of the data set, such as Lytro or MRI-CT")
     parser.add_argument('--fused', metavar='DIR', help="folder of fused images, or a pattern such as 'out/{name}.*'")
     parser.add_argument('--source-a', metavar='DIR', help='folder or pattern of source A '
                         '(default: the test pairs of the config _base_/datasets/NAME)')
-    parser.add_argument('--source-b', metavar='DIR', help='likewise, of source B')
+    parser.add_argument('--source-b', metavar='DIR', help='folder or pattern of source B (same default)')
     add_reading(parser)
-    parser.add_argument('--data-root', metavar='DIR', help="where that config's data lie")
+    parser.add_argument('--data-root', metavar='DIR', help="folder of that config's data")
     parser.add_argument('--names', nargs='+', metavar='NAME', help='use these pairs only, such as PET-MRI/25015')
     parser.add_argument('--method', dest='row', metavar='ROW', help="another row of that paper: 'film --method SDN'")
-    parser.add_argument('--paper', help="whose tables, where several have the method: 'film' or 'cddfuse'")
+    parser.add_argument('--paper', help="paper with the tables, if several have the method: 'film' or 'cddfuse'")
     parser.add_argument('--published', metavar='FILE.csv', help='other published numbers: '
                         'paper,table,dataset,method,metric,value')
-    parser.add_argument('--protocol', help="how to score (default: the protocol of the paper's name)")
-    parser.add_argument('--out', metavar='FILE.json', help='where to write everything that was found')
-    parser.add_argument('--list', action='store_true', help='print what is published, and do nothing else')
+    parser.add_argument('--protocol', help='protocol of the scores (default: the protocol named like the paper)')
+    parser.add_argument('--out', metavar='FILE.json', help='file to write all results to')
+    parser.add_argument('--list', action='store_true', help='list the published tables, and do nothing else')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,13 +44,13 @@ def run(args: argparse.Namespace) -> int:
 
     console = Console()
     if not console.is_terminal:
-        console.width = 160  # a file has no width; let no column be cut
+        console.width = 160  # a file has no width; wide enough for all columns
     if args.list:
         console.print(_overview(read_published(args.published)))
         return 0
     if lacking := [name for name in ('method', 'dataset', 'fused') if not getattr(args, name)]:
-        raise ConfigError(f'There is no {" and no ".join(lacking)}.', 'Write as in: vlfusion reproduce film --dataset '
-                          'Lytro --fused out/film. What is published, --list says.')
+        raise ConfigError(f'There is no {" and no ".join(lacking)}.', 'Write for example: vlfusion reproduce film '
+                          '--dataset Lytro --fused out/film. --list shows the published tables.')
     if args.out and not args.out.endswith('.json'):
         raise ConfigError(f'Expected a file that ends in .json, but got {args.out}.', 'Choose another file.')
     check_outputs([args.out] if args.out else [], [args.fused, args.published])
@@ -61,15 +61,15 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.options import reading_keys
     from vlfusion.console.progress import ShowProgress
     with ShowProgress() as show:
-        found = compare_folder(rows, args.fused, source_a=args.source_a, source_b=args.source_b,
-                               reading=reading_keys(args), data_root=args.data_root, names=args.names,
-                               protocol=args.protocol, progress=partial(show, 'scoring'))
-    for table in found.tables():
+        reproduction = compare_folder(rows, args.fused, source_a=args.source_a, source_b=args.source_b,
+                                      reading=reading_keys(args), data_root=args.data_root, names=args.names,
+                                      protocol=args.protocol, progress=partial(show, 'scoring'))
+    for table in reproduction.tables():
         console.print(table)
-    for remark in found.remarks():
+    for remark in reproduction.remarks():
         print(remark)
     if args.out:
-        found.write(args.out)
+        reproduction.write(args.out)
         print(f'Wrote {args.out}.')
     return 0
 

@@ -8,8 +8,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.own_data import add_own_data
     add_config(parser)
     add_own_data(parser)
-    parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion; convert released ones with '
-                                                      'convert-weights (none where the model has no weights)')
+    parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion; convert released weights with '
+                                                      'convert-weights (none if the model has no weights)')
     parser.add_argument('--out', help='folder for pictures and metrics.csv (default: WORK_DIR/test_PROTOCOL)')
     parser.add_argument('--protocol', help="how outputs become grey levels, such as 'film' or 'plain'")
     parser.add_argument('--chroma', metavar='RULE', help="where colour comes from: visible, weighted, a plugin's rule "

@@ -1,4 +1,4 @@
-"""Train a model as a config says, with validation, checkpoints and logs in its work_dir."""
+"""Train the model of a config, with validation, checkpoints and logs in its work_dir."""
 
 import argparse
 
@@ -8,8 +8,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.own_data import add_own_data
     add_config(parser)
     add_own_data(parser)
-    parser.add_argument('--work-dir', help='where checkpoints and logs go (default: work_dirs/<config name>)')
-    parser.add_argument('--resume', action='store_true', help='go on from the newest checkpoint in the work_dir')
+    parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/<config name>)')
+    parser.add_argument('--resume', action='store_true', help='continue from the newest checkpoint in the work_dir')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or CUDA')
     parser.add_argument('--tensorboard', action='store_true', help='also log to TensorBoard (extra: tensorboard)')
     add_verbose(parser)
