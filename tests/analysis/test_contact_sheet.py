@@ -319,7 +319,7 @@ def test_the_verb(place, capsys):
 @pytest.mark.parametrize(('options', 'message'), [
     (['Mean=mean', '--out', 'figure.jpg'], 'Available: .pdf, .png, .svg'),
     (['Mean=mean', '--crop', '1,2,3', '--out', 'figure.pdf'], "'1,2,3' is not a crop"),
-    (['vi=mean', '--out', 'figure.pdf'], "Two columns are called 'vi'"),
+    (['vi=mean', '--out', 'figure.pdf'], "Two columns have the title 'vi'"),
     (['nowhere', '--out', 'figure.pdf'], 'no image of nowhere fits nowhere/{name}.*'),
     (['Mean=mean', '--out', 'mean/p0.png/figure.pdf'], 'cannot be written'),
 ])

@@ -120,7 +120,7 @@ def test_names_of_methods(files, capsys):
     assert main(['leaderboard', f'ours={files["b"]}', str(files['c'])]) == 0
     assert '| ours |' in capsys.readouterr().out
     assert main(['leaderboard', str(files['b']), f'b={files["c"]}']) == 2
-    assert "Two methods are called 'b'" in capsys.readouterr().err
+    assert "Two methods have the name 'b'" in capsys.readouterr().err
     assert main(['leaderboard', str(files['b']), 'absent.csv']) == 2
     assert 'There is no file absent.csv' in capsys.readouterr().err
 

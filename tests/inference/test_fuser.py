@@ -234,7 +234,7 @@ def test_a_run_goes_on_past_bad_pairs_and_lists_them(folder, capsys):
     for seed, name in enumerate(('p1', 'p4', 'p5')):
         draw_pairs(folder, [name], seed=seed)
     assert main([*command, '--skip-existing']) == 0
-    assert 'Wrote 3 fused images' in (said := capsys.readouterr().out) and '4 were there already' in said
+    assert 'Wrote 3 fused images' in (said := capsys.readouterr().out) and '4 existed already' in said
     assert len(list((folder / 'out').iterdir())) == 7 and all(path.stat().st_mtime_ns == times[path] for path in times)
     assert main([*command, '--skip-existing']) == 0 and 'Wrote 0 fused images' in capsys.readouterr().out
 

@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                           "the checkpoint's")
     add_trust(parser)
     parser.add_argument('--modality-a', help="modality of source A for the captioner (default: the task's word)")
-    parser.add_argument('--modality-b', help='modality of source B, such as PET or CT; use the word of the training data')
+    parser.add_argument('--modality-b', help='modality of source B, such as PET or CT, in the words of the training '
+                                             'data')
     add_reading(parser)
     add_imports(parser, 'the model, like custom_imports of a config')
     parser.add_argument('--device', help='cpu, cuda, cuda:1 ... (default: CUDA if there is a GPU)')

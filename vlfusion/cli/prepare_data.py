@@ -28,19 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     hdf5 = kinds.add_parser('hdf5', help="a config's data set, text included, in the layout that FILM trains on")
     add_config(hdf5)
     hdf5.add_argument('--split', choices=SPLITS, default='train',
-                      help="split of the config's data; its pipeline runs once for each pair, so random crops and flips "
-                           'are stored as drawn (default: %(default)s)')
+                      help="split of the config's data; its pipeline runs once for each pair, so random crops and "
+                           'flips are stored as drawn (default: %(default)s)')
     hdf5.add_argument('--out', required=True, metavar='FILE.h5', help='file to write')
     hdf5.set_defaults(prepare=_hdf5)
 
-    pack = kinds.add_parser('pack', help="a config's data set, or an HDF5 file in FILM's layout given as CONFIG, as one "
-                                         'small file that is quick to read')
+    pack = kinds.add_parser('pack', help="a config's data set, or an HDF5 file in FILM's layout given as CONFIG, as "
+                                         'one small file that is quick to read')
     add_config(pack)
     pack.add_argument('--split', choices=SPLITS, default='train',
                       help="split of the config's data; images are stored as LoadPair reads them, and the rest of the "
                            'pipeline runs when the file is read (default: %(default)s)')
     pack.add_argument('--task', help='task of an HDF5 file, which does not state it: ivf, mif, mef or mff')
-    pack.add_argument('--no-text', action='store_true', help='leave out the text of an HDF5 file; needed if it has none')
+    pack.add_argument('--no-text', action='store_true', help='read no text from an HDF5 file; needed if it has none')
     pack.add_argument('--out', required=True, metavar='FILE.safetensors', help='file to write')
     pack.set_defaults(prepare=_pack)
 
