@@ -198,7 +198,7 @@ def run(*argv: str) -> int:
 def test_sample_on_the_command_line(tmp_path, capsys):
     argv = ('sample', '--out', str(tmp_path / 'pairs'), '--count', '1', '--size', '32')
     assert run(*argv) == 0 and 'Simulated pairs' in capsys.readouterr().out
-    assert run(*argv) == 0 and 'already holds' in capsys.readouterr().out
+    assert run(*argv) == 0 and 'already contains' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('task', FOLDERS)
