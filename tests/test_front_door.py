@@ -3,6 +3,8 @@
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -17,10 +19,20 @@ NAMES = ['Fuser', 'ablate_text', 'contact_sheet', 'describe', 'export_model', 'f
          'load_config', 'load_model', 'load_plan', 'read_image', 'run_plan', 'score', 'score_folder', 'test', 'train',
          'use_folders', 'write_image']
 
+ROOMS = ['analysis', 'benchmark', 'data', 'engine', 'evaluation', 'imaging', 'inference', 'language', 'losses',
+         'metrics', 'models', 'testing']
+
 
 def test_exported_names():
-    assert sorted(vlfusion.__all__) == sorted([*NAMES, '__version__'])
-    assert dir(vlfusion) == sorted(NAMES)
+    assert sorted(vlfusion.__all__) == sorted([*NAMES, *ROOMS, '__version__'])
+    assert dir(vlfusion) == sorted([*NAMES, *ROOMS])
+
+
+@pytest.mark.slow
+def test_a_room_needs_no_import_of_its_own():
+    code = f'import vlfusion; print(*(getattr(vlfusion, room).__name__ for room in {ROOMS}))'
+    printed = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == [f'vlfusion.{room}' for room in ROOMS]
 
 
 def test_no_name_is_that_of_a_module_now_or_formerly():

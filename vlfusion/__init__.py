@@ -1,6 +1,6 @@
 """vlfusion: a modular plugin toolkit for vision-language guided image fusion research.
 
-`__init__.pyi` lists the public functions, and docs/reference/python.md describes them.
+`__init__.pyi` lists the public functions and rooms, and docs/reference/python.md describes them.
 """
 
 import lazy_loader

@@ -1,4 +1,17 @@
-# Public functions of vlfusion: read by type checkers, and by `vlfusion/__init__.py`, which loads each at its first use.
+# Public functions and rooms of vlfusion. Type checkers read this, and `vlfusion/__init__.py`, which loads each at its
+# first use.
+from . import analysis as analysis
+from . import benchmark as benchmark
+from . import data as data
+from . import engine as engine
+from . import evaluation as evaluation
+from . import imaging as imaging
+from . import inference as inference
+from . import language as language
+from . import losses as losses
+from . import metrics as metrics
+from . import models as models
+from . import testing as testing
 from .analysis.contact_sheet import contact_sheet as contact_sheet
 from .analysis.leaderboard import leaderboard as leaderboard
 from .analysis.text_variants import ablate_text as ablate_text
