@@ -299,7 +299,7 @@ def test_diagrams(tmp_path, monkeypatch):
     assert '3.00  far' in [one.get_text() for one in lower.axes[0].texts]
     with pytest.raises(DataError, match='two methods or more'):
         critical_difference({'far': base}, compare({'far': base}))
-    with pytest.raises(DataError, match='no scores of near'):
+    with pytest.raises(DataError, match='has near, but there are no scores'):
         critical_difference({'far': base, HOSTILE: base}, compared)
     boxes = distribution({'some': np.array([1., np.nan, 2.]), 'none': np.full(2, np.nan)}, 'EN ($)')
     drawn = svg(boxes, 'a "label" <b>', 'p1')
