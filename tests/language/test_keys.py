@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -44,6 +45,12 @@ def test_keys_of_stores_that_exist():
         '38216e05ba1033745af1c8fd9f368355693271498830bf7cca6621b72f8b9112',
         '42fcaa1330c22c44f7197cda9463c29ec5343aebd71663f7d5ea9229d4e7a593']
     assert pair.fixed('Fuse \ud800 brightly.') == 'abe436a9b844624c823d88429c5f071f6d4d102c66f5ebe91614443743ba75e1'
+
+
+def test_a_script_of_an_earlier_version_finds_the_same_keys():
+    from vlfusion.language.store import feature_key, observation_key, paragraph_key
+    image = astuple(A)
+    assert [key(SINGLE, *image) for key in (observation_key, paragraph_key, feature_key)] == keys(SINGLE, *image)
 
 
 def test_identities_of_records_that_exist():

@@ -151,3 +151,18 @@ def key_of(facts: Mapping) -> str:
         raise ConfigError(f'The language section of the config holds something that is not plain data: {error}.',
                           'Use strings, numbers, True, False, None, lists and dicts.') from error
     return hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()
+
+
+def observation_key(language: Mapping, image_sha256: str, modality: str) -> str:
+    """`Keys(language).observation(Content(...))`, for a single image."""
+    return Keys(language).observation(Content(image_sha256, modality))
+
+
+def paragraph_key(language: Mapping, image_sha256: str, modality: str) -> str:
+    """`Keys(language).paragraph(Content(...))`, for a single image."""
+    return Keys(language).paragraph(Content(image_sha256, modality))
+
+
+def feature_key(language: Mapping, image_sha256: str, modality: str) -> str:
+    """`Keys(language).feature(Content(...))`, for a single image."""
+    return Keys(language).feature(Content(image_sha256, modality))

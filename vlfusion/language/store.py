@@ -26,8 +26,8 @@ from vlfusion.language.records import fault, parse_record
 STAGES = ('observations', 'paragraphs', 'features')
 FAILURES = 'failures'
 #: Names that moved from here to other modules.
-_MOVED = {'Keys': 'keys', 'Content': 'keys', 'identity': 'keys', 'RUNTIME_KEYS': 'keys', 'image_digest': 'subjects',
-          'section': 'section'}
+_MOVED = {'image_digest': 'subjects', 'section': 'section'} | dict.fromkeys(
+    ('Keys', 'Content', 'identity', 'RUNTIME_KEYS', 'observation_key', 'paragraph_key', 'feature_key'), 'keys')
 #: Readers of the header, by the version of NumPy's file format.
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
