@@ -33,7 +33,8 @@ def test_options_add_up():
     assert _parsed('a=1', 'b.c=x y', '--options', 'a=2') == {'a': 2, 'b.c': 'x y'}
 
 
-@pytest.mark.parametrize(('word', 'message'), [('a', "expected KEY=VALUE, but got 'a'"), ('a=(1, 2', 'brackets')])
+@pytest.mark.parametrize(('word', 'message'), [
+    ('a', "expected KEY=VALUE, but got 'a'"), ('a=(1, 2', 'brackets'), ('a=[dict(x=1, y=2)]', 'in a config file')])
 def test_what_is_no_option_is_told(word, message, capsys):
     with pytest.raises(SystemExit) as caught:
         _parsed(word)

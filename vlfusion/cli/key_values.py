@@ -23,6 +23,8 @@ class KeyValues(DictAction):
                   for key, value in pairs]
         try:
             super().__call__(parser, namespace, marked, option_string)
+        except RecursionError:  # MMEngine's parser calls itself without end for `dict(x=1, y=2)`
+            parser.error(f'argument {option_string}: a value cannot be read; a list of dicts must be in a config file')
         except AssertionError as error:  # brackets that do not match
             parser.error(f'argument {option_string}: {error}'.replace('\0', ' '))
         setattr(namespace, self.dest, _with_blanks(getattr(namespace, self.dest)))
