@@ -53,7 +53,7 @@ def test_what_remains_in_doubt():
     noted = replace(doubtful, elsewhere={'A': [1, 3]}, note='Mind the policy.', failures={'D': 'no file', 'E': 'no'})
     assert conclude(noted)[-3:] == [
         'By the mean rank over the metrics A stands first (1.00), but may take places 1–3: differences that are not '
-        'significant may fall either way, and other ways of scoring order methods otherwise.',
+        'significant may fall either way, and other ways of scoring give another order.',
         'Mind the policy.', 'D and E failed.']
 
 

@@ -175,7 +175,7 @@ def test_words_stand_below_their_row():
         assert rows[1][1] < height - box.y1 / figure.dpi < height - box.y0 / figure.dpi < rows[2][0]
         assert box.x1 < figure.bbox.x1
     assert height > plain.get_size_inches()[1] and not texts(plain, 'words')
-    with pytest.raises(ConfigError, match='is for no row'):
+    with pytest.raises(ConfigError, match='belongs to no row'):
         contact_sheet(COLUMNS, texts={'p9': words})
 
 
@@ -257,7 +257,7 @@ def test_a_pdf_has_text_and_the_pixels_of_the_files(place):
     (dict(names=['p0', 'p7']), DataError, "'p7' is in the list of names"),
     (dict(crops=[Crop(50, 0, 8, 8)], names=['p1']), ConfigError, '50,0,8,8 leaves p1, which is 56x48'),
     (dict(crops=[Crop(0, 0, 0, 8)]), ConfigError, '0,0,0,8 leaves p0'),
-    (dict(crops=[Crop(0, 0, 8, 8, 'p7')]), ConfigError, 'p7:0,0,8,8 is for no row'),
+    (dict(crops=[Crop(0, 0, 8, 8, 'p7')]), ConfigError, 'p7:0,0,8,8 belongs to no row'),
     (dict(crops=[Crop(0, 0, 8, 8)] * 8), ConfigError, 'more than 7 crops'),
     (dict(crops=[Crop(0, 0, 8, 8)] * 5, inset='inside'), ConfigError, 'more than 4 crops'),
     (dict(dpi=0), ConfigError, 'with 0 dots an inch'),

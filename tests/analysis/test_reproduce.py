@@ -319,14 +319,14 @@ def test_the_list(capsys):
     (['film', '--dataset', 'M3FD', '--fused', 'fused'], 'There is no config of the data set M3FD'),
     (['film', '--dataset', 'Lytro', '--fused', 'fused', '--source-a', 'ir'], 'Only one of'),
     (['film', '--dataset', 'Lytro', '--fused', 'fused', '--source-a', 'ir', '--source-b', 'vi', '--data-root', 'x'],
-     '--data-root is of no use'),
+     '--data-root has no effect'),
     (['film', '--dataset', 'Lytro', '--fused', 'fused', '--out', 'mine.txt'], 'ends in .json'),
     (['film', '--dataset', 'Lytro', '--fused', 'nowhere', '--source-a', 'ir', '--source-b', 'vi'], 'nowhere'),
     (['film', '--dataset', 'Lytro', '--fused', 'fused', '--source-a', 'ir', '--source-b', 'vi', '--protocol', 'flim'],
      'Did you mean film?'),
     (['other', '--dataset', 'Toy', '--fused', 'fused', '--published', 'other.csv', '--protocol', 'plain',
       '--source-a', 'ir', '--source-b', 'vi', '--out', 'ir/p0.png/found.json'], 'cannot be written'),
-    (['other', '--dataset', 'Toy', '--fused', 'fused', '--published', 'other.csv'], "'new' has no protocol"),
+    (['other', '--dataset', 'Toy', '--fused', 'fused', '--published', 'other.csv'], "named like the paper 'new'"),
 ])
 def test_mistakes_are_answered_with_a_remedy_and_exit_code_2(place, capsys, options, message):
     (place / 'other.csv').write_text('paper,table,dataset,method,metric,value\nnew,1,Toy,Other,EN,7.1\n')

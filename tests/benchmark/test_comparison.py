@@ -37,5 +37,5 @@ def test_a_plan_becomes_tables_and_files(plan):
 
 
 def test_a_folder_without_an_ablation(plan, tmp_path):
-    with pytest.raises(DataError, match='holds no ablation'):
+    with pytest.raises(DataError, match='contains no ablation'):
         run_plan(plan, ablation=tmp_path)

@@ -1,14 +1,15 @@
-"""Did the text do anything? The fusion of each pair under its own text beside that under other texts.
+"""Did the text do anything? A comparison of the fusion of each pair under its own text and under other texts.
 
-For each text policy (`vlfusion.data.policies`): how far the network's output moves, in grey levels before a protocol
-quantises it; how many 8-bit pixels that changes; where, as a map; and what the metrics say of it, by a bootstrap
-interval of the mean difference and Wilcoxon's signed-rank test, with Holm's correction for the number of policies.
+For each text policy (`vlfusion.data.policies`), an ablation measures how much the network's output changes (in grey
+levels, before a protocol quantises it), how many 8-bit pixels change, where they change (a map), and how metrics
+change. The mean difference of a metric has a bootstrap interval and a p of Wilcoxon's signed-rank test, with Holm's
+correction for the number of policies.
 
     folder/ablation.json     everything but the scores of single images
     folder/ablation.md       the tables
     folder/scores/own.csv    the scores of each image under a policy, as `vlfusion test` writes them; own.json beside it
-    folder/changes.csv       how much each image changes under each policy
-    folder/maps/swapped.png  where it changes
+    folder/changes.csv       changes of each image under each policy
+    folder/maps/swapped.png  map of the changes under a policy
 """
 
 import json
@@ -42,23 +43,23 @@ from vlfusion.metrics.scoring import DEFAULT_METRICS
 from vlfusion.metrics.undefined import Undefined
 from vlfusion.models import text_dims
 
-#: The policy that a single number of sensitivity is taken from.
+#: The policy by which the sensitivity is measured.
 SENSITIVITY = 'swapped'
-#: What is known of one pair under one policy, as `changes.csv` has it.
+#: Columns of `changes.csv`: the change of a pair under a policy.
 MOVE = ('name', 'policy', 'mean', 'maximum', 'pixels', 'factor')
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Change:
-    """Pixel changes when each pair gets another text.
+    """Changes of pixels when each pair gets another text.
 
     Attributes:
-        mean: the mean over the pairs of the mean absolute change of the network's output, in grey levels (output x
-            255, before any quantisation).
-        interval: the bootstrap interval of that mean.
-        maximum: the largest change of any pixel of any pair, in grey levels.
-        pixels: the mean over the pairs of the share of pixels, 0 to 1, whose 8-bit level under the protocol changes.
+        mean: mean absolute change of the network's output, in grey levels (output x 255, before any quantisation),
+            averaged over the pairs.
+        interval: bootstrap interval of that mean.
+        maximum: largest change of any pixel of any pair, in grey levels.
+        pixels: share of pixels, 0 to 1, whose 8-bit level under the protocol changes, averaged over the pairs.
     """
 
     mean: float
@@ -69,13 +70,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Effect:
-    """Effect of another text on a metric; all but `own` are NaN where a score is not finite.
+    """Effect of another text on a metric; all fields but `own` are NaN if a score is not finite.
 
     Attributes:
-        own: the mean under the pairs' own texts.
-        difference: the mean under the policy less that.
-        interval: the bootstrap interval of the difference.
-        p: Wilcoxon's, adjusted by Holm for the policies of the metric.
+        own: mean under the pairs' own texts.
+        difference: mean under the policy minus `own`.
+        interval: bootstrap interval of the difference.
+        p: p of Wilcoxon's test, adjusted by Holm's correction for the policies of the metric.
     """
 
     own: float
@@ -89,8 +90,8 @@ class Scale:
     """Scale of a map.
 
     Attributes:
-        factor: by which the change in grey levels was multiplied to give the map's.
-        pair: whose change it shows; None for the mean over all pairs, which then have one size.
+        factor: factor from the change in grey levels to the levels of the map.
+        pair: pair whose change the map shows; None for the mean over all pairs, which then have one size.
     """
 
     factor: float
@@ -102,24 +103,24 @@ class Ablation:
     """Effects of a model's text, policy by policy.
 
     Attributes:
-        title: what was tested.
-        dataset: its name.
-        images: how many pairs.
-        protocol: its label, such as `film.1`.
-        alpha: a difference of an adjusted p below it counts; intervals are at `1 - alpha`.
-        sensitivity: the mean over the pairs of the mean absolute change of a pixel, in grey levels, when a pair gets
-            another pair's text.
-        interval: the bootstrap interval of `sensitivity`.
-        changes: of the pixels, by policy.
-        effects: on each metric, by policy.
-        maps: a picture of where the pixels change, by policy.
-        scales: how to read each map.
-        texts: each policy in words.
-        notes: what else a reader has to know.
-        inputs: what was compared: config, checkpoint and the like.
-        scores: of each image, by policy, `own` among them.
-        moves: of each image under each policy: its `name`, the `policy`, `mean`, `maximum` and `pixels` as in `Change`,
-            and the `factor` of its own map.
+        title: title of the ablation.
+        dataset: name of the data set.
+        images: number of pairs.
+        protocol: label of the protocol, such as `film.1`.
+        alpha: level below which an adjusted p counts as a difference; intervals are at `1 - alpha`.
+        sensitivity: mean absolute change of a pixel, in grey levels, when a pair gets another pair's text, averaged
+            over the pairs.
+        interval: bootstrap interval of `sensitivity`.
+        changes: changes of the pixels, by policy.
+        effects: effects on each metric, by policy.
+        maps: map of the changing pixels, by policy.
+        scales: scale of each map.
+        texts: description of each policy.
+        notes: notes for the reader.
+        inputs: inputs, such as config and checkpoint.
+        scores: scores of each image, by policy, including `own`.
+        moves: changes of each image under each policy: its `name`, the `policy`, `mean`, `maximum` and `pixels` as in
+            `Change`, and the `factor` of its own map.
     """
 
     title: str
@@ -141,16 +142,16 @@ class Ablation:
 
     @property
     def significant(self) -> dict[str, list[str]]:
-        """The metrics that differ significantly from those under the own text, by policy."""
+        """Metrics that differ significantly from those under the own text, by policy."""
         return {policy: [name for name, effect in of.items() if effect.p < self.alpha]
                 for policy, of in self.effects.items()}
 
     @property
     def sentence(self) -> str:
-        """The sensitivity in plain words."""
+        """A sentence on the sensitivity."""
         change = self.changes[SENSITIVITY]
         if not change.maximum:
-            return "Another pair's text changes nothing: every pixel of every pair is the same to the bit."
+            return "Another pair's text changes nothing: all pixels of all pairs are bit-equal."
         low, high = (_short(value) for value in self.interval)
         differing = self.significant[SENSITIVITY]
         verdict = (f'significantly different: {", ".join(differing)}' if differing else
@@ -160,7 +161,7 @@ class Ablation:
                 f'({self._level} interval {low} to {high}), {_short(change.maximum)} at most; {verdict}.')
 
     def markdown(self) -> str:
-        """The sentence, a table of pixels, one of metrics, and the notes. Bold is a significant difference."""
+        """The sentence, tables of pixels and of metrics, and the notes. Bold marks a significant difference."""
         pixels = [['text', 'change of a pixel', f'{self._level} interval', 'at most', '8-bit pixels changed', 'map']]
         for policy, change in self.changes.items():
             low, high = (_short(value) for value in change.interval)
@@ -187,7 +188,7 @@ class Ablation:
         return strict_json(dict(plain, changes=changes, effects=effects, maps=maps))
 
     def write(self, folder: str | os.PathLike) -> None:
-        """Write what the module's head lists; maps of another folder are copied."""
+        """Write the files that the module's docstring lists; maps in another folder are copied."""
         folder, protocol = Path(folder), get_protocol(self.protocol.partition('.')[0])
         for policy, rows in self.scores.items():
             write_scores(folder / f'scores/{policy}.csv', rows, record(protocol, list(columns(rows)), rows))
@@ -204,31 +205,31 @@ class Ablation:
 
     @classmethod
     def read(cls, folder: str | os.PathLike) -> 'Ablation':
-        """Read what `write` wrote.
+        """Read the files that `write` wrote.
 
         Raises:
-            DataError: the folder holds no ablation.
+            DataError: the folder contains no ablation.
         """
         try:
             return cls._read(Path(folder))
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(f'{folder} holds no ablation: {type(error).__name__}: {error}.',
+            raise DataError(f'{folder} contains no ablation: {type(error).__name__}: {error}.',
                             'Make one with `vlfusion ablate-text --out`.') from error
 
     @classmethod
     def _read(cls, folder: Path) -> 'Ablation':
-        found = json.loads((folder / 'ablation.json').read_text(encoding='utf-8'))
-        maps = found.pop('maps')
-        return cls(**{**found, 'interval': tuple(found['interval']), 'notes': tuple(found['notes'])} | dict(
-            changes={policy: Change(**of | {'interval': tuple(of['interval'])})
-                     for policy, of in found['changes'].items()},
-            effects={policy: {name: Effect(*(_number(one[key]) for key in ('own', 'difference')),
-                                           tuple(map(_number, one['interval'])), _number(one['p']))
-                              for name, one in of.items()} for policy, of in found['effects'].items()},
-            maps={policy: inside(folder, one['file'], '') for policy, one in maps.items()},
-            scales={policy: Scale(one['factor'], one['pair']) for policy, one in maps.items()},
+        record = json.loads((folder / 'ablation.json').read_text(encoding='utf-8'))
+        maps = record.pop('maps')
+        return cls(**{**record, 'interval': tuple(record['interval']), 'notes': tuple(record['notes'])} | dict(
+            changes={policy: Change(**change | {'interval': tuple(change['interval'])})
+                     for policy, change in record['changes'].items()},
+            effects={policy: {name: Effect(*(_number(effect[key]) for key in ('own', 'difference')),
+                                           tuple(map(_number, effect['interval'])), _number(effect['p']))
+                              for name, effect in effects.items()} for policy, effects in record['effects'].items()},
+            maps={policy: inside(folder, entry['file'], '') for policy, entry in maps.items()},
+            scales={policy: Scale(entry['factor'], entry['pair']) for policy, entry in maps.items()},
             scores={policy: read_csv(inside(folder, f'scores/{policy}', '.csv'))
-                    for policy in ('own', *found['changes'])},
+                    for policy in ('own', *record['changes'])},
             moves=tuple(read_table(folder / 'changes.csv', ('name', 'policy'),
                                    'Make it again with `vlfusion ablate-text --out`.'))))
 
@@ -254,27 +255,27 @@ def ablate(model: nn.Module, datasets: Mapping[str, Any], out: str | os.PathLike
            metrics: Sequence[str] = DEFAULT_METRICS, title: str = '', alpha: float = 0.05, limit: int | None = None,
            texts: Mapping[str, str] | None = None, notes: Sequence[str] = (), inputs: Mapping[str, str] | None = None,
            pair_maps: bool = False, show: Callable[[Iterable[int]], Iterable[int]] = iter) -> Ablation:
-    """Fuse every pair under every policy, one by one as `vlfusion test` does, and compare each with the own text.
+    """Fuse every pair under every policy, singly as in `vlfusion test`, and compare with the result of the own text.
 
-    Outputs are held for one pair at a time, so memory does not grow with the data set or the policies.
+    Memory holds the outputs of one pair at a time, so it does not grow with the data set or the number of policies.
 
     Args:
         model: a `FusionModel` that reads text; it is put into evaluation mode.
-        datasets: by policy, of the same pairs in one order; `own` and `swapped` are among them.
-        out: the folder whose `maps/` the maps go to.
-        protocol: under which outputs are quantised and scored.
-        metrics: as `vlfusion.evaluation.FusionEvaluator` takes them.
-        title: what is tested.
+        datasets: data sets by policy, of the same pairs in the same order, including `own` and `swapped`.
+        out: folder in which maps are written, to `maps/`.
+        protocol: protocol under which outputs are quantised and scored.
+        metrics: names of metrics, see `vlfusion.evaluation.FusionEvaluator`.
+        title: title of the ablation.
         alpha: level of significance, and of the intervals.
-        limit: how many pairs, spread evenly over the data set, whose subsets follow each other; None for all.
-        texts: each policy in words.
-        notes: what else a reader has to know.
-        inputs: what is compared, for the record.
+        limit: number of pairs, spread evenly over the data set and so over its subsets; None for all.
+        texts: description of each policy.
+        notes: notes for the reader.
+        inputs: inputs, for the record.
         pair_maps: whether to write a map for every pair too, as `maps/POLICY/NAME.png`.
-        show: wraps the loop over the pairs' indices, to show how far it is.
+        show: function that wraps the loop over the pairs' indices, to show progress.
 
     Raises:
-        ConfigError: the model reads no text or another than a data set gives, a policy is missing, or scipy is.
+        ConfigError: the model reads no text, or other texts than a data set gives; or a policy or scipy is missing.
         DataError: there are fewer than two pairs, or the data sets differ in their pairs.
     """
     _check(model, datasets)
@@ -282,8 +283,8 @@ def ablate(model: nn.Module, datasets: Mapping[str, Any], out: str | os.PathLike
     own = datasets['own']
     images = min(len(own), limit or len(own))
     if images < 2:
-        raise DataError(f'An ablation needs two pairs or more, but there {"is" if images == 1 else "are"} {images}.',
-                        'Raise --limit, or use a data set of more pairs.')
+        raise DataError(f'An ablation needs at least two pairs, but there {"is" if images == 1 else "are"} {images}.',
+                        'Raise --limit, or use a data set with more pairs.')
     evaluators = {policy: FusionEvaluator(metrics, protocol) for policy in datasets}
     tallies = {policy: _Tally(policy, Path(out), pair_maps) for policy in datasets if policy != 'own'}
     model.eval()
@@ -294,7 +295,7 @@ def ablate(model: nn.Module, datasets: Mapping[str, Any], out: str | os.PathLike
                 tally.add(fusion, _Fusion(model, datasets[policy][index], evaluators[policy]))
 
     scores = {policy: [row for row, _ in evaluator.results] for policy, evaluator in evaluators.items()}
-    undefined = {policy: [one for _, found in evaluator.results for one in found]
+    undefined = {policy: [score for _, of_pair in evaluator.results for score in of_pair]
                  for policy, evaluator in evaluators.items()}
     maps = {policy: tally.write_map() for policy, tally in tallies.items()}
     changes = {policy: tally.change(alpha) for policy, tally in tallies.items()}
@@ -308,25 +309,25 @@ def ablate(model: nn.Module, datasets: Mapping[str, Any], out: str | os.PathLike
 
 
 def _check(model: nn.Module, datasets: Mapping[str, Any]) -> None:
-    """That there is something to compare, and that every data set gives the texts that the model reads."""
-    wanted = text_dims(model.backbone)
-    if not wanted:
-        raise ConfigError(f'{type(model.backbone).__name__} reads no text, so no text can do anything to it.',
+    """Check that there are texts to compare, and that every data set gives the texts that the model reads."""
+    dims = text_dims(model.backbone)
+    if not dims:
+        raise ConfigError(f'{type(model.backbone).__name__} reads no text, so text has no effect on it.',
                           'Give a config and a checkpoint of a model that is guided by text.')
     if lacking := {'own', SENSITIVITY} - datasets.keys():
         raise ConfigError(f'There is no data set under the text policy {min(lacking)!r}.',
                           f'Give own and {SENSITIVITY}, by which the sensitivity is measured.')
     for policy, dataset in datasets.items():
-        for name, width in wanted.items():
-            if (found := dataset.text_dims.get(name)) != width:
+        for name, width in dims.items():
+            if (stored := dataset.text_dims.get(name)) != width:
                 raise ConfigError(
                     f'The model reads {name} features of width {width}, but under the text policy {policy!r} the data '
-                    f'set {dataset.name} has {"none" if found is None else f"features of width {found}"}.',
+                    f'set {dataset.name} has {"none" if stored is None else f"features of width {stored}"}.',
                     'Use the text encoder that the model was trained with, and the text_source of its config.')
 
 
 class _Fusion:
-    """Fuse one sample by the model; it is scored on the way."""
+    """The fusion of a sample by the model; it is also scored."""
 
     def __init__(self, model: nn.Module, sample: dict, evaluator: FusionEvaluator):
         batch = default_collate([sample])
@@ -341,20 +342,20 @@ class _Fusion:
 
 
 class _Tally:
-    """Effects of one policy so far: a few numbers for each pair, and two maps."""
+    """The effects of a policy so far: a few numbers for each pair, and two maps."""
 
     def __init__(self, policy: str, out: Path, pair_maps: bool):
         self.policy, self.folder, self.pair_maps = policy, out / 'maps', pair_maps
         self.moves: list[dict] = []
-        self.same = 0  # pairs whose text was their own after all
+        self.same = 0  # number of pairs whose text under the policy equals their own
         self._total: np.ndarray | None = None
         self._one_size = True
         self._most: tuple[float, str, np.ndarray | None] = (-1., '', None)
 
     def add(self, own: _Fusion, other: _Fusion) -> None:
-        """Compare the two fusions of one pair."""
+        """Compare the two fusions of a pair."""
         if own.name != other.name:
-            raise DataError(f'The data set under {self.policy} has {other.name!r} in place of {own.name!r}.',
+            raise DataError(f'The data set under {self.policy} has the pair {other.name!r} instead of {own.name!r}.',
                             'Give data sets of the same pairs in the same order.')
         change = (other.grey - own.grey).abs().numpy()
         mean, maximum = change.mean().item(), change.max().item()
@@ -370,13 +371,13 @@ class _Tally:
             write_image(inside(self.folder / self.policy, own.name, '.png'), _picture(change, _factor(maximum)))
 
     def change(self, alpha: float) -> Change:
-        """Over all pairs."""
+        """The change over all pairs."""
         means = np.array([move['mean'] for move in self.moves])
         return Change(means.mean().item(), interval_of(means, alpha), max(move['maximum'] for move in self.moves),
                       np.mean([move['pixels'] for move in self.moves]).item())
 
     def write_map(self) -> tuple[Path, Scale]:
-        """The mean over the pairs, or where sizes differ the pair that changes most."""
+        """Write the map of the mean over the pairs; if sizes differ, of the pair that changes most."""
         change = self._total / len(self.moves) if self._one_size else self._most[2]
         scale = Scale(_factor(change.max().item()), None if self._one_size else self._most[1])
         path = self.folder / f'{self.policy}.png'
@@ -385,7 +386,7 @@ class _Tally:
 
 
 def _factor(maximum: float) -> float:
-    """Factor of three digits that stretches the largest change to white; black stays black."""
+    """Factor, rounded to three digits, that stretches the largest change to white."""
     return float(f'{255 / maximum:.3g}') if maximum else 1.
 
 
@@ -394,7 +395,7 @@ def _picture(change: Float[np.ndarray, 'h w'], factor: float) -> UInt8[np.ndarra
 
 
 def _effects(scores: Mapping[str, Sequence[Row]], alpha: float) -> dict[str, dict[str, Effect]]:
-    """Every policy but `own` compared with it, metric by metric."""
+    """The effects of every policy on each metric, compared with `own`."""
     values = {policy: columns(rows) for policy, rows in scores.items()}
     own = values.pop('own')
     effects: dict[str, dict[str, Effect]] = {policy: {} for policy in values}
@@ -418,18 +419,18 @@ def _notes(tallies: Iterable[_Tally], undefined: Mapping[str, Sequence[Undefined
     tallies = list(tallies)
     notes = [f'Under {tally.policy} {tally.same} of {images} pairs got a text that equals their own.'
              for tally in tallies if tally.same]
-    notes += [f'Under {policy}, {one}.' for policy, found in undefined.items() for one in found]
+    notes += [f'Under {policy}, {score}.' for policy, scores in undefined.items() for score in scores]
     if too_few(images, len(tallies), alpha):
-        notes.append(f'{images} pairs cannot show a difference of a metric between {len(tallies)} texts and the own, '
-                     'however large it is: use more pairs, or fewer texts.')
+        notes.append(f'{images} pairs are too few to show a difference of a metric between {len(tallies)} texts and '
+                     'the own text, however large it is: use more pairs, or fewer texts.')
     return notes
 
 
 def _short(value: float, sign: str = '') -> str:
-    """Two digits are enough of a change."""
+    """A number with two digits, enough for a change."""
     return f'{value:{sign if value else ""}.2g}'
 
 
 def _number(value: float | str | None) -> float:
-    """A number as `strict_json` writes it; earlier files have null where it is not finite."""
+    """Read a number of `strict_json`; earlier files have null if it is not finite."""
     return math.nan if value is None else float(value)

@@ -5,7 +5,7 @@
                            names=['12', '25'], crops=[parse_crop('40,60,64,64')])
     write_sheet(figure, 'figure.pdf')
 
-In a PDF or SVG file the pictures have the pixels that their files have, and text is text.
+In a PDF or SVG file, pictures keep the pixels of their files, and text can be selected.
 """
 
 import os
@@ -31,32 +31,33 @@ from vlfusion.imaging.lettering import Fonts, Pen, fonts_for, without_font_warni
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
 Picture = UInt8[np.ndarray, 'h w 3']
-#: The colours of Okabe and Ito, which the colour-blind can tell apart; those first that show on dark and on light.
+#: The colours of Okabe and Ito, which readers with colour vision deficiency can distinguish. Colours that show on both
+#: dark and light pictures come first.
 COLOURS = ('#D55E00', '#56B4E9', '#F0E442', '#009E73', '#CC79A7', '#E69F00', '#0072B2')
 INTERPOLATIONS = {'nearest': cv2.INTER_NEAREST, 'linear': cv2.INTER_LINEAR, 'cubic': cv2.INTER_CUBIC,
                   'lanczos': cv2.INTER_LANCZOS4}
-#: Most dots across: what matplotlib draws.
+#: Largest width in dots that matplotlib draws.
 MOST_PIXELS = 2 ** 16 - 1
-#: Without names, more rows than that are a mistake.
+#: Largest number of rows if no names are given; more are probably a mistake.
 MOST_ROWS = 30
-#: Between pictures and between rows, in inches.
+#: Gaps between pictures and between rows, in inches.
 GAP, ROW_GAP = 0.03, 0.06
-#: The frame of a crop and the font's size, in points.
+#: Line width of a crop's frame, and font size, in points.
 FRAME, FONT = 1., 8.
-#: The height of a line, as a multiple of the font's size.
+#: Height of a line, as a multiple of the font size.
 LINE = 1.3
-#: The width of a crop inside a picture, as a share of the picture's.
+#: Width of a crop inside a picture, as a share of the picture's width.
 INSIDE = 0.4
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle of a picture, in pixels from its upper left corner.
+    """A rectangle of a picture, in pixels from the picture's upper left corner.
 
     Attributes:
-        x, y: of its own upper left corner.
-        width, height: of the rectangle.
-        row: the pair that it is for; empty for every pair that has no crops of its own.
+        x, y: upper left corner of the rectangle.
+        width, height: size of the rectangle.
+        row: pair to which the crop applies; empty for every pair without its own crops.
     """
 
     x: int
@@ -69,23 +70,23 @@ class Crop:
         return f'{self.row}:' * bool(self.row) + f'{self.x},{self.y},{self.width},{self.height}'
 
     def fits(self, height: int, width: int) -> bool:
-        """Tell whether it lies inside a picture of that size and has an area."""
+        """Tell whether the crop lies inside a picture of that size and is not empty."""
         return (min(self.x, self.y) >= 0 and min(self.width, self.height) > 0
                 and self.x + self.width <= width and self.y + self.height <= height)
 
     def of(self, picture: Picture) -> UInt8[np.ndarray, 'height width 3']:
-        """The part of a picture."""
+        """Cut the crop out of a picture."""
         return picture[self.y:self.y + self.height, self.x:self.x + self.width]
 
 
 def parse_crop(text: str) -> Crop:
-    """A crop as the command line has it.
+    """Read a crop in the form of the command line.
 
     >>> parse_crop('25:40,60,64,32')
     Crop(x=40, y=60, width=64, height=32, row='25')
 
     Raises:
-        ConfigError: it is not of that form.
+        ConfigError: the text has another form.
     """
     row, _, numbers = text.rpartition(':')
     if not re.fullmatch(r'\d+,\d+,\d+,\d+', numbers):
@@ -105,26 +106,26 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
         sheet.savefig('figure.pdf')
 
     Args:
-        columns: the folder of each column by its title, or a pattern such as `out/{name}_fused.*`; see
+        columns: folder of each column by its title, or a pattern such as `out/{name}_fused.*`; see
             `vlfusion.data.pairs.find_pairs`.
-        names: the pairs to show, in their order; None for all.
-        crops: what to enlarge. A pair that has crops of its own, by their `row`, has only those.
-        inset: whether crops stand `below` a picture or `inside` it, in the corners where they hide the least.
-        interpolation: how crops are enlarged: a name in `INTERPOLATIONS`.
-        width: of the figure, in inches: 7.16 is the text of IEEE's two columns, 3.5 one column.
-        row_labels: whether to write the names at the left; or what to write instead, for each row.
-        dpi: up to what resolution crops are enlarged.
-        readings: the rules by which the files of some columns are read, by the columns' titles.
-        texts: what to write below a row, by its name, such as the paragraph that a model read.
-        note: told in one line of a suffix that all files of a folder share and that is left out of their names, and of
-            letters that no installed font has.
+        names: names of the pairs to show, in this order; None for all.
+        crops: rectangles to enlarge. A pair with its own crops, by their `row`, gets only those.
+        inset: place of crops: `below` a picture, or `inside` it, in the corners where they hide the least.
+        interpolation: interpolation of enlarged crops, a name in `INTERPOLATIONS`.
+        width: width of the figure in inches: 7.16 for two columns of IEEE, 3.5 for one.
+        row_labels: whether to write the names at the left; or a text for each row to write instead.
+        dpi: resolution up to which crops are enlarged.
+        readings: rules by which the files of some columns are read, by the columns' titles.
+        texts: text below a row, by its name, such as the paragraph that a model read.
+        note: called with a message if a suffix that all files of a folder share is left out of their names, or if no
+            installed font has a letter.
 
     Returns:
-        a `matplotlib.figure.Figure`; its pictures are RGB images with the `gid` `picture` or `crop`.
+        A `matplotlib.figure.Figure`. Its pictures are RGB images with the `gid` `picture` or `crop`.
 
     Raises:
         DataError: lists every file that is missing or damaged, and every row whose pictures differ in size.
-        ConfigError: a crop leaves its picture or names no row, an option is not known, or matplotlib is not installed.
+        ConfigError: a crop leaves its picture or names an unknown row, an option is unknown, or matplotlib is missing.
     """
     figure_class, _ = _matplotlib()
     check_options(inset, interpolation, width, dpi)
@@ -132,7 +133,7 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
     labels = list(rows) if row_labels is True else list(row_labels or [])
     texts = texts or {}
     if unknown := sorted(texts.keys() - rows.keys()):
-        raise ConfigError(f'The text {unknown[0]!r} is for no row of the figure.', did_you_mean(unknown[0], rows))
+        raise ConfigError(f'The text {unknown[0]!r} belongs to no row of the figure.', did_you_mean(unknown[0], rows))
     if labels and len(labels) != len(rows):
         raise ConfigError(f'There are {len(labels)} row labels for {len(rows)} rows.', 'Give one for each row.')
     chosen = _crops_of(rows, crops, len(COLOURS) if inset == 'below' else 4)
@@ -153,22 +154,22 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
 
 
 def write_sheet(figure, path: str | os.PathLike, dpi: int = 300) -> None:
-    """Write a figure as the ending says: `.pdf`, `.png` or `.svg`. Two runs write the same bytes.
+    """Write a figure in the format of the path's ending: `.pdf`, `.png` or `.svg`. Two runs write the same bytes.
 
     Args:
-        figure: as `contact_sheet` draws it.
-        path: of the file; folders are made.
-        dpi: of a PNG file.
+        figure: figure that `contact_sheet` drew.
+        path: file to write; missing folders are made.
+        dpi: resolution of a PNG file.
 
     Raises:
-        ConfigError: another ending.
+        ConfigError: the path has another ending.
         OSError: the file cannot be written.
     """
     _, context = _matplotlib()
     check_sheet(path)
     vector = Path(path).suffix != '.png'
     for image in (image for axes in figure.axes for image in axes.images):
-        # A vector file takes the pixels as they are. Of a PNG's fewer pixels each is a mean, of a crop's more a copy.
+        # A vector file keeps the pixels. In a PNG file, pictures are averaged down, and crops are enlarged by copying.
         image.set_interpolation('none' if vector else 'auto' if image.get_gid() == 'picture' else 'nearest')
     dated = {'.pdf': 'CreationDate', '.svg': 'Date'}.get(Path(path).suffix)
     with (whole(path) as file, context(pdf_fonttype=42, svg_fonttype='none', svg_hashsalt='vlfusion'),
@@ -177,7 +178,7 @@ def write_sheet(figure, path: str | os.PathLike, dpi: int = 300) -> None:
 
 
 def check_sheet(path: str | os.PathLike) -> None:
-    """Raises ConfigError where no figure can have the ending of that path."""
+    """Raise a ConfigError if figures cannot be written with the ending of the path."""
     if (ending := Path(path).suffix) not in ('.pdf', '.png', '.svg'):
         raise ConfigError(f'A figure cannot be written as {str(path)!r}.',
                           did_you_mean(ending, ('.pdf', '.png', '.svg')))
@@ -206,7 +207,7 @@ class _Sheet:
         return self.cell * picture.shape[0] / picture.shape[1]
 
     def strip_height(self, picture: Picture, crops: Sequence[Crop]) -> float:
-        """Height of the crops below a picture: side by side they are as wide as it, but never taller."""
+        """Height of the crops below a picture. Side by side they are as wide as the picture, but never taller."""
         if not crops or self.inset != 'below':
             return 0.
         room = self.cell - GAP * (len(crops) - 1)
@@ -217,13 +218,13 @@ class _Sheet:
         return self.picture_height(picture) + (GAP + strip) * bool(strip)
 
     def wrap(self, text: str) -> list[str]:
-        """The lines of a text below a row."""
+        """Break a text below a row into lines."""
         inches = FONT / 72 / self.pen.size
         return wrap(text, (self.width - self.left) * 0.98, lambda line: self.pen.length(line) * inches)
 
     @staticmethod
     def lines_height(lines: Sequence[str]) -> float:
-        """The height of a text below a row, with the gap above it."""
+        """Height of a text below a row, with the gap above it."""
         return (GAP + LINE * FONT / 72 * len(lines)) * bool(lines)
 
     def draw_row(self, top: float, pictures: Sequence[Picture], crops: Sequence[Crop], label: str,
@@ -250,7 +251,7 @@ class _Sheet:
             self._write(title, middle, self.head - GAP, self.cell, va='bottom', gid='title')
 
     def fit_texts(self) -> None:
-        """All texts in one size, in which each fits its column or row."""
+        """Set all texts to one size, in which each fits its column or row."""
         with without_font_warnings():
             lengths = [(max(text.get_window_extent().size) / self.figure.dpi, room) for text, room in self.texts]
         for text, _ in self.texts:
@@ -267,7 +268,7 @@ class _Sheet:
         height = self.strip_height(picture, crops)
         widths = [height * crop.width / crop.height for crop in crops]
         gap = (self.cell - sum(widths)) / max(len(crops) - 1, 1)
-        left += gap / 2 if len(crops) == 1 else 0.  # one that is narrow stands in the middle
+        left += gap / 2 if len(crops) == 1 else 0.  # a single narrow crop is centred
         for crop, colour, width in zip(crops, COLOURS, widths, strict=False):
             self._show_crop(picture, crop, colour, left, top, width, height)
             left += width + gap
@@ -284,7 +285,7 @@ class _Sheet:
 
     def _show_crop(self, picture: Picture, crop: Crop, colour: str, left: float, top: float, width: float,
                    height: float) -> None:
-        times = max(1, round(width * self.dpi / crop.width))  # whole times, so that all pixels have one size
+        times = max(1, round(width * self.dpi / crop.width))  # an integer, so that all pixels have the same size
         enlarged = cv2.resize(crop.of(picture), None, fx=times, fy=times, interpolation=self.enlarge)
         axes = self._show(enlarged, left, top, width, height, 'crop')
         _frame(axes, -0.5, -0.5, enlarged.shape[1], enlarged.shape[0], colour, 2 * FRAME)  # the outer half is cut off
@@ -311,7 +312,7 @@ def _inside_size(crop: Crop, picture: Picture) -> tuple[float, float]:
 
 
 def _corners(picture: Picture, crops: Sequence[Crop], sizes: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
-    """A corner for each crop, as (right, bottom) of 0 or 1: the free one where it hides the least of all crops."""
+    """A corner for each crop, as (right, bottom) of 0 or 1: the free corner where it hides least of all crops."""
     high, wide = picture.shape[:2]
     free = [(1, 1), (0, 1), (1, 0), (0, 0)]
     chosen = []
@@ -330,27 +331,27 @@ def find_rows(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | N
               note: Callable[[str], None] | None = None) -> dict[str, tuple[Path, ...]]:
     """The files of each row by its name; arguments and errors as for `contact_sheet`."""
     return find_files('.', {title: as_pattern(folder) for title, folder in columns.items()}, names,
-                      'Every picture of a row has the same name in its folder. Rename what is listed, leave it out '
-                      "with --names, or say where the name is: 'out/{name}_fused.*'.",
+                      'All pictures of a row must have the same name in their folders. Rename the files that are '
+                      "listed, leave them out with --names, or give a pattern: 'out/{name}_fused.*'.",
                       ranged=[title for title, reading in readings.items() if reading.stretch != 'full'],
                       note=note or (lambda _: None))
 
 
 def read_texts(place: str, names: Iterable[str]) -> dict[str, str]:
-    """The text of each row from text files.
+    """Read the text of each row from a file.
 
     Args:
-        place: a folder of `NAME.txt`, or a pattern such as `words/{name}.md`.
-        names: of the rows.
+        place: folder of `NAME.txt`, or a pattern such as `words/{name}.md`.
+        names: names of the rows.
 
     Raises:
         DataError: names every file that is missing.
     """
     pattern = place if '{name}' in place else f'{place.rstrip("/")}/{{name}}.txt'
     files = {name: spelled(lambda spelling: Path(pattern.replace('{name}', spelling)), name) for name in names}
-    if lacking := [str(path) for path in files.values() if not path.is_file()]:
-        raise DataError(f'{len(lacking)} texts are not there:\n{listing(lacking, MOST)}',
-                        "Say where they are: --texts 'words/{name}.txt'.")
+    if missing := [str(path) for path in files.values() if not path.is_file()]:
+        raise DataError(f'{len(missing)} texts are missing:\n{listing(missing, MOST)}',
+                        "Give a pattern for the files: --texts 'words/{name}.txt'.")
     return {name: path.read_text(encoding='utf-8', errors='replace').strip() for name, path in files.items()}
 
 
@@ -359,7 +360,7 @@ def _read(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None,
     """The pictures of each row, in red-green-blue of 8 bits."""
     files = find_rows(columns, names, readings, note)
     if names is None and len(files) > MOST_ROWS:
-        raise ConfigError(f'There are {len(files)} pairs, too many rows for a figure.', 'Choose some with --names.')
+        raise ConfigError(f'There are {len(files)} pairs, too many rows for a figure.', 'Choose pairs with --names.')
     order = list(files) if names is None else [stem_of(name) for name in names]
     rows, problems = {}, []
     for name in order:
@@ -367,8 +368,8 @@ def _read(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None,
         problems += unusable
         rows[name] = [_shown(image) for image in images]
     if problems:
-        raise DataError(f'These pictures cannot stand in one figure:\n{listing(problems, MOST)}',
-                        'The pictures of a row must be readable and of one size.')
+        raise DataError(f'These pictures cannot be drawn in one figure:\n{listing(problems, MOST)}',
+                        'The pictures of a row must be readable and have the same size.')
     return rows
 
 
@@ -379,15 +380,16 @@ def _shown(image: Shaped[np.ndarray, 'h w *bgr']) -> Picture:
 
 
 def _crops_of(rows: Mapping[str, Sequence[Picture]], crops: Iterable[Crop], most: int) -> dict[str, list[Crop]]:
-    """The crops of each row, at most so many; those that lie outside are all named."""
+    """The crops of each row; raises a ConfigError if a row has more than `most`, or if crops leave their pictures."""
     crops = list(crops)
     if unknown := [crop for crop in crops if crop.row and crop.row not in rows]:
-        raise ConfigError(f'The crop {unknown[0]} is for no row of the figure.', did_you_mean(unknown[0].row, rows))
+        raise ConfigError(f'The crop {unknown[0]} belongs to no row of the figure.',
+                          did_you_mean(unknown[0].row, rows))
     chosen = {name: [crop for crop in crops if crop.row == name] or [crop for crop in crops if not crop.row]
               for name in rows}
     if max(map(len, chosen.values())) > most:
-        raise ConfigError(f'A row has more than {most} crops.', f'Leave some out: {len(COLOURS)} colours can be told '
-                          'apart, and a picture has 4 corners.')
+        raise ConfigError(f'A row has more than {most} crops.', f'Leave some out: there are {len(COLOURS)} colours of '
+                          'frames, and 4 corners of a picture.')
     problems = []
     for name, own in chosen.items():
         height, width = rows[name][0].shape[:2]
@@ -400,18 +402,19 @@ def _crops_of(rows: Mapping[str, Sequence[Picture]], crops: Iterable[Crop], most
 
 
 def check_options(inset: str, interpolation: str, width: float, dpi: int) -> None:
-    """Raises ConfigError for a value that `contact_sheet` does not take."""
+    """Raise a ConfigError for a value that `contact_sheet` does not support."""
     if inset not in ('below', 'inside'):
         raise ConfigError(f'Unknown place of crops {inset!r}.', did_you_mean(inset, ('below', 'inside')))
     if interpolation not in INTERPOLATIONS:
         raise ConfigError(f'Unknown interpolation {interpolation!r}.', did_you_mean(interpolation, INTERPOLATIONS))
     if not (width > 0 and dpi > 0 and width * dpi <= MOST_PIXELS):
         raise ConfigError(f'A figure cannot be {width} inches wide, with {dpi} dots an inch.',
-                          f'Give 7.16 for two columns of IEEE, and 300; at most {MOST_PIXELS} dots across.')
+                          f'Give 7.16 for two columns of IEEE, and 300 dots an inch. The limit is {MOST_PIXELS} dots '
+                          'in width.')
 
 
 def _matplotlib():
-    """The class of figures, and a context in which to draw with settings (underlines for dots)."""
+    """The class of figures, and a context manager for settings (with underlines instead of dots)."""
     with needs('A figure', 'matplotlib', 'benchmark'):
         from matplotlib import rc_context
         from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""A table of methods and metrics from their per-image scores, in which a tie is a tie."""
+"""A table of methods and metrics from per-image scores, with significant differences and ties."""
 
 import math
 import os
@@ -21,13 +21,13 @@ from vlfusion.guards.cells import markdown_cell, terminal_cell
 from vlfusion.imaging.protocol import code_of
 from vlfusion.metrics.columns import full_name, metric_of
 
-#: What stands behind a mean: nothing is better, and others are as good.
+#: Mark of a tie, behind a mean: no method is better, but it does not beat all.
 TIE = '='
-#: What the signs in a table mean.
+#: Meaning of the marks in a table.
 LEGEND = ('Means over the images; in brackets the rank, 1 plus the number of methods that are significantly better. '
-          f'Bold beats every other method; {TIE} marks what nothing beats, but which does not beat all.')
-#: What stands beside a place.
-DOUBT = 'Places go by the mean rank. Beside it stand the places that a method may take: '
+          f'Bold beats every other method; {TIE} marks a tie: no method is better, but it does not beat all.')
+#: Start of the explanation of places.
+DOUBT = 'Places follow the mean rank. Beside it are the places that a method may take: '
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,17 @@ class Leaderboard:
     """Methods under several metrics, each compared by `vlfusion.analysis.statistics.compare`.
 
     Attributes:
-        protocol: whose variants of the metrics are meant, such as `film.1`.
-        images: how many each method was scored on.
-        comparisons: by metric. A method of which a score is not finite is not among those of that metric.
-        alpha: differences of an adjusted p below it count.
-        references: rows that stand below the methods and take no part in the comparison, such as controls and what a
-            paper prints: means by metric, by the row's name.
-        failures: why a method has no scores, by its name.
-        names: of the methods, where a comparison may lack some.
-        elsewhere: the places that a method takes under other ways of scoring, where they are known.
-        note: what to say of a first place that depends on the way of scoring.
+        protocol: label of the protocol, such as `film.1`, which determines the variants of metrics.
+        images: number of images on which each method was scored.
+        comparisons: comparison under each metric. It leaves out methods with scores that are not finite.
+        alpha: level below which an adjusted p counts as a difference.
+        references: rows below the methods that take no part in the comparison, such as controls and numbers of a paper:
+            means by metric, by the row's name.
+        failures: reasons why methods have no scores, by method.
+        names: names of all methods, as comparisons may lack some.
+        elsewhere: places of each method under other ways of scoring, if known.
+        note: notes for below the table, such as on a first place that depends on the way of scoring, or on methods that
+            fused pairs in blended windows.
     """
 
     protocol: str
@@ -59,13 +60,13 @@ class Leaderboard:
 
     @property
     def methods(self) -> list[str]:
-        """Methods by their mean rank over the metrics, then by name; last those that some metric has no value for."""
+        """Methods by mean rank over the metrics, then by name; methods without a value under some metric come last."""
         ranks = self.mean_ranks()
         return sorted(ranks, key=lambda method: (math.isnan(ranks[method]), ranks[method], method))
 
     @property
     def warning(self) -> str:
-        """Warning where no difference could be significant, whatever the scores; else empty."""
+        """Warning if there are too few images for any significant difference; otherwise empty."""
         comparisons = math.comb(min((len(one.means) for one in self.comparisons.values() if len(one.means) > 1),
                                     default=0), 2)
         if not too_few(self.images, comparisons, self.alpha):
@@ -75,7 +76,7 @@ class Leaderboard:
                 'is: score more images, or compare fewer methods.')
 
     def mean_ranks(self) -> dict[str, float]:
-        """The mean over the metrics of each method's rank; NaN where it has none under some metric."""
+        """The mean of each method's ranks over the metrics; NaN if it has no rank under some metric."""
         methods = dict.fromkeys([*self.names, *(method for one in self.comparisons.values() for method in one.ranks)])
         return {method: float(np.mean([one.ranks.get(method, math.nan) for one in self.comparisons.values()]))
                 for method in methods}
@@ -83,8 +84,8 @@ class Leaderboard:
     def places(self) -> dict[str, tuple[int, int, int]]:
         """The place of each method by its mean rank, and the first and the last place that it may take.
 
-        Differences that are not significant may fall for a method or against it, and other ways of scoring may order
-        the methods otherwise. A method without a mean rank has no place.
+        Differences that are not significant may favour a method or others, and other ways of scoring may give another
+        order. A method without a mean rank has no place.
         """
         ranks = {method: rank for method, rank in self.mean_ranks().items() if not math.isnan(rank)}
         spans = {method: np.mean([one.ranges[method] for one in self.comparisons.values()], 0) for method in ranks}
@@ -98,19 +99,19 @@ class Leaderboard:
 
     @property
     def doubt(self) -> str:
-        """Explanation of what stands beside a place."""
+        """Explanation of the places beside a mean rank."""
         return f'{DOUBT}{self.reasons_of_doubt}.'
 
     @property
     def reasons_of_doubt(self) -> str:
         """Reasons why a method may take other places than its own."""
-        others = ', and other ways of scoring order methods otherwise' if self.elsewhere else ''
+        others = ', and other ways of scoring give another order' if self.elsewhere else ''
         return f'differences that are not significant may fall either way{others}'
 
     def tables(self, console: Console) -> list[Table]:
-        """The board for a terminal: places with the doubt about them, then means that are aligned.
+        """The board for a terminal: places with their ranges, then aligned means.
 
-        A board that is wider than the console comes in several tables, each with some of the metrics.
+        A board that is wider than the console becomes several tables, each with some of the metrics.
         """
         count, unlimited = max(len(self.comparisons), 1), console.options.update(max_width=10 ** 6)
         for parts in range(1, count + 1):
@@ -121,7 +122,7 @@ class Leaderboard:
         return tables
 
     def _table(self, metrics: slice) -> Table:
-        """The table of some metrics."""
+        """The table for a slice of the metrics."""
         head, methods, references = self._cells(f'[bold]{{}}[/bold]{" " * len(TIE)}', f'{{}}{TIE}',
                                                 f'{{}}{" " * len(TIE)}', terminal_cell, ['↓', '↑'], aligned=True)
         first = metrics.start == 0
@@ -143,10 +144,11 @@ class Leaderboard:
         return table
 
     def markdown(self) -> str:
-        """Means with ranks in brackets. Bold is what is significantly better than every other; `=` marks what nothing
-        is better than, but which is not better than all. Below stand what failed, and the references in italics.
+        """The board in Markdown: means with ranks in brackets, then methods that failed, then references in italics.
 
-        Where other ways of scoring are known, the places that a method may take stand beside its mean rank."""
+        Bold marks a method that is significantly better than every other, `=` a tie. If other ways of scoring are
+        known, the places that a method may take are beside its mean rank.
+        """
         def line(cells: Sequence[str]) -> str:
             return '| ' + ' | '.join(cells) + ' |'
 
@@ -164,7 +166,7 @@ class Leaderboard:
         return '\n'.join([*map(line, lines), *reasons]) + '\n'
 
     def latex(self) -> str:
-        """The same as a table of booktabs."""
+        """The board in LaTeX, as a table for the package booktabs."""
         def line(cells: Sequence[str]) -> str:
             return ' & '.join(cells) + r' \\'
 
@@ -177,7 +179,7 @@ class Leaderboard:
                           *map(line, methods), *failed, *below, r'\bottomrule', r'\end{tabular}', ''])
 
     def json(self) -> str:
-        """Everything: means, intervals, ranks, p of the whole and of every two methods."""
+        """The board in JSON: means, intervals, ranks, and p over all methods and of every two."""
         metrics = {metric: dict(means=one.means, intervals=one.intervals, ranks=one.ranks, p=one.p,
                                 pairs=[dict(methods=pair, p=level) for pair, level in one.pairs.items()])
                    for metric, one in self.comparisons.items()}
@@ -186,10 +188,10 @@ class Leaderboard:
                                 references=self.references, failures=self.failures))
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write it as the ending of the path says: `.md`, `.tex` or `.json`.
+        """Write the board in the format of the path's ending: `.md`, `.tex` or `.json`.
 
         Raises:
-            ConfigError: another ending.
+            ConfigError: the path has another ending.
         """
         forms = {'.md': self.markdown, '.tex': self.latex, '.json': self.json}
         if (ending := Path(path).suffix) not in forms:
@@ -197,21 +199,21 @@ class Leaderboard:
         write_whole(path, forms[ending]().encode())
 
     def formats(self) -> dict[str, str]:
-        """The format of each metric's column, in which decimal points stand below each other."""
+        """The format of each metric's column, which aligns decimal points."""
         return {metric: column_format([*one.means.values(), *(row.get(metric, math.nan)
                                                               for row in self.references.values())])
                 for metric, one in self.comparisons.items()}
 
     def _cells(self, bold: str, tie: str, other: str, plain: Callable[[str], str], arrows: Sequence[str],
                aligned: bool = False, pad: str = '') -> tuple[list[str], list[list[str]], list[list[str]]]:
-        """The head, the rows of the methods and those of the references, as strings.
+        """The headings, the rows of the methods and the rows of the references, as strings.
 
         Args:
             bold, tie, other: formats of a mean.
-            plain: makes a name safe.
-            arrows: downwards and upwards.
-            aligned: whether all numbers of a column have as many decimals; else each has four digits.
-            pad: format of what stands in place of a reference's zeros, which may be no digits of its source.
+            plain: function that escapes a name.
+            arrows: arrows downwards and upwards.
+            aligned: whether all numbers of a column have the same number of decimals; otherwise each has four digits.
+            pad: format that replaces trailing zeros of a reference, because its source may print fewer digits.
         """
         code = code_of(self.protocol)
         head = ['method', *(f'{plain(metric)} {arrows[higher(metric, code)]}' for metric in self.comparisons),
@@ -241,16 +243,15 @@ def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] 
         print(board.markdown())
 
     Args:
-        scores: the per-image CSV of each method, by what the method is to be called.
-        metrics: which of their columns, with the variant or without; None for all that every file has, but for those
-            that nothing was scored by.
-        alpha: differences of an adjusted p below it count.
-        correction: for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
+        scores: per-image CSV file of each method, by the method's name in the table.
+        metrics: names of columns, with or without a variant; by default all that every file has, except empty ones.
+        alpha: level below which an adjusted p counts as a difference.
+        correction: correction for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
 
-    A method of which a score is not finite takes no part in the comparison under that metric, and has no mean rank.
+    A method with a score that is not finite takes no part in the comparison under that metric, and has no mean rank.
 
     Raises:
-        DataError: the files are of different images or protocols; all are named.
+        DataError: the files have different images or protocols; all differences are named.
         UnknownNameError: a file lacks a metric that was asked for.
     """
     return board_of({method: read_csv(path) for method, path in scores.items()}, metrics=metrics, alpha=alpha,
@@ -281,7 +282,7 @@ def board_of(rows: Mapping[str, Sequence[Row]], *, metrics: Sequence[str] | None
 
 
 def print_board(board: Leaderboard, console: Console, title: str = '') -> None:
-    """Print a board: as a table with what its signs mean on a terminal, as Markdown elsewhere."""
+    """Print a board: on a terminal as a table with a legend, elsewhere as Markdown."""
     if not console.is_terminal:
         print(board.markdown(), end='')
         return
@@ -325,12 +326,12 @@ def _column(name: str, code: str, columns: Sequence[str]) -> str:
 
 
 def higher(metric: str, code: str) -> bool:
-    """Tell whether a higher value of a metric is better, under the variants that a protocol's code means."""
+    """Tell whether a higher value of a metric is better, with the default variant of a protocol's code."""
     return metric_of(metric, code).info.higher
 
 
 def _reference(value: float | None, form: str, pad: str) -> str:
-    """The cell of a row that takes no part."""
+    """The cell of a row that takes no part in the comparison."""
     if value is None:
         return ''
     text, zeros = without_zeros(numeral(value, form)) if pad else (numeral(value, form), '')
@@ -338,7 +339,7 @@ def _reference(value: float | None, form: str, pad: str) -> str:
 
 
 def places_of(ranks: Mapping[str, float]) -> dict[str, int]:
-    """The place of each method by its mean rank; equal ranks share the better place, and one without a rank has 0.
+    """The place of each method by its mean rank; equal ranks share the better place, and methods without a rank get 0.
 
     >>> places_of({'a': 2.5, 'b': 1.0, 'c': 1.0, 'd': math.nan})
     {'a': 3, 'b': 1, 'c': 1, 'd': 0}
@@ -348,7 +349,7 @@ def places_of(ranks: Mapping[str, float]) -> dict[str, int]:
 
 
 def _in_latex(text: str) -> str:
-    """As LaTeX prints it."""
+    """Escape a text for LaTeX."""
     signs = {'\\': r'\textbackslash{}', **{sign: f'\\{sign}' for sign in '&%$#_{}'}, '~': r'\textasciitilde{}',
              '^': r'\textasciicircum{}'}
     return ''.join(signs.get(sign, sign) for sign in text)

@@ -1,8 +1,8 @@
-"""Does a folder of fused images have the scores that a paper prints? If not, which convention would explain the gap?
+"""Comparison of a folder of fused images with the scores of a paper, and conventions that may explain gaps.
 
-A folder is scored under the protocol of the paper. A score is within tolerance where it departs from the printed number
-by no more than half a unit of the last digit, for rounding, plus what the authors' own second run departs from their
-first. The others are scored again under each convention by which fusion papers are known to differ, one at a time.
+A folder is scored under the protocol of the paper. The tolerance is half a unit of the last printed digit, for
+rounding, plus the difference between two runs of the authors. Scores outside the tolerance are computed again under
+each convention in which fusion papers differ, one at a time.
 """
 
 import os
@@ -35,28 +35,28 @@ from vlfusion.metrics.columns import other_variants
 from vlfusion.metrics.scoring import score_planes
 
 Folder = str | os.PathLike
-#: For each name the fused image, source A and source B: each a file and the rule by which it is read.
+#: The fused image, source A and source B by name: each a file and its reading rule.
 Files = Mapping[str, tuple[tuple[Path, Reading], ...]]
 Planes = Float[Tensor, 'channel 1 h w']
 Progress = Callable[[int, int], None]
 
-#: By how much two runs of FILM's authors depart at most: what the README prints for their released weights, beside the
-#: tables of the paper, over seven data sets (the eighth, MSRS, departs by more, and has both rows here).
+#: Largest difference between two runs of FILM's authors: the README's numbers for released weights against the paper's
+#: tables, on seven data sets. (The eighth, MSRS, differs by more; `published.csv` has both of its rows.)
 RERUN = {'EN': 0.01, 'SD': 0.05, 'SF': 0.04, 'AG': 0.01, 'VIF': 0.01}
 STRETCHED = 'files min-max stretched'
 CHANNELS = 'colour channels averaged'
 SWAPPED = 'sources swapped'
-REMEDY = ('A fused image and its sources share one name, letter case included. Give --names for a part of the set, or '
-          "say where the name is in a file's name, as in 'fused/{name}_out.*'.")
+REMEDY = ('A fused image and its sources must have the same name, letter case included. Give --names for a part of the '
+          "set, or a pattern that says where the name is, as in 'fused/{name}_out.*'.")
 
 
 @dataclass(frozen=True)
 class Convention:
-    """One way in which papers differ, and the mean score that it gives.
+    """A convention in which papers differ, and its mean score.
 
     Attributes:
-        name: a metric's variant such as `SSIM:vifb`, or how the files are read, such as `files min-max stretched`.
-        value: the mean over the pairs.
+        name: a metric's variant such as `SSIM:vifb`, or a way to read files, such as `files min-max stretched`.
+        value: mean over the pairs.
     """
 
     name: str
@@ -65,14 +65,15 @@ class Convention:
 
 @dataclass(frozen=True)
 class Compared:
-    """One metric of one published row beside what was measured.
+    """A published number and the measured score.
 
     Attributes:
-        metric: its name in the row.
-        printed: the published number, with its digits.
-        measured: the mean over the pairs.
-        tolerance: by how much they may differ.
-        conventions: what other conventions give, the nearest to the published number first; none without a gap.
+        metric: name of the metric in the row.
+        printed: published number, with its digits.
+        measured: mean over the pairs.
+        tolerance: largest difference that is allowed.
+        conventions: scores under other conventions, the nearest to the published number first; empty if there is no
+            gap.
     """
 
     metric: str
@@ -91,31 +92,32 @@ class Compared:
 
     @property
     def explaining(self) -> list[Convention]:
-        """The conventions that bring it within tolerance."""
-        return [one for one in self.conventions if self._close(one.value)]
+        """The conventions whose score is within the tolerance."""
+        return [convention for convention in self.conventions if self._close(convention.value)]
 
     @property
     def nearest(self) -> Convention | None:
-        """The convention that comes nearest, if it closes a tenth of the gap: less is chance."""
+        """The convention with the nearest score, if it closes at least a tenth of the gap; less is chance."""
         for first in self.conventions[:1]:
             left = abs(first.value - float(self.printed))
-            if np.isfinite(left) and not left > 0.9 * abs(self.difference):  # also where nothing else is finite
+            if np.isfinite(left) and not left > 0.9 * abs(self.difference):  # also if the measured score is not finite
                 return first
         return None
 
     @property
     def explanation(self) -> str:
-        """Explanation of a gap, in words; empty where there is none."""
+        """Explanation of the gap in words; empty if there is no gap."""
         if self.within:
             return ''
         if self.explaining:
-            return 'explained by ' + ' or '.join(f'{one.name} ({one.value:.4f})' for one in self.explaining)
+            return 'explained by ' + ' or '.join(f'{convention.name} ({convention.value:.4f})'
+                                                 for convention in self.explaining)
         if self.nearest:
             return f'nearest: {self.nearest.name} ({self.nearest.value:.4f})'
         return 'no other convention comes nearer'
 
     def _close(self, value: float) -> bool:
-        return abs(value - float(self.printed)) <= self.tolerance + 1e-9  # of NaN: no
+        return abs(value - float(self.printed)) <= self.tolerance + 1e-9  # false for NaN
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,9 @@ class Reproduction:
     """Result of a comparison with published rows.
 
     Attributes:
-        protocol: under which the files were scored.
-        names: of the pairs.
-        rows: each published row with its metrics.
+        protocol: protocol under which the files were scored.
+        names: names of the pairs.
+        rows: published rows with their metrics.
     """
 
     protocol: Protocol
@@ -133,33 +135,33 @@ class Reproduction:
     rows: list[tuple[PublishedRow, list[Compared]]]
 
     def tables(self) -> list[Table]:
-        """One table for each published row: published, measured, difference, tolerance, verdict."""
+        """A table for each published row: published, measured, difference, tolerance, verdict."""
         return [self._table(row, compared) for row, compared in self.rows]
 
     def remarks(self) -> list[str]:
-        """On how many pairs this rests, and what each way of reading the files would explain."""
-        found = list(dict.fromkeys(coverage(row, len(self.names)) for row, _ in self.rows))
+        """Sentences on the number of pairs, and on conventions that would explain several gaps."""
+        remarks = list(dict.fromkeys(coverage(row, len(self.names)) for row, _ in self.rows))
         for row, compared in self.rows:
-            gaps = sum(not one.within for one in compared)
+            gaps = sum(not number.within for number in compared)
             explained: dict[str, list[str]] = {}
-            for one in compared:
-                for convention in one.explaining:
-                    explained.setdefault(convention.name, []).append(one.metric)
-            found += [f'{row.paper}, {row.table}: {name} would explain {", ".join(metrics)}, {len(metrics)} of {gaps} '
-                      'gaps.' for name, metrics in explained.items() if len(metrics) > 1]
-        return found
+            for number in compared:
+                for convention in number.explaining:
+                    explained.setdefault(convention.name, []).append(number.metric)
+            remarks += [f'{row.paper}, {row.table}: {name} would explain {", ".join(metrics)}, {len(metrics)} of '
+                        f'{gaps} gaps.' for name, metrics in explained.items() if len(metrics) > 1]
+        return remarks
 
     def record(self) -> dict[str, Any]:
-        """Everything, as JSON has it."""
+        """All results, as JSON data."""
         return {
             'schema': 1, 'created': datetime.now(UTC).isoformat(timespec='seconds'), 'vlfusion': __version__,
             'protocol': self.protocol.label, 'pairs': len(self.names), 'names': self.names,
             'rows': [{'paper': row.paper, 'table': row.table, 'dataset': row.dataset, 'method': row.method,
-                      'pairs': row.pairs, 'metrics': [_facts(one) for one in compared]}
+                      'pairs': row.pairs, 'metrics': [_facts(number) for number in compared]}
                      for row, compared in self.rows]}
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the record as JSON; folders are made."""
+        """Write the record as JSON; missing folders are made."""
         write_json(path, self.record())
 
     def _table(self, row: PublishedRow, compared: Sequence[Compared]) -> Table:
@@ -168,42 +170,43 @@ class Reproduction:
         for column in ('published', 'measured', 'difference', 'tolerance'):
             table.add_column(column, justify='right')
         table.add_column('verdict')
-        for one in compared:
-            verdict = 'within' if one.within else f'outside; {one.explanation}'
-            table.add_row(one.metric, one.printed, f'{one.measured:.4f}', f'{one.difference:+.4f}',
-                          f'{one.tolerance:g}', verdict)
+        for number in compared:
+            verdict = 'within' if number.within else f'outside; {number.explanation}'
+            table.add_row(number.metric, number.printed, f'{number.measured:.4f}', f'{number.difference:+.4f}',
+                          f'{number.tolerance:g}', verdict)
         return table
 
 
 def reproduce(files: Files, rows: Sequence[PublishedRow], protocol: str,
               progress: Progress | None = None) -> Reproduction:
-    """Score the files, compare them with published rows, and look for what explains each gap.
+    """Score the files, compare the scores with published rows, and look for conventions that explain gaps.
 
     Args:
-        files: as `fused_files` or `fused_of_pairs` finds them.
-        rows: of one method on one data set, as `vlfusion.analysis.published.published` gives them. One that prints the
-            same as an earlier one, within what two runs of the authors depart by, is left out.
+        files: files that `fused_files` or `fused_of_pairs` found.
+        rows: rows of a method on a data set, from `vlfusion.analysis.published.published`. A row is left out if its
+            numbers differ from an earlier row by no more than two runs of the authors do.
         protocol: a name in `vlfusion.imaging.protocol.PROTOCOLS`.
-        progress: called after each pair with the number of pairs done and of all; twice over where there are gaps.
+        progress: called after each pair with the number of pairs done and of all pairs; if there are gaps, all pairs
+            are counted a second time.
 
     Raises:
-        DataError: lists every file that cannot be read, is of another size or does not suit a metric.
-        ConfigError: there is no such protocol.
+        DataError: lists every file that cannot be read, has another size or is not supported by a metric.
+        ConfigError: the protocol is unknown.
         UnknownNameError: a row has a metric that is not registered.
     """
     chosen = get_protocol(protocol)
     rows = _distinct(rows)
     names = list(dict.fromkeys(name for row in rows for name in row.printed))
     for name in names:
-        metric(name, chosen.code)  # an unknown name comes to light before any image is read
+        metric(name, chosen.code)  # unknown names are refused before any image is read
     values = _each(files, lambda _, images: _scores(planes_of(images, chosen), names, chosen.code), progress)
     measured = _means(values)
     found = [(row, [Compared(name, row.printed[name], measured[name], _tolerance(row, name)) for name in row.printed])
              for row in rows]
-    if gaps := list(dict.fromkeys(one.metric for _, compared in found for one in compared if not one.within)):
+    if gaps := list(dict.fromkeys(number.metric for _, compared in found for number in compared if not number.within)):
         by_name = dict(zip(files, values, strict=True))
         others = _means(_each(files, lambda name, images: _conventions(images, chosen, gaps, by_name[name]), progress))
-        found = [(row, [one if one.within else _explained(one, others) for one in compared])
+        found = [(row, [number if number.within else _explained(number, others) for number in compared])
                  for row, compared in found]
     return Reproduction(chosen, list(files), found)
 
@@ -212,44 +215,44 @@ def compare_folder(rows: Sequence[PublishedRow], fused: Folder, *, source_a: Fol
                    source_b: Folder | None = None, reading: Mapping[str, Any] | None = None,
                    data_root: str | None = None, names: Sequence[str] | None = None, protocol: str | None = None,
                    progress: Progress | None = None) -> Reproduction:
-    """Score a folder as a paper does, and compare with the numbers that it prints.
+    """Score a folder as a paper does, and compare the scores with its numbers.
 
         rows = published('film', 'Lytro', 'film')
         print(*compare_folder(rows, 'fused/film').remarks(), sep='\\n')
 
     Args:
-        rows: of one paper and data set, as `vlfusion.analysis.published.published` returns them.
-        fused: the folder of fused images, or a pattern such as `out/{name}_fused.*`.
+        rows: rows of one paper and data set, from `vlfusion.analysis.published.published`.
+        fused: folder of fused images, or a pattern such as `out/{name}_fused.*`.
         source_a, source_b: folders or patterns of the sources; by default the test pairs of the data set's config.
-        reading: rules by which the sources are read, such as `range_a` and `page_b`; a config has its own.
-        data_root: where the config's data lie.
-        names: use these pairs only.
-        protocol: how to score; by default the protocol of the paper's name.
+        reading: rules by which the sources are read, such as `range_a` and `page_b`; a config has its own rules.
+        data_root: folder of the config's data.
+        names: names of the only pairs to use.
+        protocol: protocol of the scores; by default the protocol named like the paper.
         progress: called with the number of images done and of all images.
 
     Raises:
-        ConfigError: the paper has no protocol of its name, one source is missing, or no config has the data set.
+        ConfigError: no protocol is named like the paper, one source is missing, or no config has the data set.
         DataError: an image is missing, damaged, or lacks its partner.
     """
     protocol = protocol or rows[0].paper
     if protocol == rows[0].paper and protocol not in PROTOCOLS:
-        raise ConfigError(f'The paper {protocol!r} has no protocol of its name.', 'Say how to score with --protocol.')
+        raise ConfigError(f'No protocol is named like the paper {protocol!r}.', 'Choose one with --protocol.')
     if (source_a is None) != (source_b is None):
         raise ConfigError('Only one of --source-a and --source-b is given.', 'Give both, or neither.')
     rules = readings_of(reading or {})
     if source_a is not None:
         if data_root:
-            raise ConfigError('--data-root is of no use beside --source-a and --source-b.', 'Leave it out.')
+            raise ConfigError('--data-root has no effect with --source-a and --source-b.', 'Leave --data-root out.')
         return reproduce(fused_files(fused, source_a, source_b, names, rules), rows, protocol, progress)
     if any(map(str, rules)):
-        raise ConfigError('How sources are read is said of --source-a and --source-b, which are not given.',
-                          'Name them; of a data set its config says it, with range_a and the like.')
+        raise ConfigError('Reading rules are for --source-a and --source-b, which are not given.',
+                          'Give both. The rules of a data set are in its config: range_a and the like.')
     config = load_config(config_of(rows[0].dataset), {'data_root': data_root} if data_root else None)
     return reproduce(fused_of_pairs(fused, pairs_of(config, ['test']), names), rows, protocol, progress)
 
 
 def coverage(row: PublishedRow, pairs: int) -> str:
-    """Sentence on the number of pairs that were measured beside the paper's, and what follows.
+    """A sentence that compares the number of measured pairs with the paper's.
 
     >>> coverage(PublishedRow('film', 'Table 1', 'M3FD', 'FILM', {'EN': '7.09'}), 300)
     '300 pairs were measured; how many film has on M3FD is not stated, and other pairs would give a gap.'
@@ -260,62 +263,62 @@ def coverage(row: PublishedRow, pairs: int) -> str:
     if pairs == row.pairs:
         return f'{these}, as many as {row.paper} has on {row.dataset}.'
     which = 'a part of the set' if pairs < row.pairs else 'other pairs'
-    return (f'{these}, but {row.paper} has {row.pairs} on {row.dataset}. On {which} a gap is expected: it says nothing '
-            'against the method, and a convention may explain it by chance.')
+    return (f'{these}, but {row.paper} has {row.pairs} on {row.dataset}. On {which} a gap is expected. It does not '
+            'count against the method, and a convention may explain it by chance.')
 
 
 def fused_files(fused: Folder, source_a: Folder, source_b: Folder, names: Sequence[str] | None = None,
                 readings: Sequence[Reading] = (AS_STORED, AS_STORED)) -> Files:
-    """The files of each fused image and its sources, where they lie in three folders.
+    """Find the files of fused images and their sources in three folders.
 
     Args:
-        fused: the folder, or a pattern such as `out/{name}_fused.*`; see `vlfusion.data.pairs.find_pairs`.
-        source_a: likewise, of source A.
-        source_b: likewise, of source B.
-        names: use these only.
-        readings: the rules by which source A and source B are read.
+        fused: folder, or a pattern such as `out/{name}_fused.*`; see `vlfusion.data.pairs.find_pairs`.
+        source_a, source_b: folders or patterns of the sources.
+        names: names of the only images to use.
+        readings: rules by which source A and source B are read.
 
     Raises:
         DataError: lists every image that lacks a partner.
     """
     folders = {'the fused folder': fused, 'source A': source_a, 'source B': source_b}
     rules = dict(zip(folders, (AS_STORED, *readings), strict=True))
-    found = find_files('.', {what: as_pattern(folder) for what, folder in folders.items()}, names, REMEDY,
+    files = find_files('.', {what: as_pattern(folder) for what, folder in folders.items()}, names, REMEDY,
                        ranged=[what for what, rule in rules.items() if rule.stretch != 'full'])
-    return {name: tuple(zip(paths, rules.values(), strict=True)) for name, paths in found.items()}
+    return {name: tuple(zip(paths, rules.values(), strict=True)) for name, paths in files.items()}
 
 
 def fused_of_pairs(fused: Folder, pairs: Iterable[Pair], names: Sequence[str] | None = None) -> Files:
-    """The files of each fused image and its sources, for the pairs of a data set.
+    """Find the files of fused images and their sources, for the pairs of a data set.
 
     Args:
-        fused: as for `fused_files`; the results of a subset lie in a folder of its name: `fused/PET-MRI/25015.png`.
-        pairs: of the data set.
-        names: use these only, such as `PET-MRI/25015`.
+        fused: as for `fused_files`; the results of a subset are in a folder of its name: `fused/PET-MRI/25015.png`.
+        pairs: pairs of the data set.
+        names: names of the only pairs to use, such as `PET-MRI/25015`.
 
     Raises:
         DataError: lists every pair without a fused image, and without `names` also the reverse.
     """
-    known = {composed(pair.name): pair for pair in pairs}
-    wanted = list(known) if names is None else [composed(stem_of(name)) for name in names]
-    if unknown := [name for name in wanted if name not in known]:
-        raise DataError(f'The data set has no pair {", ".join(unknown)}.', did_you_mean(unknown[0], known))
-    found: dict[str, Path] = {}
-    for subset in sorted({str(PurePosixPath(name).parent) for name in wanted}):
+    by_name = {composed(pair.name): pair for pair in pairs}
+    chosen = list(by_name) if names is None else [composed(stem_of(name)) for name in names]
+    if unknown := [name for name in chosen if name not in by_name]:
+        raise DataError(f'The data set has no pair {", ".join(unknown)}.', did_you_mean(unknown[0], by_name))
+    images: dict[str, Path] = {}
+    for subset in sorted({str(PurePosixPath(name).parent) for name in chosen}):
         own = find_files('.', {'the fused folder': as_pattern(fused, '' if subset == '.' else subset)}, remedy=REMEDY)
-        found |= {composed(str(PurePosixPath(subset, name))): path for name, (path,) in own.items()}
-    problems = [f'{name} has no image in the fused folder ({fused})' for name in wanted if name not in found]
+        images |= {composed(str(PurePosixPath(subset, name))): path for name, (path,) in own.items()}
+    problems = [f'{name} has no image in the fused folder ({fused})' for name in chosen if name not in images]
     if names is None:
-        problems += [f'{path} belongs to no pair of the data set' for name, path in found.items() if name not in known]
+        problems += [f'{path} belongs to no pair of the data set'
+                     for name, path in images.items() if name not in by_name]
     if problems:
         raise DataError(f'The fused folder does not fit the data set:\n{listing(problems, MOST)}', REMEDY)
-    return {name: ((found[name], AS_STORED), *known[name].sources) for name in sorted(wanted)}
+    return {name: ((images[name], AS_STORED), *by_name[name].sources) for name in sorted(chosen)}
 
 
 def _each(files: Files, measure: Callable[[str, list[np.ndarray]], dict[str, float]],
           progress: Progress | None) -> list[dict[str, float]]:
-    """Measure the images of each name, which are read here, once."""
-    found, problems = [], []
+    """Read the images of each name once, and measure them."""
+    results, problems = [], []
     if progress:
         progress(0, len(files))
     for done, (name, sources) in enumerate(files.items(), 1):
@@ -323,7 +326,7 @@ def _each(files: Files, measure: Callable[[str, list[np.ndarray]], dict[str, flo
         problems += unusable
         if not problems:
             try:
-                found.append(measure(name, images))
+                results.append(measure(name, images))
             except DataError as error:
                 problems.append(f'{name}: {error.problem}')
         if progress:
@@ -331,19 +334,19 @@ def _each(files: Files, measure: Callable[[str, list[np.ndarray]], dict[str, flo
     if problems:
         raise DataError(f'Nothing was compared, because of these problems:\n{listing(problems, MOST)}',
                         'Fix or replace the files that are listed.')
-    return found
+    return results
 
 
 def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([one[key] for one in values])) for key in values[0]}
+    return {key: float(np.mean([scores[key] for scores in values])) for key in values[0]}
 
 
 def _conventions(images: Sequence[np.ndarray], protocol: Protocol, names: Sequence[str],
                  measured: Mapping[str, float]) -> dict[str, float]:
-    """The scores of one fused image under each other convention, by `metric|convention`.
+    """The scores of a fused image under each other convention, by `metric|convention`.
 
-    A way of reading that does not concern these files (they are grey, or use the whole range) leaves a score as it was
-    measured, so that each mean is over all pairs.
+    A way of reading that does not change the files (they are grey, or use the whole range) keeps the measured score, so
+    that each mean is over all pairs.
     """
     as_read = planes_of(images, protocol)
     fused, source_a, source_b = as_read
@@ -360,7 +363,7 @@ def _conventions(images: Sequence[np.ndarray], protocol: Protocol, names: Sequen
 
 def _readings(images: Sequence[np.ndarray], as_read: Sequence[Planes],
               protocol: Protocol) -> dict[str, Sequence[Planes] | None]:
-    """The images read in other ways; None for one that would change nothing."""
+    """The images read in other ways; None for a way that changes nothing."""
     fused, *sources = as_read
     colour = any(image.ndim == 3 for image in images)
     found: dict[str, Sequence[Planes] | None] = {STRETCHED: (_stretched(fused, protocol.rounding), *sources)}
@@ -374,7 +377,7 @@ def _readings(images: Sequence[np.ndarray], as_read: Sequence[Planes],
 
 
 def _stretched(fused: Planes, rounding: str) -> Planes:
-    """The whole range 0..255 for each plane, in whole levels; one that has it already is unchanged, to the bit."""
+    """Stretch each plane to 0..255, in whole levels; a plane that spans this range is unchanged, bit for bit."""
     low, high = fused.amin((1, 2, 3), keepdim=True), fused.amax((1, 2, 3), keepdim=True)
     levels = torch.where(high > low, (fused - low) * 255 / (high - low), fused)
     return {'round': torch.round, 'truncate': torch.floor, 'half-down': lambda x: (x - 0.5).ceil()}[rounding](levels)
@@ -385,16 +388,17 @@ def _scores(planes: Sequence[Planes], names: Iterable[str], code: str) -> dict[s
     return score_planes('the image', planes, names, code=code)[0]
 
 
-def _explained(one: Compared, means: Mapping[str, float]) -> Compared:
-    """With what each convention gives, but those that change nothing."""
-    found = [Convention(label, value) for key, value in means.items() for name, _, label in [key.partition('|')]
-             if name == one.metric and not np.isclose(value, one.measured, rtol=0, atol=1e-6, equal_nan=True)]
-    return replace(one, conventions=tuple(sorted(found, key=lambda found: _distance(found.value, one))))
+def _explained(number: Compared, means: Mapping[str, float]) -> Compared:
+    """Add the scores of the conventions that change the score, the nearest to the published number first."""
+    conventions = [
+        Convention(label, value) for key, value in means.items() for name, _, label in [key.partition('|')]
+        if name == number.metric and not np.isclose(value, number.measured, rtol=0, atol=1e-6, equal_nan=True)]
+    return replace(number, conventions=tuple(sorted(conventions, key=lambda other: _distance(other.value, number))))
 
 
-def _distance(value: float, one: Compared) -> float:
-    """From the published number; equal ones must not be told apart by the order of sums."""
-    return round(abs(value - float(one.printed)), 6) if np.isfinite(value) else np.inf
+def _distance(value: float, number: Compared) -> float:
+    """Distance from the published number, rounded so that rounding errors do not order equal scores."""
+    return round(abs(value - float(number.printed)), 6) if np.isfinite(value) else np.inf
 
 
 def _tolerance(row: PublishedRow, name: str) -> float:
@@ -404,15 +408,15 @@ def _tolerance(row: PublishedRow, name: str) -> float:
 def _distinct(rows: Sequence[PublishedRow]) -> list[PublishedRow]:
     kept: list[PublishedRow] = []
     for row in rows:
-        if not any(row.printed.keys() == one.printed.keys() and all(
-                abs(row.value(name) - one.value(name)) <= RERUN.get(name, 0) + 1e-9 for name in row.printed)
-                for one in kept):
+        if not any(row.printed.keys() == earlier.printed.keys() and all(
+                abs(row.value(name) - earlier.value(name)) <= RERUN.get(name, 0) + 1e-9 for name in row.printed)
+                for earlier in kept):
             kept.append(row)
     return kept
 
 
-def _facts(one: Compared) -> dict[str, Any]:
-    return {'metric': one.metric, 'published': float(one.printed), 'measured': one.measured,
-            'difference': one.difference, 'tolerance': one.tolerance, 'within': one.within,
-            'conventions': [{'name': other.name, 'value': other.value, 'within': other in one.explaining}
-                            for other in one.conventions]}
+def _facts(number: Compared) -> dict[str, Any]:
+    return {'metric': number.metric, 'published': float(number.printed), 'measured': number.measured,
+            'difference': number.difference, 'tolerance': number.tolerance, 'within': number.within,
+            'conventions': [{'name': other.name, 'value': other.value, 'within': other in number.explaining}
+                            for other in number.conventions]}

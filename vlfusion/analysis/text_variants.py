@@ -1,4 +1,4 @@
-"""Texts that an ablation compares: the policies that a config can have, the test data under each, the whole run."""
+"""The texts of an ablation: the policies that a config supports, the test data under each, and the whole run."""
 
 import inspect
 import os
@@ -25,11 +25,11 @@ from vlfusion.metrics.scoring import DEFAULT_METRICS
 from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, TEXT_ENCODERS, share_keys
 
-#: Each policy in words, in the order of the tables.
+#: Description of each policy, in the order of the tables.
 POLICIES = {'empty': 'the empty text', 'zero': 'features that are all 0', 'fixed': '"{sentence}"',
             'swapped': "another pair's", 'other': 'a text of {other.name} ({other.task.name})',
             'shuffled': 'its own, tokens in another order', 'noise': 'noise of the same norm'}
-#: The policies that need a text encoder.
+#: Policies that need a text encoder.
 ENCODED = ('empty', 'fixed')
 SENTENCE = 'Fuse the two images.'
 
@@ -40,29 +40,29 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
                 protocol: str | None = None, alpha: float = 0.05, limit: int | None = None, pair_maps: bool = False,
                 out: str | os.PathLike | None = None, inputs: Mapping[str, object] | None = None,
                 show: Callable[[Iterable[int]], Iterable[int]] = iter) -> Ablation:
-    """Compare the fusion of each test pair under its own text with that under other texts, and write what is found.
+    """Compare the fusion of each test pair under its own text and under other texts, and write the results.
 
         ablation = vlfusion.ablate_text('film/film_ivf_sample', 'work_dirs/film/iter_500.pth', limit=20)
         print(ablation.sentence)
 
     Args:
-        config: of the experiment, as a file or as `load_config` returns it; its test data are fused.
-        checkpoint: the weights; None where the model has none.
-        policies: names in `POLICIES`; `swapped` is always among them. None for all but `zero`, as far as the config
-            can.
-        sentence: the text of the policy `fixed`.
-        other: a config whose texts the policy `other` gives; it is described with the same text encoder.
+        config: config of the experiment, as a file or as `load_config` returns it; its test data are fused.
+        checkpoint: file of the weights; None for a model without weights.
+        policies: names in `POLICIES`; `swapped` is always included. By default all that the config supports, except
+            `zero`.
+        sentence: text of the policy `fixed`.
+        other: config that gives the texts of the policy `other`, described with the same text encoder.
         metrics: names in `FUSION_METRICS`.
-        protocol: how outputs become grey levels; by default the config's own, else `film`.
+        protocol: protocol by which outputs become grey levels; by default the config's, or `film`.
         alpha: level of significance, and of the intervals.
-        limit: how many pairs, spread evenly over the data set; None for all.
+        limit: number of pairs, spread evenly over the data set; None for all.
         pair_maps: write a map of each pair too.
-        out: the folder of tables, scores and maps; by default `WORK_DIR/ablation`.
-        inputs: more facts for the record, such as overrides of the config; secrets are taken out.
-        show: wraps the loop over the pairs' indices, to show how far it is.
+        out: folder of tables, scores and maps; by default `WORK_DIR/ablation`.
+        inputs: more facts for the record, such as overrides of the config; secrets are removed.
+        show: function that wraps the loop over the pairs' indices, to show progress.
 
     Raises:
-        ConfigError: the config is not meant to test, its model reads no text, or a policy cannot be given.
+        ConfigError: the config has no test data, its model reads no text, or a policy is not supported.
         DataError: images or texts are missing, or there are fewer than two pairs.
         CheckpointError: the weights do not fit the model.
     """
@@ -88,74 +88,74 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
 
 
 def load_guided(config: Config, checkpoint: str | os.PathLike | None) -> nn.Module:
-    """The model of a config, with the weights of a checkpoint; raises ConfigError where it reads no text."""
+    """Load the model of a config, with the weights of a checkpoint; raises a ConfigError if it reads no text."""
     if lacking := [key for key in ('task', 'model', 'test_dataloader') if not config.get(key)]:
         raise ConfigError(f'{config.filename} has no {" and no ".join(lacking)}.',
-                          'Give a config that is meant to test.')
+                          'Give a config with test data.')
     model, _ = load_model(checkpoint, experiment_of(config)) if checkpoint else load_weightless(config)
     if not text_dims(model.backbone):
-        raise ConfigError(f'{config.model.backbone.type} reads no text, so no text can do anything to it.',
+        raise ConfigError(f'{config.model.backbone.type} reads no text, so text has no effect on it.',
                           'Give a config and a checkpoint of a model that is guided by text.')
     return model
 
 
 def choose(policies: Sequence[str] | None = None, *, sentence: str = SENTENCE, encoder: bool = True,
            other: bool = False) -> tuple[list[str], list[str]]:
-    """The policies to compare, in the order of `POLICIES`, and notes on those that are left out.
+    """Choose the policies to compare, in the order of `POLICIES`, and make notes on those that are left out.
 
     Args:
-        policies: those asked for; None for all that can be.
-        sentence: the text of the policy `fixed`.
+        policies: names of policies; by default all that are supported.
+        sentence: text of the policy `fixed`.
         encoder: True if the config has a text encoder.
-        other: True if there is another config to take texts from.
+        other: True if there is another config that gives texts.
 
     Raises:
-        ConfigError: a policy was asked for that cannot be.
+        ConfigError: a named policy is not supported.
 
     >>> choose(['noise'])
     (['swapped', 'noise'], [])
     """
     if policies and 'other' in policies and not other:
-        raise ConfigError('The policy other needs the config of another task.', 'Name one: --other-task CONFIG')
+        raise ConfigError('The policy other needs the config of another task.', 'Give one with --other-task CONFIG.')
     if 'fixed' in (policies or ['fixed']) and not sentence.strip():
         raise ConfigError('The sentence of --fixed is empty.', 'Give one, or choose the policy empty.')
     if policies:
-        wanted = {*policies, SENSITIVITY} | ({'other'} if other else set())
-        return [policy for policy in POLICIES if policy in wanted], []
+        chosen = {*policies, SENSITIVITY} | ({'other'} if other else set())
+        return [policy for policy in POLICIES if policy in chosen], []
     left_out, notes = {'zero'}, []
     if not encoder:
         left_out = set(ENCODED)
-        notes.append('empty and fixed are left out, for the config has no language section and so no text encoder; '
-                     'zero, features that are all 0, stands in their place. With a language section of the encoder '
-                     'that the model was trained with, they are encoded of themselves.')
+        notes.append('empty and fixed are left out, because the config has no language section and so no text encoder; '
+                     'zero, features that are all 0, replaces them. To include them, give the config a language '
+                     'section with the text encoder of the training.')
     if not other:
         left_out.add('other')
-        notes.append("Another task's text is left out; --other-task CONFIG names a config, described with the same "
-                     'text encoder, whose texts are given.')
+        notes.append("Another task's text is left out. To include it, give --other-task CONFIG, a config described "
+                     'with the same text encoder.')
     return [policy for policy in POLICIES if policy not in left_out], notes
 
 
 def data_under(policies: Sequence[str], part: Mapping, sentence: str = SENTENCE) -> dict[str, PairDataset]:
-    """The test data under `own` and every policy but `other`; texts that are about no image are encoded first.
+    """The test data under `own` and every policy but `other`; fixed texts are encoded first.
 
     Args:
-        policies: as `choose` gives them.
-        part: the config of the test data, which has the language section if there is one.
-        sentence: the text of the policy `fixed`.
+        policies: policies that `choose` returned.
+        part: config of the test data, including the language section if there is one.
+        sentence: text of the policy `fixed`.
 
     Raises:
-        ConfigError: the data set knows no text policies, or an encoder is wanted and there is none.
+        ConfigError: the data set does not support text policies, or a text encoder is missing.
         DataError: images or texts are missing.
     """
     if 'text_source' not in inspect.signature(DATASETS.get(part['type'])).parameters:
         raise ConfigError(f'A data set {part["type"]} cannot give a pair another text.',
-                          'Use the PairDataset of the same images.')
+                          'Use a PairDataset of the same images.')
     values = {policy: dict(fixed=sentence) if policy == 'fixed' else policy for policy in ('own', *policies)
               if policy != 'other'}
     encoded = [text for text in map(fixed_text, values.values()) if text is not None]
     if encoded and part.get('language'):
         encode_fixed(part['language'], encoded)
-    # What is damaged is found once; under another policy the images are the same.
+    # Images are checked once, because they are the same under every policy.
     return {policy: DATASETS.build({**part, 'text_policy': value} | ({} if policy == 'own' else {'check': False}))
             for policy, value in values.items()}
 
@@ -164,13 +164,13 @@ def other_texts(config: Config, part: Mapping, dataset: PairDataset) -> tuple[Pa
     """The data set of another config, and the test data with its texts.
 
     Args:
-        config: the other one.
-        part: the config of the test data.
-        dataset: the test data.
+        config: the other config.
+        part: config of the test data.
+        dataset: test data.
 
     Raises:
         ConfigError: the other config has no pairs, no text, or text of another encoder or width.
-        DataError: it is not described yet.
+        DataError: the images of the other config are not described yet.
     """
     split = next((split for split in reversed(SPLITS) if config.get(f'{split}_dataloader')), None)
     if not split:
@@ -178,15 +178,15 @@ def other_texts(config: Config, part: Mapping, dataset: PairDataset) -> tuple[Pa
     encoders = [language.get('encoder') for language in (part.get('language'), config.get('language')) if language]
     if len(encoders) == 2 and len({str(identity(TEXT_ENCODERS, encoder)) for encoder in encoders}) == 2:
         raise ConfigError(f'{config.filename} has another text encoder, whose features mean nothing to this model: '
-                          f'{dict(encoders[1])} in place of {dict(encoders[0])}.',
-                          'Describe it with this encoder, in a config of its own or by --other-options.')
+                          f'{dict(encoders[1])} instead of {dict(encoders[0])}.',
+                          'Describe its images with this encoder, by another config or by --other-options.')
     try:
         [(_, other)] = find_datasets(config, [split], text=True)
         return other, borrow(dataset, other)
     except DataError as error:
         raise DataError(f'The texts of {config.filename} cannot be given: {error.problem}',
-                        f'`vlfusion describe {config.filename}` describes its images; --other-options overrides it, '
-                        'such as language.store=...') from error
+                        f'Describe its images with `vlfusion describe {config.filename}`; --other-options overrides '
+                        'keys of the config, such as language.store=...') from error
 
 
 def _record(config: Config, checkpoint: str | os.PathLike | None, other: Config | None,
