@@ -18,6 +18,14 @@ def test_lookup_error_guesses_and_lists():
     assert 'FLIM' not in BACKBONES and 'FILM' in BACKBONES
 
 
+def test_a_name_like_no_other_may_be_in_a_module_of_the_user():
+    with pytest.raises(UnknownNameError, match=r'custom_imports, or with --import'):
+        BACKBONES.get('Xyzzyq')
+    with pytest.raises(UnknownNameError) as error:
+        BACKBONES.get('FLIM')
+    assert 'custom_imports' not in str(error.value)
+
+
 def test_mmengine_entries_are_found_but_arbitrary_imports_are_not():
     import mmengine.hooks
     assert HOOKS.get('IterTimerHook') is HOOKS.get('mmengine.IterTimerHook') is mmengine.hooks.IterTimerHook

@@ -56,11 +56,12 @@ class Registry(root.Registry):
         if entry is None and plugins.load_for(key, snapshot):
             entry = self._find(key)
         if entry is None:
-            hint = plugins.why_missing(key)
             known = [*self.names(), *(self.parent.module_dict if self.parent else ())]
-            raise UnknownNameError(
-                f'{key!r} is not a known {self.name}.',
-                did_you_mean(key.rpartition('.')[2], known) + (f'\n     {hint}' if hint else ''))
+            remedy = did_you_mean(key.rpartition('.')[2], known)
+            hint = plugins.why_missing(key)
+            if not hint and not remedy.startswith('Did you mean'):
+                hint = 'If a module of yours registers it, name the module in custom_imports, or with --import.'
+            raise UnknownNameError(f'{key!r} is not a known {self.name}.', remedy + (f'\n     {hint}' if hint else ''))
         return entry
 
     def __contains__(self, key: str) -> bool:
