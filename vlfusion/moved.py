@@ -18,6 +18,8 @@ _ROOMS = {
     'guards': 'arguments cells foreign outputs redaction remote_code',
     'imaging': 'arrays images lettering quantise reading data.tasks metrics.protocol evaluation.protocol',
     'inference': 'export tiling',
+    'language.answers': 'language.decoding language.markdown language.phrases language.structure language.tags',
+    'language.chat': 'language.api_key language.proxies',
     'metrics': 'evaluation.undefined',
     'scaffold': 'testing.skeleton',
     'system': 'devices footprint launchers memory processes threads',

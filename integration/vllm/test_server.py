@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from vlfusion.language.chat import ChatError
+from vlfusion.language.chat.client import ChatError
 from vlfusion.language.interfaces import Prompt
 from vlfusion.language.llms import OpenAILLM
 

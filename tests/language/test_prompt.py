@@ -5,9 +5,9 @@ import re
 import pytest
 
 from vlfusion.errors import ConfigError, UnknownNameError
+from vlfusion.language.answers.structure import schema_check
 from vlfusion.language.interfaces import Observation
 from vlfusion.language.prompt import PromptTemplate, load_prompt
-from vlfusion.language.structure import schema_check
 
 
 def test_the_name_alone_is_the_latest_version():

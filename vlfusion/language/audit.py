@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
-from vlfusion.language.answers import chatter, is_filtered, reasoned, refused
+from vlfusion.language.answers.clean import chatter, is_filtered, reasoned, refused
 from vlfusion.language.lookup import Described
 from vlfusion.language.lookup import Records as Records
 from vlfusion.language.prompt import load_prompt

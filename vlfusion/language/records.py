@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from vlfusion.errors import DataError, short_repr
-from vlfusion.language.answers import encodable, readable
+from vlfusion.language.answers.clean import encodable, readable
 from vlfusion.language.interfaces import Observation
 
 #: Most levels of nested lists and dicts in a record.

@@ -11,7 +11,8 @@ from threading import Event
 import numpy as np
 
 from vlfusion.errors import DataError
-from vlfusion.language.answers import prose, read, refusal, refused
+from vlfusion.language.answers.clean import prose, read, refusal, refused
+from vlfusion.language.answers.structure import combined, correction_request, invalid_answer, parse, schema_check, texts
 from vlfusion.language.batches import Prefetched, attempt, batches, overlapped, read_ahead
 from vlfusion.language.interfaces import LLM, Captioner, Completion, Observation, Prompt, StreamingLLM, TextEncoder
 from vlfusion.language.jobs import Job, Ledger
@@ -19,7 +20,6 @@ from vlfusion.language.prompt import PromptTemplate
 from vlfusion.language.records import observation_facts, observations, texts_of
 from vlfusion.language.report import Usage
 from vlfusion.language.store import FAILURES, TextStore
-from vlfusion.language.structure import combined, correction_request, invalid_answer, parse, schema_check, texts
 
 #: Facts of a new record, and its array or None.
 Outcome = tuple[dict, np.ndarray | None]

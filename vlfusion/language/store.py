@@ -20,7 +20,7 @@ from jaxtyping import Float
 from vlfusion.errors import DataError, UnknownNameError, did_you_mean
 from vlfusion.files import write_array, write_whole
 from vlfusion.guards.redaction import without_secrets
-from vlfusion.language.answers import encodable
+from vlfusion.language.answers.clean import encodable
 from vlfusion.language.records import fault, parse_record
 
 STAGES = ('observations', 'paragraphs', 'features')

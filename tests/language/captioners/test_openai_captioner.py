@@ -9,7 +9,7 @@ from language.llms.conftest import ScriptedServer, chat_answer
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.captioners.openai_captioner import OpenAICaptioner, data_url
-from vlfusion.language.chat import ChatError
+from vlfusion.language.chat.client import ChatError
 from vlfusion.language.interfaces import Observation
 from vlfusion.registry import CAPTIONERS
 

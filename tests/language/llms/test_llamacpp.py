@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from vlfusion.language.chat import ChatError
+from vlfusion.language.answers.structure import schema_check
+from vlfusion.language.chat.client import ChatError
 from vlfusion.language.interfaces import Prompt
 from vlfusion.language.llms import OpenAILLM
-from vlfusion.language.structure import schema_check
 
 PROMPTS = [Prompt(f'Name {what}.', (), 'visible') for what in ('a colour', 'an animal', 'a city', 'a tree')]
 

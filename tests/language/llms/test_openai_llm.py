@@ -19,7 +19,7 @@ from mmengine import Config
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.captioners.openai_captioner import OpenAICaptioner
-from vlfusion.language.chat import BudgetError, Chat, ChatClient, ChatError
+from vlfusion.language.chat.client import BudgetError, Chat, ChatClient, ChatError
 from vlfusion.language.interfaces import Completion, Observation, Prompt
 from vlfusion.language.keys import identity
 from vlfusion.language.llms import OpenAILLM

@@ -10,7 +10,7 @@ from vlfusion.errors import DataError
 from vlfusion.imaging.images import to_8bit
 from vlfusion.language.captioners.parts import check_template, modality_variables
 from vlfusion.language.captioners.scenes import checked_scenes
-from vlfusion.language.chat import Chat, chat_client
+from vlfusion.language.chat.client import Chat, chat_client
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 
@@ -28,7 +28,7 @@ class OpenAICaptioner:
     Args:
         model: the model's name at the server; the model must accept images.
         question: the question; `$modality` stands for the modality. By default `default_question`.
-        chat: the other arguments of `vlfusion.language.chat.ChatClient`, such as `base_url` and `api_key_env`.
+        chat: the other arguments of `vlfusion.language.chat.client.ChatClient`, such as `base_url` and `api_key_env`.
 
     Attributes:
         client: the ChatClient, which counts tokens and cost.

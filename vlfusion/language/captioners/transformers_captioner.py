@@ -8,7 +8,8 @@ import torch
 from PIL.Image import Image as Picture
 
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.answers import read
+from vlfusion.language.answers.clean import read
+from vlfusion.language.answers.decoding import decode_answer
 from vlfusion.language.captioners.parts import (
     check_numbers,
     check_template,
@@ -18,7 +19,6 @@ from vlfusion.language.captioners.parts import (
 )
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.captioners.scenes import checked_scenes
-from vlfusion.language.decoding import decode_answer
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.registry import CAPTIONERS
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from vlfusion.language.chat import Chat, chat_client, in_order
+from vlfusion.language.chat.client import Chat, chat_client, in_order
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.registry import LLMS
 
@@ -17,7 +17,7 @@ class OpenAILLM:
     Args:
         model: the model's name at the server.
         system: a system message before the prompt.
-        chat: the other arguments of `vlfusion.language.chat.ChatClient`, such as `base_url` and `api_key_env`.
+        chat: the other arguments of `vlfusion.language.chat.client.ChatClient`, such as `base_url` and `api_key_env`.
 
     Attributes:
         client: the ChatClient, which counts tokens and cost.

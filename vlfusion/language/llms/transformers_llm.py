@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from vlfusion.errors import ConfigError, DataError, needs
-from vlfusion.language.decoding import decode_answer
+from vlfusion.language.answers.decoding import decode_answer
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.language.precision import torch_dtype
 from vlfusion.registry import LLMS

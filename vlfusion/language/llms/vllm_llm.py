@@ -6,7 +6,7 @@ from functools import partial
 
 from vlfusion.errors import ConfigError, DataError, needs
 from vlfusion.guards.remote_code import refuse_remote_code
-from vlfusion.language.decoding import opening_tag
+from vlfusion.language.answers.decoding import opening_tag
 from vlfusion.language.interfaces import Completion, Prompt
 from vlfusion.registry import LLMS
 

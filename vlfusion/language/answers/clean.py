@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlfusion.errors import DataError
-from vlfusion.language.markdown import plain
-from vlfusion.language.phrases import CLOSING, FILTERED, LABEL, OPENING, REASONING, REFUSAL
-from vlfusion.language.structure import Check, fitting, is_json
-from vlfusion.language.tags import tagged, unwrapped, without_reasoning
+from vlfusion.language.answers.markdown import plain
+from vlfusion.language.answers.phrases import CLOSING, FILTERED, LABEL, OPENING, REASONING, REFUSAL
+from vlfusion.language.answers.structure import Check, fitting, is_json
+from vlfusion.language.answers.tags import tagged, unwrapped, without_reasoning
 
 #: Finish reasons of servers that mean: a filter stopped the answer.
 FILTER_REASONS = frozenset(('content_filter', 'content-filter', 'safety', 'prohibited_content', 'blocklist',

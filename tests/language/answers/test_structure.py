@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.language.answers.structure import fitting, parse, schema_check, texts
 from vlfusion.language.interfaces import Completion
 from vlfusion.language.llms import TemplateLLM
 from vlfusion.language.pipeline import DescriptionPipeline
 from vlfusion.language.prompt import load_prompt
-from vlfusion.language.structure import fitting, parse, schema_check, texts
 from vlfusion.language.subjects import content_of
 from vlfusion.registry import LLMS, snapshot
 

@@ -3,7 +3,7 @@
 import re
 from html import unescape
 
-from vlfusion.language.phrases import TITLE
+from vlfusion.language.answers.phrases import TITLE
 
 #: A text without any of these is left as it is.
 _MARKED = re.compile(r'[*`~\\]|(?<!\w)_\S|\]\(|&#?\w+;|</?[a-zA-Z]|^\s{0,3}(?:#{1,6}\s|>|[-+•▪‣◦●∙·]\s|\d{1,3}[.)]\s|'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vlfusion.language.decoding import decode_answer, opening_tag
+from vlfusion.language.answers.decoding import decode_answer, opening_tag
 
 pytest.importorskip('transformers', reason="pip install 'vlfusion[language]'")
 WORDS = ['<s>', '</s>', '[THINK]', '[/THINK]', '<think>', '</think>', 'A', 'wall', 'Hm', '<|assistant|>']

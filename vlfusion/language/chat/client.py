@@ -16,11 +16,11 @@ from vlfusion.errors import ConfigError, DataError, VLFusionError, needs
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.guards.ranges import COUNT, NOT_NEGATIVE, POSITIVE, WHOLE
 from vlfusion.guards.redaction import eraser, mask, without_secrets
-from vlfusion.language.answers import message, read
-from vlfusion.language.api_key import read_key
+from vlfusion.language.answers.clean import message, read
+from vlfusion.language.answers.structure import combined, correction_request, schema_check
+from vlfusion.language.chat.api_key import read_key
+from vlfusion.language.chat.proxies import find_proxy
 from vlfusion.language.interfaces import Completion
-from vlfusion.language.proxies import find_proxy
-from vlfusion.language.structure import combined, correction_request, schema_check
 from vlfusion.registry import check_arguments
 
 OPENAI_URL = 'https://api.openai.com/v1'

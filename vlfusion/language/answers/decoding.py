@@ -1,9 +1,9 @@
-"""Tokens decoded to an answer. Its reasoning stays tagged; `vlfusion.language.answers` removes it."""
+"""Tokens decoded to an answer. Its reasoning stays tagged; `vlfusion.language.answers.clean` removes it."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from vlfusion.language.tags import reasoning_tag, tagged
+from vlfusion.language.answers.tags import reasoning_tag, tagged
 
 #: Tokens at the end of a prompt, where a chat template may open the reasoning.
 _LEAD = 16

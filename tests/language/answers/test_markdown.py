@@ -2,7 +2,7 @@
 
 import pytest
 
-from vlfusion.language.markdown import plain
+from vlfusion.language.answers.markdown import plain
 
 
 @pytest.mark.parametrize(('text', 'words'), [

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from vlfusion.errors import ConfigError
-from vlfusion.language.proxies import Proxy, find_proxy
+from vlfusion.language.chat.proxies import Proxy, find_proxy
 
 PROXY = 'http://proxy.example:8080'
 
@@ -56,7 +56,7 @@ def test_a_proxy_that_cannot_be_used_names_its_variable(find, variables, message
 
 
 def test_a_socks_proxy_says_what_to_install(find, monkeypatch):
-    monkeypatch.setattr('vlfusion.language.proxies.find_spec', lambda name: None)
+    monkeypatch.setattr('vlfusion.language.chat.proxies.find_spec', lambda name: None)
     with pytest.raises(ConfigError,
                        match=r'all_proxy names a SOCKS proxy for llm.example(?s:.*)pip install socksio') as caught:
         find(all_proxy='socks5://me:s3cret@x:1')

@@ -3,8 +3,8 @@
 import pytest
 
 from vlfusion.errors import DataError
-from vlfusion.language.answers import Message, chatter, message, prose, read, readable, reasoned, refused
-from vlfusion.language.structure import schema_check
+from vlfusion.language.answers.clean import Message, chatter, message, prose, read, readable, reasoned, refused
+from vlfusion.language.answers.structure import schema_check
 from vlfusion.testing.shared import shared
 
 GOOD = 'A bright wall stands on the right, and a dark road lies below it.'
