@@ -25,11 +25,13 @@ TOYS = '''
 
     @BACKBONES.register_module()
     class ToyMean(Toy):
-        def __init__(self, delay=0.0):
+        def __init__(self, delay=0.0, most=10 ** 9):
             super().__init__()
-            self.delay = delay
+            self.delay, self.most = delay, most
         def fuse(self, a, b, text):
             time.sleep(self.delay)
+            if a[0, 0].numel() > self.most:
+                raise torch.OutOfMemoryError('out of memory')
             return (a + b) / 2
 
     @BACKBONES.register_module()

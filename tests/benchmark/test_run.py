@@ -73,10 +73,12 @@ def test_a_pair_too_large_for_memory_is_fused_in_tiles(compare, toys, most, keys
 
 
 @pytest.mark.slow
-def test_blended_windows_are_noted_once(compare, caplog):
+@pytest.mark.parametrize(('most', 'keys'), [(10 ** 9, dict(max_memory='150k')), (15000, {})],
+                         ids=['planned', 'run out'])
+def test_blended_windows_are_noted_once(compare, caplog, most, keys):
     draw_pairs(Path('data'), NAMES[:2], size=(150, 160))
     for run in ('fused now', 'known'):
-        compare({'Mean': toy('ToyMean')}, dataset=dict(only='p[01]'), metrics=['EN'], max_memory='150k')
+        compare({'Mean': toy('ToyMean', most=most)}, dataset=dict(only='p[01]'), metrics=['EN'], **keys)
         assert caplog.text.count('Toy: Mean: large pairs were fused in blended windows') == 1, run
         caplog.clear()
 

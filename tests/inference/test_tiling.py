@@ -147,7 +147,7 @@ def test_blending_gives_back_what_every_window_agrees_on_and_softens_what_they_d
 
 
 def test_memory_that_runs_out_halves_the_tile_and_is_noted():
-    notes, sizes = [], []
+    notes, sizes, plans = [], [], []
 
     def fuse(batch):
         sizes.append(batch['source_a'].numel())
@@ -156,7 +156,8 @@ def test_memory_that_runs_out_halves_the_tile_and_is_noted():
         return mean(batch)
 
     inputs = pair(200, 200)
-    assert torch.equal(fuse_any_size(fuse, inputs, Locality(3), note=notes.append), mean(inputs))
+    fused = fuse_any_size(fuse, inputs, Locality(3), note=notes.append, trying=plans.append)
+    assert torch.equal(fused, mean(inputs)) and [plan.mode for plan in plans] == ['whole', 'exact', 'exact']
     assert sizes[:3] == sorted(sizes[:3], reverse=True) and sizes[0] == 40000
     assert len(notes) == 2 and all('Memory ran out' in note for note in notes)
 

@@ -366,9 +366,10 @@ class Run:
         texts = [key for name in text_dims(network.model.backbone) for key in (name, f'{name}_mask')]
         inputs = {key: batch[key] for key in (*SOURCES, *texts) if key in batch}
         size = tuple(inputs['source_a'].shape[-2:])
-        plan = network.plan(inputs)  # before the seed is set, because planning may run the model
+        plans = [network.plan(inputs)]  # before the seed is set, because planning may run the model
         _seed(repeat.seed, pair.name)
-        measured = measure(partial(network.fuse, inputs, chosen=plan), self.device)
+        measured = measure(partial(network.fuse, inputs, chosen=plans[0], trying=plans.append), self.device)
+        plan = plans[-1]
         macs_key = key_of(identity=identity, size=size)
         counted = self.cache.read('macs', macs_key)
         if counted is None:

@@ -77,14 +77,15 @@ class Network:
         return plan(tuple(inputs['source_a'].shape[-2:]), self.locality, self.tiles, self.tile_size,
                     self._pixels(inputs))
 
-    def fuse(self, inputs: Inputs, progress: Progress | None = None,
-             chosen: Plan | None = None) -> Float[Tensor, '1 1 h w']:
+    def fuse(self, inputs: Inputs, progress: Progress | None = None, chosen: Plan | None = None,
+             trying: Callable[[Plan], None] = lambda plan: None) -> Float[Tensor, '1 1 h w']:
         """Fuse a pair of any size. If memory runs out, go on with smaller tiles.
 
         Args:
             inputs: inputs of one pair.
             progress: called while a large image is fused, with the parts done and the parts in total.
             chosen: the result of `plan` for this pair; by default it is planned now.
+            trying: called with each plan before it is tried; the last one made the result.
 
         Raises:
             ConfigError, VLFusionError: as for `plan`.
@@ -95,7 +96,7 @@ class Network:
             with self._progress(progress if part['source_a'].shape == size else None, size.numel()):
                 return self(part)
         return fuse_any_size(fuse, inputs, self.locality, self.tiles, self.tile_size, progress=progress,
-                             note=self.note, chosen=chosen or self.plan(inputs))
+                             note=self.note, chosen=chosen or self.plan(inputs), trying=trying)
 
     def fuse_first(self, pairs: Sequence[Inputs], progress: Progress | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse the first pairs of a list at once: as many as memory allows, at least one.

@@ -226,7 +226,8 @@ def out_of_memory(error: BaseException) -> bool:
 def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']], locality: Locality | None = None,
                   mode: str = 'auto', tile: int | None = None, pixels: int | None = None,
                   progress: Progress | None = None, note: Callable[[str], None] = print,
-                  chosen: Plan | None = None) -> Float[Tensor, 'batch 1 h w']:
+                  chosen: Plan | None = None,
+                  trying: Callable[[Plan], None] = lambda plan: None) -> Float[Tensor, 'batch 1 h w']:
     """Fuse an image whole or in tiles, as `plan` chooses. If memory runs out, go on with half as many pixels a tile.
 
     Args:
@@ -234,6 +235,7 @@ def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
         locality, mode, tile, pixels: as for `plan`.
         note: called with a message each time the image is approximated or memory runs out.
         chosen: the result of `plan` for the same arguments; by default it is made here.
+        trying: called with each plan before it is tried; the last one made the result.
 
     Raises:
         ConfigError: as for `plan`.
@@ -242,6 +244,7 @@ def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
     height, width = inputs['source_a'].shape[-2:]
     chosen = chosen or plan((height, width), locality, mode, tile, pixels)
     while True:
+        trying(chosen)
         if chosen.mode == 'blend' and mode == 'auto':
             note(f'{width}x{height} is fused in blended windows of {chosen.tile[1]}x{chosen.tile[0]}, which is an '
                  'approximation: the model is not local.')
