@@ -3,8 +3,6 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / 'vlfusion'
 #: Tests of several modules at once: of a verb from its arguments to its files, of whole families, of the repository.
@@ -29,14 +27,19 @@ def _tests_a_module(path: Path) -> bool:
     return module.is_file() or module.with_suffix('').is_dir()
 
 
-@pytest.mark.parametrize('path', MODULES, ids=str)
-def test_a_test_is_named_after_its_module(path):
+def _is_listed(path: Path) -> bool:
     room = path.parent.as_posix() if path.parent.parts else ''
-    listed = path.stem.removeprefix('test_') in ACROSS.get(room, '').split()
-    assert _tests_a_module(path) != listed, f'vlfusion/{path.parent} has no such module' if not listed else \
-        'take it off the list: there is a module of its name'
+    return path.stem.removeprefix('test_') in ACROSS.get(room, '').split()
 
 
-@pytest.mark.parametrize('path', MODULES, ids=str)
-def test_a_test_module_says_what_it_holds(path):
-    assert ast.get_docstring(ast.parse((TESTS / path).read_text(encoding='utf-8')))
+def test_a_test_is_named_after_its_module():
+    assert [str(path) for path in MODULES if not _tests_a_module(path) and not _is_listed(path)] == []
+
+
+def test_the_list_holds_no_test_of_one_module():
+    assert [str(path) for path in MODULES if _tests_a_module(path) and _is_listed(path)] == []
+
+
+def test_a_test_module_says_what_it_holds():
+    assert [str(path) for path in MODULES
+            if not ast.get_docstring(ast.parse((TESTS / path).read_text(encoding='utf-8')))] == []

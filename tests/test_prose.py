@@ -4,25 +4,38 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path for folder in ('vlfusion', 'plugins', 'tests', 'tools', 'performance', 'scripts')
                for path in ROOT.glob(f'{folder}/**/*.py'))
+PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'), *ROOT.glob('plugins/*/*.md')])
 #: A docstring begins with a verb in the imperative or a noun.
 BEGINNINGS = re.compile(r'(By|How|Likewise|Of|So many|What|Whether|Where|Who|Whose|Why)\b')
-PHRASES = re.compile(r'\b(anew|at hand|by whomever|in the place of|lest|mend|to be had)\b', re.IGNORECASE)
+#: Words that a modern reader has to translate.
+PHRASES = re.compile(r'\b(afresh|anew|at hand|by whomever|in the place of|lest|likewise|mend|there are such|thereof|'
+                     r'to be had|whereby|wherein|what comes of)\b', re.IGNORECASE)
 
 
-@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_docstrings_begin_with_a_verb_or_a_noun(path):
-    nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
-             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert [text for node in nodes if BEGINNINGS.match(text := ast.get_docstring(node) or '')] == []
+def docstrings(text: str) -> list[str]:
+    """The docstrings of a module, its classes and its functions."""
+    return [ast.get_docstring(node) or '' for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-@pytest.mark.parametrize('path', [
-    *(path for path in FILES if path != Path(__file__)), *sorted(ROOT.glob('*.md')), *sorted(ROOT.glob('docs/**/*.md')),
-    *sorted(ROOT.glob('plugins/*/*.md'))], ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_archaic_phrases(path):
-    assert PHRASES.findall(path.read_text(encoding='utf-8')) == []
+def offences(paths: list[Path], rule) -> dict[str, list[str]]:
+    """Map each file that breaks a rule to what breaks it."""
+    texts = {path: path.read_text(encoding='utf-8') for path in paths}
+    return {str(path.relative_to(ROOT)): offending for path, text in texts.items() if (offending := rule(text))}
+
+
+def test_the_rules_find_what_they_forbid():
+    assert PHRASES.findall('Likewise of source B; to be had anew.') == ['Likewise', 'to be had', 'anew']
+    assert [bool(BEGINNINGS.match(text)) for text in ('What it is.', 'Whatever.', 'Of a pair.', 'Offer it.')] == [
+        True, False, True, False]
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun():
+    assert offences(FILES, lambda text: [words for words in docstrings(text) if BEGINNINGS.match(words)]) == {}
+
+
+def test_no_archaic_phrases():
+    assert offences([path for path in [*FILES, *PAGES] if path != Path(__file__)], PHRASES.findall) == {}

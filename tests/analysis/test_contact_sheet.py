@@ -230,6 +230,7 @@ def test_a_png_has_the_pixels_and_the_colours(place):
     assert np.abs(box.astype(int) - expected).max() <= 3
 
 
+@pytest.mark.slow
 def test_a_pdf_has_text_and_the_pixels_of_the_files(place):
     figure = contact_sheet(COLUMNS, ['p0'], [Crop(10, 20, 8, 4)], row_labels=True)
     for name in ('one.pdf', 'two.pdf', 'one.svg', 'two.svg'):

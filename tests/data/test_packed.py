@@ -319,6 +319,7 @@ def test_command_from_hdf5(source, tmp_path, capsys):
     assert 'Add --task' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_training_gets_the_same_batches(toy, tmp_path, build_dataloader):
     config, out = toy(), str(tmp_path / 'x.safetensors')
     config.dump(tmp_path / 'config.py')

@@ -73,6 +73,7 @@ def test_pairs_of_a_task(made, task):
         assert np.abs(luminance(image_a) - luminance(image_b)).mean() > 0.005
 
 
+@pytest.mark.slow
 def test_medical_pairs_show_one_brain_in_the_middle(made):
     for mri, pet in pairs(made, 'mif'):
         brain = mri > 40

@@ -50,7 +50,7 @@ def server(monkeypatch):
             pass
     server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     server.asked, server.address = [], f'http://127.0.0.1:{server.server_port}'
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.02}, daemon=True).start()
     monkeypatch.setenv('HF_ENDPOINT', server.address)
     monkeypatch.setenv('OPENAI_API_KEY', 'sk-of-the-user')
     monkeypatch.setenv('PRIVATE', 'word-of-the-user')
@@ -184,6 +184,7 @@ def test_a_text_that_is_given_needs_no_words(here, server):
     assert not server.asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('store', ['{tmp}/elsewhere', '../elsewhere', 'work', 'link', '', 3, 'a\0b'])
 def test_a_checkpoint_does_not_choose_where_records_are_written(here, store):
     (here / 'work').mkdir()

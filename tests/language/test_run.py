@@ -121,6 +121,7 @@ def describe(language, images):
     DescriptionPipeline(language).run(images)
 
 
+@pytest.mark.slow
 def test_two_processes_fill_one_store_and_do_nothing_twice(tmp_path, language):
     images = draw(tmp_path / 'images', 60)
     language['llm'] |= dict(seconds=0.05)

@@ -43,11 +43,13 @@ ENTRIES = {'console script': ('-c', 'import sys; from vlfusion.cli import main; 
            'module': ('-m', 'vlfusion', 'list'), 'tool of a checkout': (ROOT / 'tools/list.py',)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('entry', ENTRIES.values(), ids=ENTRIES)
 def test_the_command_line_bounds_the_spin_before_torch_is_loaded(read_by_torch, entry):
     assert read_by_torch(*entry) == str({'GOMP_SPINCOUNT': str(ROUNDS)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('chosen', [{name: '5'} for name in CHOICES] + [{'OMP_WAIT_POLICY': 'active'}],
                          ids=lambda chosen: '='.join(*chosen.items()))
 def test_the_choice_of_the_user_is_kept(read_by_torch, chosen):

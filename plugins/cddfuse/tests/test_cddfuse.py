@@ -44,6 +44,7 @@ def images(batch=2, size=(24, 30), seed=0):
 
 # ---------------------------------------------------------------------------------------------------------- the network
 
+@pytest.mark.slow
 @pytest.mark.parametrize('residual', ['visible', 'sum', 'none'])
 @pytest.mark.parametrize('case', range(2))
 def test_equals_the_released_network(released, case, residual):
@@ -99,6 +100,7 @@ def test_coupling_layers_are_invertible():
     torch.testing.assert_close(torch.cat((first, second), 1), layer.mix(x))
 
 
+@pytest.mark.slow
 def test_released_states_convert(released, tmp_path):
     converted = cddfuse.CDDFuse.convert_released(released)
     cddfuse.CDDFuse().load_state_dict(converted)

@@ -84,6 +84,7 @@ def test_luminance_of_the_released_file_where_no_channel_saturates(landscape):
     assert (difference[inside] < 0.5).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_weighted_chroma_is_near_the_released_file(landscape):
     over, under, expected, fused = landscape
     difference = np.abs(add_chroma(fused, over, under, 'weighted').astype(int) - expected)

@@ -65,6 +65,7 @@ def test_boxes_are_fractions_within_the_image_with_area_and_score(model, picture
     assert len({str(of_one) for of_one in observed}) > 1
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_its_singles_give(model, pictures):
     detector = OpenVocabularyDetector(model, LABELS, threshold=0, batch_size=3)
     mixed = [pictures[0], pictures[1], pictures[3], pictures[2], pictures[4]]
@@ -282,12 +283,14 @@ def test_a_box_has_the_whole_pixels_that_a_mask_of_another_size_touches():
     assert _bounds(mask, 1, 1) == (0, 0, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 def test_regions_in_half_precision(regions, dtype, pictures):
     captioner = regions(dtype=dtype)
     assert captioner.generate.model.dtype == getattr(torch, dtype) and any(captioner.observe(scenes(pictures), ('',)))
 
 
+@pytest.mark.slow
 def test_regions_that_are_small_or_uncertain_are_left_out(regions, pictures):
     assert all(seen.area >= 0.3 for of_one in regions(min_area=0.3).observe(scenes(pictures), ('',)) for seen in of_one)
     assert regions(quality=1).observe(scenes(pictures), ('',)) == [[]] * len(pictures)

@@ -194,6 +194,7 @@ def test_an_unknown_model_names_it(serve, build):
     assert "'m' (404): no such model" in str(results[0]) and 'base_url' in results[0].remedy
 
 
+@pytest.mark.slow
 def test_retry_after_is_honoured(serve, build):
     times = []
 
@@ -226,6 +227,7 @@ def test_a_wait_of_many_minutes_is_an_error_at_once(serve, build):
     assert len(server.bodies) == 1
 
 
+@pytest.mark.slow
 def test_a_stalled_connection_is_given_up(serve, build):
     def script(number, body):
         if said(body) == 'prompt 0':
@@ -240,6 +242,7 @@ def test_a_stalled_connection_is_given_up(serve, build):
     assert results[1].text == 'to prompt 1'
 
 
+@pytest.mark.slow
 def test_a_stall_is_tried_again(serve, build):
     def script(number, body):
         if number == 0:
@@ -250,6 +253,7 @@ def test_a_stall_is_tried_again(serve, build):
     assert build(server, timeout=0.5, max_retries=1).complete(prompts(1))[0].text == 'to prompt 0'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('how', [lambda: None, lambda: (200, '{"id": "1", "cho', {'Content-Length': 500})],
                          ids=['hung up', 'cut off'])
 def test_a_broken_connection_is_tried_again_then_reported(serve, build, how):
@@ -321,12 +325,14 @@ def test_a_budget_needs_a_server_that_counts(serve, build):
     assert 'does not report' in str(results[1]) and len(server.bodies) == 1
 
 
+@pytest.mark.slow
 def test_requests_are_spaced(serve, build):
     server, start = serve(echo), time.monotonic()
     build(server, concurrency=4, requests_per_minute=600).complete(prompts(6))
     assert 0.49 < time.monotonic() - start < 3
 
 
+@pytest.mark.slow
 def test_tokens_are_spaced_by_what_the_answers_took(serve, build):
     """15 tokens each at 100 a second, one after the other."""
     server, start = serve(echo), time.monotonic()
