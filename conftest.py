@@ -13,6 +13,8 @@ from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
 
-# Before any of them is imported: shapes and types of arrays are checked in vlfusion and in every plugin.
+# Before any of them is imported: shapes and types of arrays are checked in vlfusion and in every plugin. `make quick`
+# leaves it out, because compiling the checks takes half of its start.
 PLUGINS = Path(__file__).parent.glob('plugins/*/vlfusion_*/__init__.py')
-install_import_hook(['vlfusion', *sorted(path.parent.name for path in PLUGINS)], 'typecheck.checker')
+if os.environ.get('VLFUSION_TYPECHECK', '1') != '0':
+    install_import_hook(['vlfusion', *sorted(path.parent.name for path in PLUGINS)], 'typecheck.checker')

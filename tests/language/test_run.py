@@ -47,6 +47,7 @@ def records(language, stage):
     return [path for path in DescriptionPipeline(language).store.root.glob(f'{stage}/*/*.json')]
 
 
+@pytest.mark.slow
 def test_an_llm_that_streams_is_asked_once_each(tmp_path, language):
     images = draw(tmp_path / 'images', 9)
     pipeline = DescriptionPipeline(language)

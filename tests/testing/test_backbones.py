@@ -197,6 +197,7 @@ def test_a_halo_that_is_right_holds_and_where_none_is_declared_there_is_nothing_
     assert local(Blend()).holds is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('declared', 'words'), [
     (dict(halo=0), 'halo=0'), (dict(halo=1), 'halo=1'), (dict(halo=4, multiple=1), 'multiple=1'),
     (dict(halo=4, everywhere=True), 'halo=4')])

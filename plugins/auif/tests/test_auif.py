@@ -92,6 +92,7 @@ def test_losses_of_four_steps_equal_those_of_the_released_script():
     assert all(not torch.equal(value, before[name]) for name, value in model.named_parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('fusion', ['sum', 'mean', 'l1'])
 def test_what_every_backbone_must_do(fusion):
     torch.manual_seed(0)

@@ -73,6 +73,7 @@ def test_value_against_numpy(build, clip, images):
     assert loss(*small).item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_patch_of_the_whole_image_costs_what_the_image_costs(build, images):
     whole = dict(similarity_weight=0, global_weight=0, patch_weight=10.0, patch_side=(1, 1))
     square = [image[..., :24] for image in images]

@@ -117,6 +117,7 @@ def test_the_sources_are_in_the_order_of_the_released_test_scripts():
     assert first['mef'] == 'b' and first['ivf'] == 'a', 'under-exposed and infrared first'
 
 
+@pytest.mark.slow
 def test_what_every_backbone_must_do():
     torch.manual_seed(0)
     check_backbone(BACKBONES.build(dict(type='vlfusion_ffmef.FFMEF')))

@@ -158,6 +158,7 @@ def test_two_iterations_equal_the_released_training_script(released, batch):
     torch.testing.assert_close(fused.flatten(), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_moves_every_parameter(batch):
     torch.manual_seed(0)
     net = model(losses=[dict(type='LpLoss', weight=0.1)]).train()

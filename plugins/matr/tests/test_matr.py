@@ -170,6 +170,7 @@ def test_region_loss_of_flat_images():
         expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_moves_every_parameter():
     torch.manual_seed(0)
     model = FusionModel(dict(type='vlfusion_matr.MATR'), LOSSES)

@@ -262,6 +262,7 @@ def config(tmp_path):
     return read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_takes_two_visits(path, config):
     config = config(path)

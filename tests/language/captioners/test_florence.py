@@ -165,6 +165,7 @@ def test_settings_reach_the_model(captioner, pictures):
     assert captioner().observe([], ('',)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 def test_half_precision(captioner, dtype, pictures):
     florence = captioner(dtype=dtype)
@@ -191,6 +192,7 @@ def test_settings_that_cannot_be_are_refused(captioner, setting, message):
         captioner(**setting)
 
 
+@pytest.mark.slow
 def test_as_much_as_the_model_can_write_is_no_error(captioner, pictures):
     assert captioner(tasks=['dense region caption'], max_new_tokens=256).observe(scenes(pictures[:1]), ('',))
 

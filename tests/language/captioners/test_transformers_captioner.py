@@ -153,6 +153,7 @@ def test_a_model_that_is_not_there_is_named(cls, tmp_path):
         cls(model='nobody/nothing')
 
 
+@pytest.mark.slow
 def test_a_model_of_another_kind_is_named(tmp_path):
     from transformers import BertConfig, BertModel
     BertModel(BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,

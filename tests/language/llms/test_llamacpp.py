@@ -36,6 +36,7 @@ def test_greedy_answers_repeat_and_order_is_kept(build):
         one.text for one in build(concurrency=1).complete(PROMPTS[:2])]
 
 
+@pytest.mark.slow
 def test_a_limit_cuts_and_is_reported(build):
     completion = build(max_tokens=3).complete([Prompt('Count from one to a hundred.', (), '')])[0]
     assert (completion.finish_reason, completion.completion_tokens) == ('length', 3)

@@ -117,6 +117,7 @@ def test_only_what_can_be_sent_is_pulled(serve, build):
     assert server.most <= 3
 
 
+@pytest.mark.slow
 def test_results_do_not_wait_for_a_slow_source(serve, build):
     """Between two prompts that take long to come, what has finished is yielded."""
     finished = threading.Event()
@@ -465,6 +466,7 @@ def test_the_key_is_nowhere(serve, build, key, caplog):
     assert key not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_key_in_no_file(serve, key, images, language, encoder, tmp_path):
     def script(number, body):
         return (400, {'error': {'message': f'not with {key}'}}) if number == 1 else echo(number, body)
