@@ -4,7 +4,6 @@ With them, new users, tests and documentation can run every command without a do
 second exposure was involved, so scores on them do not show the quality of a method.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from jaxtyping import Float, UInt8
 from numpy.random import Generator
 
 from vlfusion.errors import ConfigError, DataError, VLFusionError, listing
-from vlfusion.files import whole_folder
+from vlfusion.files import file_digest, whole_folder
 from vlfusion.imaging.images import read_image, write_image
 
 MANIFEST = 'manifest.json'
@@ -279,7 +278,7 @@ def _versions() -> dict[str, str]:
 
 def _digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below the folder except the manifest, by relative path."""
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+    return {path.relative_to(folder).as_posix(): file_digest(path)
             for path in sorted(folder.rglob('*')) if path.is_file() and path != folder / MANIFEST}
 
 
