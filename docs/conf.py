@@ -1,7 +1,7 @@
 """Sphinx configuration: sphinx-build docs docs/_build"""
 
 project = 'vlfusion'
-extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinxcontrib.mermaid']
+extensions = ['myst_parser', 'sphinxcontrib.mermaid']
 source_suffix = {'.md': 'markdown'}
 exclude_patterns = ['_build']
 html_theme = 'alabaster'

@@ -26,7 +26,7 @@ def test_a_module_of_a_moved_room_exists_once(monkeypatch):
     'vlfusion.images.read_image', 'vlfusion.images.add_chroma', 'vlfusion.export.export_model',
     'vlfusion.checkpoints.load_model', 'vlfusion.data.tasks.task', 'vlfusion.metrics.protocol.protocol',
     'vlfusion.inference.Fused', 'vlfusion.inference.PRECISIONS', 'vlfusion.numbers.COUNT',
-    'vlfusion.evaluation.scores.read_csv', 'vlfusion.evaluation.scores.spelt_out', 'vlfusion.evaluation.scores.score',
+    'vlfusion.evaluation.scores.read_csv', 'vlfusion.evaluation.scores.spelt_out',
     'vlfusion.evaluation.record.write_record', 'vlfusion.language.audit.Records', 'vlfusion.language.store.Keys',
     'vlfusion.language.interfaces.PairCaptioner'])
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
