@@ -20,6 +20,7 @@ LAYERS = [
     'models',
     'data',
     'language',
+    'zoo',
     'imaging',
     'registry',
     'config',

@@ -46,6 +46,10 @@ class CheckpointError(VLFusionError, ValueError):
     """A checkpoint that is unsafe, truncated, or belongs to another model."""
 
 
+class DownloadError(VLFusionError, RuntimeError):
+    """A public file that cannot be loaded, or has another content than expected."""
+
+
 class NetworkError(VLFusionError, RuntimeError):
     """A network that fails, or returns something other than a fused image."""
 

@@ -1,0 +1,1 @@
+"""Names of models, words and public data, and where they come from."""
