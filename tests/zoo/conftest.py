@@ -1,8 +1,12 @@
-"""A public host on this machine, and permission to ask it."""
+"""Servers on this machine in place of the public ones, and permission to ask them."""
 
 import pytest
 
+from vlfusion.testing.model_hub import ModelHub
 from vlfusion.testing.public_host import PublicHost
+
+#: Where the hub keeps a file.
+FILES = '{repo_id}/resolve/{revision}/{filename}'
 
 
 @pytest.fixture
@@ -17,3 +21,18 @@ def host(monkeypatch, tmp_path):
         monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', False)
         monkeypatch.setattr('vlfusion.zoo.remote.WAIT', 0.01)
         yield host
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A hub for models on this machine, and a token for it."""
+    with ModelHub() as hub:
+        for name in ('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY', 'VLFUSION_OFFLINE', 'HF_TOKEN_PATH'):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv('HF_TOKEN', hub.token)
+        # huggingface_hub read the environment when it was imported.
+        for name, value in dict(ENDPOINT=hub.address, HUGGINGFACE_CO_URL_TEMPLATE=f'{hub.address}/{FILES}',
+                                HF_HUB_CACHE=str(tmp_path / 'cache'), HF_HUB_DISABLE_XET=True,
+                                HF_HUB_OFFLINE=False).items():
+            monkeypatch.setattr(f'huggingface_hub.constants.{name}', value)
+        yield hub

@@ -1,6 +1,7 @@
 """Secrets: recognised by name or by form, and removed from everything that is stored or shown."""
 
 import base64
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -147,6 +148,18 @@ def _masked(text: str, known: Sequence[str]) -> str:
     text = _ASSIGNED.sub(rf'\1{HIDDEN}', text)
     return _WHOLE_HEADER.sub(rf'\1 {HIDDEN}', text) if _WHOLE_HEADER.fullmatch(text) else _HEADER.sub(
         rf'\1 {HIDDEN}', text)
+
+
+def mask_log(name: str) -> None:
+    """Mask secrets in all that the logger of this name writes from now on."""
+    logger = logging.getLogger(name)
+    if _mask_record not in logger.filters:
+        logger.addFilter(_mask_record)
+
+
+def _mask_record(record: logging.LogRecord) -> bool:
+    record.msg, record.args = mask(record.getMessage()), ()
+    return True
 
 
 def eraser(secret: str) -> Callable[[str], str]:

@@ -7,7 +7,6 @@ refuses. Its `http_get` is not used, because it loses up to 10 MB when a connect
 """
 
 import hashlib
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ from vlfusion.config import cache_folder
 from vlfusion.console.notes import LOG
 from vlfusion.errors import ConfigError, DataError, DownloadError, listing
 from vlfusion.files import patiently
-from vlfusion.guards.redaction import mask
+from vlfusion.guards.redaction import mask, mask_log
 
 #: Called with a step, the finished pieces of work and all pieces, as `ShowProgress` is.
 Show = Callable[[str, int, int], None]
@@ -237,7 +236,7 @@ def _load(file: RemoteFile, part: Path, show: Show, remedy: str) -> None:
     from huggingface_hub.errors import HTTPError  # of httpx or httpx2, whichever this version of the hub uses
 
     address, step, failures = file.address, f'{Path(file.path).name} (kB)', 0
-    _mask_logs()
+    mask_log('huggingface_hub.utils._http')
     while True:
         begin = part.stat().st_size if part.exists() else 0
         if file.size and begin >= file.size:
@@ -279,15 +278,3 @@ def _request(address: str, part: Path, begin: int, size: int | None, show: Calla
             for chunk in response.iter_bytes():
                 output.write(chunk)
                 show(output.tell() // 1000, total // 1000)
-
-
-def _mask_logs() -> None:
-    """Keep passwords of a mirror's address out of what huggingface_hub logs."""
-    logger = logging.getLogger('huggingface_hub.utils._http')
-    if _mask_record not in logger.filters:
-        logger.addFilter(_mask_record)
-
-
-def _mask_record(record: logging.LogRecord) -> bool:
-    record.msg, record.args = mask(record.getMessage()), ()
-    return True

@@ -1,0 +1,231 @@
+"""Models of vlfusion on the Hugging Face hub: `hf://owner/name`, or `hf://owner/name@revision`.
+
+A repository holds `model.safetensors`, the checkpoint of vlfusion with its experiment in the metadata; `config.json`,
+the same experiment to read; and `README.md`, the model card. huggingface_hub moves the files. It takes the token from
+`HF_TOKEN` or from `hf auth login`, the server from `HF_ENDPOINT`, and keeps what it loads in its own cache.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlfusion import __version__
+from vlfusion.errors import CheckpointError, DownloadError, VLFusionError
+from vlfusion.files import strict_json
+from vlfusion.guards.foreign import described
+from vlfusion.guards.redaction import mask, mask_log, without_secrets
+from vlfusion.imaging.tasks import TASKS
+from vlfusion.zoo.remote import is_offline
+
+SCHEME = 'hf://'
+WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.json', 'README.md'
+#: Key of the experiment in the metadata of a checkpoint.
+KEY = 'vlfusion'
+LOG_IN = 'Set HF_TOKEN, or log in by `hf auth login`, with an account that may do this.'
+CONNECT = 'Check the connection. HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy.'
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model on the hub.
+
+    Args:
+        repo: owner and name.
+        revision: branch, tag or commit; None is the newest version.
+    """
+
+    repo: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f'{SCHEME}{self.repo}' + (f'@{self.revision}' if self.revision else '')
+
+
+def is_hub_address(name: str | os.PathLike) -> bool:
+    """Tell whether a model's name is an address on the hub."""
+    return str(name).startswith(SCHEME)
+
+
+def parse(address: str) -> HubModel:
+    """Read `hf://owner/name` or `hf://owner/name@revision`.
+
+    >>> parse('hf://anna/film-mri@v1')
+    HubModel(repo='anna/film-mri', revision='v1')
+
+    Raises:
+        DownloadError: it is something else.
+    """
+    match = re.fullmatch(r'hf://(\w[\w.-]*/\w[\w.-]*)(?:@([\w./-]+))?', address)
+    if not match:
+        raise DownloadError(f'{address!r} is no address on the Hugging Face hub.',
+                            'Write hf://owner/name, or hf://owner/name@revision for a branch, tag or commit.')
+    return HubModel(*match.groups())
+
+
+def pull(address: str, offline: bool | None = None) -> Path:
+    """Load the checkpoint of a model, unless the hub's cache has it, and return its path.
+
+    Args:
+        address: as for `parse`.
+        offline: True to ask only the cache. The variables of `is_offline` do so too.
+
+    Raises:
+        DownloadError: the repository, its revision or the checkpoint in it does not exist, needs a token, or is neither
+            reachable nor in the cache.
+    """
+    from huggingface_hub import hf_hub_download
+    model, offline = parse(address), offline or is_offline()
+    _mask_logs()
+    try:
+        return Path(hf_hub_download(model.repo, WEIGHTS, revision=model.revision, library_name='vlfusion',
+                                    library_version=__version__, local_files_only=offline))
+    except Exception as error:
+        raise _explained(error, model, f'{model} cannot be loaded from {_server()}', offline) from None
+
+
+def push(checkpoint: str | os.PathLike, repo: str, *, private: bool | None = None, message: str = '',
+         license: str = '') -> str:
+    """Publish a checkpoint on the hub, and return its address with the new commit.
+
+    A model card that the repository has already stays as it is.
+
+    Args:
+        checkpoint: a `.safetensors` checkpoint of vlfusion.
+        repo: owner and name of the repository, with or without `hf://`. It is made if it does not exist.
+        private: True to make a new repository private, False to make it public; by default the owner's setting.
+        message: commit message.
+        license: identifier of the weights' licence for a new card, such as `apache-2.0`; by default it names none.
+
+    Raises:
+        CheckpointError: the file is no such checkpoint, or its experiment holds a secret.
+        DownloadError: the hub cannot be reached or refuses.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+    model = parse(repo if is_hub_address(repo) else f'{SCHEME}{repo}')
+    experiment, count = read_header(checkpoint)
+    if without_secrets(experiment) != experiment:
+        raise CheckpointError(f'The experiment in {checkpoint} holds a secret, so it is not published.',
+                              'Name the environment variable that holds the key (api_key_env), and save the checkpoint '
+                              'again.')
+    failure = f'{checkpoint} cannot be pushed to {model.repo} on {_server()}'
+    if is_offline():
+        raise DownloadError(f'{failure}: vlfusion is offline.', 'Unset VLFUSION_OFFLINE and HF_HUB_OFFLINE.')
+    _mask_logs()
+    try:
+        api = HfApi(library_name='vlfusion', library_version=__version__)
+        api.create_repo(model.repo, private=private, exist_ok=True)
+        if private and not api.model_info(model.repo).private:
+            raise DownloadError(f'{failure}: the repository exists and is public.',
+                                'Make it private on its page, or choose another name.')
+        files = {WEIGHTS: os.fspath(checkpoint), CONFIG: f'{strict_json(experiment)}\n'.encode()}
+        if not api.file_exists(model.repo, CARD, revision=model.revision):
+            files[CARD] = model_card(model.repo, experiment, count, license).encode()
+        commit = api.create_commit(model.repo, [CommitOperationAdd(name, content) for name, content in files.items()],
+                                   commit_message=message or 'Model of vlfusion', revision=model.revision)
+    except Exception as error:
+        raise _explained(error, model, failure) from None
+    return str(HubModel(model.repo, commit.oid))
+
+
+def read_header(checkpoint: str | os.PathLike) -> tuple[dict[str, Any], int]:
+    """Read the experiment of a `.safetensors` checkpoint, and count its weights. No tensor is read.
+
+    Raises:
+        CheckpointError: the file is no such checkpoint.
+    """
+    from safetensors import safe_open
+    try:
+        with safe_open(checkpoint, 'numpy') as file:
+            experiment = json.loads((file.metadata() or {})[KEY])
+            count = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+        experiment['model']['backbone']['type'], experiment['task']
+    except Exception as error:
+        raise CheckpointError(f'{checkpoint} is not a .safetensors checkpoint of vlfusion: {described(error)}.',
+                              'Load another checkpoint by vlfusion.Fuser, which writes such a file when it pushes.'
+                              ) from None
+    return experiment, count
+
+
+def model_card(repo: str, experiment: Mapping, count: int, license: str = '') -> str:
+    """Write the model card that a new repository gets.
+
+    Args:
+        repo: owner and name.
+        experiment: the experiment of the checkpoint.
+        count: number of weights.
+        license: identifier of the weights' licence.
+    """
+    from huggingface_hub import ModelCardData
+    data = ModelCardData(license=license or None, library_name='vlfusion', pipeline_tag='image-to-image',
+                         tags=['image-fusion', 'vlfusion'])
+    backbone, task = experiment['model']['backbone']['type'].rpartition('.')[2], experiment['task']
+    title = TASKS[task].title if task in TASKS else task
+    return f"""---
+{data.to_yaml()}
+---
+
+# {repo.partition('/')[2]}
+
+{backbone} for {title} (`{task}`), trained with vlfusion {__version__}. It has {count:,} weights.
+
+## Use
+
+```bash
+pip install vlfusion
+vlfusion fuse {SCHEME}{repo} a.png b.png -o fused.png
+```
+
+```python
+from vlfusion import Fuser
+Fuser('{SCHEME}{repo}')('a.png', 'b.png').save('fused.png')
+```
+
+`{CONFIG}` shows the model, its texts and its protocol.
+
+## Training and results
+
+Describe here the training data, the schedule, the scores with their protocol, and known limits.
+"""
+
+
+def _explained(error: Exception, model: HubModel, failure: str, offline: bool = False) -> VLFusionError:
+    """Turn an error of huggingface_hub into one that says what to do."""
+    from huggingface_hub import errors
+    status = getattr(getattr(error, 'response', None), 'status_code', None)
+    if isinstance(error, VLFusionError):
+        return error
+    if isinstance(error, errors.GatedRepoError):
+        why, remedy = 'its owner has to grant access', f'Ask for it on the page of the repository. {LOG_IN}'
+    elif isinstance(error, errors.RepositoryNotFoundError) or status == 401:
+        why, remedy = 'there is no such repository, or it is private', f'Check owner and name. {LOG_IN}'
+    elif isinstance(error, errors.RevisionNotFoundError):
+        why, remedy = f'it has no branch, tag or commit {model.revision}', f'Leave out @{model.revision}.'
+    elif isinstance(error, errors.LocalEntryNotFoundError):
+        why = 'vlfusion is offline' if offline else mask(described(error.__cause__ or error))
+        why += ', and the cache of huggingface_hub does not have it'
+        remedy = CONNECT
+        if offline:
+            remedy = 'Load it once with a connection, or copy the cache (HF_HOME) of a machine that has it.'
+    elif isinstance(error, errors.EntryNotFoundError):
+        why = f'it has no {WEIGHTS}'
+        remedy = 'Only models of vlfusion can be used by this address. `vlfusion push` makes one.'
+    elif status == 403:
+        why, remedy = 'the token has no permission to do this', LOG_IN
+    else:
+        why, remedy = mask(described(error)), CONNECT
+    return DownloadError(f'{failure}: {why}.', remedy)
+
+
+def _server() -> str:
+    from huggingface_hub import constants
+    return mask(constants.ENDPOINT)
+
+
+def _mask_logs() -> None:
+    for module in ('file_download', 'hf_api', 'lfs', 'utils._http'):
+        mask_log(f'huggingface_hub.{module}')
