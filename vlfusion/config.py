@@ -20,7 +20,6 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.fileio import YamlHandler, register_handler
 from mmengine.logging import print_log
 from mmengine.utils import import_modules_from_strings
-from platformdirs import user_cache_dir
 
 from vlfusion.config_names import SEPARATOR, find_base, require_config
 from vlfusion.errors import ConfigError, did_you_mean
@@ -181,8 +180,3 @@ def check_form(config: Config) -> None:
         if key.endswith('_dataloader') and config.get(key) and not isinstance(config[key].get('dataset'), Mapping):
             raise ConfigError(f'{key}.dataset is {config[key].get("dataset")!r}.',
                               "Write dataset=dict(type='PairDataset', ...).")
-
-
-def cache_folder() -> Path:
-    """Return the folder of vlfusion's own files: `VLFUSION_HOME`, or a folder in the platform's cache folder."""
-    return Path(os.environ.get('VLFUSION_HOME') or user_cache_dir('vlfusion')).expanduser()

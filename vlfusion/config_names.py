@@ -15,8 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from vlfusion import plugins
-from vlfusion.errors import CheckpointError, ConfigError
-from vlfusion.files import require_checkpoint
+from vlfusion.errors import ConfigError
 
 SEPARATOR = '::'
 #: Suffixes of config files.
@@ -68,25 +67,12 @@ def require_config(path: str | os.PathLike) -> Path:
         if file := find_config(os.fspath(path)):
             return file
         candidates = [Path(path).absolute(), *places(os.fspath(path))]
-        raise ConfigError(f'No config at {" or ".join(map(str, candidates))}.', _similar_config(Path(path)))
+        raise ConfigError(f'No config at {" or ".join(map(str, candidates))}.', similar_config(Path(path)))
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f'{path} is not a config: expected a file that ends in {", ".join(SUFFIXES)}.',
                           'Give a config, or rename the file.')
     return path
-
-
-def require_model(path: str | os.PathLike) -> None:
-    """Raise CheckpointError or ConfigError if a checkpoint, or the config given instead, does not exist."""
-    path = Path(path).expanduser()
-    if is_config(path):
-        require_config(path)
-    elif not path.suffix and not path.exists():
-        raise CheckpointError(f'{path} is neither a checkpoint nor the name of a config.',
-                              f'Give a checkpoint, such as work_dirs/NAME/iter_500.pth, or the config of a method '
-                              f'without weights. {_similar_config(path)}')
-    else:
-        require_checkpoint(path)
 
 
 def find_base(name: str) -> Path:
@@ -124,7 +110,7 @@ def config_folder(package: str) -> Path | None:
     return None
 
 
-def _similar_config(path: Path) -> str:
+def similar_config(path: Path) -> str:
     """Suggest the plugin to install, or the nearest file or config that ships."""
     if plugin := plugins.how_to_install(f'vlfusion_{path.parts[0]}' if path.parts else ''):
         return f'It may come with the plugin {plugin}'

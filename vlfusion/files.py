@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+from platformdirs import user_cache_dir
 
 from vlfusion.errors import CheckpointError, DataError
 from vlfusion.system.processes import is_alive, machine
@@ -175,6 +176,11 @@ def file_digest(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file in hex."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder of vlfusion's own files: `VLFUSION_HOME`, or a folder in the platform's cache folder."""
+    return Path(os.environ.get('VLFUSION_HOME') or user_cache_dir('vlfusion')).expanduser()
 
 
 def windows_fault(name: str) -> str:

@@ -44,10 +44,10 @@ def run(args: argparse.Namespace) -> int:
 
     from vlfusion.cli.own_data import read_config
     from vlfusion.config import load_config
-    from vlfusion.files import require_checkpoint
+    from vlfusion.zoo.names import require_model
     config = read_config(args)
     if args.checkpoint:
-        require_checkpoint(args.checkpoint)
+        require_model(args.checkpoint)
     other = load_config(args.other_task, args.other_options) if args.other_task else None
 
     from vlfusion.analysis.text_variants import ablate_text

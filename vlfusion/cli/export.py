@@ -1,7 +1,7 @@
 """Write a trained model as a file that fuses pairs of any height and width without vlfusion.
 
     vlfusion export work_dirs/ifcnn/best.pth --format onnx --out ifcnn.onnx
-    vlfusion export work_dirs/film_ivf/best.pth --format exported-program --out film.pt2
+    vlfusion export film-ivf --format exported-program --out film.pt2
     vlfusion export work_dirs/film_ivf/best.pth --format onnx --out film.onnx --text street.npy
 
 Before the file is written, it is loaded and compared with the model at several sizes.
@@ -13,7 +13,8 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_trust
     from vlfusion.guards.ranges import POSITIVE
-    parser.add_argument('checkpoint', help='a checkpoint of vlfusion, or a config of a model without weights')
+    parser.add_argument('checkpoint', help='a checkpoint, the name of a model such as film-mif, or a config of a '
+                                           'model without weights')
     parser.add_argument('--format', required=True, help='onnx, exported-program or torchscript')
     parser.add_argument('-o', '--out', required=True, help='file to write: .onnx, .pt2 or .pt')
     parser.add_argument('--text', help='token features (.npy) to store in the file, which then takes two images only')
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.options import import_modules
-    from vlfusion.config_names import require_model
+    from vlfusion.zoo.names import require_model
     require_model(args.checkpoint)
 
     from vlfusion.inference.export import export_model

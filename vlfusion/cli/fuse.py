@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_reading, add_trust
     from vlfusion.guards.ranges import COUNT
-    parser.add_argument('checkpoint', help='a checkpoint of vlfusion, or a config of a model without weights')
+    parser.add_argument('checkpoint',
+                        help='a checkpoint; or the name of a model, such as film-mif or laplacian (`vlfusion models`); '
+                             'or hf://owner/name; or a config of a model without weights')
     parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused')
     parser.add_argument('source_b', help='image, folder, or pattern: visible; CT, PET or SPECT; under-exposed; '
                                          'far-focused')
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                         "else vlfusion's own)")
     parser.add_argument('--words', metavar='CONFIG', help="describe images by this config's language section, not by "
                                                           "the checkpoint's")
+    parser.add_argument('--offline', action='store_true', help='download no weights')
     add_trust(parser)
     parser.add_argument('--modality-a', help="modality of source A for the captioner (default: the task's word)")
     parser.add_argument('--modality-b', help='modality of source B, such as PET or CT, in the words of the training '
@@ -80,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
                     skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
                     show=show, task=args.task, protocol=args.protocol, chroma=args.chroma, store=args.store,
-                    words=args.words, trust=args.trust_checkpoint, modality_a=args.modality_a,
+                    offline=args.offline, words=args.words, trust=args.trust_checkpoint, modality_a=args.modality_a,
                     modality_b=args.modality_b, device=args.device, tiles=args.tiles, tile_size=args.tile_size,
                     max_memory=max_memory, batch_size=args.batch_size, precision=args.precision)
     report(args, done)

@@ -20,10 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.own_data import read_config
-    from vlfusion.files import require_checkpoint
+    from vlfusion.zoo.names import require_model
     config = read_config(args)
     if args.checkpoint:
-        require_checkpoint(args.checkpoint)
+        require_model(args.checkpoint)
 
     from rich.console import Console
 

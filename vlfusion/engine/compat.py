@@ -32,6 +32,7 @@ from mmengine.runner import CheckpointLoader
 from safetensors.torch import load_file
 from torch import nn
 
+from vlfusion.engine.states import read_meta
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
@@ -55,9 +56,12 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
     path = require_checkpoint(filename)
     try:
         if path.suffix == '.safetensors':
-            return load_file(path, device=str(map_location))
+            state, meta = load_file(path, device=str(map_location)), read_meta(path)
+            return state if meta is None else dict(state_dict=state, meta=meta)
         with torch.serialization.safe_globals(_NUMPY_NUMBERS):
             return torch.load(path, map_location=map_location, weights_only=True)
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f'{path} was refused: it is not a plain checkpoint of tensors and values{_refused(error)}.',

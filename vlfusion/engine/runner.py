@@ -18,10 +18,11 @@ from vlfusion.config import load_config
 from vlfusion.data.dataset import FusionDataset
 from vlfusion.data.sampler import Draw, EpochSampler
 from vlfusion.engine import compat
-from vlfusion.engine.checkpoints import COPY, EXPERIMENT_KEYS, load_strictly
 from vlfusion.engine.config_tree import check_experiment
 from vlfusion.engine.hooks import ProgressHook
 from vlfusion.engine.locks import lock_work_dir
+from vlfusion.engine.named import EXPERIMENT_KEYS, locate
+from vlfusion.engine.states import COPY, load_strictly
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.guards.foreign import foreign
@@ -69,7 +70,7 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
     arguments = {key: value for key, value in whole.items()
                  if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
     if arguments.get('load_from'):
-        require_checkpoint(arguments['load_from'])
+        arguments['load_from'] = str(locate(arguments['load_from']).file or require_checkpoint(arguments['load_from']))
     if arguments.get('launcher', 'none') != 'none':
         arguments['launcher'] = 'pytorch'  # torch's variables are now set for every launcher
     kept = Config(without_secrets(whole.to_dict()), filename=whole.filename)  # for logs, dumps and checkpoints

@@ -8,9 +8,9 @@ from mmengine.config import Config
 
 from vlfusion.config import as_config
 from vlfusion.engine.checkpoints import load_weightless
+from vlfusion.engine.named import locate
 from vlfusion.engine.runner import FusionRunner, build_runner, evaluators
 from vlfusion.evaluation.rows import Row, read_csv
-from vlfusion.files import require_checkpoint
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def test(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | Non
 
     Args:
         config: file or name of a config, or a config as `load_config` returns it.
-        checkpoint: the weights; None if the model has none.
+        checkpoint: the weights: a checkpoint, or anything else that `load_model` takes; None if the model has none.
         out: folder to write to; by default `WORK_DIR/test_PROTOCOL`.
         protocol: name of the conversion of outputs to grey levels; by default the config's own, or `film`.
         chroma: name of the colour rule in `CHROMA_RULES`; by default the config's own, or the task's.
@@ -93,13 +93,12 @@ def test(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | Non
         CheckpointError: the weights are absent or do not fit the model.
     """
     config = _copy(config)
-    if checkpoint:
-        require_checkpoint(checkpoint)
-    else:
+    weights = locate(checkpoint).file if checkpoint else None
+    if weights is None:
         load_weightless(config)  # raises an error if the model has weights
     config.model.pop('losses', None)  # not needed for testing
     config.launcher = launcher
-    config.load_from = checkpoint and str(checkpoint)
+    config.load_from = weights and str(weights)
     if protocol:
         config.protocol = protocol
     if chroma:

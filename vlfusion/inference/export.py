@@ -87,10 +87,10 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
     batch too if the model allows it. There is no input for a mask: every token counts, and all texts of a batch have
     one length.
 
-        vlfusion.export_model('work_dirs/film_ivf/best.pth', 'film.onnx', 'onnx')
+        vlfusion.export_model('film-ivf', 'film.onnx', 'onnx')
 
     Args:
-        checkpoint: checkpoint of training or `convert-weights`; or a config whose model has no weights.
+        checkpoint: checkpoint, name of a model, address on the hub or config, as for `vlfusion.load_model`.
         out: file to write.
         format: a name in FORMATS.
         text: NumPy file of token features `(token, dim)` or `(1, token, dim)` to store in the exported file, which then

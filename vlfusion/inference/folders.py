@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlfusion.config_names import require_model
 from vlfusion.console.progress import ShowProgress
 from vlfusion.data.names import inside
 from vlfusion.data.pairs import Pair, as_pattern, find_pairs
@@ -19,6 +18,7 @@ from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.images import SUFFIXES, check_ending
 from vlfusion.imaging.reading.file import unreadable
 from vlfusion.imaging.reading.rule import readings_of
+from vlfusion.zoo.names import require_model
 
 if TYPE_CHECKING:
     from vlfusion.data.text import FeatureFiles
@@ -44,19 +44,20 @@ class FusedFiles:
 
 def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: PathLike, *,
          names: Sequence[str] | PathLike | None = None, skip_existing: bool = False, grey: bool = False,
-         text: PathLike | None = None, reading: Mapping[str, Any] | None = None, show: ShowProgress | None = None,
-         **options: Any) -> FusedFiles:
+         text: PathLike | None = None, reading: Mapping[str, Any] | None = None, offline: bool = False,
+         show: ShowProgress | None = None, **options: Any) -> FusedFiles:
     """Fuse two images, or two folders of images paired by name, and write the results.
 
     Images may have any size. The result gets its colour by the colour rule of the task.
 
-        done = vlfusion.fuse('work_dirs/film_ivf/best.pth', 'IR/', 'VI/', 'fused/', tiles='exact')
+        done = vlfusion.fuse('film-ivf', 'IR/', 'VI/', 'fused/', tiles='exact')
         print(f'{len(done.written)} pairs fused', *done.failed.values(), sep='\\n')
 
     To get arrays instead of files, call a `Fuser`.
 
     Args:
-        checkpoint: checkpoint of vlfusion; or a config whose model has no weights.
+        checkpoint: checkpoint of vlfusion; or the name of a model, such as `film-mif` or `laplacian`; or
+            `hf://owner/name`; or a config whose model has no weights.
         source_a, source_b: two images, or two folders or patterns (`data/{name}_T.*`). A is infrared, MRI, over-exposed
             or near-focused.
         out: image file to write; a folder if the sources are folders.
@@ -66,6 +67,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
         text: token features `(token, dim)` to use instead of describing the images: a `.npy` file for all pairs, or a
             folder of `NAME.npy`.
         reading: rules by which the sources are read: `range_a`, `range_b`, `page_a`, `page_b`, `bands_a`, `bands_b`.
+        offline: True to download no weights.
         show: progress and notes; by default notes are logged and no progress is shown.
         options: options of the `Fuser`, such as `device`, `tiles`, `max_memory` or `protocol`.
 
@@ -86,7 +88,9 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     kept = {pair: path for pair, path in files.items() if skip_existing and path.is_file()}
     pairs = [pair for pair in files if pair not in kept]
 
+    from vlfusion.engine.named import locate
     from vlfusion.inference.fuser import Fuser
+    locate(checkpoint, offline=offline or None, show=show)  # downloads weights under this progress
     fuser = Fuser(checkpoint, note=show.print if show else None, **options)
     features = _features(text, fuser, pairs) if text else None
     if show:

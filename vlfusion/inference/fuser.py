@@ -1,7 +1,7 @@
 """Fusing with a checkpoint: two files, two images in memory, or many pairs.
 
     from vlfusion import Fuser
-    fuser = Fuser('work_dirs/film_mif/best.pth')
+    fuser = Fuser('film-mif')
     fuser('mri.png', 'pet.png').save('fused.png')
     fuser(mri, pet).rgb  # arrays, PIL images or tensors
 """
@@ -60,11 +60,13 @@ class Fuser:
     A model that reads text describes new images itself. It uses the captioners, LLM and text encoder it was trained
     with, and fills its text store. You can give existing features instead.
 
-        fuser = vlfusion.Fuser('work_dirs/film_mif/best.pth', device='cuda')
+        fuser = vlfusion.Fuser('film-mif', device='cuda')
         fuser('mri.png', 'pet.png').save('fused.png')
 
     Args:
-        checkpoint: checkpoint of training or `convert-weights`; or a config whose model has no weights.
+        checkpoint: checkpoint of training or `convert-weights`; or the name of a model, such as `film-mif` or
+            `laplacian`, see `vlfusion models`; or `hf://owner/name`, a repository on the Hugging Face hub; or a config
+            whose model has no weights.
         task: task that says what the sources are; by default the checkpoint's task.
         modality_a, modality_b: names of the sources' modalities, which captioners read; by default the task's. Say
             `PET` if the training data did: other names give other descriptions.

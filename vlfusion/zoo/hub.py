@@ -88,6 +88,13 @@ def pull(address: str, offline: bool | None = None) -> Path:
         raise _explained(error, model, f'{model} cannot be loaded from {_server()}', offline) from None
 
 
+def is_cached(address: str) -> bool:
+    """Tell whether the checkpoint of a model is in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+    model = parse(address)
+    return isinstance(try_to_load_from_cache(model.repo, WEIGHTS, revision=model.revision), str)
+
+
 def push(checkpoint: str | os.PathLike, repo: str, *, private: bool | None = None, message: str = '',
          license: str = '') -> str:
     """Publish a checkpoint on the hub, and return its address with the new commit.

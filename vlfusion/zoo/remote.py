@@ -18,10 +18,9 @@ from urllib.parse import quote, urlsplit
 
 from filelock import FileLock, Timeout
 
-from vlfusion.config import cache_folder
 from vlfusion.console.notes import LOG
 from vlfusion.errors import ConfigError, DataError, DownloadError, listing
-from vlfusion.files import patiently
+from vlfusion.files import cache_folder, patiently
 from vlfusion.guards.redaction import mask, mask_log
 
 #: Called with a step, the finished pieces of work and all pieces, as `ShowProgress` is.

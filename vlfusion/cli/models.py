@@ -1,0 +1,85 @@
+"""List the models that have a name, show the card of one, or put files of released weights in place.
+
+    vlfusion models                      # all
+    vlfusion models mif                  # those with a word in their card
+    vlfusion models ifcnn-mff            # the card: paper, training data, verification, licence, citation
+    vlfusion models get ifcnn-mff ...    # download now, for later use without a network
+    vlfusion models add ifcnn-mff IFCNN-MAX.pth    # take the authors' file, fetched by hand
+
+A name works wherever a checkpoint does: vlfusion fuse ifcnn-mff near.png far.png -o fused.png
+"""
+
+import argparse
+
+from vlfusion.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('words', nargs='*', metavar='WORD | NAME | get NAME ... | add NAME FILE ...',
+                        help='words of the card; a name; or `get` or `add`')
+    parser.add_argument('--markdown', action='store_true', help='print the reference page of all models')
+    parser.add_argument('--offline', action='store_true', default=None, help='download nothing')
+
+
+def run(args: argparse.Namespace) -> int:
+    from vlfusion.zoo.cards import card, reference_page, search
+    from vlfusion.zoo.entries import find_entry
+    first, *others = args.words or ['']
+    if args.markdown:
+        print(reference_page(), end='')
+    elif first == 'get':
+        _get(others, args.offline)
+    elif first == 'add':
+        _add(others)
+    elif not others and (entry := find_entry(first)):
+        print(card(entry))
+    else:
+        _table(search(args.words))
+    return 0
+
+
+def _table(entries: dict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlfusion.guards.cells import terminal_cell
+    from vlfusion.zoo.cards import row, unreadable
+    rows = [row(name, entry) for name, entry in entries.items()]
+    table = Table(*rows[0], box=None, padding=(0, 2, 0, 0))
+    for cells in rows:
+        table.add_row(*map(terminal_cell, cells.values()))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 250
+    console.print(table)
+    console.print('\nvlfusion models NAME shows the card of a model.', highlight=False)
+    for problem in unreadable():
+        console.print(problem, highlight=False, markup=False)
+
+
+def _get(names: list[str], offline: bool | None) -> None:
+    from vlfusion.zoo.entries import get_entry
+    entries = [get_entry(name) for name in names]
+    if not entries:
+        raise ConfigError('`vlfusion models get` needs the name of a model.', '`vlfusion models` shows all.')
+
+    from vlfusion.console.progress import ShowProgress
+    from vlfusion.engine.named import obtain
+    with ShowProgress() as show:
+        for entry in entries:
+            place = obtain(entry, offline=offline, show=show)
+            show.print(f'{entry.name}: {place or "needs no weights"}')
+
+
+def _add(words: list[str]) -> None:
+    from pathlib import Path
+
+    from vlfusion.files import require_checkpoint
+    from vlfusion.zoo.entries import get_entry
+    if len(words) < 2:
+        raise ConfigError('`vlfusion models add` needs the name of a model and its files.',
+                          'Write `vlfusion models add ifcnn-mff IFCNN-MAX.pth`.')
+    entry, files = get_entry(words[0]), [require_checkpoint(Path(file)) for file in words[1:]]
+
+    from vlfusion.engine.named import add
+    print(f'{entry.name}: the files are those of {entry.source}. Checkpoint: {add(entry, files)}')

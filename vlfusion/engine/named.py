@@ -1,0 +1,174 @@
+"""From whatever names a model to its file: a checkpoint, a config, a name such as `film-mif`, or `hf://owner/name`.
+
+Weights that are not in a package are downloaded once, see `vlfusion.zoo.places`.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from mmengine.config import Config
+
+from vlfusion.config import load_config
+from vlfusion.config_names import is_config
+from vlfusion.console.notes import note
+from vlfusion.console.progress import ShowProgress
+from vlfusion.engine.released import convert_released
+from vlfusion.engine.states import read_meta
+from vlfusion.errors import CheckpointError, ConfigError, DownloadError
+from vlfusion.files import make_folder, require_checkpoint, write_whole
+from vlfusion.zoo import hub
+from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned, find_entry
+from vlfusion.zoo.names import require_model
+from vlfusion.zoo.places import by_hand, converted, original
+from vlfusion.zoo.remote import RemoteFile, check, fetch
+
+#: Top-level config keys that describe the experiment itself. They are stored in its checkpoints.
+EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol', 'chroma')
+
+
+@dataclass(frozen=True)
+class Located:
+    """A model that was found.
+
+    Attributes:
+        name: what the user wrote.
+        file: its checkpoint; None if the model has no weights.
+        experiment: its experiment, if a config or `models.toml` states it; None if the checkpoint does.
+        entry: the facts about the model, if it has a name.
+    """
+
+    name: str
+    file: Path | None
+    experiment: dict[str, Any] | None = None
+    entry: ModelEntry | None = None
+
+
+def locate(model: str | os.PathLike, *, offline: bool | None = None, show: ShowProgress | None = None) -> Located:
+    """Find a model, and download its weights if they are not here.
+
+    A file that exists is never taken for a name.
+
+    Args:
+        model: checkpoint; or the config of a model without weights, as a file or by name; or the name of a model, see
+            `vlfusion models`; or a repository on the Hugging Face hub, `hf://owner/name` or `hf://owner/name@revision`.
+        offline: True to download nothing; by default `VLFUSION_OFFLINE` and `HF_HUB_OFFLINE` decide.
+        show: progress of a download; by default a bar of its own on stderr.
+
+    Raises:
+        CheckpointError: there is no such file or name, or the authors' files are not what they should be.
+        ConfigError: the config has no task or no model.
+        DownloadError: the weights are not here and cannot be fetched.
+    """
+    require_model(model)
+    name = os.fspath(model)
+    if hub.is_hub_address(name):
+        return Located(name, hub.pull(name, offline=offline))
+    path = Path(model).expanduser()
+    if not path.exists() and (entry := find_entry(name)):
+        return Located(name, obtain(entry, offline=offline, show=show), _stated(entry), entry)
+    if is_config(path):
+        return Located(name, None, experiment_of(load_config(path)))
+    return Located(name, require_checkpoint(path))
+
+
+def experiment_of(config: Config) -> dict[str, Any]:
+    """Return the experiment of a config; raise ConfigError if it has no task or no model."""
+    experiment = {key: config[key] for key in EXPERIMENT_KEYS if config.get(key)}
+    if lacking := [key for key in ('task', 'model') if key not in experiment]:
+        raise ConfigError(f'{config.filename} has no {" and no ".join(lacking)}.', 'Give a config of an experiment.')
+    return experiment
+
+
+def obtain(entry: ModelEntry, *, offline: bool | None = None, show: ShowProgress | None = None) -> Path | None:
+    """Return the checkpoint of a named model, and make it first if necessary; None if the model has no weights.
+
+    Raises:
+        CheckpointError: the package lacks the file, or the authors' files do not fit the network.
+        DownloadError: the weights are not here and cannot be fetched, or differ from the pinned ones.
+    """
+    match entry.source:
+        case Packaged(path):
+            if not path.is_file():
+                raise CheckpointError(f'The package {entry.package} lacks {path.name}, the weights of {entry.name}.',
+                                      'Install it again.')
+            return path
+        case OnHub(address):
+            return hub.pull(address, offline=offline)
+        case Pinned(files):
+            target = converted(entry)
+            make_folder(target.parent)
+            with FileLock(f'{target}.lock'):
+                if not is_converted(entry):
+                    for file in files:
+                        if not original(file).is_file():
+                            note(f'licence {entry.scoped}', f'{entry.name} comes from {entry.source}. Licence of the '
+                                                            f'weights: {entry.licence or "none stated"}.')
+                        fetch(file, original(file), show=show, offline=offline, by_hand=by_hand(entry))
+                    convert(entry)
+            return target
+    return None
+
+
+def add(entry: ModelEntry, files: list[Path]) -> Path:
+    """Take the authors' files of a named model from a folder of the user, check them, and make its checkpoint.
+
+    Args:
+        entry: the model.
+        files: its files, in any order and under any names.
+
+    Raises:
+        CheckpointError: the model needs no files; or a file is none of its files, or one is missing.
+    """
+    if not isinstance(entry.source, Pinned):
+        raise CheckpointError(f'{entry.name} needs no files: its weights are {entry.source or "none"}.',
+                              'Use it by its name.')
+    for file in entry.source.files:
+        if not original(file).is_file():
+            _copy(file, files, entry)
+    with FileLock(f'{converted(entry)}.lock'):
+        convert(entry)
+    return converted(entry)
+
+
+def _copy(file: RemoteFile, candidates: list[Path], entry: ModelEntry) -> None:
+    """Copy the candidate that is `file` to its place in the cache."""
+    problems = []
+    for candidate in candidates:
+        try:
+            check(candidate, file)
+        except DownloadError as error:
+            problems.append(error.problem)
+        else:
+            write_whole(original(file), candidate.read_bytes())
+            return
+    raise CheckpointError('\n'.join([f'{entry.name} needs {file.path}, which is none of the given files.', *problems]),
+                          by_hand(entry))
+
+
+def is_converted(entry: ModelEntry) -> bool:
+    """Tell whether the checkpoint exists and was made of the same files, for the same network."""
+    path = converted(entry)
+    return path.is_file() and (read_meta(path) or {}).get('made_of') == _made_of(entry)
+
+
+def convert(entry: ModelEntry) -> None:
+    """Make the checkpoint of a model of the authors' files in the cache."""
+    experiment = entry.experiment
+    convert_released(entry.method.backbone, [original(file) for file in entry.source.files], converted(entry),
+                     task=experiment['task'], protocol=entry.protocol, arguments=entry.arguments,
+                     meta=dict(made_of=_made_of(entry), released=[Path(file.path).name for file in entry.source.files]))
+
+
+def _made_of(entry: ModelEntry) -> dict[str, Any]:
+    return dict(blobs=[file.blob for file in entry.source.files], experiment=entry.experiment)
+
+
+def _stated(entry: ModelEntry) -> dict[str, Any] | None:
+    """Return the experiment of an entry, if it counts instead of the checkpoint's own."""
+    if isinstance(entry.source, Packaged | OnHub):
+        return None
+    words = load_config(f'_base_/language/{entry.words}') if entry.words else {}
+    return {**entry.experiment, **{key: words[key] for key in ('language', 'text_source') if key in words}}

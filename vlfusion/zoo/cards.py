@@ -1,0 +1,82 @@
+"""Cards of named models: all facts about a model as Markdown, and the reference page of all models."""
+
+from collections.abc import Iterable
+
+from vlfusion.errors import UnknownNameError
+from vlfusion.imaging.tasks import TASKS
+from vlfusion.zoo.entries import ModelEntry, Pinned, faults, find_entries, similar_model
+from vlfusion.zoo.places import is_here, size
+
+PAGE_TOP = """\
+# Models
+
+This page lists every model that has a name. A name works wherever a checkpoint does: `vlfusion fuse ifcnn-mff near.png
+far.png -o fused.png`, `vlfusion.Fuser('ifcnn-mff')`. [Use a model by name](../howto/models.md) says more.
+`vlfusion models --markdown` printed this page.
+"""
+
+
+def search(words: Iterable[str] = ()) -> dict[str, ModelEntry]:
+    """Return the models whose facts contain all words, by name.
+
+    Raises:
+        UnknownNameError: no model does.
+    """
+    terms = [word.lower() for word in words]
+    entries = {name: entry for name, entry in find_entries().items()
+               if all(term in f'{name} {" ".join(entry.tasks)} {card(entry)}'.lower() for term in terms)}
+    if terms and not entries:
+        raise UnknownNameError(f'No model has {" and ".join(terms)} in its card.',
+                               f'{similar_model(terms[0])}`vlfusion models` shows all.')
+    return entries
+
+
+def row(name: str, entry: ModelEntry) -> dict[str, str]:
+    """Return the main facts of a model as cells of a table, by column."""
+    parameters = entry.method.parameters
+    return {'name': name, 'method': entry.method.name, 'task': ' '.join(entry.tasks),
+            'parameters': f'{parameters:,}' if parameters else 'none', 'text': entry.method.text or 'none',
+            'weights': str(entry.source or 'none needed'), 'licence': entry.licence, 'size': _size(entry),
+            'here': 'yes' if is_here(entry) else 'no'}
+
+
+def card(entry: ModelEntry) -> str:
+    """Return all facts about a model as Markdown."""
+    method = entry.method
+    tasks = ', '.join(f'`{task}` ({TASKS[task].title})' for task in entry.tasks)
+    facts = {'task': tasks, 'network': f'`{method.backbone}`, {method.parameters:,} parameters',
+             'text': method.text or 'reads none', 'grey levels': f'protocol `{entry.protocol}`', 'paper': method.paper,
+             "authors' code": method.code, 'weights': _weights(entry), 'licence of the weights': entry.licence,
+             'trained on': entry.trained, 'verified': entry.verified, 'numbers': entry.numbers,
+             'trained by': entry.config and f'`vlfusion train {entry.config}`', 'notes': entry.notes}
+    lines = [f'# {entry.name}', '', *(f'- **{key}**: {" ".join(value.split())}'
+                                      for key, value in facts.items() if value)]
+    return '\n'.join([*lines, *(['', '```bibtex', method.citation.strip(), '```'] if method.citation else [])])
+
+
+def reference_page() -> str:
+    """Return the reference page of all models in Markdown."""
+    columns = ('name', 'method', 'task', 'parameters', 'text', 'weights', 'licence', 'size')
+    rows = [row(name, entry) for name, entry in find_entries().items()]
+    table = [f'| {" | ".join(columns)} |', f'|{"---|" * len(columns)}',
+             *(f'| {" | ".join(cells[column] for column in columns)} |' for cells in rows)]
+    cards = [card(entry).replace('# ', '## ', 1) for entry in find_entries().values()]
+    return '\n'.join([PAGE_TOP, *table, '', '\n\n'.join(cards), ''])
+
+
+def unreadable() -> list[str]:
+    """Return the problems of packages whose models cannot be read."""
+    return list(faults().values())
+
+
+def _weights(entry: ModelEntry) -> str:
+    if isinstance(entry.source, Pinned):
+        first = entry.source.files[0]
+        files = ', '.join(f'`{file.path}` (git blob `{file.blob[:12]}`)' for file in entry.source.files)
+        return f'https://github.com/{first.repo} at commit `{first.commit[:12]}`: {files}, {_size(entry)}'
+    return str(entry.source or 'none needed')
+
+
+def _size(entry: ModelEntry) -> str:
+    count = size(entry)
+    return 'not known' if count is None else f'{count / 1e6:.1f} MB' if count else ''

@@ -1,0 +1,323 @@
+"""Models by name. Each package describes its own in a file `models.toml`, which is read without importing the package.
+
+    [methods.IFCNN]
+    backbone = "vlfusion_ifcnn.IFCNN"
+    paper = "Zhang et al., IFCNN: A general image fusion framework, Information Fusion 54, 2020"
+    parameters = 83587
+
+    [models.ifcnn-mff]
+    task = "mff"
+    protocol = "plain"
+    arguments = {normalise = true}
+    licence = "none stated"
+    source = {repo = "uzeful/IFCNN", commit = "8fe59c2...", files = [
+        {path = "Code/snapshots/IFCNN-MAX.pth", size = 337094, blob = "93c6324...", sha256 = "6022b44..."}]}
+
+vlfusion's own file lies beside this module, and a plugin's in its package. A model without weights has no `source`. One
+that serves several tasks lists them (`task = ["ivf", "mif"]`); `NAME-TASK` chooses one, and `NAME` means the first.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from vlfusion import plugins
+from vlfusion.errors import ConfigError, PluginError, UnknownNameError, VLFusionError, did_you_mean
+from vlfusion.guards.arguments import fits, words_of
+from vlfusion.imaging.tasks import TASKS
+from vlfusion.zoo.remote import RemoteFile
+
+#: Name of the file in a package.
+FILE = 'models.toml'
+#: Form of a model's name. A name has no suffix and no folder, so no path to a checkpoint looks like one.
+NAME = re.compile(r'[a-z0-9]+(-[a-z0-9]+)*')
+
+
+@dataclass(frozen=True)
+class Method:
+    """Facts that all models of a method share.
+
+    Attributes:
+        name: name of the method as its paper writes it.
+        backbone: registered name of the network.
+        paper: authors, title, venue, year.
+        code: address of the authors' code.
+        parameters: number of parameters that fusing uses.
+        text: the text that the network reads, in words; empty if it reads none.
+        citation: BibTeX entry of the paper.
+    """
+
+    name: str
+    backbone: str
+    paper: str = ''
+    code: str = ''
+    parameters: int = 0
+    text: str = ''
+    citation: str = ''
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Weights in a file of an installed package: a checkpoint of vlfusion, `.safetensors`."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return 'in the package'
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Weights in public files, each pinned to a commit, in the order in which the network's conversion takes them."""
+
+    files: tuple[RemoteFile, ...]
+
+    def __str__(self) -> str:
+        return f'github.com/{self.files[0].repo}'
+
+
+@dataclass(frozen=True)
+class OnHub:
+    """Weights in a repository on the Hugging Face hub, `hf://owner/name@revision`."""
+
+    address: str
+
+    def __str__(self) -> str:
+        return self.address
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that has a name.
+
+    Attributes:
+        name: the name, such as `ifcnn-mff`.
+        package: the package that describes the model.
+        method: facts about the method.
+        tasks: tasks that the model serves; the first one is the default.
+        source: place of the weights; None if the model has no weights.
+        licence: licence of the weights; `none stated` if their authors state none.
+        protocol: name of the conversion of outputs to grey levels.
+        chroma: name of the colour rule; empty for the task's.
+        arguments: arguments of the backbone.
+        model: arguments of the model beside the backbone, and its `type`.
+        words: recipe of words that describes images for the model, if the checkpoint does not say it.
+        config: config that trains the model.
+        trained: training data and schedule.
+        verified: result of comparing outputs with the authors' own.
+        numbers: scores with their conditions.
+        notes: anything else that a user should know.
+    """
+
+    name: str
+    package: str
+    method: Method
+    tasks: tuple[str, ...]
+    source: Packaged | Pinned | OnHub | None = None
+    licence: str = ''
+    protocol: str = 'plain'
+    chroma: str = ''
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    words: str = ''
+    config: str = ''
+    trained: str = ''
+    verified: str = ''
+    numbers: str = ''
+    notes: str = ''
+
+    @property
+    def scoped(self) -> str:
+        """The name with its package, which no other model has."""
+        return f'{self.package}.{self.name}'
+
+    @property
+    def experiment(self) -> dict[str, Any]:
+        """Task, model and protocol, in the form that checkpoints hold."""
+        model = {'type': 'FusionModel', **self.model, 'backbone': {'type': self.method.backbone, **self.arguments}}
+        colour = {'chroma': self.chroma} if self.chroma else {}
+        return dict(task=self.tasks[0], model=model, protocol=self.protocol, **colour)
+
+
+def find_entries() -> dict[str, ModelEntry]:
+    """Return all models by name: those of vlfusion, then those of the installed plugins.
+
+    If several packages use one name, each of their models is listed under its scoped name, `package.name`.
+    """
+    entries = _all()
+    counts = {name: sum(entry.name == name for entry in entries) for name in {entry.name for entry in entries}}
+    return {entry.name if counts[entry.name] == 1 else entry.scoped: entry for entry in entries}
+
+
+def find_entry(name: str | os.PathLike) -> ModelEntry | None:
+    """Return the model of a name, or None if no model has it.
+
+    Args:
+        name: `NAME`, `NAME-TASK` for one of several tasks, or either after the package, `package.NAME`.
+
+    Raises:
+        UnknownNameError: several packages have a model of that name.
+        PluginError: the name belongs to a plugin whose `models.toml` cannot be read.
+    """
+    scope, _, plain = os.fspath(name).rpartition('.')
+    if not NAME.fullmatch(plain):
+        return None
+    entries = [entry for entry in _all() if scope in ('', entry.package)]
+    matching = [entry for entry in entries if entry.name == plain] or [
+        replace(entry, tasks=(task,)) for entry in entries for task in entry.tasks
+        if len(entry.tasks) > 1 and plain == f'{entry.name}-{task}']
+    if len(matching) > 1:
+        raise UnknownNameError(f'{plain!r} is ambiguous: several packages have a model of that name.',
+                               f'Write one of {", ".join(sorted(entry.scoped for entry in matching))}.')
+    return matching[0] if matching else None
+
+
+def get_entry(name: str) -> ModelEntry:
+    """Return the model of a name; errors as for `find_entry`.
+
+    Raises:
+        UnknownNameError: no model has the name.
+    """
+    if entry := find_entry(name):
+        return entry
+    raise UnknownNameError(f'There is no model {name!r}.', f'{similar_model(name)}`vlfusion models` shows all.')
+
+
+def similar_model(name: str) -> str:
+    """Suggest a model for a misspelt name, or the plugin that has it; empty if none is near."""
+    if fault := next((fault for fault in faults().values() if name in fault), ''):
+        return f'{fault} '
+    names = [spelling for shown, entry in find_entries().items()
+             for spelling in (shown, *(f'{shown}-{task}' for task in entry.tasks if len(entry.tasks) > 1))]
+    near = get_close_matches(name.lower().replace('_', '-'), names, n=1, cutoff=0.6)
+    return f'Did you mean {near[0]}? ' if near else ''
+
+
+def faults() -> dict[str, str]:
+    """Return the problem of each package whose `models.toml` cannot be read."""
+    return {package: str(error) for package in _packages() if (error := _read_package(package)[1])}
+
+
+def _packages() -> list[str]:
+    """List the packages that may describe models, vlfusion first."""
+    return ['vlfusion', *(plugin.package for plugin in plugins.found() if plugin.status != 'disabled')]
+
+
+def _all() -> list[ModelEntry]:
+    return [entry for package in _packages() for entry in _read_package(package)[0]]
+
+
+@cache
+def _read_package(package: str) -> tuple[list[ModelEntry], VLFusionError | None]:
+    """Read the models of a package; an error is returned, so that a faulty plugin does not hide the others."""
+    path = data_file(package, FILE)
+    if path is None:
+        return [], None
+    try:
+        return read_models(path, package), None
+    except VLFusionError as error:
+        return [], PluginError(f'The models of {package} cannot be read. {error.problem}', error.remedy)
+
+
+def data_file(package: str, name: str) -> Path | None:
+    """Return a data file of an installed package without importing it; None if it has no such file.
+
+    The files of vlfusion itself lie in this room.
+    """
+    if package == 'vlfusion':
+        return Path(__file__).with_name(name)
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    return next((path for place in (spec and spec.submodule_search_locations) or ()
+                 if (path := Path(place, name)).is_file()), None)
+
+
+def read_models(path: Path, package: str) -> list[ModelEntry]:
+    """Read a `models.toml`.
+
+    Args:
+        path: the file.
+        package: the import package that it belongs to.
+
+    Raises:
+        ConfigError: the file is not TOML, or a key is unknown, missing or of the wrong type.
+    """
+    try:
+        facts = tomllib.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f'{path} cannot be read: {error}.', 'Correct the file.') from error
+    _check_keys(f'{path}:', facts, dict(methods=dict, models=dict))
+    methods = {name: Method(name, **_checked(f'{path}: methods.{name}', method, Method, ('name',)))
+               for name, method in facts.get('methods', {}).items()}
+    return [_entry(f'{path}: models.{name}', name, model, package, methods, path.parent)
+            for name, model in facts.get('models', {}).items()]
+
+
+#: Keys of a model in the file that are not attributes of `ModelEntry`. Some replace a fact about the method.
+_OWN_KEYS = dict(method=str, task=str | Sequence[str], source=dict)
+_METHOD_KEYS = dict(backbone=str, paper=str, code=str, parameters=int, text=str, citation=str)
+
+
+def _entry(where: str, name: str, facts: Mapping, package: str, methods: Mapping[str, Method],
+           folder: Path) -> ModelEntry:
+    if not NAME.fullmatch(name):
+        raise ConfigError(f'{where} is no valid name.', 'Use lower-case letters, digits and single hyphens.')
+    own = {key: value for key, value in facts.items() if key in _OWN_KEYS | _METHOD_KEYS}
+    _check_keys(where, own, _OWN_KEYS | _METHOD_KEYS)
+    others = _checked(where, {key: value for key, value in facts.items() if key not in own}, ModelEntry,
+                      ('name', 'package', 'method', 'tasks', 'source'))
+    method = own.get('method') or (next(iter(methods)) if len(methods) == 1 else '')
+    if method not in methods:
+        raise ConfigError(f'{where} names the method {method!r}, which [methods] does not describe.',
+                          did_you_mean(method, methods))
+    tasks = [own['task']] if isinstance(own.get('task'), str) else list(own.get('task', ()))
+    if not tasks or {*tasks} - TASKS.keys():
+        raise ConfigError(f'{where} has task = {own.get("task")!r}.', f'Give one or several of {", ".join(TASKS)}.')
+    method = replace(methods[method], **{key: own[key] for key in _METHOD_KEYS if key in own})
+    return ModelEntry(name, package, method, tuple(tasks),
+                      _source(f'{where}.source', own.get('source'), folder), **others)
+
+
+def _source(where: str, facts: Mapping | None, folder: Path) -> Packaged | Pinned | OnHub | None:
+    match facts:
+        case None:
+            return None
+        case {'file': str(file), **rest} if not rest:
+            return Packaged(folder / file)
+        case {'hub': str(address), **rest} if not rest:
+            return OnHub(address)
+        case {'repo': str(repo), 'commit': str(commit), 'files': list(files), **rest} if not rest and files:
+            return Pinned(tuple(RemoteFile(repo, commit, **_checked(f'{where}.files', file, RemoteFile,
+                                                                    ('repo', 'commit'))) for file in files))
+    raise ConfigError(f'{where} is {facts!r:.200}.', "Give {file = ...} for a file of the package, {hub = 'hf://...'}, "
+                                                     'or {repo = ..., commit = ..., files = [{path, blob, ...}]}.')
+
+
+def _checked(where: str, facts: Any, kind: type, others: Sequence[str]) -> dict[str, Any]:
+    """Check that facts fit the fields of a dataclass, except some other fields, and return them."""
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in others}
+    if not isinstance(facts, Mapping):
+        raise ConfigError(f'{where} is {facts!r:.200}.', f'Give a table of {", ".join(hints)}.')
+    _check_keys(where, facts, hints)
+    for item in fields(kind):
+        required = item.default is MISSING and item.default_factory is MISSING
+        if required and item.name in hints and item.name not in facts:
+            raise ConfigError(f'{where} lacks {item.name}.', f'Add {item.name} = ...')
+    return dict(facts)
+
+
+def _check_keys(where: str, facts: Mapping, hints: Mapping[str, Any]) -> None:
+    for key, value in facts.items():
+        if key not in hints:
+            raise ConfigError(f'{where} has an unknown key {key!r}.', did_you_mean(key, hints))
+        if not fits(value, hints[key]):
+            raise ConfigError(f'{where}.{key} is {value!r:.200}.', f'Give {words_of(hints[key])}.')
