@@ -8,7 +8,7 @@ Expected:   pictures and numbers. The pairs are simulated, so the numbers mean n
 """
 
 _base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.py',
-          'vlfusion::_base_/schedules/demo.py', 'vlfusion::_base_/language/measured_minilm.py']
+          'vlfusion::_base_/schedules/demo.py', 'vlfusion::_base_/language/measured.py']
 
 model = dict(
     type='FusionModel', margin=16,  # after so few steps the network has not learned where an image ends

@@ -15,7 +15,7 @@ Text:       384-d tokens of all-MiniLM-L6-v2 instead of 768-d tokens of BLIP-2, 
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/film.py',
-          '../_base_/language/measured_minilm.py']
+          '../_base_/language/measured.py']
 
 model = dict(
     type='FusionModel',

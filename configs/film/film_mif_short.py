@@ -12,7 +12,7 @@ Not known:  what longer training gives; a second seed; guidance=spatial, which w
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/short.py',
-          '../_base_/language/measured_minilm.py']
+          '../_base_/language/measured.py']
 
 train_dataloader = dict(dataset=dict(pipeline=[
     dict(type='LoadPair'),

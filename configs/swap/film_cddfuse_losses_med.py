@@ -12,7 +12,7 @@ Not known:  what the lighter gradient term (10 instead of FILM's 20) does to AG 
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/film.py',
-          '../_base_/language/measured_minilm.py']
+          '../_base_/language/measured.py']
 
 model = dict(
     type='FusionModel',

@@ -11,7 +11,7 @@ Not known:  whether features learned from photographs suit medical images; the w
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/film.py',
-          '../_base_/language/measured_minilm.py']
+          '../_base_/language/measured.py']
 
 model = dict(
     type='FusionModel',

@@ -9,7 +9,7 @@ Loss:       intensity of the mean, edges of the sharper source, and SSIM; the au
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/zoo.py',
-          '../_base_/language/measured_minilm.py']
+          '../_base_/language/measured.py']
 
 task = 'mef'
 

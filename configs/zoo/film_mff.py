@@ -8,7 +8,7 @@ Loss:       FILM's terms and the distance from the truth; the authors' losses fo
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/zoo.py',
-          '../_base_/language/measured_minilm.py']
+          '../_base_/language/measured.py']
 
 task = 'mff'
 

@@ -7,7 +7,7 @@ Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/zoo.py',
-          '../_base_/language/measured_minilm.py']
+          '../_base_/language/measured.py']
 
 task = 'mif'
 

@@ -21,6 +21,7 @@ from vlfusion.system.threads import bound_spinning
 VERBS = {
     'prepare-data': 'make simulated sample pairs, write a data set as one file, or convert released weights',
     'describe': 'describe images with captioners and an LLM, and encode the descriptions',
+    'words': 'list the recipes of words, explain one, or start a local server for them',
     'text': 'show, audit, export or import descriptions and their features',
     'train': 'train a model',
     'test': 'test a checkpoint: fused pictures and a table of numbers',

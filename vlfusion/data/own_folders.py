@@ -88,7 +88,7 @@ def _described(config: Config) -> dict | None:
         raise ConfigError(f'{config.filename} reads text features that were published with its data set, and has no '
                           'language section, so your images cannot be described.',
                           'Use a config that has one, such as film/film_ivf_sample, or add '
-                          "'vlfusion::_base_/language/measured_minilm.py' to its _base_\n     and set "
+                          "'vlfusion::_base_/language/measured.py' to its _base_\n     and set "
                           'model.backbone.text_dim=384.')
     return described.get('text', described) or None
 

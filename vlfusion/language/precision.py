@@ -1,4 +1,4 @@
-"""Floating-point precisions of the models in the language stage."""
+"""Floating-point precisions and devices of the models in the language stage."""
 
 import torch
 
@@ -20,3 +20,14 @@ def torch_dtype(part: str, dtype: str) -> torch.dtype:
     if dtype not in DTYPES:
         raise ConfigError(f'{part} has no dtype {dtype!r}.', did_you_mean(str(dtype), DTYPES))
     return getattr(torch, dtype)
+
+
+def torch_device(device: str) -> str:
+    """Return torch's name of a device; `auto` is a GPU if there is one, else the CPU.
+
+    >>> torch_device('cpu')
+    'cpu'
+    """
+    if device != 'auto':
+        return device
+    return 'cuda' if torch.cuda.is_available() else 'cpu'

@@ -43,7 +43,7 @@ def require_section(language: Any, path: str | os.PathLike) -> Mapping:
     """
     if not language:
         raise ConfigError(f'{path} has no language section.',
-                          "Add 'vlfusion::_base_/language/measured_minilm.py' to its _base_.")
+                          "Add 'vlfusion::_base_/language/measured.py' to its _base_.")
     check_section(language)
     return language
 

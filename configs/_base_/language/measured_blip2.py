@@ -1,10 +1,15 @@
-"""Measured facts in a template, encoded by BLIP-2 like the texts of FILM (768-d tokens).
+"""Facts computed from pixels, joined by a template, read by BLIP-2 like the texts of FILM.
 
-`vlfusion describe CONFIG` fetches the weights (Salesforce/blip2-itm-vit-g, several GB) from the Hugging Face hub and
-fills the store; training reads it. Set model.backbone.text_dim=768.
-
-Not known: whether FILM cleaned its texts (clean='blip_caption' cleans as LAVIS does, and cuts a text to 50 words), and
-how its two paragraphs became 149 rows (join=dict(type='concat', tokens=149) gives that shape).
+Packages:   vlfusion[language,vision]
+Download:   5 GB, estimated from 1.2 billion parameters (Salesforce/blip2-itm-vit-g)
+Memory:     2 GB of GPU or RAM for the part that reads text, estimated
+Server:     none
+Key:        none
+Price:      none
+Width:      768
+Source:     text features of FILM (Zhao et al., ICML 2024); the words are vlfusion's own
+Not known:  whether FILM cleaned its texts (clean='blip_caption' cleans as LAVIS does, and cuts a text to 50 words), and
+            how its two paragraphs became 149 rows (join=dict(type='concat', tokens=149) gives that shape).
 """
 
 language = dict(
@@ -12,5 +17,5 @@ language = dict(
     captioners=[dict(type='MeasuredCaptioner')],
     llm=dict(type='TemplateLLM'),
     prompt='paragraph',
-    encoder=dict(type='Blip2TextEncoder', model='Salesforce/blip2-itm-vit-g'))
+    encoder=dict(type='Blip2TextEncoder', model='Salesforce/blip2-itm-vit-g', device='auto'))
 text_source = dict(stream='pair/paragraph')

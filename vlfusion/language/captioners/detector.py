@@ -29,7 +29,7 @@ class OpenVocabularyDetector:
         overlap: the intersection over union above which two boxes of one label count as one thing.
         top_k: the largest number of boxes; those with the best scores are kept.
         revision: branch, tag or commit of a hub model.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`.
         batch_size: images in one batch. Only images of equal size are batched, because padding would change what the
             model sees.

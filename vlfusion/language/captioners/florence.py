@@ -32,7 +32,7 @@ class FlorenceCaptioner:
         tasks: the questions about each image, in order: `caption`, `detailed caption`, `more detailed caption`,
             `dense region caption` (phrases with boxes), `object detection` (names with boxes).
         revision: branch, tag or commit of a hub model.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`.
         batch_size: images in one batch.
         max_new_tokens: the longest answer to one task. A box takes four tokens; an incomplete box is dropped.

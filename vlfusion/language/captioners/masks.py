@@ -34,7 +34,7 @@ class SamMasks:
         stability: the least stability of a mask under changes of its threshold.
         points_per_side: grid points along each side at which SAM looks for a mask.
         revision: branch, tag or commit of a hub model.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`.
         batch_size: grid points in one batch; images are processed one by one.
 

@@ -12,7 +12,7 @@ from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.interfaces import Image, Observation
 from vlfusion.language.open_clip_models import load_open_clip
-from vlfusion.language.precision import torch_dtype
+from vlfusion.language.precision import torch_device, torch_dtype
 from vlfusion.registry import CAPTIONERS
 
 _PRECISIONS = {'float32': 'fp32', 'float16': 'fp16', 'bfloat16': 'bf16'}
@@ -32,7 +32,7 @@ class OpenCLIPTagger:
         template: the sentence about a label; holds `$label`.
         top_k: the largest number of labels.
         threshold: the least score.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`.
         batch_size: how many images it reads at once.
 
@@ -50,7 +50,7 @@ class OpenCLIPTagger:
         check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold})
         self.labels = check_labels(part, labels)
         sentence = check_template(part, template, 'label', required=True)
-        precision = torch_dtype(part, dtype)
+        device, precision = torch_device(device), torch_dtype(part, dtype)
         self.model, self.transform, tokenizer = load_open_clip(part, model, pretrained,
                                                                precision=_PRECISIONS[dtype], device=device)
         self.device, self.dtype = device, precision

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError, needs
 from vlfusion.language.interfaces import Observation
-from vlfusion.language.precision import torch_dtype
+from vlfusion.language.precision import torch_device, torch_dtype
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -24,7 +24,7 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
         auto: the Auto class of transformers, such as `AutoModelForImageTextToText`.
         model: a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
@@ -38,7 +38,7 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
         processor = transformers.AutoProcessor.from_pretrained(model, **options)
         network, report = getattr(transformers, auto).from_pretrained(
             model, dtype=precision, output_loading_info=True, **options)
-        network = network.to(device).eval()
+        network = network.to(torch_device(device)).eval()
     except Exception as error:  # a missing library, a damaged file and an absent device fail in many ways
         raise ConfigError(f'{part} cannot load the model {model!r}: {error}',
                           'Give a folder or a model id of the hub that holds a model of this kind with its processor, '

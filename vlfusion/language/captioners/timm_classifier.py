@@ -12,6 +12,7 @@ from vlfusion.language.captioners.parts import best, check_labels, check_numbers
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.language.captioners.scenes import checked_scenes
 from vlfusion.language.interfaces import Image, Observation
+from vlfusion.language.precision import torch_device
 from vlfusion.registry import CAPTIONERS
 
 
@@ -25,7 +26,7 @@ class TimmClassifier:
         labels: the names of the classes, in order; None for those of ImageNet.
         top_k: the largest number of classes.
         threshold: the least score.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         batch_size: images in one batch.
 
     Raises:
@@ -37,7 +38,7 @@ class TimmClassifier:
 
     def __init__(self, model: str, *, checkpoint_path: str = '', labels: Sequence[str] | None = None, top_k: int = 3,
                  threshold: float = 0.1, device: str = 'cpu', batch_size: int = 16):
-        part = type(self).__name__
+        part, device = type(self).__name__, torch_device(device)
         check_numbers(part, {'top_k': top_k, 'batch_size': batch_size}, {'threshold': threshold})
         names = None if labels is None else check_labels(part, labels)
         with needs(part, 'timm', 'vision'):

@@ -98,7 +98,7 @@ class TransformersCaptioner(_Writer):
         prompt: the beginning of the caption, or a question for BLIP-2; may hold `$modality`. Empty for a plain
             caption. The observation is the continuation, without the prompt.
         revision: branch, tag or commit of a hub model.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`.
         batch_size: images in one batch.
         max_new_tokens: the longest caption.
@@ -141,7 +141,7 @@ class ChatVLMCaptioner(_Writer):
         model: a folder, or the id of a model on the Hugging Face hub, such as `llava-hf/llava-1.5-7b-hf`.
         prompt: the question, in your own words; may hold `$modality`. By default `default_prompt`.
         revision: branch, tag or commit of a hub model.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`.
         batch_size: images or pairs in one batch; by default four images, or two pairs.
         max_new_tokens: the longest answer.

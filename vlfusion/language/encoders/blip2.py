@@ -43,7 +43,7 @@ class Blip2TextEncoder(TransformersTextEncoder):
         model: a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
         clean: `blip_caption`, which cuts a text to its first 50 words, or None for the text as it is.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         batch_size: texts in one batch.
 
     Attributes:

@@ -11,6 +11,7 @@ from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.language.encoders.transformers_encoder import refuse_longer, stacked
 from vlfusion.language.interfaces import TextFeatures
 from vlfusion.language.open_clip_models import load_open_clip
+from vlfusion.language.precision import torch_device
 from vlfusion.registry import TEXT_ENCODERS
 
 
@@ -25,7 +26,7 @@ class OpenCLIPTextEncoder:
             compares with images, not normalised.
         long: the treatment of a text longer than the context (77 tokens for most models). `refuse` raises an error.
             `split` cuts it at ends of sentences into pieces that fit, reads each by itself and joins their rows.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         batch_size: texts or pieces in one batch.
 
     Attributes:
@@ -45,6 +46,7 @@ class OpenCLIPTextEncoder:
         for name, value, choices in (('output', output, ('tokens', 'pooled')), ('long', long, ('refuse', 'split'))):
             if value not in choices:
                 raise ConfigError(f'OpenCLIPTextEncoder has no {name}={value!r}.', did_you_mean(str(value), choices))
+        device = torch_device(device)
         self.model, _, self.tokenizer = load_open_clip('OpenCLIPTextEncoder', model, pretrained, device=device)
         if output == 'tokens' and not hasattr(getattr(self.model, 'text', self.model), 'forward_intermediates'):
             raise ConfigError(f'open_clip gives no token features of {model!r}: its text tower is of transformers.',

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from vlfusion.errors import ConfigError, did_you_mean, needs
 from vlfusion.language.encoders.transformers_encoder import PACKAGED, packaged, refuse_longer, stacked
 from vlfusion.language.interfaces import TextFeatures
-from vlfusion.language.precision import torch_dtype
+from vlfusion.language.precision import torch_device, torch_dtype
 from vlfusion.registry import TEXT_ENCODERS
 
 
@@ -19,7 +19,7 @@ class SentenceTransformersEncoder:
         revision: branch, tag or commit of a hub model.
         output: `tokens` for one row per token; `pooled` for one row per text, as the model pools it.
         prompt: words before every text, such as `passage: `; their tokens are among the rows.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`; the features are always float32.
         batch_size: texts in one batch.
 
@@ -49,8 +49,8 @@ class SentenceTransformersEncoder:
             from sentence_transformers import SentenceTransformer
         source, local = (str(packaged(model)), True) if model in PACKAGED else (model, False)
         try:
-            self.model = SentenceTransformer(source, revision=revision, device=device, local_files_only=local,
-                                             model_kwargs={'dtype': precision}).eval()
+            self.model = SentenceTransformer(source, revision=revision, device=torch_device(device),
+                                             local_files_only=local, model_kwargs={'dtype': precision}).eval()
         except Exception as error:  # loaders of the library fail in many ways
             raise ConfigError(f'The sentence-transformers model {model!r} cannot be loaded: {error}',
                               f'Give a folder, a model id of the hub, or one of {", ".join(PACKAGED)}.') from error

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vlfusion.errors import ConfigError, DataError, listing, needs
 from vlfusion.language.interfaces import TextFeatures
-from vlfusion.language.precision import torch_dtype
+from vlfusion.language.precision import torch_device, torch_dtype
 from vlfusion.registry import TEXT_ENCODERS
 
 #: Models in installed packages: short name -> module with `get_model_path()`.
@@ -30,7 +30,7 @@ class TransformersTextEncoder:
     Args:
         model: a name in `PACKAGED`, a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`; the features are always float32. In half precision the features of a
             text may depend on its batch by rounding, and T5 overflows in float16.
         batch_size: texts in one batch.
@@ -65,7 +65,7 @@ class TransformersTextEncoder:
             raise ConfigError(f'The text encoder {model!r} cannot be loaded: {error}',
                               f'Give a folder, a model id of the hub, or one of {", ".join(PACKAGED)}.') from error
         self._check_weights(model, report)
-        self.model.to(device).eval()
+        self.model.to(torch_device(device)).eval()
         self.batch_size = batch_size
         self.dim: int = self._config.hidden_size
         self.max_tokens: int = min(self.tokenizer.model_max_length, self._positions())

@@ -8,7 +8,7 @@ import torch
 from vlfusion.errors import ConfigError, DataError, needs
 from vlfusion.language.answers.decoding import decode_answer
 from vlfusion.language.interfaces import Completion, Prompt
-from vlfusion.language.precision import torch_dtype
+from vlfusion.language.precision import torch_device, torch_dtype
 from vlfusion.registry import LLMS
 
 
@@ -19,7 +19,7 @@ class TransformersLLM:
     Args:
         model: a folder, or the id of a model on the Hugging Face hub.
         revision: branch, tag or commit of a hub model.
-        device: the device, such as `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`; `auto` is that of the checkpoint. In half precision an answer may
             depend on its batch by rounding.
         batch_size: prompts in one batch; with a temperature prompts are answered one by one.
@@ -56,7 +56,7 @@ class TransformersLLM:
         if missing := sorted(report['missing_keys']):
             raise ConfigError(f'The language model {model!r} lacks {len(missing)} weights, such as {missing[0]}; they '
                               'would be random.', 'Give a causal language model.')
-        self.model = network.to(device).eval()
+        self.model = network.to(torch_device(device)).eval()
         if not self.tokenizer.chat_template:
             raise ConfigError(f'The language model {model!r} has no chat template.',
                               'Use a model that was tuned for chat; its name often ends in -Instruct or -it.')

