@@ -112,7 +112,7 @@ def test_options_that_do_not_fit_together(arguments, message, folder):
 
 
 def test_published_features_do_not_fit_own_images(folder):
-    with pytest.raises(ConfigError, match=r'no language section(?s:.*)film/film_ivf_sample,'):
+    with pytest.raises(ConfigError, match=r'no language section(?s:.*)--words measured'):
         chosen('describe', 'film/film_ivf', '--source-a', 'a', '--source-b', 'b')
 
 

@@ -35,6 +35,7 @@ from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.protocol import Protocol, get_protocol
 from vlfusion.imaging.tasks import Task, get_task
 from vlfusion.inference.tiling import MODES
+from vlfusion.language.recipes import Words, find_words
 from vlfusion.metrics.columns import TRUTH, full_name, other_variants
 from vlfusion.metrics.scoring import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS
 from vlfusion.registry import DATASETS, share_keys
@@ -44,7 +45,7 @@ from vlfusion.system.memory import parse_bytes
 KEYS = dict(datasets=dict, methods=dict, protocol=str, metrics=Sequence[str], truth_metrics=Sequence[str],
             controls=bool | Sequence[str] | None, seeds=Sequence[int], robustness=bool, alpha=float, correction=str,
             chroma=str, tiles=str, max_memory=str | int, title=str, work_dir=str, cache=str, default_scope=str,
-            custom_imports=dict)
+            custom_imports=dict, words=str)
 SET_KEYS = dict(config=str, split=str, only=str | None, limit=int | None, by_subset=bool, texts=dict, data_root=str,
                 text_source=dict | None, language=dict)
 
@@ -139,6 +140,7 @@ class Plan:
         chroma: colour rule of all results; None for the rule of each data set's task.
         tiles: mode in which models fuse large pairs, see `vlfusion.Fuser`.
         max_memory: bytes that a forward pass may use; None for four fifths of the free memory.
+        words: words by which images are described for all methods that read text; None for those of each method.
     """
 
     title: str
@@ -159,6 +161,7 @@ class Plan:
     chroma: str | None = None
     tiles: str = 'auto'
     max_memory: int | None = None
+    words: Words | None = None
 
     @property
     def output(self) -> Output:
@@ -264,7 +267,8 @@ def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = N
                 robustness=config.get('robustness', True), alpha=alpha, correction=correction, out=folder,
                 cache=Path(cache or config.get('cache') or folder / 'cache'), config=without_secrets(config.to_dict()),
                 chroma=config.get('chroma') and chroma_name(config.chroma), tiles=tiles,
-                max_memory=None if max_memory is None else parse_bytes(str(max_memory)))
+                max_memory=None if max_memory is None else parse_bytes(str(max_memory)),
+                words=find_words(config.words) if config.get('words') else None)
 
 
 def _list(config: Config, key: str, default: Sequence) -> list:

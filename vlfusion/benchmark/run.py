@@ -31,7 +31,7 @@ from vlfusion.data.affixes import affix_in_words
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
 from vlfusion.data.text import text_configs
-from vlfusion.engine.trust import believed_language
+from vlfusion.engine.trust import believed_language, believed_parts
 from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import control_images
 from vlfusion.guards.foreign import described, is_end
@@ -43,6 +43,7 @@ from vlfusion.inference.flow import named
 from vlfusion.inference.network import SOURCES, Network
 from vlfusion.inference.texts import make_words
 from vlfusion.language.fixed import encode_fixed
+from vlfusion.language.recipes import combine
 from vlfusion.metrics.columns import metric_of
 from vlfusion.metrics.scoring import score_planes
 from vlfusion.models import text_dims
@@ -310,6 +311,9 @@ class Run:
         if 'text_source' not in experiment:
             return set_plan.build(check=False)
         language = experiment.get('language')
+        if self.plan.words:
+            language, words = combine(self.plan.words, believed_parts(experiment), trained=True)
+            note(f'words of {method.name}', f'{method.name}: {words}')
         changes = dict(text_source=experiment['text_source'], language=language or experiment.get('readable_language'),
                        text_policy=method.text_policy)
         if not language:
@@ -319,7 +323,7 @@ class Run:
             return set_plan.build(check=False, **changes)
         sources = list(text_configs(experiment['text_source']).values())
         in_words = any('files' not in source for source in sources)
-        allowed = self.describe or believed_language(language) is not None
+        allowed = self.describe or self.plan.words or believed_language(language) is not None
         if allowed and (report := make_words(
                 language, sources, set_plan.build(check=False).dataset.pairs,
                 progress=lambda stage, *counts: self.progress(f'{set_plan.name}: {stage}', *counts))):

@@ -15,10 +15,11 @@ CHOICES = ('empty', 'zero', 'fixed', 'swapped', 'other', 'shuffled', 'noise')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
-    from vlfusion.cli.options import add_config
+    from vlfusion.cli.options import add_config, add_words
     from vlfusion.cli.own_data import add_own_data
     from vlfusion.guards.ranges import COUNT, FRACTION
     add_config(parser)
+    add_words(parser, keeps=True)
     add_own_data(parser)
     parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion (none if the model has no weights)')
     parser.add_argument('--policies', nargs='+', choices=CHOICES,
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.own_data import read_config
     from vlfusion.config import load_config
     from vlfusion.zoo.names import require_model
-    config = read_config(args)
+    config = read_config(args, trained=True)
     if args.checkpoint:
         require_model(args.checkpoint)
     other = load_config(args.other_task, args.other_options) if args.other_task else None

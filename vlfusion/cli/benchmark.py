@@ -17,8 +17,9 @@ from vlfusion.errors import listing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher
+    from vlfusion.cli.options import add_config, add_launcher, add_words
     add_config(parser)
+    add_words(parser, keeps=True)
     parser.add_argument('--out', help='folder to write to (default: work_dirs/benchmark/NAME)')
     parser.add_argument('--cache', help='folder of cached results, which comparisons may share (default: OUT/cache)')
     parser.add_argument('--ablation', metavar='DIR', help='output folder of `ablate-text`, to show in the report')
@@ -41,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.console.progress import ShowProgress
 
     began = time.perf_counter()
-    plan = load_plan(args.config, args.cfg_options, out=args.out, cache=args.cache)
+    options = {**(args.cfg_options or {}), **({'words': args.words} if args.words else {})}
+    plan = load_plan(args.config, options, out=args.out, cache=args.cache)
     group = Group(args.launcher)
     with ShowProgress(quiet=group.rank > 0) as progress:
         comparison = run_plan(plan, describe=args.describe, report=not args.no_report, ablation=args.ablation,

@@ -1,4 +1,4 @@
-"""Describe the images that a config reads, and keep paragraphs and text features in its text store.
+"""Describe the images of a config or a folder, and keep paragraphs and text features in its text store.
 
 Finished descriptions are kept, so a stopped run goes on where it was. Ctrl-C and SIGTERM finish the records in work; a
 second one stops at once. Several processes, on several machines, may fill one store together. Fixed texts
@@ -8,6 +8,9 @@ second one stops at once. Several processes, on several machines, may fill one s
     vlfusion describe film/film_mif
     vlfusion describe film/film_mif --split test --limit 10
     vlfusion describe film/film_mif --only PET-MRI/31
+    vlfusion describe film/film_mif --words qwen-vl
+    vlfusion describe scans/ --words smolvlm-local --modality MRI   # the images of a folder
+    vlfusion describe --source-a my/ir --source-b my/vi --task ivf    # pairs, without a config
     torchrun --nproc_per_node=4 tools/describe.py film/film_mif
 """
 
@@ -15,19 +18,26 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
+from typing import TYPE_CHECKING
 
-from vlfusion.errors import printable
+from vlfusion.errors import ConfigError, printable
+
+if TYPE_CHECKING:
+    from vlfusion.data.describing import Descriptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config
+    from vlfusion.cli.options import add_config, add_words
     from vlfusion.cli.own_data import add_own_data
     from vlfusion.config import SPLITS
     from vlfusion.guards.ranges import COUNT
-    add_config(parser)
+    add_config(parser, 'or a folder of images')
+    add_words(parser)
+    parser.add_argument('--modality', metavar='WORD',
+                        help='modality of the images of a folder, for the captioner, such as MRI (default: unknown)')
     add_own_data(parser)
     parser.add_argument('--split', nargs='+', choices=SPLITS, help='splits to use (default: all splits of the config)')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='describe only the images of these pairs')
@@ -36,22 +46,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from functools import partial
+
     from vlfusion.cli.own_data import read_config
+    from vlfusion.console.progress import ShowProgress
     from vlfusion.guards.redaction import mask
     from vlfusion.language.section import require_section
 
-    config = read_config(args)
-    require_section(config.get('language'), args.config)
+    if args.config and os.path.isdir(args.config):
+        language, work = _of_folder(args)
+    else:
+        if args.modality is not None:
+            raise ConfigError('--modality is for a folder of images.', 'For pairs, give --modality-a and --modality-b.')
+        config = read_config(args)
+        language = require_section(config.get('language'), args.config)
 
-    from vlfusion.console.progress import ShowProgress
-    from vlfusion.data.describing import describe
+        from vlfusion.data.describing import describe
+        work = partial(describe, config, splits=args.split)
     with stopping() as stopped, ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as show:
-        done = describe(config, splits=args.split, names=args.only, limit=args.limit, dry_run=args.dry_run,
-                        progress=show, stop=stopped.event)
+        done = work(names=args.only, limit=args.limit, dry_run=args.dry_run, progress=show, stop=stopped.event)
     if done.fixed:
         print(f'{len(done.new_fixed)} of {len(done.fixed)} fixed texts have no features yet.' if args.dry_run else
               f'{len(done.new_fixed)} of {len(done.fixed)} fixed texts encoded. The text store is '
-              f'{config.language.store}.')
+              f'{language["store"]}.')
     if done.pipeline is None:
         return 0
     pipeline, report = done.pipeline, done.report
@@ -76,6 +93,26 @@ def run(args: argparse.Namespace) -> int:
     if report.failed:
         print(printable(mask(f'Failed:\n{report.failures()}\nThe next run tries them again.')))
     return 128 + stopped.signal if report.left else 1 if report.failed else 0
+
+
+def _of_folder(args: argparse.Namespace) -> tuple[Mapping, Callable[..., 'Descriptions']]:
+    """Return the language section for a folder of images, and the function that describes them."""
+    from functools import partial
+
+    from mmengine.config import Config
+
+    from vlfusion.language.recipes import combine, find_words
+    for option in ('source_a', 'source_b', 'split', 'task', 'modality_a', 'modality_b'):
+        if getattr(args, option) is not None:
+            raise ConfigError(f'--{option.replace("_", "-")} is for pairs, but {args.config} is a folder of images.',
+                              'Leave it out; --modality WORD says what the images are.')
+    language, note = combine(find_words(args.words or 'measured'), None, trained=False)
+    config = Config(dict(language=language))
+    config.merge_from_dict(args.cfg_options or {})
+    print(note, file=sys.stderr)
+
+    from vlfusion.data.describing import describe_folder
+    return config.language, partial(describe_folder, args.config, config.language, modality=args.modality or '')
 
 
 def planned(plan, unit: str) -> str:

@@ -2,6 +2,7 @@
 
     vlfusion fuse CHECKPOINT mri.png pet.png -o fused.png
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
+    vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/ --words smolvlm-local
     vlfusion fuse CHECKPOINT 'data/{name}_T.*' 'data/{name}_W.*' -o fused/
     vlfusion fuse classical/laplacian_ivf IR/ VI/ -o fused/ --skip-existing
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_imports, add_reading, add_trust
+    from vlfusion.cli.options import add_imports, add_reading, add_trust, add_words
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('checkpoint',
                         help='a checkpoint; or the name of a model, such as film-mif or laplacian (`vlfusion models`); '
@@ -43,8 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                        'folder of NAME.npy')
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
                                         "else vlfusion's own)")
-    parser.add_argument('--words', metavar='CONFIG', help="describe images by this config's language section, not by "
-                                                          "the checkpoint's")
+    add_words(parser, keeps=True)
     parser.add_argument('--offline', action='store_true', help='download no weights')
     add_trust(parser)
     parser.add_argument('--modality-a', help="modality of source A for the captioner (default: the task's word)")

@@ -5,12 +5,22 @@ import argparse
 from vlfusion.errors import ConfigError
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add the config and its overrides."""
+def add_config(parser: argparse.ArgumentParser, otherwise: str = '') -> None:
+    """Add the config and its overrides; `otherwise` says what else may be given, or what happens without one."""
     from vlfusion.cli.key_values import KeyValues
-    parser.add_argument('config', help='config file, or the name of one that ships, such as film/film_mif')
+    parser.add_argument('config', nargs='?' if otherwise else None,
+                        help='config file, or the name of one that ships, such as film/film_mif'
+                             + (f'; {otherwise}' if otherwise else ''))
     parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
                         help='override the config, such as train_cfg.max_iters=100 data_root=data/mine')
+
+
+def add_words(parser: argparse.ArgumentParser, keeps: bool = False) -> None:
+    """Add the option that chooses words by a name; `keeps` if the model's own text encoder stays."""
+    whose = 'captioners, LLM and prompt' if keeps else 'captioners, LLM, prompt and text encoder'
+    parser.add_argument('--words', metavar='NAME',
+                        help=f'{whose} of a recipe (`vlfusion words` lists them) or of the language section of a config'
+                             + (": the model's own text encoder stays" if keeps else ''))
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,10 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher, add_verbose
+    from vlfusion.cli.options import add_config, add_launcher, add_verbose, add_words
     from vlfusion.cli.own_data import add_own_data
     add_config(parser)
+    add_words(parser, keeps=True)
     add_own_data(parser)
     parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion; convert released weights with '
                                                       'convert-weights (none if the model has no weights)')
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.cli.own_data import read_config
     from vlfusion.zoo.names import require_model
-    config = read_config(args)
+    config = read_config(args, trained=True)
     if args.checkpoint:
         require_model(args.checkpoint)
 

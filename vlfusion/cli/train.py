@@ -1,12 +1,18 @@
-"""Train the model of a config, with validation, checkpoints and logs in its work_dir."""
+"""Train the model of a config, with validation, checkpoints and logs in its work_dir.
+
+    vlfusion train film/film_mif
+    vlfusion train film/film_mif --words qwen-vl
+    vlfusion train --source-a my/mri --source-b my/pet --task mif   # film/film_mif_short on your own pairs
+"""
 
 import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher, add_verbose
-    from vlfusion.cli.own_data import add_own_data
-    add_config(parser)
+    from vlfusion.cli.options import add_config, add_launcher, add_verbose, add_words
+    from vlfusion.cli.own_data import DEFAULT, add_own_data
+    add_config(parser, f'without one, your own pairs are trained on with {DEFAULT.format(task="TASK")}')
+    add_words(parser)
     add_own_data(parser)
     parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true', help='continue from the newest checkpoint in the work_dir')

@@ -52,8 +52,8 @@ def _list() -> int:
     if not console.is_terminal:
         console.width = 250  # a file has no width
     console.print(table, highlight=False)
-    console.print('\n~ is an estimate. `vlfusion words NAME` explains a recipe; `vlfusion describe FOLDER --words NAME` '
-                  'uses it.', highlight=False, markup=False)
+    console.print('\n~ is an estimate. `vlfusion words NAME` explains a recipe; `vlfusion describe FOLDER --words '
+                  'NAME` uses it.', highlight=False, markup=False)
     return 0
 
 

@@ -1,18 +1,24 @@
-"""Describe the images that a config reads."""
+"""Describe the images that a config reads, or those of a folder."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Event
 
 from mmengine.config import Config
 
 from vlfusion.config import as_config
 from vlfusion.data.from_config import fixed_texts, pairs_of, reads_stream
+from vlfusion.data.pairs import as_pattern
+from vlfusion.data.patterns import contents_of, list_files
+from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
+from vlfusion.imaging.images import SUFFIXES
+from vlfusion.imaging.reading.image import FLOAT_SUFFIXES
 from vlfusion.language.fixed import encode_fixed, missing_fixed
 from vlfusion.language.pipeline import DescriptionPipeline, Plan, Report
 from vlfusion.language.section import require_section
-from vlfusion.language.subjects import Subject
+from vlfusion.language.subjects import ImageToDescribe, Subject
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,46 @@ def describe(config: str | os.PathLike | Config, *, splits: Sequence[str] | None
         return Descriptions(fixed, new_fixed)
     pipeline = DescriptionPipeline(language)
     subjects = pipeline.subjects(pairs_of(config, splits, names))[:limit]
+    return replace(_described(pipeline, subjects, dry_run, progress, stop), fixed=fixed, new_fixed=new_fixed)
+
+
+def describe_folder(folder: str | os.PathLike, language: Mapping, *, modality: str = '',
+                    names: Iterable[str] | None = None, limit: int | None = None, dry_run: bool = False,
+                    progress: Callable[[str, int, int, str], None] | None = None,
+                    stop: Event | None = None) -> Descriptions:
+    """Describe the images of a folder, and store paragraphs and text features in the text store.
+
+    Args:
+        folder: folder of images; its subfolders are not read.
+        language: the `language` section; its prompt is about single images.
+        modality: the modality of all images, such as `MRI`, for captioners; empty if unknown.
+        names: stems of the files to describe; None for all.
+        limit, dry_run, progress, stop: as for `describe`.
+
+    Raises:
+        DataError: the folder holds no images.
+        UnknownNameError: no image has one of the names, or a part of the section does not exist.
+        ConfigError: the prompt is about pairs, or a part of the section cannot be built.
+    """
+    pipeline = DescriptionPipeline(language)
+    if pipeline.prompt.of_pair:
+        raise ConfigError(f'The prompt {pipeline.prompt.id} is about pairs, but {folder} is one folder of images.',
+                          'Give two folders with --source-a and --source-b, or words about single images.')
+    files = {file.stem: file.path for file in list_files(Path('.'), as_pattern(folder), (*SUFFIXES, *FLOAT_SUFFIXES))}
+    if not files:
+        raise DataError(f'There is no image in {folder}: it holds {contents_of(Path(folder))}.',
+                        f'Give a folder with images that end in {", ".join(SUFFIXES)}.')
+    for name in names or ():
+        if name not in files:
+            raise UnknownNameError(f'No image of {folder} has the name {name!r}.', did_you_mean(name, files))
+    subjects = [ImageToDescribe(path, modality) for name, path in files.items() if not names or name in names][:limit]
+    return _described(pipeline, subjects, dry_run, progress, stop)
+
+
+def _described(pipeline: DescriptionPipeline, subjects: Sequence[Subject], dry_run: bool,
+               progress: Callable[[str, int, int, str], None] | None, stop: Event | None) -> Descriptions:
     if dry_run:
-        return Descriptions(fixed, new_fixed, pipeline, subjects, plan=pipeline.plan(subjects))
+        return Descriptions([], [], pipeline, subjects, plan=pipeline.plan(subjects))
     usage = pipeline.usage
 
     def show(stage: str, done: int, total: int) -> None:
@@ -83,4 +127,4 @@ def describe(config: str | os.PathLike | Config, *, splits: Sequence[str] | None
         progress(stage, done, total, f'{tokens} tokens ${usage.cost:.2f}' if stage == 'paragraphs' and tokens else '')
 
     report = pipeline.run(subjects, progress and show, stop)
-    return Descriptions(fixed, new_fixed, pipeline, subjects, report)
+    return Descriptions([], [], pipeline, subjects, report)

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from vlfusion.config import SPLITS
 from vlfusion.data.from_config import text_readers
 from vlfusion.data.pairs import as_pattern, find_pairs
-from vlfusion.data.text import text_configs
+from vlfusion.data.text import described
 from vlfusion.errors import ConfigError
 from vlfusion.imaging.tasks import get_task
 
@@ -81,16 +81,13 @@ def _described(config: Config) -> dict | None:
     """Return the text source of the config, with descriptions of the images instead of published features."""
     own, *parts = text_readers(config)
     sources = [part.get('text_source') for part in [*parts, own]]
-    entries = next((text_configs(source) for source in sources if source), {})
-    described = {name: dict(stream='pair/paragraph') if 'files' in source else dict(source)
-                 for name, source in entries.items()}
-    if described and not config.get('language'):
+    source = next((described(source) for source in sources if source), {})
+    if source and not config.get('language'):
         raise ConfigError(f'{config.filename} reads text features that were published with its data set, and has no '
                           'language section, so your images cannot be described.',
-                          'Use a config that has one, such as film/film_ivf_sample, or add '
-                          "'vlfusion::_base_/language/measured.py' to its _base_\n     and set "
-                          'model.backbone.text_dim=384.')
-    return described.get('text', described) or None
+                          'Add --words measured, or another recipe of `vlfusion words`; or use a config that has a '
+                          'language section, such as film/film_ivf_sample.')
+    return source or None
 
 
 def _place(source: str) -> str:

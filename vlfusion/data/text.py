@@ -261,6 +261,17 @@ def text_configs(config: Any) -> dict[str, Mapping]:
     return {name: _checked(entry) for name, entry in config.items()}
 
 
+def described(source: Any) -> dict[str, Any]:
+    """Return a `text_source` with descriptions of the images where it has features from files.
+
+    >>> described(dict(files='TextFeature/{name}.npy'))
+    {'stream': 'pair/paragraph'}
+    """
+    entries = {name: dict(stream='pair/paragraph') if 'files' in entry else dict(entry)
+               for name, entry in text_configs(source).items()}
+    return entries.get('text', entries)
+
+
 def _checked(config: Mapping) -> Mapping:
     """Return the entry of one text unchanged; raise ConfigError if its fixed text is empty or not a string."""
     text = config.get('fixed', 'none')

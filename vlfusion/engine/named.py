@@ -19,6 +19,7 @@ from vlfusion.engine.released import convert_released
 from vlfusion.engine.states import read_meta
 from vlfusion.errors import CheckpointError, ConfigError, DownloadError
 from vlfusion.files import make_folder, require_checkpoint, write_whole
+from vlfusion.language.recipes import get_recipe
 from vlfusion.zoo import hub
 from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned, find_entry
 from vlfusion.zoo.names import require_model
@@ -170,5 +171,5 @@ def _stated(entry: ModelEntry) -> dict[str, Any] | None:
     """Return the experiment of an entry, if it counts instead of the checkpoint's own."""
     if isinstance(entry.source, Packaged | OnHub):
         return None
-    words = load_config(f'_base_/language/{entry.words}') if entry.words else {}
+    words = load_config(get_recipe(entry.words).file) if entry.words else {}
     return {**entry.experiment, **{key: words[key] for key in ('language', 'text_source') if key in words}}

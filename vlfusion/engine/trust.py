@@ -104,6 +104,22 @@ def readable_language(language: Any) -> dict | None:
             'store': _store(language.get('store'))}
 
 
+def believed_parts(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what chosen words may take over from an experiment: its text encoder and its text store.
+
+    All of the `language` section counts if it is believed. From a section that may only be read, the encoder counts if
+    it needs nothing from outside.
+
+    Args:
+        experiment: an experiment as `vlfusion.engine.checkpoints.read_experiment` returns it.
+    """
+    if language := experiment.get('language'):
+        return dict(language)
+    readable = experiment.get('readable_language') or {}
+    return {key: readable[key] for key in ('store', 'encoder') if key in readable and (
+        key == 'store' or _self_contained(TEXT_ENCODERS, readable[key]))}
+
+
 def _names_prompt(prompt: Any) -> bool:
     """Tell whether a prompt is None or the name of one that ships with vlfusion."""
     return prompt is None or isinstance(prompt, str) and re.fullmatch(r'\w+(@\d+)?', prompt) is not None
@@ -124,8 +140,9 @@ def refuse_language(language: Any, origin: str) -> VLFusionError:
     return CheckpointError(
         f'The model reads text, and {origin} asks to make it with parts that need something outside of the installed '
         f'packages:\n' + listing(refused),
-        'A checkpoint must not decide where images and keys are sent, or what is fetched. Give your own config with '
-        '--words CONFIG (its language section counts), or the features of the images with --text. ' + _OWN)
+        'A checkpoint must not decide where images and keys are sent, or what is fetched. Choose words yourself with '
+        '--words NAME (a recipe of `vlfusion words`, or a config with a language section), or give the features of the '
+        'images with --text. ' + _OWN)
 
 
 def _refused(language: Mapping) -> Iterator[str]:

@@ -83,7 +83,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     files = plan_files(source_a, source_b, out, names=names, reading=reading)
     require_model(checkpoint)
     check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(), [
-        checkpoint, source_a, source_b, text, *filter(_is_path, [options.get('words')]),
+        checkpoint, source_a, source_b, text, *([options['words']] if _is_file(options.get('words')) else []),
         *(path for pair in files for path in (pair.path_a, pair.path_b))])
     kept = {pair: path for pair, path in files.items() if skip_existing and path.is_file()}
     pairs = [pair for pair in files if pair not in kept]
@@ -95,6 +95,8 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     features = _features(text, fuser, pairs) if text else None
     if show:
         show.print(f'Model: {fuser.origin}.')
+        if fuser.texts.note:
+            show.print(fuser.texts.note)
         show.print(f'Grey levels by the protocol {fuser.protocol.name}'
                    + ('.' if grey else f', colour by the rule {fuser.chroma}.'))
     step = show or (lambda *_, **__: None)
@@ -155,6 +157,11 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
 
 def _is_path(value: object) -> bool:
     return isinstance(value, str | os.PathLike)
+
+
+def _is_file(value: object) -> bool:
+    """Tell whether a value is the path of a file, and not a name."""
+    return _is_path(value) and Path(value).is_file()
 
 
 def _features(place: PathLike, fuser: 'Fuser', pairs: Sequence[Pair]) -> 'FeatureFiles':

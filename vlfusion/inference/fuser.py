@@ -74,9 +74,9 @@ class Fuser:
         chroma: colour rule, a name in `vlfusion.registry.CHROMA_RULES`; by default the checkpoint's, or the task's if
             the checkpoint has none or another task is given.
         store: folder of the text store; by default the one that the checkpoint or config names.
-        words: configuration by which images are described: a config file, or its `language` section; by default the
-            checkpoint's. The checkpoint's own section is used only if it needs nothing from outside, see
-            `vlfusion.engine.trust`.
+        words: words of images: the name of a recipe (`vlfusion words`), a config with a `language` section, or such a
+            section; by default the checkpoint's. The model's own text encoder stays. The checkpoint's own section is
+            used only if it needs nothing from outside, see `vlfusion.engine.trust`.
         trust: whether to use the checkpoint's `language` section as it is, even if it sends images and keys to a server
             or fetches models.
         device: torch's name of a device; by default CUDA if there is a GPU.

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from vlfusion.config import load_config
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import require_finite, text_configs, text_sources
+from vlfusion.engine.trust import believed_parts
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.language.fixed import encode_fixed
+from vlfusion.language.recipes import combine, find_words
 
 if TYPE_CHECKING:
     from vlfusion.language.pipeline import DescriptionPipeline, Report
@@ -31,12 +32,14 @@ class Texts:
         experiment: experiment of the model, as `vlfusion.engine.checkpoints.load_model` returns it.
         dims: widths of the texts that the model reads, by name.
         modality_a, modality_b: modalities of the sources, for pairs that do not name their own.
-        words: config file, or its `language` section; by default the experiment's.
+        words: name of a recipe, config with a `language` section, or such a section; by default the experiment's.
+            The model's own text encoder stays, see `vlfusion.language.recipes.combine`.
         store: folder of the text store; by default the section's.
 
     Attributes:
         language: section by which images are described; None if there is none, or none that is trusted.
         source: source of each text, by name.
+        note: what chosen words are and which text encoder reads them, for the user; empty without chosen words.
     """
 
     def __init__(self, experiment: Mapping[str, Any], dims: Mapping[str, int], *, modality_a: str, modality_b: str,
@@ -44,8 +47,11 @@ class Texts:
         self.dims, self.modality_a, self.modality_b = dict(dims), modality_a, modality_b
         self.language, self._language_error = experiment.get('language'), experiment.get('language_error')
         self._readable = experiment.get('readable_language')
+        self.note = ''
         if words is not None:
-            self.language = dict(words if isinstance(words, Mapping) else _language_of(words))
+            self.language, self.note = combine(find_words(words), believed_parts(experiment), trained=True)
+            if not self.dims:
+                self.note = 'The model reads no text, so words have no effect on it.'
         if store:
             self.language, self._readable = (section and {**section, 'store': str(store)}
                                              for section in (self.language, self._readable))
@@ -140,8 +146,8 @@ class Texts:
         if self.language is None:
             raise self._language_error or ConfigError(
                 'The model reads text, but its checkpoint does not say how to describe images.',
-                'Give a config with --words CONFIG, or the features of the pair with --text; in Python `words=` and '
-                '`text=`.')
+                'Give a recipe with --words NAME (`vlfusion words` lists them), or the features of the pair with '
+                '--text; in Python `words=` and `text=`.')
         return self.language
 
     def _checked(self, name: str, text: np.ndarray | None, pair: Pair) -> Float[np.ndarray, 'token dim']:
@@ -187,11 +193,6 @@ def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pa
         return None
     pipeline = pipeline() if pipeline else DescriptionPipeline(language)
     return pipeline.run(pipeline.subjects(pairs), progress)
-
-
-def _language_of(config: str | os.PathLike) -> Mapping:
-    from vlfusion.language.section import require_section
-    return require_section(load_config(config).to_dict().get('language'), config)
 
 
 def _for_new_images(source: Mapping | None, name: str) -> Mapping:

@@ -1,6 +1,6 @@
 """Recipes of words: `language` sections by name, such as `measured` or `qwen-vl`, with what each of them needs.
 
-A recipe is a config `configs/_base_/language/NAME.py` of vlfusion or of a plugin that sets `language`. Its name is that
+A recipe is a config in `configs/_base_/language/` of vlfusion or of a plugin that sets `language`. Its name is that
 of the file with hyphens. Its docstring holds the title, then facts as lines `Key: value`:
 
     Packages:   vlfusion[language,openai]

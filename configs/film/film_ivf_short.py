@@ -1,0 +1,27 @@
+"""FILM for infrared and visible images by a short schedule, the first training to try: RoadScene, or your own pairs.
+
+Reproduces: nothing published; 500 steps are far from convergence.
+Commands:   vlfusion describe film/film_ivf_short
+            vlfusion train film/film_ivf_short
+            or on your own pairs: vlfusion train --source-a DIR --source-b DIR --task ivf
+Cost:       500 steps: about an hour of one CPU core, as measured for film_mif_short.py, which has the same network.
+Expected:   not known; it was not trained to the end.
+Not known:  what longer training gives; a second seed.
+"""
+
+_base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/short.py',
+          '../_base_/language/measured.py']
+
+task = 'ivf'
+
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='FILM', text_dim=384),
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
+
+train_dataloader = dict(dataset=dict(
+    name='RoadScene', source_a='ivf/RoadScene_train/ir', source_b='ivf/RoadScene_train/vi'))
+test_dataloader = dict(dataset=dict(
+    name='RoadScene', source_a='ivf/RoadScene/ir', source_b='ivf/RoadScene/vi'))
+val_dataloader = test_dataloader
+default_hooks = dict(checkpoint=dict(interval=100))

@@ -1,0 +1,27 @@
+"""FILM for multi-focus images by a short schedule, the first training to try: NYU-D, or your own pairs.
+
+Reproduces: nothing published; 500 steps are far from convergence.
+Commands:   vlfusion describe film/film_mff_short
+            vlfusion train film/film_mff_short
+            or on your own pairs: vlfusion train --source-a DIR --source-b DIR --task mff
+Cost:       500 steps: about an hour of one CPU core, as measured for film_mif_short.py, which has the same network.
+Expected:   not known; it was not trained to the end.
+Not known:  the authors' losses for focus pairs, which were not released; what longer training gives.
+"""
+
+_base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/short.py',
+          '../_base_/language/measured.py']
+
+task = 'mff'
+
+model = dict(
+    type='FusionModel',
+    backbone=dict(type='FILM', text_dim=384),
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
+
+train_dataloader = dict(dataset=dict(
+    name='NYU-D', source_a='mff/NYU-D/source_1', source_b='mff/NYU-D/source_2'))
+test_dataloader = dict(dataset=dict(
+    name='Lytro', source_a='mff/Lytro/near', source_b='mff/Lytro/far'))
+val_dataloader = test_dataloader
+default_hooks = dict(checkpoint=dict(interval=100))
