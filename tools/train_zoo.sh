@@ -2,7 +2,8 @@
 # Train the weights that ship, all tasks in turn, on one core at the lowest priority. Run it again to continue: if it is
 # killed, at most the 10 steps since the last checkpoint are lost.
 #
-#     tools/train_zoo.sh DATA [MINUTES]    # folder with ivf/ mif/ mef/ mff/; minutes of each turn (default 20)
+#     tools/train_zoo.sh DATA [MINUTES]          # folder with ivf/ mif/ mef/ mff/; minutes of each turn (default 20)
+#     tools/train_zoo.sh DATA --cooldown TASK    # finish the newest checkpoint of a task, to ship it
 set -euo pipefail
 data=$1 turn=${2:-20}
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,6 +18,15 @@ tasks='mif ivf mff mef'
 for task in $tasks; do
     vlfusion describe "configs/zoo/film_$task.py" --cfg-options data_root="$data"
 done
+if [ "$turn" = --cooldown ]; then
+    config=configs/zoo/film_$3_cooldown.py
+    if compgen -G "work_dirs/film_$3_cooldown/iter_*.pth" > /dev/null; then
+        exec vlfusion train "$config" --resume --cfg-options data_root="$data"
+    fi
+    newest=$(compgen -G "work_dirs/film_$3/iter_*.pth" | sort -V | tail -1) || true
+    # A task that was not trained yet begins with the medical weights.
+    exec vlfusion train "$config" --cfg-options data_root="$data" load_from="${newest:-film-mif}"
+fi
 while [ -n "$tasks" ]; do
     left=
     for task in $tasks; do
