@@ -27,6 +27,7 @@ VERBS = {
     'test': 'test a checkpoint: fused pictures and a table of numbers',
     'fuse': 'fuse two images or two folders',
     'models': 'list the models that have a name, or show the card of one',
+    'push': 'publish a model on the Hugging Face hub',
     'export': 'write a model as ONNX, an exported program or TorchScript',
     'evaluate': 'score a folder of fused images',
     'metrics': 'list the metrics, or explain one with its variants',

@@ -55,7 +55,7 @@ def load_model(model: str | os.PathLike, experiment: Mapping | None = None,
     if located.file is None:
         experiment = experiment or located.experiment
         return build_weightless(experiment['model'], located.name), experiment
-    checkpoint = _read_checkpoint(located.file)
+    checkpoint = read_checkpoint(located.file)
     experiment = experiment or _experiment(checkpoint, located, trust)
     try:
         with foreign(f'The model of {model} cannot be built', CheckpointError, COPY):
@@ -83,7 +83,7 @@ def read_experiment(model: str | os.PathLike, trust: bool = False) -> dict[str, 
         CheckpointError: as for `load_model`; or the model section asks for files, addresses or a hub.
     """
     located = locate(model)
-    return located.experiment if located.file is None else _experiment(_read_checkpoint(located.file), located, trust)
+    return located.experiment if located.file is None else _experiment(read_checkpoint(located.file), located, trust)
 
 
 def _experiment(checkpoint: Mapping, located: Located, trust: bool) -> dict[str, Any]:
@@ -109,7 +109,12 @@ def _experiment(checkpoint: Mapping, located: Located, trust: bool) -> dict[str,
     return experiment
 
 
-def _read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a checkpoint of vlfusion, `dict(state_dict, meta)`, and check its form.
+
+    Raises:
+        CheckpointError: the file is unsafe, truncated or not from vlfusion.
+    """
     checkpoint = load_checkpoint_file(path)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     experiment = meta.get('vlfusion') if isinstance(meta, dict) else None

@@ -90,6 +90,7 @@ class Fuser:
         note: called with a message if an image is approximated or memory runs out; by default messages are logged.
 
     Attributes:
+        checkpoint: the checkpoint, name or address that the model was loaded from.
         origin: a phrase that says on what, for how long and for which task the model was trained.
         network: the model as a function of tensors of any size: a `vlfusion.inference.network.Network`.
         texts: the texts that the model reads: a `vlfusion.inference.texts.Texts`.
@@ -108,6 +109,7 @@ class Fuser:
                  words: str | os.PathLike | Mapping | None = None, trust: bool = False):
         usable_device(device, precision=precision, tiles=tiles)  # loading takes long, so mistakes are found before
         model, experiment = load_model(checkpoint, trust=trust)
+        self.checkpoint = checkpoint
         self.network = Network(model, device=device, precision=precision, tiles=tiles, tile_size=tile_size,
                                max_memory=max_memory, note=note)
         self.model, self.device = self.network.model, str(self.network.device)
@@ -121,6 +123,14 @@ class Fuser:
         self.chroma = chroma_name(chroma or own_task and experiment.get('chroma') or self.task.chroma)
         self.texts = Texts(experiment, text_dims(self.model.backbone), words=words, store=store,
                            modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b)
+
+    def push_to_hub(self, repo: str, *, private: bool | None = None, message: str = '', license: str = '') -> str:
+        """Publish the model on the Hugging Face hub, and return its address there, `hf://owner/name@commit`.
+
+        Arguments and errors as for `vlfusion.engine.publish.publish`.
+        """
+        from vlfusion.engine.publish import publish
+        return publish(self.checkpoint, repo, private=private, message=message, license=license)
 
     @property
     def text_dims(self) -> dict[str, int]:

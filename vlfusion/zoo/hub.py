@@ -67,6 +67,22 @@ def parse(address: str) -> HubModel:
     return HubModel(*match.groups())
 
 
+def parse_repo(repo: str) -> HubModel:
+    """Read the name of a repository to write to: `owner/name`, or `hf://owner/name`.
+
+    Raises:
+        DownloadError: it is something else.
+    """
+    if not re.fullmatch(r'(hf://)?\w[\w.-]*/\w[\w.-]*', repo):
+        raise DownloadError(f'{repo!r} is no repository on the Hugging Face hub.', 'Write owner/name.')
+    return HubModel(repo.removeprefix(SCHEME))
+
+
+def page(address: str) -> str:
+    """Return the web page of a model's repository."""
+    return f'{_server()}/{parse(address).repo}'
+
+
 def pull(address: str, offline: bool | None = None) -> Path:
     """Load the checkpoint of a model, unless the hub's cache has it, and return its path.
 
@@ -113,9 +129,9 @@ def push(checkpoint: str | os.PathLike, repo: str, *, private: bool | None = Non
         DownloadError: the hub cannot be reached or refuses.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
-    model = parse(repo if is_hub_address(repo) else f'{SCHEME}{repo}')
-    experiment, count = read_header(checkpoint)
-    if without_secrets(experiment) != experiment:
+    model = parse_repo(repo)
+    meta, count = read_header(checkpoint)
+    if without_secrets(meta) != meta:
         raise CheckpointError(f'The experiment in {checkpoint} holds a secret, so it is not published.',
                               'Name the environment variable that holds the key (api_key_env), and save the checkpoint '
                               'again.')
@@ -129,18 +145,18 @@ def push(checkpoint: str | os.PathLike, repo: str, *, private: bool | None = Non
         if private and not api.model_info(model.repo).private:
             raise DownloadError(f'{failure}: the repository exists and is public.',
                                 'Make it private on its page, or choose another name.')
-        files = {WEIGHTS: os.fspath(checkpoint), CONFIG: f'{strict_json(experiment)}\n'.encode()}
-        if not api.file_exists(model.repo, CARD, revision=model.revision):
-            files[CARD] = model_card(model.repo, experiment, count, license).encode()
+        files = {WEIGHTS: os.fspath(checkpoint), CONFIG: f'{strict_json(meta[KEY])}\n'.encode()}
+        if not api.file_exists(model.repo, CARD):
+            files[CARD] = model_card(model.repo, meta[KEY], count, license).encode()
         commit = api.create_commit(model.repo, [CommitOperationAdd(name, content) for name, content in files.items()],
-                                   commit_message=message or 'Model of vlfusion', revision=model.revision)
+                                   commit_message=message or 'Model of vlfusion')
     except Exception as error:
         raise _explained(error, model, failure) from None
     return str(HubModel(model.repo, commit.oid))
 
 
 def read_header(checkpoint: str | os.PathLike) -> tuple[dict[str, Any], int]:
-    """Read the experiment of a `.safetensors` checkpoint, and count its weights. No tensor is read.
+    """Read the metadata of a `.safetensors` checkpoint, and count its weights. No tensor is read.
 
     Raises:
         CheckpointError: the file is no such checkpoint.
@@ -148,14 +164,14 @@ def read_header(checkpoint: str | os.PathLike) -> tuple[dict[str, Any], int]:
     from safetensors import safe_open
     try:
         with safe_open(checkpoint, 'numpy') as file:
-            experiment = json.loads((file.metadata() or {})[KEY])
+            meta = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in (KEY, 'meta')}
             count = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-        experiment['model']['backbone']['type'], experiment['task']
+        meta[KEY]['model']['backbone']['type'], meta[KEY]['task']
     except Exception as error:
         raise CheckpointError(f'{checkpoint} is not a .safetensors checkpoint of vlfusion: {described(error)}.',
                               'Load another checkpoint by vlfusion.Fuser, which writes such a file when it pushes.'
                               ) from None
-    return experiment, count
+    return meta, count
 
 
 def model_card(repo: str, experiment: Mapping, count: int, license: str = '') -> str:
