@@ -41,6 +41,13 @@ def test_a_file_is_loaded_once(host, tmp_path):
     check(place, file)
 
 
+def test_progress_by_default(host, tmp_path, capfd):
+    fetch(host.add(CONTENT), tmp_path / 'model.pth')
+    assert 'model.pth (kB): 300 of 300' in capfd.readouterr().err
+    fetch_all({host.add(b'', path='p.png'): tmp_path / 'p.png'})
+    assert capfd.readouterr().err == ''
+
+
 def test_no_token_leaves_for_another_service(host, tmp_path, monkeypatch):
     monkeypatch.setenv('HF_TOKEN', 'hf_0123456789abcdef')
     fetch(host.add(CONTENT), tmp_path / 'model.pth')

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from filelock import FileLock, Timeout
 
 from vlfusion.console.notes import LOG
+from vlfusion.console.progress import ShowProgress
 from vlfusion.errors import ConfigError, DataError, DownloadError, listing
 from vlfusion.files import cache_folder, patiently
 from vlfusion.guards.redaction import mask, mask_log
@@ -99,7 +100,7 @@ def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = Non
     Args:
         file: what to load.
         place: path of the file here. Missing folders are made.
-        show: function that shows the progress, in kB. None shows nothing.
+        show: function that shows the progress, in kB; by default a bar, or lines, on stderr.
         offline: True to refuse to download. The variables of `is_offline` do so too.
         by_hand: advice in errors on how to get the file without this function.
 
@@ -116,9 +117,9 @@ def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = Non
         raise DownloadError(f'{place} is not here, and vlfusion is offline. It would come from {mask(file.address)}.',
                             f'Allow downloads (no --offline, VLFUSION_OFFLINE or HF_HUB_OFFLINE). {remedy}')
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _one_process(place):
+    with _one_process(place), nullcontext(show) if show else ShowProgress() as show:
         if not place.is_file():
-            _download(file, place, show or (lambda *_: None), remedy)
+            _download(file, place, show, remedy)
     return place
 
 
@@ -138,7 +139,7 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
     """
     failures, arrived = [], 0
     with ThreadPoolExecutor(THREADS) as pool:
-        tasks = [pool.submit(fetch, file, place, offline=offline) for file, place in files.items()]
+        tasks = [pool.submit(fetch, file, place, show=_nothing, offline=offline) for file, place in files.items()]
         try:
             for done, task in enumerate(as_completed(tasks), 1):
                 try:
@@ -191,6 +192,10 @@ def _difference(path: Path, file: RemoteFile) -> str:
         form = ', which is a web page'
     return (f'expected {", ".join(f"{name} {expected[name]}" for name in wrong)}; '
             f'came {", ".join(f"{name} {came[name]}" for name in wrong)}{form}')
+
+
+def _nothing(step: str, done: int, total: int) -> None:
+    """Show no progress."""
 
 
 @contextmanager
