@@ -19,13 +19,18 @@ for task in $tasks; do
     vlfusion describe "configs/zoo/film_$task.py" --cfg-options data_root="$data"
 done
 if [ "$turn" = --cooldown ]; then
-    config=configs/zoo/film_$3_cooldown.py
-    if compgen -G "work_dirs/film_$3_cooldown/iter_*.pth" > /dev/null; then
-        exec vlfusion train "$config" --resume --cfg-options data_root="$data"
+    # Weights in the middle of a long schedule are noisy, because its rate is still high. 200 steps whose rate falls to
+    # zero end it early (Haegele et al., NeurIPS 2024). The long run goes on from its own checkpoint.
+    out=work_dirs/film_$3_cooldown
+    options=(data_root="$data" train_cfg.max_iters=200 optim_wrapper.optimizer.lr=2e-4 param_scheduler.0.end=20
+             param_scheduler.1.begin=20 param_scheduler.1.end=200 param_scheduler.1.T_max=180)
+    if compgen -G "$out/iter_*.pth" > /dev/null; then
+        exec vlfusion train "configs/zoo/film_$3.py" --work-dir "$out" --resume --cfg-options "${options[@]}"
     fi
     newest=$(compgen -G "work_dirs/film_$3/iter_*.pth" | sort -V | tail -1) || true
     # A task that was not trained yet begins with the medical weights.
-    exec vlfusion train "$config" --cfg-options data_root="$data" load_from="${newest:-film-mif}"
+    exec vlfusion train "configs/zoo/film_$3.py" --work-dir "$out" \
+        --cfg-options "${options[@]}" load_from="${newest:-film-mif}"
 fi
 while [ -n "$tasks" ]; do
     left=
