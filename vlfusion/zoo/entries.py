@@ -4,24 +4,29 @@
     backbone = "vlfusion_ifcnn.IFCNN"
     paper = "Zhang et al., IFCNN: A general image fusion framework, Information Fusion 54, 2020"
     parameters = 83587
+    licence = "none stated"
+    source = {repo = "uzeful/IFCNN", commit = "8fe59c2..."}
 
     [models.ifcnn-mff]
     task = "mff"
-    protocol = "plain"
     arguments = {normalise = true}
-    licence = "none stated"
-    source = {repo = "uzeful/IFCNN", commit = "8fe59c2...", files = [
-        {path = "Code/snapshots/IFCNN-MAX.pth", size = 337094, blob = "93c6324...", sha256 = "6022b44..."}]}
 
-vlfusion's own file lies beside this module, and a plugin's in its package. A model without weights has no `source`. One
-that serves several tasks lists them (`task = ["ivf", "mif"]`); `NAME-TASK` chooses one, and `NAME` means the first.
+    [[models.ifcnn-mff.source.files]]
+    path = "Code/snapshots/IFCNN-MAX.pth"
+    size = 337094
+    blob = "93c6324..."
+    sha256 = "6022b44..."
+
+vlfusion's own file lies beside this module, and a plugin's in its package. Facts about models in a method's table hold
+for all its models. A model without weights has no `source`. One that serves several tasks lists them
+(`task = ["ivf", "mif"]`); `NAME-TASK` chooses one, and `NAME` means the first.
 """
 
 import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
@@ -256,63 +261,65 @@ def read_models(path: Path, package: str) -> list[ModelEntry]:
     except (OSError, ValueError) as error:
         raise ConfigError(f'{path} cannot be read: {error}.', 'Correct the file.') from error
     _check_keys(f'{path}:', facts, dict(methods=dict, models=dict))
-    methods = {name: Method(name, **_checked(f'{path}: methods.{name}', method, Method, ('name',)))
-               for name, method in facts.get('methods', {}).items()}
+    methods = facts.get('methods', {})
+    for name, method in methods.items():
+        _check(f'{path}: methods.{name}', method, _METHOD_KEYS | _MODEL_KEYS, ('backbone',))
     return [_entry(f'{path}: models.{name}', name, model, package, methods, path.parent)
             for name, model in facts.get('models', {}).items()]
 
 
-#: Keys of a model in the file that are not attributes of `ModelEntry`. Some replace a fact about the method.
-_OWN_KEYS = dict(method=str, task=str | Sequence[str], source=dict)
-_METHOD_KEYS = dict(backbone=str, paper=str, code=str, parameters=int, text=str, citation=str)
+#: Types of the facts in the file that describe a method, and of those that describe a model.
+_METHOD_KEYS = {name: hint for name, hint in get_type_hints(Method).items() if name != 'name'}
+_MODEL_KEYS = {name: hint for name, hint in get_type_hints(ModelEntry).items()
+               if name not in ('name', 'package', 'method', 'tasks')} | dict(task=str | Sequence[str], source=dict)
 
 
-def _entry(where: str, name: str, facts: Mapping, package: str, methods: Mapping[str, Method],
+def _entry(where: str, name: str, facts: Any, package: str, methods: Mapping[str, Mapping],
            folder: Path) -> ModelEntry:
     if not NAME.fullmatch(name):
         raise ConfigError(f'{where} is no valid name.', 'Use lower-case letters, digits and single hyphens.')
-    own = {key: value for key, value in facts.items() if key in _OWN_KEYS | _METHOD_KEYS}
-    _check_keys(where, own, _OWN_KEYS | _METHOD_KEYS)
-    others = _checked(where, {key: value for key, value in facts.items() if key not in own}, ModelEntry,
-                      ('name', 'package', 'method', 'tasks', 'source'))
-    method = own.get('method') or (next(iter(methods)) if len(methods) == 1 else '')
+    _check(where, facts, _METHOD_KEYS | _MODEL_KEYS | dict(method=str))
+    method = facts.get('method') or (next(iter(methods)) if len(methods) == 1 else '')
     if method not in methods:
         raise ConfigError(f'{where} names the method {method!r}, which [methods] does not describe.',
                           did_you_mean(method, methods))
-    tasks = [own['task']] if isinstance(own.get('task'), str) else list(own.get('task', ()))
+    shared = methods[method]
+    source = {**shared.get('source', {}), **facts.get('source', {})}
+    facts = {**shared, **facts}
+    tasks = [facts['task']] if isinstance(facts.get('task'), str) else list(facts.get('task', ()))
     if not tasks or {*tasks} - TASKS.keys():
-        raise ConfigError(f'{where} has task = {own.get("task")!r}.', f'Give one or several of {", ".join(TASKS)}.')
-    method = replace(methods[method], **{key: own[key] for key in _METHOD_KEYS if key in own})
-    return ModelEntry(name, package, method, tuple(tasks),
-                      _source(f'{where}.source', own.get('source'), folder), **others)
+        raise ConfigError(f'{where} has task = {facts.get("task")!r}.', f'Give one or several of {", ".join(TASKS)}.')
+    about_method = {key: facts[key] for key in _METHOD_KEYS if key in facts}
+    about_model = {key: facts[key] for key in _MODEL_KEYS if key in facts and key not in ('task', 'source')}
+    return ModelEntry(name, package, Method(method, **about_method), tuple(tasks),
+                      _source(f'{where}.source', source, folder), **about_model)
 
 
-def _source(where: str, facts: Mapping | None, folder: Path) -> Packaged | Pinned | OnHub | None:
+def _source(where: str, facts: Mapping, folder: Path) -> Packaged | Pinned | OnHub | None:
     match facts:
-        case None:
-            return None
         case {'file': str(file), **rest} if not rest:
             return Packaged(folder / file)
         case {'hub': str(address), **rest} if not rest:
             return OnHub(address)
         case {'repo': str(repo), 'commit': str(commit), 'files': list(files), **rest} if not rest and files:
-            return Pinned(tuple(RemoteFile(repo, commit, **_checked(f'{where}.files', file, RemoteFile,
-                                                                    ('repo', 'commit'))) for file in files))
+            hints = {key: hint for key, hint in get_type_hints(RemoteFile).items() if key not in ('repo', 'commit')}
+            for file in files:
+                _check(f'{where}.files', file, hints, ('path', 'blob'))
+            return Pinned(tuple(RemoteFile(repo, commit, **file) for file in files))
+    if not facts:
+        return None
     raise ConfigError(f'{where} is {facts!r:.200}.', "Give {file = ...} for a file of the package, {hub = 'hf://...'}, "
                                                      'or {repo = ..., commit = ..., files = [{path, blob, ...}]}.')
 
 
-def _checked(where: str, facts: Any, kind: type, others: Sequence[str]) -> dict[str, Any]:
-    """Check that facts fit the fields of a dataclass, except some other fields, and return them."""
-    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in others}
+def _check(where: str, facts: Any, hints: Mapping[str, Any], required: Sequence[str] = ()) -> None:
+    """Check that facts are a table, have known keys of the right types, and all required ones."""
     if not isinstance(facts, Mapping):
         raise ConfigError(f'{where} is {facts!r:.200}.', f'Give a table of {", ".join(hints)}.')
     _check_keys(where, facts, hints)
-    for item in fields(kind):
-        required = item.default is MISSING and item.default_factory is MISSING
-        if required and item.name in hints and item.name not in facts:
-            raise ConfigError(f'{where} lacks {item.name}.', f'Add {item.name} = ...')
-    return dict(facts)
+    for key in required:
+        if key not in facts:
+            raise ConfigError(f'{where} lacks {key}.', f'Add {key} = ...')
 
 
 def _check_keys(where: str, facts: Mapping, hints: Mapping[str, Any]) -> None:
