@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from huggingface_hub.utils import close_session
 
 from vlfusion.errors import ConfigError, DataError, DownloadError
 from vlfusion.testing.public_host import PublicHost
@@ -147,6 +148,18 @@ def test_a_redirect_is_followed(host, tmp_path):
         host.faults[path_of(file)] = [other.address + path_of(file)]
         assert fetch(file, tmp_path / 'model.pth').read_bytes() == CONTENT
         assert len(other.requests) == 1
+
+
+def test_a_proxy_is_used(host, tmp_path, monkeypatch):
+    file = host.add(CONTENT)
+    monkeypatch.setenv('HTTP_PROXY', host.address)
+    monkeypatch.setenv('VLFUSION_MIRROR', 'http://far-away.invalid')
+    close_session()  # the client reads the variable once
+    try:
+        assert fetch(file, tmp_path / 'model.pth').read_bytes() == CONTENT
+    finally:
+        close_session()
+    assert host.headers[0]['Host'] == 'far-away.invalid'
 
 
 def test_no_network(host, tmp_path, monkeypatch):
