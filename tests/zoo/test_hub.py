@@ -101,6 +101,12 @@ def test_what_is_not_there(hub, checkpoint, monkeypatch, address, why):
         pull(address)
 
 
+def test_a_full_disk(hub, checkpoint, full_disk):
+    hub.commit('anna/large', {'model.safetensors': bytes(100_000)})
+    with pytest.raises(OSError, match='File too large'):
+        pull('hf://anna/large')
+
+
 def test_no_connection(hub, checkpoint, monkeypatch):
     push(checkpoint, 'anna/film')
     pull('hf://anna/film')

@@ -218,16 +218,26 @@ def test_many_files(host, tmp_path):
     shown = []
     with pytest.raises(DataError, match=r'(?s)1 of 40 files are missing.*ir/0.png cannot be loaded: status 404'):
         fetch_all(files, show=lambda *step: shown.append(step))
-    assert shown[-1] == ('downloading', 40, 40) and len([*(tmp_path / 'ir').iterdir()]) == 39
-    fetch_all(files)
-    assert len(host.requests) == 41 and (tmp_path / 'ir/0.png').read_bytes() == b'0'
+    assert shown[-1] == ('downloading', 39, 40) and len([*(tmp_path / 'ir').iterdir()]) == 39
+    fetch_all(files, show=lambda *step: shown.append(step))
+    assert shown[-1] == ('downloading', 40, 40) and len(host.requests) == 41
+    assert (tmp_path / 'ir/0.png').read_bytes() == b'0'
 
 
 def test_many_files_without_a_network(host, tmp_path):
     files = {RemoteFile('owner/name', '0' * 40, f'{i}.png', ''): tmp_path / f'{i}.png' for i in range(400)}
-    with pytest.raises(DataError, match='400 of 400 files are missing'):
-        fetch_all(files)
+    here = {host.add(b'', path=f'here/{i}.png'): tmp_path / f'here{i}.png' for i in range(40)}
+    fetch_all(here)
+    host.requests.clear()
+    with pytest.raises(DataError, match='400 of 440 files are missing'):
+        fetch_all({**here, **files})
     assert len(host.requests) < 100
+
+
+def test_a_full_disk(host, tmp_path, full_disk):
+    with pytest.raises(OSError) as error:
+        fetch(host.add(CONTENT), tmp_path / 'model.pth', show=lambda *_: None)
+    assert error.value.filename == str(tmp_path / 'model.pth') and not (tmp_path / 'model.pth').exists()
 
 
 @pytest.mark.slow

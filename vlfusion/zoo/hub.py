@@ -5,6 +5,7 @@ the same experiment to read; and `README.md`, the model card. huggingface_hub mo
 `HF_TOKEN` or from `hf auth login`, the server from `HF_ENDPOINT`, and keeps what it loads in its own cache.
 """
 
+import errno
 import json
 import math
 import os
@@ -28,6 +29,9 @@ WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.json', 'README.md'
 KEY = 'vlfusion'
 LOG_IN = 'Set HF_TOKEN, or log in by `hf auth login`, with an account that may do this.'
 CONNECT = 'Check the connection. HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy.'
+
+#: Errors of the file system: no space, no permission.
+LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -216,11 +220,11 @@ Describe here the training data, the schedule, the scores with their protocol, a
 """
 
 
-def _explained(error: Exception, model: HubModel, failure: str, offline: bool = False) -> VLFusionError:
-    """Turn an error of huggingface_hub into one that says what to do."""
+def _explained(error: Exception, model: HubModel, failure: str, offline: bool = False) -> Exception:
+    """Turn an error of huggingface_hub into one that says what to do. Errors of the disk stay as they are."""
     from huggingface_hub import errors
     status = getattr(getattr(error, 'response', None), 'status_code', None)
-    if isinstance(error, VLFusionError):
+    if isinstance(error, VLFusionError) or isinstance(error, OSError) and error.errno in LOCAL:
         return error
     if isinstance(error, errors.GatedRepoError):
         why, remedy = 'its owner has to grant access', f'Ask for it on the page of the repository. {LOG_IN}'

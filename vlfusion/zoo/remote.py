@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from filelock import FileLock, Timeout
 
-from vlfusion.console.notes import LOG
+from vlfusion.console.notes import note
 from vlfusion.console.progress import ShowProgress
 from vlfusion.errors import ConfigError, DataError, DownloadError, listing
 from vlfusion.files import cache_folder, patiently
@@ -119,7 +119,11 @@ def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = Non
     place.parent.mkdir(parents=True, exist_ok=True)
     with _one_process(place), nullcontext(show) if show else ShowProgress() as show:
         if not place.is_file():
-            _download(file, place, show, remedy)
+            try:
+                _download(file, place, show, remedy)
+            except OSError as error:
+                error.filename = error.filename or str(place)  # a full disk names no file
+                raise
     return place
 
 
@@ -127,7 +131,7 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
               offline: bool | None = None, by_hand: str = '') -> None:
     """Download many small files, several at a time. Files that are there already are not loaded again.
 
-    One failure does not stop the others, unless nothing at all arrives.
+    A failure does not stop the others. Many in a row do.
 
     Args:
         files: the path here of each file.
@@ -137,24 +141,26 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
     Raises:
         DataError: lists the files that could not be loaded. A second call loads only these.
     """
-    failures, arrived = [], 0
+    missing = {file: place for file, place in files.items() if not Path(place).is_file()}
+    failures, in_a_row, here = [], 0, len(files) - len(missing)
     with ThreadPoolExecutor(THREADS) as pool:
-        tasks = [pool.submit(fetch, file, place, show=_nothing, offline=offline) for file, place in files.items()]
+        tasks = [pool.submit(fetch, file, place, show=_nothing, offline=offline) for file, place in missing.items()]
         try:
-            for done, task in enumerate(as_completed(tasks), 1):
+            for task in as_completed(tasks):
                 try:
                     task.result()
-                    arrived += 1
+                    in_a_row, here = 0, here + 1
                 except (DownloadError, OSError) as error:
                     failures.append(error)
+                    in_a_row += 1
                 if show:
-                    show('downloading', done, len(tasks))
-                if len(failures) > THREADS and not arrived:
+                    show('downloading', here, len(files))
+                if in_a_row == 2 * THREADS:
                     break
         finally:
             pool.shutdown(cancel_futures=True)
     if failures:
-        raise DataError(f'{len(tasks) - arrived} of {len(tasks)} files are missing. The faults were:\n'
+        raise DataError(f'{len(files) - here} of {len(files)} files are missing. The faults were:\n'
                         + listing(getattr(error, 'problem', str(error)) for error in failures),
                         by_hand or 'Run the same command again: it loads only the missing files.')
 
@@ -208,7 +214,7 @@ def _one_process(place: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        LOG.warning('note: another process downloads %s. This one waits for it.', place)
+        note(f'wait for {place}', f'another process downloads {place}. This one waits for it.')
         lock.acquire()
     try:
         yield
@@ -255,9 +261,9 @@ def _load(file: RemoteFile, part: Path, show: Show, remedy: str) -> None:
                 came = f'status {response.status_code} {response.reason_phrase}'
             if response is not None or failures > RETRIES:
                 raise DownloadError(f'{mask(address)} cannot be loaded: {came}.', remedy) from None
-            wait = WAIT * 2 ** max(failures - 1, 0)
-            LOG.warning('note: %s: %s. Trying again in %.0f s.', urlsplit(address).hostname, came, wait)
-            time.sleep(wait)
+            host = urlsplit(address).hostname
+            note(f'no answer of {host}', f'{host}: {came}. Trying again.')
+            time.sleep(WAIT * 2 ** max(failures - 1, 0))
 
 
 def _request(address: str, part: Path, begin: int, size: int | None, show: Callable[[int, int], None]) -> None:
@@ -276,7 +282,7 @@ def _request(address: str, part: Path, begin: int, size: int | None, show: Calla
         if response.status_code != 206:  # the server sends the whole file
             begin = 0
         total = size or begin + int(response.headers.get('Content-Length', 0))
-        with part.open('r+b' if begin else 'wb', buffering=0) as output:
+        with part.open('r+b' if begin else 'wb') as output:
             output.seek(begin)
             show(begin // 1000, total // 1000)
             for chunk in response.iter_bytes():
