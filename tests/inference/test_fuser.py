@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 import vlfusion.inference.fuser
-from vlfusion import Fuser
+from vlfusion import Fuser, fuse
 from vlfusion.cli import main
 from vlfusion.data.pairs import find_pairs
 from vlfusion.errors import ConfigError, DataError, NetworkError, UnknownNameError, VLFusionError
@@ -313,6 +313,8 @@ def test_a_model_that_reads_text_describes_images_in_memory(folder, tmp_path, mo
     paths = folder / 'ir/p1.png', folder / 'vi/p1.png'
     expected, fused = (Fuser(folder / 'Worded.py', words=words)(*pair) for pair in (paths, map(rgb, paths)))
     assert (fused.colour == expected.colour).all() and fused.name == 'image'
+    read = fuse(folder / 'Worded.py', *paths, tmp_path / 'out.png', words=words, describe=True).words['p1']
+    assert [kind for kind, paragraph in read.items() if f'of the {kind} kind' in paragraph] == ['infrared', 'visible']
     assert (Fuser(folder / 'Worded.py')(*map(rgb, paths), text=np.ones((3, 384), np.float32)).grey
             != expected.grey).any()
 

@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                          "(default: the checkpoint's, else the task's)")
     parser.add_argument('--text', help='token features (.npy) instead of describing the images: one file for all, or a '
                                        'folder of NAME.npy')
+    parser.add_argument('--describe', action='store_true', help='print the words that the model read about each pair')
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
                                         "else vlfusion's own)")
     add_words(parser, keeps=True)
@@ -82,10 +83,11 @@ def run(args: argparse.Namespace) -> int:
     with ShowProgress() as show:
         done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
                     skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
-                    show=show, task=args.task, protocol=args.protocol, chroma=args.chroma, store=args.store,
-                    offline=args.offline, words=args.words, trust=args.trust_checkpoint, modality_a=args.modality_a,
-                    modality_b=args.modality_b, device=args.device, tiles=args.tiles, tile_size=args.tile_size,
-                    max_memory=max_memory, batch_size=args.batch_size, precision=args.precision)
+                    show=show, describe=args.describe, task=args.task, protocol=args.protocol, chroma=args.chroma,
+                    store=args.store, offline=args.offline, words=args.words, trust=args.trust_checkpoint,
+                    modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,
+                    tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory, batch_size=args.batch_size,
+                    precision=args.precision)
     report(args, done)
     return 1 if done.failed else 0
 
@@ -95,6 +97,9 @@ def report(args: argparse.Namespace, done: 'FusedFiles') -> None:
     from vlfusion.cli.options import reading_keys
     from vlfusion.imaging.reading.rule import readings_of
     files, written, failed = [*done.written.values(), *done.kept.values()], len(done.written), done.failed
+    for name, words in done.words.items():
+        for about, paragraph in words.items():
+            print(printable(f'{name}, {about}: {paragraph}'))
     where = files[0] if len(files) == 1 and not failed else args.out
     print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {printable(where)}.'
           + (f' {len(done.kept)} existed already.' if done.kept else ''))

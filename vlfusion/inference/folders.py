@@ -5,7 +5,7 @@ torch is imported only after the paths are checked, so that a mistake in a path 
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,17 +35,20 @@ class FusedFiles:
         written: files of the fused pairs, by the pair's name.
         kept: files that existed before and were kept, by the pair's name.
         failed: errors of pairs that could not be fused, by the pair's name.
+        words: words that the model read about each written pair, by the pair's name and then by what they are about;
+            empty unless they were asked for.
     """
 
     written: dict[str, Path]
     kept: dict[str, Path]
     failed: dict[str, DataError]
+    words: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: PathLike, *,
          names: Sequence[str] | PathLike | None = None, skip_existing: bool = False, grey: bool = False,
          text: PathLike | None = None, reading: Mapping[str, Any] | None = None, offline: bool = False,
-         show: ShowProgress | None = None, **options: Any) -> FusedFiles:
+         describe: bool = False, show: ShowProgress | None = None, **options: Any) -> FusedFiles:
     """Fuse two images, or two folders of images paired by name, and write the results.
 
     Images may have any size. The result gets its colour by the colour rule of the task.
@@ -68,6 +71,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
             folder of `NAME.npy`.
         reading: rules by which the sources are read: `range_a`, `range_b`, `page_a`, `page_b`, `bands_a`, `bands_b`.
         offline: True to download no weights.
+        describe: True to return the words that the model read.
         show: progress and notes; by default notes are logged and no progress is shown.
         options: options of the `Fuser`, such as `device`, `tiles`, `max_memory` or `protocol`.
 
@@ -115,7 +119,9 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     step('fusing', len(pairs), len(pairs))
     if len(pairs) == 1 and failed:
         raise next(iter(failed.values()))
-    return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed)
+    words = {pair.name: fuser.texts.paragraphs(pair) for pair in pairs
+             if describe and not text and pair.name in written}
+    return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed, words)
 
 
 def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,

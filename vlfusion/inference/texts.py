@@ -131,6 +131,19 @@ class Texts:
                 faults[pair] = error if isinstance(error, DataError) else DataError(str(error))
         return faults
 
+    def paragraphs(self, pair: Pair) -> dict[str, str]:
+        """Return the words that the model read about a pair, each under what it is about; empty if it read none.
+
+        Descriptions are under the modality of their image, or `pair` if the prompt is about pairs. A fixed text is
+        under the text's name.
+        """
+        words = {name: source['fixed'] for name, source in self.source.items() if 'fixed' in source}
+        if self.language and any('stream' in source for source in self.source.values()):
+            for subject in self._pipeline.subjects([self._with_modalities(pair)]):
+                about = 'pair' if len(subject.images) == 2 else subject.images[0].modality
+                words[about] = self._pipeline.paragraph(subject)
+        return words
+
     def _with_modalities(self, pair: Pair) -> Pair:
         return replace(pair, modality_a=pair.modality_a or self.modality_a,
                        modality_b=pair.modality_b or self.modality_b)
