@@ -55,6 +55,7 @@ WITHOUT_TORCH = [
     ('text audit --texts ir', 2, 'no .txt files'), ('prepare-data hdf5 no.py --out x.h5', 2, 'No config at'),
     ('prepare-data pack no.h5 --out x.safetensors', 2, '--task'), ('benchmark no.py', 2, 'No config at'),
     ('ablate-text no.py', 2, 'No config at'), ('train config.py --cfg-options nothing.of=1', 2, "has no 'nothing'"),
+    ('push no.pth anna/film', 2, 'No checkpoint at no.pth'), ('push no.pth film', 2, 'No checkpoint'),
     ('check-plugin unknown', 2, "plugin is called 'unknown'")]
 
 

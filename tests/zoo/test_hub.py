@@ -1,7 +1,10 @@
 """Push to and pull from a real server that speaks the hub's protocol."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -159,6 +162,20 @@ def test_no_secret_leaves(hub, checkpoint, tmp_path, caplog):
     with pytest.raises(CheckpointError, match='holds a secret') as error:
         push(keyed, 'anna/film')
     assert 'sk-0' not in str(error.value) and len(hub.repos['anna/film']) == 1
+
+
+@pytest.mark.slow
+def test_the_environment_says_where_the_hub_is(hub, checkpoint, tmp_path):
+    code = ('import sys; from vlfusion.zoo.hub import *; address = push(sys.argv[1], "anna/film"); print(address); '
+            'assert pull(address).read_bytes() == open(sys.argv[1], "rb").read() and "torch" not in sys.modules')
+    home = tmp_path / 'hub'
+    here = dict(HF_ENDPOINT=hub.address, HF_HOME=str(home), HF_HUB_DISABLE_XET='1', HF_HUB_OFFLINE='0')
+    done = subprocess.run([sys.executable, '-c', code, checkpoint], env={**os.environ, **here}, capture_output=True,
+                          text=True, check=True)
+    (commit, _), = hub.repos['anna/film'].items()
+    assert done.stdout == f'hf://anna/film@{commit}\n'
+    written = [path.read_bytes() for path in home.rglob('*') if path.is_file()]
+    assert checkpoint.read_bytes() in written and not any(hub.token.encode() in content for content in written)
 
 
 @pytest.mark.parametrize('address', ['hf://film', 'hf://a/b/c', 'hf://a/b@', 'hf://../b', 'hf:/a/b', 'hf://a/b c'])
