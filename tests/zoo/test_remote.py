@@ -260,6 +260,22 @@ def test_a_killed_download_is_continued(host, tmp_path):
 
 
 @pytest.mark.slow
+def test_who_waits_goes_on_after_a_kill(host, tmp_path):
+    host.delay = 0.1
+    file, place = host.add(CONTENT), tmp_path / 'model.pth'
+    part = place.with_name('.model.pth.partial')
+    first = start(place, file)
+    while not (part.exists() and part.stat().st_size) and first.poll() is None:
+        time.sleep(0.01)
+    second = start(place, file)
+    assert 'another process downloads' in second.stderr.readline()
+    first.kill()
+    first.communicate()
+    assert second.wait() == 0 and place.read_bytes() == CONTENT
+    assert [bool(part) for _, part in host.requests] == [False, True]
+
+
+@pytest.mark.slow
 def test_two_processes_load_once(host, tmp_path):
     host.delay = 0.1
     file, place = host.add(CONTENT), tmp_path / 'model.pth'

@@ -100,6 +100,8 @@ def obtain(entry: ModelEntry, *, offline: bool | None = None, show: ShowProgress
             return hub.pull(address, offline=offline)
         case Pinned(files):
             target = converted(entry)
+            if is_converted(entry):  # takes no lock, because the folder may be somebody else's
+                return target
             make_folder(target.parent)
             with FileLock(f'{target}.lock'):
                 if not is_converted(entry):
