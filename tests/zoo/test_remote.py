@@ -259,9 +259,10 @@ def test_a_killed_download_is_continued(host, tmp_path):
         assert not part.exists() and host.requests[-1][1].startswith('bytes=')
 
 
-@pytest.mark.slow
-def test_who_waits_goes_on_after_a_kill(host, tmp_path):
-    host.delay = 0.1
+@pytest.fixture
+def two(host, tmp_path):
+    """A process that loads a file, another one that waits for it, and the file's place."""
+    host.delay = 0.5
     file, place = host.add(CONTENT), tmp_path / 'model.pth'
     part = place.with_name('.model.pth.partial')
     first = start(place, file)
@@ -269,19 +270,25 @@ def test_who_waits_goes_on_after_a_kill(host, tmp_path):
         time.sleep(0.01)
     second = start(place, file)
     assert 'another process downloads' in second.stderr.readline()
-    first.kill()
-    first.communicate()
-    assert second.wait() == 0 and place.read_bytes() == CONTENT
-    assert [bool(part) for _, part in host.requests] == [False, True]
+    return first, second, place
 
 
 @pytest.mark.slow
-def test_two_processes_load_once(host, tmp_path):
-    host.delay = 0.1
-    file, place = host.add(CONTENT), tmp_path / 'model.pth'
-    processes = [start(place, file) for _ in range(2)]
-    said = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    assert len(host.requests) == 1 and host.sent == len(CONTENT) and place.read_bytes() == CONTENT
-    assert sum('another process downloads' in words for words in said) == 1
-    assert os.listdir(tmp_path / 'home/locks') == []
+def test_two_processes_load_once(host, tmp_path, two):
+    *processes, place = two
+    host.delay = 0
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0, 0] and place.read_bytes() == CONTENT
+    assert len(host.requests) == 1 and host.sent == len(CONTENT) and os.listdir(tmp_path / 'home/locks') == []
+
+
+@pytest.mark.slow
+def test_who_waits_goes_on_after_a_kill(host, two):
+    first, second, place = two
+    first.kill()
+    first.communicate()
+    host.delay = 0
+    second.communicate()
+    assert second.returncode == 0 and place.read_bytes() == CONTENT
+    assert [bool(part) for _, part in host.requests] == [False, True]
