@@ -11,7 +11,7 @@ ACROSS = {
         'links named_paths plugin_configs prose swaps typecheck',
     'cli': 'guesses numbers pages plugins start verbs',
     'language': 'describe exchange howto pairs repair running server_kills',
-    'language/captioners': 'detectors taggers',
+    'language/captioners': 'detectors recipes taggers',
     'language/encoders': 'howto training transformers_models',
     'language/llms': 'llamacpp',
     'losses': 'losses',

@@ -105,14 +105,15 @@ def describe_folder(folder: str | os.PathLike, language: Mapping, *, modality: s
     if pipeline.prompt.of_pair:
         raise ConfigError(f'The prompt {pipeline.prompt.id} is about pairs, but {folder} is one folder of images.',
                           'Give two folders with --source-a and --source-b, or words about single images.')
-    files = {file.stem: file.path for file in list_files(Path('.'), as_pattern(folder), (*SUFFIXES, *FLOAT_SUFFIXES))}
+    files = list_files(Path('.'), as_pattern(folder), (*SUFFIXES, *FLOAT_SUFFIXES))
     if not files:
         raise DataError(f'There is no image in {folder}: it holds {contents_of(Path(folder))}.',
                         f'Give a folder with images that end in {", ".join(SUFFIXES)}.')
-    for name in names or ():
-        if name not in files:
-            raise UnknownNameError(f'No image of {folder} has the name {name!r}.', did_you_mean(name, files))
-    subjects = [ImageToDescribe(path, modality) for name, path in files.items() if not names or name in names][:limit]
+    chosen = set(names or ())
+    for name in chosen - {file.stem for file in files}:
+        raise UnknownNameError(f'No image of {folder} has the name {name!r}.',
+                               did_you_mean(name, [file.stem for file in files]))
+    subjects = [ImageToDescribe(file.path, modality) for file in files if not chosen or file.stem in chosen][:limit]
     return _described(pipeline, subjects, dry_run, progress, stop)
 
 

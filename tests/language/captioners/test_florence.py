@@ -19,45 +19,6 @@ transformers = pytest.importorskip('transformers')
 tokenizers = pytest.importorskip('tokenizers')
 
 BOTH = ['caption', 'dense region caption']
-SIZE = {'height': 64, 'width': 64}
-
-
-@pytest.fixture(scope='module')
-def florence(tmp_path_factory):
-    """A tiny Florence-2 of random weights that writes words and places, with the settings of published ones."""
-    folder = tmp_path_factory.mktemp('florence')
-    trained = tokenizers.ByteLevelBPETokenizer()
-    trained.train_from_iterator(['a dark street with two parked cars'], vocab_size=290, show_progress=False,
-                                special_tokens=['<s>', '<pad>', '</s>', '<unk>', '<mask>'])
-    trained.save_model(str(folder))
-    merges = [tuple(line.split()) for line in (folder / 'merges.txt').read_text().splitlines()[1:]]
-    tokenizer = transformers.BartTokenizer(vocab=json.loads((folder / 'vocab.json').read_text()), merges=merges,
-                                           extra_special_tokens={'image_token': '<image>'})
-    silent = tokenizer.all_special_ids
-    tokenizer.add_tokens([f'<loc_{index}>' for index in range(1000)], special_tokens=True)
-    # Two by two patches and their mean.
-    pixels = transformers.CLIPImageProcessor(size=SIZE, do_center_crop=False, image_seq_length=5)
-    processor = transformers.Florence2Processor(pixels, tokenizer, post_processor_config={
-        'pure_text': {}, 'description_with_bboxes': {}})
-    vision = dict(depths=[1] * 4, embed_dim=[8, 8, 8, 16], num_heads=[1] * 4, num_groups=[1] * 4, window_size=2,
-                  projection_dim=16)
-    text = dict(model_type='bart', vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1,
-                encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16,
-                max_position_embeddings=256, bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2)
-    model = transformers.Florence2ForConditionalGeneration(transformers.Florence2Config(
-        text_config=text, vision_config=vision, image_token_id=tokenizer.image_token_id))
-    model.generation_config = transformers.GenerationConfig(
-        bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2, forced_bos_token_id=0,
-        forced_eos_token_id=2, no_repeat_ngram_size=3, num_beams=3, early_stopping=True)
-    torch.manual_seed(0)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:  # far from zero, so that what is written depends on the image
-            parameter.data.normal_(0, 0.6)
-            if len(parameter) == len(tokenizer):
-                parameter.data[silent] = 0
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture
