@@ -21,7 +21,10 @@ model = dict(
 
 train_dataloader = dict(dataset=dict(
     name='RoadScene', source_a='ivf/RoadScene_train/ir', source_b='ivf/RoadScene_train/vi'))
-test_dataloader = dict(dataset=dict(
-    name='RoadScene', source_a='ivf/RoadScene/ir', source_b='ivf/RoadScene/vi'))
-val_dataloader = test_dataloader
+val_dataloader = dict(
+    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='PairDataset', name='RoadScene', source_a='ivf/RoadScene/ir', source_b='ivf/RoadScene/vi',
+        pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+test_dataloader = val_dataloader
 default_hooks = dict(checkpoint=dict(interval=100))

@@ -22,7 +22,10 @@ model = dict(
 
 train_dataloader = dict(dataset=dict(
     name='U2Fusion', source_a='mef/U2Fusion/over', source_b='mef/U2Fusion/under'))
-test_dataloader = dict(dataset=dict(
-    name='MEFB', source_a='mef/MEFB/*/{name}_B.*', source_b='mef/MEFB/*/{name}_A.*'))
-val_dataloader = test_dataloader
+val_dataloader = dict(
+    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='PairDataset', name='MEFB', source_a='mef/MEFB/*/{name}_B.*', source_b='mef/MEFB/*/{name}_A.*',
+        pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+test_dataloader = val_dataloader
 default_hooks = dict(checkpoint=dict(interval=100))

@@ -21,7 +21,10 @@ model = dict(
 
 train_dataloader = dict(dataset=dict(
     name='NYU-D', source_a='mff/NYU-D/source_1', source_b='mff/NYU-D/source_2'))
-test_dataloader = dict(dataset=dict(
-    name='Lytro', source_a='mff/Lytro/near', source_b='mff/Lytro/far'))
-val_dataloader = test_dataloader
+val_dataloader = dict(
+    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='PairDataset', name='Lytro', source_a='mff/Lytro/near', source_b='mff/Lytro/far',
+        pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
+test_dataloader = val_dataloader
 default_hooks = dict(checkpoint=dict(interval=100))

