@@ -122,8 +122,9 @@ def _show(args: argparse.Namespace) -> int:
     if missing := [problem for subject, entry in zip(subjects, entries, strict=True)
                    for problem in problems(subject, entry)]:
         only = '' if Path(args.name).is_file() else f' --only {args.name}'
+        words = f' --words {args.words}' if args.words else ''
         raise DataError('Not everything is described:\n    ' + '\n    '.join(missing),
-                        f'Run `vlfusion describe {args.config}{only}`.')
+                        f'Run `vlfusion describe {args.config}{only}{words}`.')
     return 0
 
 
