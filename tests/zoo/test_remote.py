@@ -188,6 +188,7 @@ def test_offline(host, tmp_path, monkeypatch, name):
 @pytest.mark.parametrize('mirror, address', [
     ('', 'https://raw.githubusercontent.com/o/n/abc/a%20b.pth'),
     ('http://127.0.0.1:8000/', 'http://127.0.0.1:8000/o/n/abc/a%20b.pth'),
+    ('http://[::1]:8000', 'http://[::1]:8000/o/n/abc/a%20b.pth'),
     ('https://cdn.jsdelivr.net/gh/{repo}@{commit}/{path}', 'https://cdn.jsdelivr.net/gh/o/n@abc/a%20b.pth')])
 def test_mirrors(monkeypatch, mirror, address):
     monkeypatch.setenv('VLFUSION_MIRROR', mirror)
@@ -197,6 +198,7 @@ def test_mirrors(monkeypatch, mirror, address):
 @pytest.mark.parametrize('mirror', [
     'mirror.org', 'ftp://mirror.org', 'https://', 'https://m.org/{repo}/{path}', 'https://m.org/{repo}/{commit}/{file}',
     'https://m.org/{repo}/{commit}/{path', 'https://m.org/{}/{repo}/{commit}/{path}',
+    'http://m..org', 'http://m org', 'http://-', 'http://m.org:port', 'http://m.org:99999',
     'https://m.org/{repo.x}{repo}/{commit}/{path}', 'http://[m.org/{repo}/{commit}/{path}'])
 def test_a_wrong_mirror(monkeypatch, mirror):
     monkeypatch.setenv('VLFUSION_MIRROR', mirror)

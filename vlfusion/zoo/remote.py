@@ -8,6 +8,7 @@ refuses. Its `http_get` is not used, because it loses up to 10 MB when a connect
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -75,10 +76,12 @@ class RemoteFile:
         fields = {name: quote(getattr(self, name)) for name in ('repo', 'commit', 'path')}
         try:
             address, parts = template.format_map(fields), urlsplit(template)
-            complete = all(f'{{{name}}}' in template for name in fields)
+            host, _ = parts.hostname or '', parts.port  # a wrong port is a ValueError
+            usable = (all(f'{{{name}}}' in template for name in fields) and parts.scheme in ('http', 'https')
+                      and re.fullmatch(r'\w([\w.-]*\w)?|[\da-f:]+', host) and '..' not in host)
         except (ValueError, LookupError, AttributeError):
-            complete = False
-        if not complete or parts.scheme not in ('http', 'https') or not parts.hostname:
+            usable = False
+        if not usable:
             raise ConfigError(f'VLFUSION_MIRROR is {mask(mirror)!r}.',
                               'Give an address such as https://mirror.org, or a template with all fields such as '
                               'https://cdn.jsdelivr.net/gh/{repo}@{commit}/{path}.')
