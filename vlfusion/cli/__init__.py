@@ -20,6 +20,7 @@ from vlfusion.system.threads import bound_spinning
 #: The verbs with their help lines, in the order of the help. `ablate-text` is the module `ablate_text`.
 VERBS = {
     'prepare-data': 'make simulated sample pairs, write a data set as one file, or convert released weights',
+    'data': 'list, fetch and check public data sets',
     'describe': 'describe images with captioners and an LLM, and encode the descriptions',
     'words': 'list the recipes of words, explain one, or start a local server for them',
     'text': 'show, audit, export or import descriptions and their features',

@@ -1,0 +1,107 @@
+"""List public data sets, fetch them in the layout that configs expect, and check them on disk.
+
+    vlfusion data                                      # all sets; `vlfusion data mef` those of a task
+    vlfusion data RoadScene                            # the card of a set: source, licence, layout, who reads it
+    vlfusion data get RoadScene TNO --root data
+    vlfusion data check RoadScene --root data          # missing, misnamed, wrong, unpaired or extra files
+
+`get` loads only what is missing, and verifies every file by its content. Other files are never replaced, unless --force
+is given. Sets that lie on drives cannot be fetched; their cards say how to get them. The exit code of `check` is 1 if a
+set is not complete.
+"""
+
+import argparse
+import sys
+
+from vlfusion.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('words', nargs='*', metavar='[get | check] NAME',
+                        help='names of sets; before them `get` to fetch or `check` to check; nothing or a task to list')
+    parser.add_argument('--root', default='data', metavar='DIR',
+                        help='folder that gets ivf/, mif/, mef/ and mff/ (default: %(default)s)')
+    parser.add_argument('--force', action='store_true', help='get: replace files that have another content')
+    parser.add_argument('--offline', action='store_true', help='get: download nothing, only say what is missing')
+    parser.add_argument('--markdown', action='store_true', help='print the reference page of all sets')
+
+
+def run(args: argparse.Namespace) -> int:
+    from vlfusion.imaging.tasks import TASKS
+    from vlfusion.zoo.set_card import card, reference_page
+    from vlfusion.zoo.sets import get_set
+
+    if args.markdown:
+        print(reference_page())
+        return 0
+    action, names = (args.words[0], args.words[1:]) if args.words[:1] in (['get'], ['check'], ['show']) else (
+        'show', args.words)
+    if args.words and not names:
+        raise ConfigError(f'`vlfusion data {action}` needs the name of a set.', '`vlfusion data` lists all sets.')
+    if action == 'get':
+        return _get(names, args)
+    if action == 'check':
+        return max(_check(name, args.root) for name in names)
+    if {*names} <= TASKS.keys():
+        return _list(names, args.root)
+    print('\n\n'.join(card(get_set(name)) for name in names))
+    return 0
+
+
+def _list(tasks: list[str], root: str) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlfusion.guards.cells import terminal_cell
+    from vlfusion.zoo.set_card import count_here, pairs_in_words
+    from vlfusion.zoo.sets import faults, find_sets
+
+    table = Table('set', 'task', 'pairs', 'get', f'in {root}', 'licence', box=None, padding=(0, 2, 0, 0))
+    table.add_column('content', no_wrap=True)
+    for name, entry in find_sets().items():
+        if tasks and not {*tasks} & {*entry.tasks}:
+            continue
+        size = f'{entry.bytes / 1e6:.1f} MB' if entry.files else 'by hand'
+        here = count_here(entry, root)
+        state = '' if not here else 'yes' if here == len(entry.files) else f'{here} of {len(entry.files)} files'
+        table.add_row(*map(terminal_cell, (name, ' '.join(entry.tasks), pairs_in_words(entry), size, state,
+                                           entry.licence, entry.title)))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 400  # a file has no width; wide enough for a line per set
+    console.print(table)
+    for fault in faults().values():
+        console.print(fault, highlight=False, markup=False)
+    console.print('\nvlfusion data NAME shows the card of a set; vlfusion data get NAME fetches it; vlfusion data check '
+                  'NAME checks it.', highlight=False)
+    return 0
+
+
+def _get(names: list[str], args: argparse.Namespace) -> int:
+    from vlfusion.console.progress import ShowProgress
+    from vlfusion.zoo.sets import fetch_set, get_set
+
+    for entry in [get_set(name) for name in names]:  # a misspelt name is told before the first download
+        with ShowProgress() as show:
+            loaded = fetch_set(entry.scoped, args.root, force=args.force, offline=args.offline, show=show)
+        places = ', '.join(f'{args.root}/{folder}' for folder in entry.folders)
+        print(f'{entry.name}: {len(loaded)} files were loaded, {len(entry.files) - len(loaded)} were there: {places}.')
+    return 0
+
+
+def _check(name: str, root: str) -> int:
+    from vlfusion.console.progress import ShowProgress
+    from vlfusion.errors import printable
+    from vlfusion.zoo.set_check import check_set, is_complete
+    from vlfusion.zoo.sets import get_set, how_to_get
+
+    entry = get_set(name)
+    with ShowProgress(quiet=not sys.stderr.isatty()) as show:
+        findings = check_set(entry.scoped, root, show)
+    for kind, place, words in findings:
+        print(printable(f'{kind:9} {place}' + f': {words}' * bool(words), lines=False))
+    complete = is_complete(findings)
+    print(f'{entry.name} under {root} is {"complete" if complete else "not complete"}.')
+    if not complete:
+        print(how_to_get(entry, root) if entry.files else f'`vlfusion data {entry.name}` shows the layout.')
+    return 0 if complete else 1

@@ -1,0 +1,130 @@
+"""Cards of data sets: one in a terminal, and the page of the documentation with all of them."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vlfusion.config import Config
+from vlfusion.config_names import shipped
+from vlfusion.console.notes import LOG
+from vlfusion.imaging.tasks import TASKS
+from vlfusion.zoo.sets import ROOT, DataSet, find_sets
+
+#: Keys of a data set in a config that name a folder of images.
+IMAGES = ('source_a', 'images')
+TOP = f"""\
+# Data sets
+
+`vlfusion data` lists these sets, and `vlfusion data NAME` shows the card of one. `vlfusion data get NAME --root {ROOT}`
+fetches a set that public git repositories hold: each file is pinned to a commit and verified by its git blob id.
+`vlfusion data check NAME --root {ROOT}` tells what is missing, misnamed, wrong, unpaired or extra, for every set. Folders
+are those that the configs expect. [Lay out data](../howto/data.md) explains the rest.
+
+No image is part of vlfusion. A licence is that of the repository; "none stated" means that its authors state none.
+
+This page is printed by `vlfusion data --markdown`.
+"""
+
+
+def card(entry: DataSet) -> str:
+    """Return the card of a data set as lines of text."""
+    readers = configs_that_read(entry)
+    facts = {'task': ', '.join(f'{task} ({TASKS[task].title})' for task in entry.tasks),
+             'pairs': pairs_in_words(entry), 'size': entry.size, 'licence': entry.licence, 'paper': entry.paper,
+             'from': ', '.join(f'github.com/{repo} at commit {commit}' for repo, commit in entry.repositories)
+             or entry.source,
+             'files': f'{len(entry.files)}, {entry.bytes / 1e6:.1f} MB' if entry.files else '',
+             'get it': _command(entry), 'read by': ', '.join(readers) or 'no config that ships', 'note': entry.notes}
+    width = max(map(len, facts))
+    lines = [entry.name, entry.title, '', *(f'{key:{width}}  {value}' for key, value in facts.items() if value), '',
+             'Layout under the data root:', *(f'  {line}' for line in layout(entry))]
+    return '\n'.join([*lines, '', entry.citation] if entry.citation else lines)
+
+
+def reference_page() -> str:
+    """Return the page `docs/reference/datasets.md`: all data sets of vlfusion and its plugins."""
+    return '\n'.join([TOP, *_table(), *(line for entry in find_sets().values() for line in _section(entry))])
+
+
+def pairs_in_words(entry: DataSet) -> str:
+    """Return the number of pairs of each split, such as `171 train, 50 test`."""
+    return ', '.join(f'{count or "?"} {split}' for split, count in entry.counts.items())
+
+
+def layout(entry: DataSet) -> list[str]:
+    """Return a table of the set's folders as lines of text, in columns."""
+    rows = [('split', 'folder', 'source A', 'source B', 'pairs', 'truth, texts, names')]
+    rows += [(pairs.split, pairs.folder, pairs.source_a, pairs.source_b or '-', str(pairs.count or '?'),
+              ', '.join(filter(None, (pairs.truth, *pairs.texts, pairs.names)))) for pairs in entry.pairs]
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    return ['  '.join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True)]
+
+
+def configs_that_read(entry: DataSet) -> list[str]:
+    """Return the names of the configs and benchmarks that ship and read the set from its place under `data`."""
+    places = {f'{ROOT}/{pairs.folder}/{pairs.source_a}' for pairs in entry.pairs}
+    return [name for name, folders in _folders_of_configs().items() if places & folders]
+
+
+def _command(entry: DataSet) -> str:
+    return f'vlfusion data get {entry.name} --root {ROOT}' if entry.manifest else ' '.join(entry.steps.split())
+
+
+@cache
+def _folders_of_configs() -> dict[str, set[str]]:
+    """Return the folders of source A that each config reads, from `data` on; a benchmark reads those of its configs."""
+    loaded = {}
+    for name, path in shipped().items():
+        try:
+            loaded[name] = Config.fromfile(path, lazy_import=False, import_custom_modules=False).to_dict()
+        except Exception as error:  # another package's config may fail in any way
+            LOG.log(logging.DEBUG, '%s cannot be read: %s', path, error)
+    folders = {name: set(_folders(config, config.get('data_root'))) for name, config in loaded.items()}
+    for name, config in loaded.items():
+        for part in config.get('datasets', {}).values() if isinstance(config.get('datasets'), Mapping) else ():
+            if isinstance(part, Mapping):
+                folders[name] |= folders.get(str(part.get('config')).removesuffix('.py'), set())
+    return {name: found for name, found in folders.items() if found}
+
+
+def _folders(value: Any, root: Any) -> Iterator[str]:
+    """Yield the folders of images in a config, at any depth."""
+    if isinstance(value, Mapping):
+        root = value.get('data_root') or root
+        yield from (PurePosixPath(str(root or '.'), value[key]).as_posix() for key in IMAGES
+                    if isinstance(value.get(key), str))
+    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
+        yield from _folders(item, root)
+
+
+def _table() -> Iterator[str]:
+    yield '| set | tasks | pairs | images | get | licence |'
+    yield '|---|---|---|---|---|---|'
+    for name, entry in find_sets().items():
+        size = f'{entry.bytes / 1e6:.1f} MB' if entry.files else 'by hand'
+        yield (f'| [{name}](#{name.lower().replace(".", "")}) | {", ".join(entry.tasks)} | {pairs_in_words(entry)} | '
+               f'{entry.size} | {size} | {entry.licence} |')
+
+
+def _section(entry: DataSet) -> Iterator[str]:
+    yield from ('', f'## {entry.name}', '', f'{entry.title}.', '')
+    if entry.notes:
+        yield from (entry.notes, '')
+    for repo, commit in entry.repositories:
+        yield f'- from [{repo}](https://github.com/{repo}/tree/{commit}), {len(entry.files)} files'
+    if not entry.files:
+        yield f'- from <{entry.source}>: {" ".join(entry.steps.split())}'
+    yield f'- paper: {entry.paper}'
+    yield f'- read by: {", ".join(f"`{name}`" for name in configs_that_read(entry)) or "no config that ships"}'
+    yield from ('', '```text', *layout(entry), '```')
+    if entry.citation:
+        yield from ('', '```bibtex', *entry.citation.splitlines(), '```')
+
+
+def count_here(entry: DataSet, root: str | os.PathLike) -> int:
+    """Return how many files of a set are there, by name."""
+    return sum(Path(root, place).is_file() for place in entry.files)
