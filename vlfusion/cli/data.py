@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.imaging.tasks import TASKS
-    from vlfusion.zoo.set_card import card, reference_page
+    from vlfusion.zoo.set_cards import card, reference_page
     from vlfusion.zoo.sets import get_set
 
     if args.markdown:
-        print(reference_page())
+        print(reference_page(), end='')
         return 0
     action, names = (args.words[0], args.words[1:]) if args.words[:1] in (['get'], ['check'], ['show']) else (
         'show', args.words)
@@ -53,7 +53,7 @@ def _list(tasks: list[str], root: str) -> int:
     from rich.table import Table
 
     from vlfusion.guards.cells import terminal_cell
-    from vlfusion.zoo.set_card import count_here, pairs_in_words
+    from vlfusion.zoo.set_cards import count_here, how_large, pairs_in_words
     from vlfusion.zoo.sets import faults, find_sets
 
     table = Table('set', 'task', 'pairs', 'get', f'in {root}', 'licence', box=None, padding=(0, 2, 0, 0))
@@ -61,10 +61,9 @@ def _list(tasks: list[str], root: str) -> int:
     for name, entry in find_sets().items():
         if tasks and not {*tasks} & {*entry.tasks}:
             continue
-        size = f'{entry.bytes / 1e6:.1f} MB' if entry.files else 'by hand'
         here = count_here(entry, root)
         state = '' if not here else 'yes' if here == len(entry.files) else f'{here} of {len(entry.files)} files'
-        table.add_row(*map(terminal_cell, (name, ' '.join(entry.tasks), pairs_in_words(entry), size, state,
+        table.add_row(*map(terminal_cell, (name, ' '.join(entry.tasks), pairs_in_words(entry), how_large(entry), state,
                                            entry.licence, entry.title)))
     console = Console()
     if not console.is_terminal:
@@ -72,8 +71,8 @@ def _list(tasks: list[str], root: str) -> int:
     console.print(table)
     for fault in faults().values():
         console.print(fault, highlight=False, markup=False)
-    console.print('\nvlfusion data NAME shows the card of a set; vlfusion data get NAME fetches it; vlfusion data check '
-                  'NAME checks it.', highlight=False)
+    console.print('\nvlfusion data NAME shows the card of a set, vlfusion data get NAME fetches it, vlfusion data '
+                  'check NAME checks it.', highlight=False)
     return 0
 
 

@@ -18,6 +18,7 @@ from vlfusion.data.text import pad, text_sources
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.imaging.tasks import get_task
 from vlfusion.registry import DATASETS, TRANSFORMS
+from vlfusion.zoo.sets import advice_on
 
 
 class FusionDataset(Dataset, ABC):
@@ -133,7 +134,8 @@ class PairDataset(FusionDataset):
                  range_a: Range = None, range_b: Range = None, page_a: int | None = None, page_b: int | None = None,
                  bands_a: Bands = None, bands_b: Bands = None):
         super().__init__(task, name or Path(data_root).absolute().name, pipeline)
-        _require_folder(Path(data_root), task)
+        first = source_a or next((subset.get('source_a', '') for subset in (subsets or {}).values()), '')
+        _require_folder(Path(data_root), task, first)
         common = dict(modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b,
                       range_a=range_a, range_b=range_b, page_a=page_a, page_b=page_b, bands_a=bands_a, bands_b=bands_b)
         if (source_a or source_b or names or truth) if subsets else not (source_a and source_b):
@@ -200,9 +202,11 @@ def require_own_text(policy: str | Mapping, path: Path) -> None:
                           'Read the pairs from folders with a PairDataset, or write the file again with that policy.')
 
 
-def _require_folder(root: Path, task: str) -> None:
-    if not root.is_dir():
-        raise DataError(f'There is no folder {root.absolute()} to read {task} images from.',
-                        'Prepare the data (lay them out as docs/howto/data.md says) and set data_root to their '
-                        'folder,\n     or run `vlfusion prepare-data sample` and use '
-                        f'the config film/film_{task}_sample.')
+def _require_folder(root: Path, task: str, source_a: str) -> None:
+    if root.is_dir():
+        return
+    known = advice_on(root / source_a)
+    own = f'{known}\n     Or set' if known else 'Prepare the data (lay them out as docs/howto/data.md says), and set'
+    raise DataError(f'There is no folder {root.absolute()} to read {task} images from.',
+                    f'{own} data_root to the folder of your images,\n     or run `vlfusion prepare-data sample` and '
+                    f'use the config film/film_{task}_sample.')

@@ -25,6 +25,7 @@ from vlfusion.imaging.reading.file import unreadable
 from vlfusion.imaging.reading.image import DAMAGED, FLOAT_SUFFIXES
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.imaging.tasks import Task
+from vlfusion.zoo.sets import advice_on
 
 Names = str | os.PathLike | Sequence[str]
 Range = str | Sequence | None
@@ -179,6 +180,9 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
             remedy = 'Say where the names of the pairs are: ' + ' and '.join(
                 repr(f'{patterns[what].rstrip("/")}/{{name}}{tail}.*') for what, tail in zip(files, tails, strict=True)
             ) + ' instead of the folders.'
+        empty = (root / patterns[what] for what in files if not files[what])
+        if known := next(filter(None, map(advice_on, empty)), ''):
+            remedy = f'{known}\n     {remedy}' if remedy else known
         raise DataError(f'Cannot pair the images under {root.absolute()}:\n{listing(problems, MOST)}', remedy)
     spelling = {composed(file.name(deep)): file.name(deep) for file in next(iter(listed.values()))}
     return {spelling.get(name, name): tuple(paths[name] for paths in files.values()) for name in chosen}

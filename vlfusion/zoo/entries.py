@@ -24,19 +24,16 @@ for all its models. A model without weights has no `source`. One that serves sev
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from vlfusion import plugins
 from vlfusion.errors import ConfigError, PluginError, UnknownNameError, VLFusionError, did_you_mean
-from vlfusion.guards.arguments import fits, words_of
 from vlfusion.imaging.tasks import TASKS
+from vlfusion.zoo.facts import check_facts, data_file, packages, read_toml
 from vlfusion.zoo.remote import RemoteFile
 
 #: Name of the file in a package.
@@ -207,16 +204,11 @@ def similar_model(name: str) -> str:
 
 def faults() -> dict[str, str]:
     """Return the problem of each package whose `models.toml` cannot be read."""
-    return {package: str(error) for package in _packages() if (error := _read_package(package)[1])}
-
-
-def _packages() -> list[str]:
-    """List the packages that may describe models, vlfusion first."""
-    return ['vlfusion', *(plugin.package for plugin in plugins.found() if plugin.status != 'disabled')]
+    return {package: str(error) for package in packages() if (error := _read_package(package)[1])}
 
 
 def _all() -> list[ModelEntry]:
-    return [entry for package in _packages() for entry in _read_package(package)[0]]
+    return [entry for package in packages() for entry in _read_package(package)[0]]
 
 
 @cache
@@ -231,21 +223,6 @@ def _read_package(package: str) -> tuple[list[ModelEntry], VLFusionError | None]
         return [], PluginError(f'The models of {package} cannot be read. {error.problem}', error.remedy)
 
 
-def data_file(package: str, name: str) -> Path | None:
-    """Return a data file of an installed package without importing it; None if it has no such file.
-
-    The files of vlfusion itself lie in this room.
-    """
-    if package == 'vlfusion':
-        return Path(__file__).with_name(name)
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):
-        return None
-    return next((path for place in (spec and spec.submodule_search_locations) or ()
-                 if (path := Path(place, name)).is_file()), None)
-
-
 def read_models(path: Path, package: str) -> list[ModelEntry]:
     """Read a `models.toml`.
 
@@ -256,14 +233,11 @@ def read_models(path: Path, package: str) -> list[ModelEntry]:
     Raises:
         ConfigError: the file is not TOML, or a key is unknown, missing or of the wrong type.
     """
-    try:
-        facts = tomllib.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f'{path} cannot be read: {error}.', 'Correct the file.') from error
-    _check_keys(f'{path}:', facts, dict(methods=dict, models=dict))
+    facts = read_toml(path)
+    check_facts(f'{path}:', facts, dict(methods=dict, models=dict))
     methods = facts.get('methods', {})
     for name, method in methods.items():
-        _check(f'{path}: methods.{name}', method, _METHOD_KEYS | _MODEL_KEYS, ('backbone',))
+        check_facts(f'{path}: methods.{name}', method, _METHOD_KEYS | _MODEL_KEYS, ('backbone',))
     return [_entry(f'{path}: models.{name}', name, model, package, methods, path.parent)
             for name, model in facts.get('models', {}).items()]
 
@@ -278,7 +252,7 @@ def _entry(where: str, name: str, facts: Any, package: str, methods: Mapping[str
            folder: Path) -> ModelEntry:
     if not NAME.fullmatch(name):
         raise ConfigError(f'{where} is no valid name.', 'Use lower-case letters, digits and single hyphens.')
-    _check(where, facts, _METHOD_KEYS | _MODEL_KEYS | dict(method=str))
+    check_facts(where, facts, _METHOD_KEYS | _MODEL_KEYS | dict(method=str))
     method = facts.get('method') or (next(iter(methods)) if len(methods) == 1 else '')
     if method not in methods:
         raise ConfigError(f'{where} names the method {method!r}, which [methods] does not describe.',
@@ -304,27 +278,9 @@ def _source(where: str, facts: Mapping, folder: Path) -> Packaged | Pinned | OnH
         case {'repo': str(repo), 'commit': str(commit), 'files': list(files), **rest} if not rest and files:
             hints = {key: hint for key, hint in get_type_hints(RemoteFile).items() if key not in ('repo', 'commit')}
             for file in files:
-                _check(f'{where}.files', file, hints, ('path', 'blob'))
+                check_facts(f'{where}.files', file, hints, ('path', 'blob'))
             return Pinned(tuple(RemoteFile(repo, commit, **file) for file in files))
     if not facts:
         return None
     raise ConfigError(f'{where} is {facts!r:.200}.', "Give {file = ...} for a file of the package, {hub = 'hf://...'}, "
                                                      'or {repo = ..., commit = ..., files = [{path, blob, ...}]}.')
-
-
-def _check(where: str, facts: Any, hints: Mapping[str, Any], required: Sequence[str] = ()) -> None:
-    """Check that facts are a table, have known keys of the right types, and all required ones."""
-    if not isinstance(facts, Mapping):
-        raise ConfigError(f'{where} is {facts!r:.200}.', f'Give a table of {", ".join(hints)}.')
-    _check_keys(where, facts, hints)
-    for key in required:
-        if key not in facts:
-            raise ConfigError(f'{where} lacks {key}.', f'Add {key} = ...')
-
-
-def _check_keys(where: str, facts: Mapping, hints: Mapping[str, Any]) -> None:
-    for key, value in facts.items():
-        if key not in hints:
-            raise ConfigError(f'{where} has an unknown key {key!r}.', did_you_mean(key, hints))
-        if not fits(value, hints[key]):
-            raise ConfigError(f'{where}.{key} is {value!r:.200}.', f'Give {words_of(hints[key])}.')

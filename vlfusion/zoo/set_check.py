@@ -181,7 +181,8 @@ def _check_pairs(pairs: Pairs, root: Path, known: Collection[str], show: Show) -
         for folder in lacking:
             near = next((stem for stem in images[folder] if stem.casefold() == name.casefold()), '')
             other = next((files[name].name for files in images.values() if name in files), name)
-            yield Finding('unpaired', folder, f'lacks the partner of {other}' + f'; {near} is spelt otherwise' * bool(near))
+            spelt = f'; {near} is spelt otherwise' if near else ''
+            yield Finding('unpaired', folder, f'lacks the partner of {other}{spelt}')
         if not lacking:
             complete.append(name)
     if pairs.count and len(complete) < pairs.count:

@@ -17,19 +17,17 @@ configs that ship.
 """
 
 import os
-import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, get_type_hints
+from typing import Any
 
-from vlfusion import plugins
 from vlfusion.console.notes import note
 from vlfusion.errors import ConfigError, DataError, DownloadError, PluginError, UnknownNameError, did_you_mean, listing
-from vlfusion.guards.arguments import fits, words_of
 from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.entries import data_file
+from vlfusion.zoo.facts import check_facts, data_file, packages, read_toml
 from vlfusion.zoo.manifest import read_manifest
 from vlfusion.zoo.remote import RemoteFile, Show, check, fetch_all, is_offline
 
@@ -149,7 +147,7 @@ def find_sets() -> dict[str, DataSet]:
     If several packages use one name, each of their sets is listed under its scoped name, `package.name`.
     """
     sets = _all()
-    counts = {name: sum(_plain(entry.name) == name for entry in sets) for name in {_plain(entry.name) for entry in sets}}
+    counts = Counter(_plain(entry.name) for entry in sets)
     return {entry.name if counts[_plain(entry.name)] == 1 else entry.scoped: entry for entry in sets}
 
 
@@ -177,7 +175,7 @@ def get_set(name: str) -> DataSet:
 
 def faults() -> dict[str, str]:
     """Return the problem of each package whose `sets.toml` cannot be read."""
-    return {package: str(error) for package in _packages() if (error := _read_package(package)[1])}
+    return {package: str(error) for package in packages() if (error := _read_package(package)[1])}
 
 
 def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False, offline: bool = False,
@@ -203,8 +201,7 @@ def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False,
     """
     entry = get_set(name)
     if not entry.files:
-        raise DataError(f'{entry.name} is in no public git repository that vlfusion can fetch it from.',
-                        f'{how_to_get(entry, root)}')
+        raise DataError(f'{entry.name} cannot be fetched file by file.', how_to_get(entry, root))
     missing, other = [], []
     for place, file in entry.files.items():
         path = Path(root, place)
@@ -287,55 +284,26 @@ def read_sets(path: Path, package: str) -> list[DataSet]:
     Raises:
         ConfigError: the file is not TOML, or a key is unknown, missing or of the wrong type.
     """
-    try:
-        facts = tomllib.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f'{path} cannot be read: {error}.', 'Correct the file.') from error
-    return [_set(f'{path}: {name}', name, entry, package, path.parent) for name, entry in facts.items()]
+    return [_set(f'{path}: {name}', name, entry, package, path.parent) for name, entry in read_toml(path).items()]
 
 
 def _set(where: str, name: str, facts: Any, package: str, folder: Path) -> DataSet:
-    facts = dict(_table(where, facts))
-    task, pairs = facts.pop('task', ()), facts.pop('pairs', ())
+    task, pairs = (facts.get(key, ()) if isinstance(facts, Mapping) else () for key in ('task', 'pairs'))
     tasks = (task,) if isinstance(task, str) else tuple(task)
     if not tasks or {*tasks} - TASKS.keys():
         raise ConfigError(f'{where} has task = {task!r}.', f'Give one or several of {", ".join(TASKS)}.')
     if not pairs:
         raise ConfigError(f'{where} has no pairs.', f'Add [[{name}.pairs]] with folder, source_a and source_b.')
+    others = check_facts(where, {key: value for key, value in facts.items() if key not in ('task', 'pairs')}, DataSet,
+                         ('name', 'package', 'tasks', 'pairs', 'manifest'))
     manifest = folder / MANIFESTS / f'{name}.tsv'
-    return DataSet(name, package, tasks, **_checked(where, facts, DataSet, ('name', 'package', 'tasks', 'pairs',
-                                                                            'manifest')),
-                   pairs=tuple(Pairs(**_checked(f'{where}.pairs', entry, Pairs)) for entry in pairs),
-                   manifest=manifest if manifest.is_file() else None)
-
-
-def _checked(where: str, facts: Any, kind: type, others: Sequence[str] = ()) -> dict[str, Any]:
-    """Check that facts fit the fields of a dataclass, except some other fields, and return them."""
-    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in others}
-    for key, value in _table(where, facts).items():
-        if key not in hints:
-            raise ConfigError(f'{where} has an unknown key {key!r}.', did_you_mean(key, hints))
-        if not fits(value, hints[key]):
-            raise ConfigError(f'{where}.{key} is {value!r:.200}.', f'Give {words_of(hints[key])}.')
-    for item in fields(kind):
-        if item.default is MISSING and item.name in hints and item.name not in facts:
-            raise ConfigError(f'{where} lacks {item.name}.', f'Add {item.name} = ...')
-    return {key: value.strip() if isinstance(value, str) else value for key, value in facts.items()}
-
-
-def _table(where: str, facts: Any) -> Mapping:
-    if not isinstance(facts, Mapping):
-        raise ConfigError(f'{where} is {facts!r:.200}.', 'Give a table.')
-    return facts
-
-
-def _packages() -> list[str]:
-    """List the packages that may describe data sets, vlfusion first."""
-    return ['vlfusion', *(plugin.package for plugin in plugins.found() if plugin.status != 'disabled')]
+    return DataSet(name, package, tasks, pairs=tuple(Pairs(**check_facts(f'{where}.pairs', entry, Pairs))
+                                                     for entry in pairs),
+                   manifest=manifest if manifest.is_file() else None, **others)
 
 
 def _all() -> list[DataSet]:
-    return [entry for package in _packages() for entry in _read_package(package)[0]]
+    return [entry for package in packages() for entry in _read_package(package)[0]]
 
 
 @cache

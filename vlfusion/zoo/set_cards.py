@@ -15,43 +15,58 @@ from vlfusion.zoo.sets import ROOT, DataSet, find_sets
 
 #: Keys of a data set in a config that name a folder of images.
 IMAGES = ('source_a', 'images')
-TOP = f"""\
+PAGE_TOP = f"""\
 # Data sets
 
-`vlfusion data` lists these sets, and `vlfusion data NAME` shows the card of one. `vlfusion data get NAME --root {ROOT}`
-fetches a set that public git repositories hold: each file is pinned to a commit and verified by its git blob id.
-`vlfusion data check NAME --root {ROOT}` tells what is missing, misnamed, wrong, unpaired or extra, for every set. Folders
-are those that the configs expect. [Lay out data](../howto/data.md) explains the rest.
+This page lists the public data sets that have a name. `vlfusion data get NAME --root {ROOT}` fetches a set that public
+git repositories hold: each file is pinned to a commit, and verified by its git blob id. Other sets lie on drives. For
+every set, `vlfusion data check NAME --root {ROOT}` tells what is missing, misnamed, wrong, unpaired or extra. Folders
+are those that the configs expect. [Lay out data](../howto/data.md) says more.
 
-No image is part of vlfusion. A licence is that of the repository; "none stated" means that its authors state none.
-
-This page is printed by `vlfusion data --markdown`.
+No image is part of vlfusion. The licence is that of the repository or page; "none stated" means that there is none.
+`vlfusion data --markdown` printed this page.
 """
 
 
 def card(entry: DataSet) -> str:
-    """Return the card of a data set as lines of text."""
-    readers = configs_that_read(entry)
-    facts = {'task': ', '.join(f'{task} ({TASKS[task].title})' for task in entry.tasks),
-             'pairs': pairs_in_words(entry), 'size': entry.size, 'licence': entry.licence, 'paper': entry.paper,
-             'from': ', '.join(f'github.com/{repo} at commit {commit}' for repo, commit in entry.repositories)
-             or entry.source,
-             'files': f'{len(entry.files)}, {entry.bytes / 1e6:.1f} MB' if entry.files else '',
-             'get it': _command(entry), 'read by': ', '.join(readers) or 'no config that ships', 'note': entry.notes}
-    width = max(map(len, facts))
-    lines = [entry.name, entry.title, '', *(f'{key:{width}}  {value}' for key, value in facts.items() if value), '',
-             'Layout under the data root:', *(f'  {line}' for line in layout(entry))]
-    return '\n'.join([*lines, '', entry.citation] if entry.citation else lines)
+    """Return all facts about a data set as Markdown."""
+    places = [f'[{repo}](https://github.com/{repo}/tree/{commit}) at commit {commit[:10]}: {len(entry.files)} files, '
+              f'{entry.bytes / 1e6:.1f} MB' for repo, commit in entry.repositories]
+    facts = {'tasks': ', '.join(f'`{task}` ({TASKS[task].title})' for task in entry.tasks),
+             'pairs': pairs_in_words(entry), 'width and height': entry.size, 'licence': entry.licence,
+             'paper': entry.paper, 'from': ', '.join(places) or f'<{entry.source}>',
+             'get it': f'`vlfusion data get {entry.name} --root {ROOT}`' if entry.manifest else entry.steps,
+             'read by': ', '.join(f'`{name}`' for name in configs_that_read(entry)) or 'no config that ships',
+             'notes': entry.notes}
+    lines = [f'# {entry.name}', '', f'{entry.title}.', '',
+             *(f'- **{key}**: {" ".join(value.split())}' for key, value in facts.items() if value),
+             '', 'Folders under the data root:', '', '```text', *layout(entry), '```']
+    return '\n'.join([*lines, *(['', '```bibtex', entry.citation.strip(), '```'] if entry.citation else [])])
 
 
 def reference_page() -> str:
     """Return the page `docs/reference/datasets.md`: all data sets of vlfusion and its plugins."""
-    return '\n'.join([TOP, *_table(), *(line for entry in find_sets().values() for line in _section(entry))])
+    columns = ('set', 'tasks', 'pairs', 'get', 'licence')
+    rows = [(f'[{name}](#{name.lower()})', ', '.join(entry.tasks), pairs_in_words(entry), how_large(entry),
+             entry.licence) for name, entry in find_sets().items()]
+    table = [f'| {" | ".join(cells)} |' for cells in (columns, ['---'] * len(columns), *rows)]
+    cards = [card(entry).replace('# ', '## ', 1) for entry in find_sets().values()]
+    return '\n'.join([PAGE_TOP, *table, '', '\n\n'.join(cards), ''])
+
+
+def how_large(entry: DataSet) -> str:
+    """Return the size of a set that can be fetched, else `by hand`."""
+    return f'{entry.bytes / 1e6:.1f} MB' if entry.files else 'by hand'
 
 
 def pairs_in_words(entry: DataSet) -> str:
     """Return the number of pairs of each split, such as `171 train, 50 test`."""
     return ', '.join(f'{count or "?"} {split}' for split, count in entry.counts.items())
+
+
+def count_here(entry: DataSet, root: str | os.PathLike) -> int:
+    """Return how many files of a set are there, by name."""
+    return sum(Path(root, place).is_file() for place in entry.files)
 
 
 def layout(entry: DataSet) -> list[str]:
@@ -68,10 +83,6 @@ def configs_that_read(entry: DataSet) -> list[str]:
     """Return the names of the configs and benchmarks that ship and read the set from its place under `data`."""
     places = {f'{ROOT}/{pairs.folder}/{pairs.source_a}' for pairs in entry.pairs}
     return [name for name, folders in _folders_of_configs().items() if places & folders]
-
-
-def _command(entry: DataSet) -> str:
-    return f'vlfusion data get {entry.name} --root {ROOT}' if entry.manifest else ' '.join(entry.steps.split())
 
 
 @cache
@@ -99,32 +110,3 @@ def _folders(value: Any, root: Any) -> Iterator[str]:
                     if isinstance(value.get(key), str))
     for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
         yield from _folders(item, root)
-
-
-def _table() -> Iterator[str]:
-    yield '| set | tasks | pairs | images | get | licence |'
-    yield '|---|---|---|---|---|---|'
-    for name, entry in find_sets().items():
-        size = f'{entry.bytes / 1e6:.1f} MB' if entry.files else 'by hand'
-        yield (f'| [{name}](#{name.lower().replace(".", "")}) | {", ".join(entry.tasks)} | {pairs_in_words(entry)} | '
-               f'{entry.size} | {size} | {entry.licence} |')
-
-
-def _section(entry: DataSet) -> Iterator[str]:
-    yield from ('', f'## {entry.name}', '', f'{entry.title}.', '')
-    if entry.notes:
-        yield from (entry.notes, '')
-    for repo, commit in entry.repositories:
-        yield f'- from [{repo}](https://github.com/{repo}/tree/{commit}), {len(entry.files)} files'
-    if not entry.files:
-        yield f'- from <{entry.source}>: {" ".join(entry.steps.split())}'
-    yield f'- paper: {entry.paper}'
-    yield f'- read by: {", ".join(f"`{name}`" for name in configs_that_read(entry)) or "no config that ships"}'
-    yield from ('', '```text', *layout(entry), '```')
-    if entry.citation:
-        yield from ('', '```bibtex', *entry.citation.splitlines(), '```')
-
-
-def count_here(entry: DataSet, root: str | os.PathLike) -> int:
-    """Return how many files of a set are there, by name."""
-    return sum(Path(root, place).is_file() for place in entry.files)

@@ -1,0 +1,63 @@
+"""Facts in TOML files of installed packages: finding, reading and checking them, without importing the packages."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from vlfusion import plugins
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.guards.arguments import fits, words_of
+
+
+def packages() -> list[str]:
+    """List the packages that may bring facts, vlfusion first."""
+    return ['vlfusion', *(plugin.package for plugin in plugins.found() if plugin.status != 'disabled')]
+
+
+def data_file(package: str, name: str) -> Path | None:
+    """Return a data file of an installed package without importing it; None if it has no such file.
+
+    The files of vlfusion itself lie in this room.
+    """
+    if package == 'vlfusion':
+        return Path(__file__).with_name(name)
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    return next((path for place in (spec and spec.submodule_search_locations) or ()
+                 if (path := Path(place, name)).is_file()), None)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raise ConfigError if that fails."""
+    try:
+        return tomllib.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f'{path} cannot be read: {error}.', 'Correct the file.') from error
+
+
+def check_facts(where: str, facts: Any, hints: Mapping[str, Any], required: Sequence[str] = ()) -> None:
+    """Check that facts are a table, have known keys of the right types, and all required ones.
+
+    Args:
+        where: place of the table in its file.
+        facts: the table.
+        hints: type of each known key.
+        required: keys that must be there.
+
+    Raises:
+        ConfigError: they do not; names the key.
+    """
+    if not isinstance(facts, Mapping):
+        raise ConfigError(f'{where} is {facts!r:.200}.', f'Give a table of {", ".join(hints)}.')
+    for key, value in facts.items():
+        if key not in hints:
+            raise ConfigError(f'{where} has an unknown key {key!r}.', did_you_mean(key, hints))
+        if not fits(value, hints[key]):
+            raise ConfigError(f'{where}.{key} is {value!r:.200}.', f'Give {words_of(hints[key])}.')
+    for key in required:
+        if key not in facts:
+            raise ConfigError(f'{where} lacks {key}.', f'Add {key} = ...')
