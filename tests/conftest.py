@@ -1,5 +1,7 @@
 """A toy data set, configs pointed at it, a full disk, and servers in place of the public ones."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from vlfusion.testing.model_hub import ModelHub
@@ -76,3 +78,42 @@ def hub(monkeypatch, tmp_path):
                                 HF_HUB_OFFLINE=False).items():
             monkeypatch.setattr(f'huggingface_hub.constants.{name}', value)
         yield hub
+
+
+@pytest.fixture
+def install_sets(tmp_path, monkeypatch):
+    """A function that installs a plugin with a `sets.toml` and manifests. Importing the plugin fails."""
+    from vlfusion import plugins
+    site = tmp_path / 'site'
+
+    def install(package, facts, manifests=()):
+        (site / package / 'manifests').mkdir(parents=True)
+        (site / package / '__init__.py').write_text('raise RuntimeError("this plugin was imported")')
+        (site / package / 'sets.toml').write_text(facts)
+        for name, lines in dict(manifests).items():
+            (site / package / f'manifests/{name}.tsv').write_text('\n'.join('\t'.join(line) for line in lines))
+        about = site / f'{package}-1.dist-info'
+        about.mkdir()
+        (about / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {package}\nVersion: 1\n')
+        (about / 'entry_points.txt').write_text(f'[vlfusion.plugins]\n{package} = {package}\n')
+        monkeypatch.syspath_prepend(str(site))
+        plugins.found.cache_clear()
+    yield install
+    plugins.found.cache_clear()
+
+
+@pytest.fixture
+def toy_set(install_sets, host, tmp_path):
+    """A data set `Toy` of two pairs, which the host serves, with the data root for it."""
+    files = {'ivf/Toy/ir/1.png': b'first', 'ivf/Toy/ir/2.png': b'second', 'ivf/Toy/vi/1.png': b'third',
+             'ivf/Toy/vi/2.png': b'fourth'}
+    facts = '[Toy]\ntitle = "Two pairs"\ntask = "ivf"\n[[Toy.pairs]]\nfolder = "ivf/Toy"\nsource_a = "ir"\n' \
+            'source_b = "vi"\ncount = 2\n'
+    lines = []
+    for place, content in files.items():
+        folder, _, name = place.rpartition('/')
+        file = host.add(content, 'owner/toy', f'images/{folder[-2:]}/toy {name}')
+        lines += [('repository', file.repo, file.commit), ('folder', f'images/{folder[-2:]}', folder),
+                  (file.blob, str(len(content)), f'toy {name}', name)]
+    install_sets('toysets', facts, {'Toy': lines})
+    return SimpleNamespace(root=tmp_path / 'data', files=files, facts=facts)

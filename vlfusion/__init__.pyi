@@ -31,5 +31,7 @@ from .inference.export import export_model as export_model
 from .inference.folders import fuse as fuse
 from .inference.fuser import Fuser as Fuser
 from .metrics.scoring import score as score
+from .zoo.set_check import check_set as check_set
+from .zoo.sets import fetch_set as fetch_set
 
 __version__: str

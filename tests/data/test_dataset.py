@@ -148,6 +148,20 @@ def test_mmengine_loader_gives_equal_batches_with_any_number_of_workers_and_afte
     assert len({batch['source_a'].numpy().tobytes() for batch in alone}) == 6
 
 
+@pytest.mark.parametrize(('folder', 'arguments', 'advice'), [
+    ('ivf/TNO', {}, 'vlfusion data get TNO --root {root}`'),
+    ('', dict(source_a='ivf/RoadScene_train/ir'), 'vlfusion data get RoadScene --root {root}`'),
+    ('mif/Harvard', dict(source_a=None, source_b=None, subsets={'CT': dict(source_a='CT-MRI/train/MRI')}),
+     'vlfusion data get Harvard --root {root}`'),
+    ('MSRS', {}, 'vlfusion data check MSRS --root {root}`'),
+    ('mine', {}, 'prepare-data sample')])
+def test_an_absent_data_root_names_the_set_that_belongs_there(tmp_path, folder, arguments, advice):
+    root = tmp_path / 'data'
+    with pytest.raises(DataError, match='There is no folder') as caught:
+        DATASETS.build(config(root / folder, **arguments))
+    assert advice.format(root=root) in caught.value.remedy
+
+
 def test_real_folder_with_subsets():
     root = shared('data/mif/Harvard')
     subsets = {f'{one}-MRI': dict(source_a=f'{one}-MRI/test/MRI', source_b=f'{one}-MRI/test/{one}', modality_b=one)

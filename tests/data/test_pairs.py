@@ -77,6 +77,15 @@ def test_absent_and_empty_folders_say_what_is_there(root):
     assert 'partner' not in problem
 
 
+def test_an_absent_folder_of_a_public_set_names_the_command_that_fetches_it(root):
+    with pytest.raises(DataError) as caught:
+        find_pairs(root, 'mff/Lytro/near', 'mff/Lytro/far')
+    assert caught.value.remedy.startswith(f'`vlfusion data get Lytro --root {root}` fetches Lytro.\n')
+    with pytest.raises(DataError) as caught:
+        find_pairs(root, 'mine/ir', 'mine/vi')
+    assert 'vlfusion data' not in caught.value.remedy
+
+
 def test_an_absent_folder_holds_no_folders_with_images(root):
     with pytest.raises(DataError) as caught:
         find_pairs(root, 'infrared', 'vi')

@@ -205,7 +205,7 @@ def require_own_text(policy: str | Mapping, path: Path) -> None:
 def _require_folder(root: Path, task: str, source_a: str) -> None:
     if root.is_dir():
         return
-    known = advice_on(root / source_a)
+    known = advice_on(root / source_a) or advice_on(root)
     own = f'{known}\n     Or set' if known else 'Prepare the data (lay them out as docs/howto/data.md says), and set'
     raise DataError(f'There is no folder {root.absolute()} to read {task} images from.',
                     f'{own} data_root to the folder of your images,\n     or run `vlfusion prepare-data sample` and '

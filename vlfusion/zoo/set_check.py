@@ -127,7 +127,8 @@ def _in_words(moved: dict[str, str]) -> Iterator[Finding]:
         else:
             yield Finding('misnamed', stray, f'should be called {place}')
     for (wrong, right), count in folders.items():
-        yield Finding('misnamed', wrong, f'{count} of its files belong into {right}')
+        files = f'{count} of its files belong' if count > 1 else 'one of its files belongs'
+        yield Finding('misnamed', wrong, f'{files} into {right}')
 
 
 def _explain_missing(missing: list[str], entry: DataSet, root: Path, strays: dict[str, Path]) -> Iterator[Finding]:

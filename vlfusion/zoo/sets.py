@@ -120,8 +120,8 @@ class DataSet:
 
     @property
     def address(self) -> str:
-        """Where the set comes from, in short."""
-        return ', '.join(f'github.com/{repo}' for repo, _ in self.repositories) or self.source
+        """Place that the set comes from, in short."""
+        return ', '.join(sorted({f'github.com/{repo}' for repo, _ in self.repositories})) or self.source
 
     @property
     def bytes(self) -> int:
@@ -306,12 +306,16 @@ def _all() -> list[DataSet]:
     return [entry for package in packages() for entry in _read_package(package)[0]]
 
 
-@cache
 def _read_package(package: str) -> tuple[list[DataSet], ConfigError | None]:
     """Read the sets of a package; an error is returned, so that a faulty plugin does not hide the others."""
     path = data_file(package, FILE)
+    return _read(path, package) if path else ([], None)
+
+
+@cache
+def _read(path: Path, package: str) -> tuple[list[DataSet], ConfigError | None]:
     try:
-        return (read_sets(path, package) if path else []), None
+        return read_sets(path, package), None
     except ConfigError as error:
         return [], error
 

@@ -4,7 +4,7 @@ Reproduces: the released training script: network, loss and its weight, batches 
             Adam 1e-2 (1e-3 for the detail), divided by ten after 41 of 80 epochs of 12 steps. The released weights
             also counted 960 batches.
 Command:    vlfusion train auif/auif_ivf
-Needs:      the folder Datasets of github.com/Zhaozixiang1228/IVIF-AUIF-Net as data/ivf/AUIF.
+Needs:      the pairs under data/ivf/AUIF: `vlfusion data get FLIR-AUIF`.
 Hardware:   not measured; a GPU is advisable.
 Expected:   not measured: this schedule was not run to the end. The released weights reproduce the authors' pictures,
             see the plugin's README.

@@ -4,7 +4,7 @@ Reproduces: weights, crops, batches and schedule of the released loss. The netwo
             backbone can be named here. Two terms on pixels replace the perceptual term.
 Commands:   vlfusion train clip_directional/clip_directional_roadscene
             vlfusion fuse CHECKPOINT IR/ VI/ -o fused/
-Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/ivf/RoadScene/{ir,vi} (25); CLIP
+Needs:      RoadScene, 171 pairs to train on and 50 to test: `vlfusion data get RoadScene`; CLIP
             ViT-B/32 of open_clip, which is fetched at the first step; `pip install --editable plugins/hello_fusion`.
 Expected:   not known: this config was not trained to the end.
 """

@@ -3,7 +3,7 @@
 Reproduces: the released training script: network, losses and their weights, batches of 24, Adam 1e-3 divided by ten
             after a third and two thirds of 120 epochs of 8 steps.
 Command:    vlfusion train didfuse/didfuse_ivf
-Needs:      the folder Datasets of github.com/Zhaozixiang1228/IVIF-DIDFuse as data/ivf/DIDFuse.
+Needs:      the pairs under data/ivf/DIDFuse: `vlfusion data get FLIR-DIDFuse`.
 Expected:   not measured: this schedule was not run to the end. The released weights reproduce the authors' pictures,
             see the plugin's README.
 Not known:  the seed of the released weights; whether the values of the paper equal those of the script (not compared).

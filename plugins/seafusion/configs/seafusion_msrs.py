@@ -4,7 +4,7 @@ Reproduces: the first of the four rounds of the released training script: 10 epo
             rate 0.001 * 0.75 ** (epoch - 1) with epochs counted from 0. The three later rounds start again and add the
             semantic loss of a segmentation network, which needs labels and is not included.
 Command:    vlfusion train seafusion/seafusion_msrs
-Needs:      MSRS (https://github.com/Linfeng-Tang/MSRS) under data/MSRS.
+Needs:      MSRS under data/MSRS; `vlfusion data MSRS` says how to get it.
 Expected:   no number was published for this round; the released weights come from the whole procedure.
 Not known:  the batch size of the released weights: 8 in an earlier version of the script, 16 in a later one.
 """

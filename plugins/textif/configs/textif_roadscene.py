@@ -4,7 +4,7 @@ Reproduces: the released network, losses, weights and schedule (120 epochs, batc
             luminance. Not its data: the paper uses EMS, whose degraded pairs have hand-restored truths.
 Commands:   vlfusion describe textif/textif_roadscene
             vlfusion train textif/textif_roadscene
-Needs:      RoadScene as data/ivf/RoadScene_train/{ir,vi} (171 pairs) and data/ivf/RoadScene/{ir,vi} (25); CLIP
+Needs:      RoadScene, 171 pairs to train on and 50 to test: `vlfusion data get RoadScene`; CLIP
             ViT-B/32 of open_clip, which the first command fetches.
 Expected:   not known: this config was not trained to the end.
 """
