@@ -153,14 +153,14 @@ def test_a_name_of_two_packages_needs_its_package(install_sets, toy_set):
 def test_a_faulty_plugin_hides_no_other(install_sets):
     install_sets('badsets', '[Bad]\ntask = "ivf"')
     assert 'RoadScene' in find_sets() and 'Bad' not in find_sets()
-    assert 'has no pairs' in faults()['badsets']
-    with pytest.raises(PluginError, match='has no pairs'):
+    assert 'lacks title' in faults()['badsets']
+    with pytest.raises(PluginError, match='lacks title'):
         get_set('badsets.Bad')
 
 
 @pytest.mark.parametrize(('old', 'new', 'problem'), [
     ('task = "ivf"', 'task = "fusion"', "task = 'fusion'"),
-    ('task = "ivf"', '', 'task = '),
+    ('task = "ivf"', '', 'lacks task'),
     ('title = "Two pairs"', '', 'lacks title'),
     ('count = 2', 'count = "two"', 'pairs.count is'),
     ('source_a = "ir"', 'sourcea = "ir"', "unknown key 'sourcea'"),

@@ -18,11 +18,11 @@ configs that ship.
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_type_hints
 
 from vlfusion.console.notes import note
 from vlfusion.errors import ConfigError, DataError, DownloadError, PluginError, UnknownNameError, did_you_mean, listing
@@ -287,19 +287,23 @@ def read_sets(path: Path, package: str) -> list[DataSet]:
     return [_set(f'{path}: {name}', name, entry, package, path.parent) for name, entry in read_toml(path).items()]
 
 
+#: Types of the keys of a set in the file, and of its pairs.
+_KEYS = dict(title=str, task=str | Sequence[str], pairs=Sequence[dict], size=str, licence=str, paper=str, citation=str,
+             source=str, steps=str, notes=str)
+_PAIR_KEYS = get_type_hints(Pairs)
+
+
 def _set(where: str, name: str, facts: Any, package: str, folder: Path) -> DataSet:
-    task, pairs = (facts.get(key, ()) if isinstance(facts, Mapping) else () for key in ('task', 'pairs'))
-    tasks = (task,) if isinstance(task, str) else tuple(task)
+    check_facts(where, facts, _KEYS, ('title', 'task', 'pairs'))
+    tasks = (facts['task'],) if isinstance(facts['task'], str) else tuple(facts['task'])
     if not tasks or {*tasks} - TASKS.keys():
-        raise ConfigError(f'{where} has task = {task!r}.', f'Give one or several of {", ".join(TASKS)}.')
-    if not pairs:
-        raise ConfigError(f'{where} has no pairs.', f'Add [[{name}.pairs]] with folder, source_a and source_b.')
-    others = check_facts(where, {key: value for key, value in facts.items() if key not in ('task', 'pairs')}, DataSet,
-                         ('name', 'package', 'tasks', 'pairs', 'manifest'))
+        raise ConfigError(f'{where} has task = {facts["task"]!r}.', f'Give one or several of {", ".join(TASKS)}.')
+    for pairs in facts['pairs']:
+        check_facts(f'{where}.pairs', pairs, _PAIR_KEYS, ('folder', 'source_a'))
     manifest = folder / MANIFESTS / f'{name}.tsv'
-    return DataSet(name, package, tasks, pairs=tuple(Pairs(**check_facts(f'{where}.pairs', entry, Pairs))
-                                                     for entry in pairs),
-                   manifest=manifest if manifest.is_file() else None, **others)
+    return DataSet(name, package, tasks, pairs=tuple(Pairs(**pairs) for pairs in facts['pairs']),
+                   manifest=manifest if manifest.is_file() else None,
+                   **{key: value for key, value in facts.items() if key not in ('task', 'pairs')})
 
 
 def _all() -> list[DataSet]:
