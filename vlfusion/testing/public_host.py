@@ -101,9 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             for start in range(0, len(body), 16384):
                 piece = body[start:start + 16384]
-                self.wfile.write(piece)
-                with self.host._lock:
+                with self.host._lock:  # before the client can have them
                     self.host.sent += len(piece)
+                self.wfile.write(piece)
                 time.sleep(self.host.delay)
         except ConnectionError:
             self.close_connection = True
