@@ -47,8 +47,18 @@ def test_get_and_check(capsys, toy_set):
     assert f'`vlfusion data get Toy --root {toy_set.root}` fetches Toy.' in out
     out, code = printed(capsys, 'get', 'Toy', *root)
     assert (out, code) == (f'Toy: 4 files were loaded, 0 were there: {toy_set.root}/ivf/Toy.\n', 0)
-    assert '0 files were loaded, 4 were there' in printed(capsys, 'get', 'Toy', *root)[0]
+    (toy_set.root / 'ivf/Toy/ir/3.png').touch()
+    out, code = printed(capsys, 'get', 'Toy', *root)
+    assert '0 files were loaded, 4 were there' in out and 'extra     ivf/Toy/ir/3.png: is not part of the set' in out
+    (toy_set.root / 'ivf/Toy/ir/3.png').unlink()
     assert printed(capsys, 'check', 'Toy', *root) == (f'Toy under {toy_set.root} is complete.\n', 0)
+
+
+def test_many_findings_in_a_folder_are_counted(capsys, tmp_path):
+    (tmp_path / 'ivf/TNO/ir').mkdir(parents=True)
+    lines = printed(capsys, 'check', 'TNO', '--root', str(tmp_path))[0].splitlines()
+    assert lines[:7] == [*(f'missing   ivf/TNO/ir/0{number}.png' for number in range(1, 6)),
+                         'missing   ... and 20 more in ivf/TNO/ir', 'missing   ivf/TNO/vi: a folder of 25 files']
 
 
 def test_a_misspelt_name_is_told_before_any_download(capsys, toy_set, host):

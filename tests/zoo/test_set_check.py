@@ -43,8 +43,8 @@ def test_one_file_is_missing_and_another_is_wrong(toy_root):
 def test_files_under_another_name_are_known_by_their_content(toy_root):
     (toy_root / 'ivf/Toy/ir/1.png').rename(toy_root / 'ivf/Toy/ir/FLIR_1.PNG')
     (toy_root / 'ivf/Toy/vi/2.png').rename(toy_root / 'ivf/Toy/2.png')
-    assert told('Toy', toy_root) == ['misnamed ivf/Toy/ir/FLIR_1.PNG should be called ivf/Toy/ir/1.png',
-                                     'misnamed ivf/Toy one of its files belongs into ivf/Toy/vi']
+    assert told('Toy', toy_root) == ['misnamed ivf/Toy one of its files belongs into ivf/Toy/vi',
+                                     'misnamed ivf/Toy/ir/FLIR_1.PNG should be called ivf/Toy/ir/1.png']
 
 
 @pytest.mark.parametrize('wrong', ['infrared', 'anything'])

@@ -119,7 +119,7 @@ def test_other_files_are_kept_unless_forced(toy_set, host):
     own = toy_set.root / 'ivf/Toy/ir/1.png'
     own.parent.mkdir(parents=True)
     own.write_bytes(b'mine!')
-    with pytest.raises(DataError, match='1 files of Toy are there with another content') as error:
+    with pytest.raises(DataError, match='1 of 4 files of Toy are there with another content') as error:
         fetch_set('Toy', toy_set.root)
     assert str(own) in str(error.value) and '--force' in error.value.remedy
     assert _contents(toy_set.root) == {'ivf/Toy/ir/1.png': b'mine!'} and host.requests == []
@@ -127,7 +127,7 @@ def test_other_files_are_kept_unless_forced(toy_set, host):
 
 
 def test_offline_says_how_many_are_missing(toy_set, host, monkeypatch):
-    with pytest.raises(DownloadError, match='4 files of Toy are not in'):
+    with pytest.raises(DownloadError, match='4 of 4 files of Toy are not in'):
         fetch_set('Toy', toy_set.root, offline=True)
     monkeypatch.setenv('VLFUSION_OFFLINE', '1')
     with pytest.raises(DownloadError, match='vlfusion is offline'):

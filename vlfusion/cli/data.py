@@ -12,8 +12,12 @@ set is not complete.
 
 import argparse
 import sys
+from itertools import groupby
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, printable
+
+#: Findings of one kind that are printed for a folder.
+MOST = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +82,7 @@ def _list(tasks: list[str], root: str) -> int:
 
 def _get(names: list[str], args: argparse.Namespace) -> int:
     from vlfusion.console.progress import ShowProgress
+    from vlfusion.zoo.set_check import check_set
     from vlfusion.zoo.sets import fetch_set, get_set
 
     for entry in [get_set(name) for name in names]:  # a misspelt name is told before the first download
@@ -85,22 +90,32 @@ def _get(names: list[str], args: argparse.Namespace) -> int:
             loaded = fetch_set(entry.scoped, args.root, force=args.force, offline=args.offline, show=show)
         places = ', '.join(f'{args.root}/{folder}' for folder in entry.folders)
         print(f'{entry.name}: {len(loaded)} files were loaded, {len(entry.files) - len(loaded)} were there: {places}.')
+        _print([finding for finding in check_set(entry.scoped, args.root) if finding.kind == 'extra'])
     return 0
 
 
 def _check(name: str, root: str) -> int:
     from vlfusion.console.progress import ShowProgress
-    from vlfusion.errors import printable
     from vlfusion.zoo.set_check import check_set, is_complete
     from vlfusion.zoo.sets import get_set, how_to_get
 
     entry = get_set(name)
     with ShowProgress(quiet=not sys.stderr.isatty()) as show:
         findings = check_set(entry.scoped, root, show)
-    for kind, place, words in findings:
-        print(printable(f'{kind:9} {place}' + f': {words}' * bool(words), lines=False))
+    _print(findings)
     complete = is_complete(findings)
     print(f'{entry.name} under {root} is {"complete" if complete else "not complete"}.')
     if not complete:
         print(how_to_get(entry, root) if entry.files else f'`vlfusion data {entry.name}` shows the layout.')
     return 0 if complete else 1
+
+
+def _print(findings: list) -> None:
+    """Print findings, but only the first few of a kind in each folder."""
+    groups = groupby(findings, key=lambda finding: (finding.kind, finding.place.rpartition('/')[0]))
+    for (kind, folder), group in groups:
+        group = list(group)
+        for _, place, words in group[:MOST]:
+            print(printable(f'{kind:9} {place}' + f': {words}' * bool(words), lines=False))
+        if len(group) > MOST:
+            print(printable(f'{kind:9} ... and {len(group) - MOST} more in {folder}', lines=False))

@@ -57,7 +57,7 @@ def check_set(name: str, root: str | os.PathLike = ROOT, show: Show | None = Non
     show = show or (lambda *_: None)
     findings = _compare_files(entry, root, show) if entry.files else [
         finding for pairs in entry.pairs for finding in _check_pairs(pairs, root, _known_folders(entry), show)]
-    return sorted(dict.fromkeys(findings), key=lambda finding: KINDS.index(finding.kind))
+    return sorted(dict.fromkeys(findings), key=lambda finding: (KINDS.index(finding.kind), finding.place))
 
 
 def is_complete(findings: Collection[Finding]) -> bool:

@@ -210,14 +210,14 @@ def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False,
         elif not same_content(path, file):
             other.append(place)
     if other and not force:
-        raise DataError(f'{len(other)} files of {entry.name} are there with another content:\n'
+        raise DataError(f'{len(other)} of {len(entry.files)} files of {entry.name} are there with another content:\n'
                         + listing(str(Path(root, place)) for place in other),
                         'Nothing was changed. Choose another --root, move the files away, or replace them by --force.')
     wanted = {entry.files[place]: Path(root, place) for place in [*missing, *other]}
     if not wanted:
         return []
     if offline or is_offline():
-        raise DownloadError(f'{len(wanted)} files of {entry.name} are not in {root}, and vlfusion is offline.',
+        raise DownloadError(f'{len(wanted)} of {len(entry.files)} files of {entry.name} are not in {root}, and vlfusion is offline.',
                             'Allow downloads (no --offline, VLFUSION_OFFLINE or HF_HUB_OFFLINE), or copy the files: '
                             f'`vlfusion data check {entry.name} --root {root}` lists them.')
     size = sum(file.size for file in wanted)
