@@ -217,7 +217,8 @@ def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False,
     if not wanted:
         return []
     if offline or is_offline():
-        raise DownloadError(f'{len(wanted)} of {len(entry.files)} files of {entry.name} are not in {root}, and vlfusion is offline.',
+        raise DownloadError(f'{len(wanted)} of {len(entry.files)} files of {entry.name} are not in {root}, and '
+                            'vlfusion is offline.',
                             'Allow downloads (no --offline, VLFUSION_OFFLINE or HF_HUB_OFFLINE), or copy the files: '
                             f'`vlfusion data check {entry.name} --root {root}` lists them.')
     size = sum(file.size for file in wanted)
