@@ -2,6 +2,8 @@
 
 The folders are those of Xianming Gu's collection: {CT,PET,SPECT}-MRI/{train,test}/{MRI,<modality>}. File names repeat
 among the three sets, so the name of a pair begins with its set: `PET-MRI/25015`.
+
+`vlfusion data get Harvard` fetches the pairs.
 """
 
 task = 'mif'

@@ -1,4 +1,7 @@
-"""Lytro multi-focus pairs (Nejati et al.), 520x520: testing only, described by `vlfusion describe`."""
+"""Lytro multi-focus pairs (Nejati et al.), 520x520: testing only, described by `vlfusion describe`.
+
+`vlfusion data get Lytro` fetches the pairs.
+"""
 
 task = 'mff'
 data_root = 'data/mff/Lytro'

@@ -1,6 +1,8 @@
 """MEFB (Zhang 2021), one folder per scene: testing only, described by `vlfusion describe`.
 
 In the published folders `_A` is the under-exposed image. Source A, the over-exposed image, is therefore `_B`.
+
+`vlfusion data get MEFB` fetches the pairs.
 """
 
 task = 'mef'

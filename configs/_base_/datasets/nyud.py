@@ -1,4 +1,7 @@
-"""Multi-focus pairs made from NYU-D, with an all-in-focus truth: testing only, described by `vlfusion describe`."""
+"""Multi-focus pairs made from NYU-D, with an all-in-focus truth: testing only, described by `vlfusion describe`.
+
+`vlfusion data get NYU-D` fetches the pairs.
+"""
 
 task = 'mff'
 data_root = 'data/mff/NYU-D'

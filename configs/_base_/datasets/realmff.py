@@ -1,4 +1,7 @@
-"""Real-MFF's test pairs (Zhang et al.), 625x433: testing only, described by `vlfusion describe`."""
+"""Real-MFF's test pairs (Zhang et al.), 625x433: testing only, described by `vlfusion describe`.
+
+`vlfusion data get Real-MFF` fetches the pairs.
+"""
 
 task = 'mff'
 data_root = 'data/mff/RealMFF'

@@ -1,4 +1,7 @@
-"""RoadScene (Xu et al.), infrared and visible road scenes: testing only, described by `vlfusion describe`."""
+"""RoadScene (Xu et al.), infrared and visible road scenes: testing only, described by `vlfusion describe`.
+
+`vlfusion data get RoadScene` fetches the pairs.
+"""
 
 task = 'ivf'
 data_root = 'data/ivf/RoadScene'

@@ -1,4 +1,7 @@
-"""TNO, infrared and visible surveillance scenes: testing only, described by `vlfusion describe`."""
+"""TNO, infrared and visible surveillance scenes: testing only, described by `vlfusion describe`.
+
+`vlfusion data get TNO` fetches the pairs.
+"""
 
 task = 'ivf'
 data_root = 'data/ivf/TNO'
