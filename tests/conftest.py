@@ -1,9 +1,12 @@
 """A toy data set, configs pointed at it, a full disk, and servers in place of the public ones."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
 
+from vlfusion import plugins
+from vlfusion.registry import REGISTRIES
 from vlfusion.testing.model_hub import ModelHub
 from vlfusion.testing.public_host import PublicHost
 from vlfusion.testing.toys import TINY, draw_pairs, write_features
@@ -39,6 +42,34 @@ def toy(tmp_path):
     config.data = tmp_path / 'data'
     config.work = tmp_path / 'work'
     return config
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """A function that installs a package of this name and files as a plugin, until the end of the test."""
+    packages = []
+
+    def install(package, **files):
+        folder = tmp_path / 'site' / package
+        about = tmp_path / f'site/{package}-1.2.dist-info'
+        for path in (folder, about):
+            path.mkdir(parents=True)
+        (about / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n')
+        (about / 'entry_points.txt').write_text(f'[vlfusion.plugins]\n{package} = {package}\n')
+        for name, content in {'__init__.py': '', **files}.items():
+            (folder / name).write_text(content)
+        packages.append(package)
+        monkeypatch.syspath_prepend(tmp_path / 'site')
+        plugins.found.cache_clear()
+        return folder
+
+    yield install
+    plugins.found.cache_clear()
+    for package in packages:
+        sys.modules.pop(package, None)
+    for registry in REGISTRIES.values():
+        for key in [key for key in registry.module_dict if key.partition('.')[0] in packages]:
+            del registry.module_dict[key]
 
 
 @pytest.fixture

@@ -12,6 +12,14 @@ def test_a_kind_and_a_word():
     assert 'loss' in find_entries(['ssim'])
 
 
+def test_models_are_the_registered_ones_and_those_with_a_name():
+    groups = find_entries(['models'])
+    assert [entry.name for entry in groups['model']][0] == 'FusionModel'
+    assert 'film-ivf-authors' in [entry.name for entry in groups['named model']]
+    assert [entry.name for entry in find_entries(['named', 'models', 'film-mef-authors'])['named model']] == [
+        'film-mef-authors']
+
+
 def test_without_words_the_registries_and_plugins():
     groups = find_entries()
     assert 'backbone' in groups and 'config' not in groups

@@ -13,6 +13,8 @@ from vlfusion.config_names import shipped
 from vlfusion.errors import UnknownNameError, did_you_mean
 from vlfusion.imaging.tasks import TASKS
 from vlfusion.registry import REGISTRIES, Registry, snapshot
+from vlfusion.zoo.entries import find_entries as models
+from vlfusion.zoo.places import is_here
 
 
 class Entry(NamedTuple):
@@ -119,6 +121,13 @@ def _configs() -> Iterator[Entry]:
         yield Entry(name, first_sentence(docstring))
 
 
+def _models() -> Iterator[Entry]:
+    for name, model in models().items():
+        here = 'here' if is_here(model) else f'from {model.source}'
+        yield Entry(name, f'{model.method.name}, {" ".join(model.tasks)}; {here}',
+                    '' if model.package == 'vlfusion' else model.package)
+
+
 def _protocols() -> Iterator[Entry]:
     # Imported here because they need torch, which a list of configs does not.
     from vlfusion.imaging.protocol import PROTOCOLS
@@ -151,4 +160,5 @@ def _plugins() -> Iterator[Entry]:
 
 #: Kinds without a registry.
 OTHERS: dict[str, Callable[[], Iterator[Entry]]] = {
-    'config': _configs, 'protocol': _protocols, 'prompt': _prompts, 'task': _tasks, 'plugin': _plugins}
+    'named model': _models, 'config': _configs, 'protocol': _protocols, 'prompt': _prompts, 'task': _tasks,
+    'plugin': _plugins}

@@ -97,19 +97,38 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
             import_modules_from_strings(**config.custom_imports)
     of_experiment, known = known is None, KNOWN_KEYS if known is None else known
     _check_keys(config, FILE_KEYS if of_experiment else set(known))
-    for key in cfg_options or {}:
-        first = key.partition('.')[0]
-        if first not in config and first not in known:
-            raise ConfigError(f'--cfg-options names {key!r}, but {path} has no {first!r}.',
-                              did_you_mean(first, {*config.keys(), *known}))
-    with foreign(f'--cfg-options do not fit {path}', ConfigError, 'Check the dotted keys.'):
-        config.merge_from_dict(cfg_options or {})
-    plain = config.to_dict()
-    if (expanded := expand_home(plain)) != plain:
-        config.merge_from_dict(expanded)
+    override(config, cfg_options or {}, known)
     if of_experiment:
         check_form(config)
     return config
+
+
+def config_from(values: Mapping, name: str | None) -> Config:
+    """Return a config of plain data, under the name of a file that need not exist."""
+    return Config(dict(values), cfg_text=f'# {name}', filename=name)
+
+
+def override(config: Config, cfg_options: Mapping, known: Iterable[str] = KNOWN_KEYS) -> None:
+    """Apply overrides to a config in place, and replace a leading `~` of its paths.
+
+    Args:
+        config: the config.
+        cfg_options: new values by dotted key.
+        known: top-level keys that they may add.
+
+    Raises:
+        ConfigError: an option has an unknown key, or does not fit the config.
+    """
+    for key in cfg_options:
+        first = key.partition('.')[0]
+        if first not in config and first not in known:
+            raise ConfigError(f'--cfg-options names {key!r}, but {config.filename} has no {first!r}.',
+                              did_you_mean(first, {*config.keys(), *known}))
+    with foreign(f'--cfg-options do not fit {config.filename}', ConfigError, 'Check the dotted keys.'):
+        config.merge_from_dict(dict(cfg_options))
+    plain = config.to_dict()
+    if (expanded := expand_home(plain)) != plain:
+        config.merge_from_dict(expanded)
 
 
 def as_config(config: str | os.PathLike | Config) -> Config:

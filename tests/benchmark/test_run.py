@@ -29,9 +29,9 @@ def test_everything_is_written_and_equals_the_single_steps(compare, toys, tmp_pa
                          'Paper': dict(printed=dict(Toy=dict(EN=7.5)), source='Table 9')}, code=1)
     said = capsys.readouterr()
     absent, broken = said.err.rpartition('2 methods failed:')[2].splitlines()[1:]
-    assert absent.startswith('    Toy: Absent: There is no file absent.pth. Train the method')
+    assert absent.startswith('    Toy: Absent: No checkpoint at absent.pth. Check the path')
     assert broken.startswith('    Toy: Broken: ') and 'RuntimeError: no such kernel' in broken
-    assert 'Broken failed: ' in said.err and 'There is no file absent.pth' in said.err
+    assert 'Broken failed: ' in said.err and 'No checkpoint at absent.pth' in said.err
     for row in ('| Broken | failed |', '| Absent | failed |', '| *Paper (Table 9)* | 7.5 |'):
         assert row in said.out
     assert {path.name for path in out.iterdir()} == {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vlfusion.analysis.ablation import Ablation
 from vlfusion.benchmark.manifest import manifest
+from vlfusion.benchmark.needs import download, needs_of
 from vlfusion.benchmark.outputs import check_needs, write_all
 from vlfusion.benchmark.plan import Plan
 from vlfusion.benchmark.processes import Group
@@ -36,8 +37,9 @@ class Comparison:
     files: Sequence[Path] = ()
 
 
-def run_plan(plan: Plan, *, describe: bool = False, report: bool = True, ablation: str | PathLike | None = None,
-             group: Group | None = None, progress: Progress = lambda *_: None) -> Comparison:
+def run_plan(plan: Plan, *, get: bool = False, describe: bool = False, report: bool = True,
+             ablation: str | PathLike | None = None, group: Group | None = None,
+             progress: Progress = lambda *_: None) -> Comparison:
     """Compare methods on data sets as a plan says, and write tables, scores, pictures and a report to `plan.out`.
 
     Results are cached by the content of weights, code, images, text and protocol, and are not computed again. A method
@@ -49,6 +51,8 @@ def run_plan(plan: Plan, *, describe: bool = False, report: bool = True, ablatio
 
     Args:
         plan: plan of `load_plan`.
+        get: first download the weights of named models and the public data sets that are not on this machine. Models
+            whose weights cannot be had are failures.
         describe: describe images for models that read text, with parts that need a network, a key or files of a hub.
             Parts that need nothing from outside are always used.
         report: write `report.html` too, beside the tables.
@@ -64,7 +68,8 @@ def run_plan(plan: Plan, *, describe: bool = False, report: bool = True, ablatio
     check_needs()
     shown = None if ablation is None else Ablation.read(ablation)
     group, clock = group or Group(), _Clock()
-    run = Run(plan, group.rank, group.world, progress, describe)
+    refused = download(needs_of(plan), progress) if get else {}
+    run = Run(plan, group.rank, group.world, progress, describe, refused)
     run.check()
     clock.lap('preparing')
     units = run.fuse()

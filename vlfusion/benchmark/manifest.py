@@ -15,9 +15,10 @@ import torch
 
 import vlfusion
 from vlfusion.benchmark.cache import content_digest, image_digest, key_of
-from vlfusion.benchmark.methods import FolderMethod
+from vlfusion.benchmark.methods import FolderMethod, ModelMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.run import Run
+from vlfusion.errors import VLFusionError
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.metrics.columns import metric_of
 
@@ -58,8 +59,17 @@ def _method(method: Any, run: Run) -> dict[str, Any]:
         files = {name: method.files(name, run.pairs(name))[0].values() for name in method.folders}
         return {'folders': dict(method.folders),
                 'sha256': {name: key_of(files=list(map(content_digest, paths))) for name, paths in files.items()}}
-    return {'checkpoints': {path: content_digest(path) for path in method.checkpoints if Path(path).is_file()},
+    return {'checkpoints': {name: digest for name in method.checkpoints if (digest := _weights(method, name))},
             'config': method.config, 'text_policy': method.text_policy}
+
+
+def _weights(method: ModelMethod, name: str) -> str | None:
+    """The SHA-256 of the weights of a method; None if it has none, or they are not on this machine."""
+    try:
+        file = method.located[name].file
+    except VLFusionError:
+        return None
+    return file and content_digest(file)
 
 
 def _git(folder: Path) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
@@ -23,10 +24,13 @@ from vlfusion.data.affixes import common_affix
 from vlfusion.data.names import spellings
 from vlfusion.data.pairs import Pair
 from vlfusion.engine.checkpoints import build_weightless, experiment_of, load_model, read_experiment
-from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
+from vlfusion.engine.named import Located, locate
+from vlfusion.errors import ConfigError, DownloadError, UnknownNameError, VLFusionError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.imaging.images import SUFFIXES
 from vlfusion.registry import BACKBONES, MODELS
+from vlfusion.zoo.names import require_model
+from vlfusion.zoo.places import not_here
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class ModelMethod:
 
     Attributes:
         name: name in tables.
-        checkpoints: checkpoints of vlfusion, such as those of several trainings; empty for a model without weights.
+        checkpoints: models as `vlfusion.engine.named.locate` takes them, such as names, or the checkpoints of several
+            trainings; empty for a model without weights.
         config: config that gives the model, its text and its protocol; by default the checkpoint does.
         model: model without weights, instead of a config and checkpoints.
         overrides: keys that replace those of the experiment: `text_source`, `language`, `protocol`.
@@ -62,20 +67,30 @@ class ModelMethod:
     text_policy: str | Mapping = 'own'
     datasets: Sequence[str] = ()
 
-    def check(self) -> None:
-        """Raise a VLFusionError if a file is missing, or the model has an unknown name."""
+    def check(self, refused: Mapping[str, VLFusionError] = MappingProxyType({})) -> None:
+        """Raise a VLFusionError if weights are not on this machine, or a model has an unknown name.
+
+        Args:
+            refused: errors of downloads that failed, by the model's name.
+        """
         if self.config:
             require_config(self.config)
-        for path in self.checkpoints:
-            if not Path(path).is_file():
-                raise ConfigError(f'There is no file {path}.',
-                                  'Train the method, convert its released weights (`vlfusion prepare-data weights`), '
-                                  'or take it out. Paths are relative to the folder in which the command runs.')
+        for checkpoint in self.checkpoints:
+            require_model(checkpoint)
+            if checkpoint in refused:
+                raise refused[checkpoint]
+            if missing := not_here(checkpoint):
+                raise DownloadError(missing, f'Add --get, or run `vlfusion models get {checkpoint}`.')
         for repeat in self.repeats([0]):
             self.identity(repeat)
         if self.text_policy != 'own' and 'text_source' not in self.experiment:
             raise ConfigError(f'The method {self.name} has the text policy {self.text_policy!r}, but its model reads '
                               'no text.', 'Give it a text_source, or leave the policy out.')
+
+    @cached_property
+    def located(self) -> dict[str, Located]:
+        """The file or experiment of each of `checkpoints`; nothing is downloaded."""
+        return {checkpoint: locate(checkpoint, offline=True) for checkpoint in self.checkpoints}
 
     @cached_property
     def experiment(self) -> dict[str, Any]:
@@ -84,7 +99,7 @@ class ModelMethod:
             experiment = dict(model=self.model)
         else:
             experiment = experiment_of(load_config(self.config)) if self.config else read_experiment(
-                self.checkpoints[0])
+                self.located[self.checkpoints[0]])
         return {**experiment, **self.overrides}
 
     def repeats(self, seeds: Iterable[int]) -> list[Repeat]:
@@ -95,7 +110,7 @@ class ModelMethod:
         """Load the model, in evaluation mode; raises a VLFusionError if its weights do not fit."""
         if repeat.checkpoint is None:
             return build_weightless(self.experiment['model'], self.config or f'the method {self.name}')
-        return load_model(repeat.checkpoint, self.experiment)[0]
+        return load_model(self.located[repeat.checkpoint], self.experiment)[0]
 
     def identity(self, repeat: Repeat) -> str:
         """A hash of everything but the inputs that decides a result: model, weights, code, seed."""
@@ -104,8 +119,8 @@ class ModelMethod:
                 vlfusion.inference.network, vlfusion.inference.tiling, vlfusion.data.transforms]
         for name in _types(model):
             code += modules_of(_registered(name))
-        return key_of(model=model, weights=repeat.checkpoint and content_digest(repeat.checkpoint),
-                      code=code_digest(*code), seed=repeat.seed)
+        file = repeat.checkpoint and self.located[repeat.checkpoint].file
+        return key_of(model=model, weights=file and content_digest(file), code=code_digest(*code), seed=repeat.seed)
 
 
 def _registered(name: str) -> type | None:
@@ -192,6 +207,8 @@ KINDS = {'a model': dict(checkpoint=str | Sequence[str], config=str, model=dict,
 def method_of(name: str, entry: Any, datasets: Sequence[str]) -> ModelMethod | FolderMethod:
     """Make a method from its entry in a config.
 
+        'ifcnn-mff'                                               a model by name
+        dict(checkpoint='ifcnn-mff', datasets=['Lytro'])          the same, with more keys
         dict(checkpoint='work_dirs/ifcnn.pth')                    a model that its checkpoint describes
         dict(config='my.py', checkpoint=['a.pth', 'b.pth'])       the config's model, with the weights of two trainings
         dict(config='classical/laplacian_mif')                    a model without weights, from a config
@@ -209,6 +226,7 @@ def method_of(name: str, entry: Any, datasets: Sequence[str]) -> ModelMethod | F
     Raises:
         ConfigError: the entry has another form, or names an unknown data set.
     """
+    entry = dict(checkpoint=entry) if isinstance(entry, str) else entry
     check_keys(f'The method {name}', entry, {key: hint for keys in KINDS.values() for key, hint in keys.items()})
     if name.startswith(CONTROL):
         raise ConfigError(f'The method name {name!r} begins like that of a control image.',
@@ -227,7 +245,7 @@ def method_of(name: str, entry: Any, datasets: Sequence[str]) -> ModelMethod | F
         return FolderMethod(name, folders)
     if not {'checkpoint', 'config', 'model'} & entry.keys():
         raise ConfigError(f'The method {name} has none of checkpoint, config, model, fused and printed.',
-                          "Write dict(checkpoint='work_dirs/x.pth') or dict(fused='results/x').")
+                          "Write the name of a model, dict(checkpoint='work_dirs/x.pth') or dict(fused='results/x').")
     if 'model' in entry and {'checkpoint', 'config'} & entry.keys():
         raise ConfigError(f'The method {name} has both a model and a checkpoint or config.',
                           'Checkpoints and configs contain the model: leave `model` out.')

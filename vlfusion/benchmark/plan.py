@@ -2,8 +2,9 @@
 
     datasets = dict(Harvard=dict(config='_base_/datasets/harvard', split='test', by_subset=True))
     methods = dict(
-        IFCNN=dict(checkpoint='work_dirs/released/ifcnn_mif.pth'),
-        Laplacian=dict(model=dict(type='FusionModel', backbone=dict(type='vlfusion_classical.LaplacianPyramid'))),
+        IFCNN='ifcnn-mif',
+        Laplacian='laplacian',
+        Trained=dict(checkpoint='work_dirs/mine/best.pth'),
         Mine=dict(fused='results/mine'),
         FILM=dict(printed=dict(Harvard='film/Harvard/FILM')),
         Theirs=dict(printed=dict(Harvard=dict(EN=4.5, SD=60.1)), source='Table 3'))
@@ -23,6 +24,7 @@ from torch.utils.data import Subset
 from vlfusion.analysis.published import published
 from vlfusion.analysis.statistics import CORRECTIONS
 from vlfusion.benchmark.methods import KINDS, FolderMethod, ModelMethod, check_keys, method_of
+from vlfusion.benchmark.names import require_comparison
 from vlfusion.config import load_config
 from vlfusion.data.names import composed, spelled
 from vlfusion.data.pairs import Pair
@@ -203,10 +205,10 @@ def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = N
               cache: str | None = None) -> Plan:
     """Read the config of a comparison.
 
-        plan = vlfusion.load_plan('benchmark/mif', {'seeds': [0, 1, 2]}, out='results/mif')
+        plan = vlfusion.load_plan('mif', {'seeds': [0, 1, 2]}, out='results/mif')
 
     Args:
-        path: config file, or the name of a config that ships with vlfusion.
+        path: config file, or the name of a config that ships: `mif` for `benchmark/mif`.
         cfg_options: new values by dotted key, as `load_config` takes them.
         out: folder for all results; by default the config's `work_dir`, or `work_dirs/benchmark/NAME`.
         cache: folder of cached results, which comparisons may share; by default `OUT/cache`.
@@ -215,7 +217,7 @@ def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = N
         ConfigError: the config has an unknown key or a wrong value, or lacks data sets or methods.
         UnknownNameError: a metric, variant or protocol does not exist.
     """
-    config = load_config(path, cfg_options, KEYS)
+    config = load_config(require_comparison(path), cfg_options, KEYS)
     check_keys(f'The comparison {path}', {key: value for key, value in config.items() if not key.startswith('_')}, KEYS)
     for key in ('datasets', 'methods'):
         if not config.get(key):

@@ -91,6 +91,7 @@ class Run:
         plan: plan of the comparison.
         rank, world: index of this process, and number of processes; they share the cache only.
         progress: called at every step.
+        refused: errors of models whose weights could not be downloaded, by name.
         describe: whether images may be described with parts that need a network, a key or files of a hub; parts that
             need nothing from outside are always used.
         counts: numbers of pairs `fused` and pictures `scored`, and of results in the cache.
@@ -102,6 +103,7 @@ class Run:
     world: int = 1
     progress: Progress = lambda *_: None
     describe: bool = False
+    refused: Mapping[str, VLFusionError] = field(default_factory=dict)
     counts: Counter = field(default_factory=Counter)
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -135,7 +137,7 @@ class Run:
                     problems += missing
                 continue
             try:
-                method.check()
+                method.check(self.refused)
             except BaseException as error:
                 if is_end(error):
                     raise

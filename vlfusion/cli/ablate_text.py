@@ -2,6 +2,7 @@
 
     vlfusion ablate-text film/film_mif_short work_dirs/film_mif_short/iter_500.pth
     vlfusion ablate-text CONFIG CHECKPOINT --other-task film/film_ivf_sample --limit 20
+    vlfusion ablate-text film-mif --source-a my/mri --source-b my/pet
 
 The tables show, for each text, how much the pixels change, where (a map), and which metrics differ significantly. See
 docs/howto/ablate_text.md.
@@ -15,13 +16,16 @@ CHOICES = ('empty', 'zero', 'fixed', 'swapped', 'other', 'shuffled', 'noise')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
-    from vlfusion.cli.options import add_config, add_words
+    from vlfusion.cli.options import add_config, add_trust, add_words
     from vlfusion.cli.own_data import add_own_data
     from vlfusion.guards.ranges import COUNT, FRACTION
-    add_config(parser)
+    add_config(parser, model=True)
     add_words(parser, keeps=True)
     add_own_data(parser)
-    parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion (none if the model has no weights)')
+    parser.add_argument('checkpoint', nargs='?',
+                        help='a checkpoint, the name of a model such as film-mif, or hf://owner/name (none if it '
+                             'stands in place of the config)')
+    add_trust(parser)
     parser.add_argument('--policies', nargs='+', choices=CHOICES,
                         help='texts to compare with the own text (default: all that the config supports, except zero); '
                              'swapped is always included')
@@ -43,13 +47,15 @@ def run(args: argparse.Namespace) -> int:
     from functools import partial
     from pathlib import Path
 
-    from vlfusion.cli.own_data import read_config
+    from vlfusion.cli.own_data import describe_for_model, read_config
     from vlfusion.config import load_config
     from vlfusion.zoo.names import require_model
-    config = read_config(args, trained=True)
     if args.checkpoint:
         require_model(args.checkpoint)
+    config = read_config(args, trained=True)
     other = load_config(args.other_task, args.other_options) if args.other_task else None
+
+    describe_for_model(args, config)
 
     from vlfusion.analysis.text_variants import ablate_text
     from vlfusion.console.progress import track

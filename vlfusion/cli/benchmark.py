@@ -1,8 +1,10 @@
 """Compare methods on data sets under one protocol: tables with significant differences, costs, and a report.
 
-    vlfusion benchmark benchmark/mif
-    vlfusion benchmark benchmark/mif --out results/mif --cfg-options datasets.Harvard.data_root=/data/Harvard
-    torchrun --nproc-per-node 2 tools/benchmark.py benchmark/mif --launcher pytorch
+    vlfusion benchmark mif
+    vlfusion benchmark mif --get        # from nothing: first download weights and public data sets
+    vlfusion benchmark mif --out results/mif --cfg-options datasets.Harvard.data_root=/data/Harvard
+    vlfusion benchmark my_config.py
+    torchrun --nproc-per-node 2 tools/benchmark.py mif --launcher pytorch
 
 Results are cached by the content of weights, code, images, text and protocol. So a run that was killed, or a config
 with another method, computes only what is missing. A method that fails becomes a row with its error, and the exit code
@@ -23,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', help='folder to write to (default: work_dirs/benchmark/NAME)')
     parser.add_argument('--cache', help='folder of cached results, which comparisons may share (default: OUT/cache)')
     parser.add_argument('--ablation', metavar='DIR', help='output folder of `ablate-text`, to show in the report')
+    parser.add_argument('--get', action='store_true',
+                        help='first download the weights and the public data sets that are not here')
     parser.add_argument('--describe', action='store_true',
                         help='also describe images with parts that need a network, a key or files of a hub (parts that '
                              'need nothing from outside are always used)')
@@ -31,12 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.config_names import require_config
-    require_config(args.config)
+    from vlfusion.benchmark.names import require_comparison
+    require_comparison(args.config)
 
     from rich.console import Console
 
     from vlfusion.benchmark import load_plan, run_plan
+    from vlfusion.benchmark.needs import needs_of
     from vlfusion.benchmark.outputs import print_summary
     from vlfusion.benchmark.processes import Group
     from vlfusion.console.progress import ShowProgress
@@ -45,9 +50,11 @@ def run(args: argparse.Namespace) -> int:
     options = {**(args.cfg_options or {}), **({'words': args.words} if args.words else {})}
     plan = load_plan(args.config, options, out=args.out, cache=args.cache)
     group = Group(args.launcher)
+    if args.get and group.rank == 0 and (needs := str(needs_of(plan))):
+        print(needs, file=sys.stderr)
     with ShowProgress(quiet=group.rank > 0) as progress:
-        comparison = run_plan(plan, describe=args.describe, report=not args.no_report, ablation=args.ablation,
-                              group=group, progress=progress)
+        comparison = run_plan(plan, get=args.get, describe=args.describe, report=not args.no_report,
+                              ablation=args.ablation, group=group, progress=progress)
     if group.rank == 0:
         for result in comparison.sets:
             print_summary(result, Console())

@@ -5,11 +5,18 @@ import argparse
 from vlfusion.errors import ConfigError
 
 
-def add_config(parser: argparse.ArgumentParser, otherwise: str = '') -> None:
-    """Add the config and its overrides; `otherwise` says what else may be given, or what happens without one."""
+def add_config(parser: argparse.ArgumentParser, otherwise: str = '', model: bool = False) -> None:
+    """Add the config and its overrides.
+
+    Args:
+        parser: the parser of the verb.
+        otherwise: description of what happens without a config; empty if there must be one.
+        model: True if a model may stand in its place.
+    """
     from vlfusion.cli.key_values import KeyValues
     parser.add_argument('config', nargs='?' if otherwise else None,
                         help='config file, or the name of one that ships, such as film/film_mif'
+                             + ('; or a model, with folders of your own' if model else '')
                              + (f'; {otherwise}' if otherwise else ''))
     parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
                         help='override the config, such as train_cfg.max_iters=100 data_root=data/mine')

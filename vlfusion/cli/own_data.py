@@ -1,6 +1,7 @@
 """Your own folders instead of the data sets of a config: `--source-a DIR --source-b DIR`."""
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,27 +29,35 @@ def add_own_data(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
 
 
-def read_config(args: argparse.Namespace, *, trained: bool = False) -> 'Config':
+def read_config(args: argparse.Namespace, *, trained: bool = False, tunes: bool = False) -> 'Config':
     """Read the config, and apply the words, folders and reading rules of the command line to it.
+
+    In its place, a model may be given: a name, a checkpoint or an address. Then its experiment is the config, and it
+    becomes `args.checkpoint` too if no other was given.
 
     Args:
         args: the arguments of the verb. Without a config, folders and a task choose one of `DEFAULT`.
         trained: True if the model of the config has been trained, see `vlfusion.data.words.use_words`.
+        tunes: True if a model that was given is trained further.
 
     Raises:
         ConfigError: there is neither a config nor a task with folders, only one folder is given, or an option needs
             folders that are not given; also as for `load_config`, `use_words` and `use_folders`.
+        VLFusionError: a model was given, and is not there; also as for `vlfusion.engine.model_configs.config_of`.
     """
     from vlfusion.cli.options import reading_keys
     from vlfusion.config import SPLITS, load_config
+    from vlfusion.zoo.names import is_model
     options, words = args.cfg_options or {}, getattr(args, 'words', None)
     of_words = {key: value for key, value in options.items() if words and key.partition('.')[0] == 'language'}
     if args.config is None:
         args.config = _default(args)
-    config = load_config(args.config, {key: options[key] for key in options if key not in of_words})
+    others = {key: options[key] for key in options if key not in of_words}
+    of_model = is_model(args.config)
+    config = _config_of_model(args, others, tunes) if of_model else load_config(args.config, others)
     if words:
         from vlfusion.data.words import use_words
-        print(use_words(config, words, trained=trained, options=of_words), file=sys.stderr)
+        print(use_words(config, words, trained=trained or of_model, options=of_words), file=sys.stderr)
     rules = {key: value for key, value in reading_keys(args).items() if value is not None}
     if args.source_a is None and args.source_b is None:
         for option in ('task', 'modality_a', 'modality_b'):
@@ -65,6 +74,44 @@ def read_config(args: argparse.Namespace, *, trained: bool = False) -> 'Config':
     from vlfusion.data.own_folders import use_folders
     return use_folders(config, args.source_a, args.source_b, task=args.task, modality_a=args.modality_a,
                        modality_b=args.modality_b, reading=rules)
+
+
+def describe_for_model(args: argparse.Namespace, config: 'Config') -> None:
+    """Describe the images that the config reads, if a model was given in its place.
+
+    Raises:
+        VLFusionError: as for `vlfusion.describe`, or an image cannot be described.
+    """
+    from vlfusion.data.from_config import text_sources
+    from vlfusion.zoo.names import is_model
+    if not is_model(args.config) or not text_sources(config):
+        return
+    from vlfusion.console.progress import ShowProgress
+    from vlfusion.data.describing import describe
+    with ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as show:
+        done = describe(config, progress=show)
+    if done.report:
+        done.report.raise_if_failed()
+
+
+def _config_of_model(args: argparse.Namespace, options: dict, tunes: bool) -> 'Config':
+    """Return the config of the model that was given instead of a config."""
+    from vlfusion.zoo.names import require_model
+    require_model(args.config)
+    if not tunes and args.source_a is None and args.source_b is None:
+        raise ConfigError(f'{args.config} is a model, which has no data.',
+                          'Give two folders with --source-a DIR --source-b DIR, or a config before the model.')
+    from vlfusion.engine.model_configs import config_of, tuning_config
+    own_words = not getattr(args, 'words', None)
+    if not tunes:
+        if getattr(args, 'checkpoint', None) is None:
+            args.checkpoint = args.config
+        return config_of(args.config, options, own_words=own_words, trust=getattr(args, 'trust_checkpoint', False))
+    config = tuning_config(args.config, options, own_words=own_words)
+    print(f'Fine-tuning {args.config}: {config.train_cfg.max_iters} steps at a learning rate of '
+          f'{config.optim_wrapper.optimizer.lr:.2g}. To change them, use --cfg-options train_cfg.max_iters=N and '
+          'optim_wrapper.optimizer.lr=X.', file=sys.stderr)
+    return config
 
 
 def _default(args: argparse.Namespace) -> str:

@@ -1,16 +1,23 @@
-"""Fuse the test pairs of a config with a checkpoint: pictures in grey and colour, and a table of numbers per image."""
+"""Fuse test pairs with a trained model: pictures in grey and colour, and a table of numbers per image.
+
+    vlfusion test film/film_mif work_dirs/film_mif/best.pth      # the test pairs of a config
+    vlfusion test film/film_mif film-mif
+    vlfusion test film-mif --source-a my/mri --source-b my/pet   # your own pairs
+"""
 
 import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher, add_verbose, add_words
+    from vlfusion.cli.options import add_config, add_launcher, add_trust, add_verbose, add_words
     from vlfusion.cli.own_data import add_own_data
-    add_config(parser)
+    add_config(parser, model=True)
     add_words(parser, keeps=True)
     add_own_data(parser)
-    parser.add_argument('checkpoint', nargs='?', help='a checkpoint of vlfusion; convert released weights with '
-                                                      'convert-weights (none if the model has no weights)')
+    parser.add_argument('checkpoint', nargs='?',
+                        help='a checkpoint, the name of a model such as film-mif, or hf://owner/name (none if the '
+                             'model has no weights, or stands in place of the config)')
+    add_trust(parser)
     parser.add_argument('--out', help='folder for pictures and metrics.csv (default: WORK_DIR/test_PROTOCOL)')
     parser.add_argument('--protocol', help="how outputs become grey levels, such as 'film' or 'plain'")
     parser.add_argument('--chroma', metavar='RULE', help="where colour comes from: visible, weighted, a plugin's rule "
@@ -20,11 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.cli.own_data import read_config
+    from vlfusion.cli.own_data import describe_for_model, read_config
     from vlfusion.zoo.names import require_model
-    config = read_config(args, trained=True)
     if args.checkpoint:
         require_model(args.checkpoint)
+    config = read_config(args, trained=True)
+    describe_for_model(args, config)
 
     from rich.console import Console
 

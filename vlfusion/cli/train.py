@@ -2,6 +2,7 @@
 
     vlfusion train film/film_mif
     vlfusion train film/film_mif --words qwen-vl
+    vlfusion train film-mif --source-a my/mri --source-b my/pet     # fine-tune a model that has a name
     vlfusion train --source-a my/mri --source-b my/pet --task mif   # film/film_mif_short on your own pairs
 """
 
@@ -11,7 +12,8 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config, add_launcher, add_verbose, add_words
     from vlfusion.cli.own_data import DEFAULT, add_own_data
-    add_config(parser, f'without one, your own pairs are trained on with {DEFAULT.format(task="TASK")}')
+    add_config(parser, 'or the name of a model to train further; without either, your own pairs are trained on with '
+                       + DEFAULT.format(task='TASK'))
     add_words(parser)
     add_own_data(parser)
     parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/<config name>)')
@@ -23,11 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.cli.own_data import read_config
-    config = read_config(args)
+    from vlfusion.cli.own_data import describe_for_model, read_config
+    config = read_config(args, tunes=True)
     if args.source_a is not None:
         from vlfusion.data.own_folders import hold_out
         hold_out(config)
+    describe_for_model(args, config)
 
     from vlfusion.engine.compat import end_of_group_member
     from vlfusion.engine.stages import train

@@ -28,7 +28,7 @@ __all__ = ['COPY', 'EXPERIMENT_KEYS', 'build_weightless', 'convert_released', 'e
 #: Types of their values in a checkpoint.
 FORM = {'task': str, 'model': dict, 'language': dict, 'text_source': dict, 'protocol': str, 'chroma': str}
 
-def load_model(model: str | os.PathLike, experiment: Mapping | None = None,
+def load_model(model: str | os.PathLike | Located, experiment: Mapping | None = None,
                trust: bool = False) -> tuple[nn.Module, dict[str, Any]]:
     """Load a model, ready to fuse, and its experiment.
 
@@ -58,16 +58,16 @@ def load_model(model: str | os.PathLike, experiment: Mapping | None = None,
     checkpoint = read_checkpoint(located.file)
     experiment = experiment or _experiment(checkpoint, located, trust)
     try:
-        with foreign(f'The model of {model} cannot be built', CheckpointError, COPY):
+        with foreign(f'The model of {located.name} cannot be built', CheckpointError, COPY):
             built = _build_without_losses(experiment['model'])
     except ConfigError as error:
-        raise CheckpointError(f'The model of {model} cannot be built. {error.problem}', COPY) from error
+        raise CheckpointError(f'The model of {located.name} cannot be built. {error.problem}', COPY) from error
     state = {name: value for name, value in checkpoint['state_dict'].items() if not name.startswith('losses.')}
-    load_strictly(built, state, str(model))
+    load_strictly(built, state, located.name)
     return built.eval(), experiment
 
 
-def read_experiment(model: str | os.PathLike, trust: bool = False) -> dict[str, Any]:
+def read_experiment(model: str | os.PathLike | Located, trust: bool = False) -> dict[str, Any]:
     """Read the experiment of a model without building it.
 
     A config belongs to the user and is trusted, and so are the facts of an installed package about its models. A

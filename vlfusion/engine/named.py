@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 from mmengine.config import Config
+from safetensors import SafetensorError
 
 from vlfusion.config import load_config
 from vlfusion.config_names import is_config
@@ -21,8 +22,8 @@ from vlfusion.errors import CheckpointError, ConfigError, DownloadError
 from vlfusion.files import make_folder, require_checkpoint, write_whole
 from vlfusion.language.recipes import get_recipe
 from vlfusion.zoo import hub
-from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned, find_entry
-from vlfusion.zoo.names import require_model
+from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned
+from vlfusion.zoo.names import entry_of, require_model
 from vlfusion.zoo.places import by_hand, converted, original
 from vlfusion.zoo.remote import RemoteFile, check, fetch
 
@@ -47,14 +48,16 @@ class Located:
     entry: ModelEntry | None = None
 
 
-def locate(model: str | os.PathLike, *, offline: bool | None = None, show: ShowProgress | None = None) -> Located:
+def locate(model: str | os.PathLike | Located, *, offline: bool | None = None,
+           show: ShowProgress | None = None) -> Located:
     """Find a model, and download its weights if they are not here.
 
-    A file that exists is never taken for a name.
+    A file that exists is never taken for a name. A folder of that name does not count.
 
     Args:
         model: checkpoint; or the config of a model without weights, as a file or by name; or the name of a model, see
             `vlfusion models`; or a repository on the Hugging Face hub, `hf://owner/name` or `hf://owner/name@revision`.
+            A model that was located is returned as it is.
         offline: True to download nothing; by default `VLFUSION_OFFLINE` and `HF_HUB_OFFLINE` decide.
         show: progress of a download; by default a bar of its own on stderr.
 
@@ -63,12 +66,14 @@ def locate(model: str | os.PathLike, *, offline: bool | None = None, show: ShowP
         ConfigError: the config has no task or no model.
         DownloadError: the weights are not here and cannot be fetched.
     """
+    if isinstance(model, Located):
+        return model
     require_model(model)
     name = os.fspath(model)
     if hub.is_hub_address(name):
         return Located(name, hub.pull(name, offline=offline))
     path = Path(model).expanduser()
-    if not path.exists() and (entry := find_entry(name)):
+    if entry := entry_of(model):
         return Located(name, obtain(entry, offline=offline, show=show), _stated(entry), entry)
     if is_config(path):
         return Located(name, None, experiment_of(load_config(path)))
@@ -154,7 +159,10 @@ def _copy(file: RemoteFile, candidates: list[Path], entry: ModelEntry) -> None:
 def is_converted(entry: ModelEntry) -> bool:
     """Tell whether the checkpoint exists and was made of the same files, for the same network."""
     path = converted(entry)
-    return path.is_file() and (read_meta(path) or {}).get('made_of') == _made_of(entry)
+    try:
+        return path.is_file() and (read_meta(path) or {}).get('made_of') == _made_of(entry)
+    except (CheckpointError, SafetensorError):  # a damaged file is made again
+        return False
 
 
 def convert(entry: ModelEntry) -> None:
@@ -166,7 +174,8 @@ def convert(entry: ModelEntry) -> None:
 
 
 def _made_of(entry: ModelEntry) -> dict[str, Any]:
-    return dict(blobs=[file.blob for file in entry.source.files], experiment=entry.experiment)
+    # The task and the protocol are stated by the entry, so they may change.
+    return dict(blobs=[file.blob for file in entry.source.files], model=entry.experiment['model'])
 
 
 def _stated(entry: ModelEntry) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
-from vlfusion.config import load_config
+from vlfusion.config import config_from, load_config
 from vlfusion.data.dataset import FusionDataset
 from vlfusion.data.sampler import Draw, EpochSampler
 from vlfusion.engine import compat
@@ -47,7 +47,7 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
     Raises:
         VLFusionError: anything that would stop the run later: missing data or text, a wrong text width, unknown names.
     """
-    whole = Config(config.to_dict(), filename=config.filename)
+    whole = config_from(config.to_dict(), config.filename)
     check_experiment(whole)
     if 'chroma' in whole:
         chroma_name(whole.chroma)
@@ -73,7 +73,7 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
         arguments['load_from'] = str(locate(arguments['load_from']).file or require_checkpoint(arguments['load_from']))
     if arguments.get('launcher', 'none') != 'none':
         arguments['launcher'] = 'pytorch'  # torch's variables are now set for every launcher
-    kept = Config(without_secrets(whole.to_dict()), filename=whole.filename)  # for logs, dumps and checkpoints
+    kept = config_from(without_secrets(whole.to_dict()), whole.filename)  # for logs, dumps and checkpoints
     lock = lock_work_dir(whole.work_dir) if stage == 'train' and leads else None
     try:
         return _ready_runner(arguments, cfg=kept, verbose=verbose, lock=lock)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from vlfusion.config import as_config
+from vlfusion.config import as_config, config_from
 from vlfusion.engine.checkpoints import load_weightless
 from vlfusion.engine.named import locate
 from vlfusion.engine.runner import FusionRunner, build_runner, evaluators
@@ -120,4 +120,4 @@ def test(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | Non
 def _copy(config: str | os.PathLike | Config) -> Config:
     """Return a copy of a config that may be changed."""
     config = as_config(config)
-    return Config(config.to_dict(), filename=config.filename)
+    return config_from(config.to_dict(), config.filename)

@@ -87,7 +87,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     files = plan_files(source_a, source_b, out, names=names, reading=reading)
     require_model(checkpoint)
     check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(), [
-        checkpoint, source_a, source_b, text, *([options['words']] if _is_file(options.get('words')) else []),
+        source_a, source_b, text, *filter(_is_file, [checkpoint, options.get('words')]),
         *(path for pair in files for path in (pair.path_a, pair.path_b))])
     kept = {pair: path for pair, path in files.items() if skip_existing and path.is_file()}
     pairs = [pair for pair in files if pair not in kept]

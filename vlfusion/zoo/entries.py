@@ -193,7 +193,9 @@ def get_entry(name: str) -> ModelEntry:
 
 
 def similar_model(name: str) -> str:
-    """Suggest a model for a misspelt name, or the plugin that has it; empty if none is near."""
+    """Suggest a model for a misspelt name, or the plugin that has it; empty if none is near, and for a path."""
+    if '/' in name or os.sep in name:
+        return ''
     if fault := next((fault for fault in faults().values() if name in fault), ''):
         return f'{fault} '
     names = [spelling for shown, entry in find_entries().items()

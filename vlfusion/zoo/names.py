@@ -3,11 +3,36 @@
 import os
 from pathlib import Path
 
-from vlfusion.config_names import is_config, require_config, similar_config
+from vlfusion.config_names import SUFFIXES, is_config, require_config, similar_config
 from vlfusion.errors import CheckpointError
 from vlfusion.files import require_checkpoint
 from vlfusion.zoo import hub
-from vlfusion.zoo.entries import find_entry, similar_model
+from vlfusion.zoo.entries import ModelEntry, find_entry, similar_model
+
+
+def entry_of(model: str | os.PathLike) -> ModelEntry | None:
+    """Return the facts about a named model; None for a checkpoint, a config, an address and an unknown name.
+
+    A file that is called like a model is that file. A folder is not: `vlfusion fuse laplacian ir vi -o laplacian` makes
+    one.
+
+    Raises:
+        UnknownNameError, PluginError: as for `find_entry`.
+    """
+    return None if Path(model).expanduser().is_file() else find_entry(model)
+
+
+def is_model(word: str | os.PathLike) -> bool:
+    """Tell whether a word given for a config means a model: a checkpoint, a name, even misspelt, or an address.
+
+    `require_model` says what is wrong with it, if anything.
+    """
+    path = Path(word).expanduser()
+    if hub.is_hub_address(word) or entry_of(word):
+        return True
+    if is_config(path) or path.suffix in SUFFIXES:
+        return False
+    return path.is_file() or bool(path.suffix) or bool(similar_model(os.fspath(word)))
 
 
 def require_model(model: str | os.PathLike) -> None:
@@ -20,7 +45,7 @@ def require_model(model: str | os.PathLike) -> None:
     path = Path(model).expanduser()
     if hub.is_hub_address(name):
         hub.parse(name)
-    elif path.exists() or not find_entry(name):
+    elif not entry_of(model):
         if is_config(path):
             require_config(path)
         elif path.suffix or path.exists():

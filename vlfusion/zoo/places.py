@@ -4,11 +4,13 @@
     models/PACKAGE.NAME.safetensors        the checkpoint made of it
 """
 
+import os
 from pathlib import Path
 
 from vlfusion.files import cache_folder
 from vlfusion.zoo import hub
 from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned
+from vlfusion.zoo.names import entry_of
 from vlfusion.zoo.remote import RemoteFile
 
 
@@ -32,6 +34,21 @@ def is_here(entry: ModelEntry) -> bool:
         case OnHub(address):
             return hub.is_cached(address)
     return True
+
+
+def not_here(model: str | os.PathLike) -> str:
+    """Say that the weights of a model have to be downloaded; empty if they are here, or are no download.
+
+    Args:
+        model: as for `vlfusion.engine.named.locate`.
+    """
+    if hub.is_hub_address(model):
+        return '' if hub.is_cached(os.fspath(model)) else f'The weights of {model} are not on this machine.'
+    entry = entry_of(model)
+    if entry is None or is_here(entry) or isinstance(entry.source, Packaged):
+        return ''
+    return (f'The weights of {entry.name} are not on this machine. They come from {entry.source}, licence: '
+            f'{entry.licence or "none stated"}.')
 
 
 def size(entry: ModelEntry) -> int | None:
