@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from vlfusion.errors import UnknownNameError
 from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.entries import ModelEntry, Pinned, faults, find_entries, similar_model
+from vlfusion.zoo.entries import ModelEntry, Pinned, advice_on, faults, find_entries
 from vlfusion.zoo.places import is_here, size
 
 PAGE_TOP = """\
@@ -27,7 +27,7 @@ def search(words: Iterable[str] = ()) -> dict[str, ModelEntry]:
                if all(term in f'{name} {" ".join(entry.tasks)} {card(entry)}'.lower() for term in terms)}
     if terms and not entries:
         raise UnknownNameError(f'No model has {" and ".join(terms)} in its card.',
-                               f'{similar_model(terms[0])}`vlfusion models` shows all.')
+                               advice_on(terms[0]))
     return entries
 
 

@@ -166,11 +166,13 @@ def find_entry(name: str | os.PathLike) -> ModelEntry | None:
 
     Raises:
         UnknownNameError: several packages have a model of that name.
-        PluginError: the name belongs to a plugin whose `models.toml` cannot be read.
+        PluginError: `package` is a plugin whose `models.toml` cannot be read.
     """
     scope, _, plain = os.fspath(name).rpartition('.')
     if not NAME.fullmatch(plain):
         return None
+    if scope in packages() and (fault := _read_package(scope)[1]):
+        raise fault
     entries = [entry for entry in _all() if scope in ('', entry.package)]
     matching = [entry for entry in entries if entry.name == plain] or [
         replace(entry, tasks=(task,)) for entry in entries for task in entry.tasks
@@ -189,15 +191,19 @@ def get_entry(name: str) -> ModelEntry:
     """
     if entry := find_entry(name):
         return entry
-    raise UnknownNameError(f'There is no model {name!r}.', f'{similar_model(name)}`vlfusion models` shows all.')
+    raise UnknownNameError(f'There is no model {name!r}.', advice_on(name))
+
+
+def advice_on(name: str) -> str:
+    """Say what may be meant by a name that no model has, and which plugins could not be asked."""
+    unread = ''.join(f'\n     {" ".join(fault.split())}' for fault in faults().values())
+    return f'{similar_model(name)}`vlfusion models` shows all.{unread}'
 
 
 def similar_model(name: str) -> str:
-    """Suggest a model for a misspelt name, or the plugin that has it; empty if none is near, and for a path."""
+    """Suggest a model for a misspelt name; empty if none is near, and for a path."""
     if '/' in name or os.sep in name:
         return ''
-    if fault := next((fault for fault in faults().values() if name in fault), ''):
-        return f'{fault} '
     names = [spelling for shown, entry in find_entries().items()
              for spelling in (shown, *(f'{shown}-{task}' for task in entry.tasks if len(entry.tasks) > 1))]
     near = get_close_matches(name.lower().replace('_', '-'), names, n=1, cutoff=0.6)

@@ -7,7 +7,7 @@ from vlfusion.config_names import SUFFIXES, is_config, require_config, similar_c
 from vlfusion.errors import CheckpointError
 from vlfusion.files import require_checkpoint
 from vlfusion.zoo import hub
-from vlfusion.zoo.entries import ModelEntry, find_entry, similar_model
+from vlfusion.zoo.entries import ModelEntry, advice_on, find_entry, similar_model
 
 
 def entry_of(model: str | os.PathLike) -> ModelEntry | None:
@@ -49,8 +49,10 @@ def require_model(model: str | os.PathLike) -> None:
         if is_config(path):
             require_config(path)
         elif path.suffix or path.exists():
+            if not path.exists() and (near := similar_model(name)):
+                raise CheckpointError(f'No checkpoint at {path}, and no model has that name.', near)
             require_checkpoint(path)
         else:
             raise CheckpointError(
                 f'{name} is neither a checkpoint nor the name of a model or config.',
-                similar_model(name) or f'{similar_config(path)} `vlfusion models` shows all models.')
+                advice_on(name) if similar_model(name) else f'{similar_config(path)} {advice_on(name)}')

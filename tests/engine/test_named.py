@@ -1,0 +1,146 @@
+"""From names, addresses, files and configs to the checkpoint of a model, which is downloaded and converted once."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from naming import install_models, write_checkpoint
+
+from vlfusion.engine.checkpoints import load_model, read_experiment
+from vlfusion.engine.named import add, is_converted, locate, obtain
+from vlfusion.engine.states import read_meta
+from vlfusion.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
+from vlfusion.zoo.entries import Packaged, find_entry
+from vlfusion.zoo.places import converted, is_here, not_here, original
+
+
+@pytest.fixture
+def released(host, install, tmp_path, monkeypatch):
+    """The entry of a model whose weights are a file of the host."""
+    monkeypatch.chdir(tmp_path)
+    weights = io.BytesIO()
+    torch.save({'net': {'weight': torch.full((1, 1, 3, 3), 0.1), 'bias': torch.zeros(1)}}, weights)
+    file = host.add(weights.getvalue(), 'anna/conv', 'models/net.pth')
+    install_models(install, 'n-', file, len(weights.getvalue()))
+    return find_entry('n-released')
+
+
+def requested(host):
+    return [path.rpartition('/')[2] for path, _ in host.requests]
+
+
+def test_released_weights_are_downloaded_and_converted_once(released, host):
+    assert not is_here(released) and 'n-released are not on this machine' in not_here('n-released')
+    with pytest.raises(DownloadError, match='(?s)vlfusion is offline.*vlfusion models add n-released net.pth'):
+        locate('n-released', offline=True)
+    located = locate('n-released')
+    assert located.file == converted(released) and located.entry == released and not not_here('n-released')
+    assert requested(host) == ['net.pth']
+    model, experiment = load_model('n-released')
+    assert model.backbone.conv.weight.unique().tolist() == pytest.approx([0.1])
+    assert (experiment['task'], experiment['protocol']) == ('ivf', 'film')
+    assert experiment['origin'].endswith('released weights of net.pth')
+    before = located.file.stat().st_mtime_ns
+    assert obtain(released, offline=True) == located.file and located.file.stat().st_mtime_ns == before
+    assert requested(host) == ['net.pth']
+
+
+def test_the_checkpoint_is_made_again_if_the_network_changes_or_it_is_damaged(released, host):
+    obtain(released)
+    other = replace(released, arguments={'gain': 2.0})
+    assert is_converted(released) and not is_converted(other)
+    assert obtain(other, offline=True) == converted(released)
+    assert load_model('n-released')[0].backbone.gain == 1.0, 'the facts of the package count'
+    assert 'gain' not in read_meta(converted(other))['made_of']['model']['backbone']
+    for damage in (b'', b'\x08' + bytes(7) + b'{}      ', converted(released).read_bytes()[:-9]):
+        converted(released).write_bytes(damage)
+        assert load_model('n-released')[0].backbone.conv.bias.item() == 0
+    assert requested(host) == ['net.pth'], 'the original is here'
+
+
+def test_files_that_were_fetched_by_hand(released, host, tmp_path):
+    good = next(iter(host.files.values()))
+    Path('downloaded.bin').write_bytes(good)
+    Path('other.bin').write_bytes(good[:-1] + b'x')
+    with pytest.raises(CheckpointError, match=r'(?s)needs models/net.pth, which is none of the given.*other.bin'):
+        add(released, [Path('other.bin')])
+    assert not original(released.source.files[0]).exists() and not converted(released).exists()
+    assert add(released, [Path('other.bin'), Path('downloaded.bin')]) == converted(released)
+    assert locate('n-released', offline=True).file == converted(released) and host.requests == []
+    with pytest.raises(CheckpointError, match='n-mean needs no files'):
+        add(find_entry('n-mean'), [Path('downloaded.bin')])
+
+
+def test_wrong_content_is_not_kept(released, host, tmp_path):
+    [path] = host.files
+    host.faults[path] = [b'x' * len(host.files[path])]
+    with pytest.raises(DownloadError, match='(?s)another content.*Nothing was kept'):
+        locate('n-released')
+    assert list((tmp_path / 'home/downloads').iterdir()) == [] and not converted(released).exists()
+    assert locate('n-released').file.is_file()
+
+
+def test_weights_in_the_package(released, host):
+    located = locate('n-packed')
+    assert located.file == find_entry('n-packed').source.path and located.experiment is None
+    model, experiment = load_model('n-packed')
+    assert next(model.parameters()).dtype == torch.float32, 'float16 in the file'
+    assert experiment['protocol'] == 'plain' and host.requests == []
+    located.file.unlink()
+    with pytest.raises(CheckpointError, match='(?s)lacks packed.safetensors.*Install it again'):
+        locate('n-packed')
+    assert isinstance(located.entry.source, Packaged) and not not_here('n-packed'), 'nothing to download'
+
+
+@pytest.mark.parametrize(('name', 'task'), [('n-mean', 'ivf'), ('n-mean-mff', 'mff'), ('n-mean-ivf', 'ivf')])
+def test_a_model_without_weights_may_serve_several_tasks(released, name, task):
+    located = locate(name)
+    assert located.file is None and located.experiment['task'] == task == read_experiment(name)['task']
+    assert not list(load_model(name)[0].parameters())
+
+
+def test_a_config_a_checkpoint_and_what_was_located(released):
+    assert locate('classical/laplacian_ivf').experiment['task'] == 'ivf'
+    write_checkpoint('mine.safetensors', f'{released.package}.Conv')
+    located = locate('mine.safetensors')
+    assert located.file == Path('mine.safetensors') and located.entry is None
+    assert locate(located) is located and load_model(located)[1]['task'] == 'ivf'
+    with pytest.raises(ConfigError, match='has no task and no model'):
+        locate('_base_/runtime')
+
+
+@pytest.mark.parametrize(('name', 'error', 'said'), [
+    ('n-pakced', CheckpointError, '(?s)n-pakced is neither a checkpoint nor.*Did you mean n-packed?'),
+    ('N_Packed', CheckpointError, '(?s)Did you mean n-packed?'),
+    ('n-packed.pth', CheckpointError, r'(?s)No checkpoint at n-packed.pth.*Did you mean n-packed\?'),
+    ('./n-packed', CheckpointError, 'neither'), ('sub/n-packed', CheckpointError, 'neither'),
+    ('nobody.n-packed', CheckpointError, r'(?s)no model has that name.*Did you mean n-packed\?'),
+    ('', CheckpointError, 'No checkpoint'),
+    ('hf://only-a-name', DownloadError, 'no address on the Hugging Face hub')])
+def test_names_that_nobody_has(released, name, error, said):
+    with pytest.raises(error, match=said):
+        locate(name)
+
+
+def test_a_file_wins_over_a_name_and_a_name_over_a_folder(released, tmp_path):
+    Path('n-packed').mkdir()
+    assert locate('n-packed').entry
+    Path('n-packed').rmdir()
+    write_checkpoint('mine.safetensors', f'{released.package}.Conv')
+    model = dict(type='FusionModel', backbone=dict(type=f'{released.package}.Conv'))
+    torch.save(dict(state_dict=load_model('mine.safetensors')[0].state_dict(),
+                    meta=dict(vlfusion=dict(task='mif', model=model))), 'n-packed')
+    assert locate('n-packed').entry is None and locate('n-packed').file == Path('n-packed')
+    assert load_model('n-packed')[1]['task'] == 'mif' and load_model(f'{released.package}.n-packed')[1]['task'] == 'ivf'
+
+
+def test_two_packages_with_one_name(released, install):
+    other = install_models(install, 'n-').name
+    with pytest.raises(UnknownNameError, match=rf'ambiguous.*\n.*{released.package}\.n-packed.*{other}\.n-packed'):
+        locate('n-packed')
+    for package in (released.package, other):
+        assert locate(f'{package}.n-packed').entry.package == package
+        assert load_model(f'{package}.n-mean-mff')[1]['task'] == 'mff'
+    assert locate('n-released', offline=None).entry == released, 'one package has it'
