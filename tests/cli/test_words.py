@@ -34,8 +34,9 @@ def test_a_card_has_facts_file_and_section(capsys):
     ({'Download': 'none here', 'Server': 'http://localhost:1/v1'}, True, 'yes, if its server runs'),
     ({'Packages': 'no-such-package', 'Key': 'NO_SUCH_KEY'}, True,
      "no: pip install 'no-such-package'; set NO_SUCH_KEY")])
-def test_this_machine(facts, gpu, said):
-    assert here(Recipe('x', 'vlfusion', Path(), '', facts), gpu) == said
+def test_this_machine(facts, gpu, said, monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: gpu)
+    assert here(Recipe('x', 'vlfusion', Path(), '', facts)) == said
 
 
 def test_mistakes(capsys):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from vlfusion.errors import ConfigError
 from vlfusion.language.pipeline import ImageToDescribe
+from vlfusion.language.server import packaged_model, serve
 
 
 @pytest.fixture
@@ -39,3 +41,16 @@ def encoder():
     from vlfusion.language.encoders import TransformersTextEncoder
     torch.set_num_threads(1)
     return TransformersTextEncoder()
+
+
+@pytest.fixture(scope='session')
+def local_server():
+    """Address of a real llama.cpp with SmolLM2-135M-Instruct: one slot, one thread, no key."""
+    pytest.importorskip('openai', reason="pip install 'vlfusion[openai]'")
+    pytest.importorskip('xllamacpp', reason="pip install 'vlfusion[server]'")
+    try:
+        packaged_model()
+    except ConfigError as error:
+        pytest.skip(error.remedy)
+    with serve(port=0, slots=1, threads=1) as address:
+        yield address

@@ -10,8 +10,12 @@ train, test, fuse, ablate-text and benchmark. Prices and sizes with "estimated" 
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from vlfusion.errors import ConfigError, printable
+
+if TYPE_CHECKING:
+    from vlfusion.language.recipes import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +48,9 @@ def _list() -> int:
 
     table = Table('recipe', 'words', 'download', 'memory', 'key', 'price for 1,000 images', 'width', 'here', box=None,
                   padding=(0, 2, 0, 0))
-    gpu = _gpu()
     for name, recipe in find_recipes().items():
         facts = [_short(recipe.fact(fact)) for fact in ('Download', 'Memory', 'Key', 'Price', 'Width')]
-        table.add_row(*map(terminal_cell, (name, recipe.title, *facts, here(recipe, gpu))))
+        table.add_row(*map(terminal_cell, (name, recipe.title, *facts, here(recipe))))
     console = Console()
     if not console.is_terminal:
         console.width = 250  # a file has no width
@@ -72,7 +75,7 @@ def _explain(name: str) -> int:
     print(printable(f'{recipe.name}: {recipe.title}\n'))
     for fact in FACTS:
         print(printable(f'{fact.lower():<11}{recipe.fact(fact)}'))
-    print(printable(f'{"here":<11}{here(recipe, _gpu())}\n{"file":<11}{recipe.file}\n'))
+    print(printable(f'{"here":<11}{here(recipe)}\n{"file":<11}{recipe.file}\n'))
     config = load_config(recipe.file)
     section = {key: config[key] for key in ('language', 'text_source') if key in config}
     print(Config(without_secrets(section)).pretty_text)
@@ -80,17 +83,17 @@ def _explain(name: str) -> int:
     return 0
 
 
-def here(recipe, gpu: bool) -> str:
+def here(recipe: 'Recipe') -> str:
     """Say whether a recipe can run on this machine now, and what is missing. No server is asked."""
     if obstacles := recipe.obstacles():
         return f'no: {"; ".join(obstacles)}'
     remarks = ['if its server runs'] if recipe.asks_a_server else []
     remarks += ['after its download'] if not recipe.fact('Download').startswith('none') else []
-    remarks += ['slowly without a GPU'] if recipe.wants_gpu and not gpu else []
+    remarks += ['slowly without a GPU'] if recipe.wants_gpu and not _has_gpu() else []
     return ', '.join(['yes', *remarks])
 
 
-def _gpu() -> bool:
+def _has_gpu() -> bool:
     import torch
     return torch.cuda.is_available()
 

@@ -18,7 +18,7 @@ def use_words(config: Config, words: str | os.PathLike | Mapping, *, trained: bo
     """Let a config read and make the words of a recipe or of another config. The config is changed in place.
 
         config = vlfusion.load_config('film/film_mif')
-        print(use_words(config, 'qwen-vl'))
+        print(vlfusion.use_words(config, 'qwen-vl'))
 
     `vlfusion.language.recipes.combine` has the rule. Published features give way to descriptions. The width of a
     backbone that is yet to be trained follows the text encoder (`model.backbone.text_dim`).

@@ -30,7 +30,7 @@ from vlfusion import plugins
 from vlfusion.config import load_config
 from vlfusion.config_names import SEPARATOR, SUFFIXES, config_folder, find_config
 from vlfusion.errors import UnknownNameError, did_you_mean
-from vlfusion.language.section import require_section
+from vlfusion.language.section import check_section, require_section
 
 #: Folder of the recipes in the configs of a package.
 FOLDER = '_base_/language'
@@ -156,7 +156,8 @@ def find_words(words: str | os.PathLike | Mapping) -> Words:
         ConfigError: the config is absent or invalid, or has no `language` section.
     """
     if isinstance(words, Mapping):
-        return Words('the given section', require_section(words, 'The given section'))
+        check_section(words)
+        return Words('the given section', words)
     path = os.fspath(words)
     recipe = None if Path(path).suffix in SUFFIXES and Path(path).is_file() else find_recipe(path)
     if not recipe and Path(path).suffix not in SUFFIXES and not find_config(path):

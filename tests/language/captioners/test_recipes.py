@@ -1,7 +1,6 @@
-"""Recipes whose models run in this process describe images, with tiny models of the same families."""
+"""Recipes whose captioners run in this process describe images, with tiny models and a real server for the LLM."""
 
 import pytest
-from language.llms.conftest import ScriptedServer, chat_answer
 
 from vlfusion.config import load_config
 from vlfusion.language.pipeline import DescriptionPipeline
@@ -31,19 +30,14 @@ def with_tiny_models(part, request):
 def test_a_recipe_describes_images(name, request, images, tmp_path, encoder, monkeypatch):
     pytest.importorskip('transformers')
     monkeypatch.setattr(DescriptionPipeline, 'encoder', encoder)
-    monkeypatch.setenv('OPENAI_API_KEY', 'sk-of-nobody')
     section = load_config(get_recipe(name).file).language.to_dict()
     section |= dict(store=str(tmp_path / 'text'),
                     captioners=[with_tiny_models(part, request) for part in section['captioners']])
-    server = ScriptedServer(lambda number, body: (200, chat_answer('A dark street with two parked cars.')))
     if section['llm']['type'] == 'OpenAILLM':
-        section['llm'] |= dict(base_url=server.url, api_key_env='OPENAI_API_KEY')
-    try:
-        pipeline = DescriptionPipeline(section)
-        subjects = [PairToDescribe(*images[:2])] if pipeline.prompt.of_pair else images[:2]
-        report = pipeline.run(subjects)
-    finally:
-        server.stop()
+        section['llm'] |= dict(base_url=request.getfixturevalue('local_server'), max_tokens=8)
+    pipeline = DescriptionPipeline(section)
+    subjects = [PairToDescribe(*images[:2])] if pipeline.prompt.of_pair else images[:2]
+    report = pipeline.run(subjects)
     assert report.failures() == '' and len(report.done) == len(subjects)
     assert all(pipeline.paragraph(subject).strip() for subject in subjects)
-    assert bool(server.bodies) == (section['llm']['type'] == 'OpenAILLM')
+    assert bool(pipeline.usage.completion_tokens) == (section['llm']['type'] == 'OpenAILLM')
