@@ -16,6 +16,7 @@ from vlfusion.data.dataset import PairDataset
 from vlfusion.data.from_config import find_datasets
 from vlfusion.data.policies import borrow, fixed_text
 from vlfusion.engine.checkpoints import experiment_of, load_model, load_weightless
+from vlfusion.engine.named import locate
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.files import file_digest
 from vlfusion.guards.redaction import without_secrets
@@ -192,6 +193,7 @@ def other_texts(config: Config, part: Mapping, dataset: PairDataset) -> tuple[Pa
 def _record(config: Config, checkpoint: str | os.PathLike | None, other: Config | None,
             more: Mapping[str, object]) -> dict[str, str]:
     """Inputs of the comparison, without secrets."""
-    facts = dict(config=config.filename, checkpoint=checkpoint, sha256=file_digest(checkpoint) if checkpoint else None,
+    weights = locate(checkpoint).file if checkpoint else None
+    facts = dict(config=config.filename, checkpoint=checkpoint, sha256=weights and file_digest(weights),
                  other_task=other and other.filename, vlfusion=__version__, **without_secrets(dict(more)))
     return {key: str(value) for key, value in facts.items() if value}
