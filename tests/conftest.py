@@ -10,6 +10,7 @@ from vlfusion.registry import REGISTRIES
 from vlfusion.testing.model_hub import ModelHub
 from vlfusion.testing.public_host import PublicHost
 from vlfusion.testing.toys import TINY, draw_pairs, write_features
+from vlfusion.zoo import entries
 
 #: Where the hub keeps a file.
 FILES = '{repo_id}/resolve/{revision}/{filename}'
@@ -49,6 +50,10 @@ def install(tmp_path, monkeypatch):
     """A function that installs a package of this name and files as a plugin, until the end of the test."""
     packages = []
 
+    def forget():
+        plugins.found.cache_clear()
+        entries._read_package.cache_clear()
+
     def install(package, **files):
         folder = tmp_path / 'site' / package
         about = tmp_path / f'site/{package}-1.2.dist-info'
@@ -60,11 +65,11 @@ def install(tmp_path, monkeypatch):
             (folder / name).write_text(content)
         packages.append(package)
         monkeypatch.syspath_prepend(tmp_path / 'site')
-        plugins.found.cache_clear()
+        forget()
         return folder
 
     yield install
-    plugins.found.cache_clear()
+    forget()
     for package in packages:
         sys.modules.pop(package, None)
     for registry in REGISTRIES.values():

@@ -68,7 +68,7 @@ def test_what_is_installed_works_and_can_be_taken_away(installed):
     code, said = installed('-c', "from vlfusion import Fuser; print(Fuser('x.pth').model.backbone)")
     assert code == 0 and 'CDDFuse' in said, said
     code, said = installed(*vlfusion('new-plugin', 'mine'))
-    assert code == 0 and 'contains 6 files' in said, said
+    assert code == 0 and 'contains 7 files' in said, said
     code, said = installed('-c', "from vlfusion.language.prompt import load_prompt; print(load_prompt('pair').id)")
     assert code == 0, said
 

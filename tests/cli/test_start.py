@@ -44,7 +44,7 @@ WITHOUT_CONFIGS = [
     ('evaluate ir --source-a ir --source-b vi --out x.txt', 2, 'ends in .csv'),
     ('leaderboard no.csv', 2, 'no file no.csv'), ('compare ir/p.png ir/p.png', 0, '100.000%'),
     ('contact-sheet --source-a ir --source-b vi --out x.doc', 2, '.pdf'), ('new-plugin 9', 2, "cannot be called '9'"),
-    ('new-plugin mine_to_write', 0, 'contains 6 files'), ('reproduce --list', 0, 'Lytro'),
+    ('new-plugin mine_to_write', 0, 'contains 7 files'), ('reproduce --list', 0, 'Lytro'),
     ('reproduce film', 2, 'no dataset'), ('reproduce unknown --dataset Lytro --fused ir', 2, "no method 'unknown'")]
 #: What reads a config, or would, or knows the names of registries.
 WITHOUT_TORCH = [

@@ -1,9 +1,5 @@
 """Released weights: what a user has to fetch, and that nothing else is taken for it; models that have no weights."""
 
-import hashlib
-from dataclasses import replace
-from typing import ClassVar
-
 import cv2
 import numpy as np
 import pytest
@@ -15,18 +11,15 @@ from vlfusion.cli import main
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.errors import CheckpointError
 from vlfusion.evaluation.rows import read_csv
-from vlfusion.files import file_digest
 from vlfusion.imaging.images import luminance, read_image
 from vlfusion.models import released
-from vlfusion.models.released import ReleasedWeights
 from vlfusion.registry import BACKBONES, snapshot
+from vlfusion.testing.public_host import git_blob
 from vlfusion.testing.toys import draw_pairs
 
 
 class Blend(nn.Module):
     """A network of two weights, which its authors released in two files."""
-
-    released: ClassVar = {}
 
     def __init__(self, power: float = 1.):
         super().__init__()
@@ -55,23 +48,38 @@ def registered():
     undo()
 
 
+FACTS = """
+[methods.Blend]
+backbone = "Blend"
+licence = "MIT"
+protocol = "truncate"
+source = {{repo = "someone/blend", commit = "{commit}"}}
+[models.blend-mef]
+task = "mef"
+arguments = {{power = 2.0}}
+source.files = [{{path = "net/one.pth", blob = "{one}"}}, {{path = "net/two.pth", blob = "{two}"}}]
+"""
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The authors' two files, known by their hashes."""
-    for name, value in (('one.pth', 0.25), ('two.pth', 0.75)):
-        torch.save({'weight': torch.tensor(value)}, tmp_path / name)
-    sha256 = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ('one.pth', 'two.pth')}
-    weights = ReleasedWeights(sha256, 'github.com/someone/blend', 'MIT', 'mef', 'truncate', {'power': 2.})
-    monkeypatch.setattr(Blend, 'released', {'first': weights})
-    return tmp_path
+def folder(tmp_path, install):
+    """The authors' two files, which an installed package names."""
+    folder, blobs = tmp_path / 'theirs', {}
+    folder.mkdir()
+    for name, value in (('one', 0.25), ('two', 0.75)):
+        torch.save({'weight': torch.tensor(value)}, folder / f'{name}.pth')
+        blobs[name] = git_blob((folder / f'{name}.pth').read_bytes())
+    install('vlfusion_blend', **{'models.toml': FACTS.format(commit='0' * 40, **blobs)})
+    return folder
 
 
-def convert(folder, *options):
-    return main(['prepare-data', 'weights', 'Blend', '--from', str(folder), '--out', str(folder / 'out.pth'), *options])
+def convert(folder, *options, name='Blend'):
+    return main(['prepare-data', 'weights', name, '--from', str(folder), '--out', str(folder / 'out.pth'), *options])
 
 
-def test_weights_are_checked_and_converted(folder, capsys):
-    assert convert(folder) == 0
+@pytest.mark.parametrize('name', ['Blend', 'blend-mef'])
+def test_weights_are_checked_and_converted(folder, capsys, name):
+    assert convert(folder, name=name) == 0
     assert 'all 2 tensors fit. Licence of the weights: MIT.' in capsys.readouterr().out
     model, experiment = load_model(folder / 'out.pth')
     assert (model.backbone.a.item(), model.backbone.b.item(), model.backbone.power) == (0.25, 0.75, 2.)
@@ -80,40 +88,42 @@ def test_weights_are_checked_and_converted(folder, capsys):
 
 
 def test_what_is_missing_or_another_file_is_named(folder, capsys):
+    expected = git_blob((folder / 'two.pth').read_bytes())
     (folder / 'one.pth').unlink()
     torch.save({'weight': torch.tensor(0.7)}, folder / 'two.pth')
     assert convert(folder) == 2
-    said = capsys.readouterr().err
-    assert 'one.pth is missing' in said and 'two.pth is a different file: its SHA-256 is' in said
-    assert 'Fetch one.pth and two.pth from github.com/someone/blend' in said and 'licence of the weights: MIT' in said
+    said, came = capsys.readouterr().err, git_blob((folder / 'two.pth').read_bytes())
+    assert 'one.pth is missing' in said and 'two.pth is not net/two.pth of someone/blend' in said
+    assert f'expected git blob {expected}; came git blob {came}' in said
+    assert '/someone/blend/' in said and 'licence of the weights: MIT' in said
     assert not (folder / 'out.pth').exists()
 
 
-def test_files_of_one_name_lie_in_a_folder_for_each_method_and_set(folder, capsys, monkeypatch):
-    (folder / 'blend').mkdir()
+def test_files_are_found_by_content_at_any_depth(folder):
+    (folder / 'blend/net').mkdir(parents=True)
     for name in ('one.pth', 'two.pth'):
-        (folder / name).rename(folder / 'blend' / name)
+        (folder / name).rename(folder / 'blend/net' / name)
     torch.save({'weight': torch.tensor(9.)}, folder / 'one.pth')  # of another method
     assert convert(folder) == 0 and load_model(folder / 'out.pth')[0].backbone.a.item() == 0.25
-    first = Blend.released['first']
-    second = replace(first, files=first.files | {'two.pth': file_digest(folder / 'one.pth')})
-    monkeypatch.setattr(Blend, 'released', {'first': first, 'second': second})
-    assert convert(folder, '--which', 'second') == 2
-    said = capsys.readouterr().err
-    assert f'{folder}/blend/two.pth is a different file' in said and f'put them into {folder}/blend/second.' in said
-    (folder / 'blend/second').mkdir()
-    (folder / 'one.pth').rename(folder / 'blend/second/two.pth')
-    assert convert(folder, '--which', 'second') == 0 and convert(folder, '--which', 'first') == 0
-    assert load_model(folder / 'out.pth')[0].backbone.b.item() == 0.75
 
 
-def test_one_of_several_is_chosen(folder, capsys, monkeypatch):
-    monkeypatch.setattr(Blend, 'released', Blend.released | {'second': Blend.released['first']})
-    assert convert(folder) == 2 and 'first, second' in capsys.readouterr().err
-    assert convert(folder, '--which', 'secnd') == 2 and 'Did you mean second' in capsys.readouterr().err
-    assert convert(folder, '--which', 'second') == 0
+def test_one_of_several_is_chosen(folder, capsys, install):
+    text = (folder.parent / 'site/vlfusion_blend/models.toml').read_text()
+    install('vlfusion_night', **{'models.toml': text.replace('blend-mef', 'blend-mef-night').replace('2.0', '3.0')})
+    assert convert(folder) == 2 and 'several models: blend-mef, blend-mef-night' in capsys.readouterr().err
+    assert convert(folder, '--which', 'nigth') == 2 and "no model 'nigth'" in capsys.readouterr().err
+    for which, power in (('mef', 2.), ('night', 3.), ('blend-mef-night', 3.)):
+        assert convert(folder, '--which', which) == 0
+        assert load_model(folder / 'out.pth')[0].backbone.power == power
     assert main(['prepare-data', 'weights', 'Brighter', '--out', 'x.pth']) == 2
     assert 'No released weights are known' in capsys.readouterr().err
+
+
+def test_files_that_are_not_here_are_downloaded(folder, host, tmp_path, monkeypatch):
+    monkeypatch.setattr(host, 'files', {f'/someone/blend/{"0" * 40}/net/{name}': (folder / name).read_bytes()
+                                        for name in ('one.pth', 'two.pth')})
+    assert main(['prepare-data', 'weights', 'blend-mef', '--out', str(tmp_path / 'out.safetensors')]) == 0
+    assert len(host.requests) == 2 and load_model(tmp_path / 'out.safetensors')[0].backbone.b.item() == 0.75
 
 
 @pytest.fixture

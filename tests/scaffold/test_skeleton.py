@@ -12,6 +12,7 @@ import pytest
 from vlfusion.errors import ConfigError
 from vlfusion.scaffold import skeleton
 from vlfusion.scaffold.skeleton import KINDS, TEMPLATE, write_plugin
+from vlfusion.zoo.entries import Packaged, Pinned, read_models
 
 ROOT = Path(__file__).parents[2]
 #: Runs the tests in the current folder and `check-plugin` on the name, in one process.
@@ -23,13 +24,26 @@ sys.exit(pytest.main(['-q', '--doctest-modules', '-p', 'no:cacheprovider']) or m
 """
 
 
+@pytest.mark.parametrize('source', ['file', 'repository'])
+def test_the_names_of_a_new_method_only_need_their_comments_taken_off(source, tmp_path):
+    path = write_plugin('my_words', tmp_path / 'mine').files[-1].parents[1] / 'vlfusion_my_words/models.toml'
+    assert read_models(path, 'vlfusion_my_words') == []
+    text = re.sub(r'^# (?=\[|\w+ = )', '', path.read_text(), flags=re.MULTILINE)
+    cut = text.index('[models.my-words-mif.source]') if source == 'file' else text.index('source = {')
+    end = len(text) if source == 'file' else text.index('}', cut) + 1
+    path.write_text(text[:cut] + text[end:])
+    entry, = read_models(path, 'vlfusion_my_words')
+    assert (entry.name, entry.method.backbone) == ('my-words-mif', 'vlfusion_my_words.MyWordsNet')
+    assert isinstance(entry.source, Packaged if source == 'file' else Pinned)
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_files_of_every_kind_carry_their_own_names(kind, tmp_path):
     made = write_plugin('my_words', tmp_path / 'mine', kind)
     assert {path for path in (tmp_path / 'mine').rglob('*') if path.is_file()} == set(made.files)
     for path in made.files:
         text = path.read_text()
-        assert not re.search('PACKAGE|CLASS|NAME|DISTRIBUTION|KIND', f'{path.relative_to(tmp_path)}\n{text}')
+        assert not re.search('PACKAGE|CLASS|NAME|DASHED|DISTRIBUTION|KIND', f'{path.relative_to(tmp_path)}\n{text}')
         if path.suffix == '.py':
             compile(text, str(path), 'exec')
             assert max(map(len, text.splitlines())) <= 120

@@ -4,7 +4,7 @@
     vlfusion prepare-data hdf5 film/film_ivf --split train --out data/MSRS_train.h5
     vlfusion prepare-data pack film/film_ivf --split train --out data/MSRS_train.safetensors
     vlfusion prepare-data pack data/MSRS_train.h5 --task ivf --out data/MSRS_train.safetensors
-    vlfusion prepare-data weights vlfusion_ifcnn.IFCNN --which ivf --out work_dirs/ifcnn.pth
+    vlfusion prepare-data weights ifcnn-ivf --out work_dirs/ifcnn.pth
 """
 
 import argparse
@@ -44,12 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pack.add_argument('--out', required=True, metavar='FILE.safetensors', help='file to write')
     pack.set_defaults(prepare=_pack)
 
-    weights = kinds.add_parser('weights', help="check the authors' weights of a method and make a checkpoint of them")
-    weights.add_argument('name', help='the backbone, such as vlfusion_ifcnn.IFCNN; see `vlfusion list backbone`')
-    weights.add_argument('--which', help='name of the weights, if the method has several')
-    weights.add_argument('--from', dest='folder', default='data/weights',
-                         help="folder with the authors' files, preferably in a subfolder for each method, such as "
-                              'data/weights/ifcnn (default: %(default)s)')
+    weights = kinds.add_parser('weights', help="the authors' weights of a named model as a checkpoint; the other "
+                                               'verbs take the name itself')
+    weights.add_argument('name', help='the model, such as ifcnn-ivf, see `vlfusion models`; or its backbone, such as '
+                                      'vlfusion_ifcnn.IFCNN')
+    weights.add_argument('--which', help='task or another part of the name, if a backbone has several models')
+    weights.add_argument('--from', dest='folder', metavar='FOLDER',
+                         help="folder with the authors' files, at any depth (default: they are downloaded)")
     weights.add_argument('--out', required=True, metavar='FILE.pth', help='checkpoint to write')
     weights.set_defaults(prepare=_weights)
 
@@ -110,9 +111,11 @@ def _pack(args: argparse.Namespace) -> int:
 
 
 def _weights(args: argparse.Namespace) -> int:
-    from vlfusion.engine.checkpoints import convert_released, find_released
-    weights, files = find_released(args.name, args.which, args.folder)
-    count = convert_released(args.name, files, args.out, task=weights.task, protocol=weights.protocol,
-                             arguments=weights.arguments)
-    print(f'{args.out}: all {count} tensors fit. Licence of the weights: {weights.licence}.')
+    from vlfusion.zoo.entries import choose_entry
+    entry = choose_entry(args.name, args.which)
+
+    from vlfusion.engine.named import convert, download
+    from vlfusion.engine.released import find_released
+    files = find_released(entry, args.folder) if args.folder else download(entry)
+    print(f'{args.out}: all {convert(entry, files, args.out)} tensors fit. Licence of the weights: {entry.licence}.')
     return 0

@@ -4,6 +4,7 @@ Weights that are not in a package are downloaded once, see `vlfusion.zoo.places`
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,16 @@ from vlfusion.config import load_config
 from vlfusion.config_names import is_config
 from vlfusion.console.notes import note
 from vlfusion.console.progress import ShowProgress
-from vlfusion.engine.released import convert_released
+from vlfusion.engine.released import convert_released, pick, pinned_files
 from vlfusion.engine.states import read_meta
-from vlfusion.errors import CheckpointError, ConfigError, DownloadError
+from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import make_folder, require_checkpoint, write_whole
 from vlfusion.language.recipes import get_recipe
 from vlfusion.zoo import hub
-from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned
+from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned, file_names
 from vlfusion.zoo.names import entry_of, require_model
 from vlfusion.zoo.places import by_hand, converted, original
-from vlfusion.zoo.remote import RemoteFile, check, fetch
+from vlfusion.zoo.remote import fetch
 
 #: Top-level config keys that describe the experiment itself. They are stored in its checkpoints.
 EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol', 'chroma')
@@ -103,21 +104,31 @@ def obtain(entry: ModelEntry, *, offline: bool | None = None, show: ShowProgress
             return path
         case OnHub(address):
             return hub.pull(address, offline=offline)
-        case Pinned(files):
+        case Pinned():
             target = converted(entry)
             if is_converted(entry):  # takes no lock, because the folder may be somebody else's
                 return target
             make_folder(target.parent)
             with FileLock(f'{target}.lock'):
                 if not is_converted(entry):
-                    for file in files:
-                        if not original(file).is_file():
-                            note(f'licence {entry.scoped}', f'{entry.name} comes from {entry.source}. Licence of the '
-                                                            f'weights: {entry.licence or "none stated"}.')
-                        fetch(file, original(file), show=show, offline=offline, by_hand=by_hand(entry))
-                    convert(entry)
+                    convert(entry, download(entry, offline=offline, show=show), target)
             return target
     return None
+
+
+def download(entry: ModelEntry, *, offline: bool | None = None, show: ShowProgress | None = None) -> list[Path]:
+    """Return the authors' files of a named model, and fetch those that are not here.
+
+    Raises:
+        CheckpointError: the model is not made of such files.
+        DownloadError: a file cannot be fetched, or differs from the pinned one.
+    """
+    for file in pinned_files(entry):
+        if not original(file).is_file():
+            note(f'licence {entry.scoped}', f'{entry.name} comes from {entry.source}. Licence of the weights: '
+                                            f'{entry.licence or "none stated"}.')
+        fetch(file, original(file), show=show, offline=offline, by_hand=by_hand(entry))
+    return [original(file) for file in entry.source.files]
 
 
 def add(entry: ModelEntry, files: list[Path]) -> Path:
@@ -128,32 +139,15 @@ def add(entry: ModelEntry, files: list[Path]) -> Path:
         files: its files, in any order and under any names.
 
     Raises:
-        CheckpointError: the model needs no files; or a file is none of its files, or one is missing.
+        CheckpointError: the model is not made of such files; or one is missing or differs.
     """
-    if not isinstance(entry.source, Pinned):
-        raise CheckpointError(f'{entry.name} needs no files: its weights are {entry.source or "none"}.',
-                              'Use it by its name.')
-    for file in entry.source.files:
-        if not original(file).is_file():
-            _copy(file, files, entry)
+    for file, path in zip(pinned_files(entry), pick(entry, dict.fromkeys(pinned_files(entry), files)), strict=True):
+        make_folder(original(file).parent)
+        write_whole(original(file), path.read_bytes())
+    make_folder(converted(entry).parent)
     with FileLock(f'{converted(entry)}.lock'):
-        convert(entry)
+        convert(entry, [original(file) for file in pinned_files(entry)], converted(entry))
     return converted(entry)
-
-
-def _copy(file: RemoteFile, candidates: list[Path], entry: ModelEntry) -> None:
-    """Copy the candidate that is `file` to its place in the cache."""
-    problems = []
-    for candidate in candidates:
-        try:
-            check(candidate, file)
-        except DownloadError as error:
-            problems.append(error.problem)
-        else:
-            write_whole(original(file), candidate.read_bytes())
-            return
-    raise CheckpointError('\n'.join([f'{entry.name} needs {file.path}, which is none of the given files.', *problems]),
-                          by_hand(entry))
 
 
 def is_converted(entry: ModelEntry) -> bool:
@@ -165,12 +159,11 @@ def is_converted(entry: ModelEntry) -> bool:
         return False
 
 
-def convert(entry: ModelEntry) -> None:
-    """Make the checkpoint of a model of the authors' files in the cache."""
-    experiment = entry.experiment
-    convert_released(entry.method.backbone, [original(file) for file in entry.source.files], converted(entry),
-                     task=experiment['task'], protocol=entry.protocol, arguments=entry.arguments,
-                     meta=dict(made_of=_made_of(entry), released=[Path(file.path).name for file in entry.source.files]))
+def convert(entry: ModelEntry, files: Sequence[Path], out: str | os.PathLike) -> int:
+    """Make the checkpoint of a named model of the authors' files, and return the number of its tensors."""
+    return convert_released(entry.method.backbone, files, out, task=entry.tasks[0], protocol=entry.protocol,
+                            arguments=entry.arguments,
+                            meta=dict(made_of=_made_of(entry), released=file_names(entry)))
 
 
 def _made_of(entry: ModelEntry) -> dict[str, Any]:

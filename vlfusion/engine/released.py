@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from glob import escape
 from pathlib import Path
 
 from vlfusion import __version__
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.engine.states import load_strictly, write_state
-from vlfusion.errors import CheckpointError, did_you_mean, listing
-from vlfusion.files import file_digest
+from vlfusion.errors import CheckpointError, DownloadError, listing
 from vlfusion.guards.outputs import check_outputs
-from vlfusion.models.released import ReleasedWeights
 from vlfusion.registry import BACKBONES, MODELS
+from vlfusion.zoo.entries import ModelEntry, Pinned, models_of
+from vlfusion.zoo.remote import RemoteFile, check
 
 
 def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.PathLike], out: str | os.PathLike,
@@ -49,11 +50,9 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
         if not isinstance(state, dict):
             raise CheckpointError(f'{file} holds a {type(state).__name__}, not weights by name.',
                                   "Give the authors' file, unchanged.")
-    known = list(getattr(backbone, 'released', {}).values())
+    known = [entry for entry in models_of(name) if isinstance(entry.source, Pinned)]
     if arguments is None:  # known files determine the arguments
-        digests = [file_digest(file) for file in files]
-        arguments = next((weights.arguments for weights in known
-                          if weights.task == task and list(weights.files.values()) == digests), {})
+        arguments = next((entry.arguments for entry in known if task in entry.tasks and _are(files, entry)), {})
     state = backbone.convert_released(*states)
     model = dict(type='FusionModel', backbone=dict(type=name, **arguments))
     built = MODELS.build(model)
@@ -64,46 +63,58 @@ def convert_released(name: str, released: str | os.PathLike | Sequence[str | os.
     return len(state)
 
 
-def find_released(name: str, which: str | None, folder: str | os.PathLike) -> tuple[ReleasedWeights, list[Path]]:
-    """Find the released weights of a backbone, and check that the authors' files are complete and unchanged.
-
-    Files of different methods can have the same name, so each method has a folder: `data/weights/matr/model_10.pth`, or
-    `data/weights/mufusion/tno/Final.model` for one of several sets. Files directly in `folder` are found too.
-
-    Args:
-        name: name of the backbone in BACKBONES.
-        which: name of the set, if several were released.
-        folder: folder with the files, or with the folders of the methods.
+def find_released(entry: ModelEntry, folder: str | os.PathLike) -> list[Path]:
+    """Find the authors' files of a named model in a folder, at any depth, under their released names.
 
     Raises:
-        CheckpointError: the backbone has no such weights, or a file is missing or differs; says what to fetch.
+        CheckpointError: as for `pick`.
     """
-    sets: Mapping[str, ReleasedWeights] = getattr(BACKBONES.get(name), 'released', {})
-    if not sets:
-        raise CheckpointError(f'No released weights are known for {name}.', 'Train it, or use `convert-weights`.')
-    if which is None and len(sets) > 1:
-        raise CheckpointError(f'{name} has several released weights: {", ".join(sets)}.', 'Choose one by --which.')
-    if which is not None and which not in sets:
-        raise CheckpointError(f'{name} has no released weights {which!r}.', did_you_mean(which, sets))
-    which = which or next(iter(sets))
-    weights = sets[which]
-    method = Path(folder) / name.partition('.')[0].removeprefix('vlfusion_').lower()
-    clash = any(weights.files.get(file, sha256) != sha256 for other in sets.values()
-                for file, sha256 in other.files.items())
-    place = method / which if clash else method
-    files, problems = [], []
-    for file, sha256 in weights.files.items():
-        digests = {path: file_digest(path) for path in dict.fromkeys(
-            (method / which / file, method / file, Path(folder) / file)) if path.is_file()}
-        fitting = [path for path, digest in digests.items() if digest == sha256]
-        files += fitting[:1]
-        if not digests:
-            problems.append(f'{place / file} is missing')
-        elif not fitting:
-            problems += [f'{path} is a different file: its SHA-256 is {digest}, expected {sha256}'
-                         for path, digest in digests.items()]
+    return pick(entry, {file: sorted(Path(folder).rglob(escape(Path(file.path).name))) for file in pinned_files(entry)})
+
+
+def pick(entry: ModelEntry, candidates: Mapping[RemoteFile, Sequence[Path]]) -> list[Path]:
+    """Return the authors' files of a named model, chosen by content, in the order in which its network takes them.
+
+    Args:
+        entry: the model.
+        candidates: for each of its files those that it may be.
+
+    Raises:
+        CheckpointError: a file is missing, or all its candidates differ. Says what was expected and what came.
+    """
+    picked, problems = [], []
+    for file, paths in candidates.items():
+        faults = []
+        for path in paths:
+            try:
+                check(path, file)
+            except DownloadError as error:
+                faults.append(error.problem)
+            else:
+                picked.append(path)
+                break
+        else:
+            problems += faults or [f'{Path(file.path).name} is missing.']
     if problems:
-        raise CheckpointError(f'The released weights of {name} are missing or differ:\n{listing(problems)}',
-                              f'Fetch {" and ".join(weights.files)} from {weights.source} '
-                              f'(licence of the weights: {weights.licence}) and put them into {place}.')
-    return weights, files
+        addresses = ' and '.join(file.address for file in pinned_files(entry))
+        raise CheckpointError(f'These are not the files of {entry.name}:\n{listing(problems)}',
+                              f'Fetch {addresses} (licence of the weights: {entry.licence}), unchanged.')
+    return picked
+
+
+def pinned_files(entry: ModelEntry) -> tuple[RemoteFile, ...]:
+    """Return the authors' files of a named model; raise a CheckpointError if it is not made of any."""
+    if not isinstance(entry.source, Pinned):
+        raise CheckpointError(f'{entry.name} is not made of released files: its weights are {entry.source or "none"}.',
+                              'Use it by its name.')
+    return entry.source.files
+
+
+def _are(files: Sequence[str | os.PathLike], entry: ModelEntry) -> bool:
+    """Tell whether files are those of a named model, in order."""
+    try:
+        for path, file in zip(files, pinned_files(entry), strict=True):
+            check(path, file)
+    except (DownloadError, ValueError):
+        return False
+    return True

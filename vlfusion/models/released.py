@@ -1,8 +1,7 @@
-"""Released weights of a method: the files that a user fetches, and the mapping of their names to ours."""
+"""Released weights of a method: the mapping of their names to ours."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Shaped
@@ -12,27 +11,6 @@ from vlfusion.errors import CheckpointError, listing
 
 #: A pattern and what replaces it, as `re.sub` takes them.
 Pattern = tuple[str, str | Callable[[re.Match], str]]
-
-
-@dataclass(frozen=True)
-class ReleasedWeights:
-    """One set of released weights. A backbone lists its sets by name in the class attribute `released`.
-
-    Attributes:
-        files: SHA-256 of each file by its name, in the order in which `convert_released` takes their contents.
-        source: address or place where users get the files.
-        licence: licence of the weights; `none stated` if the authors give none.
-        task: task that the authors use the weights for: `ivf`, `mif`, `mef` or `mff`.
-        protocol: name of the authors' conversion of outputs to grey levels, see `vlfusion.imaging.protocol`.
-        arguments: arguments of the backbone that the weights fit.
-    """
-
-    files: Mapping[str, str]
-    source: str
-    licence: str
-    task: str
-    protocol: str = 'plain'
-    arguments: Mapping = field(default_factory=dict)
 
 
 def convert(network: Callable[[], nn.Module], state: Mapping[str, Shaped[Tensor, '...']],

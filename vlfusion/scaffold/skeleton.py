@@ -11,7 +11,8 @@ from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.files import whole_folder
 
 #: One folder for each kind, laid out as the plugin will be, and `any` for shared files. In file names and texts, `NAME`
-#: stands for the plugin's name, `PACKAGE` for its import package, `CLASS` for the name that it registers.
+#: stands for the plugin's name, `DASHED` for the same with hyphens, `PACKAGE` for its import package, `CLASS` for the
+#: name that it registers.
 TEMPLATE = Path(__file__).parent / 'template'
 #: Kinds of plugins, with the suffix of the registered name.
 KINDS = {'method': 'Net', 'captioner': 'Captioner', 'llm': 'LLM', 'encoder': 'Encoder', 'metric': 'Metric',
@@ -55,7 +56,7 @@ def write_plugin(name: str, folder: str | os.PathLike, kind: str = 'method') -> 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f'{folder} exists and is not empty. Nothing was written.', 'Choose another --out.')
     words = {'PACKAGE': f'vlfusion_{name}', 'DISTRIBUTION': f'vlfusion-{name.replace("_", "-")}', 'NAME': name,
-             'CLASS': _class_name(name, KINDS[kind]), 'KIND': kind}
+             'DASHED': name.replace('_', '-'), 'CLASS': _class_name(name, KINDS[kind]), 'KIND': kind}
     sources = {_filled(str(source.relative_to(root)).removesuffix('.in'), words): source
                for root in (TEMPLATE / 'any', TEMPLATE / kind) for source in sorted(root.rglob('*.in'))}
     with whole_folder(folder) as made:

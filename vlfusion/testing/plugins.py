@@ -1,7 +1,6 @@
 """Survey of an installed plugin: `vlfusion check-plugin NAME`."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
@@ -9,15 +8,26 @@ from torch import nn
 
 from vlfusion import plugins
 from vlfusion.errors import ConfigError, PluginError, UnknownNameError, VLFusionError, did_you_mean
+from vlfusion.imaging.protocol import get_protocol
 from vlfusion.metrics import metric
 from vlfusion.models.fusion_model import wanted
-from vlfusion.models.released import ReleasedWeights
 from vlfusion.plugins import Plugin
-from vlfusion.registry import REGISTRIES, Registry, snapshot
+from vlfusion.registry import BACKBONES, REGISTRIES, Registry, snapshot
 from vlfusion.testing.backbones import EXTRAS, NotApplicable, Outcome, outcome, survey_backbone
 from vlfusion.testing.language import check_captioner, check_llm, check_text_encoder
 from vlfusion.testing.losses import check_loss
 from vlfusion.testing.metrics import check_metric
+from vlfusion.zoo.entries import (
+    FILE,
+    ModelEntry,
+    OnHub,
+    Packaged,
+    Pinned,
+    data_file,
+    find_entries,
+    models_of,
+    read_models,
+)
 
 #: Check of metrics that may fail: some metrics treat source A and source B differently on purpose.
 SYMMETRY = 'symmetric'
@@ -56,15 +66,17 @@ def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mappin
         size: height and width of the images for a backbone.
 
     Returns:
-        For each entry its registry, its name and the outcomes of its checks.
+        For each entry its registry, its name and the outcomes of its checks; and for each `models.toml` the outcome for
+        each model, under the name `PACKAGE.models`.
 
     Raises:
-        PluginError: the packages register nothing.
+        PluginError: the packages register nothing and name no models.
         UnknownNameError: the packages register no entry of a name in `only`.
         ConfigError: no entry has an argument that `options` names.
     """
     registered = [entry for package in packages for entry in entries(package)]
-    if not registered:
+    describing = [package for package in packages if not only and data_file(package, FILE)]
+    if not registered and not any(entry.package in packages for entry in find_entries().values()):
         raise PluginError(f'{" and ".join(packages)} registers nothing.',
                           'Decorate its classes in the module that is imported.')
     names = {name.rpartition('.')[2] for _, name in registered}
@@ -85,7 +97,16 @@ def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mappin
             torch.manual_seed(0)
             arguments = {key: value for key, value in options.items() if key in accepted(registry, name)}
             yield registry, name, survey_entry(registry, name, arguments, size)
+        for package in describing:
+            yield BACKBONES, f'{package}.models', survey_models(package)
     return outcomes()
+
+
+def survey_models(package: str) -> list[Outcome]:
+    """Check that the `models.toml` of a package can be read, and that its models are those of registered networks."""
+    models = []
+    outcomes = [outcome('readable', lambda: models.extend(read_models(data_file(package, FILE), package)))]
+    return outcomes + [outcome(model.name, _check_model, model) for model in models]
 
 
 def survey_entry(registry: Registry, name: str, arguments: Mapping | None = None,
@@ -110,7 +131,7 @@ def survey_entry(registry: Registry, name: str, arguments: Mapping | None = None
     if registry.name not in ('backbone', *CHECKERS):
         return outcomes
     if registry.name == 'backbone':
-        outcomes.append(outcome('released', _check_released, entry))
+        outcomes.append(outcome('released', _check_released, name, entry))
         if 'text_dim' in _required(entry):
             arguments.setdefault('text_dim', 8)
     built = []
@@ -161,14 +182,21 @@ def _check_documented(entry: Callable) -> None:
     assert (entry.__doc__ or '').strip(), f'{entry.__name__} has no docstring. Say what it is, and from which paper.'
 
 
-def _check_released(entry: Callable) -> str:
-    released = getattr(entry, 'released', None)
-    if not released:
-        raise NotApplicable('names no released weights')
+def _check_released(name: str, entry: Callable) -> str:
+    models = [model.name for model in models_of(name) if isinstance(model.source, Pinned)]
+    if not models:
+        raise NotApplicable(f'{FILE} names no released weights')
     assert callable(getattr(entry, 'convert_released', None)), 'released weights, but no method convert_released.'
-    for which, weights in released.items():
-        assert isinstance(weights, ReleasedWeights), f'released[{which!r}] is not a ReleasedWeights.'
-        for file, digest in weights.files.items():
-            assert re.fullmatch('[0-9a-f]{64}', digest), f'{file} has no SHA-256 in released[{which!r}].'
-    return ', '.join(released)
+    return ', '.join(models)
 
+
+def _check_model(model: ModelEntry) -> str:
+    get_protocol(model.protocol)
+    BACKBONES.get(model.method.backbone)
+    if isinstance(model.source, Packaged):
+        assert model.source.path.is_file(), f'{model.source.path} is missing.'
+    elif not isinstance(model.source, OnHub):  # otherwise the checkpoint states the arguments
+        network = BACKBONES.build(dict(type=model.method.backbone, **model.arguments))
+        count = sum(parameter.numel() for parameter in network.parameters())
+        assert model.method.parameters == count, f'parameters = {model.method.parameters}, but the network has {count}.'
+    return f'{model.method.name}, {", ".join(model.tasks)}'

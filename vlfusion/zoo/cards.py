@@ -48,7 +48,7 @@ def card(entry: ModelEntry) -> str:
              'text': method.text or 'reads none', 'grey levels': f'protocol `{entry.protocol}`', 'paper': method.paper,
              "authors' code": method.code, 'weights': _weights(entry), 'licence of the weights': entry.licence,
              'trained on': entry.trained, 'verified': entry.verified, 'numbers': entry.numbers,
-             'trained by': entry.config and f'`vlfusion train {entry.config}`', 'notes': entry.notes}
+             'own training': entry.config and f'`vlfusion train {entry.config}`', 'notes': entry.notes}
     lines = [f'# {entry.name}', '', *(f'- **{key}**: {" ".join(value.split())}'
                                       for key, value in facts.items() if value)]
     return '\n'.join([*lines, *(['', '```bibtex', method.citation.strip(), '```'] if method.citation else [])])
@@ -73,7 +73,7 @@ def _weights(entry: ModelEntry) -> str:
     if isinstance(entry.source, Pinned):
         first = entry.source.files[0]
         files = ', '.join(f'`{file.path}` (git blob `{file.blob[:12]}`)' for file in entry.source.files)
-        return f'https://github.com/{first.repo} at commit `{first.commit[:12]}`: {files}, {_size(entry)}'
+        return f'https://github.com/{first.repo} at commit `{first.commit[:12]}`: {files}, size {_size(entry)}'
     return str(entry.source or 'none needed')
 
 

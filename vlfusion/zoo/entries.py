@@ -200,6 +200,44 @@ def advice_on(name: str) -> str:
     return f'{similar_model(name)}`vlfusion models` shows all.{unread}'
 
 
+def models_of(backbone: str) -> list[ModelEntry]:
+    """Return the models of a backbone, which may be named without its package."""
+    return [entry for entry in _all() if backbone in (entry.method.backbone, entry.method.backbone.rpartition('.')[2])]
+
+
+def choose_entry(name: str, which: str | None = None) -> ModelEntry:
+    """Return the model of a name, or one of a backbone's models.
+
+    Args:
+        name: as for `find_entry`; or the name of a backbone.
+        which: a task, such as `mif`, or another part of the model's name or of its files' names. Needed if the backbone
+            has several models.
+
+    Raises:
+        UnknownNameError: there is no such model, or several fit.
+    """
+    if entry := find_entry(name):
+        return entry
+    entries = models_of(name)
+    if not entries:
+        raise UnknownNameError(f'No released weights are known for {name}.',
+                               f'{similar_model(name)}`vlfusion models` shows all models.')
+    part = (which or '').lower()
+    fitting = [entry for entry in entries if entry.name.partition('-')[2] == part] or [
+        entry for entry in entries if part in ' '.join([entry.name, *file_names(entry)]).lower()]
+    if len(fitting) != 1:
+        names = [entry.name for entry in fitting or entries]
+        raise UnknownNameError(f'{name} has no model {which!r}.' if which and not fitting else
+                               f'{name} has several models: {", ".join(names)}.',
+                               f'{did_you_mean(part, names)} Give one of these names instead of {name}.')
+    return fitting[0]
+
+
+def file_names(entry: ModelEntry) -> list[str]:
+    """Return the names of the authors' files of a model, without folders."""
+    return [Path(file.path).name for file in entry.source.files] if isinstance(entry.source, Pinned) else []
+
+
 def similar_model(name: str) -> str:
     """Suggest a model for a misspelt name; empty if none is near, and for a path."""
     if '/' in name or os.sep in name:

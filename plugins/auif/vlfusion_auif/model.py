@@ -5,7 +5,7 @@ layers with their own filters and step sizes, which learn by restoring images. I
 This independent implementation reproduces the output of the released network up to rounding.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 _LOW_PASS = 11  # side of the box filter that initialises the base
@@ -100,14 +100,6 @@ class AUIF(nn.Module):
         ConfigError: the fusion rule is unknown.
     """
 
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'tcsvt': ReleasedWeights(
-            {'TCSVT_Encoder_Base.model': 'c4fe51b85637e3befc89b27e3cbb7a765aea37871eb4da4f58b471680ce7eb72',
-             'TCSVT_Encoder_Detail.model': '92e1ad6a4b7e5a2acc442a3a57c3b0e48a2af262f487942e42d81334de204726',
-             'TCSVT_Decoder.model': '7966d490bb4003821c8f20ce1197c22d020ab986850571c5dfa02b0defad8ad3'},
-            'https://github.com/Zhaozixiang1228/IVIF-AUIF-Net (Models)', 'none stated', 'ivf', 'plain'),
-    }
-
     def __init__(self, fusion: str = 'sum', steps: int = 10, filters: int = 64):
         super().__init__()
         if fusion not in FUSION_RULES:
@@ -166,7 +158,8 @@ class AUIF(nn.Module):
         """
         state = {name: value for part in states for name, value in part.items()}
         return convert(AUIF, state, _released_name,
-                       remedy=f'Give {", ".join(AUIF.released["tcsvt"].files)}, unchanged.')
+                       remedy='Give TCSVT_Encoder_Base.model, TCSVT_Encoder_Detail.model and TCSVT_Decoder.model, '
+                              'unchanged.')
 
 
 def _released_name(name: str) -> str:

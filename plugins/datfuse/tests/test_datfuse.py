@@ -13,7 +13,6 @@ pytest.importorskip('vlfusion_datfuse', reason='pip install --editable plugins/d
 
 from vlfusion_datfuse import DATFuse, GradientLoss, PixelLoss, StructureLoss
 
-from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.errors import DataError
@@ -22,6 +21,7 @@ from vlfusion.imaging.protocol import get_protocol
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES
 from vlfusion.testing import check_backbone
+from vlfusion.zoo.entries import get_entry
 
 CONFIGS = sorted(Path(__file__).parents[1].glob('configs/*.py'))
 LOSSES = [dict(type='vlfusion_datfuse.PixelLoss', weight=1.0), dict(type='vlfusion_datfuse.GradientLoss', weight=100.0),
@@ -53,20 +53,10 @@ def test_equals_the_authors_fused_image(released, network):
     infrared, visible = (torch.from_numpy(luminance(read_image(shared(f'zoo/datfuse/ivf_2_{kind}.bmp'))))[None, None]
                          for kind in ('infrared', 'visible'))
     with torch.no_grad():
-        fused = get_protocol(DATFuse.released['ivf'].protocol).quantise(network(infrared, visible))[0, 0].numpy()
+        fused = get_protocol(get_entry('datfuse-ivf').protocol).quantise(network(infrared, visible))[0, 0].numpy()
     difference = np.abs(fused.astype(int) - read_image(shared('zoo/datfuse/ivf_2_fused.bmp')))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3
-
-
-@pytest.mark.slow
-def test_released_weights_fuse_from_the_command_line(tmp_path):
-    folder, out = shared('zoo/datfuse'), tmp_path / 'released.pth'
-    assert main(['prepare-data', 'weights', 'vlfusion_datfuse.DATFuse', '--from', str(folder), '--out', str(out)]) == 0
-    pair = [str(folder / f'ivf_2_{kind}.bmp') for kind in ('infrared', 'visible')]
-    assert main(['fuse', str(out), *pair, '-o', str(tmp_path / 'fused.png')]) == 0
-    fused, theirs = read_image(tmp_path / 'fused.png'), read_image(folder / 'ivf_2_fused.bmp')
-    assert np.abs(fused.astype(int) - theirs).max() <= 1
 
 
 def test_what_every_backbone_must_do(network):

@@ -5,7 +5,6 @@ This independent implementation reproduces the output of the released network up
 released code differs from the paper.
 """
 
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock, values_only
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -28,11 +27,6 @@ class DATFuse(nn.Module):
         dim: channels of the features, and width of the transformer's tokens.
         depth: transformer blocks.
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'ivf': ReleasedWeights(
-            files={'model_10.pth': '075b636954cbd425fc29be808bcfb42232e29b203f054c2a637ed301300d5a1d'},
-            source='https://github.com/tthinking/DATFuse', licence='none stated', task='ivf', protocol='truncate')}
 
     def __init__(self, dim: int = 16, depth: int = 2):
         super().__init__()

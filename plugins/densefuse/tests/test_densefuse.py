@@ -23,11 +23,13 @@ from vlfusion_densefuse.losses import multi_scale_similarity  # noqa: E402
 from vlfusion_densefuse.model import FUSION_RULES  # noqa: E402
 
 from vlfusion.config import load_config
-from vlfusion.engine.checkpoints import convert_released, find_released, load_model
+from vlfusion.engine.checkpoints import load_model
+from vlfusion.engine.released import convert_released, find_released
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
+from vlfusion.zoo.entries import get_entry
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 DATA = Path(__file__).parent / 'data'
@@ -193,7 +195,7 @@ def test_a_checkpoint_of_a_released_state_says_how_it_becomes_grey_levels(tmp_pa
     converted, experiment = load_model(tmp_path / 'ours.pth')
     assert experiment['protocol'] == 'truncate' and isinstance(converted.backbone, DenseFuse)
     with pytest.raises(CheckpointError, match=r'densefuse_gray\.model is missing'):
-        find_released('vlfusion_densefuse.DenseFuse', None, tmp_path)
+        find_released(get_entry('densefuse-ivf'), tmp_path)
 
 
 def test_a_data_set_of_single_images(tmp_path):

@@ -6,7 +6,6 @@ merging their features. This independent implementation reproduces the output of
 """
 
 import re
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -48,11 +47,6 @@ class DenseFuse(nn.Module):
     Raises:
         ConfigError: the fusion rule is unknown.
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'gray': ReleasedWeights(
-            {'densefuse_gray.model': 'b34cf3650f04161b31ac2467decfeedf7eba39165b7618f846e0f298ecd2ac65'},
-            'https://github.com/hli1221/densefuse-pytorch (models)', 'none stated', 'ivf', 'truncate')}
 
     def __init__(self, fusion: str = 'mean', dim: int = 16):
         super().__init__()

@@ -7,7 +7,6 @@ import torch
 
 from vlfusion.cli import main
 from vlfusion.config import load_config
-from vlfusion.engine.checkpoints import find_released
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError
@@ -17,6 +16,7 @@ from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.shared import shared
 from vlfusion.testing.toys import draw_pairs
+from vlfusion.zoo.entries import get_entry
 
 pytest.importorskip('vlfusion_didfuse', reason='pip install --editable plugins/didfuse')
 from vlfusion_didfuse import DIDFuse, DIDFuseModel  # noqa: E402
@@ -48,7 +48,7 @@ def test_equals_the_authors_pictures_to_one_grey_level(didfuse, pair):
     folder = shared('zoo/didfuse')
     with torch.no_grad():
         fused = didfuse(read(folder / f'{pair}_infrared.jpg'), read(folder / f'{pair}_visible.jpg'))
-    ours = get_protocol(DIDFuse.released['ijcai'].protocol).quantise(fused)[0, 0].numpy().astype(int)
+    ours = get_protocol(get_entry('didfuse-ivf').protocol).quantise(fused)[0, 0].numpy().astype(int)
     difference = np.abs(ours - read_image(folder / f'{pair}_fused.png'))
     assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
 
@@ -92,15 +92,14 @@ def test_no_such_fusion_rule():
         BACKBONES.build(dict(type='vlfusion_didfuse.DIDFuse', fusion='summ'))
 
 
-def test_released_files_are_those_that_the_hashes_name(tmp_path):
-    _, files = find_released('vlfusion_didfuse.DIDFuse', None, shared('zoo/didfuse'))
-    folder = files[0].parent
+def test_a_window_of_the_released_picture(tmp_path):
+    folder = shared('zoo/didfuse')
     window = (slice(100, 160), slice(200, 280))
     for name in ('infrared', 'visible'):
         write_image(tmp_path / f'{name}.png', read_image(folder / f'ivf_2_{name}.jpg')[window])
     sources = [str(tmp_path / f'{name}.png') for name in ('infrared', 'visible')]
     out, fused = str(tmp_path / 'didfuse.pth'), str(tmp_path / 'fused.png')
-    assert main(['prepare-data', 'weights', 'vlfusion_didfuse.DIDFuse', '--from', str(folder), '--out', out]) == 0
+    assert main(['prepare-data', 'weights', 'didfuse-ivf', '--from', str(folder), '--out', out]) == 0
     assert main(['fuse', out, *sources, '-o', fused]) == 0
     inside = (slice(6, -6), slice(6, -6))  # six convolutions see six pixels beyond the window
     expected = read_image(folder / 'ivf_2_fused.png')[window][inside]

@@ -5,7 +5,7 @@ trained as an autoencoder. At test time, a rule merges the features of both sour
 This independent implementation reproduces the output of the released network up to rounding.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from vlfusion.errors import ConfigError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -55,13 +55,6 @@ class DIDFuse(nn.Module):
     Raises:
         ConfigError: the fusion rule is unknown.
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'ijcai': ReleasedWeights(
-            {'Encoder_weight_IJCAI.pkl': '4d84a4e64e58469d3d4591f83c6683ead3e422498519db99bb617cb29d268471',
-             'Decoder_weight_IJCAI.pkl': 'c6974e2a7c66ab579a77bacb086023237a229e769d459783bad8ff43e52e9986'},
-            'https://github.com/Zhaozixiang1228/IVIF-DIDFuse (Models)', 'none stated', 'ivf', 'plain'),
-    }
 
     def __init__(self, fusion: str = 'sum', dim: int = 64):
         super().__init__()

@@ -5,7 +5,6 @@ filter for every pixel of each source. The fused image is the sum of the filtere
 This independent implementation reproduces the output of the released network up to rounding.
 """
 
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
-
-_SOURCE = 'https://github.com/keviner1/FFMEF (ckp/)'
 
 
 @BACKBONES.register_module()
@@ -36,17 +33,6 @@ class FFMEF(nn.Module):
     Raises:
         ConfigError: `first` is neither `a` nor `b`.
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'mef': ReleasedWeights(
-            files={'mef.pth': 'b394fbacaab3fe163cbe8096d4f4b25fa399e17620e76dc19ac8a784f83e4cf4'},
-            source=_SOURCE, licence='MIT', task='mef', protocol='truncate', arguments={'first': 'b'}),
-        'mff': ReleasedWeights(
-            files={'mff.pth': 'c85073008a323b301db9fbff6273f601298d16df082aa2fbe2072709ae6db0c8'},
-            source=_SOURCE, licence='MIT', task='mff', protocol='truncate', arguments={'first': 'a'}),
-        'ivf': ReleasedWeights(
-            files={'vif.pth': '4a7284997bb3323685661e16dba8b6a4dd9b844962121f8a2e55f05f13c799f5'},
-            source=_SOURCE, licence='MIT', task='ivf', protocol='truncate', arguments={'first': 'a'})}
 
     def __init__(self, dim: int = 4, first: str = 'b'):
         super().__init__()

@@ -9,7 +9,6 @@ This independent implementation reproduces the output of the released network up
 
 import math
 import re
-from typing import ClassVar
 
 import torch
 from einops import rearrange
@@ -18,15 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from vlfusion.errors import DataError
-from vlfusion.models.released import ReleasedWeights, by_patterns, convert
+from vlfusion.models.released import by_patterns, convert
 from vlfusion.registry import BACKBONES
 
 GROWTH, WIDTH = 32, 64  # channels that a layer of the encoder adds; channels of the widest decoder layer
 DIM = 2 + 3 * GROWTH  # channels of the common features: both sources and the three layers
 HEADS, WINDOW, EXPANSION = 2, 8, 2
-
-_FILES = {'Final.model': 'bfc1dfef0d5b386b0c04f172daf8f6af52ba395f26dc3dd5757425fd32eb1038'}
-_SOURCE = 'https://github.com/AWCXV/GIFNet (model)'
 
 
 @BACKBONES.register_module()
@@ -42,13 +38,6 @@ class GIFNet(nn.Module):
     >>> GIFNet()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'ivf': ReleasedWeights(_FILES, _SOURCE, 'none stated', 'ivf', 'plain'),
-        'mif': ReleasedWeights(_FILES, _SOURCE, 'none stated', 'mif', 'plain', {'b_first': True}),
-        'mef': ReleasedWeights(_FILES, _SOURCE, 'none stated', 'mef', 'plain'),
-        'mff': ReleasedWeights(_FILES, _SOURCE, 'none stated', 'mff', 'plain'),
-    }
 
     def __init__(self, b_first: bool = False):
         super().__init__()

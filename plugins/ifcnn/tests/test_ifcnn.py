@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlfusion.cli import main
 from vlfusion.config import load_config
-from vlfusion.engine.checkpoints import find_released
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError
@@ -17,6 +15,7 @@ from vlfusion.testing import check_backbone
 from vlfusion.testing.released import check_conversion
 from vlfusion.testing.shared import shared
 from vlfusion.testing.toys import draw_pairs
+from vlfusion.zoo.entries import get_entry
 
 pytest.importorskip('vlfusion_ifcnn', reason='pip install --editable plugins/ifcnn')
 from vlfusion_ifcnn.model import FUSION_RULES, IFCNN  # noqa: E402
@@ -49,7 +48,7 @@ def test_equals_the_authors_pictures_to_one_grey_level(ifcnn, name, a, b):
     folder = shared('zoo/ifcnn')
     with torch.no_grad():
         fused = ifcnn(read(folder / f'{name}_{a}'), read(folder / f'{name}_{b}'))
-    ours = get_protocol(IFCNN.released[name[:3]].protocol).quantise(fused)[0, 0].numpy().astype(int)
+    ours = get_protocol(get_entry(f'ifcnn-{name[:3]}').protocol).quantise(fused)[0, 0].numpy().astype(int)
     difference = np.abs(ours - read_image(folder / f'{name}_fused.png'))
     assert difference.max() <= 1 and difference.mean() < 0.16
 
@@ -102,18 +101,6 @@ def test_states_of_another_network_are_refused(released):
 def test_no_such_fusion_rule():
     with pytest.raises(ConfigError, match='Did you mean max'):
         BACKBONES.build(dict(type='vlfusion_ifcnn.IFCNN', fusion='maxx'))
-
-
-def test_released_file_is_the_one_that_the_hash_names(tmp_path):
-    weights, files = find_released('vlfusion_ifcnn.IFCNN', 'ivf', shared('zoo/ifcnn'))
-    assert (weights.task, weights.protocol, files[0].name) == ('ivf', 'truncate', 'IFCNN-MAX.pth')
-    assert main(['prepare-data', 'weights', 'vlfusion_ifcnn.IFCNN', '--which', 'mff', '--from', str(files[0].parent),
-                 '--out', str(tmp_path / 'ifcnn.pth')]) == 0
-    near, far, out = (tmp_path / f'{name}.png' for name in ('near', 'far', 'fused'))
-    for path, source in ((near, 'infrared'), (far, 'visible')):
-        path.write_bytes((files[0].parent / f'ivf_Camp_{source}.png').read_bytes())
-    assert main(['fuse', str(tmp_path / 'ifcnn.pth'), str(near), str(far), '-o', str(out)]) == 0
-    assert read_image(out).shape == (270, 360)
 
 
 def sample_model(first_layer):

@@ -7,7 +7,6 @@ rounding.
 
 import os
 from functools import reduce
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,13 +14,8 @@ from torch import Tensor, nn
 
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, convert, without_prefix
+from vlfusion.models.released import convert, without_prefix
 from vlfusion.registry import BACKBONES
-
-_SOURCE = 'https://github.com/uzeful/IFCNN (Code/snapshots)'
-_MAX = {'IFCNN-MAX.pth': '6022b44c88a2f0367ba9b08fcdf0d663745d9a966fca0ee1f41867797b6ff53f'}
-_MEAN = {'IFCNN-MEAN.pth': 'fd2ee9361f1d428fc9749e28e8a2c5c5ef6ce6528ab6f5ad8ef5def42e7ffa4b'}
-_SUM = {'IFCNN-SUM.pth': 'a8c1d293f1bf16a93e6244a4bf8f7a7bd300dc10555c8597ad7ef3320b0410cb'}
 
 #: Rules that merge the features of the sources, by their name in a config.
 FUSION_RULES = {
@@ -54,14 +48,6 @@ class IFCNN(nn.Module):
     Raises:
         ConfigError: the fusion rule is unknown.
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'ivf': ReleasedWeights(_MAX, _SOURCE, 'none stated', 'ivf', 'truncate'),
-        'mif': ReleasedWeights(_MAX, _SOURCE, 'none stated', 'mif', 'truncate'),
-        'mff': ReleasedWeights(_MAX, _SOURCE, 'none stated', 'mff', 'truncate', {'normalise': True}),
-        'mef': ReleasedWeights(_MEAN, _SOURCE, 'none stated', 'mef', 'truncate', {'fusion': 'mean'}),
-        'sum': ReleasedWeights(_SUM, _SOURCE, 'none stated', 'ivf', 'truncate', {'fusion': 'sum', 'normalise': True}),
-    }
 
     training_only = ('first_layer',)
     halo = 5  # one 7x7 convolution and two of 3x3

@@ -5,14 +5,13 @@ Here a few iterations are the layers of a network (LLRR blocks), with learned co
 threshold for each channel. This independent implementation reproduces the output of the released network.
 """
 
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.errors import DataError
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -27,12 +26,6 @@ class LRRNet(nn.Module):
     >>> LRRNet(dim=8)(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'ivf': ReleasedWeights(
-            {'final_lrr_net_lam2_1.5_wir_3.0_lam3_gram_2000_epoch_4_block_4.model':
-             '1de9dd8dee9b650ce69c74ea53e3b9a6b749222f1059a689aabf28f68ee63e29'},
-            'https://github.com/hli1221/imagefusion-LRRNet (model)', 'none stated', 'ivf', 'truncate')}
 
     def __init__(self, dim: int = 128, blocks: int = 4):
         super().__init__()

@@ -6,7 +6,6 @@ reproduces the output of the released network up to rounding. Comments mark wher
 paper.
 """
 
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock, values_only
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -30,12 +29,6 @@ class MATR(nn.Module):
         depth: transformer blocks.
         scales: largest number of times that the convolution is applied.
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'mif': ReleasedWeights(
-            files={'model_10.pth': '523f6be0ef0330a84c473a7ad2e037a7eb1a98584021c4772dfd317c1c0ddaab'},
-            source='https://github.com/tthinking/MATR (models)', licence='none stated', task='mif',
-            protocol='truncate')}
 
     def __init__(self, dim: int = 16, depth: int = 3, scales: int = 3):
         super().__init__()

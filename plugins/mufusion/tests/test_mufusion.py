@@ -28,6 +28,7 @@ from vlfusion.errors import ConfigError, DataError
 from vlfusion.losses import multi_scale_similarity
 from vlfusion.registry import BACKBONES, DATASETS, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
+from vlfusion.zoo.entries import get_entry
 
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('*.py'))
 DATA = Path(__file__).parent / 'data'
@@ -113,8 +114,8 @@ def test_which_source_comes_first(pair):
         fused = network()(*pair)
         assert torch.equal(fused, network(first='b')(*pair[::-1]))
         assert (fused - network(first='b')(*pair)).abs().max() > 1e-3
-    first = {name: weights.arguments.get('first', 'a') for name, weights in MUFusion.released.items()}
-    assert first == dict(tno='a', roadscene='a', mif='b', mef='b', mff='a')
+    first = {task: get_entry(f'mufusion-{task}').arguments.get('first', 'a') for task in ('ivf', 'mif', 'mef', 'mff')}
+    assert first == dict(ivf='a', mif='b', mef='b', mff='a')
 
 
 def test_only_evaluation_clamps(pair):

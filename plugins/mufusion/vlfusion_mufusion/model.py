@@ -5,7 +5,6 @@ every task, with weights trained for each. This independent implementation repro
 network, tile by tile, up to rounding.
 """
 
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -13,10 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
-
-_SOURCE = 'https://github.com/AWCXV/MUFusion'
 
 
 @BACKBONES.register_module()
@@ -39,24 +36,6 @@ class MUFusion(nn.Module):
     Raises:
         ConfigError: `first` is neither `a` nor `b`, or the overlap is not smaller than the tile.
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'tno': ReleasedWeights(
-            {'TNO.model': '5d96ad1812c61e005edb439c85e341bac91c7bf275f1a41cd20a0a62769b2dbb'},
-            f'{_SOURCE} (ir_vis/models)', 'MIT', 'ivf'),
-        'roadscene': ReleasedWeights(
-            {'RoadScene.model': '8c358e4869092fb0bb553947674ee1b04bfffe06eb200354c3a62ee005f093fd'},
-            f'{_SOURCE} (ir_vis/models)', 'MIT', 'ivf'),
-        'mif': ReleasedWeights(
-            {'harvard.model': 'f8537a378d5b980fc190897eb94981fc74ab8afb5d362e7aada86b672455584d'},
-            f'{_SOURCE} (medical/models)', 'MIT', 'mif', arguments={'first': 'b'}),
-        'mef': ReleasedWeights(
-            {'Final.model': 'd48691ab1f3e2ae64d381bfd6d3cc85554936c30de3fbc6fcd3a5820e1791575'},
-            f'{_SOURCE} (multi-exposure/models)', 'MIT', 'mef', arguments={'first': 'b'}),
-        'mff': ReleasedWeights(
-            {'Final.model': '2c1bcfb97a27d9f8f2fe52c907b821d0e01cf5d50ad7e2cbb04014baa0b5d491'},
-            f'{_SOURCE} (multi-focus/models)', 'MIT', 'mff'),
-    }
 
     def __init__(self, dim: int = 32, *, first: str = 'a', tile: int | None = 128, overlap: int = 4):
         super().__init__()

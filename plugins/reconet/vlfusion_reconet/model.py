@@ -5,14 +5,13 @@ times, given both sources through attention. This independent implementation rep
 network up to rounding.
 """
 
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -30,11 +29,6 @@ class ReCoNet(nn.Module):
     Raises:
         ConfigError: `loops` is less than 1.
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'eccv': ReleasedWeights(
-            {'params.pth': 'd4f013c85e48d10d4f6c8b6574f16e4fe9cb5df48c77fc17c1e524f04bb3c290'},
-            'https://github.com/dlut-dimt/ReCoNet (archive)', 'MIT', 'ivf')}
 
     def __init__(self, loops: int = 3, dim: int = 64):
         super().__init__()

@@ -6,7 +6,6 @@ implementation reproduces the output of the released network up to rounding.
 """
 
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
 from vlfusion.errors import DataError
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -28,12 +27,6 @@ class SAGE(nn.Module):
     >>> SAGE()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'ivf': ReleasedWeights(
-            {'checkpoints.pt': 'ecfde477ca4cd65401f207d5dc91ce6c475a49891d768dbdb7a66366255ee836'},
-            'https://github.com/RollingPlain/SAGE_IVIF (checkpoints)', 'MIT', 'ivf', 'plain'),
-    }
 
     # Seven 3x3 convolutions at full size, six at half, three at a quarter, with pooling and enlargement in between. If
     # the size is not a multiple of 4, the factor of enlargement depends on the size.

@@ -14,9 +14,10 @@ import torch
 from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.errors import CheckpointError
-from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
+from vlfusion.registry import MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.toys import take_one_step
+from vlfusion.zoo.entries import get_entry
 
 pytest.importorskip('vlfusion_sdnet', reason='pip install --editable plugins/sdnet')
 from vlfusion_sdnet import Decomposition, SDNet, SDNetModel, adaptive_gradient_loss, intensity_loss  # noqa: E402
@@ -84,7 +85,7 @@ def test_loss_and_steps_equal_those_of_the_released_script(task):
         model.parameters(), lr=optimizer.lr)))
     before = {name: value.clone() for name, value in model.named_parameters()}
     batch = drawn_batch(model.backbone.swap)
-    assert model.backbone.swap == SDNet.released[task].arguments['swap']
+    assert model.backbone.swap == get_entry(f'sdnet-{task}').arguments['swap']
     logged = [model.train_step(batch, wrapper) for _ in range(5)]
     for name in ('intensity', 'gradient', 'decomposition'):
         np.testing.assert_allclose(logged[0][name].item(), RELEASED[f'{task}_{name}'], rtol=1e-5)
@@ -175,9 +176,3 @@ def test_a_config_builds_its_model(path):
 @pytest.mark.slow
 def test_a_config_takes_one_step(tmp_path):
     take_one_step(CONFIGS / 'sdnet_ivf.py', tmp_path, (120, 122), **{'model.backbone.dim': 4})
-
-
-def test_the_released_sets_fit_the_tasks():
-    assert list(SDNet.released) == TASKS
-    for task, weights in SDNet.released.items():
-        assert weights.task == task and BACKBONES.build(dict(type='vlfusion_sdnet.SDNet', **weights.arguments))

@@ -6,24 +6,16 @@ released network up to rounding.
 """
 
 import os
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vlfusion.models.released import ReleasedWeights, under_our_names, without_prefix
+from vlfusion.models.released import under_our_names, without_prefix
 from vlfusion.registry import BACKBONES
 from vlfusion_sdnet.released import as_ours, read_data_file, released_name
 
-_SOURCE = 'https://github.com/HaoZhang1018/SDNet ({}/checkpoint)'
 _SLOPE = 0.2  # of the leaky ReLUs
-
-
-def _weights(file: str, digest: str, folder: str, task: str, swap: bool) -> ReleasedWeights:
-    """Describe released weights. The authors stretch and round pictures, as the protocol `cddfuse` does."""
-    return ReleasedWeights({f'{file}.data-00000-of-00001': digest}, _SOURCE.format(folder), 'MIT', task, 'cddfuse',
-                           {'swap': swap})
 
 
 def _initialise(module: nn.Module) -> None:
@@ -46,17 +38,6 @@ class SDNet(nn.Module):
     >>> SDNet()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
     torch.Size([2, 1, 20, 28])
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'ivf': _weights('IRVIS.model-10', '17e4426453f09f3dae7887244f48eed54550bdd584792ac284597ee3713293a0',
-                        'IR_VIS', 'ivf', False),
-        'mif': _weights('Medical.model-29', '062d217c7eca5cf910d11115a40347927d7a7b2e6c034a7a76b6149defd97898',
-                        'Medical', 'mif', True),
-        'mef': _weights('MEF.model-11', '81fe45422b083a002a842c728f9fa1cf14b32a80e82f120a4e97a1006bfc4e6f',
-                        'Multi_exposure', 'mef', True),
-        'mff': _weights('MFF.model-19', '1d568798216d6b22ad4e019e70717b950ebf79682a813acc9846c86e8c4e10f0',
-                        'Multi_focus', 'mff', False),
-    }
 
     halo = 5  # one 5x5 convolution and three of 3x3
 

@@ -13,7 +13,6 @@ pytest.importorskip('vlfusion_seafusion', reason='pip install --editable plugins
 from vlfusion_seafusion import SeAFusion
 from vlfusion_seafusion.model import GradientResidualDenseBlock
 
-from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.imaging.images import luminance, read_image
@@ -21,6 +20,7 @@ from vlfusion.imaging.protocol import get_protocol
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES
 from vlfusion.testing import check_backbone
+from vlfusion.zoo.entries import get_entry
 
 CONFIGS = sorted(Path(__file__).parents[1].glob('configs/*.py'))
 CONTENT_LOSS = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=10.0)]
@@ -46,21 +46,11 @@ def test_equals_the_authors_fused_image(released, network):
     infrared, visible = (torch.from_numpy(luminance(read_image(shared(f'zoo/seafusion/ivf_08_{kind}.png'))))[None, None]
                          for kind in ('infrared', 'visible'))
     with torch.no_grad():
-        fused = get_protocol(SeAFusion.released['msrs'].protocol).quantise(network(infrared, visible))[0, 0].numpy()
+        fused = get_protocol(get_entry('seafusion-ivf').protocol).quantise(network(infrared, visible))[0, 0].numpy()
     theirs = np.round(luminance(read_image(shared('zoo/seafusion/ivf_08_fused.png'))) * 255)
     difference = np.abs(fused.astype(int) - theirs)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-4
-
-
-def test_released_weights_fuse_from_the_command_line(tmp_path):
-    folder, out = shared('zoo/seafusion'), tmp_path / 'released.pth'
-    assert main(['prepare-data', 'weights', 'vlfusion_seafusion.SeAFusion', '--from', str(folder), '--out',
-                 str(out)]) == 0
-    pair = [str(folder / f'ivf_08_{kind}.png') for kind in ('infrared', 'visible')]
-    assert main(['fuse', str(out), *pair, '-o', str(tmp_path / 'fused.png')]) == 0
-    fused, theirs = read_image(tmp_path / 'fused.png'), read_image(folder / 'ivf_08_fused.png')[..., 0]
-    assert np.abs(fused.astype(int) - theirs).max() <= 1
 
 
 @pytest.mark.slow

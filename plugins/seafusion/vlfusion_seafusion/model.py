@@ -5,14 +5,13 @@ resolution. This independent implementation reproduces the output of the release
 where the released code differs from the paper.
 """
 
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 SOBEL = torch.tensor([[1., 0., -1.], [2., 0., -2.], [1., 0., -1.]])
@@ -25,12 +24,6 @@ class SeAFusion(nn.Module):
     >>> SeAFusion()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'msrs': ReleasedWeights(
-            files={'SeAFusion.pth': '8d65a7f9a50f36349803368cf9920f40420776995e7e8cc8a56d8d30e499431d'},
-            source='https://github.com/Linfeng-Tang/VIF-Benchmark (Checkpoint/SeAFusion)',
-            licence='MIT, by the LICENSE of that repository', task='ivf', protocol='film')}
 
     halo = 9  # five 3x3 convolutions in an encoder, four in the decoder
 

@@ -6,13 +6,12 @@ implementation reproduces, up to rounding, the output of a reimplementation in P
 """
 
 import re
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -29,12 +28,6 @@ class U2Fusion(nn.Module):
     >>> U2Fusion()(torch.rand(2, 1, 20, 27), torch.rand(2, 1, 20, 27)).shape
     torch.Size([2, 1, 20, 27])
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'mef': ReleasedWeights(
-            files={'model.pth': '05e8fc40ba96055178a76880ec89a079bd4ad1e93db5d711457baba61cfcd77e'},
-            source='https://github.com/ytZhang99/U2Fusion-pytorch (model/), not by the authors of U2Fusion',
-            licence='none stated', task='mef', protocol='truncate', arguments={'padding': 'zeros'})}
 
     def __init__(self, dim: int = 44, layers: int = 5, padding: str = 'zeros'):
         super().__init__()

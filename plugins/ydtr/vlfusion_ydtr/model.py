@@ -6,13 +6,12 @@ reproduces the output of the released network up to rounding. Comments mark wher
 paper.
 """
 
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.models.layers.single_token_block import RELEASED_BLOCK_PARTS, SingleTokenBlock, values_only
-from vlfusion.models.released import ReleasedWeights, convert
+from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
 
@@ -30,12 +29,6 @@ class YDTR(nn.Module):
         dim: channels of the features, and width of the transformer's tokens.
         depth: transformer blocks.
     """
-
-    released: ClassVar[dict[str, ReleasedWeights]] = {
-        'ivf': ReleasedWeights(
-            files={'model_10.pth': '183c31a103ada74063e644b300d6708ed567dcc231a9d0f8d52e098c6c2a0d32'},
-            source='https://github.com/tthinking/YDTR (models)', licence='none stated', task='ivf',
-            protocol='truncate')}
 
     def __init__(self, dim: int = 64, depth: int = 2):
         super().__init__()
