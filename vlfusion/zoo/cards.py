@@ -1,10 +1,10 @@
 """Cards of named models: all facts about a model as Markdown, and the reference page of all models."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from vlfusion.errors import UnknownNameError
 from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.entries import ModelEntry, Pinned, advice_on, faults, find_entries
+from vlfusion.zoo.entries import Method, ModelEntry, Pinned, advice_on, faults, find_entries
 from vlfusion.zoo.places import is_here, size
 
 PAGE_TOP = """\
@@ -42,31 +42,50 @@ def row(name: str, entry: ModelEntry) -> dict[str, str]:
 
 def card(entry: ModelEntry) -> str:
     """Return all facts about a model as Markdown."""
-    method = entry.method
-    tasks = ', '.join(f'`{task}` ({TASKS[task].title})' for task in entry.tasks)
-    facts = {'task': tasks, 'network': f'`{method.backbone}`, {method.parameters:,} parameters',
-             'text': method.text or 'reads none', 'grey levels': f'protocol `{entry.protocol}`', 'paper': method.paper,
-             "authors' code": method.code, 'weights': _weights(entry), 'licence of the weights': entry.licence,
-             'trained on': entry.trained, 'verified': entry.verified, 'numbers': entry.numbers,
-             'own training': entry.config and f'`vlfusion train {entry.config}`', 'notes': entry.notes}
-    lines = [f'# {entry.name}', '', *(f'- **{key}**: {" ".join(value.split())}'
-                                      for key, value in facts.items() if value)]
-    return '\n'.join([*lines, *(['', '```bibtex', method.citation.strip(), '```'] if method.citation else [])])
+    return '\n'.join([f'# {entry.name}', '', *_about_model(entry), *_about_method(entry.method)])
 
 
 def reference_page() -> str:
     """Return the reference page of all models in Markdown."""
+    entries = find_entries()
     columns = ('name', 'method', 'task', 'parameters', 'text', 'weights', 'licence', 'size')
-    rows = [row(name, entry) for name, entry in find_entries().items()]
-    table = [f'| {" | ".join(columns)} |', f'|{"---|" * len(columns)}',
-             *(f'| {" | ".join(cells[column] for column in columns)} |' for cells in rows)]
-    cards = [card(entry).replace('# ', '## ', 1) for entry in find_entries().values()]
-    return '\n'.join([PAGE_TOP, *table, '', '\n\n'.join(cards), ''])
+    lines = [PAGE_TOP, f'| {" | ".join(columns)} |', f'|{"---|" * len(columns)}']
+    for name, entry in entries.items():
+        cells = {**row(name, entry), 'name': f'[{name}](#{name.replace(".", "")})'}
+        lines.append(f'| {" | ".join(cells[column] for column in columns)} |')
+    for package, method in dict.fromkeys((entry.package, entry.method) for entry in entries.values()):
+        lines += ['', f'## {method.name}, in {package}', '', *_about_method(method)]
+        for name, entry in entries.items():
+            if (entry.package, entry.method) == (package, method):
+                lines += ['', f'### {name}', '', *_about_model(entry)]
+    return '\n'.join([*lines, ''])
 
 
 def unreadable() -> list[str]:
     """Return the problems of packages whose models cannot be read."""
     return list(faults().values())
+
+
+def _about_model(entry: ModelEntry) -> list[str]:
+    """Return what a model has of its own, as lines of Markdown."""
+    return _lines({'task': ', '.join(f'`{task}` ({TASKS[task].title})' for task in entry.tasks),
+                   'weights': _weights(entry), 'licence of the weights': entry.licence,
+                   'grey levels': f'protocol `{entry.protocol}`',
+                   'arguments': ', '.join(f'`{key}={value!r}`' for key, value in entry.arguments.items()),
+                   'words': entry.words and f'recipe `{entry.words}`', 'trained on': entry.trained,
+                   'verified': entry.verified, 'numbers': entry.numbers, 'notes': entry.notes,
+                   'own training': entry.config and f'`vlfusion train {entry.config}`'})
+
+
+def _about_method(method: Method) -> list[str]:
+    """Return what the models of a method share, as lines of Markdown."""
+    lines = _lines({'network': f'`{method.backbone}`, {method.parameters:,} parameters',
+                    'text': method.text or 'reads none', 'paper': method.paper, "authors' code": method.code})
+    return [*lines, *(['', '```bibtex', method.citation.strip(), '```'] if method.citation else [])]
+
+
+def _lines(facts: Mapping[str, str]) -> list[str]:
+    return [f'- **{key}**: {" ".join(value.split())}' for key, value in facts.items() if value]
 
 
 def _weights(entry: ModelEntry) -> str:
@@ -79,4 +98,6 @@ def _weights(entry: ModelEntry) -> str:
 
 def _size(entry: ModelEntry) -> str:
     count = size(entry)
-    return 'not known' if count is None else f'{count / 1e6:.1f} MB' if count else ''
+    if count is None:
+        return 'not known'
+    return f'{count / 1e6:.1f} MB' if count >= 1e6 else f'{count / 1e3:.0f} kB' if count else ''
