@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from vlfusion import plugins
+from vlfusion.cli import main
 from vlfusion.errors import UnknownNameError
 from vlfusion.plugins import Plugin
 from vlfusion.registry import BACKBONES, REGISTRIES, snapshot
+from vlfusion.testing.toys import draw_pairs
+from vlfusion.zoo.entries import read_models
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / 'vlfusion/plugins.json'
@@ -31,8 +34,11 @@ def table():
         if package == 'vlfusion_hello':  # an example, which nobody looks for
             continue
         assert package == f'vlfusion_{path.parent.name}', 'the hint names plugins/FOLDER'
-        packages[package] = sorted(name.rpartition('.')[2] for registry in REGISTRIES.values()
-                                   for name in registry.names() if name.startswith(f'{package}.'))
+        classes = sorted(name.rpartition('.')[2] for registry in REGISTRIES.values() for name in registry.names()
+                         if name.startswith(f'{package}.'))
+        path = path.parent / package / 'models.toml'
+        models = [entry.name for entry in read_models(path, package)] if path.is_file() else []
+        packages[package] = dict(classes=classes, models=models)
     return json.dumps(packages, indent=1) + '\n'
 
 
@@ -45,6 +51,18 @@ def test_a_plugin_that_is_not_installed_is_named(asked, monkeypatch):
         BACKBONES.get(asked)
     assert 'CDDFuse comes with the plugin vlfusion_cddfuse' in caught.value.remedy
     assert 'pip install plugins/cddfuse' in caught.value.remedy
+
+
+@pytest.mark.parametrize('asked', ['cddfuse-mif', 'cdd-fuse-mif', 'CDDFuse_mif'])
+def test_the_plugin_of_a_model_is_named(asked, monkeypatch, capsys, tmp_path):
+    draw_pairs(tmp_path, ['p'])
+    monkeypatch.chdir(tmp_path)
+    other = Plugin(EntryPoint('ifcnn', 'vlfusion_ifcnn', plugins.GROUP), 'loaded')
+    monkeypatch.setattr(plugins, 'found', lambda: (other,))
+    for command in (['fuse', asked, 'ir', 'vi', '-o', 'out'], ['models', 'get', asked]):
+        assert main(command) == 2
+        assert 'cddfuse-mif comes with the plugin vlfusion_cddfuse, which is not installed' in capsys.readouterr().err
+    assert plugins.model_provider('ifcnn-mef') == ''
 
 
 def test_no_plugin_is_named_that_is_there():

@@ -138,8 +138,16 @@ def why_missing(key: str) -> str:
 def _provider(key: str) -> str:
     """Name the plugin of vlfusion's repository that would provide a name, or a similar one, if it were installed."""
     scope, _, name = key.rpartition('.')
-    providers = {provided: package for package, names in _not_installed().items() for provided in names
-                 if scope in ('', package)}
+    return _provided(name, {provided: package for package, names in _not_installed().items()
+                            for provided in names['classes'] if scope in ('', package)})
+
+
+def model_provider(name: str) -> str:
+    """Name the plugin of vlfusion's repository that would bring the model of a name, or of a similar one; else ''."""
+    return _provided(name, {model: package for package, names in _not_installed().items() for model in names['models']})
+
+
+def _provided(name: str, providers: dict[str, str]) -> str:
     near = get_close_matches(name, providers, n=1, cutoff=0.8)
     return f'{near[0]} comes with the plugin {how_to_install(providers[near[0]])}' if near else ''
 
@@ -152,8 +160,8 @@ def how_to_install(package: str) -> str:
             f'{package.removeprefix("vlfusion_")}')
 
 
-def _not_installed() -> dict[str, list[str]]:
-    """Return the plugins of vlfusion's repository that are not installed, with the names that they provide."""
+def _not_installed() -> dict[str, dict[str, list[str]]]:
+    """Return the plugins of vlfusion's repository that are not installed, with names of their classes and models."""
     packages = json.loads(Path(__file__).with_name('plugins.json').read_text(encoding='utf-8'))
     return {package: names for package, names in packages.items()
             if package not in {plugin.package for plugin in found()}}

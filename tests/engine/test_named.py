@@ -64,12 +64,12 @@ def test_files_that_were_fetched_by_hand(released, host, tmp_path):
     good = next(iter(host.files.values()))
     Path('downloaded.bin').write_bytes(good)
     Path('other.bin').write_bytes(good[:-1] + b'x')
-    with pytest.raises(CheckpointError, match=r'(?s)needs models/net.pth, which is none of the given.*other.bin'):
+    with pytest.raises(CheckpointError, match=r'(?s)of n-released:.*other.bin is not models/net.pth.*expected git'):
         add(released, [Path('other.bin')])
     assert not original(released.source.files[0]).exists() and not converted(released).exists()
     assert add(released, [Path('other.bin'), Path('downloaded.bin')]) == converted(released)
     assert locate('n-released', offline=True).file == converted(released) and host.requests == []
-    with pytest.raises(CheckpointError, match='n-mean needs no files'):
+    with pytest.raises(CheckpointError, match='n-mean is not made of released files'):
         add(find_entry('n-mean'), [Path('downloaded.bin')])
 
 

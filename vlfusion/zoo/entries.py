@@ -31,6 +31,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from vlfusion import plugins
 from vlfusion.errors import ConfigError, PluginError, UnknownNameError, VLFusionError, did_you_mean
 from vlfusion.imaging.tasks import TASKS
 from vlfusion.zoo.facts import check_facts, data_file, packages, read_toml
@@ -196,8 +197,9 @@ def get_entry(name: str) -> ModelEntry:
 
 def advice_on(name: str) -> str:
     """Say what may be meant by a name that no model has, and which plugins could not be asked."""
-    unread = ''.join(f'\n     {" ".join(fault.split())}' for fault in faults().values())
-    return f'{similar_model(name)}`vlfusion models` shows all.{unread}'
+    unread = (' '.join(fault.split()) for fault in faults().values())
+    shown = f'{similar_model(name)}`vlfusion models` shows all.'
+    return '\n     '.join(filter(None, [provider_of(name), shown, *unread]))
 
 
 def models_of(backbone: str) -> list[ModelEntry]:
@@ -244,8 +246,17 @@ def similar_model(name: str) -> str:
         return ''
     names = [spelling for shown, entry in find_entries().items()
              for spelling in (shown, *(f'{shown}-{task}' for task in entry.tasks if len(entry.tasks) > 1))]
-    near = get_close_matches(name.lower().replace('_', '-'), names, n=1, cutoff=0.6)
+    near = get_close_matches(_spelled(name), names, n=1, cutoff=0.6)
     return f'Did you mean {near[0]}? ' if near else ''
+
+
+def provider_of(name: str) -> str:
+    """Name the plugin that is not installed and has a model of this name or a similar one; empty for a path."""
+    return '' if '/' in name or os.sep in name else plugins.model_provider(_spelled(name))
+
+
+def _spelled(name: str) -> str:
+    return name.lower().replace('_', '-')
 
 
 def faults() -> dict[str, str]:

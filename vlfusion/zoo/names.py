@@ -7,7 +7,7 @@ from vlfusion.config_names import SUFFIXES, is_config, require_config, similar_c
 from vlfusion.errors import CheckpointError
 from vlfusion.files import require_checkpoint
 from vlfusion.zoo import hub
-from vlfusion.zoo.entries import ModelEntry, advice_on, find_entry, similar_model
+from vlfusion.zoo.entries import ModelEntry, advice_on, find_entry, provider_of, similar_model
 
 
 def entry_of(model: str | os.PathLike) -> ModelEntry | None:
@@ -32,7 +32,7 @@ def is_model(word: str | os.PathLike) -> bool:
         return True
     if is_config(path) or path.suffix in SUFFIXES:
         return False
-    return path.is_file() or bool(path.suffix) or bool(similar_model(os.fspath(word)))
+    return path.is_file() or bool(path.suffix) or bool(similar_model(os.fspath(word)) or provider_of(os.fspath(word)))
 
 
 def require_model(model: str | os.PathLike) -> None:
@@ -55,4 +55,5 @@ def require_model(model: str | os.PathLike) -> None:
         else:
             raise CheckpointError(
                 f'{name} is neither a checkpoint nor the name of a model or config.',
-                advice_on(name) if similar_model(name) else f'{similar_config(path)} {advice_on(name)}')
+                advice_on(name) if similar_model(name) or provider_of(name) else
+                f'{similar_config(path)} {advice_on(name)}')
