@@ -69,7 +69,7 @@ def install_models(install, prefix='', file=None, size=0, more=''):
     Facts about a package are read once, so each package has a name of its own.
     """
     package = f'named_{next(NUMBERS)}'
-    facts = FACTS.format(package=package, prefix=prefix) + more
+    facts = FACTS.format(package=package, prefix=prefix) + more.replace('PACKAGE', package)
     if file:
         facts += RELEASED.format(prefix=prefix, file=file, size=size)
     folder = install(package, **{'__init__.py': NETWORKS, 'models.toml': facts})
@@ -77,10 +77,10 @@ def install_models(install, prefix='', file=None, size=0, more=''):
     return folder
 
 
-def write_checkpoint(path, backbone, dtype=torch.float16, **experiment):
-    """Write a checkpoint of drawn weights."""
+def write_checkpoint(path, backbone, dtype=torch.float16, arguments=None, **experiment):
+    """Write a checkpoint of drawn weights, and its experiment in it."""
     torch.manual_seed(3)
-    model = dict(type='FusionModel', backbone=dict(type=backbone))
+    model = dict(type='FusionModel', backbone=dict(type=backbone, **(arguments or {})))
     state = {name: tensor.to(dtype) for name, tensor in FusionModel(model['backbone']).state_dict().items()}
     assert BACKBONES.get(backbone)
     write_state(path, state, dict(vlfusion=dict(task='ivf', model=model, protocol='plain', **experiment)))

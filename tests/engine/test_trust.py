@@ -15,6 +15,8 @@ from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.data.pairs import Pair
 from vlfusion.engine.checkpoints import load_model, read_experiment, to_fuse
+from vlfusion.engine.compat import load_checkpoint_file
+from vlfusion.engine.states import write_state
 from vlfusion.engine.trust import check_model
 from vlfusion.errors import CheckpointError, ConfigError, VLFusionError
 from vlfusion.language.captioners import OpenCLIPTagger, TransformersCaptioner
@@ -67,14 +69,24 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+#: Both forms of a checkpoint.
+FORMS = pytest.mark.parametrize('checkpoint', ['stranger.pth', 'stranger.safetensors'])
+
+
 def write(path, backbone=BACKBONE, language=None, text_source=None, **model):
     """A checkpoint of a tiny FILM with these sections."""
     state = {f'backbone.{key}': value for key, value in FILM(text_dim=384, guidance_grid=(16, 32)).state_dict().items()}
     experiment = dict(task='ivf', model=dict(type='FusionModel', backbone=backbone, **model),
                       text_source=text_source or dict(stream='pair/paragraph'))
-    torch.save(dict(state_dict=state, meta=dict(vlfusion=experiment | (dict(language=language) if language else {}))),
-               path)
+    write_state(path, state, dict(vlfusion=experiment | (dict(language=language) if language else {})))
     return str(path)
+
+
+def rewrite(path, **sections):
+    """Change the experiment of a checkpoint."""
+    content = load_checkpoint_file(path)
+    content['meta']['vlfusion'] |= sections
+    write_state(path, content['state_dict'], content['meta'])
 
 
 def fuse(checkpoint, *options):
@@ -104,19 +116,35 @@ ASKED = {
 }
 
 
+@FORMS
 @pytest.mark.parametrize('asked, shown', ASKED.values(), ids=ASKED)
-def test_a_checkpoint_sends_nothing_and_fetches_nothing(here, server, capsys, asked, shown):
+def test_a_checkpoint_sends_nothing_and_fetches_nothing(here, server, capsys, asked, shown, checkpoint):
     language = json.loads(json.dumps(LANGUAGE | asked).replace('{url}', server.address))
-    assert fuse(write('stranger.pth', language=language)) == 2
+    assert fuse(write(checkpoint, language=language)) == 2
     said = capsys.readouterr().err
     assert shown in said and '--words' in said and '--trust-checkpoint' in said
     assert not server.asked
-    assert sorted(path.name for path in here.iterdir()) == ['ir', 'stranger.pth', 'vi']
+    assert sorted(path.name for path in here.iterdir()) == ['ir', checkpoint, 'vi']
 
 
+@FORMS
+@pytest.mark.parametrize('verb', ['test', 'ablate-text', 'describe', 'train'])
+def test_no_verb_that_takes_a_model_for_a_config_sends_anything(here, server, capsys, verb, checkpoint):
+    language = LANGUAGE | dict(llm=dict(type='OpenAILLM', model='m', base_url=f'{server.address}/v1', max_retries=0))
+    write(checkpoint, language=language)
+    pairs = ['--source-a', 'ir', '--source-b', 'vi']
+    assert main([verb, checkpoint, *pairs]) == 2
+    said = capsys.readouterr().err
+    assert (f'{checkpoint} asks to make it' in said or 'no config is known' in said) and not server.asked
+    if verb == 'test':
+        assert main([verb, checkpoint, *pairs, '--trust-checkpoint']) == 2
+        assert {path for path, _, _ in server.asked} == {'/v1/chat/completions'}
+
+
+@FORMS
 @pytest.mark.parametrize('language', ['OpenAILLM', ['a'], dict(encoder=3)])
-def test_a_section_of_another_form_is_not_believed(here, language, capsys):
-    assert fuse(write('stranger.pth', language=language)) == 2
+def test_a_section_of_another_form_is_not_believed(here, language, capsys, checkpoint):
+    assert fuse(write(checkpoint, language=language)) == 2
     assert 'Traceback' not in capsys.readouterr().err
 
 
@@ -230,9 +258,10 @@ REACHING = {
 }
 
 
+@FORMS
 @pytest.mark.parametrize('model', REACHING.values(), ids=REACHING)
-def test_a_model_that_reaches_out_is_refused_before_it_is_built(here, server, model):
-    checkpoint = write('stranger.pth', **model)
+def test_a_model_that_reaches_out_is_refused_before_it_is_built(here, server, model, checkpoint):
+    write(checkpoint, **model)
     for read in (load_model, read_experiment):
         with pytest.raises(CheckpointError, match='asks for things outside'):
             read(checkpoint)
@@ -240,21 +269,28 @@ def test_a_model_that_reaches_out_is_refused_before_it_is_built(here, server, mo
     assert not server.asked
 
 
+@FORMS
 @pytest.mark.parametrize('model', [
     dict(type='ConvModule', in_channels=1, out_channels=1, kernel_size=1, conv_cfg=dict(type='planted.Layer')),
     dict(type='FusionModel', data_preprocessor=dict(type='ConvModule', in_channels=1, out_channels=1, kernel_size=1,
                                                     act_cfg=dict(type='planted.Layer'))),
     dict(type='FusionModel', backbone=BACKBONE | dict(norm=[dict(type='planted.Layer')]))])
-def test_a_model_imports_no_module_by_its_path(here, monkeypatch, model):
+def test_a_model_imports_no_module_by_its_path(here, monkeypatch, model, checkpoint):
     (here / 'planted.py').write_text('open("ran", "w")')
     monkeypatch.syspath_prepend(here)
-    checkpoint = write('stranger.pth')
-    content = torch.load(checkpoint, weights_only=True)
-    content['meta']['vlfusion']['model'] = dict(backbone=BACKBONE) | model
-    torch.save(content, checkpoint)
+    write(checkpoint)
+    rewrite(checkpoint, model=dict(backbone=BACKBONE) | model)
     with pytest.raises(CheckpointError, match='asks for'):
         load_model(checkpoint)
     assert not (here / 'ran').exists()
+
+
+def is_json(value):
+    """Tell whether a value can stand in the metadata of `.safetensors`."""
+    try:
+        return bool(json.dumps(value))
+    except (TypeError, ValueError):
+        return False
 
 
 LOOP = []
@@ -268,22 +304,20 @@ LOOP.append(LOOP)
       for note in (LOOP, {'a'}, bytearray(b'/etc'), torch.ones(2))),
     ('model', dict(type='FusionModel', backbone=BACKBONE | dict(dim='wide')))], ids=str)
 def test_an_experiment_of_another_form_is_one_line(here, section, value):
-    checkpoint = write('stranger.pth')
-    content = torch.load(checkpoint, weights_only=True)
-    content['meta']['vlfusion'][section] = value
-    torch.save(content, checkpoint)
-    with pytest.raises(CheckpointError):
-        load_model(checkpoint)
+    for checkpoint in ('stranger.pth', 'stranger.safetensors')[:1 + is_json(value)]:
+        write(checkpoint)
+        rewrite(checkpoint, **{section: value})
+        with pytest.raises(CheckpointError):
+            load_model(checkpoint)
 
 
-def test_a_checkpoint_says_nothing_but_its_experiment(here):
-    checkpoint = write('stranger.pth')
-    content = torch.load(checkpoint, weights_only=True)
-    content['meta']['vlfusion'] |= dict(language_error='none', words='other.py')
-    torch.save(content, checkpoint)
+@FORMS
+def test_a_checkpoint_says_nothing_but_its_experiment(here, checkpoint):
+    write(checkpoint)
+    rewrite(checkpoint, language_error='none', words='other.py')
     assert read_experiment(checkpoint).keys() == {'task', 'model', 'text_source', 'origin'}
-    content['meta']['released'] = 3
-    torch.save(content, checkpoint)
+    content = load_checkpoint_file(checkpoint)
+    write_state(checkpoint, content['state_dict'], content['meta'] | dict(released=3))
     with pytest.raises(CheckpointError):
         read_experiment(checkpoint)
 
@@ -306,13 +340,14 @@ def test_what_only_a_training_needs_is_not_asked_of_a_checkpoint(tmp_path, serve
     assert load_model(tmp_path / 'x.pth')[0].backbone is not None and not server.asked
 
 
+@FORMS
 @pytest.mark.slow
 @pytest.mark.parametrize('files', ['/etc/{name}.npy', '../{name}.npy', 'a/../../{name}.npy', '~/{name}.npy',
                                    'C:\\{name}.npy', 3, ''])
-def test_text_features_outside_of_the_data_are_refused(here, files):
+def test_text_features_outside_of_the_data_are_refused(here, files, checkpoint):
     for source in (dict(files=files), dict(text=dict(files=files))):
         with pytest.raises(CheckpointError, match='outside of the data set'):
-            read_experiment(write('stranger.pth', text_source=source))
+            read_experiment(write(checkpoint, text_source=source))
     assert read_experiment(write('mine.pth', text_source=dict(files='TextFeature/{name}.npy')))
 
 

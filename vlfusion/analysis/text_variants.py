@@ -48,7 +48,8 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
 
     Args:
         config: config of the experiment, as a file or as `load_config` returns it; its test data are fused.
-        checkpoint: file of the weights; None for a model without weights.
+        checkpoint: the weights: a checkpoint, a name such as `film-mif`, or anything else that `load_model` takes;
+            None for a model without weights.
         policies: names in `POLICIES`; `swapped` is always included. By default all that the config supports, except
             `zero`.
         sentence: text of the policy `fixed`.
@@ -81,7 +82,8 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
     ablation = ablate(
         model.to(get_device()), {policy: datasets[policy] for policy in ('own', *chosen)}, out,
         protocol=protocol or config.get('protocol', 'film'), metrics=metrics,
-        title=f'{stem}, {Path(checkpoint).name}' if checkpoint else stem, alpha=alpha, limit=limit,
+        title=', '.join(dict.fromkeys([stem, *([Path(checkpoint).name] if checkpoint else [])])), alpha=alpha,
+        limit=limit,
         texts={policy: POLICIES[policy].format(sentence=sentence, other=giver) for policy in chosen}, notes=notes,
         inputs=_record(config, checkpoint, other, inputs or {}), pair_maps=pair_maps, show=show)
     ablation.write(out)
