@@ -146,6 +146,12 @@ def _prompts() -> Iterator[Entry]:
         yield Entry(prompt.id, f'about {"both images of a pair" if prompt.of_pair else "one image"}; asks for {answer}')
 
 
+def _recipes() -> Iterator[Entry]:
+    from vlfusion.language.recipes import find_recipes
+    for recipe in find_recipes().values():
+        yield Entry(recipe.name, recipe.title, '' if recipe.package == 'vlfusion' else recipe.package)
+
+
 def _tasks() -> Iterator[Entry]:
     for task in TASKS.values():
         yield Entry(task.name, f'{task.title}: source A {task.modality_a}, source B {task.modality_b}')
@@ -160,5 +166,5 @@ def _plugins() -> Iterator[Entry]:
 
 #: Kinds without a registry.
 OTHERS: dict[str, Callable[[], Iterator[Entry]]] = {
-    'named model': _models, 'config': _configs, 'protocol': _protocols, 'prompt': _prompts, 'task': _tasks,
-    'plugin': _plugins}
+    'named model': _models, 'config': _configs, 'protocol': _protocols, 'prompt': _prompts, 'recipe': _recipes,
+    'task': _tasks, 'plugin': _plugins}

@@ -82,6 +82,9 @@ def run(args: argparse.Namespace) -> int:
     if report.repaired:
         print(f'{len(report.repaired)} of them had damaged records or features of an older text, which were made '
               'again.')
+    tokens, cost = pipeline.asked
+    if tokens:
+        print(f'The captioners read and wrote {tokens} tokens' + (f', for ${cost:.4f}.' if cost else '.'))
     if pipeline.usage.prompt_tokens:
         print(f'The LLM read {pipeline.usage.prompt_tokens} tokens and wrote {pipeline.usage.completion_tokens}'
               + (f', for ${pipeline.usage.cost:.4f}.' if pipeline.usage.cost else '.'))

@@ -150,8 +150,9 @@ class StoredText(TextSource):
             raise ConfigError(f'There is no stream {stream!r}: the prompt {self.keys.prompt.id} is about pairs.',
                               "Set stream='pair/paragraph', or a prompt about one image.")
         self.join = join_rule(join, 1 if self.keys.of_pairs else len(self.sources))
-        self.remedy = ('Run `vlfusion describe CONFIG` with the config and the folders of this run: it describes only '
-                       f'what is missing in {language["store"]}. Run it again after changes to the language section.')
+        self.remedy = ('Run `vlfusion describe CONFIG` with the config, folders and words of this run: it describes '
+                       f'only what is missing in {language["store"]}. Run it again after changes to the language '
+                       'section.')
         if join:
             self.remedy += " If a text is too long, raise join.tokens or set join.longer='cut'."
         self._keys: dict[Subject, str] = {}

@@ -99,8 +99,6 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     features = _features(text, fuser, pairs) if text else None
     if show:
         show.print(f'Model: {fuser.origin}.')
-        if fuser.texts.note:
-            show.print(fuser.texts.note)
         show.print(f'Grey levels by the protocol {fuser.protocol.name}'
                    + ('.' if grey else f', colour by the rule {fuser.chroma}.'))
     step = show or (lambda *_, **__: None)

@@ -87,7 +87,8 @@ class Fuser:
         max_memory: bytes that the network may use; by default four fifths of the free memory.
         batch_size: number of pairs of one size that `fuse_many` fuses at once; by default 1 on the CPU, 8 elsewhere.
         precision: `float32`, or `bfloat16` for the network under autocast.
-        note: called with a message if an image is approximated or memory runs out; by default messages are logged.
+        note: called with a message if an image is approximated, memory runs out, or words are chosen; by default
+            messages are logged.
 
     Attributes:
         checkpoint: the checkpoint, name or address that the model was loaded from.
@@ -123,6 +124,8 @@ class Fuser:
         self.chroma = chroma_name(chroma or own_task and experiment.get('chroma') or self.task.chroma)
         self.texts = Texts(experiment, text_dims(self.model.backbone), words=words, store=store,
                            modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b)
+        if self.texts.note:
+            self.network.note(self.texts.note)
 
     def push_to_hub(self, repo: str, *, private: bool | None = None, message: str = '', license: str = '') -> str:
         """Publish the model on the Hugging Face hub, and return its address there, `hf://owner/name@commit`.

@@ -76,6 +76,14 @@ class DescriptionPipeline:
         """The captioners, built, in the order of the config."""
         return [up_to_date(CAPTIONERS.build(part)) for part in self.language['captioners']]
 
+    @property
+    def asked(self) -> tuple[int, float]:
+        """Tokens and US dollars that captioners have spent at servers so far, as far as servers report them."""
+        built = vars(self).get('captioners', ())  # none is built to be counted
+        clients = [part.client for captioner in built for part in (captioner, getattr(captioner, 'labeller', None))
+                   if hasattr(part, 'client')]
+        return sum(client.tokens for client in clients), sum(client.cost for client in clients)
+
     @cached_property
     def llm(self) -> LLM:
         """The LLM, built."""

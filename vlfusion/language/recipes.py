@@ -21,7 +21,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def find_recipes() -> dict[str, Recipe]:
     for recipe in recipes:
         clashes = recipe.package != 'vlfusion' and (recipe.name in own or count[recipe.name] > 1)
         name = f'{recipe.package}{SEPARATOR}{recipe.name}' if clashes else recipe.name
-        named[name] = Recipe(name, recipe.package, recipe.file, recipe.title, recipe.facts)
+        named[name] = replace(recipe, name=name)
     return named
 
 

@@ -137,6 +137,44 @@ def llava(tmp_path_factory):
     return save(tmp_path_factory.mktemp('llava'), LlavaForConditionalGeneration(config), processor)
 
 
+QWEN = ("{% for message in messages %}USER: {% for part in message['content'] %}"
+        "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+        "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"
+        "{% if add_generation_prompt %} ASSISTANT:{% endif %}")
+
+
+def qwen_tokenizer():
+    """A tokenizer with the marks of images, and their ids by the names in a config."""
+    tokenizer = gpt_tokenizer()
+    marks = {'vision_start': '<|vision_start|>', 'vision_end': '<|vision_end|>', 'image': '<|image_pad|>',
+             'video': '<|video_pad|>'}
+    tokenizer.add_special_tokens({'additional_special_tokens': [*marks.values()]})
+    return tokenizer, {f'{name}_token_id': tokenizer.convert_tokens_to_ids(mark) for name, mark in marks.items()}
+
+
+@pytest.fixture(scope='session')
+def qwen3(tmp_path_factory):
+    from transformers import (
+        Qwen2VLImageProcessor,
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
+    tokenizer, marks = qwen_tokenizer()
+    sizes = {'shortest_edge': 32 * 32, 'longest_edge': 32 * 32 * 16}
+    processor = Qwen3VLProcessor(Qwen2VLImageProcessor(size=sizes, patch_size=16), tokenizer,
+                                 Qwen3VLVideoProcessor(size=sizes), chat_template=QWEN)
+    config = Qwen3VLConfig(
+        text_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, head_dim=8,
+                         num_key_value_heads=2, vocab_size=len(tokenizer), max_position_embeddings=512, pad_token_id=0,
+                         bos_token_id=1, eos_token_id=2,
+                         rope_parameters={'rope_type': 'default', 'rope_theta': 1e4, 'mrope_section': [1, 1, 2]}),
+        vision_config=dict(depth=1, hidden_size=16, out_hidden_size=16, num_heads=2, intermediate_size=16,
+                           patch_size=16, num_position_embeddings=16, deepstack_visual_indexes=[0]), **marks)
+    return save(tmp_path_factory.mktemp('qwen3'), Qwen3VLForConditionalGeneration(config), processor)
+
+
 @pytest.fixture(scope='session')
 def qwen(tmp_path_factory):
     from transformers import (
@@ -146,24 +184,16 @@ def qwen(tmp_path_factory):
         Qwen2VLProcessor,
         Qwen2VLVideoProcessor,
     )
-    tokenizer = gpt_tokenizer()
-    marks = ['<|vision_start|>', '<|vision_end|>', '<|image_pad|>', '<|video_pad|>']
-    tokenizer.add_special_tokens({'additional_special_tokens': marks})
-    start, end, image, video = tokenizer.convert_tokens_to_ids(marks)
-    template = ("{% for message in messages %}USER: {% for part in message['content'] %}"
-                "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-                "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"
-                "{% if add_generation_prompt %} ASSISTANT:{% endif %}")
+    tokenizer, marks = qwen_tokenizer()
     sizes = {'shortest_edge': 28 * 28, 'longest_edge': 28 * 28 * 16}
     processor = Qwen2VLProcessor(Qwen2VLImageProcessor(size=sizes), tokenizer, Qwen2VLVideoProcessor(size=sizes),
-                                 chat_template=template)
+                                 chat_template=QWEN)
     config = Qwen2VLConfig(
         text_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
                          num_key_value_heads=2, vocab_size=len(tokenizer), max_position_embeddings=512, pad_token_id=0,
                          bos_token_id=1, eos_token_id=2,
                          rope_parameters={'rope_type': 'default', 'rope_theta': 1e4, 'mrope_section': [1, 1, 2]}),
-        vision_config=dict(depth=1, embed_dim=16, hidden_size=16, num_heads=2, mlp_ratio=1),
-        vision_start_token_id=start, vision_end_token_id=end, image_token_id=image, video_token_id=video)
+        vision_config=dict(depth=1, embed_dim=16, hidden_size=16, num_heads=2, mlp_ratio=1), **marks)
     return save(tmp_path_factory.mktemp('qwen'), Qwen2VLForConditionalGeneration(config), processor)
 
 
