@@ -107,6 +107,24 @@ def test_missing_packages_and_keys_are_said(monkeypatch):
     assert obstacles(packages='vlfusion', key='NO_SUCH_KEY') == [] == obstacles(key='none')
 
 
+def test_models_of_the_hub_are_looked_for_in_its_cache(tmp_path, monkeypatch):
+    pytest.importorskip('huggingface_hub')
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
+    assert get_recipe('measured').models == () and get_recipe('measured').is_here()
+    recipe = get_recipe('film')
+    assert len(recipe.models) == 5 and 'facebook/sam-vit-base' in recipe.models and not recipe.is_here()
+    assert get_recipe('florence2-llama').models == ('florence-community/Florence-2-base',), 'not that of the server'
+    for model in recipe.models:
+        snapshot = tmp_path / f'models--{model.replace("/", "--")}/snapshots/abc'
+        snapshot.mkdir(parents=True)
+        (snapshot.parents[1] / 'refs').mkdir()
+        (snapshot.parents[1] / 'refs/main').write_text('abc')
+        (snapshot / 'config.json').write_text('{}')
+        assert not recipe.is_here()
+        (snapshot / 'model.safetensors').write_text('weights')
+    assert recipe.is_here()
+
+
 def test_words_are_names_configs_or_sections(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'film').mkdir()  # a folder is no recipe

@@ -46,14 +46,20 @@ def _list() -> int:
     from vlfusion.guards.cells import terminal_cell
     from vlfusion.language.recipes import find_recipes
 
-    table = Table('recipe', 'words', 'download', 'memory', 'key', 'price for 1,000 images', 'width', 'here', box=None,
-                  padding=(0, 2, 0, 0))
-    for name, recipe in find_recipes().items():
-        facts = [_short(recipe.fact(fact)) for fact in ('Download', 'Memory', 'Key', 'Price', 'Width')]
-        table.add_row(*map(terminal_cell, (name, recipe.title, *facts, here(recipe))))
     console = Console()
     if not console.is_terminal:
         console.width = 250  # a file has no width
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column('recipe', no_wrap=True)
+    facts = ('Download', 'Memory', 'Key', 'Price', 'Width')
+    for fact in facts:
+        table.add_column('price for 1,000 images' if fact == 'Price' else fact.lower(), no_wrap=fact == 'Key')
+    table.add_column('here')
+    if told := console.width >= 150:
+        table.add_column('words')
+    for name, recipe in find_recipes().items():
+        cells = [name, *(_short(recipe.fact(fact)) for fact in facts), here(recipe), *([recipe.title] if told else [])]
+        table.add_row(*map(terminal_cell, cells))
     console.print(table, highlight=False)
     console.print('\n~ is an estimate. `vlfusion words NAME` explains a recipe; `vlfusion describe FOLDER --words '
                   'NAME` uses it.', highlight=False, markup=False)
@@ -88,7 +94,7 @@ def here(recipe: 'Recipe') -> str:
     if obstacles := recipe.obstacles():
         return f'no: {"; ".join(obstacles)}'
     remarks = ['if its server runs'] if recipe.asks_a_server else []
-    remarks += ['after its download'] if not recipe.fact('Download').startswith('none') else []
+    remarks += ['after its download'] if not recipe.is_here() else []
     remarks += ['slowly without a GPU'] if recipe.wants_gpu and not _has_gpu() else []
     return ', '.join(['yes', *remarks])
 

@@ -29,7 +29,7 @@ from typing import Any
 from vlfusion import plugins
 from vlfusion.config import load_config
 from vlfusion.config_names import SEPARATOR, SUFFIXES, config_folder, find_config
-from vlfusion.errors import UnknownNameError, did_you_mean
+from vlfusion.errors import UnknownNameError, did_you_mean, needs
 from vlfusion.language.section import check_section, require_section
 
 #: Folder of the recipes in the configs of a package.
@@ -37,6 +37,8 @@ FOLDER = '_base_/language'
 #: Facts that a docstring may state, in the order of a card.
 FACTS = ('Packages', 'Download', 'Memory', 'Server', 'Key', 'Price', 'Width', 'Source', 'Not known')
 UNKNOWN = 'not known'
+#: Files of a model on the hub that hold its weights, or list the files that do.
+WEIGHTS = ('model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model.bin.index.json')
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Recipe:
         file: the config.
         title: the first line of its docstring.
         facts: what it states of itself, by the names in `FACTS`.
+        models: ids of the models on the Hugging Face hub that its parts load.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Recipe:
     file: Path
     title: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
 
     def fact(self, name: str) -> str:
         """Return one of `FACTS`; `not known` if the recipe does not state it."""
@@ -77,6 +81,15 @@ class Recipe:
         """True if it runs a model that is slow without a GPU."""
         memory = self.fact('Memory')
         return 'GPU' in memory and 'no GPU' not in memory
+
+    def is_here(self) -> bool:
+        """Tell whether the cache of huggingface_hub holds weights of all its models. No network is used."""
+        if not self.models:
+            return True
+        with needs(f'The recipe {self.name}', 'huggingface_hub', 'language'):
+            from huggingface_hub import try_to_load_from_cache
+        return all(any(isinstance(try_to_load_from_cache(model, file), str) for file in WEIGHTS)
+                   for model in self.models)
 
     def obstacles(self) -> list[str]:
         """Say what must be done before it can run here: packages to install, a key to set. Servers are not asked."""
@@ -212,7 +225,10 @@ def _read(package: str, file: Path) -> Recipe | None:
     if 'language' not in names:
         return None
     docstring = ast.get_docstring(tree) or ''
-    return Recipe(file.stem.replace('_', '-'), package, file, docstring.partition('\n')[0], _facts(docstring))
+    models = [node.value.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == 'model'
+              and isinstance(node.value, ast.Constant) and re.fullmatch(r'[\w.-]+/[\w.-]+', str(node.value.value))]
+    return Recipe(file.stem.replace('_', '-'), package, file, docstring.partition('\n')[0], _facts(docstring),
+                  tuple(dict.fromkeys(models)))
 
 
 def _facts(docstring: str) -> dict[str, str]:
