@@ -28,9 +28,8 @@ if [ "$turn" = --cooldown ]; then
         exec vlfusion train "configs/zoo/film_$3.py" --work-dir "$out" --resume --cfg-options "${options[@]}"
     fi
     newest=$(compgen -G "work_dirs/film_$3/iter_*.pth" | sort -V | tail -1) || true
-    # A task that was not trained yet begins with the medical weights.
     exec vlfusion train "configs/zoo/film_$3.py" --work-dir "$out" \
-        --cfg-options "${options[@]}" load_from="${newest:-film-mif}"
+        --cfg-options "${options[@]}" ${newest:+load_from="$newest"}
 fi
 while [ -n "$tasks" ]; do
     left=

@@ -3,6 +3,7 @@
 Data:       171 pairs of RoadScene; its 25 pairs of CDDFuse's test set are for testing.
 Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
+Start:      the weights `film-mif`
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
 """
 
@@ -10,6 +11,8 @@ _base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedu
           '../_base_/language/measured.py']
 
 task = 'ivf'
+
+load_from = 'film-mif'
 
 model = dict(
     type='FusionModel',

@@ -3,6 +3,7 @@
 Data:       40 pairs of NYU-D with their all-in-focus truth; Lytro is for testing.
 Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
+Start:      the weights `film-mif`
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
 Loss:       FILM's terms and the distance from the truth; the authors' losses for focus pairs were not released.
 """
@@ -11,6 +12,8 @@ _base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedu
           '../_base_/language/measured.py']
 
 task = 'mff'
+
+load_from = 'film-mif'
 
 model = dict(
     type='FusionModel',

@@ -14,7 +14,9 @@ from filelock import FileLock
 
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.locks import LOCK
+from vlfusion.engine.named import experiment_of
 from vlfusion.engine.runner import build_runner, latest_checkpoint
+from vlfusion.engine.states import write_state
 from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError
 from vlfusion.models.layers.restormer import GatedFeedForward, gated
 
@@ -85,6 +87,20 @@ def test_resume_with_nothing_to_resume_starts_afresh(toy):
     config.resume = True
     build_runner(config, 'train').train()
     assert latest_checkpoint(toy.work).name == 'iter_1.pth'
+
+
+@pytest.mark.slow
+def test_resume_goes_on_after_weights_without_an_optimizer(toy, tmp_path):
+    config = toy(**{'train_cfg.max_iters': 1})
+    state = build_runner(config, 'train').model.state_dict()
+    write_state(tmp_path / 'begin.safetensors', {name: torch.full_like(value, 0.5) for name, value in state.items()},
+                dict(vlfusion=experiment_of(config)))
+    for steps in (1, 2):
+        config = toy(**{'train_cfg.max_iters': steps})
+        config.update(resume=True, load_from=str(tmp_path / 'begin.safetensors'))
+        build_runner(config, 'train').train()
+    optimizer = torch.load(toy.work / 'iter_2.pth', weights_only=True)['optimizer']
+    assert {int(state['step']) for state in optimizer['state'].values()} == {2}
 
 
 @pytest.mark.slow

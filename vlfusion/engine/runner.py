@@ -228,10 +228,13 @@ class FusionRunner(Runner):
         return checkpoint
 
     def load_or_resume(self) -> None:
-        if self._resume and self._load_from is None and not self._has_loaded:
+        # Weights by name hold no state of an optimizer: a first run begins with them, and a later one resumes its own.
+        begins = self._load_from is not None and Path(self._load_from).suffix == '.safetensors'
+        if self._resume and (self._load_from is None or begins) and not self._has_loaded:
             newest = latest_checkpoint(self.work_dir)
             if newest is None:
-                self.logger.warning(f'Nothing to resume in {self.work_dir}. Training starts from the beginning.')
+                start = f'with {self._load_from}' if begins else 'from the beginning'
+                self.logger.warning(f'Nothing to resume in {self.work_dir}. Training starts {start}.')
                 self._resume = False
             else:
                 self._load_from = str(newest)
