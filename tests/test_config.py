@@ -1,6 +1,7 @@
 """Configs are read as data in three ways of writing."""
 
 import json
+import logging
 
 import pytest
 
@@ -84,3 +85,12 @@ def test_a_misspelt_file(write, tmp_path, asked, meant):
     with pytest.raises(ConfigError, match='No config at') as caught:
         load_config(asked)
     assert f'Did you mean {meant}?' in caught.value.remedy
+
+
+def test_values_of_the_environment_are_not_shown(tmp_path, monkeypatch, capfd, caplog):
+    (tmp_path / 'c.py').write_text("language = dict(store='{{$PRIVATE:nothing}}')")
+    monkeypatch.setenv('PRIVATE', 'sk-word-of-the-user')
+    caplog.set_level('INFO')
+    assert load_config(tmp_path / 'c.py').language.store == 'sk-word-of-the-user'
+    assert 'sk-word' not in capfd.readouterr().out + caplog.text
+    assert logging.root.manager.disable == logging.NOTSET

@@ -9,7 +9,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
     """
     path = require_config(path)
     with foreign(f'{path} is not a valid config', ConfigError, 'Fix the file, its _base_ or its custom_imports.'):
-        config = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
+        with _silence():
+            config = Config.fromfile(path, lazy_import=False, import_custom_modules=False)
         if config.get('custom_imports'):
             search_current_folder()
             import_modules_from_strings(**config.custom_imports)
@@ -101,6 +103,17 @@ def load_config(path: str | os.PathLike, cfg_options: dict | None = None,
     if of_experiment:
         check_form(config)
     return config
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep MMEngine from logging the values that `{{$VARIABLE:default}}` inserts, which may be secrets."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.INFO))
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def config_from(values: Mapping, name: str | None) -> Config:
