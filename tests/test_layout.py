@@ -9,7 +9,7 @@ PACKAGE = TESTS.parent / 'vlfusion'
 ACROSS = {
     '': 'configs configs_cost conformance front_door howto_own_method installation known_plugins layers layout '
         'links named_paths plugin_configs prose swaps typecheck',
-    'cli': 'guesses numbers pages plugins start verbs',
+    'cli': 'guesses named_models numbers pages plugins start verbs',
     'language': 'describe exchange howto pairs repair running server_kills',
     'language/captioners': 'detectors recipes taggers',
     'language/encoders': 'howto training transformers_models',
@@ -18,6 +18,7 @@ ACROSS = {
     'metrics': 'features golden perception properties references',
     'models': 'run_backbone streams',
     'testing': 'alone',
+    'zoo': 'fetching models',
 }
 MODULES = sorted(path.relative_to(TESTS) for path in TESTS.rglob('test_*.py'))
 

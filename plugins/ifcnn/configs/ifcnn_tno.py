@@ -1,9 +1,8 @@
 """IFCNN (Zhang et al., Information Fusion 2020), infrared-visible: the released weights on TNO.
 
 Reproduces: the released test script: elementwise maximum, no normalisation, grey levels truncated.
-Commands:   vlfusion prepare-data weights vlfusion_ifcnn.IFCNN --which ivf --out work_dirs/ifcnn_ivf.pth
-            vlfusion test ifcnn/ifcnn_tno work_dirs/ifcnn_ivf.pth
-Needs:      IFCNN-MAX.pth in data/weights/ifcnn, TNO in data/ivf/TNO.
+Commands:   vlfusion test ifcnn/ifcnn_tno ifcnn-ivf
+Needs:      TNO in data/ivf/TNO.
 Expected:   pictures within one grey level of the authors'; no scores were published under these protocols.
 Not known:  the details of the paper's training: no training script was released.
 """
