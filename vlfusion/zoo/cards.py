@@ -74,7 +74,7 @@ def _about_model(entry: ModelEntry) -> list[str]:
                    'arguments': ', '.join(f'`{key}={value!r}`' for key, value in entry.arguments.items()),
                    'words': entry.words and f'recipe `{entry.words}`', 'trained on': entry.trained,
                    'verified': entry.verified, 'numbers': entry.numbers, 'notes': entry.notes,
-                   'own training': entry.config and f'`vlfusion train {entry.config}`'})
+                   'training': entry.config and f'`vlfusion train {entry.config}`'})
 
 
 def _about_method(method: Method) -> list[str]:
