@@ -23,6 +23,7 @@ from .data.own_folders import use_folders as use_folders
 from .data.pairs import find_pairs as find_pairs
 from .data.words import use_words as use_words
 from .engine.checkpoints import load_model as load_model
+from .engine.model_configs import config_of as config_of
 from .engine.stages import test as test
 from .engine.stages import train as train
 from .evaluation.folder import score_folder as score_folder

@@ -4,7 +4,7 @@
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/ --words smolvlm-local
     vlfusion fuse CHECKPOINT 'data/{name}_T.*' 'data/{name}_W.*' -o fused/
-    vlfusion fuse classical/laplacian_ivf IR/ VI/ -o fused/ --skip-existing
+    vlfusion fuse laplacian IR/ VI/ -o fused/ --skip-existing
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
 
 Pairs of folders that cannot be fused are listed at the end. The others are fused, and the exit code is 1.

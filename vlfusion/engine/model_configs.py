@@ -24,7 +24,8 @@ def config_of(model: str | os.PathLike, cfg_options: Mapping | None = None, *, o
 
     Its data set has no folders. `vlfusion.use_folders` gives it some.
 
-        config = vlfusion.use_folders(config_of('film-mif'), 'my/mri', 'my/pet')
+        config = vlfusion.use_folders(vlfusion.config_of('film-mif'), 'my/mri', 'my/pet')
+        vlfusion.describe(config)
         vlfusion.test(config, 'film-mif')
 
     Args:
