@@ -227,11 +227,11 @@ def choose_entry(name: str, which: str | None = None) -> ModelEntry:
     part = (which or '').lower()
     fitting = [entry for entry in entries if entry.name.partition('-')[2] == part] or [
         entry for entry in entries if part in ' '.join([entry.name, *file_names(entry)]).lower()]
-    if len(fitting) != 1:
-        names = [entry.name for entry in fitting or entries]
-        raise UnknownNameError(f'{name} has no model {which!r}.' if which and not fitting else
-                               f'{name} has several models: {", ".join(names)}.',
-                               f'{did_you_mean(part, names)} Give one of these names instead of {name}.')
+    names = [entry.name for entry in fitting or entries]
+    if not fitting:
+        raise UnknownNameError(f'{name} has no model {which!r}.', did_you_mean(part, names))
+    if len(fitting) > 1:
+        raise UnknownNameError(f'{name} has several models: {", ".join(names)}.', 'Give the name of one of them.')
     return fitting[0]
 
 
