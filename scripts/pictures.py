@@ -2,7 +2,7 @@
 
     make demo                                                 # first train FILM on simulated images for a few steps
     python scripts/pictures.py                                # docs/pictures
-    python scripts/pictures.py didfuse=work_dirs/didfuse.pth  # plugins/didfuse/strip.webp, from released weights
+    python scripts/pictures.py didfuse=didfuse-ivf            # plugins/didfuse/strip.webp, from released weights
 
 All pairs are simulated, so the project may show them. Each file is smaller than 100 kB.
 """
@@ -96,9 +96,9 @@ protocol = 'film'
     save(Image.open(folder / 'report.png'), OUT / 'report.webp')
 
 
-def plugin_strip(plugin: str, checkpoint: Path, sample: Path, folder: Path) -> None:
+def plugin_strip(plugin: str, model: str, sample: Path, folder: Path) -> None:
     """Draw the sources of a simulated pair of the method's task, and the result of its weights."""
-    fuser = Fuser(checkpoint)
+    fuser = Fuser(model)
     task = fuser.task
     places = [sample / task.name / 'test' / source for source in SOURCES[task.name]]
     name = middle_name(places[0])
@@ -122,8 +122,8 @@ def main(arguments: list[str]) -> None:
             film_strip(max((ROOT / 'work_dirs/film_mif_sample').glob('iter_*.pth')), folder / 'sample', folder)
             report_picture(folder / 'sample', folder)
         for argument in arguments:
-            plugin, _, checkpoint = argument.partition('=')
-            plugin_strip(plugin, Path(checkpoint), folder / 'sample', folder / plugin)
+            plugin, _, model = argument.partition('=')
+            plugin_strip(plugin, model, folder / 'sample', folder / plugin)
 
 
 if __name__ == '__main__':
