@@ -64,7 +64,7 @@ def tuning_config(model: str | os.PathLike, cfg_options: Mapping | None = None, 
     config['model']['backbone'] = experiment.pop('model')['backbone']
     config['train_cfg'] |= dict(max_iters=STEPS, val_interval=STEPS)
     config['optim_wrapper']['optimizer']['lr'] *= SLOWER
-    tuning = dict(param_scheduler=None, load_from=os.fspath(model))
+    tuning = dict(param_scheduler=[dict(type='ConstantLR', by_epoch=False, factor=1.0)], load_from=os.fspath(model))
     return _named({**config, **experiment, **tuning}, f'{_stem(model)}_tuned', cfg_options)
 
 
