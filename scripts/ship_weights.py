@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from vlfusion.config import load_config
 from vlfusion.engine.states import write_state
 from vlfusion.errors import VLFusionError
 from vlfusion.files import whole_file
@@ -34,7 +35,8 @@ def main() -> None:
     parser.add_argument('--after', nargs=2, metavar=('WORK_DIR', 'STEP'),
                         help='training from whose checkpoint the run began, and the step of that checkpoint')
     args = parser.parse_args()
-    source = get_entry(args.name).source
+    entry = get_entry(args.name)
+    source = entry.source
     if not isinstance(source, Packaged):
         raise VLFusionError(f'{args.name} has no file in a package.', 'Name a model such as film-mif.')
     checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=True)
@@ -44,8 +46,9 @@ def main() -> None:
     log |= {before + step: loss for step, loss in losses(args.checkpoint.parent, steps).items()}
     state = {name: tensor.half() if tensor.is_floating_point() else tensor
              for name, tensor in checkpoint['state_dict'].items() if not name.startswith('losses.')}
-    kept = {key: checkpoint['meta'][key] for key in ('vlfusion', 'training', 'dataset_meta', 'seed', 'vlfusion_version')
+    kept = {key: checkpoint['meta'][key] for key in ('vlfusion', 'training', 'seed')
             if key in checkpoint['meta']}
+    kept['dataset_meta'] = dict(name=load_config(entry.config).train_dataloader.dataset.name)
     write_state(source.path, state, {**kept, 'iter': before + steps})
     with whole_file(source.path.with_suffix('.csv')) as file:
         writer = csv.writer(file, lineterminator='\n')

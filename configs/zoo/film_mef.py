@@ -23,7 +23,7 @@ model = dict(
             dict(type='SSIMLoss', weight=1.0)])
 
 train_dataloader = dict(dataset=dict(
-    subsets={
+    name='MEFB and U2Fusion', subsets={
         'MEFB': dict(source_a='mef/MEFB/*/{name}_B.*', source_b='mef/MEFB/*/{name}_A.*',
                      names=['ArchSequence', 'Chair', 'Door', 'ICCV_06', 'ICCV_08', 'ICCV_10', 'ICCV_11', 'Igloo',
                             'Land', 'TreyRatcliff', 'Window2', 'WindowTrim', 'door2', 'flowerGate', 'sculpture',

@@ -17,7 +17,7 @@ model = dict(
     losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
 
 train_dataloader = dict(dataset=dict(
-    subsets={
+    name='Harvard', subsets={
         'CT-MRI': dict(source_a='mif/Harvard/CT-MRI/train/MRI', source_b='mif/Harvard/CT-MRI/train/CT',
                        modality_b='CT'),
         'PET-MRI': dict(source_a='mif/Harvard/PET-MRI/train/MRI', source_b='mif/Harvard/PET-MRI/train/PET',
