@@ -13,6 +13,7 @@ from vlfusion.benchmark.plan import load_plan
 from vlfusion.cli import main
 from vlfusion.testing.public_host import git_blob
 from vlfusion.testing.toys import draw_pairs
+from vlfusion.zoo.entries import find_entry
 
 PAIRS = ['p0', 'p1', 'p2']
 CONFIG = '''
@@ -94,9 +95,10 @@ def test_a_leaderboard_from_nothing(public, capsys):
     assert '1 downloads, 0.0 MB and 1 of unknown size:\n    needy-gone' in said.err
 
 
+@pytest.mark.slow
 def test_without_get_a_row_says_how(public, capsys):
     """Weights that are not here are no reason to ask a server."""
-    (Path('data') / 'ivf').mkdir(parents=True)
+    Path('data/ivf').mkdir(parents=True)
     Path('theirs').rename('data/ivf/Toys')
     assert main(['benchmark', 'toys.py', '--no-report', '--out', 'out']) == 1
     said = capsys.readouterr().err
@@ -115,3 +117,19 @@ def test_data_that_cannot_be_loaded(public, capsys):
     assert 'status 404' in capsys.readouterr().err
     assert sorted(file.name for file in Path('data/ivf/Toys/vi').iterdir()) == ['p0.png', 'p2.png']
     assert '1 files, 0.0 MB' in str(needs_of(load_plan('toys.py')))
+
+
+@pytest.mark.slow
+def test_a_model_on_the_hub(public, hub, tmp_path, capsys):
+    Path('data/ivf').mkdir(parents=True)
+    Path('theirs').rename('data/ivf/Toys')
+    weights = find_entry('needy-packed').source.path
+    assert main(['push', str(weights), 'anna/conv']) == 0
+    Path('toys.py').write_text(CONFIG.replace('methods = dict(', 'methods = dict(Hub="hf://anna/conv", '))
+    run = ['benchmark', 'toys.py', '--no-report', '--out', 'out']
+    assert main(run) == 1
+    assert 'Hub: The weights of hf://anna/conv are not on this machine. Add --get' in capsys.readouterr().err
+    assert main([*run, '--get']) == 1
+    board = json.loads(Path('out/leaderboards/Toys.json').read_text())['metrics']['EN']['means']
+    assert board['Hub'] == board['Packed'] and 'hf://anna/conv' in capsys.readouterr().err
+    assert main(run) == 1 and 'Hub:' not in capsys.readouterr().err.rpartition('methods failed')[2]

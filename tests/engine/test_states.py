@@ -36,6 +36,13 @@ def test_both_forms_hold_the_same(state, tmp_path):
     assert all(torch.equal(one.state_dict()[name], tensor) for name, tensor in two.state_dict().items())
 
 
+def test_equal_checkpoints_have_equal_bytes(state, tmp_path):
+    for index in range(8):
+        write_state(tmp_path / f'{index}.safetensors', state, dict(vlfusion=EXPERIMENT, author='Zoë'))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    assert read_meta(tmp_path / '0.safetensors')['author'] == 'Zoë'
+
+
 def test_half_precision_is_loaded_as_float32(state, tmp_path):
     halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     write_state(tmp_path / 'x.safetensors', halves, dict(vlfusion=EXPERIMENT))

@@ -29,6 +29,7 @@ from vlfusion.errors import ConfigError, DownloadError, UnknownNameError, VLFusi
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.imaging.images import SUFFIXES
 from vlfusion.registry import BACKBONES, MODELS
+from vlfusion.zoo.hub import is_hub_address
 from vlfusion.zoo.names import require_model
 from vlfusion.zoo.places import not_here
 
@@ -80,7 +81,8 @@ class ModelMethod:
             if checkpoint in refused:
                 raise refused[checkpoint]
             if missing := not_here(checkpoint):
-                raise DownloadError(missing, f'Add --get, or run `vlfusion models get {checkpoint}`.')
+                command = '' if is_hub_address(checkpoint) else f', or run `vlfusion models get {checkpoint}`'
+                raise DownloadError(missing, f'Add --get{command}.')
         for repeat in self.repeats([0]):
             self.identity(repeat)
         if self.text_policy != 'own' and 'text_source' not in self.experiment:

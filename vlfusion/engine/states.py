@@ -75,12 +75,25 @@ def write_state(path: str | os.PathLike, state: Mapping[str, Shaped[Tensor, '...
     if Path(path).suffix == '.safetensors':
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
         rest = {key: value for key, value in meta.items() if key != EXPERIMENT}
-        write_whole(path, save(tensors, {EXPERIMENT: strict_json(meta[EXPERIMENT], indent=None),
-                                         META: strict_json(rest, indent=None)}))
+        write_whole(path, _ordered(save(tensors, {EXPERIMENT: strict_json(meta[EXPERIMENT], indent=None),
+                                                  META: strict_json(rest, indent=None)})))
         return
     buffer = io.BytesIO()
     torch.save(dict(state_dict=dict(state), meta=dict(meta)), buffer)
     write_whole(path, buffer.getbuffer())
+
+
+def _ordered(content: bytes) -> bytes:
+    """Sort the metadata in the header of a `.safetensors` file, so that equal checkpoints have equal bytes.
+
+    safetensors itself writes metadata in random order. The file begins with the length of its header, in 8 bytes.
+    """
+    length = int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8:8 + length])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, separators=(',', ':'), ensure_ascii=False).encode()
+    text += b' ' * (-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + content[8 + length:]
 
 
 def read_meta(path: str | os.PathLike) -> dict[str, Any] | None:
