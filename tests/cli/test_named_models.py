@@ -160,6 +160,13 @@ def test_outputs_and_files_that_are_called_like_a_model(package, capsys):
     assert said(capsys, 'fuse', f'{package}.v-mean', 'ir', 'vi', '-o', 'x')
 
 
+def test_a_config_of_another_model(package, capsys):
+    """A model without weights cannot fill that of a config."""
+    for config in ('classical/laplacian_ivf', f'{package}/tuned'):
+        assert 'v-mean has no weights for the model of the config' in said(
+            capsys, 'test', config, 'v-mean', *PAIRS, code=2)
+
+
 def test_a_model_without_data(package, capsys):
     for verb in ('test', 'ablate-text', 'describe'):
         assert 'v-packed is a model, which has no data. -> Give two folders' in said(capsys, verb, 'v-packed', code=2)

@@ -54,6 +54,9 @@ def load_model(model: str | os.PathLike | Located, experiment: Mapping | None = 
     located = locate(model)
     if located.file is None:
         experiment = experiment or located.experiment
+        if to_fuse(experiment['model']) != to_fuse(located.experiment['model']):
+            raise ConfigError(f'{located.name} has no weights for the model of the config: it is another model.',
+                              'Give one of both: a model without weights needs no config, and a config no such model.')
         return build_weightless(experiment['model'], located.name), experiment
     checkpoint = read_checkpoint(located.file)
     experiment = experiment or _experiment(checkpoint, located, trust)

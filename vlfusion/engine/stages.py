@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from vlfusion.config import as_config, config_from
-from vlfusion.engine.checkpoints import load_weightless
+from vlfusion.engine.checkpoints import experiment_of, load_model, load_weightless
 from vlfusion.engine.named import locate
 from vlfusion.engine.runner import FusionRunner, build_runner, evaluators
 from vlfusion.evaluation.rows import Row, read_csv
@@ -93,9 +93,12 @@ def test(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | Non
         CheckpointError: the weights are absent or do not fit the model.
     """
     config = _copy(config)
-    weights = locate(checkpoint).file if checkpoint else None
-    if weights is None:
+    located = locate(checkpoint) if checkpoint else None
+    weights = located and located.file
+    if located is None:
         load_weightless(config)  # raises an error if the model has weights
+    elif weights is None:
+        load_model(located, experiment_of(config))  # raises an error if it is another model
     config.model.pop('losses', None)  # not needed for testing
     config.launcher = launcher
     config.load_from = weights and str(weights)

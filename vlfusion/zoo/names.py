@@ -9,6 +9,9 @@ from vlfusion.files import require_checkpoint
 from vlfusion.zoo import hub
 from vlfusion.zoo.entries import ModelEntry, advice_on, find_entry, provider_of, similar_model
 
+#: Suffixes of files of weights.
+WEIGHTS = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors')
+
 
 def entry_of(model: str | os.PathLike) -> ModelEntry | None:
     """Return the facts about a named model; None for a checkpoint, a config, an address and an unknown name.
@@ -32,7 +35,8 @@ def is_model(word: str | os.PathLike) -> bool:
         return True
     if is_config(path) or path.suffix in SUFFIXES:
         return False
-    return path.is_file() or bool(path.suffix) or bool(similar_model(os.fspath(word)) or provider_of(os.fspath(word)))
+    return path.is_file() or path.suffix in WEIGHTS or bool(
+        similar_model(os.fspath(word)) or provider_of(os.fspath(word)))
 
 
 def require_model(model: str | os.PathLike) -> None:
