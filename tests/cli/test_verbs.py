@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from vlfusion import Fuser
-from vlfusion.cli import main
+from vlfusion.cli import VERBS, main, parse
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.runner import build_runner
 from vlfusion.imaging.images import read_image
@@ -200,3 +201,17 @@ def test_a_reader_that_has_enough_is_no_error(request):
                            stdout=subprocess.PIPE)
     run.stdout.close()
     assert run.stderr.read() == b'' and run.wait() in (1, 141)  # rich says 1
+
+
+@pytest.mark.parametrize('verb', VERBS)
+def test_every_verb_can_be_kept_offline(verb, capsys):
+    with pytest.raises(SystemExit):
+        parse([verb, '--help'])
+    assert '--offline' in capsys.readouterr().out
+
+
+def test_offline_ends_with_its_command(monkeypatch, capsys):
+    monkeypatch.delenv('HF_HUB_OFFLINE', raising=False)
+    monkeypatch.setenv('VLFUSION_OFFLINE', '')
+    assert main(['models', 'average', '--offline']) == 0 and 'Average' in capsys.readouterr().out
+    assert 'HF_HUB_OFFLINE' not in os.environ and os.environ['VLFUSION_OFFLINE'] == ''

@@ -9,7 +9,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
@@ -45,6 +46,10 @@ VERBS = {
 }
 
 
+#: Variables that forbid downloads: vlfusion's own, and that of huggingface_hub and transformers.
+OFFLINE = {'VLFUSION_OFFLINE': '1', 'HF_HUB_OFFLINE': '1'}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vlfusion VERB ...`. An error of the user is printed with its remedy, and the exit code is 2."""
     bound_spinning()
@@ -53,8 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int | None:
         args = parse(sys.argv[1:] if argv is None else argv)
-        return args.run(args)
+        with variables(OFFLINE if args.offline else {}):
+            return args.run(args)
     return run_to_the_end(command)
+
+
+@contextmanager
+def variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables inside the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class Parser(argparse.ArgumentParser):
@@ -80,6 +98,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             module = import_module(f'vlfusion.cli.{verb.replace("-", "_")}')
             verb_parser.description = module.__doc__
             module.add_arguments(verb_parser)
+            verb_parser.add_argument('--offline', action='store_true',
+                                     help='download nothing: no weights, no data, nothing from a model hub')
             verb_parser.set_defaults(run=module.run)
     args = parser.parse_args(argv)
     if any('~' in word for word in argv):

@@ -26,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--root', default='data', metavar='DIR',
                         help='folder that gets ivf/, mif/, mef/ and mff/ (default: %(default)s)')
     parser.add_argument('--force', action='store_true', help='get: replace files that have another content')
-    parser.add_argument('--offline', action='store_true', help='get: download nothing, only say what is missing')
     parser.add_argument('--markdown', action='store_true', help='print the reference page of all sets')
 
 
@@ -87,7 +86,7 @@ def _get(names: list[str], args: argparse.Namespace) -> int:
 
     for entry in [get_set(name) for name in names]:  # a misspelt name is told before the first download
         with ShowProgress() as show:
-            loaded = fetch_set(entry.scoped, args.root, force=args.force, offline=args.offline, show=show)
+            loaded = fetch_set(entry.scoped, args.root, force=args.force, show=show)
         places = ', '.join(f'{args.root}/{folder}' for folder in entry.folders)
         print(f'{entry.name}: {len(loaded)} files were loaded, {len(entry.files) - len(loaded)} were there: {places}.')
         _print([finding for finding in check_set(entry.scoped, args.root) if finding.kind == 'extra'])

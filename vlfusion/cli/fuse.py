@@ -46,7 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
                                         "else vlfusion's own)")
     add_words(parser, keeps=True)
-    parser.add_argument('--offline', action='store_true', help='download no weights')
     add_trust(parser)
     parser.add_argument('--modality-a', help="modality of source A for the captioner (default: the task's word)")
     parser.add_argument('--modality-b', help='modality of source B, such as PET or CT, in the words of the training '
@@ -84,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
                     skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
                     show=show, describe=args.describe, task=args.task, protocol=args.protocol, chroma=args.chroma,
-                    store=args.store, offline=args.offline, words=args.words, trust=args.trust_checkpoint,
+                    store=args.store, words=args.words, trust=args.trust_checkpoint,
                     modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,
                     tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory, batch_size=args.batch_size,
                     precision=args.precision)

@@ -18,7 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('words', nargs='*', metavar='WORD | NAME | get NAME ... | add NAME FILE ...',
                         help='words of the card; a name; or `get` or `add`')
     parser.add_argument('--markdown', action='store_true', help='print the reference page of all models')
-    parser.add_argument('--offline', action='store_true', default=None, help='download nothing')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.markdown:
         print(reference_page(), end='')
     elif first == 'get':
-        _get(others, args.offline)
+        _get(others)
     elif first == 'add':
         _add(others)
     elif not others and (entry := find_entry(first)):
@@ -57,7 +56,7 @@ def _table(entries: dict) -> None:
         console.print(problem, highlight=False, markup=False)
 
 
-def _get(names: list[str], offline: bool | None) -> None:
+def _get(names: list[str]) -> None:
     from vlfusion.zoo.entries import get_entry
     entries = [get_entry(name) for name in names]
     if not entries:
@@ -67,7 +66,7 @@ def _get(names: list[str], offline: bool | None) -> None:
     from vlfusion.engine.named import obtain
     with ShowProgress() as show:
         for entry in entries:
-            place = obtain(entry, offline=offline, show=show)
+            place = obtain(entry, show=show)
             show.print(f'{entry.name}: {place or "needs no weights"}')
 
 
