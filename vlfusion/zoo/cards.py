@@ -17,17 +17,17 @@ far.png -o fused.png`, `vlfusion.Fuser('ifcnn-mff')`. [Use a model by name](../h
 
 
 def search(words: Iterable[str] = ()) -> dict[str, ModelEntry]:
-    """Return the models whose facts contain all words, by name.
+    """Return the models whose facts contain all words, by name. The name of a task means the models for that task.
 
     Raises:
         UnknownNameError: no model does.
     """
     terms = [word.lower() for word in words]
     entries = {name: entry for name, entry in find_entries().items()
-               if all(term in f'{name} {" ".join(entry.tasks)} {card(entry)}'.lower() for term in terms)}
+               if all(term in entry.tasks if term in TASKS else term in f'{name} {card(entry)}'.lower()
+                      for term in terms)}
     if terms and not entries:
-        raise UnknownNameError(f'No model has {" and ".join(terms)} in its card.',
-                               advice_on(terms[0]))
+        raise UnknownNameError(f'No model has {" and ".join(terms)} in its card.', advice_on(terms[0]))
     return entries
 
 

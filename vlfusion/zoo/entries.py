@@ -150,11 +150,11 @@ class ModelEntry:
 
 
 def find_entries() -> dict[str, ModelEntry]:
-    """Return all models by name: those of vlfusion, then those of the installed plugins.
+    """Return all models by name: first those that come with their weights, then those of vlfusion and of the plugins.
 
     If several packages use one name, each of their models is listed under its scoped name, `package.name`.
     """
-    entries = _all()
+    entries = sorted(_all(), key=lambda entry: not isinstance(entry.source, Packaged))
     counts = {name: sum(entry.name == name for entry in entries) for name in {entry.name for entry in entries}}
     return {entry.name if counts[entry.name] == 1 else entry.scoped: entry for entry in entries}
 
