@@ -1,6 +1,7 @@
 """From names, addresses, files and configs to the checkpoint of a model, which is downloaded and converted once."""
 
 import io
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from naming import install_models, write_checkpoint
 
+from vlfusion.console.notes import new_run
 from vlfusion.engine.checkpoints import load_model, read_experiment
 from vlfusion.engine.named import add, is_converted, locate, obtain
 from vlfusion.engine.states import read_meta
@@ -47,10 +49,19 @@ def test_released_weights_are_downloaded_and_converted_once(released, host):
     assert requested(host) == ['net.pth']
 
 
+def test_no_licence_is_told_if_nothing_may_be_downloaded(released, caplog):
+    new_run()
+    for offline, told in ((True, 0), (False, 1), (False, 1)):
+        with suppress(DownloadError):
+            locate('n-released', offline=offline)
+        assert caplog.text.count('Licence of the weights: MIT.') == told
+
+
 def test_the_checkpoint_is_made_again_if_the_network_changes_or_it_is_damaged(released, host):
     obtain(released)
     other = replace(released, arguments={'gain': 2.0})
     assert is_converted(released) and not is_converted(other)
+    assert is_converted(replace(released, tasks=('mff',), protocol='plain')), 'one checkpoint serves all tasks'
     assert obtain(other, offline=True) == converted(released)
     assert load_model('n-released')[0].backbone.gain == 1.0, 'the facts of the package count'
     assert 'gain' not in read_meta(converted(other))['made_of']['model']['backbone']
@@ -58,6 +69,15 @@ def test_the_checkpoint_is_made_again_if_the_network_changes_or_it_is_damaged(re
         converted(released).write_bytes(damage)
         assert load_model('n-released')[0].backbone.conv.bias.item() == 0
     assert requested(host) == ['net.pth'], 'the original is here'
+
+
+def test_a_damaged_original_is_not_converted(released, host):
+    obtain(released)
+    converted(released).unlink()
+    original(released.source.files[0]).write_bytes(b'damaged')
+    with pytest.raises(DownloadError, match='vlfusion is offline'):
+        obtain(released, offline=True)
+    assert load_model('n-released')[0].backbone.conv.bias.item() == 0 and requested(host) == ['net.pth'] * 2
 
 
 def test_files_that_were_fetched_by_hand(released, host, tmp_path):

@@ -56,9 +56,9 @@ def test_others_fuse_to_the_same_picture(hub, checkpoint, tmp_path, capsys):
     assert there.origin == Fuser(checkpoint).origin
     assert '6,000 steps on RoadScene (171 pairs)' in there.origin
     np.testing.assert_array_equal(fuse('hf://anna/blend', tmp_path), fuse(checkpoint, tmp_path))
-    out = tmp_path / 'fused.png'
-    assert main(['fuse', said.split()[-1], *(str(tmp_path / f'{side}/p.png') for side in ('ir', 'vi')), '-o',
-                 str(out)]) == 0
+    out, asked = tmp_path / 'fused.png', len(hub.requests)
+    assert main(['fuse', 'hf://anna/blend', *(str(tmp_path / f'{side}/p.png') for side in ('ir', 'vi')), '-o',
+                 str(out), '--offline']) == 0 and len(hub.requests) == asked
     np.testing.assert_array_equal(cv2.imread(str(out))[..., ::-1], fuse(checkpoint, tmp_path))
 
 

@@ -130,6 +130,23 @@ def test_a_file_here_is_checked(tmp_path, host):
         check(tmp_path / 'other', file)
 
 
+def test_a_file_that_is_there_is_verified_if_asked_for(host, tmp_path):
+    file, place = host.add(CONTENT), tmp_path / 'model.pth'
+    place.write_bytes(b'other')
+    assert fetch(file, place).read_bytes() == b'other' and host.requests == []
+    assert fetch(file, place, verify=True).read_bytes() == CONTENT
+    fetch(file, place, verify=True)
+    assert len(host.requests) == 1
+
+
+def test_no_more_is_read_than_the_file_should_have(host, tmp_path):
+    file = host.add(CONTENT, size=len(CONTENT))
+    host.faults[path_of(file)] = [CONTENT * 100]
+    with pytest.raises(DownloadError, match='expected bytes 300000'):
+        fetch(file, tmp_path / 'model.pth')
+    assert host.sent < len(CONTENT) * 100
+
+
 def test_a_silent_server(host, tmp_path, monkeypatch):
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT', 0.05)
     file = host.add(CONTENT)
@@ -178,7 +195,7 @@ def test_offline(host, tmp_path, monkeypatch, name):
         monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
     else:
         monkeypatch.setenv(name, '1')
-    with pytest.raises(DownloadError, match=f'It would come from {host.address}/owner'):
+    with pytest.raises(DownloadError, match=f'has to be loaded from {host.address}/owner.*is offline'):
         fetch(host.add(CONTENT), tmp_path / 'model.pth', offline=name == '--offline')
     assert host.requests == [] and is_offline() == (name != '--offline')
     (tmp_path / 'model.pth').write_bytes(CONTENT)

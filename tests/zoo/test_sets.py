@@ -123,7 +123,16 @@ def test_other_files_are_kept_unless_forced(toy_set, host):
         fetch_set('Toy', toy_set.root)
     assert str(own) in str(error.value) and '--force' in error.value.remedy
     assert _contents(toy_set.root) == {'ivf/Toy/ir/1.png': b'mine!'} and host.requests == []
-    assert fetch_set('Toy', toy_set.root, force=True) and _contents(toy_set.root) == toy_set.files
+    path = next(path for path in host.files if path.endswith('ir/toy 1.png'))
+    host.faults[path] = [404]
+    with pytest.raises(DataError, match='status 404'):
+        fetch_set('Toy', toy_set.root, force=True)
+    assert own.read_bytes() == b'mine!', 'it stays until its replacement is there'
+    assert fetch_set('Toy', toy_set.root, force=True) == [own] and _contents(toy_set.root) == toy_set.files
+    own.unlink()
+    own.mkdir()
+    with pytest.raises(DataError, match='1.png is a folder, where a file of Toy belongs'):
+        fetch_set('Toy', toy_set.root, force=True)
 
 
 def test_offline_says_how_many_are_missing(toy_set, host, monkeypatch):

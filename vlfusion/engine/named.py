@@ -1,4 +1,4 @@
-"""From whatever names a model to its file: a checkpoint, a config, a name such as `film-mif`, or `hf://owner/name`.
+"""Find the file of a model by what names it: a checkpoint, a config, a name such as `film-mif`, or `hf://owner/name`.
 
 Weights that are not in a package are downloaded once, see `vlfusion.zoo.places`.
 """
@@ -26,7 +26,7 @@ from vlfusion.zoo import hub
 from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned, file_names
 from vlfusion.zoo.names import entry_of, require_model
 from vlfusion.zoo.places import by_hand, converted, original
-from vlfusion.zoo.remote import fetch
+from vlfusion.zoo.remote import fetch, is_offline
 
 #: Top-level config keys that describe the experiment itself. They are stored in its checkpoints.
 EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol', 'chroma')
@@ -49,7 +49,7 @@ class Located:
     entry: ModelEntry | None = None
 
 
-def locate(model: str | os.PathLike | Located, *, offline: bool | None = None,
+def locate(model: str | os.PathLike | Located, *, offline: bool = False,
            show: ShowProgress | None = None) -> Located:
     """Find a model, and download its weights if they are not here.
 
@@ -59,7 +59,7 @@ def locate(model: str | os.PathLike | Located, *, offline: bool | None = None,
         model: checkpoint; or the config of a model without weights, as a file or by name; or the name of a model, see
             `vlfusion models`; or a repository on the Hugging Face hub, `hf://owner/name` or `hf://owner/name@revision`.
             A model that was located is returned as it is.
-        offline: True to download nothing; by default `VLFUSION_OFFLINE` and `HF_HUB_OFFLINE` decide.
+        offline: True to download nothing, as `VLFUSION_OFFLINE` and `HF_HUB_OFFLINE` do.
         show: progress of a download; by default a bar of its own on stderr.
 
     Raises:
@@ -89,7 +89,7 @@ def experiment_of(config: Config) -> dict[str, Any]:
     return experiment
 
 
-def obtain(entry: ModelEntry, *, offline: bool | None = None, show: ShowProgress | None = None) -> Path | None:
+def obtain(entry: ModelEntry, *, offline: bool = False, show: ShowProgress | None = None) -> Path | None:
     """Return the checkpoint of a named model, and make it first if necessary; None if the model has no weights.
 
     Raises:
@@ -116,18 +116,18 @@ def obtain(entry: ModelEntry, *, offline: bool | None = None, show: ShowProgress
     return None
 
 
-def download(entry: ModelEntry, *, offline: bool | None = None, show: ShowProgress | None = None) -> list[Path]:
-    """Return the authors' files of a named model, and fetch those that are not here.
+def download(entry: ModelEntry, *, offline: bool = False, show: ShowProgress | None = None) -> list[Path]:
+    """Return the authors' files of a named model, each verified. Files that are not here are fetched.
 
     Raises:
         CheckpointError: the model is not made of such files.
         DownloadError: a file cannot be fetched, or differs from the pinned one.
     """
     for file in pinned_files(entry):
-        if not original(file).is_file():
+        if not (original(file).is_file() or offline or is_offline()):
             note(f'licence {entry.scoped}', f'{entry.name} comes from {entry.source}. Licence of the weights: '
                                             f'{entry.licence or "none stated"}.')
-        fetch(file, original(file), show=show, offline=offline, by_hand=by_hand(entry))
+        fetch(file, original(file), show=show, offline=offline, verify=True, by_hand=by_hand(entry))
     return [original(file) for file in entry.source.files]
 
 
@@ -146,7 +146,7 @@ def add(entry: ModelEntry, files: list[Path]) -> Path:
         write_whole(original(file), path.read_bytes())
     make_folder(converted(entry).parent)
     with FileLock(f'{converted(entry)}.lock'):
-        convert(entry, [original(file) for file in pinned_files(entry)], converted(entry))
+        convert(entry, download(entry, offline=True), converted(entry))
     return converted(entry)
 
 
@@ -160,14 +160,14 @@ def is_converted(entry: ModelEntry) -> bool:
 
 
 def convert(entry: ModelEntry, files: Sequence[Path], out: str | os.PathLike) -> int:
-    """Make the checkpoint of a named model of the authors' files, and return the number of its tensors."""
+    """Make the checkpoint of a named model from its verified files, and return the number of its tensors."""
     return convert_released(entry.method.backbone, files, out, task=entry.tasks[0], protocol=entry.protocol,
                             arguments=entry.arguments,
                             meta=dict(made_of=_made_of(entry), released=file_names(entry)))
 
 
 def _made_of(entry: ModelEntry) -> dict[str, Any]:
-    # The task and the protocol are stated by the entry, so they may change.
+    # Without task and protocol, which `_stated` gives: all tasks of an entry share one checkpoint.
     return dict(blobs=[file.blob for file in entry.source.files], model=entry.experiment['model'])
 
 

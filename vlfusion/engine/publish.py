@@ -12,14 +12,15 @@ from vlfusion.engine.named import EXPERIMENT_KEYS, locate
 from vlfusion.engine.states import write_state
 from vlfusion.errors import CheckpointError
 from vlfusion.zoo import hub
-from vlfusion.zoo.entries import Pinned, find_entry
+from vlfusion.zoo.entries import Pinned
+from vlfusion.zoo.names import entry_of
 
 #: What a published checkpoint says of its training, beside the experiment.
 ORIGIN = ('iter', 'epoch', 'training', 'released', 'vlfusion_version')
 
 
 def publish(model: str | os.PathLike, repo: str, *, private: bool | None = None, message: str = '', license: str = '',
-            offline: bool | None = None) -> str:
+            offline: bool = False) -> str:
     """Push a model to a repository on the hub, and return its address there with the commit.
 
         address = vlfusion.engine.publish.publish('work_dirs/film_mif/best.pth', 'anna/film-mri', license='apache-2.0')
@@ -39,7 +40,7 @@ def publish(model: str | os.PathLike, repo: str, *, private: bool | None = None,
         CheckpointError: the model has no weights; or they are their authors', who state no licence.
         DownloadError: the hub cannot be reached or refuses.
     """
-    entry = None if Path(model).expanduser().exists() else find_entry(os.fspath(model))
+    entry = entry_of(model)
     if entry and isinstance(entry.source, Pinned) and not license:
         raise CheckpointError(f'The weights of {model} are those of {entry.source} '
                               f'(licence: {entry.licence or "none stated"}).',

@@ -94,8 +94,8 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
 
     from vlfusion.engine.named import locate
     from vlfusion.inference.fuser import Fuser
-    locate(checkpoint, offline=offline or None, show=show)  # downloads weights under this progress
-    fuser = Fuser(checkpoint, note=show.print if show else None, **options)
+    located = locate(checkpoint, offline=offline, show=show)  # downloads weights under this progress
+    fuser = Fuser(located, note=show.print if show else None, **options)
     features = _features(text, fuser, pairs) if text else None
     if show:
         show.print(f'Model: {fuser.origin}.')

@@ -23,6 +23,7 @@ from vlfusion.data.pairs import Pair
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.text import text_configs
 from vlfusion.engine.checkpoints import load_model
+from vlfusion.engine.named import Located, locate
 from vlfusion.errors import DataError
 from vlfusion.imaging.arrays import AnyImage, as_image
 from vlfusion.imaging.chroma import chroma_name
@@ -66,7 +67,7 @@ class Fuser:
     Args:
         checkpoint: checkpoint of training or `convert-weights`; or the name of a model, such as `film-mif` or
             `laplacian`, see `vlfusion models`; or `hf://owner/name`, a repository on the Hugging Face hub; or a config
-            whose model has no weights.
+            whose model has no weights; or what `vlfusion.engine.named.locate` found.
         task: task that says what the sources are; by default the checkpoint's task.
         modality_a, modality_b: names of the sources' modalities, which captioners read; by default the task's. Say
             `PET` if the training data did: other names give other descriptions.
@@ -102,15 +103,16 @@ class Fuser:
         CheckpointError: as for `vlfusion.engine.checkpoints.load_model`.
     """
 
-    def __init__(self, checkpoint: str | os.PathLike, task: str | None = None, *, protocol: str | None = None,
+    def __init__(self, checkpoint: str | os.PathLike | Located, task: str | None = None, *, protocol: str | None = None,
                  chroma: str | None = None, store: str | os.PathLike | None = None, device: str | None = None,
                  modality_a: str | None = None, modality_b: str | None = None, tiles: str = 'auto',
                  tile_size: int | None = None, max_memory: int | None = None, batch_size: int | None = None,
                  precision: str = 'float32', note: Callable[[str], None] | None = None,
                  words: str | os.PathLike | Mapping | None = None, trust: bool = False):
         usable_device(device, precision=precision, tiles=tiles)  # loading takes long, so mistakes are found before
-        model, experiment = load_model(checkpoint, trust=trust)
-        self.checkpoint = checkpoint
+        located = locate(checkpoint)
+        model, experiment = load_model(located, trust=trust)
+        self.checkpoint = located.name
         self.network = Network(model, device=device, precision=precision, tiles=tiles, tile_size=tile_size,
                                max_memory=max_memory, note=note)
         self.model, self.device = self.network.model, str(self.network.device)

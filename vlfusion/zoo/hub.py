@@ -87,7 +87,7 @@ def page(address: str) -> str:
     return f'{_server()}/{parse(address).repo}'
 
 
-def pull(address: str, offline: bool | None = None) -> Path:
+def pull(address: str, offline: bool = False) -> Path:
     """Load the checkpoint of a model, unless the hub's cache has it, and return its path.
 
     Args:

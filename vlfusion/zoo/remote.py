@@ -88,14 +88,19 @@ class RemoteFile:
         return address
 
 
+def is_digest(text: str, digits: int = 40) -> bool:
+    """Tell whether a text is a digest in hex, such as a commit or a git blob id."""
+    return bool(re.fullmatch(f'[0-9a-f]{{{digits}}}', text))
+
+
 def is_offline() -> bool:
     """Tell whether `VLFUSION_OFFLINE`, `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE` forbids all downloads."""
     from huggingface_hub import constants
     return os.environ.get('VLFUSION_OFFLINE', '').lower() in TRUE or constants.is_offline_mode()
 
 
-def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = None, offline: bool | None = None,
-          by_hand: str = '') -> Path:
+def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = None, offline: bool = False,
+          verify: bool = False, by_hand: str = '') -> Path:
     """Download a file, unless it is there already, and return its path.
 
     Several processes may do so at once: one loads the file, the others wait for it.
@@ -105,6 +110,7 @@ def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = Non
         place: path of the file here. Missing folders are made.
         show: function that shows the progress, in kB; by default a bar, or lines, on stderr.
         offline: True to refuse to download. The variables of `is_offline` do so too.
+        verify: True to verify a file that is there already, and to replace it if its content differs.
         by_hand: advice in errors on how to get the file without this function.
 
     Raises:
@@ -113,15 +119,18 @@ def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = Non
         OSError: the file cannot be written.
     """
     place = Path(place)
-    if place.is_file():
+
+    def is_here() -> bool:
+        return place.is_file() and not (verify and _difference(place, file))
+    if is_here():
         return place
     remedy = by_hand or f'Or load it with another program, and save it as {place}.'
     if offline or is_offline():
-        raise DownloadError(f'{place} is not here, and vlfusion is offline. It would come from {mask(file.address)}.',
+        raise DownloadError(f'{place} has to be loaded from {mask(file.address)}, but vlfusion is offline.',
                             f'Allow downloads (no --offline, VLFUSION_OFFLINE or HF_HUB_OFFLINE). {remedy}')
     place.parent.mkdir(parents=True, exist_ok=True)
     with _one_process(place), nullcontext(show) if show else ShowProgress() as show:
-        if not place.is_file():
+        if not is_here():
             try:
                 _download(file, place, show, remedy)
             except OSError as error:
@@ -131,7 +140,7 @@ def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = Non
 
 
 def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | None = None,
-              offline: bool | None = None, by_hand: str = '') -> None:
+              offline: bool = False, verify: bool = False, by_hand: str = '') -> None:
     """Download many small files, several at a time. Files that are there already are not loaded again.
 
     A failure does not stop the others. Many in a row do.
@@ -139,15 +148,16 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
     Args:
         files: the path here of each file.
         show: function that shows the progress, in files. None shows nothing.
-        offline, by_hand: as for `fetch`.
+        offline, verify, by_hand: as for `fetch`.
 
     Raises:
         DataError: lists the files that could not be loaded. A second call loads only these.
     """
-    missing = {file: place for file, place in files.items() if not Path(place).is_file()}
+    missing = {file: place for file, place in files.items() if verify or not Path(place).is_file()}
     failures, in_a_row, here = [], 0, len(files) - len(missing)
     with ThreadPoolExecutor(THREADS) as pool:
-        tasks = [pool.submit(fetch, file, place, show=_nothing, offline=offline) for file, place in missing.items()]
+        tasks = [pool.submit(fetch, file, place, show=_nothing, offline=offline, verify=verify)
+                 for file, place in missing.items()]
         try:
             for task in as_completed(tasks):
                 try:
@@ -291,3 +301,5 @@ def _request(address: str, part: Path, begin: int, size: int | None, show: Calla
             for chunk in response.iter_bytes():
                 output.write(chunk)
                 show(output.tell() // 1000, total // 1000)
+                if size and output.tell() > size:  # another file, perhaps without an end
+                    return

@@ -209,6 +209,8 @@ def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False,
             missing.append(place)
         elif not same_content(path, file):
             other.append(place)
+    if folder := next((Path(root, place) for place in other if Path(root, place).is_dir()), None):
+        raise DataError(f'{folder} is a folder, where a file of {entry.name} belongs.', 'Move it away.')
     if other and not force:
         raise DataError(f'{len(other)} of {len(entry.files)} files of {entry.name} are there with another content:\n'
                         + listing(str(Path(root, place)) for place in other),
@@ -224,12 +226,7 @@ def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False,
     size = sum(file.size for file in wanted)
     note(f'licence of {entry.scoped}', f'{entry.name}: {len(wanted)} files, {size / 1e6:.1f} MB, come from '
                                        f'{entry.address}. Licence of the images: {entry.licence}.')
-    for place in other:
-        path = Path(root, place)
-        if path.is_dir():
-            raise DataError(f'{path} is a folder, where a file of {entry.name} belongs.', 'Move it away.')
-        path.unlink()
-    fetch_all(wanted, show=show, offline=offline)
+    fetch_all(wanted, show=show, verify=True)
     return list(wanted.values())
 
 
