@@ -163,4 +163,4 @@ def test_two_packages_with_one_name(released, install):
     for package in (released.package, other):
         assert locate(f'{package}.n-packed').entry.package == package
         assert load_model(f'{package}.n-mean-mff')[1]['task'] == 'mff'
-    assert locate('n-released', offline=None).entry == released, 'one package has it'
+    assert locate('n-released').entry == released, 'one package has it'
