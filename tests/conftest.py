@@ -10,7 +10,7 @@ from vlfusion.registry import REGISTRIES
 from vlfusion.testing.model_hub import ModelHub
 from vlfusion.testing.public_host import PublicHost
 from vlfusion.testing.toys import TINY, draw_pairs, write_features
-from vlfusion.zoo import entries
+from vlfusion.zoo.facts import read_package
 
 #: Where the hub keeps a file.
 FILES = '{repo_id}/resolve/{revision}/{filename}'
@@ -52,7 +52,7 @@ def install(tmp_path, monkeypatch):
 
     def forget():
         plugins.found.cache_clear()
-        entries._read_package.cache_clear()
+        read_package.cache_clear()
 
     def install(package, **files):
         folder = tmp_path / 'site' / package
@@ -62,6 +62,7 @@ def install(tmp_path, monkeypatch):
         (about / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n')
         (about / 'entry_points.txt').write_text(f'[vlfusion.plugins]\n{package} = {package}\n')
         for name, content in {'__init__.py': '', **files}.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(content)
         packages.append(package)
         monkeypatch.syspath_prepend(tmp_path / 'site')
@@ -117,25 +118,14 @@ def hub(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def install_sets(tmp_path, monkeypatch):
+def install_sets(install):
     """A function that installs a plugin with a `sets.toml` and manifests. Importing the plugin fails."""
-    from vlfusion import plugins
-    site = tmp_path / 'site'
-
-    def install(package, facts, manifests=()):
-        (site / package / 'manifests').mkdir(parents=True)
-        (site / package / '__init__.py').write_text('raise RuntimeError("this plugin was imported")')
-        (site / package / 'sets.toml').write_text(facts)
-        for name, lines in dict(manifests).items():
-            (site / package / f'manifests/{name}.tsv').write_text('\n'.join('\t'.join(line) for line in lines))
-        about = site / f'{package}-1.dist-info'
-        about.mkdir()
-        (about / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {package}\nVersion: 1\n')
-        (about / 'entry_points.txt').write_text(f'[vlfusion.plugins]\n{package} = {package}\n')
-        monkeypatch.syspath_prepend(str(site))
-        plugins.found.cache_clear()
-    yield install
-    plugins.found.cache_clear()
+    def install_sets(package, facts, manifests=()):
+        tables = {f'manifests/{name}.tsv': '\n'.join('\t'.join(line) for line in lines)
+                  for name, lines in dict(manifests).items()}
+        install(package, **{'__init__.py': 'raise RuntimeError("this plugin was imported")', 'sets.toml': facts,
+                            **tables})
+    return install_sets
 
 
 @pytest.fixture

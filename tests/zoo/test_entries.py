@@ -19,6 +19,7 @@ from vlfusion.zoo.entries import (
 )
 
 METHOD = '[methods.Conv]\nbackbone = "toys.Conv"\n'
+COMMIT, BLOB = 'c' * 40, 'b' * 40
 FILES = 'source = {{repo = "a/b", commit = "{}", files = [{}]}}'
 
 
@@ -33,15 +34,15 @@ def read(tmp_path):
 
 def test_facts_of_a_method_hold_for_its_models_unless_they_say_otherwise(read):
     small, large = read('[methods.Conv]\nbackbone = "toys.Conv"\nparameters = 10\nlicence = "MIT"\ntask = "ivf"\n'
-                        'source = {repo = "a/b", commit = "c"}\n'
-                        '[models.small]\nsource = {files = [{path = "x/small.pth", blob = "1"}]}\n'
+                        f'source = {{repo = "a/b", commit = "{COMMIT}"}}\n'
+                        f'[models.small]\nsource = {{files = [{{path = "x/small.pth", blob = "{BLOB}"}}]}}\n'
                         '[models.large]\nparameters = 90\ntask = ["mif", "mff"]\nlicence = "none stated"\n'
                         'arguments = {width = 3}\nchroma = "visible"\n'
-                        'source = {files = [{path = "large.pth", blob = "2", size = 5}]}')
+                        f'source = {{files = [{{path = "large.pth", blob = "{BLOB}", size = 5}}]}}')
     assert (small.method.parameters, small.licence, small.tasks) == (10, 'MIT', ('ivf',))
     assert (large.method.parameters, large.licence, large.tasks) == (90, 'none stated', ('mif', 'mff'))
     assert isinstance(large.source, Pinned) and large.source.files[0].size == 5
-    assert small.source.files[0].address.endswith('a/b/c/x/small.pth')
+    assert small.source.files[0].address.endswith(f'a/b/{COMMIT}/x/small.pth')
     assert small.scoped == 'toys.small' and small.experiment == dict(
         task='ivf', protocol='plain', model=dict(type='FusionModel', backbone=dict(type='toys.Conv')))
     assert large.experiment == dict(
@@ -82,11 +83,17 @@ def test_sources(read, tmp_path):
     (METHOD + '[models.x]\ntask = "ivf"\nsource = "x.pth"', "models.x.source is 'x.pth'"),
     (METHOD + '[models.x]\ntask = "ivf"\nsource = {path = "x.pth"}', r'models.x.source is .*Give \{file'),
     (METHOD + '[models.x]\ntask = "ivf"\nsource = {file = "a", hub = "b"}', 'models.x.source is'),
-    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format('c', ''), 'models.x.source is'),
-    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format('c', '{path = "p"}'), 'source.files lacks blob'),
-    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format('c', '{path = "p", blob = 3}'), 'source.files.blob is 3'),
-    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format('c', '{path = "p", blob = "1", sise = 3}'),
+    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format(COMMIT, ''), 'models.x.source is'),
+    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format(COMMIT, '{path = "p"}'), 'source.files lacks blob'),
+    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format(COMMIT, '{path = "p", blob = 3}'), 'source.files.blob is 3'),
+    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format(COMMIT, '{path = "p", blob = "1", sise = 3}'),
      'Did you mean size'),
+    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format('main', f'{{path = "p", blob = "{BLOB}"}}'),
+     "models.x.source.commit is 'main'.*40 digits"),
+    (METHOD + '[models.x]\ntask = "ivf"\n' + FILES.format(COMMIT, '{path = "p", blob = "../../../../../../p"}'),
+     'models.x.source.files.blob is'),
+    *((METHOD + f'[models.x]\ntask = "ivf"\nsource = {{file = "{file}"}}', 'models.x.source is')
+      for file in ('../w.safetensors', '/w.safetensors', 'a/../../w.safetensors', 'w.pth', '')),
 ])
 def test_faulty_facts_are_named(read, tmp_path, text, said):
     with pytest.raises(ConfigError, match=f'(?s){said}') as caught:
@@ -112,9 +119,9 @@ def test_a_faulty_plugin_hides_no_other(install, capsys):
     assert faults().keys() == {bad} and "unknown key 'bakcbone'" in faults()[bad]
     assert main(['models']) == 0
     said = ' '.join(capsys.readouterr().out.split())
-    assert 'sound-packed' in said and f'The models of {bad} cannot be read.' in said and 'bakcbone' in said
+    assert 'sound-packed' in said and f'models.toml of {bad} cannot be read.' in said and 'bakcbone' in said
     for name in ('bad-mean', 'sound-pakced'):
-        with pytest.raises(UnknownNameError, match=f'(?s)no model .{name}.*The models of {bad} cannot be read'):
+        with pytest.raises(UnknownNameError, match=f'(?s)no model .{name}.*models.toml of {bad} cannot be read'):
             get_entry(name)
         assert main(['fuse', name, 'a', 'b', '-o', 'c']) == 2
     with pytest.raises(PluginError, match='bakcbone'):

@@ -14,7 +14,8 @@ from vlfusion.zoo.manifest import read_manifest
 from vlfusion.zoo.remote import RemoteFile
 
 BLOB = 'c38c5e7f3bd2324816de8ffc6d3fdb10d85311ad'
-GOOD = ('repository\towner/name\tcommit\nfolder\timages/a b\tivf/X/ir\n'
+COMMIT = '1' * 40
+GOOD = (f'repository\towner/name\t{COMMIT}\nfolder\timages/a b\tivf/X/ir\n'
         f'{BLOB}\t12\t1.png\n{BLOB}\t7\tNYU (2).jpg\t2.jpg\n')
 
 
@@ -22,13 +23,14 @@ def test_lines_become_files_of_their_places(tmp_path):
     path = tmp_path / 'X.tsv'
     path.write_text(GOOD)
     assert read_manifest(path) == {
-        'ivf/X/ir/1.png': RemoteFile('owner/name', 'commit', 'images/a b/1.png', BLOB, 12),
-        'ivf/X/ir/2.jpg': RemoteFile('owner/name', 'commit', 'images/a b/NYU (2).jpg', BLOB, 7)}
+        'ivf/X/ir/1.png': RemoteFile('owner/name', COMMIT, 'images/a b/1.png', BLOB, 12),
+        'ivf/X/ir/2.jpg': RemoteFile('owner/name', COMMIT, 'images/a b/NYU (2).jpg', BLOB, 7)}
 
 
 @pytest.mark.parametrize(('old', 'new', 'line'), [
     ('ivf/X/ir', '../X', 2), ('ivf/X/ir', '/etc', 2), ('1.png', '../../1.png', 3), ('2.jpg', 'a\\2.jpg', 4),
-    ('12', 'twelve', 3), ('repository\towner/name\tcommit\n', '', 2), ('folder', 'Folder', 2), ('\t1.png', '', 3)])
+    ('12', 'twelve', 3), (f'repository\towner/name\t{COMMIT}\n', '', 2), ('folder', 'Folder', 2), ('\t1.png', '', 3),
+    (COMMIT, 'main', 1), (BLOB, '../../x', 3)])
 def test_other_lines_are_refused(tmp_path, old, new, line):
     path = tmp_path / 'X.tsv'
     path.write_text(GOOD.replace(old, new, 1))

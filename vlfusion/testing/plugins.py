@@ -17,17 +17,8 @@ from vlfusion.testing.backbones import EXTRAS, NotApplicable, Outcome, outcome, 
 from vlfusion.testing.language import check_captioner, check_llm, check_text_encoder
 from vlfusion.testing.losses import check_loss
 from vlfusion.testing.metrics import check_metric
-from vlfusion.zoo.entries import (
-    FILE,
-    ModelEntry,
-    OnHub,
-    Packaged,
-    Pinned,
-    data_file,
-    find_entries,
-    models_of,
-    read_models,
-)
+from vlfusion.zoo.entries import FILE, ModelEntry, OnHub, Packaged, Pinned, find_entries, models_of, read_models
+from vlfusion.zoo.facts import data_file
 
 #: Check of metrics that may fail: some metrics treat source A and source B differently on purpose.
 SYMMETRY = 'symmetric'

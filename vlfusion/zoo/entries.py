@@ -27,15 +27,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from vlfusion import plugins
-from vlfusion.errors import ConfigError, PluginError, UnknownNameError, VLFusionError, did_you_mean
+from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.facts import check_facts, data_file, packages, read_toml
-from vlfusion.zoo.remote import RemoteFile
+from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml, stays_below
+from vlfusion.zoo.remote import RemoteFile, is_digest
 
 #: Name of the file in a package.
 FILE = 'models.toml'
@@ -154,9 +153,7 @@ def find_entries() -> dict[str, ModelEntry]:
 
     If several packages use one name, each of their models is listed under its scoped name, `package.name`.
     """
-    entries = sorted(_all(), key=lambda entry: not isinstance(entry.source, Packaged))
-    counts = {name: sum(entry.name == name for entry in entries) for name in {entry.name for entry in entries}}
-    return {entry.name if counts[entry.name] == 1 else entry.scoped: entry for entry in entries}
+    return by_name(sorted(_all(), key=lambda entry: not isinstance(entry.source, Packaged)))
 
 
 def find_entry(name: str | os.PathLike) -> ModelEntry | None:
@@ -172,7 +169,7 @@ def find_entry(name: str | os.PathLike) -> ModelEntry | None:
     scope, _, plain = os.fspath(name).rpartition('.')
     if not NAME.fullmatch(plain):
         return None
-    if scope in packages() and (fault := _read_package(scope)[1]):
+    if scope in packages() and (fault := read_package(scope, FILE, read_models)[1]):
         raise fault
     entries = [entry for entry in _all() if scope in ('', entry.package)]
     matching = [entry for entry in entries if entry.name == plain] or [
@@ -261,23 +258,11 @@ def _spelled(name: str) -> str:
 
 def faults() -> dict[str, str]:
     """Return the problem of each package whose `models.toml` cannot be read."""
-    return {package: str(error) for package in packages() if (error := _read_package(package)[1])}
+    return {package: str(error) for package in packages() if (error := read_package(package, FILE, read_models)[1])}
 
 
 def _all() -> list[ModelEntry]:
-    return [entry for package in packages() for entry in _read_package(package)[0]]
-
-
-@cache
-def _read_package(package: str) -> tuple[list[ModelEntry], VLFusionError | None]:
-    """Read the models of a package; an error is returned, so that a faulty plugin does not hide the others."""
-    path = data_file(package, FILE)
-    if path is None:
-        return [], None
-    try:
-        return read_models(path, package), None
-    except VLFusionError as error:
-        return [], PluginError(f'The models of {package} cannot be read. {error.problem}', error.remedy)
+    return [entry for package in packages() for entry in read_package(package, FILE, read_models)[0]]
 
 
 def read_models(path: Path, package: str) -> list[ModelEntry]:
@@ -328,7 +313,7 @@ def _entry(where: str, name: str, facts: Any, package: str, methods: Mapping[str
 
 def _source(where: str, facts: Mapping, folder: Path) -> Packaged | Pinned | OnHub | None:
     match facts:
-        case {'file': str(file), **rest} if not rest:
+        case {'file': str(file), **rest} if not rest and stays_below(file) and file.endswith('.safetensors'):
             return Packaged(folder / file)
         case {'hub': str(address), **rest} if not rest:
             return OnHub(address)
@@ -336,8 +321,11 @@ def _source(where: str, facts: Mapping, folder: Path) -> Packaged | Pinned | OnH
             hints = {key: hint for key, hint in get_type_hints(RemoteFile).items() if key not in ('repo', 'commit')}
             for file in files:
                 check_facts(f'{where}.files', file, hints, ('path', 'blob'))
+            for key, digest in [('commit', commit), *(('files.blob', file['blob']) for file in files)]:
+                if not is_digest(digest):
+                    raise ConfigError(f'{where}.{key} is {digest!r:.200}.', 'Give all 40 digits.')
             return Pinned(tuple(RemoteFile(repo, commit, **file) for file in files))
     if not facts:
         return None
-    raise ConfigError(f'{where} is {facts!r:.200}.', "Give {file = ...} for a file of the package, {hub = 'hf://...'}, "
-                                                     'or {repo = ..., commit = ..., files = [{path, blob, ...}]}.')
+    raise ConfigError(f'{where} is {facts!r:.200}.', "Give {file = 'NAME.safetensors'} for a file of the package, "
+                      "{hub = 'hf://...'}, or {repo = ..., commit = ..., files = [{path, blob, ...}]}.")

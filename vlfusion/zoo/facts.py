@@ -1,14 +1,19 @@
 """Facts in TOML files of installed packages: finding, reading and checking them, without importing the packages."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 from vlfusion import plugins
-from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.errors import ConfigError, PluginError, VLFusionError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
+
+#: What a package describes: a model, or a data set.
+Entry = TypeVar('Entry')
 
 
 def packages() -> list[str]:
@@ -29,6 +34,41 @@ def data_file(package: str, name: str) -> Path | None:
         return None
     return next((path for place in (spec and spec.submodule_search_locations) or ()
                  if (path := Path(place, name)).is_file()), None)
+
+
+@cache
+def read_package(package: str, name: str,
+                 read: Callable[[Path, str], list[Entry]]) -> tuple[list[Entry], PluginError | None]:
+    """Read a data file of a package. An error is returned, so that a faulty plugin does not hide the others.
+
+    Args:
+        package: the package.
+        name: name of the file.
+        read: function that reads the file, given its path and the package.
+    """
+    path = data_file(package, name)
+    try:
+        return read(path, package) if path else [], None
+    except VLFusionError as error:
+        return [], PluginError(f'{name} of {package} cannot be read. {error.problem}', error.remedy)
+
+
+def by_name(entries: Iterable[Entry], spell: Callable[[str], str] = str) -> dict[str, Entry]:
+    """Return entries by name. Those whose name another one has too are under their scoped names, `package.name`.
+
+    Args:
+        entries: the entries, each with the attributes `name` and `scoped`.
+        spell: function that gives names one spelling, to compare them.
+    """
+    entries = list(entries)
+    counts = Counter(spell(entry.name) for entry in entries)
+    return {entry.name if counts[spell(entry.name)] == 1 else entry.scoped: entry for entry in entries}
+
+
+def stays_below(place: str) -> bool:
+    """Tell whether a relative path stays below the folder that it is relative to."""
+    parts = PurePosixPath(place).parts
+    return bool(parts) and '..' not in parts and not parts[0].startswith('/') and '\\' not in place
 
 
 def read_toml(path: Path) -> dict[str, Any]:

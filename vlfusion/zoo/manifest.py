@@ -9,10 +9,11 @@ A manifest is a text file with three kinds of lines. Their fields are separated 
 `scripts/manifests.py` writes them.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vlfusion.errors import ConfigError
-from vlfusion.zoo.remote import RemoteFile
+from vlfusion.zoo.facts import stays_below
+from vlfusion.zoo.remote import RemoteFile, is_digest
 
 
 def read_manifest(path: Path) -> dict[str, RemoteFile]:
@@ -28,21 +29,15 @@ def read_manifest(path: Path) -> dict[str, RemoteFile]:
         raise ConfigError(f'{path} cannot be read: {error}.', 'Install the package again.') from error
     for number, line in enumerate(lines, 1):
         match line.split('\t'):
-            case ['repository', repo, commit]:
+            case ['repository', repo, commit] if is_digest(commit):
                 pass
-            case ['folder', folder, place] if _stays_below(place):
+            case ['folder', folder, place] if stays_below(place):
                 pass
-            case [blob, size, name, *new] if size.isdecimal() and len(new) < 2 and repo and place and (
-                    _stays_below(new[-1] if new else name)):
+            case [blob, size, name, *new] if is_digest(blob) and size.isdecimal() and len(new) < 2 and repo and (
+                    place and stays_below(new[-1] if new else name)):
                 files[f'{place}/{new[0] if new else name}'] = RemoteFile(repo, commit, f'{folder}/{name}', blob,
                                                                         int(size))
             case _:
                 raise ConfigError(f'{path}, line {number}, is {line[:100]!r}, which is no line of a manifest.',
                                   'Write the manifest by scripts/manifests.py.')
     return files
-
-
-def _stays_below(place: str) -> bool:
-    """Tell whether a relative path stays below the folder that it is relative to."""
-    parts = PurePosixPath(place).parts
-    return bool(parts) and '..' not in parts and not parts[0].startswith('/') and '\\' not in place

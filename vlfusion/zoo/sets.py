@@ -17,17 +17,16 @@ configs that ship.
 """
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, get_type_hints
 
 from vlfusion.console.notes import note
-from vlfusion.errors import ConfigError, DataError, DownloadError, PluginError, UnknownNameError, did_you_mean, listing
+from vlfusion.errors import ConfigError, DataError, DownloadError, UnknownNameError, did_you_mean, listing
 from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.facts import check_facts, data_file, packages, read_toml
+from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml
 from vlfusion.zoo.manifest import read_manifest
 from vlfusion.zoo.remote import RemoteFile, Show, check, fetch_all, is_offline
 
@@ -146,9 +145,7 @@ def find_sets() -> dict[str, DataSet]:
 
     If several packages use one name, each of their sets is listed under its scoped name, `package.name`.
     """
-    sets = _all()
-    counts = Counter(_plain(entry.name) for entry in sets)
-    return {entry.name if counts[_plain(entry.name)] == 1 else entry.scoped: entry for entry in sets}
+    return by_name(_all(), _plain)
 
 
 def get_set(name: str) -> DataSet:
@@ -162,20 +159,20 @@ def get_set(name: str) -> DataSet:
     'Real-MFF'
     """
     scope, _, plain = name.rpartition('.')
+    if scope in packages() and (fault := read_package(scope, FILE, read_sets)[1]):
+        raise fault
     matching = [entry for entry in _all() if _plain(entry.name) == _plain(plain) and scope in ('', entry.package)]
     if len(matching) > 1:
         raise UnknownNameError(f'{name!r} is ambiguous: several packages have a data set of that name.',
                                f'Write one of {", ".join(sorted(entry.scoped for entry in matching))}.')
     if not matching:
-        if fault := faults().get(scope):
-            raise PluginError(f'{name!r} is not available. {fault}', f'Fix or reinstall {scope}.')
         raise UnknownNameError(f'There is no data set {name!r}.', did_you_mean(name, find_sets()))
     return matching[0]
 
 
 def faults() -> dict[str, str]:
     """Return the problem of each package whose `sets.toml` cannot be read."""
-    return {package: str(error) for package in packages() if (error := _read_package(package)[1])}
+    return {package: str(error) for package in packages() if (error := read_package(package, FILE, read_sets)[1])}
 
 
 def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False, offline: bool = False,
@@ -305,21 +302,7 @@ def _set(where: str, name: str, facts: Any, package: str, folder: Path) -> DataS
 
 
 def _all() -> list[DataSet]:
-    return [entry for package in packages() for entry in _read_package(package)[0]]
-
-
-def _read_package(package: str) -> tuple[list[DataSet], ConfigError | None]:
-    """Read the sets of a package; an error is returned, so that a faulty plugin does not hide the others."""
-    path = data_file(package, FILE)
-    return _read(path, package) if path else ([], None)
-
-
-@cache
-def _read(path: Path, package: str) -> tuple[list[DataSet], ConfigError | None]:
-    try:
-        return read_sets(path, package), None
-    except ConfigError as error:
-        return [], error
+    return [entry for package in packages() for entry in read_package(package, FILE, read_sets)[0]]
 
 
 def _plain(name: str) -> str:
