@@ -178,7 +178,8 @@ def test_the_environment_says_where_the_hub_is(hub, checkpoint, tmp_path):
     assert checkpoint.read_bytes() in written and not any(hub.token.encode() in content for content in written)
 
 
-@pytest.mark.parametrize('address', ['hf://film', 'hf://a/b/c', 'hf://a/b@', 'hf://../b', 'hf:/a/b', 'hf://a/b c'])
+@pytest.mark.parametrize('address', ['hf://film', 'hf://a/b/c', 'hf://a/b@', 'hf://../b', 'hf:/a/b', 'hf://a/b c',
+                                     'hf://a/b@../../x', 'hf://a/b@/etc/x', 'hf://a/..'])
 def test_what_is_no_address(address):
     with pytest.raises(DownloadError, match='is no address on the Hugging Face hub'):
         parse(address)

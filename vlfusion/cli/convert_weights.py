@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.imaging.tasks import get_task
     task = get_task(args.task).name
 
-    from vlfusion.engine.checkpoints import convert_released
+    from vlfusion.engine.released import convert_released
     from vlfusion.imaging.protocol import get_protocol
     if args.protocol:
         get_protocol(args.protocol)  # unknown names are refused before the work

@@ -15,15 +15,15 @@ from torch import nn
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.engine.named import EXPERIMENT_KEYS, Located, experiment_of, locate
 from vlfusion.engine.origin import origin
-from vlfusion.engine.released import convert_released, find_released
+from vlfusion.engine.released import convert_released
 from vlfusion.engine.states import COPY, check_state, load_strictly
 from vlfusion.engine.trust import believed_language, check_model, check_text_source, readable_language, refuse_language
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.guards.foreign import foreign
 from vlfusion.registry import BACKBONES, MODELS
 
-__all__ = ['COPY', 'EXPERIMENT_KEYS', 'build_weightless', 'convert_released', 'experiment_of', 'find_released',
-           'load_model', 'load_strictly', 'load_weightless', 'read_experiment', 'to_fuse']
+__all__ = ['COPY', 'EXPERIMENT_KEYS', 'build_weightless', 'convert_released', 'experiment_of', 'load_model',
+           'load_strictly', 'load_weightless', 'read_experiment', 'to_fuse']
 
 #: Types of their values in a checkpoint.
 FORM = {'task': str, 'model': dict, 'language': dict, 'text_source': dict, 'protocol': str, 'chroma': str}
@@ -168,5 +168,3 @@ def build_weightless(model: Mapping, origin: str) -> nn.Module:
         raise ConfigError(f'The model of {origin} has {count} weights, which a config does not hold.',
                           'Give a checkpoint, written by training or by `convert-weights`.')
     return built.eval()
-
-

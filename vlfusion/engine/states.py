@@ -9,16 +9,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Shaped
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from vlfusion.errors import CheckpointError, listing
 from vlfusion.files import strict_json, write_whole
+from vlfusion.zoo.metadata import COPY, EXPERIMENT, META, read_meta
 
-COPY = 'The file is damaged or is not a checkpoint of vlfusion. Copy it again, or ask its author.'
-#: Keys of the metadata of a `.safetensors` checkpoint. They hold JSON: the experiment, and the rest of `meta`.
-EXPERIMENT, META = 'vlfusion', 'meta'
+__all__ = ['COPY', 'check_state', 'load_strictly', 'read_meta', 'write_state']
 
 
 def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], origin: str) -> None:
@@ -94,19 +92,3 @@ def _ordered(content: bytes) -> bytes:
     text = json.dumps(header, separators=(',', ':'), ensure_ascii=False).encode()
     text += b' ' * (-len(text) % 8)
     return len(text).to_bytes(8, 'little') + text + content[8 + length:]
-
-
-def read_meta(path: str | os.PathLike) -> dict[str, Any] | None:
-    """Return `meta` of a `.safetensors` checkpoint without reading its tensors; None if the file has none.
-
-    Raises:
-        CheckpointError: the metadata is not JSON.
-    """
-    with safe_open(path, 'pt') as file:
-        texts = file.metadata() or {}
-    if EXPERIMENT not in texts:
-        return None
-    try:
-        return {**json.loads(texts.get(META, '{}')), EXPERIMENT: json.loads(texts[EXPERIMENT])}
-    except (ValueError, TypeError, RecursionError) as error:
-        raise CheckpointError(f'{path} holds metadata that is not JSON: {error}.', COPY) from error

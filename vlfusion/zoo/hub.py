@@ -6,7 +6,6 @@ the same experiment to read; and `README.md`, the model card. huggingface_hub mo
 """
 
 import errno
-import json
 import math
 import os
 import re
@@ -15,18 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from vlfusion import __version__
 from vlfusion.errors import CheckpointError, DownloadError, VLFusionError
 from vlfusion.files import strict_json
 from vlfusion.guards.foreign import described
 from vlfusion.guards.redaction import mask, mask_log, without_secrets
 from vlfusion.imaging.tasks import TASKS
+from vlfusion.zoo.metadata import EXPERIMENT, read_meta
 from vlfusion.zoo.remote import is_offline
 
 SCHEME = 'hf://'
 WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.json', 'README.md'
-#: Key of the experiment in the metadata of a checkpoint.
-KEY = 'vlfusion'
 LOG_IN = 'Set HF_TOKEN, or log in by `hf auth login`, with an account that may do this.'
 CONNECT = 'Check the connection. HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy.'
 
@@ -65,7 +65,7 @@ def parse(address: str) -> HubModel:
         DownloadError: it is something else.
     """
     match = re.fullmatch(r'hf://(\w[\w.-]*/\w[\w.-]*)(?:@([\w./-]+))?', address)
-    if not match:
+    if not match or '..' in address or f'{match[2]}'.startswith('/'):  # a revision becomes a path in the cache
         raise DownloadError(f'{address!r} is no address on the Hugging Face hub.',
                             'Write hf://owner/name, or hf://owner/name@revision for a branch, tag or commit.')
     return HubModel(*match.groups())
@@ -149,9 +149,9 @@ def push(checkpoint: str | os.PathLike, repo: str, *, private: bool | None = Non
         if private and not api.model_info(model.repo).private:
             raise DownloadError(f'{failure}: the repository exists and is public.',
                                 'Make it private on its page, or choose another name.')
-        files = {WEIGHTS: os.fspath(checkpoint), CONFIG: f'{strict_json(meta[KEY])}\n'.encode()}
+        files = {WEIGHTS: os.fspath(checkpoint), CONFIG: f'{strict_json(meta[EXPERIMENT])}\n'.encode()}
         if not api.file_exists(model.repo, CARD):
-            files[CARD] = model_card(model.repo, meta[KEY], count, license).encode()
+            files[CARD] = model_card(model.repo, meta[EXPERIMENT], count, license).encode()
         commit = api.create_commit(model.repo, [CommitOperationAdd(name, content) for name, content in files.items()],
                                    commit_message=message or 'Model of vlfusion')
     except Exception as error:
@@ -160,17 +160,16 @@ def push(checkpoint: str | os.PathLike, repo: str, *, private: bool | None = Non
 
 
 def read_header(checkpoint: str | os.PathLike) -> tuple[dict[str, Any], int]:
-    """Read the metadata of a `.safetensors` checkpoint, and count its weights. No tensor is read.
+    """Return `meta` of a `.safetensors` checkpoint, and the number of its weights. No tensor is read.
 
     Raises:
         CheckpointError: the file is no such checkpoint.
     """
-    from safetensors import safe_open
     try:
+        meta = read_meta(checkpoint)
         with safe_open(checkpoint, 'numpy') as file:
-            meta = {key: json.loads(text) for key, text in (file.metadata() or {}).items() if key in (KEY, 'meta')}
             count = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-        meta[KEY]['model']['backbone']['type'], meta[KEY]['task']
+        meta[EXPERIMENT]['model']['backbone']['type'], meta[EXPERIMENT]['task']
     except Exception as error:
         raise CheckpointError(f'{checkpoint} is not a .safetensors checkpoint of vlfusion: {described(error)}.',
                               'Load another checkpoint by vlfusion.Fuser, which writes such a file when it pushes.'
