@@ -178,6 +178,17 @@ def file_digest(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
+def size_in_words(count: int | None) -> str:
+    """Return a number of bytes in words.
+
+    >>> size_in_words(1_540_000), size_in_words(40_395), size_in_words(24), size_in_words(None)
+    ('1.5 MB', '40 kB', '24 bytes', 'size not known')
+    """
+    if count is None:
+        return 'size not known'
+    return f'{count / 1e6:.1f} MB' if count >= 1e6 else f'{count / 1e3:.0f} kB' if count >= 1e3 else f'{count} bytes'
+
+
 def cache_folder() -> Path:
     """Return the folder of vlfusion's own files: `VLFUSION_HOME`, or a folder in the platform's cache folder."""
     return Path(os.environ.get('VLFUSION_HOME') or user_cache_dir('vlfusion')).expanduser()

@@ -18,7 +18,7 @@ def printed(capsys, *words):
 def test_all_sets_are_listed_with_what_is_here(capsys, toy_set):
     out, code = printed(capsys, '--root', str(toy_set.root))
     line = next(line for line in out.splitlines() if line.startswith('Toy '))
-    assert code == 0 and line.split() == ['Toy', 'ivf', '2', 'test', '0.0', 'MB', 'none', 'stated', 'Two', 'pairs']
+    assert code == 0 and line.split() == ['Toy', 'ivf', '2', 'test', '22', 'bytes', 'none', 'stated', 'Two', 'pairs']
     (toy_set.root / 'ivf/Toy/ir').mkdir(parents=True)
     (toy_set.root / 'ivf/Toy/ir/1.png').touch()
     assert '1 of 4 files' in printed(capsys, '--root', str(toy_set.root))[0]

@@ -49,7 +49,7 @@ def test_a_card_has_every_fact(blend):
     assert shown.startswith('# blend-mef\n\n- **task**: `mef` (multi-exposure fusion)\n')
     for fact in ('`vlfusion_blend.Blend`, 1,234,567 parameters', 'a sentence', 'Smith, Blending of two images, 2024',
                  'https://example.org/blend', 'https://github.com/someone/blend at commit `cccccccccccc`: `a.pth` (git '
-                 'blob `aaaaaaaaaaaa`), `b.pth` (git blob `bbbbbbbbbbbb`), size 1.5 MB', 'MIT', 'protocol `truncate`',
+                 'blob `aaaaaaaaaaaa`), `b.pth` (git blob `bbbbbbbbbbbb`), 1.5 MB', 'MIT', 'protocol `truncate`',
                  '`power=2.0`', 'recipe `measured`', 'SICE.', 'Equal.', 'Qabf 0.5.', 'Zebra.',
                  '`vlfusion train own/blend`', '@article{smith2024'):
         assert shown.count(fact) == 1, fact

@@ -90,7 +90,7 @@ def test_a_set_is_fetched_once_in_its_layout(toy_set, host, caplog):
         loaded = fetch_set('toy', toy_set.root)
     assert _contents(toy_set.root) == toy_set.files
     assert sorted(loaded) == sorted(toy_set.root / place for place in toy_set.files)
-    assert 'Toy: 4 files, 0.0 MB, come from github.com/owner/toy. Licence of the images: none stated.' in caplog.text
+    assert 'Toy: 4 files, 22 bytes, come from github.com/owner/toy. Licence of the images: none stated.' in caplog.text
     asked = len(host.requests)
     assert fetch_set('Toy', toy_set.root) == [] and len(host.requests) == asked
 

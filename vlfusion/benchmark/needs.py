@@ -8,6 +8,7 @@ from vlfusion.benchmark.methods import ModelMethod
 from vlfusion.benchmark.plan import Plan
 from vlfusion.engine.named import locate
 from vlfusion.errors import VLFusionError, listing
+from vlfusion.files import size_in_words
 from vlfusion.zoo.names import entry_of
 from vlfusion.zoo.places import not_here, size
 from vlfusion.zoo.remote import RemoteFile, Show, fetch_all
@@ -32,17 +33,17 @@ class Needs:
         for name, files in self.sets.items():
             entry = get_set(name)
             sizes.append(sum(file.size or 0 for file in files))
-            lines.append(f'{entry.name}: {len(files)} files, {_megabytes(sizes[-1])}, from {entry.address}. '
+            lines.append(f'{entry.name}: {len(files)} files, {size_in_words(sizes[-1])}, from {entry.address}. '
                          f'Licence: {entry.licence}.')
         for name in self.models:
             entry = entry_of(name)
             sizes.append(entry and size(entry))
-            lines.append(f'{name}: {_megabytes(sizes[-1])}, from {entry.source}. '
-                         f'Licence: {entry.licence or "none stated"}.' if entry else name)
+            lines.append(f'{name}: {size_in_words(sizes[-1])}, from {entry.source}. '
+                         f'Licence: {entry.licence}.' if entry else name)
         if not lines:
             return ''
         unknown = sizes.count(None)
-        total = _megabytes(sum(filter(None, sizes))) + (f' and {unknown} of unknown size' if unknown else '')
+        total = size_in_words(sum(filter(None, sizes))) + (f' and {unknown} of unknown size' if unknown else '')
         return f'{len(lines)} downloads, {total}:\n{listing(lines, len(lines))}'
 
 
@@ -83,7 +84,3 @@ def download(needs: Needs, show: Show) -> dict[str, VLFusionError]:
         except VLFusionError as error:
             failures[name] = error
     return failures
-
-
-def _megabytes(count: int | None) -> str:
-    return 'size not known' if count is None else f'{count / 1e6:.1f} MB'

@@ -52,26 +52,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(tasks: list[str], root: str) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    from vlfusion.guards.cells import terminal_cell
+    from vlfusion.cli.tables import open_console, print_table
     from vlfusion.zoo.set_cards import count_here, how_large, pairs_in_words
     from vlfusion.zoo.sets import faults, find_sets
 
-    table = Table('set', 'task', 'pairs', 'get', f'in {root}', 'licence', box=None, padding=(0, 2, 0, 0))
-    table.add_column('content', no_wrap=True)
+    rows, console = [], open_console()
     for name, entry in find_sets().items():
         if tasks and not {*tasks} & {*entry.tasks}:
             continue
         here = count_here(entry, root)
         state = '' if not here else 'yes' if here == len(entry.files) else f'{here} of {len(entry.files)} files'
-        table.add_row(*map(terminal_cell, (name, ' '.join(entry.tasks), pairs_in_words(entry), how_large(entry), state,
-                                           entry.licence, entry.title)))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 400  # a file has no width; wide enough for a line per set
-    console.print(table)
+        rows.append((name, ' '.join(entry.tasks), pairs_in_words(entry), how_large(entry), state, entry.licence,
+                     entry.title))
+    print_table(console, ['set', 'task', 'pairs', 'get', f'in {root}', 'licence', 'content'], rows, whole=['content'])
     for fault in faults().values():
         console.print(fault, highlight=False, markup=False)
     console.print('\nvlfusion data NAME shows the card of a set, vlfusion data get NAME fetches it, vlfusion data '

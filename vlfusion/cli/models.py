@@ -38,22 +38,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table(entries: dict) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from vlfusion.guards.cells import terminal_cell
-    from vlfusion.zoo.cards import row, unreadable
-    rows = [row(name, entry) for name, entry in entries.items()]
-    table = Table(*rows[0], box=None, padding=(0, 2, 0, 0))
-    for cells in rows:
-        table.add_row(*map(terminal_cell, cells.values()))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 250
-    console.print(table)
+    from vlfusion.cli.tables import open_console, print_table
+    from vlfusion.zoo.cards import row
+    from vlfusion.zoo.entries import faults
+    rows, console = [row(name, entry) for name, entry in entries.items()], open_console()
+    print_table(console, [*rows[0]], (cells.values() for cells in rows))
     console.print('\nvlfusion models NAME shows the card of a model.', highlight=False)
-    for problem in unreadable():
-        console.print(problem, highlight=False, markup=False)
+    for fault in faults().values():
+        console.print(fault, highlight=False, markup=False)
 
 
 def _get(names: list[str]) -> None:

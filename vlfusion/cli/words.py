@@ -40,27 +40,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    from vlfusion.guards.cells import terminal_cell
+    from vlfusion.cli.tables import open_console, print_table
     from vlfusion.language.recipes import find_recipes
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = 250  # a file has no width
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column('recipe', no_wrap=True)
+    console = open_console()
     facts = ('Download', 'Memory', 'Key', 'Price', 'Width')
-    for fact in facts:
-        table.add_column('price for 1,000 images' if fact == 'Price' else fact.lower(), no_wrap=fact == 'Key')
-    table.add_column('here')
-    if told := console.width >= 150:
-        table.add_column('words')
-    for name, recipe in find_recipes().items():
-        cells = [name, *(_short(recipe.fact(fact)) for fact in facts), here(recipe), *([recipe.title] if told else [])]
-        table.add_row(*map(terminal_cell, cells))
-    console.print(table, highlight=False)
+    columns = ['recipe', 'download', 'memory', 'key', 'price for 1,000 images', 'width', 'here', 'words']
+    rows = [[name, *(_short(recipe.fact(fact)) for fact in facts), here(recipe), recipe.title]
+            for name, recipe in find_recipes().items()]
+    shown = len(columns) - (console.width < 150)  # a narrow terminal leaves out the titles
+    print_table(console, columns[:shown], (cells[:shown] for cells in rows), whole=['recipe', 'key'])
     console.print('\n~ is an estimate. `vlfusion words NAME` explains a recipe; `vlfusion describe FOLDER --words '
                   'NAME` uses it.', highlight=False, markup=False)
     return 0

@@ -125,8 +125,8 @@ def download(entry: ModelEntry, *, offline: bool = False, show: ShowProgress | N
     """
     for file in pinned_files(entry):
         if not (original(file).is_file() or offline or is_offline()):
-            note(f'licence {entry.scoped}', f'{entry.name} comes from {entry.source}. Licence of the weights: '
-                                            f'{entry.licence or "none stated"}.')
+            note(f'licence of {entry.scoped}', f'{entry.name} comes from {entry.source}. Licence of the weights: '
+                                               f'{entry.licence}.')
         fetch(file, original(file), show=show, offline=offline, verify=True, by_hand=by_hand(entry))
     return [original(file) for file in entry.source.files]
 

@@ -43,7 +43,7 @@ def publish(model: str | os.PathLike, repo: str, *, private: bool | None = None,
     entry = entry_of(model)
     if entry and isinstance(entry.source, Pinned) and not license:
         raise CheckpointError(f'The weights of {model} are those of {entry.source} '
-                              f'(licence: {entry.licence or "none stated"}).',
+                              f'(licence: {entry.licence}).',
                               'Others get them by the same name. If you may publish them, say under which --license.')
     located = locate(model, offline=offline)
     if located.file is None:

@@ -1,10 +1,13 @@
 """Cards of named models: all facts about a model as Markdown, and the reference page of all models."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from vlfusion.errors import UnknownNameError
+from vlfusion.files import size_in_words
+from vlfusion.guards.cells import markdown_table
 from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.entries import Method, ModelEntry, Pinned, advice_on, faults, find_entries
+from vlfusion.zoo.entries import Method, ModelEntry, Pinned, advice_on, find_entries
+from vlfusion.zoo.markdown import bibtex, bullets
 from vlfusion.zoo.places import is_here, size
 
 PAGE_TOP = """\
@@ -36,8 +39,8 @@ def row(name: str, entry: ModelEntry) -> dict[str, str]:
     parameters = entry.method.parameters
     return {'name': name, 'method': entry.method.name, 'task': ' '.join(entry.tasks),
             'parameters': f'{parameters:,}' if parameters else 'none', 'text': entry.method.text or 'none',
-            'weights': str(entry.source or 'none needed'), 'licence': entry.licence, 'size': _size(entry),
-            'here': 'yes' if is_here(entry) else 'no'}
+            'weights': str(entry.source or 'none needed'), 'licence': entry.licence,
+            'size': size_in_words(size(entry)) if entry.source else '', 'here': 'yes' if is_here(entry) else 'no'}
 
 
 def card(entry: ModelEntry) -> str:
@@ -49,10 +52,9 @@ def reference_page() -> str:
     """Return the reference page of all models in Markdown."""
     entries = find_entries()
     columns = ('name', 'method', 'task', 'parameters', 'text', 'weights', 'licence', 'size')
-    lines = [PAGE_TOP, f'| {" | ".join(columns)} |', f'|{"---|" * len(columns)}']
-    for name, entry in entries.items():
-        cells = {**row(name, entry), 'name': f'[{name}](#{name.replace(".", "")})'}
-        lines.append(f'| {" | ".join(cells[column] for column in columns)} |')
+    rows = ({**row(name, entry), 'name': f'[{name}](#{name.replace(".", "")})'} for name, entry in entries.items())
+    table = markdown_table(columns, ([cells[column] for column in columns] for cells in rows), left=len(columns))
+    lines = [PAGE_TOP, table.rstrip()]
     for package, method in dict.fromkeys((entry.package, entry.method) for entry in entries.values()):
         lines += ['', f'## {method.name}, in {package}', '', *_about_method(method)]
         for name, entry in entries.items():
@@ -61,43 +63,28 @@ def reference_page() -> str:
     return '\n'.join([*lines, ''])
 
 
-def unreadable() -> list[str]:
-    """Return the problems of packages whose models cannot be read."""
-    return list(faults().values())
-
-
 def _about_model(entry: ModelEntry) -> list[str]:
     """Return what a model has of its own, as lines of Markdown."""
-    return _lines({'task': ', '.join(f'`{task}` ({TASKS[task].title})' for task in entry.tasks),
-                   'weights': _weights(entry), 'licence of the weights': entry.licence,
-                   'grey levels': f'protocol `{entry.protocol}`',
-                   'arguments': ', '.join(f'`{key}={value!r}`' for key, value in entry.arguments.items()),
-                   'words': entry.words and f'recipe `{entry.words}`', 'trained on': entry.trained,
-                   'verified': entry.verified, 'numbers': entry.numbers, 'notes': entry.notes,
-                   'training': entry.config and f'`vlfusion train {entry.config}`'})
+    return bullets({'task': ', '.join(f'`{task}` ({TASKS[task].title})' for task in entry.tasks),
+                    'weights': _weights(entry), 'licence of the weights': entry.licence,
+                    'grey levels': f'protocol `{entry.protocol}`',
+                    'arguments': ', '.join(f'`{key}={value!r}`' for key, value in entry.arguments.items()),
+                    'words': entry.words and f'recipe `{entry.words}`', 'trained on': entry.trained,
+                    'verified': entry.verified, 'numbers': entry.numbers, 'notes': entry.notes,
+                    'training': entry.config and f'`vlfusion train {entry.config}`'})
 
 
 def _about_method(method: Method) -> list[str]:
     """Return what the models of a method share, as lines of Markdown."""
-    lines = _lines({'network': f'`{method.backbone}`, {method.parameters:,} parameters',
-                    'text': method.text or 'reads none', 'paper': method.paper, "authors' code": method.code})
-    return [*lines, *(['', '```bibtex', method.citation.strip(), '```'] if method.citation else [])]
-
-
-def _lines(facts: Mapping[str, str]) -> list[str]:
-    return [f'- **{key}**: {" ".join(value.split())}' for key, value in facts.items() if value]
+    facts = bullets({'network': f'`{method.backbone}`, {method.parameters:,} parameters',
+                     'text': method.text or 'reads none', 'paper': method.paper, "authors' code": method.code})
+    return [*facts, *bibtex(method.citation)]
 
 
 def _weights(entry: ModelEntry) -> str:
     if isinstance(entry.source, Pinned):
         first = entry.source.files[0]
         files = ', '.join(f'`{file.path}` (git blob `{file.blob[:12]}`)' for file in entry.source.files)
-        return f'https://github.com/{first.repo} at commit `{first.commit[:12]}`: {files}, size {_size(entry)}'
+        place = f'https://github.com/{first.repo} at commit `{first.commit[:12]}`'
+        return f'{place}: {files}, {size_in_words(size(entry))}'
     return str(entry.source or 'none needed')
-
-
-def _size(entry: ModelEntry) -> str:
-    count = size(entry)
-    if count is None:
-        return 'not known'
-    return f'{count / 1e6:.1f} MB' if count >= 1e6 else f'{count / 1e3:.0f} kB' if count else ''

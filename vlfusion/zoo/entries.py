@@ -105,7 +105,7 @@ class ModelEntry:
         method: facts about the method.
         tasks: tasks that the model serves; the first one is the default.
         source: place of the weights; None if the model has no weights.
-        licence: licence of the weights; `none stated` if their authors state none.
+        licence: licence of the weights; `none stated` if their authors state none; empty without weights.
         protocol: name of the conversion of outputs to grey levels.
         chroma: name of the colour rule; empty for the task's.
         arguments: arguments of the backbone.
@@ -307,6 +307,8 @@ def _entry(where: str, name: str, facts: Any, package: str, methods: Mapping[str
         raise ConfigError(f'{where} has task = {facts.get("task")!r}.', f'Give one or several of {", ".join(TASKS)}.')
     about_method = {key: facts[key] for key in _METHOD_KEYS if key in facts}
     about_model = {key: facts[key] for key in _MODEL_KEYS if key in facts and key not in ('task', 'source')}
+    if source:
+        about_model.setdefault('licence', 'none stated')
     return ModelEntry(name, package, Method(method, **about_method), tuple(tasks),
                       _source(f'{where}.source', source, folder), **about_model)
 

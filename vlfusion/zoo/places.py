@@ -48,7 +48,7 @@ def not_here(model: str | os.PathLike) -> str:
     if entry is None or is_here(entry) or isinstance(entry.source, Packaged):
         return ''
     return (f'The weights of {entry.name} are not on this machine. They come from {entry.source}, licence: '
-            f'{entry.licence or "none stated"}.')
+            f'{entry.licence}.')
 
 
 def size(entry: ModelEntry) -> int | None:

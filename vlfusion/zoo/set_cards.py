@@ -10,7 +10,10 @@ from typing import Any
 from vlfusion.config import Config
 from vlfusion.config_names import shipped
 from vlfusion.console.notes import LOG
+from vlfusion.files import size_in_words
+from vlfusion.guards.cells import markdown_table
 from vlfusion.imaging.tasks import TASKS
+from vlfusion.zoo.markdown import bibtex, bullets
 from vlfusion.zoo.sets import ROOT, DataSet, find_sets
 
 #: Keys of a data set in a config that name a folder of images.
@@ -31,32 +34,30 @@ No image is part of vlfusion. The licence is that of the repository or page; "no
 def card(entry: DataSet) -> str:
     """Return all facts about a data set as Markdown."""
     places = [f'[{repo}](https://github.com/{repo}/tree/{commit}) at commit {commit[:10]}: {len(entry.files)} files, '
-              f'{entry.bytes / 1e6:.1f} MB' for repo, commit in entry.repositories]
+              f'{size_in_words(entry.bytes)}' for repo, commit in entry.repositories]
     facts = {'tasks': ', '.join(f'`{task}` ({TASKS[task].title})' for task in entry.tasks),
              'pairs': pairs_in_words(entry), 'width and height': entry.size, 'licence': entry.licence,
              'paper': entry.paper, 'from': ', '.join(places) or f'<{entry.source}>',
              'get it': f'`vlfusion data get {entry.name} --root {ROOT}`' if entry.manifest else entry.steps,
              'read by': ', '.join(f'`{name}`' for name in configs_that_read(entry)) or 'no config that ships',
              'notes': entry.notes}
-    lines = [f'# {entry.name}', '', f'{entry.title}.', '',
-             *(f'- **{key}**: {" ".join(value.split())}' for key, value in facts.items() if value),
-             '', 'Folders under the data root:', '', '```text', *layout(entry), '```']
-    return '\n'.join([*lines, *(['', '```bibtex', entry.citation.strip(), '```'] if entry.citation else [])])
+    return '\n'.join([f'# {entry.name}', '', f'{entry.title}.', '', *bullets(facts), '', 'Folders under the data root:',
+                      '', '```text', *layout(entry), '```', *bibtex(entry.citation)])
 
 
 def reference_page() -> str:
     """Return the page `docs/reference/datasets.md`: all data sets of vlfusion and its plugins."""
     columns = ('set', 'tasks', 'pairs', 'get', 'licence')
-    rows = [(f'[{name}](#{name.lower()})', ', '.join(entry.tasks), pairs_in_words(entry), how_large(entry),
-             entry.licence) for name, entry in find_sets().items()]
-    table = [f'| {" | ".join(cells)} |' for cells in (columns, ['---'] * len(columns), *rows)]
+    rows = ((f'[{name}](#{name.lower()})', ', '.join(entry.tasks), pairs_in_words(entry), how_large(entry),
+             entry.licence) for name, entry in find_sets().items())
+    table = markdown_table(columns, rows, left=len(columns))
     cards = [card(entry).replace('# ', '## ', 1) for entry in find_sets().values()]
-    return '\n'.join([PAGE_TOP, *table, '', '\n\n'.join(cards), ''])
+    return '\n'.join([PAGE_TOP, table, '\n\n'.join(cards), ''])
 
 
 def how_large(entry: DataSet) -> str:
     """Return the size of a set that can be fetched, else `by hand`."""
-    return f'{entry.bytes / 1e6:.1f} MB' if entry.files else 'by hand'
+    return size_in_words(entry.bytes) if entry.files else 'by hand'
 
 
 def pairs_in_words(entry: DataSet) -> str:

@@ -25,6 +25,7 @@ from typing import Any, get_type_hints
 
 from vlfusion.console.notes import note
 from vlfusion.errors import ConfigError, DataError, DownloadError, UnknownNameError, did_you_mean, listing
+from vlfusion.files import size_in_words
 from vlfusion.imaging.tasks import TASKS
 from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml
 from vlfusion.zoo.manifest import read_manifest
@@ -220,9 +221,9 @@ def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False,
                             'vlfusion is offline.',
                             'Allow downloads (no --offline, VLFUSION_OFFLINE or HF_HUB_OFFLINE), or copy the files: '
                             f'`vlfusion data check {entry.name} --root {root}` lists them.')
-    size = sum(file.size for file in wanted)
-    note(f'licence of {entry.scoped}', f'{entry.name}: {len(wanted)} files, {size / 1e6:.1f} MB, come from '
-                                       f'{entry.address}. Licence of the images: {entry.licence}.')
+    size = size_in_words(sum(file.size for file in wanted))
+    note(f'licence of {entry.scoped}', f'{entry.name}: {len(wanted)} files, {size}, come from {entry.address}. '
+                                       f'Licence of the images: {entry.licence}.')
     fetch_all(wanted, show=show, verify=True)
     return list(wanted.values())
 

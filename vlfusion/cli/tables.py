@@ -1,0 +1,37 @@
+"""Tables that verbs print on a terminal, or to a file."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from vlfusion.guards.cells import terminal_cell
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def open_console(width: int = 400) -> 'Console':
+    """Return a console. A file has no width, so there it is `width`: enough for a line per entry."""
+    from rich.console import Console
+    console = Console()
+    if not console.is_terminal:
+        console.width = width
+    return console
+
+
+def print_table(console: 'Console', columns: Sequence[str], rows: Iterable[Sequence[str]],
+                whole: Collection[str] = ()) -> None:
+    """Print a table of outside text, without lines.
+
+    Args:
+        console: console to print to.
+        columns: names of the columns.
+        rows: cells of each row.
+        whole: names of the columns whose cells are not broken into lines.
+    """
+    from rich.table import Table
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(terminal_cell(column), no_wrap=column in whole)
+    for cells in rows:
+        table.add_row(*map(terminal_cell, cells))
+    console.print(table, highlight=False)
