@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
     if args.name:
         plugins.named(args.name)  # unknown names are refused before torch is imported
 
-    from rich.console import Console
     from rich.table import Table
 
     from vlfusion.cli.options import import_modules
+    from vlfusion.cli.tables import open_console
     from vlfusion.guards.cells import terminal_cell
     from vlfusion.testing.plugins import find_plugin, required, survey
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         packages = list(dict.fromkeys(module.partition('.')[0] for module in args.modules))
         title = f'modules {", ".join(args.modules)}'
     entries = survey(packages, only=args.only or (), options=nested(args.options), size=tuple(args.size))
-    console = Console(width=None if Console().is_terminal else 160)
+    console = open_console(160)
     console.print(title, highlight=False, markup=False)
     table, failed = Table('registry', 'name', 'check', '', '', box=None), 0
     for registry, name, outcomes in entries:

@@ -20,16 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.table import Table
 
+    from vlfusion.cli.tables import open_console
     from vlfusion.evaluation.difference import differences, over_all
     from vlfusion.guards.cells import terminal_cell
     pictures = differences(args.one, args.other)
     table = Table('picture', 'largest', 'mean', 'equal', box=None)
     for row in [*pictures, *([over_all(pictures)] if len(pictures) > 1 else [])]:
         table.add_row(terminal_cell(row.name), str(row.largest), f'{row.mean:.2g}', f'{row.equal:.3%}')
-    Console(width=None if Console().is_terminal else 120).print(table)
+    open_console(120).print(table)
     beyond = [picture.name for picture in pictures if args.most is not None and picture.largest > args.most]
     if beyond:
         print(f'{len(beyond)} of {len(pictures)} differ by more than {args.most}: {printable(", ".join(beyond))}.')

@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
+    from vlfusion.cli.tables import open_console
     from vlfusion.evaluation.outputs import check_output
 
     if args.truth_metrics and args.truth is None:
@@ -49,7 +50,6 @@ def run(args: argparse.Namespace) -> int:
                           'Give their folder with --truth, or leave --truth-metrics out.')
     check_output(args.out)
 
-    from rich.console import Console
 
     from vlfusion.cli.options import import_modules, reading_keys
     from vlfusion.console.progress import ShowProgress
@@ -63,9 +63,7 @@ def run(args: argparse.Namespace) -> int:
             **reading_keys(args), controls=args.controls, workers=args.workers, device=args.device,
             progress=partial(show, 'scoring'))
     written = scores.write(args.out)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160  # a file has no width; wide enough for all columns
+    console = open_console(160)
     console.print(summary_table(scores.rows, scores.undefined))
     if scores.controls:
         console.print(controls_table(scores.rows, scores.controls))

@@ -19,19 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.table import Table
 
     from vlfusion import plugins
     from vlfusion.catalogue import OTHERS, find_entries
     from vlfusion.cli.options import import_modules
+    from vlfusion.cli.tables import open_console
     from vlfusion.guards.cells import terminal_cell
 
     import_modules(args.modules)
     groups = find_entries(args.words, args.all)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 400  # a file has no width; wide enough for a line per entry
+    console = open_console()
     for kind, entries in groups.items():
         console.print(f'[bold]{kind}[/bold] ({len(entries)})', highlight=False)
         table = Table(box=None, show_header=False, padding=(0, 0, 0, 2))

@@ -16,10 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.table import Table
 
     from vlfusion.cli.options import import_modules
+    from vlfusion.cli.tables import open_console
     from vlfusion.metrics.reference import every_metric, explain, reference_page, shown_name
 
     import_modules(args.modules)
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     for info in (function.info for function in every_metric()):
         table.add_row(shown_name(info), info.direction, info.over, info.unit, info.title, ' '.join(info.agrees),
                       ' '.join(info.variants))
-    console = Console(width=None if Console().is_terminal else 200)
+    console = open_console(200)
     console.print(table)
     console.print('\n"equals": published code that computes the same as the default. NAME:VARIANT computes the same as '
                   'other code.\nvlfusion metrics NAME explains a metric.', highlight=False)

@@ -37,14 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
-    from rich.console import Console
-
     from vlfusion.analysis.published import published, read_published
+    from vlfusion.cli.tables import open_console
     from vlfusion.guards.outputs import check_outputs
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160  # a file has no width; wide enough for all columns
+    console = open_console(160)
     if args.list:
         console.print(_overview(read_published(args.published)))
         return 0

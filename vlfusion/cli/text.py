@@ -161,9 +161,9 @@ def _audit(args: argparse.Namespace) -> int:
 
 def _print_audit(rows: list) -> None:
     """Print a table with a column for each group, then the first texts that each check reports."""
-    from rich.console import Console
     from rich.table import Table
 
+    from vlfusion.cli.tables import open_console
     from vlfusion.guards.cells import terminal_cell
     from vlfusion.language.audit import CHECKS, summary
     table_of = summary(rows)
@@ -173,7 +173,7 @@ def _print_audit(rows: list) -> None:
         values = [counts[name] for counts in table_of.values()]
         table.add_row(f'mean {name}' if mean else name,
                       *('-' if value is None else f'{value:.{1 if mean else 0}f}' for value in values))
-    console = Console(width=None if Console().is_terminal else 200)
+    console = open_console(200)
     console.print(table, highlight=False)
     details = {'damaged': 'problem', 'duplicate': 'duplicate_of', 'long': 'words', 'short': 'words',
                'cut': 'finish_reason', 'filter': 'finish_reason', 'language': 'english', 'empty': 'words'}
