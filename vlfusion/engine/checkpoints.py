@@ -25,7 +25,7 @@ from vlfusion.registry import BACKBONES, MODELS
 __all__ = ['COPY', 'EXPERIMENT_KEYS', 'build_weightless', 'convert_released', 'experiment_of', 'load_model',
            'load_strictly', 'load_weightless', 'read_experiment', 'to_fuse']
 
-#: Types of their values in a checkpoint.
+#: Types of the values of an experiment in a checkpoint.
 FORM = {'task': str, 'model': dict, 'language': dict, 'text_source': dict, 'protocol': str, 'chroma': str}
 
 def load_model(model: str | os.PathLike | Located, experiment: Mapping | None = None,

@@ -168,32 +168,47 @@ def _check_pairs(pairs: Pairs, root: Path, known: Collection[str], show: Show) -
             yield Finding('misnamed', actual, f'should be called {place}')
         images[actual] = {path.stem: path for path in sorted((root / actual).iterdir())
                           if path.suffix.lower() in SUFFIXES and not path.name.startswith('.')}
-    wanted = sorted(set().union(*images.values()))
-    if pairs.names:
-        names = root / pairs.folder / pairs.names
-        if not names.is_file():
-            yield Finding('missing', f'{pairs.folder}/{pairs.names}', 'the names of the pairs')
-            return
-        lines = names.read_text(encoding='utf-8', errors='replace').splitlines()
-        wanted = [_without_suffix(line.strip()) for line in lines if line.strip() and not line.startswith('#')]
-    complete = []
-    for name in wanted:
-        lacking = [folder for folder, files in images.items() if name not in files]
-        for folder in lacking:
-            near = next((stem for stem in images[folder] if stem.casefold() == name.casefold()), '')
-            other = next((files[name].name for files in images.values() if name in files), name)
-            spelt = f'; {near} is spelt otherwise' if near else ''
-            yield Finding('unpaired', folder, f'lacks the partner of {other}{spelt}')
-        if not lacking:
-            complete.append(name)
-    if pairs.count and len(complete) < pairs.count:
-        yield Finding('missing', pairs.folders[0], f'{len(complete)} of {pairs.count} {pairs.split} pairs are there')
-    elif pairs.count and len(complete) > pairs.count:
-        yield Finding('extra', pairs.folders[0],
-                      f'{len(complete)} pairs are there; the published {pairs.split} split has {pairs.count}')
+    names = root / pairs.folder / pairs.names
+    if pairs.names and not names.is_file():
+        yield Finding('missing', f'{pairs.folder}/{pairs.names}', 'the names of the pairs')
+        return
+    wanted = _listed(names) if pairs.names else sorted(set().union(*images.values()))
+    in_all = set(wanted).intersection(*images.values())
+    complete = [name for name in wanted if name in in_all]
+    yield from _explain_unpaired([name for name in wanted if name not in in_all], images)
+    yield from _compare_counts(pairs, len(complete))
     for done, name in enumerate(complete, 1):
         yield from _check_images({f'{folder}/{files[name].name}': files[name] for folder, files in images.items()})
         show('checking', done, len(complete))
+    yield from _check_texts(pairs, root, complete)
+
+
+def _listed(names: Path) -> list[str]:
+    """Return the names of pairs that a text file lists, without suffixes of images."""
+    lines = names.read_text(encoding='utf-8', errors='replace').splitlines()
+    return [_without_suffix(line.strip()) for line in lines if line.strip() and not line.startswith('#')]
+
+
+def _explain_unpaired(unpaired: list[str], images: dict[str, dict[str, Path]]) -> Iterator[Finding]:
+    """Report the folders that lack an image, with the file of another folder, and a name that is spelt otherwise."""
+    for name in unpaired:
+        partner = next((files[name].name for files in images.values() if name in files), name)
+        for folder, files in images.items():
+            if name not in files:
+                near = next((stem for stem in files if stem.casefold() == name.casefold()), '')
+                yield Finding('unpaired', folder, f'lacks the partner of {partner}'
+                                                  + f'; {near} is spelt otherwise' * bool(near))
+
+
+def _compare_counts(pairs: Pairs, count: int) -> Iterator[Finding]:
+    if pairs.count and count < pairs.count:
+        yield Finding('missing', pairs.folders[0], f'{count} of {pairs.count} {pairs.split} pairs are there')
+    elif pairs.count and count > pairs.count:
+        yield Finding('extra', pairs.folders[0],
+                      f'{count} pairs are there; the published {pairs.split} split has {pairs.count}')
+
+
+def _check_texts(pairs: Pairs, root: Path, complete: list[str]) -> Iterator[Finding]:
     for text in pairs.texts:
         folder = root / pairs.folder / text
         stems = {path.stem for path in folder.iterdir()} if folder.is_dir() else set()
