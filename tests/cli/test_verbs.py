@@ -210,6 +210,13 @@ def test_every_verb_can_be_kept_offline(verb, capsys):
     assert '--offline' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('words', [
+    ['--offline', 'models'], ['models', '--offline', 'mif'],
+    ['prepare-data', 'weights', 'x', '--out', 'y', '--offline'], ['text', 'show', 'c', 'n', '--offline', '--json']], ids=' '.join)
+def test_offline_may_stand_anywhere(words):
+    assert parse(words).offline and not parse([word for word in words if word != '--offline']).offline
+
+
 def test_offline_ends_with_its_command(monkeypatch, capsys):
     monkeypatch.delenv('HF_HUB_OFFLINE', raising=False)
     monkeypatch.setenv('VLFUSION_OFFLINE', '')

@@ -16,7 +16,7 @@ from vlfusion.data.dataset import PairDataset
 from vlfusion.data.from_config import find_datasets
 from vlfusion.data.policies import borrow, fixed_text
 from vlfusion.engine.checkpoints import experiment_of, load_model, load_weightless
-from vlfusion.engine.named import locate
+from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.files import file_digest
 from vlfusion.guards.redaction import without_secrets
@@ -70,7 +70,8 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
     """
     config = as_config(config)
     other = None if other is None else as_config(other)
-    model = load_guided(config, checkpoint)
+    weights = locate(checkpoint) if checkpoint else None
+    model = load_guided(config, weights)
     part = config.test_dataloader.dataset
     share_keys(config, part, DATASETS)
     chosen, notes = choose(policies, sentence=sentence, encoder=bool(part.get('language')), other=other is not None)
@@ -78,24 +79,24 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
     if 'other' in chosen:
         giver, datasets['other'] = other_texts(other, part, datasets['own'])
     stem = Path(config.filename or 'unnamed').stem
+    titles = [stem, *([Path(weights.name).name] if weights else [])]
     out = Path(out or f'{config.get("work_dir") or f"work_dirs/{stem}"}/ablation')
     ablation = ablate(
         model.to(get_device()), {policy: datasets[policy] for policy in ('own', *chosen)}, out,
         protocol=protocol or config.get('protocol', 'film'), metrics=metrics,
-        title=', '.join(dict.fromkeys([stem, *([Path(checkpoint).name] if checkpoint else [])])), alpha=alpha,
-        limit=limit,
+        title=', '.join(dict.fromkeys(titles)), alpha=alpha, limit=limit,
         texts={policy: POLICIES[policy].format(sentence=sentence, other=giver) for policy in chosen}, notes=notes,
-        inputs=_record(config, checkpoint, other, inputs or {}), pair_maps=pair_maps, show=show)
+        inputs=_record(config, weights, other, inputs or {}), pair_maps=pair_maps, show=show)
     ablation.write(out)
     return ablation
 
 
-def load_guided(config: Config, checkpoint: str | os.PathLike | None) -> nn.Module:
-    """Load the model of a config, with the weights of a checkpoint; raises a ConfigError if it reads no text."""
+def load_guided(config: Config, weights: Located | None) -> nn.Module:
+    """Load the model of a config, with weights if it has some; raises a ConfigError if it reads no text."""
     if lacking := [key for key in ('task', 'model', 'test_dataloader') if not config.get(key)]:
         raise ConfigError(f'{config.filename} has no {" and no ".join(lacking)}.',
                           'Give a config with test data.')
-    model, _ = load_model(checkpoint, experiment_of(config)) if checkpoint else load_weightless(config)
+    model, _ = load_model(weights, experiment_of(config)) if weights else load_weightless(config)
     if not text_dims(model.backbone):
         raise ConfigError(f'{config.model.backbone.type} reads no text, so text has no effect on it.',
                           'Give a config and a checkpoint of a model that is guided by text.')
@@ -192,10 +193,10 @@ def other_texts(config: Config, part: Mapping, dataset: PairDataset) -> tuple[Pa
                         'keys of the config, such as language.store=...') from error
 
 
-def _record(config: Config, checkpoint: str | os.PathLike | None, other: Config | None,
+def _record(config: Config, weights: Located | None, other: Config | None,
             more: Mapping[str, object]) -> dict[str, str]:
     """Inputs of the comparison, without secrets."""
-    weights = locate(checkpoint).file if checkpoint else None
-    facts = dict(config=config.filename, checkpoint=checkpoint, sha256=weights and file_digest(weights),
+    file = weights and weights.file
+    facts = dict(config=config.filename, checkpoint=weights and weights.name, sha256=file and file_digest(file),
                  other_task=other and other.filename, vlfusion=__version__, **without_secrets(dict(more)))
     return {key: str(value) for key, value in facts.items() if value}

@@ -101,7 +101,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             verb_parser.add_argument('--offline', action='store_true',
                                      help='download nothing: no weights, no data, nothing from a model hub')
             verb_parser.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
+    words = [word for word in argv if word != '--offline']  # it may stand anywhere, also after `prepare-data weights`
+    args = parser.parse_args(words)
+    args.offline |= len(words) < len(argv)
     if any('~' in word for word in argv):
         from vlfusion.config import expand_home
         args = argparse.Namespace(**expand_home(vars(args)))

@@ -46,23 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from functools import partial
-
-    from vlfusion.cli.own_data import read_config
     from vlfusion.console.progress import ShowProgress
-    from vlfusion.guards.redaction import mask
-    from vlfusion.language.section import require_section
-
-    if args.config and os.path.isdir(args.config):
-        language, work = _of_folder(args)
-    else:
-        if args.modality is not None:
-            raise ConfigError('--modality is for a folder of images.', 'For pairs, give --modality-a and --modality-b.')
-        config = read_config(args)
-        language = require_section(config.get('language'), args.config)
-
-        from vlfusion.data.describing import describe
-        work = partial(describe, config, splits=args.split)
+    language, work = _of_folder(args) if args.config and os.path.isdir(args.config) else _of_config(args)
     with stopping() as stopped, ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as show:
         done = work(names=args.only, limit=args.limit, dry_run=args.dry_run, progress=show, stop=stopped.event)
     if done.fixed:
@@ -71,12 +56,22 @@ def run(args: argparse.Namespace) -> int:
               f'{language["store"]}.')
     if done.pipeline is None:
         return 0
-    pipeline, report = done.pipeline, done.report
-    unit = 'pairs' if pipeline.prompt.of_pair else 'images'
     if args.dry_run:
-        print(planned(done.plan, unit))
+        print(planned(done.plan, _unit(done)))
         return 0
-    print(f'{len(report.done)} of {len(done.subjects)} {unit} described, {len(report.skipped)} described before, '
+    _print_report(done)
+    return 128 + stopped.signal if done.report.left else 1 if done.report.failed else 0
+
+
+def _unit(done: 'Descriptions') -> str:
+    return 'pairs' if done.pipeline.prompt.of_pair else 'images'
+
+
+def _print_report(done: 'Descriptions') -> None:
+    """Print what was described, at what cost, an example, and what failed."""
+    from vlfusion.guards.redaction import mask
+    pipeline, report = done.pipeline, done.report
+    print(f'{len(report.done)} of {len(done.subjects)} {_unit(done)} described, {len(report.skipped)} described before, '
           f'{len(report.failed)} failed{f", {len(report.left)} left" if report.left else ""}. '
           f'The text store is {pipeline.store.root}.')
     if report.repaired:
@@ -95,7 +90,21 @@ def run(args: argparse.Namespace) -> int:
         print(printable(f'For example {files}: {pipeline.paragraph(example)}'))
     if report.failed:
         print(printable(mask(f'Failed:\n{report.failures()}\nThe next run tries them again.')))
-    return 128 + stopped.signal if report.left else 1 if report.failed else 0
+
+
+def _of_config(args: argparse.Namespace) -> tuple[Mapping, Callable[..., 'Descriptions']]:
+    """Return the language section of a config, and the function that describes the images that the config reads."""
+    from functools import partial
+
+    from vlfusion.cli.own_data import read_config
+    from vlfusion.language.section import require_section
+    if args.modality is not None:
+        raise ConfigError('--modality is for a folder of images.', 'For pairs, give --modality-a and --modality-b.')
+    config = read_config(args)
+    language = require_section(config.get('language'), args.config)
+
+    from vlfusion.data.describing import describe
+    return language, partial(describe, config, splits=args.split)
 
 
 def _of_folder(args: argparse.Namespace) -> tuple[Mapping, Callable[..., 'Descriptions']]:
