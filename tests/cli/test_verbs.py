@@ -212,7 +212,8 @@ def test_every_verb_can_be_kept_offline(verb, capsys):
 
 @pytest.mark.parametrize('words', [
     ['--offline', 'models'], ['models', '--offline', 'mif'],
-    ['prepare-data', 'weights', 'x', '--out', 'y', '--offline'], ['text', 'show', 'c', 'n', '--offline', '--json']], ids=' '.join)
+    ['prepare-data', 'weights', 'x', '--out', 'y', '--offline'],
+    ['text', 'show', 'c', 'n', '--offline', '--json']], ids=' '.join)
 def test_offline_may_stand_anywhere(words):
     assert parse(words).offline and not parse([word for word in words if word != '--offline']).offline
 

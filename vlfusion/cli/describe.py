@@ -70,8 +70,8 @@ def _unit(done: 'Descriptions') -> str:
 def _print_report(done: 'Descriptions') -> None:
     """Print what was described, at what cost, an example, and what failed."""
     from vlfusion.guards.redaction import mask
-    pipeline, report = done.pipeline, done.report
-    print(f'{len(report.done)} of {len(done.subjects)} {_unit(done)} described, {len(report.skipped)} described before, '
+    pipeline, report, unit = done.pipeline, done.report, _unit(done)
+    print(f'{len(report.done)} of {len(done.subjects)} {unit} described, {len(report.skipped)} described before, '
           f'{len(report.failed)} failed{f", {len(report.left)} left" if report.left else ""}. '
           f'The text store is {pipeline.store.root}.')
     if report.repaired:
