@@ -243,6 +243,17 @@ def test_many_files(host, tmp_path):
     assert (tmp_path / 'ir/0.png').read_bytes() == b'0'
 
 
+def test_many_files_offline(host, tmp_path):
+    files = {host.add(b'%d' % i, path=f'{i}.png'): tmp_path / f'{i}.png' for i in range(2)}
+    fetch(next(iter(files)), tmp_path / '0.png')
+    host.requests.clear()
+    with pytest.raises(DownloadError, match=r'(?s)1 of 2 files have to be loaded.*1\.png.*Allow downloads'):
+        fetch_all(files, offline=True)
+    fetch(next(reversed(files)), tmp_path / '1.png')
+    fetch_all(files, offline=True)
+    assert len(host.requests) == 1
+
+
 def test_many_files_without_a_network(host, tmp_path):
     files = {RemoteFile('owner/name', '0' * 40, f'{i}.png', ''): tmp_path / f'{i}.png' for i in range(400)}
     here = {host.add(b'', path=f'here/{i}.png'): tmp_path / f'here{i}.png' for i in range(40)}

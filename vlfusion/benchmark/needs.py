@@ -74,6 +74,7 @@ def download(needs: Needs, show: Show) -> dict[str, VLFusionError]:
 
     Raises:
         DataError: files of a data set could not be loaded.
+        DownloadError: vlfusion is offline, and files of a data set are missing.
     """
     for files in needs.sets.values():
         fetch_all(files, show=show)

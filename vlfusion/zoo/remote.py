@@ -36,6 +36,7 @@ RETRIES, WAIT = 4, 1.0
 BUSY = (408, 429, 500, 502, 503, 504)
 CHUNK = 2 ** 18
 TRUE = {'1', 'on', 'true', 'yes'}
+ALLOW = 'Allow downloads (no --offline, VLFUSION_OFFLINE or HF_HUB_OFFLINE).'
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = Non
     remedy = by_hand or f'Or load it with another program, and save it as {place}.'
     if offline or is_offline():
         raise DownloadError(f'{place} has to be loaded from {mask(file.address)}, but vlfusion is offline.',
-                            f'Allow downloads (no --offline, VLFUSION_OFFLINE or HF_HUB_OFFLINE). {remedy}')
+                            f'{ALLOW} {remedy}')
     place.parent.mkdir(parents=True, exist_ok=True)
     with _one_process(place), nullcontext(show) if show else ShowProgress() as show:
         if not is_here():
@@ -152,11 +153,15 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
 
     Raises:
         DataError: lists the files that could not be loaded. A second call loads only these.
+        DownloadError: vlfusion is offline, and files are missing. Lists them.
     """
     missing = {file: place for file, place in files.items() if verify or not Path(place).is_file()}
+    if missing and (offline or is_offline()):
+        raise DownloadError(f'{len(missing)} of {len(files)} files have to be loaded, but vlfusion is offline:\n'
+                            + listing(map(str, missing.values())), f'{ALLOW} {by_hand}'.strip())
     failures, in_a_row, here = [], 0, len(files) - len(missing)
     with ThreadPoolExecutor(THREADS) as pool:
-        tasks = [pool.submit(fetch, file, place, show=_nothing, offline=offline, verify=verify)
+        tasks = [pool.submit(fetch, file, place, show=_nothing, verify=verify)
                  for file, place in missing.items()]
         try:
             for task in as_completed(tasks):

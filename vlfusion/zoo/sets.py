@@ -29,7 +29,7 @@ from vlfusion.files import size_in_words
 from vlfusion.imaging.tasks import TASKS
 from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml
 from vlfusion.zoo.manifest import read_manifest
-from vlfusion.zoo.remote import RemoteFile, Show, check, fetch_all, is_offline
+from vlfusion.zoo.remote import ALLOW, RemoteFile, Show, check, fetch_all, is_offline
 
 #: Name of the file in a package.
 FILE = 'sets.toml'
@@ -219,8 +219,7 @@ def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False,
     if offline or is_offline():
         raise DownloadError(f'{len(wanted)} of {len(entry.files)} files of {entry.name} are not in {root}, and '
                             'vlfusion is offline.',
-                            'Allow downloads (no --offline, VLFUSION_OFFLINE or HF_HUB_OFFLINE), or copy the files: '
-                            f'`vlfusion data check {entry.name} --root {root}` lists them.')
+                            f'{ALLOW} Or copy the files: `vlfusion data check {entry.name} --root {root}` lists them.')
     size = size_in_words(sum(file.size for file in wanted))
     note(f'licence of {entry.scoped}', f'{entry.name}: {len(wanted)} files, {size}, come from {entry.address}. '
                                        f'Licence of the images: {entry.licence}.')
