@@ -73,6 +73,7 @@ def test_sources(read, tmp_path):
     (METHOD + '[models.x]', 'models.x has task = None.*Give one or several of'),
     (METHOD + '[models.x]\ntask = "ivv"', "has task = 'ivv'"),
     (METHOD + '[models.x]\ntask = ["ivf", "xyz"]', 'has task ='),
+    (METHOD + '[models.x]\ntask = ["ivf", "mif"]\nsource = {file = "w.safetensors"}', 'its checkpoint is of one task'),
     (METHOD + '[models.x]\ntask = 3', 'models.x.task is 3'),
     (METHOD + '[models.x]\ntask = []', 'has task = '),
     (METHOD + '[models.X]\ntask = "ivf"', 'models.X is no valid name'),

@@ -300,17 +300,19 @@ def _entry(where: str, name: str, facts: Any, package: str, methods: Mapping[str
         raise ConfigError(f'{where} names the method {method!r}, which [methods] does not describe.',
                           did_you_mean(method, methods))
     shared = methods[method]
-    source = {**shared.get('source', {}), **facts.get('source', {})}
+    source = _source(f'{where}.source', {**shared.get('source', {}), **facts.get('source', {})}, folder)
     facts = {**shared, **facts}
     tasks = [facts['task']] if isinstance(facts.get('task'), str) else list(facts.get('task', ()))
     if not tasks or {*tasks} - TASKS.keys():
         raise ConfigError(f'{where} has task = {facts.get("task")!r}.', f'Give one or several of {", ".join(TASKS)}.')
+    if isinstance(source, Packaged | OnHub) and len(tasks) > 1:
+        raise ConfigError(f'{where} has task = {tasks!r}, but its checkpoint is of one task.', 'Name a model per task.')
     about_method = {key: facts[key] for key in _METHOD_KEYS if key in facts}
     about_model = {key: facts[key] for key in _MODEL_KEYS if key in facts and key not in ('task', 'source')}
     if source:
         about_model.setdefault('licence', 'none stated')
     return ModelEntry(name, package, Method(method, **about_method), tuple(tasks),
-                      _source(f'{where}.source', source, folder), **about_model)
+                      source, **about_model)
 
 
 def _source(where: str, facts: Mapping, folder: Path) -> Packaged | Pinned | OnHub | None:
