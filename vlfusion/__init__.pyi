@@ -12,6 +12,7 @@ from . import losses as losses
 from . import metrics as metrics
 from . import models as models
 from . import testing as testing
+from . import zoo as zoo
 from .analysis.contact_sheet import contact_sheet as contact_sheet
 from .analysis.leaderboard import leaderboard as leaderboard
 from .analysis.text_variants import ablate_text as ablate_text
@@ -19,11 +20,13 @@ from .benchmark.comparison import run_plan as run_plan
 from .benchmark.plan import load_plan as load_plan
 from .config import load_config as load_config
 from .data.describing import describe as describe
+from .data.describing import describe_folder as describe_folder
 from .data.own_folders import use_folders as use_folders
 from .data.pairs import find_pairs as find_pairs
 from .data.words import use_words as use_words
 from .engine.checkpoints import load_model as load_model
 from .engine.model_configs import config_of as config_of
+from .engine.publish import publish as publish
 from .engine.stages import test as test
 from .engine.stages import train as train
 from .evaluation.folder import score_folder as score_folder

@@ -17,6 +17,7 @@ from vlfusion.imaging.images import SUFFIXES
 from vlfusion.imaging.reading.image import FLOAT_SUFFIXES
 from vlfusion.language.fixed import encode_fixed, missing_fixed
 from vlfusion.language.pipeline import DescriptionPipeline, Plan, Report
+from vlfusion.language.recipes import find_words
 from vlfusion.language.section import require_section
 from vlfusion.language.subjects import ImageToDescribe, Subject
 
@@ -83,25 +84,31 @@ def describe(config: str | os.PathLike | Config, *, splits: Sequence[str] | None
     return replace(_described(pipeline, subjects, dry_run, progress, stop), fixed=fixed, new_fixed=new_fixed)
 
 
-def describe_folder(folder: str | os.PathLike, language: Mapping, *, modality: str = '',
+def describe_folder(folder: str | os.PathLike, words: str | os.PathLike | Mapping = 'measured', *, modality: str = '',
                     names: Iterable[str] | None = None, limit: int | None = None, dry_run: bool = False,
                     progress: Callable[[str, int, int, str], None] | None = None,
                     stop: Event | None = None) -> Descriptions:
     """Describe the images of a folder, and store paragraphs and text features in the text store.
 
+        done = vlfusion.describe_folder('scans', 'measured', modality='MRI')
+        print(*map(done.pipeline.paragraph, done.subjects), sep='\\n')
+
     Args:
         folder: folder of images; its subfolders are not read.
-        language: the `language` section; its prompt is about single images.
+        words: name of a recipe, config with a `language` section, or such a section. Its prompt is about single images.
         modality: the modality of all images, such as `MRI`, for captioners; empty if unknown.
         names: stems of the files to describe; None for all.
         limit, dry_run, progress, stop: as for `describe`.
 
+    Returns:
+        As for `describe`.
+
     Raises:
         DataError: the folder holds no images.
-        UnknownNameError: no image has one of the names, or a part of the section does not exist.
+        UnknownNameError: no image has one of the names; or no recipe, config or part has the name that is given.
         ConfigError: the prompt is about pairs, or a part of the section cannot be built.
     """
-    pipeline = DescriptionPipeline(language)
+    pipeline = DescriptionPipeline(find_words(words).language)
     if pipeline.prompt.of_pair:
         raise ConfigError(f'The prompt {pipeline.prompt.id} is about pairs, but {folder} is one folder of images.',
                           'Give two folders with --source-a and --source-b, or words about single images.')

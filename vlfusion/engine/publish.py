@@ -23,7 +23,7 @@ def publish(model: str | os.PathLike, repo: str, *, private: bool | None = None,
             offline: bool = False) -> str:
     """Push a model to a repository on the hub, and return its address there with the commit.
 
-        address = vlfusion.engine.publish.publish('work_dirs/film_mif/best.pth', 'anna/film-mri', license='apache-2.0')
+        address = vlfusion.publish('work_dirs/film_mif/best.pth', 'anna/film-mri', license='apache-2.0')
 
     The repository gets the weights, the experiment and, if it has none, a model card. Weights of losses, the state of
     the optimiser and folders of this machine stay here.

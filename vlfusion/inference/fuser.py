@@ -132,7 +132,7 @@ class Fuser:
     def push_to_hub(self, repo: str, *, private: bool | None = None, message: str = '', license: str = '') -> str:
         """Publish the model on the Hugging Face hub, and return its address there, `hf://owner/name@commit`.
 
-        Arguments and errors as for `vlfusion.engine.publish.publish`.
+        Arguments and errors as for `vlfusion.publish`.
         """
         from vlfusion.engine.publish import publish
         return publish(self.checkpoint, repo, private=private, message=message, license=license)

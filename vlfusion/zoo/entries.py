@@ -32,8 +32,7 @@ from typing import Any, get_type_hints
 
 from vlfusion import plugins
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
-from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml, stays_below
+from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml, stays_below, tasks_of
 from vlfusion.zoo.remote import RemoteFile, is_digest
 
 #: Name of the file in a package.
@@ -302,17 +301,15 @@ def _entry(where: str, name: str, facts: Any, package: str, methods: Mapping[str
     shared = methods[method]
     source = _source(f'{where}.source', {**shared.get('source', {}), **facts.get('source', {})}, folder)
     facts = {**shared, **facts}
-    tasks = [facts['task']] if isinstance(facts.get('task'), str) else list(facts.get('task', ()))
-    if not tasks or {*tasks} - TASKS.keys():
-        raise ConfigError(f'{where} has task = {facts.get("task")!r}.', f'Give one or several of {", ".join(TASKS)}.')
+    tasks = tasks_of(where, facts.get('task'))
     if isinstance(source, Packaged | OnHub) and len(tasks) > 1:
-        raise ConfigError(f'{where} has task = {tasks!r}, but its checkpoint is of one task.', 'Name a model per task.')
+        raise ConfigError(f'{where} has task = {facts["task"]!r}, but its checkpoint is of one task.',
+                          'Name a model for each task.')
     about_method = {key: facts[key] for key in _METHOD_KEYS if key in facts}
     about_model = {key: facts[key] for key in _MODEL_KEYS if key in facts and key not in ('task', 'source')}
     if source:
         about_model.setdefault('licence', 'none stated')
-    return ModelEntry(name, package, Method(method, **about_method), tuple(tasks),
-                      source, **about_model)
+    return ModelEntry(name, package, Method(method, **about_method), tasks, source, **about_model)
 
 
 def _source(where: str, facts: Mapping, folder: Path) -> Packaged | Pinned | OnHub | None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from vlfusion import plugins
 from vlfusion.errors import ConfigError, PluginError, VLFusionError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
+from vlfusion.imaging.tasks import TASKS
 
 #: What a package describes: a model, or a data set.
 Entry = TypeVar('Entry')
@@ -63,6 +64,14 @@ def by_name(entries: Iterable[Entry], spell: Callable[[str], str] = str) -> dict
     entries = list(entries)
     counts = Counter(spell(entry.name) for entry in entries)
     return {entry.name if counts[spell(entry.name)] == 1 else entry.scoped: entry for entry in entries}
+
+
+def tasks_of(where: str, task: Any) -> tuple[str, ...]:
+    """Return the tasks that a fact `task` names, one or several; raise ConfigError if it names none or another."""
+    tasks = (task,) if isinstance(task, str) else tuple(task or ())
+    if not tasks or {*tasks} - TASKS.keys():
+        raise ConfigError(f'{where} has task = {task!r}.', f'Give one or several of {", ".join(TASKS)}.')
+    return tasks
 
 
 def stays_below(place: str) -> bool:

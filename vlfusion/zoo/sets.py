@@ -24,10 +24,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, get_type_hints
 
 from vlfusion.console.notes import note
-from vlfusion.errors import ConfigError, DataError, DownloadError, UnknownNameError, did_you_mean, listing
+from vlfusion.errors import DataError, DownloadError, UnknownNameError, did_you_mean, listing
 from vlfusion.files import size_in_words
-from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml
+from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml, tasks_of
 from vlfusion.zoo.manifest import read_manifest
 from vlfusion.zoo.remote import ALLOW, RemoteFile, Show, check, fetch_all, is_offline
 
@@ -290,9 +289,7 @@ _PAIR_KEYS = get_type_hints(Pairs)
 
 def _set(where: str, name: str, facts: Any, package: str, folder: Path) -> DataSet:
     check_facts(where, facts, _KEYS, ('title', 'task', 'pairs'))
-    tasks = (facts['task'],) if isinstance(facts['task'], str) else tuple(facts['task'])
-    if not tasks or {*tasks} - TASKS.keys():
-        raise ConfigError(f'{where} has task = {facts["task"]!r}.', f'Give one or several of {", ".join(TASKS)}.')
+    tasks = tasks_of(where, facts['task'])
     for pairs in facts['pairs']:
         check_facts(f'{where}.pairs', pairs, _PAIR_KEYS, ('folder', 'source_a'))
     manifest = folder / MANIFESTS / f'{name}.tsv'
