@@ -17,7 +17,7 @@ from vlfusion.config import load_config
 from vlfusion.engine.states import write_state
 from vlfusion.errors import VLFusionError
 from vlfusion.files import whole_file
-from vlfusion.zoo.entries import Packaged, get_entry
+from vlfusion.zoo.entries import Packaged, get_model
 
 
 def losses(work_dir: Path, last: int) -> dict[int, float]:
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument('--after', nargs=2, metavar=('WORK_DIR', 'STEP'),
                         help='training from whose checkpoint the run began, and the step of that checkpoint')
     args = parser.parse_args()
-    entry = get_entry(args.name)
+    entry = get_model(args.name)
     source = entry.source
     if not isinstance(source, Packaged):
         raise VLFusionError(f'{args.name} has no file in a package.', 'Name a model such as film-mif.')

@@ -13,7 +13,7 @@ from vlfusion.config_names import shipped
 from vlfusion.errors import UnknownNameError, did_you_mean
 from vlfusion.imaging.tasks import TASKS
 from vlfusion.registry import REGISTRIES, Registry, snapshot
-from vlfusion.zoo.entries import find_entries as models
+from vlfusion.zoo.entries import find_models
 from vlfusion.zoo.places import is_here
 
 
@@ -122,7 +122,7 @@ def _configs() -> Iterator[Entry]:
 
 
 def _models() -> Iterator[Entry]:
-    for name, model in models().items():
+    for name, model in find_models().items():
         here = 'here' if is_here(model) else f'from {model.source}'
         yield Entry(name, f'{model.method.name}, {" ".join(model.tasks)}; {here}',
                     '' if model.package == 'vlfusion' else model.package)

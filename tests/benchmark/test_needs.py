@@ -14,7 +14,7 @@ from vlfusion.benchmark.plan import load_plan
 from vlfusion.cli import main
 from vlfusion.testing.public_host import git_blob
 from vlfusion.testing.toys import draw_pairs
-from vlfusion.zoo.entries import find_entry
+from vlfusion.zoo.entries import find_model
 
 PAIRS = ['p0', 'p1', 'p2']
 CONFIG = '''
@@ -124,7 +124,7 @@ def test_data_that_cannot_be_loaded(public, capsys):
 def test_a_model_on_the_hub(public, hub, tmp_path, capsys):
     Path('data/ivf').mkdir(parents=True)
     Path('theirs').rename('data/ivf/Toys')
-    weights = find_entry('needy-packed').source.path
+    weights = find_model('needy-packed').source.path
     assert main(['push', str(weights), 'anna/conv']) == 0
     Path('toys.py').write_text(CONFIG.replace('methods = dict(', 'methods = dict(Hub="hf://anna/conv", '))
     run = ['benchmark', 'toys.py', '--no-report', '--out', 'out']

@@ -7,7 +7,7 @@ from vlfusion.benchmark.plan import load_plan
 from vlfusion.benchmark.run import Run
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.registry import BACKBONES
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 #: Weights of vlfusion that are yet to be trained.
 NOT_YET = {'film-ivf', 'film-mef', 'film-mff'}
@@ -58,7 +58,7 @@ def test_the_configs_name_data_sets_and_models_that_there_are(task, tmp_path, mo
         [name] = method.checkpoints
         if name in NOT_YET:
             continue
-        entry = get_entry(name)
+        entry = get_model(name)
         assert task in entry.tasks or entry.source is None, name
         assert BACKBONES.get(entry.method.backbone)
     assert len(plan.methods) >= 14 and all(plan.printed.values()), 'each has a row of a paper below'

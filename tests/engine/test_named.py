@@ -14,7 +14,7 @@ from vlfusion.engine.checkpoints import load_model, read_experiment
 from vlfusion.engine.named import add, is_converted, locate, obtain
 from vlfusion.engine.states import read_meta
 from vlfusion.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
-from vlfusion.zoo.entries import Packaged, find_entry
+from vlfusion.zoo.entries import Packaged, find_model
 from vlfusion.zoo.places import converted, is_here, not_here, original
 
 
@@ -26,7 +26,7 @@ def released(host, install, tmp_path, monkeypatch):
     torch.save({'net': {'weight': torch.full((1, 1, 3, 3), 0.1), 'bias': torch.zeros(1)}}, weights)
     file = host.add(weights.getvalue(), 'anna/conv', 'models/net.pth')
     install_models(install, 'n-', file, len(weights.getvalue()))
-    return find_entry('n-released')
+    return find_model('n-released')
 
 
 def requested(host):
@@ -90,7 +90,7 @@ def test_files_that_were_fetched_by_hand(released, host, tmp_path):
     assert add(released, [Path('other.bin'), Path('downloaded.bin')]) == converted(released)
     assert locate('n-released', offline=True).file == converted(released) and host.requests == []
     with pytest.raises(CheckpointError, match='n-mean is not made of released files'):
-        add(find_entry('n-mean'), [Path('downloaded.bin')])
+        add(find_model('n-mean'), [Path('downloaded.bin')])
 
 
 def test_wrong_content_is_not_kept(released, host, tmp_path):
@@ -104,7 +104,7 @@ def test_wrong_content_is_not_kept(released, host, tmp_path):
 
 def test_weights_in_the_package(released, host):
     located = locate('n-packed')
-    assert located.file == find_entry('n-packed').source.path and located.experiment is None
+    assert located.file == find_model('n-packed').source.path and located.experiment is None
     model, experiment = load_model('n-packed')
     assert next(model.parameters()).dtype == torch.float32, 'float16 in the file'
     assert experiment['protocol'] == 'plain' and host.requests == []

@@ -5,7 +5,7 @@ import pytest
 from vlfusion.cli import main
 from vlfusion.errors import UnknownNameError
 from vlfusion.zoo.cards import card, reference_page, row, search
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 FACTS = """
 [methods.Blend]
@@ -45,7 +45,7 @@ def blend(install):
 
 
 def test_a_card_has_every_fact(blend):
-    shown = card(get_entry('blend-mef'))
+    shown = card(get_model('blend-mef'))
     assert shown.startswith('# blend-mef\n\n- **task**: `mef` (multi-exposure fusion)\n')
     for fact in ('`vlfusion_blend.Blend`, 1,234,567 parameters', 'a sentence', 'Smith, Blending of two images, 2024',
                  'https://example.org/blend', 'https://github.com/someone/blend at commit `cccccccccccc`: `a.pth` (git '
@@ -62,7 +62,7 @@ def test_the_page_has_the_facts_of_a_method_once(blend):
 
 
 def test_cells_of_the_table(blend):
-    cells = row('blend-mff', get_entry('blend-mff'))
+    cells = row('blend-mff', get_model('blend-mff'))
     assert (cells['size'], cells['weights'], cells['here']) == ('40 kB', 'github.com/someone/blend', 'no')
 
 

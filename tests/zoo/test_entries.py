@@ -11,9 +11,9 @@ from vlfusion.zoo.entries import (
     Pinned,
     advice_on,
     faults,
-    find_entries,
-    find_entry,
-    get_entry,
+    find_model,
+    find_models,
+    get_model,
     read_models,
     similar_model,
 )
@@ -115,29 +115,29 @@ def test_a_faulty_plugin_hides_no_other(install, capsys):
     bad = 'faulty_entries'
     install(bad, **{'__init__.py': 'raise RuntimeError("facts are read without import")',
                     'models.toml': FACTS.format(package=bad, prefix='bad-').replace('backbone', 'bakcbone')})
-    assert {'sound-packed', 'sound-mean', 'film-ivf-authors'} <= find_entries().keys()
-    assert find_entry('sound-mean').package == good and find_entry('bad-mean') is None
+    assert {'sound-packed', 'sound-mean', 'film-ivf-authors'} <= find_models().keys()
+    assert find_model('sound-mean').package == good and find_model('bad-mean') is None
     assert faults().keys() == {bad} and "unknown key 'bakcbone'" in faults()[bad]
     assert main(['models']) == 0
     said = ' '.join(capsys.readouterr().out.split())
     assert 'sound-packed' in said and f'models.toml of {bad} cannot be read.' in said and 'bakcbone' in said
     for name in ('bad-mean', 'sound-pakced'):
         with pytest.raises(UnknownNameError, match=f'(?s)no model .{name}.*models.toml of {bad} cannot be read'):
-            get_entry(name)
+            get_model(name)
         assert main(['fuse', name, 'a', 'b', '-o', 'c']) == 2
     with pytest.raises(PluginError, match='bakcbone'):
-        find_entry(f'{bad}.bad-mean')
+        find_model(f'{bad}.bad-mean')
 
 
 def test_plugins_with_one_name(install):
     one, two = (install_models(install, 'twin-').name for _ in range(2))
-    assert {f'{one}.twin-mean', f'{two}.twin-mean'} <= find_entries().keys() and 'twin-mean' not in find_entries()
+    assert {f'{one}.twin-mean', f'{two}.twin-mean'} <= find_models().keys() and 'twin-mean' not in find_models()
     for name in ('twin-mean', 'twin-mean-mff'):
         with pytest.raises(UnknownNameError, match=rf'ambiguous.*\n.*{one}\.twin-mean, {two}\.twin-mean'):
-            find_entry(name)
-        assert get_entry(f'{two}.{name}').package == two
-    assert find_entry('vlfusion.twin-mean') is None
-    assert get_entry('vlfusion.film-ivf-authors').package == 'vlfusion'
+            find_model(name)
+        assert get_model(f'{two}.{name}').package == two
+    assert find_model('vlfusion.twin-mean') is None
+    assert get_model('vlfusion.film-ivf-authors').package == 'vlfusion'
 
 
 @pytest.mark.parametrize(('name', 'near'), [
@@ -150,13 +150,13 @@ def test_near_names(name, near):
 
 @pytest.mark.parametrize('name', ['film-ivf-authors.pth', 'Film-ivf-authors', 'a/film-ivf-authors', '', '.', '..', '-'])
 def test_no_path_is_a_name(name):
-    assert find_entry(name) is None
+    assert find_model(name) is None
 
 
 def test_a_disabled_plugin_brings_no_models(install, monkeypatch):
     install_models(install, 'off-')
-    assert 'off-mean' in find_entries()
+    assert 'off-mean' in find_models()
     monkeypatch.setenv('VLFUSION_PLUGINS', '')
     from vlfusion import plugins
     plugins.found.cache_clear()
-    assert 'off-mean' not in find_entries() and 'film-ivf-authors' in find_entries()
+    assert 'off-mean' not in find_models() and 'film-ivf-authors' in find_models()

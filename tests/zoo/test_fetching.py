@@ -11,7 +11,7 @@ from vlfusion.console.notes import new_run
 from vlfusion.imaging.images import read_image
 from vlfusion.testing.public_host import git_blob
 from vlfusion.testing.shared import shared
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 from vlfusion.zoo.places import converted, original
 
 #: Name, sources and the authors' picture; largest difference in grey levels, largest share of pixels that differ.
@@ -29,7 +29,7 @@ OTHERS = ['ifcnn-mff', 'ffmef-mff', 'ffmef-ivf']
 
 def serve(host, name):
     """Serve the released files of a model at their real paths, and return the folder that holds them."""
-    entry, folder = get_entry(name), shared(f'zoo/{name.partition("-")[0]}')
+    entry, folder = get_model(name), shared(f'zoo/{name.partition("-")[0]}')
     for file in entry.source.files:
         host.files[f'/{file.repo}/{file.commit}/{file.path}'] = (folder / Path(file.path).name).read_bytes()
     return folder
@@ -38,7 +38,7 @@ def serve(host, name):
 @pytest.mark.slow
 @pytest.mark.parametrize(('name', 'a', 'b', 'picture', 'largest', 'share'), PICTURES, ids=[row[0] for row in PICTURES])
 def test_a_name_fuses_to_the_authors_picture(host, tmp_path, caplog, name, a, b, picture, largest, share):
-    folder, entry, out = serve(host, name), get_entry(name), tmp_path / 'fused.png'
+    folder, entry, out = serve(host, name), get_model(name), tmp_path / 'fused.png'
     new_run()
     command = ['fuse', name, str(folder / a), str(folder / b), '-o', str(out)]
     assert main(command) == 0
@@ -63,7 +63,7 @@ def test_a_name_fuses_to_the_authors_picture(host, tmp_path, caplog, name, a, b,
 def test_the_other_names_load(host, name):
     serve(host, name)
     fuser = Fuser(name)
-    assert fuser.task.name == get_entry(name).tasks[0] and len(host.requests) == 1
+    assert fuser.task.name == get_model(name).tasks[0] and len(host.requests) == 1
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_two_models_of_one_file_load_it_once(host):
 
 
 def test_files_are_added_by_hand(host, tmp_path, capsys):
-    folder, entry = shared('zoo/didfuse'), get_entry('didfuse-ivf')
+    folder, entry = shared('zoo/didfuse'), get_model('didfuse-ivf')
     encoder, decoder = (folder / f'{part}_weight_IJCAI.pkl' for part in ('Encoder', 'Decoder'))
     wrong = tmp_path / 'other.pkl'
     wrong.write_bytes(decoder.read_bytes()[:-1])

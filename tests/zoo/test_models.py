@@ -13,14 +13,14 @@ from vlfusion.imaging.tasks import TASKS
 from vlfusion.testing.plugins import survey_models
 from vlfusion.testing.public_host import git_blob
 from vlfusion.testing.shared import shared
-from vlfusion.zoo.entries import Packaged, Pinned, find_entries
+from vlfusion.zoo.entries import Packaged, Pinned, find_models
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / 'docs/reference/models.md'
 FILES = sorted(ROOT.glob('plugins/*/vlfusion_*/models.toml'))
 PACKAGES = ['vlfusion', *(path.parent.name for path in FILES)]
 INSTALLED = {'vlfusion', *(plugin.package for plugin in plugins.found())}
-ENTRIES = find_entries()
+ENTRIES = find_models()
 PINNED = {name: entry for name, entry in ENTRIES.items() if isinstance(entry.source, Pinned)}
 #: Folder of the released files that lie beside the repository, by the method of a name.
 FOLDERS = {'datfuse': 'datfuse', 'didfuse': 'didfuse', 'ffmef': 'ffmef', 'ifcnn': 'ifcnn', 'seafusion': 'seafusion'}

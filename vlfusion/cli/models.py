@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vlfusion.zoo.cards import card, reference_page, search
-    from vlfusion.zoo.entries import find_entry
+    from vlfusion.zoo.entries import find_model
     first, *others = args.words or ['']
     if args.markdown:
         print(reference_page(), end='')
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         _get(others)
     elif first == 'add':
         _add(others)
-    elif not others and (entry := find_entry(first)):
+    elif not others and (entry := find_model(first)):
         print(card(entry))
     else:
         _table(search(args.words))
@@ -49,8 +49,8 @@ def _table(entries: dict) -> None:
 
 
 def _get(names: list[str]) -> None:
-    from vlfusion.zoo.entries import get_entry
-    entries = [get_entry(name) for name in names]
+    from vlfusion.zoo.entries import get_model
+    entries = [get_model(name) for name in names]
     if not entries:
         raise ConfigError('`vlfusion models get` needs the name of a model.', '`vlfusion models` shows all.')
 
@@ -66,11 +66,11 @@ def _add(words: list[str]) -> None:
     from pathlib import Path
 
     from vlfusion.files import require_checkpoint
-    from vlfusion.zoo.entries import get_entry
+    from vlfusion.zoo.entries import get_model
     if len(words) < 2:
         raise ConfigError('`vlfusion models add` needs the name of a model and its files.',
                           'Write `vlfusion models add ifcnn-mff IFCNN-MAX.pth`.')
-    entry, files = get_entry(words[0]), [require_checkpoint(Path(file)) for file in words[1:]]
+    entry, files = get_model(words[0]), [require_checkpoint(Path(file)) for file in words[1:]]
 
     from vlfusion.engine.named import add
     print(f'{entry.name}: the files are those of {entry.source}. Checkpoint: {add(entry, files)}')

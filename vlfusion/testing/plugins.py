@@ -17,7 +17,7 @@ from vlfusion.testing.backbones import EXTRAS, NotApplicable, Outcome, outcome, 
 from vlfusion.testing.language import check_captioner, check_llm, check_text_encoder
 from vlfusion.testing.losses import check_loss
 from vlfusion.testing.metrics import check_metric
-from vlfusion.zoo.entries import FILE, ModelEntry, OnHub, Packaged, Pinned, find_entries, models_of, read_models
+from vlfusion.zoo.entries import FILE, ModelEntry, OnHub, Packaged, Pinned, find_models, models_of, read_models
 from vlfusion.zoo.facts import data_file
 
 #: Check of metrics that may fail: some metrics treat source A and source B differently on purpose.
@@ -67,7 +67,7 @@ def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mappin
     """
     registered = [entry for package in packages for entry in entries(package)]
     describing = [package for package in packages if not only and data_file(package, FILE)]
-    if not registered and not any(entry.package in packages for entry in find_entries().values()):
+    if not registered and not any(entry.package in packages for entry in find_models().values()):
         raise PluginError(f'{" and ".join(packages)} registers nothing.',
                           'Decorate its classes in the module that is imported.')
     names = {name.rpartition('.')[2] for _, name in registered}

@@ -6,7 +6,7 @@ from vlfusion.errors import UnknownNameError
 from vlfusion.files import size_in_words
 from vlfusion.guards.cells import markdown_table
 from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.entries import Method, ModelEntry, Pinned, advice_on, find_entries
+from vlfusion.zoo.entries import Method, ModelEntry, Pinned, advice_on, find_models
 from vlfusion.zoo.markdown import bibtex, bullets
 from vlfusion.zoo.places import is_here, size
 
@@ -26,7 +26,7 @@ def search(words: Iterable[str] = ()) -> dict[str, ModelEntry]:
         UnknownNameError: no model does.
     """
     terms = [word.lower() for word in words]
-    entries = {name: entry for name, entry in find_entries().items()
+    entries = {name: entry for name, entry in find_models().items()
                if all(term in entry.tasks if term in TASKS else term in f'{name} {card(entry)}'.lower()
                       for term in terms)}
     if terms and not entries:
@@ -50,7 +50,7 @@ def card(entry: ModelEntry) -> str:
 
 def reference_page() -> str:
     """Return the reference page of all models in Markdown."""
-    entries = find_entries()
+    entries = find_models()
     columns = ('name', 'method', 'task', 'parameters', 'text', 'weights', 'licence', 'size')
     rows = ({**row(name, entry), 'name': f'[{name}](#{name.replace(".", "")})'} for name, entry in entries.items())
     table = markdown_table(columns, ([cells[column] for column in columns] for cells in rows), left=len(columns))

@@ -147,7 +147,7 @@ class ModelEntry:
         return dict(task=self.tasks[0], model=model, protocol=self.protocol, **colour)
 
 
-def find_entries() -> dict[str, ModelEntry]:
+def find_models() -> dict[str, ModelEntry]:
     """Return all models by name: first those that come with their weights, then those of vlfusion and of the plugins.
 
     If several packages use one name, each of their models is listed under its scoped name, `package.name`.
@@ -155,7 +155,7 @@ def find_entries() -> dict[str, ModelEntry]:
     return by_name(sorted(_all(), key=lambda entry: not isinstance(entry.source, Packaged)))
 
 
-def find_entry(name: str | os.PathLike) -> ModelEntry | None:
+def find_model(name: str | os.PathLike) -> ModelEntry | None:
     """Return the model of a name, or None if no model has it.
 
     Args:
@@ -180,13 +180,13 @@ def find_entry(name: str | os.PathLike) -> ModelEntry | None:
     return matching[0] if matching else None
 
 
-def get_entry(name: str) -> ModelEntry:
-    """Return the model of a name; errors as for `find_entry`.
+def get_model(name: str) -> ModelEntry:
+    """Return the model of a name; errors as for `find_model`.
 
     Raises:
         UnknownNameError: no model has the name.
     """
-    if entry := find_entry(name):
+    if entry := find_model(name):
         return entry
     raise UnknownNameError(f'There is no model {name!r}.', advice_on(name))
 
@@ -207,14 +207,14 @@ def choose_entry(name: str, which: str | None = None) -> ModelEntry:
     """Return the model of a name, or one of a backbone's models.
 
     Args:
-        name: as for `find_entry`; or the name of a backbone.
+        name: as for `find_model`; or the name of a backbone.
         which: a task, such as `mif`, or another part of the model's name or of its files' names. Needed if the backbone
             has several models.
 
     Raises:
         UnknownNameError: there is no such model, or several fit.
     """
-    if entry := find_entry(name):
+    if entry := find_model(name):
         return entry
     entries = models_of(name)
     if not entries:
@@ -240,7 +240,7 @@ def similar_model(name: str) -> str:
     """Suggest a model for a misspelt name; empty if none is near, and for a path."""
     if '/' in name or os.sep in name:
         return ''
-    names = [spelling for shown, entry in find_entries().items()
+    names = [spelling for shown, entry in find_models().items()
              for spelling in (shown, *(f'{shown}-{task}' for task in entry.tasks if len(entry.tasks) > 1))]
     near = get_close_matches(_spelled(name), names, n=1, cutoff=0.6)
     return f'Did you mean {near[0]}? ' if near else ''

@@ -7,7 +7,7 @@ from vlfusion.config_names import SUFFIXES, is_config, require_config, similar_c
 from vlfusion.errors import CheckpointError
 from vlfusion.files import require_checkpoint
 from vlfusion.zoo import hub
-from vlfusion.zoo.entries import ModelEntry, advice_on, find_entry, provider_of, similar_model
+from vlfusion.zoo.entries import ModelEntry, advice_on, find_model, provider_of, similar_model
 
 #: Suffixes of files of weights.
 WEIGHTS = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors')
@@ -20,9 +20,9 @@ def entry_of(model: str | os.PathLike) -> ModelEntry | None:
     one.
 
     Raises:
-        UnknownNameError, PluginError: as for `find_entry`.
+        UnknownNameError, PluginError: as for `find_model`.
     """
-    return None if Path(model).expanduser().is_file() else find_entry(model)
+    return None if Path(model).expanduser().is_file() else find_model(model)
 
 
 def is_model(word: str | os.PathLike) -> bool:

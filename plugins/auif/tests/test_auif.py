@@ -18,7 +18,7 @@ from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.toys import draw_pairs
-from vlfusion.zoo.entries import file_names, get_entry
+from vlfusion.zoo.entries import file_names, get_model
 
 pytest.importorskip('vlfusion_auif', reason='pip install --editable plugins/auif')
 from vlfusion_auif import AUIF, AUIFModel, RandomResizedCrop, dissimilarity  # noqa: E402
@@ -111,7 +111,7 @@ def test_parameter_count():
 
 def test_released_files_become_a_checkpoint(tmp_path):
     state = {name: value.float() if value.is_floating_point() else value for name, value in drawn_state().items()}
-    files = [tmp_path / name for name in file_names(get_entry('auif-ivf'))]
+    files = [tmp_path / name for name in file_names(get_model('auif-ivf'))]
     for path, part in zip(files, ('conv1.', 'conv2.', 'decoder.'), strict=True):
         torch.save({name: value for name, value in state.items() if name.startswith(part)}, path)
     convert_released('vlfusion_auif.AUIF', files, tmp_path / 'auif.pth', 'ivf')

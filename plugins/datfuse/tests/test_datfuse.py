@@ -21,7 +21,7 @@ from vlfusion.imaging.protocol import get_protocol
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES
 from vlfusion.testing import check_backbone
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 CONFIGS = sorted(Path(__file__).parents[1].glob('configs/*.py'))
 LOSSES = [dict(type='vlfusion_datfuse.PixelLoss', weight=1.0), dict(type='vlfusion_datfuse.GradientLoss', weight=100.0),
@@ -53,7 +53,7 @@ def test_equals_the_authors_fused_image(released, network):
     infrared, visible = (torch.from_numpy(luminance(read_image(shared(f'zoo/datfuse/ivf_2_{kind}.bmp'))))[None, None]
                          for kind in ('infrared', 'visible'))
     with torch.no_grad():
-        fused = get_protocol(get_entry('datfuse-ivf').protocol).quantise(network(infrared, visible))[0, 0].numpy()
+        fused = get_protocol(get_model('datfuse-ivf').protocol).quantise(network(infrared, visible))[0, 0].numpy()
     difference = np.abs(fused.astype(int) - read_image(shared('zoo/datfuse/ivf_2_fused.bmp')))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3

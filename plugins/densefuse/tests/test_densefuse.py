@@ -29,7 +29,7 @@ from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 DATA = Path(__file__).parent / 'data'
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_a_released_state_says_how_it_becomes_grey_levels(tmp_pa
     converted, experiment = load_model(tmp_path / 'ours.pth')
     assert experiment['protocol'] == 'truncate' and isinstance(converted.backbone, DenseFuse)
     with pytest.raises(CheckpointError, match=r'densefuse_gray\.model is missing'):
-        find_released(get_entry('densefuse-ivf'), tmp_path)
+        find_released(get_model('densefuse-ivf'), tmp_path)
 
 
 def test_a_data_set_of_single_images(tmp_path):

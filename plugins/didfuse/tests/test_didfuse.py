@@ -16,7 +16,7 @@ from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.shared import shared
 from vlfusion.testing.toys import draw_pairs
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 pytest.importorskip('vlfusion_didfuse', reason='pip install --editable plugins/didfuse')
 from vlfusion_didfuse import DIDFuse, DIDFuseModel  # noqa: E402
@@ -48,7 +48,7 @@ def test_equals_the_authors_pictures_to_one_grey_level(didfuse, pair):
     folder = shared('zoo/didfuse')
     with torch.no_grad():
         fused = didfuse(read(folder / f'{pair}_infrared.jpg'), read(folder / f'{pair}_visible.jpg'))
-    ours = get_protocol(get_entry('didfuse-ivf').protocol).quantise(fused)[0, 0].numpy().astype(int)
+    ours = get_protocol(get_model('didfuse-ivf').protocol).quantise(fused)[0, 0].numpy().astype(int)
     difference = np.abs(ours - read_image(folder / f'{pair}_fused.png'))
     assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
 

@@ -13,19 +13,19 @@ from vlfusion.registry import BACKBONES, LOSSES, MODELS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.shared import shared
 from vlfusion.testing.toys import draw_pairs
-from vlfusion.zoo.entries import file_names, get_entry
+from vlfusion.zoo.entries import file_names, get_model
 
 plugin = pytest.importorskip('vlfusion_ffmef', reason='pip install --editable plugins/ffmef')
 FFMEF = plugin.FFMEF
 
 
 def released(name):
-    file, = file_names(get_entry(f'ffmef-{name}'))
+    file, = file_names(get_model(f'ffmef-{name}'))
     return load_checkpoint_file(shared(f'zoo/ffmef/{file}'))
 
 
 def backbone(name):
-    network = FFMEF(**get_entry(f'ffmef-{name}').arguments)
+    network = FFMEF(**get_model(f'ffmef-{name}').arguments)
     network.load_state_dict(FFMEF.convert_released(released(name)))
     return network
 
@@ -113,7 +113,7 @@ def test_the_other_weights_fuse_real_pairs(name, source_a, source_b):
 
 
 def test_the_sources_are_in_the_order_of_the_released_test_scripts():
-    first = [get_entry(f'ffmef-{task}').arguments['first'] for task in ('mef', 'ivf')]
+    first = [get_model(f'ffmef-{task}').arguments['first'] for task in ('mef', 'ivf')]
     assert first == ['b', 'a'], 'under-exposed and infrared first'
 
 

@@ -9,11 +9,11 @@ from safetensors import safe_open
 import vlfusion
 from vlfusion.engine.states import read_meta
 from vlfusion.testing.shared import shared
-from vlfusion.zoo.entries import find_entries
+from vlfusion.zoo.entries import find_models
 
 pytest.importorskip('vlfusion_film_weights', reason='pip install --editable plugins/film_weights')
 
-ENTRIES = {name: entry for name, entry in find_entries().items() if entry.package == 'vlfusion_film_weights'}
+ENTRIES = {name: entry for name, entry in find_models().items() if entry.package == 'vlfusion_film_weights'}
 #: Two sources of test pairs by task, and the modality of source B.
 PAIRS = {'mif': ('data/mif/Harvard/PET-MRI/test/MRI', 'data/mif/Harvard/PET-MRI/test/PET', 'PET'),
          'ivf': ('data/ivf/RoadScene/ir', 'data/ivf/RoadScene/vi', 'visible'),

@@ -22,7 +22,7 @@ from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.registry import BACKBONES, DATASETS, MODELS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.toys import QUICK, draw_pairs
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 pytest.importorskip('vlfusion_gifnet', reason='pip install --editable plugins/gifnet')
 from vlfusion_gifnet import (  # noqa: E402
@@ -191,7 +191,7 @@ def test_parameter_count():
 
 
 def test_medical_pairs_go_in_the_other_order(gifnet, released):
-    swapped = BACKBONES.build(dict(type='vlfusion_gifnet.GIFNet', **get_entry('gifnet-mif').arguments)).double().eval()
+    swapped = BACKBONES.build(dict(type='vlfusion_gifnet.GIFNet', **get_model('gifnet-mif').arguments)).double().eval()
     swapped.load_state_dict(GIFNet.convert_released(released))
     a, b = torch.rand(2, 1, 1, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(swapped(a, b), gifnet(b, a), rtol=0, atol=0)

@@ -15,7 +15,7 @@ from vlfusion.testing import check_backbone
 from vlfusion.testing.released import check_conversion
 from vlfusion.testing.shared import shared
 from vlfusion.testing.toys import draw_pairs
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 pytest.importorskip('vlfusion_ifcnn', reason='pip install --editable plugins/ifcnn')
 from vlfusion_ifcnn.model import FUSION_RULES, IFCNN  # noqa: E402
@@ -48,7 +48,7 @@ def test_equals_the_authors_pictures_to_one_grey_level(ifcnn, name, a, b):
     folder = shared('zoo/ifcnn')
     with torch.no_grad():
         fused = ifcnn(read(folder / f'{name}_{a}'), read(folder / f'{name}_{b}'))
-    ours = get_protocol(get_entry(f'ifcnn-{name[:3]}').protocol).quantise(fused)[0, 0].numpy().astype(int)
+    ours = get_protocol(get_model(f'ifcnn-{name[:3]}').protocol).quantise(fused)[0, 0].numpy().astype(int)
     difference = np.abs(ours - read_image(folder / f'{name}_fused.png'))
     assert difference.max() <= 1 and difference.mean() < 0.16
 

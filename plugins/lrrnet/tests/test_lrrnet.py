@@ -25,7 +25,7 @@ from vlfusion.errors import CheckpointError, DataError
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 CONFIG = Path(__file__).parents[1] / 'configs/lrrnet_ivf_sample.py'
 DATA = Path(__file__).parent / 'data'
@@ -151,7 +151,7 @@ def test_a_checkpoint_of_a_released_state_says_how_it_becomes_grey_levels(tmp_pa
     converted, experiment = load_model(tmp_path / 'ours.pth')
     assert experiment['protocol'] == 'truncate' and isinstance(converted.backbone, LRRNet)
     with pytest.raises(CheckpointError, match=r'epoch_4_block_4\.model is missing'):
-        find_released(get_entry('lrrnet-ivf'), tmp_path)
+        find_released(get_model('lrrnet-ivf'), tmp_path)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from vlfusion.errors import ConfigError, DataError
 from vlfusion.losses import multi_scale_similarity
 from vlfusion.registry import BACKBONES, DATASETS, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('*.py'))
 DATA = Path(__file__).parent / 'data'
@@ -114,7 +114,7 @@ def test_which_source_comes_first(pair):
         fused = network()(*pair)
         assert torch.equal(fused, network(first='b')(*pair[::-1]))
         assert (fused - network(first='b')(*pair)).abs().max() > 1e-3
-    first = {task: get_entry(f'mufusion-{task}').arguments.get('first', 'a') for task in ('ivf', 'mif', 'mef', 'mff')}
+    first = {task: get_model(f'mufusion-{task}').arguments.get('first', 'a') for task in ('ivf', 'mif', 'mef', 'mff')}
     assert first == dict(ivf='a', mif='b', mef='b', mff='a')
 
 

@@ -17,7 +17,7 @@ from vlfusion.errors import CheckpointError
 from vlfusion.registry import MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.toys import take_one_step
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 pytest.importorskip('vlfusion_sdnet', reason='pip install --editable plugins/sdnet')
 from vlfusion_sdnet import Decomposition, SDNet, SDNetModel, adaptive_gradient_loss, intensity_loss  # noqa: E402
@@ -85,7 +85,7 @@ def test_loss_and_steps_equal_those_of_the_released_script(task):
         model.parameters(), lr=optimizer.lr)))
     before = {name: value.clone() for name, value in model.named_parameters()}
     batch = drawn_batch(model.backbone.swap)
-    assert model.backbone.swap == get_entry(f'sdnet-{task}').arguments['swap']
+    assert model.backbone.swap == get_model(f'sdnet-{task}').arguments['swap']
     logged = [model.train_step(batch, wrapper) for _ in range(5)]
     for name in ('intensity', 'gradient', 'decomposition'):
         np.testing.assert_allclose(logged[0][name].item(), RELEASED[f'{task}_{name}'], rtol=1e-5)

@@ -20,7 +20,7 @@ from vlfusion.imaging.protocol import get_protocol
 from vlfusion.models.fusion_model import FusionModel
 from vlfusion.registry import BACKBONES
 from vlfusion.testing import check_backbone
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 CONFIGS = sorted(Path(__file__).parents[1].glob('configs/*.py'))
 CONTENT_LOSS = [dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=10.0)]
@@ -46,7 +46,7 @@ def test_equals_the_authors_fused_image(released, network):
     infrared, visible = (torch.from_numpy(luminance(read_image(shared(f'zoo/seafusion/ivf_08_{kind}.png'))))[None, None]
                          for kind in ('infrared', 'visible'))
     with torch.no_grad():
-        fused = get_protocol(get_entry('seafusion-ivf').protocol).quantise(network(infrared, visible))[0, 0].numpy()
+        fused = get_protocol(get_model('seafusion-ivf').protocol).quantise(network(infrared, visible))[0, 0].numpy()
     theirs = np.round(luminance(read_image(shared('zoo/seafusion/ivf_08_fused.png'))) * 255)
     difference = np.abs(fused.astype(int) - theirs)
     assert difference.max() <= 1

@@ -17,7 +17,7 @@ from vlfusion.registry import BACKBONES, LOSSES, MODELS, TRANSFORMS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.shared import shared
 from vlfusion.testing.toys import draw_pairs
-from vlfusion.zoo.entries import get_entry
+from vlfusion.zoo.entries import get_model
 
 plugin = pytest.importorskip('vlfusion_u2fusion', reason='pip install --editable plugins/u2fusion')
 U2Fusion = plugin.U2Fusion
@@ -33,7 +33,7 @@ def landscape(released):
     """Both exposures and the fused file, in colour, and our 8-bit luminance of the same pair."""
     over, under, expected = (read_image(shared(f'zoo/u2fusion/mef_landscape_{name}.png'))
                              for name in ('over', 'under', 'fused'))
-    backbone = U2Fusion(**get_entry('u2fusion-mef').arguments)
+    backbone = U2Fusion(**get_model('u2fusion-mef').arguments)
     backbone.load_state_dict(U2Fusion.convert_released(released))
     sources = [torch.from_numpy(luminance(image))[None, None] for image in (over, under)]
     with torch.no_grad():
