@@ -104,11 +104,10 @@ def test_missing_packages_and_keys_are_said(monkeypatch):
     monkeypatch.delenv('NO_SUCH_KEY', raising=False)
     assert obstacles(packages='vlfusion', key='NO_SUCH_KEY') == ['set NO_SUCH_KEY']
     monkeypatch.setenv('NO_SUCH_KEY', 'sk-1')
-    assert obstacles(packages='vlfusion', key='NO_SUCH_KEY') == [] == obstacles(key='none')
+    assert obstacles(packages='vlfusion', key='NO_SUCH_KEY') == [] == obstacles(key='none') == obstacles(key='')
 
 
 def test_models_of_the_hub_are_looked_for_in_its_cache(tmp_path, monkeypatch):
-    pytest.importorskip('huggingface_hub')
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
     assert get_recipe('measured').models == () and get_recipe('measured').is_here()
     recipe = get_recipe('film')

@@ -29,7 +29,7 @@ from typing import Any
 from vlfusion import plugins
 from vlfusion.config import load_config
 from vlfusion.config_names import SEPARATOR, SUFFIXES, config_folder, find_config
-from vlfusion.errors import UnknownNameError, did_you_mean, needs
+from vlfusion.errors import UnknownNameError, did_you_mean
 from vlfusion.language.section import check_section, require_section
 
 #: Folder of the recipes in the configs of a package.
@@ -86,8 +86,7 @@ class Recipe:
         """Tell whether the cache of huggingface_hub holds weights of all its models. No network is used."""
         if not self.models:
             return True
-        with needs(f'The recipe {self.name}', 'huggingface_hub', 'language'):
-            from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub import try_to_load_from_cache
         return all(any(isinstance(try_to_load_from_cache(model, file), str) for file in WEIGHTS)
                    for model in self.models)
 
@@ -95,7 +94,7 @@ class Recipe:
         """Say what must be done before it can run here: packages to install, a key to set. Servers are not asked."""
         packages = re.findall(r'([\w.-]+)(\[[\w,-]+\])?', self.facts.get('Packages', ''))
         steps = [f"pip install '{name}{extras}'" for name, extras in packages if _lacks(name, extras)]
-        key = self.facts.get('Key', 'none').split()[0].strip(',;')
+        key = (self.facts.get('Key') or 'none').split()[0].strip(',;')
         return steps + ([f'set {key}'] if key != 'none' and not os.environ.get(key) else [])
 
 

