@@ -8,10 +8,21 @@ import time
 from pathlib import Path
 
 import pytest
+from platformdirs import user_cache_dir
 
 from vlfusion import files
 from vlfusion.errors import DataError
-from vlfusion.files import check_for_windows, file_digest, whole, whole_file, whole_folder, write_whole
+from vlfusion.files import (
+    cache_folder,
+    check_for_windows,
+    file_digest,
+    make_folder,
+    whole,
+    whole_file,
+    whole_folder,
+    writable_cache_folder,
+    write_whole,
+)
 
 
 def _writers(path):
@@ -173,3 +184,19 @@ def test_windows_refuses_to_replace_a_file_that_somebody_reads(tmp_path, monkeyp
         with pytest.raises(PermissionError):
             write_whole(tmp_path / 'x', b'')
     assert (tmp_path / 'x').exists() is written
+
+
+def test_a_folder_that_cannot_be_made_is_named_whole(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, 'Permission denied', str(tmp_path / 'a'))
+    monkeypatch.setattr(Path, 'mkdir', refuse)
+    with pytest.raises(PermissionError) as error:
+        make_folder(tmp_path / 'a/b')
+    assert error.value.filename == str(tmp_path / 'a/b')
+
+
+def test_words_go_elsewhere_if_the_cache_folder_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setenv('VLFUSION_HOME', str(tmp_path))
+    assert writable_cache_folder() == cache_folder() == tmp_path
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)  # a user who may do all cannot be refused
+    assert writable_cache_folder() == Path(user_cache_dir('vlfusion'))

@@ -65,6 +65,14 @@ def test_the_plugin_of_a_model_is_named(asked, monkeypatch, capsys, tmp_path):
     assert plugins.model_provider('ifcnn-mef') == ''
 
 
+def test_the_plugin_of_a_model_is_disabled(monkeypatch):
+    monkeypatch.setenv(plugins.SWITCH, 'ifcnn')
+    disabled = Plugin(EntryPoint('cddfuse', 'vlfusion_cddfuse', plugins.GROUP), 'disabled')
+    monkeypatch.setattr(plugins, 'found', lambda: (disabled,))
+    assert plugins.model_provider('cddfuse-mfi') == ('cddfuse-mif comes with the plugin vlfusion_cddfuse, which is '
+                                                     "disabled by VLFUSION_PLUGINS='ifcnn'.")
+
+
 def test_no_plugin_is_named_that_is_there():
     with pytest.raises(UnknownNameError) as caught:
         BACKBONES.get('CDDFus')

@@ -148,6 +148,9 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
+    except OSError as error:
+        error.filename = str(folder)  # not the parent that could not be made
+        raise
     if folder not in _swept:
         _swept.add(folder)
         _sweep(folder)
@@ -192,6 +195,13 @@ def size_in_words(count: int | None) -> str:
 def cache_folder() -> Path:
     """Return the folder of vlfusion's own files: `VLFUSION_HOME`, or a folder in the platform's cache folder."""
     return Path(os.environ.get('VLFUSION_HOME') or user_cache_dir('vlfusion')).expanduser()
+
+
+def writable_cache_folder() -> Path:
+    """Return `cache_folder()`; if a group shares it and only its owner may write, the platform's cache folder."""
+    folder = cache_folder()
+    shared = folder.exists() and not os.access(folder, os.W_OK)
+    return Path(user_cache_dir('vlfusion')) if shared else folder
 
 
 def windows_fault(name: str) -> str:

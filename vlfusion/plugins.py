@@ -143,7 +143,16 @@ def _provider(key: str) -> str:
 
 
 def model_provider(name: str) -> str:
-    """Name the plugin of vlfusion's repository that would bring the model of a name, or of a similar one; else ''."""
+    """Name the plugin of vlfusion's repository that would bring the model of a name, or of a similar one; else ''.
+
+    The plugin is not installed, or it is disabled.
+    """
+    disabled = {plugin.package for plugin in found() if plugin.status == 'disabled'}
+    models = {model: package for package, names in _of_repository().items() if package in disabled
+              for model in names['models']}
+    if near := get_close_matches(name, models, n=1, cutoff=0.8):
+        return (f'{near[0]} comes with the plugin {models[near[0]]}, which is disabled by '
+                f'{SWITCH}={os.environ.get(SWITCH)!r}.')
     return _provided(name, {model: package for package, names in _not_installed().items() for model in names['models']})
 
 
@@ -162,9 +171,13 @@ def how_to_install(package: str) -> str:
 
 def _not_installed() -> dict[str, dict[str, list[str]]]:
     """Return the plugins of vlfusion's repository that are not installed, with names of their classes and models."""
-    packages = json.loads(Path(__file__).with_name('plugins.json').read_text(encoding='utf-8'))
-    return {package: names for package, names in packages.items()
+    return {package: names for package, names in _of_repository().items()
             if package not in {plugin.package for plugin in found()}}
+
+
+def _of_repository() -> dict[str, dict[str, list[str]]]:
+    """Return names of the classes and models of each plugin of vlfusion's repository."""
+    return json.loads(Path(__file__).with_name('plugins.json').read_text(encoding='utf-8'))
 
 
 @cache

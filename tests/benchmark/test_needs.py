@@ -93,7 +93,7 @@ def test_a_leaderboard_from_nothing(public, capsys):
     assert main(['benchmark', 'toys.py', '--get', '--no-report', '--out', 'out']) == 1
     assert 'Fused 0 pairs (12 known)' in (said := capsys.readouterr()).out, 'the file of the weights is the same'
     assert [path.rpartition('/')[2] for path, _ in public.requests[asked:]] == ['gone.pth']
-    assert '1 downloads, 0 bytes and 1 of unknown size:\n    needy-gone' in said.err
+    assert '1 download, 1 of unknown size:\n    needy-gone' in said.err
 
 
 @pytest.mark.slow

@@ -24,6 +24,14 @@ def test_all_sets_are_listed_with_what_is_here(capsys, toy_set):
     assert '1 of 4 files' in printed(capsys, '--root', str(toy_set.root))[0]
 
 
+@pytest.mark.parametrize(('columns', 'shown'), [(80, False), (200, True)])
+def test_a_narrow_terminal_shows_whole_names(capsys, monkeypatch, columns, shown):
+    monkeypatch.setenv('FORCE_COLOR', '1')
+    monkeypatch.setenv('COLUMNS', str(columns))
+    out, _ = printed(capsys)
+    assert 'FLIR-DIDFuse' in out and 'none stated' in out and ('Multi-exposure pairs' in out) == shown
+
+
 def test_a_task_limits_the_list(capsys):
     out, _ = printed(capsys, 'mef')
     assert 'MEFB' in out and 'by hand' in out and 'RoadScene' not in out

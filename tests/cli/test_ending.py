@@ -30,6 +30,12 @@ def test_an_error_of_the_system_is_a_line_with_its_file_and_a_remedy(capsys, num
     assert problem == f'error: out/a.png: {os.strerror(number)}.' and remedy in way_out
 
 
+def test_an_error_in_the_folder_of_downloads_names_its_variable(capsys, monkeypatch):
+    monkeypatch.setenv('VLFUSION_HOME', '/data/group')
+    assert run_to_the_end(_fail(PermissionError(errno.EACCES, 'Permission denied', '/data/group/models/a'))) == 2
+    assert 'Name another one by VLFUSION_HOME.' in capsys.readouterr().err
+
+
 def test_an_error_of_a_library_is_a_line(capsys):
     assert run_to_the_end(_fail(OSError("We couldn't connect to the hub."))) == 2
     assert capsys.readouterr().err == "error: We couldn't connect to the hub.\n"

@@ -1,6 +1,8 @@
 """From names, addresses, files and configs to the checkpoint of a model, which is downloaded and converted once."""
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +16,10 @@ from vlfusion.engine.checkpoints import load_model, read_experiment
 from vlfusion.engine.named import add, is_converted, locate, obtain
 from vlfusion.engine.states import read_meta
 from vlfusion.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
-from vlfusion.zoo.entries import Packaged, find_model
+from vlfusion.testing.public_host import git_blob
+from vlfusion.zoo.entries import Packaged, Pinned, find_model
 from vlfusion.zoo.places import converted, is_here, not_here, original
+from vlfusion.zoo.remote import one_process
 
 
 @pytest.fixture
@@ -93,6 +97,38 @@ def test_files_that_were_fetched_by_hand(released, host, tmp_path):
         add(find_model('n-mean'), [Path('downloaded.bin')])
 
 
+def test_one_of_two_files_is_missing(released):
+    files = [replace(released.source.files[0], path=f'{name}.pth', blob=git_blob(name.encode()), size=1)
+             for name in 'ab']
+    entry = replace(released, source=Pinned(tuple(files)))
+    Path('mine').write_bytes(b'a')
+    with pytest.raises(CheckpointError) as error:
+        add(entry, [Path('mine')])
+    assert error.value.problem == 'These are not the files of n-released:\n    b.pth is missing.'
+
+
+def test_who_waits_for_another_process_says_so(released, caplog):
+    with ThreadPoolExecutor(1) as pool, one_process(converted(released)):
+        waiting = pool.submit(obtain, released)
+        while 'another process' not in caplog.text and not waiting.done():
+            time.sleep(0.01)
+    assert waiting.result() == converted(released) and 'This one waits for it.' in caplog.text
+
+
+def test_the_licence_is_told_with_a_download_only(released, caplog):
+    with pytest.raises(DownloadError, match='vlfusion is offline'):
+        locate('n-released', offline=True)
+    assert 'Licence' not in caplog.text
+    locate('n-released')
+    assert 'Licence of the weights: MIT' in caplog.text
+
+
+def test_a_mirror_that_lacks_the_file(released, host):
+    host.files.clear()
+    with pytest.raises(DownloadError, match=r'(?s)404.*original is https://\S+/models/net.pth\..*vlfusion models add'):
+        obtain(released)
+
+
 def test_wrong_content_is_not_kept(released, host, tmp_path):
     [path] = host.files
     host.faults[path] = [b'x' * len(host.files[path])]
@@ -144,7 +180,7 @@ def test_names_that_nobody_has(released, name, error, said):
         locate(name)
 
 
-def test_a_file_wins_over_a_name_and_a_name_over_a_folder(released, tmp_path):
+def test_a_file_wins_over_a_name_and_a_name_over_a_folder(released, caplog):
     Path('n-packed').mkdir()
     assert locate('n-packed').entry
     Path('n-packed').rmdir()
@@ -152,7 +188,9 @@ def test_a_file_wins_over_a_name_and_a_name_over_a_folder(released, tmp_path):
     model = dict(type='FusionModel', backbone=dict(type=f'{released.package}.Conv'))
     torch.save(dict(state_dict=load_model('mine.safetensors')[0].state_dict(),
                     meta=dict(vlfusion=dict(task='mif', model=model))), 'n-packed')
+    new_run()
     assert locate('n-packed').entry is None and locate('n-packed').file == Path('n-packed')
+    assert 'n-packed is a file here, and is taken instead of the model of this name' in caplog.text
     assert load_model('n-packed')[1]['task'] == 'mif' and load_model(f'{released.package}.n-packed')[1]['task'] == 'ivf'
 
 

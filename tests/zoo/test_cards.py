@@ -72,5 +72,6 @@ def test_words_are_searched_in_the_card(blend, capsys):
         search(['blend', '1999'])
     assert main(['models', 'zebra']) == 0
     assert 'blend-mef' in capsys.readouterr().out
+    assert {'blend-mef', 'blend-mff'} <= search(['blend']).keys() and [*search(['blend', 'mef'])] == ['blend-mef']
     assert main(['models', 'zebrra']) == 2
     assert 'No model has zebrra in its card.' in capsys.readouterr().err

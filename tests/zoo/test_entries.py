@@ -148,6 +148,11 @@ def test_near_names(name, near):
     assert advice_on(name).endswith('`vlfusion models` shows all.')
 
 
+def test_a_name_of_a_missing_plugin_is_no_misspelt_one(monkeypatch):
+    monkeypatch.setattr('vlfusion.plugins.model_provider', lambda _: 'film-ivf-author comes with another plugin.')
+    assert 'Did you mean' not in advice_on('film-ivf-author') and 'Did you mean' in advice_on('film-ivf-autor')
+
+
 @pytest.mark.parametrize('name', ['film-ivf-authors.pth', 'Film-ivf-authors', 'a/film-ivf-authors', '', '.', '..', '-'])
 def test_no_path_is_a_name(name):
     assert find_model(name) is None

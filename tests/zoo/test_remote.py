@@ -14,7 +14,7 @@ from huggingface_hub.utils import close_session
 
 from vlfusion.errors import ConfigError, DataError, DownloadError
 from vlfusion.testing.public_host import PublicHost
-from vlfusion.zoo.remote import RemoteFile, check, fetch, fetch_all, is_offline
+from vlfusion.zoo.remote import HOST, RemoteFile, check, fetch, fetch_all, is_offline
 
 CONTENT = random.Random(0).randbytes(300_000)
 FETCH = ('import sys; from vlfusion.zoo.remote import *; '
@@ -60,7 +60,8 @@ def test_an_absent_file(host, tmp_path):
     with pytest.raises(DownloadError) as error:
         fetch(file, tmp_path / 'cache/gone.pth', by_hand='vlfusion models add gone FILE')
     assert str(error.value) == (f'{file.address} cannot be loaded: status 404 Not Found.\n'
-                                '  -> vlfusion models add gone FILE')
+                                '  -> The mirror of VLFUSION_MIRROR lacks it; the original is '
+                                f'{HOST}/owner/name/{"0" * 40}/gone.pth. vlfusion models add gone FILE')
     assert len(host.requests) == 1 and [*(tmp_path / 'cache').iterdir()] == []
 
 

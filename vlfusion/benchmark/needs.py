@@ -42,9 +42,10 @@ class Needs:
                          f'Licence: {entry.licence}.' if entry else name)
         if not lines:
             return ''
-        unknown = sizes.count(None)
-        total = size_in_words(sum(filter(None, sizes))) + (f' and {unknown} of unknown size' if unknown else '')
-        return f'{len(lines)} downloads, {total}:\n{listing(lines, len(lines))}'
+        known, unknown = [size for size in sizes if size is not None], sizes.count(None)
+        total = [size_in_words(sum(known))] if known else []
+        total += [f'{unknown} of unknown size'] if unknown else []
+        return f'{len(lines)} download{"s" * (len(lines) > 1)}, {" and ".join(total)}:\n{listing(lines, len(lines))}'
 
 
 def needs_of(plan: Plan) -> Needs:

@@ -64,7 +64,8 @@ def _list(tasks: list[str], root: str) -> int:
         state = '' if not here else 'yes' if here == len(entry.files) else f'{here} of {len(entry.files)} files'
         rows.append((name, ' '.join(entry.tasks), pairs_in_words(entry), how_large(entry), state, entry.licence,
                      entry.title))
-    print_table(console, ['set', 'task', 'pairs', 'get', f'in {root}', 'licence', 'content'], rows, whole=['content'])
+    print_table(console, ['set', 'task', 'pairs', 'get', f'in {root}', 'licence', 'content'], rows, whole=['set'],
+                details=['content'])
     for fault in faults().values():
         console.print(fault, highlight=False, markup=False)
     console.print('\nvlfusion data NAME shows the card of a set, vlfusion data get NAME fetches it, vlfusion data '

@@ -86,7 +86,8 @@ def _print_report(done: 'Descriptions') -> None:
     example = next((subject for subject in done.subjects
                     if subject not in report.failed and subject not in report.left), None)
     if example:
-        files = ' with '.join(f'{image.path.name} ({image.modality})' for image in example.images)
+        files = ' with '.join(image.path.name + f' ({image.modality})' * bool(image.modality)
+                              for image in example.images)
         print(printable(f'For example {files}: {pipeline.paragraph(example)}'))
     if report.failed:
         print(printable(mask(f'Failed:\n{report.failures()}\nThe next run tries them again.')))

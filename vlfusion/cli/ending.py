@@ -13,8 +13,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from vlfusion.errors import VLFusionError, printable
+from vlfusion.files import cache_folder
 from vlfusion.guards.redaction import mask
 
 #: Exit codes by the convention of shells: an error of the user, and a pipe that is no longer read.
@@ -102,6 +104,8 @@ def explained(error: OSError | VLFusionError) -> str:
         number, cause = int(match[1]), text[match.end():]
     problem = ': '.join(str(part) for part in (path, cause) if part) or text or type(error).__name__
     remedy = REMEDIES.get(number, '')
+    if path and Path(os.fsdecode(path)).is_relative_to(cache_folder()):
+        remedy = "This is in the folder of vlfusion's downloads and words. Name another one by VLFUSION_HOME."
     return printable(f'{problem.rstrip(".")}.' + (f'\n  -> {remedy}' if remedy else ''))
 
 

@@ -1,7 +1,8 @@
 """List the models that have a name, show the card of one, or put files of released weights in place.
 
     vlfusion models                      # all
-    vlfusion models mif                  # those with a word in their card
+    vlfusion models mif                  # those of a task
+    vlfusion models infrared MIT         # those with these words in their card
     vlfusion models ifcnn-mff            # the card: paper, training data, verification, licence, citation
     vlfusion models get ifcnn-mff ...    # download now, for later use without a network
     vlfusion models add ifcnn-mff IFCNN-MAX.pth    # take the authors' file, fetched by hand
@@ -11,7 +12,7 @@ A name works wherever a checkpoint does: vlfusion fuse ifcnn-mff near.png far.pn
 
 import argparse
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import CheckpointError, ConfigError, DownloadError, listing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +43,8 @@ def _table(entries: dict) -> None:
     from vlfusion.zoo.cards import row
     from vlfusion.zoo.entries import faults
     rows, console = [row(name, entry) for name, entry in entries.items()], open_console()
-    print_table(console, [*rows[0]], (cells.values() for cells in rows))
+    print_table(console, [*rows[0]], (cells.values() for cells in rows), whole=['name'],
+                details=['parameters', 'text', 'weights'])
     console.print('\nvlfusion models NAME shows the card of a model.', highlight=False)
     for fault in faults().values():
         console.print(fault, highlight=False, markup=False)
@@ -56,21 +58,33 @@ def _get(names: list[str]) -> None:
 
     from vlfusion.console.progress import ShowProgress
     from vlfusion.engine.named import obtain
-    with ShowProgress() as show:
-        for entry in entries:
-            place = obtain(entry, show=show)
-            show.print(f'{entry.name}: {place or "needs no weights"}')
+    failures = []
+    for entry in entries:
+        try:
+            with ShowProgress() as show:
+                place = obtain(entry, show=show)
+        except DownloadError as error:  # the others may be there
+            failures.append(error)
+        else:
+            print(f'{entry.name}: {place or "needs no weights"}', flush=True)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise DownloadError(f'{len(failures)} of {len(entries)} models cannot be loaded:\n'
+                            + listing(error.problem for error in failures),
+                            'Fetch the files on another machine, then run `vlfusion models add NAME FILE ...`.')
 
 
 def _add(words: list[str]) -> None:
     from pathlib import Path
 
-    from vlfusion.files import require_checkpoint
     from vlfusion.zoo.entries import get_model
     if len(words) < 2:
         raise ConfigError('`vlfusion models add` needs the name of a model and its files.',
                           'Write `vlfusion models add ifcnn-mff IFCNN-MAX.pth`.')
-    entry, files = get_model(words[0]), [require_checkpoint(Path(file)) for file in words[1:]]
+    entry, files = get_model(words[0]), [Path(file).expanduser() for file in words[1:]]
+    if absent := next((file for file in files if not file.is_file()), None):
+        raise CheckpointError(f'There is no file {absent}.', f'Give the files of {entry.name} that you have fetched.')
 
     from vlfusion.engine.named import add
     print(f'{entry.name}: the files are those of {entry.source}. Checkpoint: {add(entry, files)}')

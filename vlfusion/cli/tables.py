@@ -1,12 +1,16 @@
 """Tables that verbs print on a terminal, or to a file."""
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from vlfusion.guards.cells import terminal_cell
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+#: Columns of a terminal that has room for details.
+WIDE = 150
 
 
 def open_console(width: int = 400) -> 'Console':
@@ -19,7 +23,7 @@ def open_console(width: int = 400) -> 'Console':
 
 
 def print_table(console: 'Console', columns: Sequence[str], rows: Iterable[Sequence[str]],
-                whole: Collection[str] = ()) -> None:
+                whole: Collection[str] = (), details: Collection[str] = ()) -> None:
     """Print a table of outside text, without lines.
 
     Args:
@@ -27,11 +31,13 @@ def print_table(console: 'Console', columns: Sequence[str], rows: Iterable[Seque
         columns: names of the columns.
         rows: cells of each row.
         whole: names of the columns whose cells are not broken into lines.
+        details: names of the columns that a narrow terminal has no room for.
     """
     from rich.table import Table
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in columns:
+    table, shown = Table(box=None, padding=(0, 2, 0, 0)), [console.width >= WIDE or name not in details
+                                                           for name in columns]
+    for column in compress(columns, shown):
         table.add_column(terminal_cell(column), no_wrap=column in whole)
     for cells in rows:
-        table.add_row(*map(terminal_cell, cells))
+        table.add_row(*map(terminal_cell, compress(cells, shown)))
     console.print(table, highlight=False)

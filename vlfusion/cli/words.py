@@ -48,8 +48,7 @@ def _list() -> int:
     columns = ['recipe', 'download', 'memory', 'key', 'price for 1,000 images', 'width', 'here', 'words']
     rows = [[name, *(_short(recipe.fact(fact)) for fact in facts), here(recipe), recipe.title]
             for name, recipe in find_recipes().items()]
-    shown = len(columns) - (console.width < 150)  # a narrow terminal leaves out the titles
-    print_table(console, columns[:shown], (cells[:shown] for cells in rows), whole=['recipe', 'key'])
+    print_table(console, columns, rows, whole=['recipe', 'key'], details=['words'])
     console.print('\n~ is an estimate. `vlfusion words NAME` explains a recipe; `vlfusion describe FOLDER --words '
                   'NAME` uses it.', highlight=False, markup=False)
     return 0

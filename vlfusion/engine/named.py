@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from mmengine.config import Config
 from safetensors import SafetensorError
 
@@ -24,9 +23,9 @@ from vlfusion.files import make_folder, require_checkpoint, write_whole
 from vlfusion.language.recipes import get_recipe
 from vlfusion.zoo import hub
 from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned, file_names
-from vlfusion.zoo.names import entry_of, require_model
+from vlfusion.zoo.names import entry_of, hides_a_model, require_model
 from vlfusion.zoo.places import by_hand, converted, original
-from vlfusion.zoo.remote import fetch, is_offline
+from vlfusion.zoo.remote import fetch, is_offline, one_process
 
 #: Top-level config keys that describe the experiment itself. They are stored in its checkpoints.
 EXPERIMENT_KEYS = ('task', 'model', 'language', 'text_source', 'protocol', 'chroma')
@@ -76,6 +75,8 @@ def locate(model: str | os.PathLike | Located, *, offline: bool = False,
     path = Path(model).expanduser()
     if entry := entry_of(model):
         return Located(name, obtain(entry, offline=offline, show=show), _stated(entry), entry)
+    if hides_a_model(path):
+        note(f'file {name}', f'{name} is a file here, and is taken instead of the model of this name.')
     if is_config(path):
         return Located(name, None, experiment_of(load_config(path)))
     return Located(name, require_checkpoint(path))
@@ -109,7 +110,7 @@ def obtain(entry: ModelEntry, *, offline: bool = False, show: ShowProgress | Non
             if is_converted(entry):  # takes no lock, because the folder may be somebody else's
                 return target
             make_folder(target.parent)
-            with FileLock(f'{target}.lock'):
+            with one_process(target):
                 if not is_converted(entry):
                     convert(entry, download(entry, offline=offline, show=show), target)
             return target
@@ -145,7 +146,7 @@ def add(entry: ModelEntry, files: list[Path]) -> Path:
         make_folder(original(file).parent)
         write_whole(original(file), path.read_bytes())
     make_folder(converted(entry).parent)
-    with FileLock(f'{converted(entry)}.lock'):
+    with one_process(converted(entry)):
         convert(entry, download(entry, offline=True), converted(entry))
     return converted(entry)
 

@@ -82,24 +82,26 @@ def pick(entry: ModelEntry, candidates: Mapping[RemoteFile, Sequence[Path]]) -> 
     Raises:
         CheckpointError: a file is missing, or all its candidates differ. Says what was expected and what came.
     """
-    picked, problems = [], []
-    for file, paths in candidates.items():
-        faults = []
-        for path in paths:
-            try:
-                check(path, file)
-            except DownloadError as error:
-                faults.append(error.problem)
-            else:
-                picked.append(path)
-                break
-        else:
-            problems += faults or [f'{Path(file.path).name} is missing.']
-    if problems:
+    faults = {file: {path: _fault(path, file) for path in paths} for file, paths in candidates.items()}
+    picked = {file: right[0] for file, paths in faults.items()
+              if (right := [path for path, fault in paths.items() if not fault])}
+    if missing := [file for file in candidates if file not in picked]:
+        problems = [problem for file in missing for problem in
+                    [fault for path, fault in faults[file].items() if path not in picked.values()]
+                    or [f'{Path(file.path).name} is missing.']]
         addresses = ' and '.join(file.address for file in pinned_files(entry))
         raise CheckpointError(f'These are not the files of {entry.name}:\n{listing(problems)}',
                               f'Fetch {addresses} (licence of the weights: {entry.licence}), unchanged.')
-    return picked
+    return [picked[file] for file in candidates]
+
+
+def _fault(path: Path, file: RemoteFile) -> str:
+    """Say how a file differs from a public one; empty if it does not."""
+    try:
+        check(path, file)
+    except DownloadError as error:
+        return error.problem
+    return ''
 
 
 def pinned_files(entry: ModelEntry) -> tuple[RemoteFile, ...]:

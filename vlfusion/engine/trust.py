@@ -14,7 +14,7 @@ from typing import Any
 from mmengine.model import BaseDataPreprocessor
 
 from vlfusion.errors import CheckpointError, VLFusionError, listing
-from vlfusion.files import cache_folder
+from vlfusion.files import writable_cache_folder
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.guards.remote_code import names_remote_code
 from vlfusion.language.store import STAGES
@@ -93,7 +93,7 @@ def readable_language(language: Any) -> dict | None:
 
     A checkpoint must not choose any folder as its store either. Its own is used only if it already exists as a store
     below the current folder, for example after `vlfusion describe`. Otherwise the store in
-    `vlfusion.files.cache_folder()` is used.
+    `vlfusion.files.writable_cache_folder()` is used.
 
     Returns:
         The section. None if its prompt is a file, which the lookup would read, or if the section has another form.
@@ -131,7 +131,7 @@ def _store(path: Any) -> str:
         if not store.is_absolute() and here in store.resolve().parents and any(
                 (store / stage).is_dir() for stage in STAGES):
             return path
-    return str(cache_folder() / 'text')
+    return str(writable_cache_folder() / 'text')
 
 
 def refuse_language(language: Any, origin: str) -> VLFusionError:

@@ -194,8 +194,9 @@ def get_model(name: str) -> ModelEntry:
 def advice_on(name: str) -> str:
     """Say what may be meant by a name that no model has, and which plugins could not be asked."""
     unread = (' '.join(fault.split()) for fault in faults().values())
-    shown = f'{similar_model(name)}`vlfusion models` shows all.'
-    return '\n     '.join(filter(None, [provider_of(name), shown, *unread]))
+    provider = provider_of(name)
+    near = '' if provider.startswith(f'{_spelled(name)} ') else similar_model(name)
+    return '\n     '.join(filter(None, [provider, f'{near}`vlfusion models` shows all.', *unread]))
 
 
 def models_of(backbone: str) -> list[ModelEntry]:

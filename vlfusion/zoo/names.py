@@ -1,10 +1,11 @@
 """Checks of what the user gives for a model, before torch is loaded."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from vlfusion.config_names import SUFFIXES, is_config, require_config, similar_config
-from vlfusion.errors import CheckpointError
+from vlfusion.errors import CheckpointError, PluginError, UnknownNameError
 from vlfusion.files import require_checkpoint
 from vlfusion.zoo import hub
 from vlfusion.zoo.entries import ModelEntry, advice_on, find_model, provider_of, similar_model
@@ -23,6 +24,13 @@ def entry_of(model: str | os.PathLike) -> ModelEntry | None:
         UnknownNameError, PluginError: as for `find_model`.
     """
     return None if Path(model).expanduser().is_file() else find_model(model)
+
+
+def hides_a_model(path: Path) -> bool:
+    """Tell whether a file is called like a model."""
+    with suppress(UnknownNameError, PluginError):
+        return path.is_file() and find_model(path) is not None
+    return True
 
 
 def is_model(word: str | os.PathLike) -> bool:

@@ -130,7 +130,7 @@ def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = Non
         raise DownloadError(f'{place} has to be loaded from {mask(file.address)}, but vlfusion is offline.',
                             f'{ALLOW} {remedy}')
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _one_process(place), nullcontext(show) if show else ShowProgress() as show:
+    with one_process(place), nullcontext(show) if show else ShowProgress() as show:
         if not is_here():
             try:
                 _download(file, place, show, remedy)
@@ -223,8 +223,8 @@ def _nothing(step: str, done: int, total: int) -> None:
 
 
 @contextmanager
-def _one_process(place: Path) -> Iterator[None]:
-    """Keep other processes from loading the same file. Says so if it has to wait for one of them."""
+def one_process(place: Path) -> Iterator[None]:
+    """Keep other processes from making the same file. Says so if it has to wait for one of them."""
     folder = cache_folder() / 'locks'
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / hashlib.sha256(os.fsencode(place.resolve())).hexdigest()[:32]
@@ -278,10 +278,19 @@ def _load(file: RemoteFile, part: Path, show: Show, remedy: str) -> None:
             if response is not None:
                 came = f'status {response.status_code} {response.reason_phrase}'
             if response is not None or failures > RETRIES:
-                raise DownloadError(f'{mask(address)} cannot be loaded: {came}.', remedy) from None
+                lost = f'{_where_else(file)} ' if response is not None and response.status_code == 404 else ''
+                raise DownloadError(f'{mask(address)} cannot be loaded: {came}.', lost + remedy) from None
             host = urlsplit(address).hostname
             note(f'no answer of {host}', f'{host}: {came}. Trying again.')
             time.sleep(WAIT * 2 ** max(failures - 1, 0))
+
+
+def _where_else(file: RemoteFile) -> str:
+    """Say where a file may be that a server does not have."""
+    home = f'{HOST}/{file.repo}/{file.commit}/{quote(file.path)}'
+    if file.address == home:
+        return f'Its authors may have removed it: see https://github.com/{file.repo}.'
+    return f'The mirror of VLFUSION_MIRROR lacks it; the original is {home}.'
 
 
 def _request(address: str, part: Path, begin: int, size: int | None, show: Callable[[int, int], None]) -> None:

@@ -52,6 +52,11 @@ def test_the_longest_text_fits_and_a_longer_one_is_refused(encoder):
         encoder.encode(['Short.', 'One ' + fitting])
 
 
+def test_a_packaged_model_is_loaded_without_a_bar(capfd):
+    TransformersTextEncoder()
+    assert capfd.readouterr() == ('', '')
+
+
 def test_without_transformers_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'transformers', None)
     with pytest.raises(ConfigError, match=r"pip install 'vlfusion\[language\]'"):

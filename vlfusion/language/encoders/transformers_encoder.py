@@ -1,6 +1,7 @@
 """Token features of any text encoder of the transformers library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from os import PathLike
@@ -60,7 +61,8 @@ class TransformersTextEncoder:
             model, {'revision': revision} if revision else {})
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-            self.model, report = self._load(source, dtype=precision, output_loading_info=True, **options)
+            with _without_bars() if model in PACKAGED else nullcontext():
+                self.model, report = self._load(source, dtype=precision, output_loading_info=True, **options)
         except Exception as error:  # loaders of the library fail in many ways
             raise ConfigError(f'The text encoder {model!r} cannot be loaded: {error}',
                               f'Give a folder, a model id of the hub, or one of {", ".join(PACKAGED)}.') from error
@@ -158,3 +160,16 @@ def packaged(model: str) -> str | PathLike:
     if find_spec(package) is None:
         raise ConfigError(f'The text encoder {model!r} is in the package {package}, which is not installed.', _INSTALL)
     return import_module(package).get_model_path()
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers from showing progress: a packaged model is loaded in a second."""
+    from transformers.utils import logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
