@@ -18,7 +18,9 @@ from vlfusion.testing.toys import QUICK, draw_pairs
 PAIRS = ['--source-a', 'ir', '--source-b', 'vi']
 LANGUAGE = dict(store='data/text', captioners=[dict(type='MeasuredCaptioner')], llm=dict(type='TemplateLLM'),
                 prompt='paragraph', encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
-#: A small FILM that reads text; its config is that of the sample.
+#: Arguments of a small FILM that reads text.
+TINY = dict(text_dim=384, guidance_grid=[16, 32], dim=8, heads=1, attention_dim=64)
+#: Facts about it; its config is that of the sample.
 WORDS = '''
 [methods.FILM]
 backbone = "FILM"
@@ -38,7 +40,7 @@ def package(install, tmp_path, monkeypatch):
     monkeypatch.setenv('VLFUSION_HOME', str(tmp_path / 'home'))
     draw_pairs(tmp_path, ['a', 'b', 'c'], size=(136, 140))
     folder = install_models(install, 'v-', more=WORDS)
-    write_checkpoint(folder / 'words.safetensors', 'FILM', arguments=dict(text_dim=384, guidance_grid=[16, 32]),
+    write_checkpoint(folder / 'words.safetensors', 'FILM', arguments=TINY,
                      language=LANGUAGE, text_source=dict(stream='pair/paragraph'))
     (folder / 'configs').mkdir()
     (folder / 'configs/tuned.py').write_text("_base_ = ['vlfusion::film/film_ivf_sample.py']")
