@@ -203,6 +203,11 @@ def test_a_reader_that_has_enough_is_no_error(request):
     assert run.stderr.read() == b'' and run.wait() in (1, 141)  # rich says 1
 
 
+def test_every_verb_has_a_script_for_a_checkout(request):
+    scripts = {path.stem for path in (request.config.rootpath / 'tools').glob('*.py')}
+    assert scripts == {verb.replace('-', '_') for verb in VERBS}
+
+
 @pytest.mark.parametrize('verb', VERBS)
 def test_every_verb_can_be_kept_offline(verb, capsys):
     with pytest.raises(SystemExit):
