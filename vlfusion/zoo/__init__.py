@@ -1,1 +1,1 @@
-"""Names of models, words and public data, and where they come from."""
+"""Names of models and public data, and where they come from."""
