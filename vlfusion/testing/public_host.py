@@ -3,14 +3,54 @@
 import hashlib
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from vlfusion.testing.servers import Answers, LocalServer
 from vlfusion.zoo.remote import RemoteFile
 
 
-class PublicHost:
+class _Files(Answers):
+    """Files, or the fault that is next for a path."""
+
+    def do_GET(self) -> None:
+        path, part, host = unquote(urlsplit(self.path).path), self.headers['Range'], self.owner
+        with host._lock:
+            host.requests.append((path, part))
+            host.headers.append(dict(self.headers))
+            fault = host.faults[path].pop(0) if host.faults.get(path) else None
+        content = fault if isinstance(fault, bytes) else host.find(path)
+        if isinstance(fault, int) or content is None:
+            return self.answer(fault if isinstance(fault, int) else 404)
+        if isinstance(fault, str) and fault not in ('cut', 'stall', 'whole'):
+            return self.answer(302, Location=fault)
+        begin = int(part.removeprefix('bytes=').partition('-')[0]) if part and fault != 'whole' else 0
+        if begin and begin >= len(content):
+            return self.answer(416)
+        body = content[begin:]
+        self.send_response(206 if begin else 200)
+        self.send_header('Content-Length', str(len(body)))
+        if begin:
+            self.send_header('Content-Range', f'bytes {begin}-{len(content) - 1}/{len(content)}')
+        self.end_headers()
+        self._send(body[:len(body) // 2] if fault in ('cut', 'stall') else body)
+        if fault == 'stall':
+            host._ended.wait(30)
+        self.close_connection = self.close_connection or fault in ('cut', 'stall')
+
+    def _send(self, body: bytes) -> None:
+        try:
+            for start in range(0, len(body), 16384):
+                piece = body[start:start + 16384]
+                with self.owner._lock:  # before the client can have them
+                    self.owner.sent += len(piece)
+                self.wfile.write(piece)
+                time.sleep(self.owner.delay)
+        except ConnectionError:
+            self.close_connection = True
+
+
+class PublicHost(LocalServer):
     """Serve files at `/OWNER/NAME/COMMIT/PATH` until the block ends.
 
         with PublicHost() as host:
@@ -29,6 +69,8 @@ class PublicHost:
         delay: seconds of waiting after each 16 kB.
     """
 
+    answers = _Files
+
     def __init__(self, folder: Path | None = None):
         self.folder, self.files = folder, {}
         self.faults: dict[str, list[int | str | bytes]] = {}
@@ -37,16 +79,9 @@ class PublicHost:
         self.sent, self.delay = 0, 0.
         self._lock, self._ended = threading.Lock(), threading.Event()
 
-    def __enter__(self) -> 'PublicHost':
-        self._server = ThreadingHTTPServer(('127.0.0.1', 0), type('Handler', (_Handler,), {'host': self}))
-        self.address = f'http://127.0.0.1:{self._server.server_port}'
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
     def __exit__(self, *_) -> None:
         self._ended.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__exit__()
 
     def add(self, content: bytes, repo: str = 'owner/name', path: str = 'model.pth', size: int | None = None,
             sha256: str = '') -> RemoteFile:
@@ -60,56 +95,6 @@ class PublicHost:
         if path not in self.files and self.folder and (self.folder / path[1:]).is_file():
             return (self.folder / path[1:]).read_bytes()
         return self.files.get(path)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    host: PublicHost
-    protocol_version = 'HTTP/1.1'
-
-    def do_GET(self) -> None:
-        path, part, host = unquote(urlsplit(self.path).path), self.headers['Range'], self.host
-        with host._lock:
-            host.requests.append((path, part))
-            host.headers.append(dict(self.headers))
-            fault = host.faults[path].pop(0) if host.faults.get(path) else None
-        content = fault if isinstance(fault, bytes) else host.find(path)
-        if isinstance(fault, int) or content is None:
-            return self._answer(fault if isinstance(fault, int) else 404)
-        if isinstance(fault, str) and fault not in ('cut', 'stall', 'whole'):
-            return self._answer(302, Location=fault)
-        begin = int(part.removeprefix('bytes=').partition('-')[0]) if part and fault != 'whole' else 0
-        if begin and begin >= len(content):
-            return self._answer(416)
-        body = content[begin:]
-        self.send_response(206 if begin else 200)
-        self.send_header('Content-Length', str(len(body)))
-        if begin:
-            self.send_header('Content-Range', f'bytes {begin}-{len(content) - 1}/{len(content)}')
-        self.end_headers()
-        self._send(body[:len(body) // 2] if fault in ('cut', 'stall') else body)
-        if fault == 'stall':
-            host._ended.wait(30)
-        self.close_connection = self.close_connection or fault in ('cut', 'stall')
-
-    def _answer(self, status: int, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {**headers, 'Content-Length': '0'}.items():
-            self.send_header(name.replace('_', '-'), value)
-        self.end_headers()
-
-    def _send(self, body: bytes) -> None:
-        try:
-            for start in range(0, len(body), 16384):
-                piece = body[start:start + 16384]
-                with self.host._lock:  # before the client can have them
-                    self.host.sent += len(piece)
-                self.wfile.write(piece)
-                time.sleep(self.host.delay)
-        except ConnectionError:
-            self.close_connection = True
-
-    def log_message(self, *_) -> None:
-        pass
 
 
 def git_blob(content: bytes) -> str:
