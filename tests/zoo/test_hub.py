@@ -11,6 +11,7 @@ import pytest
 import yaml
 from safetensors.numpy import save
 
+from vlfusion.console.notes import new_run
 from vlfusion.errors import CheckpointError, DownloadError
 from vlfusion.zoo.hub import parse, pull, push
 
@@ -110,7 +111,8 @@ def test_a_full_disk(hub, checkpoint, full_disk):
         pull('hf://anna/large')
 
 
-def test_no_connection(hub, checkpoint, monkeypatch):
+def test_no_connection(hub, checkpoint, monkeypatch, caplog):
+    new_run()
     push(checkpoint, 'anna/film')
     pull('hf://anna/film')
     monkeypatch.setattr('time.sleep', lambda _: None)  # the client repeats the request for 23 s
@@ -123,6 +125,7 @@ def test_no_connection(hub, checkpoint, monkeypatch):
         assert pull('hf://anna/film').read_bytes() == checkpoint.read_bytes()
         with pytest.raises(DownloadError, match=f'{endpoint}: ConnectError.* and the cache .* does not have it'):
             pull('hf://anna/other')
+        assert caplog.text.count('does not answer. Trying again.') == 1 and '[Retry' not in caplog.text
 
 
 @pytest.mark.parametrize('token, repo, why', [

@@ -186,7 +186,10 @@ def test_no_network(host, tmp_path, monkeypatch):
         monkeypatch.setenv('VLFUSION_MIRROR', f'http://me:secret-word@127.0.0.1:{closed.getsockname()[1]}')
         with pytest.raises(DownloadError, match=r'http://127.0.0.1:\d+/owner/.* cannot be loaded') as error:
             fetch(host.add(CONTENT), tmp_path / 'model.pth')
-    assert 'secret-word' not in str(error.value)
+        assert 'secret-word' not in str(error.value) and 'VLFUSION_MIRROR names a mirror' in error.value.remedy
+        with pytest.raises(DataError, match='Check the connection') as error:
+            fetch_all({host.add(b'%d' % i, path=f'{i}.png'): tmp_path / f'{i}.png' for i in range(7)})
+    assert '... and 2 more' in error.value.problem
 
 
 @pytest.mark.parametrize('name', ['VLFUSION_OFFLINE', 'HF_HUB_OFFLINE', '--offline'])

@@ -23,7 +23,7 @@ from vlfusion.files import make_folder, require_checkpoint, write_whole
 from vlfusion.language.recipes import get_recipe
 from vlfusion.zoo import hub
 from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned, file_names
-from vlfusion.zoo.names import entry_of, hides_a_model, require_model
+from vlfusion.zoo.names import entry_of, require_model
 from vlfusion.zoo.places import by_hand, converted, original
 from vlfusion.zoo.remote import fetch, is_offline, one_process
 
@@ -75,8 +75,6 @@ def locate(model: str | os.PathLike | Located, *, offline: bool = False,
     path = Path(model).expanduser()
     if entry := entry_of(model):
         return Located(name, obtain(entry, offline=offline, show=show), _stated(entry), entry)
-    if hides_a_model(path):
-        note(f'file {name}', f'{name} is a file here, and is taken instead of the model of this name.')
     if is_config(path):
         return Located(name, None, experiment_of(load_config(path)))
     return Located(name, require_checkpoint(path))

@@ -6,6 +6,7 @@ the same experiment to read; and `README.md`, the model card. huggingface_hub mo
 """
 
 import errno
+import logging
 import math
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Any
 from safetensors import safe_open
 
 from vlfusion import __version__
+from vlfusion.console.notes import note
 from vlfusion.errors import CheckpointError, DownloadError, VLFusionError
 from vlfusion.files import strict_json
 from vlfusion.guards.foreign import described
@@ -139,7 +141,7 @@ def push(checkpoint: str | os.PathLike, repo: str, *, private: bool | None = Non
         raise CheckpointError(f'The experiment in {checkpoint} holds a secret, so it is not published.',
                               'Name the environment variable that holds the key (api_key_env), and save the checkpoint '
                               'again.')
-    failure = f'{checkpoint} cannot be pushed to {model.repo} on {_server()}'
+    failure = f'The model cannot be pushed to {model.repo} on {_server()}'
     if is_offline():
         raise DownloadError(f'{failure}: vlfusion is offline.', 'Unset VLFUSION_OFFLINE and HF_HUB_OFFLINE.')
     _mask_logs()
@@ -255,3 +257,12 @@ def _server() -> str:
 def _mask_logs() -> None:
     for module in ('file_download', 'hf_api', 'lfs', 'utils._http'):
         mask_log(f'huggingface_hub.{module}')
+    logging.getLogger('huggingface_hub.utils._http').addFilter(_one_note)
+
+
+def _one_note(record: logging.LogRecord) -> bool:
+    """Replace the warnings about repeated requests by one note."""
+    if not re.search(r'thrown while requesting|\[Retry ', record.getMessage()):
+        return True
+    note('no answer of the hub', f'{_server()} does not answer. Trying again.')
+    return False

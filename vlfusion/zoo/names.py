@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vlfusion.config_names import SUFFIXES, is_config, require_config, similar_config
+from vlfusion.console.notes import note
 from vlfusion.errors import CheckpointError, PluginError, UnknownNameError
 from vlfusion.files import require_checkpoint
 from vlfusion.zoo import hub
@@ -24,13 +25,6 @@ def entry_of(model: str | os.PathLike) -> ModelEntry | None:
         UnknownNameError, PluginError: as for `find_model`.
     """
     return None if Path(model).expanduser().is_file() else find_model(model)
-
-
-def hides_a_model(path: Path) -> bool:
-    """Tell whether a file is called like a model."""
-    with suppress(UnknownNameError, PluginError):
-        return path.is_file() and find_model(path) is not None
-    return True
 
 
 def is_model(word: str | os.PathLike) -> bool:
@@ -58,6 +52,7 @@ def require_model(model: str | os.PathLike) -> None:
     if hub.is_hub_address(name):
         hub.parse(name)
     elif not entry_of(model):
+        _note_hidden_model(path)
         if is_config(path):
             require_config(path)
         elif path.suffix or path.exists():
@@ -69,3 +64,10 @@ def require_model(model: str | os.PathLike) -> None:
                 f'{name} is neither a checkpoint nor the name of a model or config.',
                 advice_on(name) if similar_model(name) or provider_of(name) else
                 f'{similar_config(path)} {advice_on(name)}')
+
+
+def _note_hidden_model(path: Path) -> None:
+    """Note that a file is called like a model."""
+    with suppress(UnknownNameError, PluginError):
+        if path.is_file() and find_model(path):
+            note(f'file {path}', f'{path} is a file here, and is taken instead of the model of this name.')

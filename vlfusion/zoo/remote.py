@@ -35,6 +35,7 @@ THREADS = 8
 RETRIES, WAIT = 4, 1.0
 BUSY = (408, 429, 500, 502, 503, 504)
 CHUNK = 2 ** 18
+CONNECT = 'Check the connection. VLFUSION_MIRROR names a mirror, HTTPS_PROXY a proxy.'
 TRUE = {'1', 'on', 'true', 'yes'}
 ALLOW = 'Allow downloads (no --offline, VLFUSION_OFFLINE or HF_HUB_OFFLINE).'
 
@@ -178,9 +179,11 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
         finally:
             pool.shutdown(cancel_futures=True)
     if failures:
+        unreachable = any(CONNECT in getattr(error, 'remedy', '') for error in failures)
         raise DataError(f'{len(files) - here} of {len(files)} files are missing. The faults were:\n'
-                        + listing(getattr(error, 'problem', str(error)) for error in failures),
-                        by_hand or 'Run the same command again: it loads only the missing files.')
+                        + listing([getattr(error, 'problem', str(error)) for error in failures], 5),
+                        f'{CONNECT} ' * unreachable
+                        + (by_hand or 'Run the same command again: it loads only the missing files.'))
 
 
 def check(path: str | os.PathLike, file: RemoteFile) -> None:
@@ -278,8 +281,8 @@ def _load(file: RemoteFile, part: Path, show: Show, remedy: str) -> None:
             if response is not None:
                 came = f'status {response.status_code} {response.reason_phrase}'
             if response is not None or failures > RETRIES:
-                lost = f'{_where_else(file)} ' if response is not None and response.status_code == 404 else ''
-                raise DownloadError(f'{mask(address)} cannot be loaded: {came}.', lost + remedy) from None
+                lost = CONNECT if response is None else _where_else(file) if response.status_code == 404 else ''
+                raise DownloadError(f'{mask(address)} cannot be loaded: {came}.', f'{lost} {remedy}'.lstrip()) from None
             host = urlsplit(address).hostname
             note(f'no answer of {host}', f'{host}: {came}. Trying again.')
             time.sleep(WAIT * 2 ** max(failures - 1, 0))
