@@ -143,7 +143,8 @@ def push(checkpoint: str | os.PathLike, repo: str, *, private: bool | None = Non
                               'again.')
     failure = f'The model cannot be pushed to {model.repo} on {_server()}'
     if is_offline():
-        raise DownloadError(f'{failure}: vlfusion is offline.', 'Unset VLFUSION_OFFLINE and HF_HUB_OFFLINE.')
+        raise DownloadError(f'{failure}: vlfusion is offline.',
+                            'Leave out --offline, and unset VLFUSION_OFFLINE and HF_HUB_OFFLINE.')
     _mask_logs()
     try:
         api = HfApi(library_name='vlfusion', library_version=__version__)

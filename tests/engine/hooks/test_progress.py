@@ -20,7 +20,7 @@ def test_training_and_testing_say_a_few_lines(config, toy, capsys):
     assert out.splitlines() == [
         'Model: FILM, 1,875,675 parameters, on cpu',
         'Data:  data (5 pairs) for training, data (5 pairs) for validation',
-        'Steps: 3 of 2 pairs, 1.2 times through the data',
+        'Steps: 3, each of 2 pairs, 1.2 times through the data',
         f'Log:   {log}',
         f'Checkpoints and logs are in {toy.work}.']
     assert err.startswith('training: 0 of 3\n') and 'Validation after step 3: EN ' in err

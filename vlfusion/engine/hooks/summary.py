@@ -32,7 +32,8 @@ def _data(loader) -> str:
 def _steps(runner) -> str:
     batch = runner.train_dataloader.batch_size * runner.world_size
     rounds = runner.max_iters * batch / len(runner.train_dataloader.dataset)
-    line = f'Steps: {runner.max_iters:,} of {batch} pair{"s" * (batch != 1)}, {rounds:,.3g} times through the data'
+    passes = 'once' if rounds == 1 else f'{rounds:,.3g} times'
+    line = f'Steps: {runner.max_iters:,}, each of {batch} pair{"s" * (batch != 1)}, {passes} through the data'
     return line + (f', from step {runner.iter + 1:,} on' if runner.iter else '')
 
 

@@ -42,7 +42,8 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
     except Exception as error:  # a missing library, a damaged file and an absent device fail in many ways
         raise ConfigError(f'{part} cannot load the model {model!r}: {error}',
                           'Give a folder or a model id of the hub that holds a model of this kind with its processor, '
-                          'and a device that exists.') from error
+                          'and a device that exists. The first use loads it from the hub, or from a mirror that '
+                          'HF_ENDPOINT names.') from error
     if missing := sorted(report['missing_keys']):
         raise ConfigError(f'The checkpoint {model!r} lacks {len(missing)} weights of a {type(network).__name__}, such '
                           f'as {missing[0]}; they would be random.', f'Give {part} a checkpoint of that class.')

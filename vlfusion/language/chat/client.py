@@ -291,8 +291,8 @@ class ChatClient:
         if isinstance(error, openai.APIConnectionError):
             cause = mask(self._clean(str(error.__cause__ or error)))
             return ChatError(f'{self.base_url} cannot be reached or broke off{again}{self._through()}: {cause}',
-                             f'Check base_url and that the server runs{self._or_proxy()}. `vlfusion words --serve` '
-                             'starts a small one on this machine.')
+                             f'Check that the server runs{self._or_proxy()}; VLFUSION_SERVER or base_url names its '
+                             'address. `vlfusion words --serve` starts a small one on this machine.')
         status = getattr(error, 'status_code', None)
         if status is None or isinstance(error, openai.APIResponseValidationError):
             return DataError(f'{self.base_url} sent an answer that cannot be read ({type(error).__name__}).',
