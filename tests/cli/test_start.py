@@ -34,7 +34,7 @@ json.dump(answers, sys.stdout)
 #: What needs no config: the arguments, the exit code and a word of the answer.
 WITHOUT_CONFIGS = [
     ('--help', 0, 'describe images with captioners'), ('--version', 0, 'vlfusion'), ('', 2, 'required: VERB'),
-    ('trian config.py', 2, 'invalid choice'), ('fuse', 2, 'required: checkpoint'), ('list --al --x', 2, '--x'),
+    ('trian config.py', 2, 'invalid choice'), ('fuse', 2, 'required: MODEL'), ('list --al --x', 2, '--x'),
     *((f'{verb} --help', 0, f'usage: vlfusion {verb}') for verb in (
         'fuse', 'export', 'evaluate', 'metrics', 'leaderboard', 'reproduce', 'compare', 'contact-sheet', 'list',
         'new-plugin')),

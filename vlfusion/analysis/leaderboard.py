@@ -71,9 +71,9 @@ class Leaderboard:
                                     default=0), 2)
         if not too_few(self.images, comparisons, self.alpha):
             return ''
-        many = 's' * (comparisons != 1)
-        return (f'{self.images} images cannot show a difference in {comparisons} comparison{many}, however large it '
-                'is: score more images, or compare fewer methods.')
+        images = f'{self.images} image{"s" * (self.images != 1)}'
+        return (f'{images} cannot show a difference in {comparisons} comparison{"s" * (comparisons != 1)}, however '
+                'large it is: score more images, or compare fewer methods.')
 
     def mean_ranks(self) -> dict[str, float]:
         """The mean of each method's ranks over the metrics; NaN if it has no rank under some metric."""

@@ -166,7 +166,8 @@ def print_summary(result: SetResult, console: Console) -> None:
 
 def _parts(result: SetResult) -> Iterator[tuple[str, Leaderboard | list[list[str]]]]:
     """The tables of a data set with their headings; a table that is not a leaderboard begins with its column names."""
-    yield f'{result.name}: {result.board.images} pairs, protocol {result.board.protocol}', result.board
+    images = result.board.images
+    yield f'{result.name}: {images} pair{"s" * (images != 1)}, protocol {result.board.protocol}', result.board
     for name, subset in result.subsets.items():
         yield f'{result.name}, {name}: {subset.images} pairs', subset
     if len(result.robustness) > 1:

@@ -13,8 +13,9 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_trust
     from vlfusion.guards.ranges import POSITIVE
-    parser.add_argument('checkpoint', help='a checkpoint, the name of a model such as film-mif, or a config of a '
-                                           'model without weights')
+    parser.add_argument('checkpoint', metavar='MODEL',
+                        help='a checkpoint, the name of a model such as film-mif, or a config of a model without '
+                             'weights')
     parser.add_argument('--format', required=True, help='onnx, exported-program or torchscript')
     parser.add_argument('-o', '--out', required=True, help='file to write: .onnx, .pt2 or .pt')
     parser.add_argument('--text', help='token features (.npy) to store in the file, which then takes two images only')

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_reading, add_trust, add_words
     from vlfusion.guards.ranges import COUNT
-    parser.add_argument('checkpoint',
+    parser.add_argument('checkpoint', metavar='MODEL',
                         help='a checkpoint; or the name of a model, such as film-mif or laplacian (`vlfusion models`); '
                              'or hf://owner/name; or a config of a model without weights')
     parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused')

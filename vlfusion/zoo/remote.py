@@ -159,7 +159,7 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
     missing = {file: place for file, place in files.items() if verify or not Path(place).is_file()}
     if missing and (offline or is_offline()):
         raise DownloadError(f'{len(missing)} of {len(files)} files have to be loaded, but vlfusion is offline:\n'
-                            + listing(map(str, missing.values())), f'{ALLOW} {by_hand}'.strip())
+                            + listing(map(str, missing.values()), 5), f'{ALLOW} {by_hand}'.strip())
     failures, in_a_row, here = [], 0, len(files) - len(missing)
     with ThreadPoolExecutor(THREADS) as pool:
         tasks = [pool.submit(fetch, file, place, show=_nothing, verify=verify)
