@@ -5,8 +5,8 @@ Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tas
 Cost:       6,000 steps: about four hours of one CPU core
 Start:      the weights `film-mif`
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
-Loss:       intensity of the mean, edges of the sharper source, and SSIM; the authors' losses for exposures were not
-            released.
+Loss:       intensity of the mean (weight 20, see film_ivf.py), edges of the sharper source, and SSIM; the
+            authors' losses for exposures were not released.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/zoo.py', '../_base_/schedules/zoo.py',
@@ -19,7 +19,7 @@ load_from = 'film-mif'
 model = dict(
     type='FusionModel',
     backbone=dict(type='FILM', text_dim=384),
-    losses=[dict(type='MeanIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),
+    losses=[dict(type='MeanIntensityLoss', weight=20.0), dict(type='MaxGradientLoss', weight=20.0),
             dict(type='SSIMLoss', weight=1.0)])
 
 train_dataloader = dict(dataset=dict(

@@ -19,7 +19,7 @@ model = dict(
     type='FusionModel',
     backbone=dict(type='FILM', text_dim=384),
     losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0),
-            dict(type='TruthLoss', weight=10.0, norm='l1')])
+            dict(type='TruthLoss', weight=20.0, norm='l1')])
 
 train_dataloader = dict(dataset=dict(
     name='NYU-D', source_a='mff/NYU-D/source_1', source_b='mff/NYU-D/source_2', truth='mff/NYU-D/full_clear'))

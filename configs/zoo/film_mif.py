@@ -3,6 +3,8 @@
 Data:       Harvard's 738 training pairs (MRI with CT, PET or SPECT); 72 test pairs.
 Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
+Loss:       FILM's terms; intensity weighs 20 instead of 1. With FILM's weight, the first thousand steps learn edges:
+            on MRI-CT pairs the output copied the MRI (correlation 0.96) instead of following the brighter source.
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.
 """
 
@@ -14,7 +16,7 @@ task = 'mif'
 model = dict(
     type='FusionModel',
     backbone=dict(type='FILM', text_dim=384),
-    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
+    losses=[dict(type='MaxIntensityLoss', weight=20.0), dict(type='MaxGradientLoss', weight=20.0)])
 
 train_dataloader = dict(dataset=dict(
     name='Harvard', subsets={
