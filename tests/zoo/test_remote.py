@@ -234,6 +234,12 @@ def test_a_mirror_by_template_is_asked(host, tmp_path, monkeypatch):
     assert fetch(file, tmp_path / 'model.pth').read_bytes() == CONTENT
 
 
+def test_many_files_that_cannot_be_written(host, tmp_path):
+    (tmp_path / 'ir').touch()
+    with pytest.raises(OSError, match='ir'):
+        fetch_all({host.add(b'%d' % i, path=f'ir/{i}.png'): tmp_path / f'ir/set/{i}.png' for i in range(9)})
+
+
 def test_many_files(host, tmp_path):
     files = {host.add(b'%d' % i, path=f'ir/{i}.png'): tmp_path / f'ir/{i}.png' for i in range(40)}
     bad, *_ = files

@@ -155,6 +155,7 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
     Raises:
         DataError: lists the files that could not be loaded. A second call loads only these.
         DownloadError: vlfusion is offline, and files are missing. Lists them.
+        OSError: a file cannot be written.
     """
     missing = {file: place for file, place in files.items() if verify or not Path(place).is_file()}
     if missing and (offline or is_offline()):
@@ -169,7 +170,7 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
                 try:
                     task.result()
                     in_a_row, here = 0, here + 1
-                except (DownloadError, OSError) as error:
+                except DownloadError as error:
                     failures.append(error)
                     in_a_row += 1
                 if show:
@@ -179,9 +180,9 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
         finally:
             pool.shutdown(cancel_futures=True)
     if failures:
-        unreachable = any(CONNECT in getattr(error, 'remedy', '') for error in failures)
+        unreachable = any(CONNECT in error.remedy for error in failures)
         raise DataError(f'{len(files) - here} of {len(files)} files are missing. The faults were:\n'
-                        + listing([getattr(error, 'problem', str(error)) for error in failures], 5),
+                        + listing([error.problem for error in failures], 5),
                         f'{CONNECT} ' * unreachable
                         + (by_hand or 'Run the same command again: it loads only the missing files.'))
 
