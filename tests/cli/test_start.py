@@ -50,7 +50,8 @@ WITHOUT_CONFIGS = [
 WITHOUT_TORCH = [
     *((f'{verb} --help', 0, f'usage: vlfusion {verb}') for verb in VERBS),
     ('train no.py', 2, 'No config at'), ('test no.py', 2, 'No config at'), ('test config.py no.pth', 2, 'no.pth'),
-    ('describe no.py', 2, 'No config at'), ('describe config.py', 2, 'no language section'),
+    ('describe no.py', 2, 'No config at'), ('describe scans', 2, 'neither a folder of images nor a config'),
+    ('describe config.py', 2, 'no language section'),
     ('text show no.py p', 2, 'No config at'), ('text audit', 2, 'either a CONFIG or --texts'),
     ('text audit --texts ir', 2, 'no .txt files'), ('prepare-data hdf5 no.py --out x.h5', 2, 'No config at'),
     ('prepare-data pack no.h5 --out x.safetensors', 2, '--task'), ('benchmark no.py', 2, 'No config at'),

@@ -20,6 +20,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from vlfusion.config_names import is_config, similar_config
     from vlfusion.console.progress import ShowProgress
+    from vlfusion.zoo.names import is_model
+    if args.config and not (os.path.exists(args.config) or is_config(Path(args.config)) or is_model(args.config)):
+        raise ConfigError(f'{args.config} is neither a folder of images nor a config.',
+                          similar_config(Path(args.config)))
     language, work = _of_folder(args) if args.config and os.path.isdir(args.config) else _of_config(args)
     with stopping() as stopped, ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as show:
         done = work(names=args.only, limit=args.limit, dry_run=args.dry_run, progress=show, stop=stopped.event)
