@@ -32,8 +32,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('name', help='name of the model in models.toml')
     parser.add_argument('checkpoint', type=Path, help='checkpoint of training')
-    parser.add_argument('--after', nargs=2, metavar=('WORK_DIR', 'STEP'),
-                        help='training from whose checkpoint the run began, and the step of that checkpoint')
+    parser.add_argument('--after', nargs=2, metavar=('WORK_DIR', 'STEP'), action='append', default=[],
+                        help='training from whose checkpoint the next one began, and the step of that checkpoint; '
+                             'several in order')
     args = parser.parse_args()
     entry = get_model(args.name)
     source = entry.source
@@ -41,20 +42,21 @@ def main() -> None:
         raise VLFusionError(f'{args.name} has no file in a package.', 'Name a model such as film-mif.')
     checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=True)
     steps = checkpoint['meta']['iter']
-    before = int(args.after[1]) if args.after else 0
-    log = losses(Path(args.after[0]), before) if args.after else {}
-    log |= {before + step: loss for step, loss in losses(args.checkpoint.parent, steps).items()}
+    before, log = 0, {}
+    for work_dir, last in [*args.after, (args.checkpoint.parent, steps)]:
+        log |= {before + step: loss for step, loss in losses(Path(work_dir), int(last)).items()}
+        before += int(last)
     state = {name: tensor.half() if tensor.is_floating_point() else tensor
              for name, tensor in checkpoint['state_dict'].items() if not name.startswith('losses.')}
     kept = {key: checkpoint['meta'][key] for key in ('vlfusion', 'training', 'seed')
             if key in checkpoint['meta']}
     kept['dataset_meta'] = dict(name=load_config(entry.config).train_dataloader.dataset.name)
-    write_state(source.path, state, {**kept, 'iter': before + steps})
+    write_state(source.path, state, {**kept, 'iter': before})
     with whole_file(source.path.with_suffix('.csv')) as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(['step', 'loss'])
         writer.writerows((step, f'{loss:.4f}') for step, loss in sorted(log.items()))
-    print(f'{source.path}: {before + steps} steps, {source.path.stat().st_size / 1e6:.2f} MB')
+    print(f'{source.path}: {before} steps, {source.path.stat().st_size / 1e6:.2f} MB')
 
 
 if __name__ == '__main__':

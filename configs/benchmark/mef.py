@@ -20,6 +20,5 @@ methods = dict(
     MUFusion='mufusion-mef',
     GIFNet='gifnet-mef',
     FILM_released='film-mef-authors',
-    FILM_ours='film-mef',
     FILM=dict(printed=dict(MEFB='film/MEFB/FILM')))
 protocol = 'film'

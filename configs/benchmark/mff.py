@@ -22,6 +22,5 @@ methods = dict(
     MUFusion='mufusion-mff',
     GIFNet='gifnet-mff',
     FILM_released='film-mff-authors',
-    FILM_ours='film-mff',
     FILM=dict(printed=dict(Lytro='film/Lytro/FILM', RealMFF='film/RealMFF/FILM')))
 protocol = 'film'

@@ -9,9 +9,6 @@ from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.registry import BACKBONES
 from vlfusion.zoo.entries import get_model
 
-#: Weights of vlfusion that are yet to be trained.
-NOT_YET = {'film-ivf', 'film-mef', 'film-mff'}
-
 
 @pytest.mark.parametrize(('change', 'error', 'said'), [
     (dict(metricz=['EN']), ConfigError, "sets 'metricz'.*Did you mean metrics"),
@@ -56,8 +53,6 @@ def test_the_configs_name_data_sets_and_models_that_there_are(task, tmp_path, mo
     plan = load_plan(task)
     for method in plan.methods:
         [name] = method.checkpoints
-        if name in NOT_YET:
-            continue
         entry = get_model(name)
         assert task in entry.tasks or entry.source is None, name
         assert BACKBONES.get(entry.method.backbone)
