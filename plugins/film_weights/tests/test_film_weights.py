@@ -25,7 +25,8 @@ def test_the_file_is_small_and_belongs_to_its_log(name):
     entry = ENTRIES[name]
     meta, path = read_meta(entry.source.path), entry.source.path
     steps = [int(row['step']) for row in csv.DictReader(path.with_suffix('.csv').open())]
-    assert steps == sorted(set(steps)) and steps[-1] == meta['iter'] and meta['vlfusion']['task'] == entry.tasks[0]
+    assert steps == sorted(set(steps)) and 0 <= meta['iter'] - steps[-1] < 50  # the interval of the log
+    assert meta['vlfusion']['task'] == entry.tasks[0]
     with safe_open(path, 'numpy') as file:
         assert {file.get_slice(tensor).get_dtype() for tensor in file.keys()} == {'F16'}  # noqa: SIM118
         weights = sum(np.prod(file.get_slice(tensor).get_shape()) for tensor in file.keys())  # noqa: SIM118
