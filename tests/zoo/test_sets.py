@@ -54,14 +54,12 @@ def _stems(entry, pattern):
     return {match[1] for place in entry.files if (match := form.fullmatch(place))}
 
 
-@pytest.mark.parametrize('name', FETCHED)
+@pytest.mark.parametrize('name', [name for name, entry in FETCHED.items() if entry.package == 'vlfusion'])
 def test_manifests_are_those_of_the_real_files(name):
     entry = FETCHED[name]
     data = shared('data')
     here = {place: data / place for place in entry.files if (data / place).is_file()}
-    if not here:
-        pytest.skip(f'no file of {name} is there')
-    assert {place: entry.files[place].blob for place in here} == {
+    assert here and {place: entry.files[place].blob for place in here} == {
         place: git_blob(path.read_bytes()) for place, path in here.items()}
 
 
