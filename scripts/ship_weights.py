@@ -11,9 +11,8 @@ import csv
 import json
 from pathlib import Path
 
-import torch
-
 from vlfusion.config import load_config
+from vlfusion.engine.checkpoints import read_checkpoint
 from vlfusion.engine.states import write_state
 from vlfusion.errors import VLFusionError
 from vlfusion.files import whole_file
@@ -40,7 +39,7 @@ def main() -> None:
     source = entry.source
     if not isinstance(source, Packaged):
         raise VLFusionError(f'{args.name} has no file in a package.', 'Name a model such as film-mif.')
-    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=True)
+    checkpoint = read_checkpoint(args.checkpoint)
     steps = checkpoint['meta']['iter']
     before, log = 0, {}
     for work_dir, last in [*args.after, (args.checkpoint.parent, steps)]:

@@ -14,10 +14,10 @@ from naming import install_models, write_checkpoint
 from vlfusion.console.notes import new_run
 from vlfusion.engine.checkpoints import load_model, read_experiment
 from vlfusion.engine.named import add, is_converted, locate, obtain
-from vlfusion.engine.states import read_meta
 from vlfusion.errors import CheckpointError, ConfigError, DownloadError, UnknownNameError
 from vlfusion.testing.public_host import git_blob
 from vlfusion.zoo.entries import Packaged, Pinned, find_model
+from vlfusion.zoo.metadata import read_meta
 from vlfusion.zoo.places import converted, is_here, not_here, original
 from vlfusion.zoo.remote import one_process
 

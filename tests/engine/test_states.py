@@ -9,9 +9,10 @@ from safetensors.torch import save_file
 
 from vlfusion.engine.checkpoints import load_model, read_experiment
 from vlfusion.engine.compat import load_checkpoint_file
-from vlfusion.engine.states import read_meta, write_state
+from vlfusion.engine.states import write_state
 from vlfusion.errors import CheckpointError
 from vlfusion.models.backbones import FILM
+from vlfusion.zoo.metadata import read_meta
 
 MODEL = dict(type='FusionModel', backbone=dict(type='FILM', text_dim=8, guidance_grid=[16, 32]))
 EXPERIMENT = dict(task='ivf', model=MODEL, text_source=dict(stream='pair/paragraph'))

@@ -5,12 +5,12 @@ from naming import FACTS, install_models
 
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, PluginError, UnknownNameError
+from vlfusion.zoo import entries
 from vlfusion.zoo.entries import (
     OnHub,
     Packaged,
     Pinned,
     advice_on,
-    faults,
     find_model,
     find_models,
     get_model,
@@ -117,7 +117,8 @@ def test_a_faulty_plugin_hides_no_other(install, capsys):
                     'models.toml': FACTS.format(package=bad, prefix='bad-').replace('backbone', 'bakcbone')})
     assert {'sound-packed', 'sound-mean', 'film-ivf-authors'} <= find_models().keys()
     assert find_model('sound-mean').package == good and find_model('bad-mean') is None
-    assert faults().keys() == {bad} and "unknown key 'bakcbone'" in faults()[bad]
+    faults = entries.FACTS.faults()
+    assert faults.keys() == {bad} and "unknown key 'bakcbone'" in faults[bad]
     assert main(['models']) == 0
     said = ' '.join(capsys.readouterr().out.split())
     assert 'sound-packed' in said and f'models.toml of {bad} cannot be read.' in said and 'bakcbone' in said

@@ -45,7 +45,7 @@ def test_a_file_is_loaded_once(host, tmp_path):
 def test_progress_by_default(host, tmp_path, capfd):
     fetch(host.add(CONTENT), tmp_path / 'model.pth')
     assert 'model.pth (kB): 300 of 300' in capfd.readouterr().err
-    fetch_all({host.add(b'', path='p.png'): tmp_path / 'p.png'})
+    fetch_all({tmp_path / 'p.png': host.add(b'', path='p.png')})
     assert capfd.readouterr().err == ''
 
 
@@ -188,7 +188,7 @@ def test_no_network(host, tmp_path, monkeypatch):
             fetch(host.add(CONTENT), tmp_path / 'model.pth')
         assert 'secret-word' not in str(error.value) and 'VLFUSION_MIRROR names a mirror' in error.value.remedy
         with pytest.raises(DataError, match='Check the connection') as error:
-            fetch_all({host.add(b'%d' % i, path=f'{i}.png'): tmp_path / f'{i}.png' for i in range(7)})
+            fetch_all({tmp_path / f'{i}.png': host.add(b'%d' % i, path=f'{i}.png') for i in range(7)})
     assert '... and 2 more' in error.value.problem
 
 
@@ -237,13 +237,12 @@ def test_a_mirror_by_template_is_asked(host, tmp_path, monkeypatch):
 def test_many_files_that_cannot_be_written(host, tmp_path):
     (tmp_path / 'ir').touch()
     with pytest.raises(OSError, match='ir'):
-        fetch_all({host.add(b'%d' % i, path=f'ir/{i}.png'): tmp_path / f'ir/set/{i}.png' for i in range(9)})
+        fetch_all({tmp_path / f'ir/set/{i}.png': host.add(b'%d' % i, path=f'ir/{i}.png') for i in range(9)})
 
 
 def test_many_files(host, tmp_path):
-    files = {host.add(b'%d' % i, path=f'ir/{i}.png'): tmp_path / f'ir/{i}.png' for i in range(40)}
-    bad, *_ = files
-    host.faults[path_of(bad)] = [404]
+    files = {tmp_path / f'ir/{i}.png': host.add(b'%d' % i, path=f'ir/{i}.png') for i in range(40)}
+    host.faults[path_of(files[tmp_path / 'ir/0.png'])] = [404]
     shown = []
     with pytest.raises(DataError, match=r'(?s)1 of 40 files are missing.*ir/0.png cannot be loaded: status 404'):
         fetch_all(files, show=lambda *step: shown.append(step))
@@ -253,20 +252,26 @@ def test_many_files(host, tmp_path):
     assert (tmp_path / 'ir/0.png').read_bytes() == b'0'
 
 
+def test_one_file_at_two_places(host, tmp_path):
+    file = host.add(b'twice', path='p.png')
+    fetch_all({tmp_path / 'ir/p.png': file, tmp_path / 'vi/p.png': file})
+    assert [(tmp_path / f'{folder}/p.png').read_bytes() for folder in ('ir', 'vi')] == [b'twice'] * 2
+
+
 def test_many_files_offline(host, tmp_path):
-    files = {host.add(b'%d' % i, path=f'{i}.png'): tmp_path / f'{i}.png' for i in range(2)}
-    fetch(next(iter(files)), tmp_path / '0.png')
+    files = {tmp_path / f'{i}.png': host.add(b'%d' % i, path=f'{i}.png') for i in range(2)}
+    fetch(files[tmp_path / '0.png'], tmp_path / '0.png')
     host.requests.clear()
     with pytest.raises(DownloadError, match=r'(?s)1 of 2 files have to be loaded.*1\.png.*Allow downloads'):
         fetch_all(files, offline=True)
-    fetch(next(reversed(files)), tmp_path / '1.png')
+    fetch(files[tmp_path / '1.png'], tmp_path / '1.png')
     fetch_all(files, offline=True)
     assert len(host.requests) == 1
 
 
 def test_many_files_without_a_network(host, tmp_path):
-    files = {RemoteFile('owner/name', '0' * 40, f'{i}.png', ''): tmp_path / f'{i}.png' for i in range(400)}
-    here = {host.add(b'', path=f'here/{i}.png'): tmp_path / f'here{i}.png' for i in range(40)}
+    files = {tmp_path / f'{i}.png': RemoteFile('owner/name', '0' * 40, f'{i}.png', '') for i in range(400)}
+    here = {tmp_path / f'here{i}.png': host.add(b'', path=f'here/{i}.png') for i in range(40)}
     fetch_all(here)
     host.requests.clear()
     with pytest.raises(DataError, match='400 of 440 files are missing'):

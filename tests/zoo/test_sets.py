@@ -13,7 +13,7 @@ from vlfusion.files import windows_fault
 from vlfusion.testing.public_host import git_blob
 from vlfusion.testing.shared import shared
 from vlfusion.zoo.facts import data_file
-from vlfusion.zoo.sets import advice_on, faults, fetch_set, find_set_at, find_sets, get_set, read_sets
+from vlfusion.zoo.sets import FACTS, advice_on, fetch_set, find_set_at, find_sets, get_set, read_sets
 
 FETCHED = {name: entry for name, entry in find_sets().items() if entry.files}
 
@@ -21,7 +21,7 @@ FETCHED = {name: entry for name, entry in find_sets().items() if entry.files}
 def test_the_sets_of_the_benchmarks_can_be_fetched():
     assert {'TNO', 'RoadScene', 'MEFB', 'Lytro', 'Real-MFF', 'NYU-D', 'Harvard', 'U2Fusion'} <= FETCHED.keys()
     assert {'MSRS', 'VLF', 'LLVIP', 'M3FD'} <= find_sets().keys() - FETCHED.keys()
-    assert faults() == {}
+    assert FACTS.faults() == {}
 
 
 @pytest.mark.parametrize('name', find_sets())
@@ -160,7 +160,7 @@ def test_a_name_of_two_packages_needs_its_package(install_sets, toy_set):
 def test_a_faulty_plugin_hides_no_other(install_sets):
     install_sets('badsets', '[Bad]\ntask = "ivf"')
     assert 'RoadScene' in find_sets() and 'Bad' not in find_sets()
-    assert 'lacks title' in faults()['badsets']
+    assert 'lacks title' in FACTS.faults()['badsets']
     with pytest.raises(PluginError, match='lacks title'):
         get_set('badsets.Bad')
 

@@ -21,18 +21,18 @@ class Needs:
 
     Attributes:
         models: names and addresses of models.
-        sets: missing files of each public data set, with their paths here, by the scoped name of the set.
+        sets: missing files of each public data set by their paths here, by the scoped name of the set.
     """
 
     models: tuple[str, ...]
-    sets: Mapping[str, Mapping[RemoteFile, Path]]
+    sets: Mapping[str, Mapping[Path, RemoteFile]]
 
     def __str__(self) -> str:
         """Name each download with its size, source and licence; empty if nothing is missing."""
         lines, sizes = [], []
         for name, files in self.sets.items():
             entry = get_set(name)
-            sizes.append(sum(file.size or 0 for file in files))
+            sizes.append(sum(file.size or 0 for file in files.values()))
             lines.append(f'{entry.name}: {len(files)} files, {size_in_words(sizes[-1])}, from {entry.address}. '
                          f'Licence: {entry.licence}.')
         for name in self.models:
@@ -52,11 +52,11 @@ def needs_of(plan: Plan) -> Needs:
     """Find what a plan needs and this machine lacks."""
     names = (name for method in plan.methods if isinstance(method, ModelMethod) for name in method.checkpoints)
     models = tuple(name for name in dict.fromkeys(names) if not_here(name))
-    sets: dict[str, dict[RemoteFile, Path]] = {}
+    sets: dict[str, dict[Path, RemoteFile]] = {}
     for set_plan in plan.datasets:
         folder = Path(set_plan.part.get('data_root', '.'))
         entry, root = find_set_at(folder) or (None, '')
-        missing = {file: path for place, file in (entry.files if entry else {}).items()
+        missing = {path: file for place, file in (entry.files if entry else {}).items()
                    if (path := Path(root, place)).is_relative_to(folder) and not path.exists()}
         if missing:
             sets.setdefault(entry.scoped, {}).update(missing)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 def _list(tasks: list[str], root: str) -> int:
     from vlfusion.cli.tables import open_console, print_table
     from vlfusion.zoo.set_cards import count_here, how_large, pairs_in_words
-    from vlfusion.zoo.sets import faults, find_sets
+    from vlfusion.zoo.sets import FACTS, find_sets
 
     rows, console = [], open_console()
     for name, entry in find_sets().items():
@@ -66,7 +66,7 @@ def _list(tasks: list[str], root: str) -> int:
                      entry.title))
     print_table(console, ['set', 'task', 'pairs', 'get', f'in {root}', 'licence', 'content'], rows, whole=['set'],
                 details=['content'])
-    for fault in faults().values():
+    for fault in FACTS.faults().values():
         console.print(fault, highlight=False, markup=False)
     console.print('\nvlfusion data NAME shows the card of a set, vlfusion data get NAME fetches it, vlfusion data '
                   'check NAME checks it.', highlight=False)

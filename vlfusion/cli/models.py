@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
 def _table(entries: dict) -> None:
     from vlfusion.cli.tables import open_console, print_table
     from vlfusion.zoo.cards import row
-    from vlfusion.zoo.entries import faults
+    from vlfusion.zoo.entries import FACTS
     rows, console = [row(name, entry) for name, entry in entries.items()], open_console()
     print_table(console, [*rows[0]], (cells.values() for cells in rows), whole=['name'],
                 details=['parameters', 'text', 'weights'])
     console.print('\nvlfusion models NAME shows the card of a model.', highlight=False)
-    for fault in faults().values():
+    for fault in FACTS.faults().values():
         console.print(fault, highlight=False, markup=False)
 
 

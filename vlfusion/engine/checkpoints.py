@@ -16,17 +16,19 @@ from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.engine.named import EXPERIMENT_KEYS, Located, experiment_of, locate
 from vlfusion.engine.origin import origin
 from vlfusion.engine.released import convert_released
-from vlfusion.engine.states import COPY, check_state, load_strictly
+from vlfusion.engine.states import check_state, load_strictly
 from vlfusion.engine.trust import believed_language, check_model, check_text_source, readable_language, refuse_language
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.guards.foreign import foreign
 from vlfusion.registry import BACKBONES, MODELS
+from vlfusion.zoo.metadata import COPY
 
 __all__ = ['COPY', 'EXPERIMENT_KEYS', 'build_weightless', 'convert_released', 'experiment_of', 'load_model',
            'load_strictly', 'load_weightless', 'read_experiment', 'to_fuse']
 
 #: Types of the values of an experiment in a checkpoint.
 FORM = {'task': str, 'model': dict, 'language': dict, 'text_source': dict, 'protocol': str, 'chroma': str}
+
 
 def load_model(model: str | os.PathLike | Located, experiment: Mapping | None = None,
                trust: bool = False) -> tuple[nn.Module, dict[str, Any]]:

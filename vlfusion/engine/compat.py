@@ -32,10 +32,10 @@ from mmengine.runner import CheckpointLoader
 from safetensors.torch import load_file
 from torch import nn
 
-from vlfusion.engine.states import read_meta
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
+from vlfusion.zoo.metadata import read_meta
 
 #: NumPy scalars of three common types, such as losses in other projects' checkpoints. Reading them runs no code.
 _NUMPY_NUMBERS = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType,

@@ -17,12 +17,12 @@ from vlfusion.config_names import is_config
 from vlfusion.console.notes import note
 from vlfusion.console.progress import ShowProgress
 from vlfusion.engine.released import convert_released, pick, pinned_files
-from vlfusion.engine.states import read_meta
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import make_folder, require_checkpoint, write_whole
 from vlfusion.language.recipes import get_recipe
 from vlfusion.zoo import hub
 from vlfusion.zoo.entries import ModelEntry, OnHub, Packaged, Pinned, file_names
+from vlfusion.zoo.metadata import read_meta
 from vlfusion.zoo.names import entry_of, require_model
 from vlfusion.zoo.places import by_hand, converted, original
 from vlfusion.zoo.remote import fetch, is_offline, one_process

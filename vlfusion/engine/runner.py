@@ -22,7 +22,7 @@ from vlfusion.engine.config_tree import check_experiment
 from vlfusion.engine.hooks import ProgressHook
 from vlfusion.engine.locks import lock_work_dir
 from vlfusion.engine.named import EXPERIMENT_KEYS, locate
-from vlfusion.engine.states import COPY, load_strictly
+from vlfusion.engine.states import load_strictly
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.guards.foreign import foreign
@@ -31,6 +31,7 @@ from vlfusion.imaging.chroma import chroma_name
 from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 from vlfusion.system.launchers import take_variables
+from vlfusion.zoo.metadata import COPY
 
 #: Prefixes of config keys that each stage ignores, because they belong to the other stage.
 OTHER_STAGE = {'train': ('test_',), 'test': ('train_', 'val_', 'optim_wrapper', 'param_scheduler')}

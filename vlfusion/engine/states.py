@@ -14,9 +14,7 @@ from torch import Tensor, nn
 
 from vlfusion.errors import CheckpointError, listing
 from vlfusion.files import strict_json, write_whole
-from vlfusion.zoo.metadata import COPY, EXPERIMENT, META, read_meta
-
-__all__ = ['COPY', 'check_state', 'load_strictly', 'read_meta', 'write_state']
+from vlfusion.zoo.metadata import COPY, EXPERIMENT, META
 
 
 def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], origin: str) -> None:

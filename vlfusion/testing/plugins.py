@@ -17,7 +17,7 @@ from vlfusion.testing.backbones import EXTRAS, NotApplicable, Outcome, outcome, 
 from vlfusion.testing.language import check_captioner, check_llm, check_text_encoder
 from vlfusion.testing.losses import check_loss
 from vlfusion.testing.metrics import check_metric
-from vlfusion.zoo.entries import FILE, ModelEntry, OnHub, Packaged, Pinned, find_models, models_of, read_models
+from vlfusion.zoo.entries import FACTS, ModelEntry, OnHub, Packaged, Pinned, find_models, models_of, read_models
 from vlfusion.zoo.facts import data_file
 
 #: Check of metrics that may fail: some metrics treat source A and source B differently on purpose.
@@ -66,7 +66,7 @@ def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mappin
         ConfigError: no entry has an argument that `options` names.
     """
     registered = [entry for package in packages for entry in entries(package)]
-    describing = [package for package in packages if not only and data_file(package, FILE)]
+    describing = [package for package in packages if not only and data_file(package, FACTS.file)]
     if not registered and not any(entry.package in packages for entry in find_models().values()):
         raise PluginError(f'{" and ".join(packages)} registers nothing.',
                           'Decorate its classes in the module that is imported.')
@@ -96,7 +96,7 @@ def survey(packages: Sequence[str], *, only: Sequence[str] = (), options: Mappin
 def survey_models(package: str) -> list[Outcome]:
     """Check that the `models.toml` of a package can be read, and that its models are those of registered networks."""
     models = []
-    outcomes = [outcome('readable', lambda: models.extend(read_models(data_file(package, FILE), package)))]
+    outcomes = [outcome('readable', lambda: models.extend(read_models(data_file(package, FACTS.file), package)))]
     return outcomes + [outcome(model.name, _check_model, model) for model in models]
 
 
@@ -176,7 +176,7 @@ def _check_documented(entry: Callable) -> None:
 def _check_released(name: str, entry: Callable) -> str:
     models = [model.name for model in models_of(name) if isinstance(model.source, Pinned)]
     if not models:
-        raise NotApplicable(f'{FILE} names no released weights')
+        raise NotApplicable(f'{FACTS.file} names no released weights')
     assert callable(getattr(entry, 'convert_released', None)), 'released weights, but no method convert_released.'
     return ', '.join(models)
 

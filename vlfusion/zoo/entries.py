@@ -32,11 +32,9 @@ from typing import Any, get_type_hints
 
 from vlfusion import plugins
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
-from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml, stays_below, tasks_of
+from vlfusion.zoo.facts import Facts, by_name, check_facts, read_toml, stays_below, tasks_of
 from vlfusion.zoo.remote import RemoteFile, is_digest
 
-#: Name of the file in a package.
-FILE = 'models.toml'
 #: Form of a model's name. A name has no suffix and no folder, so no path to a checkpoint looks like one.
 NAME = re.compile(r'[a-z0-9]+(-[a-z0-9]+)*')
 
@@ -152,7 +150,7 @@ def find_models() -> dict[str, ModelEntry]:
 
     If several packages use one name, each of their models is listed under its scoped name, `package.name`.
     """
-    return by_name(sorted(_all(), key=lambda entry: not isinstance(entry.source, Packaged)))
+    return by_name(sorted(FACTS.entries(), key=lambda entry: not isinstance(entry.source, Packaged)))
 
 
 def find_model(name: str | os.PathLike) -> ModelEntry | None:
@@ -168,16 +166,11 @@ def find_model(name: str | os.PathLike) -> ModelEntry | None:
     scope, _, plain = os.fspath(name).rpartition('.')
     if not NAME.fullmatch(plain):
         return None
-    if scope in packages() and (fault := read_package(scope, FILE, read_models)[1]):
-        raise fault
-    entries = [entry for entry in _all() if scope in ('', entry.package)]
+    entries = FACTS.entries(scope)
     matching = [entry for entry in entries if entry.name == plain] or [
         replace(entry, tasks=(task,)) for entry in entries for task in entry.tasks
         if len(entry.tasks) > 1 and plain == f'{entry.name}-{task}']
-    if len(matching) > 1:
-        raise UnknownNameError(f'{plain!r} is ambiguous: several packages have a model of that name.',
-                               f'Write one of {", ".join(sorted(entry.scoped for entry in matching))}.')
-    return matching[0] if matching else None
+    return FACTS.only(plain, matching)
 
 
 def get_model(name: str) -> ModelEntry:
@@ -193,7 +186,7 @@ def get_model(name: str) -> ModelEntry:
 
 def advice_on(name: str) -> str:
     """Say what may be meant by a name that no model has, and which plugins could not be asked."""
-    unread = (' '.join(fault.split()) for fault in faults().values())
+    unread = (' '.join(fault.split()) for fault in FACTS.faults().values())
     provider = provider_of(name)
     near = '' if provider.startswith(f'{_spelled(name)} ') else similar_model(name)
     return '\n     '.join(filter(None, [provider, f'{near}`vlfusion models` shows all.', *unread]))
@@ -201,7 +194,8 @@ def advice_on(name: str) -> str:
 
 def models_of(backbone: str) -> list[ModelEntry]:
     """Return the models of a backbone, which may be named without its package."""
-    return [entry for entry in _all() if backbone in (entry.method.backbone, entry.method.backbone.rpartition('.')[2])]
+    return [entry for entry in FACTS.entries()
+            if backbone in (entry.method.backbone, entry.method.backbone.rpartition('.')[2])]
 
 
 def choose_entry(name: str, which: str | None = None) -> ModelEntry:
@@ -254,15 +248,6 @@ def provider_of(name: str) -> str:
 
 def _spelled(name: str) -> str:
     return name.lower().replace('_', '-')
-
-
-def faults() -> dict[str, str]:
-    """Return the problem of each package whose `models.toml` cannot be read."""
-    return {package: str(error) for package in packages() if (error := read_package(package, FILE, read_models)[1])}
-
-
-def _all() -> list[ModelEntry]:
-    return [entry for package in packages() for entry in read_package(package, FILE, read_models)[0]]
 
 
 def read_models(path: Path, package: str) -> list[ModelEntry]:
@@ -331,3 +316,6 @@ def _source(where: str, facts: Mapping, folder: Path) -> Packaged | Pinned | OnH
         return None
     raise ConfigError(f'{where} is {facts!r:.200}.', "Give {file = 'NAME.safetensors'} for a file of the package, "
                       "{hub = 'hf://...'}, or {repo = ..., commit = ..., files = [{path, blob, ...}]}.")
+
+
+FACTS = Facts('model', 'models.toml', read_models)

@@ -3,13 +3,14 @@
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vlfusion import plugins
-from vlfusion.errors import ConfigError, PluginError, VLFusionError, did_you_mean
+from vlfusion.errors import ConfigError, PluginError, UnknownNameError, VLFusionError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.imaging.tasks import TASKS
 
@@ -52,6 +53,40 @@ def read_package(package: str, name: str,
         return read(path, package) if path else [], None
     except VLFusionError as error:
         return [], PluginError(f'{name} of {package} cannot be read. {error.problem}', error.remedy)
+
+
+@dataclass(frozen=True)
+class Facts(Generic[Entry]):
+    """The entries of one kind that vlfusion and the installed plugins describe.
+
+    Args:
+        kind: the kind in words, such as `model`.
+        file: name of the file that describes them.
+        read: function that reads the file, given its path and the package.
+    """
+
+    kind: str
+    file: str
+    read: Callable[[Path, str], list[Entry]]
+
+    def entries(self, scope: str = '') -> list[Entry]:
+        """Return all entries, or those of one package; raise PluginError if the file of that package is faulty."""
+        read = {package: read_package(package, self.file, self.read) for package in packages()}
+        if scope in read and (fault := read[scope][1]):
+            raise fault
+        return [entry for package, (entries, _) in read.items() if scope in ('', package) for entry in entries]
+
+    def only(self, name: str, matching: Sequence[Entry]) -> Entry | None:
+        """Return the entry that matches a name, or None; raise UnknownNameError if several do."""
+        if len(matching) > 1:
+            raise UnknownNameError(f'{name!r} is ambiguous: several packages have a {self.kind} of that name.',
+                                   f'Write one of {", ".join(sorted(entry.scoped for entry in matching))}.')
+        return matching[0] if matching else None
+
+    def faults(self) -> dict[str, str]:
+        """Return the problem of each package whose file cannot be read."""
+        return {package: str(fault) for package in packages()
+                if (fault := read_package(package, self.file, self.read)[1])}
 
 
 def by_name(entries: Iterable[Entry], spell: Callable[[str], str] = str) -> dict[str, Entry]:

@@ -45,7 +45,7 @@ class RemoteFile:
     """A file at one commit of a public git repository.
 
     Args:
-        repo: owner and name on GitHub, such as `yuliu316316/IFCNN`.
+        repo: owner and name on GitHub, such as `uzeful/IFCNN`.
         commit: all 40 digits of the commit.
         path: path in the repository.
         blob: git blob id, the SHA-1 of `blob SIZE`, a zero byte and the content.
@@ -70,7 +70,7 @@ class RemoteFile:
         Raises:
             ConfigError: `VLFUSION_MIRROR` is neither.
 
-        >>> RemoteFile('yuliu316316/IFCNN', '0' * 40, 'my model.pth', '1' * 40).address[-15:]
+        >>> RemoteFile('uzeful/IFCNN', '0' * 40, 'my model.pth', '1' * 40).address[-15:]
         '/my%20model.pth'
         """
         mirror = os.environ.get('VLFUSION_MIRROR', '').strip().rstrip('/') or HOST
@@ -141,14 +141,14 @@ def fetch(file: RemoteFile, place: str | os.PathLike, *, show: Show | None = Non
     return place
 
 
-def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | None = None,
+def fetch_all(files: Mapping[Path, RemoteFile], *, show: Show | None = None,
               offline: bool = False, verify: bool = False, by_hand: str = '') -> None:
     """Download many small files, several at a time. Files that are there already are not loaded again.
 
     A failure does not stop the others. Many in a row do.
 
     Args:
-        files: the path here of each file.
+        files: the file of each path here.
         show: function that shows the progress, in files. None shows nothing.
         offline, verify, by_hand: as for `fetch`.
 
@@ -157,14 +157,14 @@ def fetch_all(files: Mapping[RemoteFile, str | os.PathLike], *, show: Show | Non
         DownloadError: vlfusion is offline, and files are missing. Lists them.
         OSError: a file cannot be written.
     """
-    missing = {file: place for file, place in files.items() if verify or not Path(place).is_file()}
+    missing = {place: file for place, file in files.items() if verify or not place.is_file()}
     if missing and (offline or is_offline()):
         raise DownloadError(f'{len(missing)} of {len(files)} files have to be loaded, but vlfusion is offline:\n'
-                            + listing(map(str, missing.values()), 5), f'{ALLOW} {by_hand}'.strip())
+                            + listing(map(str, missing), 5), f'{ALLOW} {by_hand}'.strip())
     failures, in_a_row, here = [], 0, len(files) - len(missing)
     with ThreadPoolExecutor(THREADS) as pool:
         tasks = [pool.submit(fetch, file, place, show=_nothing, verify=verify)
-                 for file, place in missing.items()]
+                 for place, file in missing.items()]
         try:
             for task in as_completed(tasks):
                 try:

@@ -26,13 +26,11 @@ from typing import Any, get_type_hints
 from vlfusion.console.notes import note
 from vlfusion.errors import DataError, DownloadError, UnknownNameError, did_you_mean, listing
 from vlfusion.files import size_in_words
-from vlfusion.zoo.facts import by_name, check_facts, packages, read_package, read_toml, tasks_of
+from vlfusion.zoo.facts import Facts, by_name, check_facts, read_toml, tasks_of
 from vlfusion.zoo.manifest import read_manifest
 from vlfusion.zoo.remote import ALLOW, RemoteFile, Show, check, fetch_all, is_offline
 
-#: Name of the file in a package.
-FILE = 'sets.toml'
-#: Folder with the manifests, beside it.
+#: Folder with the manifests, beside the file.
 MANIFESTS = 'manifests'
 #: The data root of the configs that ship.
 ROOT = 'data'
@@ -145,7 +143,7 @@ def find_sets() -> dict[str, DataSet]:
 
     If several packages use one name, each of their sets is listed under its scoped name, `package.name`.
     """
-    return by_name(_all(), _plain)
+    return by_name(FACTS.entries(), _plain)
 
 
 def get_set(name: str) -> DataSet:
@@ -159,20 +157,9 @@ def get_set(name: str) -> DataSet:
     'Real-MFF'
     """
     scope, _, plain = name.rpartition('.')
-    if scope in packages() and (fault := read_package(scope, FILE, read_sets)[1]):
-        raise fault
-    matching = [entry for entry in _all() if _plain(entry.name) == _plain(plain) and scope in ('', entry.package)]
-    if len(matching) > 1:
-        raise UnknownNameError(f'{name!r} is ambiguous: several packages have a data set of that name.',
-                               f'Write one of {", ".join(sorted(entry.scoped for entry in matching))}.')
-    if not matching:
-        raise UnknownNameError(f'There is no data set {name!r}.', did_you_mean(name, find_sets()))
-    return matching[0]
-
-
-def faults() -> dict[str, str]:
-    """Return the problem of each package whose `sets.toml` cannot be read."""
-    return {package: str(error) for package in packages() if (error := read_package(package, FILE, read_sets)[1])}
+    if entry := FACTS.only(name, [entry for entry in FACTS.entries(scope) if _plain(entry.name) == _plain(plain)]):
+        return entry
+    raise UnknownNameError(f'There is no data set {name!r}.', did_you_mean(name, find_sets()))
 
 
 def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False, offline: bool = False,
@@ -212,18 +199,18 @@ def fetch_set(name: str, root: str | os.PathLike = ROOT, *, force: bool = False,
         raise DataError(f'{len(other)} of {len(entry.files)} files of {entry.name} are there with another content:\n'
                         + listing(str(Path(root, place)) for place in other),
                         'Nothing was changed. Choose another --root, move the files away, or replace them by --force.')
-    wanted = {entry.files[place]: Path(root, place) for place in [*missing, *other]}
+    wanted = {Path(root, place): entry.files[place] for place in [*missing, *other]}
     if not wanted:
         return []
     if offline or is_offline():
         raise DownloadError(f'{len(wanted)} of {len(entry.files)} files of {entry.name} are not in {root}, and '
                             'vlfusion is offline.',
                             f'{ALLOW} Or copy the files: `vlfusion data check {entry.name} --root {root}` lists them.')
-    size = size_in_words(sum(file.size for file in wanted))
+    size = size_in_words(sum(file.size for file in wanted.values()))
     note(f'licence of {entry.scoped}', f'{entry.name}: {len(wanted)} files, {size}, come from {entry.address}. '
                                        f'Licence of the images: {entry.licence}.')
     fetch_all(wanted, show=show, verify=True)
-    return list(wanted.values())
+    return list(wanted)
 
 
 def same_content(path: Path, file: RemoteFile) -> bool:
@@ -245,7 +232,7 @@ def find_set_at(place: str | os.PathLike) -> tuple[DataSet, str] | None:
     ('RoadScene', '/data')
     """
     parts = PurePosixPath(Path(place).as_posix()).parts
-    fitting = [(len(known), entry) for entry in _all() for pairs in entry.pairs
+    fitting = [(len(known), entry) for entry in FACTS.entries() for pairs in entry.pairs
                for known in {PurePosixPath(folder).parts for folder in (pairs.folder, *pairs.folders)}
                if parts[-len(known):] == known]
     if not fitting:
@@ -298,10 +285,9 @@ def _set(where: str, name: str, facts: Any, package: str, folder: Path) -> DataS
                    **{key: value for key, value in facts.items() if key not in ('task', 'pairs')})
 
 
-def _all() -> list[DataSet]:
-    return [entry for package in packages() for entry in read_package(package, FILE, read_sets)[0]]
-
-
 def _plain(name: str) -> str:
     """Return a name without hyphens, underscores and spaces, in lower case."""
     return name.translate(str.maketrans('', '', '-_ ')).casefold()
+
+
+FACTS = Facts('data set', 'sets.toml', read_sets)

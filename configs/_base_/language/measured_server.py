@@ -16,8 +16,8 @@ Not known:  how good the paragraphs are; that depends on the model of the server
 language = dict(
     store='data/text',
     captioners=[dict(type='MeasuredCaptioner')],
-    llm=dict(type='OpenAILLM', model='{{$VLFUSION_SERVER_MODEL:local}}', base_url='{{$VLFUSION_SERVER:http://localhost:8080/v1}}',
-             concurrency=4, max_tokens=300, timeout=600),
+    llm=dict(type='OpenAILLM', model='{{$VLFUSION_SERVER_MODEL:local}}',
+             base_url='{{$VLFUSION_SERVER:http://localhost:8080/v1}}', concurrency=4, max_tokens=300, timeout=600),
     prompt='paragraph',
     encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
 text_source = dict(stream='pair/paragraph')
