@@ -8,6 +8,7 @@ Commands:   vlfusion describe film/film_mif_short
 Cost:       500 steps: 65 minutes of one CPU core with released guidance, 25 with guidance=channel.
 Expected:   docs/results/text.md. Own text, protocol plain, 36 test pairs, released guidance: EN 5.367  SD 66.60
             SF 25.07  AG 7.986  VIF 0.822  Qabf 0.682; by channel: 5.901  40.40  26.62  8.853  0.075  0.636.
+Note:       with these weights of the losses, short training copies source A (zoo/film_mif.py).
 Not known:  what longer training gives; a second seed; guidance=spatial, which was not trained.
 """
 
