@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vlfusion.errors import ConfigError, VLFusionError
 from vlfusion.inference import network as module
@@ -61,6 +62,27 @@ def test_the_first_pairs_are_fused_as_memory_allows(blur):
     assert len(Network(blur, device='cpu', tile_size=50).fuse_first(pairs)) == 1
     together = Network(blur, device='cpu', max_memory=2 ** 40).fuse_first(pairs)
     torch.testing.assert_close(together[1:2], Network(blur, device='cpu')(pairs[1]))
+
+
+def test_pairs_fused_whole_and_in_tiles_come_together_on_one_device(blur, monkeypatch):
+    """On fake tensors of a GPU, where memory runs out for the batch and for the first pair as a whole."""
+    notes, seen, forward = [], blur.backbone.seen, Blur.forward
+
+    def short_of_memory(self, source_a, source_b):
+        fused = forward(self, source_a, source_b)
+        if len(seen) < 3:
+            raise torch.OutOfMemoryError('CUDA out of memory.')
+        assert source_a.is_cuda and fused.is_cuda
+        return fused
+
+    monkeypatch.setattr(Blur, 'forward', short_of_memory)
+    network = Network(blur, device='cpu', max_memory=2 ** 40, note=notes.append)
+    network.device = torch.device('cuda')
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        fused = network.fuse_first([pair(), pair(seed=1)])
+    assert fused.shape == (2, 1, 70, 80) and fused.device.type == 'cpu'
+    assert 'one after another' in notes[0] and 'going on with tiles' in notes[1]
+    assert seen[0] == (2, 1, 70, 80) and seen[1] == seen[-1] == (1, 1, 70, 80) and seen[2] != seen[1]
 
 
 def test_texts_of_different_lengths_are_padded():

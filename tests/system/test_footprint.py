@@ -1,14 +1,27 @@
 """A footprint is counted without computing, or measured, and turns bytes into pixels."""
 
 import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from vlfusion.system.footprint import Footprint, available, footprint
+from vlfusion.models.backbones.film import FILM
+from vlfusion.models.layers import strips
+from vlfusion.system.footprint import SHAPES_IN_STRIPS, Footprint, LiveBytes, available, footprint
 from vlfusion.system.memory import PeakOfProcess
+
+
+@pytest.fixture(scope='module')
+def film_elsewhere():
+    """FILM on a GPU, whose tensors must be fake, and its footprint."""
+    def fuse(batch):
+        with torch.device('cuda'):
+            return FILM(text_dim=8).eval()(batch['source_a'], batch['source_b'], torch.rand(1, 9, 8))
+    return SimpleNamespace(fuse=fuse, footprint=footprint(fuse, torch.device('cuda')))
 
 
 @pytest.mark.slow
@@ -32,6 +45,22 @@ def test_attention_among_all_pixels_is_seen_to_grow_with_their_square():
 
     counted = footprint(fuse, torch.device('cpu'))
     assert counted.bytes(10 ** 7) == pytest.approx(4 * (10 ** 7 / 64) ** 2, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('size', [(288, 384), (1024, 1280), (3000, 4000)])
+def test_off_the_cpu_images_of_one_strip_and_of_several_are_both_estimated(film_elsewhere, size):
+    """FILM on fake tensors of a GPU, against a count at the size itself."""
+    counted = film_elsewhere.footprint
+    with torch.no_grad(), FakeTensorMode(), LiveBytes() as live:
+        film_elsewhere.fuse({name: torch.rand(1, 1, *size, device='cuda') for name in ('source_a', 'source_b')})
+    assert counted.how == 'counted' and counted.square == 0
+    assert 0.98 < counted.bytes(size[0] * size[1]) / live.most < 1.6
+
+
+def test_the_larger_sizes_fill_whole_strips():
+    shares = [height * width / strips.PIXELS_ELSEWHERE for height, width in SHAPES_IN_STRIPS]
+    assert shares == pytest.approx([2, 4, 6], rel=1e-3) and max(shares) <= 6
 
 
 def test_a_network_that_leaves_torch_is_measured():

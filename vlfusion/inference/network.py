@@ -106,7 +106,7 @@ class Network:
             progress: as for `fuse`.
 
         Returns:
-            The fused images of these first pairs.
+            The fused images of these first pairs, on the device of the model or of the sources.
         """
         pairs = pairs[:self._most(pairs)]
         if len(pairs) == 1:  # one pair may need tiles
@@ -118,7 +118,7 @@ class Network:
                 raise
         # Outside the handler, where the memory of the failed attempt is free again.
         self.note(f'Memory ran out for {len(pairs)} pairs at once; going on with one after another.')
-        return torch.cat([self.fuse(inputs) for inputs in pairs])
+        return torch.cat([self.fuse(inputs).to(inputs['source_a'].device) for inputs in pairs])
 
     @property
     def locality(self) -> Locality | None:

@@ -6,6 +6,7 @@ other. The result is an approximation, because each window is normalised, stretc
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -160,7 +161,7 @@ def fuse_in_tiles(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
 
     Args:
         fuse: the network, called with the sources of a tile and all other inputs. It may move them to another device.
-            The result is on the device of the sources.
+            The result of several tiles is on the device of the sources.
         inputs: `source_a` and `source_b`, `(batch, 1, h, w)` each, and other inputs, which every tile gets whole.
         plan: tiles for images of this size.
         progress: called with the number of tiles done and of all tiles; not called for an image that is fused at once.
@@ -214,11 +215,19 @@ def _ramps(side: list[Span]) -> list[Float[Tensor, ' length']]:
     return [weight / total[span.start:span.stop] for weight, span in zip(weights, side, strict=True)]
 
 
+#: Messages with which torch and its libraries say that memory ran out, other than by torch.OutOfMemoryError:
+_NO_MEMORY = re.compile('|'.join((
+    'out of memory',  # the runtimes of CUDA, MPS and others
+    r'ALLOC(ATION)?_FAILED',  # cuBLAS, cuDNN, cuFFT, cuSOLVER
+    'unable to find an engine',  # what torch makes of a workspace for cuDNN that does not fit
+    "DefaultCPUAllocator|can't allocate memory|bad_alloc")))  # the CPU
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Tell whether an exception or its cause says that memory ran out, on any device."""
-    message = str(error)
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (isinstance(error, RuntimeError) and any(
-            hint in message for hint in ('DefaultCPUAllocator', "can't allocate memory", 'bad_alloc'))):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
         return True
     return error.__cause__ is not None and out_of_memory(error.__cause__)
 

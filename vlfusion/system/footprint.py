@@ -1,8 +1,8 @@
 """Free memory of a device, and an estimate of the memory that a network needs for an image."""
 
 import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Shaped
@@ -86,6 +86,9 @@ def _in_blocks(x: Shaped[Tensor, 'batch c *size']) -> int:
 
 #: Image sizes, height and width, for runs on fake tensors.
 _SHAPES = ((192, 256), (256, 256), (256, 384))
+#: Further sizes off the CPU, where networks in strips have strips of 2^20 pixels (`vlfusion.models.layers.strips`). A
+#: pixel takes far less memory in an image of several strips than in one of a single strip. These sizes fill 2, 4 and 6.
+SHAPES_IN_STRIPS = ((1448, 1448), (2048, 2048), (2048, 3072))
 #: Image sizes for real runs, if fake tensors fail.
 _SMALL = ((64, 96), (128, 128), (160, 256))
 #: Assumed bytes per pixel if both fail.
@@ -99,16 +102,19 @@ class Footprint:
     Attributes:
         constant, linear, square: coefficients of at least 0.
         how: `counted` from living tensors, `measured` on small images, or `assumed`.
+        in_strips: footprint of images of several strips, if they were counted separately. The smaller of both holds.
     """
 
     constant: float
     linear: float
     square: float
     how: str
+    in_strips: 'Footprint | None' = None
 
     def bytes(self, pixels: int) -> int:
         """Return the bytes for a batch whose pairs have `pixels` pixels in total."""
-        return round(self.constant + self.linear * pixels + self.square * pixels ** 2)
+        count = round(self.constant + self.linear * pixels + self.square * pixels ** 2)
+        return count if self.in_strips is None else min(count, self.in_strips.bytes(pixels))
 
     def pixels(self, count: int) -> int:
         """Return the largest number of pixels that fits into `count` bytes."""
@@ -127,8 +133,9 @@ def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.devi
     """Estimate the memory of a network as a function of the image size.
 
     The network runs at three small sizes on fake tensors, which have shapes but no values, and the living tensors are
-    added up. This needs no memory and one or two seconds (ten for FILM and other networks in strips). The network may
-    keep fake tensors afterwards, so pass a copy of it.
+    added up. Off the CPU it also runs at three sizes of several strips. This needs no memory and one or two seconds
+    (up to ten for FILM and other networks in strips on the CPU, five for FILM elsewhere). The network may keep fake
+    tensors afterwards, so pass a copy of it.
 
     If this fails, for example because the network leaves torch, it fuses three images of up to 160 x 256 pixels while
     the memory of the process is measured. Other threads should be idle during that time.
@@ -138,14 +145,20 @@ def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.devi
         device: device of the network.
         texts: features of the texts for one pair, by name.
     """
-    how, peaks = 'counted', [_counted(fuse, device, shape, texts or {}) for shape in _SHAPES]
-    shapes = _SHAPES
-    if None in peaks:
-        _measured(fuse, device, _SMALL[0], texts or {})  # a warm-up: one-time setup must not count
-        how, shapes, peaks = 'measured', _SMALL, [_measured(fuse, device, shape, texts or {}) for shape in _SMALL]
-    if None in peaks:
-        return Footprint(0, RULE_OF_THUMB, 0, 'assumed')
-    (x0, y0), (x1, y1), (x2, y2) = ((height * width, most) for (height, width), most in zip(shapes, peaks, strict=True))
+    def through(measure: Callable, shapes: Sequence[tuple[int, int]], how: str) -> Footprint | None:
+        peaks = [measure(fuse, device, shape, texts or {}) for shape in shapes]
+        return None if None in peaks else _fitted([height * width for height, width in shapes], peaks, how)
+
+    if counted := through(_counted, _SHAPES, 'counted'):
+        in_strips = None if device.type == 'cpu' else through(_counted, SHAPES_IN_STRIPS, 'counted')
+        return replace(counted, in_strips=in_strips)
+    _measured(fuse, device, _SMALL[0], texts or {})  # a warm-up: one-time setup must not count
+    return through(_measured, _SMALL, 'measured') or Footprint(0, RULE_OF_THUMB, 0, 'assumed')
+
+
+def _fitted(pixels: Sequence[int], peaks: Sequence[int], how: str) -> Footprint:
+    """Return the footprint that fits the peaks, in bytes, of three numbers of pixels."""
+    (x0, x1, x2), (y0, y1, y2) = pixels, peaks
     slopes = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
     # Only attention among all pixels grows faster than linearly. Small differences are padding or noise.
     square = (slopes[1] - slopes[0]) / (x2 - x0) if how == 'counted' and slopes[1] > 1.2 * slopes[0] else 0
