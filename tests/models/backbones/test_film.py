@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vlfusion.errors import CheckpointError, ConfigError, DataError
-from vlfusion.models.backbones.film import FILM, PooledAttention
+from vlfusion.models.backbones.film import FILM, PooledAttention, folded, mixed
 from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
 from vlfusion.testing import check_backbone
 from vlfusion.testing.shared import shared
@@ -199,3 +199,33 @@ def test_guidance_that_cannot_be():
         FILM(guidance='channel', attention_dim=72)
     with pytest.raises(ConfigError, match='cannot be divided among 8 heads'):
         FILM(guidance='spatial', attention_dim=68)
+
+
+#: A network in the form of the small student.
+SMALL = dict(text_dim=12, dim=8, heads=2, expansion=2, guidance_grid=(8, 16), attention_dim=16)
+
+
+@pytest.mark.slow
+def test_a_small_student_is_a_backbone():
+    torch.manual_seed(0)
+    check_backbone(FILM(**SMALL, fold=2, output='mixture'), text_dim=12)
+
+
+def test_folding_moves_pixels_only():
+    source = torch.rand(2, 1, 5, 7)
+    blocks = folded(source, 2)
+    assert blocks.shape == (2, 4, 3, 4) and folded(source, 1) is source
+    torch.testing.assert_close(nn.functional.pixel_shuffle(blocks, 2)[..., :5, :7], source, rtol=0, atol=0)
+
+
+def test_a_mixture_is_made_of_both_sources_white_and_black():
+    a, b = pair()
+    one = 100 * torch.eye(4)[..., None, None].expand(-1, -1, *a.shape[2:])
+    for scores, expected in zip(one, (a, b, torch.ones_like(a), torch.zeros_like(a)), strict=True):
+        torch.testing.assert_close(mixed(scores[None], a, b), expected)
+    torch.testing.assert_close(mixed(torch.zeros(1, 4, *a.shape[2:]), a, b), (a + b + 1) / 4)
+
+
+def test_outputs_that_cannot_be():
+    with pytest.raises(ConfigError, match=r"(?s)no output 'mix'.*Did you mean mixture"):
+        FILM(output='mix')
