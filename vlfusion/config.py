@@ -26,6 +26,7 @@ from vlfusion.config_names import SEPARATOR, find_base, require_config
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.guards.foreign import foreign
+from vlfusion.system import loggers  # noqa: F401
 
 #: Splits of the data in a config.
 SPLITS = ('train', 'val', 'test')

@@ -19,6 +19,7 @@ from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 from vlfusion.guards.arguments import arguments_of, check_arguments
 from vlfusion.guards.foreign import foreign
 from vlfusion.guards.remote_code import refuse_remote_code
+from vlfusion.system import loggers  # noqa: F401
 
 SCOPE = 'vlfusion'
 #: Top-level config keys that all data sets and evaluators of the config receive.

@@ -1,5 +1,6 @@
 """Checkpoints are written whole, as plain data, through MMEngine."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,14 @@ def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path, full_disk):
         AtomicBackend().put(bytes(9999), path)
     assert caught.value.filename == str(path)
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [('model.pth', b'old')]
+
+
+@pytest.mark.parametrize(('rank', 'gpus', 'chosen'), [('3', 1, '0'), ('3', 8, '3')])
+def test_a_process_that_sees_its_own_gpu_only_takes_it(monkeypatch, rank, gpus, chosen):
+    monkeypatch.setenv('LOCAL_RANK', rank)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: gpus)
+    compat.choose_gpu()
+    assert os.environ['LOCAL_RANK'] == chosen
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from vlfusion.engine.runner import build_runner, latest_checkpoint
 from vlfusion.engine.states import write_state
 from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError
 from vlfusion.models.layers.restormer import GatedFeedForward, gated
+from vlfusion.system.launchers import VARIABLES
 
 
 def _weights(path):
@@ -144,6 +146,26 @@ def test_two_processes_train_as_one_and_validate_each_pair_once(toy, tmp_path):
     assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)
     with csv_path.open() as file:
         assert [row['name'] for row in csv.DictReader(file)] == [f'p{i}' for i in range(5)]
+
+
+@pytest.mark.slow
+def test_slurm_needs_no_gpu(toy, tmp_path):
+    """Two processes train one step, started as srun starts them, with a runner built from the config alone."""
+    toy(**{'train_cfg.max_iters': 1, 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
+           'train_dataloader.collate_fn': dict(type='vlfusion.stack_samples'), 'launcher': 'slurm',
+           'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False,
+           'default_hooks.checkpoint.interval': 1}).dump(tmp_path / 'two.py')
+    code = (f'from vlfusion.config import load_config; from vlfusion.engine.runner import FusionRunner; '
+            f'FusionRunner.from_cfg(load_config({str(tmp_path / "two.py")!r})).train()')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    processes = [subprocess.Popen([sys.executable, '-c', code], env={
+        **os.environ, **dict(zip(VARIABLES['slurm'], (str(rank), '2', str(rank)), strict=True)),
+        'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)}) for rank in range(2)]
+    for process in processes:
+        process.wait(timeout=300)  # its exit code says nothing: gloo may abort when a process ends
+    assert (toy.work / 'iter_1.pth').is_file()
 
 
 def test_wrong_text_width_stops_before_training(toy):

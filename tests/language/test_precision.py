@@ -10,9 +10,13 @@ from vlfusion.registry import TEXT_ENCODERS
 
 
 def test_auto_is_a_gpu_if_there_is_one(monkeypatch):
-    for available, device in ((True, 'cuda'), (False, 'cpu')):
+    assert torch_device('auto') == ('cuda:0' if torch.cuda.is_available() else 'cpu')
+    monkeypatch.setenv('LOCAL_RANK', '3')
+    for available, device in ((True, 'cuda:1'), (False, 'cpu')):
         monkeypatch.setattr('torch.cuda.is_available', lambda available=available: available)
-        assert torch_device('auto') == device and torch_device('cuda:1') == 'cuda:1'
+        monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+        assert torch_device('auto') == device and torch_device('cuda:0') == 'cuda:0'
+        assert torch_device('cuda') == (device if available else 'cuda'), 'whose absence is reported later'
 
 
 def test_a_device_does_not_change_what_a_record_is():

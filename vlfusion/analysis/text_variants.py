@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.device import get_device
 from torch import nn
 
 from vlfusion import __version__
@@ -25,6 +24,7 @@ from vlfusion.language.keys import identity
 from vlfusion.metrics.scoring import DEFAULT_METRICS
 from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, TEXT_ENCODERS, share_keys
+from vlfusion.system.devices import device_of
 
 #: Description of each policy, in the order of the tables.
 POLICIES = {'empty': 'the empty text', 'zero': 'features that are all 0', 'fixed': '"{sentence}"',
@@ -82,7 +82,7 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
     titles = [stem, *([Path(weights.name).name] if weights else [])]
     out = Path(out or f'{config.get("work_dir") or f"work_dirs/{stem}"}/ablation')
     ablation = ablate(
-        model.to(get_device()), {policy: datasets[policy] for policy in ('own', *chosen)}, out,
+        model.to(device_of()), {policy: datasets[policy] for policy in ('own', *chosen)}, out,
         protocol=protocol or config.get('protocol', 'film'), metrics=metrics,
         title=', '.join(dict.fromkeys(titles)), alpha=alpha, limit=limit,
         texts={policy: POLICIES[policy].format(sentence=sentence, other=giver) for policy in chosen}, notes=notes,

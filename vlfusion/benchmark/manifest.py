@@ -35,7 +35,7 @@ def manifest(run: Run, seconds: Mapping[str, float]) -> dict[str, Any]:
         title=plan.title, created=datetime.now(UTC).isoformat(timespec='seconds'), vlfusion=vlfusion.__version__,
         git=_git(Path(vlfusion.__file__).parent), python=sys.version.split()[0],
         packages=dict(sorted({str(package.metadata['Name']): package.version for package in distributions()}.items())),
-        hardware=_hardware(), processes=run.world, device=str(run.device), threads=torch.get_num_threads(),
+        hardware=_hardware(), processes=run.world, device=run.device.type, threads=torch.get_num_threads(),
         protocol={'label': plan.protocol.label, **asdict(plan.protocol)},
         metrics=[{'column': column, 'variant': metric_of(column, plan.protocol.code).info.label,
                   'title': metric_of(column, plan.protocol.code).info.title} for column in plan.columns(True)],

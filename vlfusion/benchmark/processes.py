@@ -1,6 +1,5 @@
 """Several processes that share the work of a comparison. They share the cache, and exchange failures and counts."""
 
-import os
 from datetime import timedelta
 
 import torch
@@ -8,6 +7,7 @@ import torch.distributed as dist
 
 from vlfusion.benchmark.run import Run
 from vlfusion.engine.compat import end_of_group_member
+from vlfusion.system.devices import with_index
 from vlfusion.system.launchers import take_variables
 
 #: The others wait this long for a process that is still at work.
@@ -31,7 +31,7 @@ class Group:
             return
         take_variables(launcher)
         if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ['LOCAL_RANK']) % torch.cuda.device_count())
+            torch.cuda.set_device(with_index('cuda'))
         dist.init_process_group('gloo', timeout=PATIENCE)
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.device import get_device
 from torch.utils.data import default_collate
 
 import vlfusion.evaluation.controls
@@ -48,6 +47,7 @@ from vlfusion.metrics.columns import metric_of
 from vlfusion.metrics.scoring import score_planes
 from vlfusion.models import text_dims
 from vlfusion.registry import CHROMA_RULES
+from vlfusion.system.devices import device_of
 from vlfusion.system.workers import one_thread_each
 
 #: Called with a step, the items done and the items in total.
@@ -109,7 +109,7 @@ class Run:
 
     def __post_init__(self):
         self.cache = Cache(self.plan.cache)
-        self.device = torch.device(get_device())
+        self.device = device_of()
         self._codes: dict[str, str] = {}
         self._scores: dict[str, dict[str, Any]] = {}
         self._pairs = {set_plan.name: set_plan.build().pairs for set_plan in self.plan.datasets}
@@ -392,7 +392,7 @@ class Run:
         low, high = fused.aminmax()
         return dict(pictures=pictures, height=size[0], width=size[1], seconds=measured.seconds,
                     memory=measured.memory, macs=counted['macs'], warm=warm,
-                    low=low.item(), high=high.item(), device=str(self.device),
+                    low=low.item(), high=high.item(), device=self.device.type,
                     parameters=sum(parameter.numel() for parameter in network.model.parameters()),
                     tiles=plan.mode if plan.tile != size else 'whole')
 

@@ -88,6 +88,8 @@ def describe_for_model(args: argparse.Namespace, config: 'Config') -> None:
         return
     from vlfusion.console.progress import ShowProgress
     from vlfusion.data.describing import describe
+    from vlfusion.system.launchers import take_variables
+    take_variables(getattr(args, 'launcher', 'none'))  # LOCAL_RANK tells the GPU of each process
     with ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as show:
         done = describe(config, progress=show)
     if done.report:

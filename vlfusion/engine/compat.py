@@ -1,10 +1,10 @@
 """Adaptations of MMEngine 0.10.7 to current torch. Each says why it exists, and when it can be removed.
 
 They use MMEngine's public extension points: hooks, registries, file backends, checkpoint schemes and `Runner` methods.
-Three adaptations are elsewhere. `vlfusion.config` replaces one function of MMEngine to allow names in `_base_`. It also
+Four adaptations are elsewhere. `vlfusion.config` replaces one function of MMEngine to allow names in `_base_`. It also
 reads configs with `lazy_import=False`, because in a virtual environment MMEngine mistakes standard-library imports for
-its lazy style. And every root registry has a child in `vlfusion.registry`, since MMEngine otherwise warns at each
-lookup.
+its lazy style. Every root registry has a child in `vlfusion.registry`, since MMEngine otherwise warns at each lookup.
+And `vlfusion.system.loggers` lets a process log whose LOCAL_RANK is beyond the GPUs.
 """
 
 import logging
@@ -200,8 +200,17 @@ def keep_off_screen(logger: logging.Logger) -> None:
 _NOISE = re.compile('"FileClient" will be deprecated|"HardDiskBackend" is the alias|Advance dataloader')
 
 
+def choose_gpu() -> None:
+    """Let LOCAL_RANK be the number of a GPU that this process sees.
+
+    Why: MMEngine's launcher selects the GPU of this number, but a cluster may show each process only its own GPU, as
+    Slurm does with `--gpus-per-task`. Can go when MMEngine counts round the GPUs.
+    """
+    os.environ['LOCAL_RANK'] = str(int(os.environ['LOCAL_RANK']) % torch.cuda.device_count())
+
+
 def init_cpu_group() -> None:
-    """Join the process group of torchrun's environment variables with the backend gloo.
+    """Join the process group of torch's environment variables with the backend gloo.
 
     Why: MMEngine's launcher selects a CUDA device first. Can go when it supports CPU process groups.
     """

@@ -72,8 +72,6 @@ def build_runner(config: Config, stage: str, verbose: bool = False) -> 'FusionRu
                  if key in inspect.signature(Runner).parameters and not key.startswith(OTHER_STAGE[stage])}
     if arguments.get('load_from'):
         arguments['load_from'] = str(locate(arguments['load_from']).file or require_checkpoint(arguments['load_from']))
-    if arguments.get('launcher', 'none') != 'none':
-        arguments['launcher'] = 'pytorch'  # torch's variables are now set for every launcher
     kept = config_from(without_secrets(whole.to_dict()), whole.filename)  # for logs, dumps and checkpoints
     lock = lock_work_dir(whole.work_dir) if stage == 'train' and leads else None
     try:
@@ -157,8 +155,11 @@ class FusionRunner(Runner):
     """MMEngine's Runner with bit-exact resuming and full support for CPUs."""
 
     def __init__(self, *args, cfg: Config, experiment_name: str | None = None, verbose: bool = False,
-                 lock: FileLock | None = None, **kwargs):
+                 lock: FileLock | None = None, launcher: str = 'none', **kwargs):
         self.verbose, self.lock = verbose, lock
+        if launcher != 'none':
+            take_variables(launcher)
+            kwargs['launcher'] = 'pytorch'  # torch's variables are now set for every launcher
         # MMEngine names a run by the second, so two runs of one second would share their logger and message hub.
         name = experiment_name or Path(cfg.filename or 'unnamed').stem
         super().__init__(*args, cfg=cfg, experiment_name=f'{name}_{uuid4().hex[:8]}', **kwargs)
@@ -177,8 +178,8 @@ class FusionRunner(Runner):
         """Compile nothing here: MMEngine would compile whole training steps, and nothing in testing."""
 
     def setup_env(self, env_cfg: dict) -> None:
-        if self.distributed and not torch.cuda.is_available():
-            compat.init_cpu_group()
+        if self.distributed:
+            compat.choose_gpu() if torch.cuda.is_available() else compat.init_cpu_group()
         super().setup_env(env_cfg)
 
     def dump_config(self) -> None:

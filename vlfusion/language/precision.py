@@ -3,6 +3,7 @@
 import torch
 
 from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.system.devices import with_index
 
 DTYPES = ('float32', 'float16', 'bfloat16')
 
@@ -23,11 +24,11 @@ def torch_dtype(part: str, dtype: str) -> torch.dtype:
 
 
 def torch_device(device: str) -> str:
-    """Return torch's name of a device; `auto` is a GPU if there is one, else the CPU.
+    """Return torch's name of a device; `auto` is a GPU if there is one, else the CPU. `cuda` gets its index.
 
     >>> torch_device('cpu')
     'cpu'
     """
-    if device != 'auto':
-        return device
-    return 'cuda' if torch.cuda.is_available() else 'cpu'
+    if device == 'auto':
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    return with_index(device)

@@ -1,13 +1,30 @@
 """Devices by name, checked before any work begins."""
 
+import os
+
 import torch
 from mmengine.device import get_device
 
 from vlfusion.errors import ConfigError
 
 
+def with_index(name: str) -> str:
+    """Return the name of a device; `cuda` gets the index of the GPU of this process.
+
+    Processes of one machine take its GPUs in turn, by LOCAL_RANK, which torchrun sets. Without an index, torch would
+    mean the current GPU of a thread, which is the first one in every new thread.
+
+    >>> with_index('cpu'), with_index('cuda:1')
+    ('cpu', 'cuda:1')
+    """
+    if name != 'cuda' or not torch.cuda.is_available():
+        return name
+    rank = os.environ.get('LOCAL_RANK', '')
+    return f'cuda:{int(rank) % torch.cuda.device_count() if rank.isdecimal() else torch.cuda.current_device()}'
+
+
 def device_of(name: str | None = None, dtype: torch.dtype = torch.float32) -> torch.device:
-    """Return the device of a name such as `cpu` or `cuda:1`; by default a GPU if there is one.
+    """Return the device of a name such as `cpu` or `cuda:1`; by default a GPU if there is one. `cuda` gets its index.
 
     Args:
         name: torch's name of the device.
@@ -18,6 +35,7 @@ def device_of(name: str | None = None, dtype: torch.dtype = torch.float32) -> to
     """
     name = name or get_device()
     try:
+        name = with_index(name)
         torch.ones(1, device=name, dtype=dtype).item()
         return torch.device(name)
     except (RuntimeError, AssertionError, TypeError) as error:
