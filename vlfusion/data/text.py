@@ -323,7 +323,13 @@ def pad(text: Float[np.ndarray, 'token dim'],
 
     >>> pad(np.ones((2, 4), np.float32), 3)[1]
     array([ True,  True, False])
+
+    Raises:
+        DataError: the text has no token.
     """
+    if not len(text):
+        raise DataError('A text has no token.',
+                        'Encode at least one token for each pair; an empty string too has start and end tokens.')
     padded = np.empty((length, text.shape[1]), np.float32)
     padded[:len(text)], padded[len(text):] = text, 0
     return padded, np.arange(length) < len(text)

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError
 from vlfusion.models.layers.restormer import RestormerBlock
 from vlfusion.models.layers.strips import Strip, conv_rows
+from vlfusion.models.layers.tokens import require_tokens
 from vlfusion.registry import BACKBONES
 
 
@@ -108,10 +109,9 @@ class TextIF(nn.Module):
         if text.shape[-1] != self.text_dim:
             raise ConfigError(f'TextIF was built for text features of width {self.text_dim}, but these have width '
                               f'{text.shape[-1]}.', f'Set text_dim={text.shape[-1]} in the config of the backbone.')
+        require_tokens(text, mask, 'Give every pair an instruction.')
         if mask is None:
             return text.mean(1)
-        if not torch.compiler.is_compiling() and not mask.any(1).all():  # a traced graph cannot branch on values
-            raise DataError('A text of the batch has no real token.', 'Give every pair an instruction.')
         weight = mask.to(text)
         return (text * weight[..., None]).sum(1) / weight.sum(1, keepdim=True)
 

@@ -1,14 +1,18 @@
 """FILM equals the released network."""
 
+import jaxtyping
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch._dynamo.backends.debugging import aot_eager
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.models.backbones.film import FILM, PooledAttention, folded, mixed
 from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
 from vlfusion.testing import check_backbone
+from vlfusion.testing.operations import Operations
 from vlfusion.testing.shared import shared
 
 
@@ -229,3 +233,73 @@ def test_a_mixture_is_made_of_both_sources_white_and_black():
 def test_outputs_that_cannot_be():
     with pytest.raises(ConfigError, match=r"(?s)no output 'mix'.*Did you mean mixture"):
         FILM(output='mix')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('guidance', ['released', 'channel', 'spatial'])
+def test_compiled_it_is_one_graph_that_trains_as_before(monkeypatch, guidance):
+    monkeypatch.setattr(jaxtyping.config, 'jaxtyping_disable', True)  # the compiler does not trace its checks
+    torch.manual_seed(0)
+    film, graphs = FILM(text_dim=12, dim=8, heads=2, attention_dim=16, guidance_grid=(16, 32), guidance=guidance), []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return aot_eager(graph, inputs)
+    torch._dynamo.reset()
+    inputs = *pair(2), torch.randn(2, 5, 12), torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    fused, expected = (network(*inputs) for network in (torch.compile(film, fullgraph=True, backend=backend), film))
+    assert len(graphs) == 1
+    torch.testing.assert_close(fused, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(result.sin().sum(), list(film.parameters()))
+                                 for result in (fused, expected)))
+
+
+class TestOnAGPU:
+    """Counted on torch's device `meta`, where FILM takes the path of a GPU."""
+
+    @pytest.fixture(scope='class')
+    def published(self):
+        with torch.device('meta'):
+            return FILM()
+
+    @staticmethod
+    def inputs(batch):
+        return *torch.empty(2, batch, 1, 288, 384, device='meta'), torch.empty(batch, 149, 768, device='meta')
+
+    @pytest.mark.parametrize(('batch', 'most'), [(1, 480), (2, 500), (8, 500)])  # 455, 482 and 482 operations
+    def test_operations_of_a_forward_pass(self, published, batch, most):
+        with torch.no_grad(), Operations() as operations:
+            assert published(*self.inputs(batch)).shape == (batch, 1, 288, 384)
+        assert operations.total <= most
+
+    @pytest.mark.parametrize(('batch', 'most'), [(1, 1650), (2, 1700), (8, 1700)])  # 1623, 1677 and 1677
+    def test_operations_of_a_training_step(self, published, batch, most):
+        published.zero_grad()
+        with Operations() as operations:
+            published(*self.inputs(batch)).sum().backward()
+        assert all(parameter.grad is not None for parameter in published.parameters())
+        assert operations.total <= most
+
+    def test_training_needs_no_c_compiler(self, published):
+        """On CUDA torch compiles a batched outer product with Triton, and Triton needs a C compiler."""
+        outer = []
+
+        class Products(TorchDispatchMode):
+            def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+                if function is torch.ops.aten.bmm.default and args[0].shape[2] == 1:
+                    outer.append(args[0].shape)
+                return function(*args, **(kwargs or {}))
+        with Products():
+            published(*self.inputs(2)).sum().backward()
+        assert not outer
+
+    def test_training_keeps_little(self, published):
+        saved = {}
+
+        def note(tensor):
+            saved[tensor.untyped_storage()._cdata] = tensor.untyped_storage()
+            return tensor
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            fused = published(*self.inputs(2))
+        assert fused.requires_grad
+        assert sum(storage.nbytes() for storage in saved.values()) < 1.2 * 2 ** 30, 'whole maps would be 9 GiB'

@@ -101,6 +101,49 @@ def test_small_images_share_a_strip_and_large_ones_have_their_own(monkeypatch):
         assert len(cut(torch.empty(2, 3, 200, 10))) == 1
 
 
+def test_a_large_batch_is_cut_into_images():
+    """Low strips across all images would consist of halo."""
+    with torch.device('meta'):
+        batches = [[strip.images for strip in cut(torch.empty(batch, 3, 288, 384))] for batch in (9, 10, 64)]
+        large = [strip.images for strip in cut(torch.empty(2, 3, 3000, 4000), halo=2)]
+    eights = [slice(start, start + 8) for start in range(0, 64, 8)]
+    assert batches == [[slice(0, 9)], [slice(0, 5), slice(5, 10)], eights]
+    assert large == 12 * [slice(0, 1)] + 12 * [slice(1, 2)]
+
+
+@pytest.mark.parametrize('compute', [by_strips, sum_by_strips])
+def test_off_the_cpu_even_a_single_strip_keeps_only_its_input(compute):
+    conv, x = nn.Conv2d(4, 64, 1, device='meta'), torch.empty(2, 4, 9, 7, device='meta', requires_grad=True)
+
+    def function(x, strip):
+        result = conv(x).sin()
+        return result if compute is by_strips else result.sum((2, 3))
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor.shape) or tensor, lambda x: x):
+        result = compute(function, x, learned=conv.parameters())
+    assert sorted(saved) == sorted([x.shape, conv.weight.shape, conv.bias.shape]), 'and not the 64 channels'
+    result.sum().backward()
+    assert all(tensor.grad.shape == tensor.shape for tensor in (x, conv.weight, conv.bias))
+
+
+@pytest.mark.parametrize('needs', [(True, True, True), (False, True, True), (True, False, False), (False, False, True)])
+def test_gradients_of_a_single_strip_that_is_computed_again(monkeypatch, needs):
+    monkeypatch.setattr(strips, 'KEPT', set())
+    torch.manual_seed(0)
+    conv, idle = nn.Conv2d(4, 4, 3, padding=1, bias=False).double(), nn.Parameter(torch.ones(3))
+    x, factor = torch.randn(2, 4, 5, 7).double(), torch.randn(2, 4, 1, 1).double()
+    wanted = [tensor.requires_grad_() for tensor, need in zip((x, factor, conv.weight), needs, strict=True) if need]
+    conv.weight.requires_grad_(needs[2])
+
+    def function(x, strip, factor):
+        return conv_rows(x, conv.weight, strip) * factor
+    parts = by_strips(function, x, factor, halo=1, learned=[conv.weight, idle])
+    whole = conv(x) * factor
+    assert torch.equal(parts, whole)
+    ours, theirs = (torch.autograd.grad(result.sin().sum(), wanted) for result in (parts, whole))
+    torch.testing.assert_close(ours, theirs)
+
+
 def test_autocast_holds_in_the_backward_pass(few):
     conv = nn.Conv2d(3, 3, 3, padding=1, bias=False)
     seen = []
@@ -167,6 +210,15 @@ def test_fusing_takes_one_map_of_both_branches(film, monkeypatch):
         return live.most
     bytes_a_pixel = (most(200) - most(100)) / (100 * 96)
     assert 4 * 64 <= bytes_a_pixel < 4 * 64 + 32, 'features of both branches, and little beside'
+
+
+@pytest.mark.slow
+def test_film_has_the_same_gradients_where_single_strips_are_computed_again(film, monkeypatch):
+    def gradients():
+        return torch.autograd.grad(film(*inputs(12, 16)).sin().sum(), list(film.parameters()))
+    expected = gradients()
+    monkeypatch.setattr(strips, 'KEPT', set())
+    torch.testing.assert_close(gradients(), expected)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.models.layers.restormer import RELEASED_BLOCK_PARTS, GatedFeedForward, RestormerBlock, gated
 from vlfusion.models.layers.strips import (
     Strip,
@@ -27,6 +27,7 @@ from vlfusion.models.layers.strips import (
     nearest_rows,
 )
 from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
+from vlfusion.models.layers.tokens import require_tokens
 from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
@@ -309,40 +310,48 @@ class PooledAttention(nn.MultiheadAttention):
         queries = F.linear(query, weight_q, bias_q) * self.head_dim ** -0.5
         keys = F.linear(tokens, weight_k)
 
-        # One head at a time, recomputed in the backward pass, so that query x token scores are never kept.
+        # Recomputed in the backward pass, so that query x token scores are never kept.
         run = _mean_attention
         if torch.is_grad_enabled():
             run = partial(checkpoint, _mean_attention, use_reentrant=False, preserve_rng_state=False)
-        heads = zip(queries.chunk(self.num_heads, -1), keys.chunk(self.num_heads, -1), strict=True)
-        attention = torch.cat([run(q, k, query_weight) for q, k in heads], 1)  # (batch, head, token)
+        queries, keys = (rearrange(x, 'b n (head dim) -> b head n dim', head=self.num_heads) for x in (queries, keys))
+        if query.device.type == 'cpu' and not is_traced():
+            heads = zip(queries.split(1, 1), keys.split(1, 1), strict=True)
+            attention = torch.cat([run(q, k, query_weight, QUERIES) for q, k in heads], 1)
+        else:  # a call costs more than the memory of its scores
+            attention = run(queries, keys, query_weight)  # (batch, head, token)
 
         weight_v = rearrange(weight_v, '(head out) dim -> head out dim', head=self.num_heads)
-        values = einsum(attention @ tokens, weight_v, 'b head dim, head out dim -> b head out')
+        values = einsum(attention.to(tokens) @ tokens, weight_v, 'b head dim, head out dim -> b head out')
         return self.out_proj(values.flatten(1) + bias_v)
 
 
-#: Number of queries whose attention scores are computed at a time.
+#: Number of queries whose attention scores in one head are computed at a time on a CPU: they stay in its cache.
 QUERIES = 32
 
 #: Kinds of text guidance, by their name in configs.
 GUIDANCES = {'released': TextGuidance, 'channel': ChannelGuidance, 'spatial': SpatialGuidance}
 
 
-def _mean_attention(q: Tensor, k: Tensor, query_weight: Tensor) -> Tensor:
-    """Return the attention weight of each token in one head, averaged over the queries: (batch, 1, token)."""
-    # The scores of a few queries stay in the processor's cache.
-    parts = zip(q.split(QUERIES, 1), query_weight[:, None].split(QUERIES, 2), strict=True)
-    return sum(weight @ (part @ k.mT).softmax(-1) for part, weight in parts)
+def _mean_attention(q: Float[Tensor, 'batch head query dim'], k: Float[Tensor, 'batch head token dim'],
+                    query_weight: Float[Tensor, 'batch query'],
+                    at_once: int | None = None) -> Float[Tensor, 'batch head token']:
+    """Return the attention weight of each token, averaged over the queries; `at_once` of them are computed at once."""
+    if at_once:
+        parts = zip(q.split(at_once, 2), query_weight.split(at_once, 1), strict=True)
+        return sum(_mean_attention(part, k, weight) for part, weight in parts)
+    scores = (q @ k.mT).softmax(-1, dtype=query_weight.dtype)
+    # Not a matrix product with the weights: its backward pass on CUDA is one that torch compiles with Triton, which
+    # needs a C compiler on the machine.
+    return (scores * query_weight[:, None, :, None]).sum(2)
 
 
 def _token_weight(text: Tensor, mask: Tensor | None) -> Tensor:
-    """Return weights (batch, token) that sum to 1 over the real tokens of each text."""
-    mask = text.new_ones(text.shape[:2]) if mask is None else mask.to(text)
-    count = mask.sum(1, keepdim=True)
-    if not torch.compiler.is_compiling() and not count.all():  # a compiled graph cannot test values
-        raise DataError('A text of the batch has no real token.', 'Encode at least one token for each pair; even an '
-                        'empty string has start and end tokens.')
-    return mask / count
+    """Return weights (batch, token) that sum to 1 over the real tokens of each text, in float32 or better."""
+    require_tokens(text, mask, 'Encode at least one token for each pair; an empty string too has start and end tokens.')
+    dtype = torch.promote_types(text.dtype, torch.float32)
+    weight = text.new_ones(text.shape[:2], dtype=dtype) if mask is None else mask.to(dtype)
+    return weight / weight.sum(1, keepdim=True)
 
 
 #: Patterns of our names, and their replacements that give the released names. Applied in this order.

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
+from vlfusion.models.layers.autocast import without_autocast
 from vlfusion.models.layers.strips import Strip, by_strips, conv_rows, sum_by_strips, without_halo
 
 #: Patterns of our names of a block's parts, and their names in the released Restormer, FILM and CDDFuse, as arguments
@@ -65,15 +66,25 @@ class TransposedAttention(nn.Module):
 
         The first `dim` rows hold the products of queries and keys; two more hold the squares of queries and of keys.
         """
-        queries_keys = _pixels(self._projected(x, strip, slice(2 * self.dim)))
-        with torch.autocast(x.device.type, enabled=False):  # sums over many pixels need float32
-            q, k = queries_keys.to(torch.promote_types(x.dtype, torch.float32)).chunk(2, -1)
-            return torch.cat((q.mT @ k, q.square().sum(1, keepdim=True), k.square().sum(1, keepdim=True)), 1)
+        queries_keys = self._projected(x, strip, slice(2 * self.dim)).permute(0, 2, 3, 1)  # (batch, rows, w, 2 dim)
+        with without_autocast(x.device):  # sums over many pixels need float32
+            queries_keys = queries_keys.to(torch.promote_types(x.dtype, torch.float32))
+            squares = queries_keys.square().sum((1, 2)).unflatten(1, (2, self.dim))
+            return torch.cat((self._queries_times_keys(queries_keys), squares), 1)
+
+    def _queries_times_keys(self, queries_keys: Float[Tensor, 'batch rows w both']) -> Float[Tensor, 'batch dim dim']:
+        # A GPU gives each product of a batch to one of its processors. So off the CPU each row is a product, if its
+        # matrix is small beside the row.
+        if queries_keys.device.type == 'cpu' or queries_keys.shape[2] < 2 * self.dim:
+            q, k = queries_keys.flatten(1, 2).chunk(2, -1)
+            return q.mT @ k
+        q, k = queries_keys.flatten(0, 1).chunk(2, -1)
+        return torch.bmm(q.mT, k).unflatten(0, queries_keys.shape[:2]).sum(1)
 
     def mixing(self, products: Float[Tensor, 'batch sums dim']) -> Float[Tensor, 'batch dim dim']:
         """Return the matrix that maps a pixel's values to the output: attention between channels, then projection."""
-        products, squares_q, squares_k = products.split((self.dim, 1, 1), 1)
-        norm_q, norm_k = (squares.clamp_min(1e-24).sqrt() for squares in (squares_q, squares_k))
+        products, squares = products.split((self.dim, 2), 1)
+        norm_q, norm_k = squares.clamp_min(1e-24).sqrt().split(1, 1)
         cosine = products / norm_q.mT / norm_k  # (batch, dim, dim); each head uses one block on the diagonal
         temperature = self.temperature.repeat_interleave(self.dim // len(self.temperature), 0)[..., 0]
         attention = (cosine * temperature).masked_fill(self.other_head, -torch.inf).softmax(-1)

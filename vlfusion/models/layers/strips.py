@@ -1,9 +1,9 @@
 """Feature maps computed in strips of rows, so that intermediate results stay in the processor's cache.
 
 A wide intermediate result, such as that of a feed-forward network, which is eight times its input, is never whole in
-memory. In training the backward pass recomputes it strip by strip. A strip also reads its halo, some rows of its
-neighbours: a 3x3 convolution reads one row beyond its result on either side, two in sequence read two. So the result is
-that of the whole map; only sums over all pixels are added up in another order.
+memory. In training the backward pass recomputes it strip by strip; on a GPU also that of a single strip. A strip also
+reads its halo, some rows of its neighbours: a 3x3 convolution reads one row beyond its result on either side, two in
+sequence read two. So the result is that of the whole map; only sums over all pixels are added up in another order.
 
     def blur(x, strip):
         return conv_rows(x, conv.weight, strip)
@@ -22,10 +22,14 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-#: Pixels of a strip, which has at least one row. On a CPU: what fits its cache, from one image or several small ones.
-#: On other devices: what keeps them busy, from all images of a batch.
+from vlfusion.models.layers.autocast import autocast_of_now
+
+#: Pixels of a strip, which has at least one row, from one image or several small ones. On a CPU: what fits its cache.
+#: On other devices: what keeps them busy.
 PIXELS = {'cpu': 6_144}
 PIXELS_ELSEWHERE = 1_048_576
+#: Devices on which training keeps the intermediate results of a map that is a single strip. They are small on a CPU.
+KEPT = {'cpu'}
 
 _whole: ContextVar[bool] = ContextVar('whole', default=False)
 _watcher: ContextVar[Callable[[float], None] | None] = ContextVar('watcher', default=None)
@@ -164,8 +168,9 @@ def cut(x: Float[Tensor, 'batch dim h w'], halo: int = 0) -> list[Strip]:
     if is_traced() or _whole.get():
         return [Strip(0, height, height, halo)]
     pixels = PIXELS.get(x.device.type, PIXELS_ELSEWHERE)
-    # Strips across many images would have few rows, and most of the computation would go into the halo.
-    images = min(batch, max(1, pixels // (height * width))) if x.device.type == 'cpu' else batch
+    # Strips across many large images would have few rows, and most of the computation would go into the halo.
+    groups = -(-batch // max(1, pixels // (height * width)))
+    images = -(-batch // groups)
     count = max(1, min(-(-height * width * images // pixels), height // max(halo, 1)))
     edges = [index * height // count for index in range(count + 1)]
     return [Strip(top, bottom, height, halo, slice(first, min(first + images, batch)))
@@ -180,14 +185,19 @@ def is_traced() -> bool:
 def _run(join: Callable, function: Callable, x: Tensor, given: Sequence[Tensor], halo: int, learned: Iterable[Tensor],
          out: Tensor | None = None) -> Tensor:
     strips = cut(x, halo)
-    if out is None and len(strips) == 1:
-        result = function(x, strips[0], *given)
-        _report(strips[0], x)
-        return result
-    if torch.is_grad_enabled():
+    kept = len(strips) == 1 and (x.device.type in KEPT or is_traced())
+    if torch.is_grad_enabled() and not kept:
         learned = [tensor for tensor in learned if tensor.requires_grad]
         return _Recomputed.apply(join, function, strips, len(given), x, *given, *learned)
+    if out is None and len(strips) == 1:
+        return _whole_map(function, strips[0], x, given)
     return join(function, strips, x, given) if out is None else _joined(function, strips, x, given, out)
+
+
+def _whole_map(function: Callable, strip: Strip, x: Tensor, given: Sequence[Tensor]) -> Tensor:
+    result = function(x, strip, *given)
+    _report(strip, x)
+    return result
 
 
 def _rows(x: Tensor, strip: Strip) -> Tensor:
@@ -239,30 +249,39 @@ class _Recomputed(torch.autograd.Function):
                 *tensors: Tensor) -> Tensor:
         ctx.save_for_backward(x, *tensors)
         ctx.function, ctx.strips, ctx.summed, ctx.count = function, strips, join is _summed, count
-        ctx.autocast = dict(device_type=x.device.type, enabled=torch.is_autocast_enabled(x.device.type),
-                            dtype=torch.get_autocast_dtype(x.device.type))
-        return join(function, strips, x, tensors[:count])
+        ctx.autocast = autocast_of_now(x.device)
+        given = tensors[:count]
+        return _whole_map(function, strips[0], x, given) if len(strips) == 1 else join(function, strips, x, given)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *tensors = ctx.saved_tensors
-        given, learned = tensors[:ctx.count], tensors[ctx.count:]
-        gradients = [torch.zeros_like(tensor) if tensor.requires_grad else None for tensor in (x, *given, *learned)]
+        wanted = [tensor.requires_grad for tensor in (x, *tensors)]
+        if len(ctx.strips) == 1:
+            return None, None, None, None, *_gradients(ctx, ctx.strips[0], x, tensors, wanted, gradient)
+        totals = [torch.zeros_like(tensor) if want else None
+                  for tensor, want in zip((x, *tensors), wanted, strict=True)]
         for strip in ctx.strips:
-            # Detach the inputs: this pass must stop at them and not enter the graphs that made them.
-            parts = [part.detach().requires_grad_(tensor.requires_grad) for part, tensor in zip(
-                (_rows(x, strip), *(tensor[strip.images] for tensor in given)), (x, *given), strict=True)]
-            with torch.enable_grad(), torch.autocast(**ctx.autocast):
-                result = ctx.function(parts[0], strip, *parts[1:])
-            upstream = gradient[strip.images] if ctx.summed else gradient[strip.images, :, strip.top:strip.bottom]
-            places = [_rows(gradients[0], strip) if x.requires_grad else None,
-                      *(place if place is None else place[strip.images] for place in gradients[1:1 + ctx.count]),
-                      *gradients[1 + ctx.count:]]
-            targets = [(tensor, place) for tensor, place in zip((*parts, *learned), places, strict=True)
-                       if place is not None]
-            shares = torch.autograd.grad(result, [tensor for tensor, _ in targets], upstream, allow_unused=True)
-            for (_, place), share in zip(targets, shares, strict=True):
+            rows, given, learned = totals[0], totals[1:1 + ctx.count], totals[1 + ctx.count:]
+            places = (rows if rows is None else _rows(rows, strip),
+                      *(total if total is None else total[strip.images] for total in given), *learned)
+            for place, share in zip(places, _gradients(ctx, strip, x, tensors, wanted, gradient), strict=True):
                 if share is not None:
                     place.add_(share)
-        return None, None, None, None, *gradients
+        return None, None, None, None, *totals
+
+
+def _gradients(ctx: Any, strip: Strip, x: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool],
+               gradient: Tensor) -> list[Tensor | None]:
+    """Compute a strip again, and return the gradients of its rows of `x` and of the other tensors, where wanted."""
+    given, learned = tensors[:ctx.count], tensors[ctx.count:]
+    # Detach the inputs: this pass must stop at them and not enter the graphs that made them.
+    parts = [part.detach().requires_grad_(want) for part, want in zip(
+        (_rows(x, strip), *(tensor[strip.images] for tensor in given)), wanted[:1 + ctx.count], strict=True)]
+    with torch.enable_grad(), ctx.autocast:
+        result = ctx.function(parts[0], strip, *parts[1:])
+    upstream = gradient[strip.images] if ctx.summed else gradient[strip.images, :, strip.top:strip.bottom]
+    shares = iter(torch.autograd.grad(result, [tensor for tensor, want in zip((*parts, *learned), wanted, strict=True)
+                                               if want], upstream, allow_unused=True))
+    return [next(shares) if want else None for want in wanted]
