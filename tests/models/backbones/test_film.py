@@ -144,6 +144,8 @@ def test_text_must_be_there_and_fit(small):
         small(*pair(), torch.rand(1, 5, 384))
     with pytest.raises(DataError, match='no real token'):
         small(*pair(2), torch.rand(2, 3, 12), torch.tensor([[True, True, False], [False, False, False]]))
+    with pytest.raises(DataError, match='no real token'):
+        small(*pair(2), torch.rand(2, 0, 12))
 
 
 def test_the_grid_must_hold_whole_tokens():

@@ -1,10 +1,17 @@
 """Strips give the whole map and its gradients."""
 
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
+from models.layers import sharding
 from torch import nn
 
+from vlfusion.errors import NetworkError
 from vlfusion.models.backbones import FILM
 from vlfusion.models.layers import strips
 from vlfusion.models.layers.strips import (
@@ -73,6 +80,21 @@ def test_gradients_are_those_of_the_whole_map(few):
     wanted = [x, scale, conv.weight, shift]
     torch.testing.assert_close(torch.autograd.grad(parts.sin().sum(), wanted, retain_graph=True),
                                torch.autograd.grad(whole.sin().sum(), wanted))
+
+
+@pytest.mark.parametrize('listed', [True, False])
+@pytest.mark.parametrize('leaf', [True, False])
+def test_a_parameter_that_is_not_listed_is_an_error_not_a_wrong_gradient(few, listed, leaf):
+    parameter = torch.ones(2, requires_grad=True)
+    scale = parameter[:1] if leaf is False else parameter
+    x = torch.randn(1, 2, 9, 7).requires_grad_()
+    result = by_strips(lambda x, _: x * scale[:1], x, learned=[scale] if listed else [])
+    if listed:
+        result.sum().backward()
+        torch.testing.assert_close(parameter.grad[0], x.sum())
+    else:
+        with pytest.raises(NetworkError, match=r'shape \(2,\).*neither in `given` nor in `learned`'):
+            result.sum().backward()
 
 
 def test_sums_and_what_needs_no_gradient(few):
@@ -254,3 +276,33 @@ def test_the_compiled_network_gives_the_same(film, few):
     film(*inputs(12, 10)).sum().backward()
     assert film.text_projection.weight.grad.isfinite().all()
     assert film.state_dict().keys() == FILM(text_dim=12).state_dict().keys()
+
+
+@pytest.fixture(scope='module')
+def sharded(tmp_path_factory):
+    """Weights after a step of two processes, by the way in which the network was distributed."""
+    out = tmp_path_factory.mktemp('sharded') / 'weights.pth'
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    processes = [subprocess.Popen([sys.executable, str(Path(__file__).with_name('sharding.py')), str(rank), '2',
+                                   str(port), str(out)]) for rank in range(2)]
+    for process in processes:
+        process.wait(timeout=300)  # its exit code says nothing: gloo may abort when a process ends
+    return torch.load(out, weights_only=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('way', sharding.WAYS)
+def test_two_processes_learn_what_one_learns(sharded, few, way):
+    network = sharding.film()
+    before = sharding.weights(network)
+    sharding.step(network, *sharding.two_pairs())
+    expected = sharding.weights(network)
+    assert max((expected[name] - before[name]).abs().max() for name in before) > 0.1
+    torch.testing.assert_close(sharded[way], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_parameters_that_are_hidden_are_refused(sharded):
+    assert [error.count('use_orig_params=True') for error in sharded['refused']] == [1, 1]

@@ -241,11 +241,11 @@ class Decoder(nn.Sequential):
         """Return the image `(batch, 1, h, w)`; without gradients all features are written to `out`, maybe `x`."""
         *parts, last, squash = self
         for part in parts:
-            if isinstance(part, RestormerBlock):
-                x = part(x, out)
-            else:
+            if isinstance(part, nn.Conv2d):
                 out = None if out is None else out[:, :part.out_channels]
                 x = by_strips(lambda x, _, part=part: part(x), x, learned=part.parameters(), out=out)
+            else:  # a block, which a sharded training may have wrapped
+                x = part(x, out)
         return by_strips(lambda x, _: squash(last(x)), x, learned=last.parameters())
 
 

@@ -21,7 +21,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 
+from vlfusion.errors import NetworkError
 from vlfusion.models.layers.autocast import autocast_of_now
 
 #: Pixels of a strip, which has at least one row, from one image or several small ones. On a CPU: what fits its cache.
@@ -282,6 +284,26 @@ def _gradients(ctx: Any, strip: Strip, x: Tensor, tensors: Sequence[Tensor], wan
     with torch.enable_grad(), ctx.autocast:
         result = ctx.function(parts[0], strip, *parts[1:])
     upstream = gradient[strip.images] if ctx.summed else gradient[strip.images, :, strip.top:strip.bottom]
-    shares = iter(torch.autograd.grad(result, [tensor for tensor, want in zip((*parts, *learned), wanted, strict=True)
-                                               if want], upstream, allow_unused=True))
+    listed = [tensor for tensor, want in zip((*parts, *learned), wanted, strict=True) if want]
+    if strip is ctx.strips[0]:
+        _check_listed(result, listed)
+    shares = iter(torch.autograd.grad(result, listed, upstream, allow_unused=True))
     return [next(shares) if want else None for want in wanted]
+
+
+def _check_listed(result: Tensor, listed: Sequence[Tensor]) -> None:
+    """Refuse a result that depends on a tensor that needs a gradient and is not listed: the gradient would be lost."""
+    ends = {get_gradient_edge(tensor).node for tensor in listed}
+    nodes, seen = [result.grad_fn], {None, *ends}
+    while nodes:
+        node = nodes.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, 'variable'):
+            raise NetworkError(
+                f'A strip depends on a tensor of shape {tuple(node.variable.shape)} that needs a gradient, but is '
+                'neither in `given` nor in `learned`, so the gradient would be lost.',
+                'Pass it to `by_strips`. With FullyShardedDataParallel, which hides the parameters of a network, set '
+                'use_orig_params=True, or use fully_shard or DistributedDataParallel.')
+        nodes += [following for following, _ in node.next_functions]
