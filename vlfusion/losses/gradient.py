@@ -1,16 +1,22 @@
 """The gradient term of FILM (Zhao et al., ICML 2024): edges as strong as in the sharper source."""
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn.functional import conv2d, l1_loss
 
 from vlfusion.losses.base import Image, Scalar, loss
+from vlfusion.losses.kernels import derivative_kernels
 
-_SOBEL_X = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]])
 
+def sobel_magnitude(image: Image, kernels: Float[Tensor, '2 1 3 3'] | None = None) -> Image:
+    """Compute `|S_x * I| + |S_y * I|` as FILM does: Sobel kernels without normalisation, zeros beyond the border.
 
-def sobel_magnitude(image: Image) -> Image:
-    """Compute `|S_x * I| + |S_y * I|` as FILM does: Sobel kernels without normalisation, zeros beyond the border."""
-    kernels = torch.stack([_SOBEL_X, _SOBEL_X.T]).unsqueeze(1).to(image)  # (2, 1, 3, 3)
+    Args:
+        image: luminance in [0, 1].
+        kernels: `derivative_kernels` of the image, if they were made before.
+    """
+    kernels = derivative_kernels(image) if kernels is None else kernels
     return conv2d(image, kernels, padding=1).abs().sum(1, keepdim=True)
 
 
@@ -20,5 +26,6 @@ def MaxGradientLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
 
     The released FILM uses the weight 20 for infrared-visible pairs.
     """
-    target = torch.maximum(sobel_magnitude(source_a), sobel_magnitude(source_b))
-    return l1_loss(sobel_magnitude(fused), target)
+    kernels = derivative_kernels(fused)
+    edges, edges_a, edges_b = (sobel_magnitude(image, kernels) for image in (fused, source_a, source_b))
+    return l1_loss(edges, torch.maximum(edges_a, edges_b))

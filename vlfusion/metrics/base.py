@@ -189,8 +189,8 @@ def as_double(image: Tensor) -> Tensor:
 
 @shared
 def _extremes(image: Tensor) -> tuple[float, float]:
-    low, high = image.aminmax()
-    return low.item(), high.item()
+    low, high = torch.stack(image.aminmax()).tolist()  # one wait for the device
+    return low, high
 
 
 def _check(info: MetricInfo, images: dict[str, Tensor]) -> None:

@@ -22,7 +22,8 @@ SOURCE = ('Haghighat, Aghagolzadeh and Seyedarabi, Comput. Electr. Eng. 37(5), 2
 PIXELS = 9  # of a window
 TAPS = 102  # length of the wavelet's filters
 ROUNDING = 100 * 2 ** -52  # largest rounding error of a diagonal gradient
-CHUNK = 3072  # windows at a time: few enough for the cache, and for the allocator to reuse their memory
+CHUNK = 3072  # windows at a time on a CPU: few enough for the cache, and for the allocator to reuse their memory
+CHUNK_ELSEWHERE = 65_536  # on other devices: enough to keep them busy
 TINY = 1e-300
 UNBOUNDED = variant('joint distributions may have negative shares, which add -p log |p| to the entropy, so that a '
                     'window may exceed 1', bounded=False, range=(0., math.inf))
@@ -173,12 +174,12 @@ def _edges(image: Image) -> Image:
 
 
 def _dct(image: Image) -> Image:
-    down, along = (_cosines(size).to(image) for size in image.shape[2:])
+    down, along = (_cosines(size, image.device) for size in image.shape[2:])
     return _rounded(down @ image @ along.T, 26)
 
 
 def _wavelet(image: Image) -> Float[Tensor, 'batch 1 h_parts w_parts']:
-    (low_y, high_y), (low_x, high_x) = (_filters(size).to(image) for size in image.shape[2:])
+    (low_y, high_y), (low_x, high_x) = (_filters(size, image.device) for size in image.shape[2:])
     parts = torch.cat([torch.cat([low_y @ image @ low_x.T, high_y @ image @ low_x.T], 3),
                        torch.cat([low_y @ image @ high_x.T, high_y @ image @ high_x.T], 3)], 2)
     low, high = parts.amin((1, 2, 3), keepdim=True), parts.amax((1, 2, 3), keepdim=True)
@@ -186,20 +187,20 @@ def _wavelet(image: Image) -> Float[Tensor, 'batch 1 h_parts w_parts']:
 
 
 def _rounded(feature: Image, bits: int) -> Image:
-    return torch.ldexp(torch.ldexp(feature, torch.tensor(bits)).round(), torch.tensor(-bits))
+    return (feature * 2. ** bits).round() * 2. ** -bits
 
 
 @cache
-def _cosines(size: int) -> Float[Tensor, 'frequency place']:
+def _cosines(size: int, device: torch.device) -> Float[Tensor, 'frequency place']:
     """The orthonormal DCT-II as a matrix."""
     frequency, place = torch.arange(size, dtype=torch.float64)[:, None], torch.arange(size) + 0.5
     cosines = torch.cos(math.pi / size * frequency * place) * math.sqrt(2 / size)
     cosines[0] /= math.sqrt(2)
-    return cosines
+    return cosines.to(device)
 
 
 @cache
-def _filters(size: int) -> Float[Tensor, 'low_high half place']:
+def _filters(size: int, device: torch.device) -> Float[Tensor, 'low_high half place']:
     """Matrices that apply Meyer's two filters and keep every second value."""
     low = _meyer()
     high = low * (-1.) ** torch.arange(1, TAPS + 1)
@@ -207,7 +208,7 @@ def _filters(size: int) -> Float[Tensor, 'low_high half place']:
     place = (2 * half + 1 - torch.arange(TAPS)) % (2 * size)
     place = torch.minimum(place, 2 * size - 1 - place)  # mirrored
     return torch.stack([low.new_zeros(len(half), size).scatter_add_(1, place, taps.expand_as(place))
-                        for taps in (low.flip(0), high)])
+                        for taps in (low.flip(0), high)]).to(device)
 
 
 @cache
@@ -226,7 +227,7 @@ def _fmi(feature: Callable[[Image], Image], *images: Image, bounded: bool = True
 def _mean(*features: Float[Tensor, '1 h w'], bounded: bool) -> Float[Tensor, '']:
     """Mean over all windows of one image."""
     rows, columns = features[0].shape[1] - 2, features[0].shape[2] - 2
-    step = max(CHUNK // columns, 1)
+    step = max((CHUNK if features[0].device.type == 'cpu' else CHUNK_ELSEWHERE) // columns, 1)
     total = 0.
     for top in range(0, rows, step):
         fused, *sources = (_windows(feature[0, top:top + step + 2]) for feature in features)
@@ -257,7 +258,7 @@ def _windows(feature: Float[Tensor, 'h w']) -> Windows:
     cumulative = shares.clone()
     for before, place in pairwise(cumulative):  # several times faster than cumsum
         place += before
-    number = torch.arange(-4., 5.).to(feature)
+    number = torch.arange(-4., 5., dtype=feature.dtype, device=feature.device)
     variance = number.square() @ shares - (number @ shares).square()
     deviation = shares - 1 / PIXELS
     return Windows(pixels, flat, cumulative, deviation, deviation.square().sum(0).sqrt_(),
@@ -276,7 +277,7 @@ def _similarity(source: Windows, fused: Windows, bounded: bool) -> PerWindow:
     ends, overlap, independent = _overlaps(ends_s, ends_f)
 
     # Hoeffding: the sum of min(s, f) - s f over all pairs of ends. The sum of |s - f| follows from their joint order.
-    place, places = torch.arange(-7., 8, 2).to(ends), torch.arange(-15., 16, 2).to(ends)
+    place, places = (torch.arange(-last, last + 1, 2, dtype=ends.dtype, device=ends.device) for last in (7., 15.))
     sum_s, sum_f = ends_s.sum(0), ends_f.sum(0)
     distances = places @ ends - place @ ends_s - place @ ends_f
     covariance = (8 * (sum_s + sum_f) - distances) / 2 - sum_s * sum_f

@@ -89,7 +89,7 @@ def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], *,
                 break
             compared = to_truth if column.startswith(TRUTH) else to_sources
             try:
-                values = metric_of(column, code)(*compared.values())
+                values = metric_of(column, code)(*compared.values()).cpu()
             except Exception as error:  # a plugin's metric may fail in any way
                 if column not in optional:
                     raise

@@ -42,7 +42,7 @@ def VIFF(fused: Image, source_a: Image, source_b: Image,
     for scale, weight in enumerate(WEIGHTS):
         if weight:
             of_a, of_b = (gained(source, fused, scale) for source in (source_a, source_b))
-            share = torch.heaviside(of_b.gain - of_a.gain, fused.new_tensor(tie))
+            share = torch.heaviside(of_b.gain - of_a.gain, fused.new_full((), tie))
             kept, present = (torch.lerp(b, a, share).add_(EPSILON).sum((1, 2, 3)) for a, b in
                              zip(of_a.information(NOISE), of_b.information(NOISE), strict=True))
             total = total + weight * kept / present

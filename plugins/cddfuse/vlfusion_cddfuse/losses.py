@@ -4,17 +4,14 @@ Its losses on the fused image are vlfusion's MaxIntensityLoss and MaxGradientLos
 [0, 1].
 """
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.losses import ssim_map
+from vlfusion.losses import derivative_kernels, ssim_map
 
 Image = Float[Tensor, 'batch 1 h w']
 Features = Float[Tensor, 'batch dim h w']
-
-_SOBEL = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]]) / 8  # absolute values sum to one
 
 
 def decomposition_loss(base_a: Features, detail_a: Features, base_b: Features, detail_b: Features
@@ -52,5 +49,5 @@ def dssim(x: Image, y: Image) -> Float[Tensor, '']:
 
 def gradient_loss(restored: Image, image: Image) -> Float[Tensor, '']:
     """Compute the mean of `|∇restored - ∇image|` over both directions, with the border repeated."""
-    kernels = torch.stack((_SOBEL, _SOBEL.T)).unsqueeze(1).to(image)  # (2, 1, 3, 3)
+    kernels = derivative_kernels(image) / 8  # absolute values sum to one
     return F.conv2d(F.pad(restored - image, [1] * 4, mode='replicate'), kernels).abs().mean()

@@ -85,7 +85,7 @@ class CDDFuseModel(FusionModel):
         total = total + self.decomposition_weight * terms['decomposition']
         # MMEngine sums the values whose key contains `loss`, and only logs the others.
         return dict(loss=total, **{key: value.detach() for key, value in terms.items()},
-                    phase=total.new_tensor(self.phase))
+                    phase=total.new_full((), self.phase))
 
     def _reconstruction(self, restored_a: Tensor, restored_b: Tensor, source_a: Tensor,
                         source_b: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

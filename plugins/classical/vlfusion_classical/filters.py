@@ -27,7 +27,7 @@ def replicate(x: Images, pad: int) -> Images:
 def separable(x: Images, kernel: Float[Tensor, ' k'], stride: int = 1) -> Images:
     """Filter rows and columns by one kernel, at the places where the kernel lies inside the image."""
     channels = x.shape[1]
-    kernel = kernel.to(x).expand(channels, 1, 1, -1)
+    kernel = kernel.to(x.dtype).expand(channels, 1, 1, -1)
     rows = F.conv2d(x, kernel, stride=(1, stride), groups=channels)
     return F.conv2d(rows, kernel.mT, stride=(stride, 1), groups=channels)
 
@@ -38,10 +38,18 @@ def laplacian(x: Images) -> Images:
     return x[..., :-2, 1:-1] + x[..., 1:-1, :-2] - 4 * x[..., 1:-1, 1:-1] + x[..., 1:-1, 2:] + x[..., 2:, 1:-1]
 
 
-def gaussian(radius: int, sigma: float) -> Float[Tensor, ' k']:
+def gaussian(radius: int, sigma: float, device: torch.device) -> Float[Tensor, ' k']:
     """Gaussian kernel of `2 * radius + 1` taps whose sum is 1."""
-    taps = torch.exp(-torch.arange(-radius, radius + 1, dtype=torch.float64).square() / (2 * sigma ** 2))
+    place = torch.arange(-radius, radius + 1, dtype=torch.float64, device=device)
+    taps = torch.exp(-place.square() / (2 * sigma ** 2))
     return taps / taps.sum()
+
+
+def binomial(like: Tensor) -> Float[Tensor, '5']:
+    """The kernel `[1, 4, 6, 4, 1] / 16`, made on the device of `like`."""
+    kernel = like.new_full((5,), 1 / 16)
+    kernel[1:4], kernel[2] = 4 / 16, 6 / 16
+    return kernel
 
 
 def box_mean(x: Images, radius: int) -> Images:

@@ -60,8 +60,8 @@ def average(x: Images) -> Images:
 
 
 def saliency(x: Images) -> Images:
-    """Measure the detail around each pixel (eq. 9, 10): r_g = sigma_g = 5."""
-    return separable(replicate(laplacian(replicate(x, 1)).abs(), 5), gaussian(radius=5, sigma=5))
+    """Measure the detail around each pixel (eq. 9, 10): radius and sigma of the Gaussian are 5."""
+    return separable(replicate(laplacian(replicate(x, 1)).abs(), 5), gaussian(5, 5, x.device))
 
 
 def guided_filter(guide: Images, x: Images, radius: int, epsilon: float) -> Images:

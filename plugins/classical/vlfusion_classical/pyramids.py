@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion_classical.filters import reflect, separable
+from vlfusion_classical.filters import binomial, reflect, separable
 
 Images = Float[Tensor, 'batch c _ _']
 
@@ -22,7 +22,7 @@ def depth(images: Images, levels: int) -> int:
 
 def shrink(x: Images) -> Images:
     """REDUCE (eq. 1): blur, then keep every other row and column, starting with the first."""
-    return separable(reflect(x, 2), torch.tensor([1, 4, 6, 4, 1]) / 16, stride=2)
+    return separable(reflect(x, 2), binomial(x), stride=2)
 
 
 def expand(x: Images, size: tuple[int, int]) -> Images:

@@ -89,7 +89,7 @@ class CLIPDirectionalLoss(nn.Module):
         self.model, self.pretrained = model, pretrained
         self.global_weight, self.patch_weight, self.similarity_weight = global_weight, patch_weight, similarity_weight
         self.patches, self.patch_side, self.least_entropy = patches, tuple(patch_side), least_entropy
-        self._loaded: list[tuple[nn.Module, Tensor]] = []  # in a list, so that CLIP enters no checkpoint
+        self._loaded: list[tuple[nn.Module, Tensor, Tensor]] = []  # in a list, so that CLIP enters no checkpoint
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
@@ -111,11 +111,10 @@ class CLIPDirectionalLoss(nn.Module):
 
     def embed(self, batches: Sequence[Float[Tensor, 'batch 1 _ _']]) -> Float[Tensor, 'image dim']:
         """Embed batches of luminance in [0, 1] by CLIP, as vectors of norm 1. Batches may differ in image size."""
-        clip = self._clip(batches[0].device)[0]
-        size, visual = clip.visual.image_size, clip.visual
+        clip, _, (mean, std) = self._clip(batches[0].device)
+        size = clip.visual.image_size
         size = (size, size) if isinstance(size, int) else tuple(size)
         images = torch.cat([F.interpolate(batch, size, mode='bilinear', antialias=True) for batch in batches])
-        mean, std = (images.new_tensor(values)[:, None, None] for values in (visual.image_mean, visual.image_std))
         return clip.encode_image((images - mean) / std, normalize=True)  # (image, 3, h, w)
 
     def _patches(self, fused: Tensor, *sources: Tensor) -> tuple[list[Tensor], Bool[Tensor, ' image']]:
@@ -131,15 +130,20 @@ class CLIPDirectionalLoss(nn.Module):
             rich.append(torch.stack([entropy(255 * source[window]) > self.least_entropy for source in sources]).all(0))
         return cut, torch.cat(rich)
 
-    def _clip(self, device: torch.device) -> tuple[nn.Module, Float[Tensor, 'prompt dim']]:
-        """Return the frozen model and the embeddings of the three prompts, on the device of the images."""
+    def _clip(self, device: torch.device) -> tuple[nn.Module, Float[Tensor, 'prompt dim'], Float[Tensor, '2 3 1 1']]:
+        """Return the frozen model, the embeddings of the three prompts, and mean and deviation of the model's images.
+
+        All are on the device of the images.
+        """
         if not self._loaded:
             encoder = OpenCLIPTextEncoder(self.model, pretrained=self.pretrained, output='pooled', device=str(device))
             # The encoder returns inference tensors, which autograd refuses; a clone is an ordinary tensor.
             text = encoder.encode(self.prompts).features[:, 0].clone()
-            self._loaded.append((encoder.model.requires_grad_(False), F.normalize(text, dim=-1)))
-        clip, text = self._loaded[0]
-        return clip.to(device), text.to(device)
+            visual = encoder.model.visual
+            statistics = torch.tensor([visual.image_mean, visual.image_std])[..., None, None]
+            self._loaded.append((encoder.model.requires_grad_(False), F.normalize(text, dim=-1), statistics))
+        self._loaded = [tuple(part.to(device) for part in self._loaded[0])]
+        return self._loaded[0]
 
 
 def _mean(losses: Iterable[Tensor]) -> Tensor:

@@ -7,10 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, mse_loss
 
-from vlfusion.losses import Image, Scalar, loss, ssim_map
-
-# Sum of the Sobel kernels of both directions: horizontal to the right, vertical upwards.
-_SOBEL_SUM = torch.tensor([[0., 2., 2.], [-2., 0., 2.], [-2., -2., 0.]])
+from vlfusion.losses import Image, Scalar, derivative_kernels, loss, ssim_map
 
 
 @loss
@@ -44,4 +41,5 @@ def StructureLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
 
 
 def _mean_gradient(images: Tensor) -> Tensor:
-    return conv2d(images, _SOBEL_SUM.to(images)[None, None], padding=1).mean()
+    right, down = derivative_kernels(images).split(1)
+    return conv2d(images, right - down, padding=1).mean()  # vertical differences upwards

@@ -1,11 +1,10 @@
 """The terms of DIDFuse's loss (Zhao et al., IJCAI 2020), as in its released training script."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, l1_loss, mse_loss, pad
 
-from vlfusion.losses import ssim_map
+from vlfusion.losses import derivative_kernels, ssim_map
 
 Image = Float[Tensor, 'batch 1 h w']
 
@@ -40,6 +39,5 @@ def reconstruction_loss(image: Image, restored: Image, ssim_weight: float = 5.0)
 
 def gradient_loss(image: Image, restored: Image) -> Float[Tensor, '']:
     """Compute the mean of `|grad I - grad R|` over both directions, with Sobel kernels whose magnitudes sum to 1."""
-    sobel = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]]).to(image) / 8
-    kernels = torch.stack([sobel, sobel.T])[:, None]
+    kernels = derivative_kernels(image) / 8
     return conv2d(pad(image - restored, (1, 1, 1, 1), mode='replicate'), kernels).abs().mean()

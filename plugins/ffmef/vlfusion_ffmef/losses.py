@@ -5,10 +5,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlfusion.losses import derivative_kernels
 from vlfusion.registry import LOSSES
 from vlfusion_ffmef.model import limited_range
-
-_SCHARR_X = torch.tensor([[-3., 0., 3.], [-10., 0., 10.], [-3., 0., 3.]])
 
 
 def scharr_magnitude(image: Float[Tensor, 'batch 1 h w'], border: str) -> Float[Tensor, 'batch 1 h w']:
@@ -18,7 +17,7 @@ def scharr_magnitude(image: Float[Tensor, 'batch 1 h w'], border: str) -> Float[
         image: luminance in [0, 1].
         border: padding mode of `torch.nn.functional.pad`.
     """
-    kernels = torch.stack([_SCHARR_X, _SCHARR_X.T])[:, None].to(image)  # (2, 1, 3, 3)
+    kernels = derivative_kernels(image, corner=3, middle=10)
     return F.conv2d(F.pad(image, (1, 1, 1, 1), border), kernels).abs().clamp(max=1).mean(1, keepdim=True)
 
 

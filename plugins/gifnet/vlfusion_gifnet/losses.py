@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, mse_loss, pad
 
 from vlfusion.errors import DataError
-from vlfusion.losses import multi_scale_similarity
+from vlfusion.losses import multi_scale_similarity, symmetric_kernel
 from vlfusion.losses.perceptual import FrozenNetwork, from_torchvision
 from vlfusion.registry import LOSSES
 
@@ -51,8 +51,7 @@ class InformationLoss(nn.Module):
         return torch.stack([self._information(source) for source in (source_a, source_b)]).softmax(0)
 
     def _information(self, image: Tensor) -> Tensor:
-        kernel = torch.full((1, 1, 3, 3), 1 / 8).to(image)
-        kernel[..., 1, 1] = -1
+        kernel = symmetric_kernel(image, 1 / 8, 1 / 8, -1)
         features, measures = image.expand(-1, 3, -1, -1), []
         for name, layer in self.densenet.network.to(image.device).named_children():
             features = layer(features)

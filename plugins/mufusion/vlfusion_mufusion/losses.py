@@ -6,13 +6,12 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, mse_loss
 
 from vlfusion.errors import ConfigError
-from vlfusion.losses import multi_scale_similarity
+from vlfusion.losses import multi_scale_similarity, symmetric_kernel
 from vlfusion.losses.perceptual import FrozenNetwork, vgg_stages
 from vlfusion.registry import LOSSES
 
 Image = Float[Tensor, 'batch 1 h w']
 
-LAPLACIAN = torch.tensor([[0., 1., 0.], [1., -4., 1.], [0., 1., 0.]])
 #: Last layers of the five stages of VGG-19 in torchvision's numbering: conv1_2 ... conv5_4, rectified.
 TAPS = (3, 8, 17, 26, 35)
 
@@ -72,6 +71,7 @@ class ContentLoss(nn.Module):
 def deviation(fused: Image, target: Image, ssim_weight: float = 10.0,
               gradient_weight: float = 10.0) -> Float[Tensor, '']:
     """Compute `MSE(F, T) + 10 (1 - MS-SSIM(F, T)) + 10 MSE(Laplacian F, Laplacian T)`, with zeros beyond the border."""
-    gradient = conv2d(fused - target, LAPLACIAN.to(fused)[None, None], padding=1).square().mean()
+    laplacian = symmetric_kernel(fused, corner=0, edge=1, middle=-4)
+    gradient = conv2d(fused - target, laplacian, padding=1).square().mean()
     structure = 1 - multi_scale_similarity(fused, target)
     return mse_loss(fused, target) + ssim_weight * structure + gradient_weight * gradient

@@ -1,18 +1,23 @@
 """The terms of SDNet's loss (Zhang and Ma, IJCV 2021), as in the released code, on images in [-1, 1]."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, mse_loss
 
+from vlfusion.losses import symmetric_kernel
+
 Image = Float[Tensor, 'batch 1 h w']
 
-_LAPLACIAN = ((0., 1., 0.), (1., -4., 1.), (0., 1., 0.))
-_BLUR = ((0.0947, 0.1183, 0.0947), (0.1183, 0.1478, 0.1183), (0.0947, 0.1183, 0.0947))  # a Gaussian, rounded
+
+def _filtered(image: Tensor, corner: float, edge: float, middle: float) -> Tensor:
+    return conv2d(image, symmetric_kernel(image, corner, edge, middle), padding=1)  # beyond the border lies 0, mid-grey
 
 
-def _filtered(image: Tensor, kernel: tuple) -> Tensor:
-    return conv2d(image, torch.tensor(kernel).to(image)[None, None], padding=1)  # beyond the border lies 0, mid-grey
+_laplacian = partial(_filtered, corner=0., edge=1., middle=-4.)
+_blurred = partial(_filtered, corner=0.0947, edge=0.1183, middle=0.1478)  # a Gaussian, rounded
 
 
 def intensity_loss(fused: Image, first: Image, second: Image, second_weight: float) -> Float[Tensor, '']:
@@ -25,7 +30,6 @@ def adaptive_gradient_loss(fused: Image, first: Image, second: Image) -> Float[T
 
     The decision `s` is 1 where the second source has the larger gradient, after a low-pass filter against noise.
     """
-    strength_first, strength_second = (_filtered(_filtered(source, _BLUR), _LAPLACIAN).abs()
-                                       for source in (first, second))
-    target = torch.where(strength_second > strength_first, _filtered(second, _LAPLACIAN), _filtered(first, _LAPLACIAN))
-    return mse_loss(_filtered(fused, _LAPLACIAN), target)
+    strength_first, strength_second = (_laplacian(_blurred(source)).abs() for source in (first, second))
+    target = torch.where(strength_second > strength_first, _laplacian(second), _laplacian(first))
+    return mse_loss(_laplacian(fused), target)

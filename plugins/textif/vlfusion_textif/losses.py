@@ -5,9 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.losses import Image, Scalar, loss
-
-_SOBEL = torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]])
+from vlfusion.losses import Image, Scalar, derivative_kernels, loss
 
 
 @loss
@@ -21,5 +19,4 @@ def AxisGradientLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
 
 
 def _gradients(image: Image) -> Float[Tensor, 'batch 2 h w']:
-    kernels = torch.stack([_SOBEL, _SOBEL.T])[:, None].to(image)
-    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode='replicate'), kernels).abs()
+    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode='replicate'), derivative_kernels(image)).abs()

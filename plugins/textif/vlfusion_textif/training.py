@@ -55,10 +55,11 @@ class TextIFModel(FusionModel):
         total, logged = fused.new_zeros((), dtype=torch.float32), {}
         with torch.autocast(fused.device.type, enabled=False):
             for kind in sorted(set(degradation)):
-                selected = torch.tensor([name == kind for name in degradation], device=fused.device)
-                share, weights = selected.float().mean(), self.degradation_weights.get(kind, {})
+                places = [place for place, name in enumerate(degradation) if name == kind]
+                share, weights = len(places) / len(degradation), self.degradation_weights.get(kind, {})
+                selected = [torch.stack([images[place] for place in places]) for images in (fused, target_a, target_b)]
                 for key, term in self.losses.items():
-                    value = term(fused[selected].float(), target_a[selected], target_b[selected])
+                    value = term(selected[0].float(), *selected[1:])
                     total = total + share * weights.get(key, term.weight) * value
                     logged[key] = logged.get(key, 0) + share * value.detach()
         return dict(loss=total, **logged)

@@ -5,11 +5,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlfusion.losses import ssim_map
+from vlfusion.losses import ssim_map, symmetric_kernel
 from vlfusion.losses.perceptual import FrozenNetwork, vgg_stages
 from vlfusion.registry import LOSSES
 
-LAPLACIAN = torch.tensor([[1., 1., 1.], [1., -8., 1.], [1., 1., 1.]]) / 8
 #: Activations before the five poolings of VGG-16 in torchvision's numbering: conv1_2 ... conv5_3, rectified.
 TAPS = (3, 8, 15, 22, 29)
 
@@ -69,6 +68,6 @@ class InformationPreservationLoss(nn.Module):
             features = layer(features)
             if index in TAPS:
                 planes = features.flatten(0, 1)[:, None]  # (batch * c, 1, h, w)
-                laplacian = F.conv2d(planes, LAPLACIAN.to(planes)[None, None], padding=1)
+                laplacian = F.conv2d(planes, symmetric_kernel(planes, 1 / 8, 1 / 8, -1), padding=1)
                 measures.append(laplacian.square().unflatten(0, features.shape[:2]).mean((1, 2, 3, 4)))
         return torch.stack(measures).mean(0)
