@@ -49,6 +49,8 @@ class Blend(nn.Module):
             fused = layer(fused)
         if self.fault == 'random':
             fused = fused + torch.rand(())
+        if self.fault == 'device':
+            fused = fused + torch.zeros(1)
         if self.fault == 'python' and bool((fused > 0).any()):
             fused = fused + 0
         return fused.sigmoid()
@@ -96,6 +98,7 @@ def test_a_correct_backbone_passes():
     ('changed', 'changes its input source_a'),
     ('odd', r'17x23 \(height x width\) fails with RuntimeError'),
     ('mute', 'refused without a remedy'),
+    ('device', r'network would fail on a GPU\. .* add at test_backbones\.py'),
 ])
 def test_each_fault_is_named(fault, message):
     torch.manual_seed(0)

@@ -30,6 +30,8 @@ class Distance(nn.Module):
             return (fused / source_a.amax()).mean()
         if self.fault == 'changed':
             source_b += 1
+        if self.fault == 'device':
+            source_a = source_a * torch.tensor(1.)
         return (fused - source_a).square().mean()
 
 
@@ -37,7 +39,7 @@ class Distance(nn.Module):
     ('weightless', 'a number `weight`'), ('batch', r'shape \(2,\)'),
     ('root', 'equal images the gradient is not finite'), ('detached', 'no gradient reaches'),
     ('zero', 'gradient is zero'), ('black', 'For black images the loss is nan'),
-    ('changed', 'changes its random images'),
+    ('changed', 'changes its random images'), ('device', 'loss would fail on a GPU. .* mul at test_losses.py'),
 ])
 def test_each_fault_is_named(fault, message):
     check_loss(Distance())

@@ -18,6 +18,7 @@ from vlfusion.engine.compat import quiet_tracing
 from vlfusion.errors import VLFusionError
 from vlfusion.inference.tiling import fuse_in_tiles, plan
 from vlfusion.models import Locality, locality, text_dims
+from vlfusion.testing.toy_device import check_on_toy_device, unavailable
 
 #: Image sizes (height, width) that break code written for large, even sizes.
 AWKWARD = ((17, 23), (33, 20), (9, 40), (5, 4), (2, 2))
@@ -288,6 +289,23 @@ def check_saving(trial: Trial) -> None:
         _check_equal(other(**inputs), trial.fuse(inputs), 0, 'A network loaded from a file differs from the saved one')
 
 
+def check_device(trial: Trial) -> str:
+    """Require on a device other than the CPU the same output, and a backward pass.
+
+    A tensor that `forward` makes without `device=` lies on the CPU, and operations with it fail on a GPU.
+    """
+    if reason := unavailable():
+        raise NotApplicable(reason)
+    inputs = trial.inputs()
+    with check_on_toy_device('The network') as device:
+        moved = replace(trial, backbone=copy.deepcopy(trial.backbone).to(device))
+        moved_inputs = {name: value.to(device) for name, value in inputs.items()}
+        fused = moved.fuse(moved_inputs).cpu()
+        if any(parameter.requires_grad for parameter in moved.backbone.parameters()):
+            moved.backbone.train()(**moved_inputs).square().sum().backward()
+    return _check_equal(fused, trial.fuse(inputs).cpu(), trial.tolerance, 'On another device the output differs')
+
+
 def check_autocast(trial: Trial) -> str:
     """Require a finite output under bfloat16 autocast, within 0.1 of the output in float32."""
     inputs = trial.inputs()
@@ -366,7 +384,7 @@ def check_export(trial: Trial) -> None:
 #: Checks that every backbone must pass.
 CHECKS: dict[str, Callable[[Trial], str | None]] = {
     'output': check_output, 'determinism': check_determinism, 'batch': check_batch, 'gradients': check_gradients,
-    'sizes': check_sizes, 'text': check_text, 'saving': check_saving, 'local': check_local}
+    'sizes': check_sizes, 'text': check_text, 'saving': check_saving, 'local': check_local, 'device': check_device}
 #: Desirable properties that some methods cannot have.
 EXTRAS: dict[str, Callable[[Trial], str | None]] = {
     'autocast': check_autocast, 'compile': check_compile, 'export': check_export}

@@ -1,5 +1,6 @@
 """Checks of losses."""
 
+import copy
 from collections.abc import Mapping
 from numbers import Real
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vlfusion.models.fusion_model import wanted
+from vlfusion.testing.toy_device import check_on_toy_device, unavailable
 
 #: Random images to try: a hinge loss has no gradient for images that already satisfy it.
 DRAWS = 4
@@ -16,8 +18,8 @@ def check_loss(loss: nn.Module, size: tuple[int, int] = (48, 56), extra: Mapping
     """Check that a loss behaves as training requires.
 
     For random, equal, black and white images the loss must be one finite number with a finite gradient for the fused
-    image, and must leave the images unchanged. For some random images the gradient must not be zero. `weight` must be a
-    number.
+    image, and must leave the images unchanged. For some random images the gradient must not be zero. On a device other
+    than the CPU the gradient must be the same. `weight` must be a number.
 
     Args:
         loss: loss as `LOSSES` builds it.
@@ -47,3 +49,17 @@ def check_loss(loss: nn.Module, size: tuple[int, int] = (48, 56), extra: Mapping
         assert gradient is not None and gradient.isfinite().all(), f'For {kind} images the gradient is not finite.'
         moved = moved or bool(kind == 'random' and gradient.any())
     assert moved, f'For {DRAWS} random images the gradient is zero.'
+    _check_device(loss, list(drawn[0, :3]), extra)
+
+
+def _check_device(loss: nn.Module, images: list[Tensor], extra: Mapping[str, Tensor]) -> None:
+    if unavailable():
+        return
+    gradients = []
+    with check_on_toy_device('The loss') as device:
+        for module, place in ((loss, 'cpu'), (copy.deepcopy(loss).to(device), device)):
+            fused, *sources = (image.to(place, copy=True) for image in images)
+            more = {key: value.to(place) if isinstance(value, Tensor) else value for key, value in extra.items()}
+            module(fused.requires_grad_(), *sources, **more).backward()
+            gradients.append(fused.grad.cpu())
+    assert torch.allclose(*gradients, rtol=1e-4, atol=1e-6), 'On another device the gradient differs.'

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vlfusion.testing.toy_device import check_on_toy_device, unavailable
+
 
 def check_metric(metric: Callable[..., Tensor], symmetric: bool = True) -> None:
     """Check that a metric behaves as scoring requires.
@@ -12,9 +14,9 @@ def check_metric(metric: Callable[..., Tensor], symmetric: bool = True) -> None:
     Each variant is a metric of its own: `check_metric(metric('Brightness:half'))`.
 
     For textured images of an odd size, the metric must return one finite value per image, of the images' type and
-    within the stated range. A batch must give the values of its images singly, and float32 the values of float64. The
-    images must be unchanged. For difficult images (black, white, half flat, two levels, one bright pixel) a value lies
-    within the range or is NaN.
+    within the stated range. A batch must give the values of its images singly, float32 the values of float64, and a
+    device other than the CPU the same values. The images must be unchanged. For difficult images (black, white, half
+    flat, two levels, one bright pixel) a value lies within the range or is NaN.
 
     Args:
         metric: function registered by `fusion_metric`, or returned by `vlfusion.metrics.metric`.
@@ -37,6 +39,12 @@ def check_metric(metric: Callable[..., Tensor], symmetric: bool = True) -> None:
     assert coarse.dtype == torch.float32, f'{name} returns {coarse.dtype} for float32.'
     assert torch.allclose(coarse.double(), values, rtol=1e-6, atol=1e-7), \
         f'{name}: {coarse} in float32, {values} in float64.'
+
+    if not unavailable():
+        with check_on_toy_device(name) as device:
+            elsewhere = metric(*(image.to(device) for image in images)).cpu()
+        assert torch.allclose(elsewhere, values, rtol=1e-9, atol=1e-12), \
+            f'{name} gives {elsewhere} on another device, {values} on the CPU.'
 
     low, high = metric.info.range
     slack = 1e-9 * max(1, abs(values).max().item())

@@ -58,6 +58,28 @@ def toy_device() -> Iterator[torch.device]:
         torch.__future__.set_overwrite_module_params_on_conversion(before)
 
 
+@contextmanager
+def check_on_toy_device(subject: str) -> Iterator[torch.device]:
+    """Run the block as `toy_device` does, and say what to do if the subject mixes devices.
+
+    Args:
+        subject: code under test, such as `The loss`.
+
+    Raises:
+        AssertionError: an operation of the block got tensors of both devices.
+    """
+    try:
+        with toy_device() as device:
+            yield device
+    except MixedDevices as error:
+        raise AssertionError(f'{subject} would fail on a GPU. {error}. Make the tensor with `device=source_a.device`, '
+                             'or register it as a buffer.') from error
+
+
+class MixedDevices(RuntimeError):
+    """An operation got tensors of the toy device and of the CPU."""
+
+
 class ToyTensor(Tensor):
     """A tensor on the toy device; `local` is the tensor of the CPU that holds its numbers."""
 
@@ -120,7 +142,7 @@ def _run(func, args: tuple, kwargs: dict):
         return func.decompose(*args, **kwargs)
     if has_toys and strangers and name not in BETWEEN:
         shapes = ', '.join(str(tuple(stranger.shape)) for stranger in strangers)
-        raise RuntimeError(f'Expected all tensors on one device, but {name} at {caller()} got tensors on {NAME} and on '
+        raise MixedDevices(f'Expected all tensors on one device, but {name} at {caller()} got tensors on {NAME} and on '
                            f'the CPU, the latter of shape {shapes}')
     local_args, *local_values = _map(lambda tensor: getattr(tensor, 'local', tensor), (args, *kwargs.values()))
     local_kwargs = dict(zip(kwargs, local_values, strict=True)) | (dict(device='cpu') if _is_toy(device) else {})
