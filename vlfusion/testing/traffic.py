@@ -1,11 +1,10 @@
-"""Counts of what a program asks of a device: operations, copies from the host, and waits for a result.
+"""Counts of what stops a program that works on a device: copies from the host, and waits for a result.
 
 A GPU works behind the host, which gives it one operation after another. A wait, and a copy from ordinary memory, stop
 the host until the GPU is done.
 """
 
 import sys
-from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -24,22 +23,19 @@ WAITING = ('_local_scalar_dense', 'equal', 'masked_select', 'nonzero', '_unique2
 
 
 class Traffic(TorchDispatchMode):
-    """Count operations, copies and waits while it is active.
+    """Count copies and waits while it is active.
 
         with Traffic() as traffic:
             loss = model(**batch)
         assert traffic.copies == traffic.waits == []
 
     Attributes:
-        operations: number of operations by the type of device, without views. A GPU launches one kernel or a few for
-            each.
         copies: line of code of each copy from the host to a device, such as `film.py:294`.
         waits: line of code of each operation for whose result the host waits, copies to the host among them.
     """
 
     def __init__(self):
         super().__init__()
-        self.operations: Counter[str] = Counter()
         self.copies: list[str] = []
         self.waits: list[str] = []
 
@@ -49,14 +45,12 @@ class Traffic(TorchDispatchMode):
             with self:
                 return func.decompose(*args, **kwargs)
         result = func(*args, **kwargs)
-        if not func.is_view:
-            self._note(func, args, kwargs, result)
+        self._note(func, args, kwargs, result)
         return result
 
     def _note(self, func, args: tuple, kwargs: dict, result) -> None:
         name = func.overloadpacket.__name__
         types = _device_types(args, kwargs, result)
-        self.operations.update(types - {'cpu'} or types)
         if types == {'cpu'}:
             return
         if name in ('_to_copy', 'copy_') and len(types) > 1:
