@@ -149,6 +149,17 @@ def test_two_processes_train_as_one_and_validate_each_pair_once(toy, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_training_can_be_deterministic(toy):
+    runner = build_runner(toy(**{'train_cfg.max_iters': 1, 'randomness.deterministic': True}), 'train')
+    try:
+        assert torch.are_deterministic_algorithms_enabled()
+        runner.train()
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.deterministic = False
+
+
+@pytest.mark.slow
 def test_slurm_needs_no_gpu(toy, tmp_path):
     """Two processes train one step, started as srun starts them, with a runner built from the config alone."""
     toy(**{'train_cfg.max_iters': 1, 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,

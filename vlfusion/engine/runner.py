@@ -152,7 +152,11 @@ def latest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
 
 
 class FusionRunner(Runner):
-    """MMEngine's Runner with bit-exact resuming and full support for CPUs."""
+    """MMEngine's Runner with full support for CPUs, and with resuming that is bit-equal there.
+
+    On a GPU, resuming is equal to rounding, because some backward passes add in an order that changes.
+    `randomness=dict(deterministic=True)` fixes the order, and raises an error for networks for which torch cannot.
+    """
 
     def __init__(self, *args, cfg: Config, experiment_name: str | None = None, verbose: bool = False,
                  lock: FileLock | None = None, launcher: str = 'none', **kwargs):
