@@ -18,7 +18,7 @@ from vlfusion.engine.locks import LOCK
 from vlfusion.engine.named import experiment_of
 from vlfusion.engine.runner import build_runner, latest_checkpoint
 from vlfusion.engine.states import write_state
-from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError
+from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError, VLFusionError
 from vlfusion.models.layers.restormer import GatedFeedForward, gated
 from vlfusion.system.launchers import VARIABLES
 
@@ -146,6 +146,18 @@ def test_two_processes_train_as_one_and_validate_each_pair_once(toy, tmp_path):
     assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)
     with csv_path.open() as file:
         assert [row['name'] for row in csv.DictReader(file)] == [f'p{i}' for i in range(5)]
+
+
+@pytest.mark.slow
+def test_memory_that_runs_out_in_training_is_an_error_with_a_remedy(toy, monkeypatch):
+    runner, full = build_runner(toy(), 'train'), torch.OutOfMemoryError('CUDA out of memory.')
+
+    def short_of_memory(*_, **__):
+        raise full
+
+    monkeypatch.setattr(runner.model.backbone, 'forward', short_of_memory)
+    with pytest.raises(VLFusionError, match=r'Memory ran out in training.\n.*batch_size'):
+        runner.train()
 
 
 @pytest.mark.slow

@@ -119,6 +119,16 @@ def test_colour_is_scored_by_channel_where_the_protocol_says_so(place):
     assert next(rest) == next(rest), 'grey fused images are compared to luminance'
 
 
+@pytest.mark.parametrize('error', [MemoryError(), torch.OutOfMemoryError('CUDA out of memory.')])
+def test_an_image_that_is_too_large_to_score_is_named(place, monkeypatch, error):
+    def short_of_memory(*_, **__):
+        raise error
+
+    monkeypatch.setattr(folder, 'score_planes', short_of_memory)
+    with pytest.raises(DataError, match=r'p0.png has 56x48 pixels.*do not fit into memory'):
+        scored(place)
+
+
 def test_patterns_and_endings(place):
     before = scored(place)
     for name in ('p0', 'p1', 'p2', 'p3'):

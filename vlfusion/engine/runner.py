@@ -23,7 +23,7 @@ from vlfusion.engine.hooks import ProgressHook
 from vlfusion.engine.locks import lock_work_dir
 from vlfusion.engine.named import EXPERIMENT_KEYS, locate
 from vlfusion.engine.states import load_strictly
-from vlfusion.errors import CheckpointError, ConfigError
+from vlfusion.errors import CheckpointError, ConfigError, VLFusionError
 from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.guards.foreign import foreign
 from vlfusion.guards.redaction import without_secrets
@@ -31,6 +31,7 @@ from vlfusion.imaging.chroma import chroma_name
 from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 from vlfusion.system.launchers import take_variables
+from vlfusion.system.memory import out_of_memory
 from vlfusion.zoo.metadata import COPY
 
 #: Prefixes of config keys that each stage ignores, because they belong to the other stage.
@@ -174,6 +175,12 @@ class FusionRunner(Runner):
     def train(self) -> nn.Module:
         try:
             return super().train()
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            raise VLFusionError('Memory ran out in training.', 'Lower train_dataloader.batch_size, or compute parts of '
+                                'the network again in the backward pass (activation_checkpointing). --resume goes on '
+                                'from the newest checkpoint.') from error
         finally:
             if self.lock:
                 self.lock.release()

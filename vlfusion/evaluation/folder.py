@@ -32,6 +32,7 @@ from vlfusion.metrics.scoring import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, sco
 from vlfusion.metrics.undefined import Undefined
 from vlfusion.registry import snapshot
 from vlfusion.system.devices import device_of
+from vlfusion.system.memory import out_of_memory
 from vlfusion.system.workers import in_order, one_thread_each
 
 Folder = str | os.PathLike
@@ -237,7 +238,9 @@ class _Scorer:
                     return self._score(name, images, [file_digest(path) for path in paths])
             except DataError as error:
                 problems = [f'{name}: {error.problem}']
-            except MemoryError:
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
                 problems = [too_large(paths[0], images[0].shape).problem]
         if problems:
             self.stop.set()

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from vlfusion.data.text import pad
 from vlfusion.errors import ConfigError, did_you_mean
-from vlfusion.inference.tiling import MODES, Plan, Progress, fuse_any_size, out_of_memory, plan
+from vlfusion.inference.tiling import MODES, Plan, Progress, fuse_any_size, plan
 from vlfusion.models import Locality, locality
 from vlfusion.models.layers.strips import count_maps, watched
 from vlfusion.system.devices import device_of
 from vlfusion.system.footprint import available, footprint
+from vlfusion.system.memory import out_of_memory
 
 SOURCES = ('source_a', 'source_b')
 PRECISIONS = ('float32', 'bfloat16')

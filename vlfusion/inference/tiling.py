@@ -6,7 +6,6 @@ other. The result is an approximation, because each window is normalised, stretc
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from vlfusion.errors import ConfigError, VLFusionError, did_you_mean
 from vlfusion.models.locality import Locality
+from vlfusion.system.memory import out_of_memory
 
 MODES = ('auto', 'whole', 'exact', 'blend')
 #: Rows and columns that neighbouring windows share under `blend`.
@@ -213,23 +213,6 @@ def _ramps(side: list[Span]) -> list[Float[Tensor, ' length']]:
         total[span.start:span.stop] += weight
         weights.append(weight)
     return [weight / total[span.start:span.stop] for weight, span in zip(weights, side, strict=True)]
-
-
-#: Messages with which torch and its libraries say that memory ran out, other than by torch.OutOfMemoryError:
-_NO_MEMORY = re.compile('|'.join((
-    'out of memory',  # the runtimes of CUDA, MPS and others
-    r'ALLOC(ATION)?_FAILED',  # cuBLAS, cuDNN, cuFFT, cuSOLVER
-    'unable to find an engine',  # what torch makes of a workspace for cuDNN that does not fit
-    "DefaultCPUAllocator|can't allocate memory|bad_alloc")))  # the CPU
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception or its cause says that memory ran out, on any device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    if isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
-        return True
-    return error.__cause__ is not None and out_of_memory(error.__cause__)
 
 
 def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']], locality: Locality | None = None,

@@ -6,6 +6,13 @@ from pathlib import Path
 
 from vlfusion.errors import ConfigError
 
+#: Messages by which torch and its libraries say that memory ran out. Only few of them come as torch.OutOfMemoryError.
+_NO_MEMORY = re.compile('|'.join((
+    'out of memory',  # torch itself, the runtimes of CUDA, MPS and others
+    r'ALLOC(ATION)?_FAILED',  # cuBLAS, cuDNN, cuFFT, cuSOLVER
+    'unable to find an engine',  # what torch makes of a workspace for cuDNN that does not fit
+    "DefaultCPUAllocator|can't allocate memory|bad_alloc")))  # the CPU
+
 _UNITS = {'': 0, 'k': 1, 'm': 2, 'g': 3, 't': 4}
 
 
@@ -72,6 +79,13 @@ def _field(path: str, name: str) -> int:
     """Read a field in bytes from a Linux file with lines of the form `Name: number kB`."""
     return next(int(line.split()[1]) * 1024 for line in Path(path).read_text().splitlines()
                 if line.startswith(f'{name}:'))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception or its cause says that memory ran out, on any device."""
+    if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)):
+        return True
+    return error.__cause__ is not None and out_of_memory(error.__cause__)
 
 
 def peak_of_process() -> int | None:
