@@ -1,5 +1,6 @@
 """Many pairs on their way: in order, in batches of one size, with what fails named or passed over."""
 
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,22 @@ class Work:
 def test_results_come_in_order_each_from_its_own_pair(batch_size, most):
     results = list(flow(PAIRS, Work(most).steps, batch_size=batch_size))
     assert [(fused.name, fused.grey.flat[0]) for fused in results] == [(f'p{index}', index) for index in range(7)]
+
+
+def test_threads_keep_the_current_gpu(monkeypatch):
+    """CUDA lets each thread begin with the first GPU."""
+    current = threading.local()
+    monkeypatch.setattr('torch.cuda.is_initialized', lambda: True)
+    monkeypatch.setattr('torch.cuda.current_device', lambda: getattr(current, 'gpu', 0))
+    monkeypatch.setattr('torch.cuda.set_device', lambda gpu: setattr(current, 'gpu', gpu))
+    torch.cuda.set_device(1)
+    work, seen = Work(), []
+
+    def seeing(step):
+        return lambda *args: seen.append((threading.get_ident(), torch.cuda.current_device())) or step(*args)
+
+    list(flow(PAIRS, Steps(seeing(work.load), work.fuse, seeing(work.finish))))
+    assert {gpu for _, gpu in seen} == {1} and threading.get_ident() not in dict(seen)
 
 
 def test_pairs_of_one_size_are_fused_together():

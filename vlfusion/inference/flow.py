@@ -12,6 +12,7 @@ from torch import Tensor
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import DataError, VLFusionError
 from vlfusion.imaging.picture import Fused
+from vlfusion.system.devices import choose_same_gpu
 
 #: Threads that read ahead of the network, and that write behind it.
 READERS = WRITERS = 2
@@ -65,7 +66,7 @@ def flow(pairs: Sequence[Pair], steps: Steps, *, batch_size: int = 1,
         its pair; it is raised after the results of all pairs before it.
     """
     remaining, flights, ahead = iter(pairs), deque(), 2 * batch_size + WRITERS
-    readers, writers = ThreadPoolExecutor(READERS), ThreadPoolExecutor(WRITERS)
+    readers, writers = (ThreadPoolExecutor(count, initializer=choose_same_gpu()) for count in (READERS, WRITERS))
     try:
         while True:
             while len(flights) < ahead and (pair := next(remaining, None)):

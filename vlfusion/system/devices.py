@@ -1,6 +1,8 @@
 """Devices by name, checked before any work begins."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from mmengine.device import get_device
@@ -21,6 +23,13 @@ def with_index(name: str) -> str:
         return name
     rank = os.environ.get('LOCAL_RANK', '')
     return f'cuda:{int(rank) % torch.cuda.device_count() if rank.isdecimal() else torch.cuda.current_device()}'
+
+
+def choose_same_gpu() -> Callable[[], None]:
+    """Return a function for a new thread that makes the current GPU of this thread its own; else it has the first."""
+    if not torch.cuda.is_initialized():
+        return lambda: None
+    return partial(torch.cuda.set_device, torch.cuda.current_device())
 
 
 def device_of(name: str | None = None, dtype: torch.dtype = torch.float32) -> torch.device:
