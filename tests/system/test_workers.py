@@ -1,12 +1,23 @@
 """Workers give their results in order, are not asked too far ahead, and have one thread of torch each."""
 
 import itertools
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from vlfusion.system.workers import in_order, one_thread_each
+from vlfusion.system.workers import in_order, one_thread_each, side_by_side
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -36,3 +47,50 @@ def test_the_number_of_threads_comes_back():
     with one_thread_each():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_two_are_computed_at_a_time_with_one_thread_each(two_threads):
+    both = threading.Barrier(2, timeout=20)
+
+    def work(item):
+        both.wait()
+        return item, torch.get_num_threads(), threading.get_ident()
+
+    items, threads, workers = zip(*side_by_side(work, range(6)), strict=True)
+    assert items == tuple(range(6)) and set(threads) == {1}
+    assert len(set(workers)) == 2 and threading.get_ident() not in workers
+    assert torch.get_num_threads() == 2, 'the caller keeps its own'
+
+
+def test_workers_have_the_modes_of_the_caller(two_threads):
+    def modes(_):
+        return (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled('cpu'),
+                torch.get_autocast_dtype('cpu'))
+    with torch.no_grad(), torch.autocast('cpu', torch.float16):
+        assert set(side_by_side(modes, range(4))) == {(False, False, True, torch.float16)}
+    with torch.inference_mode():
+        assert set(side_by_side(modes, range(4))) == {(False, True, False, torch.bfloat16)}
+    assert set(side_by_side(modes, range(4))) == {(True, False, False, torch.bfloat16)}
+
+
+def test_an_error_of_a_worker_reaches_the_caller(two_threads):
+    with pytest.raises(ZeroDivisionError):
+        list(side_by_side(lambda item: 1 / item, [2, 1, 0]))
+    assert list(side_by_side(lambda item: item + 1, range(3))) == [1, 2, 3], 'the workers go on'
+
+
+def test_a_counter_of_operations_sees_all(two_threads):
+    matrix = torch.rand(4, 4)
+    with FlopCounterMode(display=False) as counter:
+        list(side_by_side(lambda _: matrix @ matrix, range(5)))
+    assert counter.get_total_flops() == 5 * 2 * 4 ** 3
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='processes are not forked here')
+@pytest.mark.filterwarnings('ignore:.*fork:DeprecationWarning')
+def test_a_forked_process_gets_workers_of_its_own(two_threads):
+    assert list(side_by_side(abs, [-1, -2])) == [1, 2]
+    child = os.fork()
+    if not child:
+        os._exit(0 if list(side_by_side(abs, [-1, -2])) == [1, 2] else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -1,9 +1,12 @@
 """Work in several threads: results in order, and one torch thread for each worker."""
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
+from threading import Barrier
 
 
 def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
@@ -27,3 +30,51 @@ def one_thread_each() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def side_by_side(function: Callable, items: Sequence) -> Iterator:
+    """Yield the results of a computation on the CPU, in order, with as many items at a time as torch has threads.
+
+    By itself torch divides each operation among its threads, which wait for each other at its end. If another program
+    keeps a core busy, every operation waits for the slower thread. Here a thread waits for no other, and a sum does not
+    depend on the number of threads. The modes of gradients and of autocast are those of the caller.
+
+    Under a dispatch mode of torch, such as a counter of operations, which sees one thread only, all items are computed
+    in the caller's.
+    """
+    import torch
+    from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+    threads = torch.get_num_threads()
+    if threads == 1 or len(items) == 1 or is_in_torch_dispatch_mode():
+        return map(function, items)
+    inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    autocast = dict(enabled=torch.is_autocast_enabled('cpu'), dtype=torch.get_autocast_dtype('cpu'))
+
+    def compute(item):
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients), torch.autocast('cpu', **autocast):
+            return function(item)
+
+    return in_order(_team(threads), compute, items, ahead=2 * threads)
+
+
+@cache
+def _team(threads: int) -> Executor:
+    """Return a pool of threads that each run torch's operations alone."""
+    import torch
+    begun = Barrier(threads + 1)
+
+    def begin() -> None:
+        torch.set_num_threads(1)  # of this thread, and of those that begin later
+        torch.get_num_threads()  # at its first question a thread takes the number that is valid then, and keeps it
+        begun.wait()
+
+    pool = ThreadPoolExecutor(threads, 'vlfusion')
+    for _ in range(threads):
+        pool.submit(begin)
+    begun.wait()
+    torch.set_num_threads(threads)
+    return pool
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_team.cache_clear)  # a forked process has none of the threads

@@ -46,6 +46,31 @@ def test_strips_cover_a_map_and_are_no_lower_than_a_halo(few, height, halo):
     assert len(found) > 3 or height < 8
 
 
+def test_results_and_gradients_are_those_of_one_thread_bit_for_bit(few):
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 4, 30, 7), torch.randn(4, 4, 3, 3, requires_grad=True)
+
+    def blur(x, strip):
+        return F.relu(conv_rows(x, weight, strip))
+
+    def run():
+        source = x.clone().requires_grad_()
+        result = by_strips(blur, source, halo=1, learned=[weight])
+        total = sum_by_strips(lambda x, strip: x.flatten(2).sum(2), result)
+        with torch.no_grad():
+            place = x.contiguous(memory_format=torch.channels_last)
+            by_strips(blur, place, halo=1, out=place)
+        return result, total, place, *torch.autograd.grad(total.square().sum(), (source, weight))
+
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append(run())
+    torch.set_num_threads(before)
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize('batch', [1, 2, 5])
 @pytest.mark.parametrize('height', [1, 3, 4, 11, 30])
 def test_strips_give_the_whole_map_also_in_place(few, height, batch):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.models.layers.pixels import PixelConv, by_pixel
 from vlfusion.models.layers.restormer import RELEASED_BLOCK_PARTS, GatedFeedForward, RestormerBlock, gated
 from vlfusion.models.layers.strips import (
     Strip,
@@ -30,6 +31,7 @@ from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidanc
 from vlfusion.models.layers.tokens import require_tokens
 from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
+from vlfusion.system.workers import side_by_side
 
 
 @BACKBONES.register_module()
@@ -85,10 +87,10 @@ class FILM(nn.Module):
         maps, squash = OUTPUTS[output]
         self.decoder = Decoder(
             RestormerBlock(2 * dim, heads, expansion),
-            nn.Conv2d(2 * dim, dim, 1),
+            PixelConv(2 * dim, dim),
             RestormerBlock(dim, heads, expansion),
             RestormerBlock(dim, heads, expansion),
-            nn.Conv2d(dim, maps * fold ** 2, 1),
+            PixelConv(dim, maps * fold ** 2),
             squash())
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
@@ -215,7 +217,7 @@ class Branch(nn.Module):
         self.embed = nn.Sequential(nn.Conv2d(channels, dim, 3, padding=1, bias=False), nn.PReLU())
         self.restormer = RestormerBlock(dim, heads, expansion)
         self.guidance = guide()
-        self.merge = nn.Sequential(nn.Conv2d(2 * dim, dim, 1), nn.PReLU())
+        self.merge = nn.Sequential(PixelConv(2 * dim, dim), nn.PReLU())
 
     def forward(self, x: Tensor, text: Tensor, text_weight: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the features `(batch, dim, h, w)`; without gradients they are written to `out`, which may be `x`."""
@@ -268,9 +270,9 @@ class TextGuidance(nn.Module):
                               'Choose a grid whose area is a multiple of attention_dim; the published FILM has 288x384 '
                               'and 256.')
         self.grid = tuple(grid)
-        self.embed = nn.Conv2d(dim, dim, 1)
+        self.embed = PixelConv(dim, dim)
         self.attention = PooledAttention(attention_dim, heads)
-        self.project = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.PReLU())
+        self.project = nn.Sequential(PixelConv(dim, dim), nn.PReLU())
 
     def forward(self, feature: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
         """Return the guided features in the size of the grid or of `feature`, whichever has fewer pixels."""
@@ -308,7 +310,7 @@ class PooledAttention(nn.MultiheadAttention):
         weight_q, weight_k, weight_v = self.in_proj_weight.chunk(3)
         bias_q, _, bias_v = self.in_proj_bias.chunk(3)
         queries = F.linear(query, weight_q, bias_q) * self.head_dim ** -0.5
-        keys = F.linear(tokens, weight_k)
+        keys = by_pixel(tokens.mT[:, :, None], weight_k[..., None, None])[:, :, 0].mT
 
         # Recomputed in the backward pass, so that query x token scores are never kept.
         run = _mean_attention
@@ -316,8 +318,9 @@ class PooledAttention(nn.MultiheadAttention):
             run = partial(checkpoint, _mean_attention, use_reentrant=False, preserve_rng_state=False)
         queries, keys = (rearrange(x, 'b n (head dim) -> b head n dim', head=self.num_heads) for x in (queries, keys))
         if query.device.type == 'cpu' and not is_traced():
-            heads = zip(queries.split(1, 1), keys.split(1, 1), strict=True)
-            attention = torch.cat([run(q, k, query_weight, QUERIES) for q, k in heads], 1)
+            heads = list(zip(queries.split(1, 1), keys.split(1, 1), strict=True))
+            parts = side_by_side(lambda head: run(*head, query_weight, QUERIES), heads)
+            attention = torch.cat(list(parts), 1)
         else:  # a call costs more than the memory of its scores
             attention = run(queries, keys, query_weight)  # (batch, head, token)
 

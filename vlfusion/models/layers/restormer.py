@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
 from vlfusion.models.layers.autocast import without_autocast
+from vlfusion.models.layers.pixels import PixelConv, by_pixel
 from vlfusion.models.layers.strips import Strip, by_strips, conv_rows, sum_by_strips, without_halo
 
 #: Patterns of our names of a block's parts, and their names in the released Restormer, FILM and CDDFuse, as arguments
@@ -54,10 +55,10 @@ class TransposedAttention(nn.Module):
             raise ConfigError(f'{dim} channels cannot be divided among {heads} heads.',
                               'Choose `dim` as a multiple of `heads`.')
         self.dim = dim
-        self.qkv = nn.Conv2d(dim, 3 * dim, 1, bias=False)
+        self.qkv = PixelConv(dim, 3 * dim, bias=False)
         self.qkv_depthwise = nn.Conv2d(3 * dim, 3 * dim, 3, padding=1, groups=3 * dim, bias=False)
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.project = nn.Conv2d(dim, dim, 1, bias=False)
+        self.project = PixelConv(dim, dim, bias=False)
         head = torch.arange(heads).repeat_interleave(dim // heads)
         self.register_buffer('other_head', head[:, None] != head, persistent=False)
 
@@ -101,7 +102,7 @@ class TransposedAttention(nn.Module):
         weight = self.qkv_depthwise.weight[channels]
         if self.qkv_depthwise.groups == 1:  # in a variant of this block whose convolution mixes all channels
             return conv_rows(self.qkv(x), weight, strip)
-        return conv_rows(F.conv2d(x, self.qkv.weight[channels]), weight, strip, groups=len(weight))
+        return conv_rows(by_pixel(x, self.qkv.weight[channels]), weight, strip, groups=len(weight))
 
 
 class GatedFeedForward(nn.Module):
@@ -115,9 +116,9 @@ class GatedFeedForward(nn.Module):
     def __init__(self, dim: int, expansion: float):
         super().__init__()
         hidden = int(dim * expansion)
-        self.expand = nn.Conv2d(dim, 2 * hidden, 1, bias=False)
+        self.expand = PixelConv(dim, 2 * hidden, bias=False)
         self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False)
-        self.project = nn.Conv2d(hidden, dim, 1, bias=False)
+        self.project = PixelConv(hidden, dim, bias=False)
         self.gated = gated
 
     def forward(self, x: Float[Tensor, 'batch dim rows w'], strip: Strip) -> Float[Tensor, 'batch dim fewer w']:

@@ -14,7 +14,7 @@ sequence read two. So the result is that of the whole map; only sums over all pi
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +25,7 @@ from torch.autograd.graph import get_gradient_edge
 
 from vlfusion.errors import NetworkError
 from vlfusion.models.layers.autocast import autocast_of_now
+from vlfusion.system.workers import side_by_side
 
 #: Pixels of a strip, which has at least one row, from one image or several small ones. On a CPU: what fits its cache.
 #: On other devices: what keeps them busy.
@@ -206,15 +207,22 @@ def _rows(x: Tensor, strip: Strip) -> Tensor:
     return x[strip.images, :, strip.top - strip.above:strip.bottom + strip.below]
 
 
-def _compute(function: Callable, strip: Strip, x: Tensor, given: Sequence[Tensor]) -> Tensor:
-    return function(_rows(x, strip), strip, *(tensor[strip.images] for tensor in given))
+def _computed(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor]) -> Iterator[Tensor]:
+    def compute(strip: Strip) -> Tensor:
+        return function(_rows(x, strip), strip, *(tensor[strip.images] for tensor in given))
+
+    return _in_turn(compute, strips, x)
+
+
+def _in_turn(compute: Callable[[Strip], Any], strips: Sequence[Strip], x: Tensor) -> Iterator:
+    """Yield what is computed of each strip, in order."""
+    return side_by_side(compute, strips) if x.device.type == 'cpu' else map(compute, strips)
 
 
 def _joined(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor],
             out: Tensor | None = None) -> Tensor:
     waiting = None  # results are written one strip late: if `out` is `x`, the next strip still reads its halo there
-    for strip in (*strips, None):
-        rows = None if strip is None else _compute(function, strip, x, given)
+    for strip, rows in chain(zip(strips, _computed(function, strips, x, given), strict=True), [(None, None)]):
         if out is None:
             out = torch.empty(len(x), rows.shape[1], *x.shape[2:], dtype=rows.dtype, device=rows.device,
                               memory_format=torch.channels_last)
@@ -228,8 +236,7 @@ def _joined(function: Callable, strips: Sequence[Strip], x: Tensor, given: Seque
 
 def _summed(function: Callable, strips: Sequence[Strip], x: Tensor, given: Sequence[Tensor]) -> Tensor:
     totals = []
-    for strip in strips:
-        part = _compute(function, strip, x, given)
+    for strip, part in zip(strips, _computed(function, strips, x, given), strict=True):
         if strip.top:
             totals[-1] = totals[-1] + part
         else:
@@ -264,11 +271,12 @@ class _Recomputed(torch.autograd.Function):
             return None, None, None, None, *_gradients(ctx, ctx.strips[0], x, tensors, wanted, gradient)
         totals = [torch.zeros_like(tensor) if want else None
                   for tensor, want in zip((x, *tensors), wanted, strict=True)]
-        for strip in ctx.strips:
+        shares = _in_turn(lambda strip: _gradients(ctx, strip, x, tensors, wanted, gradient), ctx.strips, x)
+        for strip, parts in zip(ctx.strips, shares, strict=True):
             rows, given, learned = totals[0], totals[1:1 + ctx.count], totals[1 + ctx.count:]
             places = (rows if rows is None else _rows(rows, strip),
                       *(total if total is None else total[strip.images] for total in given), *learned)
-            for place, share in zip(places, _gradients(ctx, strip, x, tensors, wanted, gradient), strict=True):
+            for place, share in zip(places, parts, strict=True):
                 if share is not None:
                     place.add_(share)
         return None, None, None, None, *totals
@@ -281,7 +289,7 @@ def _gradients(ctx: Any, strip: Strip, x: Tensor, tensors: Sequence[Tensor], wan
     # Detach the inputs: this pass must stop at them and not enter the graphs that made them.
     parts = [part.detach().requires_grad_(want) for part, want in zip(
         (_rows(x, strip), *(tensor[strip.images] for tensor in given)), wanted[:1 + ctx.count], strict=True)]
-    with torch.enable_grad(), ctx.autocast:
+    with torch.enable_grad(), ctx.autocast():
         result = ctx.function(parts[0], strip, *parts[1:])
     upstream = gradient[strip.images] if ctx.summed else gradient[strip.images, :, strip.top:strip.bottom]
     listed = [tensor for tensor, want in zip((*parts, *learned), wanted, strict=True) if want]
