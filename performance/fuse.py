@@ -7,7 +7,7 @@
 
 CHECKPOINT may be a config of a method without weights. `folder` fuses the same pairs with `fuse_many` and one by one,
 in turns. `memory` fuses a synthetic pair whole and in tiles. `seams` compares blended windows with the whole image, and
-`precision` compares bfloat16 with float32.
+`precision` compares the precisions, and bfloat16 under autocast.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ import torch
 from vlfusion import Fuser
 from vlfusion.data.pairs import find_pairs
 from vlfusion.imaging.images import luminance, read_image, write_image
-from vlfusion.inference.fuser import PRECISIONS
+from vlfusion.inference.network import PRECISIONS
 from vlfusion.inference.tiling import fuse_in_tiles, plan
 from vlfusion.metrics import PSNR
 from vlfusion.models import locality
@@ -104,9 +105,11 @@ def seams(args: argparse.Namespace) -> None:
 
 
 def precision(args: argparse.Namespace) -> None:
-    """Measure the PSNR of fused images against their sources in both precisions, and the seconds per pair."""
-    fusers = {name: Fuser(args.checkpoint, store=args.store, modality_b=args.modality_b, protocol='plain',
-                          precision=name) for name in PRECISIONS}
+    """Measure the PSNR of fused images against their sources in all precisions, and the seconds per pair."""
+    build = partial(Fuser, args.checkpoint, store=args.store, modality_b=args.modality_b, protocol='plain')
+    fusers = {name: build(precision=name) for name in PRECISIONS}
+    with patch.object(type(fusers['float32'].model.backbone), 'bfloat16_weights', False, create=True):
+        fusers['autocast'] = build(precision='bfloat16')
     scores, seconds = defaultdict(list), defaultdict(list)
     for pair in find_pairs('.', args.source_a, args.source_b)[:args.limit]:
         sources = [255 * source for source in inputs_of((pair.path_a, pair.path_b)).values()]

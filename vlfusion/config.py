@@ -35,7 +35,7 @@ KNOWN_KEYS = {
     'activation_checkpointing', 'bands_a', 'bands_b', 'chroma', 'compile', 'custom_imports', 'data_root',
     'default_hooks', 'custom_hooks', 'env_cfg', 'find_unused_parameters', 'language', 'load_from', 'log_level',
     'log_processor', 'model', 'optim_wrapper', 'page_a', 'page_b', 'param_scheduler', 'protocol', 'randomness',
-    'range_a', 'range_b', 'resume', 'task', 'text_policy', 'text_source', 'visualizer', 'work_dir'}
+    'range_a', 'range_b', 'resume', 'task', 'text_policy', 'tf32', 'text_source', 'visualizer', 'work_dir'}
 #: All top-level keys of a file. `--cfg-options` may change the further ones here, but not add them.
 FILE_KEYS = KNOWN_KEYS | {
     'auto_scale_lr', 'default_scope', 'experiment_name', 'launcher', *(
@@ -46,7 +46,7 @@ TYPES = {
     'text_policy': str | dict, 'work_dir': str | None, 'load_from': str | None, 'resume': bool, 'randomness': dict,
     'env_cfg': dict, 'default_hooks': dict | None, 'custom_hooks': list | None, 'optim_wrapper': dict | None,
     'param_scheduler': dict | list | None, 'visualizer': dict | None, 'log_processor': dict | None,
-    'compile': bool | dict, 'find_unused_parameters': bool, 'experiment_name': str | None,
+    'compile': bool | dict, 'tf32': bool, 'find_unused_parameters': bool, 'experiment_name': str | None,
     **{f'{split}_{part}': hint for split in SPLITS for part, hint in (
         ('dataloader', dict | None), ('cfg', dict | None), ('evaluator', dict | list[dict] | None))}}
 

@@ -109,7 +109,8 @@ def test_resume_goes_on_after_weights_without_an_optimizer(toy, tmp_path):
 def test_bfloat16_on_this_machines_device(toy):
     runner = build_runner(toy(**{'optim_wrapper.type': 'BFloat16OptimWrapper', 'train_cfg.max_iters': 2}), 'train')
     seen = []
-    hook = runner.model.backbone.register_forward_hook(lambda module, inputs, fused: seen.append(fused.dtype))
+    branch = runner.model.backbone.stages[0].branch_a
+    hook = branch.register_forward_hook(lambda module, inputs, features: seen.append(features.dtype))
     runner.train()
     hook.remove()
     assert seen[0] == torch.bfloat16
@@ -129,6 +130,19 @@ def test_the_backbone_is_compiled_or_checkpointed_where_the_config_says_so(toy, 
     assert plain.keys() == other.keys()
     for name in plain:
         torch.testing.assert_close(plain[name], other[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('options', 'expected'), [({}, 'ieee'), ({'tf32': True}, 'tf32')])
+def test_training_and_testing_are_float32_unless_tf32_is_allowed(toy, options, expected):
+    once = {'train_cfg.max_iters': 1, 'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
+    for stage, seen in (('train', []), ('test', [])):
+        runner = build_runner(toy(**(once if stage == 'train' else {}), **options), stage)
+        runner.model.backbone.register_forward_hook(
+            lambda *_, seen=seen: seen.append(torch.backends.cudnn.conv.fp32_precision))
+        getattr(runner, stage)()
+        assert set(seen) == {expected}
+    assert torch.backends.cudnn.conv.fp32_precision == 'tf32'
 
 
 @pytest.mark.slow

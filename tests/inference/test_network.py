@@ -100,6 +100,35 @@ def test_unknown_options_are_refused(blur):
         Network(blur, precision='bfloat61')
 
 
+class Watched(Blur):
+    """It notes the switches of precision in its forward pass, as well as its weight's type."""
+
+    def __init__(self, bfloat16_weights=False):
+        super().__init__()
+        self.bfloat16_weights, self.weight = bfloat16_weights, nn.Parameter(torch.ones(1))
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        self.seen = (torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision,
+                     torch.is_autocast_enabled('cpu'), self.weight.dtype, source_a.dtype)
+        return source_a.to(self.weight) * self.weight
+
+
+@pytest.mark.parametrize(('precision', 'declared', 'expected'), [
+    ('float32', True, ('ieee', 'ieee', False, torch.float32)),
+    ('tf32', True, ('tf32', 'tf32', False, torch.float32)),
+    ('bfloat16', False, ('tf32', 'tf32', True, torch.float32)),
+    ('bfloat16', True, ('tf32', 'tf32', False, torch.bfloat16)),
+])
+def test_a_precision_holds_within_the_network(monkeypatch, precision, declared, expected):
+    monkeypatch.setitem(BACKBONES.module_dict, 'Watched', Watched)
+    before = torch.backends.cudnn.conv.fp32_precision
+    network = Network(FusionModel(dict(type='Watched', bfloat16_weights=declared)).eval(), device='cpu',
+                      precision=precision)
+    assert network(pair()).dtype == torch.float32
+    assert network.model.backbone.seen == (*expected, torch.float32), 'images stay float32'
+    assert torch.backends.cudnn.conv.fp32_precision == before
+
+
 @pytest.mark.slow
 def test_a_network_in_strips_tells_its_progress(monkeypatch):
     monkeypatch.setattr(module, 'LARGE', 100)

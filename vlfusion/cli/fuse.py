@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='memory that the network may use, such as 2GiB (default: four fifths of the free memory)')
     parser.add_argument('--batch-size', type=COUNT, metavar='N',
                         help='pairs of one size fused at once (default: 1 on the CPU, 8 elsewhere)')
-    parser.add_argument('--precision', default='float32', choices=('float32', 'bfloat16'),
+    parser.add_argument('--precision', default='float32', choices=('float32', 'tf32', 'bfloat16'),
                         help='precision of the network (default: %(default)s)')
 
 

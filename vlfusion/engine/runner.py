@@ -32,6 +32,7 @@ from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 from vlfusion.system.launchers import take_variables
 from vlfusion.system.memory import out_of_memory
+from vlfusion.system.tf32 import tf32
 from vlfusion.zoo.metadata import COPY
 
 #: Prefixes of config keys that each stage ignores, because they belong to the other stage.
@@ -174,7 +175,8 @@ class FusionRunner(Runner):
 
     def train(self) -> nn.Module:
         try:
-            return super().train()
+            with tf32(self.cfg.get('tf32', False)):
+                return super().train()
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -184,6 +186,10 @@ class FusionRunner(Runner):
         finally:
             if self.lock:
                 self.lock.release()
+
+    def test(self) -> dict[str, float]:
+        with tf32(self.cfg.get('tf32', False)):
+            return super().test()
 
     def _maybe_compile(self, target: str) -> None:
         """Compile nothing here: MMEngine would compile whole training steps, and nothing in testing."""

@@ -87,7 +87,8 @@ class Fuser:
         tile_size: largest number of rows and columns fused at once; by default the most that memory allows.
         max_memory: bytes that the network may use; by default four fifths of the free memory.
         batch_size: number of pairs of one size that `fuse_many` fuses at once; by default 1 on the CPU, 8 elsewhere.
-        precision: `float32`, or `bfloat16` for the network under autocast.
+        precision: precision of the network: `float32`; `tf32`, which is faster on NVIDIA GPUs since Ampere and rounds
+            factors to 11 bits; or `bfloat16`.
         note: called with a message if an image is approximated, memory runs out, or words are chosen; by default
             messages are logged.
 

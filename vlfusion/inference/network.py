@@ -19,9 +19,11 @@ from vlfusion.models.layers.strips import count_maps, watched
 from vlfusion.system.devices import device_of
 from vlfusion.system.footprint import available, footprint
 from vlfusion.system.memory import out_of_memory
+from vlfusion.system.tf32 import tf32
 
 SOURCES = ('source_a', 'source_b')
-PRECISIONS = ('float32', 'bfloat16')
+#: Precisions of a network. `tf32` is float32 on devices without TF32, such as a CPU.
+PRECISIONS = ('float32', 'tf32', 'bfloat16')
 #: Bytes per pixel, more than any network here needs. If that much is free, no footprint is estimated.
 _PLENTY = 12 * 1024
 #: Share of the free memory that a network may use; other programs need some too.
@@ -37,9 +39,11 @@ class Network:
     """A model as a function of sources and texts. A call is one pass; `fuse` takes images of any size.
 
     Args:
-        model: model in evaluation mode; it is moved to the device.
+        model: model in evaluation mode; it is moved to the device, and cast if the precision asks for it.
         device: torch's name of a device; by default CUDA if there is a GPU.
-        precision: `float32`, or `bfloat16` under autocast.
+        precision: `float32`; `tf32`, see `vlfusion.system.tf32`; or `bfloat16`. For the last, the weights of a backbone
+            are cast if its attribute `bfloat16_weights` is True: it then takes float32 images, and computes
+            normalisations, softmax and sums over pixels in float32. Other backbones run under autocast.
         tiles: a mode in `vlfusion.inference.tiling.MODES`.
         tile_size: largest number of rows and columns fused at once; by default the most that memory allows.
         max_memory: bytes that a pass may use; by default four fifths of the free memory.
@@ -54,6 +58,10 @@ class Network:
                  note: Callable[[str], None] | None = None):
         self.device = usable_device(device, precision=precision, tiles=tiles)
         self.model = model.to(self.device)
+        cast = precision == 'bfloat16' and getattr(model.backbone, 'bfloat16_weights', False)
+        if cast:
+            model.backbone.bfloat16()
+        self._autocast = precision == 'bfloat16' and not cast
         self.precision, self.tiles, self.tile_size, self.max_memory = precision, tiles, tile_size, max_memory
         self.note = note or (lambda text: print_log(text, logger='current', level=logging.WARNING))
         self._footprint = None
@@ -63,9 +71,9 @@ class Network:
         return self._run(self.model, inputs)
 
     def _run(self, model: nn.Module, inputs: Inputs) -> Float[Tensor, 'batch 1 h w']:
-        # Not inference_mode: some methods optimise at test time.
-        enabled = self.precision == 'bfloat16'
-        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast)
+        # TF32 does not round numbers of bfloat16. Not inference_mode: some methods optimise at test time.
+        with torch.no_grad(), autocast, tf32(self.precision != 'float32'):
             return model(**{name: value.to(self.device) for name, value in inputs.items()}).float()
 
     def plan(self, inputs: Inputs) -> Plan:

@@ -314,6 +314,18 @@ def check_autocast(trial: Trial) -> str:
     return _check_equal(coarse.float(), trial.fuse(inputs), 0.1, 'Under bfloat16 autocast the output differs')
 
 
+def check_bfloat16(trial: Trial) -> str:
+    """Require that weights may be cast to bfloat16, if the attribute `bfloat16_weights` is True.
+
+    The network then takes float32 images, and its output is finite and within 0.1 of that in float32.
+    """
+    if not getattr(trial.backbone, 'bfloat16_weights', False):
+        raise NotApplicable('does not declare bfloat16_weights')
+    inputs = trial.inputs()
+    coarse = replace(trial, backbone=copy.deepcopy(trial.backbone).bfloat16()).fuse(inputs)
+    return _check_equal(coarse.float(), trial.fuse(inputs), 0.1, 'With weights in bfloat16 the output differs')
+
+
 def check_local(trial: Trial) -> str:
     """Require that a declared halo (`vlfusion.models.locality`) is true.
 
@@ -384,7 +396,8 @@ def check_export(trial: Trial) -> None:
 #: Checks that every backbone must pass.
 CHECKS: dict[str, Callable[[Trial], str | None]] = {
     'output': check_output, 'determinism': check_determinism, 'batch': check_batch, 'gradients': check_gradients,
-    'sizes': check_sizes, 'text': check_text, 'saving': check_saving, 'local': check_local, 'device': check_device}
+    'sizes': check_sizes, 'text': check_text, 'saving': check_saving, 'local': check_local, 'device': check_device,
+    'bfloat16': check_bfloat16}
 #: Desirable properties that some methods cannot have.
 EXTRAS: dict[str, Callable[[Trial], str | None]] = {
     'autocast': check_autocast, 'compile': check_compile, 'export': check_export}

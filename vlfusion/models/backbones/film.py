@@ -67,6 +67,9 @@ class FILM(nn.Module):
             `guidance` or `output` is unknown.
     """
 
+    #: Weights may be cast to bfloat16, see `vlfusion.inference.network.Network`.
+    bfloat16_weights = True
+
     def __init__(self, text_dim: int = 768, dim: int = 32, heads: int = 8, expansion: float = 4,
                  guidance_grid: Sequence[int] = (288, 384), attention_dim: int = 256, guidance: str = 'released',
                  fold: int = 1, output: str = 'sigmoid'):
@@ -122,8 +125,10 @@ class FILM(nn.Module):
                               "text encoder's width. Trained weights need the encoder that they were trained with.")
 
         text_weight = _token_weight(text, text_mask)
-        text = self.text_projection(text)
-        decoded = self._decoded(*(folded(source, self.fold) for source in (source_a, source_b)), text, text_weight)
+        dtype = self.text_projection.weight.dtype
+        text = self.text_projection(text.to(dtype))
+        a, b = (folded(source.to(dtype), self.fold) for source in (source_a, source_b))
+        decoded = self._decoded(a, b, text, text_weight)
         if self.fold > 1:
             decoded = F.pixel_shuffle(decoded, self.fold)[:, :, :source_a.shape[2], :source_a.shape[3]]
         return mixed(decoded, source_a, source_b) if self.output == 'mixture' else decoded
@@ -248,7 +253,9 @@ class Decoder(nn.Sequential):
                 x = by_strips(lambda x, _, part=part: part(x), x, learned=part.parameters(), out=out)
             else:  # a block, which a sharded training may have wrapped
                 x = part(x, out)
-        return by_strips(lambda x, _: squash(last(x)), x, learned=last.parameters())
+        # In float32 also in a network in bfloat16, whose levels near white would be 1/256.
+        return by_strips(lambda x, _: squash(last(x).to(torch.promote_types(x.dtype, torch.float32))), x,
+                         learned=last.parameters())
 
 
 class TextGuidance(nn.Module):

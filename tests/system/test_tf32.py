@@ -1,0 +1,44 @@
+"""TF32 is allowed or forbidden in a block, whatever was set before."""
+
+import pytest
+import torch
+
+from vlfusion.system.tf32 import tf32
+
+CONV, MATMUL = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+
+
+def state():
+    return CONV.fp32_precision, torch.backends.cudnn.rnn.fp32_precision, MATMUL.fp32_precision
+
+
+@pytest.fixture(params=['default', 'former', 'newer'])
+def before(request):
+    """Switches as torch sets them, as a user sets them by the former names, and by the newer ones."""
+    original = state()
+    try:
+        if request.param == 'former':
+            torch.backends.cudnn.allow_tf32, MATMUL.allow_tf32 = False, True
+        if request.param == 'newer':
+            CONV.fp32_precision, MATMUL.fp32_precision = 'ieee', 'tf32'
+        yield state()
+    finally:
+        torch.backends.cudnn.allow_tf32, MATMUL.allow_tf32 = True, False
+        CONV.fp32_precision, torch.backends.cudnn.rnn.fp32_precision, MATMUL.fp32_precision = original
+
+
+@pytest.mark.parametrize(('allowed', 'value'), [(True, 'tf32'), (False, 'ieee')])
+def test_the_switches_hold_in_the_block(before, allowed, value):
+    with pytest.raises(KeyError), tf32(allowed):
+        assert state() == (value,) * 3
+        assert (torch.backends.cudnn.allow_tf32, MATMUL.allow_tf32) == (allowed, allowed)
+        with tf32(not allowed):
+            assert CONV.fp32_precision != value
+        assert state() == (value,) * 3
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=allowed):  # reads the former switches
+            raise KeyError
+    assert state() == before
+
+
+def test_torch_allows_tf32_in_convolutions_by_default():
+    assert CONV.fp32_precision == 'tf32', 'if this changes, `vlfusion fuse --precision float32` needs no switch'
