@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist works
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: install demo zoo test quick test-vllm lint performance benchmark clean
+.PHONY: install demo zoo test quick test-gpu test-vllm lint performance benchmark clean
 
 install: $(VENV)/installed
 
@@ -48,6 +48,12 @@ test: install
 quick: install
 	$(BIN)/ruff check .
 	VLFUSION_TYPECHECK=0 $(PYTEST) -m 'not slow' $(PYTEST_ARGS)
+
+# On a GPU: the tests of code that computes on a device other than the CPU, then benchmarks, whose numbers go to
+# work_dirs/gpu.json. Stops with the reason if there is no GPU.
+test-gpu: install
+	VLFUSION_TEST_DEVICE=cuda $(BIN)/python -m pytest -q -m device tests $(PYTEST_ARGS)
+	$(BIN)/python performance/gpu.py
 
 # vLLM's server and engine, tested in their own environment, because vLLM needs other versions. Linux, x86_64.
 test-vllm: $(VLLM_VENV)/installed

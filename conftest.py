@@ -40,9 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def device():
     """Name of a device other than the CPU: the toy device, or that of VLFUSION_TEST_DEVICE, in float32 without TF32."""
+    from vlfusion.system.tf32 import tf32
     from vlfusion.testing.toy_device import toy_device, unavailable
     if DEVICE != 'toy':
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with tf32(False):
             yield DEVICE
     elif reason := unavailable():
         pytest.skip(reason)

@@ -5,7 +5,11 @@ runs it on a GPU.
 """
 
 import copy
+import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,3 +206,25 @@ def test_an_experiment_trains_resumes_is_tested_and_fuses(backbone, toy, device,
     words = dict(text=np.load(toy.data / 'text/p0.npy')[0]) if backbone == 'FILM' else {}
     fused = [Fuser(checkpoint, device=place)(image_a, image_b, **words).grey for place in ('cpu', device)]
     assert abs(fused[0].astype(int) - fused[1]).max() <= 1
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_every_part(tmp_path):
+    script, out = Path(__file__).parents[1] / 'performance/gpu.py', tmp_path / 'gpu.json'
+    subprocess.run([sys.executable, script, '--device', 'cpu', '--quick', '--without-compiling', '--out', out],
+                   check=True, capture_output=True)
+    results = json.loads(out.read_text())['results']
+    parts = {result['part'] for result in results}
+    assert parts == {'forward', 'train', 'attention', 'products', 'depthwise', 'metrics'}
+    assert all(min(result['seconds']) > 0 for result in results)
+
+
+@pytest.mark.slow
+def test_a_missing_device_stops_tests_and_benchmark_with_the_reason(monkeypatch):
+    monkeypatch.setenv('VLFUSION_TEST_DEVICE', 'cuda:63')
+    root = Path(__file__).parents[1]
+    for command in (['-m', 'pytest', '-q', '-m', 'device', 'tests/testing'],
+                    ['performance/gpu.py', '--device', 'cuda:63']):
+        done = subprocess.run([sys.executable, *command], cwd=root, capture_output=True, text=True, check=False)
+        assert done.returncode == 2, done.stdout
+        assert "The device 'cuda:63' cannot be used" in done.stdout + done.stderr
