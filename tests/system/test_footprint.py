@@ -20,7 +20,8 @@ def film_elsewhere():
     """FILM on a GPU, whose tensors must be fake, and its footprint."""
     def fuse(batch):
         with torch.device('cuda'):
-            return FILM(text_dim=8).eval()(batch['source_a'], batch['source_b'], torch.rand(1, 9, 8))
+            return FILM(text_dim=8).eval()(batch['source_a'], batch['source_b'],
+                                          torch.rand(len(batch['source_a']), 9, 8))
     return SimpleNamespace(fuse=fuse, footprint=footprint(fuse, torch.device('cuda')))
 
 
@@ -48,14 +49,15 @@ def test_attention_among_all_pixels_is_seen_to_grow_with_their_square():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('size', [(288, 384), (1024, 1280), (3000, 4000)])
+@pytest.mark.parametrize('size', [(1, 288, 384), (1, 1024, 1280), (1, 3000, 4000), (64, 288, 384)])
 def test_off_the_cpu_images_of_one_strip_and_of_several_are_both_estimated(film_elsewhere, size):
-    """FILM on fake tensors of a GPU, against a count at the size itself."""
-    counted = film_elsewhere.footprint
+    """FILM on fake tensors of a GPU, against a count of the batch itself."""
+    counted, (batch, height, width) = film_elsewhere.footprint, size
     with torch.no_grad(), FakeTensorMode(), LiveBytes() as live:
-        film_elsewhere.fuse({name: torch.rand(1, 1, *size, device='cuda') for name in ('source_a', 'source_b')})
+        film_elsewhere.fuse({name: torch.rand(batch, 1, height, width, device='cuda')
+                             for name in ('source_a', 'source_b')})
     assert counted.how == 'counted' and counted.square == 0
-    assert 0.98 < counted.bytes(size[0] * size[1]) / live.most < 1.6
+    assert 0.98 < counted.bytes(batch * height * width) / live.most < 1.6
 
 
 def test_the_larger_sizes_fill_whole_strips():
