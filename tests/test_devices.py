@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from surveying import ARGUMENTS
 from torch.nn.functional import avg_pool2d
 
@@ -27,7 +28,7 @@ from vlfusion.metrics.base import metric_names
 from vlfusion.models import FusionModel
 from vlfusion.models.fusion_model import wanted
 from vlfusion.models.layers import strips
-from vlfusion.registry import BACKBONES, FUSION_METRICS, LOSSES, TRUTH_METRICS, snapshot
+from vlfusion.registry import BACKBONES, FUSION_METRICS, LOSSES, MODELS, TRUTH_METRICS, snapshot
 from vlfusion.testing.backbones import Trial
 from vlfusion.testing.toy_device import NAME
 from vlfusion.testing.traffic import Traffic
@@ -51,6 +52,11 @@ LOSS_NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in WEIGHTLESS 
 TERMS = [dict(type='MaxIntensityLoss'), dict(type='MaxGradientLoss', weight=20.0), dict(type='SSIMLoss')]
 #: These compute in numpy, so each forward pass waits for both sources and copies the result.
 IN_NUMPY = ('vlfusion_classical.DTCWT', 'vlfusion_classical.DiscreteWavelet')
+
+
+TRAINED = [name for name in MODELS.names() if name != 'FusionModel']
+WITH_LOSSES = tuple(f'vlfusion_{name}Model' for name in ('cddfuse.CDDFuse', 'gifnet.GIFNet', 'mufusion.MUFusion',
+                                                        'textif.TextIF'))
 
 
 @pytest.fixture(autouse=True)
@@ -157,15 +163,40 @@ def test_a_model_fuses_and_predicts(device):
     assert torch.equal(torch.stack([sample['fused'] for sample in predicted]).cpu(), fused.cpu())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('name', TRAINED)
+def test_a_method_with_its_own_training_takes_a_step(name, device):
+    method = name.removesuffix('Model')
+    options = dict(losses=TERMS[:1]) if name in WITH_LOSSES else {}
+    model = MODELS.build(dict(type=name, backbone=dict(type=method, **ARGUMENTS.get(method, {})), **options)).train()
+    if hasattr(model, 'phase'):
+        model.phase = 1  # its hook does this
+    keys = ('source_a', 'source_b', 'target_a', 'target_b', 'near', 'far')
+    batch = {key: torch.rand(2, 1, 64, 64) for key in keys} | dict(name=['p', 'q'], degradation=['rain', 'haze'])
+    batch |= {key: value for key, value in Trial(model.backbone).inputs().items() if key.startswith('text')}
+    moved = copy.deepcopy(model).to(device)
+    logs, state = [], torch.get_rng_state()
+    for trained in (model, moved):
+        torch.set_rng_state(state)
+        logs.append(trained.train_step(batch, OptimWrapper(torch.optim.SGD(trained.parameters(), 1e-3))))
+    assert logs[1].keys() == logs[0].keys()
+    for key, value in logs[0].items():
+        torch.testing.assert_close(torch.as_tensor(logs[1][key]).cpu(), torch.as_tensor(value), atol=1e-4, rtol=1e-4)
+
+
 def test_the_evaluator_scores_what_the_model_returns(device):
     fused, *sources = (image[0] / 255 for image in textures(3, 48, 52))
-    scores = []
+    names, scores, traffic = ['EN', 'MI', 'VIF', 'Qabf', 'FMI_dct'], [], Traffic()
     for place in ('cpu', device):
-        evaluator = FusionEvaluator(['EN', 'MI', 'VIF', 'Qabf', 'FMI_dct'])
+        evaluator = FusionEvaluator(names)
         batch = dict(source_a=sources[0][None], source_b=sources[1][None], name=['p'])  # as the loader gives it
-        evaluator.process(batch, [dict(name='p', fused=fused.to(place))])
+        output = fused.to(place)
+        with traffic:
+            evaluator.process(batch, [dict(name='p', fused=output)])
         scores.append(evaluator.evaluate(1))
     assert scores[1] == pytest.approx(scores[0], rel=1e-6)
+    assert len(traffic.copies) <= 2 + 2, traffic.copies  # the sources, and the cosines of this height and width
+    assert len(traffic.waits) <= 4 + len(names), traffic.waits  # for the range of each image, and for each score
 
 
 @pytest.mark.parametrize('tiles', ['whole', 'blend'])
@@ -179,6 +210,19 @@ def test_a_network_fuses_whole_and_in_tiles(tiles, device):
     if tiles == 'whole':
         pairs = network.fuse_first([inputs, inputs])
         torch.testing.assert_close(pairs.cpu(), expected.repeat(2, 1, 1, 1), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('precision', 'tolerance'), [('float32', 1e-5), ('tf32', 1e-2), ('bfloat16', 0.1)])
+def test_a_network_fuses_in_each_precision(precision, tolerance, device):
+    model = film().eval()
+    inputs = {key: value for key, value in film_batch('cpu').items() if key in ('source_a', 'source_b', 'text')}
+    expected = Network(copy.deepcopy(model), device='cpu')(inputs)
+    network = Network(model, device=device, precision=precision)
+    with Traffic() as traffic:
+        fused = network(inputs)
+    torch.testing.assert_close(fused.cpu(), expected, atol=tolerance, rtol=0)
+    assert (len(traffic.copies), traffic.waits) == (3, [])
 
 
 @pytest.mark.slow
