@@ -5,19 +5,31 @@ import inspect
 import pytest
 import torch
 
+from vlfusion.testing.toy_device import NAME
 from vlfusion.testing.traffic import Traffic
 
 pytestmark = pytest.mark.device
 
 
 @pytest.mark.parametrize('copy', [
-    lambda x: torch.ones(3).to(x), lambda x: torch.tensor([1., 2.], device=x.device), lambda x: x.new_tensor([1.]),
-    lambda x: x[torch.tensor([0, 2])], lambda x: x.copy_(torch.zeros(3))])
+    lambda x: torch.ones(3).to(x), lambda x: x[torch.tensor([0, 2])], lambda x: x.copy_(torch.zeros(3))])
 def test_a_copy_from_the_host_is_counted(copy, device):
     x = torch.arange(3., device=device)
     with Traffic() as traffic:
         copy(x)
     assert (len(traffic.copies), traffic.waits) == (1, [])
+
+
+@pytest.mark.parametrize('make', [
+    lambda x: torch.tensor([1., 2.], device=x.device), lambda x: torch.as_tensor([1.], device=x.device),
+    lambda x: x.new_tensor([1.])])
+def test_on_the_toy_device_numbers_of_python_are_counted_too(make, device):
+    if device != NAME:
+        pytest.skip('torch hides these copies')
+    x = torch.arange(3., device=device)
+    with Traffic() as traffic:
+        assert make(x).device == x.device
+    assert len(traffic.copies) == 1
 
 
 @pytest.mark.parametrize('wait', [

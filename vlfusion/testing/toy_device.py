@@ -1,8 +1,8 @@
 """A device that is not the CPU, for tests where there is no GPU.
 
 Its tensors keep their numbers in a tensor of the CPU. Operations that also get a tensor of the CPU fail as on a GPU,
-even for a single number, which some operations of a GPU take and others do not. What it computes equals the CPU's
-result to the bit.
+even for a single number, which some operations of a GPU take and others do not. Each operation gives the CPU's result
+to the bit.
 
     with toy_device():
         network.to('toy')(images.to('toy'))

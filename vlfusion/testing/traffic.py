@@ -30,7 +30,8 @@ class Traffic(TorchDispatchMode):
         assert traffic.copies == traffic.waits == []
 
     Attributes:
-        copies: line of code of each copy from the host to a device, such as `film.py:294`.
+        copies: line of code of each copy from the host to a device, such as `film.py:294`. torch hides those of
+            `torch.tensor(numbers, device=...)`, except on the toy device.
         waits: line of code of each operation for whose result the host waits, copies to the host among them.
     """
 
@@ -55,8 +56,6 @@ class Traffic(TorchDispatchMode):
             return
         if name in ('_to_copy', 'copy_') and len(types) > 1:
             (self.waits if result.device.type == 'cpu' else self.copies).append(caller())
-        if name == 'lift_fresh':  # torch.tensor(numbers, device=...)
-            self.copies.append(caller())
         if name in INDEXING:
             indices = [index for index in args[1] if index is not None]
             self.copies += [caller() for index in indices if index.device != args[0].device]
