@@ -12,7 +12,7 @@ def require_tokens(text: Float[Tensor, 'batch token dim'], mask: Bool[Tensor, 'b
                    remedy: str) -> None:
     """Require a real token in each text.
 
-    On a CPU a mask without one raises DataError. Elsewhere the program would wait for the device to read the mask. So
+    On a CPU a mask without one raises DataError. On a GPU the program would wait for the device to read the mask. So
     torch asserts it on the device, and in a compiled graph too, with a RuntimeError. On a GPU that appears at a later
     operation and ends all work on the GPU, which is why `vlfusion.data.text.pad` refuses such texts before.
 
@@ -30,7 +30,7 @@ def require_tokens(text: Float[Tensor, 'batch token dim'], mask: Bool[Tensor, 'b
             raise DataError(problem, remedy)
         return
     real = mask.any(1).all()
-    if mask.device.type != 'cpu' or torch.compiler.is_compiling():
+    if mask.device.type not in ('cpu', 'mps') or torch.compiler.is_compiling():  # torch has no assertion on MPS
         torch._assert_async(real, problem)
     elif not real:
         raise DataError(problem, remedy)
