@@ -27,8 +27,8 @@ from vlfusion.errors import NetworkError
 from vlfusion.models.layers.autocast import autocast_of_now
 from vlfusion.system.workers import side_by_side
 
-#: Pixels of a strip, which has at least one row, from one image or several small ones. On a CPU: what fits its cache.
-#: On other devices: what keeps them busy.
+#: Pixels of a strip, which has at least one row, from one image or several small ones. On a CPU: what fits its cache if
+#: the map has 32 channels; of others fewer or up to twice as many. On other devices: what keeps them busy.
 PIXELS = {'cpu': 6_144}
 PIXELS_ELSEWHERE = 1_048_576
 #: Devices on which training keeps the intermediate results of a map that is a single strip. They are small on a CPU.
@@ -171,6 +171,8 @@ def cut(x: Float[Tensor, 'batch dim h w'], halo: int = 0) -> list[Strip]:
     if is_traced() or _whole.get():
         return [Strip(0, height, height, halo)]
     pixels = PIXELS.get(x.device.type, PIXELS_ELSEWHERE)
+    if x.device.type == 'cpu':
+        pixels = max(1, pixels * 32 // max(x.shape[1], 16))
     # Strips across many large images would have few rows, and most of the computation would go into the halo.
     groups = -(-batch // max(1, pixels // (height * width)))
     images = -(-batch // groups)
