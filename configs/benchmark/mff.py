@@ -22,5 +22,6 @@ methods = dict(
     MUFusion='mufusion-mff',
     GIFNet='gifnet-mff',
     FILM_released='film-mff-authors',
+    FILM_ours='film-mff',
     FILM=dict(printed=dict(Lytro='film/Lytro/FILM', RealMFF='film/RealMFF/FILM')))
 protocol = 'film'
