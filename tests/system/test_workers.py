@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from torch.autograd.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlfusion.system.workers import in_order, one_thread_each, side_by_side
@@ -79,11 +80,34 @@ def test_an_error_of_a_worker_reaches_the_caller(two_threads):
     assert list(side_by_side(lambda item: item + 1, range(3))) == [1, 2, 3], 'the workers go on'
 
 
+def test_after_an_error_no_further_item_is_begun():
+    begun, failed = [], threading.Event()
+
+    def work(item):
+        begun.append(item)
+        if item == 0:
+            raise KeyError
+        assert failed.wait(20)
+
+    with ThreadPoolExecutor(2) as pool:
+        with pytest.raises(KeyError):
+            list(in_order(pool, work, range(9), ahead=9))
+        failed.set()
+    assert set(begun) <= {0, 1, 2}
+
+
 def test_a_counter_of_operations_sees_all(two_threads):
     matrix = torch.rand(4, 4)
     with FlopCounterMode(display=False) as counter:
         list(side_by_side(lambda _: matrix @ matrix, range(5)))
     assert counter.get_total_flops() == 5 * 2 * 4 ** 3
+
+
+def test_a_profiler_sees_all(two_threads):
+    matrix = torch.rand(4, 4)
+    with profile() as record:
+        list(side_by_side(lambda _: matrix @ matrix, range(5)))
+    assert {event.key: event.count for event in record.key_averages()}['aten::matmul'] == 5
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='processes are not forked here')

@@ -10,14 +10,21 @@ from threading import Barrier
 
 
 def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
-    """Yield results in the order of the items, like `pool.map`, but submit at most `ahead` items in advance."""
+    """Yield results in the order of the items, like `pool.map`, but submit at most `ahead` items in advance.
+
+    Items that have not begun are left out when an error is raised or the iteration ends early.
+    """
     waiting = deque()
-    for item in items:
-        if len(waiting) == ahead:
+    try:
+        for item in items:
+            if len(waiting) == ahead:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(function, item))
+        while waiting:
             yield waiting.popleft().result()
-        waiting.append(pool.submit(function, item))
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for future in waiting:  # after an error, or if the results are wanted no more
+            future.cancel()
 
 
 @contextmanager
@@ -39,13 +46,13 @@ def side_by_side(function: Callable, items: Sequence) -> Iterator:
     keeps a core busy, every operation waits for the slower thread. Here a thread waits for no other, and a sum does not
     depend on the number of threads. The modes of gradients and of autocast are those of the caller.
 
-    Under a dispatch mode of torch, such as a counter of operations, which sees one thread only, all items are computed
-    in the caller's.
+    Under a profiler or a dispatch mode of torch, such as a counter of operations, which see one thread only, all items
+    are computed in the caller's.
     """
     import torch
     from torch.utils._python_dispatch import is_in_torch_dispatch_mode
     threads = torch.get_num_threads()
-    if threads == 1 or len(items) == 1 or is_in_torch_dispatch_mode():
+    if threads == 1 or len(items) == 1 or is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled():
         return map(function, items)
     inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
     autocast = dict(enabled=torch.is_autocast_enabled('cpu'), dtype=torch.get_autocast_dtype('cpu'))
@@ -64,8 +71,8 @@ def _team(threads: int) -> Executor:
     begun = Barrier(threads + 1)
 
     def begin() -> None:
-        torch.set_num_threads(1)  # of this thread, and of those that begin later
-        torch.get_num_threads()  # at its first question a thread takes the number that is valid then, and keeps it
+        torch.get_num_threads()  # first: at its first question a thread takes the number of the process
+        torch.set_num_threads(1)  # of this thread; and of the process, until it is set again below
         begun.wait()
 
     pool = ThreadPoolExecutor(threads, 'vlfusion')
