@@ -36,7 +36,6 @@ from torch.profiler import ProfilerActivity, profile
 from vlfusion.errors import ConfigError
 from vlfusion.files import whole
 from vlfusion.inference.network import PRECISIONS, Network
-from vlfusion.inference.tiling import out_of_memory
 from vlfusion.metrics import metric
 from vlfusion.metrics.base import metric_names
 from vlfusion.metrics.scoring import score_planes
@@ -44,6 +43,7 @@ from vlfusion.models import FusionModel
 from vlfusion.models.layers import strips
 from vlfusion.system.devices import device_of
 from vlfusion.system.footprint import peak
+from vlfusion.system.memory import out_of_memory
 from vlfusion.system.tf32 import tf32
 
 LOSSES = [dict(type='MaxIntensityLoss'), dict(type='MaxGradientLoss', weight=20.0)]

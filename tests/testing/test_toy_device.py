@@ -1,6 +1,9 @@
 """The toy device refuses what a GPU would refuse, and computes what the CPU does."""
 
 import copy
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +13,12 @@ from vlfusion.errors import ConfigError
 from vlfusion.testing import toy_device as module
 from vlfusion.testing.toy_device import NAME, MixedDevices, check_on_toy_device, toy_device, unavailable
 
-pytestmark = pytest.mark.skipif(bool(unavailable()), reason=str(unavailable()))
+
+@pytest.fixture(autouse=True)
+def available():
+    """Skip if this torch cannot have the device. Asked in each test: importing this file must not register it."""
+    if reason := unavailable():
+        pytest.skip(reason)
 
 
 @pytest.fixture
@@ -65,6 +73,16 @@ def test_it_works_after_gradients_of_the_cpu_and_leaves_them_alone():
             (2 * moved).sum().backward()
             assert moved.grad.tolist() == [2., 2.]
     assert weight.grad.tolist() == [4., 4.]
+
+
+@pytest.mark.slow
+def test_tests_for_a_gpu_do_not_register_it():
+    """Once registered, it is torch's accelerator in the whole process, instead of the GPU."""
+    code = 'import pytest, torch; pytest.main(["-q", "--collect-only", "-p", "no:cacheprovider", "-m", "device", ' \
+           '"tests/testing"]); print(torch._C._get_privateuse1_backend_name())'
+    done = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parents[2], capture_output=True, text=True,
+                          check=True)
+    assert 'test_traffic.py::' in done.stdout and done.stdout.split()[-1] == 'privateuseone'
 
 
 def test_outside_its_block_nothing_is_made_on_it_and_no_program_chooses_it():

@@ -204,7 +204,7 @@ def choose_gpu() -> None:
     """Let LOCAL_RANK be the number of a GPU that this process sees.
 
     Why: MMEngine's launcher selects the GPU of this number, but a cluster may show each process only its own GPU, as
-    Slurm does with `--gpus-per-task`. Can go when MMEngine counts round the GPUs.
+    Slurm does with `--gpus-per-task`. Can go when MMEngine takes the GPUs in turn.
     """
     os.environ['LOCAL_RANK'] = str(int(os.environ['LOCAL_RANK']) % torch.cuda.device_count())
 

@@ -4,7 +4,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import torch
@@ -190,7 +190,7 @@ def _rounded(feature: Image, bits: int) -> Image:
     return (feature * 2. ** bits).round() * 2. ** -bits
 
 
-@cache
+@lru_cache(maxsize=8)  # a device would hold those of all sizes for good
 def _cosines(size: int, device: torch.device) -> Float[Tensor, 'frequency place']:
     """The orthonormal DCT-II as a matrix."""
     frequency, place = torch.arange(size, dtype=torch.float64)[:, None], torch.arange(size) + 0.5
@@ -199,7 +199,7 @@ def _cosines(size: int, device: torch.device) -> Float[Tensor, 'frequency place'
     return cosines.to(device)
 
 
-@cache
+@lru_cache(maxsize=8)
 def _filters(size: int, device: torch.device) -> Float[Tensor, 'low_high half place']:
     """Matrices that apply Meyer's two filters and keep every second value."""
     low = _meyer()

@@ -2,7 +2,7 @@
 
 MMEngine asks for the GPU number LOCAL_RANK to name log files, and raises IndexError if there are fewer GPUs. Processes
 that share one GPU, for example to describe images, would fail at their first message. This module needs only to be
-imported. It can go when MMEngine counts round the GPUs.
+imported. It can go when MMEngine takes the GPUs in turn.
 """
 
 import os

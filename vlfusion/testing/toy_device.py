@@ -8,6 +8,8 @@ to the bit.
         network.to('toy')(images.to('toy'))
 
 torch offers one unused device type to extensions (PrivateUse1). The function that lets Python implement it is private.
+Once the device is registered, which its first use does, torch takes it for the accelerator of the whole process. So do
+not work on a GPU in the same process afterwards: `torch.accelerator` and pinned memory would not know the GPU.
 """
 
 from collections.abc import Callable, Iterator
@@ -174,12 +176,12 @@ def _is_toy(device) -> bool:
 
 @cache
 def _register() -> None:
-    """Register the device with torch, once in a process. Nothing but its name is visible outside `toy_device`."""
+    """Register the device with torch, once in a process. Outside `toy_device` no tensor can be made on it."""
     from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
     class Module(_DummyBackendModule):
         def is_available(self) -> bool:
-            return False  # so that torch.accelerator does not choose it
+            return False  # so that no program chooses it
 
         def get_amp_supported_dtype(self) -> list[torch.dtype]:
             return [torch.bfloat16, torch.float16]

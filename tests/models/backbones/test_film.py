@@ -112,7 +112,15 @@ def test_sources_are_not_interchangeable(film):
         assert (film(a, b, text) - film(b, a, text)).abs().max() > 1e-3
 
 
-def test_pooled_attention_is_the_mean_of_multi_head_attention():
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_pooled_attention_is_the_mean_of_multi_head_attention(threads):
     torch.manual_seed(0)
     pooled, stock = PooledAttention(32, 4).double(), nn.MultiheadAttention(32, 4, batch_first=True).double()
     nn.init.normal_(pooled.in_proj_bias)  # zero by default, and with it the key bias

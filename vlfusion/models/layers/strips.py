@@ -27,8 +27,9 @@ from vlfusion.errors import NetworkError
 from vlfusion.models.layers.autocast import autocast_of_now
 from vlfusion.system.workers import side_by_side
 
-#: Pixels of a strip, which has at least one row, from one image or several small ones. On a CPU: what fits its cache if
-#: the map has 32 channels; of others fewer or up to twice as many. On other devices: what keeps them busy.
+#: Pixels of a strip, which has at least one row, from one image or several small ones. On a CPU, what fits its cache if
+#: the map has 32 channels: more channels have proportionally fewer pixels, and fewer have up to twice as many. On other
+#: devices, what keeps them busy.
 PIXELS = {'cpu': 6_144}
 PIXELS_ELSEWHERE = 1_048_576
 #: Devices on which training keeps the intermediate results of a map that is a single strip. They are small on a CPU.
