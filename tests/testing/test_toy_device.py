@@ -108,3 +108,10 @@ def test_another_torch_is_told_so(monkeypatch):
     assert 'no device for tests: ImportError: cannot import' in unavailable()
     with pytest.raises(ConfigError, match='toy device cannot be used'), toy_device():
         pass
+
+
+def test_code_for_the_cpu_goes_on_as_before():
+    state = torch.get_rng_state()
+    with torch.random.fork_rng():
+        torch.rand(3)
+    assert torch.equal(torch.get_rng_state(), state)

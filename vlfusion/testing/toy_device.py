@@ -183,6 +183,9 @@ def _register() -> None:
         def is_available(self) -> bool:
             return False  # so that no program chooses it
 
+        def device_count(self) -> int:
+            return 0  # so that torch looks for no states of random numbers there
+
         def get_amp_supported_dtype(self) -> list[torch.dtype]:
             return [torch.bfloat16, torch.float16]
 
