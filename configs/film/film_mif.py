@@ -4,7 +4,7 @@ Reproduces: FILM's network, losses and schedule on medical images. No published 
             medical numbers of the paper (Table 2: EN 4.74  SD 65.26  SF 23.36  AG 6.19  VIF 0.78  Qabf 0.76) come from
             the infrared-visible weights applied to Harvard. The released MIF.pth is byte-identical to IVF.pth. For
             that test see film_mif_zeroshot.py.
-Cost:       81,150 steps: 7 days of two CPU cores, on a GPU 2 to 9 hours, both estimates (docs/howto/train.md).
+Cost:       81,150 steps: 5 days of two CPU cores, on a GPU 2 to 9 hours, both estimates (docs/howto/train.md).
             First train film_mif_short.py: 500 steps, an hour.
 Commands:   vlfusion describe film/film_mif
             vlfusion train film/film_mif
