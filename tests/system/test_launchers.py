@@ -34,3 +34,8 @@ def test_what_is_missing_or_no_number_is_named(launcher, command):
     os.environ |= {rank: '0', world: 'two'}
     with pytest.raises(ConfigError, match=f"a number in the variable {world}, but it is 'two'"):
         take_variables(launcher)
+
+
+def test_an_unknown_launcher_is_refused():
+    with pytest.raises(ConfigError, match=r"no launcher 'slrum'\.\n.*Did you mean slurm"):
+        take_variables('slrum')

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, did_you_mean
 
 #: Variables that hold the rank, the number of processes and the rank on the machine, by launcher.
 VARIABLES = {'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
@@ -19,10 +19,12 @@ def take_variables(launcher: str) -> int:
         launcher: `none`, which sets nothing, `pytorch` (torchrun), `slurm` or `mpi`.
 
     Raises:
-        ConfigError: the launcher did not start this process, or a variable is not a number.
+        ConfigError: the launcher is unknown or did not start this process, or a variable is not a number.
     """
     if launcher == 'none':
         return 0
+    if launcher not in VARIABLES:
+        raise ConfigError(f'There is no launcher {launcher!r}.', did_you_mean(launcher, ['none', *VARIABLES]))
     names = VARIABLES[launcher]
     remedy = f'Start it with `{COMMANDS[launcher]} tools/VERB.py ...`, or leave --launcher out.'
     if lacking := [name for name in names[:2] if name not in os.environ]:

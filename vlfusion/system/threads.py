@@ -1,8 +1,9 @@
 """Waiting threads of the OpenMP library.
 
-Processing in strips makes many short parallel regions. At the end of each region, threads of GNU's OpenMP library
+torch divides an operation among threads, which wait for each other at its end. Threads of GNU's OpenMP library
 busy-wait for milliseconds by default. If another program keeps a core busy, they take time from the very thread that
-they wait for, and a forward pass can become many times slower. So threads spin only briefly and then sleep.
+they wait for, and a forward pass of many short operations can become many times slower. So threads spin only briefly
+and then sleep.
 
 The OpenMP library reads its settings once, when torch is imported.
 """
