@@ -1,5 +1,6 @@
 """Workers give their results in order, are not asked too far ahead, and have one thread of torch each."""
 
+import gc
 import itertools
 import os
 import threading
@@ -61,6 +62,26 @@ def test_two_are_computed_at_a_time_with_one_thread_each(two_threads):
     assert items == tuple(range(6)) and set(threads) == {1}
     assert len(set(workers)) == 2 and threading.get_ident() not in workers
     assert torch.get_num_threads() == 2, 'the caller keeps its own'
+
+
+def test_a_thread_that_cannot_be_started_is_an_error_and_no_deadlock(two_threads, monkeypatch):
+    torch.set_num_threads(3)
+    start, started = threading.Thread.start, []
+
+    def limited(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, 'start', limited)
+    with pytest.raises(RuntimeError, match='start new thread'):
+        list(side_by_side(abs, [-1, -2]))
+    monkeypatch.undo()
+    gc.collect()  # of the pool, which its thread then leaves
+    started[0].join(20)
+    assert not started[0].is_alive()
+    assert torch.get_num_threads() == 3 and list(side_by_side(abs, [-1, -2])) == [1, 2]
 
 
 def test_workers_have_the_modes_of_the_caller(two_threads):

@@ -76,10 +76,15 @@ def _team(threads: int) -> Executor:
         begun.wait()
 
     pool = ThreadPoolExecutor(threads, 'vlfusion')
-    for _ in range(threads):
-        pool.submit(begin)
-    begun.wait()
-    torch.set_num_threads(threads)
+    try:
+        for _ in range(threads):
+            pool.submit(begin)
+        begun.wait()
+    except BaseException:
+        begun.abort()  # the system starts no further thread: those that wait must not wait for it
+        raise
+    finally:
+        torch.set_num_threads(threads)
     return pool
 
 
