@@ -3,6 +3,8 @@
 import gc
 import itertools
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -64,7 +66,7 @@ def test_two_are_computed_at_a_time_with_one_thread_each(two_threads):
     assert torch.get_num_threads() == 2, 'the caller keeps its own'
 
 
-def test_a_thread_that_cannot_be_started_is_an_error_and_no_deadlock(two_threads, monkeypatch):
+def test_where_no_thread_can_be_started_the_caller_computes(two_threads, monkeypatch):
     torch.set_num_threads(3)
     start, started = threading.Thread.start, []
 
@@ -75,13 +77,36 @@ def test_a_thread_that_cannot_be_started_is_an_error_and_no_deadlock(two_threads
         start(thread)
 
     monkeypatch.setattr(threading.Thread, 'start', limited)
-    with pytest.raises(RuntimeError, match='start new thread'):
-        list(side_by_side(abs, [-1, -2]))
+    caller = threading.get_ident()
+    assert list(side_by_side(lambda _: threading.get_ident(), range(3))) == 3 * [caller]
     monkeypatch.undo()
     gc.collect()  # of the pool, which its thread then leaves
     started[0].join(20)
     assert not started[0].is_alive()
-    assert torch.get_num_threads() == 3 and list(side_by_side(abs, [-1, -2])) == [1, 2]
+    assert torch.get_num_threads() == 3 and caller not in side_by_side(lambda _: threading.get_ident(), range(3))
+
+
+AFTER_MAIN = """
+import threading
+import torch
+from vlfusion.system.workers import side_by_side
+torch.set_num_threads(2)
+
+def work():
+    results = side_by_side(abs, range(-9, 0)){begin}
+    threading.main_thread().join()
+    print(sum(results))
+
+threading.Thread(target=work).start()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('begin', ['', '; print(next(results))'])
+def test_a_thread_that_outlives_the_main_thread_computes_itself(begin):
+    done = subprocess.run([sys.executable, '-c', AFTER_MAIN.format(begin=begin)], capture_output=True, text=True,
+                          check=True)
+    assert sum(map(int, done.stdout.split())) == 45
 
 
 def test_workers_have_the_modes_of_the_caller(two_threads):

@@ -3,10 +3,11 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from threading import Barrier
+from typing import Any
 
 
 def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) -> Iterator:
@@ -54,6 +55,10 @@ def side_by_side(function: Callable, items: Sequence) -> Iterator:
     threads = torch.get_num_threads()
     if threads == 1 or len(items) == 1 or is_in_torch_dispatch_mode() or torch.autograd._profiler_enabled():
         return map(function, items)
+    try:
+        team = _team(threads)
+    except RuntimeError:  # no further thread can be started
+        return map(function, items)
     inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
     autocast = dict(enabled=torch.is_autocast_enabled('cpu'), dtype=torch.get_autocast_dtype('cpu'))
 
@@ -61,32 +66,44 @@ def side_by_side(function: Callable, items: Sequence) -> Iterator:
         with torch.inference_mode(inference), torch.set_grad_enabled(gradients), torch.autocast('cpu', **autocast):
             return function(item)
 
-    return in_order(_team(threads), compute, items, ahead=2 * threads)
+    return in_order(team, compute, items, ahead=2 * threads)
 
 
-@cache
-def _team(threads: int) -> Executor:
-    """Return a pool of threads that each run torch's operations alone."""
-    import torch
-    begun = Barrier(threads + 1)
+class _Team(ThreadPoolExecutor):
+    """Threads that each run torch's operations alone.
 
-    def begin() -> None:
-        torch.get_num_threads()  # first: at its first question a thread takes the number of the process
-        torch.set_num_threads(1)  # of this thread; and of the process, until it is set again below
-        begun.wait()
+    Python's pools take no more work once the main thread has ended. Then the thread that asks computes it.
+    """
 
-    pool = ThreadPoolExecutor(threads, 'vlfusion')
-    try:
-        for _ in range(threads):
-            pool.submit(begin)
-        begun.wait()
-    except BaseException:
-        begun.abort()  # the system starts no further thread: those that wait must not wait for it
-        raise
-    finally:
-        torch.set_num_threads(threads)
-    return pool
+    def __init__(self, threads: int):
+        import torch
+        super().__init__(threads, 'vlfusion')
+        begun = Barrier(threads + 1)
+
+        def begin() -> None:
+            torch.get_num_threads()  # first: at its first question a thread takes the number of the process
+            torch.set_num_threads(1)  # of this thread; and of the process, until it is set again below
+            begun.wait()
+
+        try:
+            for _ in range(threads):
+                super().submit(begin)
+            begun.wait()
+        except BaseException:
+            begun.abort()  # the system starts no further thread: those that wait must not wait for it
+            raise
+        finally:
+            torch.set_num_threads(threads)
+
+    def submit(self, function: Callable, item: Any) -> Future:
+        try:
+            return super().submit(function, item)
+        except RuntimeError:
+            done = Future()
+            done.set_result(function(item))
+            return done
 
 
+_team = cache(_Team)  # one team for each number of threads
 if hasattr(os, 'register_at_fork'):
     os.register_at_fork(after_in_child=_team.cache_clear)  # a forked process has none of the threads
