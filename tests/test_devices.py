@@ -237,7 +237,7 @@ def test_an_experiment_trains_resumes_is_tested_and_fuses(backbone, toy, device,
     steps = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'train_cfg.type': 'ResumableTrainLoop'}
     runner = build_runner(toy(**options, **steps), 'train')
     runner.train()
-    assert next(runner.model.parameters()).device.type == device
+    assert next(runner.model.parameters()).device.type == torch.device(device).type
     checkpoint = toy.work / 'iter_2.pth'
     if device != NAME:
         resumed = build_runner(toy(**options, **steps | {'train_cfg.max_iters': 3, 'resume': True}), 'train')

@@ -49,5 +49,16 @@ def test_the_switches_hold_in_the_block(before, allowed, value):
     assert (state(), on_the_cpu()) == before
 
 
+@pytest.mark.parametrize('allowed', [True, False])
+def test_blocks_of_two_threads_may_overlap(before, allowed):
+    first, second = tf32(allowed), tf32(allowed)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert state() == ('tf32' if allowed else 'ieee',) * 3, 'the second still computes'
+    second.__exit__(None, None, None)
+    assert (state(), on_the_cpu()) == before
+
+
 def test_torch_allows_tf32_in_convolutions_by_default():
     assert CONV.fp32_precision == 'tf32', 'if this changes, `vlfusion fuse --precision float32` needs no switch'

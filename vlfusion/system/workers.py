@@ -48,7 +48,7 @@ def side_by_side(function: Callable, items: Sequence) -> Iterator:
     depend on the number of threads. The modes of gradients and of autocast are those of the caller.
 
     Under a profiler or a dispatch mode of torch, such as a counter of operations, which see one thread only, all items
-    are computed in the caller's.
+    are computed in the caller's, and so they are where no further thread can be started.
     """
     import torch
     from torch.utils._python_dispatch import is_in_torch_dispatch_mode
