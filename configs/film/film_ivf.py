@@ -2,7 +2,7 @@
 
 Reproduces: the released training script, network and schedule.
 Command:    vlfusion train film/film_ivf
-Cost:       81,150 steps: 8 days of two CPU cores (8.3 s a step, measured); on a GPU 4 to 16 hours, an estimate from
+Cost:       81,150 steps: 8 days of two CPU cores (8.1 s a step, measured); on a GPU 4 to 16 hours, an estimate from
             operations (docs/howto/train.md). First try film_ivf_sample.py or configs/zoo/film_ivf.py (4 hours).
 Needs:      the VLF dataset (Image/IVF/MSRS, TextFeature/IVF/MSRS) under data/VLFDataset.
 Expected:   MSRS test, 361 pairs, protocol film: EN 6.72  SD 43.17  SF 11.70  AG 3.84  VIF 1.06  Qabf 0.73 (Table 1);

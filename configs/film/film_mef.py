@@ -3,7 +3,7 @@
 Reproduces: the released network and schedule. The multi-exposure training script was not released: the losses are a
             reconstruction (intensity to the mean of the sources; gradient 500; SSIM and L2 terms on), not a fact.
 Command:    vlfusion train film/film_mef
-Cost:       81,150 steps: 8 days of two CPU cores (8.3 s a step, measured); on a GPU 4 to 16 hours, an estimate from
+Cost:       81,150 steps: 8 days of two CPU cores (8.1 s a step, measured); on a GPU 4 to 16 hours, an estimate from
             operations (docs/howto/train.md). First try film_mef_sample.py or configs/zoo/film_mef.py (4 hours).
 Needs:      the VLF dataset (Image/MEF/SICE, TextFeature/MEF/SICE) under data/VLFDataset.
 Expected:   SICE test, protocol film: EN 7.07  SD 54.21  SF 19.42  AG 5.15  VIF 1.05  Qabf 0.79 (Table 3); the authors'

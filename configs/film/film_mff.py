@@ -3,7 +3,7 @@
 Reproduces: the released network and schedule. The multi-focus training script was not released: the losses here are a
             reconstruction (intensity to the maximum of the sources; gradient 300; SSIM and L2 terms on), not a fact.
 Command:    vlfusion train film/film_mff
-Cost:       81,150 steps: 8 days of two CPU cores (8.3 s a step, measured); on a GPU 4 to 16 hours, an estimate from
+Cost:       81,150 steps: 8 days of two CPU cores (8.1 s a step, measured); on a GPU 4 to 16 hours, an estimate from
             operations (docs/howto/train.md). First try film_mff_sample.py or configs/zoo/film_mff.py (4 hours).
 Needs:      the VLF dataset (Image/MFF/RealMFF, TextFeature/MFF/RealMFF) under data/VLFDataset.
 Expected:   Real-MFF test, 71 pairs, protocol film: EN 7.11  SD 54.93  SF 15.62  AG 5.43  VIF 1.10  Qabf 0.76 (paper,
