@@ -67,7 +67,7 @@ def test_two_are_computed_at_a_time_with_one_thread_each(two_threads):
 
 
 def test_where_no_thread_can_be_started_the_caller_computes(two_threads, monkeypatch):
-    torch.set_num_threads(3)
+    torch.set_num_threads(7)  # of which no other test makes a team
     start, started = threading.Thread.start, []
 
     def limited(thread):
@@ -83,7 +83,7 @@ def test_where_no_thread_can_be_started_the_caller_computes(two_threads, monkeyp
     gc.collect()  # of the pool, which its thread then leaves
     started[0].join(20)
     assert not started[0].is_alive()
-    assert torch.get_num_threads() == 3 and caller not in side_by_side(lambda _: threading.get_ident(), range(3))
+    assert torch.get_num_threads() == 7 and caller not in side_by_side(lambda _: threading.get_ident(), range(3))
 
 
 AFTER_MAIN = """
