@@ -4,11 +4,13 @@
     python performance/film.py train --sizes 288x384
     python performance/film.py memory --sizes 480x640 3000x4000
     python performance/film.py limits
+    python performance/film.py counts
     python performance/film.py spinning --repeats 3
 
 Both networks have the same state and get the same input. In `forward` they take turns in one process and must return
 the same image. In `train` and `memory` each runs in its own process, whose peak resident memory is read at its end.
-`limits` measures the machine: number of operations, rate of a 1x1 convolution of a strip's size, page faults.
+`limits` measures the machine: number of operations, rate of a 1x1 convolution of a strip's size, page faults. `counts`
+counts what a GPU would get, without one: operations, and bytes of living tensors, on tensors without values.
 `spinning` compares ways in which threads wait for each other, on free cores and beside another program that keeps a
 core busy.
 """
@@ -36,7 +38,9 @@ from vlfusion.models.backbones import FILM
 from vlfusion.models.layers.pixels import PixelConv
 from vlfusion.models.layers.strips import at_once
 from vlfusion.registry import BACKBONES
+from vlfusion.system.footprint import LiveBytes
 from vlfusion.system.threads import CHOICES
+from vlfusion.testing.operations import Operations
 
 
 def main() -> None:
@@ -129,12 +133,39 @@ def limits(_: str | None, args: argparse.Namespace) -> None:
             infer(network, inputs)
             faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         print(f'    {name:10} {counter.get_total_flops() / 1e9:.1f} GFLOP, {median(faults):,} page faults')
-    strip, convolution, seconds = torch.rand(1, 16, 384, 32).permute(0, 3, 1, 2), PixelConv(32, 256), []
-    for _ in range(100):
-        start = time.perf_counter()
-        infer(convolution, [strip])
-        seconds.append(time.perf_counter() - start)
-    print(f'    1x1        {2 * strip.numel() * 256 / min(seconds) / 1e9:.0f} GFLOP/s at best')
+    strip = torch.rand(1, 16, 384, 32).permute(0, 3, 1, 2)
+    for threads in (args.threads, 1):
+        torch.set_num_threads(threads)
+        for name, convolution in (('vlfusion', PixelConv(32, 256)), ('torch', nn.Conv2d(32, 256, 1))):
+            seconds = []
+            for _ in range(100):
+                start = time.perf_counter()
+                infer(convolution, [strip])
+                seconds.append(time.perf_counter() - start)
+            print(f'    1x1        {2 * strip.numel() * 256 / min(seconds) / 1e9:.0f} GFLOP/s at best by {name}, '
+                  f'threads: {threads}')
+
+
+def counts(_: str | None, args: argparse.Namespace) -> None:
+    """Count operations and living tensors of FILM on torch's device `meta`, where it takes the path of a GPU."""
+    with torch.device('meta'):
+        films = {'float32': FILM(), 'bfloat16': FILM().bfloat16()}
+        for batch in (1, 2):
+            inputs = pairs(batch, args)
+            for name, film in films.items():
+                with torch.no_grad(), Operations() as operations:
+                    film(*inputs)
+                print(f'    batch {batch}, {name}: {operations.total} operations forward')
+        film = films['float32']
+        for batch in (1, 2, 8, 9, 10):
+            inputs = pairs(batch, args)
+            for counter in (Operations(), LiveBytes()):
+                film.zero_grad()
+                with counter:
+                    film(*inputs).sum().backward()
+                print(f'    batch {batch}, training step: ' + (
+                    f'{counter.total} operations' if isinstance(counter, Operations)
+                    else f'{counter.most / 2 ** 30:.1f} GiB of living tensors'))
 
 
 #: Ways in which threads wait, as environment variables that are set before torch is imported.
@@ -236,7 +267,7 @@ def peak() -> int:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('what', choices=('forward', 'train', 'memory', 'limits', 'spinning'))
+    parser.add_argument('what', choices=('forward', 'train', 'memory', 'limits', 'counts', 'spinning'))
     parser.add_argument('--sizes', nargs='+', default=[(288, 384)], metavar='HxW',
                         type=lambda text: tuple(map(int, text.split('x'))))
     parser.add_argument('--tokens', type=int, default=149, help='tokens of the text (default: 149, as in FILM)')

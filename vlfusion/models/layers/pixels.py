@@ -23,8 +23,8 @@ def by_pixel(x: Float[Tensor, 'batch dim h w'], weight: Float[Tensor, 'out dim 1
              bias: Float[Tensor, ' out'] | None = None) -> Float[Tensor, 'batch out h w']:
     """Apply a 1x1 convolution.
 
-    In a thread that works alone, torch gives 1x1 convolutions to MKL, which takes 2.3 times as long as oneDNN on an
-    AMD processor with AVX-512. A dilation, which does not change what is computed of a single pixel, makes it choose
-    oneDNN, also in the backward pass.
+    In a thread that works alone, torch leaves 1x1 convolutions to MKL, which takes twice as long as oneDNN on an AMD
+    processor with AVX-512 (`performance/film.py limits`). A dilation, which changes nothing for a single pixel, makes
+    it choose oneDNN, also in the backward pass.
     """
     return F.conv2d(x, weight, bias, dilation=2 if x.device.type == 'cpu' and not is_traced() else 1)
