@@ -87,7 +87,7 @@ def test_a_patch_of_the_whole_image_costs_what_the_image_costs(build, images):
 def test_the_patch_of_each_image_meets_its_own_source(build, images):
     """A batch costs the mean of what its images cost singly, for the same windows."""
     loss = build(global_weight=0, similarity_weight=0, patches=5)
-    loss._clip(images[0].device)  # making a network draws random numbers
+    loss.clip.network(images[0].device)  # making a network draws random numbers
 
     def cost(some):
         torch.manual_seed(3)
@@ -100,7 +100,7 @@ def test_the_patch_of_each_image_meets_its_own_source(build, images):
 def test_gradients_reach_the_fused_image_and_nothing_else(build, images):
     fused = images[0].requires_grad_()
     loss = build(patches=4)
-    before = [value.clone() for value in loss._clip(fused.device)[0].state_dict().values()]
+    before = [value.clone() for value in loss.clip.network(fused.device).state_dict().values()]
     optimizer = torch.optim.Adam([fused], lr=0.02)
     torch.manual_seed(0)
     first = loss(*images)
@@ -114,7 +114,7 @@ def test_gradients_reach_the_fused_image_and_nothing_else(build, images):
         last.backward()
     assert last < 0.8 * first
     assert not list(loss.parameters()) and not loss.state_dict()
-    after = loss._clip(fused.device)[0]
+    after = loss.clip.network(fused.device)
     assert all(map(torch.equal, before, after.state_dict().values())) and not after.training
     assert all(not one.requires_grad and one.grad is None for one in after.parameters())
 
@@ -163,4 +163,4 @@ def test_training_writes_a_checkpoint_without_clip(clip, tmp_path):
 
 def test_the_default_weights_exist():
     loss = LOSSES.build(dict(type=LOSS))
-    assert loss.pretrained in open_clip.list_pretrained_tags_by_model(loss.model)
+    assert loss.clip.pretrained in open_clip.list_pretrained_tags_by_model(loss.clip.model)

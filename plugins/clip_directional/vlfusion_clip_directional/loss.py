@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
-from vlfusion.language.encoders import OpenCLIPTextEncoder
+from vlfusion.losses.clip import FrozenCLIP
 from vlfusion.metrics.histograms import entropy
 from vlfusion.registry import LOSSES
 
@@ -85,37 +85,27 @@ class CLIPDirectionalLoss(nn.Module):
             raise ConfigError(f'Expected a range of fractions for patch_side, but got {tuple(patch_side)}.',
                               'Give two fractions such as (0.5, 0.8).')
         self.weight = weight
-        self.prompts = [prompt, prompt_a, prompt_b]
-        self.model, self.pretrained = model, pretrained
+        self.clip = FrozenCLIP([prompt, prompt_a, prompt_b], model, pretrained)
         self.global_weight, self.patch_weight, self.similarity_weight = global_weight, patch_weight, similarity_weight
         self.patches, self.patch_side, self.least_entropy = patches, tuple(patch_side), least_entropy
-        self._loaded: list[tuple[nn.Module, Tensor, Tensor]] = []  # in a list, so that CLIP enters no checkpoint
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
-        prompt, *source_prompts = self._clip(fused.device)[1].split(1)
+        prompt, *source_prompts = self.clip.texts(fused.device).split(1)
         with torch.no_grad():
-            sources = [self.embed([source]) for source in (source_a, source_b)]
+            sources = [self.clip.images([source]) for source in (source_a, source_b)]
         embedded_sources = list(zip(sources, source_prompts, strict=True))
-        whole = self.embed([fused])
+        whole = self.clip.images([fused])
         total = self.global_weight * _mean(direction_loss(whole, source, prompt, source_prompt).mean()
                                            for source, source_prompt in embedded_sources)
         total = total + self.similarity_weight * _mean((1 - (whole * source).sum(-1)).mean() for source in sources)
         if self.patch_weight:
             patches, rich = self._patches(fused, source_a, source_b)
-            embedded = self.embed(patches)
+            embedded = self.clip.images(patches)
             total = total + self.patch_weight * _mean(
                 (rich * direction_loss(embedded, source.repeat(self.patches, 1), prompt, source_prompt)).mean()
                 for source, source_prompt in embedded_sources)
         return total
-
-    def embed(self, batches: Sequence[Float[Tensor, 'batch 1 _ _']]) -> Float[Tensor, 'image dim']:
-        """Embed batches of luminance in [0, 1] by CLIP, as vectors of norm 1. Batches may differ in image size."""
-        clip, _, (mean, std) = self._clip(batches[0].device)
-        size = clip.visual.image_size
-        size = (size, size) if isinstance(size, int) else tuple(size)
-        images = torch.cat([F.interpolate(batch, size, mode='bilinear', antialias=True) for batch in batches])
-        return clip.encode_image((images - mean) / std, normalize=True)  # (image, 3, h, w)
 
     def _patches(self, fused: Tensor, *sources: Tensor) -> tuple[list[Tensor], Bool[Tensor, ' image']]:
         """Cut square windows of the fused images, each at one place for a batch, and mark those with enough entropy."""
@@ -129,21 +119,6 @@ class CLIPDirectionalLoss(nn.Module):
             cut.append(fused[window])
             rich.append(torch.stack([entropy(255 * source[window]) > self.least_entropy for source in sources]).all(0))
         return cut, torch.cat(rich)
-
-    def _clip(self, device: torch.device) -> tuple[nn.Module, Float[Tensor, 'prompt dim'], Float[Tensor, '2 3 1 1']]:
-        """Return the frozen model, the embeddings of the three prompts, and mean and deviation of the model's images.
-
-        All are on the device of the images.
-        """
-        if not self._loaded:
-            encoder = OpenCLIPTextEncoder(self.model, pretrained=self.pretrained, output='pooled', device=str(device))
-            # The encoder returns inference tensors, which autograd refuses; a clone is an ordinary tensor.
-            text = encoder.encode(self.prompts).features[:, 0].clone()
-            visual = encoder.model.visual
-            statistics = torch.tensor([visual.image_mean, visual.image_std])[..., None, None]
-            self._loaded.append((encoder.model.requires_grad_(False), F.normalize(text, dim=-1), statistics))
-        self._loaded = [tuple(part.to(device) for part in self._loaded[0])]
-        return self._loaded[0]
 
 
 def _mean(losses: Iterable[Tensor]) -> Tensor:

@@ -92,17 +92,6 @@ def test_several_tokens_count_as_their_mean_and_padding_as_nothing(network):
         network(*images, text=text, text_mask=mask & False)
 
 
-def test_modulation_by_hand():
-    from vlfusion_textif.model import Modulation
-    layer = Modulation(text_dim=1, channels=1)
-    first, _, second = layer.mlp
-    for parameter, values in ((first.weight, [[1.], [-1.]]), (first.bias, [0., 0.]),
-                              (second.weight, [[0.5, 0.], [0., 100.]]), (second.bias, [0., 0.25])):
-        parameter.data = torch.tensor(values)
-    # The layers between: (2, -2) -> leaky (2, -0.02) -> scale 1, shift -1.75.
-    torch.testing.assert_close(layer(torch.full((1, 1, 1, 1), 3.), torch.tensor([[2.]])).item(), 2 * 3 - 1.75)
-
-
 def test_text_of_another_width_and_no_text_are_refused(network):
     images = torch.rand(2, 1, 1, 16, 16)
     with pytest.raises(ConfigError, match='Set text_dim=9'):

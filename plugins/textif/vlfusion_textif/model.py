@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
+from vlfusion.models.layers.modulation import FeatureModulation, pooled_text
 from vlfusion.models.layers.restormer import RestormerBlock
 from vlfusion.models.layers.strips import Strip, conv_rows
-from vlfusion.models.layers.tokens import require_tokens
 from vlfusion.registry import BACKBONES
 
 
@@ -56,7 +56,7 @@ class TextIF(nn.Module):
         self.cross_attention = CrossAttention(widths[3])
         self.merge = nn.ModuleList(nn.Conv2d(2 * width, width, 1, bias=False) for width in widths)
         self.self_attention = SelfAttention(widths[3])
-        self.modulate = nn.ModuleList(Modulation(text_dim, width) for width in widths)
+        self.modulate = nn.ModuleList(FeatureModulation(text_dim, width, hidden=2 * text_dim) for width in widths)
 
         self.up = nn.ModuleList(Upsample(2 * width) for width in widths[:3])
         self.reduce = nn.ModuleList(nn.Conv2d(2 * width, width, 1, bias=False) for width in widths[1:3])
@@ -85,7 +85,7 @@ class TextIF(nn.Module):
             ConfigError: no text is given, or the width of its features is not `text_dim`.
             DataError: a text of the batch has no real token.
         """
-        vector = self.text_scale * self._pooled(text, text_mask)
+        vector = self.text_scale * pooled_text(self, text, text_mask, self.text_dim)
         size = source_a.shape[-2:]
         padding = (0, -size[1] % 8, 0, -size[0] % 8)
         features = zip(self.encoder_a(F.pad(source_a, padding, mode='replicate')),
@@ -100,34 +100,6 @@ class TextIF(nn.Module):
             x = self.decoder[scale](self.reduce[scale - 1](x) if scale else x)
         fused = self.output(self.refine(x))[..., :size[0], :size[1]]
         return fused if self.training else fused.clamp(0, 1)
-
-    def _pooled(self, text: Tensor | None, mask: Tensor | None) -> Float[Tensor, 'batch dim']:
-        """Average the real tokens of each text."""
-        if text is None:
-            raise ConfigError('TextIF is guided by an instruction, but its argument `text` is None.',
-                              "Give the data set one, such as text_source=dict(fixed='Fuse the two images.').")
-        if text.shape[-1] != self.text_dim:
-            raise ConfigError(f'TextIF was built for text features of width {self.text_dim}, but these have width '
-                              f'{text.shape[-1]}.', f'Set text_dim={text.shape[-1]} in the config of the backbone.')
-        require_tokens(text, mask, 'Give every pair an instruction.')
-        if mask is None:
-            return text.mean(1)
-        weight = mask.to(text)
-        return (text * weight[..., None]).sum(1) / weight.sum(1, keepdim=True)
-
-
-class Modulation(nn.Module):
-    """`(1 + scale) x + shift`, with scale and shift of each channel computed from the text vector by two layers."""
-
-    def __init__(self, text_dim: int, channels: int):
-        super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(text_dim, 2 * text_dim), nn.LeakyReLU(),
-                                 nn.Linear(2 * text_dim, 2 * channels))
-
-    def forward(self, x: Float[Tensor, 'batch c h w'],
-                text: Float[Tensor, 'batch dim']) -> Float[Tensor, 'batch c h w']:
-        scale, shift = self.mlp(text)[..., None, None].chunk(2, 1)
-        return (1 + scale) * x + shift
 
 
 class FeedForward(nn.Module):
