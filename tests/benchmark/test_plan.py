@@ -3,7 +3,8 @@
 import pytest
 from comparing import toy, write_config
 
-from vlfusion.benchmark.plan import load_plan
+from vlfusion.benchmark.methods import ModelMethod
+from vlfusion.benchmark.plan import SetPlan, load_plan
 from vlfusion.benchmark.run import Run
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.registry import BACKBONES
@@ -65,3 +66,17 @@ def test_the_configs_name_data_sets_and_models_that_there_are(task, tmp_path, mo
 def test_a_misspelt_comparison(name, said):
     with pytest.raises(ConfigError, match=f'(?s){said}'):
         load_plan(name)
+
+
+def test_one_text_of_a_data_set_replaces_the_descriptions_of_a_method_but_no_instruction():
+    given = dict(texts='words/{name}.txt')
+    set_plan = SetPlan('Toy', {}, overrides=dict(text_source=given))
+
+    def source(own):
+        method = ModelMethod('m', model=dict(type='FusionModel'), overrides=dict(text_source=own))
+        return set_plan.experiment_of(method)['text_source']
+
+    described, fixed = dict(stream='pair/paragraph'), dict(fixed='Fuse.')
+    assert source(described) == source(fixed) == given
+    assert source(dict(text_a=described, text_b=described, task=fixed)) == dict(text_a=given, text_b=given, task=fixed)
+    assert 'text_source' not in set_plan.experiment_of(ModelMethod('m', config='classical/laplacian_ivf'))

@@ -270,3 +270,20 @@ def test_a_range_reaches_fusion_and_scores(compare):
         cv2.imwrite(str(path), 7000 + cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.uint16))
     assert scores(compare(methods, metrics=['EN', 'VIF'])) != before
     assert scores(compare(methods, metrics=['EN', 'VIF'], dataset=dict(range_a='7000,7255'))) == before
+
+
+@pytest.mark.slow
+def test_words_of_files_that_a_data_set_gives_to_all_methods(compare, toys):
+    checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(stream='pair/paragraph'))
+    Path('data/words').mkdir()
+    names = [Path(name).stem for name in NAMES]
+    for name in names:
+        Path(f'data/words/{name}.txt').write_text(f'{name} is what they should fuse.')
+    methods = {'own': dict(checkpoint='text.pth', language=words()), 'Mean': toy('ToyMean')}
+    described = scores(compare(methods), method='own', metric='EN')
+    toys.ENCODED.clear()
+    out = compare(methods, dataset=dict(text_source=dict(texts='words/{name}.txt')))
+    assert set(toys.ENCODED) >= set(f'{name} is what they should fuse.' for name in names)
+    assert [row['value'] for row in scores(out, method='own', metric='EN')] != [row['value'] for row in described]
+    assert main(['benchmark', 'benchmark.py', '--out', 'out']) == 0
+    assert f'{names[0]} is what they should fuse.' in Path('out/report.html').read_text()

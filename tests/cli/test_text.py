@@ -371,11 +371,11 @@ language = dict(store='{tmp_path}/store', fixed=['Brighten it.'],
                 encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
 text_source = dict(fixed='Fuse them.')'''))
     assert main(['describe', str(path), '--dry-run']) == 0
-    assert '2 of 2 fixed texts have no features yet.' in capsys.readouterr().out
+    assert '2 of 2 given texts have no features yet.' in capsys.readouterr().out
     assert main(['describe', str(path)]) == 0
-    assert '2 of 2 fixed texts encoded' in capsys.readouterr().out
+    assert '2 of 2 given texts encoded' in capsys.readouterr().out
     assert main(['describe', str(path)]) == 0
-    assert '0 of 2 fixed texts encoded' in capsys.readouterr().out
+    assert '0 of 2 given texts encoded' in capsys.readouterr().out
     config = load_config(path)
     dataset = PairDataset('ivf', tmp_path / 'Toy', 'ir', 'vi', text_source=config.text_source,
                           language=config.language, pipeline=[dict(type='LoadPair'), dict(type='PackPair')])
@@ -393,7 +393,7 @@ def test_a_config_that_reads_one_fixed_text_describes_no_image(root, capsys):
                                                                              "fixed='Fuse them.'"))
     assert main(['describe', str(root / 'config.py'), '--split', 'test']) == 0
     said = capsys.readouterr().out
-    assert '1 of 1 fixed texts encoded' in said and 'images described' not in said
+    assert '1 of 1 given texts encoded' in said and 'images described' not in said
     assert main(['describe', str(root / 'config.py'), '--cfg-options', 'language.fixed=text']) == 2
     assert "language.fixed must be a list of texts, but it is 'text'" in capsys.readouterr().err
 

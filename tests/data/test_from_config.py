@@ -1,9 +1,11 @@
-"""Data sets, pairs, subjects and fixed texts of a config."""
+"""Data sets, pairs, subjects and given texts of a config."""
+
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
-from vlfusion.data.from_config import find_datasets, find_subjects, fixed_texts, pairs_of, reads_stream
+from vlfusion.data.from_config import find_datasets, find_subjects, pairs_of, reads_stream, texts_to_encode
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.testing.toys import draw_pairs
 
@@ -63,16 +65,32 @@ def test_a_subject_that_is_not_there(config, name, options, error, message):
         find_subjects(config, name, **options)
 
 
-def test_fixed_texts_are_listed_once(config):
+def test_texts_to_encode_are_listed_once(config):
     config.language = dict(fixed=['Fuse.', 'Merge.'])
     config.test_dataloader.dataset.text_policy = dict(fixed='Fuse.')
     config.train_dataloader.dataset.text_source = dict(fixed='Join.')
-    assert fixed_texts(config) == ['Fuse.', 'Merge.', 'Join.']
+    assert texts_to_encode(config) == ['Fuse.', 'Merge.', 'Join.']
+
+
+def test_texts_of_files_are_read_for_the_pairs_of_a_split(config):
+    config.language = dict(store='text', encoder=dict(type='TransformersTextEncoder', model='any'))
+    root = Path(config.data_root)
+    for split in ('train', 'test'):
+        part = config[f'{split}_dataloader'].dataset
+        part.text_source = dict(texts=f'words/{split}/{{name}}.txt')
+        for pair in pairs_of(config, [split]):
+            path = root / f'words/{split}/{pair.name}.txt'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f'{split} {pair.name}')
+    names = [pair.name for pair in pairs_of(config, ['test'])]
+    assert texts_to_encode(config, ['test']) == [f'test {name}' for name in names]
+    assert set(texts_to_encode(config)) > {f'train {pair.name}' for pair in pairs_of(config, ['train'])}
+    assert not reads_stream(config)
 
 
 @pytest.mark.parametrize(('source', 'reads'), [
     (None, True), (dict(stream='pair/paragraph'), True), (dict(files='x/{name}.npy'), True),
     (dict(fixed='Fuse.'), False), (dict(text_a=dict(fixed='Fuse.'), text_b=dict(stream='a/paragraph')), True)])
-def test_a_config_of_fixed_texts_alone_reads_no_descriptions(config, source, reads):
+def test_a_config_of_texts_to_encode_alone_reads_no_descriptions(config, source, reads):
     config.text_source = source
     assert reads_stream(config) is reads

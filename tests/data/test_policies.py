@@ -119,7 +119,7 @@ test_dataloader = dict(dataset=dict(type='PairDataset', data_root={str(root)!r},
                                     text_source=dict(fixed='Fuse them.')))
 """)
     assert main(['describe', str(path), '--cfg-options', 'text_policy=empty']) == 0
-    assert '2 of 2 fixed texts encoded' in capsys.readouterr().out
+    assert '2 of 2 given texts encoded' in capsys.readouterr().out
     empty, fixed = texts(root, 'empty', language=language), texts(root, dict(fixed='Fuse them.'), language=language)
     assert len({text.tobytes() for text in empty.values()}) == len({text.tobytes() for text in fixed.values()}) == 1
     assert empty['p0'].shape[1] == fixed['p0'].shape[1] == 384 and len(empty['p0']) < len(fixed['p0'])

@@ -7,7 +7,7 @@ import pytest
 
 from vlfusion.data.joining import join_rule
 from vlfusion.data.pairs import find_pairs
-from vlfusion.data.text import FeatureFiles, StoredText, pad
+from vlfusion.data.text import FeatureFiles, StoredText, WrittenText, given_texts, pad, text_sources
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.keys import Content, Keys
 from vlfusion.language.store import TextStore
@@ -108,6 +108,53 @@ def test_stored_text_names_every_image_to_describe(language, pairs):
     assert '2: features of different widths, 4 and 5' in problem
     assert f'3: not described yet: {pairs[2].path_a}, {pairs[2].path_b}' in problem
     assert 'vlfusion describe CONFIG' in caught.value.remedy
+
+
+def write_texts(root, *folders):
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+        for name in '123':
+            (root / folder / f'{name}.txt').write_text(f' {folder} of {name}.\n', encoding='utf-8')
+
+
+def encode(language, text, rows):
+    TextStore(language['store']).write('features', Keys(language).fixed(text), {}, np.asarray(rows, np.float32))
+
+
+def test_texts_of_files(root, language, pairs):
+    write_texts(root, 'ir_text', 'vi_text')
+    config = dict(texts=['ir_text/{name}.txt', 'vi_text/{name}.txt'])
+    [source] = text_sources(config, language, root).values()
+    assert given_texts([source], pairs)[:2] == ['ir_text of 1.', 'vi_text of 1.']
+    for text in given_texts([source], pairs):
+        encode(language, text, [[float(text.startswith('ir')), 5.]])
+    source.check(pairs)
+    assert (source.dim, source.length(pairs)) == (2, 2)
+    assert source.load(pairs[2]).tolist() == [[1, 5], [0, 5]]
+    assert source.words(pairs[2]) == {'ir_text': 'ir_text of 3.', 'vi_text': 'vi_text of 3.'}
+    [mean] = text_sources(config | dict(join=dict(type='mean')), language, root).values()
+    assert len(mean.load(pairs[2])) == 2, 'a row for each text'
+    [alone] = text_sources(dict(texts='vi_text/{name}.txt'), language, root).values()
+    assert alone.load(pairs[0]).tolist() == [[0, 5]]
+
+
+def test_texts_of_files_with_faults(root, language, pairs):
+    write_texts(root, 'text')
+    source = WrittenText(language, root, 'text/{name}.txt')
+    with pytest.raises(DataError, match='the text of 1 is not encoded yet') as caught:
+        source.check(pairs)
+    assert 'vlfusion describe' in caught.value.remedy
+    (root / 'text/1.txt').unlink()
+    (root / 'text/2.txt').write_text('\n')
+    (root / 'text/3.txt').write_bytes(b'\xff')
+    with pytest.raises(DataError) as caught:
+        given_texts([source], pairs)
+    assert '3 of 3 pairs' in caught.value.problem
+    for fault in (f'1: there is no text {root}/text/1.txt', f'2: the text {root}/text/2.txt is empty',
+                  f'3: the text {root}/text/3.txt cannot be read'):
+        assert fault in caught.value.problem
+    with pytest.raises(ConfigError, match='Every pair would read the same text'):
+        WrittenText(language, root, 'text/1.txt').check(pairs)
 
 
 def test_pad():

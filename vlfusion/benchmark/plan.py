@@ -28,6 +28,7 @@ from vlfusion.benchmark.names import require_comparison
 from vlfusion.config import load_config
 from vlfusion.data.names import composed, spelled
 from vlfusion.data.pairs import Pair
+from vlfusion.data.text import text_configs
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.evaluation.controls import CONTROLS
 from vlfusion.guards.arguments import fits
@@ -75,7 +76,8 @@ class SetPlan:
         limit: largest number of pairs, the first by name; None for all.
         by_subset: whether to make a table of each subset as well.
         texts: patterns of text files for the report, relative to `data_root`, by heading, such as `text/{name}.txt`.
-        overrides: keys that apply to every method that reads text: `text_source`, `language`.
+        overrides: keys that apply to every method that reads text: `text_source`, `language`. If a method reads several
+            texts, a `text_source` of one text replaces all of them but the fixed ones.
     """
 
     name: str
@@ -85,6 +87,16 @@ class SetPlan:
     by_subset: bool = False
     texts: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def experiment_of(self, method: ModelMethod) -> dict[str, Any]:
+        """Return the experiment of a method with the keys that this data set overrides."""
+        own, changes = method.experiment, dict(self.overrides)
+        if 'text_source' not in own and 'language' not in changes:
+            return own  # a method that reads no text
+        texts, given = text_configs(own.get('text_source')), changes.get('text_source')
+        if given and 'text' not in texts and text_configs(given).keys() == {'text'}:
+            changes['text_source'] = {name: entry if 'fixed' in entry else given for name, entry in texts.items()}
+        return {**own, **changes}
 
     def text_file(self, pattern: str, pair: Pair | None = None) -> Path:
         """The file of a pair's text by its pattern; without a pair, the path of the pattern."""

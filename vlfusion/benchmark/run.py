@@ -309,7 +309,7 @@ class Run:
 
     def _with_text(self, set_plan: SetPlan, method: ModelMethod) -> SetOfPairs:
         """The data set with the texts that the model reads, if any."""
-        experiment = {**method.experiment, **set_plan.overrides}
+        experiment = set_plan.experiment_of(method)
         if 'text_source' not in experiment:
             return set_plan.build(check=False)
         language = experiment.get('language')
@@ -328,7 +328,8 @@ class Run:
         allowed = self.describe or self.plan.words or believed_language(language) is not None
         if allowed and (report := make_words(
                 language, sources, set_plan.build(check=False).dataset.pairs,
-                progress=lambda stage, *counts: self.progress(f'{set_plan.name}: {stage}', *counts))):
+                progress=lambda stage, *counts: self.progress(f'{set_plan.name}: {stage}', *counts),
+                root=set_plan.part.get('data_root', '.'))):
             report.raise_if_failed()
         try:
             return set_plan.build(check=False, **changes)

@@ -15,7 +15,7 @@ from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.run import Run, Unit
 from vlfusion.data.pairs import Pair
-from vlfusion.data.text import paragraphs
+from vlfusion.data.text import text_sources
 from vlfusion.evaluation.rows import Row, columns
 
 #: Prefix of the names of other output policies among the ways of scoring.
@@ -168,9 +168,11 @@ class _SetTables:
         texts = {heading: path.read_text(encoding='utf-8').strip() for heading, path in files.items()
                  if path.is_file()}
         for method in self.methods if not texts else ():
-            experiment = {**method.experiment, **self.set_plan.overrides} if isinstance(method, ModelMethod) else {}
+            experiment = self.set_plan.experiment_of(method) if isinstance(method, ModelMethod) else {}
             if experiment.get('text_source') and experiment.get('language'):
-                return paragraphs(experiment['language'], pair)
+                sources = text_sources(experiment['text_source'], experiment['language'],
+                                       self.set_plan.part.get('data_root', '.'))
+                return {heading: text for source in sources.values() for heading, text in source.words(pair).items()}
         return texts
 
 

@@ -2,7 +2,7 @@
 
 Finished descriptions are kept, so a stopped run goes on where it was. Ctrl-C and SIGTERM finish the records in work; a
 second one stops at once. Several processes, on several machines, may fill one store together. Fixed texts
-(`language.fixed`, `text_source=dict(fixed=...)`) are encoded once.
+(`language.fixed`, `text_source=dict(fixed=...)`) and texts in files (`dict(texts=...)`) are encoded once.
 
     vlfusion describe film/film_mif --dry-run
     vlfusion describe film/film_mif
@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     with stopping() as stopped, ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as show:
         done = work(names=args.only, limit=args.limit, dry_run=args.dry_run, progress=show, stop=stopped.event)
     if done.fixed:
-        print(f'{len(done.new_fixed)} of {len(done.fixed)} fixed texts have no features yet.' if args.dry_run else
-              f'{len(done.new_fixed)} of {len(done.fixed)} fixed texts encoded. The text store is '
+        print(f'{len(done.new_fixed)} of {len(done.fixed)} given texts have no features yet.' if args.dry_run else
+              f'{len(done.new_fixed)} of {len(done.fixed)} given texts encoded. The text store is '
               f'{language["store"]}.')
     if done.pipeline is None:
         return 0

@@ -82,9 +82,9 @@ def describe_for_model(args: argparse.Namespace, config: 'Config') -> None:
     Raises:
         VLFusionError: as for `vlfusion.describe`, or an image cannot be described.
     """
-    from vlfusion.data.from_config import text_sources
+    from vlfusion.data.from_config import text_entries
     from vlfusion.zoo.names import is_model
-    if not is_model(args.config) or not text_sources(config):
+    if not is_model(args.config) or not text_entries(config):
         return
     from vlfusion.console.progress import ShowProgress
     from vlfusion.data.describing import describe

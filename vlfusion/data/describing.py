@@ -9,7 +9,7 @@ from threading import Event
 from mmengine.config import Config
 
 from vlfusion.config import as_config
-from vlfusion.data.from_config import fixed_texts, pairs_of, reads_stream
+from vlfusion.data.from_config import pairs_of, reads_stream, texts_to_encode
 from vlfusion.data.pairs import as_pattern
 from vlfusion.data.patterns import contents_of, list_files
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
@@ -27,10 +27,10 @@ class Descriptions:
     """Result of `describe`.
 
     Attributes:
-        fixed: the config's fixed texts, which are not about images.
-        new_fixed: the fixed texts that were encoded now, or would be in a dry run.
+        fixed: the config's texts that are encoded as they are: fixed ones, and those of files.
+        new_fixed: those of them that were encoded now, or would be in a dry run.
         pipeline: captioners, LLM, encoder and store; `pipeline.paragraph(subject)` is a description. None if the config
-            reads fixed texts only.
+            reads such texts only.
         subjects: the images, or the pairs if the prompt is about pairs.
         report: outcome of each subject; None after a dry run.
         plan: missing descriptions and their estimated cost; None after a real run.
@@ -75,7 +75,7 @@ def describe(config: str | os.PathLike | Config, *, splits: Sequence[str] | None
     """
     config = as_config(config)
     language = require_section(config.get('language'), config.filename)
-    fixed = fixed_texts(config)
+    fixed = texts_to_encode(config, splits)
     new_fixed = (missing_fixed if dry_run else encode_fixed)(language, fixed) if fixed else []
     if fixed and not reads_stream(config):
         return Descriptions(fixed, new_fixed)

@@ -12,7 +12,7 @@ from vlfusion.data.dataset import PairDataset
 from vlfusion.data.names import composed
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
-from vlfusion.data.text import text_configs
+from vlfusion.data.text import given_texts, text_configs, text_sources
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
 from vlfusion.language.subjects import ImageToDescribe, Subject, subjects_of
 from vlfusion.registry import DATASETS, share_keys
@@ -131,27 +131,44 @@ def find_subjects(config: Config, name: str, *, of_pairs: bool, source: str | No
     return list(dict.fromkeys(both.images['ab'.index(source)] for both in subjects_of(matching, of_pairs=True)))
 
 
-def fixed_texts(config: Config) -> list[str]:
-    """Return the fixed texts of a config, which are not about images, each once.
+def texts_to_encode(config: Config, splits: Sequence[str] | None = None) -> list[str]:
+    """Return the texts of a config that are encoded as they are, each once.
 
-    They come from `language.fixed`, from `text_source=dict(fixed=...)`, and from a `text_policy` with one text for
-    every pair.
+    They come from `language.fixed`, from `text_source=dict(fixed=...)`, from a `text_policy` with one text for every
+    pair, and from the files of `text_source=dict(texts=...)`.
+
+    Args:
+        config: a config as `load_config` returns it.
+        splits: splits whose text files are read; None for all splits of the config.
+
+    Raises:
+        DataError: pairs lack their text.
     """
     texts = config.language.get('fixed') or []
-    sources = [source['fixed'] for source in text_sources(config) if 'fixed' in source]
+    sources = [source['fixed'] for source in text_entries(config) if 'fixed' in source]
     policies = [fixed_text(part.get('text_policy')) for part in text_readers(config)]
-    return list(dict.fromkeys([*texts, *sources, *(text for text in policies if text is not None)]))
+    written = _written_texts(config, splits) if any('texts' in source for source in text_entries(config)) else []
+    return list(dict.fromkeys([*texts, *sources, *(text for text in policies if text is not None), *written]))
+
+
+def _written_texts(config: Config, splits: Sequence[str] | None) -> list[str]:
+    texts = []
+    for split, dataset in find_datasets(config, splits):
+        part = dataset_part(config, split)
+        sources = text_sources(part.get('text_source'), part.get('language'), part.get('data_root', '.'))
+        texts += given_texts(sources, dataset.pairs)
+    return texts
 
 
 def reads_stream(config: Config) -> bool:
     """Tell whether a config reads descriptions of its images, or leaves it open."""
-    sources = text_sources(config)
+    sources = text_entries(config)
     # If all features come from files, a user of `describe` wants to make new ones.
     return (not sources or any('stream' in source for source in sources)
             or all('files' in source for source in sources))
 
 
-def text_sources(config: Config) -> list[dict]:
+def text_entries(config: Config) -> list[dict]:
     """Return the entries of all `text_source` keys, of the config itself and of its data sets: a dict per text."""
     return [source for part in text_readers(config) for source in text_configs(part.get('text_source')).values()]
 

@@ -1,9 +1,12 @@
-"""Text features of pairs, from published feature files or from the store that `vlfusion describe` fills."""
+"""Text features of pairs, from published feature files or from the store that `vlfusion describe` fills.
+
+The store holds features of descriptions that an LLM wrote, of texts in files, and of fixed texts.
+"""
 
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -216,6 +219,83 @@ class FixedText(TextSource):
         return self.store.features(self.key).astype(np.float32)
 
 
+class WrittenText(TextSource):
+    """Features of texts that somebody wrote about each pair, one file a text, from the text store.
+
+    `vlfusion describe` encodes each text once, as it does with fixed texts. Blanks at both ends do not count.
+
+    Args:
+        language: `language` section of a config, of which the store and the encoder are used.
+        root: folder that the patterns are relative to.
+        patterns: pattern of the files, such as `text/{name}.txt`, or several, whose features are joined in this order.
+        join: rule that joins the features of several texts, see `vlfusion.data.joining`; None joins all tokens.
+    """
+
+    def __init__(self, language: dict, root: str | os.PathLike, patterns: str | Sequence[str], join: Any = None):
+        self.root, self.patterns = Path(root), [patterns] if isinstance(patterns, str) else list(patterns)
+        self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
+        self.join = join_rule(join, len(self.patterns))
+        self.remedy = 'Run `vlfusion describe CONFIG` with the config of this run: it encodes each text once.'
+
+    def check(self, pairs: Sequence[Pair]) -> None:
+        for pattern in self.patterns:
+            if len(pairs) > 1 and '{name}' not in pattern:
+                raise ConfigError(f'Every pair would read the same text, {self.root / pattern}.',
+                                  'Write {name} for the name of a pair, as in text/{name}.txt, or use dict(fixed=...).')
+        super().check(pairs)
+
+    def texts(self, pair: Pair) -> list[str]:
+        """Return the texts of a pair; raise DataError if a file is missing, empty or not UTF-8."""
+        return [self._read(pattern, pair) for pattern in self.patterns]
+
+    def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        return self.join([self._features(text, pair) for text in self.texts(pair)])
+
+    def words(self, pair: Pair) -> dict[str, str]:
+        headings = [Path(pattern).parent.name or 'pair' for pattern in self.patterns]
+        return dict(zip(headings, self.texts(pair), strict=True))
+
+    def _read(self, pattern: str, pair: Pair) -> str:
+        path = spelled(lambda name: self.root / pattern.replace('{name}', name), pair.name)
+        try:
+            text = path.read_text(encoding='utf-8').strip()
+        except FileNotFoundError as error:
+            raise DataError(f'there is no text {path}', 'Put a text file (UTF-8) there.') from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f'the text {path} cannot be read: {error}', 'Put a text file (UTF-8) there.') from error
+        if not text:
+            raise DataError(f'the text {path} is empty', "Write the text, or use text_policy='empty' for all pairs.")
+        return text
+
+    def _features(self, text: str, pair: Pair) -> Float[np.ndarray, 'token dim']:
+        key = self.keys.fixed(text)
+        if not self.store.has('features', key):
+            raise DataError(f'the text of {pair.name} is not encoded yet', self.remedy)
+        return require_finite(self.store.features(key).astype(np.float32), f'the text of {pair.name}', self.remedy)
+
+
+def given_texts(sources: Mapping[str, TextSource] | Sequence[TextSource], pairs: Iterable[Pair]) -> list[str]:
+    """Return the texts that an encoder must read for some pairs and no LLM writes: fixed ones and those of files.
+
+    Raises:
+        DataError: lists the first pairs without a text, and counts the others.
+    """
+    texts, problems, pairs = [], [], list(pairs)
+    for source in sources.values() if isinstance(sources, Mapping) else sources:
+        if isinstance(source, FixedText):
+            texts.append(source.text)
+        if isinstance(source, WrittenText):
+            for pair in pairs:
+                try:
+                    texts += source.texts(pair)
+                except DataError as error:
+                    problems.append(f'{pair.name}: {error.problem}')
+    if problems:
+        raise DataError(f'{len(problems)} of {len(pairs)} pairs have no text:\n{listing(problems, 5)}',
+                        'Write the texts, or choose the pairs with `names`.')
+    return list(dict.fromkeys(texts))
+
+
 def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:
     """Return the paragraphs of a pair or of its images that the text store holds, by subject."""
     keys, store = Keys(language), TextStore(section(language, 'store'))
@@ -263,12 +343,12 @@ def text_configs(config: Any) -> dict[str, Mapping]:
 
 
 def described(source: Any) -> dict[str, Any]:
-    """Return a `text_source` with descriptions of the images where it has features from files.
+    """Return a `text_source` with descriptions of the images where it has features or texts from files.
 
     >>> described(dict(files='TextFeature/{name}.npy'))
     {'stream': 'pair/paragraph'}
     """
-    entries = {name: dict(stream='pair/paragraph') if 'files' in entry else dict(entry)
+    entries = {name: dict(stream='pair/paragraph') if entry.keys() & {'files', 'texts'} else dict(entry)
                for name, entry in text_configs(source).items()}
     return entries.get('text', entries)
 
@@ -287,7 +367,8 @@ def text_sources(config: Mapping | None, language: dict | None, root: str | os.P
 
     Args:
         config: for one text, which the backbone takes as `text`: `dict(files=PATTERN)`, `dict(stream=NAME)` with an
-            optional `join`, or `dict(fixed=TEXT)`; for several texts, a dict of these by keyword, such as
+            optional `join`, `dict(texts=PATTERN)` or of several patterns with an optional `join`, or
+            `dict(fixed=TEXT)`; for several texts, a dict of these by keyword, such as
             `dict(text_a=dict(stream='source_a/paragraph'), instruction=dict(fixed='Fuse them.'))`.
         language: language section of the config, which the text store needs.
         root: folder that files are relative to.
@@ -303,11 +384,14 @@ def _source(config: Mapping, language: dict | None, root: str | os.PathLike) -> 
         return FeatureFiles(root, config['files'])
     if 'stream' in config and set(config) <= {'stream', 'join'} and language:
         return StoredText(language, **config)
+    if 'texts' in config and set(config) <= {'texts', 'join'} and language:
+        return WrittenText(language, root, config['texts'], config.get('join'))
     if set(config) == {'fixed'} and language:
         return FixedText(language, config['fixed'])
     raise ConfigError(f'text_source={dict(config)} does not say where text features come from.',
-                      "Write text_source=dict(stream='pair/paragraph') or dict(fixed='...') and pass the config's "
-                      "language section as language=..., or text_source=dict(files='TextFeature/.../{name}.npy').")
+                      "Write text_source=dict(stream='pair/paragraph'), dict(texts='text/{name}.txt') or "
+                      "dict(fixed='...') and pass the config's language section as language=...,\n     or "
+                      "text_source=dict(files='TextFeature/.../{name}.npy').")
 
 
 def require_finite(text: Float[np.ndarray, 'token dim'], origin: str, remedy: str) -> Float[np.ndarray, 'token dim']:

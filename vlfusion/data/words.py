@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from vlfusion.data.from_config import text_readers, text_sources
+from vlfusion.data.from_config import text_entries, text_readers
 from vlfusion.data.text import described
 from vlfusion.guards.arguments import arguments_of
 from vlfusion.language.recipes import Words, combine, find_words
@@ -40,11 +40,11 @@ def use_words(config: Config, words: str | os.PathLike | Mapping, *, trained: bo
     language, note = combine(chosen, config.get('language'), trained=trained)
     config.language = language
     config.merge_from_dict(dict(options or {}))
-    reads = bool(text_sources(config)) or _takes_text(config)
+    reads = bool(text_entries(config)) or _takes_text(config)
     for part in text_readers(config):
         if part.get('text_source'):
             part['text_source'] = described(part['text_source'])
-    if reads and not text_sources(config):
+    if reads and not text_entries(config):
         config.text_source = dict(chosen.text_source or dict(stream='pair/paragraph'))
     if reads and not trained:
         _follow_width(config, chosen)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vlfusion.data.pairs import Pair
-from vlfusion.data.text import require_finite, text_configs, text_sources
+from vlfusion.data.text import given_texts, require_finite, text_configs, text_sources
 from vlfusion.engine.trust import believed_parts
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.language.fixed import encode_fixed
@@ -185,23 +185,26 @@ class Texts:
 
 def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pair],
                pipeline: 'Callable[[], DescriptionPipeline] | None' = None,
-               progress: Progress | None = None) -> 'Report | None':
+               progress: Progress | None = None, root: str | os.PathLike = '.') -> 'Report | None':
     """Fill the text store with the texts that it does not have yet.
 
     Args:
         language: the `language` section by which images are described.
-        sources: sources of the texts, as `text_configs` returns them; texts from files are not made.
+        sources: sources of the texts, as `text_configs` returns them; features in files are not made.
         pairs: pairs to describe.
         pipeline: function that gives the pipeline of the section; by default a new one is built if images need a
             description.
         progress: called as images are described.
+        root: folder that texts in files are relative to.
 
     Returns:
-        The report on the images; None if no text is about images.
+        The report on the images; None if no image needs a description.
     """
     from vlfusion.language.pipeline import DescriptionPipeline
-    if fixed := [source['fixed'] for source in sources if 'fixed' in source]:
-        encode_fixed(language, fixed)
+    given = [source for entry in sources if entry.keys() & {'fixed', 'texts'}
+             for source in text_sources(entry, language, root).values()]
+    if texts := given_texts(given, pairs):
+        encode_fixed(language, texts)
     if not any('stream' in source for source in sources):
         return None
     pipeline = pipeline() if pipeline else DescriptionPipeline(language)
@@ -209,6 +212,6 @@ def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pa
 
 
 def _for_new_images(source: Mapping | None, name: str) -> Mapping:
-    """Source of a model's text for new images. A model that was trained on published features reads descriptions."""
+    """Source of a model's text for new images: descriptions, if the model was trained on features or texts in files."""
     own = text_configs(source).get(name, {})
-    return own if own and 'files' not in own else {'stream': 'pair/paragraph'}
+    return {'stream': 'pair/paragraph'} if not own or own.keys() & {'files', 'texts'} else own
