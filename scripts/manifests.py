@@ -24,7 +24,8 @@ COMMITS = {
     'hanna-xu/U2Fusion': '0a5882140df67b3e0b588e1f2233e18cf944f1a4',
     'lmn-ning/ImageFusion': '87da96cb992253f1f65fcedca4d4999613ed37f3',
     'xianming-gu/Havard-Medical-Image-Fusion-Datasets': '984d169e8abd01baa130db3c5b9be3ba80191c1f',
-    'xingchenzhang/MEFB': '9e185bf88de280b12a2d9a2ff12d66e40bc1ff91'}
+    'xingchenzhang/MEFB': '9e185bf88de280b12a2d9a2ff12d66e40bc1ff91',
+    'zhaolb4080/MTG-Fusion': '16ebd74d9a31e66859769debab3d1575bdcbd0f3'}
 
 
 class Rules(NamedTuple):
@@ -55,6 +56,12 @@ SETS = {
         (r'test_img/MRI_(CT|PET|SPECT)/(MRI|CT|PET|SPECT)/(.+)', r'mif/MRI_\1/\2/\3')]),
     'Harvard': Rules('xianming-gu/Havard-Medical-Image-Fusion-Datasets', [
         (r'MyDatasets/((?:CT|PET|SPECT)-MRI/(?:train|test)/(?:MRI|CT|PET|SPECT)/.+)', r'mif/Harvard/\1')]),
+    'MTG': Rules('zhaolb4080/MTG-Fusion', [
+        (r'test_img/image/test_(\w+)/(ir|vi|MRI|CT|PET|SPECT)/(.+)', r'MTG/\1/\2/\3'),
+        (r'test_img/text/test_(\w+)/text_\w+_common/(.+)', r'MTG/\1/text/common/\2'),
+        (r'test_img/text/test_(\w+)/text_\w+_GT/(.+)', r'MTG/\1/text/ideal/\2'),
+        (r'test_img/text/test_(\w+)/text_([a-z]+)unique/(.+)', r'MTG/\1/text/\2_unique/\3'),
+        (r'test_img/text/test_(\w+)/text_([a-z]+)/(.+)', r'MTG/\1/text/\2/\3')]),
     # Three files are spelt unlike their partner.
     'MEFB': Rules('xingchenzhang/MEFB', [
         (r'input/Farmhouse/FarmHouse_B\.png', 'mef/MEFB/Farmhouse/Farmhouse_B.png'),
