@@ -11,11 +11,13 @@ from skimage.metrics import structural_similarity
 
 from vlfusion.errors import DataError
 from vlfusion.losses import (
+    DSSIMLoss,
     LpLoss,
     MaxGradientLoss,
     MaxIntensityLoss,
     MeanIntensityLoss,
     SSIMLoss,
+    dissimilarity,
     multi_scale_similarity,
     sobel_magnitude,
     ssim_map,
@@ -67,6 +69,15 @@ def test_ssim_under_a_reflected_border_against_skimage(images):
     assert ssim_map(x[..., :6, :6], y[..., :6, :6], border='reflect').shape == (2, 1, 6, 6)
     with pytest.raises(DataError, match=r'at least 6x6, but got \(24, 5\)'):
         ssim_map(x[..., :5], y[..., :5], border='reflect')
+
+
+def test_dissimilarity_is_half_of_what_lacks_to_one_and_each_source_has_its_share(images):
+    fused, a, b = images
+    expected = ((1 - ssim_map(fused, a, border='reflect')) / 2).mean()
+    torch.testing.assert_close(dissimilarity(fused, a), expected)
+    assert dissimilarity(a, a).item() == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(DSSIMLoss()(fused, a, b), dissimilarity(fused, a) + dissimilarity(fused, b))
+    torch.testing.assert_close(DSSIMLoss(shares=(0.6, 0.0))(fused, a, b), 0.6 * dissimilarity(fused, a))
 
 
 def test_similarity_at_five_scales():

@@ -1,7 +1,7 @@
 """Terms that compare the fused image with each source: structural similarity and the Lp distance."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Literal
 
@@ -42,6 +42,18 @@ def ssim_map(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'], w
         return ssim.ssim_map(x, y, _single_gaussian(window, sigma), data_range=1.)
     x, y = (pad(image, (window // 2,) * 4, mode='reflect') for image in (x, y))
     return ssim.ssim_map(x, y, gaussian(window, sigma), data_range=1.)
+
+
+def dissimilarity(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
+    """Compute DSSIM, the mean of `(1 - SSIM) / 2` clamped to [0, 1] at each pixel, for images in [0, 1].
+
+    SSIM has a Gaussian window of 11 pixels and sigma 1.5. Factor, clamp and reflected border are those of kornia's
+    `ssim_loss`.
+
+    Raises:
+        DataError: an image is too small to be reflected under half a window.
+    """
+    return ((1 - ssim_map(x, y, border='reflect')) / 2).clamp(0, 1).mean()
 
 
 @cache
@@ -120,6 +132,27 @@ class SSIMLoss(nn.Module):
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
         return sum(1 - ssim_map(fused, source, self.window, self.sigma).mean() for source in (source_a, source_b))
+
+
+@LOSSES.register_module()
+class DSSIMLoss(nn.Module):
+    """`shares[0] DSSIM(F, A) + shares[1] DSSIM(F, B)`, see `dissimilarity`.
+
+    Args:
+        weight: factor in the total.
+        shares: factors of the two sources.
+
+    Raises:
+        DataError: an image is too small to be reflected under half a window.
+    """
+
+    def __init__(self, weight: float = 1.0, shares: Sequence[float] = (1.0, 1.0)):
+        super().__init__()
+        self.weight, self.shares = weight, shares
+
+    def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
+        return self.shares[0] * dissimilarity(fused, source_a) + self.shares[1] * dissimilarity(fused, source_b)
 
 
 @LOSSES.register_module()

@@ -6,21 +6,17 @@ pixel of each source by an information map that the user provides. Here all weig
 
 from torch.nn.functional import l1_loss
 
-from vlfusion.losses import Image, Scalar, loss, ssim_map
+from vlfusion.losses import Image, Scalar, dissimilarity, loss
 
 
 @loss
 def StructureLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
-    """`mean (1 - SSIM(F, A)) / 2 + mean (1 - SSIM(F, B)) / 2`, each clamped to [0, 1] at each pixel.
-
-    SSIM is that of Wang et al. (IEEE TIP 2004) with a Gaussian window of 11 pixels and sigma 1.5, on images in [0, 1].
-    The factor 1/2, the clamp and the reflected border follow kornia.
+    """`DSSIM(F, A) + DSSIM(F, B)`.
 
     Raises:
         DataError: an image is too small to be reflected under half a window.
     """
-    return sum(((1 - ssim_map(fused, source, border='reflect')) / 2).clamp(0, 1).mean()
-               for source in (source_a, source_b))
+    return dissimilarity(fused, source_a) + dissimilarity(fused, source_b)
 
 
 @loss
