@@ -26,7 +26,8 @@ class FusionDataset(Dataset, ABC):
 
     A sample is a flat dict that torch's default collate can stack:
 
-    - `source_a` and `source_b`: float32 `(1, h, w)` in [0, 1]; also `truth`, if there is a true image
+    - `source_a` and `source_b`: float32 `(1, h, w)` in [0, 1]; also `truth`, if there is a true image, and each map,
+      such as `mask`, under its own name
     - `name`, `path_a` and `path_b`: strings
     - `text`, if there is text: float32 `(token, dim)`, padded with zero rows to one length
     - `text_mask`: bool `(token,)`, true for tokens and false for padding
@@ -61,14 +62,14 @@ class FusionDataset(Dataset, ABC):
     def record(self, index: int) -> dict:
         """Return the input of the pipeline.
 
-        It has `name`, `path_a`, `path_b`, each text with its mask, and optionally `path_truth` and the reading rules
-        `reading_a` and `reading_b`.
+        It has `name`, `path_a`, `path_b`, each text with its mask, and optionally `path_truth`, `maps` (the file of
+        each map by its name) and the reading rules `reading_a` and `reading_b`.
         """
 
     def files(self) -> Iterator[Path]:
         """Yield the files that samples are made from, which no output may replace: those of `pairs`, or `path`."""
         for pair in getattr(self, 'pairs', ()):
-            yield from filter(None, (pair.path_a, pair.path_b, pair.path_truth))
+            yield from (path for path, _ in pair.images)
         if path := getattr(self, 'path', None):
             yield Path(path)
 
@@ -111,6 +112,8 @@ class PairDataset(FusionDataset):
         text_length: number of rows to pad text to, or a dict of them by keyword; None uses the longest text of this
             data set.
         truth: folder or pattern of the true images, if they exist; `subsets` have their own.
+        maps: folder or pattern of further images by name, such as `dict(mask='masks')`: masks, maps of confidence. They
+            are read as grey levels in [0, 1]; backbones and losses that name one get it. `subsets` have their own.
         text_policy: the text that each pair gets: `own`, or another policy of `vlfusion.data.policies`, to test the
             effect of words.
         pipeline: configs of transforms, from `LoadPair` to `PackPair`.
@@ -130,7 +133,7 @@ class PairDataset(FusionDataset):
                  modality_a: str | None = None, modality_b: str | None = None, text_source: Mapping | None = None,
                  language: dict | None = None, text_length: int | Mapping[str, int] | None = None,
                  pipeline: Sequence[dict] = (), check: bool = True, name: str | None = None,
-                 truth: str | None = None, text_policy: str | Mapping = 'own',
+                 truth: str | None = None, maps: Mapping[str, str] | None = None, text_policy: str | Mapping = 'own',
                  range_a: Range = None, range_b: Range = None, page_a: int | None = None, page_b: int | None = None,
                  bands_a: Bands = None, bands_b: Bands = None):
         super().__init__(task, name or Path(data_root).absolute().name, pipeline)
@@ -138,7 +141,7 @@ class PairDataset(FusionDataset):
         _require_folder(Path(data_root), task, first)
         common = dict(modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b,
                       range_a=range_a, range_b=range_b, page_a=page_a, page_b=page_b, bands_a=bands_a, bands_b=bands_b)
-        if (source_a or source_b or names or truth) if subsets else not (source_a and source_b):
+        if (source_a or source_b or names or truth or maps) if subsets else not (source_a and source_b):
             raise ConfigError('A PairDataset needs either source_a and source_b (names is optional), or subsets alone.',
                               "Write source_a='ir', source_b='vi', or subsets={'PET-MRI': dict(source_a=...)}.\n     "
                               'If a _base_ config has the other of the two, inherit nothing: dataset=dict('
@@ -147,7 +150,7 @@ class PairDataset(FusionDataset):
         if subsets:
             self.pairs = find_subset_pairs(data_root, {key: common | dict(subset) for key, subset in subsets.items()})
         else:
-            self.pairs = find_pairs(data_root, source_a, source_b, names, **common, truth=truth)
+            self.pairs = find_pairs(data_root, source_a, source_b, names, **common, truth=truth, maps=maps)
         if check:
             check_images(self.pairs, task=self.task)
         self.text_sources = {key: under_policy(source, text_policy, language)
@@ -155,6 +158,8 @@ class PairDataset(FusionDataset):
         if isinstance(text_length, Mapping) and (unknown := text_length.keys() - self.text_sources.keys()):
             raise ConfigError(f'text_length names {min(unknown)!r}, but the data set reads no such text.',
                               did_you_mean(min(unknown), self.text_sources))
+        if both := sorted(self.text_sources.keys() & dict(self.pairs[0].maps).keys()):
+            raise ConfigError(f'{both[0]!r} is both a text and a map of the data set.', 'Rename one of them.')
         self.text_dims, self.text_lengths = {}, {}
         for key, source in self.text_sources.items():
             source.check(self.pairs)
@@ -171,6 +176,8 @@ class PairDataset(FusionDataset):
                       reading_b=pair.reading_b)
         if pair.path_truth:
             record['path_truth'] = str(pair.path_truth)
+        if pair.maps:
+            record['maps'] = {name: str(path) for name, path in pair.maps}
         for key, source in self.text_sources.items():
             record[key], record[f'{key}_mask'] = pad(source.load(pair), self.text_lengths[key])
         return record

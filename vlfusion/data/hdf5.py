@@ -18,6 +18,7 @@ from jaxtyping import Float
 from vlfusion.data.dataset import FusionDataset, padded_length, require_own_text
 from vlfusion.data.names import require_names
 from vlfusion.data.text import pad, require_finite
+from vlfusion.data.transforms import maps_in
 from vlfusion.errors import DataError, listing
 from vlfusion.files import whole
 from vlfusion.guards.foreign import foreign
@@ -111,15 +112,16 @@ def write_hdf5(path: str | os.PathLike, samples: Iterable[Mapping]) -> None:
             written.
 
     Raises:
-        DataError: a sample has several texts or a true image, which the layout cannot hold.
+        DataError: a sample has several texts, a true image or a map, which the layout cannot hold.
     """
     with whole(path) as temporary, _OutputFile(temporary) as output:
         with h5py.File(output, 'w') as file:
             for sample in samples:
                 require_names([sample['name']], 'The data set', 'Rename the files of the pair.')
-                if homeless := [key for key in sample if f'{key}_mask' in sample and key != 'text' or key == 'truth']:
+                homeless = [key for key in sample if f'{key}_mask' in sample and key != 'text' or key == 'truth']
+                if homeless := homeless + maps_in(sample):
                     raise DataError(f'FILM\'s HDF5 layout has no place for {" and ".join(homeless)}.',
-                                    'Write a data set without truth, with a single text named text.')
+                                    'Write a data set without truth and maps, with a single text named text.')
                 file[f'{IMAGE_A}/{sample["name"]}'] = sample['source_a'].numpy()
                 file[f'{IMAGE_B}/{sample["name"]}'] = sample['source_b'].numpy()
                 if 'text' in sample:

@@ -1,4 +1,4 @@
-"""Names of pairs: which names are valid, and which are equal.
+"""Names of pairs, and keywords of their texts and maps: which are valid, and which are equal.
 
 Results are saved under these names, so a name must not lead out of its folder. Systems store `é` as one character
 (composed, as most do) or as two (decomposed, as macOS did). Both look alike and name the same pair.
@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from vlfusion.errors import DataError, listing, short_repr
+from vlfusion.errors import ConfigError, DataError, listing, short_repr
 
 #: Longest part of a name in bytes of UTF-8. With a suffix such as `.png` it must fit into the 255 of a file name.
 LONGEST_PART = 251
 #: Longest name in bytes, which leaves room for the folders before it.
 LONGEST_NAME = 1024
+#: Other keys of samples, which cannot be keywords of texts or maps.
+RESERVED = ('source_a', 'source_b', 'truth', 'fused', 'name', 'path_a', 'path_b', 'mode')
 
 
 def composed(name: str) -> str:
@@ -83,6 +85,31 @@ def require_names(names: Iterable[Any], origin: str | os.PathLike, remedy: str) 
             seen.add(name)
     if problems:
         raise DataError(f'{origin} holds invalid names of pairs:\n{listing(problems)}', remedy)
+
+
+def is_keyword(name: Any) -> bool:
+    """Tell whether a backbone or loss can name a text or map so as an argument.
+
+    Other keys of samples are not free, and no name may end like the mask of a text.
+    """
+    return isinstance(name, str) and name.isidentifier() and name not in RESERVED and not name.endswith('_mask')
+
+
+def require_keywords(keywords: Iterable[Any], kind: str, example: str) -> None:
+    """Refuse names of texts or maps that are no keywords.
+
+    Args:
+        keywords: the names.
+        kind: `text` or `map`, for the message.
+        example: a correct entry of a config, for the message.
+
+    Raises:
+        ConfigError: a name is no keyword, see `is_keyword`.
+    """
+    for keyword in keywords:
+        if not is_keyword(keyword):
+            raise ConfigError(f'No {kind} can be called {keyword!r}.',
+                              f'Use the keyword under which the backbone or loss names it, such as {example}.')
 
 
 def inside(folder: str | os.PathLike, name: str, ending: str) -> Path:

@@ -1,13 +1,15 @@
 """The packed form: all pairs of a data set in one memory-mapped file of the safetensors format.
 
-    source_a/NAME, source_b/NAME, truth/NAME   (h, w) grey levels, uint8 or uint16; or float32 in [0, 1]
-    text/NAME, instruction/NAME, ...           (token, dim) float32 without padding, each text by its name
+    source_a/NAME, source_b/NAME, truth/NAME, mask/NAME, ...
+                                       (h, w) grey levels, uint8 or uint16; or float32 in [0, 1]; each map by its name
+    text/NAME, instruction/NAME, ...   (token, dim) float32 without padding, each text by its name
 
 The file's `__metadata__` holds strings:
 
 - `vlfusion.pairs`: version of this layout
 - `task`: name of the task
 - `names`: JSON list of names in the order of the data set
+- `maps`: JSON list of the names of maps; absent if there are none
 - `same`: JSON dict from the key of each omitted array to the key of the equal array that is stored
 
 So a text that all pairs share is stored once.
@@ -32,9 +34,9 @@ from jaxtyping import Float, Shaped
 from safetensors import SafetensorError, safe_open
 
 from vlfusion.data.dataset import FusionDataset, padded_length, require_own_text
-from vlfusion.data.names import require_names
+from vlfusion.data.names import is_keyword, require_names
 from vlfusion.data.text import pad, require_finite
-from vlfusion.data.transforms import PARTS
+from vlfusion.data.transforms import IMAGES, maps_in
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.files import whole
 from vlfusion.imaging.tasks import TASKS
@@ -64,6 +66,7 @@ class PackedPairDataset(FusionDataset):
 
     Attributes:
         names: names of the pairs, in their order.
+        maps: names of the maps.
 
     Raises:
         DataError: the file is absent, truncated or of another kind, or arrays are missing or have wrong shapes; names
@@ -81,10 +84,11 @@ class PackedPairDataset(FusionDataset):
             raise ConfigError(f'{self.path} holds pairs of the task {notes["task"]}, not {task}.',
                               f"Set task='{notes['task']}', or path to a file of the other task.")
         super().__init__(notes['task'], name or self.path.stem, pipeline)
-        self.names = notes['names']
-        shapes = _shapes(self.path, self.names, self._arrays)
-        self._images = {f'img_{part}': key for part, key in PARTS.items() if key in shapes}
-        texts = [key for key in shapes if key not in PARTS.values()] if read_text else []
+        self.names, self.maps = notes['names'], notes['maps']
+        images = IMAGES | {f'map_{name}': name for name in self.maps}
+        shapes = _shapes(self.path, self.names, self._arrays, self.maps)
+        self._images = {image: key for image, key in images.items() if key in shapes}
+        texts = [key for key in shapes if key not in images.values()] if read_text else []
         if isinstance(text_length, Mapping) and (unknown := text_length.keys() - set(texts)):
             raise ConfigError(f'text_length names {min(unknown)!r}, but the data set reads no such text.',
                               did_you_mean(min(unknown), texts))
@@ -100,6 +104,8 @@ class PackedPairDataset(FusionDataset):
     def record(self, index: int) -> dict:
         name = self.names[index]
         record = dict(name=name, path_a=f'{self.path}:source_a/{name}', path_b=f'{self.path}:source_b/{name}')
+        if self.maps:
+            record['maps'] = {key: f'{self.path}:{key}/{name}' for key in self.maps}
         for image, key in self._images.items():
             record[image] = _luminance(self._array(f'{key}/{name}'))
             if not (record[image].min() >= 0 and record[image].max() <= 1):
@@ -133,8 +139,8 @@ def write_packed(path: str | os.PathLike, samples: Iterable[Mapping], task: str)
 
     Args:
         path: the file to write; missing folders are made.
-        samples: samples before any random augmentation, with `name`, `source_a`, `source_b`, optionally `truth`, and
-            texts with their masks. Padding is not written.
+        samples: samples before any random augmentation, with `name`, `source_a`, `source_b`, optionally `truth` and
+            maps, and texts with their masks. Padding is not written.
         task: name of the task, such as `ivf`.
 
     Returns:
@@ -144,7 +150,7 @@ def write_packed(path: str | os.PathLike, samples: Iterable[Mapping], task: str)
         DataError: values are not in [0, 1], or two samples have the same name.
     """
     path = Path(path)
-    names, same, keys, places, stored = {}, {}, {}, {}, defaultdict(set)
+    names, same, keys, places, stored, maps = {}, {}, {}, {}, defaultdict(set), {}
     with whole(path) as temporary, ExitStack() as stack:
         spools = {kind: stack.enter_context(TemporaryFile(dir=path.parent)) for kind in DTYPES}
         for sample in samples:
@@ -153,6 +159,7 @@ def write_packed(path: str | os.PathLike, samples: Iterable[Mapping], task: str)
             if name in names:
                 raise DataError(f'Two pairs are called {name}.', 'Give every pair its own name, as subsets do.')
             names[name] = None
+            maps |= dict.fromkeys(maps_in(sample))
             for key, array in _arrays(sample):
                 [kind] = [kind for kind, dtype in DTYPES.items() if dtype == array.dtype]
                 stored[key].add(array.dtype.name)
@@ -163,6 +170,7 @@ def write_packed(path: str | os.PathLike, samples: Iterable[Mapping], task: str)
                     places[key] = kind, array.shape, spools[kind].tell(), array.nbytes
                     spools[kind].write(array)
         notes = {LAYOUT: VERSION, 'task': task, 'names': json.dumps(list(names)), 'same': json.dumps(same)}
+        notes |= {'maps': json.dumps(list(maps))} if maps else {}
         with temporary.open('wb') as file:
             file.write(_header(notes, places, {kind: spool.tell() for kind, spool in spools.items()}))
             for spool in spools.values():
@@ -189,7 +197,7 @@ def _header(notes: dict, places: dict, sizes: dict[str, int]) -> bytes:
 
 def _arrays(sample: Mapping) -> Iterator[tuple[str, Shaped[np.ndarray, 'rows columns']]]:
     """Yield the arrays of a sample by name: images in the smallest exact type, texts without padding."""
-    for key in ('source_a', 'source_b', *(['truth'] if 'truth' in sample else [])):
+    for key in ('source_a', 'source_b', *(['truth'] if 'truth' in sample else []), *maps_in(sample)):
         image = sample[key][0].numpy()
         if not (image.min() >= 0 and image.max() <= 1):
             raise DataError(f'{key} of {sample["name"]} has values from {image.min():g} to {image.max():g}; expected '
@@ -225,12 +233,15 @@ def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, tuple]]:
         raise DataError(f'{path} has the task {notes.get("task")!r}; expected one of {", ".join(TASKS)}.', REMEDY)
     names, same = _json_note(path, notes, 'names', list), _json_note(path, notes, 'same', dict)
     require_names(names, path, REMEDY)
+    maps = _json_note(path, notes, 'maps', list) if 'maps' in notes else []
+    if wrong := [name for name in maps if not is_keyword(name)]:
+        raise DataError(f'{path} holds a map called {wrong[0]!r}, which no backbone or loss can name.', REMEDY)
     if broken := [key for key, other in same.items() if not isinstance(other, str)]:
         raise DataError(f'{path} does not say which array equals {broken[0]}: expected a name, got '
                         f'{same[broken[0]]!r}.', REMEDY)
     arrays = {key: (DTYPES.get(entry['dtype']), tuple(entry['shape']), 8 + length + entry['data_offsets'][0])
               for key, entry in header.items()}
-    return (dict(task=notes['task'], names=names),
+    return (dict(task=notes['task'], names=names, maps=maps),
             arrays | {key: arrays[other] for key, other in same.items() if other in arrays})
 
 
@@ -245,15 +256,20 @@ def _json_note(path: Path, notes: Mapping[str, str], key: str, kind: type) -> An
     return value
 
 
-def _shapes(path: Path, names: Sequence[str], arrays: Mapping[str, tuple]) -> dict[str, list[tuple[int, int]]]:
-    """Return the shapes of the arrays of each kind, such as `source_a` or `text`, in the order of the pairs."""
-    keys = dict.fromkeys(('source_a', 'source_b', *(key.partition('/')[0] for key in arrays)))
+def _shapes(path: Path, names: Sequence[str], arrays: Mapping[str, tuple],
+            maps: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
+    """Return the shapes of the arrays of each kind, such as `source_a` or `text`, in the order of the pairs.
+
+    Sources, the truth and the `maps` are images; the others are texts.
+    """
+    images = {*IMAGES.values(), *maps}
+    keys = dict.fromkeys(('source_a', 'source_b', *maps, *(key.partition('/')[0] for key in arrays)))
     shapes, problems = {key: [] for key in keys}, [] if names else ['no pairs at all']
     for name in names:
         sizes = {}
         for key in keys:
             dtype, shape, _ = arrays.get(f'{key}/{name}', (None, None, None))
-            allowed = DTYPES.values() if key in PARTS.values() else [DTYPES['F32']]
+            allowed = DTYPES.values() if key in images else [DTYPES['F32']]
             if shape is None:
                 problems.append(f'{name} has no {key}')
             elif len(shape) != 2 or 0 in shape or dtype not in allowed:
@@ -261,11 +277,11 @@ def _shapes(path: Path, names: Sequence[str], arrays: Mapping[str, tuple]) -> di
                                 f'{" or ".join(map(str, allowed))}')
             else:
                 shapes[key].append(shape)
-                sizes |= {key: shape} if key in PARTS.values() else {}
+                sizes |= {key: shape} if key in images else {}
         if len(set(sizes.values())) > 1:
             problems.append(f'{name} has images of different shapes: '
                             f'{", ".join(f"{key} {shape}" for key, shape in sizes.items())}')
-    for key in keys.keys() - PARTS.values():
+    for key in keys.keys() - images:
         if len(widths := {width for _, width in shapes[key]}) > 1:
             problems.append(f'{key} features have different widths: {", ".join(map(str, sorted(widths)))}')
     if problems:

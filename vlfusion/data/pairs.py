@@ -16,7 +16,7 @@ from jaxtyping import Shaped
 from vlfusion.console.notes import new_run, note
 from vlfusion.console.progress import duration
 from vlfusion.data.affixes import affix_in_words, differing_tails, find_affixes
-from vlfusion.data.names import composed, require_names
+from vlfusion.data.names import composed, require_keywords, require_names
 from vlfusion.data.patterns import between, by_name, contents_of, list_files, nothing_fits, repeats_stems, stem_of
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.errors import ConfigError, DataError, listing
@@ -47,6 +47,7 @@ class Pair:
         modality_a: modality of source A, as captioners are told; empty if not given.
         modality_b: modality of source B.
         path_truth: file of the true image; None if there is none.
+        maps: name and file of each further image, such as `('mask', Path('masks/12.png'))`.
         reading_a: reading rule for the file of source A.
         reading_b: reading rule for the file of source B.
     """
@@ -59,6 +60,7 @@ class Pair:
     path_truth: Path | None = None
     reading_a: Reading = AS_STORED
     reading_b: Reading = AS_STORED
+    maps: tuple[tuple[str, Path], ...] = ()
 
     @property
     def sources(self) -> tuple[tuple[Path, Reading], tuple[Path, Reading]]:
@@ -67,12 +69,14 @@ class Pair:
 
     @property
     def images(self) -> tuple[tuple[Path, Reading], ...]:
-        """Path and reading rule of both sources, and of the true image if there is one."""
-        return *self.sources, *([(self.path_truth, AS_STORED)] if self.path_truth else [])
+        """Path and reading rule of both sources, of the true image if there is one, and of the maps."""
+        others = [*([self.path_truth] if self.path_truth else []), *dict(self.maps).values()]
+        return *self.sources, *((path, AS_STORED) for path in others)
 
 
 def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Names | None = None, *,
                modality_a: str = '', modality_b: str = '', truth: str | None = None,
+               maps: Mapping[str, str] | None = None,
                range_a: Range = None, range_b: Range = None, page_a: int | None = None, page_b: int | None = None,
                bands_a: Bands = None, bands_b: Bands = None) -> list[Pair]:
     """Find the pairs under a folder, sorted by name.
@@ -93,6 +97,7 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
         modality_a: modality of source A.
         modality_b: modality of source B.
         truth: folder or pattern of the true images, if they exist; then every pair must have one.
+        maps: folder or pattern of further images by name, such as `dict(mask='masks')`; every pair must have them all.
         range_a: values of source A that become black and white, see `vlfusion.imaging.reading.rule.Reading`: `full`
             (as stored), `minmax`, `percentile:1,99` or two numbers. With a range, floating-point images are found too.
         range_b: the range of source B.
@@ -102,19 +107,26 @@ def find_pairs(root: str | os.PathLike, source_a: str, source_b: str, names: Nam
         bands_b: band or bands of source B's files.
 
     Raises:
-        ConfigError: a pattern does not say where the name is, or a range, page or band is not valid.
+        ConfigError: a pattern does not say where the name is, or a range, page, band or name of a map is not valid.
         DataError: there are no images, an image has no partner, two files have the same name, a listed name does not
             exist, a file is a dead link, or both sources are the same files. Lists every problem.
     """
+    require_keywords(maps or {}, 'map', "maps=dict(mask='masks')")
     folders = {'source A': source_a, 'source B': source_b} | ({'the truth': truth} if truth else {})
+    folders |= {f'the map {name}': place for name, place in (maps or {}).items()}
     readings = {'source A': Reading.of(range_a, page_a, bands_a), 'source B': Reading.of(range_b, page_b, bands_b)}
     matched = find_files(
         root, folders, names,
         'The files of a pair share one name, in the same letter case. Rename or remove the listed files, correct the '
-        'patterns source_a, source_b and truth, or list the pairs to use with names=... (--names on the command line).',
+        'patterns source_a, source_b, truth and maps, or list the pairs to use with names=... (--names on the command '
+        'line).',
         ranged=[what for what, reading in readings.items() if reading.stretch != 'full'])
-    return [Pair(name, path_a, path_b, modality_a, modality_b, path_truth[0] if path_truth else None,
-                 *readings.values()) for name, (path_a, path_b, *path_truth) in matched.items()]
+    pairs = []
+    for name, (path_a, path_b, *others) in matched.items():
+        path_truth = others.pop(0) if truth else None
+        pairs.append(Pair(name, path_a, path_b, modality_a, modality_b, path_truth, *readings.values(),
+                          tuple(zip(maps or (), others, strict=True))))
+    return pairs
 
 
 def as_pattern(place: str | os.PathLike, subset: str = '') -> str:
@@ -208,13 +220,16 @@ def find_subset_pairs(root: str | os.PathLike, subsets: Mapping[str, Mapping]) -
         subsets: arguments of `find_pairs`, without `root`, for each subset.
 
     Raises:
-        DataError: as for `find_pairs`, for all subsets together; or only some subsets have a truth.
+        DataError: as for `find_pairs`, for all subsets together; or only some subsets have a truth, or a map.
     """
     require_names(subsets, 'subsets', 'Results are saved in folders of these names: write plain ones, such as PET-MRI.')
-    without = [subset for subset, arguments in subsets.items() if not arguments.get('truth')]
-    if without and len(without) < len(subsets):
-        raise DataError(f'The subsets {", ".join(without)} have no truth, but the others have one.',
-                        'Give truth=... in every subset, or in none; a batch cannot mix them.')
+    images = {subset: {'truth'} & {key for key in arguments if arguments[key]} | set(arguments.get('maps') or ())
+              for subset, arguments in subsets.items()}
+    for image in sorted(set().union(*images.values())):
+        if without := [subset for subset, present in images.items() if image not in present]:
+            raise DataError(f'The subsets {", ".join(without)} have no {image}, but the others have one.',
+                            'Give truth=..., or the same keys in maps=..., in every subset or in none; a batch cannot '
+                            'mix them.')
     pairs, problems = [], []
     for subset, arguments in subsets.items():
         try:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vlfusion.data.joining import join_rule
-from vlfusion.data.names import spelled
+from vlfusion.data.names import require_keywords, spelled
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.language.keys import Keys
@@ -310,10 +310,6 @@ def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:
     return texts
 
 
-#: Other keys of samples, which cannot be names of texts.
-RESERVED = ('source_a', 'source_b', 'truth', 'fused', 'name', 'path_a', 'path_b', 'mode')
-
-
 def text_configs(config: Any) -> dict[str, Mapping]:
     """Return the entries of a config's `text_source`, by the keyword of the backbone's `forward` for each text.
 
@@ -335,10 +331,7 @@ def text_configs(config: Any) -> dict[str, Mapping]:
     if not all(several) or 'join' in config:
         raise ConfigError(f'text_source={dict(config)} mixes one text with several.',
                           'Give each text its own dict. Add _delete_=True to text_source if a _base_ sets another one.')
-    for name in config:
-        if not name.isidentifier() or name in RESERVED or name.endswith('_mask'):
-            raise ConfigError(f'No text can be called {name!r}.',
-                              "Give each text the keyword of the backbone's forward, such as text_a=dict(stream=...).")
+    require_keywords(config, 'text', 'text_a=dict(stream=...)')
     return {name: _checked(entry) for name, entry in config.items()}
 
 

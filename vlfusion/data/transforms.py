@@ -2,7 +2,7 @@
 
 Importing this module also registers mmcv's own transforms (`RandomFlip`, `Resize`, `Pad`, ...). A pipeline works on a
 dict with `name`, `path_a`, `path_b` and the luminance images `img_a` and `img_b`, `(h, w)` in [0, 1]. A true image,
-`img_truth`, goes through all steps with them:
+`img_truth`, and the maps of the pair, such as `map_mask`, go through all steps with them:
 
     pipeline=[
         dict(type='LoadPair'),
@@ -13,7 +13,7 @@ dict with `name`, `path_a`, `path_b` and the luminance images `img_a` and `img_b
         dict(type='PackPair')]
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -25,13 +25,33 @@ from vlfusion.imaging.images import luminance, read_image
 from vlfusion.imaging.reading.rule import AS_STORED
 from vlfusion.registry import TRANSFORMS
 
-#: Images of a pair: the endings of their keys in a pipeline, and their names in a sample.
-PARTS = {'a': 'source_a', 'b': 'source_b', 'truth': 'truth'}
+#: Images of a pair: their keys in a pipeline, and their names in a sample. Maps follow, see `image_keys`.
+IMAGES = {'img_a': 'source_a', 'img_b': 'source_b', 'img_truth': 'truth'}
+
+
+def image_keys(results: Mapping) -> dict[str, str]:
+    """Return the keys of the loaded images of a pair in a pipeline, with their names in a sample.
+
+    Its maps are those that `maps` lists.
+
+    >>> image_keys(dict(img_a=..., img_b=..., map_mask=..., maps=dict(mask='masks/12.png')))
+    {'img_a': 'source_a', 'img_b': 'source_b', 'map_mask': 'mask'}
+    """
+    keys = IMAGES | {f'map_{name}': name for name in results.get('maps', ())}
+    return {key: name for key, name in keys.items() if key in results}
+
+
+def maps_in(sample: Mapping) -> list[str]:
+    """Return the names of the maps of a sample: its images `(1, h, w)` beside the sources and the truth."""
+    return [key for key, value in sample.items()
+            if isinstance(value, torch.Tensor) and value.ndim == 3 and key not in IMAGES.values()]
 
 
 @TRANSFORMS.register_module()
 class LoadPair(BaseTransform):
-    """Read the luminance of both sources into `img_a` and `img_b`, float32 `(h, w)` in [0, 1]; and `img_truth`, if any.
+    """Read the luminance of both sources into `img_a` and `img_b`, float32 `(h, w)` in [0, 1].
+
+    A true image becomes `img_truth`, and a map `mask` becomes `map_mask`, in the same form.
 
     Args:
         luminance: name of a rule of `vlfusion.imaging.images.luminance`.
@@ -42,23 +62,25 @@ class LoadPair(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Read the images; raise DataError if a file cannot be read or the sizes differ."""
-        paths = {part: results[f'path_{part}'] for part in PARTS if f'path_{part}' in results}
-        images = {part: luminance(read_image(path, results.get(f'reading_{part}', AS_STORED)), self.luminance)
-                  for part, path in paths.items()}
+        parts = ('a', 'b', 'truth')
+        paths = {f'img_{part}': results[f'path_{part}'] for part in parts if f'path_{part}' in results}
+        paths |= {f'map_{name}': path for name, path in results.get('maps', {}).items()}
+        readings = {f'img_{part}': results[f'reading_{part}'] for part in parts if f'reading_{part}' in results}
+        images = {key: luminance(read_image(path, readings.get(key, AS_STORED)), self.luminance)
+                  for key, path in paths.items()}
         if len({image.shape for image in images.values()}) > 1:
-            sizes = ', '.join(f'{paths[part]} is {image.shape}' for part, image in images.items())
+            sizes = ', '.join(f'{paths[key]} is {image.shape}' for key, image in images.items())
             raise DataError(f'The images of {results["name"]} differ in size (h, w): {sizes}.',
                             'Register them to one size first.')
-        return {**results, **{f'img_{part}': image for part, image in images.items()}}
+        return results | images
 
 
 @TRANSFORMS.register_module()
 class BothSources(BaseTransform):
-    """Apply transforms to both sources together, and to the true image if there is one.
+    """Apply transforms to both sources together, and to the true image and the maps if there are any.
 
-    Inside, they are the channels of one image `img`, `(h, w, 2)` or `(h, w, 3)`. So random choices are the same for
-    all, whatever random generator a transform uses. Do not use mmcv's colour transforms here: they would mix the
-    channels.
+    Inside, they are the channels of one image `img`, `(h, w, 2)` or more. So random choices are the same for all,
+    whatever random generator a transform uses. Do not use mmcv's colour transforms here: they would mix the channels.
 
     Args:
         transforms: configs of transforms of vlfusion, mmcv or a plugin, in order.
@@ -68,7 +90,7 @@ class BothSources(BaseTransform):
         self.transforms = [TRANSFORMS.build(config) for config in transforms]
 
     def transform(self, results: dict) -> dict:
-        keys = [f'img_{part}' for part in PARTS if f'img_{part}' in results]
+        keys = list(image_keys(results))
         results = {**results, 'img': np.dstack([results[key] for key in keys])}
         for transform in self.transforms:
             results = transform(results)
@@ -136,16 +158,15 @@ class FilmResize(BaseTransform):
 class PackPair(BaseTransform):
     """Make the flat sample that torch's default collate can stack.
 
-    `source_a`, `source_b` and the optional `truth` are float32 tensors `(1, h, w)`. Each text is a float32 tensor
-    `(token, dim)`, and its mask (`text_mask` for `text`) a bool tensor `(token,)`. `name`, `path_a` and `path_b` stay
-    strings. Everything else is dropped.
+    `source_a`, `source_b`, the optional `truth` and each map are float32 tensors `(1, h, w)`. Each text is a float32
+    tensor `(token, dim)`, and its mask (`text_mask` for `text`) a bool tensor `(token,)`. `name`, `path_a` and `path_b`
+    stay strings. Everything else is dropped.
     """
 
     def transform(self, results: dict) -> dict:
         sample = {key: results[key] for key in ('name', 'path_a', 'path_b')}
-        for part, name in PARTS.items():
-            if f'img_{part}' in results:
-                image = np.ascontiguousarray(results[f'img_{part}'], np.float32)  # crops and rotations are views
-                sample[name] = torch.from_numpy(image)[None]
+        for key, name in image_keys(results).items():
+            image = np.ascontiguousarray(results[key], np.float32)  # crops and rotations are views
+            sample[name] = torch.from_numpy(image)[None]
         texts = [key for key in results if f'{key}_mask' in results]
         return sample | {key: torch.from_numpy(results[key]) for text in texts for key in (text, f'{text}_mask')}

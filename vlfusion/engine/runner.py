@@ -28,7 +28,7 @@ from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.guards.foreign import foreign
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.imaging.chroma import chroma_name
-from vlfusion.models import text_dims
+from vlfusion.models import map_inputs, text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 from vlfusion.system.launchers import take_variables
 from vlfusion.system.memory import out_of_memory
@@ -93,7 +93,7 @@ def _ready_runner(arguments: dict, cfg: Config, **options: Any) -> 'FusionRunner
             with foreign(f'{split}_dataloader cannot be built', ConfigError, 'Correct the config.'):
                 dataset = getattr(runner, f'{split}_dataloader').dataset  # the property builds it
             _check_text_width(runner.model, dataset)
-            _check_sample(dataset, split)
+            _check_sample(runner.model, dataset, split)
     return runner
 
 
@@ -118,8 +118,8 @@ def evaluators(config: Config, split: str) -> list[dict]:
     return parts if isinstance(parts, list) else [parts]
 
 
-def _check_sample(dataset: Any, split: str) -> None:
-    """Make one sample to check the pipeline; raise ConfigError if it fails."""
+def _check_sample(model: nn.Module, dataset: Any, split: str) -> None:
+    """Make one sample to check the pipeline; raise ConfigError if it fails, or lacks a map that the backbone needs."""
     if not isinstance(dataset, FusionDataset):
         return
     remedy = 'Correct the pipeline: it goes from LoadPair to PackPair.'
@@ -128,6 +128,10 @@ def _check_sample(dataset: Any, split: str) -> None:
         sample = dataset[Draw(0, seed=0)]
     if not isinstance(sample, dict) or not {'source_a', 'source_b', 'name'} <= sample.keys():
         raise ConfigError(f'{split}_dataloader.dataset.pipeline returns no source_a and source_b.', remedy)
+    for name, required in map_inputs(getattr(model, 'module', model).backbone).items():
+        if required and name not in sample:
+            raise ConfigError(f'The backbone reads the map {name!r}, but the data set {dataset.name!r} has none.',
+                              f"Set {split}_dataloader.dataset.maps=dict({name}='FOLDER').")
 
 
 def _check_text_width(model: nn.Module, dataset: Any) -> None:

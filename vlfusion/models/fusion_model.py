@@ -24,8 +24,10 @@ class FusionModel(BaseModel):
                      losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
 
     A backbone declares the texts that it reads by its attribute `text_dim`: a width for one text, passed as `text`, or
-    a dict of widths by keyword for several (`text_a`, `instruction` ...), each with a mask (`text_a_mask`). A loss gets
-    the fused image, the sources, and whatever else its `forward` names (`truth`, `text`) from the sample.
+    a dict of widths by keyword for several (`text_a`, `instruction` ...), each with a mask (`text_a_mask`). It declares
+    the maps of a pair that it reads, such as masks, by its attribute `maps`, a tuple of keywords: `('mask',)`. A map is
+    optional if its argument of `forward` has a default. A loss gets the fused image, the sources, and whatever else its
+    `forward` names (`truth`, `text`, `mask`) from the sample.
 
     A method that trains in another way, for example in phases or with several optimizers, overrides `train_step` only.
 
@@ -67,17 +69,18 @@ class FusionModel(BaseModel):
             name: names of the pairs, required by `predict`.
             mode: `tensor` returns the fused batch in [0, 1]; `predict` a list of `dict(name=..., fused=(1, h, w))`;
                 `loss` the total as `loss` and each unweighted term under its own name (`max_gradient`).
-            sample: further values of the pairs: other texts with their masks, `truth`.
+            sample: further values of the pairs: other texts with their masks, `truth`, maps.
 
         Raises:
             NetworkError: the backbone fails, or in the mode `predict` returns NaN or infinity.
             ConfigError: the mode is unknown, or is `loss` although the model has no loss.
-            DataError: a loss needs a value that the sample lacks.
+            DataError: the backbone needs a map, or a loss a value, that the sample lacks.
         """
         text_inputs = {} if text is None else dict(text=text, text_mask=text_mask)
         streams = {key: sample[key] for stream in text_dims(self.backbone)
                    for key in (stream, f'{stream}_mask') if key in sample}
-        fused = self._with_margin(source_a, source_b, **text_inputs, **streams)
+        images = dict(source_a=source_a, source_b=source_b, **self._maps(sample))
+        fused = self._with_margin(images, **text_inputs, **streams)
         if mode == 'tensor':
             return fused
         if mode == 'predict':
@@ -96,14 +99,24 @@ class FusionModel(BaseModel):
             return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
         raise ConfigError(f'Unknown mode {mode!r}.', "Use 'tensor', 'predict' or 'loss'.")
 
-    def _with_margin(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+    def _maps(self, sample: Mapping) -> dict[str, Float[Tensor, 'batch 1 h w']]:
+        """Pick the maps that the backbone reads."""
+        declared = map_inputs(self.backbone)
+        lacking = [key for key, required in declared.items() if required and key not in sample]
+        if lacking:
+            raise DataError(f'{type(self.backbone).__name__} needs the map {lacking[0]!r} of every pair, but the '
+                            f'samples lack it; beside the sources they hold {", ".join(sample) or "nothing"}.',
+                            f"In the data set, set maps=dict({lacking[0]}='FOLDER').")
+        return {key: sample[key] for key in declared if key in sample}
+
+    def _with_margin(self, images: Mapping[str, Float[Tensor, 'batch 1 h w']],
                      **texts: Tensor | None) -> Float[Tensor, 'batch 1 h w']:
-        """Run the backbone; outside training, on images that are extended by the margin."""
+        """Run the backbone on sources and maps; outside training, they are extended by the margin."""
         margin = 0 if self.training else self.margin
         if not margin:
-            return run_backbone(self.backbone, source_a, source_b, **texts)
-        wider = (F.pad(source, (margin,) * 4, mode='replicate') for source in (source_a, source_b))
-        return run_backbone(self.backbone, *wider, **texts)[..., margin:-margin, margin:-margin]
+            return run_backbone(self.backbone, **images, **texts)
+        wider = {key: F.pad(image, (margin,) * 4, mode='replicate') for key, image in images.items()}
+        return run_backbone(self.backbone, **wider, **texts)[..., margin:-margin, margin:-margin]
 
     def terms(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
               source_b: Float[Tensor, 'batch 1 h w'], **sample) -> dict[str, Float[Tensor, '']]:
@@ -127,22 +140,23 @@ class FusionModel(BaseModel):
         if lacking:
             raise DataError(f'{type(self.losses[loss]).__name__} needs {lacking[0]!r} of every pair, but the samples '
                             f'lack it; they hold {", ".join(sample) or "the sources only"}.',
-                            "In the data set, set truth='FOLDER' for true images, or text_source for texts.")
+                            "In the data set, set truth='FOLDER' for true images, maps=dict(NAME='FOLDER') for other "
+                            'images, or text_source for texts.')
         return {key: sample[key] for key in self._wants[loss] if key in sample}
 
 
 def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                 **texts) -> Float[Tensor, 'batch 1 h w']:
-    """Fuse a batch with a backbone, which may come from a plugin.
+                 **others) -> Float[Tensor, 'batch 1 h w']:
+    """Fuse a batch with a backbone, which may come from a plugin. The `others` are texts, their masks and maps.
 
     Raises:
         NetworkError: names a backbone that raises, ends the program, or returns no image of the sources' size.
     """
     if torch.jit.is_tracing() or torch.compiler.is_compiling():  # an exporter explains failures itself
-        return backbone(source_a, source_b, **texts)
+        return backbone(source_a, source_b, **others)
     name, remedy = type(backbone).__name__, 'A backbone returns luminance (batch, 1, h, w) in the size of its sources.'
     with foreign(f'The backbone {name} fails', NetworkError, 'Fix it, or choose another one.'):
-        fused = backbone(source_a, source_b, **texts)
+        fused = backbone(source_a, source_b, **others)
     if not isinstance(fused, Tensor) or not fused.is_floating_point():
         what = fused.dtype if isinstance(fused, Tensor) else type(fused).__name__
         raise NetworkError(f'The backbone {name} returned {what}; expected a tensor of floats.', remedy)
@@ -160,6 +174,13 @@ def text_dims(backbone: Any) -> dict[str, int]:
     """
     dims = getattr(backbone, 'text_dim', None)
     return dict(dims) if isinstance(dims, Mapping) else {} if dims is None else {'text': dims}
+
+
+def map_inputs(backbone: nn.Module) -> dict[str, bool]:
+    """Return the maps that a backbone reads, by keyword of its `forward`, and whether each is required."""
+    parameters = inspect.signature(backbone.forward).parameters
+    return {name: name in parameters and parameters[name].default is inspect.Parameter.empty
+            for name in getattr(backbone, 'maps', ())}
 
 
 def wanted(term: nn.Module) -> dict[str, bool]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vlfusion.engine.compat import quiet_tracing
 from vlfusion.errors import VLFusionError
 from vlfusion.inference.tiling import fuse_in_tiles, plan
-from vlfusion.models import Locality, locality, text_dims
+from vlfusion.models import Locality, locality, map_inputs, text_dims
 from vlfusion.testing.toy_device import check_on_toy_device, unavailable
 
 #: Image sizes (height, width) that break code written for large, even sizes.
@@ -51,14 +51,19 @@ class Trial:
         """Widths of the texts that the backbone reads, by keyword."""
         return text_dims(self.backbone if self.text_dim is None else self)
 
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        """Keywords of the sources and of the maps that the backbone reads."""
+        return 'source_a', 'source_b', *map_inputs(self.backbone)
+
     def inputs(self, size: tuple[int, int] | None = None, batch: int = 2, token: int = 6) -> dict[str, Tensor]:
-        """Draw random pairs and, for each text that the backbone reads, random features.
+        """Draw random pairs with the maps that the backbone reads, and random features for each text.
 
         In a batch of two or more, the second text is two tokens shorter and padded with zero rows.
         """
         generator = torch.Generator().manual_seed(0)
         inputs = {name: torch.rand(batch, 1, *(size or self.size), generator=generator)
-                  for name in ('source_a', 'source_b')}
+                  for name in self.images}
         for name, dim in self.streams.items():
             mask = torch.ones(batch, token, dtype=torch.bool)
             mask[1:2, max(1, token - 2):] = False
@@ -140,7 +145,7 @@ def check_output(trial: Trial) -> None:
         inputs = trial.inputs(size)
         _check_image(trial.fuse(inputs), inputs['source_a'])
         for level in (0., 1.):
-            flat = inputs | {name: torch.full_like(inputs[name], level) for name in ('source_a', 'source_b')}
+            flat = inputs | {name: torch.full_like(inputs[name], level) for name in trial.images}
             _check_image(trial.fuse(flat), flat['source_a'])
 
 
@@ -178,7 +183,7 @@ def check_gradients(trial: Trial) -> None:
             inputs = trial.inputs(size)
             silent -= {name for name, gradient in _gradients(backbone, named, inputs).items() if gradient.any()}
             if draw == 0:
-                black = {name: torch.zeros_like(inputs[name]) for name in ('source_a', 'source_b')}
+                black = {name: torch.zeros_like(inputs[name]) for name in trial.images}
                 _gradients(backbone, named, inputs | black)
         if not silent:
             return
@@ -265,12 +270,24 @@ def check_text(trial: Trial) -> str:
                                  'vlfusion.errors.') from error
         else:
             raise AssertionError(f'{name} of width {dim + 1} is taken by a network built for {dim}.')
-    images = {name: inputs[name] for name in ('source_a', 'source_b')}
+    images = {name: inputs[name] for name in trial.images}
     try:
         _check_image(trial.fuse(images), images['source_a'])
     except VLFusionError:
         return 'needs text'
     return 'fuses without text'
+
+
+def check_maps(trial: Trial) -> str:
+    """Require that the network fuses without the maps that it declares as optional."""
+    declared = map_inputs(trial.backbone)
+    if not declared:
+        raise NotApplicable('reads no maps')
+    optional = [name for name, required in declared.items() if not required]
+    inputs = trial.inputs()
+    _check_image(trial.fuse({name: value for name, value in inputs.items() if name not in optional}),
+                 inputs['source_a'])
+    return f'optional: {", ".join(optional) or "none"}'
 
 
 def check_saving(trial: Trial) -> None:
@@ -364,7 +381,7 @@ def _check_reach(trial: Trial, inputs: Mapping[str, Tensor], local: Locality) ->
     block, near = ((..., *(slice(max(place - reach, 0), place + local.multiple + reach) for place in middle))
                    for reach in (0, local.halo))
     changed = dict(inputs)
-    for name in ('source_a', 'source_b'):
+    for name in trial.images:
         changed[name] = 1 - inputs[name]
         changed[name][near] = inputs[name][near]
     try:
@@ -396,8 +413,8 @@ def check_export(trial: Trial) -> None:
 #: Checks that every backbone must pass.
 CHECKS: dict[str, Callable[[Trial], str | None]] = {
     'output': check_output, 'determinism': check_determinism, 'batch': check_batch, 'gradients': check_gradients,
-    'sizes': check_sizes, 'text': check_text, 'saving': check_saving, 'local': check_local, 'device': check_device,
-    'bfloat16': check_bfloat16}
+    'sizes': check_sizes, 'text': check_text, 'maps': check_maps, 'saving': check_saving, 'local': check_local,
+    'device': check_device, 'bfloat16': check_bfloat16}
 #: Desirable properties that some methods cannot have.
 EXTRAS: dict[str, Callable[[Trial], str | None]] = {
     'autocast': check_autocast, 'compile': check_compile, 'export': check_export}
