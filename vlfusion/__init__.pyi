@@ -14,6 +14,7 @@ from . import models as models
 from . import testing as testing
 from . import zoo as zoo
 from .analysis.contact_sheet import contact_sheet as contact_sheet
+from .analysis.drawn_texts import reach_of_text as reach_of_text
 from .analysis.leaderboard import leaderboard as leaderboard
 from .analysis.text_variants import ablate_text as ablate_text
 from .benchmark.comparison import run_plan as run_plan

@@ -3,9 +3,11 @@
     vlfusion ablate-text film/film_mif_short work_dirs/film_mif_short/iter_500.pth
     vlfusion ablate-text CONFIG CHECKPOINT --other-task film/film_ivf_sample --limit 20
     vlfusion ablate-text film-mif --source-a my/mri --source-b my/pet
+    vlfusion ablate-text my_config.py --drawn
 
 The tables show, for each text, how much the pixels change, where (a map), and which metrics differ significantly. See
-docs/howto/ablate_text.md.
+docs/howto/ablate_text.md. With --drawn
+images and texts are drawn at random: an untrained network can be asked, and nothing need be described.
 """
 
 import argparse
@@ -40,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--alpha', type=FRACTION, default=0.05, help='level of significance (default: %(default)s)')
     parser.add_argument('--limit', type=COUNT, metavar='N', help='use N pairs only, spread evenly over the data set')
     parser.add_argument('--pair-maps', action='store_true', help='write a map of each pair too')
+    parser.add_argument('--drawn', nargs='?', const=3, type=COUNT, metavar='STATES',
+                        help='only measure how far texts drawn at random move the network: with the checkpoint, or '
+                             'without one in several random states (default: 3)')
     parser.add_argument('--out', help='folder for tables, scores and maps (default: WORK_DIR/ablation)')
 
 
@@ -52,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.zoo.names import require_model
     if args.checkpoint:
         require_model(args.checkpoint)
+    if args.drawn:
+        return _drawn(args)
     config = read_config(args, trained=True)
     other = load_config(args.other_task, args.other_options) if args.other_task else None
 
@@ -69,4 +76,20 @@ def run(args: argparse.Namespace) -> int:
     print(f'Tables: {out}/ablation.md, ablation.json\n'
           f'Scores: {out}/scores/, {out}/changes.csv\n'
           f'Maps:   {out}/maps/')
+    return 0
+
+
+def _drawn(args: argparse.Namespace) -> int:
+    from vlfusion.analysis.drawn_texts import reach_of_text, reach_table, reading_losses
+    from vlfusion.config import load_config
+    from vlfusion.zoo.names import is_model
+    model = args.checkpoint or args.config
+    config = None if is_model(args.config) else load_config(args.config, args.cfg_options)
+    rows = reach_of_text(model if args.checkpoint or config is None else config, states=args.drawn)
+    print(f'Change of the output when a text drawn at random replaces another one, in grey levels:\n\n'
+          f'{reach_table(rows)}')
+    if config is not None and config.model.get('losses'):
+        reading = reading_losses(config)
+        print('\n'.join(f'{loss} reads {" and ".join(texts)}.' for loss, texts in reading.items()) or
+              'No loss of the config reads a text, so training rewards a text only through the fused image.')
     return 0
