@@ -19,6 +19,7 @@ from vlfusion.engine.named import experiment_of
 from vlfusion.engine.runner import build_runner, latest_checkpoint
 from vlfusion.engine.states import write_state
 from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError, VLFusionError
+from vlfusion.models.backbones.film import FILM
 from vlfusion.models.layers.restormer import GatedFeedForward, gated
 from vlfusion.system.launchers import VARIABLES
 
@@ -223,6 +224,18 @@ def test_a_model_that_reads_text_and_data_without_any_stop_before_training(toy):
     config.val_dataloader.dataset.pop('text_source')
     config.pop('text_source')
     with pytest.raises(ConfigError, match='has no text'):
+        build_runner(config, 'train')
+
+
+@pytest.mark.slow
+def test_a_text_that_may_be_absent_need_not_be_in_the_data(toy, monkeypatch):
+    monkeypatch.setattr(FILM, 'text_optional', True, raising=False)
+    config = toy()
+    config.val_dataloader.dataset.pop('text_source')
+    config.pop('text_source')
+    build_runner(config, 'train')
+    config.model.backbone.text_dim = 9
+    with pytest.raises(ConfigError, match=r'width 9.*have width 8'):
         build_runner(config, 'train')
 
 

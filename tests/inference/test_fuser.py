@@ -50,10 +50,20 @@ class Worded(nn.Module):
         return ((source_a + source_b) / 2 + 0.1 * shift[:, None, None, None]).clamp(0, 1)
 
 
+class Choosing(Worded):
+    """May do without a text: then it is the mean of the sources."""
+
+    text_optional = True
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        text = source_a.new_zeros(len(source_a), 1, 4) if text is None else text
+        return super().forward(source_a, source_b, text, text_mask)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Two folders of seven pairs in two sizes, and a config of each model."""
-    for model in (Smooth, Worded):
+    for model in (Smooth, Worded, Choosing):
         monkeypatch.setitem(BACKBONES.module_dict, model.__name__, model)
         (tmp_path / f'{model.__name__}.py').write_text(
             f"task = 'ivf'\nprotocol = 'plain'\nmodel = dict(type='FusionModel', "
@@ -358,3 +368,29 @@ def test_a_stack_is_not_taken_for_a_pair(folder, capsys):
     files = [str(folder / f'ir/p{index}.png') for index in range(3)]
     assert main(['fuse', str(folder / 'Smooth.py'), *files, '-o', str(folder / 'a.png')]) == 2
     assert 'Expected two registered pictures' in (said := capsys.readouterr().err) and 'got 3' in said
+
+
+def test_a_text_that_may_be_absent_is_read_only_where_it_is_given(folder):
+    pair = pairs_in(folder)[1]
+    fuser, guided = Fuser(folder / 'Choosing.py'), Fuser(folder / 'Worded.py')
+    [without] = fuser.fuse_many([pair])
+    np.testing.assert_array_equal(fuser(pair.path_a, pair.path_b).grey, without.grey)
+    np.testing.assert_array_equal(guided(pair.path_a, pair.path_b, np.zeros((1, 4))).grey, without.grey)
+    given = fuser(pair.path_a, pair.path_b, tokens(pair)).grey
+    np.testing.assert_array_equal(guided(pair.path_a, pair.path_b, tokens(pair)).grey, given)
+    assert not np.array_equal(given, without.grey)
+    with pytest.raises(ConfigError, match='does not say how to describe images'):
+        guided(pair.path_a, pair.path_b)
+
+
+def test_a_text_that_may_be_absent_can_be_left_out(folder):
+    said = folder / 'said.py'
+    said.write_text((folder / 'Choosing.py').read_text() + "text_source = dict(fixed='Fuse them.')\n")
+    pair = pairs_in(folder)[1]
+    with pytest.raises(ConfigError, match='does not say how to describe images'):
+        Fuser(said)(pair.path_a, pair.path_b)
+    silent, fuser = Fuser(said, read_text=False), Fuser(said)
+    fuser.text_source = None
+    np.testing.assert_array_equal(silent(pair.path_a, pair.path_b).grey, fuser(pair.path_a, pair.path_b).grey)
+    with pytest.raises(ConfigError, match='Worded needs its text, but was told'):
+        Fuser(folder / 'Worded.py', read_text=False)

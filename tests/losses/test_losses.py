@@ -11,6 +11,7 @@ from skimage.metrics import structural_similarity
 
 from vlfusion.errors import DataError
 from vlfusion.losses import (
+    AxisGradientLoss,
     DSSIMLoss,
     LpLoss,
     MaxGradientLoss,
@@ -48,6 +49,17 @@ def test_gradient_is_zero_for_the_sharper_source(images):
     assert MaxGradientLoss()(images[1], images[1], flat) < MaxGradientLoss()(flat, images[1], flat)
 
 
+def test_axis_gradient_by_hand():
+    """A step of height 1 has Sobel magnitude 4 in two columns of four, a flat image none; borders are no edges."""
+    loss, flat = AxisGradientLoss(), torch.full((1, 1, 3, 4), 0.5)
+    step = torch.tensor([0., 0., 1., 1.]).expand(1, 1, 3, 4)
+    assert loss(flat, step, flat) == loss(flat, flat, -step) == 4 / 2
+    assert loss(step, step, flat) == loss(flat, flat, flat) == 0
+    square = step[..., 1:]
+    # The maximum is taken for each direction by itself: the two steps are both asked for.
+    assert loss(torch.zeros_like(square), square, square.mT) == 2 * loss(torch.zeros_like(square), square, square)
+
+
 def test_ssim_against_skimage(images):
     fused, a, _ = images
     expected = sum(structural_similarity(fused[i, 0].numpy(), a[i, 0].numpy(), data_range=1, gaussian_weights=True,
@@ -55,6 +67,13 @@ def test_ssim_against_skimage(images):
     assert SSIMLoss(window=11)(fused, a, fused).item() == pytest.approx(1 - expected, abs=1e-5)
     with pytest.raises(DataError, match='at least 5x5'):
         SSIMLoss()(*(image[..., :4] for image in images))
+
+
+def test_a_wide_window_of_even_side_reads_what_a_narrow_one_reads(images):
+    """Beyond 8 pixels from its peak the Gaussian is nothing: only the border that is left out grows."""
+    x, y = (image.double() for image in images[:2])
+    wide, narrow = ssim_map(x, y, window=22), ssim_map(x, y, window=17)
+    torch.testing.assert_close(wide, narrow[..., 3:6, 3:13], rtol=0, atol=1e-6)
 
 
 def test_ssim_under_a_reflected_border_against_skimage(images):

@@ -79,10 +79,31 @@ class Guided(nn.Module):
         return ((source_a + source_b) / 2 + self.shift(vector)[..., None, None]).sigmoid()
 
 
+class Choosing(nn.Module):
+    """Reads a text, or predicts what it would say from the images."""
+
+    text_dim, text_optional = 5, True
+
+    def __init__(self, fault=''):
+        super().__init__()
+        self.fault, self.guided, self.predict = fault, Guided(), nn.Linear(1, 5)
+        if fault == 'unused':
+            self.spare = nn.Linear(1, 1)
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        if text is None:
+            if self.fault == 'refuses':
+                raise ConfigError('The network reads text.', 'Set text_source.')
+            level = source_b if self.fault != 'batch' else source_b[:1].expand_as(source_b)
+            text, text_mask = self.predict(level.mean((2, 3)))[:, None], None
+        return self.guided(source_a, source_b, text, text_mask)
+
+
 @pytest.mark.slow
 def test_a_correct_backbone_passes():
     check_backbone(Blend(), also=EXTRAS)
     check_backbone(Guided(), also=EXTRAS)
+    check_backbone(Choosing(), also=EXTRAS)
 
 
 @pytest.mark.parametrize(('fault', 'message'), [
@@ -104,6 +125,17 @@ def test_each_fault_is_named(fault, message):
     torch.manual_seed(0)
     with pytest.raises(AssertionError, match=message):
         check_backbone(Blend(fault))
+
+
+@pytest.mark.parametrize(('fault', 'message'), [
+    ('refuses', 'Without text: The network reads text'),
+    ('batch', 'Without text: A batch differs from its images fused singly'),
+    ('unused', 'No gradient for spare.*zero from 6 states'),
+])
+def test_an_optional_text_is_left_out_too(fault, message):
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError, match=message):
+        check_backbone(Choosing(fault))
 
 
 @pytest.mark.parametrize(('fault', 'message'), [

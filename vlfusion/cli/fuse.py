@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                          "(default: the checkpoint's, else the task's)")
     parser.add_argument('--text', help='token features (.npy) instead of describing the images: one file for all, or a '
                                        'folder of NAME.npy')
+    parser.add_argument('--no-text', action='store_true', help='fuse without a text, if the model may do without one')
     parser.add_argument('--describe', action='store_true', help='print the words that the model read about each pair')
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
                                         "else vlfusion's own)")
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
                     skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
                     show=show, describe=args.describe, task=args.task, protocol=args.protocol, chroma=args.chroma,
-                    store=args.store, words=args.words, trust=args.trust_checkpoint,
+                    store=args.store, words=args.words, read_text=not args.no_text, trust=args.trust_checkpoint,
                     modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,
                     tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory, batch_size=args.batch_size,
                     precision=args.precision)

@@ -28,7 +28,7 @@ from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.guards.foreign import foreign
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.imaging.chroma import chroma_name
-from vlfusion.models import map_inputs, text_dims
+from vlfusion.models import map_inputs, needed_texts, text_dims
 from vlfusion.registry import DATASETS, LOOPS, METRICS, share_keys
 from vlfusion.system.launchers import take_variables
 from vlfusion.system.memory import out_of_memory
@@ -136,8 +136,11 @@ def _check_sample(model: nn.Module, dataset: Any, split: str) -> None:
 
 def _check_text_width(model: nn.Module, dataset: Any) -> None:
     widths = getattr(dataset, 'text_dims', {})
-    for name, expected in text_dims(getattr(model, 'module', model).backbone).items():
+    backbone = getattr(model, 'module', model).backbone
+    for name, expected in text_dims(backbone).items():
         if name not in widths:
+            if name not in needed_texts(backbone):
+                continue
             source = "dict(stream='pair/paragraph')"
             raise ConfigError(f'The backbone reads {name}, but the data set {dataset.name!r} has '
                               f'{"only " + ", ".join(widths) if widths else "no text"}.',

@@ -30,7 +30,7 @@ from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.tasks import get_task
-from vlfusion.models import text_dims
+from vlfusion.models import needed_texts, text_dims
 from vlfusion.models.layers.strips import nearest_places
 
 #: Height, width and tokens at which the network is traced. The size is odd, because many networks pad odd sizes only.
@@ -94,7 +94,8 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
         out: file to write.
         format: a name in FORMATS.
         text: NumPy file of token features `(token, dim)` or `(1, token, dim)` to store in the exported file, which then
-            takes two images only.
+            takes two images only. Without it, the file takes a text as its third input if the model needs one, or if
+            its experiment has a `text_source`.
         tolerance: largest allowed difference between the outputs of file and model, on a scale of 0 to 1.
         trust: whether to use the checkpoint's `language` section as it is, see `vlfusion.engine.trust`.
 
@@ -114,7 +115,8 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
         raise ExportError(f'The model reads the texts {", ".join(dims)}, but only models with one text, named `text`, '
                           'can be exported.', 'Fuse with `vlfusion fuse` or vlfusion.Fuser.')
     fixed = None if text is None else _read_text(Path(text), dims.get('text'))
-    free_dim = dims.get('text') if fixed is None else None
+    reads = needed_texts(model.backbone) or experiment.get('text_source')
+    free_dim = dims.get('text') if fixed is None and reads else None
     with quiet_tracing():
         data, any_batch, differences = _export(FORMATS[format], model, experiment, fixed, free_dim, tolerance)
     write_whole(out, data)

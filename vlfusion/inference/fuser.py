@@ -24,7 +24,7 @@ from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.text import text_configs
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.named import Located, locate
-from vlfusion.errors import DataError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.arrays import AnyImage, as_image
 from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.images import luminance, read_image, write_image
@@ -36,7 +36,7 @@ from vlfusion.inference.flow import Steps, flow, named
 from vlfusion.inference.network import Network, usable_device
 from vlfusion.inference.texts import Text, Texts
 from vlfusion.inference.tiling import Progress
-from vlfusion.models import text_dims
+from vlfusion.models import needed_texts, text_dims
 
 Image = Shaped[np.ndarray, 'h w ...']
 
@@ -89,6 +89,8 @@ class Fuser:
         batch_size: number of pairs of one size that `fuse_many` fuses at once; by default 1 on the CPU, 8 elsewhere.
         precision: precision of the network: `float32`; `tf32`, which is faster on NVIDIA GPUs since Ampere and rounds
             factors to 11 bits; or `bfloat16`.
+        read_text: False to fuse without a text, with a model that may do without one (`text_optional`). By default such
+            a model reads a text if its experiment has a `text_source`, or if words are chosen.
         note: called with a message if an image is approximated, memory runs out, or words are chosen; by default
             messages are logged.
 
@@ -100,7 +102,7 @@ class Fuser:
 
     Raises:
         ConfigError: an option has an unknown value; it is raised before the checkpoint is loaded if the option is the
-            device, the tiles or the precision.
+            device, the tiles or the precision. Or `read_text` is False, but the model needs its text.
         CheckpointError: as for `vlfusion.engine.checkpoints.load_model`.
     """
 
@@ -109,7 +111,7 @@ class Fuser:
                  modality_a: str | None = None, modality_b: str | None = None, tiles: str = 'auto',
                  tile_size: int | None = None, max_memory: int | None = None, batch_size: int | None = None,
                  precision: str = 'float32', note: Callable[[str], None] | None = None,
-                 words: str | os.PathLike | Mapping | None = None, trust: bool = False):
+                 words: str | os.PathLike | Mapping | None = None, trust: bool = False, read_text: bool = True):
         usable_device(device, precision=precision, tiles=tiles)  # loading takes long, so mistakes are found before
         located = locate(checkpoint)
         model, experiment = load_model(located, trust=trust)
@@ -126,7 +128,13 @@ class Fuser:
         self.protocol = get_protocol(protocol or experiment.get('protocol', 'film'))
         self.chroma = chroma_name(chroma or own_task and experiment.get('chroma') or self.task.chroma)
         self.texts = Texts(experiment, text_dims(self.model.backbone), words=words, store=store,
-                           modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b)
+                           modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b,
+                           optional=not needed_texts(self.model.backbone))
+        if not read_text:
+            if needed := needed_texts(self.model.backbone):
+                raise ConfigError(f'{type(self.model.backbone).__name__} needs its {", ".join(needed)}, but was told '
+                                  'to read no text.', 'Let it read text.')
+            self.texts.source = {}
         if self.texts.note:
             self.network.note(self.texts.note)
 
@@ -145,11 +153,14 @@ class Fuser:
 
     @property
     def text_source(self) -> dict[str, Mapping]:
-        """Source of each text, by name. You may set it, for example to `dict(fixed='...')`."""
+        """Source of each text, by name. You may set it, for example to `dict(fixed='...')`.
+
+        For a model that may do without a text, None leaves the text out.
+        """
         return self.texts.source
 
     @text_source.setter
-    def text_source(self, source: Mapping) -> None:
+    def text_source(self, source: Mapping | None) -> None:
         self.texts.source = text_configs(source)
 
     def __call__(self, source_a: AnyImage, source_b: AnyImage, text: Text = None,
@@ -162,7 +173,7 @@ class Fuser:
                 `(1, h, w)` or `(3, h, w)`; uint8, uint16 or floats in [0, 1]; see `vlfusion.imaging.arrays.as_image`.
             source_b: source B of the task, in any of these forms.
             text: token features `(token, dim)` of the pair's description, or a dict of them for a model that reads
-                several texts; by default the images are described if the model reads text.
+                several texts; by default the images are described if the model reads text and needs it.
             progress: called while a large image is fused, with the parts done and the parts in total.
 
         Raises:
@@ -184,7 +195,7 @@ class Fuser:
                 self._compare(images, [path if file else Path(name)
                                        for path, name, file in zip(paths, names, is_file, strict=True)])
                 for path, image, file in zip(paths, images, is_file, strict=True):
-                    if not file and given.keys() < self.text_dims.keys():
+                    if not file and self.texts.source.keys() - given.keys():
                         write_image(path, image)  # describing reads files
                 return images
 

@@ -35,15 +35,18 @@ class Texts:
         words: name of a recipe, config with a `language` section, or such a section; by default the experiment's.
             The model's own text encoder stays, see `vlfusion.language.recipes.combine`.
         store: folder of the text store; by default the section's.
+        optional: whether the model may do without its texts. Then it reads those that the experiment has a source for,
+            all of them if words are chosen, and those that a caller gives.
 
     Attributes:
         language: section by which images are described; None if there is none, or none that is trusted.
-        source: source of each text, by name.
+        source: source of each text, by name. An optional text without one is left out.
         note: what chosen words are and which text encoder reads them, for the user; empty without chosen words.
     """
 
     def __init__(self, experiment: Mapping[str, Any], dims: Mapping[str, int], *, modality_a: str, modality_b: str,
-                 words: str | os.PathLike | Mapping | None = None, store: str | os.PathLike | None = None):
+                 words: str | os.PathLike | Mapping | None = None, store: str | os.PathLike | None = None,
+                 optional: bool = False):
         self.dims, self.modality_a, self.modality_b = dict(dims), modality_a, modality_b
         self.language, self._language_error = experiment.get('language'), experiment.get('language_error')
         self._readable = experiment.get('readable_language')
@@ -55,7 +58,9 @@ class Texts:
         if store:
             self.language, self._readable = (section and {**section, 'store': str(store)}
                                              for section in (self.language, self._readable))
-        self.source = {name: _for_new_images(experiment.get('text_source'), name) for name in self.dims}
+        own = text_configs(experiment.get('text_source'))
+        self.source = {name: _for_new_images(own.get(name, {})) for name in self.dims
+                       if name in own or not optional or words is not None}
         self._describing = Lock()
 
     def by_name(self, text: Text) -> dict[str, np.ndarray]:
@@ -78,7 +83,7 @@ class Texts:
 
     def features(self, pair: Pair, given: Mapping[str, np.ndarray],
                  described: bool = False) -> dict[str, Float[np.ndarray, 'token dim']]:
-        """The features of all texts of a pair, by name.
+        """The features of all texts of a pair, by name; an optional text without a source is left out.
 
         Args:
             pair: pair to find the texts of.
@@ -89,10 +94,11 @@ class Texts:
             DataError: features have another width than the model's, or hold NaN or infinity.
             VLFusionError: as for `describe`.
         """
-        if (missing := [name for name in self.dims if name not in given]) and not described:
+        if (missing := [name for name in self.source if name not in given]) and not described:
             with self._describing:
                 self.describe([pair], missing)
-        return {name: self._checked(name, given.get(name), self._with_modalities(pair)) for name in self.dims}
+        return {name: self._checked(name, given.get(name), self._with_modalities(pair)) for name in self.dims
+                if name in self.source or name in given}
 
     def describe(self, pairs: Sequence[Pair], names: Sequence[str] | None = None, strict: bool = True,
                  progress: Progress | None = None) -> dict[Pair, DataError]:
@@ -211,7 +217,6 @@ def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pa
     return pipeline.run(pipeline.subjects(pairs), progress)
 
 
-def _for_new_images(source: Mapping | None, name: str) -> Mapping:
+def _for_new_images(own: Mapping) -> Mapping:
     """Source of a model's text for new images: descriptions, if the model was trained on features or texts in files."""
-    own = text_configs(source).get(name, {})
     return {'stream': 'pair/paragraph'} if not own or own.keys() & {'files', 'texts'} else own

@@ -6,12 +6,12 @@ a term.
 
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.fidelity import DSSIMLoss, LpLoss, SSIMLoss, dissimilarity, multi_scale_similarity, ssim_map
-from vlfusion.losses.gradient import MaxGradientLoss, sobel_magnitude
+from vlfusion.losses.gradient import AxisGradientLoss, MaxGradientLoss, sobel_magnitude
 from vlfusion.losses.intensity import MaxIntensityLoss, MeanIntensityLoss
 from vlfusion.losses.kernels import derivative_kernels, symmetric_kernel
 from vlfusion.losses.perceptual import PerceptualLoss
 from vlfusion.losses.truth import TruthLoss
 
-__all__ = ['DSSIMLoss', 'Image', 'LpLoss', 'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss',
-           'PerceptualLoss', 'SSIMLoss', 'Scalar', 'TruthLoss', 'derivative_kernels', 'dissimilarity', 'loss',
-           'multi_scale_similarity', 'sobel_magnitude', 'ssim_map', 'symmetric_kernel']
+__all__ = ['AxisGradientLoss', 'DSSIMLoss', 'Image', 'LpLoss', 'MaxGradientLoss', 'MaxIntensityLoss',
+           'MeanIntensityLoss', 'PerceptualLoss', 'SSIMLoss', 'Scalar', 'TruthLoss', 'derivative_kernels',
+           'dissimilarity', 'loss', 'multi_scale_similarity', 'sobel_magnitude', 'ssim_map', 'symmetric_kernel']

@@ -1,9 +1,9 @@
-"""The gradient term of FILM (Zhao et al., ICML 2024): edges as strong as in the sharper source."""
+"""Gradient terms: edges of the fused image as strong as in the sharper source."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import conv2d, l1_loss
+from torch.nn.functional import conv2d, l1_loss, pad
 
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.kernels import derivative_kernels
@@ -24,8 +24,24 @@ def sobel_magnitude(image: Image, kernels: Float[Tensor, '2 1 3 3'] | None = Non
 def MaxGradientLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
     """Mean of `|G(F) - max(G(A), G(B))|`, with `G` the Sobel magnitude: edges as strong as in the sharper source.
 
-    The released FILM uses the weight 20 for infrared-visible pairs.
+    This is the gradient term of FILM (Zhao et al., ICML 2024), whose released code uses the weight 20 for
+    infrared-visible pairs.
     """
     kernels = derivative_kernels(fused)
     edges, edges_a, edges_b = (sobel_magnitude(image, kernels) for image in (fused, source_a, source_b))
     return l1_loss(edges, torch.maximum(edges_a, edges_b))
+
+
+@loss
+def AxisGradientLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
+    """`sum over d in x, y of mean | |S_d F| - max(|S_d A|, |S_d B|) |`, with Sobel kernels `S` and replicated borders.
+
+    This is the gradient term of Text-IF (Yi et al., CVPR 2024) and ControlFusion (Tang et al., NeurIPS 2025).
+    `MaxGradientLoss` takes the maximum of the summed magnitudes instead, and pads with zeros.
+    """
+    target = torch.maximum(_axis_gradients(source_a), _axis_gradients(source_b))
+    return 2 * l1_loss(_axis_gradients(fused), target)  # the mean over two directions, doubled to their sum
+
+
+def _axis_gradients(image: Image) -> Float[Tensor, 'batch 2 h w']:
+    return conv2d(pad(image, (1, 1, 1, 1), mode='replicate'), derivative_kernels(image)).abs()

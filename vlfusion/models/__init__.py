@@ -1,6 +1,7 @@
 """Models: `FusionModel`, the one MMEngine model, holds a fusion network (backbone) and its losses."""
 
-from vlfusion.models.fusion_model import FusionModel, map_inputs, text_dims
+from vlfusion.models.clean_target_model import CleanTargetModel
+from vlfusion.models.fusion_model import FusionModel, map_inputs, needed_texts, text_dims
 from vlfusion.models.locality import Locality, locality
 
-__all__ = ['FusionModel', 'Locality', 'locality', 'map_inputs', 'text_dims']
+__all__ = ['CleanTargetModel', 'FusionModel', 'Locality', 'locality', 'map_inputs', 'needed_texts', 'text_dims']

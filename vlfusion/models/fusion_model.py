@@ -24,10 +24,11 @@ class FusionModel(BaseModel):
                      losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='MaxGradientLoss', weight=20.0)])
 
     A backbone declares the texts that it reads by its attribute `text_dim`: a width for one text, passed as `text`, or
-    a dict of widths by keyword for several (`text_a`, `instruction` ...), each with a mask (`text_a_mask`). It declares
-    the maps of a pair that it reads, such as masks, by its attribute `maps`, a tuple of keywords: `('mask',)`. A map is
-    optional if its argument of `forward` has a default. A loss gets the fused image, the sources, and whatever else its
-    `forward` names (`truth`, `text`, `mask`) from the sample.
+    a dict of widths by keyword for several (`text_a`, `instruction` ...), each with a mask (`text_a_mask`). With the
+    attribute `text_optional = True` it also fuses without. It declares the maps of a pair that it reads, such as masks,
+    by its attribute `maps`, a tuple of keywords: `('mask',)`. A map is optional if its argument of `forward` has a
+    default. A loss gets the fused image, the sources, and whatever else its `forward` names (`truth`, `text`, `mask`)
+    from the sample.
 
     A method that trains in another way, for example in phases or with several optimizers, overrides `train_step` only.
 
@@ -174,6 +175,11 @@ def text_dims(backbone: Any) -> dict[str, int]:
     """
     dims = getattr(backbone, 'text_dim', None)
     return dict(dims) if isinstance(dims, Mapping) else {} if dims is None else {'text': dims}
+
+
+def needed_texts(backbone: Any) -> dict[str, int]:
+    """Return the widths of the texts without which a backbone cannot fuse; empty if it has `text_optional = True`."""
+    return {} if getattr(backbone, 'text_optional', False) else text_dims(backbone)
 
 
 def map_inputs(backbone: nn.Module) -> dict[str, bool]:

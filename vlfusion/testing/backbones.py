@@ -8,8 +8,8 @@ import copy
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, wraps
+from itertools import chain, product
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vlfusion.engine.compat import quiet_tracing
 from vlfusion.errors import VLFusionError
 from vlfusion.inference.tiling import fuse_in_tiles, plan
-from vlfusion.models import Locality, locality, map_inputs, text_dims
+from vlfusion.models import Locality, locality, map_inputs, needed_texts, text_dims
 from vlfusion.testing.toy_device import check_on_toy_device, unavailable
 
 #: Image sizes (height, width) that break code written for large, even sizes.
@@ -55,6 +55,12 @@ class Trial:
     def images(self) -> tuple[str, ...]:
         """Keywords of the sources and of the maps that the backbone reads."""
         return 'source_a', 'source_b', *map_inputs(self.backbone)
+
+    @property
+    def without_text(self) -> 'Trial | None':
+        """The same trial without text, for a backbone that declares that it may do without one; else None."""
+        optional = self.streams and not needed_texts(self.backbone)
+        return replace(self, text_dim={}) if optional else None
 
     def inputs(self, size: tuple[int, int] | None = None, batch: int = 2, token: int = 6) -> dict[str, Tensor]:
         """Draw random pairs with the maps that the backbone reads, and random features for each text.
@@ -136,6 +142,21 @@ def outcome(name: str, check: Callable, *subject) -> Outcome:
         return Outcome(name, False, words.strip().partition('\n')[0])
 
 
+def both_ways(check: Callable[[Trial], str | None]) -> Callable[[Trial], str | None]:
+    """Let a check run without text too, if the backbone declares `text_optional = True`."""
+    @wraps(check)
+    def run(trial: Trial) -> str | None:
+        detail = check(trial)
+        if other := trial.without_text:
+            try:
+                check(other)
+            except Exception as error:
+                raise AssertionError(f'Without text: {error}') from error
+        return detail
+    return run
+
+
+@both_ways
 def check_output(trial: Trial) -> None:
     """Require an output of the sources' shape and type, finite and within [0, 1].
 
@@ -149,6 +170,7 @@ def check_output(trial: Trial) -> None:
             _check_image(trial.fuse(flat), flat['source_a'])
 
 
+@both_ways
 def check_batch(trial: Trial) -> None:
     """Require of a batch the same result as of its images singly."""
     inputs = trial.inputs()
@@ -158,6 +180,7 @@ def check_batch(trial: Trial) -> None:
     _check_equal(batch, singles, trial.tolerance, 'A batch differs from its images fused singly')
 
 
+@both_ways
 def check_determinism(trial: Trial) -> None:
     """Require bit-identical outputs for identical inputs, and inputs that are left unchanged."""
     inputs = trial.inputs()
@@ -171,20 +194,22 @@ def check_determinism(trial: Trial) -> None:
 def check_gradients(trial: Trial) -> None:
     """Require a finite gradient for each trainable parameter in training mode, also for black images.
 
-    Every trainable tensor must be a parameter of the network.
+    Every trainable tensor must be a parameter of the network. If the text is optional, each parameter needs a gradient
+    either with a text or without.
     """
     backbone = copy.deepcopy(trial.backbone).train()
     named = {name: parameter for name, parameter in backbone.named_parameters() if parameter.requires_grad}
     if not named:
         raise NotApplicable('no trainable parameters')
-    silent = set(named)
+    silent, other = set(named), trial.without_text
     for draw in range(STATES):
-        for size in (trial.size, trial.size[::-1]):
-            inputs = trial.inputs(size)
-            silent -= {name for name, gradient in _gradients(backbone, named, inputs).items() if gradient.any()}
+        for way, size in product((trial, other) if other else (trial,), (trial.size, trial.size[::-1])):
+            inputs = way.inputs(size)
+            gradients = _gradients(backbone, named, inputs, all_used=other is None)
+            silent -= {name for name, gradient in gradients.items() if gradient is not None and gradient.any()}
             if draw == 0:
                 black = {name: torch.zeros_like(inputs[name]) for name in trial.images}
-                _gradients(backbone, named, inputs | black)
+                _gradients(backbone, named, inputs | black, all_used=other is None)
         if not silent:
             return
         # In some random states a ReLU lets nothing through. That is no fault of the network, so try another state.
@@ -194,7 +219,8 @@ def check_gradients(trial: Trial) -> None:
     raise AssertionError(f'No gradient for {min(silent)}: it is zero from {STATES} states.')
 
 
-def _gradients(backbone: nn.Module, named: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _gradients(backbone: nn.Module, named: Mapping[str, Tensor], inputs: Mapping[str, Tensor],
+               all_used: bool) -> dict[str, Tensor | None]:
     fused = backbone(**inputs)
     assert fused.requires_grad, f'No gradient for {next(iter(named))}: the output depends on no parameter.'
     parameters = {id(parameter) for parameter in backbone.parameters()}
@@ -205,8 +231,8 @@ def _gradients(backbone: nn.Module, named: Mapping[str, Tensor], inputs: Mapping
     target = torch.rand(fused.shape, generator=torch.Generator().manual_seed(1)).to(fused)
     gradients = torch.autograd.grad((fused - target).square().sum(), named.values(), allow_unused=True)
     for name, gradient in zip(named, gradients, strict=True):
-        assert gradient is not None, f'No gradient for {name}: the output does not depend on it.'
-        assert gradient.isfinite().all(), f'The gradient for {name} holds NaN or infinity.'
+        assert gradient is not None or not all_used, f'No gradient for {name}: the output does not depend on it.'
+        assert gradient is None or gradient.isfinite().all(), f'The gradient for {name} holds NaN or infinity.'
     return dict(zip(named, gradients, strict=True))
 
 
@@ -223,6 +249,7 @@ def _leaves(output: Tensor) -> Iterator[Tensor]:
         nodes += [following for following, _ in node.next_functions]
 
 
+@both_ways
 def check_sizes(trial: Trial) -> str:
     """Require that odd and tiny sizes are fused, or refused by an error of `vlfusion.errors` with a remedy."""
     refused = []
@@ -245,7 +272,7 @@ def check_text(trial: Trial) -> str:
     """Require that texts of any number of tokens are read and masked rows are not.
 
     Text of another width must be refused by an error of `vlfusion.errors`. Without text the network fuses, or says that
-    it needs text. A network that reads no text must accept `text=None`.
+    it needs text; with `text_optional = True` it fuses. A network that reads no text must accept `text=None`.
     """
     inputs = trial.inputs()
     if not trial.streams:
@@ -273,11 +300,13 @@ def check_text(trial: Trial) -> str:
     images = {name: inputs[name] for name in trial.images}
     try:
         _check_image(trial.fuse(images), images['source_a'])
-    except VLFusionError:
+    except VLFusionError as error:
+        assert not trial.without_text, f'The network declares text_optional, but does not fuse without text: {error}'
         return 'needs text'
     return 'fuses without text'
 
 
+@both_ways
 def check_maps(trial: Trial) -> str:
     """Require that the network fuses without the maps that it declares as optional."""
     declared = map_inputs(trial.backbone)
@@ -290,6 +319,7 @@ def check_maps(trial: Trial) -> str:
     return f'optional: {", ".join(optional) or "none"}'
 
 
+@both_ways
 def check_saving(trial: Trial) -> None:
     """Require that a copy with other weights fuses identically once it has loaded the saved state (weights only)."""
     inputs = trial.inputs()
@@ -306,6 +336,7 @@ def check_saving(trial: Trial) -> None:
         _check_equal(other(**inputs), trial.fuse(inputs), 0, 'A network loaded from a file differs from the saved one')
 
 
+@both_ways
 def check_device(trial: Trial) -> str:
     """Require on a device other than the CPU the same output, and a backward pass.
 
@@ -323,6 +354,7 @@ def check_device(trial: Trial) -> str:
     return _check_equal(fused, trial.fuse(inputs).cpu(), trial.tolerance, 'On another device the output differs')
 
 
+@both_ways
 def check_autocast(trial: Trial) -> str:
     """Require a finite output under bfloat16 autocast, within 0.1 of the output in float32."""
     inputs = trial.inputs()
@@ -331,6 +363,7 @@ def check_autocast(trial: Trial) -> str:
     return _check_equal(coarse.float(), trial.fuse(inputs), 0.1, 'Under bfloat16 autocast the output differs')
 
 
+@both_ways
 def check_bfloat16(trial: Trial) -> str:
     """Require that weights may be cast to bfloat16, if the attribute `bfloat16_weights` is True.
 
@@ -343,6 +376,7 @@ def check_bfloat16(trial: Trial) -> str:
     return _check_equal(coarse.float(), trial.fuse(inputs), 0.1, 'With weights in bfloat16 the output differs')
 
 
+@both_ways
 def check_local(trial: Trial) -> str:
     """Require that a declared halo (`vlfusion.models.locality`) is true.
 
@@ -393,6 +427,7 @@ def _check_reach(trial: Trial, inputs: Mapping[str, Tensor], local: Locality) ->
         f'A pixel changes by {change:.3g} although only pixels more than halo={local.halo} away were changed.'
 
 
+@both_ways
 def check_compile(trial: Trial) -> None:
     """Require that `torch.compile` traces the network as one graph without Python fallbacks, with the same result."""
     torch._dynamo.reset()
@@ -402,6 +437,7 @@ def check_compile(trial: Trial) -> None:
         _check_equal(compiled(**inputs), trial.fuse(inputs), trial.tolerance, 'The compiled network differs')
 
 
+@both_ways
 def check_export(trial: Trial) -> None:
     """Require that `torch.export` exports the network for one size, with the same result."""
     inputs = trial.inputs(batch=1)

@@ -16,8 +16,8 @@ language = dict(_base_.language, encoder=dict(type='OpenCLIPTextEncoder', model=
 model = dict(
     type='vlfusion_textif.TextIFModel',
     backbone=dict(type='vlfusion_textif.TextIF', text_dim=512),
-    losses=[dict(type='MaxIntensityLoss', weight=8.0), dict(type='SSIMLoss', weight=1.0, window=11),
-            dict(type='vlfusion_textif.AxisGradientLoss', weight=10.0)],
+    losses=[dict(type='MaxIntensityLoss', weight=8.0), dict(type='SSIMLoss', weight=1.0, window=48),
+            dict(type='AxisGradientLoss', weight=10.0)],
     degradation_weights=dict(over_exposed_visible=dict(max_intensity=4.0, ssim=0.0, axis_gradient=2.0),
                              noisy_infrared=dict(max_intensity=6.0)))
 
@@ -28,7 +28,7 @@ train_dataloader = dict(dataset=dict(pipeline=[
         dict(type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal'])]),
     dict(type='vlfusion_textif.Degrade', instructions=_base_.instructions,
          language=dict(store=language['store'], encoder=language['encoder'])),
-    dict(type='vlfusion_textif.PackDegraded')]))
+    dict(type='PackDegraded')]))
 # Epochs of 171 // 8 = 21 steps; the first is a warm-up.
 train_cfg = dict(type='ResumableTrainLoop', max_iters=120 * 21, val_interval=2 * 21)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05))

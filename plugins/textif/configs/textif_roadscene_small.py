@@ -18,14 +18,14 @@ model = dict(
     backbone=dict(type='vlfusion_textif.TextIF', text_dim=384, text_scale=384**0.5, dim=16, blocks=(1, 1, 1, 1),
                   refinement=1),
     losses=[dict(type='MaxIntensityLoss', weight=8.0), dict(type='SSIMLoss', weight=1.0, window=11),
-            dict(type='vlfusion_textif.AxisGradientLoss', weight=1.0)])
+            dict(type='AxisGradientLoss', weight=1.0)])
 
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(pipeline=[
     dict(type='LoadPair'),
     dict(type='BothSources', transforms=[dict(type='RandomCrop', size=(64, 64)), dict(type='RandomFlip', prob=0.5)]),
     dict(type='vlfusion_textif.Degrade', instructions=_base_.instructions,
          language=dict(store=language['store'], encoder=language['encoder']), unnamed=0.5),
-    dict(type='vlfusion_textif.PackDegraded')]))
+    dict(type='PackDegraded')]))
 train_cfg = dict(type='ResumableTrainLoop', max_iters=300, val_interval=300)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01))
 param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=300, eta_min=1e-5)]

@@ -11,6 +11,7 @@ import torch
 from vlfusion.cli import main as vlfusion
 from vlfusion.config import load_config
 from vlfusion.data.dataset import numpy_seed
+from vlfusion.data.degrading import read_instructions
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.images import luminance, read_image
@@ -18,13 +19,13 @@ from vlfusion.inference.fuser import Fuser
 from vlfusion.language.keys import Keys
 from vlfusion.language.store import TextStore
 from vlfusion.losses import MaxIntensityLoss
-from vlfusion.registry import BACKBONES, DATASETS, LOSSES, MODELS, TRANSFORMS
+from vlfusion.registry import BACKBONES, DATASETS, MODELS, TRANSFORMS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.shared import shared
 from vlfusion.testing.toys import draw_pairs
 
 pytest.importorskip('vlfusion_textif', reason='pip install --editable plugins/textif')
-from vlfusion_textif import read_instructions  # noqa: E402 - where it is installed
+from vlfusion_textif import DEGRADATIONS  # noqa: E402 - where it is installed
 from vlfusion_textif.__main__ import main as effect  # noqa: E402
 
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('*.py'))
@@ -64,7 +65,7 @@ def build_dataset(tmp_path, language):
         pipeline = [dict(type='LoadPair')]
         pipeline += [dict(type='PackPair')] if degrade is None else [
             dict(type='vlfusion_textif.Degrade', instructions=SAID, language=language, **degrade),
-            dict(type='vlfusion_textif.PackDegraded')]
+            dict(type='PackDegraded')]
         return DATASETS.build(dict(type='PairDataset', task='ivf', data_root=str(tmp_path), source_a='ir',
                                    source_b='vi', text_source=dict(fixed=fixed), language=language, pipeline=pipeline))
     return build
@@ -102,17 +103,6 @@ def test_text_of_another_width_and_no_text_are_refused(network):
         BACKBONES.build(TINY | dict(dim=5))
 
 
-def test_axis_gradient_by_hand():
-    """A step of height 1 has Sobel magnitude 4 in two columns of four, a flat image none; borders are no edges."""
-    loss, flat = LOSSES.build(dict(type='vlfusion_textif.AxisGradientLoss')), torch.full((1, 1, 3, 4), 0.5)
-    step = torch.tensor([0., 0., 1., 1.]).expand(1, 1, 3, 4)
-    assert loss(flat, step, flat) == loss(flat, flat, -step) == 4 / 2
-    assert loss(step, step, flat) == loss(flat, flat, flat) == 0
-    square = step[..., 1:]
-    # The maximum is taken for each direction by itself: the two steps are both asked for.
-    assert loss(torch.zeros_like(square), square, square.mT) == 2 * loss(torch.zeros_like(square), square, square)
-
-
 @pytest.mark.parametrize('kind', KINDS)
 def test_degradation_changes_its_source_alone_and_keeps_the_clean_pair(build_dataset, kind, language):
     clean, sample = build_dataset()[0], build_dataset(degrade=dict(kinds=[kind]))[0]
@@ -126,7 +116,7 @@ def test_degradation_changes_its_source_alone_and_keeps_the_clean_pair(build_dat
             'low_contrast_infrared': means[1] < -0.05, 'noisy_infrared': means[1] > 0}[kind]
     said = sample['text'][sample['text_mask']].numpy()
     assert sample['text'].shape == (3, 8) and sample['degradation'] == kind  # three tokens, as the pair's own text
-    assert any(np.array_equal(said, rows) for rows in read_instructions(language, SAID)[kind])
+    assert any(np.array_equal(said, rows) for rows in read_instructions(language, SAID, KINDS)[kind])
 
 
 def test_unnamed_degradations_stay_as_they_are(build_dataset):
@@ -152,7 +142,7 @@ def test_a_batch_is_collated_and_the_same_draw_gives_the_same_sample(build_datas
 
 
 def test_one_instruction_for_all_pairs(build_dataset, language):
-    for kind, rows in read_instructions(language, SAID).items():
+    for kind, rows in read_instructions(language, SAID, KINDS).items():
         for sample in build_dataset(fixed=SAID[kind][0]):
             assert np.array_equal(sample['text'][sample['text_mask']].numpy(), rows[0])
 
@@ -179,7 +169,7 @@ def test_what_does_not_fit_is_said(language):
 
 
 def _model(**options):
-    losses = [dict(type='MaxIntensityLoss', weight=8.0), dict(type='vlfusion_textif.AxisGradientLoss', weight=10.0)]
+    losses = [dict(type='MaxIntensityLoss', weight=8.0), dict(type='AxisGradientLoss', weight=10.0)]
     return MODELS.build(dict(type='vlfusion_textif.TextIFModel', backbone=TINY, losses=losses, **options))
 
 
@@ -207,6 +197,13 @@ def test_weights_for_what_is_not_there_are_refused():
         _model(degradation_weights=dict(rain=dict(max_intensity=6.0)))
 
 
+def test_former_names_of_shared_parts_still_build():
+    model = MODELS.build(dict(type='vlfusion_textif.TextIFModel', backbone=TINY,
+                              losses=[dict(type='vlfusion_textif.AxisGradientLoss', weight=10.0)]))
+    assert list(model.losses) == ['axis_gradient']
+    assert isinstance(TRANSFORMS.build(dict(type='vlfusion_textif.PackDegraded')), TRANSFORMS.get('PackDegraded'))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_takes_a_step_and_its_checkpoint_fuses_by_a_sentence(path, tmp_path, capsys):
@@ -231,7 +228,7 @@ def test_config_takes_a_step_and_its_checkpoint_fuses_by_a_sentence(path, tmp_pa
     sources = [str(tmp_path / f'RoadScene/{folder}/p0.png') for folder in ('ir', 'vi')]
     assert vlfusion(['fuse', str(checkpoint), *sources, '-o', str(tmp_path / 'fused.png'), '--grey',
                      '--store', store]) == 0
-    rows, fuser = read_instructions(config.language, config.instructions), Fuser(checkpoint, store=store)
+    rows, fuser = read_instructions(config.language, config.instructions, DEGRADATIONS), Fuser(checkpoint, store=store)
     default, noisy = (fuser(*sources, text=rows[kind][0]).grey for kind in ('none', 'noisy_infrared'))
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'fused.png'), cv2.IMREAD_UNCHANGED), default)
     fuser.text_source = dict(text=dict(fixed=config.instructions.noisy_infrared[0]))
@@ -253,7 +250,7 @@ def test_sentences_are_encoded_to_what_the_data_set_reads(tmp_path, capsys):
     assert vlfusion(['describe', str(path), '--cfg-options', f'language.store={tmp_path}']) == 0
     assert '15 of 15 fixed texts encoded' in capsys.readouterr().out
     config = load_config(path, options)
-    table = read_instructions(config.language, config.instructions)
+    table = read_instructions(config.language, config.instructions, DEGRADATIONS)
     assert {rows.shape for kind in KINDS for rows in table[kind]} == {(1, config.model.backbone.text_dim)}
     means = np.stack([np.concatenate(table[kind]).mean(0) for kind in KINDS])
     near = [row[0] @ means.T for kind in KINDS for row in table[kind]]
@@ -277,7 +274,7 @@ def test_training_on_real_pairs_makes_the_text_tell(language):
     def window(source, name):
         return torch.from_numpy(luminance(read_image(folder / source / name))[100:132, 100:132].copy())[None]
     pairs = [(window('ir', name), window('vi', name)) for name in names]
-    table = read_instructions(language, SAID)
+    table = read_instructions(language, SAID, KINDS)
     torch.manual_seed(0)
     network = BACKBONES.build(TINY | dict(dim=8))
     before = text_effect(network.eval(), pairs[:2], table)['low_light_visible']

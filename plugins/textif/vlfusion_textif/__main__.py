@@ -25,13 +25,14 @@ def _effect(args: argparse.Namespace) -> None:
     import torch
 
     from vlfusion.config import load_config
+    from vlfusion.data.degrading import read_instructions
     from vlfusion.engine.runner import build_runner
     from vlfusion.imaging.images import luminance, read_image
-    from vlfusion_textif.degradations import read_instructions
+    from vlfusion_textif.degradations import DEGRADATIONS
     from vlfusion_textif.effect import COLUMNS, text_effect
     config = load_config(args.config)
     config.log_level = 'ERROR'
-    features = read_instructions(config.get('language', {}), config.get('instructions', {}))
+    features = read_instructions(config.get('language', {}), config.get('instructions', {}), DEGRADATIONS)
     runner = build_runner(config, 'test')
     if args.checkpoint:
         runner.load_checkpoint(args.checkpoint)

@@ -1,39 +1,20 @@
-"""Degraded pairs with a matching instruction, and the clean pair as the target.
+"""The degradations of Text-IF (Yi et al., CVPR 2024), drawn on the fly.
 
-Text-IF (Yi et al., CVPR 2024) trains on EMS: pairs of public data sets with degradations and hand-restored truths. Here
-a degradation is drawn at random for every sample and applied to a pair that is assumed to be clean:
+Text-IF trains on EMS: pairs of public data sets with degradations and hand-restored truths. Here a degradation is drawn
+at random for every sample and applied to a pair that is assumed to be clean, see `vlfusion.data.degrading`:
 
     pipeline=[dict(type='LoadPair'), dict(type='BothSources', transforms=[...]),
               dict(type='vlfusion_textif.Degrade', instructions=dict(none=['Fuse them.'], ...), language=language),
-              dict(type='vlfusion_textif.PackDegraded')]
+              dict(type='PackDegraded')]
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from mmcv.transforms import BaseTransform
 
-from vlfusion.data.text import pad
-from vlfusion.data.transforms import PackPair
-from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
-from vlfusion.language.keys import Keys
-from vlfusion.language.section import section
-from vlfusion.language.store import TextStore
+from vlfusion.data import degrading
+from vlfusion.data.degrading import Degradation, Plane, low_light, over_exposure
 from vlfusion.registry import TRANSFORMS
-
-Plane = Float[np.ndarray, 'h w']
-
-
-def low_light(image: Plane) -> Plane:
-    """Darken by a gamma between 2 and 4."""
-    return image**np.random.uniform(2, 4)
-
-
-def over_exposure(image: Plane) -> Plane:
-    """Brighten by a factor between 1.6 and 2.6; the caller clips at white."""
-    return image * np.random.uniform(1.6, 2.6)
 
 
 def low_contrast(image: Plane) -> Plane:
@@ -46,108 +27,20 @@ def noise(image: Plane) -> Plane:
     return image + np.random.normal(0, np.random.uniform(0.04, 0.12), image.shape)
 
 
-#: Degradations by name: the degraded source, and a function that degrades it. `none` leaves the pair unchanged.
-DEGRADATIONS: dict[str, tuple[str, Callable[[Plane], Plane]]] = {
-    'none': ('a', np.copy),
-    'low_light_visible': ('b', low_light),
-    'over_exposed_visible': ('b', over_exposure),
-    'low_contrast_infrared': ('a', low_contrast),
-    'noisy_infrared': ('a', noise)}
-
-
-def check_kinds(kinds: Iterable[str]) -> None:
-    """Raise ConfigError if a degradation is unknown."""
-    for kind in kinds:
-        if kind not in DEGRADATIONS:
-            raise ConfigError(f'Unknown degradation {kind!r}.', did_you_mean(str(kind), DEGRADATIONS))
-
-
-def read_instructions(language: Mapping, instructions: Mapping[str, Sequence[str]],
-                      kinds: Collection[str] = DEGRADATIONS) -> dict[str, list[Float[np.ndarray, '_ dim']]]:
-    """Read the features of sentences about degradations, from the text store that `vlfusion describe` fills.
-
-    Args:
-        language: `language` section of a config, which names the store and the encoder.
-        instructions: for each degradation, sentences about it.
-        kinds: degradations to read.
-
-    Returns:
-        For each degradation, the features `(token, dim)` of its sentences.
-
-    Raises:
-        ConfigError: a degradation has no sentence.
-        DataError: sentences are not encoded yet; the message lists them all.
-    """
-    store, keys = TextStore(section(language, 'store')), Keys(language)
-    for kind in kinds:
-        if not instructions.get(kind):
-            raise ConfigError(f'`instructions` has no sentence about {kind!r}.', did_you_mean(kind, instructions))
-    missing = [sentence for kind in kinds for sentence in instructions[kind]
-               if not store.has('features', keys.fixed(sentence))]
-    if missing:
-        raise DataError(f'{len(missing)} instructions are not encoded yet in {store.root}:\n'
-                        f'{listing(missing, len(missing))}',
-                        'Run `vlfusion describe CONFIG` with the config of this run, whose language.fixed lists them.')
-    return {kind: [store.features(keys.fixed(sentence)).astype(np.float32) for sentence in instructions[kind]]
-            for kind in kinds}
+#: Degradations by name. `none` leaves the pair unchanged.
+DEGRADATIONS: Mapping[str, Degradation] = {
+    'none': {},
+    'low_light_visible': {'b': low_light},
+    'over_exposed_visible': {'b': over_exposure},
+    'low_contrast_infrared': {'a': low_contrast},
+    'noisy_infrared': {'a': noise}}
 
 
 @TRANSFORMS.register_module()
-class Degrade(BaseTransform):
-    """Draw a degradation, apply it to its source, and replace the text of the pair by an instruction about it.
+class Degrade(degrading.Degrade):
+    """Draw a degradation of Text-IF, apply it, and replace the text by an instruction about it.
 
-    The clean sources go to `target_a` and `target_b`, the name of the degradation to `degradation`. Texts are padded to
-    the longest sentence, or to the length of the pair's own text if that is longer.
-
-    Args:
-        instructions: for each degradation, sentences about it; each sample gets one at random.
-        language: `language` section of the config with which `vlfusion describe` encoded the sentences.
-        kinds: degradations to draw from, all equally likely.
-        unnamed: share of samples that get an instruction of `none`. Their target is the degraded pair itself, so only
-            the text says whether to fix an image. The paper uses 0.
-
-    Raises:
-        ConfigError: a degradation is unknown or has no sentence, or `kinds` is empty.
-        DataError: a sentence is not encoded yet.
+    The arguments and errors are those of `vlfusion.data.degrading.Degrade`.
     """
 
-    def __init__(self, instructions: Mapping[str, Sequence[str]], *, language: Mapping,
-                 kinds: Sequence[str] = tuple(DEGRADATIONS), unnamed: float = 0.0):
-        if not kinds:
-            raise ConfigError('Degrade got no kinds to draw from.', f'Give some of {", ".join(DEGRADATIONS)}.')
-        check_kinds(kinds)
-        self.kinds, self.unnamed = list(kinds), unnamed
-        self.features = read_instructions(language, instructions, [*kinds, 'none'] if unnamed else kinds)
-        self.tokens = max(len(row) for rows in self.features.values() for row in rows)
-
-    def transform(self, results: dict) -> dict:
-        """Raise ConfigError if the pair has no text, or its width differs from that of the instructions."""
-        if 'text' not in results:
-            raise ConfigError('Degrade replaces the text of a pair, but the data set gives it none.',
-                              "Set text_source=dict(fixed='...') to the sentence used in testing.")
-        kind = self.kinds[np.random.randint(len(self.kinds))]
-        source, damage = DEGRADATIONS[kind]
-        clean = {key: results[key] for key in ('img_a', 'img_b')}
-        damaged = damage(clean[f'img_{source}']).clip(0, 1).astype(np.float32)
-        results = {**results, f'img_{source}': damaged}
-        if np.random.random() < self.unnamed:
-            kind, clean = 'none', {key: results[key] for key in clean}
-        results |= {'target_a': clean['img_a'], 'target_b': clean['img_b'], 'degradation': kind}
-        instruction = self.features[kind][np.random.randint(len(self.features[kind]))]
-        length, width = results['text'].shape
-        if instruction.shape[1] != width:
-            raise ConfigError(f'The instructions of Degrade have features of width {instruction.shape[1]}, the text of '
-                              f'the data set has {width}.', "Give Degrade the config's own language section.")
-        results['text'], results['text_mask'] = pad(instruction, max(length, self.tokens))
-        return results
-
-
-@TRANSFORMS.register_module()
-class PackDegraded(PackPair):
-    """`PackPair` that also packs the targets, `(1, h, w)` in [0, 1], and the name of the degradation."""
-
-    def transform(self, results: dict) -> dict:
-        sample = super().transform(results)
-        for key in ('target_a', 'target_b'):
-            sample[key] = torch.from_numpy(np.ascontiguousarray(results[key], np.float32))[None]
-        return sample | {'degradation': results['degradation']}
+    degradations = DEGRADATIONS

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.data.dataset import numpy_seed
+from vlfusion.data.degrading import degrade
 from vlfusion_textif.degradations import DEGRADATIONS
 
 #: Columns of `text_effect`, with their meaning.
@@ -35,16 +36,15 @@ def text_effect(network: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]],
         For each degradation, the columns of `COLUMNS` in grey levels 0..255, averaged over all pixels and pairs.
     """
     table = {}
-    for kind, (source, damage) in DEGRADATIONS.items():
+    for kind, degradation in DEGRADATIONS.items():
         rows = {other: features[other][0] for other in DEGRADATIONS}
         rows['paraphrase'] = features[kind][1 % len(features[kind])]
         sums = {name: 0.0 for name in COLUMNS}
         for index, (a, b) in enumerate(pairs):
-            images = {'a': a, 'b': b}
             with numpy_seed(seed + index):
-                damaged = damage(images[source][0].numpy()).clip(0, 1).astype(np.float32)
-            seen = images | {source: torch.from_numpy(damaged)[None]}
-            fused = {name: network(seen['a'][None], seen['b'][None], text=torch.from_numpy(row)[None])[0]
+                damaged = degrade(degradation, {'a': a[0].numpy(), 'b': b[0].numpy()})
+            seen = [torch.from_numpy(damaged[source])[None, None] for source in 'ab']
+            fused = {name: network(*seen, text=torch.from_numpy(row)[None])[0]
                      for name, row in rows.items()}
             best, own = torch.maximum(a, b), fused[kind]
             wrong = [_distance(fused[name], best) for name in DEGRADATIONS if name not in (kind, 'none')]
