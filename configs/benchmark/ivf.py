@@ -18,6 +18,7 @@ methods = dict(
     DenseFuse='densefuse-ivf',
     IFCNN='ifcnn-ivf',
     DIDFuse='didfuse-ivf',
+    U2Fusion='u2fusion-ivf',
     SDNet='sdnet-ivf',
     AUIF='auif-ivf',
     SeAFusion='seafusion-ivf',

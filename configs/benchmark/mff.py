@@ -17,6 +17,7 @@ datasets = dict(
     RealMFF=dict(config='_base_/datasets/realmff', texts={'near': 'text/near/{name}.txt'}))
 methods = dict(
     IFCNN='ifcnn-mff',
+    U2Fusion='u2fusion-mff',
     SDNet='sdnet-mff',
     FFMEF='ffmef-mff',
     MUFusion='mufusion-mff',

@@ -15,6 +15,7 @@ datasets = dict(
     Harvard=dict(config='_base_/datasets/harvard', by_subset=True))
 methods = dict(
     IFCNN='ifcnn-mif',
+    U2Fusion='u2fusion-mif',
     SDNet='sdnet-mif',
     MATR='matr-mif',
     GIFNet='gifnet-mif',

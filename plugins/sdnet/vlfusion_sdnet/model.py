@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.models.released import under_our_names, without_prefix
+from vlfusion.models.tensorflow_data import read_data_file, with_torch_kernels
 from vlfusion.registry import BACKBONES
-from vlfusion_sdnet.released import as_ours, read_data_file, released_name
+from vlfusion_sdnet.released import released_name
 
 _SLOPE = 0.2  # of the leaky ReLUs
 
@@ -77,7 +78,7 @@ class SDNet(nn.Module):
             CheckpointError: the file is missing or has another size.
         """
         with torch.device('meta'):
-            return read_data_file(path, _Both())
+            return read_data_file(path, 'SDNet', _Both(), released_name)
 
     @staticmethod
     def convert_released(state: dict) -> dict[str, Tensor]:
@@ -137,8 +138,8 @@ class _Both(nn.Module):
 def _both_halves(state: dict) -> dict[str, Tensor]:
     with torch.device('meta'):
         names = {name: released_name(name) for name in _Both().state_dict()}
-    return as_ours(under_our_names('SDNet', without_prefix(state), names,
-                                   "Give the authors' file that ends in .data-00000-of-00001, unchanged."))
+    return with_torch_kernels(under_our_names('SDNet', without_prefix(state), names,
+                                              'Give the file that ends in .data-00000-of-00001, unchanged.'))
 
 
 def _dense_branch(dim: int) -> nn.ModuleList:

@@ -13,7 +13,7 @@ _base_ = ['vlfusion::_base_/runtime.py']
 
 task = 'mef'
 data_root = 'data/VLFDataset'
-protocol = 'truncate'
+protocol = 'plain'
 
 train_dataloader = dict(
     batch_size=18, num_workers=2, persistent_workers=True, drop_last=True, sampler=dict(type='EpochSampler'),
@@ -36,7 +36,7 @@ test_dataloader = val_dataloader
 
 model = dict(
     type='FusionModel',
-    backbone=dict(type='vlfusion_u2fusion.U2Fusion', padding='reflect'),
+    backbone=dict(type='vlfusion_u2fusion.U2Fusion'),
     losses=[dict(type='vlfusion_u2fusion.InformationPreservationLoss', alpha=20.0, c=3500.0)])
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=852, val_interval=426)
