@@ -99,6 +99,14 @@ def test_dissimilarity_is_half_of_what_lacks_to_one_and_each_source_has_its_shar
     torch.testing.assert_close(DSSIMLoss(shares=(0.6, 0.0))(fused, a, b), 0.6 * dissimilarity(fused, a))
 
 
+def test_ssim_with_black_beyond_the_border(images):
+    x, y = (image.double() for image in images[:2])
+    wide = [np.pad(image[0, 0].numpy(), 10) for image in (x, y)]
+    _, expected = structural_similarity(*wide, data_range=1, gaussian_weights=True, sigma=1.5,
+                                        use_sample_covariance=False, full=True)
+    np.testing.assert_allclose(ssim_map(x, y, border='zeros')[0, 0].numpy(), expected[10:-10, 10:-10], atol=1e-12)
+
+
 def test_similarity_at_five_scales():
     x, y = torch.rand(2, 1, 1, 16, 21, dtype=torch.double, generator=torch.Generator().manual_seed(0)).unbind()
     assert multi_scale_similarity(x, x).item() == pytest.approx(1, abs=1e-12)

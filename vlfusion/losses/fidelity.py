@@ -18,29 +18,31 @@ from vlfusion.registry import LOSSES
 
 
 def ssim_map(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'], window: int = 11, sigma: float = 1.5,
-             border: Literal['none', 'reflect'] = 'none') -> Float[Tensor, 'batch 1 h_map w_map']:
+             border: Literal['none', 'reflect', 'zeros'] = 'none') -> Float[Tensor, 'batch 1 h_map w_map']:
     """Compute SSIM (Wang et al., IEEE TIP 2004) at each pixel, for images in [0, 1].
 
     Args:
         x, y: images to compare.
         window: side of the Gaussian window in pixels.
         sigma: standard deviation of the Gaussian in pixels.
-        border: `none` covers only the pixels around which the window fits. `reflect` covers every pixel: the image is
-            reflected at its border, as kornia does for a window of odd side.
+        border: `none` covers only the pixels around which the window fits. The others cover every pixel: `reflect`
+            reflects the image at its border, as kornia does, and `zeros` puts black there, both for a window of odd
+            side.
 
     Raises:
         DataError: an image is smaller than the window, or too small to be reflected under half of it.
-        ConfigError: `border` is neither.
+        ConfigError: `border` is unknown.
     """
-    if border not in ('none', 'reflect'):
-        raise ConfigError(f'SSIM has no border {border!r}.', did_you_mean(border, ('none', 'reflect')))
-    smallest = window if border == 'none' else window // 2 + 1
+    if border not in ('none', 'reflect', 'zeros'):
+        raise ConfigError(f'SSIM has no border {border!r}.', did_you_mean(border, ('none', 'reflect', 'zeros')))
+    smallest = {'none': window, 'reflect': window // 2 + 1, 'zeros': 1}[border]
     if min(x.shape[-2:]) < smallest:
         raise DataError(f'SSIM needs images of at least {smallest}x{smallest}, but got {tuple(x.shape[-2:])}.',
                         'Use larger crops or a smaller window.')
     if border == 'none':
         return ssim.ssim_map(x, y, _single_gaussian(window, sigma), data_range=1.)
-    x, y = (pad(image, (window // 2,) * 4, mode='reflect') for image in (x, y))
+    mode = 'reflect' if border == 'reflect' else 'constant'
+    x, y = (pad(image, (window // 2,) * 4, mode=mode) for image in (x, y))
     return ssim.ssim_map(x, y, gaussian(window, sigma), data_range=1.)
 
 

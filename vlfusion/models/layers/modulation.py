@@ -3,8 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vlfusion.errors import ConfigError
-from vlfusion.models.layers.tokens import require_tokens
+from vlfusion.models.layers.tokens import checked_text
 
 
 class FeatureModulation(nn.Module):
@@ -49,14 +48,7 @@ def pooled_text(backbone: nn.Module, text: Float[Tensor, 'batch token dim'] | No
         ConfigError: no text is given, or the width of its features is not `dim`.
         DataError: a text of the batch has no real token.
     """
-    kind, keyed = type(backbone).__name__, 'dict(fixed=...)' if name == 'text' else f'dict({name}=dict(fixed=...))'
-    if text is None:
-        raise ConfigError(f'{kind} is guided by a text, but its argument `{name}` is None.',
-                          f"Give the data set one, such as text_source={keyed}.")
-    if text.shape[-1] != dim:
-        raise ConfigError(f'{kind} was built for text features of width {dim}, but `{name}` has width '
-                          f'{text.shape[-1]}.', f'Set text_dim={text.shape[-1]} in the config of the backbone.')
-    require_tokens(text, mask, f'Give every pair a text as `{name}`.')
+    text = checked_text(backbone, text, mask, dim, name)
     if mask is None:
         return text.mean(1)
     weight = mask.to(text)
