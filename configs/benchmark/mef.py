@@ -19,6 +19,6 @@ methods = dict(
     FFMEF='ffmef-mef',
     MUFusion='mufusion-mef',
     GIFNet='gifnet-mef',
-    FILM_released='film-mef-authors',
+    FILM_released='film-mef-authors',  # film-mef is not here: it was trained on sixteen of these scenes
     FILM=dict(printed=dict(MEFB='film/MEFB/FILM')))
 protocol = 'film'
