@@ -24,9 +24,10 @@ CANNOT = {
     'vlfusion_classical.DiscreteWavelet': {'compile', 'export'},
     'vlfusion_classical.LaplacianPyramid': {'autocast'},  # which coefficient is larger is soon decided otherwise
 }
-#: Losses that need the weights of another network, which nobody fetches for a test.
+#: Losses that need another network: weights, which nobody fetches for a test, or a segmenter of the user.
 ELSEWHERE = {'vlfusion_clip_directional.CLIPDirectionalLoss', 'vlfusion_gifnet.InformationLoss',
-             'vlfusion_mufusion.ContentLoss', 'vlfusion_u2fusion.InformationPreservationLoss'}
+             'vlfusion_mufusion.ContentLoss', 'vlfusion_risfusion.ReferredRegionLoss',
+             'vlfusion_u2fusion.InformationPreservationLoss'}
 
 
 @pytest.fixture(scope='module')

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.device
 METRICS = [(f'{name}{variant}', truth) for truth, registry in ((False, FUSION_METRICS), (True, TRUTH_METRICS))
            for name in metric_names(truth) if name != 'LPIPS'  # needs weights
            for variant in ('', *(f':{variant}' for variant in registry.get(name).variants))]
-#: Arguments by which losses need no weights of another network. CLIP's loss is tested by its plugin.
+#: Arguments by which losses need no weights of another network. Two losses are tested by their plugins.
 WEIGHTLESS = {
     'PerceptualLoss': dict(model='resnet10t', pretrained=False),
     **{name: dict(pretrained=False) for name in (
@@ -48,7 +48,9 @@ WEIGHTLESS = {
         'vlfusion_u2fusion.InformationPreservationLoss')},
 }
 LOSS_NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in WEIGHTLESS else [])
-              for name in LOSSES.names() if name != 'vlfusion_clip_directional.CLIPDirectionalLoss']
+              for name in LOSSES.names()
+              if name not in ('vlfusion_clip_directional.CLIPDirectionalLoss',
+                              'vlfusion_risfusion.ReferredRegionLoss')]
 TERMS = [dict(type='MaxIntensityLoss'), dict(type='MaxGradientLoss', weight=20.0), dict(type='SSIMLoss')]
 #: These compute in numpy, so each forward pass waits for both sources and copies the result.
 IN_NUMPY = ('vlfusion_classical.DTCWT', 'vlfusion_classical.DiscreteWavelet')

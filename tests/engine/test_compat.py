@@ -1,6 +1,7 @@
 """Checkpoints are written whole, as plain data, through MMEngine."""
 
 import os
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmengine.logging import HistoryBuffer
 from vlfusion.engine import compat
 from vlfusion.engine.compat import AtomicBackend, PlainCheckpointHook, SafeCheckpointHook
 from vlfusion.engine.runner import build_runner
+from vlfusion.errors import CheckpointError
 
 
 def test_checkpoints_are_plain_and_come_back():
@@ -73,6 +75,15 @@ def test_numbers_of_numpy_do_not_keep_a_released_file_from_loading(tmp_path):
     torch.save({'model': {'w': torch.ones(2)}, **numbers}, tmp_path / 'released.pth')
     loaded = compat.load_checkpoint_file(tmp_path / 'released.pth')
     assert {name: loaded[name] for name in numbers} == numbers and loaded['model']['w'].sum() == 2
+
+
+def test_options_of_a_script_do_not_keep_a_released_file_from_loading(tmp_path):
+    torch.save({'model': {'w': torch.ones(2)}, 'args': Namespace(lr=1e-4, name='x')}, tmp_path / 'released.pth')
+    loaded = compat.load_checkpoint_file(tmp_path / 'released.pth')
+    assert loaded['args'] == Namespace(lr=1e-4, name='x') and loaded['model']['w'].sum() == 2
+    torch.save({'args': Namespace(command=print)}, tmp_path / 'bomb.pth')
+    with pytest.raises(CheckpointError, match='bomb.pth was refused'):
+        compat.load_checkpoint_file(tmp_path / 'bomb.pth')
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ its lazy style. Every root registry has a child in `vlfusion.registry`, since MM
 And `vlfusion.system.loggers` lets a process log whose LOCAL_RANK is beyond the GPUs.
 """
 
+import argparse
 import logging
 import os
 import pickle
@@ -37,10 +38,11 @@ from vlfusion.files import require_checkpoint, write_whole
 from vlfusion.registry import HOOKS, OPTIM_WRAPPERS
 from vlfusion.zoo.metadata import read_meta
 
-#: NumPy scalars of three common types, such as losses in other projects' checkpoints. Reading them runs no code.
-_NUMPY_NUMBERS = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType,
-                  (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
-                  (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar')]
+#: What other projects' checkpoints hold beside tensors: NumPy scalars of three common types, such as losses, and the
+#: options of a script. Reading them runs no code.
+_HARMLESS = [argparse.Namespace, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType,
+             (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar'),
+             (np._core.multiarray.scalar, 'numpy._core.multiarray.scalar')]
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -58,7 +60,7 @@ def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu')
         if path.suffix == '.safetensors':
             state, meta = load_file(path, device=str(map_location)), read_meta(path)
             return state if meta is None else dict(state_dict=state, meta=meta)
-        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+        with torch.serialization.safe_globals(_HARMLESS):
             return torch.load(path, map_location=map_location, weights_only=True)
     except CheckpointError:
         raise
