@@ -47,7 +47,7 @@ class Reach:
 
 
 def reach_of_text(model: str | os.PathLike | Config, *, states: int = 3, size: int = 64, pairs: int = 2,
-                  tokens: int = 8, norm: float = NORM) -> list[Reach]:
+                  tokens: int = 1, norm: float = NORM) -> list[Reach]:
     """Measure how far drawn texts move the output of a network.
 
         for reach in vlfusion.reach_of_text('film/film_mif', states=1):
@@ -61,7 +61,7 @@ def reach_of_text(model: str | os.PathLike | Config, *, states: int = 3, size: i
         states: number of random states of a config: the network's own initialisations from the seeds 0, 1 and so on.
         size: height and width of the images in pixels.
         pairs: number of pairs, each with texts of its own.
-        tokens: number of tokens of a text.
+        tokens: number of tokens of a text; the mean of several is shorter than each.
         norm: norm of a token; CLIP's pooled vectors have about 10, those of sentence encoders 1.
 
     Returns:

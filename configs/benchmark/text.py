@@ -1,0 +1,27 @@
+"""Text-guided methods under two kinds of words, on infrared-visible and medical pairs.
+
+Command:    vlfusion benchmark text --get
+Needs:      RoadScene, TNO and Harvard with descriptions, and the pairs of MTG with published texts on the ideal fused
+            image; the methods' weights; for some methods CLIP, which `--describe` fetches.
+            --get downloads pairs and weights, and says how much that is. Many text-guided methods have no public
+            weights: their rows say so. A checkpoint of your own training takes their place. Also: pip install
+            'vlfusion[benchmark]'.
+Hardware:   a CPU; Text-DiFuse, ControlFusion and DTPF want a GPU.
+Expected:   docs/explain/text_methods.md says how far the text moves each method.
+"""
+
+title = 'Text-guided image fusion'
+
+_described = dict(stream='pair/paragraph')
+_ideal = dict(texts='text/ideal/{name}.txt')
+_ivf = dict(type='PairDataset', task='ivf', source_a='ir', source_b='vi', text_source=_ideal)
+_mif = dict(type='PairDataset', task='mif', source_a='MRI', text_source=_ideal)
+datasets = dict(
+    RoadScene=dict(config='_base_/datasets/roadscene', text_source=_described),
+    TNO=dict(config='_base_/datasets/tno', text_source=_described),
+    Harvard=dict(config='_base_/datasets/harvard', text_source=_described, by_subset=True),
+    RoadScene_ideal=dict(_ivf, data_root='data/MTG/RoadScene'),
+    TNO_ideal=dict(_ivf, data_root='data/MTG/TNO'),
+    CT_ideal=dict(_mif, data_root='data/MTG/MRI_CT', source_b='CT', modality_b='CT'),
+    PET_ideal=dict(_mif, data_root='data/MTG/MRI_PET', source_b='PET', modality_b='PET'),
+    SPECT_ideal=dict(_mif, data_root='data/MTG/MRI_SPECT', source_b='SPECT', modality_b='SPECT'))
