@@ -35,9 +35,10 @@ class FrozenCLIP:
         """Return the model of open_clip."""
         return self._on(device)[0]
 
-    def texts(self, device: torch.device) -> Float[Tensor, 'sentence dim']:
-        """Return the embeddings of the sentences, of norm 1."""
-        return self._on(device)[1]
+    def texts(self, device: torch.device, normalise: bool = True) -> Float[Tensor, 'sentence dim']:
+        """Return the embeddings of the sentences, of norm 1 unless `normalise` is False."""
+        texts = self._on(device)[1]
+        return F.normalize(texts, dim=-1) if normalise else texts
 
     def images(self, batches: Sequence[Float[Tensor, 'batch 1 _ _']]) -> Float[Tensor, 'image dim']:
         """Embed batches of luminance in [0, 1] as vectors of norm 1. Batches may differ in image size."""
@@ -55,6 +56,6 @@ class FrozenCLIP:
             texts = encoder.encode(self.sentences).features[:, 0].clone()
             visual = encoder.model.visual
             statistics = torch.tensor([visual.image_mean, visual.image_std])[..., None, None]
-            self._parts = encoder.model.requires_grad_(False), F.normalize(texts, dim=-1), statistics
+            self._parts = encoder.model.requires_grad_(False), texts, statistics
         self._parts = tuple(part.to(device) for part in self._parts)
         return self._parts

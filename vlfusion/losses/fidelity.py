@@ -18,7 +18,8 @@ from vlfusion.registry import LOSSES
 
 
 def ssim_map(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'], window: int = 11, sigma: float = 1.5,
-             border: Literal['none', 'reflect', 'zeros'] = 'none') -> Float[Tensor, 'batch 1 h_map w_map']:
+             border: Literal['none', 'reflect', 'zeros'] = 'none',
+             data_range: float | Float[Tensor, ''] = 1.) -> Float[Tensor, 'batch 1 h_map w_map']:
     """Compute SSIM (Wang et al., IEEE TIP 2004) at each pixel, for images in [0, 1].
 
     Args:
@@ -28,6 +29,7 @@ def ssim_map(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'], w
         border: `none` covers only the pixels around which the window fits. The others cover every pixel: `reflect`
             reflects the image at its border, as kornia does, and `zeros` puts black there, both for a window of odd
             side.
+        data_range: range of values, which scales the two constants of SSIM.
 
     Raises:
         DataError: an image is smaller than the window, or too small to be reflected under half of it.
@@ -40,10 +42,10 @@ def ssim_map(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w'], w
         raise DataError(f'SSIM needs images of at least {smallest}x{smallest}, but got {tuple(x.shape[-2:])}.',
                         'Use larger crops or a smaller window.')
     if border == 'none':
-        return ssim.ssim_map(x, y, _single_gaussian(window, sigma), data_range=1.)
+        return ssim.ssim_map(x, y, _single_gaussian(window, sigma), data_range)
     mode = 'reflect' if border == 'reflect' else 'constant'
     x, y = (pad(image, (window // 2,) * 4, mode=mode) for image in (x, y))
-    return ssim.ssim_map(x, y, gaussian(window, sigma), data_range=1.)
+    return ssim.ssim_map(x, y, gaussian(window, sigma), data_range)
 
 
 def dissimilarity(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:

@@ -68,7 +68,8 @@ def ssim_to_truth(fused: Image, truth: Image) -> Float[Tensor, ' batch']:
 
 
 @shared
-def ssim_map(first: Image, second: Image, window: Window, data_range: float = 255., correction: float = 1.) -> Map:
+def ssim_map(first: Image, second: Image, window: Window, data_range: float | Float[Tensor, ''] = 255.,
+             correction: float = 1.) -> Map:
     """Similarity of two images in each window; variances and covariances are multiplied by `correction`."""
     c1 = (0.01 * data_range) ** 2
     mean_1, mean_2 = local_mean(first, window), local_mean(second, window)
@@ -77,7 +78,7 @@ def ssim_map(first: Image, second: Image, window: Window, data_range: float = 25
 
 
 @shared
-def contrast_structure(first: Image, second: Image, window: Window, data_range: float = 255.,
+def contrast_structure(first: Image, second: Image, window: Window, data_range: float | Float[Tensor, ''] = 255.,
                        correction: float = 1.) -> Map:
     """`(2 cov_XY + C2) / (var_X + var_Y + C2)`: similarity without the comparison of means."""
     c2 = (0.03 * data_range) ** 2
