@@ -25,7 +25,8 @@ CANNOT = {
     'vlfusion_classical.LaplacianPyramid': {'autocast'},  # which coefficient is larger is soon decided otherwise
 }
 #: Losses that need another network: weights, which nobody fetches for a test, or a segmenter of the user.
-ELSEWHERE = {'vlfusion_clip_directional.CLIPDirectionalLoss', 'vlfusion_gifnet.InformationLoss',
+ELSEWHERE = {'vlfusion_gifnet.InformationLoss', 'vlfusion_ldfusion.CLIPDirectionalLoss',
+             'vlfusion_ldfusion.ContrastiveDirectionalLoss', 'vlfusion_ldfusion.MaxFeatureLoss',
              'vlfusion_mufusion.ContentLoss', 'vlfusion_risfusion.ReferredRegionLoss',
              'vlfusion_u2fusion.InformationPreservationLoss'}
 

@@ -40,17 +40,18 @@ pytestmark = pytest.mark.device
 METRICS = [(f'{name}{variant}', truth) for truth, registry in ((False, FUSION_METRICS), (True, TRUTH_METRICS))
            for name in metric_names(truth) if name != 'LPIPS'  # needs weights
            for variant in ('', *(f':{variant}' for variant in registry.get(name).variants))]
-#: Arguments by which losses need no weights of another network. Two losses are tested by their plugins.
+#: Losses that need CLIP or a segmenter, which their plugins test.
+WITH_ANOTHER = {'vlfusion_ldfusion.CLIPDirectionalLoss', 'vlfusion_ldfusion.ContrastiveDirectionalLoss',
+                'vlfusion_risfusion.ReferredRegionLoss'}
+#: Arguments by which losses need no weights of another network.
 WEIGHTLESS = {
     'PerceptualLoss': dict(model='resnet10t', pretrained=False),
     **{name: dict(pretrained=False) for name in (
-        'vlfusion_gifnet.InformationLoss', 'vlfusion_mufusion.ContentLoss',
+        'vlfusion_gifnet.InformationLoss', 'vlfusion_ldfusion.MaxFeatureLoss', 'vlfusion_mufusion.ContentLoss',
         'vlfusion_u2fusion.InformationPreservationLoss')},
 }
 LOSS_NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in WEIGHTLESS else [])
-              for name in LOSSES.names()
-              if name not in ('vlfusion_clip_directional.CLIPDirectionalLoss',
-                              'vlfusion_risfusion.ReferredRegionLoss')]
+              for name in LOSSES.names() if name not in WITH_ANOTHER]
 TERMS = [dict(type='MaxIntensityLoss'), dict(type='MaxGradientLoss', weight=20.0), dict(type='SSIMLoss')]
 #: These compute in numpy, so each forward pass waits for both sources and copies the result.
 IN_NUMPY = ('vlfusion_classical.DTCWT', 'vlfusion_classical.DiscreteWavelet')

@@ -5,7 +5,8 @@ from importlib import import_module
 
 import pytest
 
-from vlfusion.moved import MOVED
+from vlfusion.moved import MOVED, RENAMED_PLUGINS
+from vlfusion.registry import LOSSES
 
 
 @pytest.mark.parametrize(('old', 'new'), MOVED.items())
@@ -19,6 +20,21 @@ def test_a_module_of_a_moved_room_exists_once(monkeypatch):
     monkeypatch.delitem(sys.modules, 'vlfusion.reading.rule', raising=False)
     with pytest.warns(DeprecationWarning):
         assert import_module('vlfusion.reading.rule').Reading is import_module('vlfusion.imaging.reading.rule').Reading
+
+
+@pytest.mark.parametrize(('old', 'new'), RENAMED_PLUGINS.items())
+def test_a_former_package_of_a_plugin_is_the_same_package(old, new, monkeypatch):
+    plugin = pytest.importorskip(new)
+    monkeypatch.delitem(sys.modules, old, raising=False)
+    with pytest.warns(DeprecationWarning, match=f'{old} is now {new}'):
+        assert import_module(old) is plugin
+
+
+def test_a_config_may_name_a_class_by_the_former_package_of_its_plugin():
+    loss = pytest.importorskip('vlfusion_ldfusion').CLIPDirectionalLoss
+    with pytest.warns(FutureWarning, match='is now vlfusion_ldfusion.CLIPDirectionalLoss'):
+        assert LOSSES.get('vlfusion_clip_directional.CLIPDirectionalLoss') is loss
+    assert 'vlfusion_clip_directional.CLIPDirectionalLoss' in LOSSES
 
 
 @pytest.mark.parametrize('name', [

@@ -7,6 +7,7 @@ Lookup order: vlfusion, MMEngine and mmcv, code that is already imported, then i
 a core name, and a plugin is imported only when a name is missing.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 from vlfusion.guards.arguments import arguments_of, check_arguments
 from vlfusion.guards.foreign import foreign
 from vlfusion.guards.remote_code import refuse_remote_code
+from vlfusion.moved import present_name
 from vlfusion.system import loggers  # noqa: F401
 
 SCOPE = 'vlfusion'
@@ -53,6 +55,9 @@ class Registry(root.Registry):
             PluginError: the plugin that registers it failed to load.
         """
         self.import_from_location()
+        if present := present_name(key):
+            warnings.warn(f'{key} is now {present}. The former name still works.', FutureWarning, stacklevel=2)
+            key = present
         entry = self._find(key)
         if entry is None and plugins.load_for(key, snapshot):
             entry = self._find(key)
@@ -67,7 +72,7 @@ class Registry(root.Registry):
 
     def __contains__(self, key: str) -> bool:
         self.import_from_location()
-        return self._find(key) is not None
+        return self._find(present_name(key) or key) is not None
 
     def build(self, cfg: dict, *args, **kwargs) -> Any:
         """Build an object from a config.

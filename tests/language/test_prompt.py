@@ -27,7 +27,8 @@ def test_an_unknown_prompt_names_those_there_are(key, near):
     ('paragraph@1', '2458486bb53d9af103b58d790bba69cb3535485af6dcfe21d51fa7e5ec5681dc'),
     ('pair@1', 'abc713fd3dd56cec358471202d99cc53f254b8367ec1b75c9b791ae0fcd7c449'),
     ('questions@1', '4989598a1e9f41f5ae162f44ab31741e1b5a6111b7aa2d06d08e311a0fb1c78c'),
-    ('objects@1', '42180139eacbb18ead2f28983bba6252e02a1debf304aca0adb7b4b517f8bab5')])
+    ('objects@1', '42180139eacbb18ead2f28983bba6252e02a1debf304aca0adb7b4b517f8bab5'),
+    ('degradations@1', 'a4c749e15eb7a3e22dc5f2c00994c96d8316e73668036ae2cdcf1fa67e42b5dd')])
 def test_published_prompts_do_not_change(name, sha256):
     # The hash is in every record made with a prompt. Improve paragraph@1 as paragraph.v2.md.
     assert load_prompt(name).sha256 == sha256
@@ -46,10 +47,13 @@ def test_a_prompt_about_a_pair_keeps_its_images_apart():
     assert '(nothing)' in prompt.render_pair([a], [b], [], ('', '')).text
 
 
-@pytest.mark.parametrize('name', ['questions', 'objects'])
+@pytest.mark.parametrize('name', ['questions', 'objects', 'degradations'])
 def test_a_schema_goes_with_the_prompt(name):
     prompt = load_prompt(name)
-    assert prompt.render([Observation('A street')], 'visible').schema == prompt.schema
+    seen = [Observation('A street')]
+    rendered = (prompt.render_pair(seen, seen, [], ('infrared', 'visible')) if prompt.of_pair
+                else prompt.render(seen, 'visible'))
+    assert rendered.schema == prompt.schema
     schema_check(prompt.schema)
     asked = set(prompt.schema['properties'])
     assert asked and all(re.search(rf'\b{key}\b', prompt.body) for key in asked), 'the prompt names what is wanted'

@@ -12,7 +12,15 @@ import numpy as np
 
 from vlfusion.errors import DataError
 from vlfusion.language.answers.clean import prose, read, refusal, refused
-from vlfusion.language.answers.structure import combined, correction_request, invalid_answer, parse, schema_check, texts
+from vlfusion.language.answers.structure import (
+    combined,
+    correction_request,
+    in_order,
+    invalid_answer,
+    parse,
+    schema_check,
+    texts,
+)
 from vlfusion.language.batches import Prefetched, attempt, batches, overlapped, read_ahead
 from vlfusion.language.interfaces import LLM, Captioner, Completion, Observation, Prompt, StreamingLLM, TextEncoder
 from vlfusion.language.jobs import Job, Ledger
@@ -179,7 +187,7 @@ class Writing(Stage):
         """Return the texts that the encoder reads of a structured answer."""
         if fault := self._check(answer):
             raise invalid_answer(model, fault)
-        written = [text for text in map(prose, texts(parse(answer))) if text]
+        written = [text for text in map(prose, texts(in_order(parse(answer), self._prompt.schema))) if text]
         if not written:
             raise DataError(f'{model} answered without any words: {answer.strip()[:80]}',
                             'Make the schema demand them, by required, minItems and minLength.')

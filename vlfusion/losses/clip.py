@@ -20,6 +20,7 @@ class FrozenCLIP:
         sentences: sentences that the loss compares images with.
         model: name of an open_clip model with an image and a text tower, as in `OpenCLIPTextEncoder`.
         pretrained: name of its weights, as in `OpenCLIPTextEncoder`.
+        antialias: whether larger images are filtered before they are made smaller.
 
     Raises:
         ConfigError: at the first use, open_clip or the weights are missing.
@@ -27,8 +28,9 @@ class FrozenCLIP:
     """
 
     def __init__(self, sentences: Sequence[str], model: str = 'ViT-B-32-quickgelu',
-                 pretrained: str | None = 'openai'):
+                 pretrained: str | None = 'openai', antialias: bool = True):
         self.sentences, self.model, self.pretrained = list(sentences), model, pretrained
+        self.antialias = antialias
         self._parts: tuple[nn.Module, Tensor, Tensor] | None = None
 
     def network(self, device: torch.device) -> nn.Module:
@@ -40,12 +42,17 @@ class FrozenCLIP:
         texts = self._on(device)[1]
         return F.normalize(texts, dim=-1) if normalise else texts
 
+    def size(self, device: torch.device) -> tuple[int, int]:
+        """Return height and width of the images that the model reads."""
+        size = self.network(device).visual.image_size
+        return (size, size) if isinstance(size, int) else tuple(size)
+
     def images(self, batches: Sequence[Float[Tensor, 'batch 1 _ _']]) -> Float[Tensor, 'image dim']:
         """Embed batches of luminance in [0, 1] as vectors of norm 1. Batches may differ in image size."""
         clip, _, (mean, std) = self._on(batches[0].device)
-        size = clip.visual.image_size
-        size = (size, size) if isinstance(size, int) else tuple(size)
-        images = torch.cat([F.interpolate(batch, size, mode='bilinear', antialias=True) for batch in batches])
+        size = self.size(batches[0].device)
+        images = torch.cat([F.interpolate(batch, size, mode='bilinear', antialias=self.antialias)
+                            for batch in batches])
         return clip.encode_image((images - mean) / std, normalize=True)  # (image, 3, h, w)
 
     def _on(self, device: torch.device) -> tuple[nn.Module, Float[Tensor, 'sentence dim'], Float[Tensor, '2 3 1 1']]:

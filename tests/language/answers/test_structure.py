@@ -61,6 +61,15 @@ def test_texts_follow_the_answer():
     assert texts([{'name': '', 'place': 'left'}]) == ['left']
 
 
+def test_an_answer_takes_the_order_of_its_schema(images, language, encoder):
+    swapped = json.dumps(dict(reversed(json.loads(GOOD).items())))
+    pipeline = DescriptionPipeline(language | dict(prompt='questions', llm=dict(type='ScriptedLLM', answers=[swapped])))
+    pipeline.encoder = encoder
+    assert not pipeline.run(images[:1]).failed
+    record = pipeline.store.read('paragraphs', pipeline.keys.paragraph(*content_of(images[0])))
+    assert record['text'] == swapped and record['texts'] == ['A car.', 'The sky is bright.', 'unknown', 'Heat.']
+
+
 def test_an_answer_is_encoded_text_by_text(images, language, encoder):
     pipeline = DescriptionPipeline(language | {'prompt': 'questions', 'llm': dict(type='ScriptedLLM', answers=[GOOD])})
     pipeline.encoder = encoder

@@ -139,6 +139,17 @@ def invalid_answer(model: str, fault: str) -> DataError:
                      'Use a stronger model, a simpler schema, or a larger max_tokens.')
 
 
+def in_order(answer: Any, schema: Mapping) -> Any:
+    """Put the keys of an answer that is an object into the order of its schema.
+
+    >>> in_order({'b': 2, 'a': 1}, {'properties': {'a': {}, 'b': {}}})
+    {'a': 1, 'b': 2}
+    """
+    if not isinstance(answer, Mapping):
+        return answer
+    return {key: answer[key] for key in schema.get('properties', {}) if key in answer} | answer
+
+
 def texts(answer: Any) -> list[str]:
     """Return the texts that an encoder reads of a structured answer, in order.
 

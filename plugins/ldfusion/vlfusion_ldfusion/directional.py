@@ -1,28 +1,29 @@
-"""The language-driven loss of LDFusion for infrared-visible fusion, in the embedding space of CLIP.
+"""LDFusion's language-driven loss for infrared-visible fusion, in the embedding space of CLIP.
 
 Wang, Miao, Zhou, Zhang and Qiao, "Infrared and Visible Image Fusion with Language-driven Loss in CLIP Embedding Space",
 ACM MM 2025, arXiv 2402.16267. One sentence describes a source, another the desired fused image. In CLIP's space, the
 direction from source to fused image should be the direction from the first sentence to the second.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vlfusion.errors import ConfigError
 from vlfusion.losses.clip import FrozenCLIP
 from vlfusion.metrics.histograms import entropy
 from vlfusion.registry import LOSSES
+from vlfusion_ldfusion.distortion import RandomPatches
 
 #: Smallest distance of two embeddings that has a direction. It bounds the gradient where embeddings meet.
 NEAREST = 1e-3
 
 
 def direction_loss(fused: Float[Tensor, 'image dim'], source: Float[Tensor, 'image dim'],
-                   prompt: Float[Tensor, '1 dim'], source_prompt: Float[Tensor, '1 dim']) -> Float[Tensor, ' image']:
+                   prompt: Float[Tensor, '#image dim'], source_prompt: Float[Tensor, '1 dim']
+                   ) -> Float[Tensor, ' image']:
     """Compute `1 - cos(E(F) - E(S), T(f) - T(s))` for each image: 0 along the direction of the text, 2 against it.
 
     >>> here, there = torch.tensor([[1., 0.]]), torch.tensor([[0., 1.]])
@@ -34,11 +35,16 @@ def direction_loss(fused: Float[Tensor, 'image dim'], source: Float[Tensor, 'ima
     Args:
         fused: embeddings of fused images, of norm 1.
         source: embeddings of the sources, of norm 1.
-        prompt: embedding of the sentence about the fused image, of norm 1.
+        prompt: embedding of the text about the fused image, of norm 1: one for all images, or one for each.
         source_prompt: embedding of the sentence about the source, of norm 1.
     """
     direction = F.normalize(fused - source, dim=-1, eps=NEAREST)
     return 1 - (direction * F.normalize(prompt - source_prompt, dim=-1)).sum(-1)
+
+
+def is_rich(patches: Float[Tensor, 'image h w'], least_entropy: float) -> Bool[Tensor, ' image']:
+    """Mark patches, in [0, 1], whose entropy in bits over 256 levels is large enough to be described."""
+    return entropy((256 * patches.detach()[:, None]).floor().clamp(max=255)) > least_entropy
 
 
 @LOSSES.register_module()
@@ -46,7 +52,8 @@ class CLIPDirectionalLoss(nn.Module):
     """LDFusion's loss `g D(F) + p D(patches of F) + s (1 - cos(E(F), E(S)))`, each term averaged over both sources `S`.
 
     `D` is `direction_loss`. A patch of the fused image is compared with the embedding of the whole source. It counts as
-    0 if the same patch of either source has too little entropy to be described.
+    0 if the same patch of either source has too little entropy to be described. Patches are turned, shifted, enlarged
+    and sheared a little at random, which keeps CLIP from seeing letters in the texture.
 
     CLIP is loaded at the first call and never trained. It is not part of the model's parameters or checkpoints. A
     trained model fuses without CLIP and without text.
@@ -78,16 +85,11 @@ class CLIPDirectionalLoss(nn.Module):
                  patch_weight: float = 10.0, similarity_weight: float = 6.0, patches: int = 32,
                  patch_side: Sequence[float] = (0.5, 0.8), least_entropy: float = 6.0):
         super().__init__()
-        if patch_weight and patches < 1:
-            raise ConfigError(f'CLIPDirectionalLoss has patch_weight={patch_weight} and patches={patches}.',
-                              'Ask for at least one patch, or set patch_weight=0.')
-        if not 0 < patch_side[0] <= patch_side[1] <= 1:
-            raise ConfigError(f'Expected a range of fractions for patch_side, but got {tuple(patch_side)}.',
-                              'Give two fractions such as (0.5, 0.8).')
         self.weight = weight
-        self.clip = FrozenCLIP([prompt, prompt_a, prompt_b], model, pretrained)
+        self.clip = FrozenCLIP([prompt, prompt_a, prompt_b], model, pretrained, antialias=False)
         self.global_weight, self.patch_weight, self.similarity_weight = global_weight, patch_weight, similarity_weight
-        self.patches, self.patch_side, self.least_entropy = patches, tuple(patch_side), least_entropy
+        self.patches = RandomPatches(patches, tuple(patch_side)) if patch_weight else None
+        self.least_entropy = least_entropy
 
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
@@ -96,30 +98,18 @@ class CLIPDirectionalLoss(nn.Module):
             sources = [self.clip.images([source]) for source in (source_a, source_b)]
         embedded_sources = list(zip(sources, source_prompts, strict=True))
         whole = self.clip.images([fused])
-        total = self.global_weight * _mean(direction_loss(whole, source, prompt, source_prompt).mean()
-                                           for source, source_prompt in embedded_sources)
-        total = total + self.similarity_weight * _mean((1 - (whole * source).sum(-1)).mean() for source in sources)
-        if self.patch_weight:
-            patches, rich = self._patches(fused, source_a, source_b)
-            embedded = self.clip.images(patches)
+        total = self.global_weight * _mean([direction_loss(whole, source, prompt, source_prompt)
+                                            for source, source_prompt in embedded_sources])
+        total = total + self.similarity_weight * _mean([1 - (whole * source).sum(-1) for source in sources])
+        if self.patches:
+            patches = self.patches.cut(torch.cat((fused, source_a, source_b), 1), self.clip.size(fused.device))
+            rich = is_rich(patches[:, 1], self.least_entropy) & is_rich(patches[:, 2], self.least_entropy)
+            embedded = self.clip.images([patches[:, :1]])
             total = total + self.patch_weight * _mean(
-                (rich * direction_loss(embedded, source.repeat(self.patches, 1), prompt, source_prompt)).mean()
-                for source, source_prompt in embedded_sources)
+                [rich * direction_loss(embedded, source.repeat(self.patches.count, 1), prompt, source_prompt)
+                 for source, source_prompt in embedded_sources])
         return total
 
-    def _patches(self, fused: Tensor, *sources: Tensor) -> tuple[list[Tensor], Bool[Tensor, ' image']]:
-        """Cut square windows of the fused images, each at one place for a batch, and mark those with enough entropy."""
-        height, width = fused.shape[-2:]
-        low, high = self.patch_side
-        cut, rich = [], []
-        for size, down, right in torch.rand(self.patches, 3).tolist():
-            side = max(1, round((low + size * (high - low)) * min(height, width)))
-            top, left = int(down * (height - side + 1)), int(right * (width - side + 1))
-            window = (..., slice(top, top + side), slice(left, left + side))
-            cut.append(fused[window])
-            rich.append(torch.stack([entropy(255 * source[window]) > self.least_entropy for source in sources]).all(0))
-        return cut, torch.cat(rich)
 
-
-def _mean(losses: Iterable[Tensor]) -> Tensor:
-    return torch.stack(list(losses)).mean()
+def _mean(losses: list[Float[Tensor, ' image']]) -> Float[Tensor, '']:
+    return torch.stack(losses).mean()
