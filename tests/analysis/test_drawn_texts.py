@@ -72,6 +72,18 @@ def test_a_network_without_text_is_refused():
         reach_of_text('classical/laplacian_ivf')
 
 
+def test_a_map_that_the_network_needs_is_drawn_too():
+    @BACKBONES.register_module()
+    class Masked(nn.Module):
+        text_dim, maps = 4, ('mask',)
+
+        def forward(self, source_a, source_b, text=None, text_mask=None, *, mask):
+            return source_a + mask * text.mean((1, 2))[:, None, None, None]
+
+    [row] = reach_of_text(config('Masked'), states=1)
+    assert row.maximum > row.mean > 0
+
+
 def test_from_the_command_line(tmp_path, capsys):
     path = tmp_path / 'config.py'
     path.write_text("model = dict(type='FusionModel', backbone=dict(type='AddsText'), losses=[dict(type='ReadsLoud')])")

@@ -391,6 +391,12 @@ def test_a_text_that_may_be_absent_can_be_left_out(folder):
         Fuser(said)(pair.path_a, pair.path_b)
     silent, fuser = Fuser(said, read_text=False), Fuser(said)
     fuser.text_source = None
-    np.testing.assert_array_equal(silent(pair.path_a, pair.path_b).grey, fuser(pair.path_a, pair.path_b).grey)
+    without = silent(pair.path_a, pair.path_b).grey
+    np.testing.assert_array_equal(without, fuser(pair.path_a, pair.path_b).grey)
+    command = ['fuse', str(said), str(pair.path_a), str(pair.path_b), '-o', str(folder / 'silent.png'), '--grey']
+    assert main([*command, '--no-text']) == 0
+    np.testing.assert_array_equal(read_image(folder / 'silent.png'), without)
+    with pytest.raises(SystemExit):
+        main([*command, '--no-text', '--text', 'words.npy'])
     with pytest.raises(ConfigError, match='Worded needs its text, but was told'):
         Fuser(folder / 'Worded.py', read_text=False)

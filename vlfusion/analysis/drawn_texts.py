@@ -21,7 +21,7 @@ from vlfusion.config_names import is_config
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.errors import ConfigError
 from vlfusion.guards.cells import markdown_table
-from vlfusion.models import text_dims
+from vlfusion.models import map_inputs, text_dims
 from vlfusion.registry import BACKBONES, LOSSES
 from vlfusion.system.devices import device_of
 
@@ -53,7 +53,8 @@ def reach_of_text(model: str | os.PathLike | Config, *, states: int = 3, size: i
         for reach in vlfusion.reach_of_text('film/film_mif', states=1):
             print(reach.mean, reach.maximum)
 
-    Images are uniform noise in [0, 1], texts Gaussian tokens of one norm. The draws are the same in every call.
+    Images, and maps that the network needs, are uniform noise in [0, 1]; texts are Gaussian tokens of one norm. The
+    draws are the same in every call.
 
     Args:
         model: a config, as a file, a name, or as `load_config` returns it, for random states; or a trained model, as
@@ -122,13 +123,14 @@ def _reaches(network: nn.Module, state: str, size: int, pairs: int, tokens: int,
                           'Give the config of a network that is guided by text.')
     device = next(network.parameters(), torch.empty(0)).device
     generator = torch.Generator().manual_seed(0)
-    sources = [torch.rand(pairs, 1, size, size, generator=generator).to(device) for _ in 'ab']
+    names = ['source_a', 'source_b', *(name for name, required in map_inputs(network).items() if required)]
+    images = {name: torch.rand(pairs, 1, size, size, generator=generator).to(device) for name in names}
     own, other = (_draw(dims, pairs, tokens, norm, generator, device) for _ in range(2))
-    fused = network(*sources, **own)
+    fused = network(**images, **own)
     exchanged = {'': other} | ({name: own | {name: other[name]} for name in dims} if len(dims) > 1 else {})
     rows = []
     for text, texts in exchanged.items():
-        change = 255 * (network(*sources, **texts) - fused).abs()
+        change = 255 * (network(**images, **texts) - fused).abs()
         rows.append(Reach(state, text, change.mean().item(), change.max().item()))
     return rows
 

@@ -5,9 +5,9 @@
     vlfusion ablate-text film-mif --source-a my/mri --source-b my/pet
     vlfusion ablate-text my_config.py --drawn
 
-The tables show, for each text, how much the pixels change, where (a map), and which metrics differ significantly. See
-docs/howto/ablate_text.md. With --drawn
-images and texts are drawn at random: an untrained network can be asked, and nothing need be described.
+The tables show, for each text, how much the pixels change, where (a map), and which metrics differ significantly. With
+--drawn, images and texts are drawn at random: an untrained network can be asked, and nothing need be described. See
+docs/howto/ablate_text.md.
 """
 
 import argparse

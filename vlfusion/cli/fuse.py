@@ -40,9 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                            "checkpoint's)")
     parser.add_argument('--chroma', metavar='RULE', help="where colour comes from: visible, weighted, a plugin's rule "
                                                          "(default: the checkpoint's, else the task's)")
-    parser.add_argument('--text', help='token features (.npy) instead of describing the images: one file for all, or a '
-                                       'folder of NAME.npy')
-    parser.add_argument('--no-text', action='store_true', help='fuse without a text, if the model may do without one')
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument('--text', help='token features (.npy) instead of describing the images: one file for all, or a '
+                                     'folder of NAME.npy')
+    text.add_argument('--no-text', action='store_true', help='fuse without a text, if the model may do without one')
     parser.add_argument('--describe', action='store_true', help='print the words that the model read about each pair')
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
                                         "else vlfusion's own)")

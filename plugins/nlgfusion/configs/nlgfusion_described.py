@@ -3,7 +3,7 @@
 This is not a published experiment: the authors give all pairs the same three sentences.
 Commands:   vlfusion describe nlgfusion/nlgfusion_described
             vlfusion train nlgfusion/nlgfusion_described
-Needs:      RoadScene, 171 pairs to train on and 25 to test: `vlfusion data get RoadScene`; CLIP ViT-B/32 of open_clip,
+Needs:      RoadScene, 171 pairs to train on and 50 to test: `vlfusion data get RoadScene`; CLIP ViT-B/32 of open_clip,
             which the first command fetches. `--words NAME` takes other describers than the measured facts.
 Expected:   not known: this config was not trained to the end.
 """

@@ -176,6 +176,12 @@ def test_terms_and_gradients_equal_those_of_the_released_code(name, arguments):
     check_loss(term)
 
 
+def test_a_term_without_weights_is_zero():
+    images = torch.rand(3, 1, 1, 16, 16)
+    zero = LOSSES.build(dict(type='vlfusion_risfusion.EdgeLoss', infrared=0.0, visible=0.0))(*images)
+    assert isinstance(zero, torch.Tensor) and zero == 0
+
+
 @pytest.mark.parametrize('channels', [1, 2])
 def test_dice_equals_that_of_the_released_code(channels, monkeypatch):
     rng = np.random.default_rng(4)

@@ -23,8 +23,8 @@ class _ToBothSources(nn.Module):
         self.weight, self.infrared, self.visible = weight, infrared, visible
 
     def forward(self, fused: Image, source_a: Image, source_b: Image) -> Scalar:
-        return (self.infrared * self.distance(fused, source_a) if self.infrared else 0) + (
-            self.visible * self.distance(fused, source_b) if self.visible else 0)
+        shares = [(self.infrared, source_a), (self.visible, source_b)]
+        return sum((share * self.distance(fused, source) for share, source in shares if share), fused.new_zeros(()))
 
 
 @LOSSES.register_module()
