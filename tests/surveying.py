@@ -18,6 +18,7 @@ ARGUMENTS = {
     'FILM': dict(text_dim=8, guidance_grid=(16, 32)),
     'TimmFusion': dict(encoder='resnet10t', pretrained=False, options=dict(zero_init_last=False)),
     'vlfusion_cddfuse.CDDFuse': dict(dim=16, blocks=1),
+    'vlfusion_controlfusion.ControlFusion': dict(text_dim=8, dim=8, blocks=(1, 1, 1, 1), refinement=1, adapter_width=4),
     'vlfusion_mufusion.MUFusion': dict(tile=32, overlap=8),
     'vlfusion_textif.TextIF': dict(text_dim=8, dim=4, blocks=(1, 1, 1, 1), refinement=1, heads=(1, 1, 2, 4)),
 }

@@ -149,11 +149,11 @@ class PackDegraded(PackPair):
 # ---------------------------------------------------------------------------- degradations that several methods share
 
 
-def low_light(image: Plane) -> Plane:
-    """Darken by a gamma between 2 and 4."""
-    return image**np.random.uniform(2, 4)
+def low_light(image: Plane, gammas: Sequence[float] = (2, 4)) -> Plane:
+    """Darken by a gamma between two values."""
+    return image**np.random.uniform(*gammas)
 
 
-def over_exposure(image: Plane) -> Plane:
-    """Brighten by a factor between 1.6 and 2.6; the caller clips at white."""
-    return image * np.random.uniform(1.6, 2.6)
+def over_exposure(image: Plane, factors: Sequence[float] = (1.6, 2.6)) -> Plane:
+    """Brighten by a factor between two values; the caller clips at white."""
+    return image * np.random.uniform(*factors)

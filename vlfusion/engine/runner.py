@@ -269,7 +269,7 @@ class FusionRunner(Runner):
 
     def save_checkpoint(self, *args, meta: dict | None = None, **kwargs) -> None:
         # `fuse` rebuilds the model and describes new images from this. It is data, so no config text is executed.
-        experiment = {key: self.cfg[key] for key in EXPERIMENT_KEYS if key in self.cfg}
+        experiment = {key: self.cfg[key] for key in EXPERIMENT_KEYS if self.cfg.get(key)}
         training = dict(pairs=len(self.train_dataloader.dataset))
         super().save_checkpoint(*args, meta={**(meta or {}), 'vlfusion': Config(experiment).to_dict(),
                                              'training': training}, **kwargs)

@@ -3,8 +3,7 @@
 A config with this base adds the encoder of `language` and the training pipeline.
 """
 
-task = 'ivf'
-data_root = 'data/ivf'
+_base_ = ['vlfusion::_base_/datasets/roadscene_train.py']
 
 # Sentences about each degradation; testing uses the first.
 instructions = dict(
@@ -25,13 +24,3 @@ instructions = dict(
                     'The thermal image is full of grain, please denoise it and merge both.'])
 language = dict(store='data/text', fixed=[sentence for said in instructions.values() for sentence in said])
 text_source = dict(fixed=instructions['none'][0])
-
-train_dataloader = dict(
-    batch_size=8, num_workers=2, persistent_workers=True, drop_last=True, sampler=dict(type='EpochSampler'),
-    dataset=dict(type='PairDataset', source_a='RoadScene_train/ir', source_b='RoadScene_train/vi',
-                 name='RoadScene_train'))
-val_dataloader = dict(
-    batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='PairDataset', source_a='RoadScene/ir', source_b='RoadScene/vi', name='RoadScene',
-                 pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
-test_dataloader = val_dataloader
