@@ -248,7 +248,7 @@ def test_sentences_are_encoded_to_what_the_data_set_reads(tmp_path, capsys):
     pytest.importorskip('sentence_transformers', reason="pip install 'vlfusion[language]'")
     path, options = next(one for one in CONFIGS if one.stem.endswith('small')), {'language.store': str(tmp_path)}
     assert vlfusion(['describe', str(path), '--cfg-options', f'language.store={tmp_path}']) == 0
-    assert '15 of 15 fixed texts encoded' in capsys.readouterr().out
+    assert '15 of 15 given texts encoded' in capsys.readouterr().out
     config = load_config(path, options)
     table = read_instructions(config.language, config.instructions, DEGRADATIONS)
     assert {rows.shape for kind in KINDS for rows in table[kind]} == {(1, config.model.backbone.text_dim)}
