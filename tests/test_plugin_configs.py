@@ -22,7 +22,8 @@ ELSEWHERE = {'autofuse_views', 'cddfuse_film_losses_med', 'clip_directional_road
              'densefuse_coco', 'gifnet', 'gifnet_ivf_sample', 'ifcnn_mff_nyud', 'ifcnn_mff_sample',
              'ldfusion_roadscene', 'mufusion_ivf', 'mufusion_mef', 'mufusion_mef_sample', 'mufusion_mff',
              'mufusion_mif', 'nlgfusion_described', 'nlgfusion_ivf', 'nlgfusion_ivf_sample', 'risfusion_ivf_sample',
-             'risfusion_roadscene', 'textif_roadscene', 'textif_roadscene_small', 'u2fusion_mef_sice'}
+             'risfusion_roadscene', 'textfusion_ivf', 'textfusion_ivf_sample', 'textif_roadscene',
+             'textif_roadscene_small', 'u2fusion_mef_sice'}
 #: Networks that are slow at their real size.
 SMALL = {'cddfuse': {'dim': 16, 'blocks': 1}, 'clipmamba': {'dim': 16, 'states': 2}, 'didfuse': {'dim': 8}}
 

@@ -5,14 +5,13 @@ restores the image. Both are trained together as an autoencoder on single images
 merging their features. This independent implementation reproduces the output of the authors' PyTorch version.
 """
 
-import re
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.models.layers.dense_encoder import RELEASED_ENCODER_PARTS, DenseEncoder, rectified_conv
 from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
 
@@ -30,7 +29,7 @@ FUSION_RULES = {'mean': lambda a, b: (a + b) / 2, 'sum': torch.add, 'l1': _by_ac
 
 
 @BACKBONES.register_module()
-class DenseFuse(nn.Module):
+class DenseFuse(DenseEncoder):
     """DenseFuse: a convolutional autoencoder with a dense block, which fuses two images by merging their features.
 
     Both sources go through one encoder, so their order does not matter.
@@ -49,14 +48,12 @@ class DenseFuse(nn.Module):
     """
 
     def __init__(self, fusion: str = 'mean', dim: int = 16):
-        super().__init__()
+        super().__init__(dim)
         if fusion not in FUSION_RULES:
             raise ConfigError(f'DenseFuse has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
         self.fusion = fusion
         self.halo = 8 + (fusion == 'l1')  # eight 3x3 convolutions one after the other; the window of the activity
-        self.first = _conv(1, dim)
-        self.dense = nn.ModuleList(_conv(dim * layer, dim) for layer in (1, 2, 3))
-        self.decoder = nn.Sequential(*(_conv(channels, out) for channels, out in (
+        self.decoder = nn.Sequential(*(rectified_conv(channels, out) for channels, out in (
             (4 * dim, 4 * dim), (4 * dim, 2 * dim), (2 * dim, dim), (dim, 1))))
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
@@ -82,10 +79,7 @@ class DenseFuse(nn.Module):
 
     def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch dim h w']:
         """Compute the features of an image in [0, 1]; they are not negative."""
-        features = self.first(255 * image)  # the network was trained on grey levels
-        for layer in self.dense:
-            features = torch.cat((features, layer(features)), 1)
-        return features
+        return super().encode(255 * image)  # the network was trained on grey levels
 
     def decode(self, features: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch 1 h w']:
         """Restore an image from its features. Values are 0 or more and not clamped at 1."""
@@ -101,16 +95,8 @@ class DenseFuse(nn.Module):
         Raises:
             CheckpointError: a name is missing, or DenseFuse does not have it.
         """
-        return convert(DenseFuse, state, _released_name, remedy='Give densefuse_gray.model, unchanged.')
+        return convert(DenseFuse, state, _RELEASED_PARTS, remedy='Give densefuse_gray.model, unchanged.')
 
 
-def _conv(channels: int, dim: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, dim, 3, padding=1, padding_mode='reflect'), nn.ReLU())
-
-
-def _released_name(name: str) -> str:
-    """Released name of a parameter of DenseFuse."""
-    name = name.replace('.0.weight', '.conv2d.weight').replace('.0.bias', '.conv2d.bias')
-    name = name.replace('first', 'conv1').replace('dense.', 'DB1.denseblock.')
-    name = re.sub(r'(denseblock\.\d)', r'\1.dense_conv', name)
-    return re.sub(r'decoder\.(\d)', lambda match: f'conv{int(match[1]) + 2}', name)
+#: Patterns that turn our names into the released ones.
+_RELEASED_PARTS = (*RELEASED_ENCODER_PARTS, (r'decoder\.(\d)', lambda match: f'conv{int(match[1]) + 2}'))

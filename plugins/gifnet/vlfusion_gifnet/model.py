@@ -7,22 +7,20 @@ task, and the focus stream gives the result.
 This independent implementation reproduces the output of the released network up to rounding.
 """
 
-import math
 import re
 
 import torch
-from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import pad, scaled_dot_product_attention
 
 from vlfusion.errors import DataError
+from vlfusion.models.layers.window_block import PositionBias, WindowBlock, to_multiples
 from vlfusion.models.released import by_patterns, convert
 from vlfusion.registry import BACKBONES
 
 GROWTH, WIDTH = 32, 64  # channels that a layer of the encoder adds; channels of the widest decoder layer
 DIM = 2 + 3 * GROWTH  # channels of the common features: both sources and the three layers
-HEADS, WINDOW, EXPANSION = 2, 8, 2
+SHIFT = 4  # of the windows of the second blocks: half a window
 
 
 @BACKBONES.register_module()
@@ -44,8 +42,8 @@ class GIFNet(nn.Module):
         self.b_first = b_first
         self.extract = nn.ModuleList(_conv(2 + i * GROWTH, GROWTH) for i in range(3))
         self.embed = nn.ModuleDict({stream: _conv(DIM, DIM) for stream in ('modality', 'focus')})
-        self.first = nn.ModuleDict({stream: StreamBlock(shift=0) for stream in ('modality', 'focus')})
-        self.last = StreamBlock(shift=WINDOW // 2)
+        self.first = nn.ModuleDict({stream: stream_block(shift=0) for stream in ('modality', 'focus')})
+        self.last = stream_block(shift=SHIFT)
         self.positions = nn.ModuleList(PositionBias() for _ in range(2))  # one per depth, shared by the streams
         self.exchange = nn.Parameter(torch.rand(1))  # share of the modality stream that the focus stream adds
         self.unembed = _conv(DIM, DIM)
@@ -121,110 +119,6 @@ class GIFNet(nn.Module):
                        remedy='Give the released Final.model, unchanged.')
 
 
-class Lent:
-    """Queries and values that a stream lends to the other, `(batch, dim, h, w)`."""
-
-    def __init__(self, query: Tensor, value: Tensor):
-        self.query, self.value = query, value
-
-
-class StreamBlock(nn.Module):
-    """A block of one stream: attention in windows plus a depthwise convolution, then a feed-forward network.
-
-    GIFNet takes it from Song et al., *Vision transformers for single image dehazing* (IEEE TIP 2023). Only the
-    attention is normalised.
-
-    Args:
-        shift: number of pixels by which the windows are moved up and left.
-    """
-
-    def __init__(self, shift: int):
-        super().__init__()
-        self.shift = shift
-        self.norm = RescaledNorm()
-        self.query_key = nn.Conv2d(DIM, 2 * DIM, 1)
-        self.value = nn.Conv2d(DIM, DIM, 1)
-        self.local = nn.Conv2d(DIM, DIM, 5, padding=2, groups=DIM, padding_mode='reflect')
-        self.project = nn.Conv2d(DIM, DIM, 1)
-        self.feed_forward = nn.Sequential(nn.Conv2d(DIM, EXPANSION * DIM, 1), nn.ReLU(),
-                                          nn.Conv2d(EXPANSION * DIM, DIM, 1))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.in_channels > 1:
-                gain = 1 if module is self.query_key else 0.5  # 16 ** -0.25: 8 for each of two blocks
-                fan = (module.weight.shape[0] + module.weight.shape[1]) * module.weight[0, 0].numel()
-                nn.init.trunc_normal_(module.weight, std=gain * math.sqrt(2 / fan))
-                nn.init.zeros_(module.bias)
-
-    def forward(self, x: Float[Tensor, 'batch dim h w'], bias: Float[Tensor, 'heads token token'],
-                query: Tensor | None = None, local_value: Tensor | None = None,
-                frozen: bool = False) -> tuple[Float[Tensor, 'batch dim h w'], Lent]:
-        """Return the features after this block, and the queries and values that it lends.
-
-        Args:
-            x: features; height and width are multiples of 4 and at least 8.
-            bias: bias of the attention, by relative position.
-            query: queries of the other stream, instead of the block's own.
-            local_value: values of the other stream for the depthwise convolution, instead of the block's own.
-            frozen: whether the attention gets no gradient. Normalisation and feed-forward network still do.
-        """
-        normal, scale, offset = self.norm(x)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            own, key = self.query_key(normal).chunk(2, 1)
-            value = self.value(normal)
-            q, k, v = (self._windows(part) for part in (own if query is None else query, key, value))
-            attended = self._image(scaled_dot_product_attention(q, k, v, bias.to(q)), x.shape)
-            attended = self.project(attended + self.local(value if local_value is None else local_value))
-        x = x + attended * scale + offset
-        return x + self.feed_forward(x), Lent(own, value)
-
-    def _windows(self, x: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'windows heads token c']:
-        """Turn the pixels of each window into tokens; the border is reflected to whole windows."""
-        x = to_multiples(pad(x, (self.shift, 0, self.shift, 0), mode='reflect') if self.shift else x, WINDOW)
-        return rearrange(x, 'b (heads c) (y p) (x q) -> (b y x) heads (p q) c', heads=HEADS, p=WINDOW, q=WINDOW)
-
-    def _image(self, tokens: Float[Tensor, 'windows heads token c'], shape: torch.Size) -> Tensor:
-        """Invert `_windows`: the image without the reflected border."""
-        b, _, h, w = shape
-        across = math.ceil((w + self.shift) / WINDOW)
-        x = rearrange(tokens, '(b y x) heads (p q) c -> b (heads c) (y p) (x q)', b=b, x=across, p=WINDOW)
-        return x[..., self.shift:self.shift + h, self.shift:self.shift + w]
-
-
-class RescaledNorm(nn.Module):
-    """Normalisation by the mean and deviation of all features of an image, which later rescale the result."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(1, DIM, 1, 1)), nn.Parameter(torch.zeros(1, DIM, 1, 1))
-        self.scale, self.offset = nn.Conv2d(1, DIM, 1), nn.Conv2d(1, DIM, 1)
-        for layer, start in ((self.scale, 1.), (self.offset, 0.)):
-            nn.init.trunc_normal_(layer.weight, std=0.02)
-            nn.init.constant_(layer.bias, start)
-
-    def forward(self, x: Float[Tensor, 'batch dim h w']) -> tuple[Float[Tensor, 'batch dim h w'],
-                                                                  Float[Tensor, 'batch dim 1 1'],
-                                                                  Float[Tensor, 'batch dim 1 1']]:
-        """Return the normalised features, and the factor and the offset to apply later."""
-        mean = x.mean((1, 2, 3), keepdim=True)
-        deviation = ((x - mean).square().mean((1, 2, 3), keepdim=True) + 1e-5).sqrt()
-        return (x - mean) / deviation * self.weight + self.bias, self.scale(deviation), self.offset(mean)
-
-
-class PositionBias(nn.Module):
-    """Attention bias for two pixels of a window: a small network applied to the logarithm of their distance."""
-
-    def __init__(self):
-        super().__init__()
-        self.network = nn.Sequential(nn.Linear(2, 256), nn.ReLU(), nn.Linear(256, HEADS))
-        side = torch.arange(float(WINDOW))
-        pixels = torch.cartesian_prod(side, side)  # (token, 2)
-        distance = pixels[:, None] - pixels
-        self.register_buffer('distance', distance.sign() * (1 + distance.abs()).log(), persistent=False)
-
-    def forward(self) -> Float[Tensor, 'heads token token']:
-        return self.network(self.distance).permute(2, 0, 1)
-
-
 def decoder(dim: int) -> nn.Sequential:
     """Build four convolutions from `dim` channels to one, the last without activation."""
     widths = (dim, WIDTH, WIDTH // 2, WIDTH // 4, 1)
@@ -233,10 +127,9 @@ def decoder(dim: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def to_multiples(x: Float[Tensor, 'batch dim h w'], multiple: int) -> Float[Tensor, 'batch dim h2 w2']:
-    """Reflect the image at its right and lower border until height and width are multiples."""
-    h, w = x.shape[-2:]
-    return pad(x, (0, -w % multiple, 0, -h % multiple), mode='reflect')
+def stream_block(shift: int) -> WindowBlock:
+    """Build a block of one of the two streams, which are two blocks deep."""
+    return WindowBlock(DIM, gain=16 ** -0.25, shift=shift)
 
 
 def _conv(channels: int, dim: int) -> nn.Conv2d:

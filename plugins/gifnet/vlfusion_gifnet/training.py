@@ -10,10 +10,11 @@ from torch.nn.functional import mse_loss
 
 from vlfusion.errors import ConfigError
 from vlfusion.models import FusionModel
+from vlfusion.models.layers.window_block import to_multiples
 from vlfusion.models.released import under_our_names, without_prefix
 from vlfusion.registry import MODELS
 from vlfusion_gifnet.losses import restoration_loss
-from vlfusion_gifnet.model import DIM, WINDOW, GIFNet, StreamBlock, decoder, released_name, to_multiples
+from vlfusion_gifnet.model import DIM, SHIFT, GIFNet, decoder, released_name, stream_block
 
 
 @MODELS.register_module()
@@ -42,7 +43,7 @@ class GIFNetModel(FusionModel):
             raise ConfigError(f'GIFNetModel trains GIFNet, but got a {type(self.backbone).__name__}.',
                               "Use dict(type='vlfusion_gifnet.GIFNet'), or FusionModel for another network.")
         self.restore = decoder(DIM)
-        self.last_modality = StreamBlock(shift=WINDOW // 2)
+        self.last_modality = stream_block(SHIFT)
         self.exchange_modality = nn.Parameter(torch.rand(1))
 
     def forward(self, source_a: Tensor, source_b: Tensor, *args, mode: str = 'tensor',
