@@ -39,9 +39,15 @@ def AxisGradientLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
     This is the gradient term of Text-IF (Yi et al., CVPR 2024) and ControlFusion (Tang et al., NeurIPS 2025).
     `MaxGradientLoss` takes the maximum of the summed magnitudes instead, and pads with zeros.
     """
-    target = torch.maximum(_axis_gradients(source_a), _axis_gradients(source_b))
-    return 2 * l1_loss(_axis_gradients(fused), target)  # the mean over two directions, doubled to their sum
+    target = torch.maximum(axis_gradients(source_a), axis_gradients(source_b))
+    return 2 * l1_loss(axis_gradients(fused), target)  # the mean over two directions, doubled to their sum
 
 
-def _axis_gradients(image: Image) -> Float[Tensor, 'batch 2 h w']:
-    return conv2d(pad(image, (1, 1, 1, 1), mode='replicate'), derivative_kernels(image)).abs()
+def axis_gradients(image: Image, border: str = 'replicate') -> Float[Tensor, 'batch 2 h w']:
+    """Compute `|S_x * I|` and `|S_y * I|` with Sobel kernels without normalisation.
+
+    Args:
+        image: luminance in [0, 1].
+        border: what lies beyond the image, a mode of torch's `pad`: `replicate`, or `constant` for zeros.
+    """
+    return conv2d(pad(image, (1, 1, 1, 1), mode=border), derivative_kernels(image)).abs()

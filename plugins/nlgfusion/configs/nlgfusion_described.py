@@ -8,10 +8,9 @@ Needs:      RoadScene, 171 pairs to train on and 50 to test: `vlfusion data get 
 Expected:   not known: this config was not trained to the end.
 """
 
-_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/language/measured.py', '_base_/model.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/roadscene_train.py',
+          'vlfusion::_base_/language/measured.py', '_base_/model.py']
 
-task = 'ivf'
-data_root = 'data/ivf'
 # Texts longer than CLIP reads are split at ends of sentences; the network averages the vectors of the pieces.
 language = dict(encoder=dict(_delete_=True, type='OpenCLIPTextEncoder', model='ViT-B-32-quickgelu', pretrained='openai',
                              output='pooled', long='split'))
@@ -21,20 +20,9 @@ text_source = dict(
     text_a=dict(stream='source_a/paragraph'),
     text_b=dict(stream='source_b/paragraph'))
 
-train_dataloader = dict(
-    batch_size=16, num_workers=2, persistent_workers=True, drop_last=True, sampler=dict(type='EpochSampler'),
-    dataset=dict(
-        type='PairDataset', source_a='RoadScene_train/ir', source_b='RoadScene_train/vi', name='RoadScene_train',
-        pipeline=[
-            dict(type='LoadPair'),
-            dict(type='BothSources', transforms=[dict(type='RandomCrop', size=(160, 160)),
-                                                 dict(type='RandomFlip', prob=0.5)]),
-            dict(type='PackPair'),
-        ]))
-val_dataloader = dict(
-    batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='PairDataset', source_a='RoadScene/ir', source_b='RoadScene/vi', name='RoadScene',
-                 pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
-test_dataloader = val_dataloader
+train_dataloader = dict(batch_size=16, dataset=dict(pipeline=[
+    dict(type='LoadPair'),
+    dict(type='BothSources', transforms=[dict(type='RandomCrop', size=(160, 160)), dict(type='RandomFlip', prob=0.5)]),
+    dict(type='PackPair')]))
 train_cfg = dict(type='ResumableTrainLoop', max_iters=3000, val_interval=500)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))

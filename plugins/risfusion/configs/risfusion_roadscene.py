@@ -11,10 +11,9 @@ Needs:      RoadScene, 171 pairs to train on and 50 to test: `vlfusion data get 
 Expected:   not known: this config was not trained to the end.
 """
 
-_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/language/measured.py']
+_base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/roadscene_train.py',
+          'vlfusion::_base_/language/measured.py']
 
-task = 'ivf'
-data_root = 'data/ivf'
 protocol = 'plain'
 
 language = dict(encoder=dict(type='TransformersTextEncoder', model='google-bert/bert-base-uncased'))
@@ -26,20 +25,10 @@ model = dict(
             dict(type='vlfusion_risfusion.EdgeLoss', weight=3.0, infrared=1.0, visible=0.0),
             dict(type='vlfusion_risfusion.JointEdgeLoss', weight=3.0)])
 
-train_dataloader = dict(
-    batch_size=16, num_workers=2, persistent_workers=True, drop_last=True, sampler=dict(type='EpochSampler'),
-    dataset=dict(type='PairDataset', source_a='RoadScene_train/ir', source_b='RoadScene_train/vi',
-                 name='RoadScene_train',
-                 pipeline=[
-                     dict(type='LoadPair'),
-                     dict(type='BothSources', transforms=[dict(type='Resize', scale=(480, 480))]),
-                     dict(type='PackPair')]))
-val_dataloader = dict(
-    batch_size=1, num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='PairDataset', source_a='RoadScene/ir', source_b='RoadScene/vi', name='RoadScene',
-                 pipeline=[dict(type='LoadPair'), dict(type='PackPair')]))
-test_dataloader = val_dataloader
-
+train_dataloader = dict(batch_size=16, dataset=dict(pipeline=[
+    dict(type='LoadPair'),
+    dict(type='BothSources', transforms=[dict(type='Resize', scale=(480, 480))]),
+    dict(type='PackPair')]))
 train_cfg = dict(type='ResumableTrainLoop', max_iters=7810, val_interval=781)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.01))
 param_scheduler = [dict(type='PolyLR', by_epoch=False, power=0.9, eta_min=0, end=7810)]

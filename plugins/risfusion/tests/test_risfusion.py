@@ -143,6 +143,7 @@ def test_parameter_count():
         assert sum(parameter.numel() for parameter in RISFusion().parameters()) == 4_020_679
 
 
+@pytest.mark.slow
 def test_what_every_backbone_must_do():
     torch.manual_seed(0)
     check_backbone(RISFusion(**TINY))

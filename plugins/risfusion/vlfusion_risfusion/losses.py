@@ -1,8 +1,8 @@
 """The terms of RIS-FUSION's loss (Ma et al., 2025), as in the released code.
 
 Three terms compare the fused image with each source, with a weight for infrared, source A, and one for visible,
-source B. Their defaults are those of the released parser of arguments; the released training command has others, which
-`configs/risfusion_roadscene.py` holds.
+source B. Their defaults are those of the released parser of arguments. Where these are 0, for edges, they are those of
+the released training command, all of which `configs/risfusion_roadscene.py` holds.
 """
 
 import torch
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.errors import DataError
-from vlfusion.losses import Image, Scalar, derivative_kernels, loss, ssim_map
+from vlfusion.losses import Image, Scalar, axis_gradients, loss, ssim_map
 from vlfusion.registry import LOSSES, MODELS
 
 
@@ -91,7 +91,7 @@ def JointEdgeLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
 
 
 def _edges(image: Image) -> Float[Tensor, 'batch 2 h w']:
-    return F.conv2d(image, derivative_kernels(image), padding=1).abs()
+    return axis_gradients(image, border='constant')
 
 
 @LOSSES.register_module()
