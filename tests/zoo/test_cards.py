@@ -61,6 +61,19 @@ def test_the_page_has_the_facts_of_a_method_once(blend):
     assert '### blend-mef' in page and '| [blend-mff](#blend-mff) | Blend | mff | 1,234,567 | a sentence |' in page
 
 
+def test_a_method_without_weights_has_a_card_too(install, capsys):
+    install('vlfusion_late', **{'models.toml': '[methods.Be-lated]\nbackbone = "vlfusion_late.LateNet"\n'
+                                               'parameters = 4321\ncitation = "@misc{late}"'})
+    for name in ('Be-lated', 'belated', 'latenet'):
+        assert main(['models', name]) == 0
+        said = capsys.readouterr().out
+        assert said.startswith('# Be-lated\n\n- **weights**: none by a name; the README of the plugin vlfusion_late ')
+        assert '4,321 parameters' in said and '@misc{late}' in said
+    assert '### Be-lated\n' in reference_page().partition('## Methods without weights')[2]
+    assert main(['models', 'get', 'be_lated']) == 2
+    assert 'Be-lated has no weights by a name: `vlfusion models Be-lated`.' in capsys.readouterr().err
+
+
 def test_cells_of_the_table(blend):
     cells = row('blend-mff', get_model('blend-mff'))
     assert (cells['size'], cells['weights'], cells['here']) == ('40 kB', 'github.com/someone/blend', 'no')

@@ -4,6 +4,7 @@
     vlfusion models mif                  # those of a task
     vlfusion models infrared MIT         # those with these words in their card
     vlfusion models ifcnn-mff            # the card: paper, training data, verification, licence, citation
+    vlfusion models NLG-fusion           # the card of a method without weights
     vlfusion models get ifcnn-mff ...    # download now, for later use without a network
     vlfusion models add ifcnn-mff IFCNN-MAX.pth    # take the authors' file, fetched by hand
 
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.zoo.cards import card, reference_page, search
-    from vlfusion.zoo.entries import find_model
+    from vlfusion.zoo.cards import card, method_card, reference_page, search
+    from vlfusion.zoo.entries import find_method, find_model
     first, *others = args.words or ['']
     if args.markdown:
         print(reference_page(), end='')
@@ -33,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
         _add(others)
     elif not others and (entry := find_model(first)):
         print(card(entry))
+    elif not others and first and (method := find_method(first)):
+        print(method_card(method))
     else:
         _table(search(args.words))
     return 0

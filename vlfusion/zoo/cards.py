@@ -6,16 +6,16 @@ from vlfusion.errors import UnknownNameError
 from vlfusion.files import size_in_words
 from vlfusion.guards.cells import markdown_table
 from vlfusion.imaging.tasks import TASKS
-from vlfusion.zoo.entries import Method, ModelEntry, Pinned, advice_on, find_models
+from vlfusion.zoo.entries import METHODS, Method, ModelEntry, Pinned, advice_on, find_models
 from vlfusion.zoo.markdown import bibtex, bullets
 from vlfusion.zoo.places import is_here, size
 
 PAGE_TOP = """\
 # Models
 
-This page lists every model that has a name. A name works wherever a checkpoint does: `vlfusion fuse ifcnn-mff near.png
-far.png -o fused.png`, `vlfusion.Fuser('ifcnn-mff')`. [Use a model by name](../howto/models.md) says more.
-`vlfusion models --markdown` printed this page.
+This page lists every model that has a name, and last the methods without one. A name works wherever a checkpoint does:
+`vlfusion fuse ifcnn-mff near.png far.png -o fused.png`, `vlfusion.Fuser('ifcnn-mff')`.
+[Use a model by name](../howto/models.md) says more. `vlfusion models --markdown` printed this page.
 """
 
 
@@ -48,6 +48,13 @@ def card(entry: ModelEntry) -> str:
     return '\n'.join([f'# {entry.name}', '', *_about_model(entry), *_about_method(entry.method)])
 
 
+def method_card(method: Method) -> str:
+    """Return all facts about a method without a model as Markdown."""
+    plugin = method.backbone.partition('.')[0]
+    weights = f'none by a name; the README of the plugin {plugin} says where the authors keep theirs'
+    return '\n'.join([f'# {method.name}', '', *bullets({'weights': weights}), *_about_method(method)])
+
+
 def reference_page() -> str:
     """Return the reference page of all models in Markdown."""
     entries = find_models()
@@ -60,6 +67,10 @@ def reference_page() -> str:
         for name, entry in entries.items():
             if (entry.package, entry.method) == (package, method):
                 lines += ['', f'### {name}', '', *_about_model(entry)]
+    if methods := METHODS.entries():
+        lines += ['', '## Methods without weights', '', 'No weights can be fetched by a name.']
+        for method in methods:
+            lines += ['', f'### {method.name}', '', *_about_method(method)]
     return '\n'.join([*lines, ''])
 
 

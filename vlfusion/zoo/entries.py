@@ -19,7 +19,8 @@
 
 vlfusion's own file lies beside this module, and a plugin's in its package. Facts about models in a method's table hold
 for all its models. A model without weights has no `source`. One that serves several tasks lists them
-(`task = ["ivf", "mif"]`); `NAME-TASK` chooses one, and `NAME` means the first.
+(`task = ["ivf", "mif"]`); `NAME-TASK` chooses one, and `NAME` means the first. A method whose weights nobody can fetch
+has a table and no model.
 """
 
 import os
@@ -184,9 +185,21 @@ def get_model(name: str) -> ModelEntry:
     raise UnknownNameError(f'There is no model {name!r}.', advice_on(name))
 
 
+def find_method(name: str) -> Method | None:
+    """Return the method that has no model and this name, or None. The name of its network will do.
+
+    Case and hyphens do not matter: `nlgfusion` is `NLG-fusion`.
+    """
+    plain = _letters(name)
+    return next((method for method in METHODS.entries()
+                 if plain in (_letters(method.name), _letters(method.backbone.rpartition('.')[2]))), None)
+
+
 def advice_on(name: str) -> str:
     """Say what may be meant by a name that no model has, and which plugins could not be asked."""
     unread = (' '.join(fault.split()) for fault in FACTS.faults().values())
+    if method := find_method(name):
+        return '\n     '.join([f'{method.name} has no weights by a name: `vlfusion models {method.name}`.', *unread])
     provider = provider_of(name)
     near = '' if provider.startswith(f'{_spelled(name)} ') else similar_model(name)
     return '\n     '.join(filter(None, [provider, f'{near}`vlfusion models` shows all.', *unread]))
@@ -250,6 +263,10 @@ def _spelled(name: str) -> str:
     return name.lower().replace('_', '-')
 
 
+def _letters(name: str) -> str:
+    return re.sub(r'[^a-z0-9]', '', name.lower())
+
+
 def read_models(path: Path, package: str) -> list[ModelEntry]:
     """Read a `models.toml`.
 
@@ -260,13 +277,29 @@ def read_models(path: Path, package: str) -> list[ModelEntry]:
     Raises:
         ConfigError: the file is not TOML, or a key is unknown, missing or of the wrong type.
     """
+    facts, methods = _read(path)
+    return [_entry(f'{path}: models.{name}', name, model, package, methods, path.parent)
+            for name, model in facts.get('models', {}).items()]
+
+
+def read_methods(path: Path, package: str) -> list[Method]:
+    """Read the methods of a `models.toml` that no model in it belongs to; arguments and errors as for `read_models`."""
+    used = {entry.method.name for entry in read_models(path, package)}
+    return [_method(name, facts) for name, facts in _read(path)[1].items() if name not in used]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Mapping]]:
+    """Return all facts of a `models.toml`, and those about its methods, after checks."""
     facts = read_toml(path)
     check_facts(f'{path}:', facts, dict(methods=dict, models=dict))
     methods = facts.get('methods', {})
     for name, method in methods.items():
         check_facts(f'{path}: methods.{name}', method, _METHOD_KEYS | _MODEL_KEYS, ('backbone',))
-    return [_entry(f'{path}: models.{name}', name, model, package, methods, path.parent)
-            for name, model in facts.get('models', {}).items()]
+    return facts, methods
+
+
+def _method(name: str, facts: Mapping[str, Any]) -> Method:
+    return Method(name, **{key: facts[key] for key in _METHOD_KEYS if key in facts})
 
 
 #: Types of the facts in the file that describe a method, and of those that describe a model.
@@ -291,11 +324,10 @@ def _entry(where: str, name: str, facts: Any, package: str, methods: Mapping[str
     if isinstance(source, Packaged | OnHub) and len(tasks) > 1:
         raise ConfigError(f'{where} has task = {facts["task"]!r}, but its checkpoint is of one task.',
                           'Name a model for each task.')
-    about_method = {key: facts[key] for key in _METHOD_KEYS if key in facts}
     about_model = {key: facts[key] for key in _MODEL_KEYS if key in facts and key not in ('task', 'source')}
     if source:
         about_model.setdefault('licence', 'none stated')
-    return ModelEntry(name, package, Method(method, **about_method), tasks, source, **about_model)
+    return ModelEntry(name, package, _method(method, facts), tasks, source, **about_model)
 
 
 def _source(where: str, facts: Mapping, folder: Path) -> Packaged | Pinned | OnHub | None:
@@ -319,3 +351,5 @@ def _source(where: str, facts: Mapping, folder: Path) -> Packaged | Pinned | OnH
 
 
 FACTS = Facts('model', 'models.toml', read_models)
+#: Methods without a model.
+METHODS = Facts('method', 'models.toml', read_methods)
