@@ -27,6 +27,7 @@ def test_an_unknown_prompt_names_those_there_are(key, near):
     ('paragraph@1', '2458486bb53d9af103b58d790bba69cb3535485af6dcfe21d51fa7e5ec5681dc'),
     ('pair@1', 'abc713fd3dd56cec358471202d99cc53f254b8367ec1b75c9b791ae0fcd7c449'),
     ('questions@1', '4989598a1e9f41f5ae162f44ab31741e1b5a6111b7aa2d06d08e311a0fb1c78c'),
+    ('perception@1', 'ae714552c29b76375a8bb7cb992e7f8029bf9f5bc017e5e744d61bf3e481859f'),
     ('objects@1', '42180139eacbb18ead2f28983bba6252e02a1debf304aca0adb7b4b517f8bab5'),
     ('degradations@1', 'a4c749e15eb7a3e22dc5f2c00994c96d8316e73668036ae2cdcf1fa67e42b5dd')])
 def test_published_prompts_do_not_change(name, sha256):
@@ -47,7 +48,7 @@ def test_a_prompt_about_a_pair_keeps_its_images_apart():
     assert '(nothing)' in prompt.render_pair([a], [b], [], ('', '')).text
 
 
-@pytest.mark.parametrize('name', ['questions', 'objects', 'degradations'])
+@pytest.mark.parametrize('name', ['questions', 'perception', 'objects', 'degradations'])
 def test_a_schema_goes_with_the_prompt(name):
     prompt = load_prompt(name)
     seen = [Observation('A street')]

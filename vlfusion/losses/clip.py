@@ -17,7 +17,7 @@ class FrozenCLIP:
     Gradients pass through it to the images. It moves to the device of its inputs.
 
     Args:
-        sentences: sentences that the loss compares images with.
+        sentences: sentences that the loss compares images with; `embed` takes others.
         model: name of an open_clip model with an image and a text tower, as in `OpenCLIPTextEncoder`.
         pretrained: name of its weights, as in `OpenCLIPTextEncoder`.
         antialias: whether larger images are filtered before they are made smaller.
@@ -27,7 +27,7 @@ class FrozenCLIP:
         DataError: at the first use, a sentence is longer than CLIP can read.
     """
 
-    def __init__(self, sentences: Sequence[str], model: str = 'ViT-B-32-quickgelu',
+    def __init__(self, sentences: Sequence[str] = (), model: str = 'ViT-B-32-quickgelu',
                  pretrained: str | None = 'openai', antialias: bool = True):
         self.sentences, self.model, self.pretrained = list(sentences), model, pretrained
         self.antialias = antialias
@@ -41,6 +41,12 @@ class FrozenCLIP:
         """Return the embeddings of the sentences, of norm 1 unless `normalise` is False."""
         texts = self._on(device)[1]
         return F.normalize(texts, dim=-1) if normalise else texts
+
+    def embed(self, sentences: Sequence[str], device: torch.device) -> Float[Tensor, 'sentence dim']:
+        """Embed other sentences as vectors of norm 1, without a gradient."""
+        self._on(device)
+        self._encoder.device = device
+        return F.normalize(self._embedded(sentences), dim=-1).to(device)
 
     def size(self, device: torch.device) -> tuple[int, int]:
         """Return height and width of the images that the model reads."""
@@ -58,11 +64,16 @@ class FrozenCLIP:
     def _on(self, device: torch.device) -> tuple[nn.Module, Float[Tensor, 'sentence dim'], Float[Tensor, '2 3 1 1']]:
         """Return the model, the embeddings of the sentences, and mean and deviation of the model's images."""
         if self._parts is None:
-            encoder = OpenCLIPTextEncoder(self.model, pretrained=self.pretrained, output='pooled', device=str(device))
-            # The encoder returns inference tensors, which autograd refuses; a clone is an ordinary tensor.
-            texts = encoder.encode(self.sentences).features[:, 0].clone()
-            visual = encoder.model.visual
+            self._encoder = OpenCLIPTextEncoder(self.model, pretrained=self.pretrained, output='pooled',
+                                                device=str(device))
+            visual = self._encoder.model.visual
             statistics = torch.tensor([visual.image_mean, visual.image_std])[..., None, None]
-            self._parts = encoder.model.requires_grad_(False), texts, statistics
+            self._parts = self._encoder.model.requires_grad_(False), self._embedded(self.sentences), statistics
         self._parts = tuple(part.to(device) for part in self._parts)
         return self._parts
+
+    def _embedded(self, sentences: Sequence[str]) -> Float[Tensor, 'sentence dim']:
+        if not sentences:
+            return torch.empty(0, self._encoder.dim)
+        # The encoder returns inference tensors, which autograd refuses; a clone is an ordinary tensor.
+        return self._encoder.encode(sentences).features[:, 0].clone()

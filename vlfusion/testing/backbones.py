@@ -65,8 +65,10 @@ class Trial:
     def inputs(self, size: tuple[int, int] | None = None, batch: int = 2, token: int = 6) -> dict[str, Tensor]:
         """Draw random pairs with the maps that the backbone reads, and random features for each text.
 
-        In a batch of two or more, the second text is two tokens shorter and padded with zero rows.
+        In a batch of two or more, the second text is two tokens shorter and padded with zero rows. No text is longer
+        than the backbone's attribute `text_tokens`.
         """
+        token = min(token, getattr(self.backbone, 'text_tokens', token))
         generator = torch.Generator().manual_seed(0)
         inputs = {name: torch.rand(batch, 1, *(size or self.size), generator=generator)
                   for name in self.images}
@@ -269,7 +271,7 @@ def check_sizes(trial: Trial) -> str:
 
 
 def check_text(trial: Trial) -> str:
-    """Require that texts of any number of tokens are read and masked rows are not.
+    """Require that texts of any number of tokens, up to `text_tokens`, are read and masked rows are not.
 
     Text of another width must be refused by an error of `vlfusion.errors`. Without text the network fuses, or says that
     it needs text; with `text_optional = True` it fuses. A network that reads no text must accept `text=None`.
