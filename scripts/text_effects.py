@@ -21,8 +21,8 @@ METHODS = {
     'nlgfusion': ('nlgfusion/nlgfusion_ivf', []),
     'hpfusion': ('hpfusion/hpfusion_ivf', []),
     'dtpf': ('dtpf/dtpf_ivf', []),
-    'controlfusion': ('controlfusion/controlfusion_ivf', []),
-    'risfusion': ('risfusion/risfusion_ivf', [])}
+    'controlfusion': ('controlfusion/controlfusion_roadscene', []),
+    'risfusion': ('risfusion/risfusion_roadscene', [])}
 STATES = 3
 
 

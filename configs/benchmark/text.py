@@ -25,3 +25,24 @@ datasets = dict(
     CT_ideal=dict(_mif, data_root='data/MTG/MRI_CT', source_b='CT', modality_b='CT'),
     PET_ideal=dict(_mif, data_root='data/MTG/MRI_PET', source_b='PET', modality_b='PET'),
     SPECT_ideal=dict(_mif, data_root='data/MTG/MRI_SPECT', source_b='SPECT', modality_b='SPECT'))
+
+_ivf_sets = ['RoadScene', 'TNO', 'RoadScene_ideal', 'TNO_ideal']
+_mif_sets = ['Harvard', 'CT_ideal', 'PET_ideal', 'SPECT_ideal']
+methods = dict(
+    FILM_ivf=dict(checkpoint='film-ivf', datasets=_ivf_sets),
+    FILM_mif=dict(checkpoint='film-mif', datasets=_mif_sets),
+    FILM_ivf_released=dict(checkpoint='film-ivf-authors', datasets=_ivf_sets),
+    FILM_mif_released=dict(checkpoint='film-mif-authors', datasets=_mif_sets),
+    TextFusion=dict(checkpoint='textfusion-ivf', datasets=_ivf_sets),
+    # A text in the loss alone: these fuse without words.
+    LDFusion=dict(checkpoint='ldfusion-ivf', datasets=_ivf_sets),
+    AutoFuse=dict(checkpoint='autofuse-ivf', datasets=_ivf_sets),
+    CLIPMamba=dict(checkpoint='clipmamba-mif', datasets=_mif_sets),
+    # No public weights: checkpoints of your own trainings under weights/.
+    TextIF=dict(config='textif/textif_roadscene', checkpoint='weights/textif.pth', datasets=_ivf_sets),
+    ControlFusion=dict(config='controlfusion/controlfusion_roadscene', checkpoint='weights/controlfusion.pth',
+                       datasets=_ivf_sets),
+    NLGFusion=dict(config='nlgfusion/nlgfusion_described', checkpoint='weights/nlgfusion.pth', datasets=_ivf_sets),
+    RISFusion=dict(config='risfusion/risfusion_roadscene', checkpoint='weights/risfusion.pth', datasets=_ivf_sets))
+protocol = 'film'
+words = 'measured'

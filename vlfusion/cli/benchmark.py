@@ -70,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_failures(failures: dict[tuple[str, str], str]) -> None:
-    if failures:
-        lines = (f'{dataset}: {method}: {reason}' for (dataset, method), reason in failures.items())
-        print(f'{len(failures)} method{"s" * (len(failures) > 1)} failed:\n{listing(lines, len(failures))}',
-              file=sys.stderr)
+    sets: dict[tuple[str, str], list[str]] = {}  # of each method and reason, so that a reason is printed once
+    for (dataset, method), reason in failures.items():
+        sets.setdefault((method, reason), []).append(dataset)
+    if sets:
+        lines = [f'{", ".join(datasets)}: {method}: {reason}' for (method, reason), datasets in sets.items()]
+        print(f'{len(lines)} method{"s" * (len(lines) > 1)} failed:\n{listing(lines, len(lines))}', file=sys.stderr)

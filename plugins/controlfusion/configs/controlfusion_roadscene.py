@@ -14,7 +14,7 @@ Next:       controlfusion_adapter_roadscene.py, which trains the adapter.
 _base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/roadscene_train.py', '_base_/instructions.py']
 
 language = dict(_base_.language, encoder=dict(type='OpenCLIPTextEncoder', model='ViT-L-14-336-quickgelu',
-                                              pretrained='openai', output='pooled'))
+                                              pretrained='openai', output='pooled', long='split'))
 protocol = 'truncate'  # the released test script clips and truncates
 model = dict(
     type='vlfusion_controlfusion.ControlFusionModel',

@@ -19,7 +19,8 @@ protocol = 'plain'
 data_root = 'data/ivf'
 language = dict(
     store='data/text',
-    encoder=dict(type='OpenCLIPTextEncoder', model='ViT-B-32-quickgelu', pretrained='openai', output='pooled'))
+    encoder=dict(type='OpenCLIPTextEncoder', model='ViT-B-32-quickgelu', pretrained='openai', output='pooled',
+                 long='split'))
 text_source = dict(texts='IVT_train/text/{name}.txt')
 
 train_dataloader = dict(

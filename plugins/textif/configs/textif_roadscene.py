@@ -12,7 +12,7 @@ Expected:   not known: this config was not trained to the end.
 _base_ = ['vlfusion::_base_/runtime.py', '_base_/roadscene_degraded.py']
 
 language = dict(_base_.language, encoder=dict(type='OpenCLIPTextEncoder', model='ViT-B-32-quickgelu',
-                                              pretrained='openai', output='pooled'))
+                                              pretrained='openai', output='pooled', long='split'))
 model = dict(
     type='vlfusion_textif.TextIFModel',
     backbone=dict(type='vlfusion_textif.TextIF', text_dim=512),
