@@ -22,13 +22,14 @@ class PixelAttention(nn.Module):
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.project = nn.Conv2d(channels, channels, 1)
 
-    def split(self, x: Float[Tensor, 'batch c h w']) -> list[Float[Tensor, 'batch pixel c']]:
-        """Return query, key and value of each pixel."""
-        return list(self.qkv(x).flatten(2).mT.chunk(3, -1))
+    def split(self, x: Float[Tensor, 'batch c h w']) -> list[Float[Tensor, 'batch 1 pixel c']]:
+        """Return query, key and value of each pixel, with an axis for the one head."""
+        # torch computes attention in blocks only for four axes, the last one contiguous.
+        return [part.flatten(2).mT[:, None].contiguous() for part in self.qkv(x).chunk(3, 1)]
 
     def read(self, query: Tensor, key: Tensor, value: Tensor, like: Tensor) -> Tensor:
         """Return a feature map, in the shape of `like`, of the values that the queries attend to."""
-        attended = F.scaled_dot_product_attention(query, key, value)  # (batch, pixel, c)
+        attended = F.scaled_dot_product_attention(query, key, value)  # (batch, 1, pixel, c)
         return self.project(attended.mT.reshape(like.shape))
 
 
