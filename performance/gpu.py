@@ -220,7 +220,8 @@ def depthwise(args: argparse.Namespace, batch: int, size: tuple[int, int]) -> It
 
 def metrics(args: argparse.Namespace, batch: int, size: tuple[int, int]) -> Iterator[Case]:
     """Each metric of one pair, whatever the batch."""
-    images = [(255 * torch.rand(1, 1, *size, device=args.device)).round() for _ in range(3)]
+    images = {key: (255 * torch.rand(1, 1, *size, device=args.device)).round()
+              for key in ('fused', 'source_a', 'source_b')}
     for name in metric_names() if batch == args.batches[0] else ():
         if metric(name).info.smallest <= min(size):
             yield Case(name, partial(score_planes, 'pair', images, [name]))

@@ -89,7 +89,7 @@ def _compare(title: str, names: tuple[str, ...], images: list[np.ndarray], repea
 
 
 def _scores(images: list[torch.Tensor], names: Sequence[str]) -> dict[str, float]:
-    return score_planes('the image', images, names)[0]
+    return score_planes('the image', dict(zip(('fused', 'source_a', 'source_b'), images, strict=True)), names)[0]
 
 
 def _torchmetrics(images: list[np.ndarray], repeats: int) -> None:

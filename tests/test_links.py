@@ -20,7 +20,10 @@ def anchors(page: Path) -> set[str]:
     ['glossary', 'images', 'numbers', 'software', 'words']
     """
     headings = re.findall(r'^#+ (.*)$', page.read_text(encoding='utf-8'), re.MULTILINE)
-    return {re.sub(r'[^\w\- ]', '', heading.lower()).strip().replace(' ', '-') for heading in headings}
+    plain = [re.sub(r'[^\w\- ]', '', heading.lower()).strip().replace(' ', '-') for heading in headings]
+    # The second heading of a kind gets the number 1.
+    return {f'{heading}-{before}' if (before := plain[:i].count(heading)) else heading
+            for i, heading in enumerate(plain)}
 
 
 def broken(page: Path) -> list[str]:

@@ -65,7 +65,8 @@ def test_saved_grey_levels_are_the_scored_ones(trained, tmp_path):
     images = [read_image(tmp_path / 'out/grey/p2.png'), *(read_image(config.parents[1] / f'data/{source}/p2.png')
                                                           for source in ('ir', 'vi'))]
     levels = [torch.from_numpy(luminance(image) * 255).round()[None, None] for image in images]
-    for name, value in score_planes('p2', levels, ['EN', 'SF', 'VIF', 'Qabf'])[0].items():
+    planes = dict(zip(('fused', 'source_a', 'source_b'), levels, strict=True))
+    for name, value in score_planes('p2', planes, ['EN', 'SF', 'VIF', 'Qabf'])[0].items():
         assert value == pytest.approx(row[name], rel=1e-5)
 
 

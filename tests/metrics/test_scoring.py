@@ -65,25 +65,29 @@ def test_opencv_and_pil_mean_the_same_colours(images):
     assert score(cv2.imread(str(images[0]))[..., ::-1], *images[1:]) == score(*images)
 
 
+def planes(images):
+    return dict(zip(('fused', 'source_a', 'source_b'), images, strict=True))
+
+
 def test_scores_have_all_digits_whatever_the_images_have():
     images = (255 * torch.rand(3, 1, 1, 9, 11, generator=torch.Generator().manual_seed(0))).round()
-    scores, undefined = score_planes('x', list(images), ['SF', 'EN'])
+    scores, undefined = score_planes('x', planes(images), ['SF', 'EN'])
     assert list(scores) == ['SF', 'EN'] and not undefined
     assert scores['SF'] == SF(*images.double()).item() != SF(*images).item()
 
 
 def test_planes_are_averaged_and_a_channel_without_a_value_is_named():
     images = (255 * torch.rand(3, 3, 1, 9, 11, generator=torch.Generator().manual_seed(0))).round().double()
-    assert score_planes('x', list(images), ['SF'])[0] == {'SF': SF(*images).mean().item()}
+    assert score_planes('x', planes(images), ['SF'])[0] == {'SF': SF(*images).mean().item()}
     images[0, 1] = 50
-    scores, [item] = score_planes('x', list(images), ['SF', 'CC'])
+    scores, [item] = score_planes('x', planes(images), ['SF', 'CC'])
     assert np.isnan(scores['CC']) and np.isfinite(scores['SF'])
     assert (item.name, item.metric, item.reasons) == ('x', 'CC', ('the fused image is constant (in green)',))
 
 
 def test_an_optional_metric_may_be_impossible():
     images = list(torch.zeros(3, 1, 1, 9, 11))
-    scores, [item] = score_planes('x', images, ['EN', 'VIF'], optional=['VIF'])
+    scores, [item] = score_planes('x', planes(images), ['EN', 'VIF'], optional=['VIF'])
     assert scores == {'EN': 0., 'VIF': None} and 'at least 41x41' in item.reasons[0]
     with pytest.raises(DataError, match='at least 41x41'):
-        score_planes('x', images, ['VIF'])
+        score_planes('x', planes(images), ['VIF'])

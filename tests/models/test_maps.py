@@ -7,11 +7,13 @@ import torch
 from torch import nn
 from torch.utils.data import default_collate
 
+from vlfusion.cli import main
 from vlfusion.data import PairDataset
 from vlfusion.data.hdf5 import write_hdf5
 from vlfusion.data.packed import PackedPairDataset, write_packed
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.inference.fuser import Fuser
 from vlfusion.models import FusionModel, map_inputs
 from vlfusion.registry import BACKBONES, LOSSES, snapshot
 from vlfusion.testing import check_backbone, survey_backbone
@@ -23,7 +25,7 @@ MAPS = dict(mask='masks', confidence='near/{name}_c.png')
 class Masked(nn.Module):
     """Source A within the mask and source B elsewhere; where confidence is given, scaled by it."""
 
-    maps = ('mask', 'confidence')
+    maps, halo = ('mask', 'confidence'), 0
 
     def __init__(self):
         super().__init__()
@@ -32,6 +34,17 @@ class Masked(nn.Module):
     def forward(self, source_a, source_b, text=None, text_mask=None, confidence=None, *, mask):
         fused = self.scale.sigmoid() * (mask * source_a + (1 - mask) * source_b)
         return fused if confidence is None else fused * confidence
+
+
+class Weightless(Masked):
+    def __init__(self):
+        nn.Module.__init__(self)
+        self.scale = torch.ones(())
+
+
+class Average(nn.Module):
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        return (source_a + source_b) / 2
 
 
 class MaskedLoss(nn.Module):
@@ -44,7 +57,8 @@ class MaskedLoss(nn.Module):
 @pytest.fixture(autouse=True)
 def registered():
     undo = snapshot()
-    BACKBONES.register_module(module=Masked)
+    for network in (Masked, Weightless):
+        BACKBONES.register_module(module=network)
     LOSSES.register_module(module=MaskedLoss)
     yield
     undo()
@@ -179,3 +193,57 @@ def test_training_refuses_data_without_a_required_map(root, toy):
                                                      pipeline=LOAD + PACK)
     with pytest.raises(ConfigError, match="reads the map 'mask', .*\n.*train_dataloader.dataset.maps=dict"):
         build_runner(config, 'train')
+
+
+@pytest.fixture
+def checkpoint(toy, tmp_path):
+    """A config of the network, which has no weights to load."""
+    config = toy()
+    config.model = dict(type='FusionModel', backbone=dict(type='Weightless'))
+    config.text_source, config.protocol = None, 'plain'
+    path = tmp_path / 'masked.py'
+    config.dump(path)
+    return path
+
+
+def test_a_fuser_reads_maps_from_memory_and_files(root, checkpoint):
+    fuser, pictures = Fuser(checkpoint), [root / f'{folder}/1.png' for folder in ('ir', 'vi', 'masks')]
+    a, b, mask = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / 255 for path in pictures)
+    expected = np.rint(255 * (mask * a + (1 - mask) * b) / (1 + np.exp(-1)))
+    assert np.abs(fuser(*pictures[:2], maps=dict(mask=pictures[2])).grey.astype(float) - expected).max() <= 1
+    assert np.array_equal(fuser(*pictures[:2], maps=dict(mask=(255 * mask).astype(np.uint8))).grey,
+                          fuser(*pictures[:2], maps=dict(mask=pictures[2])).grey)
+    with pytest.raises(ConfigError, match="reads the map 'mask', the map 'confidence', but 'mask' is not given"):
+        fuser(*pictures[:2])
+    with pytest.raises(ConfigError, match="but a map 'masc' is given.\n.*Did you mean mask"):
+        fuser(*pictures[:2], maps=dict(masc=mask))
+    with pytest.raises(DataError, match="The map 'mask' is 5x4, but its sources are 12x12"):
+        fuser(*pictures[:2], maps=dict(mask=np.zeros((4, 5))))
+    del fuser.model.backbone
+    fuser.model.backbone = Average()
+    with pytest.raises(ConfigError, match="reads no maps, but a map 'mask' is given"):
+        fuser(*pictures[:2], maps=dict(mask=mask))
+
+
+def test_folders_are_fused_with_maps_in_batches_and_in_tiles(root, checkpoint, tmp_path, capsys):
+    command = ['fuse', str(checkpoint), str(root / 'ir'), str(root / 'vi')]
+    masks = ['--map', f'mask={root / "masks"}']
+    for name, more in (('one', []), ('batch', ['--batch-size', '2']),
+                       ('tiles', ['--tiles', 'exact', '--tile-size', '5'])):
+        assert main([*command, *masks, '-o', str(tmp_path / name), *more]) == 0
+        for pair in '12':
+            assert np.array_equal(cv2.imread(str(tmp_path / f'one/{pair}.png')),
+                                  cv2.imread(str(tmp_path / f'{name}/{pair}.png')))
+    assert main([*command, '-o', str(tmp_path / 'none')]) == 2
+    assert "'mask' is not given" in capsys.readouterr().err
+    single = [str(root / f'{folder}/1.png') for folder in ('ir', 'vi')]
+    assert main(['fuse', str(checkpoint), *single, '--map', f'mask={root / "masks/1.png"}',
+                 '-o', str(tmp_path / 'single.png')]) == 0
+    assert np.array_equal(cv2.imread(str(tmp_path / 'single.png')), cv2.imread(str(tmp_path / 'one/1.png')))
+
+
+def test_a_map_that_is_an_output_is_refused(root, checkpoint, capsys):
+    single = [str(root / f'{folder}/1.png') for folder in ('ir', 'vi', 'masks')]
+    before = (root / 'masks/1.png').read_bytes()
+    assert main(['fuse', str(checkpoint), *single[:2], '--map', f'mask={single[2]}', '-o', single[2]]) == 2
+    assert (root / 'masks/1.png').read_bytes() == before and capsys.readouterr().err

@@ -385,7 +385,8 @@ def _stretched(fused: Planes, rounding: str) -> Planes:
 
 def _scores(planes: Sequence[Planes], names: Iterable[str], code: str) -> dict[str, float]:
     """The mean over the planes of each metric."""
-    return score_planes('the image', planes, names, code=code)[0]
+    images = dict(zip(('fused', 'source_a', 'source_b'), planes, strict=True))
+    return score_planes('the image', images, names, code=code)[0]
 
 
 def _explained(number: Compared, means: Mapping[str, float]) -> Compared:

@@ -436,9 +436,11 @@ class Run:
                 raise
             return error
 
-    def _source_planes(self, pair: Pair, colour: bool) -> list[Planes]:
-        """Source A, source B and perhaps the truth, in grey levels."""
-        return [grey_levels(read_image(*image), self.plan.protocol, colour) for image in pair.images]
+    def _source_planes(self, pair: Pair, colour: bool) -> dict[str, Planes]:
+        """Source A, source B, perhaps the truth, and maps, in grey levels."""
+        keys = ('source_a', 'source_b', *(['truth'] if pair.path_truth else []), *dict(pair.maps))
+        return {key: grey_levels(read_image(*image), self.plan.protocol, colour)
+                for key, image in zip(keys, pair.images, strict=True)}
 
     def _score(self, unit: Unit, columns: Sequence[str], read_planes: Callable) -> None:
         in_colour = self.plan.protocol.colour == 'channels'
@@ -448,12 +450,13 @@ class Run:
             shown = grey_levels(fused, self.plan.protocol, in_colour)
         planes = read_planes(unit.pair, in_colour)
         if not unit.picture:
-            shown = control_images(unit.pair.name, *planes[:2])[unit.method.removeprefix(CONTROL)]
-        if shown.shape != planes[0].shape:
-            (high, wide), (height, width) = shown.shape[-2:], planes[0].shape[-2:]
+            sources = planes['source_a'], planes['source_b']
+            shown = control_images(unit.pair.name, *sources)[unit.method.removeprefix(CONTROL)]
+        if shown.shape != planes['source_a'].shape:
+            (high, wide), (height, width) = shown.shape[-2:], planes['source_a'].shape[-2:]
             raise DataError(f'{unit.picture} is {wide}x{high}, but its sources are {width}x{height} (width x height).',
                             'Fuse the pair again at the size of its sources.')
-        values, unfinite = score_planes(unit.pair.name, [shown, *planes], columns)
+        values, unfinite = score_planes(unit.pair.name, dict(fused=shown, **planes), columns)
         reasons = {item.metric: ', '.join(item.reasons) for item in unfinite}
         scores = {f'{column}@{self._code(column)}': [value, reasons.get(column, '')]
                   for column, value in values.items()}

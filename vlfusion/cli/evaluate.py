@@ -13,7 +13,7 @@ from vlfusion.errors import ConfigError, listing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_imports, add_reading
+    from vlfusion.cli.options import add_imports, add_maps, add_reading
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
     parser.add_argument('--source-a', required=True, metavar='DIR',
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                        'fusion')
     parser.add_argument('--truth-metrics', nargs='+', metavar='NAME',
                         help="metrics that compare to the true images, or 'all' (default: PSNR SSIM)")
+    add_maps(parser, 'metrics that read them')
     parser.add_argument('--controls', action='store_true',
                         help='also score copies of the sources, their mean, maximum and noisy mean')
     add_reading(parser)
@@ -59,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
     chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
     with ShowProgress() as show:
         scores = score_folder(
-            args.fused, args.source_a, args.source_b, args.truth, **chosen, protocol=args.protocol, task=args.task,
-            **reading_keys(args), controls=args.controls, workers=args.workers, device=args.device,
-            progress=partial(show, 'scoring'))
+            args.fused, args.source_a, args.source_b, args.truth, **chosen, maps=dict(args.maps),
+            protocol=args.protocol, task=args.task, **reading_keys(args), controls=args.controls,
+            workers=args.workers, device=args.device, progress=partial(show, 'scoring'))
     written = scores.write(args.out)
     console = open_console(160)
     console.print(summary_table(scores.rows, scores.undefined))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_imports, add_reading, add_trust, add_words
+    from vlfusion.cli.options import add_imports, add_maps, add_reading, add_trust, add_words
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('checkpoint', metavar='MODEL',
                         help='a checkpoint; or the name of a model, such as film-mif or laplacian (`vlfusion models`); '
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
     parser.add_argument('--protocol', help="how outputs become grey levels: film, plain, truncate ... (default: the "
                                            "checkpoint's)")
+    add_maps(parser, 'a model that reads them; one image if the sources are two images')
     parser.add_argument('--chroma', metavar='RULE', help="where colour comes from: visible, weighted, a plugin's rule "
                                                          "(default: the checkpoint's, else the task's)")
     text = parser.add_mutually_exclusive_group()
@@ -84,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     with ShowProgress() as show:
         done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
                     skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
-                    show=show, describe=args.describe, task=args.task, protocol=args.protocol, chroma=args.chroma,
+                    show=show, describe=args.describe, maps=dict(args.maps), task=args.task,
+                    protocol=args.protocol, chroma=args.chroma,
                     store=args.store, words=args.words, read_text=not args.no_text, trust=args.trust_checkpoint,
                     modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,
                     tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory, batch_size=args.batch_size,

@@ -63,6 +63,20 @@ def import_modules(names: list[str]) -> None:
             import_module(name)
 
 
+def add_maps(parser: argparse.ArgumentParser, use: str) -> None:
+    """Add the option for maps, further images of the pairs; `use` says who reads them."""
+    parser.add_argument('--map', dest='maps', action='append', default=[], type=_named, metavar='NAME=DIR',
+                        help=f'folder or pattern of further images of the pairs, such as mask=masks/, for {use}; may '
+                             'be given several times')
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, place = text.partition('=')
+    if not (name and equals and place):
+        raise argparse.ArgumentTypeError(f'expected NAME=DIR, but got {text!r}')
+    return name, place
+
+
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add the rules by which the files of both sources are read."""
     for side in 'ab':

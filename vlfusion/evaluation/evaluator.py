@@ -12,7 +12,7 @@ from vlfusion.evaluation.record import record, write_scores
 from vlfusion.evaluation.rows import Row
 from vlfusion.evaluation.statistics import means
 from vlfusion.imaging.protocol import get_protocol
-from vlfusion.metrics.columns import full_name
+from vlfusion.metrics.columns import full_name, metric_of
 from vlfusion.metrics.scoring import DEFAULT_METRICS, score_planes
 from vlfusion.metrics.undefined import Undefined
 from vlfusion.registry import METRICS
@@ -51,17 +51,19 @@ class FusionEvaluator(BaseMetric):
             raise ConfigError(f'Expected a list of metrics, but got {names!r}.', f'Write names=[{names!r}].')
         #: The column of each metric; unknown names are refused here.
         self.columns = {name: full_name(name, self.protocol.code) for name in names}
+        self.maps = {key for column in self.columns.values() for key in metric_of(column).info.maps}
         self.names, self.csv = names, csv
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Score a batch.
 
         Args:
-            data_batch: `source_a` and `source_b`, `(batch, 1, h, w)` in [0, 1], and `name`, a list of `batch` strings.
+            data_batch: `source_a`, `source_b` and the maps that metrics read, `(batch, 1, h, w)` in [0, 1], and `name`,
+                a list of `batch` strings.
             data_samples: for each image its `name`, and `fused`, `(1, h, w)` in [0, 1] before quantisation.
 
         Raises:
-            DataError: names or sizes differ, or a metric does not support the images.
+            DataError: names or sizes differ, a metric does not support the images, or a map that it reads is missing.
         """
         names = [sample['name'] for sample in data_samples]
         if names != list(data_batch['name']):
@@ -69,13 +71,16 @@ class FusionEvaluator(BaseMetric):
                             'Its `predict` must return one result per image, in the order of the batch.')
         try:
             fused = self.protocol.quantise(torch.stack([sample['fused'] for sample in data_samples])).float()
-            sources = [self.protocol.grey_levels(data_batch[key].to(fused)) for key in ('source_a', 'source_b')]
+            compared = {key: self.protocol.grey_levels(data_batch[key].to(fused))
+                        for key in ('source_a', 'source_b', *self.maps) if key in data_batch}
         except DataError as error:
             raise DataError(f'Cannot score {", ".join(names)}. {error.problem}', error.remedy) from error
         columns = dict.fromkeys(self.columns.values())
-        for name, *images in zip(names, *(image.split(1) for image in (fused, *sources)), strict=True):
+        compared = dict(fused=fused, **compared)
+        for name, *images in zip(names, *(image.split(1) for image in compared.values()), strict=True):
             try:
-                scores, undefined = score_planes(name, images, columns, code=self.protocol.code)
+                scores, undefined = score_planes(name, dict(zip(compared, images, strict=True)), columns,
+                                                 code=self.protocol.code)
             except DataError as error:
                 raise DataError(f'Cannot score {name}. {error.problem}', error.remedy) from error
             self.results.append(({'name': name, 'protocol': self.protocol.label} | scores, undefined))

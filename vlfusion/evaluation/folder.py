@@ -14,6 +14,7 @@ import torch
 
 from vlfusion import plugins
 from vlfusion.console.notes import new_run
+from vlfusion.data.names import require_keywords
 from vlfusion.data.pairs import Bands, Range, as_pattern, find_files, read_images
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.errors import ConfigError, DataError, listing
@@ -83,6 +84,7 @@ class FolderScores:
 
 def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folder | None = None, *,
                  metrics: Sequence[str] | None = None, truth_metrics: Sequence[str] | None = None,
+                 maps: Mapping[str, Folder] | None = None,
                  protocol: str = 'film', task: str | None = None, range_a: Range = None, range_b: Range = None,
                  page_a: int | None = None, page_b: int | None = None, bands_a: Bands = None, bands_b: Bands = None,
                  controls: bool = False, workers: int | None = None, device: str = 'cpu',
@@ -105,6 +107,7 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
             `DEFAULT_METRICS`. Metrics that are not named here have no score if they cannot be computed, for example
             because an image is too small.
         truth_metrics: names in `TRUTH_METRICS`, or `all`; by default PSNR and SSIM. Used only with `truth`.
+        maps: folder or pattern of further images of the pairs by name, for metrics that read them.
         protocol: a name in `vlfusion.imaging.protocol.PROTOCOLS`.
         task: a name in `vlfusion.imaging.tasks.TASKS`, for messages and the record.
         range_a, range_b: values of the sources that are black and white; see `vlfusion.data.pairs.find_pairs`. Give
@@ -128,7 +131,9 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     if workers is not None and workers < 1:
         raise ConfigError(f'Expected at least one worker, but got {workers}.', 'Give a number from 1 on.')
     workers = workers or torch.get_num_threads()
-    columns = _names(DEFAULT_METRICS if metrics is None else metrics)
+    maps = maps or {}
+    require_keywords(maps, 'map', 'reference')
+    columns = _names(DEFAULT_METRICS if metrics is None else metrics, maps)
     named = [name for name in metrics or () if name != 'all']
     if truth is not None:
         columns += [TRUTH + name for name in _names(truth_metrics or DEFAULT_TRUTH_METRICS, truth=True)]
@@ -140,12 +145,14 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     named = {full_name(column, rules_of_scoring.code) for column in named}
     rules = {'source_a': Reading.of(range_a, page_a, bands_a), 'source_b': Reading.of(range_b, page_b, bands_b)}
     scorer = _Scorer(columns, rules_of_scoring, controls, device_of(device, torch.float64),
-                     frozenset(columns) - named, (*rules.values(),), task_row)
+                     frozenset(columns) - named, (*rules.values(),), task_row,
+                     ('fused', 'source_a', 'source_b', *(['truth'] if truth is not None else []), *maps))
     notes: list[str] = []
 
     folders = {'the fused folder': fused, label_a: source_a, label_b: source_b}
     if truth is not None:
         folders['the truth'] = truth
+    folders |= {f'the map {name}': folder for name, folder in maps.items()}
     matched = find_files('.', {what: as_pattern(folder) for what, folder in folders.items()}, remedy=(
         'A fused image and its sources must have the same name, letter case included. Rename or remove the files that '
         "are listed, or give a pattern that says where the name is, as in 'fused/{name}_out.*'."), note=notes.append,
@@ -159,9 +166,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
                         'Score other images, or other metrics.')
     control_rows = [row for result in results.values() for row in result.controls]
     unfinite = [item for result in results.values() for item in result.undefined]
-    keys = 'fused', 'source_a', 'source_b', 'truth'
     inputs = {key: {'folder': str(folder), 'files': {name: result.digests[i] for name, result in results.items()}}
-              for i, (key, folder) in enumerate(zip(keys, folders.values(), strict=False))}
+              for i, (key, folder) in enumerate(zip(scorer.keys, folders.values(), strict=True))}
     for key, rule in rules.items():
         if str(rule):
             inputs[key]['reading'] = str(rule)
@@ -213,7 +219,7 @@ class _Scorer:
     """A function that scores an image in a worker. Once `stop` is set, it only checks the files.
 
     The `optional` columns stay empty if they cannot be computed. `readings` are the rules for source A and source B. A
-    note names sources that do not look like those of the `task`.
+    note names sources that do not look like those of the `task`. `keys` name the images of a pair, in order.
     """
 
     columns: Sequence[str]
@@ -223,10 +229,11 @@ class _Scorer:
     optional: Collection[str] = ()
     readings: tuple[Reading, ...] = ()
     task: Task | None = None
+    keys: tuple[str, ...] = ('fused', 'source_a', 'source_b')
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, files: tuple[str, tuple[Path, ...]]) -> _Scored | list[str]:
-        """The scores of an image from its files (fused, source A, source B and truth), or a list of problems."""
+        """The scores of an image from its files, one for each of `keys`, or a list of problems."""
         name, paths = files
         images, problems = read_images(name, paths, (AS_STORED, *self.readings))
         if not problems:
@@ -251,25 +258,27 @@ class _Scorer:
         pickiest = max(named, key=lambda metric: metric.info.smallest, default=None)
         if pickiest and min(size) < pickiest.info.smallest:
             blank = torch.zeros(1, 1, *size)
-            pickiest(*[blank] * (2 if pickiest.info.over == 'truth' else 3))  # raises the error
+            pickiest(*[blank] * len(pickiest.info.inputs))  # raises the error
 
     def _score(self, name: str, images: list[np.ndarray], digests: list[str]) -> _Scored | list[str]:
-        fused, *others = (planes.to(self.device) for planes in planes_of(images, self.protocol))
+        planes = (planes.to(self.device) for planes in planes_of(images, self.protocol))
+        compared = dict(zip(self.keys, planes, strict=True))
         score = partial(score_planes, columns=self.columns, code=self.protocol.code, stop=self.stop,
                         optional=self.optional)
-        scores, unfinite = score(name, [fused, *others])
+        scores, unfinite = score(name, compared)
         controls = []
-        for control, image in control_images(name, *others[:2]).items() if self.controls else ():
-            values, _ = score(name, [image, *others])
+        sources = compared['source_a'], compared['source_b']
+        for control, image in control_images(name, *sources).items() if self.controls else ():
+            values, _ = score(name, compared | dict(fused=image))
             controls.append({'name': name, 'control': control, 'protocol': self.protocol.label} | values)
         return [] if self.stop.is_set() else _Scored(
             {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests,
             self.protocol.by_channel(images[0]))
 
 
-def _names(names: Sequence[str], truth: bool = False) -> list[str]:
-    """Names of metrics without repetition; `all` means every registered metric."""
+def _names(names: Sequence[str], maps: Collection[str] = (), truth: bool = False) -> list[str]:
+    """Names of metrics without repetition; `all` means every registered metric that reads no other maps."""
     if 'all' in names:
         plugins.load_all(snapshot)
-    whole = [metric_names(truth) if name == 'all' else [name] for name in names]
+    whole = [metric_names(truth, maps) if name == 'all' else [name] for name in names]
     return list(dict.fromkeys(name for part in whole for name in part))

@@ -48,7 +48,8 @@ class FusedFiles:
 def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: PathLike, *,
          names: Sequence[str] | PathLike | None = None, skip_existing: bool = False, grey: bool = False,
          text: PathLike | None = None, reading: Mapping[str, Any] | None = None, offline: bool = False,
-         describe: bool = False, show: ShowProgress | None = None, **options: Any) -> FusedFiles:
+         describe: bool = False, show: ShowProgress | None = None, maps: Mapping[str, PathLike] | None = None,
+         **options: Any) -> FusedFiles:
     """Fuse two images, or two folders of images paired by name, and write the results.
 
     Images may have any size. The result gets its colour by the colour rule of the task.
@@ -73,6 +74,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
         offline: True to download no weights.
         describe: True to return the words that the model read.
         show: progress and notes; by default notes are logged and no progress is shown.
+        maps: further images of the pairs that the model reads, by name: folders or patterns; files for two images.
         options: options of the `Fuser`, such as `device`, `tiles`, `max_memory` or `protocol`.
 
     Returns:
@@ -81,14 +83,15 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     Raises:
         DataError: a source does not exist, the two do not fit together, or `out` has no ending of an image format; or
             the only pair cannot be fused.
-        ConfigError: `text` is given, but the model reads no text or several; or an option has an unknown value.
+        ConfigError: `text` is given, but the model reads no text or several; a map is missing, or is not the model's;
+            or an option has an unknown value.
         CheckpointError: the file is unsafe, truncated or not written by vlfusion.
     """
-    files = plan_files(source_a, source_b, out, names=names, reading=reading)
+    files = plan_files(source_a, source_b, out, names=names, reading=reading, maps=maps)
     require_model(checkpoint)
     check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(), [
         source_a, source_b, text, *filter(_is_file, [checkpoint, options.get('words')]),
-        *(path for pair in files for path in (pair.path_a, pair.path_b))])
+        *(path for pair in files for path, _ in pair.images)])
     kept = {pair: path for pair, path in files.items() if skip_existing and path.is_file()}
     pairs = [pair for pair in files if pair not in kept]
 
@@ -96,6 +99,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     from vlfusion.inference.fuser import Fuser
     located = locate(checkpoint, offline=offline, show=show)  # downloads weights under this progress
     fuser = Fuser(located, note=show.print if show else None, **options)
+    fuser.check_maps(maps or {})
     features = _features(text, fuser, pairs) if text else None
     if show:
         show.print(f'Model: {fuser.origin}.')
@@ -124,7 +128,8 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
 
 def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
                names: Sequence[str] | PathLike | None = None,
-               reading: Mapping[str, Any] | None = None) -> dict[Pair, Path]:
+               reading: Mapping[str, Any] | None = None,
+               maps: Mapping[str, PathLike] | None = None) -> dict[Pair, Path]:
     """Find the pairs to fuse, and the file of each result; see `fuse`.
 
     Raises:
@@ -146,7 +151,8 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
             target = target / f'{sources[0].stem}.png'
         check_ending(target)
         reading_a, reading_b = readings_of(rules)
-        return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b): target}
+        places = tuple((name, Path(place)) for name, place in (maps or {}).items())
+        return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b, maps=places): target}
     if any(files):
         words = [('a folder or pattern', 'a file')[is_file] for is_file in files]
         raise DataError(f'{sources[0]} is {words[0]} and {sources[1]} is {words[1]}.',
@@ -155,7 +161,8 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
         raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give a folder as --out.')
     if names and not _is_path(names) and len(names) == 1 and Path(names[0]).is_file():
         names = Path(names[0])
-    pairs = find_pairs('.', as_pattern(source_a), as_pattern(source_b), names, **rules)
+    patterns = {name: as_pattern(place) for name, place in (maps or {}).items()}
+    pairs = find_pairs('.', as_pattern(source_a), as_pattern(source_b), names, **rules, maps=patterns)
     return {pair: inside(target, pair.name, '.png') for pair in pairs}
 
 

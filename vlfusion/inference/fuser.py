@@ -7,7 +7,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.text import text_configs
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.named import Located, locate
-from vlfusion.errors import ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.imaging.arrays import AnyImage, as_image
 from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.images import luminance, read_image, write_image
@@ -36,7 +36,7 @@ from vlfusion.inference.flow import Steps, flow, named
 from vlfusion.inference.network import Network, usable_device
 from vlfusion.inference.texts import Text, Texts
 from vlfusion.inference.tiling import Progress
-from vlfusion.models import needed_texts, text_dims
+from vlfusion.models import map_inputs, needed_texts, text_dims
 
 Image = Shaped[np.ndarray, 'h w ...']
 
@@ -147,6 +147,11 @@ class Fuser:
         return publish(self.checkpoint, repo, private=private, message=message, license=license)
 
     @property
+    def maps(self) -> dict[str, bool]:
+        """The maps that the model reads, by name, and whether each is required."""
+        return map_inputs(self.model.backbone)
+
+    @property
     def text_dims(self) -> dict[str, int]:
         """The widths of the texts that the model reads, by name."""
         return self.texts.dims
@@ -164,7 +169,7 @@ class Fuser:
         self.texts.source = text_configs(source)
 
     def __call__(self, source_a: AnyImage, source_b: AnyImage, text: Text = None,
-                 progress: Progress | None = None) -> Fused:
+                 progress: Progress | None = None, maps: Mapping[str, AnyImage] | None = None) -> Fused:
         """Fuse two images of one height and width.
 
         Args:
@@ -175,13 +180,16 @@ class Fuser:
             text: token features `(token, dim)` of the pair's description, or a dict of them for a model that reads
                 several texts; by default the images are described if the model reads text and needs it.
             progress: called while a large image is fused, with the parts done and the parts in total.
+            maps: further images of the pair that the model reads, by name, such as `dict(mask=...)`, in any of these
+                forms.
 
         Raises:
-            DataError: an image cannot be read, the two differ in size, or the text has another width than the model's.
+            DataError: an image cannot be read, images differ in size, or the text has another width than the model's.
             ConfigError: the model reads text, none is given, and the checkpoint does not say how to describe images; or
-                exact tiles are requested, but the model is not local.
+                exact tiles are requested, but the model is not local; or a map is missing, or is not the model's.
             VLFusionError: the smallest tile does not fit into memory.
         """
+        self.check_maps(maps or {})
         sources, names = (source_a, source_b), ('source_a', 'source_b')
         is_file = [isinstance(source, str | os.PathLike) for source in sources]
         given = self.texts.by_name(text)
@@ -189,7 +197,7 @@ class Fuser:
             paths = [Path(source) if file else Path(folder, f'{name}.png')
                      for source, name, file in zip(sources, names, is_file, strict=True)]
 
-            def read(pair: Pair) -> list[Image]:
+            def read(pair: Pair) -> dict[str, Image]:
                 images = [read_image(source, for_output=True) if file else as_image(source, name)
                           for source, name, file in zip(sources, names, is_file, strict=True)]
                 self._compare(images, [path if file else Path(name)
@@ -197,7 +205,8 @@ class Fuser:
                 for path, image, file in zip(paths, images, is_file, strict=True):
                     if not file and self.texts.source.keys() - given.keys():
                         write_image(path, image)  # describing reads files
-                return images
+                return dict(zip(names, images, strict=True)) | {name: as_image(image, name)
+                                                                for name, image in (maps or {}).items()}
 
             pair = Pair(paths[0].stem if is_file[0] else 'image', *paths, self.texts.modality_a, self.texts.modality_b)
             return self._steps(read, lambda _: given, progress=progress).of_one(pair)
@@ -226,8 +235,13 @@ class Fuser:
         Returns:
             The results, in the order of the pairs. A pair that fails raises the error of a call, with its name, after
             the results of all pairs before it, unless `failed` is given.
+
+        Raises:
+            ConfigError: the pairs lack a map that the model needs. Maps that it does not read are left out.
         """
         new_run()
+        for pair in pairs:
+            self.check_maps([name for name, _ in pair.maps if name in self.maps])
         if texts is None and self.text_dims:
             faults = self.describe(pairs, strict=failed is None, progress=describing)
             for pair in [pair for pair in pairs if pair in faults]:
@@ -248,13 +262,25 @@ class Fuser:
         """
         return self.texts.describe(pairs, texts, strict, progress)
 
-    def _steps(self, read: Callable[[Pair], Sequence[Image]], features: Callable[[Pair], Mapping[str, np.ndarray]], *,
+    def check_maps(self, given: Collection[str]) -> None:
+        """Raise ConfigError if a map that the model needs is not among those given, or if it does not read one."""
+        declared = self.maps
+        reads = f'The model reads {", ".join(f"the map {name!r}" for name in declared) or "no maps"}'
+        if unknown := sorted({*given} - {*declared}):
+            raise ConfigError(f'{reads}, but a map {unknown[0]!r} is given.', did_you_mean(unknown[0], declared)
+                              if declared else 'Leave it out.')
+        if lacking := [name for name, required in declared.items() if required and name not in given]:
+            raise ConfigError(f'{reads}, but {lacking[0]!r} is not given.',
+                              f'Give it with --map {lacking[0]}=DIR; in Python maps=dict({lacking[0]}=...).')
+
+    def _steps(self, read: Callable[[Pair], Mapping[str, Image]],
+               features: Callable[[Pair], Mapping[str, np.ndarray]], *,
                described: bool = False, progress: Progress | None = None,
                finish: Callable[[Pair, Fused], None] | None = None) -> Steps[_Loaded]:
         """The steps of a pair from files to a result.
 
         Args:
-            read: function that gives both images.
+            read: function that gives the sources and the maps by name.
             features: function that gives features by name; they are used instead of those in the text store.
             described: whether the store already has the texts of all pairs.
             progress, finish: as for `fuse_many`.
@@ -262,19 +288,22 @@ class Fuser:
         def load(pair: Pair) -> _Loaded:
             images = read(pair)
             try:
-                return _Loaded(pair, *images, self._inputs(pair, images, features(pair), described))
+                return _Loaded(pair, images['source_a'], images['source_b'],
+                               self._inputs(pair, images, features(pair), described))
             except MemoryError as error:
-                raise too_large(pair.path_a, images[0].shape) from error
+                raise too_large(pair.path_a, images['source_a'].shape) from error
 
         def fuse(loaded: Sequence[_Loaded]) -> Float[Tensor, 'batch 1 h w']:
             return self.network.fuse_first([pair.inputs for pair in loaded], progress)
 
         return Steps(load, fuse, partial(self._finish, finish=finish))
 
-    def _read(self, pair: Pair) -> list[Image]:
+    def _read(self, pair: Pair) -> dict[str, Image]:
         images = [read_image(*source, for_output=True) for source in pair.sources]
         self._compare(images, [pair.path_a, pair.path_b])
-        return images
+        return dict(zip(('source_a', 'source_b'), images, strict=True)) | {name: read_image(path)
+                                                                            for name, path in pair.maps
+                                                                            if name in self.maps}
 
     def _compare(self, images: Sequence[Image], paths: Sequence[Path]) -> None:
         """Refuse images that differ in size, and note pairs that look like a mistake."""
@@ -284,13 +313,17 @@ class Fuser:
                             f'{width_b}x{height_b}.', 'Register and resize them first.')
         note_suspicion(*paths, *images, self.task)
 
-    def _inputs(self, pair: Pair, images: Sequence[Image], given: Mapping[str, np.ndarray],
+    def _inputs(self, pair: Pair, images: Mapping[str, Image], given: Mapping[str, np.ndarray],
                 described: bool) -> dict[str, Shaped[Tensor, '1 ...']]:
         """Inputs of the network for a pair; the pair is described first unless its texts are given or in the store."""
         texts = self.texts.features(pair, given, described)
-        sources = {name: torch.from_numpy(luminance(image))[None, None]
-                   for name, image in zip(('source_a', 'source_b'), images, strict=True)}
-        return sources | {name: torch.from_numpy(features)[None] for name, features in texts.items()}
+        height, width = images['source_a'].shape[:2]
+        for name, image in images.items():
+            if image.shape[:2] != (height, width):
+                raise DataError(f'The map {name!r} is {image.shape[1]}x{image.shape[0]}, but its sources are '
+                                f'{width}x{height}.', 'Make it of their size first.')
+        planes = {name: torch.from_numpy(luminance(image))[None, None] for name, image in images.items()}
+        return planes | {name: torch.from_numpy(features)[None] for name, features in texts.items()}
 
     def _finish(self, loaded: _Loaded, output: Float[Tensor, '1 1 h w'],
                 finish: Callable[[Pair, Fused], None] | None = None) -> Fused:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vlfusion.data.text import pad
 from vlfusion.errors import ConfigError, did_you_mean
-from vlfusion.inference.tiling import MODES, Plan, Progress, fuse_any_size, plan
+from vlfusion.inference.tiling import MODES, Plan, Progress, fuse_any_size, is_image, plan
 from vlfusion.models import Locality, locality
 from vlfusion.models.layers.strips import count_maps, watched
 from vlfusion.system.devices import device_of
@@ -31,7 +31,7 @@ _SHARE = 0.8
 #: Images of this many pixels or more report progress within a network in strips.
 LARGE = 1_000_000
 
-#: `source_a` and `source_b`, `(batch, 1, h, w)` in [0, 1], and the texts by name, `(batch, token, dim)`.
+#: `source_a`, `source_b` and maps by name, `(batch, 1, h, w)` in [0, 1], and the texts by name, `(batch, token, dim)`.
 Inputs = Mapping[str, Shaped[Tensor, '...']]
 
 
@@ -111,7 +111,7 @@ class Network:
         """Fuse the first pairs of a list at once: as many as memory allows, at least one.
 
         Args:
-            pairs: inputs of one pair each, sources all of one size; texts may have different lengths.
+            pairs: inputs of one pair each, images all of one size; texts may have different lengths.
             progress: as for `fuse`.
 
         Returns:
@@ -167,7 +167,9 @@ class Network:
             return None
         if self._footprint is None:
             # A copy: the estimate runs on tensors without values, which the model must not cache.
-            self._footprint = footprint(partial(self._run, copy.deepcopy(self.model)), self.device, texts_of(inputs))
+            maps = [name for name, value in inputs.items() if is_image(value) and name not in SOURCES]
+            self._footprint = footprint(partial(self._run, copy.deepcopy(self.model)), self.device, texts_of(inputs),
+                                        maps)
         return self._footprint.pixels(budget)
 
 
@@ -184,13 +186,14 @@ def usable_device(name: str | None, *, precision: str, tiles: str) -> torch.devi
 
 
 def texts_of(inputs: Inputs) -> dict[str, Shaped[Tensor, '...']]:
-    """The inputs other than the sources."""
-    return {name: value for name, value in inputs.items() if name not in SOURCES}
+    """The inputs that are no images."""
+    return {name: value for name, value in inputs.items() if not is_image(value)}
 
 
 def stacked(pairs: Sequence[Inputs]) -> dict[str, Shaped[Tensor, '...']]:
     """Stack the inputs of several pairs into a batch; texts of different lengths are padded and get a mask."""
-    batch = {name: torch.cat([inputs[name] for inputs in pairs]) for name in SOURCES}
+    batch = {name: torch.cat([inputs[name] for inputs in pairs])
+             for name, value in pairs[0].items() if is_image(value)}
     for name in texts_of(pairs[0]):
         features = [inputs[name][0].numpy() for inputs in pairs]
         lengths = [len(text) for text in features]

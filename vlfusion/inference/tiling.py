@@ -160,9 +160,9 @@ def fuse_in_tiles(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
     """Fuse tile by tile. Memory holds the result and one tile at a time.
 
     Args:
-        fuse: the network, called with the sources of a tile and all other inputs. It may move them to another device.
+        fuse: the network, called with the sources and maps of a tile and all texts. It may move them to another device.
             The result of several tiles is on the device of the sources.
-        inputs: `source_a` and `source_b`, `(batch, 1, h, w)` each, and other inputs, which every tile gets whole.
+        inputs: `source_a`, `source_b` and maps, `(batch, 1, h, w)` each, and texts, which every tile gets whole.
         plan: tiles for images of this size.
         progress: called with the number of tiles done and of all tiles; not called for an image that is fused at once.
     """
@@ -175,8 +175,7 @@ def fuse_in_tiles(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
     total = len(rows) * len(columns)
     for done, (i, row, j, column) in enumerate(_cells(rows, columns), 1):
         window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
-        part = fuse({name: value[window] if name in ('source_a', 'source_b') else value
-                     for name, value in inputs.items()}).to(fused)
+        part = fuse({name: value[window] if is_image(value) else value for name, value in inputs.items()}).to(fused)
         if weights:
             fused[window].addcmul_(part, (weights[0][i][:, None] * weights[1][j]).to(fused))
         else:
@@ -186,6 +185,11 @@ def fuse_in_tiles(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
         if progress:
             progress(done, total)
     return fused
+
+
+def is_image(value: Shaped[Tensor, '...']) -> bool:
+    """Tell an input of the form `(batch, 1, h, w)`, a source or a map, from a text or its mask."""
+    return value.ndim == 4
 
 
 def _cells(rows: list[Span], columns: list[Span]) -> Iterator[tuple[int, Span, int, Span]]:

@@ -33,6 +33,7 @@ from vlfusion.metrics.scoring import score
 from vlfusion.metrics.sd import SD
 from vlfusion.metrics.sf import SF
 from vlfusion.metrics.ssim import SSIM
+from vlfusion.metrics.text_aware import text_aware_qabf, text_aware_ssim, text_aware_vif
 from vlfusion.metrics.vi import VI
 from vlfusion.metrics.vif import VIF
 from vlfusion.metrics.viff import VIFF
@@ -41,4 +42,5 @@ from vlfusion.metrics.yang import Qc, Qy
 __all__ = ['AG', 'CC', 'CE', 'EI', 'EN', 'FMI_dct', 'FMI_edge', 'FMI_gradient', 'FMI_pixel', 'FMI_wavelet', 'LPIPS',
            'MEF_MS_SSIM', 'MEF_SSIM', 'MI', 'MSE', 'MS_SSIM', 'NMI', 'PSNR', 'RMSE', 'SCD', 'SD', 'SF', 'SSIM', 'VI',
            'VIF', 'VIFF', 'Labf', 'Nabf', 'Qabf', 'Qc', 'Qcb', 'Qcv', 'Qe', 'Qm', 'Qncie', 'Qp', 'Qs', 'Qsf', 'Qte',
-           'Qw', 'Qy', 'fusion_metric', 'metric', 'score', 'truth_metric', 'variant']
+           'Qw', 'Qy', 'fusion_metric', 'metric', 'score',
+           'text_aware_qabf', 'text_aware_ssim', 'text_aware_vif', 'truth_metric', 'variant']

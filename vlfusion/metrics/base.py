@@ -1,6 +1,6 @@
 """Parts that all metrics share: registration, named variants, facts for reports, the check of arguments."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial, wraps
 from typing import Any, Literal
@@ -25,6 +25,7 @@ CODES = {
     'nava': 'Z. Liu, zhengliu6699/imageFusionMetrics, metricMI.m with its third switch',
     'han': 'Y. Han, VIFF_Public.m',
     'haghighat': 'M. Haghighat, mhaghighat/fmi',
+    'textfusion': 'TextFusion, AWCXV/TextFusion, textual_attention_metrics/*.m',
 }
 
 
@@ -56,6 +57,7 @@ class MetricInfo:
         over: treatment of the two sources: `none` (only the fused image counts), `sum` or `mean` of one value for each,
             `weighted` by the content of each source at a place, `joint` (one value from all three images), or `truth`
             (the fused image is compared to the true image instead).
+        maps: names of further images of the pair that it reads after the sources.
         unit: unit of the value; empty for a plain number.
         smallest: least height and width in pixels for which the metric is defined.
         agrees: names in `CODES` of published code that computes the same as the default.
@@ -70,6 +72,7 @@ class MetricInfo:
     range: tuple[float, float]
     source: str
     over: Literal['none', 'sum', 'mean', 'weighted', 'joint', 'truth']
+    maps: tuple[str, ...] = ()
     unit: str = ''
     smallest: int = 1
     agrees: tuple[str, ...] = ()
@@ -86,6 +89,11 @@ class MetricInfo:
     def arrow(self) -> str:
         """Arrow to the better side."""
         return '↑' if self.higher else '↓'
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the images that it takes, in order."""
+        return ('fused', 'truth') if self.over == 'truth' else ('fused', 'source_a', 'source_b', *self.maps)
 
     @property
     def label(self) -> str:
@@ -111,6 +119,8 @@ def fusion_metric(*, over: str, **facts: Any) -> Callable[[Metric], Metric]:
     called. (In float32, most metrics would lose precision in differences of nearly equal numbers.) Callers may give
     float32 as well; the result has the type of their images, and no gradient.
 
+    With `maps`, such as `maps=('reference',)`, the function takes these images of the pair after the sources.
+
     The arguments here are the fields of `MetricInfo`. A value in `variants` is a `variant(...)`, or the name of another
     variant that it equals.
 
@@ -120,12 +130,12 @@ def fusion_metric(*, over: str, **facts: Any) -> Callable[[Metric], Metric]:
     >>> MI.info.unit, metric('MI:film').info.unit
     ('bit', 'nat')
     """
-    return partial(_register, FUSION_METRICS, ('fused', 'source_a', 'source_b'), {'over': over, **facts})
+    return partial(_register, FUSION_METRICS, {'over': over, **facts})
 
 
 def truth_metric(**facts: Any) -> Callable[[Metric], Metric]:
     """Register a function `(fused, truth) -> (batch,)` in `TRUTH_METRICS`; the rest is as for `fusion_metric`."""
-    return partial(_register, TRUTH_METRICS, ('fused', 'truth'), {'over': 'truth', **facts})
+    return partial(_register, TRUTH_METRICS, {'over': 'truth', **facts})
 
 
 def metric(name: str, code: str = '', truth: bool = False) -> Metric:
@@ -150,27 +160,35 @@ def metric(name: str, code: str = '', truth: bool = False) -> Metric:
     return default.variants.get(variant or code, default)
 
 
-def metric_names(truth: bool = False) -> list[str]:
-    """Names of all registered metrics without aliases, sorted; a plugin's metric is `package.Name`."""
+def metric_names(truth: bool = False, maps: Collection[str] | None = ()) -> list[str]:
+    """Names of the registered metrics without aliases, sorted; a plugin's metric is `package.Name`.
+
+    Args:
+        truth: whether to list the metrics that compare to a true image.
+        maps: maps that the pairs have; metrics that read others are left out. None for all metrics.
+    """
     registry = TRUTH_METRICS if truth else FUSION_METRICS
-    return [name for name in registry.names() if registry.get(name).info.name == name.rpartition('.')[2]]
+    infos = {name: registry.get(name).info for name in registry.names()}
+    return [name for name, info in infos.items()
+            if info.name == name.rpartition('.')[2] and (maps is None or {*info.maps} <= {*maps})]
 
 
-def _register(registry, arguments: tuple[str, ...], facts: dict[str, Any], function: Metric) -> Metric:
+def _register(registry, facts: dict[str, Any], function: Metric) -> Metric:
     variants = facts.get('variants', {})
     variants = {name: variants[other] if isinstance(other, str) else other for name, other in variants.items()}
     info = MetricInfo(**{'name': function.__name__, **facts, 'variants': variants})
-    registered = _checked(info, arguments, function)
+    registered = _checked(info, function)
     registered.variants = {
-        name: _checked(replace(info, variant=name, **other.facts), arguments, function, other.options)
+        name: _checked(replace(info, variant=name, **other.facts), function, other.options)
         for name, other in variants.items()}
     for name in (info.name, *info.aliases):
         registry.register_module(name=name, module=registered)
     return registered
 
 
-def _checked(info: MetricInfo, arguments: tuple[str, ...], function: Metric,
-             options: Mapping[str, Any] | None = None) -> Metric:
+def _checked(info: MetricInfo, function: Metric, options: Mapping[str, Any] | None = None) -> Metric:
+    arguments = info.inputs
+
     @wraps(function)
     def checked(*images: Tensor, **named: Tensor) -> Tensor:
         images = (*images, *(named[name] for name in arguments[len(images):]))

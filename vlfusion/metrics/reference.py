@@ -1,6 +1,8 @@
 """Descriptions of the metrics: of a single metric, and the reference page of all."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from inspect import cleandoc
 
 from vlfusion.metrics.base import CODES, Metric, MetricInfo, metric, metric_names
@@ -20,7 +22,7 @@ agreement stated here. `vlfusion metrics --markdown` printed this page.
 
 def every_metric() -> list[Metric]:
     """All metrics; those that compare to a true image come last."""
-    return [metric(name, truth=truth) for truth in (False, True) for name in metric_names(truth)]
+    return [metric(name, truth=truth) for truth in (False, True) for name in metric_names(truth, None)]
 
 
 def shown_name(info: MetricInfo) -> str:
@@ -41,7 +43,8 @@ def explain(name: str) -> str:
     function = metric(name, truth=plain not in FUSION_METRICS and plain in TRUTH_METRICS)
     info = function.info
     facts = {'title': info.title, 'better': info.direction, 'range': f'{info.range[0]:g} to {info.range[1]:g}',
-             'unit': info.unit, 'over sources': info.over, 'also called': ', '.join(info.aliases),
+             'unit': info.unit, 'over sources': info.over, 'maps': ', '.join(info.maps),
+             'also called': ', '.join(info.aliases),
              'smallest image': f'{info.smallest}x{info.smallest}' if info.smallest > 1 else '', 'source': info.source}
     lines = [info.label, *(f'    {key}: {value}' for key, value in facts.items() if value), '']
     lines += [f'    {line}'.rstrip() for line in cleandoc(function.__doc__).partition('\nArgs:')[0].splitlines()]
@@ -76,16 +79,20 @@ def reference_page() -> str:
             *(f'| `{code}` | {what} |' for code, what in CODES.items()), '',
             '| metric | title | formula | better | range | over the sources |', '|---|---|---|---|---|---|']
     metrics = every_metric()
+    anchors = _anchors([shown_name(function.info) for function in metrics])
     for function in metrics:
         info = function.info
         unit = f' {info.unit}' if info.unit else ''
-        page.append(f'| [{shown_name(info)}](#{shown_name(info).lower().replace("/", "")}) | {info.title} | '
+        page.append(f'| [{shown_name(info)}](#{anchors[shown_name(info)]}) | {info.title} | '
                     f'{formula(function)} | {info.direction} | {info.range[0]:g} to {info.range[1]:g}{unit} | '
                     f'{info.over} |')
     for function in metrics:
         info = function.info
         page += ['', f'## {shown_name(info)}', '', f'{info.title}. {info.source}.', '',
                  cleandoc(function.__doc__).partition('\nArgs:')[0].partition('\n>>>')[0].strip(), '']
+        if info.maps:
+            page.append(f'- Maps: {", ".join(f"`{name}`" for name in info.maps)}, by `--map NAME=DIR` or `maps` of the '
+                        'data set.')
         if info.smallest > 1:
             page.append(f'- Smallest image: {info.smallest}x{info.smallest} pixels.')
         if info.aliases:
@@ -97,3 +104,13 @@ def reference_page() -> str:
         if page[-1] == '':
             page.pop()
     return '\n'.join(page) + '\n'
+
+
+def _anchors(headings: Sequence[str]) -> dict[str, str]:
+    """Anchors of headings as GitHub makes them: of two that differ in signs only, the second one gets a number."""
+    anchors, count = {}, Counter()
+    for heading in headings:
+        plain = re.sub(r'[^\w-]', '', heading.lower())
+        anchors[heading] = f'{plain}-{count[plain]}' if count[plain] else plain
+        count[plain] += 1
+    return anchors

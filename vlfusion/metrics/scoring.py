@@ -1,16 +1,18 @@
 """The scorer: every score of `evaluate`, `test`, `benchmark` and `reproduce` comes from `score_planes`."""
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from vlfusion.errors import DataError, VLFusionError
 from vlfusion.imaging.arrays import AnyImage, as_image
 from vlfusion.imaging.protocol import Planes, get_protocol, planes_of
-from vlfusion.metrics.base import as_double
-from vlfusion.metrics.columns import TRUTH, metric_of
+from vlfusion.metrics.base import MetricInfo, as_double
+from vlfusion.metrics.columns import metric_of
 from vlfusion.metrics.sharing import sharing
 from vlfusion.metrics.undefined import Undefined, undefined
 
+#: Images of a pair by their keys, and their names in messages.
+IN_WORDS = {'fused': 'the fused image', 'source_a': 'source A', 'source_b': 'source B', 'truth': 'the truth'}
 #: Default metrics, those of FILM's tables.
 DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf')
 #: Default metrics that compare to true images.
@@ -18,7 +20,7 @@ DEFAULT_TRUTH_METRICS = ('PSNR', 'SSIM')
 
 
 def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | Sequence[str] | None = None,
-          protocol: str = 'plain') -> dict[str, float]:
+          protocol: str = 'plain', maps: Mapping[str, AnyImage] | None = None) -> dict[str, float]:
     """Score a fused image. `vlfusion evaluate` gives the same scores for the same files under the same protocol.
 
     The default protocol is `plain` here and `film` there. Name the protocol to compare numbers of both.
@@ -30,6 +32,7 @@ def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | 
         source_a, source_b: the sources, in any of these forms, of the same height and width.
         names: names of metrics, perhaps with a variant (`MI:tang`); by default EN, SD, SF, AG, VIF and Qabf.
         protocol: protocol that chooses how images become grey levels and the variants of metrics: `plain`, `film` ...
+        maps: further images of the pair by name, in any of these forms, for metrics that read them.
 
     Returns:
         Scores by the names that were given.
@@ -47,26 +50,26 @@ def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | 
     {'EN': 6.36, 'SF': 1.222, 'Qabf': 0.376}
     """
     rules = get_protocol(protocol)
-    images = [as_image(image, what) for image, what in ((fused, 'fused'), (source_a, 'source_a'),
-                                                        (source_b, 'source_b'))]
-    if len({image.shape[:2] for image in images}) > 1:
-        sizes = ', '.join(f'{what} is {image.shape[1]}x{image.shape[0]}'
-                          for what, image in zip(('fused', 'source_a', 'source_b'), images, strict=True))
+    given = dict(fused=fused, source_a=source_a, source_b=source_b, **(maps or {}))
+    images = {what: as_image(image, what) for what, image in given.items()}
+    if len({image.shape[:2] for image in images.values()}) > 1:
+        sizes = ', '.join(f'{what} is {image.shape[1]}x{image.shape[0]}' for what, image in images.items())
         raise DataError(f'The images differ in size: {sizes} (width x height).', 'Give images of one size.')
     names = [names] if isinstance(names, str) else names or DEFAULT_METRICS
-    scores, _ = score_planes('the image', planes_of(images, rules), names, code=rules.code)
+    planes = dict(zip(images, planes_of([*images.values()], rules), strict=True))
+    scores, _ = score_planes('the image', planes, names, code=rules.code)
     return scores
 
 
-def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], *, code: str = '',
+def score_planes(name: str, images: Mapping[str, Planes], columns: Iterable[str], *, code: str = '',
                  stop: threading.Event | None = None,
                  optional: Collection[str] = ()) -> tuple[dict[str, float | None], list[Undefined]]:
     """Score one fused image in float64; each score is the mean over its planes.
 
     Args:
         name: name of the image, for messages.
-        images: the fused image, source A, source B and perhaps the truth, as `vlfusion.imaging.protocol.grey_levels`
-            returns them: `(channel, 1, h, w)`, grey levels in 0..255.
+        images: `fused`, `source_a`, `source_b`, perhaps the `truth`, and maps by name, as
+            `vlfusion.imaging.protocol.grey_levels` returns them: `(channel, 1, h, w)`, grey levels in 0..255.
         columns: names of metrics; a metric that compares to the truth is `truth/PSNR`.
         code: default variant for names without one; see `vlfusion.metrics.metric`.
         stop: event that stops the work; once it is set, no further metric is computed.
@@ -77,18 +80,16 @@ def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], *,
 
     Raises:
         UnknownNameError: no metric, or no variant of it, has that name.
-        DataError: a metric that is not optional does not support the images.
+        DataError: a metric that is not optional does not support the images, or needs a map that is not given.
     """
     scores, unfinite = {}, []
     with sharing():
-        images = [as_double(image) for image in images]
-        to_sources = dict(zip(('the fused image', 'source A', 'source B'), images[:3], strict=True))
-        to_truth = dict(zip(('the fused image', 'the truth'), (images[0], *images[3:]), strict=False))
+        images = {key: as_double(image) for key, image in images.items()}
         for column in columns:
             if stop and stop.is_set():
                 break
-            compared = to_truth if column.startswith(TRUTH) else to_sources
             try:
+                compared = _compared(metric_of(column, code).info, images)
                 values = metric_of(column, code)(*compared.values()).cpu()
             except Exception as error:  # a plugin's metric may fail in any way
                 if column not in optional:
@@ -100,3 +101,13 @@ def score_planes(name: str, images: Sequence[Planes], columns: Iterable[str], *,
             scores[column] = values.mean().item()
             unfinite += undefined(name, {column: values}, compared)
     return scores, unfinite
+
+
+def _compared(info: MetricInfo, images: Mapping[str, Planes]) -> dict[str, Planes]:
+    """Pick the images that a metric takes, by their names in messages."""
+    if lacking := [key for key in info.inputs if key not in images]:
+        what, remedy = IN_WORDS.get(lacking[0], f'the map {lacking[0]!r}'), (
+            f"Give it with --map {lacking[0]}=DIR, or maps=dict({lacking[0]}='DIR') in the data set."
+            if lacking[0] in info.maps else 'Give it, or leave the metric out.')
+        raise DataError(f'{info.label} needs {what} of every pair.', remedy)
+    return {IN_WORDS.get(key, f'the map {key}'): images[key] for key in info.inputs}

@@ -184,9 +184,9 @@ def needed_texts(backbone: Any) -> dict[str, int]:
 
 def map_inputs(backbone: nn.Module) -> dict[str, bool]:
     """Return the maps that a backbone reads, by keyword of its `forward`, and whether each is required."""
-    parameters = inspect.signature(backbone.forward).parameters
-    return {name: name in parameters and parameters[name].default is inspect.Parameter.empty
-            for name in getattr(backbone, 'maps', ())}
+    declared = getattr(backbone, 'maps', ())
+    parameters = inspect.signature(backbone.forward).parameters if declared else {}
+    return {name: name in parameters and parameters[name].default is inspect.Parameter.empty for name in declared}
 
 
 def wanted(term: nn.Module) -> dict[str, bool]:

@@ -1,7 +1,7 @@
 """Free memory of a device, and an estimate of the memory that a network needs for an image."""
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -129,7 +129,7 @@ class Footprint:
 
 
 def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.device,
-              texts: Mapping[str, Shaped[Tensor, '...']] | None = None) -> Footprint:
+              texts: Mapping[str, Shaped[Tensor, '...']] | None = None, maps: Iterable[str] = ()) -> Footprint:
     """Estimate the memory of a network as a function of the image size.
 
     The network runs at three small sizes on fake tensors, which have shapes but no values, and the living tensors are
@@ -141,18 +141,21 @@ def footprint(fuse: Callable[[Mapping[str, Tensor]], Tensor], device: torch.devi
     the memory of the process is measured. Other threads should be idle during that time.
 
     Args:
-        fuse: the network; takes a mapping with `source_a`, `source_b` and the texts.
+        fuse: the network; takes a mapping with `source_a`, `source_b`, the maps and the texts.
         device: device of the network.
         texts: features of the texts for one pair, by name.
+        maps: names of the maps.
     """
+    images = 'source_a', 'source_b', *maps
+
     def through(measure: Callable, shapes: Sequence[tuple[int, int]], how: str) -> Footprint | None:
-        peaks = [measure(fuse, device, shape, texts or {}) for shape in shapes]
+        peaks = [measure(fuse, device, shape, texts or {}, images) for shape in shapes]
         return None if None in peaks else _fitted([height * width for height, width in shapes], peaks, how)
 
     if counted := through(_counted, _SHAPES, 'counted'):
         in_strips = None if device.type == 'cpu' else through(_counted, SHAPES_IN_STRIPS, 'counted')
         return replace(counted, in_strips=in_strips)
-    _measured(fuse, device, _SMALL[0], texts or {})  # a warm-up: one-time setup must not count
+    _measured(fuse, device, _SMALL[0], texts or {}, images)  # a warm-up: one-time setup must not count
     return through(_measured, _SMALL, 'measured') or Footprint(0, RULE_OF_THUMB, 0, 'assumed')
 
 
@@ -168,10 +171,11 @@ def _fitted(pixels: Sequence[int], peaks: Sequence[int], how: str) -> Footprint:
     return Footprint(max(y2 - linear * x2 - square * x2 ** 2, 0), linear, square, how)
 
 
-def _counted(fuse: Callable, device: torch.device, shape: tuple[int, int], texts: Mapping[str, Tensor]) -> int | None:
+def _counted(fuse: Callable, device: torch.device, shape: tuple[int, int], texts: Mapping[str, Tensor],
+             images: Iterable[str]) -> int | None:
     try:
         with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
-            inputs = {name: torch.rand(1, 1, *shape, device=device) for name in ('source_a', 'source_b')}
+            inputs = {name: torch.rand(1, 1, *shape, device=device) for name in images}
             inputs |= {name: fake.from_tensor(text) for name, text in texts.items()}
             with LiveBytes() as live:
                 fuse(inputs)
@@ -180,9 +184,10 @@ def _counted(fuse: Callable, device: torch.device, shape: tuple[int, int], texts
         return None
 
 
-def _measured(fuse: Callable, device: torch.device, shape: tuple[int, int], texts: Mapping[str, Tensor]) -> int | None:
+def _measured(fuse: Callable, device: torch.device, shape: tuple[int, int], texts: Mapping[str, Tensor],
+              images: Iterable[str]) -> int | None:
     generator = torch.Generator().manual_seed(0)
-    inputs = {name: torch.rand(1, 1, *shape, generator=generator).to(device) for name in ('source_a', 'source_b')}
+    inputs = {name: torch.rand(1, 1, *shape, generator=generator).to(device) for name in images}
     watch = peak(device)
     with torch.no_grad():
         fuse({**inputs, **texts})

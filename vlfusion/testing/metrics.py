@@ -26,8 +26,11 @@ def check_metric(metric: Callable[..., Tensor], symmetric: bool = True) -> None:
         AssertionError: a check failed; the message gives the kind of images and the values.
     """
     name = metric.info.label
+
+    def with_maps(triple: list[Tensor]) -> list[Tensor]:
+        return [*triple, *(triple[i % 3].flip(3) for i in range(len(metric.info.maps)))]
     size = max(metric.info.smallest, 47), max(metric.info.smallest, 60) + 1
-    images = _textured(size)
+    images = with_maps(_textured(size))
     before = [image.clone() for image in images]
     values = metric(*images)
     assert values.shape == (3,), f'{name} returns the shape {tuple(values.shape)} for a batch of 3.'
@@ -48,11 +51,12 @@ def check_metric(metric: Callable[..., Tensor], symmetric: bool = True) -> None:
 
     low, high = metric.info.range
     slack = 1e-9 * max(1, abs(values).max().item())
-    for kind, triple in {'textured': images, **_difficult(images)}.items():
-        values = metric(*triple)
+    for kind, triple in {'textured': images[:3], **_difficult(images[:3])}.items():
+        fused, source_a, source_b, *maps = with_maps(triple)
+        values = metric(fused, source_a, source_b, *maps)
         inside = (values >= low - slack) & (values <= high + slack)
         assert (inside | values.isnan()).all(), f'{name} is {values.tolist()} for {kind} images, not in {low}..{high}.'
-        swapped = metric(triple[0], triple[2], triple[1])
+        swapped = metric(fused, source_b, source_a, *maps)
         assert not symmetric or torch.allclose(values, swapped, rtol=1e-7, atol=1e-9, equal_nan=True), \
             f'{name} for {kind} images: {values.tolist()}, with the sources swapped {swapped.tolist()}.'
 
