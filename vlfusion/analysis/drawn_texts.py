@@ -47,7 +47,7 @@ class Reach:
 
 
 def reach_of_text(model: str | os.PathLike | Config, *, states: int = 3, size: int = 64, pairs: int = 2,
-                  tokens: int = 1, norm: float = NORM) -> list[Reach]:
+                  tokens: int | None = None, norm: float = NORM) -> list[Reach]:
     """Measure how far drawn texts move the output of a network.
 
         for reach in vlfusion.reach_of_text('film/film_mif', states=1):
@@ -62,7 +62,7 @@ def reach_of_text(model: str | os.PathLike | Config, *, states: int = 3, size: i
         states: number of random states of a config: the network's own initialisations from the seeds 0, 1 and so on.
         size: height and width of the images in pixels.
         pairs: number of pairs, each with texts of its own.
-        tokens: number of tokens of a text; the mean of several is shorter than each.
+        tokens: number of tokens of a text; None for the network's `text_tokens`, or 1 without such a limit.
         norm: norm of a token; CLIP's pooled vectors have about 10, those of sentence encoders 1.
 
     Returns:
@@ -116,7 +116,7 @@ def reach_table(rows: list[Reach]) -> str:
 
 
 @torch.no_grad()
-def _reaches(network: nn.Module, state: str, size: int, pairs: int, tokens: int, norm: float) -> list[Reach]:
+def _reaches(network: nn.Module, state: str, size: int, pairs: int, tokens: int | None, norm: float) -> list[Reach]:
     dims = text_dims(network)
     if not dims:
         raise ConfigError(f'{type(network).__name__} reads no text, so text has no effect on it.',
@@ -125,6 +125,7 @@ def _reaches(network: nn.Module, state: str, size: int, pairs: int, tokens: int,
     generator = torch.Generator().manual_seed(0)
     names = ['source_a', 'source_b', *(name for name, required in map_inputs(network).items() if required)]
     images = {name: torch.rand(pairs, 1, size, size, generator=generator).to(device) for name in names}
+    tokens = tokens or getattr(network, 'text_tokens', 1)
     own, other = (_draw(dims, pairs, tokens, norm, generator, device) for _ in range(2))
     fused = network(**images, **own)
     exchanged = {'': other} | ({name: own | {name: other[name]} for name in dims} if len(dims) > 1 else {})
