@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from vlfusion.data.dataset import PairDataset
 from vlfusion.data.joining import join_rule
 from vlfusion.data.pairs import find_pairs
 from vlfusion.data.text import FeatureFiles, StoredText, WrittenText, given_texts, pad, text_sources
@@ -136,6 +137,19 @@ def test_texts_of_files(root, language, pairs):
     assert len(mean.load(pairs[2])) == 2, 'a row for each text'
     [alone] = text_sources(dict(texts='vi_text/{name}.txt'), language, root).values()
     assert alone.load(pairs[0]).tolist() == [[0, 5]]
+
+
+def test_samples_may_have_the_words_of_their_texts(root, language):
+    write_texts(root, 'text')
+    options = dict(task='ivf', data_root=root, source_a='ir', source_b='vi', language=language,
+                   pipeline=[dict(type='LoadPair'), dict(type='PackPair')])
+    for name in '123':
+        encode(language, f'text of {name}.', [[0., 1.]])
+    config = dict(texts='text/{name}.txt')
+    assert PairDataset(text_source=config, words=True, **options)[1]['words'] == 'text of 2.'
+    assert 'words' not in PairDataset(text_source=config, **options)[1]
+    with pytest.raises(ConfigError, match='words=True, but no text'):
+        PairDataset(words=True, **options)
 
 
 def test_texts_of_files_with_faults(root, language, pairs):

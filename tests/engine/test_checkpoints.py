@@ -6,8 +6,9 @@ import pickle
 import pytest
 import torch
 
-from vlfusion.engine.checkpoints import load_model
+from vlfusion.engine.checkpoints import load_model, to_fuse
 from vlfusion.errors import CheckpointError, UnknownNameError
+from vlfusion.models import FusionModel
 
 
 class Bomb:
@@ -129,3 +130,10 @@ def test_a_refused_file_is_not_recommended(tmp_path, monkeypatch):
         load_model('x.pth')
     assert not os.path.exists('owned')
 
+
+
+def test_what_only_training_needs_is_left_out_of_a_model(monkeypatch):
+    monkeypatch.setattr(FusionModel, 'training_only', ('teacher',), raising=False)
+    model = dict(type='FusionModel', teacher='work_dirs/teacher.pth', margin=2, losses=[dict(type='SSIMLoss')],
+                 backbone=dict(type='IFCNN', first_layer='first.pth', fusion='max'))
+    assert to_fuse(model) == dict(type='FusionModel', margin=2, backbone=dict(type='IFCNN', fusion='max'))

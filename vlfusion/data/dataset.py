@@ -31,6 +31,7 @@ class FusionDataset(Dataset, ABC):
     - `name`, `path_a` and `path_b`: strings
     - `text`, if there is text: float32 `(token, dim)`, padded with zero rows to one length
     - `text_mask`: bool `(token,)`, true for tokens and false for padding
+    - `words`, if the data set gives them: the words of the text, a string
 
     Several texts have their own names, such as `text_a` and `text_a_mask`.
 
@@ -114,6 +115,8 @@ class PairDataset(FusionDataset):
         truth: folder or pattern of the true images, if they exist; `subsets` have their own.
         maps: folder or pattern of further images by name, such as `dict(mask='masks')`: masks, maps of confidence. They
             are read as grey levels in [0, 1]; backbones and losses that name one get it. `subsets` have their own.
+        words: True to give each sample the words of its text too, as `words`; they are empty for `files`, and if there
+            are several texts, they are those of all.
         text_policy: the text that each pair gets: `own`, or another policy of `vlfusion.data.policies`, to test the
             effect of words.
         pipeline: configs of transforms, from `LoadPair` to `PackPair`.
@@ -134,6 +137,7 @@ class PairDataset(FusionDataset):
                  language: dict | None = None, text_length: int | Mapping[str, int] | None = None,
                  pipeline: Sequence[dict] = (), check: bool = True, name: str | None = None,
                  truth: str | None = None, maps: Mapping[str, str] | None = None, text_policy: str | Mapping = 'own',
+                 words: bool = False,
                  range_a: Range = None, range_b: Range = None, page_a: int | None = None, page_b: int | None = None,
                  bands_a: Bands = None, bands_b: Bands = None):
         super().__init__(task, name or Path(data_root).absolute().name, pipeline)
@@ -166,6 +170,11 @@ class PairDataset(FusionDataset):
             self.text_dims[key] = source.dim
             length = text_length.get(key) if isinstance(text_length, Mapping) else text_length
             self.text_lengths[key] = padded_length(length, source.length(self.pairs))
+        if words and not self.text_sources:
+            raise ConfigError('The data set has words=True, but no text.', 'Set its text_source, or leave words out.')
+        self.words = {pair.name: '\n'.join(text for source in self.text_sources.values()
+                                           for text in source.words(pair).values())
+                      for pair in self.pairs} if words else {}
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -180,6 +189,8 @@ class PairDataset(FusionDataset):
             record['maps'] = {name: str(path) for name, path in pair.maps}
         for key, source in self.text_sources.items():
             record[key], record[f'{key}_mask'] = pad(source.load(pair), self.text_lengths[key])
+        if self.words:
+            record['words'] = self.words[pair.name]
         return record
 
 

@@ -159,12 +159,13 @@ class PackPair(BaseTransform):
     """Make the flat sample that torch's default collate can stack.
 
     `source_a`, `source_b`, the optional `truth` and each map are float32 tensors `(1, h, w)`. Each text is a float32
-    tensor `(token, dim)`, and its mask (`text_mask` for `text`) a bool tensor `(token,)`. `name`, `path_a` and `path_b`
-    stay strings. Everything else is dropped.
+    tensor `(token, dim)`, and its mask (`text_mask` for `text`) a bool tensor `(token,)`. `name`, `path_a`, `path_b`
+    and the optional `words` stay strings. Everything else is dropped.
     """
 
     def transform(self, results: dict) -> dict:
-        sample = {key: results[key] for key in ('name', 'path_a', 'path_b')}
+        strings = ('name', 'path_a', 'path_b', *(['words'] if 'words' in results else []))
+        sample = {key: results[key] for key in strings}
         for key, name in image_keys(results).items():
             image = np.ascontiguousarray(results[key], np.float32)  # crops and rotations are views
             sample[name] = torch.from_numpy(image)[None]

@@ -20,7 +20,7 @@ from vlfusion.engine.states import check_state, load_strictly
 from vlfusion.engine.trust import believed_language, check_model, check_text_source, readable_language, refuse_language
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.guards.foreign import foreign
-from vlfusion.registry import BACKBONES, MODELS
+from vlfusion.registry import BACKBONES, MODELS, Registry
 from vlfusion.zoo.metadata import COPY
 
 __all__ = ['COPY', 'EXPERIMENT_KEYS', 'build_weightless', 'convert_released', 'experiment_of', 'load_model',
@@ -140,13 +140,19 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def to_fuse(model: Mapping) -> dict[str, Any]:
-    """Reduce a model section to what fusing needs: no losses, no files of initial weights."""
-    model = {key: value for key, value in model.items() if key not in ('losses', 'init_cfg')}
-    backbone = model.get('backbone')
-    if isinstance(backbone, Mapping) and isinstance(backbone.get('type'), str):
-        unused = getattr(BACKBONES.get(backbone['type']), 'training_only', ())
-        model['backbone'] = {key: value for key, value in backbone.items() if key not in unused}
+    """Reduce a model section to what fusing needs: no losses, no files of initial weights, no teacher."""
+    model = _without_training_only(MODELS, {key: value for key, value in model.items()
+                                            if key not in ('losses', 'init_cfg')})
+    if 'backbone' in model:
+        model['backbone'] = _without_training_only(BACKBONES, model['backbone'])
     return model
+
+
+def _without_training_only(registry: Registry, part: Any) -> Any:
+    if not isinstance(part, Mapping) or not isinstance(part.get('type'), str):
+        return part
+    unused = getattr(registry.get(part['type']), 'training_only', ())
+    return {key: value for key, value in part.items() if key not in unused}
 
 
 def _build_without_losses(model: Mapping) -> nn.Module:

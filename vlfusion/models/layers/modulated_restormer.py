@@ -16,6 +16,7 @@ from vlfusion.errors import ConfigError
 from vlfusion.models.layers.modulation import FeatureModulation
 from vlfusion.models.layers.pixel_attention import CrossAttention, SelfAttention
 from vlfusion.models.layers.restormer import RestormerBlock
+from vlfusion.models.layers.scales import Encoder, Upsample
 from vlfusion.models.layers.strips import Strip, conv_rows
 
 
@@ -44,8 +45,9 @@ class ModulatedRestormer(nn.Module):
             raise ConfigError(f'{type(self).__name__} normalises {8 * dim} channels in 16 groups, but dim={dim} is '
                               'odd.', 'Choose an even dim; the paper uses 48.')
         widths = [dim, 2 * dim, 4 * dim, 8 * dim]
-        self.encoder_a = Encoder(channels, widths, blocks, heads, expansion)
-        self.encoder_b = Encoder(channels, widths, blocks, heads, expansion)
+        self.encoder_a, self.encoder_b = (
+            Encoder(channels, widths, (stack(width, *rest, expansion)
+                                       for width, *rest in zip(widths, blocks, heads, strict=True))) for _ in range(2))
         self.cross_attention = CrossAttention(widths[3])
         self.merge = nn.ModuleList(nn.Conv2d(2 * width, width, 1, bias=False) for width in widths)
         self.self_attention = SelfAttention(widths[3])
@@ -102,29 +104,3 @@ def stack(dim: int, blocks: int, heads: int, expansion: float) -> nn.Sequential:
     for layer in layers:
         layer.feed_forward = FeedForward(dim, expansion)
     return nn.Sequential(*layers)
-
-
-class Encoder(nn.Module):
-    """Encoder of one source: features at four scales, the finest first."""
-
-    def __init__(self, channels: int, widths: Sequence[int], blocks: Sequence[int], heads: Sequence[int],
-                 expansion: float):
-        super().__init__()
-        self.embed = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)
-        self.scales = nn.ModuleList(stack(width, *rest, expansion)
-                                    for width, *rest in zip(widths, blocks, heads, strict=True))
-        self.down = nn.ModuleList(nn.Sequential(nn.Conv2d(width, width // 2, 3, padding=1, bias=False),
-                                                nn.PixelUnshuffle(2)) for width in widths[:3])
-
-    def forward(self, x: Float[Tensor, 'batch c h w']) -> list[Tensor]:
-        features = [self.scales[0](self.embed(x))]
-        for down, scale in zip(self.down, self.scales[1:], strict=True):
-            features.append(scale(down(features[-1])))
-        return features
-
-
-class Upsample(nn.Sequential):
-    """Convolution to twice the size and half the channels."""
-
-    def __init__(self, channels: int):
-        super().__init__(nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False), nn.PixelShuffle(2))
