@@ -1,15 +1,12 @@
 """Parts swapped by config alone: each config of configs/swap trains one step on toy pairs laid out as it says."""
 
-import json
-
 import pytest
-import torch
 from test_configs import OPTIONS, ROOT, lay_out
 
 from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.engine.runner import build_runner
-from vlfusion.testing.toys import TINY
+from vlfusion.testing.toys import TINY, write_tiny_clip
 
 CONFIGS = [*sorted((ROOT / 'configs/swap').glob('*.py')),
            ROOT / 'plugins/cddfuse/configs/cddfuse_film_losses_med.py']
@@ -18,14 +15,10 @@ CONFIGS = [*sorted((ROOT / 'configs/swap').glob('*.py')),
 @pytest.fixture
 def clip(tmp_path):
     """A tiny random open_clip model, as open_clip lays a folder out."""
-    open_clip = pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")
+    pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")
     folder = tmp_path / 'clip'
     folder.mkdir()
-    config = dict(embed_dim=12, vision_cfg=dict(image_size=16, layers=1, width=16, patch_size=8, head_width=8),
-                  text_cfg=dict(context_length=77, vocab_size=49408, width=16, heads=2, layers=1))
-    (folder / 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config, preprocess_cfg={})))
-    torch.save(open_clip.create_model(f'local-dir:{folder}').state_dict(), folder / 'open_clip_pytorch_model.bin')
-    return f'local-dir:{folder}'
+    return write_tiny_clip(folder)
 
 
 @pytest.mark.slow

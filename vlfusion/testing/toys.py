@@ -1,5 +1,6 @@
-"""Toy pairs, toy text features and one training step on them, to run a real config in a fast test."""
+"""Toy pairs, toy text features, a tiny CLIP, and one training step, to run real parts in a fast test."""
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,6 +47,29 @@ def write_features(folder: str | os.PathLike, names: Iterable[str], dim: int = 8
         path = Path(folder) / f'{name}.npy'
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, generator.normal(size=(1, generator.integers(3, 7), dim)).astype(np.float32))
+
+
+def write_tiny_clip(folder: str | os.PathLike, seed: int = 0) -> str:
+    """Write a CLIP of open_clip with few random weights: images of 16x16 pixels, embeddings of 12 numbers.
+
+    Args:
+        folder: existing folder for the model.
+        seed: seed of the weights.
+
+    Returns:
+        The name by which open_clip loads it, `local-dir:FOLDER`.
+    """
+    import open_clip
+    import torch
+    config = dict(embed_dim=12, vision_cfg=dict(image_size=16, layers=1, width=16, patch_size=8, head_width=8),
+                  text_cfg=dict(context_length=77, vocab_size=49408, width=16, heads=2, layers=2))
+    Path(folder, 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config, preprocess_cfg={})))
+    name = f'local-dir:{folder}'
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = open_clip.create_model(name, load_weights=False)
+    torch.save(model.state_dict(), Path(folder, 'open_clip_pytorch_model.bin'))
+    return name
 
 
 def take_one_step(path: str | os.PathLike, folder: str | os.PathLike, size: tuple[int, int], **options) -> Path:

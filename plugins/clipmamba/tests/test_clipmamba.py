@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from vlfusion.testing.released import check_conversion, draw_state
 from vlfusion.testing.shared import shared
-from vlfusion.testing.toys import take_one_step
+from vlfusion.testing.toys import take_one_step, write_tiny_clip
 
 pytest.importorskip('vlfusion_clipmamba', reason='pip install --editable plugins/clipmamba')
 
@@ -200,15 +200,9 @@ def test_what_every_loss_must_do(loss):
 
 @pytest.fixture(scope='module')
 def clip(tmp_path_factory):
-    """The folder of a tiny random model of open_clip."""
-    open_clip = pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp('clip')
-    config = dict(embed_dim=12, vision_cfg=dict(image_size=16, layers=1, width=16, patch_size=8, head_width=8),
-                  text_cfg=dict(context_length=77, vocab_size=49408, width=16, heads=2, layers=1))
-    (folder / 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config, preprocess_cfg={})))
-    torch.save(open_clip.create_model(f'local-dir:{folder}').state_dict(), folder / 'open_clip_pytorch_model.bin')
-    return f'local-dir:{folder}'
+    """The name of a tiny random model of open_clip."""
+    pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")
+    return write_tiny_clip(tmp_path_factory.mktemp('clip'))
 
 
 @pytest.fixture

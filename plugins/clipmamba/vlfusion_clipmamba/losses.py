@@ -89,7 +89,5 @@ class CLIPAlignmentLoss(nn.Module):
     def _embed(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch dim']:
         if self.normalise:
             return self.clip.images([image])
-        clip = self.clip.network(image.device)
-        size = clip.visual.image_size
-        stretched = F.interpolate(image, size, mode='bilinear', align_corners=True)
-        return clip.encode_image(stretched.expand(-1, 3, -1, -1))
+        stretched = F.interpolate(image, self.clip.size(image.device), mode='bilinear', align_corners=True)
+        return self.clip.network(image.device).encode_image(stretched.expand(-1, 3, -1, -1))

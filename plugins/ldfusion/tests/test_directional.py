@@ -1,6 +1,5 @@
 """The losses in CLIP's space, with a tiny random model of open_clip: the real class with few weights."""
 
-import json
 import math
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import LOSSES
 from vlfusion.testing import check_loss
-from vlfusion.testing.toys import draw_pairs
+from vlfusion.testing.toys import draw_pairs, write_tiny_clip
 
 pytest.importorskip('vlfusion_ldfusion', reason='pip install --editable plugins/ldfusion')
 open_clip = pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")
@@ -25,14 +24,8 @@ LOSS = 'vlfusion_ldfusion.CLIPDirectionalLoss'
 
 @pytest.fixture(scope='module')
 def clip(tmp_path_factory):
-    """The folder of a tiny random model."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp('clip')
-    config = dict(embed_dim=12, vision_cfg=dict(image_size=16, layers=1, width=16, patch_size=8, head_width=8),
-                  text_cfg=dict(context_length=77, vocab_size=49408, width=16, heads=2, layers=2))
-    (folder / 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config, preprocess_cfg={})))
-    torch.save(open_clip.create_model(f'local-dir:{folder}').state_dict(), folder / 'open_clip_pytorch_model.bin')
-    return f'local-dir:{folder}'
+    """The name of a tiny random model."""
+    return write_tiny_clip(tmp_path_factory.mktemp('clip'))
 
 
 @pytest.fixture
