@@ -147,3 +147,21 @@ def test_a_network_of_one_piece_tells_nothing(blur, monkeypatch):
     told = []
     Network(blur, device='cpu', tiles='whole').fuse(pair(), progress=lambda *numbers: told.append(numbers))
     assert not told and blur.backbone.seen == [(1, 1, 70, 80)]
+
+
+def test_a_network_that_samples_tells_its_steps(monkeypatch):
+    class Sampler(Blur):
+        sampling_steps = 3
+
+        def forward(self, source_a, source_b, text=None, text_mask=None):
+            for _ in range(self.sampling_steps):
+                strips.report()
+            return super().forward(source_a, source_b)
+
+    monkeypatch.setitem(BACKBONES.module_dict, 'Sampler', Sampler)
+    told = []
+    network = Network(FusionModel(dict(type='Sampler')).eval(), device='cpu', tiles='whole')
+    network.fuse(pair(), progress=lambda *numbers: told.append(numbers))
+    assert told == [(100, 300), (200, 300), (300, 300)]
+    network(pair())  # nobody watches
+    assert len(told) == 3

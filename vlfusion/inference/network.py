@@ -25,7 +25,7 @@ SOURCES = ('source_a', 'source_b')
 #: Precisions of a network. `tf32` is float32 on devices without TF32, such as a CPU.
 PRECISIONS = ('float32', 'tf32', 'bfloat16')
 #: Bytes per pixel, more than any network here needs. If that much is free, no footprint is estimated.
-_PLENTY = 12 * 1024
+_PLENTY = 32 * 1024
 #: Share of the free memory that a network may use; other programs need some too.
 _SHARE = 0.8
 #: Images of this many pixels or more report progress within a network in strips.
@@ -136,9 +136,10 @@ class Network:
 
     @contextmanager
     def _progress(self, progress: Progress | None, pixels: int) -> Iterator[None]:
-        """Report progress within a network in strips on a large image, in hundredths of its maps."""
-        total = 100 * count_maps(self.model.backbone)
-        if progress is None or not total or pixels < LARGE:
+        """Report progress within a network, in hundredths of its steps, or on a large image of its maps in strips."""
+        steps = getattr(self.model.backbone, 'sampling_steps', 0)
+        total = 100 * (steps + count_maps(self.model.backbone))
+        if progress is None or not total or not steps and pixels < LARGE:
             yield
             return
         done = 0.

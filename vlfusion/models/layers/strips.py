@@ -154,6 +154,16 @@ def watched(watcher: Callable[[float], None]) -> Iterator[None]:
         _watcher.reset(token)
 
 
+def report(share: float = 1.) -> None:
+    """Report a share of a map to the watcher, if there is one.
+
+    A backbone that samples or optimises reports each of its steps as one map, and states their number as its attribute
+    `sampling_steps`.
+    """
+    if watcher := _watcher.get():
+        watcher(share)
+
+
 def count_maps(network: nn.Module) -> int:
     """Count the maps that a network computes in strips in one pass: the sum of `strip_maps` over its modules.
 
@@ -249,8 +259,8 @@ def _summed(function: Callable, strips: Sequence[Strip], x: Tensor, given: Seque
 
 
 def _report(strip: Strip, x: Tensor) -> None:
-    if watcher := _watcher.get():
-        watcher(len(x[strip.images]) / len(x) * (strip.bottom - strip.top) / strip.height)
+    if _watcher.get():
+        report(len(x[strip.images]) / len(x) * (strip.bottom - strip.top) / strip.height)
 
 
 class _Recomputed(torch.autograd.Function):
