@@ -23,6 +23,7 @@ CANNOT = {
     'vlfusion_classical.DTCWT': {'compile', 'export'},  # PyWavelets' transforms are no torch
     'vlfusion_classical.DiscreteWavelet': {'compile', 'export'},
     'vlfusion_classical.LaplacianPyramid': {'autocast'},  # which coefficient is larger is soon decided otherwise
+    'vlfusion_textdifuse.TextDiFuse': {'compile', 'export'},  # it optimises where a mask is not empty
 }
 #: Losses that need another network: weights, which nobody fetches for a test, or a segmenter of the user.
 ELSEWHERE = {'vlfusion_gifnet.InformationLoss', 'vlfusion_ldfusion.CLIPDirectionalLoss',

@@ -27,7 +27,8 @@ ELSEWHERE = {'autofuse_views', 'cddfuse_film_losses_med', 'clip_directional_road
              'risfusion_roadscene', 'textfusion_ivf', 'textfusion_ivf_sample', 'textif_roadscene',
              'textif_roadscene_small', 'u2fusion_mef_sice'}
 #: Networks that are slow at their real size.
-SMALL = {'cddfuse': {'dim': 16, 'blocks': 1}, 'clipmamba': {'dim': 16, 'states': 2}, 'didfuse': {'dim': 8}}
+SMALL = {'cddfuse': {'dim': 16, 'blocks': 1}, 'clipmamba': {'dim': 16, 'states': 2}, 'didfuse': {'dim': 8},
+         'textdifuse': {'steps': 2, 'dim': 8, 'widths': (1, 3, 2), 'blocks': 1, 'attention': (1, 2), 'groups': 4}}
 
 
 def parts(config) -> Iterator[dict]:
