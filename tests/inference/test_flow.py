@@ -20,7 +20,7 @@ PAIRS = [Pair(f'p{index}', Path('a.png'), Path('b.png')) for index in range(7)]
 @dataclass
 class Loaded:
     pair: Pair
-    size: tuple[int, int]
+    kind: tuple[int, int]
 
 
 class Work:
@@ -37,13 +37,13 @@ class Work:
 
     def fuse(self, loaded):
         self.batches.append([item.pair.name for item in loaded])
-        assert len({item.size for item in loaded}) == 1
-        return torch.cat([torch.full((1, 1, *item.size), float(item.pair.name[1:])) for item in loaded[:self.most]])
+        assert len({item.kind for item in loaded}) == 1
+        return torch.cat([torch.full((1, 1, *item.kind), float(item.pair.name[1:])) for item in loaded[:self.most]])
 
     def finish(self, loaded, output):
         if loaded.pair.name == 'p0':
             time.sleep(0.05)  # the others are done before it
-        image = np.full(loaded.size, output.mean().item(), np.uint8)
+        image = np.full(loaded.kind, output.mean().item(), np.uint8)
         return Fused(loaded.pair.name, image, image)
 
 

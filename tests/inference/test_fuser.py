@@ -383,6 +383,17 @@ def test_a_text_that_may_be_absent_is_read_only_where_it_is_given(folder):
         guided(pair.path_a, pair.path_b)
 
 
+def test_pairs_with_and_without_a_text_are_fused_in_one_go(folder):
+    pairs = pairs_in(folder)
+
+    def some(pair):
+        return tokens(pair) if pair.name in ('p1', 'p2', 'p5') else None
+
+    fuser = Fuser(folder / 'Choosing.py', batch_size=4)
+    for pair, fused in zip(pairs, fuser.fuse_many(pairs, some), strict=True):
+        np.testing.assert_array_equal(fused.grey, fuser(pair.path_a, pair.path_b, some(pair)).grey)
+
+
 def test_a_text_that_may_be_absent_can_be_left_out(folder):
     said = folder / 'said.py'
     said.write_text((folder / 'Choosing.py').read_text() + "text_source = dict(fixed='Fuse them.')\n")

@@ -1,7 +1,7 @@
 """The flow of many pairs: some threads read ahead of the network, others write behind it."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -18,15 +18,15 @@ from vlfusion.system.devices import choose_same_gpu
 READERS = WRITERS = 2
 
 
-class Sized(Protocol):
-    """A pair in memory. Pairs of one size can be fused together."""
+class InMemory(Protocol):
+    """A pair in memory. Pairs of one kind can be fused together."""
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
+    def kind(self) -> Hashable:
+        """Size of the images, and which texts and maps there are."""
 
 
-Loaded = TypeVar('Loaded', bound=Sized)
+Loaded = TypeVar('Loaded', bound=InMemory)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def flow(pairs: Sequence[Pair], steps: Steps, *, batch_size: int = 1,
     Args:
         pairs: pairs of any sizes.
         steps: the steps of a pair.
-        batch_size: number of neighbouring pairs of one size that `fuse` gets at once.
+        batch_size: number of neighbouring pairs of one kind that `fuse` gets at once.
         failed: called with each pair that has faulty data, and with the error; the other pairs go on.
 
     Returns:
@@ -118,16 +118,16 @@ class _Flight:
 
 
 def _fuse_next(waiting: Sequence[_Flight], steps: Steps, writers: ThreadPoolExecutor, batch_size: int) -> None:
-    """Fuse the first waiting pair, together with others of its size."""
-    batch, size = [], None
+    """Fuse the first waiting pair, together with others of its kind."""
+    batch, kind = [], None
     for flight in waiting:
         try:
             loaded = flight.loading.result()
         except Exception as error:
             flight.fail(error)
             continue
-        size = size or loaded.size
-        if loaded.size == size:
+        kind = loaded.kind if kind is None else kind
+        if loaded.kind == kind:
             batch.append((flight, loaded))
         if len(batch) == batch_size:
             break

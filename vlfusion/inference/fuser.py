@@ -51,8 +51,8 @@ class _Loaded:
     inputs: dict[str, Shaped[Tensor, '1 ...']]
 
     @property
-    def size(self) -> tuple[int, int]:
-        return self.image_a.shape[:2]
+    def kind(self) -> tuple:
+        return *self.image_a.shape[:2], *self.inputs
 
 
 class Fuser:
