@@ -1,6 +1,6 @@
 """Perceptual terms: distances between the features of a pretrained network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -23,6 +23,18 @@ class FrozenNetwork:
 
     def __call__(self, images: Float[Tensor, 'batch c h w'], **options):
         return self.network.to(images.device)(images, **options)
+
+    def taps(self, images: Float[Tensor, 'batch c h w'],
+             layers: Collection[int]) -> Iterator[Float[Tensor, 'batch _ _ _']]:
+        """Yield the outputs of some layers of a sequential network, in its order.
+
+        Use each before asking for the next: a layer that works in place overwrites its input.
+        """
+        features = images
+        for index, layer in enumerate(self.network.to(images.device)):
+            features = layer(features)
+            if index in layers:
+                yield features
 
 
 @contextmanager

@@ -53,9 +53,5 @@ class MaxFeatureLoss(nn.Module):
         return sum(mse_loss(x, target) for x, target in zip(self._features(fused), targets, strict=True))
 
     def _features(self, image: Float[Tensor, 'batch 1 h w']) -> Iterator[Float[Tensor, 'batch _ _ _']]:
-        """Yield the features of each layer, from fine to coarse."""
-        x = image.expand(-1, 3, -1, -1)
-        for index, layer in enumerate(self.vgg.network.to(image.device)):
-            x = layer(x)
-            if index in self.taps:
-                yield x
+        """Return the features of each layer, from fine to coarse."""
+        return self.vgg.taps(image.expand(-1, 3, -1, -1), self.taps)

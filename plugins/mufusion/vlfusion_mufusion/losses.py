@@ -59,12 +59,10 @@ class ContentLoss(nn.Module):
 
     def activity(self, image: Image) -> Image:
         """Measure the activity of VGG-19 at each pixel."""
-        total, features = torch.zeros_like(image), image.expand(-1, 3, -1, -1)
-        for index, layer in enumerate(self.vgg.network.to(image.device)):
-            features = layer(features)
-            if index in TAPS:
-                full = interpolate(features.sum(1, keepdim=True), image.shape[-2:], mode='bilinear', align_corners=True)
-                total = total + avg_pool2d(full, self.window, 1, self.window // 2)
+        total = torch.zeros_like(image)
+        for features in self.vgg.taps(image.expand(-1, 3, -1, -1), TAPS):
+            full = interpolate(features.sum(1, keepdim=True), image.shape[-2:], mode='bilinear', align_corners=True)
+            total = total + avg_pool2d(full, self.window, 1, self.window // 2)
         return total
 
 

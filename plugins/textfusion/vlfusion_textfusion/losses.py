@@ -1,6 +1,5 @@
 """The loss of TextFusion (Cheng et al., Information Fusion 2025): what a sentence names decides how sources count."""
 
-from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
@@ -82,21 +81,13 @@ class AssociationLoss(nn.Module):
 
     def _structure(self, image: Image, region: Image) -> Float[Tensor, ' batch']:
         kernel, total = symmetric_kernel(image, 1 / 8, 1 / 8, -1), 0
-        for features in self._features(image.expand(-1, 3, -1, -1)):
+        for features in self.vgg.taps(image.expand(-1, 3, -1, -1), TAPS):
             laplacian = conv2d(pad(features.sum(1, keepdim=True), (1, 1, 1, 1), mode='reflect'), kernel)
             area = region.sum((1, 2, 3))
             within = (laplacian.square() * region).sum((1, 2, 3))
             total = total + within / area.clamp(min=torch.finfo(area.dtype).tiny)  # 0 for an empty region
             region = interpolate(region, scale_factor=0.5)
         return total / len(TAPS)
-
-    def _features(self, image: Float[Tensor, 'batch 3 h w']) -> Iterator[Float[Tensor, 'batch c _ _']]:
-        """Yield the output of the last convolution of each stage. The next layer overwrites it."""
-        features = image
-        for index, layer in enumerate(self.vgg.network.to(image.device)):
-            features = layer(features)
-            if index in TAPS:
-                yield features
 
 
 def _densefuse(pretrained: bool) -> DenseEncoder:

@@ -62,12 +62,10 @@ class InformationPreservationLoss(nn.Module):
 
     def structure(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
         """Compute `g`, the mean squared Laplacian of VGG-16's features of the image at 224x224 (nearest neighbour)."""
-        features = 255 * F.interpolate(image, (224, 224), mode='nearest') - self.mean
+        scaled = 255 * F.interpolate(image, (224, 224), mode='nearest') - self.mean
         measures = []
-        for index, layer in enumerate(self.vgg.network.to(image.device)):
-            features = layer(features)
-            if index in TAPS:
-                planes = features.flatten(0, 1)[:, None]  # (batch * c, 1, h, w)
-                laplacian = F.conv2d(planes, symmetric_kernel(planes, 1 / 8, 1 / 8, -1), padding=1)
-                measures.append(laplacian.square().unflatten(0, features.shape[:2]).mean((1, 2, 3, 4)))
+        for maps in self.vgg.taps(scaled, TAPS):
+            planes = maps.flatten(0, 1)[:, None]  # (batch * c, 1, h, w)
+            laplacian = F.conv2d(planes, symmetric_kernel(planes, 1 / 8, 1 / 8, -1), padding=1)
+            measures.append(laplacian.square().unflatten(0, maps.shape[:2]).mean((1, 2, 3, 4)))
         return torch.stack(measures).mean(0)
