@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.testing import check_backbone, survey_backbone
 from vlfusion.testing.backbones import CHECKS, EXTRAS
 
@@ -99,11 +99,40 @@ class Choosing(nn.Module):
         return self.guided(source_a, source_b, text, text_mask)
 
 
+class Weighing(nn.Module):
+    """Reads a text of up to three rows, each with a weight of its own."""
+
+    text_dim, text_tokens = 5, 3
+
+    def __init__(self, fault=''):
+        super().__init__()
+        self.fault, self.guided, self.weigh = fault, Guided(), nn.Linear(3, 1)
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        if text is not None:
+            if text.shape[1] > 3 and not self.fault:
+                raise DataError('The text has more than three rows.', 'Use another encoder.')
+            text = text if text_mask is None else text * text_mask[..., None]
+            rows = text[:, :3] if self.fault == 'cut' else text
+            text = self.weigh(F.pad(rows, (0, 0, 0, max(0, 3 - rows.shape[1]))).mT).mT
+        return self.guided(source_a, source_b, text)
+
+
 @pytest.mark.slow
 def test_a_correct_backbone_passes():
     check_backbone(Blend(), also=EXTRAS)
     check_backbone(Guided(), also=EXTRAS)
+    check_backbone(Weighing())
     check_backbone(Choosing(), also=EXTRAS)
+
+
+@pytest.mark.parametrize(('fault', 'message'), [
+    ('cut', 'text of 4 tokens is taken by a network built for 3'),
+    ('crash', 'text of 4 tokens fails with RuntimeError, not with an error of vlfusion.errors')])
+def test_a_text_that_is_too_long_must_be_refused(fault, message):
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError, match=message):
+        check_backbone(Weighing(fault))
 
 
 @pytest.mark.parametrize(('fault', 'message'), [

@@ -273,8 +273,9 @@ def check_sizes(trial: Trial) -> str:
 def check_text(trial: Trial) -> str:
     """Require that texts of any number of tokens, up to `text_tokens`, are read and masked rows are not.
 
-    Text of another width must be refused by an error of `vlfusion.errors`. Without text the network fuses, or says that
-    it needs text; with `text_optional = True` it fuses. A network that reads no text must accept `text=None`.
+    Text of another width, or of more tokens, must be refused by an error of `vlfusion.errors`. Without text the network
+    fuses, or says that it needs text; with `text_optional = True` it fuses. A network that reads no text must accept
+    `text=None`.
     """
     inputs = trial.inputs()
     if not trial.streams:
@@ -290,15 +291,10 @@ def check_text(trial: Trial) -> str:
         _check_equal(trial.fuse(inputs | {name: filled}), usual, trial.tolerance,
                      f'Rows hidden by {name}_mask change the output')
         wider = inputs[name].new_zeros(*inputs[name].shape[:2], dim + 1)
-        try:
-            trial.fuse(inputs | {name: wider})
-        except VLFusionError:
-            pass
-        except Exception as error:
-            raise AssertionError(f'{name} of width {dim + 1} fails with {type(error).__name__}, not with an error of '
-                                 'vlfusion.errors.') from error
-        else:
-            raise AssertionError(f'{name} of width {dim + 1} is taken by a network built for {dim}.')
+        _check_refused(trial, inputs | {name: wider}, f'{name} of width {dim + 1}', dim)
+        if most := getattr(trial.backbone, 'text_tokens', 0):
+            longer = inputs[name][:, :1].expand(-1, most + 1, -1)
+            _check_refused(trial, inputs | {name: longer, f'{name}_mask': None}, f'{name} of {most + 1} tokens', most)
     images = {name: inputs[name] for name in trial.images}
     try:
         _check_image(trial.fuse(images), images['source_a'])
@@ -306,6 +302,17 @@ def check_text(trial: Trial) -> str:
         assert not trial.without_text, f'The network declares text_optional, but does not fuse without text: {error}'
         return 'needs text'
     return 'fuses without text'
+
+
+def _check_refused(trial: Trial, inputs: Mapping[str, Tensor | None], what: str, limit: int) -> None:
+    try:
+        trial.fuse(inputs)
+    except VLFusionError:
+        return
+    except Exception as error:
+        raise AssertionError(f'{what} fails with {type(error).__name__}, not with an error of vlfusion.errors.'
+                             ) from error
+    raise AssertionError(f'{what} is taken by a network built for {limit}.')
 
 
 @both_ways
