@@ -18,14 +18,13 @@ INSTALLED = {plugin.package for plugin in plugins.found()}
 #: Configs whose step needs what toy pairs cannot give (another network's weights, a description, single images): the
 #: tests of their own plugin, or of the swaps, lay it out and take the step.
 ELSEWHERE = {'autofuse_views', 'cddfuse_film_losses_med', 'clip_directional_roadscene', 'clipmamba_spect_text',
-             'controlfusion_adapter_roadscene', 'controlfusion_ivf_sample', 'controlfusion_roadscene',
-             'densefuse_coco', 'dtpf_ivf', 'dtpf_ivf_sample', 'dtpf_mif', 'dtpf_teacher_ivf',
-             'dtpf_teacher_ivf_sample', 'dtpf_teacher_mif', 'gifnet', 'gifnet_ivf_sample', 'hpfusion_ivf',
-             'hpfusion_ivf_sample', 'ifcnn_mff_nyud', 'ifcnn_mff_sample',
-             'ldfusion_roadscene', 'mufusion_ivf', 'mufusion_mef', 'mufusion_mef_sample', 'mufusion_mff',
-             'mufusion_mif', 'nlgfusion_described', 'nlgfusion_ivf', 'nlgfusion_ivf_sample', 'risfusion_ivf_sample',
-             'risfusion_roadscene', 'textfusion_ivf', 'textfusion_ivf_sample', 'textif_roadscene',
-             'textif_roadscene_small', 'u2fusion_mef_sice'}
+             'controlfusion_adapter_roadscene', 'controlfusion_ivf_sample', 'controlfusion_roadscene', 'densefuse_coco',
+             'dtpf_ivf', 'dtpf_ivf_sample', 'dtpf_mif', 'dtpf_teacher_ivf', 'dtpf_teacher_ivf_sample',
+             'dtpf_teacher_mif', 'gifnet', 'gifnet_ivf_sample', 'hpfusion_ivf', 'hpfusion_ivf_sample', 'ifcnn_mff_nyud',
+             'ifcnn_mff_sample', 'ldfusion_roadscene', 'lutfuse_ivf', 'mufusion_ivf', 'mufusion_mef',
+             'mufusion_mef_sample', 'mufusion_mff', 'mufusion_mif', 'nlgfusion_described', 'nlgfusion_ivf',
+             'nlgfusion_ivf_sample', 'risfusion_ivf_sample', 'risfusion_roadscene', 'textfusion_ivf',
+             'textfusion_ivf_sample', 'textif_roadscene', 'textif_roadscene_small', 'u2fusion_mef_sice'}
 #: Networks that are slow at their real size.
 SMALL = {'cddfuse': {'dim': 16, 'blocks': 1}, 'clipmamba': {'dim': 16, 'states': 2}, 'didfuse': {'dim': 8},
          'textdifuse': {'steps': 2, 'dim': 8, 'widths': (1, 3, 2), 'blocks': 1, 'attention': (1, 2), 'groups': 4}}
