@@ -16,6 +16,7 @@ def table_terms(table: Float[Tensor, 'size size size size']) -> tuple[Float[Tens
     The first is the mean square of the differences between neighbours, the second the mean of the drops; each is added
     up over the four dimensions. Differences at both ends of a dimension count twice in the first.
 
+    >>> import torch
     >>> rising = torch.arange(3.).expand(3, 3, 3, 3)
     >>> table_terms(rising), table_terms(-rising)[1]
     ((tensor(2.), tensor(0.)), tensor(1.))
