@@ -25,14 +25,18 @@ from vlfusion_ldfusion import AutoFuse, CLIPDirectionalLoss, ContrastiveDirectio
 from vlfusion_ldfusion.__main__ import main as cut
 from vlfusion_ldfusion.distortion import RandomPatches
 
+from vlfusion.cli import main as vlfusion
 from vlfusion.config import load_config
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, UnknownNameError
-from vlfusion.registry import TRANSFORMS
+from vlfusion.language.encoders import OpenCLIPTextEncoder
+from vlfusion.language.interfaces import Completion
+from vlfusion.registry import LLMS, TRANSFORMS
 from vlfusion.testing import check_backbone, check_loss
 from vlfusion.testing.shared import shared
 from vlfusion.testing.toys import QUICK, draw_pairs
 
+CONFIGS = Path(__file__).parents[1] / 'configs'
 DATA = Path(__file__).parent / 'data'
 NUMBERS = json.loads((DATA / 'released.json').read_text())
 NEAR = dict(rel=1e-8, abs=1e-8)  # biases before a normalisation move by rounding alone, which Adam enlarges
@@ -41,6 +45,8 @@ PATCHES, SIDE = 4, 240
 #: A CLIP model with the image size of the real one.
 CLIP = dict(embed_dim=12, vision_cfg=dict(image_size=224, layers=1, width=16, patch_size=32, head_width=8),
             text_cfg=dict(context_length=77, vocab_size=49408, width=8, heads=1, layers=1))
+#: Its name where it lies in the folder of the process.
+TINY_CLIP = 'local-dir:.'
 #: The first stages of VGG-19 with an eighth of the channels.
 SLIM = [width if width == 'M' else width // 8 for width in vgg.cfgs['E']][:18]
 
@@ -313,30 +319,69 @@ def test_views_are_cut_and_plain_ones_left_out(tmp_path, capsys):
     assert cv2.imread(str(tmp_path / 'views/ir/p_1.png'), cv2.IMREAD_UNCHANGED).shape == (48, 48)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', ['ldfusion_roadscene', 'autofuse_views'])
-def test_a_published_config_takes_a_step(name, tmp_path, monkeypatch):
-    """With a slim VGG-19, a small CLIP, and the embeddings of two texts about each pair from files."""
+@pytest.fixture
+def take_a_step(tmp_path, monkeypatch):
+    """A function that trains a config for a step with a slim VGG-19 and a small CLIP, and returns names of terms."""
     monkeypatch.setitem(vgg.cfgs, 'E', SLIM)
-    torch.save(clip_tower(tmp_path).float().state_dict(), tmp_path / 'open_clip_pytorch_model.bin')
-    folders = ('views', 'RoadScene') if name == 'autofuse_views' else ('RoadScene_train', 'RoadScene')
-    for folder in folders:
+    monkeypatch.chdir(tmp_path)  # the config is dumped several times, and long paths in it take seconds to format
+    torch.save(clip_tower('.').float().state_dict(), 'open_clip_pytorch_model.bin')
+
+    def step(config):
+        options = {**QUICK, 'data_root': '.', 'work_dir': 'work', 'model.backbone.dim': 2,
+                   'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1,
+                   'train_dataloader.batch_size': 2, 'model.losses.0.model': TINY_CLIP,
+                   'model.losses.0.pretrained': None, 'model.losses.0.patches': 2,
+                   'model.losses.1.pretrained': False}
+        runner = build_runner(load_config(config, options), 'train')
+        runner.train()
+        state = torch.load('work/iter_1.pth', weights_only=True)['state_dict']
+        assert state and all(key.startswith('backbone.') for key in state)
+        return {key.removeprefix('train/') for key in runner.message_hub.log_scalars}
+
+    return step
+
+
+@pytest.mark.slow
+def test_ldfusion_roadscene_takes_a_step(take_a_step, tmp_path):
+    for folder in ('RoadScene_train', 'RoadScene'):
         draw_pairs(tmp_path / folder, ['p0', 'p1'], size=(64, 64))
-    options = {**QUICK, 'data_root': str(tmp_path), 'work_dir': str(tmp_path / 'work'), 'model.backbone.dim': 2,
-               'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1,
-               'train_dataloader.batch_size': 2, 'model.losses.0.model': f'local-dir:{tmp_path}',
-               'model.losses.0.pretrained': None, 'model.losses.0.patches': 2, 'model.losses.1.pretrained': False}
-    if name == 'autofuse_views':
-        for pair_name in ('p0', 'p1'):
-            np.save(tmp_path / f'{pair_name}.npy', np.random.default_rng(0).normal(size=(1, 2, 12)).astype(np.float32))
-    else:
-        options['train_dataloader.dataset.pipeline.1.transforms.0.size'] = 40
-    config = load_config(Path(__file__).parents[1] / f'configs/{name}.py', options)
-    if name == 'autofuse_views':
-        config.train_dataloader.dataset.text_source = dict(files='{name}.npy')
-    runner = build_runner(config, 'train')
-    runner.train()
-    terms = {key.removeprefix('train/') for key in runner.message_hub.log_scalars}
-    assert {'max_feature', 'contrastive_directional' if name == 'autofuse_views' else 'clip_directional'} <= terms
-    state = torch.load(tmp_path / 'work/iter_1.pth', weights_only=True)['state_dict']
-    assert state and all(key.startswith('backbone.') for key in state)
+    assert {'max_feature', 'clip_directional'} <= take_a_step(CONFIGS / 'ldfusion_roadscene.py')
+
+
+class Faults:
+    """An LLM that finds one fault of each pair, and gives the keys of its answer in the wrong order."""
+
+    version = '1'
+
+    def complete(self, prompts):
+        answer = json.dumps(dict(unwanted='noise, blur', wanted='clean, sharp'))
+        return [Completion(answer, 'faults', None, None, 'stop', 0.0, None) for _ in prompts]
+
+
+@pytest.mark.slow
+def test_words_of_each_view_reach_the_loss_of_autofuse_views(take_a_step, tmp_path, monkeypatch):
+    """The pairs are described, both texts encoded, and the loss reads them: the words wanted before the unwanted."""
+    monkeypatch.setitem(LLMS.module_dict, 'Faults', Faults)
+    for folder in ('views', 'RoadScene'):
+        draw_pairs(tmp_path / folder, ['p0', 'p1'], size=(64, 64))
+    config = tmp_path / 'views.py'
+    config.write_text(f"""
+_base_ = [{str(CONFIGS / 'autofuse_views.py')!r}]
+data_root = '.'
+language = dict(store='store', captioners=[dict(type='MeasuredCaptioner')],
+                llm=dict(_delete_=True, type='Faults'),
+                encoder=dict(model={TINY_CLIP!r}, pretrained=None))
+""")
+    assert vlfusion(['describe', str(config)]) == 0
+    read = []
+    own = ContrastiveDirectionalLoss._own
+
+    def follow(self, text, mask, *both):
+        texts = OpenCLIPTextEncoder(TINY_CLIP, pretrained=None, output='pooled').encode(
+            ['clean, sharp', 'noise, blur']).features[:, 0]
+        read.append([torch.allclose(pair_text, texts, atol=1e-5) for pair_text in text])
+        return own(self, text, mask, *both)
+
+    monkeypatch.setattr(ContrastiveDirectionalLoss, '_own', follow)
+    assert {'max_feature', 'contrastive_directional'} <= take_a_step(config)
+    assert read == [[True, True]]
