@@ -39,7 +39,7 @@ from vlfusion.testing.toys import QUICK, draw_pairs
 CONFIGS = Path(__file__).parents[1] / 'configs'
 DATA = Path(__file__).parent / 'data'
 NUMBERS = json.loads((DATA / 'released.json').read_text())
-NEAR = dict(rel=1e-8, abs=1e-8)  # biases before a normalisation move by rounding alone, which Adam enlarges
+NEAR = dict(rel=1e-8, abs=1e-10)
 #: Patches of each image, and side of AutoFuse's training images. The released scripts use 32 and 336.
 PATCHES, SIDE = 4, 240
 #: A CLIP model with the image size of the real one.
@@ -177,7 +177,9 @@ def check_state(net, released):
     marked = [{name: torch.tensor(next(places)) for name in part} for part in released['sums']]
     for name, place in net.convert_released(*marked).items():
         value, (released_name, expected) = net.state_dict()[name], sums[place]
-        assert [value.sum().item(), value.square().sum().item()] == pytest.approx(expected, **NEAR), released_name
+        # A bias before a normalisation has no gradient but rounding, which Adam enlarges. A real step moves it by 1e-3.
+        near = NEAR | dict(abs=1e-6) if released_name.endswith('bias') else NEAR
+        assert [value.sum().item(), value.square().sum().item()] == pytest.approx(expected, **near), released_name
 
 
 @pytest.mark.slow
