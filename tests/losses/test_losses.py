@@ -17,6 +17,7 @@ from vlfusion.losses import (
     MaxGradientLoss,
     MaxIntensityLoss,
     MeanIntensityLoss,
+    SquaredErrorLoss,
     SSIMLoss,
     dissimilarity,
     multi_scale_similarity,
@@ -97,6 +98,12 @@ def test_dissimilarity_is_half_of_what_lacks_to_one_and_each_source_has_its_shar
     assert dissimilarity(a, a).item() == pytest.approx(0, abs=1e-6)
     torch.testing.assert_close(DSSIMLoss()(fused, a, b), dissimilarity(fused, a) + dissimilarity(fused, b))
     torch.testing.assert_close(DSSIMLoss(shares=(0.6, 0.0))(fused, a, b), 0.6 * dissimilarity(fused, a))
+
+
+def test_squared_error_by_hand():
+    fused, a, b = (torch.full((1, 1, 2, 2), level) for level in (0.5, 0.2, 0.9))
+    assert SquaredErrorLoss()(fused, a, b).item() == pytest.approx(0.3**2 + 0.4**2)
+    assert SquaredErrorLoss(shares=(2.0, 0.5))(fused, a, b).item() == pytest.approx(2 * 0.3**2 + 0.5 * 0.4**2)
 
 
 def test_ssim_with_black_beyond_the_border(images):

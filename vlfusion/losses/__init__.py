@@ -5,7 +5,15 @@ a term.
 """
 
 from vlfusion.losses.base import Image, Scalar, loss
-from vlfusion.losses.fidelity import DSSIMLoss, LpLoss, SSIMLoss, dissimilarity, multi_scale_similarity, ssim_map
+from vlfusion.losses.fidelity import (
+    DSSIMLoss,
+    LpLoss,
+    SquaredErrorLoss,
+    SSIMLoss,
+    dissimilarity,
+    multi_scale_similarity,
+    ssim_map,
+)
 from vlfusion.losses.gradient import AxisGradientLoss, MaxGradientLoss, axis_gradients, sobel_magnitude
 from vlfusion.losses.intensity import MaxIntensityLoss, MeanIntensityLoss
 from vlfusion.losses.kernels import derivative_kernels, symmetric_kernel
@@ -13,6 +21,6 @@ from vlfusion.losses.perceptual import PerceptualLoss
 from vlfusion.losses.truth import TruthLoss
 
 __all__ = ['AxisGradientLoss', 'DSSIMLoss', 'Image', 'LpLoss', 'MaxGradientLoss', 'MaxIntensityLoss',
-           'MeanIntensityLoss', 'PerceptualLoss', 'SSIMLoss', 'Scalar', 'TruthLoss', 'axis_gradients',
-           'derivative_kernels', 'dissimilarity', 'loss', 'multi_scale_similarity', 'sobel_magnitude', 'ssim_map',
-           'symmetric_kernel']
+           'MeanIntensityLoss', 'PerceptualLoss', 'SSIMLoss', 'Scalar', 'SquaredErrorLoss', 'TruthLoss',
+           'axis_gradients', 'derivative_kernels', 'dissimilarity', 'loss', 'multi_scale_similarity',
+           'sobel_magnitude', 'ssim_map', 'symmetric_kernel']

@@ -1,4 +1,4 @@
-"""Terms that compare the fused image with each source: structural similarity and the Lp distance."""
+"""Terms that compare the fused image with each source: structural similarity, squared error, the Lp distance."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import avg_pool2d, mse_loss, pad
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.metrics import ssim
@@ -159,6 +159,24 @@ class DSSIMLoss(nn.Module):
     def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                 source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
         return self.shares[0] * dissimilarity(fused, source_a) + self.shares[1] * dissimilarity(fused, source_b)
+
+
+@LOSSES.register_module()
+class SquaredErrorLoss(nn.Module):
+    """`shares[0] mean (F - A)^2 + shares[1] mean (F - B)^2`.
+
+    Args:
+        weight: factor in the total.
+        shares: factors of the two sources.
+    """
+
+    def __init__(self, weight: float = 1.0, shares: Sequence[float] = (1.0, 1.0)):
+        super().__init__()
+        self.weight, self.shares = weight, shares
+
+    def forward(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
+                source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, '']:
+        return self.shares[0] * mse_loss(fused, source_a) + self.shares[1] * mse_loss(fused, source_b)
 
 
 @LOSSES.register_module()

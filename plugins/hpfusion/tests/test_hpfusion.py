@@ -22,14 +22,14 @@ from vlfusion.language.interfaces import Observation
 from vlfusion.models import FusionModel
 from vlfusion.models.released import by_patterns
 from vlfusion.registry import BACKBONES, CAPTIONERS, LOSSES
-from vlfusion.testing import check_backbone, check_loss
+from vlfusion.testing import check_backbone
 from vlfusion.testing.released import check_conversion, draw_state
 from vlfusion.testing.servers import Answers, LocalServer
-from vlfusion.testing.toys import QUICK, draw_pairs
+from vlfusion.testing.toys import QUICK, draw_pairs, write_tiny_clip
 
 pytest.importorskip('vlfusion_hpfusion', reason='pip install --editable plugins/hpfusion')
 
-from vlfusion_hpfusion import HPFusion, SquaredErrorLoss
+from vlfusion_hpfusion import HPFusion
 from vlfusion_hpfusion.model import _RELEASED_PARTS
 
 CONFIGS = {path.stem: path for path in (Path(__file__).parents[1] / 'configs').glob('*.py')}
@@ -107,12 +107,6 @@ def test_what_every_backbone_must_do():
     check_backbone(HPFusion(text_dim=8, dim=8))
 
 
-def test_what_the_loss_must_do():
-    check_loss(SquaredErrorLoss())
-    fused, a, b = (torch.full((1, 1, 2, 2), level) for level in (0.5, 0.2, 0.9))
-    assert SquaredErrorLoss()(fused, a, b).item() == pytest.approx(0.3**2 + 0.4**2)
-
-
 def test_parameter_count():
     """The released network has 19,786 more, of layers that it never calls."""
     count = sum(parameter.numel() for parameter in HPFusion().parameters())
@@ -173,14 +167,9 @@ class Levels:
 
 @pytest.fixture
 def clip(tmp_path):
-    """The folder of a tiny random model of open_clip, the real class with few weights."""
-    open_clip = pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")
-    torch.manual_seed(0)
-    config = dict(embed_dim=12, vision_cfg=dict(image_size=16, layers=1, width=16, patch_size=8, head_width=8),
-                  text_cfg=dict(context_length=77, vocab_size=49408, width=16, heads=2, layers=2))
-    (tmp_path / 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config, preprocess_cfg={})))
-    torch.save(open_clip.create_model(f'local-dir:{tmp_path}').state_dict(), tmp_path / 'open_clip_pytorch_model.bin')
-    return f'local-dir:{tmp_path}'
+    """The name of a tiny random model of open_clip, the real class with few weights."""
+    pytest.importorskip('open_clip', reason="pip install 'vlfusion[vision]'")
+    return write_tiny_clip(tmp_path)
 
 
 def test_answers_about_the_fused_image_shall_fit_it_as_those_about_a_source(clip, monkeypatch):
@@ -214,7 +203,7 @@ def test_answers_about_the_fused_image_shall_fit_it_as_those_about_a_source(clip
 
 
 def test_with_the_released_weight_nothing_is_loaded_for_the_captioners():
-    losses = [dict(type='vlfusion_hpfusion.SquaredErrorLoss'), dict(
+    losses = [dict(type='SquaredErrorLoss'), dict(
         type='vlfusion_hpfusion.PerceptionLoss', captioners=[dict(type='OpenAICaptioner', model='none')])]
     assert list(FusionModel(dict(type='vlfusion_hpfusion.HPFusion', text_dim=8, dim=8), losses).losses) == [
         'squared_error']

@@ -1,4 +1,4 @@
-"""The terms of HPFusion (Yang et al., ICASSP 2025) that vlfusion does not have."""
+"""The term of HPFusion (Yang et al., ICASSP 2025) that vlfusion does not have."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,15 +11,9 @@ from torch import Tensor, nn
 
 from vlfusion.errors import DataError
 from vlfusion.language.interfaces import Captioner
-from vlfusion.losses import Image, Scalar, loss
+from vlfusion.losses import Image, Scalar
 from vlfusion.losses.clip import FrozenCLIP
 from vlfusion.registry import CAPTIONERS, LOSSES
-
-
-@loss(weight=0.2)
-def SquaredErrorLoss(fused: Image, source_a: Image, source_b: Image) -> Scalar:
-    """`mean (F - A)^2 + mean (F - B)^2`."""
-    return F.mse_loss(fused, source_a) + F.mse_loss(fused, source_b)
 
 
 @LOSSES.register_module()

@@ -21,7 +21,7 @@ model = dict(
     type='FusionModel',
     backbone=dict(type='vlfusion_risfusion.RISFusion'),
     losses=[dict(type='vlfusion_risfusion.SimilarityLoss', weight=3.0, infrared=0.0, visible=0.5),
-            dict(type='vlfusion_risfusion.SquaredErrorLoss', weight=3.0, infrared=2.0, visible=0.5),
+            dict(type='SquaredErrorLoss', weight=3.0, shares=(2.0, 0.5)),
             dict(type='vlfusion_risfusion.EdgeLoss', weight=3.0, infrared=1.0, visible=0.0),
             dict(type='vlfusion_risfusion.JointEdgeLoss', weight=3.0)])
 

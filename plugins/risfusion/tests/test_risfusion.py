@@ -161,12 +161,13 @@ def test_states_of_another_network_are_refused():
 
 
 @pytest.mark.parametrize(('name', 'arguments'), [
-    ('similarity', dict(type='SimilarityLoss', infrared=0.7, visible=0.4)),
-    ('squared_error', dict(type='SquaredErrorLoss', infrared=0.7, visible=0.4)),
-    ('edge', dict(type='EdgeLoss', infrared=0.7, visible=0.4)),
-    ('joint_edge', dict(type='JointEdgeLoss'))], ids=lambda value: value if isinstance(value, str) else '')
+    ('similarity', dict(type='vlfusion_risfusion.SimilarityLoss', infrared=0.7, visible=0.4)),
+    ('squared_error', dict(type='SquaredErrorLoss', shares=(0.7, 0.4))),
+    ('edge', dict(type='vlfusion_risfusion.EdgeLoss', infrared=0.7, visible=0.4)),
+    ('joint_edge', dict(type='vlfusion_risfusion.JointEdgeLoss'))],
+    ids=lambda value: value if isinstance(value, str) else '')
 def test_terms_and_gradients_equal_those_of_the_released_code(name, arguments):
-    term = LOSSES.build({**arguments, 'type': f'vlfusion_risfusion.{arguments["type"]}'})
+    term = LOSSES.build(arguments)
     batch = drawn_batch()
     fused = torch.from_numpy(np.random.default_rng(3).uniform(0, 1, (2, 1, *SIZES[0]))).requires_grad_()
     value = term(fused, batch['source_a'], batch['source_b'])

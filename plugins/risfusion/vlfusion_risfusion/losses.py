@@ -1,8 +1,9 @@
 """The terms of RIS-FUSION's loss (Ma et al., 2025), as in the released code.
 
-Three terms compare the fused image with each source, with a weight for infrared, source A, and one for visible,
-source B. Their defaults are those of the released parser of arguments. Where these are 0, for edges, they are those of
-the released training command, all of which `configs/risfusion_roadscene.py` holds.
+Two terms compare the fused image with each source, with a weight for infrared, source A, and one for visible, source B;
+a third one is `vlfusion.losses.SquaredErrorLoss`. Their defaults are those of the released parser of arguments. Where
+these are 0, for edges, they are those of the released training command, all of which `configs/risfusion_roadscene.py`
+holds.
 """
 
 import torch
@@ -42,23 +43,6 @@ class SimilarityLoss(_ToBothSources):
     @staticmethod
     def distance(fused: Image, source: Image) -> Scalar:
         return 1 - ssim_map(fused, source, border='zeros').mean()
-
-
-@LOSSES.register_module()
-class SquaredErrorLoss(_ToBothSources):
-    """`w_ir mean (F - A)^2 + w_vi mean (F - B)^2`.
-
-    Args:
-        weight: factor in the total.
-        infrared, visible: weight of each source.
-    """
-
-    def __init__(self, weight: float = 1.0, infrared: float = 2.0, visible: float = 0.0):
-        super().__init__(weight, infrared, visible)
-
-    @staticmethod
-    def distance(fused: Image, source: Image) -> Scalar:
-        return F.mse_loss(fused, source)
 
 
 @LOSSES.register_module()
