@@ -26,10 +26,11 @@ CANNOT = {
     'vlfusion_textdifuse.TextDiFuse': {'compile', 'export'},  # it optimises where a mask is not empty
 }
 #: Losses that need another network: weights, which nobody fetches for a test, or a segmenter of the user.
-ELSEWHERE = {'vlfusion_gifnet.InformationLoss', 'vlfusion_ldfusion.CLIPDirectionalLoss',
+ELSEWHERE = {'vlfusion_clipmamba.CLIPAlignmentLoss', 'vlfusion_gifnet.InformationLoss',
+             'vlfusion_hpfusion.PerceptionLoss', 'vlfusion_ldfusion.CLIPDirectionalLoss',
              'vlfusion_ldfusion.ContrastiveDirectionalLoss', 'vlfusion_ldfusion.MaxFeatureLoss',
              'vlfusion_mufusion.ContentLoss', 'vlfusion_risfusion.ReferredRegionLoss',
-             'vlfusion_u2fusion.InformationPreservationLoss'}
+             'vlfusion_textfusion.AssociationLoss', 'vlfusion_u2fusion.InformationPreservationLoss'}
 
 
 @pytest.fixture(scope='module')
