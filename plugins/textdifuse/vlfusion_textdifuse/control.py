@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, pad
+from torch.nn.functional import pad
 
+from vlfusion.models.layers.cbam import CBAM
 from vlfusion_textdifuse.unet import Maps, skip_channels
 
 
@@ -37,36 +38,6 @@ class FusionControl(nn.Module):
         a, b = as_planes(maps_a), as_planes(maps_b)
         shared = self.shared(self.mix(torch.cat((a, b), 1)))
         return from_planes(self.weight_b(shared) * b + self.weight_a(shared) * a, maps_a)
-
-
-class CBAM(nn.Sequential):
-    """Attention to channels, then to pixels (Woo et al., ECCV 2018)."""
-
-    def __init__(self, channels: int):
-        super().__init__(ChannelAttention(channels), PixelAttention())
-
-
-class ChannelAttention(nn.Module):
-    """Scale each channel by a weight in (0, 1) from its mean and its maximum."""
-
-    def __init__(self, channels: int, reduction: int = 16):
-        super().__init__()
-        self.weigh = nn.Sequential(nn.Conv2d(channels, channels // reduction, 1, bias=False), nn.ReLU(),
-                                   nn.Conv2d(channels // reduction, channels, 1, bias=False))
-
-    def forward(self, x: Maps) -> Maps:
-        return x * (self.weigh(adaptive_avg_pool2d(x, 1)) + self.weigh(adaptive_max_pool2d(x, 1))).sigmoid()
-
-
-class PixelAttention(nn.Module):
-    """Scale each pixel by a weight in (0, 1) from the mean and the maximum of its channels."""
-
-    def __init__(self):
-        super().__init__()
-        self.weigh = nn.Conv2d(2, 1, 7, padding=3)
-
-    def forward(self, x: Maps) -> Maps:
-        return x * self.weigh(torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), 1)).sigmoid()
 
 
 def _block(planes: int, groups: int) -> nn.Sequential:

@@ -27,7 +27,7 @@ class ChannelAttention(nn.Module):
         return x * (self.weigh(F.adaptive_avg_pool2d(x, 1)) + self.weigh(F.adaptive_max_pool2d(x, 1))).sigmoid()
 
 
-class PixelAttention(nn.Module):
+class SpatialAttention(nn.Module):
     """Scale each pixel by a weight in (0, 1) from the mean and the maximum of its channels, by a 7x7 convolution."""
 
     def __init__(self):
@@ -46,4 +46,4 @@ class CBAM(nn.Sequential):
     """
 
     def __init__(self, channels: int, reduction: int = 16, bias: bool = False):
-        super().__init__(ChannelAttention(channels, reduction, bias), PixelAttention())
+        super().__init__(ChannelAttention(channels, reduction, bias), SpatialAttention())
