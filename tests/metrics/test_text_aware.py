@@ -19,13 +19,14 @@ from vlfusion.testing.toys import draw_pairs
 NAMES = ['Qabf+', 'SSIM+', 'VIF+']
 
 
-@pytest.mark.parametrize('label', [*NAMES, 'Qabf+:textfusion', 'SSIM+:textfusion'])
+@pytest.mark.parametrize('label', [*NAMES, *(f'{name}:textfusion' for name in NAMES)])
 def test_what_every_metric_must_do(label):
     check_metric(metric(label))
 
 
 @pytest.mark.parametrize(('label', 'published'), [('Qabf+:textfusion', 0.42090759572145242),
-                                                  ('SSIM+:textfusion', 0.67231669303771735)])
+                                                  ('SSIM+:textfusion', 0.67231669303771735),
+                                                  ('VIF+:textfusion', 0.88764570042445579)])
 def test_equals_the_published_mean_of_two_pairs(label, published):
     folder, values = shared('zoo/textfusion/text_metrics'), []
     for number, confidence in ((1, 0.), (2, 0.37531163187991656)):
@@ -47,7 +48,7 @@ def test_the_confidence_goes_from_the_sources_to_the_reference(name):
     assert none == pytest.approx(share * plain(fused, source_a, source_b).item())
     assert full == pytest.approx(share * plain(fused, reference, reference).item())
     assert half == pytest.approx((none + full) / 2)
-    assert metric(f'{name}:textfusion' if name != 'VIF+' else name).info.maps == ('reference', 'confidence')
+    assert metric(f'{name}:textfusion').info.maps == ('reference', 'confidence')
 
 
 @pytest.fixture
@@ -106,3 +107,15 @@ def test_without_maps_all_metrics_are_those_that_read_none(place):
 
 def test_the_words_on_a_metric_name_its_maps():
     assert 'maps: reference, confidence' in explain('Qabf+')
+
+
+def test_fidelity_in_the_wavelet_domain():
+    from vlfusion.metrics.wavelet_vif import wavelet_vif
+    image = torch.rand(2, 1, 70, 81, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(wavelet_vif(image, image, 0.01), torch.ones(2, dtype=torch.float64), rtol=1e-9, atol=0)
+    blurred = torch.nn.functional.avg_pool2d(image, 5, 1, 2)
+    assert (wavelet_vif(image, blurred, 0.01) < 0.5).all()
+    # More contrast than the source has counts as more than all of its information.
+    assert (wavelet_vif(image / 2, image, 0.01) > 1).all()
+    black = torch.zeros_like(image)
+    assert wavelet_vif(image, black, 0.01).tolist() == [0, 0] and wavelet_vif(black, image, 0.01).tolist() == [1, 1]

@@ -17,6 +17,7 @@ from vlfusion.metrics.base import fusion_metric, variant
 from vlfusion.metrics.qabf import Qabf
 from vlfusion.metrics.ssim import SSIM
 from vlfusion.metrics.vif import VIF
+from vlfusion.metrics.wavelet_vif import wavelet_vif
 
 Image = Float[Tensor, 'batch 1 h w']
 MAPS = ('reference', 'confidence')
@@ -31,7 +32,9 @@ def text_aware_qabf(fused: Image, source_a: Image, source_b: Image, reference: I
                     form: Literal['', 'film'] = '') -> Float[Tensor, ' batch']:
     """`Qabf+ = (1 - c) Qabf(A, B, F) + c Q_TF`: edges of the sources, and of the text-guided image `T`.
 
-    `Q_TF` is `Qabf` with `T` as both sources, and `c` the mean of the map `confidence`.
+    `Q_TF` is `Qabf` with `T` as both sources, and `c` the mean of the map `confidence`, 0 for black and 1 for white. If
+    `c` is a single number of a pair, such as how well a network matches text and image, its map is a constant image:
+    level `65535 c` in 16 bits.
 
     Args:
         fused, source_a, source_b, reference, confidence: grey levels in 0..255.
@@ -75,16 +78,18 @@ def text_aware_ssim(fused: Image, source_a: Image, source_b: Image, reference: I
 
 
 @fusion_metric(name='VIF+', title='Text-aware visual information fidelity', direction='higher', range=(0., math.inf),
-               over='mean', maps=MAPS, smallest=41, source=SOURCE)
-def text_aware_vif(fused: Image, source_a: Image, source_b: Image, reference: Image,
-                   confidence: Image) -> Float[Tensor, ' batch']:
+               over='mean', maps=MAPS, smallest=41, source=SOURCE,
+               variants={'textfusion': variant('VIF in the wavelet domain, of images in 0..1 under a noise of variance '
+                                               '0.4, which is meant for 0..255', form='wavelet', smallest=65)})
+def text_aware_vif(fused: Image, source_a: Image, source_b: Image, reference: Image, confidence: Image,
+                   form: Literal['pixel', 'wavelet'] = 'pixel') -> Float[Tensor, ' batch']:
     """`VIF+ = (1 - c) (VIFp(A, F) + VIFp(B, F)) / 2 + c VIFp(T, F)`, with the text-guided image `T`.
 
-    `c` is the mean of the map `confidence`. `VIFp` is the measure in the pixel domain that `VIF` sums. The released
-    code takes VIF in a steerable pyramid instead, of images in [0, 1] under a noise of variance 0.4; its values differ.
+    `c` is the mean of the map `confidence`. `VIFp` is the measure in the pixel domain that `VIF` sums.
 
     Args:
-        fused, source_a, source_b, reference, confidence: grey levels in 0..255, at least 41x41.
+        fused, source_a, source_b, reference, confidence: grey levels in 0..255, at least 41x41; 65x65 for `wavelet`.
+        form: domain of the measure: `pixel`, or `wavelet`, the subbands of a steerable pyramid.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -92,6 +97,10 @@ def text_aware_vif(fused: Image, source_a: Image, source_b: Image, reference: Im
     >>> [round(text_aware_vif((a + b) / 2, a, b, a, torch.full_like(a, level)).item(), 3) for level in (0, 255)]
     [0.102, 0.102]
     """
+    if form == 'wavelet':
+        fused = fused / 255
+        of_a, of_b, guided = (wavelet_vif(image / 255, fused, noise=0.4) for image in (source_a, source_b, reference))
+        return _mixed((of_a + of_b) / 2, guided, confidence)
     return _mixed(VIF(fused, source_a, source_b), VIF(fused, reference, reference), confidence) / 2
 
 
