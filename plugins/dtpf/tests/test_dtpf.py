@@ -102,11 +102,12 @@ def test_windows_are_those_of_the_released_test_without_its_dark_border():
 def test_windows_cover_an_image_of_any_size():
     net = network(windows=True).float()
     for size in ((130, 200), (20, 30)):
-        fused = net(*torch.rand(2, 1, 1, *size))
+        with torch.no_grad():
+            fused = net(*torch.rand(2, 1, 1, *size))
         assert fused.shape == (1, 1, *size) and fused.isfinite().all()
-    flat = torch.full((1, 1, 70, 90), 0.25)
-    whole = network().float()(flat, flat)
-    torch.testing.assert_close(net(flat, flat)[..., :64, :64], whole[..., :64, :64], atol=0.5, rtol=0)
+    images = torch.rand(2, 1, 1, 128, 128)  # one window
+    with torch.no_grad():
+        torch.testing.assert_close(net(*images), network().float()(*images))
 
 
 @pytest.mark.slow
