@@ -20,7 +20,7 @@ METHODS = {
     'textfusion': ('textfusion/textfusion_ivf', ['textfusion-ivf']),
     'nlgfusion': ('nlgfusion/nlgfusion_ivf', []),
     'hpfusion': ('hpfusion/hpfusion_ivf', []),
-    'dtpf': ('dtpf/dtpf_ivf', []),
+    'dtpf': ('dtpf/dtpf_teacher_ivf', []),
     'controlfusion': ('controlfusion/controlfusion_roadscene', []),
     'risfusion': ('risfusion/risfusion_roadscene', [])}
 STATES = 3
