@@ -9,7 +9,7 @@
 import sys
 
 from vlfusion import load_config, reach_of_text
-from vlfusion.analysis.drawn_texts import reading_losses
+from vlfusion.analysis.drawn_texts import in_levels, reading_losses
 from vlfusion.errors import VLFusionError
 from vlfusion.guards.cells import markdown_table
 
@@ -30,12 +30,13 @@ def cells(config: str, names: list[str]) -> list[str]:
     """Return the change of a pixel from random states and with each of the weights, and the losses that read a text."""
     everything = [row for row in reach_of_text(config, states=STATES) if not row.text]
     means = [row.mean for row in everything]
-    drawn = f'{min(means):.2g} to {max(means):.2g}, at most {max(row.maximum for row in everything):.2g}'
+    least, most, largest = map(in_levels, (min(means), max(means), max(row.maximum for row in everything)))
+    drawn = f'{least} to {most}, at most {largest}'
     trained = []
     for name in names:
         try:
             [row] = [row for row in reach_of_text(name) if not row.text]
-            trained.append(f'`{name}`: {row.mean:.2g}, at most {row.maximum:.2g}')
+            trained.append(f'`{name}`: {in_levels(row.mean)}, at most {in_levels(row.maximum)}')
         except VLFusionError as error:
             print(f'{name}: {error.problem}', file=sys.stderr)
     return [drawn, '; '.join(trained), ', '.join(reading_losses(load_config(config))) or 'none']

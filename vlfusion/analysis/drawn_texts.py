@@ -93,7 +93,7 @@ def _networks(model: str | os.PathLike | Config, states: int) -> Iterator[tuple[
 def reading_losses(config: Config) -> dict[str, list[str]]:
     """Return the losses of a config that read a text of the sample, with the names of the texts.
 
-    A loss that reads none can depend on a text only through the fused image.
+    Others can depend on a text only through the fused image, or if their weight or target goes along with the text.
 
     >>> reading_losses(Config(dict(model=dict(backbone=dict(type='FILM', text_dim=8),
     ...                                       losses=[dict(type='MaxIntensityLoss')]))))
@@ -112,7 +112,16 @@ def reach_table(rows: list[Reach]) -> str:
     """Write the rows as a Markdown table."""
     everything = 'all texts' if any(row.text for row in rows) else 'text'
     return markdown_table(['network', 'exchanged', 'change of a pixel', 'at most'], [
-        [row.state, row.text or everything, f'{row.mean:.2g}', f'{row.maximum:.2g}'] for row in rows])
+        [row.state, row.text or everything, in_levels(row.mean), in_levels(row.maximum)] for row in rows])
+
+
+def in_levels(change: float) -> str:
+    """Write a change in grey levels by two digits, or as a whole number.
+
+    >>> in_levels(0.0123), in_levels(103.4)
+    ('0.012', '103')
+    """
+    return f'{change:.2g}' if change < 99.5 else f'{change:.0f}'
 
 
 @torch.no_grad()

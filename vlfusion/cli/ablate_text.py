@@ -91,5 +91,5 @@ def _drawn(args: argparse.Namespace) -> int:
     if config is not None and config.model.get('losses'):
         reading = reading_losses(config)
         print('\n'.join(f'{loss} reads {" and ".join(texts)}.' for loss, texts in reading.items()) or
-              'No loss of the config reads a text, so training rewards a text only through the fused image.')
+              'No loss of the config reads a text.')
     return 0
