@@ -13,6 +13,7 @@ from vlfusion.data.hdf5 import write_hdf5
 from vlfusion.data.packed import PackedPairDataset, write_packed
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.inference.export import FORMATS, ExportError, export_model
 from vlfusion.inference.fuser import Fuser
 from vlfusion.models import FusionModel, map_inputs
 from vlfusion.registry import BACKBONES, LOSSES, snapshot
@@ -247,3 +248,9 @@ def test_a_map_that_is_an_output_is_refused(root, checkpoint, capsys):
     before = (root / 'masks/1.png').read_bytes()
     assert main(['fuse', str(checkpoint), *single[:2], '--map', f'mask={single[2]}', '-o', single[2]]) == 2
     assert (root / 'masks/1.png').read_bytes() == before and capsys.readouterr().err
+
+
+def test_a_network_that_needs_a_map_is_not_exported(checkpoint, tmp_path):
+    with pytest.raises(ExportError, match='reads the maps mask, for which an exported file has no input'):
+        export_model(checkpoint, tmp_path / 'x.pt2', next(iter(FORMATS)))
+    assert not (tmp_path / 'x.pt2').exists()

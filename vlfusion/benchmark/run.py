@@ -45,7 +45,7 @@ from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.recipes import combine
 from vlfusion.metrics.columns import metric_of
 from vlfusion.metrics.scoring import score_planes
-from vlfusion.models import text_dims
+from vlfusion.models import map_inputs, text_dims
 from vlfusion.registry import CHROMA_RULES
 from vlfusion.system.devices import device_of
 from vlfusion.system.workers import one_thread_each
@@ -123,7 +123,7 @@ class Run:
             DataError: pictures are missing or would be overwritten by the results; all are named.
         """
         problems, inputs = [], [path for pairs in self._pairs.values() for pair in pairs
-                                for path in (pair.path_a, pair.path_b, pair.path_truth) if path]
+                                for path, _ in pair.images]
         for method in self.plan.methods:
             sets = [set_plan for set_plan in self.plan.datasets if method in self.plan.methods_of(set_plan.name)]
             if isinstance(method, FolderMethod):
@@ -371,7 +371,8 @@ class Run:
         """
         batch = default_collate([sample])
         texts = [key for name in text_dims(network.model.backbone) for key in (name, f'{name}_mask')]
-        inputs = {key: batch[key] for key in (*SOURCES, *texts) if key in batch}
+        maps = map_inputs(network.model.backbone)
+        inputs = {key: batch[key] for key in (*SOURCES, *maps, *texts) if key in batch}
         size = tuple(inputs['source_a'].shape[-2:])
         plans = [network.plan(inputs)]  # before the seed is set, because planning may run the model
         _seed(repeat.seed, pair.name)
@@ -472,8 +473,9 @@ class Run:
 
 
 def _digests(pair: Pair) -> dict[str, str]:
-    """Digests of the sources of a pair, for a key."""
-    return dict(zip('ab', (image_digest(*source) for source in pair.sources), strict=True))
+    """Digests of the sources and maps of a pair, for a key."""
+    sources = dict(zip('ab', (image_digest(*source) for source in pair.sources), strict=True))
+    return sources | {f'map {name}': content_digest(path) for name, path in pair.maps}
 
 
 def _seed(seed: int, name: str) -> None:

@@ -30,7 +30,7 @@ from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.tasks import get_task
-from vlfusion.models import needed_texts, text_dims
+from vlfusion.models import map_inputs, needed_texts, text_dims
 from vlfusion.models.layers.strips import nearest_places
 
 #: Height, width and tokens at which the network is traced. The size is odd, because many networks pad odd sizes only.
@@ -114,6 +114,9 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
     if dims.keys() - {'text'}:
         raise ExportError(f'The model reads the texts {", ".join(dims)}, but only models with one text, named `text`, '
                           'can be exported.', 'Fuse with `vlfusion fuse` or vlfusion.Fuser.')
+    if maps := [name for name, required in map_inputs(model.backbone).items() if required]:
+        raise ExportError(f'The model reads the maps {", ".join(maps)}, for which an exported file has no input.',
+                          'Fuse with `vlfusion fuse` or vlfusion.Fuser.')
     fixed = None if text is None else _read_text(Path(text), dims.get('text'))
     reads = needed_texts(model.backbone) or experiment.get('text_source')
     free_dim = dims.get('text') if fixed is None and reads else None
