@@ -34,7 +34,8 @@ methods = dict(
     FILM_ivf_released=dict(checkpoint='film-ivf-authors', datasets=_ivf_sets),
     FILM_mif_released=dict(checkpoint='film-mif-authors', datasets=_mif_sets),
     TextFusion=dict(checkpoint='textfusion-ivf', datasets=_ivf_sets),
-    # A text in the loss alone: these fuse without words.
+    # A text in training alone: these fuse without words.
+    DTPF=dict(checkpoint='dtpf-ivf', datasets=_ivf_sets),
     LDFusion=dict(checkpoint='ldfusion-ivf', datasets=_ivf_sets),
     AutoFuse=dict(checkpoint='autofuse-ivf', datasets=_ivf_sets),
     CLIPMamba=dict(checkpoint='clipmamba-mif', datasets=_mif_sets),
@@ -43,6 +44,8 @@ methods = dict(
     ControlFusion=dict(config='controlfusion/controlfusion_roadscene', checkpoint='weights/controlfusion.pth',
                        datasets=_ivf_sets),
     NLGFusion=dict(config='nlgfusion/nlgfusion_described', checkpoint='weights/nlgfusion.pth', datasets=_ivf_sets),
-    RISFusion=dict(config='risfusion/risfusion_roadscene', checkpoint='weights/risfusion.pth', datasets=_ivf_sets))
+    RISFusion=dict(config='risfusion/risfusion_roadscene', checkpoint='weights/risfusion.pth', datasets=_ivf_sets),
+    DTPF_teacher=dict(config='dtpf/dtpf_teacher_ivf', checkpoint='weights/dtpf_teacher.pth', datasets=_ivf_sets),
+    TextDiFuse=dict(config='textdifuse/textdifuse_ivf', checkpoint='weights/textdifuse.pth', datasets=_ivf_sets))
 protocol = 'film'
 words = 'measured'
