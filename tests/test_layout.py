@@ -16,7 +16,7 @@ ACROSS = {
     'language/llms': 'llamacpp',
     'losses': 'losses',
     'metrics': 'features golden perception properties references',
-    'models': 'run_backbone streams',
+    'models': 'maps run_backbone streams',
     'testing': 'alone',
     'zoo': 'fetching models',
 }

@@ -1,3 +1,5 @@
+"""TensorFlow's checkpoints are read without TensorFlow."""
+
 import numpy as np
 import pytest
 import torch

@@ -16,7 +16,7 @@ _base_ = ['vlfusion::_base_/runtime.py', '_base_/distilled.py']
 protocol = 'truncate'
 load_from = 'lutfuse-ivf-original'
 model = dict(
-    type='vlfusion_lutfuse.LUTFusionModel',
+    type='vlfusion_lutfuse.LUTFuseModel',
     backbone=dict(type='vlfusion_lutfuse.LUTFuse'),
     losses=[dict(type='TruthLoss', weight=1.0, norm='l1'), dict(type='vlfusion_lutfuse.StructureLoss', weight=1.0)],
     smoothness=1e-4, monotony=10.0, keep_gradients=True)

@@ -11,6 +11,6 @@ _base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.p
 
 protocol = 'truncate'
 model = dict(
-    type='vlfusion_lutfuse.LUTFusionModel',
+    type='vlfusion_lutfuse.LUTFuseModel',
     backbone=dict(type='vlfusion_lutfuse.LUTFuse', channels=1),
     losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='vlfusion_lutfuse.StructureLoss', weight=1.0)])

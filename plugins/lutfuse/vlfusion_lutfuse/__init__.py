@@ -2,6 +2,6 @@
 
 from vlfusion_lutfuse.losses import StructureLoss
 from vlfusion_lutfuse.model import LUTFuse
-from vlfusion_lutfuse.training import LUTFusionModel
+from vlfusion_lutfuse.training import LUTFuseModel
 
-__all__ = ['LUTFuse', 'LUTFusionModel', 'StructureLoss']
+__all__ = ['LUTFuse', 'LUTFuseModel', 'StructureLoss']

@@ -31,7 +31,7 @@ def table_terms(table: Float[Tensor, 'size size size size']) -> tuple[Float[Tens
 
 
 @MODELS.register_module()
-class LUTFusionModel(FusionModel):
+class LUTFuseModel(FusionModel):
     """A `FusionModel` whose loss includes two terms on the table of its backbone, `LUTFuse`.
 
     Args:

@@ -1,3 +1,5 @@
+"""Modulation by a vector, and texts as one vector."""
+
 import pytest
 import torch
 from torch import nn
