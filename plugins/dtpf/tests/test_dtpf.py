@@ -148,7 +148,7 @@ def test_the_released_student_is_converted_by_its_arguments(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('options', [dict(text_dim=8), dict(channels=3, windows=True)], ids=['teacher', 'student'])
+@pytest.mark.parametrize('options', [dict(text_dim=8), dict(channels=3)], ids=['teacher', 'student'])
 def test_what_every_backbone_must_do(options):
     torch.manual_seed(0)
     check_backbone(DTPF(**TINY | dict(dim=8), **options), awkward=[(17, 23), (2, 2)])
