@@ -91,5 +91,8 @@ def _drawn(args: argparse.Namespace) -> int:
     if config is not None and config.model.get('losses'):
         reading = reading_losses(config)
         print('\n'.join(f'{loss} reads {" and ".join(texts)}.' for loss, texts in reading.items()) or
-              'No loss of the config reads a text.')
+              'No loss of the config reads a text. ' + (
+                  'So training rewards a text only through the fused image.' if config.model.type == 'FusionModel' else
+                  f'{config.model.type} may use it in training in another way: `vlfusion list model '
+                  f'{config.model.type.rpartition(".")[2]}`.'))
     return 0
