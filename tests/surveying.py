@@ -19,6 +19,7 @@ ARGUMENTS = {
     'TimmFusion': dict(encoder='resnet10t', pretrained=False, options=dict(zero_init_last=False)),
     'vlfusion_cddfuse.CDDFuse': dict(dim=16, blocks=1),
     'vlfusion_controlfusion.ControlFusion': dict(text_dim=8, dim=8, blocks=(1, 1, 1, 1), refinement=1, adapter_width=4),
+    'vlfusion_dtpf.DTPF': dict(text_dim=8, dim=8, blocks=(1, 1, 1, 1), refinement=1, expansion=2),
     'vlfusion_mufusion.MUFusion': dict(tile=32, overlap=8),
     'vlfusion_textdifuse.TextDiFuse': dict(steps=1, side=8, dim=16, widths=(1, 2), blocks=1, attention=(1,), groups=4),
     'vlfusion_textif.TextIF': dict(text_dim=8, dim=4, blocks=(1, 1, 1, 1), refinement=1, heads=(1, 1, 2, 4)),
