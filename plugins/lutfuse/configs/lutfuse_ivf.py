@@ -18,7 +18,7 @@ load_from = 'lutfuse-ivf-original'
 model = dict(
     type='vlfusion_lutfuse.LUTFuseModel',
     backbone=dict(type='vlfusion_lutfuse.LUTFuse'),
-    losses=[dict(type='TruthLoss', weight=1.0, norm='l1'), dict(type='vlfusion_lutfuse.StructureLoss', weight=1.0)],
+    losses=[dict(type='TruthLoss', weight=1.0, norm='l1'), dict(type='SSIMLoss', weight=1.0, window=48)],
     smoothness=1e-4, monotony=10.0, keep_gradients=True)
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=496 * 28, val_interval=10 * 28)

@@ -13,4 +13,4 @@ protocol = 'truncate'
 model = dict(
     type='vlfusion_lutfuse.LUTFuseModel',
     backbone=dict(type='vlfusion_lutfuse.LUTFuse', channels=1),
-    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='vlfusion_lutfuse.StructureLoss', weight=1.0)])
+    losses=[dict(type='MaxIntensityLoss', weight=1.0), dict(type='SSIMLoss', weight=1.0, window=48)])

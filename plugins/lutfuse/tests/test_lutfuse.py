@@ -20,14 +20,14 @@ from vlfusion.testing.toys import draw_pairs, take_one_step
 pytest.importorskip('vlfusion_lutfuse', reason='pip install --editable plugins/lutfuse')
 
 from mmengine.optim import OptimWrapper
-from vlfusion_lutfuse import LUTFuse, StructureLoss
+from vlfusion_lutfuse import LUTFuse
 from vlfusion_lutfuse.model import edges, interpolate
 from vlfusion_lutfuse.training import table_terms
 
 from vlfusion.config import load_config
-from vlfusion.errors import CheckpointError, DataError
+from vlfusion.errors import CheckpointError
 from vlfusion.registry import BACKBONES, MODELS
-from vlfusion.testing import check_backbone, check_loss
+from vlfusion.testing import check_backbone
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 DATA = Path(__file__).parent / 'data'
@@ -91,10 +91,10 @@ def test_training_equals_the_released_step(gradients):
     optimizer = OptimWrapper(torch.optim.Adam(model.parameters(), lr=5e-5))
     for expected in NUMBERS[gradients]['steps']:
         log = model.train_step(sample, optimizer)
-        for name, key, tolerance in (('truth', 'truth', 1e-9), ('structure', 'structure', 1e-6),
+        for name, key, tolerance in (('truth', 'truth', 1e-9), ('ssim', 'structure', 1e-6),
                                      ('table_roughness', 'rough', 1e-9), ('table_falls', 'falls', 1e-9)):
             assert log[name].item() == pytest.approx(expected[key], rel=tolerance), name
-        total = (log['truth'] + log['structure'] + 10 * log['table_falls'] + 1e-4 * log['table_roughness']).item()
+        total = (log['truth'] + log['ssim'] + 10 * log['table_falls'] + 1e-4 * log['table_roughness']).item()
         assert log['loss'].item() == pytest.approx(total)
     state = model.backbone.state_dict()
     ours = {'lut': 'table', 'input_layer.0.weight': 'context.first.0.weight',
@@ -178,13 +178,6 @@ def test_roughness_and_drops_by_hand():
     table[..., 3] = 1  # a rise at the end of the last one, which counts twice
     rough, falls = table_terms(table)
     assert rough.item() == pytest.approx(2 / 3) and falls == 0
-
-
-def test_what_the_loss_must_do():
-    check_loss(StructureLoss(), size=(50, 52))
-    small = torch.zeros(1, 1, 47, 60)
-    with pytest.raises(DataError, match='at least 48x48'):
-        StructureLoss()(small, small, small)
 
 
 def test_states_of_another_network_are_refused():
