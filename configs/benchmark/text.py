@@ -39,7 +39,8 @@ methods = dict(
     LDFusion=dict(checkpoint='ldfusion-ivf', datasets=_ivf_sets),
     AutoFuse=dict(checkpoint='autofuse-ivf', datasets=_ivf_sets),
     CLIPMamba=dict(checkpoint='clipmamba-mif', datasets=_mif_sets),
-    # No public weights: checkpoints of your own trainings under weights/.
+    # No public weights: checkpoints of your own trainings under weights/. HPFusion is not here, since it reads a vision
+    # chat's answers to four questions instead of a paragraph.
     TextIF=dict(config='textif/textif_roadscene', checkpoint='weights/textif.pth', datasets=_ivf_sets),
     ControlFusion=dict(config='controlfusion/controlfusion_roadscene', checkpoint='weights/controlfusion.pth',
                        datasets=_ivf_sets),

@@ -250,6 +250,14 @@ def test_a_map_that_is_an_output_is_refused(root, checkpoint, capsys):
     assert (root / 'masks/1.png').read_bytes() == before and capsys.readouterr().err
 
 
+@pytest.mark.parametrize(('wrong', 'said'), [
+    (['--map', 'mask'], 'expected NAME=DIR'), (['--map', 'mask=a', '--map', 'mask=b'], 'mask is given twice')])
+def test_maps_on_the_command_line_have_a_name_each(wrong, said, checkpoint, capsys):
+    with pytest.raises(SystemExit):
+        main(['fuse', str(checkpoint), 'ir', 'vi', '-o', 'out', *wrong])
+    assert said in capsys.readouterr().err
+
+
 def test_a_network_that_needs_a_map_is_not_exported(checkpoint, tmp_path):
     with pytest.raises(ExportError, match='reads the maps mask, for which an exported file has no input'):
         export_model(checkpoint, tmp_path / 'x.pt2', next(iter(FORMATS)))

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
     with ShowProgress() as show:
         scores = score_folder(
-            args.fused, args.source_a, args.source_b, args.truth, **chosen, maps=dict(args.maps),
+            args.fused, args.source_a, args.source_b, args.truth, **chosen, maps=args.maps,
             protocol=args.protocol, task=args.task, **reading_keys(args), controls=args.controls,
             workers=args.workers, device=args.device, progress=partial(show, 'scoring'))
     written = scores.write(args.out)

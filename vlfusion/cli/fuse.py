@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     with ShowProgress() as show:
         done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
                     skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
-                    show=show, describe=args.describe, maps=dict(args.maps), task=args.task,
+                    show=show, describe=args.describe, maps=args.maps, task=args.task,
                     protocol=args.protocol, chroma=args.chroma,
                     store=args.store, words=args.words, read_text=not args.no_text, trust=args.trust_checkpoint,
                     modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,

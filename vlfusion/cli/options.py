@@ -65,16 +65,22 @@ def import_modules(names: list[str]) -> None:
 
 def add_maps(parser: argparse.ArgumentParser, use: str) -> None:
     """Add the option for maps, further images of the pairs; `use` says who reads them."""
-    parser.add_argument('--map', dest='maps', action='append', default=[], type=_named, metavar='NAME=DIR',
+    parser.add_argument('--map', dest='maps', action=_Maps, default={}, metavar='NAME=DIR',
                         help=f'folder or pattern of further images of the pairs, such as mask=masks/, for {use}; may '
                              'be given several times')
 
 
-def _named(text: str) -> tuple[str, str]:
-    name, equals, place = text.partition('=')
-    if not (name and equals and place):
-        raise argparse.ArgumentTypeError(f'expected NAME=DIR, but got {text!r}')
-    return name, place
+class _Maps(argparse.Action):
+    """Collect `NAME=DIR` in a dict."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        name, equals, place = values.partition('=')
+        if not (name and equals and place):
+            parser.error(f'argument {option_string}: expected NAME=DIR, but got {values!r}')
+        maps = getattr(namespace, self.dest)
+        if name in maps:
+            parser.error(f'argument {option_string}: {name} is given twice, as {maps[name]} and as {place}')
+        setattr(namespace, self.dest, {**maps, name: place})
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,8 @@ LONGEST_PART = 251
 #: Longest name in bytes, which leaves room for the folders before it.
 LONGEST_NAME = 1024
 #: Other keys of samples, which cannot be keywords of texts or maps.
-RESERVED = ('source_a', 'source_b', 'truth', 'fused', 'name', 'path_a', 'path_b', 'mode', 'words')
+RESERVED = ('source_a', 'source_b', 'truth', 'fused', 'name', 'path_a', 'path_b', 'mode', 'words',
+            'target_a', 'target_b', 'degradation')
 
 
 def composed(name: str) -> str:
