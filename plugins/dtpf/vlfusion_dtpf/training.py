@@ -83,7 +83,9 @@ class DTPFTeacherModel(FusionModel):
         self._warn(any(name for names in places for name in names), len(words))
         total, logged = 0., defaultdict(float)
         for names, rows in places.items():
-            for key, value in self.terms(fused[rows], source_a[rows], source_b[rows]).items():
+            # An index of several rows would be copied to the device.
+            images = (torch.stack([batch[row] for row in rows]) for batch in (fused, source_a, source_b))
+            for key, value in self.terms(*images).items():
                 weights = [self.event_weights.get(name, {}).get(key, self.losses[key].weight) for name in names]
                 total = total + len(rows) * sum(weights) / len(weights) * value
                 logged[key] += len(rows) / len(words) * value.detach()
