@@ -4,7 +4,9 @@ import json
 import logging
 
 import pytest
+from mmengine.config import Config
 
+import vlfusion.config
 from vlfusion.config import load_config
 from vlfusion.errors import ConfigError
 
@@ -94,3 +96,17 @@ def test_values_of_the_environment_are_not_shown(tmp_path, monkeypatch, capfd, c
     assert load_config(tmp_path / 'c.py').language.store == 'sk-word-of-the-user'
     assert 'sk-word' not in capfd.readouterr().out + caplog.text
     assert logging.root.manager.disable == logging.NOTSET
+
+
+def test_a_config_is_formatted_once(monkeypatch):
+    texts, format_code = [], vlfusion.config._format
+
+    def count(text, **options):
+        texts.append(text)
+        return format_code(text, **options)
+    monkeypatch.setattr(vlfusion.config, '_format', count)
+    config = Config(dict(model=dict(type='FILM', text_dim=1)))
+    first, second = config.pretty_text, config.dump()
+    assert first == second and len(texts) == 1
+    config.model.text_dim = 2
+    assert 'text_dim=2' in config.pretty_text and len(texts) == 2

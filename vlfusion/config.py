@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import mmengine.config.config
 import yaml
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
@@ -75,6 +76,23 @@ def _path_of_base(base: str, filename: str) -> tuple[str, str | None]:
 
 
 Config._get_cfg_path = staticmethod(_path_of_base)
+
+_format = mmengine.config.config.FormatCode
+
+
+def _format_once(text: str, style_config: Mapping[str, Any]) -> tuple[str, bool]:
+    """Format the text of a config as yapf does, or return the result for the same text.
+
+    MMEngine formats the whole config for its log, its file and each checkpoint. yapf takes seconds for long lines.
+    """
+    if text not in _formatted:
+        _formatted.clear()  # a process works on one config at a time
+        _formatted[text] = _format(text, style_config=style_config)
+    return _formatted[text]
+
+
+_formatted: dict[str, tuple[str, bool]] = {}
+mmengine.config.config.FormatCode = _format_once
 
 
 def load_config(path: str | os.PathLike, cfg_options: dict | None = None,

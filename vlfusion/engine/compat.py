@@ -1,10 +1,11 @@
 """Adaptations of MMEngine 0.10.7 to current torch. Each says why it exists, and when it can be removed.
 
 They use MMEngine's public extension points: hooks, registries, file backends, checkpoint schemes and `Runner` methods.
-Four adaptations are elsewhere. `vlfusion.config` replaces one function of MMEngine to allow names in `_base_`. It also
-reads configs with `lazy_import=False`, because in a virtual environment MMEngine mistakes standard-library imports for
-its lazy style. Every root registry has a child in `vlfusion.registry`, since MMEngine otherwise warns at each lookup.
-And `vlfusion.system.loggers` lets a process log whose LOCAL_RANK is beyond the GPUs.
+Five adaptations are elsewhere. `vlfusion.config` replaces one function of MMEngine to allow names in `_base_`, and
+another so that a config is formatted once. It also reads configs with `lazy_import=False`, because in a virtual
+environment MMEngine mistakes standard-library imports for its lazy style. Every root registry has a child in
+`vlfusion.registry`, since MMEngine otherwise warns at each lookup. And `vlfusion.system.loggers` lets a process log
+whose LOCAL_RANK is beyond the GPUs.
 """
 
 import argparse
