@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vlfusion.config import load_config
-from vlfusion.models.fusion_model import text_dims
+from vlfusion.models import text_dims
 from vlfusion.registry import BACKBONES
 
 
@@ -47,7 +47,8 @@ def build(name: str) -> nn.Module:
 
 
 def text_of(network: nn.Module, tokens: int) -> dict[str, Tensor]:
-    return {name: torch.randn(1, tokens, dim) for name, dim in text_dims(network).items()}
+    rows = min(tokens, getattr(network, 'text_tokens', tokens))
+    return {name: torch.randn(1, rows, dim) for name, dim in text_dims(network).items()}
 
 
 def parse_args() -> argparse.Namespace:

@@ -105,6 +105,7 @@ def test_a_config_is_formatted_once(monkeypatch):
         texts.append(text)
         return format_code(text, **options)
     monkeypatch.setattr(vlfusion.config, '_format', count)
+    vlfusion.config._formatted.cache_clear()
     config = Config(dict(model=dict(type='FILM', text_dim=1)))
     first, second = config.pretty_text, config.dump()
     assert first == second and len(texts) == 1

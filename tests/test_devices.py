@@ -38,7 +38,7 @@ plugins.load_all(snapshot)
 pytestmark = pytest.mark.device
 
 METRICS = [(f'{name}{variant}', truth) for truth, registry in ((False, FUSION_METRICS), (True, TRUTH_METRICS))
-           for name in metric_names(truth) if name != 'LPIPS'  # needs weights
+           for name in metric_names(truth, None) if name != 'LPIPS'  # needs weights
            for variant in ('', *(f':{variant}' for variant in registry.get(name).variants))]
 #: Losses that need CLIP, a captioner, a segmenter or a map, which their plugins test.
 WITH_ANOTHER = {'vlfusion_clipmamba.CLIPAlignmentLoss', 'vlfusion_hpfusion.PerceptionLoss',
@@ -91,7 +91,7 @@ def film_batch(device):
 def test_a_metric_equals_that_of_the_cpu(name, truth, device):
     function = metric(name, truth=truth)
     size = (180, 184) if function.info.smallest > 40 else (40, 44)
-    images = textures(2 if truth else 3, *size)
+    images = textures(len(function.info.inputs), *size)
     moved = [image.to(device) for image in images]
     torch.testing.assert_close(function(*moved).cpu(), function(*images))
     with Traffic() as traffic:  # constants of this size are there now

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +81,19 @@ Config._get_cfg_path = staticmethod(_path_of_base)
 _format = mmengine.config.config.FormatCode
 
 
+@lru_cache(maxsize=1)  # a process works on one config at a time
+def _formatted(text: str, style: tuple) -> tuple[str, bool]:
+    return _format(text, style_config=dict(style))
+
+
 def _format_once(text: str, style_config: Mapping[str, Any]) -> tuple[str, bool]:
     """Format the text of a config as yapf does, or return the result for the same text.
 
     MMEngine formats the whole config for its log, its file and each checkpoint. yapf takes seconds for long lines.
     """
-    if text not in _formatted:
-        _formatted.clear()  # a process works on one config at a time
-        _formatted[text] = _format(text, style_config=style_config)
-    return _formatted[text]
+    return _formatted(text, tuple(style_config.items()))
 
 
-_formatted: dict[str, tuple[str, bool]] = {}
 mmengine.config.config.FormatCode = _format_once
 
 

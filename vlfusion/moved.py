@@ -29,29 +29,37 @@ MOVED = {f'vlfusion.{old}': f'vlfusion.{room}.{old.rpartition(".")[2]}'
          for room, olds in _ROOMS.items() for old in olds.split()} | {'vlfusion.numbers': 'vlfusion.guards.ranges'}
 #: Former names of plugins' packages. Configs and checkpoints name classes of a plugin after its package.
 RENAMED_PLUGINS = {'vlfusion_clip_directional': 'vlfusion_ldfusion'}
+#: Former names of parts in configs and checkpoints that moved from a plugin to vlfusion.
+RENAMED_PARTS = {f'vlfusion_textif.{name}': name for name in ('AxisGradientLoss', 'PackDegraded')}
+_PRESENT = MOVED | RENAMED_PLUGINS
 
 
 class _Former(MetaPathFinder, Loader):
     """Imports the module of the new name if the old name, or a module below it, is imported."""
 
     def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
-        return spec_from_loader(fullname, self) if present_name(fullname) else None
+        return spec_from_loader(fullname, self) if _present_module(fullname) else None
 
     def exec_module(self, module: ModuleType) -> None:
         old = module.__name__
-        new = present_name(old)
+        new = _present_module(old)
         warnings.warn(f'{old} is now {new}.', DeprecationWarning, stacklevel=2)
         # The import system returns the entry of `sys.modules`: one module under both names, never two copies.
         sys.modules[old] = import_module(new)
 
 
 def present_name(name: str) -> str | None:
-    """Return the present name of a module, or of a class of a renamed plugin; None if it never moved.
+    """Return the present name of a part that a config names; None if it never moved.
 
     >>> present_name('vlfusion_clip_directional.CLIPDirectionalLoss')
     'vlfusion_ldfusion.CLIPDirectionalLoss'
     """
-    for old, new in {**MOVED, **RENAMED_PLUGINS}.items():
+    return RENAMED_PARTS.get(name) or _present_module(name)
+
+
+def _present_module(name: str) -> str | None:
+    """Return the present name of a module, or of what lies in it; None if it never moved."""
+    for old, new in _PRESENT.items():
         if name == old or name.startswith(f'{old}.'):
             return new + name[len(old):]
     return None

@@ -2,7 +2,7 @@
 
 Command:    vlfusion benchmark text --get
 Needs:      RoadScene, TNO and Harvard with descriptions, and the pairs of MTG with published texts on the ideal fused
-            image; the methods' weights; for some methods CLIP, which `--describe` fetches.
+            image; the methods' weights; for some methods CLIP, which open_clip fetches at its first use.
             --get downloads pairs and weights, and says how much that is. Many text-guided methods have no public
             weights: their rows say so. A checkpoint of your own training takes their place. Also: pip install
             'vlfusion[benchmark]'.

@@ -6,6 +6,7 @@ from comparing import toy, write_config
 from vlfusion.benchmark.methods import ModelMethod
 from vlfusion.benchmark.plan import SetPlan, load_plan
 from vlfusion.benchmark.run import Run
+from vlfusion.config import load_config
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.registry import BACKBONES
 from vlfusion.zoo.entries import get_model
@@ -58,6 +59,22 @@ def test_the_configs_name_data_sets_and_models_that_there_are(task, tmp_path, mo
         assert task in entry.tasks or entry.source is None, name
         assert BACKBONES.get(entry.method.backbone)
     assert len(plan.methods) >= 14 and all(plan.printed.values()), 'each has a row of a paper below'
+
+
+def test_the_config_of_text_guided_methods_names_models_and_configs_that_there_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = load_plan('text')
+    for method in plan.methods:
+        [checkpoint] = method.checkpoints
+        if method.config:
+            assert load_config(method.config).model.backbone.type in BACKBONES and checkpoint.startswith('weights/')
+        else:
+            assert set_tasks(plan, method) <= set(get_model(checkpoint).tasks), checkpoint
+    assert len(plan.methods) >= 14 and {set_plan.task.name for set_plan in plan.datasets} == {'ivf', 'mif'}
+
+
+def set_tasks(plan, method):
+    return {set_plan.task.name for set_plan in plan.datasets if set_plan.name in method.datasets}
 
 
 @pytest.mark.parametrize(('name', 'said'), [

@@ -131,7 +131,6 @@ def test_a_refused_file_is_not_recommended(tmp_path, monkeypatch):
     assert not os.path.exists('owned')
 
 
-
 def test_what_only_training_needs_is_left_out_of_a_model(monkeypatch):
     monkeypatch.setattr(FusionModel, 'training_only', ('teacher',), raising=False)
     model = dict(type='FusionModel', teacher='work_dirs/teacher.pth', margin=2, losses=[dict(type='SSIMLoss')],

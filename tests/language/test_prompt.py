@@ -29,6 +29,8 @@ def test_an_unknown_prompt_names_those_there_are(key, near):
     ('questions@1', '4989598a1e9f41f5ae162f44ab31741e1b5a6111b7aa2d06d08e311a0fb1c78c'),
     ('perception@1', 'ae714552c29b76375a8bb7cb992e7f8029bf9f5bc017e5e744d61bf3e481859f'),
     ('objects@1', '42180139eacbb18ead2f28983bba6252e02a1debf304aca0adb7b4b517f8bab5'),
+    ('events@1', '8c25724e3c8b250ba0bc53b98b1636daf636e98f96687e22a8f361dc63e07955'),
+    ('medical_events@1', '7a1fcc2ef2cf4029588357232b6039bb6604bef0c527bb291c7bc83e52fa6ec3'),
     ('degradations@1', 'a4c749e15eb7a3e22dc5f2c00994c96d8316e73668036ae2cdcf1fa67e42b5dd')])
 def test_published_prompts_do_not_change(name, sha256):
     # The hash is in every record made with a prompt. Improve paragraph@1 as paragraph.v2.md.

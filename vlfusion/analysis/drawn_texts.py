@@ -86,8 +86,10 @@ def _networks(model: str | os.PathLike | Config, states: int) -> Iterator[tuple[
     if not config.get('model'):
         raise ConfigError(f'{config.filename} has no model.', 'Give a config with a model.')
     for seed in range(states):
-        torch.manual_seed(seed)
-        yield f'random state {seed}', BACKBONES.build(config.model.backbone)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = BACKBONES.build(config.model.backbone)
+        yield f'random state {seed}', network
 
 
 def reading_losses(config: Config) -> dict[str, list[str]]:

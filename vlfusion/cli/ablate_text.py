@@ -83,12 +83,11 @@ def _drawn(args: argparse.Namespace) -> int:
     from vlfusion.analysis.drawn_texts import reach_of_text, reach_table, reading_losses
     from vlfusion.config import load_config
     from vlfusion.zoo.names import is_model
-    model = args.checkpoint or args.config
     config = None if is_model(args.config) else load_config(args.config, args.cfg_options)
-    rows = reach_of_text(model if args.checkpoint or config is None else config, states=args.drawn)
+    rows = reach_of_text(args.checkpoint or config or args.config, states=args.drawn)
     print(f'Change of the output when a text drawn at random replaces another one, in grey levels:\n\n'
           f'{reach_table(rows)}')
-    if config is not None and config.model.get('losses'):
+    if config is not None and (config.get('model') or {}).get('losses'):
         reading = reading_losses(config)
         print('\n'.join(f'{loss} reads {" and ".join(texts)}.' for loss, texts in reading.items()) or
               'No loss of the config reads a text. ' + (

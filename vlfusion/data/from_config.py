@@ -156,7 +156,7 @@ def _written_texts(config: Config, splits: Sequence[str] | None) -> list[str]:
     for split, dataset in find_datasets(config, splits):
         part = dataset_part(config, split)
         sources = text_sources(part.get('text_source'), part.get('language'), part.get('data_root', '.'))
-        texts += given_texts(sources, dataset.pairs)
+        texts += given_texts(sources.values(), dataset.pairs)
     return texts
 
 

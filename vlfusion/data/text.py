@@ -274,14 +274,14 @@ class WrittenText(TextSource):
         return require_finite(self.store.features(key).astype(np.float32), f'the text of {pair.name}', self.remedy)
 
 
-def given_texts(sources: Mapping[str, TextSource] | Sequence[TextSource], pairs: Iterable[Pair]) -> list[str]:
+def given_texts(sources: Iterable[TextSource], pairs: Iterable[Pair]) -> list[str]:
     """Return the texts that an encoder must read for some pairs and no LLM writes: fixed ones and those of files.
 
     Raises:
         DataError: lists the first pairs without a text, and counts the others.
     """
     texts, problems, pairs = [], [], list(pairs)
-    for source in sources.values() if isinstance(sources, Mapping) else sources:
+    for source in sources:
         if isinstance(source, FixedText):
             texts.append(source.text)
         if isinstance(source, WrittenText):

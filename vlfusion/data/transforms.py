@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
+from vlfusion.data.names import is_keyword
 from vlfusion.errors import DataError
 from vlfusion.imaging.images import luminance, read_image
 from vlfusion.imaging.reading.rule import AS_STORED
@@ -44,7 +45,7 @@ def image_keys(results: Mapping) -> dict[str, str]:
 def maps_in(sample: Mapping) -> list[str]:
     """Return the names of the maps of a sample: its images `(1, h, w)` beside the sources and the truth."""
     return [key for key, value in sample.items()
-            if isinstance(value, torch.Tensor) and value.ndim == 3 and key not in IMAGES.values()]
+            if isinstance(value, torch.Tensor) and value.ndim == 3 and is_keyword(key)]
 
 
 @TRANSFORMS.register_module()

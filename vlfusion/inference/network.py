@@ -64,7 +64,7 @@ class Network:
         self._autocast = precision == 'bfloat16' and not cast
         self.precision, self.tiles, self.tile_size, self.max_memory = precision, tiles, tile_size, max_memory
         self.note = note or (lambda text: print_log(text, logger='current', level=logging.WARNING))
-        self._footprint = None
+        self._footprints = {}  # by the names of the inputs
 
     def __call__(self, inputs: Inputs) -> Float[Tensor, 'batch 1 h w']:
         """Run the model once. The result is on the model's device."""
@@ -166,12 +166,13 @@ class Network:
         budget = free if self.max_memory else int(_SHARE * free)
         if inputs['source_a'].numel() * count * _PLENTY <= budget:
             return None
-        if self._footprint is None:
+        kind = tuple(inputs)
+        if kind not in self._footprints:
             # A copy: the estimate runs on tensors without values, which the model must not cache.
             maps = [name for name, value in inputs.items() if is_image(value) and name not in SOURCES]
-            self._footprint = footprint(partial(self._run, copy.deepcopy(self.model)), self.device, texts_of(inputs),
-                                        maps)
-        return self._footprint.pixels(budget)
+            self._footprints[kind] = footprint(partial(self._run, copy.deepcopy(self.model)), self.device,
+                                               texts_of(inputs), maps)
+        return self._footprints[kind].pixels(budget)
 
 
 def usable_device(name: str | None, *, precision: str, tiles: str) -> torch.device:

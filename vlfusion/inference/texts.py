@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vlfusion.data.pairs import Pair
+from vlfusion.data.text import described as described_source
 from vlfusion.data.text import given_texts, require_finite, text_configs, text_sources
 from vlfusion.engine.trust import believed_parts
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
@@ -58,8 +59,8 @@ class Texts:
         if store:
             self.language, self._readable = (section and {**section, 'store': str(store)}
                                              for section in (self.language, self._readable))
-        own = text_configs(experiment.get('text_source'))
-        self.source = {name: _for_new_images(own.get(name, {})) for name in self.dims
+        own = text_configs(described_source(experiment.get('text_source')))
+        self.source = {name: own.get(name, {'stream': 'pair/paragraph'}) for name in self.dims
                        if name in own or not optional or words is not None}
         self._describing = Lock()
 
@@ -215,8 +216,3 @@ def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pa
         return None
     pipeline = pipeline() if pipeline else DescriptionPipeline(language)
     return pipeline.run(pipeline.subjects(pairs), progress)
-
-
-def _for_new_images(own: Mapping) -> Mapping:
-    """Source of a model's text for new images: descriptions, if the model was trained on features or texts in files."""
-    return {'stream': 'pair/paragraph'} if not own or own.keys() & {'files', 'texts'} else own

@@ -99,7 +99,7 @@ def multi_scale_similarity(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'ba
                         'Use larger crops.')
     result = 1.
     for scale, weight in enumerate(WEIGHTS, 1):
-        window = peaked_gaussian(min(11, *x.shape[-2:]))
+        window = _peaked_gaussian(min(11, *x.shape[-2:]))
         if scale < len(WEIGHTS):
             similarity = ssim.contrast_structure(x, y, window, data_range(x)).mean()
             result = result * ((1 + similarity) / 2) ** weight
@@ -111,7 +111,7 @@ def multi_scale_similarity(x: Float[Tensor, 'batch 1 h w'], y: Float[Tensor, 'ba
 
 
 @cache
-def peaked_gaussian(width: int, sigma: float = 1.5) -> Window:
+def _peaked_gaussian(width: int, sigma: float = 1.5) -> Window:
     """A Gaussian of sum 1. If the width is even, its peak is right of the middle, as in the released code."""
     weights = [math.exp(-(i - width // 2) ** 2 / (2 * sigma**2)) for i in range(width)]
     return tuple(weight / sum(weights) for weight in weights)

@@ -5,6 +5,8 @@ It takes the two orientations 0 and 90 degrees of four levels, blocks of 3x3 coe
 the level, as its authors' published code does.
 """
 
+from functools import cache
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -107,6 +109,12 @@ def _correlate(image: Band, kernel: Float[Tensor, 'side side']) -> Band:
 
 def _whole(quarter: tuple[tuple[float, ...], ...], like: Tensor, sign: int = 1) -> Float[Tensor, 'side side']:
     """Mirror the upper left quarter of a filter; `sign` multiplies the lower half."""
-    upper = torch.tensor(quarter, dtype=like.dtype, device=like.device)
+    return _filter(quarter, sign, like.dtype, like.device)
+
+
+@cache
+def _filter(quarter: tuple[tuple[float, ...], ...], sign: int, dtype: torch.dtype,
+            device: torch.device) -> Float[Tensor, 'side side']:
+    upper = torch.tensor(quarter, dtype=dtype, device=device)
     upper = torch.cat((upper, upper[:, :-1].flip(1)), 1)
     return torch.cat((upper, sign * upper[:-1].flip(0)))

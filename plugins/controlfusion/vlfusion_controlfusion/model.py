@@ -65,7 +65,7 @@ class ControlFusion(ModulatedRestormer):
             raise ConfigError(f'ControlFusion has no adapter {adapter!r}.', did_you_mean(adapter, ADAPTERS))
         super().__init__(text_dim, channels=channels, dim=dim, blocks=blocks, refinement=refinement, heads=heads,
                          expansion=expansion)
-        self.text_dim, self.text_optional, self.channels = text_dim, adapter is not None, channels
+        self.text_optional, self.channels = adapter is not None, channels
         coarser = [2 * dim, 4 * dim, 8 * dim]
         self.attend_a = nn.ModuleList(CBAM(width, bias=True) for width in coarser)
         self.attend_b = nn.ModuleList(CBAM(width, bias=True) for width in coarser)

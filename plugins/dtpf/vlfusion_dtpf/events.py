@@ -9,34 +9,22 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from vlfusion.language.interfaces import TextFeatures
 from vlfusion.registry import TEXT_ENCODERS
 
 
-class Event(NamedTuple):
-    """An event: its name in the form of a key, such as `low_light`, and its description."""
-
-    name: str
-    description: str
-
-
-def parse_events(text: str) -> list[Event]:
-    """Read the events of a text, in order. Line breaks may be missing, and Markdown's emphasis is removed.
+def parse_events(text: str) -> list[str]:
+    """Read the names of a text's events, in order and as keys. Line breaks may be missing, Markdown's emphasis goes.
 
     >>> parse_events('Event Type: Low Light\\nDescription: It is dark.\\n\\n**Event Type:** High-Noise')
-    [Event(name='low_light', description='It is dark.'), Event(name='high_noise', description='')]
+    ['low_light', 'high_noise']
     >>> parse_events('A street at night.')
     []
     """
-    events = []
-    for part in re.split(r'event type\W*:', text.replace('*', ''), flags=re.IGNORECASE)[1:]:
-        name, _, description = part.partition('Description:')
-        name = re.sub(r'[^a-z0-9]+', '_', name.strip().partition('\n')[0].lower()).strip('_')
-        if name:
-            events.append(Event(name, ' '.join(description.split())))
-    return events
+    parts = re.split(r'event type\W*:', text.replace('*', ''), flags=re.IGNORECASE)[1:]
+    names = (part.partition('Description:')[0].strip().partition('\n')[0].lower() for part in parts)
+    return list(filter(None, (re.sub(r'[^a-z0-9]+', '_', name).strip('_') for name in names)))
 
 
 @TEXT_ENCODERS.register_module()
@@ -75,5 +63,5 @@ def names_of(text: str) -> str:
     >>> names_of('Event Type: Low Light\\nDescription: It is dark.\\nEvent Type: High Noise\\nDescription: Grain.')
     'Low light. High noise.'
     """
-    names = [event.name.replace('_', ' ').capitalize() for event in parse_events(text)]
+    names = [name.replace('_', ' ').capitalize() for name in parse_events(text)]
     return ' '.join(f'{name}.' for name in names) or text

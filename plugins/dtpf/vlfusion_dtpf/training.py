@@ -6,7 +6,7 @@ student, which reads no text, learns the same losses, the teacher's pictures and
     model = dict(type='vlfusion_dtpf.DTPFTeacherModel', backbone=dict(type='vlfusion_dtpf.DTPF', text_dim=512),
                  losses=[...], event_weights=dict(low_light=dict(max_intensity=48.0, consistency=20.0)))
     model = dict(type='vlfusion_dtpf.DTPFStudentModel', backbone=dict(type='vlfusion_dtpf.DTPF', dim=16),
-                 losses=[...], teacher='work_dirs/dtpf_teacher_ivf/best.pth')
+                 losses=[...], teacher='work_dirs/dtpf_teacher_ivf/iter_128500.pth')
 """
 
 import os
@@ -78,7 +78,7 @@ class DTPFTeacherModel(FusionModel):
         fused = super().forward(source_a, source_b, mode='tensor', **sample)
         places = defaultdict(list)
         for place, text in enumerate(words):
-            places[tuple(event.name if event.name in self.event_weights else '' for event in parse_events(text))
+            places[tuple(name if name in self.event_weights else '' for name in parse_events(text))
                    or ('',)].append(place)
         self._warn(any(name for names in places for name in names), len(words))
         total, logged = 0., defaultdict(float)

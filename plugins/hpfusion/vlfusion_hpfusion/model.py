@@ -24,7 +24,7 @@ TOKEN = 256  # pixels of a token, and width of the cross-attention
 
 @BACKBONES.register_module()
 class HPFusion(nn.Module):
-    """HPFusion: answers to four questions about each source, read by cross-attention. 1,091,666 parameters released.
+    """HPFusion: answers to four questions about each source, read by cross-attention. 1,071,880 parameters.
 
     The text hardly moves the output: the attention's result has an absolute sum of one over 256 numbers. One query
     attends to all pixels of a source, so memory grows linearly with the image.

@@ -279,7 +279,7 @@ def test_noise_and_half_size_belong_to_training():
             assert torch.equal(net(a, b), net(a, b))
 
 
-def test_the_vector_reaches_every_normalisation():
+def test_the_vector_moves_the_output():
     net = autofuse().eval()
     a, b = pair((32, 40))
     with torch.no_grad():

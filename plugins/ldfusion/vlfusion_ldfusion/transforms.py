@@ -1,4 +1,4 @@
-"""Augmentation of both methods, and AutoFuse's cutting of pairs into views that get their own words."""
+"""LDFusion's augmentation, and AutoFuse's cutting of pairs into views that get their own words."""
 
 from pathlib import Path
 

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.errors import CheckpointError
-from vlfusion.losses import derivative_kernels
+from vlfusion.losses import axis_gradients
 from vlfusion.models.layers.autocast import without_autocast
 from vlfusion.models.released import convert
 from vlfusion.registry import BACKBONES
@@ -82,7 +81,8 @@ class LUTFuse(nn.Module):
         context = self.context(torch.cat((visible, infrared), 1) * 255)
         with without_autocast(infrared.device):
             levels = (luminance, edges(luminance), context.to(luminance.dtype), infrared)
-            return interpolate(self.table.to(luminance.dtype), [level * (255 / 16) for level in levels])
+            scale = 255 * len(self.table) / 256  # a level is 256 / size grey levels wide, as released
+            return interpolate(self.table.to(luminance.dtype), [level * scale for level in levels])
 
     @staticmethod
     def read_released(path: str | os.PathLike) -> dict[str, Tensor]:
@@ -158,7 +158,7 @@ def mixing_table(size: int) -> Float[Tensor, 'size size size size']:
     >>> (255 * table[3, 0, [0, 15], 9]).round()
     tensor([ 48., 144.])
     """
-    levels = torch.arange(size) * (16 / 255)
+    levels = torch.arange(size) * (256 / (255 * size))
     share = torch.arange(size)[:, None] / (size - 1)
     return torch.lerp(levels[:, None, None, None], levels, share).expand(-1, size, -1, -1).clone()
 
@@ -169,7 +169,7 @@ def edges(luminance: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w
     Zeros lie beyond the border, so a bright border counts as an edge, often as the strongest one. The released table
     depends on it.
     """
-    gradient = conv2d(luminance, derivative_kernels(luminance), padding=1).square().sum(1, keepdim=True).sqrt()
+    gradient = axis_gradients(luminance, 'constant').square().sum(1, keepdim=True).sqrt()
     low, high = gradient.amin((2, 3), keepdim=True), gradient.amax((2, 3), keepdim=True)
     return (gradient - low) / (high - low + 1e-8)
 

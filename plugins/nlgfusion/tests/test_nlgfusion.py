@@ -146,7 +146,9 @@ def test_states_of_another_network_are_refused():
 def test_the_authors_write_as_the_protocol_film_does():
     """Stretched to the whole range, with the visible image's chroma, which in these pairs is grey."""
     import cv2
-    for path in sorted(shared('zoo/nlgfusion/TNO_test/author').glob('*.bmp')):
+    paths = sorted(shared('zoo/nlgfusion/TNO_test/author').glob('*.bmp'))
+    assert len(paths) == 4
+    for path in paths:
         image = cv2.imread(str(path))
         assert (image.min(), image.max()) == (0, 255) and (image == image[..., :1]).all()
     assert all(load_config(path).protocol == 'film' for path in CONFIGS)

@@ -12,9 +12,9 @@ _base_ = ['vlfusion::_base_/runtime.py', 'vlfusion::_base_/datasets/sample_ivf.p
 protocol = 'plain'
 model = dict(
     type='FusionModel', backbone=dict(type='vlfusion_risfusion.RISFusion', text_dim=384),
-    losses=[dict(type='vlfusion_risfusion.SimilarityLoss', weight=3.0, infrared=0.0, visible=0.5),
+    losses=[dict(type='vlfusion_risfusion.SimilarityLoss', weight=3.0, shares=(0.0, 0.5)),
             dict(type='SquaredErrorLoss', weight=3.0, shares=(2.0, 0.5)),
-            dict(type='vlfusion_risfusion.EdgeLoss', weight=3.0, infrared=1.0, visible=0.0),
+            dict(type='vlfusion_risfusion.EdgeLoss', weight=3.0, shares=(1.0, 0.0)),
             dict(type='vlfusion_risfusion.JointEdgeLoss', weight=3.0)])
 
 default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))

@@ -20,9 +20,9 @@ language = dict(encoder=dict(type='TransformersTextEncoder', model='google-bert/
 model = dict(
     type='FusionModel',
     backbone=dict(type='vlfusion_risfusion.RISFusion'),
-    losses=[dict(type='vlfusion_risfusion.SimilarityLoss', weight=3.0, infrared=0.0, visible=0.5),
+    losses=[dict(type='vlfusion_risfusion.SimilarityLoss', weight=3.0, shares=(0.0, 0.5)),
             dict(type='SquaredErrorLoss', weight=3.0, shares=(2.0, 0.5)),
-            dict(type='vlfusion_risfusion.EdgeLoss', weight=3.0, infrared=1.0, visible=0.0),
+            dict(type='vlfusion_risfusion.EdgeLoss', weight=3.0, shares=(1.0, 0.0)),
             dict(type='vlfusion_risfusion.JointEdgeLoss', weight=3.0)])
 
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=[

@@ -15,9 +15,10 @@ from torch import nn
 
 from vlfusion.cli import main as vlfusion
 from vlfusion.config import load_config
-from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import LOSSES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone, check_loss
+from vlfusion.testing.released import check_conversion
 from vlfusion.testing.toys import draw_pairs, take_one_step
 
 plugin = pytest.importorskip('vlfusion_risfusion', reason='pip install --editable plugins/risfusion')
@@ -153,17 +154,13 @@ def test_states_of_another_network_are_refused():
     state = drawn_state()
     whole = dict(prefusion_model={f'module.{name}': value for name, value in state.items()}, model={}, epoch=3)
     assert RISFusion.convert_released(whole).keys() == RISFusion(**TINY).state_dict().keys()
-    missing = {name: value for name, value in state.items() if name != 'net.lang_l4.film.2.bias'}
-    with pytest.raises(CheckpointError, match=r'lacks 1 of its names:\n +net\.lang_l4\.film\.2\.bias'):
-        RISFusion.convert_released(missing)
-    with pytest.raises(CheckpointError, match=r'has 1 unknown names:\n +net\.lang_l2\.film\.2\.bias'):
-        RISFusion.convert_released({**state, 'net.lang_l2.film.2.bias': torch.zeros(2)})
+    check_conversion(RISFusion(**TINY), state, missing='net.lang_l4.film.2.bias', unknown='net.lang_l2.film.2.bias')
 
 
 @pytest.mark.parametrize(('name', 'arguments'), [
-    ('similarity', dict(type='vlfusion_risfusion.SimilarityLoss', infrared=0.7, visible=0.4)),
+    ('similarity', dict(type='vlfusion_risfusion.SimilarityLoss', shares=(0.7, 0.4))),
     ('squared_error', dict(type='SquaredErrorLoss', shares=(0.7, 0.4))),
-    ('edge', dict(type='vlfusion_risfusion.EdgeLoss', infrared=0.7, visible=0.4)),
+    ('edge', dict(type='vlfusion_risfusion.EdgeLoss', shares=(0.7, 0.4))),
     ('joint_edge', dict(type='vlfusion_risfusion.JointEdgeLoss'))],
     ids=lambda value: value if isinstance(value, str) else '')
 def test_terms_and_gradients_equal_those_of_the_released_code(name, arguments):
@@ -180,7 +177,7 @@ def test_terms_and_gradients_equal_those_of_the_released_code(name, arguments):
 
 def test_a_term_without_weights_is_zero():
     images = torch.rand(3, 1, 1, 16, 16)
-    zero = LOSSES.build(dict(type='vlfusion_risfusion.EdgeLoss', infrared=0.0, visible=0.0))(*images)
+    zero = LOSSES.build(dict(type='vlfusion_risfusion.EdgeLoss', shares=(0.0, 0.0)))(*images)
     assert isinstance(zero, torch.Tensor) and zero == 0
 
 

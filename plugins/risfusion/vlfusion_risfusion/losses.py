@@ -6,6 +6,8 @@ these are 0, for edges, they are those of the released training command, all of 
 holds.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -19,13 +21,14 @@ from vlfusion.registry import LOSSES, MODELS
 class _ToBothSources(nn.Module):
     """`w_ir d(F, A) + w_vi d(F, B)`."""
 
-    def __init__(self, weight: float, infrared: float, visible: float):
+    def __init__(self, weight: float, shares: Sequence[float]):
         super().__init__()
-        self.weight, self.infrared, self.visible = weight, infrared, visible
+        self.weight, self.shares = weight, shares
 
     def forward(self, fused: Image, source_a: Image, source_b: Image) -> Scalar:
-        shares = [(self.infrared, source_a), (self.visible, source_b)]
-        return sum((share * self.distance(fused, source) for share, source in shares if share), fused.new_zeros(()))
+        return sum((share * self.distance(fused, source)
+                    for share, source in zip(self.shares, (source_a, source_b), strict=True) if share),
+                   fused.new_zeros(()))
 
 
 @LOSSES.register_module()
@@ -34,11 +37,11 @@ class SimilarityLoss(_ToBothSources):
 
     Args:
         weight: factor in the total.
-        infrared, visible: weight of each source.
+        shares: weights of infrared and visible.
     """
 
-    def __init__(self, weight: float = 1.0, infrared: float = 0.0, visible: float = 1.0):
-        super().__init__(weight, infrared, visible)
+    def __init__(self, weight: float = 1.0, shares: Sequence[float] = (0.0, 1.0)):
+        super().__init__(weight, shares)
 
     @staticmethod
     def distance(fused: Image, source: Image) -> Scalar:
@@ -54,11 +57,11 @@ class EdgeLoss(_ToBothSources):
 
     Args:
         weight: factor in the total.
-        infrared, visible: weight of each source.
+        shares: weights of infrared and visible.
     """
 
-    def __init__(self, weight: float = 1.0, infrared: float = 1.0, visible: float = 0.0):
-        super().__init__(weight, infrared, visible)
+    def __init__(self, weight: float = 1.0, shares: Sequence[float] = (1.0, 0.0)):
+        super().__init__(weight, shares)
 
     @staticmethod
     def distance(fused: Image, source: Image) -> Scalar:

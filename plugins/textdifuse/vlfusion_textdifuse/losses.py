@@ -10,14 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, l1_loss
 
-from vlfusion.losses import derivative_kernels
+from vlfusion.losses import axis_gradients
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion_textdifuse.diffusion import WHOLE, Diffusion, Step
 
 
 def edges(image: Image) -> Image:
     """Compute the length of the Sobel gradient, with zeros beyond the border."""
-    return (conv2d(image, derivative_kernels(image), padding=1).square().sum(1, keepdim=True) + 1e-8).sqrt()
+    return (axis_gradients(image, 'constant').square().sum(1, keepdim=True) + 1e-8).sqrt()
 
 
 @loss
@@ -46,10 +46,10 @@ def modulation_loss(fused: Image, plain: Image, mask: Image, *, edge_weight: flo
             - edge_weight * (fused_edges * mask).sum() / size - contrast_weight * (contrast(fused) * mask).sum() / size)
 
 
-def contrast(image: Image, side: int = 5) -> Image:
-    """Compute the standard deviation of the `side` x `side` pixels around each pixel, at least 0.001."""
-    window = image.new_full((1, 1, side, side), 1 / side**2)
-    mean, square = (conv2d(power, window, padding=side // 2) for power in (image, image * image))
+def contrast(image: Image) -> Image:
+    """Compute the standard deviation of the 5x5 pixels around each pixel, at least 0.001."""
+    window = image.new_full((1, 1, 5, 5), 1 / 25)
+    mean, square = (conv2d(power, window, padding=2) for power in (image, image * image))
     return (square - mean.square()).clamp(min=1e-6).sqrt()
 
 

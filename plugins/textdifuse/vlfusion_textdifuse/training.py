@@ -45,7 +45,7 @@ class TextDiFuseModel(FusionModel):
         super().__init__(backbone, losses, data_preprocessor, init_cfg, margin)
         if phase not in PHASES:
             raise ConfigError(f'Unknown phase {phase!r}.', did_you_mean(phase, PHASES))
-        self.phase = phase
+        self.phase, self._whole = phase, Diffusion(WHOLE)
         self.backbone.encoder.requires_grad_(phase == 'diffusion')
         self.backbone.decoder.requires_grad_(phase == 'diffusion')
         self.backbone.control.requires_grad_(phase == 'fusion')
@@ -69,7 +69,7 @@ class TextDiFuseModel(FusionModel):
         return super()._with_margin(images, **texts)
 
     def _restoring(self, degraded: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        network, diffusion = self.backbone, Diffusion(WHOLE)
+        network, diffusion = self.backbone, self._whole
         degraded, clean = (network.enlarge(2 * image - 1) for image in (degraded, clean))
         step, noise = torch.randint(WHOLE, (len(clean),)), torch.randn_like(clean)
         noisy, time = diffusion.add_noise(clean, step, noise), diffusion.times[step]

@@ -1,6 +1,5 @@
 """The loss of TextFusion (Cheng et al., Information Fusion 2025): what a sentence names decides how sources count."""
 
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,15 +8,13 @@ from torch.nn.functional import conv2d, interpolate, pad
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.engine.states import load_strictly
 from vlfusion.errors import DataError
-from vlfusion.losses import symmetric_kernel
+from vlfusion.losses import Image, Scalar, symmetric_kernel
 from vlfusion.losses.perceptual import FrozenNetwork, vgg_stages
 from vlfusion.models.layers.dense_encoder import RELEASED_ENCODER_PARTS, DenseEncoder
 from vlfusion.models.released import convert
 from vlfusion.registry import LOSSES
 from vlfusion.zoo.places import original
 from vlfusion.zoo.remote import RemoteFile, fetch
-
-Image = Float[Tensor, 'batch 1 h w']
 
 #: The last convolutions of VGG-19's five stages, in torchvision's numbering, before their ReLU.
 TAPS = (2, 7, 16, 25, 34)
@@ -53,7 +50,7 @@ class AssociationLoss(nn.Module):
         self.vgg = FrozenNetwork(vgg_stages('AssociationLoss', 19, len(TAPS), 'IMAGENET1K_V1' if pretrained else None))
         self.densefuse = FrozenNetwork(_densefuse(pretrained))
 
-    def forward(self, fused: Image, source_a: Image, source_b: Image, association: Image) -> Float[Tensor, '']:
+    def forward(self, fused: Image, source_a: Image, source_b: Image, association: Image) -> Scalar:
         """Compute the loss of luminance in [0, 1], of at least 32x32 pixels, under association maps in [0, 1]."""
         if min(fused.shape[-2:]) < 32:  # VGG leaves 2x2 of it, which are reflected
             raise DataError(f'AssociationLoss needs images of at least 32x32, but got {tuple(fused.shape[-2:])}.',

@@ -197,6 +197,7 @@ def test_weights_for_what_is_not_there_are_refused():
         _model(degradation_weights=dict(rain=dict(max_intensity=6.0)))
 
 
+@pytest.mark.filterwarnings('ignore:vlfusion_textif:FutureWarning')
 def test_former_names_of_shared_parts_still_build():
     model = MODELS.build(dict(type='vlfusion_textif.TextIFModel', backbone=TINY,
                               losses=[dict(type='vlfusion_textif.AxisGradientLoss', weight=10.0)]))

@@ -43,7 +43,7 @@ class TextIF(ModulatedRestormer):
                  expansion: float = 2):
         super().__init__(text_dim, channels=1, dim=dim, blocks=blocks, refinement=refinement, heads=heads,
                          expansion=expansion)
-        self.text_dim, self.text_scale = text_dim, text_scale
+        self.text_scale = text_scale
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,

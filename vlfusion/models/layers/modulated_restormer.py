@@ -44,6 +44,7 @@ class ModulatedRestormer(nn.Module):
         if dim % 2:
             raise ConfigError(f'{type(self).__name__} normalises {8 * dim} channels in 16 groups, but dim={dim} is '
                               'odd.', 'Choose an even dim; the paper uses 48.')
+        self.text_dim = text_dim
         widths = [dim, 2 * dim, 4 * dim, 8 * dim]
         self.encoder_a, self.encoder_b = (
             Encoder(channels, widths, (stack(width, *rest, expansion)

@@ -5,6 +5,7 @@ normalised, by one mean and one deviation of the whole image.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -13,14 +14,15 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 
-class Lent:
+class Lent(NamedTuple):
     """Loan of a stream to another, `(batch, dim, h, w)` each: queries, values, and the result of its attention.
 
     A block that took the attention of another stream has no queries of its own.
     """
 
-    def __init__(self, query: Tensor | None, value: Tensor, attended: Tensor):
-        self.query, self.value, self.attended = query, value, attended
+    query: Tensor | None
+    value: Tensor
+    attended: Tensor
 
 
 class WindowBlock(nn.Module):
