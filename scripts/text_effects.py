@@ -3,7 +3,7 @@
     python scripts/text_effects.py                # all methods; those whose weights are not here lack a number
     python scripts/text_effects.py film textif    # some methods
 
-`docs/explain/text_methods.md` has the numbers. Networks read 64x64 noise, so they take seconds.
+`docs/explain/did_the_text_do_anything.md` has the numbers. Networks read 64x64 noise, so they take seconds.
 """
 
 import sys

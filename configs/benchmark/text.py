@@ -7,7 +7,7 @@ Needs:      RoadScene, TNO and Harvard with descriptions, and the pairs of MTG w
             weights: their rows say so. A checkpoint of your own training takes their place. Also: pip install
             'vlfusion[benchmark]'.
 Hardware:   a CPU; Text-DiFuse, ControlFusion and DTPF want a GPU.
-Expected:   docs/explain/text_methods.md says how far the text moves each method.
+Expected:   docs/explain/did_the_text_do_anything.md says how far the text moves each method.
 """
 
 title = 'Text-guided image fusion'
