@@ -1,0 +1,203 @@
+"""Instructions that are drawn: grammar, held-out words, numbers, and reproducible chance."""
+
+import re
+from itertools import product
+
+import numpy as np
+import pytest
+
+from vlfusion.errors import ConfigError, UnknownNameError
+from vlfusion.imaging.tasks import TASKS
+from vlfusion.language.instructions import REGIONS, Ask, Vocabulary
+
+PAIRS = [('MRI', 'PET'), ('MRI', 'CT'), ('infrared', 'visible'), ('ultrasound', 'SPECT'), ('visible', 'visible'),
+         *((task.modality_a, task.modality_b) for task in TASKS.values())]
+VOCABULARY = Vocabulary.read()
+
+
+def drawn(count, pair=('MRI', 'PET'), seed=0, **options):
+    rng = np.random.default_rng(seed)
+    return [VOCABULARY.draw(rng, *pair, **options) for _ in range(count)]
+
+
+def plain(text):
+    """A sentence without its case and its stop."""
+    return text.casefold().rstrip('.?')
+
+
+@pytest.mark.parametrize(('name', 'sha256'), [
+    ('fusion.v1', 'e8eb4f6baea31bad770d2251be3eeb4a87ea05746a4adcc52c3bfba452e1f005')])
+def test_published_vocabularies_do_not_change(name, sha256):
+    # Networks are trained with its sentences. Improve fusion.v1 as fusion.v2.toml.
+    vocabulary = Vocabulary.read(name)
+    assert (vocabulary.id, vocabulary.sha256) == (name, sha256)
+
+
+def test_its_intents_degrees_and_regions():
+    assert VOCABULARY.intents == (
+        'lead_a', 'lead_b', 'texture_a', 'texture_b', 'balance', 'brighter', 'darker', 'more_contrast', 'less_contrast',
+        'more_detail', 'less_detail', 'more_colour', 'less_colour', 'neutral')
+    assert VOCABULARY.degrees == ('slightly', '', 'strongly')
+    assert VOCABULARY.regions == REGIONS
+
+
+@pytest.mark.parametrize(('intent', 'degree', 'ask'), [
+    ('lead_a', 'strongly', Ask(intensity_a=1, gradient_a=1)),
+    ('lead_b', '', Ask(intensity_b=0.7, gradient_b=0.7)),
+    ('texture_b', 'slightly', Ask(gradient_b=0.4)),
+    ('balance', '', Ask(0.35, 0.35, 0.35, 0.35)),
+    ('darker', 'strongly', Ask(gain=0.6)),
+    ('less_detail', '', Ask(detail=0.4)),
+    ('neutral', '', Ask())])
+def test_numbers_behind_an_intent(intent, degree, ask):
+    assert VOCABULARY.ask(intent, degree) == ask
+
+
+@pytest.mark.parametrize(('weak', 'strong'), [
+    ('darker', 'brighter'), ('less_contrast', 'more_contrast'), ('less_detail', 'more_detail'),
+    ('less_colour', 'more_colour')])
+def test_degrees_are_ordered_around_one(weak, strong):
+    [name] = VOCABULARY.ask(weak).asked
+    factors = [getattr(VOCABULARY.ask(intent, degree), name) for intent, degree in (
+        (weak, 'strongly'), (weak, ''), (weak, 'slightly'), ('neutral', ''), (strong, 'slightly'), (strong, ''),
+        (strong, 'strongly'))]
+    assert factors == sorted(set(factors)) and factors[3] == 1
+
+
+@pytest.mark.parametrize('pair', PAIRS)
+@pytest.mark.parametrize('held_out', [False, True])
+def test_sentences_are_whole(pair, held_out):
+    for instruction in drawn(100, pair, held_out=held_out, labels=['the people'], joined=0.2):
+        text = instruction.text
+        assert not re.search(r'[{}]|  |\s$|^\s| [,.?]|\.\.|,,|\ba [aeiou]|\bthe the\b', text), text
+        if held_out:
+            assert text[0].isupper() and text[-1] in '.?'
+
+
+@pytest.mark.parametrize('pair', [('MRI', 'PET'), ('infrared', 'visible')])
+def test_held_out_sentences_are_new(pair):
+    seen = {plain(instruction.text) for instruction in drawn(800, pair)}
+    assert not seen & {plain(instruction.text) for instruction in drawn(300, pair, held_out=True)}
+    assert len(seen) > 600
+
+
+def test_sentences_state_their_region():
+    words = {'left': 'left', 'upper_right': r'(upper|top) right', 'centre': 'cent|middle', 'dark': 'dark|shadows',
+             'box:the people': 'the people'}
+    for held_out, region in product([False, True], words):
+        for instruction in drawn(30, held_out=held_out, regions=[region]):
+            assert instruction.region == region
+            assert re.search(words[region], instruction.text, re.IGNORECASE), instruction.text
+    texts = [plain(instruction.text) for instruction in drawn(200, regions=[''])]
+    places = re.compile(r'\b(left|right|corner|shadows|areas)|(in|at|around) the (cent|middle)')
+    assert not any(map(places.search, texts))
+
+
+def test_sentences_state_their_degree():
+    adverbs = 'slight|a little|a bit|somewhat|a touch|a tad'
+    others = 'a hint|hint at|nudge|a small lift|a notch|a sliver|a trace|a shade'
+    for instruction in drawn(200) + drawn(200, held_out=True):
+        text = instruction.text.casefold()
+        if instruction.degree == 'slightly':
+            assert re.search(f'{adverbs}|{others}', text), text
+        else:
+            assert not re.search(adverbs, text), text
+
+
+def test_sentences_name_the_source_that_is_meant():
+    pair = ('infrared', 'visible')
+    for instruction in drawn(300, pair, intents=['lead_a'], regions=['']):
+        text = instruction.text.casefold()
+        other_only = re.search(r'less|hold|weaken|ignore|too strong', text)
+        first = re.search(r'infrared|thermal|\bir\b|source a|image a|first', text)
+        assert first or other_only, text
+        assert instruction.ask.intensity_b == 0 < instruction.ask.intensity_a
+
+
+def test_equal_modalities_are_told_apart_by_position():
+    for instruction in drawn(200, ('visible', 'visible'), intents=['lead_b', 'texture_a'], regions=['']):
+        assert 'visible' not in instruction.text and re.search(
+            r'(source|image) [AB]|first|second', instruction.text, re.IGNORECASE), instruction.text
+
+
+def test_other_names_of_a_modality_count():
+    def named(*pair):
+        return {instruction.text for instruction in drawn(100, pair)}
+    assert named('overexposed', 'Under_Exposed') == named('over-exposed', 'under-exposed')
+    assert named('IR', 'VIS') == named('infrared', 'visible')
+    assert any('the sonar image' in text.casefold() for text in named('sonar', 'visible'))
+
+
+def test_draws_follow_their_seed():
+    assert drawn(50, seed=3, joined=0.3) == drawn(50, seed=3, joined=0.3) != drawn(50, seed=4, joined=0.3)
+
+
+def test_half_of_the_draws_concern_the_whole_picture():
+    whole = sum(not instruction.region for instruction in drawn(400, intents=['brighter'], labels=['a car']))
+    assert 160 < whole < 240
+    assert {instruction.region for instruction in drawn(200, intents=['darker'], regions=['', 'left'])} == {'', 'left'}
+    labelled = {instruction.region for instruction in drawn(50, intents=['darker'], regions=[], labels=['a car'])}
+    assert labelled == {'box:a car'}
+
+
+def test_colour_and_neutral_have_no_region():
+    assert {instruction.region for instruction in drawn(300) if 'colour' in instruction.intent
+            or instruction.intent == 'neutral'} == {''}
+    with pytest.raises(ConfigError, match='None of the intents'):
+        drawn(1, intents=['more_colour', 'neutral'], regions=['left'])
+
+
+def test_training_sentences_vary_in_case_and_stop():
+    texts = [instruction.text for instruction in drawn(100, intents=['brighter'], regions=[''])]
+    assert {(text[0].isupper(), text.endswith('.')) for text in texts} == set(product([True, False], repeat=2))
+
+
+def test_joined_instructions_ask_for_both():
+    both = [instruction for instruction in drawn(100, joined=1.) if '+' in instruction.intent]
+    assert len(both) > 70
+    for instruction in both:
+        asks = [VOCABULARY.ask(*aim).asked for aim in zip(instruction.intent.split('+'), instruction.degree.split('+'),
+                                                          strict=True)]
+        assert instruction.ask.asked == asks[0] | asks[1] and not asks[0].keys() & asks[1].keys()
+        assert re.search(' and | but ', instruction.text)
+
+
+def test_a_pool_has_distinct_texts():
+    pool = VOCABULARY.pool(150, 'MRI', 'PET', seed=1)
+    assert len({instruction.text for instruction in pool}) == len(pool) == 150
+    assert pool == VOCABULARY.pool(150, 'MRI', 'PET', seed=1) != VOCABULARY.pool(150, 'MRI', 'PET', seed=2)
+
+
+def test_cases_list_every_intent_degree_and_region():
+    regions = ['', 'left', 'bright', 'box:the people']
+    cases = VOCABULARY.cases('MRI', 'PET', regions=regions, per_case=3)
+    count = {}
+    for case in cases:
+        count[case.intent, case.degree, case.region] = count.get((case.intent, case.degree, case.region), 0) + 1
+        assert case.ask == VOCABULARY.ask(case.intent, case.degree)
+    expected = {(intent, degree, region) for intent, degree, region in product(
+        VOCABULARY.intents, VOCABULARY.degrees, regions)
+        if not (region and ('colour' in intent or intent == 'neutral')) and not (degree and intent == 'neutral')}
+    assert count == dict.fromkeys(expected, 3)
+    assert len({(case.intent, case.degree, case.region, case.text) for case in cases}) == len(cases)
+
+
+def test_a_case_does_not_depend_on_the_others():
+    alone = VOCABULARY.cases('MRI', 'PET', intents=['darker'], degrees=[''], regions=['left'])
+    among = VOCABULARY.cases('MRI', 'PET', regions=['', 'left'])
+    assert alone == [case for case in among if (case.intent, case.degree, case.region) == ('darker', '', 'left')]
+    assert len(alone) == 4
+
+
+@pytest.mark.parametrize(('act', 'message'), [
+    (lambda: Vocabulary.read('fusion.v7'), 'no vocabulary .*Did you mean fusion.v1'),
+    (lambda: VOCABULARY.ask('brigter'), 'Did you mean brighter'),
+    (lambda: VOCABULARY.ask('neutral', 'strongly'), "neutral has no degree 'strongly'"),
+    (lambda: drawn(1, intents=['leadA']), 'no intent'),
+    (lambda: drawn(1, regions=['center']), 'Did you mean centre'),
+    (lambda: drawn(1, labels=['']), "no region 'box:'"),
+    (lambda: VOCABULARY.cases('MRI', 'PET', degrees=['strong']), 'Did you mean strongly'),
+    (lambda: VOCABULARY.cases('MRI', 'PET', regions=['box']), "no region 'box'")])
+def test_unknown_names_are_errors(act, message):
+    with pytest.raises(UnknownNameError, match=re.compile(message, re.DOTALL)):
+        act()
