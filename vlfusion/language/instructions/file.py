@@ -28,8 +28,8 @@ BOX = 'box'
 _WHOLE, _OTHER = 'whole', 'other'
 _SPLITS = ('train', 'held_out')
 _SHARES = ('intensity', 'gradient')
-#: Slots that bring the blank before them.
-_WITH_BLANK = re.compile(r' \{(?:degree|much|far|place)\}|  |^\s|\s$|\.$')
+#: Blanks too many: before slots that bring one, double, and at the ends. A full stop at the end.
+_BLANKS = re.compile(r' \{(?:degree|much|far|place)\}|  |^\s|\s$|\.$')
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,7 @@ def read_parts(path: Path) -> Parts:
                  for degree, table in adverbs.items()},
         sources=tuple(_names(f'{where}: sources.{source}', sources[source], required=('phrases', 'words'))
                       for source in 'ab'),
-        modalities={spell(spelling): _names(f'{where}: modalities.{name}', table)
-                    for name, table in facts['modalities'].items() if name != _OTHER
-                    for spelling in (name, *_also(f'{where}: modalities.{name}', table))},
+        modalities=_modalities(f'{where}: modalities', facts['modalities']),
         other=_names(f'{where}: modalities.{_OTHER}', facts['modalities'].get(_OTHER, {}), ('modality',)))
 
 
@@ -103,12 +101,22 @@ def _regions(where: str, facts: Mapping[str, Any]) -> dict[str, Region]:
     return regions
 
 
-def _also(where: str, table: Any) -> Sequence[str]:
-    check_facts(where, table, {'also': list[str], 'train': Mapping, 'held_out': Mapping})
-    return table.get('also', ())
+def _modalities(where: str, facts: Mapping[str, Any]) -> dict[str, Names]:
+    modalities = {}
+    for name, table in facts.items():
+        if name == _OTHER:
+            continue
+        names = _names(f'{where}.{name}', table)
+        for spelling in map(spell, (name, *table.get('also', ()))):
+            if spelling in modalities:
+                raise ConfigError(f'{where}.{name} is called {spelling}, as another modality is.',
+                                  'Rename one of them.')
+            modalities[spelling] = names
+    return modalities
 
 
-def _names(where: str, table: Mapping[str, Any], slots: Sequence[str] = (), required: Sequence[str] = ()) -> Names:
+def _names(where: str, table: Any, slots: Sequence[str] = (), required: Sequence[str] = ()) -> Names:
+    check_facts(where, table, {'also': list[str], **dict.fromkeys(_SPLITS, Mapping)})
     spoken = {key: value for key, value in table.items() if key != 'also'}
     return Names(**_phrases(where, spoken, ('phrases', 'words'), slots, required))
 
@@ -182,7 +190,7 @@ def _check_slots(where: str, text: str, slots: Sequence[str]) -> None:
             raise ConfigError(f'{where}: {text!r} has an unknown slot {{{slot}}}.', did_you_mean(slot, slots))
     if re.search('[{}]', SLOT.sub('', text)):
         raise ConfigError(f'{where}: {text!r} has a stray brace.', 'Write slots as {name}.')
-    if not text or _WITH_BLANK.search(text):
+    if not text or _BLANKS.search(text):
         raise ConfigError(f'{where}: {text!r} is empty, ends with a full stop, or has a blank too many.',
                           'Slots of adverbs and {place} bring the blank before them. The full stop is added later.')
 

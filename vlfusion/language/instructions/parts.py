@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 
 from vlfusion.language.instructions.ask import Ask
 
@@ -103,7 +104,15 @@ class Intent:
 
     def templates(self, degree: str, region: str, held_out: bool) -> list[Template]:
         """List the templates of training, or those held out, that state a degree and a region."""
-        return [template for template in (self.held_out if held_out else self.train) if template.suits(degree, region)]
+        return self._by_case[degree, bool(region), held_out]
+
+    @cached_property
+    def _by_case(self) -> dict[tuple[str, bool, bool], list[Template]]:
+        """Templates by degree, region or none, and held out or not: draws need them often."""
+        return {(degree, bool(region), held_out): [template for template in templates
+                                                   if template.suits(degree, region)]
+                for degree, region in product(self.asks, ('', 'a region'))
+                for held_out, templates in ((False, self.train), (True, self.held_out))}
 
 
 @dataclass(frozen=True)

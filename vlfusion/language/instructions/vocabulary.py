@@ -109,7 +109,7 @@ class Vocabulary:
         known = self._known_regions([*(self.regions if regions is None else regions),
                                      *(BOX_PREFIX + label for label in labels)])
         possible = [intent for name in (self.intents if intents is None else intents)
-                    if not (intent := self._intent(name)).whole or '' in known]
+                    if not (intent := self._intent(name)).whole and known or '' in known]
         if not possible:
             raise ConfigError('None of the intents can concern one of the regions.',
                               "Add '' to the regions, or an intent that is not about the whole picture.")
