@@ -11,6 +11,7 @@ import numpy as np
 from mmcv.transforms import Compose
 from torch.utils.data import Dataset
 
+from vlfusion.data.instructed import Instructions
 from vlfusion.data.pairs import Bands, Names, Range, check_images, find_pairs, find_subset_pairs
 from vlfusion.data.policies import under_policy
 from vlfusion.data.sampler import Draw
@@ -117,6 +118,9 @@ class PairDataset(FusionDataset):
             are read as grey levels in [0, 1]; backbones and losses that name one get it. `subsets` have their own.
         words: True to give each sample the words of its text too, as `words`; they are empty for `files`, and if there
             are several texts, they are those of all.
+        instructions: None, or the arguments of `vlfusion.data.instructed.Instructions` as a dict, such as
+            `dict(vocabulary='fusion.v1', count=4)`: each sample gets several instructions and what they ask for, so
+            that a network can learn to obey.
         text_policy: the text that each pair gets: `own`, or another policy of `vlfusion.data.policies`, to test the
             effect of words.
         pipeline: configs of transforms, from `LoadPair` to `PackPair`.
@@ -137,7 +141,7 @@ class PairDataset(FusionDataset):
                  language: dict | None = None, text_length: int | Mapping[str, int] | None = None,
                  pipeline: Sequence[dict] = (), check: bool = True, name: str | None = None,
                  truth: str | None = None, maps: Mapping[str, str] | None = None, text_policy: str | Mapping = 'own',
-                 words: bool = False,
+                 words: bool = False, instructions: Mapping | None = None,
                  range_a: Range = None, range_b: Range = None, page_a: int | None = None, page_b: int | None = None,
                  bands_a: Bands = None, bands_b: Bands = None):
         super().__init__(task, name or Path(data_root).absolute().name, pipeline)
@@ -170,6 +174,10 @@ class PairDataset(FusionDataset):
             self.text_dims[key] = source.dim
             length = text_length.get(key) if isinstance(text_length, Mapping) else text_length
             self.text_lengths[key] = padded_length(length, source.length(self.pairs))
+        self.instructions = Instructions(language or {}, **instructions) if instructions is not None else None
+        if self.instructions:
+            self.instructions.check(self.pairs)
+            self.text_dims[self.instructions.stream] = self.instructions.dim
         if words and not self.text_sources:
             raise ConfigError('The data set has words=True, but no text.', 'Set its text_source, or leave words out.')
         self.words = {pair.name: '\n'.join(text for source in self.text_sources.values()
@@ -178,6 +186,13 @@ class PairDataset(FusionDataset):
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def __getitem__(self, index: int | Draw) -> dict:
+        sample = super().__getitem__(index)
+        if self.instructions is None:
+            return sample
+        number, seed = index if isinstance(index, Draw) else (index, index)
+        return sample | self.instructions.draw(self.pairs[number], sample['source_a'], sample['source_b'], seed)
 
     def record(self, index: int) -> dict:
         pair = self.pairs[index]

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from vlfusion.config import SPLITS
 from vlfusion.data.dataset import PairDataset
+from vlfusion.data.instructed import Instructions
 from vlfusion.data.names import composed
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
@@ -43,7 +44,8 @@ def find_datasets(config: Config, splits: Sequence[str] | None = None, *, text: 
             continue
         parts.append(part)
         accepted = inspect.signature(DATASETS.get(part['type'])).parameters
-        changes = {'check': False, 'pipeline': [loading_step(part), dict(type='PackPair')] if whole else []}
+        changes = {'check': False, 'instructions': None,
+                   'pipeline': [loading_step(part), dict(type='PackPair')] if whole else []}
         if text is not True:
             changes['text_source'] = text or None
         dataset = DATASETS.build({**part, **{key: value for key, value in changes.items() if key in accepted}})
@@ -135,7 +137,7 @@ def texts_to_encode(config: Config, splits: Sequence[str] | None = None) -> list
     """Return the texts of a config that are encoded as they are, each once.
 
     They come from `language.fixed`, from `text_source=dict(fixed=...)`, from a `text_policy` with one text for every
-    pair, and from the files of `text_source=dict(texts=...)`.
+    pair, from the files of `text_source=dict(texts=...)`, and from the vocabulary of `instructions`.
 
     Args:
         config: a config as `load_config` returns it.
@@ -147,16 +149,21 @@ def texts_to_encode(config: Config, splits: Sequence[str] | None = None) -> list
     texts = config.language.get('fixed') or []
     sources = [source['fixed'] for source in text_entries(config) if 'fixed' in source]
     policies = [fixed_text(part.get('text_policy')) for part in text_readers(config)]
-    written = _written_texts(config, splits) if any('texts' in source for source in text_entries(config)) else []
+    of_pairs = (any('texts' in source for source in text_entries(config))
+                or any(part.get('instructions') for part in text_readers(config)))
+    written = _texts_of_pairs(config, splits) if of_pairs else []
     return list(dict.fromkeys([*texts, *sources, *(text for text in policies if text is not None), *written]))
 
 
-def _written_texts(config: Config, splits: Sequence[str] | None) -> list[str]:
+def _texts_of_pairs(config: Config, splits: Sequence[str] | None) -> list[str]:
+    """Return the texts of files, and the sentences that instructions are drawn from."""
     texts = []
     for split, dataset in find_datasets(config, splits):
         part = dataset_part(config, split)
         sources = text_sources(part.get('text_source'), part.get('language'), part.get('data_root', '.'))
         texts += given_texts(sources.values(), dataset.pairs)
+        if part.get('instructions'):
+            texts += Instructions(part['language'], **part['instructions']).texts(dataset.pairs)
     return texts
 
 

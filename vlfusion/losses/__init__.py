@@ -4,6 +4,7 @@ A term that names more arguments (`truth`, `text`) gets them from the sample. Th
 a term.
 """
 
+from vlfusion.losses.asked import AskedGradientLoss, AskedIntensityLoss, SwapLoss, asked_picture
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.fidelity import (
     DSSIMLoss,
@@ -20,7 +21,7 @@ from vlfusion.losses.kernels import derivative_kernels, symmetric_kernel
 from vlfusion.losses.perceptual import PerceptualLoss
 from vlfusion.losses.truth import TruthLoss
 
-__all__ = ['AxisGradientLoss', 'DSSIMLoss', 'Image', 'LpLoss', 'MaxGradientLoss', 'MaxIntensityLoss',
-           'MeanIntensityLoss', 'PerceptualLoss', 'SSIMLoss', 'Scalar', 'SquaredErrorLoss', 'TruthLoss',
-           'axis_gradients', 'derivative_kernels', 'dissimilarity', 'loss', 'multi_scale_similarity',
-           'sobel_magnitude', 'ssim_map', 'symmetric_kernel']
+__all__ = ['AskedGradientLoss', 'AskedIntensityLoss', 'AxisGradientLoss', 'DSSIMLoss', 'Image', 'LpLoss',
+           'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'SSIMLoss', 'Scalar',
+           'SquaredErrorLoss', 'SwapLoss', 'TruthLoss', 'asked_picture', 'axis_gradients', 'derivative_kernels',
+           'dissimilarity', 'loss', 'multi_scale_similarity', 'sobel_magnitude', 'ssim_map', 'symmetric_kernel']

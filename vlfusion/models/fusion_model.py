@@ -25,7 +25,7 @@ class FusionModel(BaseModel):
 
     A backbone declares the texts that it reads by its attribute `text_dim`: a width for one text, passed as `text`, or
     a dict of widths by keyword for several (`text_a`, `instruction` ...), each with a mask (`text_a_mask`). With the
-    attribute `text_optional = True` it also fuses without. It declares the maps of a pair that it reads, such as masks,
+    attribute `text_optional = True` it also fuses without, with `('instruction',)` without those. It declares the maps of a pair that it reads, such as masks,
     by its attribute `maps`, a tuple of keywords: `('mask',)`. A map is optional if its argument of `forward` has a
     default. A loss gets the fused image, the sources, and whatever else its `forward` names (`truth`, `text`, `mask`)
     from the sample.
@@ -37,15 +37,19 @@ class FusionModel(BaseModel):
         losses: configs of the losses. Losses of weight 0 are not computed.
         margin: number of pixels by which images are extended outside training. Border pixels are repeated, and the
             result is cropped. Without it, a network that has seen few borders may draw a frame.
+        trainable: beginnings of names of parameters of the backbone, such as `correction`; all others are frozen. Empty
+            trains all.
         data_preprocessor, init_cfg: as for MMEngine's `BaseModel`; by default tensors are moved to the device.
     """
 
     def __init__(self, backbone: dict, losses: Sequence[dict] = (), data_preprocessor: dict | None = None,
-                 init_cfg: dict | list | None = None, margin: int = 0):
+                 init_cfg: dict | list | None = None, margin: int = 0, trainable: Sequence[str] = ()):
         if isinstance(data_preprocessor, dict):
             data_preprocessor = MODELS.build(data_preprocessor)  # MMEngine would import any dotted path
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone, self.margin = BACKBONES.build(backbone), margin
+        if trainable:
+            self._freeze(trainable)
         self.losses = nn.ModuleDict()
         for config in losses:
             term = LOSSES.build(config)
@@ -91,14 +95,32 @@ class FusionModel(BaseModel):
                                    'rate, or load another checkpoint.')
             return [dict(name=pair, fused=image) for pair, image in zip(name, fused.float(), strict=True)]
         if mode == 'loss':
-            if not self.losses:
-                raise ConfigError('The model has no loss with a weight above 0, so it cannot be trained.',
-                                  "Give model.losses, such as [dict(type='MaxIntensityLoss', weight=1.0)].")
-            terms = self.terms(fused, source_a, source_b, **text_inputs, **sample, name=name)
-            total = sum(self.losses[key].weight * value for key, value in terms.items())
-            # MMEngine adds up the values with `loss` in their name, and logs the others.
-            return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
+            self.require_losses()
+            return self.total(self.terms(fused, source_a, source_b, **text_inputs, **sample, name=name))
         raise ConfigError(f'Unknown mode {mode!r}.', "Use 'tensor', 'predict' or 'loss'.")
+
+    def require_losses(self) -> None:
+        """Raise ConfigError if no loss trains the model."""
+        if not self.losses:
+            raise ConfigError('The model has no loss with a weight above 0, so it cannot be trained.',
+                              "Give model.losses, such as [dict(type='MaxIntensityLoss', weight=1.0)].")
+
+    def total(self, terms: Mapping[str, Float[Tensor, '']]) -> dict[str, Float[Tensor, '']]:
+        """Return the weighted sum of the losses as `loss`, and each unweighted one under its own name."""
+        total = sum(self.losses[key].weight * value for key, value in terms.items())
+        # MMEngine adds up the values with `loss` in their name, and logs the others.
+        return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
+
+    def _freeze(self, trainable: Sequence[str]) -> None:
+        """Freeze the parameters of the backbone whose names begin with none of the given ones."""
+        parameters = dict(self.backbone.named_parameters())
+        for beginning in trainable:
+            if not any(name.startswith(beginning) for name in parameters):
+                raise ConfigError(f'{type(self.backbone).__name__} has no parameter whose name begins with '
+                                  f'{beginning!r}, which model.trainable names.',
+                                  f'Its parts are {", ".join(dict.fromkeys(name.split(".")[0] for name in parameters))}.')
+        for name, parameter in parameters.items():
+            parameter.requires_grad_(name.startswith(tuple(trainable)))
 
     def _maps(self, sample: Mapping) -> dict[str, Float[Tensor, 'batch 1 h w']]:
         """Pick the maps that the backbone reads."""
@@ -161,9 +183,9 @@ def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], so
     if not isinstance(fused, Tensor) or not fused.is_floating_point():
         what = fused.dtype if isinstance(fused, Tensor) else type(fused).__name__
         raise NetworkError(f'The backbone {name} returned {what}; expected a tensor of floats.', remedy)
-    if fused.shape != source_a.shape:
-        raise NetworkError(f'The backbone {name} returned the shape {tuple(fused.shape)}; expected '
-                           f'{tuple(source_a.shape)}.', remedy)
+    images = max([len(source_a), *(len(value) for value in others.values() if value is not None)])  # one per instruction
+    if fused.shape != (expected := (images, *source_a.shape[1:])):
+        raise NetworkError(f'The backbone {name} returned the shape {tuple(fused.shape)}; expected {expected}.', remedy)
     return fused
 
 
@@ -178,8 +200,13 @@ def text_dims(backbone: Any) -> dict[str, int]:
 
 
 def needed_texts(backbone: Any) -> dict[str, int]:
-    """Return the widths of the texts without which a backbone cannot fuse; empty if it has `text_optional = True`."""
-    return {} if getattr(backbone, 'text_optional', False) else text_dims(backbone)
+    """Return the widths of the texts without which a backbone cannot fuse: none if it has `text_optional = True`.
+
+    `text_optional = ('instruction',)` names those that may be left out.
+    """
+    optional = getattr(backbone, 'text_optional', False)
+    return {} if optional is True else {name: width for name, width in text_dims(backbone).items()
+                                        if name not in (optional or ())}
 
 
 def map_inputs(backbone: nn.Module) -> dict[str, bool]:

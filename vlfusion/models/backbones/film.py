@@ -48,8 +48,10 @@ class FILM(nn.Module):
         attention_dim: width of the cross-attention. It must divide the number of grid points for the `released`
             guidance, and be a square number for `channel`.
         guidance: kind of text guidance. `released` is that of the authors' network. `channel` and `spatial` are
-            additions of vlfusion without released weights: a token of the image is a channel or a position, see
-            `vlfusion.models.layers.text_guidance`. They ignore `guidance_grid`.
+            additions of vlfusion: beside the released guidance, they correct the fused image everywhere in one way, or
+            at each position in its own, see `vlfusion.models.layers.text_guidance`. They begin at zero.
+        instruction_dim: width of a second text, the `instruction`, by which `channel` or `spatial` corrects the image.
+            A pair may do without one, and is then fused as by the released network. None corrects by `text`.
         fold: side of the blocks of pixels whose luminances become channels. 1 is as published; with 2 all features have
             a quarter of the pixels, which makes small networks fast. Sizes that it does not divide are extended by the
             border pixels.
@@ -63,16 +65,18 @@ class FILM(nn.Module):
     Without gradients, each stage overwrites the features of the previous one, so a hook must copy what it keeps.
 
     Raises:
-        ConfigError: `attention_dim` does not fit the guidance, `heads` does not divide `dim` or `attention_dim`, or
-            `guidance` or `output` is unknown.
+        ConfigError: `attention_dim` does not fit the guidance grid, `heads` does not divide `dim` or `attention_dim`,
+            `guidance` or `output` is unknown, or the released guidance is given an instruction.
     """
 
     #: Weights may be cast to bfloat16, see `vlfusion.inference.network.Network`.
     bfloat16_weights = True
+    #: A batch may hold several instructions for each pair, see `vlfusion.models.InstructedModel`.
+    several_instructions = True
 
     def __init__(self, text_dim: int = 768, dim: int = 32, heads: int = 8, expansion: float = 4,
                  guidance_grid: Sequence[int] = (288, 384), attention_dim: int = 256, guidance: str = 'released',
-                 fold: int = 1, output: str = 'sigmoid'):
+                 fold: int = 1, output: str = 'sigmoid', instruction_dim: int | None = None):
         super().__init__()
         if guidance not in GUIDANCES:
             raise ConfigError(f'FILM has no guidance {guidance!r}.', did_you_mean(guidance, GUIDANCES))
@@ -81,9 +85,13 @@ class FILM(nn.Module):
         if attention_dim % heads:
             raise ConfigError(f'attention_dim={attention_dim} cannot be divided among {heads} heads.',
                               'Choose a multiple of heads.')
-        guide = partial(GUIDANCES[guidance], dim, heads, attention_dim,
-                        **{'grid': guidance_grid} if guidance == 'released' else {})
-        self.text_dim, self.dim, self.fold, self.output = text_dim, dim, fold, output
+        if instruction_dim and guidance == 'released':
+            raise ConfigError("FILM's released guidance reads no instruction, but instruction_dim is set.",
+                              "Set guidance='spatial' or 'channel', or leave instruction_dim out.")
+        guide = partial(TextGuidance, dim, heads, attention_dim, guidance_grid)
+        self.width, self.dim, self.fold, self.output = text_dim, dim, fold, output
+        self.text_dim = dict(text=text_dim, instruction=instruction_dim) if instruction_dim else text_dim
+        self.text_optional = ('instruction',) if instruction_dim else ()
         self.text_projection = nn.Linear(text_dim, attention_dim)
         self.stages = nn.ModuleList(
             Stage(channels, dim, heads, expansion, guide) for channels in (fold ** 2, dim, dim))
@@ -95,10 +103,14 @@ class FILM(nn.Module):
             RestormerBlock(dim, heads, expansion),
             PixelConv(dim, maps * fold ** 2),
             squash())
+        correct = GUIDANCES[guidance]
+        self.correction = correct and correct(dim, instruction_dim or text_dim, fold ** 2)
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,
-                text_mask: Bool[Tensor, 'batch token'] | None = None) -> Float[Tensor, 'batch 1 h w']:
+                text_mask: Bool[Tensor, 'batch token'] | None = None,
+                instruction: Float[Tensor, 'several token dim'] | None = None,
+                instruction_mask: Bool[Tensor, 'several token'] | None = None) -> Float[Tensor, 'several 1 h w']:
         """Fuse two images of one scene, guided by a text about them.
 
         Args:
@@ -106,34 +118,58 @@ class FILM(nn.Module):
             source_b: luminance of source B in [0, 1].
             text: one feature vector per token, in any order.
             text_mask: True for real tokens, False for padding. By default all rows are real, as in the released code.
+            instruction: one feature vector per token of an instruction; without it, or without a real token, it has no
+                effect. There may be several for each pair, which then stand next to each other.
+            instruction_mask: as `text_mask`.
 
         Returns:
-            The fused luminance, in [0, 1].
+            The fused luminance, in [0, 1]; one image for each instruction.
 
         Raises:
-            ConfigError: the text is missing, or the width of its features is not `text_dim`.
+            ConfigError: the text is missing, the width of its features is not `text_dim`, or that of the instruction
+                is not `instruction_dim`; or an instruction is given to a network that reads none.
             DataError: a text of the batch has no real token.
         """
         if text is None:
             raise ConfigError('FILM is guided by text, but its argument `text` is None.',
                               "Give the data set a text source, such as text_source=dict(stream='pair/paragraph'), or "
                               'choose a backbone that reads no text.')
-        if text.shape[-1] != self.text_dim:
-            raise ConfigError(f'FILM was built for text features of width {self.text_dim}, but these have width '
+        if text.shape[-1] != self.width:
+            raise ConfigError(f'FILM was built for text features of width {self.width}, but these have width '
                               f'{text.shape[-1]}.',
                               f'Set text_dim={text.shape[-1]} in the config of the backbone: it must equal the '
                               "text encoder's width. Trained weights need the encoder that they were trained with.")
-
+        if instruction is not None:
+            self._check_instruction(instruction)
         text_weight = _token_weight(text, text_mask)
         dtype = self.text_projection.weight.dtype
-        text = self.text_projection(text.to(dtype))
+        projected = self.text_projection(text.to(dtype))
         a, b = (folded(source.to(dtype), self.fold) for source in (source_a, source_b))
-        decoded = self._decoded(a, b, text, text_weight)
+        feature, decoded = self._decoded(a, b, projected, text_weight)
+        fused = mixed(decoded, folded(source_a, self.fold), folded(source_b, self.fold)) \
+            if self.output == 'mixture' else decoded
+        words, mask = (instruction, instruction_mask) if self.text_optional else (text, text_mask)
+        if self.correction is not None and words is not None:
+            several = len(words) // len(source_a)
+            mask = words.new_ones(words.shape[:2], dtype=torch.bool) if mask is None else mask
+            inputs = (feature, folded(source_a, self.fold), folded(source_b, self.fold), fused)
+            if several > 1:
+                inputs = (image.repeat_interleave(several, 0) for image in inputs)
+            fused = self.correction(*inputs, words, mask)
         if self.fold > 1:
-            decoded = F.pixel_shuffle(decoded, self.fold)[:, :, :source_a.shape[2], :source_a.shape[3]]
-        return mixed(decoded, source_a, source_b) if self.output == 'mixture' else decoded
+            fused = F.pixel_shuffle(fused, self.fold)[:, :, :source_a.shape[2], :source_a.shape[3]]
+        return fused
 
-    def _decoded(self, a: Tensor, b: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
+    def _check_instruction(self, instruction: Tensor) -> None:
+        expected = self.text_dim['instruction'] if self.text_optional else None
+        if instruction.shape[-1] != expected:
+            raise ConfigError(f'FILM was given an instruction of width {instruction.shape[-1]}, but '
+                              f'{f"was built for width {expected}" if expected else "reads none"}.',
+                              f"Set guidance='spatial' and instruction_dim={instruction.shape[-1]} in the config of "
+                              'the backbone, and train it.')
+
+    def _decoded(self, a: Tensor, b: Tensor, text: Tensor, text_weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the last features, and the maps that the image is made of."""
         if torch.is_grad_enabled() or is_traced():
             for stage in self.stages:
                 a, b = stage(a, b, text, text_weight)
@@ -184,13 +220,13 @@ def folded(source: Float[Tensor, 'batch 1 h w'], side: int) -> Float[Tensor, 'ba
     return F.pixel_unshuffle(F.pad(source, (0, right, 0, below), mode='replicate'), side)
 
 
-def mixed(scores: Float[Tensor, 'batch 4 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-          source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch 1 h w']:
+def mixed(scores: Float[Tensor, 'batch 4*pixels h w'], source_a: Float[Tensor, 'batch pixels h w'],
+          source_b: Float[Tensor, 'batch pixels h w']) -> Float[Tensor, 'batch pixels h w']:
     """Mix source A, source B, white and black at each pixel, weighted by a softmax of the scores.
 
     So the output lies in [0, 1], and a network reproduces a source without learning the identity.
     """
-    a, b, white, _ = scores.softmax(1).chunk(4, 1)
+    a, b, white, _ = scores.unflatten(1, (4, -1)).softmax(1).unbind(1)
     return a * source_a + b * source_b + white
 
 
@@ -243,8 +279,8 @@ class Decoder(nn.Sequential):
 
     strip_maps = 2
 
-    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return the image `(batch, 1, h, w)`; without gradients all features are written to `out`, maybe `x`."""
+    def forward(self, x: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the last features and the image; without gradients all features are written to `out`, maybe `x`."""
         *parts, last, squash = self
         for part in parts:
             if isinstance(part, nn.Conv2d):
@@ -253,8 +289,8 @@ class Decoder(nn.Sequential):
             else:  # a block, which a sharded training may have wrapped
                 x = part(x, out)
         # In float32 also in a network in bfloat16, whose levels near white would be 1/256.
-        return by_strips(lambda x, _: squash(last(x).to(torch.promote_types(x.dtype, torch.float32))), x,
-                         learned=last.parameters())
+        return x, by_strips(lambda x, _: squash(last(x).to(torch.promote_types(x.dtype, torch.float32))), x,
+                            learned=last.parameters())
 
 
 class TextGuidance(nn.Module):
@@ -331,8 +367,8 @@ class PooledAttention(nn.MultiheadAttention):
         return self.out_proj(values.flatten(1) + bias_v)
 
 
-#: Kinds of text guidance, by their name in configs.
-GUIDANCES = {'released': TextGuidance, 'channel': ChannelGuidance, 'spatial': SpatialGuidance}
+#: Kinds of text guidance by their name in configs, with the correction that stands beside the released one.
+GUIDANCES = {'released': None, 'channel': ChannelGuidance, 'spatial': SpatialGuidance}
 
 
 def _recomputed(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -82,20 +82,21 @@ def sum_by_strips(function: Callable[..., Tensor], x: Float[Tensor, 'batch dim h
     return _run(_summed, function, x, (), halo, learned)
 
 
-def conv_rows(x: Float[Tensor, 'batch dim rows w'], weight: Float[Tensor, 'out group 3 3'], strip: Strip,
+def conv_rows(x: Float[Tensor, 'batch dim rows w'], weight: Float[Tensor, 'out group side side'], strip: Strip,
               groups: int = 1) -> Float[Tensor, 'batch out fewer w']:
-    """Apply a 3x3 convolution without bias to a strip. It uses a row of the halo, or zeros at the edge of the map.
+    """Apply a convolution without bias to a strip. It uses rows of the halo, or zeros at the edge of the map.
 
     Args:
-        x: rows of the map, with one row of halo on each side that is not an edge of the map.
-        weight: weight of the convolution.
+        x: rows of the map, with `side // 2` rows of halo on each side that is not an edge of the map.
+        weight: weight of the convolution, of odd side.
         strip: the strip, which tells the edges of the map.
         groups: as for `F.conv2d`.
     """
-    above, below = int(not strip.above), int(not strip.below)  # rows of zeros at the edges of the map
+    reach = weight.shape[-1] // 2
+    above, below = reach * (not strip.above), reach * (not strip.below)  # rows of zeros at the edges of the map
     if above != below:
         x = F.pad(x, (0, 0, above, below))
-    return F.conv2d(x, weight, padding=(above and below, 1), groups=groups)
+    return F.conv2d(x, weight, padding=(min(above, below), reach), groups=groups)
 
 
 def without_halo(x: Float[Tensor, 'batch dim rows w'], strip: Strip, rows: int = 1) -> Tensor:

@@ -1,87 +1,124 @@
-"""Text guidance in which an image token is a channel or a position, so that the text can select among them.
+"""Text guidance that corrects the fused image, so that words can steer it.
 
-Both are alternatives to the gate of the released FILM, which repeats along the pixels and can select neither. The image
-tokens query the text tokens, and padding is masked. The gate lies in (0, 2). At an attention output of 0 it is 1 and
-leaves the features unchanged, and features do not shrink with the width of the attention.
+The released FILM gates its features by a pattern that can select neither channels nor regions. These kinds of guidance
+stand beside it, at the end of the network, where they see the features, both sources and the fused image. They begin
+at zero: a network starts exactly as it was, and a trained one keeps what it learned. A text without a real token
+leaves the image unchanged to the bit.
 """
 
-from math import isqrt
+import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from einops import rearrange
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
+from vlfusion.models.layers.pixels import PixelConv
+from vlfusion.models.layers.strips import Strip, by_strips, conv_rows, without_halo
 
-
-class ChannelGuidance(nn.Module):
-    """Multiply each channel by a gate that depends on the text.
-
-    An image token is a channel, described by its means over a square grid of `attention_dim` cells.
-
-    Args:
-        dim: channels of the features.
-        heads: number of attention heads.
-        attention_dim: width of the text features and of the attention; a square number.
-
-    Raises:
-        ConfigError: `attention_dim` is not a square number.
-    """
-
-    def __init__(self, dim: int, heads: int, attention_dim: int):
-        super().__init__()
-        side = isqrt(attention_dim)
-        if side * side != attention_dim:
-            raise ConfigError(f'attention_dim={attention_dim} is not a square number, but a channel is described by '
-                              'its means over a square grid of cells.', 'Choose for example 64, 144 or 256.')
-        self.embed = nn.Conv2d(dim, dim, 1)
-        self.pool = nn.AdaptiveAvgPool2d(side)
-        self.attention = nn.MultiheadAttention(attention_dim, heads, batch_first=True)
-        self.gate = nn.Linear(attention_dim, 1)
-        self.project = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.PReLU())
-
-    def forward(self, feature: Float[Tensor, 'batch dim h w'], text: Float[Tensor, 'batch token width'],
-                text_weight: Float[Tensor, 'batch token']) -> Float[Tensor, 'batch dim h w']:
-        """Return the guided features. `text_weight` is 0 for padding tokens."""
-        embedded = self.embed(feature)
-        channels = self.pool(embedded).flatten(2)  # (batch, dim, attention_dim)
-        answer = _read(self.attention, channels, text, text_weight)
-        gate = 2 * torch.sigmoid(self.gate(answer))  # (batch, dim, 1)
-        return self.project(embedded * gate[..., None])
+#: Side of the window from which a pixel is corrected.
+WINDOW = 7
 
 
 class SpatialGuidance(nn.Module):
-    """Multiply each position and channel by a gate that depends on the text.
+    """Correct each position of the fused image as a text says.
 
-    An image token is a cell of a grid, described by its mean features. The gate is interpolated between cells.
+    A cell of a grid over the image queries the text by its content and its place. The answer gives gates, which are
+    interpolated between the cells. They weigh `width` linear maps of the features and images around each pixel. The sum
+    is added to the fused image, and begins at zero.
 
     Args:
-        dim: channels of the features, and width of the attention.
-        heads: number of attention heads.
-        attention_dim: width of the text features.
-        grid: rows and columns of cells for images of any size; never more than the image has pixels.
+        dim: channels of the features.
+        text_dim: width of the text features.
+        pixels: pixels of an image that lie in the channels of one position, see `vlfusion.models.backbones.film.folded`.
+        grid: rows and columns of cells for images of any size; never more than the image has.
+        width: number of maps, and width of the attention.
+        heads: number of attention heads; it divides `width`.
+
+    Raises:
+        ConfigError: `heads` does not divide `width`.
     """
 
-    def __init__(self, dim: int, heads: int, attention_dim: int, grid: tuple[int, int] = (36, 48)):
+    strip_maps = 1
+
+    def __init__(self, dim: int, text_dim: int, pixels: int = 1, grid: Sequence[int] = (24, 24), width: int = 64,
+                 heads: int = 4):
         super().__init__()
-        self.grid = grid
-        self.embed = nn.Conv2d(dim, dim, 1)
-        self.attention = nn.MultiheadAttention(dim, heads, kdim=attention_dim, vdim=attention_dim, batch_first=True)
-        self.project = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.PReLU())
+        if width % heads:
+            raise ConfigError(f'A guidance of width {width} cannot be divided among {heads} heads.',
+                              'Choose a number of heads that divides it.')
+        self.grid, self.heads = tuple(grid), heads
+        channels = dim + 3 * pixels
+        self.embed = PixelConv(channels, width)
+        self.around = nn.Conv2d(width, width, WINDOW, groups=width, bias=False)
+        self.content = nn.Linear(channels, width)
+        self.place = nn.Sequential(nn.Linear(12, width), nn.GELU(), nn.Linear(width, width))
+        self.query, self.key, self.value = nn.Linear(width, width), nn.Linear(text_dim, width), nn.Linear(text_dim, width)
+        self.select = nn.Linear(width, 2 * width)
+        self.gate = nn.Sequential(nn.Linear(5 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.project = PixelConv(width, pixels, bias=False)
+        nn.init.zeros_(self.project.weight)
 
-    def forward(self, feature: Float[Tensor, 'batch dim h w'], text: Float[Tensor, 'batch token width'],
-                text_weight: Float[Tensor, 'batch token']) -> Float[Tensor, 'batch dim h w']:
-        """Return the guided features. `text_weight` is 0 for padding tokens."""
-        embedded = self.embed(feature)
-        size = embedded.shape[-2:]
-        grid = min(self.grid[0], size[0]), min(self.grid[1], size[1])
-        cells = F.adaptive_avg_pool2d(embedded, grid).flatten(2).mT  # (batch, cell, dim)
-        answer = _read(self.attention, cells, text, text_weight)
-        gate = 2 * torch.sigmoid(answer.mT.unflatten(2, grid))
-        return self.project(embedded * F.interpolate(gate, size, mode='bilinear', align_corners=False))
+    def forward(self, feature: Float[Tensor, 'batch dim h w'], source_a: Float[Tensor, 'batch pixels h w'],
+                source_b: Float[Tensor, 'batch pixels h w'], fused: Float[Tensor, 'batch pixels h w'],
+                text: Float[Tensor, 'batch token width'],
+                mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch pixels h w']:
+        """Return the fused image after the correction, in [0, 1]. `mask` is False for padding."""
+        images = (2 * image.to(feature) - 1 for image in (source_a, source_b, fused))
+        x = torch.cat((feature, *images), 1)
+        gates = self._gates(x, text.to(feature), mask)
+        correction = by_strips(self._correction, x, gates, halo=WINDOW // 2, learned=(
+            *self.embed.parameters(), *self.around.parameters(), *self.project.parameters()))
+        corrected = fused + correction.to(fused) * mask.any(1)[:, None, None, None]
+        return corrected + (corrected.clamp(0, 1) - corrected).detach()  # the gradient sees beyond black and white
+
+    def _gates(self, x: Tensor, text: Tensor, mask: Tensor) -> Float[Tensor, 'batch width rows columns']:
+        """Compute the gates of each cell."""
+        grid = tuple(min(cells, size) for cells, size in zip(self.grid, x.shape[2:], strict=True))
+        content = self.content(F.adaptive_avg_pool2d(x, grid).flatten(2).mT)  # (batch, cell, width)
+        place = self.place(_places(grid, x)).expand(len(x), -1, -1)
+        query, key, value = (rearrange(tokens, 'b n (head dim) -> b head n dim', head=self.heads)
+                             for tokens in (self.query(content + place), self.key(text), self.value(text)))
+        scores = query @ key.mT / math.sqrt(query.shape[-1])
+        # Not minus infinity: the softmax of a text without a real token would be NaN.
+        scores = scores.masked_fill(~mask[:, None, None], torch.finfo(scores.dtype).min)
+        answer = rearrange(scores.softmax(-1) @ value, 'b head n dim -> b n (head dim)')
+        cell = torch.cat((content, place), -1)
+        return self.gate(torch.cat((cell, answer, cell * self.select(answer)), -1)).mT.unflatten(2, grid)
+
+    def _correction(self, x: Tensor, strip: Strip, gates: Tensor) -> Tensor:
+        maps = self.embed(x)
+        maps = without_halo(maps, strip, WINDOW // 2) + conv_rows(maps, self.around.weight, strip, maps.shape[1])
+        return self.project(maps * _bilinear_rows(gates, maps, strip))
 
 
-def _read(attention: nn.MultiheadAttention, tokens: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
-    """Return the text features that each image token attends to. Padding is masked."""
-    return attention(tokens, text, text, key_padding_mask=text_weight == 0, need_weights=False)[0]
+class ChannelGuidance(SpatialGuidance):
+    """Correct the whole fused image as a text says: the gates are the same at every position.
+
+    It can follow "brighter", but not "brighter on the left". Arguments as for `SpatialGuidance`, without the grid.
+    """
+
+    def __init__(self, dim: int, text_dim: int, pixels: int = 1, width: int = 64, heads: int = 4):
+        super().__init__(dim, text_dim, pixels, (1, 1), width, heads)
+
+
+def _places(grid: tuple[int, int], like: Tensor) -> Float[Tensor, 'cell 12']:
+    """Describe the place of each cell by sines and cosines of its row and column, which lie in [-1, 1]."""
+    row, column = ((2 * torch.arange(cells, device=like.device) + 1) / cells - 1 for cells in grid)
+    axes = torch.stack(torch.meshgrid(row, column, indexing='ij')).flatten(1)  # (2, cell)
+    angles = torch.cat([axes * frequency * math.pi / 2 for frequency in (1, 2, 4)]).T
+    return torch.cat((angles.sin(), angles.cos()), 1).to(like)
+
+
+def _bilinear_rows(gates: Float[Tensor, 'batch width rows columns'], like: Float[Tensor, 'batch width r w'],
+                   strip: Strip) -> Float[Tensor, 'batch width r w']:
+    """Return the strip's rows of the gates, as `F.interpolate` gives them in the mode `bilinear`."""
+    wide = F.interpolate(gates, (gates.shape[2], like.shape[3]), mode='bilinear', align_corners=False)
+    rows = torch.arange(strip.top, strip.bottom, device=gates.device)
+    exact = ((rows + 0.5) * (gates.shape[2] / strip.height) - 0.5).clamp(0, gates.shape[2] - 1)
+    above = exact.long()
+    below = (above + 1).clamp(max=gates.shape[2] - 1)
+    return torch.lerp(wide[:, :, above], wide[:, :, below], (exact - above)[:, None].to(gates))

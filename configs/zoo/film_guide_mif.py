@@ -1,0 +1,30 @@
+"""FILM (Zhao et al., ICML 2024) that obeys instructions on medical images: the training of `film-guide-mif`.
+
+Data:       Harvard's 738 training pairs (MRI with CT, PET or SPECT); 72 test pairs.
+Commands:   make zoo-guide ZOO_DATA=FOLDER trains film_guide_mif and film_guide_ivf in turn; it can be resumed
+Start:      the weights `film-mif`, which stay as they are; only the guidance by instructions learns.
+Loss:       the difference from the picture that an instruction asks for, relative to the asked change.
+Text:       as `film-mif`; and instructions of `fusion.v1`, read as 384-d tokens of all-MiniLM-L6-v2.
+"""
+
+_base_ = ['film_mif.py']
+
+load_from = 'film-mif'
+
+model = dict(
+    _delete_=True, type='InstructedModel', trainable=['correction'],
+    backbone=dict(type='FILM', text_dim=384, guidance='spatial', instruction_dim=384),
+    losses=[dict(type='AskedIntensityLoss'), dict(type='AskedGradientLoss'), dict(type='SwapLoss')])
+
+train_dataloader = dict(dataset=dict(
+    instructions=dict(vocabulary='fusion.v1', count=11),
+    pipeline=[
+        dict(type='LoadPair'),
+        dict(type='BothSources', transforms=[dict(type='RandomCrop', size=(80, 80)), dict(type='RandomFlip', prob=0.5)]),
+        dict(type='PackPair')]))
+
+train_cfg = dict(max_iters=4000)
+optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3),
+                     clip_grad=dict(max_norm=1.0))
+param_scheduler = [dict(type='LinearLR', by_epoch=False, start_factor=0.1, begin=0, end=100),
+                   dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=4000, T_max=3900, eta_min=3e-6)]

@@ -1,0 +1,108 @@
+"""Losses that depend on the words: the fused picture must become what its instruction asks for.
+
+A sample carries the numbers behind its instruction (`ask`) and the region that it concerns (`region`), as
+`vlfusion.data.instructed.InstructedPairs` gives them. `asked_picture` turns them into a picture, and the losses compare
+the fused one with it.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss, pad
+
+from vlfusion.losses.base import Image, Scalar, loss
+from vlfusion.losses.gradient import sobel_magnitude
+from vlfusion.losses.kernels import derivative_kernels
+from vlfusion.metrics.windows import filtered, gaussian
+from vlfusion.registry import LOSSES
+
+#: Standard deviation in pixels of the Gaussian that separates intensity from detail.
+DETAIL_SIGMA = 2.0
+Asks = Float[Tensor, 'batch 8']
+
+
+def smooth(image: Image, sigma: float = DETAIL_SIGMA) -> Image:
+    """Blur by a Gaussian of three standard deviations to each side; borders are repeated."""
+    radius = int(3 * sigma)
+    return filtered(pad(image, (radius,) * 4, mode='replicate'), gaussian(2 * radius + 1, sigma))
+
+
+def asked_picture(source_a: Image, source_b: Image, ask: Asks, region: Image, reference: Image | None = None) -> Image:
+    """Make the picture that an instruction asks for, in [0, 1].
+
+    With `R` the picture without an instruction, `S` the blur `smooth` and `D = 1 - S` the detail,
+
+        I = (1 - i_a - i_b) S R + i_a S A + i_b S B + detail ((1 - g_a - g_b) D R + g_a D A + g_b D B)
+        T = gain (mean(R) + contrast (I - mean(R)))
+
+    clipped to [0, 1] inside the region, and `R` outside. The names are those of
+    `vlfusion.language.instructions.Ask`; colour is no matter of luminance.
+
+    Args:
+        source_a, source_b: luminance in [0, 1].
+        ask: the numbers of each instruction, in the order of the fields of `Ask`.
+        region: weight of the instruction at each pixel in [0, 1].
+        reference: `R`; by default the brighter source at each pixel, which FILM's intensity loss asks for.
+    """
+    reference = torch.maximum(source_a, source_b) if reference is None else reference
+    intensity_a, intensity_b, gradient_a, gradient_b, gain, contrast, detail, _ = ask[:, :, None, None, None].unbind(1)
+    low, low_a, low_b = (smooth(image) for image in (reference, source_a, source_b))
+    base = low + intensity_a * (low_a - low) + intensity_b * (low_b - low)
+    high = reference - low
+    high = high + gradient_a * (source_a - low_a - high) + gradient_b * (source_b - low_b - high)
+    mean = reference.mean((2, 3), keepdim=True)
+    asked = gain * (mean + contrast * (base + detail * high - mean))
+    return reference + region * (asked.clamp(0, 1) - reference)
+
+
+@loss(weight=20.0)
+def AskedIntensityLoss(fused: Image, source_a: Image, source_b: Image, ask: Asks, region: Image,
+                       reference: Image | None = None) -> Scalar:
+    """Mean of `|F - T|`, with `T` the picture that the instruction asks for, see `asked_picture`.
+
+    Without an instruction `T` is the brighter source, so the term is FILM's `MaxIntensityLoss`.
+    """
+    return l1_loss(fused, asked_picture(source_a, source_b, ask, region, reference))
+
+
+@loss(weight=5.0)
+def AskedGradientLoss(fused: Image, source_a: Image, source_b: Image, ask: Asks, region: Image,
+                      reference: Image | None = None) -> Scalar:
+    """Mean of `|G(F) - G(T)|`, with `G` FILM's Sobel magnitude and `T` the asked picture, see `asked_picture`."""
+    asked = asked_picture(source_a, source_b, ask, region, reference)
+    kernels = derivative_kernels(fused)
+    return l1_loss(sobel_magnitude(fused, kernels), sobel_magnitude(asked, kernels))
+
+
+@LOSSES.register_module()
+class SwapLoss(nn.Module):
+    """Mean of `max(0, 1 - <F - F', T - T'> / |T - T'|^2)`: another instruction changes the picture in the asked way.
+
+    `F'` is the fusion of the same pair under its next instruction, and `T'` what that asks for. The term is 0 if the
+    picture moves at least as far as asked. It weighs small requests like large ones, unlike the difference of levels.
+    Instructions that ask for nearly the same are left out.
+
+    `vlfusion.models.InstructedModel` gives each pair several instructions, which stand next to each other in the batch.
+
+    Args:
+        weight: factor in the total.
+        least: root mean square of `T - T'`, in [0, 1], below which two instructions ask for nearly the same.
+    """
+
+    def __init__(self, weight: float = 1.0, least: float = 0.004):
+        super().__init__()
+        self.weight, self.least = weight, least
+
+    def forward(self, fused: Image, source_a: Image, source_b: Image, ask: Asks, region: Image, instructions: int,
+                reference: Image | None = None) -> Scalar:
+        asked = asked_picture(source_a, source_b, ask, region, reference)
+        change, wanted = (image - _next(image, instructions) for image in (fused, asked))
+        energy = wanted.square().mean((1, 2, 3))
+        progress = (change * wanted).mean((1, 2, 3)) / energy.clamp_min(self.least ** 2)
+        differs = energy > self.least ** 2
+        return ((1 - progress).relu() * differs).sum() / differs.sum().clamp_min(1)
+
+
+def _next(images: Image, instructions: int) -> Image:
+    """Give each picture that of the same pair under its next instruction."""
+    return images.unflatten(0, (-1, instructions)).roll(-1, 1).flatten(0, 1)
