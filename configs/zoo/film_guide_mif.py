@@ -1,7 +1,7 @@
 """FILM (Zhao et al., ICML 2024) that obeys instructions on medical images: the training of `film-guide-mif`.
 
 Data:       Harvard's 738 training pairs (MRI with CT, PET or SPECT); 72 test pairs.
-Commands:   make zoo-guide ZOO_DATA=FOLDER trains film_guide_mif and film_guide_ivf in turn; it can be resumed
+Commands:   make zoo ZOO_DATA=FOLDER ZOO_TASKS='guide_mif guide_ivf' trains both in turn; it can be resumed
 Start:      the weights `film-mif`, which stay as they are; only the guidance by instructions learns.
 Loss:       the difference from the picture that an instruction asks for, relative to the asked change.
 Text:       as `film-mif`; and instructions of `fusion.v1`, read as 384-d tokens of all-MiniLM-L6-v2.
@@ -14,13 +14,16 @@ load_from = 'film-mif'
 model = dict(
     _delete_=True, type='InstructedModel', trainable=['correction'],
     backbone=dict(type='FILM', text_dim=384, guidance='spatial', instruction_dim=384),
-    losses=[dict(type='AskedIntensityLoss'), dict(type='AskedGradientLoss'), dict(type='SwapLoss')])
+    losses=[dict(type='AskedIntensityLoss', relative=0.02), dict(type='AskedGradientLoss', weight=0.3, relative=0.1),
+            dict(type='ReadingLoss'), dict(type='RegionLoss')])
 
 train_dataloader = dict(dataset=dict(
     instructions=dict(vocabulary='fusion.v1', count=11),
     pipeline=[
         dict(type='LoadPair'),
-        dict(type='BothSources', transforms=[dict(type='RandomCrop', size=(80, 80)), dict(type='RandomFlip', prob=0.5)]),
+        dict(type='BothSources', transforms=[
+            dict(type='RandomCrop', size=(80, 80)),
+            dict(type='RandomFlip', prob=0.5)]),
         dict(type='PackPair')]))
 
 train_cfg = dict(max_iters=4000)

@@ -4,7 +4,14 @@ A term that names more arguments (`truth`, `text`) gets them from the sample. Th
 a term.
 """
 
-from vlfusion.losses.asked import AskedGradientLoss, AskedIntensityLoss, SwapLoss, asked_picture
+from vlfusion.losses.asked import (
+    AskedGradientLoss,
+    AskedIntensityLoss,
+    ReadingLoss,
+    RegionLoss,
+    SwapLoss,
+    asked_picture,
+)
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.fidelity import (
     DSSIMLoss,
@@ -22,6 +29,6 @@ from vlfusion.losses.perceptual import PerceptualLoss
 from vlfusion.losses.truth import TruthLoss
 
 __all__ = ['AskedGradientLoss', 'AskedIntensityLoss', 'AxisGradientLoss', 'DSSIMLoss', 'Image', 'LpLoss',
-           'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'SSIMLoss', 'Scalar',
+           'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'ReadingLoss', 'RegionLoss', 'SSIMLoss', 'Scalar',
            'SquaredErrorLoss', 'SwapLoss', 'TruthLoss', 'asked_picture', 'axis_gradients', 'derivative_kernels',
            'dissimilarity', 'loss', 'multi_scale_similarity', 'sobel_magnitude', 'ssim_map', 'symmetric_kernel']

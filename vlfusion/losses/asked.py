@@ -8,12 +8,13 @@ the fused one with it.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss, pad
+from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, l1_loss, pad
 
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.gradient import sobel_magnitude
 from vlfusion.losses.kernels import derivative_kernels
 from vlfusion.metrics.windows import filtered, gaussian
+from vlfusion.models.layers.text_guidance import SHARES, UNITS
 from vlfusion.registry import LOSSES
 
 #: Standard deviation in pixels of the Gaussian that separates intensity from detail.
@@ -55,23 +56,72 @@ def asked_picture(source_a: Image, source_b: Image, ask: Asks, region: Image, re
     return reference + region * (asked.clamp(0, 1) - reference)
 
 
-@loss(weight=20.0)
-def AskedIntensityLoss(fused: Image, source_a: Image, source_b: Image, ask: Asks, region: Image,
-                       reference: Image | None = None) -> Scalar:
+@LOSSES.register_module()
+class AskedIntensityLoss(nn.Module):
     """Mean of `|F - T|`, with `T` the picture that the instruction asks for, see `asked_picture`.
 
-    Without an instruction `T` is the brighter source, so the term is FILM's `MaxIntensityLoss`.
+    Without an instruction `T` is the brighter source, and the term is FILM's `MaxIntensityLoss`.
+
+    Args:
+        weight: factor in the total.
+        relative: None for the plain mean. A level in [0, 1], such as 0.02, divides the difference of each picture by
+            the asked change plus this level, so that a small request counts like a large one.
     """
-    return l1_loss(fused, asked_picture(source_a, source_b, ask, region, reference))
+
+    def __init__(self, weight: float = 1.0, relative: float | None = None):
+        super().__init__()
+        self.weight, self.relative = weight, relative
+
+    def forward(self, fused: Image, source_a: Image, source_b: Image, ask: Asks, region: Image,
+                reference: Image | None = None) -> Scalar:
+        asked = asked_picture(source_a, source_b, ask, region, reference)
+        return _compared(fused, asked, reference, self.relative)
 
 
-@loss(weight=5.0)
-def AskedGradientLoss(fused: Image, source_a: Image, source_b: Image, ask: Asks, region: Image,
-                      reference: Image | None = None) -> Scalar:
-    """Mean of `|G(F) - G(T)|`, with `G` FILM's Sobel magnitude and `T` the asked picture, see `asked_picture`."""
-    asked = asked_picture(source_a, source_b, ask, region, reference)
-    kernels = derivative_kernels(fused)
-    return l1_loss(sobel_magnitude(fused, kernels), sobel_magnitude(asked, kernels))
+@LOSSES.register_module()
+class AskedGradientLoss(nn.Module):
+    """Mean of `|G(F) - G(T)|`, with `G` FILM's Sobel magnitude and `T` the asked picture, see `asked_picture`.
+
+    Args:
+        weight: factor in the total.
+        relative: as for `AskedIntensityLoss`, such as 0.1.
+    """
+
+    def __init__(self, weight: float = 1.0, relative: float | None = None):
+        super().__init__()
+        self.weight, self.relative = weight, relative
+
+    def forward(self, fused: Image, source_a: Image, source_b: Image, ask: Asks, region: Image,
+                reference: Image | None = None) -> Scalar:
+        asked, kernels = asked_picture(source_a, source_b, ask, region, reference), derivative_kernels(fused)
+        return _compared(*(None if image is None else sobel_magnitude(image, kernels)
+                           for image in (fused, asked, reference)), self.relative)
+
+
+def _compared(fused: Image, asked: Image, reference: Image | None, relative: float | None) -> Scalar:
+    """Return the mean difference; relative to the asked change if a level is given."""
+    if relative is None or reference is None:
+        return l1_loss(fused, asked)
+    difference, wanted = ((image - asked).abs().mean((1, 2, 3)) for image in (fused, reference))
+    return (difference / (wanted + relative)).mean()
+
+
+@loss
+def ReadingLoss(fused: Image, source_a: Image, source_b: Image, ask: Asks, numbers: Asks) -> Scalar:
+    """Squared difference of the numbers that a network reads in an instruction from the right ones, in the mean.
+
+    Shares count as they are, factors by their logarithm over `UNITS`. The first instruction of each pair is empty, so
+    its numbers have no effect; they learn to ask for nothing.
+    """
+    factors = ask[:, SHARES:].log() / ask.new_tensor(UNITS)
+    return (numbers - torch.cat((ask[:, :SHARES], factors), 1)).square().sum(1).mean()
+
+
+@loss(weight=0.5)
+def RegionLoss(fused: Image, source_a: Image, source_b: Image, region: Image,
+               places: Float[Tensor, 'batch 1 rows columns']) -> Scalar:
+    """Cross-entropy between the places that a network reads in an instruction and the region that it concerns."""
+    return binary_cross_entropy_with_logits(places, adaptive_avg_pool2d(region, places.shape[2:]))
 
 
 @LOSSES.register_module()

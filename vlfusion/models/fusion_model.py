@@ -118,7 +118,7 @@ class FusionModel(BaseModel):
             if not any(name.startswith(beginning) for name in parameters):
                 raise ConfigError(f'{type(self.backbone).__name__} has no parameter whose name begins with '
                                   f'{beginning!r}, which model.trainable names.',
-                                  f'Its parts are {", ".join(dict.fromkeys(name.split(".")[0] for name in parameters))}.')
+                                  f'Its parts are {", ".join({name.split(".")[0]: 0 for name in parameters})}.')
         for name, parameter in parameters.items():
             parameter.requires_grad_(name.startswith(tuple(trainable)))
 
@@ -183,7 +183,8 @@ def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], so
     if not isinstance(fused, Tensor) or not fused.is_floating_point():
         what = fused.dtype if isinstance(fused, Tensor) else type(fused).__name__
         raise NetworkError(f'The backbone {name} returned {what}; expected a tensor of floats.', remedy)
-    images = max([len(source_a), *(len(value) for value in others.values() if value is not None)])  # one per instruction
+    # A pair may have several instructions, each with its image.
+    images = max([len(source_a), *(len(value) for value in others.values() if value is not None)])
     if fused.shape != (expected := (images, *source_a.shape[1:])):
         raise NetworkError(f'The backbone {name} returned the shape {tuple(fused.shape)}; expected {expected}.', remedy)
     return fused

@@ -17,6 +17,8 @@ class InstructedModel(FusionModel):
     - `ask` and `region`: what it asks for, see `vlfusion.losses.asked`
     - `reference`: the fusion under the empty instruction, without gradient
     - `instructions`: the number of instructions of each pair, which stand next to each other
+    - `numbers` and `places`: what the backbone reads in the instruction, if it has a method `understand`, see
+      `vlfusion.models.backbones.film.FILM.understand`
 
     Outside training it is a `FusionModel`.
 
@@ -55,6 +57,8 @@ class InstructedModel(FusionModel):
             source_a, source_b = (image.repeat_interleave(several, 0) for image in (source_a, source_b))
             shared = {key: value.repeat_interleave(several, 0) for key, value in shared.items()}
         fused = super().forward(source_a, source_b, **shared, **given)
+        if hasattr(self.backbone, 'understand'):
+            sample['numbers'], sample['places'] = self.backbone.understand(source_a, source_b, *given.values())
         if len(source_a) < len(fused):
             source_a, source_b = (image.repeat_interleave(several, 0) for image in (source_a, source_b))
         reference = fused.detach()[::several].repeat_interleave(several, 0)

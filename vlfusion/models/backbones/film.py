@@ -145,7 +145,8 @@ class FILM(nn.Module):
         dtype = self.text_projection.weight.dtype
         projected = self.text_projection(text.to(dtype))
         a, b = (folded(source.to(dtype), self.fold) for source in (source_a, source_b))
-        feature, decoded = self._decoded(a, b, projected, text_weight)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self._learns(a, b, projected)):
+            feature, decoded = self._decoded(a, b, projected, text_weight)
         fused = mixed(decoded, folded(source_a, self.fold), folded(source_b, self.fold)) \
             if self.output == 'mixture' else decoded
         words, mask = (instruction, instruction_mask) if self.text_optional else (text, text_mask)
@@ -159,6 +160,24 @@ class FILM(nn.Module):
         if self.fold > 1:
             fused = F.pixel_shuffle(fused, self.fold)[:, :, :source_a.shape[2], :source_a.shape[3]]
         return fused
+
+    def _learns(self, *inputs: Tensor) -> bool:
+        """Tell whether anything before the correction needs a gradient; if not, features are overwritten."""
+        parts = (*self.stages.parameters(), *self.decoder.parameters(), *inputs)
+        return self.correction is None or any(tensor.requires_grad for tensor in parts)
+
+    def understand(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
+                   instruction: Float[Tensor, 'several token dim'], instruction_mask: Bool[Tensor, 'several token']
+                   ) -> tuple[Float[Tensor, 'several 8'], Float[Tensor, 'several 1 rows columns']]:
+        """Return what the network reads in instructions: numbers, and the logit of each place.
+
+        The numbers are those of `vlfusion.language.instructions.Ask`, see `SpatialGuidance.read`. Arguments as for
+        `forward`.
+        """
+        several = len(instruction) // len(source_a)
+        a, b = (folded(source, self.fold).repeat_interleave(several, 0) for source in (source_a, source_b))
+        return (self.correction.read(instruction, instruction_mask),
+                self.correction.where(a, b, instruction, instruction_mask))
 
     def _check_instruction(self, instruction: Tensor) -> None:
         expected = self.text_dim['instruction'] if self.text_optional else None

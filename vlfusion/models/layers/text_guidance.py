@@ -21,19 +21,23 @@ from vlfusion.models.layers.strips import Strip, by_strips, conv_rows, without_h
 
 #: Side of the window from which a pixel is corrected.
 WINDOW = 7
+#: Numbers that a text is read as: four shares, and four factors. A factor is `exp` of the number times its unit.
+SHARES, UNITS = 4, (0.4, 0.5, 0.8, 0.7)
+NUMBERS = SHARES + len(UNITS)
 
 
 class SpatialGuidance(nn.Module):
     """Correct each position of the fused image as a text says.
 
-    A cell of a grid over the image queries the text by its content and its place. The answer gives gates, which are
-    interpolated between the cells. They weigh `width` linear maps of the features and images around each pixel. The sum
-    is added to the fused image, and begins at zero.
+    The text is read twice by cross-attention: as numbers that say what is asked (`read`), and by the cells of a grid
+    over the image, by their place and content, as a weight that says where (`where`). The numbers and the content of a
+    cell give gates, which are interpolated between the cells. They weigh `width` linear maps of the features and images
+    around each pixel. The sum is added to the fused image, and begins at zero.
 
     Args:
         dim: channels of the features.
         text_dim: width of the text features.
-        pixels: pixels of an image that lie in the channels of one position, see `vlfusion.models.backbones.film.folded`.
+        pixels: pixels in the channels of one position, see `vlfusion.models.backbones.film.folded`.
         grid: rows and columns of cells for images of any size; never more than the image has.
         width: number of maps, and width of the attention.
         heads: number of attention heads; it divides `width`.
@@ -47,18 +51,20 @@ class SpatialGuidance(nn.Module):
     def __init__(self, dim: int, text_dim: int, pixels: int = 1, grid: Sequence[int] = (24, 24), width: int = 64,
                  heads: int = 4):
         super().__init__()
-        if width % heads:
-            raise ConfigError(f'A guidance of width {width} cannot be divided among {heads} heads.',
-                              'Choose a number of heads that divides it.')
-        self.grid, self.heads = tuple(grid), heads
+        self.grid = tuple(grid)
         channels = dim + 3 * pixels
+        self.questions = nn.Parameter(torch.randn(4, width))
+        self.what = TextAttention(width, text_dim, heads)
+        self.numbers = nn.Sequential(nn.Linear(4 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, NUMBERS))
+        self.place = nn.Sequential(nn.Linear(12, width), nn.GELU(), nn.Linear(width, width))
+        self.scene = nn.Linear(4 * pixels, width)
+        self.answers = TextAttention(width, text_dim, heads)
+        self.select = nn.Linear(width, 2 * width)
+        self.region = nn.Sequential(nn.Linear(5 * width, width), nn.GELU(), nn.Linear(width, 1))
+        self.content = nn.Linear(channels, width)
+        self.gate = nn.Sequential(nn.Linear(width + NUMBERS, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         self.embed = PixelConv(channels, width)
         self.around = nn.Conv2d(width, width, WINDOW, groups=width, bias=False)
-        self.content = nn.Linear(channels, width)
-        self.place = nn.Sequential(nn.Linear(12, width), nn.GELU(), nn.Linear(width, width))
-        self.query, self.key, self.value = nn.Linear(width, width), nn.Linear(text_dim, width), nn.Linear(text_dim, width)
-        self.select = nn.Linear(width, 2 * width)
-        self.gate = nn.Sequential(nn.Linear(5 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         self.project = PixelConv(width, pixels, bias=False)
         nn.init.zeros_(self.project.weight)
 
@@ -67,27 +73,35 @@ class SpatialGuidance(nn.Module):
                 text: Float[Tensor, 'batch token width'],
                 mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch pixels h w']:
         """Return the fused image after the correction, in [0, 1]. `mask` is False for padding."""
+        text = text.to(feature)
         images = (2 * image.to(feature) - 1 for image in (source_a, source_b, fused))
         x = torch.cat((feature, *images), 1)
-        gates = self._gates(x, text.to(feature), mask)
+        content = self.content(_cells(x, self.grid))
+        numbers = self.read(text, mask)[:, None].expand(-1, content.shape[1], -1)
+        where = self.where(source_a.to(feature), source_b.to(feature), text, mask).sigmoid()
+        gates = self.gate(torch.cat((content, numbers), -1)).mT.unflatten(2, where.shape[2:]) * where
         correction = by_strips(self._correction, x, gates, halo=WINDOW // 2, learned=(
             *self.embed.parameters(), *self.around.parameters(), *self.project.parameters()))
         corrected = fused + correction.to(fused) * mask.any(1)[:, None, None, None]
         return corrected + (corrected.clamp(0, 1) - corrected).detach()  # the gradient sees beyond black and white
 
-    def _gates(self, x: Tensor, text: Tensor, mask: Tensor) -> Float[Tensor, 'batch width rows columns']:
-        """Compute the gates of each cell."""
-        grid = tuple(min(cells, size) for cells, size in zip(self.grid, x.shape[2:], strict=True))
-        content = self.content(F.adaptive_avg_pool2d(x, grid).flatten(2).mT)  # (batch, cell, width)
-        place = self.place(_places(grid, x)).expand(len(x), -1, -1)
-        query, key, value = (rearrange(tokens, 'b n (head dim) -> b head n dim', head=self.heads)
-                             for tokens in (self.query(content + place), self.key(text), self.value(text)))
-        scores = query @ key.mT / math.sqrt(query.shape[-1])
-        # Not minus infinity: the softmax of a text without a real token would be NaN.
-        scores = scores.masked_fill(~mask[:, None, None], torch.finfo(scores.dtype).min)
-        answer = rearrange(scores.softmax(-1) @ value, 'b head n dim -> b n (head dim)')
-        cell = torch.cat((content, place), -1)
-        return self.gate(torch.cat((cell, answer, cell * self.select(answer)), -1)).mT.unflatten(2, grid)
+    def read(self, text: Float[Tensor, 'batch token width'],
+             mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch 8']:
+        """Read a text as the numbers of `vlfusion.language.instructions.Ask`; factors as logarithms over `UNITS`."""
+        questions = self.questions.expand(len(text), -1, -1)
+        return self.numbers(self.what(questions, text, mask).flatten(1))
+
+    def where(self, source_a: Float[Tensor, 'batch pixels h w'], source_b: Float[Tensor, 'batch pixels h w'],
+              text: Float[Tensor, 'batch token width'],
+              mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch 1 rows columns']:
+        """Return the logit that the text concerns a cell, for each cell of the grid."""
+        brighter = torch.maximum(source_a, source_b)
+        scene = self.scene(_cells(4 * torch.cat((source_a, source_b, brighter, brighter.square()), 1) - 2, self.grid))
+        grid = _fitting(self.grid, source_a)
+        place = self.place(_places(grid, scene)).expand(len(text), -1, -1)
+        answer = self.answers(place + scene, text, mask)
+        cell = torch.cat((place, scene), -1)
+        return self.region(torch.cat((cell, answer, cell * self.select(answer)), -1)).mT.unflatten(2, grid)
 
     def _correction(self, x: Tensor, strip: Strip, gates: Tensor) -> Tensor:
         maps = self.embed(x)
@@ -103,6 +117,46 @@ class ChannelGuidance(SpatialGuidance):
 
     def __init__(self, dim: int, text_dim: int, pixels: int = 1, width: int = 64, heads: int = 4):
         super().__init__(dim, text_dim, pixels, (1, 1), width, heads)
+
+
+class TextAttention(nn.Module):
+    """Multi-head cross-attention to a text that may have no real token: then the answer is finite and means nothing.
+
+    Args:
+        width: width of queries and answers.
+        text_dim: width of the text features.
+        heads: number of heads; it divides `width`.
+
+    Raises:
+        ConfigError: `heads` does not divide `width`.
+    """
+
+    def __init__(self, width: int, text_dim: int, heads: int):
+        super().__init__()
+        if width % heads:
+            raise ConfigError(f'An attention of width {width} cannot be divided among {heads} heads.',
+                              'Choose a number of heads that divides it.')
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(dim, width) for dim in (width, text_dim, text_dim))
+
+    def forward(self, queries: Float[Tensor, 'batch query width'], text: Float[Tensor, 'batch token dim'],
+                mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch query width']:
+        query, key, value = (rearrange(tokens, 'b n (head dim) -> b head n dim', head=self.heads)
+                             for tokens in (self.query(queries), self.key(text), self.value(text)))
+        scores = query @ key.mT / math.sqrt(query.shape[-1])
+        # Not minus infinity: the softmax of a text without a real token would be NaN.
+        scores = scores.masked_fill(~mask[:, None, None], torch.finfo(scores.dtype).min)
+        return rearrange(scores.softmax(-1) @ value, 'b head n dim -> b n (head dim)')
+
+
+def _fitting(grid: tuple[int, int], image: Tensor) -> tuple[int, int]:
+    """Return the grid, with no more rows and columns than the image has."""
+    return min(grid[0], image.shape[2]), min(grid[1], image.shape[3])
+
+
+def _cells(image: Float[Tensor, 'batch dim h w'], grid: tuple[int, int]) -> Float[Tensor, 'batch cell dim']:
+    """Return the mean of the image in each cell of a grid."""
+    return F.adaptive_avg_pool2d(image, _fitting(grid, image)).flatten(2).mT
 
 
 def _places(grid: tuple[int, int], like: Tensor) -> Float[Tensor, 'cell 12']:

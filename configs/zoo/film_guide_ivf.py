@@ -1,0 +1,18 @@
+"""FILM (Zhao et al., ICML 2024) that obeys instructions on infrared and visible images: the training of `film-guide-ivf`.
+
+Data:       171 pairs of RoadScene; its 25 pairs of CDDFuse's test set are for testing.
+Commands:   make zoo ZOO_DATA=FOLDER ZOO_TASKS='guide_mif guide_ivf'; it can be resumed
+Start:      the weights `film-ivf`, which stay as they are; only the guidance by instructions learns.
+Loss, text: as `film-guide-mif`.
+"""
+
+_base_ = ['film_guide_mif.py']
+
+task = 'ivf'
+
+load_from = 'film-ivf'
+
+train_dataloader = dict(dataset=dict(
+    name='RoadScene', subsets=None, source_a='ivf/RoadScene_train/ir', source_b='ivf/RoadScene_train/vi'))
+test_dataloader = dict(dataset=dict(
+    name='RoadScene', subsets=None, source_a='ivf/RoadScene/ir', source_b='ivf/RoadScene/vi'))
