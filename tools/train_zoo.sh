@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train the weights that ship, all tasks in turn, on one core at the lowest priority. Run it again to continue: if it is
+# Train the weights that ship, all of them in turn, on one core at the lowest priority. Run it again to continue: if it is
 # killed, at most the 10 steps since the last checkpoint are lost.
 #
 #     tools/train_zoo.sh DATA [MINUTES]          # folder with ivf/ mif/ mef/ mff/; minutes of each turn (default 20)
@@ -14,7 +14,7 @@ export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 GOMP_SPINCOUNT=300 HF_HUB_OFFLINE=1
 renice -n 19 $$ > /dev/null
 { echo 19 > /proc/$$/autogroup; } 2> /dev/null || true
 
-tasks='mif ivf mff mef'
+tasks=${ZOO_TASKS:-mif ivf mff mef guide_mif guide_ivf}  # names of configs/zoo/film_*.py
 for task in $tasks; do
     vlfusion describe "configs/zoo/film_$task.py" --cfg-options data_root="$data"
 done

@@ -29,6 +29,7 @@ from vlfusion.losses.perceptual import PerceptualLoss
 from vlfusion.losses.truth import TruthLoss
 
 __all__ = ['AskedGradientLoss', 'AskedIntensityLoss', 'AxisGradientLoss', 'DSSIMLoss', 'Image', 'LpLoss',
-           'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'ReadingLoss', 'RegionLoss', 'SSIMLoss', 'Scalar',
-           'SquaredErrorLoss', 'SwapLoss', 'TruthLoss', 'asked_picture', 'axis_gradients', 'derivative_kernels',
-           'dissimilarity', 'loss', 'multi_scale_similarity', 'sobel_magnitude', 'ssim_map', 'symmetric_kernel']
+           'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'ReadingLoss', 'RegionLoss',
+           'SSIMLoss', 'Scalar', 'SquaredErrorLoss', 'SwapLoss', 'TruthLoss', 'asked_picture', 'axis_gradients',
+           'derivative_kernels', 'dissimilarity', 'loss', 'multi_scale_similarity', 'sobel_magnitude', 'ssim_map',
+           'symmetric_kernel']

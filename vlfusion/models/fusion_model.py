@@ -25,10 +25,10 @@ class FusionModel(BaseModel):
 
     A backbone declares the texts that it reads by its attribute `text_dim`: a width for one text, passed as `text`, or
     a dict of widths by keyword for several (`text_a`, `instruction` ...), each with a mask (`text_a_mask`). With the
-    attribute `text_optional = True` it also fuses without, with `('instruction',)` without those. It declares the maps of a pair that it reads, such as masks,
-    by its attribute `maps`, a tuple of keywords: `('mask',)`. A map is optional if its argument of `forward` has a
-    default. A loss gets the fused image, the sources, and whatever else its `forward` names (`truth`, `text`, `mask`)
-    from the sample.
+    attribute `text_optional = True` it also fuses without, with `('instruction',)` without those. It declares the maps
+    of a pair that it reads, such as masks, by its attribute `maps`, a tuple of keywords: `('mask',)`. A map is optional
+    if its argument of `forward` has a default. A loss gets the fused image, the sources, and whatever else its
+    `forward` names (`truth`, `text`, `mask`) from the sample.
 
     A method that trains in another way, for example in phases or with several optimizers, overrides `train_step` only.
 
