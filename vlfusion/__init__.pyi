@@ -23,6 +23,7 @@ from .config import load_config as load_config
 from .data.describing import describe as describe
 from .data.describing import describe_folder as describe_folder
 from .data.own_folders import use_folders as use_folders
+from .data.own_texts import use_texts as use_texts
 from .data.pairs import find_pairs as find_pairs
 from .data.words import use_words as use_words
 from .engine.checkpoints import load_model as load_model

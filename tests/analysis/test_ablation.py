@@ -250,6 +250,31 @@ def test_empty_and_fixed_texts_are_encoded_where_they_are_missing(run, tmp_path)
 
 
 @pytest.mark.slow
+def test_texts_in_files_are_compared_with_each_other(run, tmp_path):
+    for folder in ('ideal', 'common', 'copy'):
+        (tmp_path / folder).mkdir()
+        for name in NAMES:
+            words = 'ideal' if folder == 'copy' else folder
+            (tmp_path / folder / f'{name}.txt').write_text(f'{words} of {name}')
+    options = dict(language=dict(LANGUAGE, store=str(tmp_path / 'store')), change=louder)
+    command = ['--policies', 'swapped', '--texts', tmp_path / 'ideal', '--other-texts', tmp_path / 'common',
+               tmp_path / 'copy']
+    found, printed = run(*command, **options)
+    assert list(found.changes) == list(found.maps) == ['swapped', 'common', 'copy']
+    assert found.changes['common'].mean > 0 == found.changes['copy'].maximum
+    assert 'Under copy 5 of 5 pairs got a text that equals their own' in printed
+    assert f'common: texts of {tmp_path}/common' in printed and f'{tmp_path}/ideal/' in found.inputs['text_source']
+    with (tmp_path / 'out/words.csv').open() as file:
+        words = {(row['name'], row['policy']): (row['about'], row['text']) for row in csv.DictReader(file)}
+    assert words['p0', 'own'] == ('ideal', 'ideal of p0') and words['p0', 'common'] == ('common', 'common of p0')
+    assert words['p0', 'swapped'][1] in {f'ideal of {name}' for name in NAMES[1:]} and len(words) == 20
+    (tmp_path / 'common/p3.txt').unlink()
+    assert 'p3: there is no text' in run(*command, **options)[1]
+    assert 'Texts cannot be called' in run('--texts', tmp_path / 'ideal', '--other-texts', tmp_path / 'own',
+                                           **options)[1]
+
+
+@pytest.mark.slow
 def test_a_score_that_is_not_finite_is_told(run, toy):
     for source in ('ir', 'vi'):
         cv2.imwrite(str(toy.data / source / 'p2.png'), np.full(SIZE, 90, np.uint8))

@@ -10,7 +10,7 @@ from vlfusion.cli import main, parse
 from vlfusion.cli.own_data import read_config
 from vlfusion.config import load_config
 from vlfusion.data.collate import stack_samples
-from vlfusion.data.from_config import find_datasets
+from vlfusion.data.from_config import find_datasets, text_entries
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.registry import DATASETS, share_keys
 from vlfusion.testing.toys import draw_pairs
@@ -79,6 +79,15 @@ test_dataloader = dict(dataset=dict(_delete_=True, type='PairDataset', data_root
     [(_, data)] = find_datasets(config, ['test'])
     assert [str(pair.reading_a) for pair in data.pairs] == ['range=percentile:1,99']
     assert data.pairs[0].reading_b.bands == (3, 2, 1)
+
+
+@pytest.mark.parametrize('own', [True, False])
+def test_texts_in_files_replace_descriptions(folder, own):
+    folders = ['--source-a', 'mine/ir', '--source-b', 'mine/vi'] if own else []
+    config = chosen('test', 'film/film_ivf_sample', 'x.pth', *folders, '--texts', 'words', 'more/{name}_en.txt')
+    patterns = f'{folder}/words/{{name}}.txt', f'{folder}/more/{{name}}_en.txt'
+    assert {tuple(entry['texts']) for entry in text_entries(config)} == {patterns}
+    assert main(['describe', str(ROOT / 'docs'), '--texts', 'words']) == 2, 'a folder of images has no pairs'
 
 
 def test_patterns_name_the_files_of_one_folder(folder):

@@ -163,12 +163,32 @@ def test_texts_of_files_with_faults(root, language, pairs):
     (root / 'text/3.txt').write_bytes(b'\xff')
     with pytest.raises(DataError) as caught:
         given_texts([source], pairs)
-    assert '3 of 3 pairs' in caught.value.problem
+    assert '3 of 3 texts' in caught.value.problem
     for fault in (f'1: there is no text {root}/text/1.txt', f'2: the text {root}/text/2.txt is empty',
-                  f'3: the text {root}/text/3.txt cannot be read'):
+                  f'3: the text {root}/text/3.txt cannot be read', 'text holds 2.txt, 3.txt'):
         assert fault in caught.value.problem
     with pytest.raises(ConfigError, match='Every pair would read the same text'):
         WrittenText(language, root, 'text/1.txt').check(pairs)
+
+
+def test_files_of_no_pair_are_named_if_texts_are_missing(root, language, pairs):
+    write_texts(root, 'ir_text', 'vi_text')
+    (root / 'vi_text/2.txt').rename(root / 'vi_text/02.txt')
+    source = WrittenText(language, root, ['ir_text/{name}.txt', 'vi_text/{name}.txt'])
+    with pytest.raises(DataError) as caught:
+        source.check(pairs)
+    assert caught.value.problem.splitlines()[1:] == [
+        f'    2: there is no text {root}/vi_text/2.txt', f'    the text of no pair: {root}/vi_text/02.txt']
+    assert '1 of 6 texts' in caught.value.problem and 'name the files like the pairs' in caught.value.remedy
+    assert source.surplus(pairs[:2]) == [root / 'ir_text/3.txt', root / 'vi_text/02.txt', root / 'vi_text/3.txt']
+
+
+def test_texts_of_one_folder_have_headings_of_their_own(root, language, pairs):
+    (root / 'text').mkdir()
+    for ending in 'ab':
+        (root / f'text/1_{ending}.txt').write_text(ending)
+    words = WrittenText(language, root, ['text/{name}_a.txt', 'text/{name}_b.txt']).words(pairs[0])
+    assert words == {'text/{name}_a.txt': 'a', 'text/{name}_b.txt': 'b'}
 
 
 def test_pad():

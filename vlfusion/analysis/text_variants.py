@@ -1,8 +1,11 @@
-"""The texts of an ablation: the policies that a config supports, the test data under each, and the whole run."""
+"""The texts of an ablation: the policies that a config supports, the test data under each, and the whole run.
+
+Beside the files of `vlfusion.analysis.ablation`, `words.csv` holds the words that each pair had under each policy.
+"""
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -13,11 +16,15 @@ from vlfusion.analysis.ablation import SENSITIVITY, Ablation, ablate
 from vlfusion.config import SPLITS, as_config
 from vlfusion.data.dataset import PairDataset
 from vlfusion.data.from_config import find_datasets
+from vlfusion.data.names import require_names
+from vlfusion.data.own_texts import Texts, written_source
 from vlfusion.data.policies import borrow, fixed_text
+from vlfusion.data.text import given_texts, text_sources
 from vlfusion.engine.checkpoints import experiment_of, load_model, load_weightless
 from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.files import file_digest
+from vlfusion.files import file_digest, whole_file
+from vlfusion.guards.cells import write_table
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.keys import identity
@@ -37,7 +44,8 @@ SENTENCE = 'Fuse the two images.'
 
 def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | None = None, *,
                 policies: Sequence[str] | None = None, sentence: str = SENTENCE,
-                other: str | os.PathLike | Config | None = None, metrics: Sequence[str] = DEFAULT_METRICS,
+                other: str | os.PathLike | Config | None = None,
+                other_texts: Mapping[str, Texts] | None = None, metrics: Sequence[str] = DEFAULT_METRICS,
                 protocol: str | None = None, alpha: float = 0.05, limit: int | None = None, pair_maps: bool = False,
                 out: str | os.PathLike | None = None, inputs: Mapping[str, object] | None = None,
                 show: Callable[[Iterable[int]], Iterable[int]] = iter) -> Ablation:
@@ -54,6 +62,8 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
             `zero`.
         sentence: text of the policy `fixed`.
         other: config that gives the texts of the policy `other`, described with the same text encoder.
+        other_texts: further texts about the same pairs in files, by the name of the policy that they become, such as
+            `dict(common='MTG/TNO/text/common')`, see `vlfusion.use_texts`. They are encoded if necessary.
         metrics: names in `FUSION_METRICS`.
         protocol: protocol by which outputs become grey levels; by default the config's, or `film`.
         alpha: level of significance, and of the intervals.
@@ -68,7 +78,10 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
         DataError: images or texts are missing, or there are fewer than two pairs.
         CheckpointError: the weights do not fit the model.
     """
-    config = as_config(config)
+    config, other_texts = as_config(config), dict(other_texts or {})
+    if taken := sorted({'own', *POLICIES} & other_texts.keys()):
+        raise ConfigError(f'Texts cannot be called {taken[0]!r}, which is a policy.', 'Give them another name.')
+    require_names(other_texts, 'other_texts', 'Results are saved under these names.')
     other = None if other is None else as_config(other)
     weights = locate(checkpoint) if checkpoint else None
     model = load_guided(config, weights)
@@ -77,17 +90,22 @@ def ablate_text(config: str | os.PathLike | Config, checkpoint: str | os.PathLik
     chosen, notes = choose(policies, sentence=sentence, encoder=bool(part.get('language')), other=other is not None)
     datasets, giver = data_under(chosen, part, sentence), None
     if 'other' in chosen:
-        giver, datasets['other'] = other_texts(other, part, datasets['own'])
+        giver, datasets['other'] = data_of_other(other, part, datasets['own'])
+    datasets |= data_with_texts(other_texts, part, datasets['own'])
+    datasets = {policy: datasets[policy] for policy in ('own', *chosen, *other_texts)}
+    labels = {policy: POLICIES[policy].format(sentence=sentence, other=giver) for policy in chosen}
+    labels |= {name: f'texts of {_places(texts)}' for name, texts in other_texts.items()}
     stem = Path(config.filename or 'unnamed').stem
     titles = [stem, *([Path(weights.name).name] if weights else [])]
     out = Path(out or f'{config.get("work_dir") or f"work_dirs/{stem}"}/ablation')
     ablation = ablate(
-        model.to(device_of()), {policy: datasets[policy] for policy in ('own', *chosen)}, out,
+        model.to(device_of()), datasets, out,
         protocol=protocol or config.get('protocol', 'film'), metrics=metrics,
         title=', '.join(dict.fromkeys(titles)), alpha=alpha, limit=limit,
-        texts={policy: POLICIES[policy].format(sentence=sentence, other=giver) for policy in chosen}, notes=notes,
-        inputs=_record(config, weights, other, inputs or {}), pair_maps=pair_maps, show=show)
+        texts=labels, notes=notes, inputs=_record(config, weights, other, inputs or {}), pair_maps=pair_maps,
+        show=show)
     ablation.write(out)
+    _write_words(out / 'words.csv', datasets, {row['name'] for row in ablation.scores['own']})
     return ablation
 
 
@@ -164,7 +182,7 @@ def data_under(policies: Sequence[str], part: Mapping, sentence: str = SENTENCE)
             for policy, value in values.items()}
 
 
-def other_texts(config: Config, part: Mapping, dataset: PairDataset) -> tuple[PairDataset, PairDataset]:
+def data_of_other(config: Config, part: Mapping, dataset: PairDataset) -> tuple[PairDataset, PairDataset]:
     """The data set of another config, and the test data with its texts.
 
     Args:
@@ -193,10 +211,46 @@ def other_texts(config: Config, part: Mapping, dataset: PairDataset) -> tuple[Pa
                         'keys of the config, such as language.store=...') from error
 
 
+def data_with_texts(texts: Mapping[str, Texts], part: Mapping, dataset: PairDataset) -> dict[str, PairDataset]:
+    """The test data with other texts in files, by name; the texts are encoded first.
+
+    Args:
+        texts: folders or patterns of the texts, by name.
+        part: config of the test data.
+        dataset: test data.
+
+    Raises:
+        ConfigError: the model reads several texts, or there is no text encoder.
+        DataError: texts are missing.
+    """
+    if texts and not part.get('language'):
+        raise ConfigError('The config has no language section, so texts cannot be encoded.',
+                          'Give it one with the text encoder of the training.')
+    configs = {name: written_source(part.get('text_source'), places) for name, places in texts.items()}
+    sources = [source for config in configs.values() for source in text_sources(config, part['language'], '.').values()]
+    if sources:
+        encode_fixed(part['language'], given_texts(sources, dataset.pairs))
+    return {name: DATASETS.build({**part, 'text_source': config, 'check': False}) for name, config in configs.items()}
+
+
+def _places(texts: Texts) -> str:
+    return str(texts) if isinstance(texts, str | os.PathLike) else ' and '.join(map(str, texts))
+
+
+def _write_words(path: Path, datasets: Mapping[str, PairDataset], names: Collection[str]) -> None:
+    """Write the words of the named pairs under each policy, as far as they are known."""
+    with whole_file(path) as file:
+        write_table(file, ('name', 'policy', 'about', 'text'), (
+            dict(name=pair.name, policy=policy, about=about, text=text)
+            for policy, dataset in datasets.items() for pair in dataset.pairs if pair.name in names
+            for source in dataset.text_sources.values() for about, text in source.words(pair).items()))
+
+
 def _record(config: Config, weights: Located | None, other: Config | None,
             more: Mapping[str, object]) -> dict[str, str]:
     """Inputs of the comparison, without secrets."""
     file = weights and weights.file
     facts = dict(config=config.filename, checkpoint=weights and weights.name, sha256=file and file_digest(file),
-                 other_task=other and other.filename, vlfusion=__version__, **without_secrets(dict(more)))
+                 other_task=other and other.filename, text_source=config.test_dataloader.dataset.get('text_source'),
+                 vlfusion=__version__, **without_secrets(dict(more)))
     return {key: str(value) for key, value in facts.items() if value}

@@ -3,6 +3,7 @@
     vlfusion ablate-text film/film_mif_short work_dirs/film_mif_short/iter_500.pth
     vlfusion ablate-text CONFIG CHECKPOINT --other-task film/film_ivf_sample --limit 20
     vlfusion ablate-text film-mif --source-a my/mri --source-b my/pet
+    vlfusion ablate-text film-mif --source-a my/mri --source-b my/pet --texts words/ideal --other-texts words/common
     vlfusion ablate-text my_config.py --drawn
 
 The tables show, for each text, how much the pixels change, where (a map), and which metrics differ significantly. With
@@ -18,12 +19,13 @@ CHOICES = ('empty', 'zero', 'fixed', 'swapped', 'other', 'shuffled', 'noise')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
-    from vlfusion.cli.options import add_config, add_trust, add_words
+    from vlfusion.cli.options import add_config, add_texts, add_trust, add_words
     from vlfusion.cli.own_data import add_own_data
     from vlfusion.guards.ranges import COUNT, FRACTION
     add_config(parser, model=True)
     add_words(parser, keeps=True)
     add_own_data(parser)
+    add_texts(parser)
     parser.add_argument('checkpoint', nargs='?',
                         help='a checkpoint, the name of a model such as film-mif, or hf://owner/name (none if it '
                              'stands in place of the config)')
@@ -37,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='config that gives the texts of the policy other, with the same text encoder')
     parser.add_argument('--other-options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
                         help='overrides of the config of --other-task')
+    parser.add_argument('--other-texts', nargs='+', default=[], metavar='DIR',
+                        help='further texts of the pairs, as for --texts; each folder is a policy of its name')
     parser.add_argument('--metrics', nargs='+', help='metrics to compute (default: EN SD SF AG VIF Qabf)')
     parser.add_argument('--protocol', help="how outputs become grey levels (default: the config's, else film)")
     parser.add_argument('--alpha', type=FRACTION, default=0.05, help='level of significance (default: %(default)s)')
@@ -61,20 +65,22 @@ def run(args: argparse.Namespace) -> int:
         return _drawn(args)
     config = read_config(args, trained=True)
     other = load_config(args.other_task, args.other_options) if args.other_task else None
-
-    describe_for_model(args, config)
+    describe_for_model(args, config, ['test'])
 
     from vlfusion.analysis.text_variants import ablate_text
     from vlfusion.console.progress import track
+    from vlfusion.data.own_texts import by_folder
     chosen = {'metrics': args.metrics} if args.metrics else {}
     out = Path(args.out or f'{config.get("work_dir") or f"work_dirs/{Path(args.config).stem}"}/ablation')
     ablation = ablate_text(
-        config, args.checkpoint, policies=args.policies, sentence=args.fixed, other=other, **chosen,
-        protocol=args.protocol, alpha=args.alpha, limit=args.limit, pair_maps=args.pair_maps, out=out,
+        config, args.checkpoint, policies=args.policies, sentence=args.fixed, other=other,
+        other_texts=by_folder(args.other_texts), **chosen, protocol=args.protocol, alpha=args.alpha, limit=args.limit,
+        pair_maps=args.pair_maps, out=out,
         inputs=dict(options=args.cfg_options, other_options=args.other_options), show=partial(track, step='fusing'))
     print(ablation.markdown())
     print(f'Tables: {out}/ablation.md, ablation.json\n'
           f'Scores: {out}/scores/, {out}/changes.csv\n'
+          f'Words:  {out}/words.csv\n'
           f'Maps:   {out}/maps/')
     return 0
 

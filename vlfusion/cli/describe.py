@@ -11,6 +11,7 @@ second one stops at once. Several processes, on several machines, may fill one s
     vlfusion describe film/film_mif --words qwen-vl
     vlfusion describe scans/ --words smolvlm-local --modality MRI   # the images of a folder
     vlfusion describe --source-a my/ir --source-b my/vi --task ivf    # pairs, without a config
+    vlfusion describe film/film_mif --split test --texts my/words     # texts of files instead
     torchrun --nproc_per_node=4 tools/describe.py film/film_mif
 """
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_words
+    from vlfusion.cli.options import add_config, add_texts, add_words
     from vlfusion.cli.own_data import add_own_data
     from vlfusion.config import SPLITS
     from vlfusion.guards.ranges import COUNT
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--modality', metavar='WORD',
                         help='modality of the images of a folder, for the captioner, such as MRI (default: unknown)')
     add_own_data(parser)
+    add_texts(parser)
     parser.add_argument('--split', nargs='+', choices=SPLITS, help='splits to use (default: all splits of the config)')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='describe only the images of these pairs')
     parser.add_argument('--limit', type=COUNT, metavar='N', help='describe only the first N images (or pairs)')
@@ -121,7 +123,7 @@ def _of_folder(args: argparse.Namespace) -> tuple[Mapping, Callable[..., 'Descri
     from mmengine.config import Config
 
     from vlfusion.language.recipes import combine, find_words
-    for option in ('source_a', 'source_b', 'split', 'task', 'modality_a', 'modality_b'):
+    for option in ('source_a', 'source_b', 'split', 'task', 'modality_a', 'modality_b', 'texts'):
         if getattr(args, option) is not None:
             raise ConfigError(f'--{option.replace("_", "-")} is for pairs, but {args.config} is a folder of images.',
                               'Leave it out; --modality WORD says what the images are.')

@@ -30,6 +30,13 @@ def add_words(parser: argparse.ArgumentParser, keeps: bool = False) -> None:
                              + (": the model's own text encoder stays" if keeps else ''))
 
 
+def add_texts(parser: argparse.ArgumentParser) -> None:
+    """Add the option for texts in files."""
+    parser.add_argument('--texts', nargs='+', metavar='DIR',
+                        help='texts of the pairs, instead of describing their images: a folder of NAME.txt, or a '
+                             "pattern such as 'words/{name}_en.txt'; several are joined in this order")
+
+
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add the option that trusts a checkpoint."""
     parser.add_argument('--trust-checkpoint', action='store_true',

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vlfusion.errors import ConfigError
@@ -30,7 +31,7 @@ def add_own_data(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(args: argparse.Namespace, *, trained: bool = False, tunes: bool = False) -> 'Config':
-    """Read the config, and apply the words, folders and reading rules of the command line to it.
+    """Read the config, and apply the words, folders, reading rules and texts of the command line to it.
 
     In its place, a model may be given: a name, a checkpoint or an address. Then its experiment is the config, and it
     becomes `args.checkpoint` too if no other was given.
@@ -42,11 +43,10 @@ def read_config(args: argparse.Namespace, *, trained: bool = False, tunes: bool 
 
     Raises:
         ConfigError: there is neither a config nor a task with folders, only one folder is given, or an option needs
-            folders that are not given; also as for `load_config`, `use_words` and `use_folders`.
+            folders that are not given; also as for `load_config`, `use_words`, `use_folders` and `use_texts`.
         VLFusionError: a model was given, and is not there; also as for `vlfusion.engine.model_configs.config_of`.
     """
-    from vlfusion.cli.options import reading_keys
-    from vlfusion.config import SPLITS, load_config
+    from vlfusion.config import load_config
     from vlfusion.zoo.names import is_model
     options, words = args.cfg_options or {}, getattr(args, 'words', None)
     of_words = {key: value for key, value in options.items() if words and key.partition('.')[0] == 'language'}
@@ -58,6 +58,42 @@ def read_config(args: argparse.Namespace, *, trained: bool = False, tunes: bool 
     if words:
         from vlfusion.data.words import use_words
         print(use_words(config, words, trained=trained or of_model, options=of_words), file=sys.stderr)
+    _use_own_data(args, config)
+    if texts := getattr(args, 'texts', None):
+        from vlfusion.data.own_texts import use_texts
+        use_texts(config, texts)
+    return config
+
+
+def describe_for_model(args: argparse.Namespace, config: 'Config', splits: Sequence[str] | None = None) -> None:
+    """Describe the images that the config reads, if a model was given in its place; encode the texts of `--texts`.
+
+    Args:
+        args: the arguments of the verb.
+        config: the config that `read_config` returned.
+        splits: some of `train`, `val` and `test`; None for all splits of the config.
+
+    Raises:
+        VLFusionError: as for `vlfusion.describe`, or an image cannot be described.
+    """
+    from vlfusion.data.from_config import text_entries
+    from vlfusion.zoo.names import is_model
+    if not (is_model(args.config) or args.texts) or not text_entries(config):
+        return
+    from vlfusion.console.progress import ShowProgress
+    from vlfusion.data.describing import describe
+    from vlfusion.system.launchers import take_variables
+    take_variables(getattr(args, 'launcher', 'none'))  # LOCAL_RANK tells the GPU of each process
+    with ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as show:
+        done = describe(config, splits=splits, progress=show)
+    if done.report:
+        done.report.raise_if_failed()
+
+
+def _use_own_data(args: argparse.Namespace, config: 'Config') -> None:
+    """Apply the folders and reading rules of the command line to a config."""
+    from vlfusion.cli.options import reading_keys
+    from vlfusion.config import SPLITS
     rules = {key: value for key, value in reading_keys(args).items() if value is not None}
     if args.source_a is None and args.source_b is None:
         for option in ('task', 'modality_a', 'modality_b'):
@@ -68,32 +104,12 @@ def read_config(args: argparse.Namespace, *, trained: bool = False, tunes: bool 
         for split in SPLITS:
             if config.get(f'{split}_dataloader'):
                 config[f'{split}_dataloader'].dataset.update(rules)
-        return config
+        return
     if args.source_a is None or args.source_b is None:
         raise ConfigError('Only one of --source-a and --source-b is given.', 'Give both.')
     from vlfusion.data.own_folders import use_folders
-    return use_folders(config, args.source_a, args.source_b, task=args.task, modality_a=args.modality_a,
-                       modality_b=args.modality_b, reading=rules)
-
-
-def describe_for_model(args: argparse.Namespace, config: 'Config') -> None:
-    """Describe the images that the config reads, if a model was given in its place.
-
-    Raises:
-        VLFusionError: as for `vlfusion.describe`, or an image cannot be described.
-    """
-    from vlfusion.data.from_config import text_entries
-    from vlfusion.zoo.names import is_model
-    if not is_model(args.config) or not text_entries(config):
-        return
-    from vlfusion.console.progress import ShowProgress
-    from vlfusion.data.describing import describe
-    from vlfusion.system.launchers import take_variables
-    take_variables(getattr(args, 'launcher', 'none'))  # LOCAL_RANK tells the GPU of each process
-    with ShowProgress(quiet=os.environ.get('LOCAL_RANK', '0') != '0') as show:
-        done = describe(config, progress=show)
-    if done.report:
-        done.report.raise_if_failed()
+    use_folders(config, args.source_a, args.source_b, task=args.task, modality_a=args.modality_a,
+                modality_b=args.modality_b, reading=rules)
 
 
 def _config_of_model(args: argparse.Namespace, options: dict, tunes: bool) -> 'Config':

@@ -3,17 +3,19 @@
     vlfusion test film/film_mif work_dirs/film_mif/best.pth      # the test pairs of a config
     vlfusion test film/film_mif film-mif
     vlfusion test film-mif --source-a my/mri --source-b my/pet   # your own pairs
+    vlfusion test film-mif --source-a my/mri --source-b my/pet --texts my/words
 """
 
 import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher, add_trust, add_verbose, add_words
+    from vlfusion.cli.options import add_config, add_launcher, add_texts, add_trust, add_verbose, add_words
     from vlfusion.cli.own_data import add_own_data
     add_config(parser, model=True)
     add_words(parser, keeps=True)
     add_own_data(parser)
+    add_texts(parser)
     parser.add_argument('checkpoint', nargs='?',
                         help='a checkpoint, the name of a model such as film-mif, or hf://owner/name (none if the '
                              'model has no weights, or stands in place of the config)')
@@ -32,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint:
         require_model(args.checkpoint)
     config = read_config(args, trained=True)
-    describe_for_model(args, config)
+    describe_for_model(args, config, ['test'])
 
     from rich.console import Console
 

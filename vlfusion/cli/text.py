@@ -70,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load = verbs.add_parser('import', help='copy published features and texts to where a config reads them')
     add_config(load)
     load.add_argument('--features', required=True, metavar='DIR', help='folder of NAME.npy, one for each pair')
-    load.add_argument('--texts', metavar='DIR', help='folder of SOURCE/NAME.txt, such as NEAR/1.txt and FAR/1.txt')
+    load.add_argument('--texts', metavar='DIR',
+                      help='folder of SOURCE/NAME.txt, such as NEAR/1.txt and FAR/1.txt; texts without features need '
+                           'no import, see --texts of `vlfusion describe`')
     load.add_argument('--hdf5', metavar='FILE.h5', help='write images and features of one split to this file instead')
     add_split(load)
     load.set_defaults(act=_import)

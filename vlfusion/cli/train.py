@@ -10,12 +10,13 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher, add_verbose, add_words
+    from vlfusion.cli.options import add_config, add_launcher, add_texts, add_verbose, add_words
     from vlfusion.cli.own_data import DEFAULT, add_own_data
     add_config(parser, 'or the name of a model to train further; without either, your own pairs are trained on with '
                        + DEFAULT.format(task='TASK'))
     add_words(parser)
     add_own_data(parser)
+    add_texts(parser)
     parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true', help='continue from the newest checkpoint in the work_dir')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or CUDA')

@@ -8,13 +8,14 @@ from pathlib import Path
 from mmengine.config import Config
 
 from vlfusion.config import SPLITS
+from vlfusion.console.notes import note
 from vlfusion.data.dataset import PairDataset
 from vlfusion.data.instructed import Instructions
 from vlfusion.data.names import composed
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
-from vlfusion.data.text import given_texts, text_configs, text_sources
-from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean
+from vlfusion.data.text import WrittenText, given_texts, text_configs, text_sources
+from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean, listing
 from vlfusion.language.subjects import ImageToDescribe, Subject, subjects_of
 from vlfusion.registry import DATASETS, share_keys
 
@@ -157,13 +158,18 @@ def texts_to_encode(config: Config, splits: Sequence[str] | None = None) -> list
 
 def _texts_of_pairs(config: Config, splits: Sequence[str] | None) -> list[str]:
     """Return the texts of files, and the sentences that instructions are drawn from."""
-    texts = []
+    texts, written, pairs = [], [], []
     for split, dataset in find_datasets(config, splits):
         part = dataset_part(config, split)
-        sources = text_sources(part.get('text_source'), part.get('language'), part.get('data_root', '.'))
-        texts += given_texts(sources.values(), dataset.pairs)
+        sources = text_sources(part.get('text_source'), part.get('language'), part.get('data_root', '.')).values()
+        texts += given_texts(sources, dataset.pairs)
+        written += [source for source in sources if isinstance(source, WrittenText)]
+        pairs += dataset.pairs
         if part.get('instructions'):
             texts += Instructions(part['language'], **part['instructions']).texts(dataset.pairs)
+    whole = not splits or all(split in splits for split in SPLITS if config.get(f'{split}_dataloader'))
+    if whole and (surplus := {str(path): None for source in written for path in source.surplus(pairs)}):
+        note('texts', f'{len(surplus)} of the texts belong to no pair:\n{listing(surplus)}')
     return texts
 
 

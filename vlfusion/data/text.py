@@ -3,6 +3,7 @@
 The store holds features of descriptions that an LLM wrote, of texts in files, and of fixed texts.
 """
 
+import glob
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -16,7 +17,8 @@ from jaxtyping import Bool, Float
 
 from vlfusion.data.joining import join_rule
 from vlfusion.data.names import require_keywords, spelled
-from vlfusion.data.pairs import Pair
+from vlfusion.data.pairs import MOST, Pair
+from vlfusion.data.patterns import contents_of
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.language.keys import Keys
 from vlfusion.language.section import section
@@ -242,21 +244,54 @@ class WrittenText(TextSource):
             if len(pairs) > 1 and '{name}' not in pattern:
                 raise ConfigError(f'Every pair would read the same text, {self.root / pattern}.',
                                   'Write {name} for the name of a pair, as in text/{name}.txt, or use dict(fixed=...).')
+        self.all_texts(pairs)
         super().check(pairs)
 
     def texts(self, pair: Pair) -> list[str]:
         """Return the texts of a pair; raise DataError if a file is missing, empty or not UTF-8."""
         return [self._read(pattern, pair) for pattern in self.patterns]
 
+    def all_texts(self, pairs: Sequence[Pair]) -> list[str]:
+        """Return the texts of all pairs, in order.
+
+        Raises:
+            DataError: names the pairs without a text, and the files that are the text of no pair.
+        """
+        texts, problems = [], []
+        for pair in pairs:
+            for pattern in self.patterns:
+                try:
+                    texts.append(self._read(pattern, pair))
+                except DataError as error:
+                    problems.append(f'{pair.name}: {error.problem}')
+        if problems:
+            surplus = [f'the text of no pair: {path}' for path in self.surplus(pairs)]
+            folders = dict.fromkeys(contents_of(self._path(pattern, '').parent) for pattern in self.patterns)
+            raise DataError(f'{len(problems)} of {len(pairs) * len(self.patterns)} texts cannot be read:\n'
+                            f'{listing(problems, MOST)}\n{listing(surplus or folders, MOST)}',
+                            'Write the texts, name the files like the pairs, or choose the pairs with `names`.')
+        return texts
+
+    def surplus(self, pairs: Sequence[Pair]) -> list[Path]:
+        """Return the files that fit a pattern but are the text of none of these pairs."""
+        known = {self._path(pattern, pair.name) for pattern in self.patterns for pair in pairs}
+        places = ['*'.join(map(glob.escape, os.path.join(self.root, pattern).split('{name}')))
+                  for pattern in self.patterns]
+        return [path for place in places for path in map(Path, sorted(glob.glob(place))) if path not in known]
+
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
         return self.join([self._features(text, pair) for text in self.texts(pair)])
 
     def words(self, pair: Pair) -> dict[str, str]:
-        headings = [Path(pattern).parent.name or 'pair' for pattern in self.patterns]
+        folders = [Path(pattern).parent.name or 'pair' for pattern in self.patterns]
+        headings = folders if len({*folders}) == len(folders) else self.patterns
         return dict(zip(headings, self.texts(pair), strict=True))
 
+    def _path(self, pattern: str, name: str) -> Path:
+        return spelled(lambda spelling: self.root / pattern.replace('{name}', spelling), name)
+
     def _read(self, pattern: str, pair: Pair) -> str:
-        path = spelled(lambda name: self.root / pattern.replace('{name}', name), pair.name)
+        path = self._path(pattern, pair.name)
         try:
             text = path.read_text(encoding='utf-8').strip()
         except FileNotFoundError as error:
@@ -278,21 +313,14 @@ def given_texts(sources: Iterable[TextSource], pairs: Iterable[Pair]) -> list[st
     """Return the texts that an encoder must read for some pairs and no LLM writes: fixed ones and those of files.
 
     Raises:
-        DataError: lists the first pairs without a text, and counts the others.
+        DataError: as for `WrittenText.all_texts`.
     """
-    texts, problems, pairs = [], [], list(pairs)
+    texts, pairs = [], list(pairs)
     for source in sources:
         if isinstance(source, FixedText):
             texts.append(source.text)
         if isinstance(source, WrittenText):
-            for pair in pairs:
-                try:
-                    texts += source.texts(pair)
-                except DataError as error:
-                    problems.append(f'{pair.name}: {error.problem}')
-    if problems:
-        raise DataError(f'{len(problems)} of {len(pairs)} pairs have no text:\n{listing(problems, 5)}',
-                        'Write the texts, or choose the pairs with `names`.')
+            texts += source.all_texts(pairs)
     return list(dict.fromkeys(texts))
 
 
