@@ -1,4 +1,4 @@
-"""FILM (Zhao et al., ICML 2024) that obeys instructions on infrared and visible images: the training of `film-guide-ivf`.
+"""FILM (Zhao et al., ICML 2024) that obeys instructions on infrared-visible images: the training of `film-guide-ivf`.
 
 Data:       171 pairs of RoadScene; its 25 pairs of CDDFuse's test set are for testing.
 Commands:   make zoo ZOO_DATA=FOLDER ZOO_TASKS='guide_mif guide_ivf'; it can be resumed

@@ -275,7 +275,8 @@ class Run:
                 for name, output in outputs.items():
                     grey, colour = pictures[str(output)], None
                     if output == self.plan.output or self.plan.protocol.colour == 'channels':
-                        colour = self._coloured(grey, pair, self.plan.chroma_of(set_plan))
+                        colour = self._coloured(grey, pair, self.plan.chroma_of(set_plan),
+                                                record.get('colour_strength', 1.))
                     scored = colour if self.plan.protocol.colour == 'channels' else grey
                     key = self._score_key(scored, pair)  # the name of a kept picture is its digest
                     yield Unit(dataset=set_plan, method=method.name, repeat=str(repeat) if len(repeats) > 1 else '',
@@ -283,15 +284,15 @@ class Run:
                                colour=colour and self.cache.picture(colour), key=key, columns=columns[output],
                                record=record)
 
-    def _coloured(self, digest: str, pair: Pair, chroma: str) -> str:
+    def _coloured(self, digest: str, pair: Pair, chroma: str, strength: float) -> str:
         """The digest of the colour version of a grey picture, with the sources' chroma put back."""
         code = code_digest(vlfusion.imaging.chroma, vlfusion.imaging.images, vlfusion.imaging.reading,
                            *modules_of(CHROMA_RULES.get(chroma)))
-        key = key_of(grey=digest, **_digests(pair), chroma=chroma, code=code)
+        key = key_of(grey=digest, **_digests(pair), chroma=chroma, strength=strength, code=code)
         record = self.cache.read('colours', key)
         if not record or not self.cache.has_picture(record['picture']):
             sources = (read_image(*source) for source in pair.sources)
-            colour = add_chroma(read_image(self.cache.picture(digest)), *sources, chroma)
+            colour = add_chroma(read_image(self.cache.picture(digest)), *sources, chroma, strength)
             record = {'picture': self.cache.keep_picture(colour) if colour.ndim == 3 else digest}
             self.cache.write('colours', key, record)
         return record['picture']
@@ -395,6 +396,7 @@ class Run:
         return dict(pictures=pictures, height=size[0], width=size[1], seconds=measured.seconds,
                     memory=measured.memory, macs=counted['macs'], warm=warm,
                     low=low.item(), high=high.item(), device=self.device.type,
+                    colour_strength=network.colour_strength(inputs),
                     parameters=sum(parameter.numel() for parameter in network.model.parameters()),
                     tiles=plan.mode if plan.tile != size else 'whole')
 

@@ -21,7 +21,7 @@ from vlfusion.language.store import TextStore
 
 
 class Instructions:
-    """Several instructions for each pair, drawn anew for each sample. The first one is always empty.
+    """Several instructions for each pair, drawn for each sample. The first one is always empty.
 
     A sample gets, for `count` instructions and the empty one:
 

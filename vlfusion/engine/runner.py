@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from torch import nn
 
 from vlfusion.config import config_from, load_config
@@ -250,7 +250,12 @@ class FusionRunner(Runner):
             raise CheckpointError(f'{filename} is not a checkpoint of vlfusion.',
                                   'Convert released weights with `vlfusion convert-weights NAME IN OUT`.')
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        load_strictly(getattr(self.model, 'module', self.model), checkpoint['state_dict'], filename)
+        model = getattr(self.model, 'module', self.model)
+        # A training may begin with the weights of a network to which it adds trainable parts.
+        begins = isinstance(self._train_loop, BaseLoop) and not self._resume
+        new = tuple(f'backbone.{name}' for name in getattr(model, 'trainable', ())) if begins else ()
+        if lacking := load_strictly(model, checkpoint['state_dict'], filename, new):
+            self.logger.info(f'{filename} lacks {len(lacking)} tensors of {", ".join(new)}, which begin untrained.')
         return checkpoint
 
     def load_or_resume(self) -> None:

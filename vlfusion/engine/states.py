@@ -17,15 +17,26 @@ from vlfusion.files import strict_json, write_whole
 from vlfusion.zoo.metadata import COPY, EXPERIMENT, META
 
 
-def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], origin: str) -> None:
+def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], origin: str,
+                  new: tuple[str, ...] = ()) -> list[str]:
     """Load a state whose names, shapes and types must all fit the model.
+
+    Args:
+        model: the model.
+        state: tensors by name.
+        origin: file or name of the state, for errors.
+        new: beginnings of names that the state may lack; those parts of the model stay as they are.
+
+    Returns:
+        The names that the state lacks.
 
     Raises:
         CheckpointError: names the tensors that are missing, are unexpected, or have another shape or type.
     """
     check_state(state, origin)
     own = model.state_dict()
-    problems = [f'missing: {name}' for name in own if name not in state]
+    lacking = [name for name in own if name not in state]
+    problems = [f'missing: {name}' for name in lacking if not name.startswith(new)]
     problems += [f'unexpected: {name}' for name in state if name not in own]
     problems += [f'shape of {name}: {tuple(state[name].shape)} in the file, {tuple(own[name].shape)} in the model'
                  for name in own if name in state and state[name].shape != own[name].shape]
@@ -35,7 +46,8 @@ def load_strictly(model: nn.Module, state: dict[str, Shaped[Tensor, '...']], ori
         raise CheckpointError(f'{origin} does not fit the model:\n{listing(problems)}',
                               'Use the config that the checkpoint was trained with. Convert released weights with '
                               'convert-weights first.')
-    model.load_state_dict(state)
+    model.load_state_dict(state, strict=False)
+    return lacking
 
 
 def check_state(state: Any, origin: str) -> None:

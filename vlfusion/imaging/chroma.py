@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-from vlfusion.errors import VLFusionError
+from vlfusion.errors import DataError, VLFusionError
 from vlfusion.guards.foreign import foreign
 from vlfusion.imaging.images import bands
 from vlfusion.registry import CHROMA_RULES
@@ -62,7 +62,7 @@ def chroma_name(name: str) -> str:
 
 
 def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w ...'],
-               image_b: Shaped[np.ndarray, 'h w ...'], rule: str) -> UInt8[np.ndarray, 'h w ...']:
+               image_b: Shaped[np.ndarray, 'h w ...'], rule: str, strength: float = 1.) -> UInt8[np.ndarray, 'h w ...']:
     """Put chroma from the sources back on a fused luminance.
 
     The rule gets a few rows at a time, so that large images need little memory.
@@ -72,14 +72,19 @@ def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w
         image_a: source A as read from disk, of the same height and width.
         image_b: source B, in the same form.
         rule: a name in `CHROMA_RULES`.
+        strength: factor of the distance from neutral grey of what the rule returns, as an instruction may ask for it.
 
     Returns:
         Blue-green-red `(h, w, 3)`; or the grey image `(h, w)` unchanged, if the rule colours no pixel.
 
     Raises:
         UnknownNameError: no rule has that name.
+        DataError: the strength is below 0 or not finite.
         VLFusionError: the rule of a plugin fails, or returns an array of another shape.
     """
+    if not (np.isfinite(strength) and strength >= 0):
+        raise DataError(f'The colour strength is {strength}; expected a factor of 0 or more.',
+                        'A network that gives another one is faulty or has diverged. Load another checkpoint.')
     combine = CHROMA_RULES.get(chroma_name(rule))
     coloured_a, coloured_b = _is_coloured(image_a), _is_coloured(image_b)
     if not (coloured_a or coloured_b):
@@ -89,10 +94,27 @@ def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w
         sources = _chroma(image_a[rows], coloured_a), _chroma(image_b[rows], coloured_b)
         chroma = _combined(combine, rule, *sources)
         any_colour = any_colour or chroma.any()
-        ycrcb = np.dstack([fused[rows].astype(np.float32) / 255, chroma + _NEUTRAL]).astype(np.float32)
+        ycrcb = np.dstack([fused[rows].astype(np.float32) / 255, strength * chroma + _NEUTRAL]).astype(np.float32)
         bgr = cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR)
         result[rows] = np.round(bgr.clip(0, 1) * 255)
     return result if any_colour else fused
+
+
+def mean_chroma(image: UInt8[np.ndarray, 'h w *bgr']) -> float:
+    """Mean distance of the pixels from neutral grey, `sqrt(Cr^2 + Cb^2)`: 0 for a grey image, at most 0.534.
+
+    >>> mean_chroma(np.full((2, 2), 90, np.uint8))
+    0.0
+    >>> round(mean_chroma(np.full((2, 2, 3), (0, 0, 255), np.uint8)), 3)  # red
+    0.527
+
+    Args:
+        image: an image as `vlfusion.imaging.picture.Fused.colour` holds it: grey, or blue-green-red.
+    """
+    if not _is_coloured(image):
+        return 0.
+    return sum(float(np.hypot(*np.moveaxis(_chroma(image[rows], True), -1, 0)).sum(dtype=np.float64))
+               for rows in bands(image)) / image[..., 0].size
 
 
 def _combined(combine: Rule, name: str, chroma_a: Chroma, chroma_b: Chroma) -> Chroma:

@@ -21,11 +21,13 @@ class Fused:
         name: name of the pair.
         grey: 8-bit luminance `(h, w)`.
         colour: blue-green-red `(h, w, 3)`; or `grey` again, if the colour rule gives no colour.
+        colour_strength: factor of the saturation that the network gave; 1 is that of the colour rule.
     """
 
     name: str
     grey: UInt8[np.ndarray, 'h w']
     colour: UInt8[np.ndarray, 'h w *bgr']
+    colour_strength: float = 1.
 
     def __repr__(self) -> str:
         height, width = self.grey.shape
@@ -59,7 +61,8 @@ def to_grey(output: Float[Tensor, '1 1 h w'], stretch: str, rounding: str) -> UI
 
 
 def make_picture(output: Float[Tensor, '1 1 h w'], image_a: Shaped[np.ndarray, 'h w ...'],
-                 image_b: Shaped[np.ndarray, 'h w ...'], *, protocol: Protocol, chroma: str, name: str = '') -> Fused:
+                 image_b: Shaped[np.ndarray, 'h w ...'], *, protocol: Protocol, chroma: str, name: str = '',
+                 colour_strength: float = 1.) -> Fused:
     """Make the picture of a pair from a network's output.
 
     Args:
@@ -69,10 +72,11 @@ def make_picture(output: Float[Tensor, '1 1 h w'], image_a: Shaped[np.ndarray, '
         protocol: rules by which the output becomes grey levels.
         chroma: colour rule, a name in `vlfusion.registry.CHROMA_RULES`.
         name: name of the pair.
+        colour_strength: factor of the saturation; it changes no grey level. See `vlfusion.models.colour_strength`.
 
     Raises:
-        DataError: the output holds NaN or infinity.
+        DataError: the output holds NaN or infinity, or the colour strength is no factor.
         UnknownNameError: no colour rule has that name.
     """
     grey = to_grey(output, protocol.stretch, protocol.rounding)
-    return Fused(name, grey, add_chroma(grey, image_a, image_b, chroma))
+    return Fused(name, grey, add_chroma(grey, image_a, image_b, chroma, colour_strength), colour_strength)

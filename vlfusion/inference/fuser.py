@@ -327,10 +327,11 @@ class Fuser:
 
     def _finish(self, loaded: _Loaded, output: Float[Tensor, '1 1 h w'],
                 finish: Callable[[Pair, Fused], None] | None = None) -> Fused:
+        strength = self.network.colour_strength(loaded.inputs)
         loaded.inputs.clear()  # they take as much memory as the steps that follow
         try:
             fused = make_picture(output, loaded.image_a, loaded.image_b, protocol=self.protocol, chroma=self.chroma,
-                                 name=loaded.pair.name)
+                                 name=loaded.pair.name, colour_strength=strength)
         except DataError as error:
             backbone = type(self.model.backbone).__name__
             raise DataError(f'The backbone {backbone}: {error.problem}', error.remedy) from error

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vlfusion.data.text import pad
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.inference.tiling import MODES, Plan, Progress, fuse_any_size, is_image, plan
-from vlfusion.models import Locality, locality
+from vlfusion.models import Locality, colour_strength, locality
 from vlfusion.models.layers.strips import count_maps, watched
 from vlfusion.system.devices import device_of
 from vlfusion.system.footprint import available, footprint
@@ -22,6 +22,7 @@ from vlfusion.system.memory import out_of_memory
 from vlfusion.system.tf32 import tf32
 
 SOURCES = ('source_a', 'source_b')
+INSTRUCTION = ('instruction', 'instruction_mask')
 #: Precisions of a network. `tf32` is float32 on devices without TF32, such as a CPU.
 PRECISIONS = ('float32', 'tf32', 'bfloat16')
 #: Bytes per pixel, more than any network here needs. If that much is free, no footprint is estimated.
@@ -128,6 +129,13 @@ class Network:
         # Outside the handler, where the memory of the failed attempt is free again.
         self.note(f'Memory ran out for {len(pairs)} pairs at once; going on with one after another.')
         return torch.cat([self.fuse(inputs).to(inputs['source_a'].device) for inputs in pairs])
+
+    def colour_strength(self, inputs: Inputs) -> float:
+        """Return the factor of the saturation that the instruction of one pair asks for; 1 without an instruction."""
+        texts = {name: inputs[name].to(self.device) for name in INSTRUCTION if name in inputs}
+        with torch.no_grad():
+            strength = colour_strength(self.model.backbone, **texts)
+        return 1. if strength is None else strength.item()
 
     @property
     def locality(self) -> Locality | None:

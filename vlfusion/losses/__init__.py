@@ -5,6 +5,7 @@ a term.
 """
 
 from vlfusion.losses.asked import (
+    AskedColourLoss,
     AskedGradientLoss,
     AskedIntensityLoss,
     ReadingLoss,
@@ -28,8 +29,8 @@ from vlfusion.losses.kernels import derivative_kernels, symmetric_kernel
 from vlfusion.losses.perceptual import PerceptualLoss
 from vlfusion.losses.truth import TruthLoss
 
-__all__ = ['AskedGradientLoss', 'AskedIntensityLoss', 'AxisGradientLoss', 'DSSIMLoss', 'Image', 'LpLoss',
-           'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'ReadingLoss', 'RegionLoss',
-           'SSIMLoss', 'Scalar', 'SquaredErrorLoss', 'SwapLoss', 'TruthLoss', 'asked_picture', 'axis_gradients',
-           'derivative_kernels', 'dissimilarity', 'loss', 'multi_scale_similarity', 'sobel_magnitude', 'ssim_map',
-           'symmetric_kernel']
+__all__ = ['AskedColourLoss', 'AskedGradientLoss', 'AskedIntensityLoss', 'AxisGradientLoss', 'DSSIMLoss', 'Image',
+           'LpLoss', 'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'ReadingLoss',
+           'RegionLoss', 'SSIMLoss', 'Scalar', 'SquaredErrorLoss', 'SwapLoss', 'TruthLoss', 'asked_picture',
+           'axis_gradients', 'derivative_kernels', 'dissimilarity', 'loss', 'multi_scale_similarity',
+           'sobel_magnitude', 'ssim_map', 'symmetric_kernel']

@@ -1,7 +1,7 @@
 """Losses that depend on the words: the fused picture must become what its instruction asks for.
 
 A sample carries the numbers behind its instruction (`ask`) and the region that it concerns (`region`), as
-`vlfusion.data.instructed.InstructedPairs` gives them. `asked_picture` turns them into a picture, and the losses compare
+`vlfusion.data.instructed.Instructions` gives them. `asked_picture` turns them into a picture, and the losses compare
 the fused one with it.
 """
 
@@ -14,7 +14,7 @@ from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.gradient import sobel_magnitude
 from vlfusion.losses.kernels import derivative_kernels
 from vlfusion.metrics.windows import filtered, gaussian
-from vlfusion.models.layers.text_guidance import SHARES, UNITS
+from vlfusion.models.layers.text_guidance import COLOUR, SHARES, UNITS
 from vlfusion.registry import LOSSES
 
 #: Standard deviation in pixels of the Gaussian that separates intensity from detail.
@@ -122,6 +122,16 @@ def RegionLoss(fused: Image, source_a: Image, source_b: Image, region: Image,
                places: Float[Tensor, 'batch 1 rows columns']) -> Scalar:
     """Cross-entropy between the places that a network reads in an instruction and the region that it concerns."""
     return binary_cross_entropy_with_logits(places, adaptive_avg_pool2d(region, places.shape[2:]))
+
+
+@loss
+def AskedColourLoss(fused: Image, source_a: Image, source_b: Image, ask: Asks,
+                    colour_strength: Float[Tensor, ' batch']) -> Scalar:
+    """Mean of `|log s - log c|`, with `s` the backbone's `colour_strength` and `c` the asked factor of the saturation.
+
+    Luminance has no part in it: `s` is applied where a picture gets its colour.
+    """
+    return l1_loss(colour_strength.log(), ask[:, COLOUR].log())
 
 
 @LOSSES.register_module()

@@ -15,6 +15,11 @@ from vlfusion.errors import ConfigError, DataError, NetworkError
 from vlfusion.guards.foreign import foreign
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
+_INSTRUCTED = "Train with type='InstructedModel', and set instructions=dict(vocabulary='fusion.v1') in the data set."
+#: Remedies for inputs of losses that do not come from files.
+_REMEDIES = dict.fromkeys(('ask', 'region', 'instructions', 'reference'), _INSTRUCTED) | {
+    'colour_strength': f'{_INSTRUCTED} The backbone must have a method colour_strength, as FILM with instruction_dim.'}
+
 
 @MODELS.register_module()
 class FusionModel(BaseModel):
@@ -29,6 +34,9 @@ class FusionModel(BaseModel):
     of a pair that it reads, such as masks, by its attribute `maps`, a tuple of keywords: `('mask',)`. A map is optional
     if its argument of `forward` has a default. A loss gets the fused image, the sources, and whatever else its
     `forward` names (`truth`, `text`, `mask`) from the sample.
+
+    A backbone that reads an `instruction` may also have a method `colour_strength(instruction, instruction_mask)`. It
+    gives a factor `(batch,)` of the saturation, which pictures and losses that name `colour_strength` get.
 
     A method that trains in another way, for example in phases or with several optimizers, overrides `train_step` only.
 
@@ -47,7 +55,7 @@ class FusionModel(BaseModel):
         if isinstance(data_preprocessor, dict):
             data_preprocessor = MODELS.build(data_preprocessor)  # MMEngine would import any dotted path
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.backbone, self.margin = BACKBONES.build(backbone), margin
+        self.backbone, self.margin, self.trainable = BACKBONES.build(backbone), margin, tuple(trainable)
         if trainable:
             self._freeze(trainable)
         self.losses = nn.ModuleDict()
@@ -72,8 +80,9 @@ class FusionModel(BaseModel):
             source_a, source_b: luminance in [0, 1].
             text, text_mask: token features of each pair's description, for backbones that read text.
             name: names of the pairs, required by `predict`.
-            mode: `tensor` returns the fused batch in [0, 1]; `predict` a list of `dict(name=..., fused=(1, h, w))`;
-                `loss` the total as `loss` and each unweighted term under its own name (`max_gradient`).
+            mode: `tensor` returns the fused batch in [0, 1]; `predict` a list of `dict(name=..., fused=(1, h, w))`,
+                with `colour_strength` if the backbone gives it; `loss` the total as `loss` and each unweighted term
+                under its own name (`max_gradient`).
             sample: further values of the pairs: other texts with their masks, `truth`, maps.
 
         Raises:
@@ -93,10 +102,14 @@ class FusionModel(BaseModel):
                 raise NetworkError(f'The backbone {type(self.backbone).__name__} returned NaN or infinity for '
                                    f'{", ".join(name)}.', 'The model diverged. Check the losses, lower the learning '
                                    'rate, or load another checkpoint.')
-            return [dict(name=pair, fused=image) for pair, image in zip(name, fused.float(), strict=True)]
+            outputs = [dict(name=pair, fused=image) for pair, image in zip(name, fused.float(), strict=True)]
+            for key, values in self._colour_strengths(sample).items():
+                outputs = [output | {key: value.item()} for output, value in zip(outputs, values, strict=True)]
+            return outputs
         if mode == 'loss':
             self.require_losses()
-            return self.total(self.terms(fused, source_a, source_b, **text_inputs, **sample, name=name))
+            return self.total(self.terms(fused, source_a, source_b, **text_inputs, **sample,
+                                         **self._colour_strengths(sample), name=name))
         raise ConfigError(f'Unknown mode {mode!r}.', "Use 'tensor', 'predict' or 'loss'.")
 
     def require_losses(self) -> None:
@@ -132,6 +145,11 @@ class FusionModel(BaseModel):
                             f"In the data set, set maps=dict({lacking[0]}='FOLDER').")
         return {key: sample[key] for key in declared if key in sample}
 
+    def _colour_strengths(self, sample: Mapping) -> dict[str, Float[Tensor, ' several']]:
+        """Return the `colour_strength` of each instruction; nothing if the backbone gives none."""
+        strength = colour_strength(self.backbone, sample.get('instruction'), sample.get('instruction_mask'))
+        return {} if strength is None else {'colour_strength': strength}
+
     def _with_margin(self, images: Mapping[str, Float[Tensor, 'batch 1 h w']],
                      **texts: Tensor | None) -> Float[Tensor, 'batch 1 h w']:
         """Run the backbone on sources and maps; outside training, they are extended by the margin."""
@@ -161,10 +179,10 @@ class FusionModel(BaseModel):
         """Pick the inputs of a loss beside the fused image and the sources."""
         lacking = [key for key, required in self._wants[loss].items() if required and key not in sample]
         if lacking:
+            remedy = _REMEDIES.get(lacking[0], "In the data set, set truth='FOLDER' for true images, maps=dict(NAME="
+                                   "'FOLDER') for other images, or text_source for texts.")
             raise DataError(f'{type(self.losses[loss]).__name__} needs {lacking[0]!r} of every pair, but the samples '
-                            f'lack it; they hold {", ".join(sample) or "the sources only"}.',
-                            "In the data set, set truth='FOLDER' for true images, maps=dict(NAME='FOLDER') for other "
-                            'images, or text_source for texts.')
+                            f'lack it; they hold {", ".join(sample) or "the sources only"}.', remedy)
         return {key: sample[key] for key in self._wants[loss] if key in sample}
 
 
@@ -188,6 +206,22 @@ def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], so
     if fused.shape != (expected := (images, *source_a.shape[1:])):
         raise NetworkError(f'The backbone {name} returned the shape {tuple(fused.shape)}; expected {expected}.', remedy)
     return fused
+
+
+def colour_strength(backbone: nn.Module, instruction: Float[Tensor, 'several token dim'] | None = None,
+                    instruction_mask: Bool[Tensor, 'several token'] | None = None) -> Float[Tensor, ' several'] | None:
+    """Return the factor of the saturation that each instruction asks for, by the method of that name of a backbone.
+
+    Networks fuse luminance, so the factor is applied where a picture gets its colour, see `vlfusion.imaging.chroma`.
+    None means that there is no instruction, or that the backbone reads none or has no such method.
+
+    Raises:
+        NetworkError: the method of a plugin's backbone fails.
+    """
+    if instruction is None or 'instruction' not in text_dims(backbone) or not hasattr(backbone, 'colour_strength'):
+        return None
+    with foreign(f'colour_strength of the backbone {type(backbone).__name__} fails', NetworkError, 'Fix it.'):
+        return backbone.colour_strength(instruction, instruction_mask)
 
 
 def text_dims(backbone: Any) -> dict[str, int]:

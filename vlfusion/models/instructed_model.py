@@ -19,6 +19,7 @@ class InstructedModel(FusionModel):
     - `instructions`: the number of instructions of each pair, which stand next to each other
     - `numbers` and `places`: what the backbone reads in the instruction, if it has a method `understand`, see
       `vlfusion.models.backbones.film.FILM.understand`
+    - `colour_strength`: factor of the saturation that the backbone gives for each instruction
 
     Outside training it is a `FusionModel`.
 
@@ -62,4 +63,5 @@ class InstructedModel(FusionModel):
         if len(source_a) < len(fused):
             source_a, source_b = (image.repeat_interleave(several, 0) for image in (source_a, source_b))
         reference = fused.detach()[::several].repeat_interleave(several, 0)
-        return self.total(self.terms(fused, source_a, source_b, **sample, reference=reference, instructions=several))
+        return self.total(self.terms(fused, source_a, source_b, **sample, **self._colour_strengths(sample),
+                                     reference=reference, instructions=several))

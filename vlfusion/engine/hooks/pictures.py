@@ -52,7 +52,8 @@ class SaveFusedHook(Hook):
     def after_test_iter(self, runner, batch_idx: int, data_batch: dict, outputs: list[dict]) -> None:
         for i, output in enumerate(outputs):
             sources = [self._source(data_batch, side, i) for side in 'ab']
-            picture = make_picture(output['fused'][None], *sources, protocol=self.protocol, chroma=self.chroma)
+            picture = make_picture(output['fused'][None], *sources, protocol=self.protocol, chroma=self.chroma,
+                                   colour_strength=output.get('colour_strength', 1.))
             picture.save(inside(self.out / 'grey', output['name'], '.png'), grey=True)
             picture.save(inside(self.out / 'colour', output['name'], '.png'))
             if i == 0 and batch_idx in self.sheet_batches:

@@ -109,8 +109,8 @@ class FILM(nn.Module):
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,
                 text_mask: Bool[Tensor, 'batch token'] | None = None,
-                instruction: Float[Tensor, 'several token dim'] | None = None,
-                instruction_mask: Bool[Tensor, 'several token'] | None = None) -> Float[Tensor, 'several 1 h w']:
+                instruction: Float[Tensor, 'several word width'] | None = None,
+                instruction_mask: Bool[Tensor, 'several word'] | None = None) -> Float[Tensor, 'several 1 h w']:
         """Fuse two images of one scene, guided by a text about them.
 
         Args:
@@ -152,7 +152,7 @@ class FILM(nn.Module):
         words, mask = (instruction, instruction_mask) if self.text_optional else (text, text_mask)
         if self.correction is not None and words is not None:
             several = len(words) // len(source_a)
-            mask = words.new_ones(words.shape[:2], dtype=torch.bool) if mask is None else mask
+            mask = _mask(words, mask)
             inputs = (feature, folded(source_a, self.fold), folded(source_b, self.fold), fused)
             if several > 1:
                 inputs = (image.repeat_interleave(several, 0) for image in inputs)
@@ -178,6 +178,16 @@ class FILM(nn.Module):
         a, b = (folded(source, self.fold).repeat_interleave(several, 0) for source in (source_a, source_b))
         return (self.correction.read(instruction, instruction_mask),
                 self.correction.where(a, b, instruction, instruction_mask))
+
+    def colour_strength(self, instruction: Float[Tensor, 'several token dim'],
+                        instruction_mask: Bool[Tensor, 'several token'] | None = None) -> Float[Tensor, ' several']:
+        """Return the factor of the saturation that each instruction asks for; 1 without a real token.
+
+        Arguments and errors are those of `forward`.
+        """
+        self._check_instruction(instruction)
+        dtype = self.text_projection.weight.dtype
+        return self.correction.colour_strength(instruction.to(dtype), _mask(instruction, instruction_mask))
 
     def _check_instruction(self, instruction: Tensor) -> None:
         expected = self.text_dim['instruction'] if self.text_optional else None
@@ -239,7 +249,7 @@ def folded(source: Float[Tensor, 'batch 1 h w'], side: int) -> Float[Tensor, 'ba
     return F.pixel_unshuffle(F.pad(source, (0, right, 0, below), mode='replicate'), side)
 
 
-def mixed(scores: Float[Tensor, 'batch 4*pixels h w'], source_a: Float[Tensor, 'batch pixels h w'],
+def mixed(scores: Float[Tensor, 'batch scores h w'], source_a: Float[Tensor, 'batch pixels h w'],
           source_b: Float[Tensor, 'batch pixels h w']) -> Float[Tensor, 'batch pixels h w']:
     """Mix source A, source B, white and black at each pixel, weighted by a softmax of the scores.
 
@@ -412,6 +422,11 @@ def _mean_attention_in_cache(q: Float[Tensor, 'batch 1 query dim'], k: Float[Ten
     tokens = k.contiguous().mT  # rows that lie apart make the product much slower
     parts = zip(q.split(32, 2), query_weight[:, None, None].split(32, 3), strict=True)
     return sum(weight @ (part @ tokens).softmax(-1, dtype=weight.dtype) for part, weight in parts)[:, :, 0]
+
+
+def _mask(text: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mask, by default one for real tokens only."""
+    return text.new_ones(text.shape[:2], dtype=torch.bool) if mask is None else mask
 
 
 def _token_weight(text: Tensor, mask: Tensor | None) -> Tensor:

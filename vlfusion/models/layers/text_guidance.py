@@ -24,6 +24,8 @@ WINDOW = 7
 #: Numbers that a text is read as: four shares, and four factors. A factor is `exp` of the number times its unit.
 SHARES, UNITS = 4, (0.4, 0.5, 0.8, 0.7)
 NUMBERS = SHARES + len(UNITS)
+#: Place of the factor of the saturation, which concerns the picture's colour and not the fused luminance.
+COLOUR = NUMBERS - 1
 
 
 class SpatialGuidance(nn.Module):
@@ -67,6 +69,8 @@ class SpatialGuidance(nn.Module):
         self.around = nn.Conv2d(width, width, WINDOW, groups=width, bias=False)
         self.project = PixelConv(width, pixels, bias=False)
         nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.numbers[-1].weight[COLOUR])
+        nn.init.zeros_(self.numbers[-1].bias[COLOUR])
 
     def forward(self, feature: Float[Tensor, 'batch dim h w'], source_a: Float[Tensor, 'batch pixels h w'],
                 source_b: Float[Tensor, 'batch pixels h w'], fused: Float[Tensor, 'batch pixels h w'],
@@ -90,6 +94,12 @@ class SpatialGuidance(nn.Module):
         """Read a text as the numbers of `vlfusion.language.instructions.Ask`; factors as logarithms over `UNITS`."""
         questions = self.questions.expand(len(text), -1, -1)
         return self.numbers(self.what(questions, text, mask).flatten(1))
+
+    def colour_strength(self, text: Float[Tensor, 'batch token width'],
+                        mask: Bool[Tensor, 'batch token']) -> Float[Tensor, ' batch']:
+        """Read the factor of the saturation. It begins at 1, and stays exactly 1 for a text without a real token."""
+        logarithm = UNITS[-1] * self.read(text, mask)[:, COLOUR].float()
+        return (logarithm * mask.any(1)).exp()
 
     def where(self, source_a: Float[Tensor, 'batch pixels h w'], source_b: Float[Tensor, 'batch pixels h w'],
               text: Float[Tensor, 'batch token width'],
