@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vlfusion.errors import UnknownNameError, VLFusionError
-from vlfusion.imaging.chroma import add_chroma, chroma_name
+from vlfusion.errors import DataError, UnknownNameError, VLFusionError
+from vlfusion.imaging.chroma import add_chroma, chroma_name, mean_chroma
 from vlfusion.imaging.images import luminance
 from vlfusion.registry import CHROMA_RULES
 
@@ -95,3 +95,41 @@ def test_a_rule_that_fails_is_named(register):
         add_chroma(GREY, GREY, COLOUR, 'broken')
     with pytest.raises(VLFusionError, match=r'The colour rule flat returned \(12, 16\); expected .* \(12, 16, 2\)'):
         add_chroma(GREY, GREY, COLOUR, 'flat')
+
+
+@pytest.mark.parametrize('rule', ['visible', 'weighted'])
+def test_strength_scales_the_distance_from_grey(rule):
+    """Weak colours about middle grey, so that twice the colour stays in the gamut."""
+    fused, soft = np.full_like(GREY, 128), (COLOUR // 6 + 106).astype(np.uint8)
+    own = add_chroma(fused, GREY, soft, rule)
+    assert np.array_equal(add_chroma(fused, GREY, soft, rule, 1.), own)
+    for strength in (0.5, 2):
+        changed = add_chroma(fused, GREY, soft, rule, strength)
+        assert np.abs((changed - 128.) - strength * (own - 128.)).max() <= 0.5 + 0.5 * strength, 'each is rounded'
+        assert mean_chroma(changed) == pytest.approx(strength * mean_chroma(own), rel=0.03)
+    grey = add_chroma(fused, GREY, soft, rule, 0)
+    assert (grey == 128).all() and mean_chroma(grey) == 0
+
+
+def test_strong_colours_stop_at_the_gamut():
+    fused = np.full_like(GREY, 128)
+    strong = add_chroma(fused, GREY, COLOUR, 'visible', 50)
+    assert strong.dtype == np.uint8 and set(np.unique(strong[COLOUR.std(-1) > 20])) > {0, 255}
+
+
+def test_strength_gives_no_colour_to_grey_sources():
+    assert add_chroma(GREY, GREY, GREY, 'visible', 3) is GREY
+
+
+@pytest.mark.parametrize('strength', [-1, float('nan'), float('inf')])
+def test_a_strength_that_is_no_factor_is_refused(strength):
+    with pytest.raises(DataError, match='colour strength is .*factor of 0 or more'):
+        add_chroma(GREY, GREY, COLOUR, 'visible', strength)
+
+
+def test_mean_chroma_by_hand():
+    """Pure blue has Cb 0.5 and Cr -0.0813 (ITU-R BT.601); half of the pixels are blue, half black."""
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[:2, :, 0] = 255
+    assert mean_chroma(image) == pytest.approx(np.hypot(0.5, 0.0813) / 2, abs=1e-3)
+    assert mean_chroma(GREY) == 0 == mean_chroma(np.repeat(GREY[..., None], 3, axis=2))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vlfusion.errors import DataError
-from vlfusion.imaging.chroma import add_chroma
+from vlfusion.imaging.chroma import add_chroma, mean_chroma
 from vlfusion.imaging.images import read_image
 from vlfusion.imaging.picture import make_picture, to_grey
 from vlfusion.imaging.protocol import PROTOCOLS, get_protocol
@@ -49,3 +49,13 @@ def test_a_notebook_shows_a_picture_in_one_line():
 def test_an_output_that_is_not_finite_is_refused():
     with pytest.raises(DataError, match='NaN or infinity'):
         make_picture(OUTPUT / 0, GREY, COLOUR, protocol=get_protocol('plain'), chroma='visible')
+
+
+def test_colour_strength_changes_colour_and_no_grey_level():
+    options = dict(protocol=get_protocol('plain'), chroma='visible')
+    picture, strong = (make_picture(OUTPUT, GREY, COLOUR, **options, **changes)
+                       for changes in ({}, dict(colour_strength=1.5)))
+    assert (picture.colour_strength, strong.colour_strength) == (1, 1.5)
+    assert np.array_equal(picture.grey, strong.grey)
+    assert np.array_equal(strong.colour, add_chroma(strong.grey, GREY, COLOUR, 'visible', 1.5))
+    assert mean_chroma(strong.colour) > 1.2 * mean_chroma(picture.colour)

@@ -10,7 +10,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.models.backbones.film import FILM, PooledAttention, folded, mixed
-from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
 from vlfusion.testing import check_backbone
 from vlfusion.testing.operations import Operations
 from vlfusion.testing.shared import shared
@@ -161,62 +160,130 @@ def test_the_grid_must_hold_whole_tokens():
         FILM(guidance_grid=(20, 30))
 
 
-@pytest.fixture(scope='module', params=['channel', 'spatial'])
-def guided(request):
+#: A network in the form of the small student.
+SMALL = dict(text_dim=12, dim=8, heads=2, expansion=2, guidance_grid=(8, 16), attention_dim=16)
+#: Guidance by a second text, over the network as published and over a student.
+INSTRUCTED = [dict(guidance='channel'), dict(guidance='spatial'), dict(guidance='spatial', fold=2, output='mixture')]
+
+
+def instructed(trained=True, **options):
+    """Build a small FILM that reads an instruction; a trained one has a correction that is not zero."""
     torch.manual_seed(0)
-    return FILM(text_dim=12, dim=16, heads=4, attention_dim=64, guidance=request.param)
+    film = FILM(**SMALL, instruction_dim=6, **options)
+    if trained:
+        nn.init.normal_(film.correction.project.weight, std=0.3)
+        nn.init.normal_(film.correction.numbers[-1].weight)
+    return film.eval()
+
+
+def words(batch=1, tokens=5, dim=6, seed=3):
+    return torch.randn(batch, tokens, dim, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.slow
-def test_our_own_guidance_is_a_backbone(guided):
-    check_backbone(guided, text_dim=12)
-
-
-def test_our_own_guidance_hears_the_text_before_any_training(guided, small):
-    texts = torch.randn(2, 1, 7, 12, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        ours, released = ((film(*pair(), texts[0]) - film(*pair(), texts[1])).abs().max() for film in (guided, small))
-    assert ours > 1e-4 and ours > 10 * released
-
-
-def test_our_own_guidance_leaves_out_padding(guided):
-    text = torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(2))
-    padded = torch.cat((text, torch.full((1, 3, 12), 9.)), 1)
-    mask = torch.arange(8)[None] < 5
-    with torch.no_grad():
-        torch.testing.assert_close(guided(*pair(), padded, mask), guided(*pair(), text), rtol=0, atol=1e-6)
-        assert (guided(*pair(), padded) - guided(*pair(), text)).abs().max() > 1e-5, 'without a mask they count'
-
-
-def test_a_channel_or_a_position_has_a_gate_of_its_own():
+@pytest.mark.parametrize('guidance', ['channel', 'spatial'])
+def test_guidance_by_the_description_is_a_backbone(guidance):
     torch.manual_seed(0)
-    feature, text = torch.rand(1, 16, 24, 24), torch.randn(1, 5, 12)
-    weight = torch.full((1, 5), 0.2)
-    channel, spatial = ChannelGuidance(16, 4, 64), SpatialGuidance(16, 4, 12, grid=(6, 6))
-    text_64 = torch.randn(1, 5, 64)
-    for guidance, words in ((channel, text_64), (spatial, text)):
-        guidance.embed, guidance.project = nn.Identity(), nn.Identity()
-        gate = guidance(feature, words, weight) / feature
-        assert 0 < gate.min() < gate.max() < 2
-        per_channel = gate.flatten(2)
-        if guidance is channel:
-            torch.testing.assert_close(per_channel, per_channel[..., :1].expand_as(per_channel))
-        else:
-            assert per_channel.std(2).min() > 1e-4
-        assert per_channel.mean(2).std() > 1e-4
+    check_backbone(FILM(**SMALL, guidance=guidance), text_dim=12)
 
 
-def test_guidance_that_cannot_be():
+@pytest.mark.slow
+@pytest.mark.parametrize('options', INSTRUCTED)
+def test_guidance_by_an_instruction_is_a_backbone(options):
+    check_backbone(instructed(**options), text_dim=dict(text=12, instruction=6))
+
+
+@pytest.mark.parametrize('guidance', ['channel', 'spatial'])
+@pytest.mark.parametrize('instruction_dim', [None, 6])
+def test_guidance_begins_as_the_released_network_to_the_bit(film, released, guidance, instruction_dim):
+    guided = FILM(guidance_grid=(16, 32), guidance=guidance, instruction_dim=instruction_dim)
+    lacking, unexpected = guided.load_state_dict(FILM.convert_released(released), strict=False)
+    assert not unexpected and lacking and all(name.startswith('correction.') for name in lacking)
+    inputs = *pair(2), words(2, dim=768)
+    instruction = {} if instruction_dim is None else dict(instruction=words(2))
+    with torch.no_grad():
+        assert torch.equal(guided(*inputs, **instruction), film(*inputs))
+    assert torch.equal(guided(*inputs, **instruction), film(*inputs)), 'in training too'
+
+
+@pytest.mark.parametrize('options', INSTRUCTED)
+def test_an_empty_instruction_is_none_to_the_bit(options):
+    guided, inputs = instructed(**options), (*pair(2), words(2, dim=12))
+    with torch.no_grad():
+        without = guided(*inputs)
+        assert torch.equal(guided(*inputs, instruction=words(2), instruction_mask=torch.zeros(2, 5).bool()), without)
+        mask = torch.tensor([[True] * 5, [False] * 5])
+        mixed_batch = guided(*inputs, instruction=words(2), instruction_mask=mask)
+    assert torch.equal(mixed_batch[1], without[1]) and (mixed_batch[0] - without[0]).abs().max() > 1e-3
+    assert guided.colour_strength(words(2), mask)[1] == 1 != guided.colour_strength(words(2))[1]
+
+
+@pytest.mark.parametrize('options', INSTRUCTED)
+def test_padding_of_an_instruction_has_no_effect(options):
+    guided, inputs = instructed(**options), (*pair(), words(dim=12))
+    padded, mask = torch.cat((words(), torch.full((1, 3, 6), 9.)), 1), torch.arange(8)[None] < 5
+    with torch.no_grad():
+        expected = guided(*inputs, instruction=words())
+        torch.testing.assert_close(guided(*inputs, instruction=padded, instruction_mask=mask), expected,
+                                   rtol=0, atol=1e-6)
+        assert (guided(*inputs, instruction=padded) - expected).abs().max() > 1e-4, 'without a mask it counts'
+
+
+@pytest.mark.parametrize('options', INSTRUCTED)
+def test_several_instructions_for_a_pair_give_what_each_gives_alone(options):
+    guided, inputs = instructed(**options), (*pair(2), words(2, dim=12))
+    instruction, mask = words(6), torch.rand(6, 5, generator=torch.Generator().manual_seed(4)) < 0.6
+    mask[0] = False  # the empty one among others
+    with torch.no_grad():
+        together = guided(*inputs, instruction=instruction, instruction_mask=mask)
+        alone = [guided(*(value[[index // 3]] for value in inputs), instruction=instruction[[index]],
+                        instruction_mask=mask[[index]]) for index in range(6)]
+    assert together.shape == (6, 1, 20, 28)
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-5)
+    assert guided.colour_strength(instruction, mask).shape == (6,)
+
+
+@pytest.mark.parametrize('options', INSTRUCTED)
+def test_a_frozen_network_gives_its_correction_the_same_gradients(options):
+    """Features of a frozen network are overwritten, so the correction must not need those of earlier stages."""
+    guided, inputs = instructed(**options), (*pair(), words(dim=12))
+    learned = list(guided.correction.parameters())
+
+    def gradients():
+        fused = guided(*inputs, instruction=words(2))
+        return torch.autograd.grad((fused - 0.3).square().sum(), learned, allow_unused=True)
+    expected = gradients()
+    guided.requires_grad_(False)
+    guided.correction.requires_grad_(True)
+    found = gradients()
+    assert sum(gradient is not None and gradient.any().item() for gradient in found) >= len(learned) - 2
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_what_is_read_in_an_instruction():
+    guided, mask = instructed(guidance='spatial'), torch.ones(4, 5, dtype=torch.bool)
+    numbers, places = guided.understand(*pair(2), words(4), mask)
+    assert numbers.shape == (4, 8) and places.shape == (4, 1, 20, 24), 'a cell of the grid is no smaller than a pixel'
+    torch.testing.assert_close(guided.colour_strength(words(4), mask), (0.7 * numbers[:, 7]).exp())
+
+
+def test_guidance_and_instructions_that_cannot_be():
     with pytest.raises(ConfigError, match=r"(?s)no guidance 'chanel'.*Did you mean channel"):
         FILM(guidance='chanel')
-    with pytest.raises(ConfigError, match='not a square number'):
-        FILM(guidance='channel', attention_dim=72)
+    with pytest.raises(ConfigError, match=r"(?s)released guidance reads no instruction.*guidance='spatial'"):
+        FILM(instruction_dim=6)
     with pytest.raises(ConfigError, match='cannot be divided among 8 heads'):
-        FILM(guidance='spatial', attention_dim=68)
-
-
-#: A network in the form of the small student.
-SMALL = dict(text_dim=12, dim=8, heads=2, expansion=2, guidance_grid=(8, 16), attention_dim=16)
+        FILM(attention_dim=68)
+    inputs = *pair(), words(dim=12)
+    with pytest.raises(ConfigError, match=r'(?s)width 9, but was built for width 6.*instruction_dim=9'):
+        instructed(guidance='spatial')(*inputs, instruction=words(dim=9))
+    for guidance in ('released', 'spatial'):
+        film = FILM(**SMALL, guidance=guidance)
+        with pytest.raises(ConfigError, match='reads none'):
+            film(*inputs, instruction=words())
+        with pytest.raises(ConfigError, match='reads none'):
+            film.colour_strength(words())
 
 
 @pytest.mark.slow

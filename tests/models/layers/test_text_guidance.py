@@ -1,0 +1,136 @@
+"""Guidance corrects a fused image as a text says, and begins at zero."""
+
+import pytest
+import torch
+from torch import nn
+
+from vlfusion.errors import ConfigError
+from vlfusion.models.layers import strips
+from vlfusion.models.layers.text_guidance import ChannelGuidance, SpatialGuidance
+
+KINDS = [ChannelGuidance, SpatialGuidance]
+pytestmark = pytest.mark.parametrize('kind', KINDS)
+
+
+def build(kind, trained=True, **options):
+    """Build a small guidance; a trained one has a last layer that is not zero."""
+    torch.manual_seed(0)
+    guidance = kind(4, 6, width=8, heads=2, **options)
+    if trained:
+        nn.init.normal_(guidance.project.weight, std=0.3)
+        nn.init.normal_(guidance.numbers[-1].weight)
+    return guidance
+
+
+def inputs(batch=1, size=(13, 17), pixels=1, tokens=5, dim=4):
+    random = torch.Generator().manual_seed(1)
+    feature = torch.rand(batch, dim, *size, generator=random)
+    images = torch.rand(3, batch, pixels, *size, generator=random) * 0.5 + 0.25
+    text = torch.randn(batch, tokens, 6, generator=random)
+    return feature, *images, text, torch.ones(batch, tokens, dtype=torch.bool)
+
+
+def test_it_begins_as_if_it_were_not_there(kind):
+    given = inputs()
+    guidance = build(kind, trained=False)
+    assert torch.equal(guidance(*given), given[3])
+    torch.testing.assert_close(guidance.colour_strength(*given[4:]), torch.ones(1), rtol=0, atol=0)
+    assert not torch.equal(build(kind)(*given), given[3])
+
+
+def test_a_text_without_a_real_token_changes_nothing(kind):
+    given = inputs(batch=2)
+    guidance, mask = build(kind), given[-1].clone()
+    mask[1] = False
+    corrected = guidance(*given[:-1], mask)
+    assert not torch.equal(corrected[0], given[3][0]) and torch.equal(corrected[1], given[3][1])
+    strength = guidance.colour_strength(given[4], mask)
+    assert strength[0] != 1 == strength[1]
+
+
+def test_padding_has_no_effect(kind):
+    *images, text, mask = inputs()
+    guidance = build(kind)
+    padded = torch.cat((text, torch.full((1, 3, 6), 9.)), 1), torch.arange(8)[None] < 5
+    torch.testing.assert_close(guidance(*images, *padded), guidance(*images, text, mask), rtol=0, atol=1e-6)
+    torch.testing.assert_close(guidance.colour_strength(*padded), guidance.colour_strength(text, mask))
+    unmasked = guidance(*images, padded[0], torch.ones(1, 8, dtype=torch.bool))
+    assert (unmasked - guidance(*images, text, mask)).abs().max() > 1e-4, 'without a mask they count'
+
+
+def test_words_matter_and_the_order_of_their_features_does_not(kind):
+    *images, text, mask = inputs()
+    guidance = build(kind)
+    torch.testing.assert_close(guidance(*images, text.flip(1), mask), guidance(*images, text, mask), rtol=0, atol=1e-6)
+    assert (guidance(*images, -text, mask) - guidance(*images, text, mask)).abs().max() > 1e-3
+
+
+def test_levels_stay_in_range_and_learn_beyond_it(kind):
+    *images, text, mask = inputs()
+    guidance = build(kind)
+    nn.init.normal_(guidance.project.weight, std=50)
+    corrected = guidance(*images, text, mask)
+    assert corrected.min() == 0 and corrected.max() == 1
+    [gradient] = torch.autograd.grad(corrected[corrected == 1].sum(), guidance.project.weight)
+    assert gradient.abs().max() > 0, 'a pixel that is too bright must be able to come back'
+
+
+def test_a_channel_is_the_same_everywhere_and_a_position_is_not(kind):
+    _, _, _, _, text, mask = inputs()
+    flat = torch.full((1, 4, 30, 30), 0.5), *torch.full((3, 1, 1, 30, 30), 0.5)
+    change = (build(kind)(*flat, text, mask) - 0.5)[..., 3:-3, 3:-3]  # the window reaches beyond the border
+    assert change.abs().max() > 1e-3
+    assert (change.std() < 1e-6) == (kind is ChannelGuidance)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (2, 9), (40, 11), (64, 64)])
+def test_images_of_any_size(kind, size):
+    given = inputs(size=size)
+    assert build(kind)(*given).shape == given[3].shape
+
+
+@pytest.mark.parametrize('pixels', [1, 4])
+def test_strips_give_the_whole_image_and_its_gradients(kind, pixels, monkeypatch):
+    given = [value.double() if value.is_floating_point() else value for value in inputs(2, (40, 9), pixels)]
+    guidance = build(kind, pixels=pixels).double()
+
+    def run():
+        for tensor in given[:5]:
+            tensor.requires_grad_().grad = None
+        guidance.zero_grad()
+        guidance(*given).sin().sum().backward()
+        with torch.no_grad():
+            fused = guidance(*given)
+        return fused, *(tensor.grad for tensor in (*given[:5], *guidance.parameters()) if tensor.grad is not None)
+    whole = run()
+    monkeypatch.setitem(strips.PIXELS, 'cpu', 30)
+    cut = run()
+    assert len(strips.cut(given[0], 3)) > 6
+    for part, expected in zip(cut, whole, strict=True):
+        torch.testing.assert_close(part, expected)
+
+
+def test_every_parameter_learns_from_the_image(kind):
+    guidance = build(kind)
+    corrected = guidance(*inputs(2))
+    gradients = torch.autograd.grad((corrected - 0.3).square().sum(), list(guidance.parameters()), allow_unused=True)
+    silent = [name for (name, _), gradient in zip(guidance.named_parameters(), gradients, strict=True)
+              if gradient is None or not gradient.any()]
+    # The bias of a key adds the same to all scores of a query, which the softmax takes away.
+    assert [name for name in silent if not name.endswith('key.bias')] == []
+
+
+def test_the_colour_strength_learns_from_the_first_step_on(kind):
+    guidance, given = build(kind, trained=False), inputs(2)
+    optimizer = torch.optim.Adam(guidance.parameters(), lr=0.03)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (guidance.colour_strength(*given[4:]).log() - torch.tensor([2., 0.5]).log()).abs().mean()
+        loss.backward()
+        optimizer.step()
+    torch.testing.assert_close(guidance.colour_strength(*given[4:]), torch.tensor([2., 0.5]), rtol=0.2, atol=0)
+
+
+def test_heads_divide_the_width(kind):
+    with pytest.raises(ConfigError, match='width 8 cannot be divided among 3 heads'):
+        kind(4, 6, width=8, heads=3)
