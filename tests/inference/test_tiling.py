@@ -215,3 +215,10 @@ def test_a_real_failure_to_allocate_falls_back():
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 'Memory ran out' in done.stdout and done.stdout.endswith('True\n')
+
+
+def test_tiles_of_a_local_model_follow_an_instruction():
+    local = plan((100, 100), Locality(4, 1), tile=50, instructed=True)
+    assert local.mode == 'exact' and plan((100, 100), instructed=True).mode == 'whole'
+    with pytest.raises(ConfigError, match='blended windows'):
+        plan((100, 100), pixels=9000, instructed=True)

@@ -3,6 +3,7 @@
     vlfusion fuse CHECKPOINT mri.png pet.png -o fused.png
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/ --words smolvlm-local
+    vlfusion fuse film-guide-mif mri.png pet.png -o fused.png --instruction "show the PET more strongly on the left"
     vlfusion fuse CHECKPOINT 'data/{name}_T.*' 'data/{name}_W.*' -o fused/
     vlfusion fuse laplacian IR/ VI/ -o fused/ --skip-existing
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
@@ -45,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text.add_argument('--text', help='token features (.npy) instead of describing the images: one file for all, or a '
                                      'folder of NAME.npy')
     text.add_argument('--no-text', action='store_true', help='fuse without a text, if the model may do without one')
-    parser.add_argument('--describe', action='store_true', help='print the words that the model read about each pair')
+    parser.add_argument('--instruction', metavar='SENTENCE',
+                        help='say how to fuse, to a model that reads instructions, such as film-guide-mif')
+    parser.add_argument('--describe', action='store_true',
+                        help='print the words that the model read about each pair, and the instruction')
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
                                         "else vlfusion's own)")
     add_words(parser, keeps=True)
@@ -86,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
                     skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
                     show=show, describe=args.describe, maps=args.maps, task=args.task,
-                    protocol=args.protocol, chroma=args.chroma,
+                    protocol=args.protocol, chroma=args.chroma, instruction=args.instruction,
                     store=args.store, words=args.words, read_text=not args.no_text, trust=args.trust_checkpoint,
                     modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,
                     tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory, batch_size=args.batch_size,

@@ -203,19 +203,20 @@ class FixedText(TextSource):
         self.remedy = 'Run `vlfusion describe CONFIG` with the config of this run: it encodes the text once.'
 
     def check(self, pairs: Sequence[Pair]) -> None:
-        self.dim = self._features.shape[1]
+        self.dim = self.features.shape[1]
 
     def length(self, pairs: Sequence[Pair]) -> int:
-        return len(self._features)
+        return len(self.features)
 
     def load(self, pair: Pair) -> Float[np.ndarray, 'token dim']:
-        return self._features
+        return self.features
 
     def words(self, pair: Pair) -> dict[str, str]:
         return {'every pair': self.text} if self.text else {}
 
     @cached_property
-    def _features(self) -> Float[np.ndarray, 'token dim']:
+    def features(self) -> Float[np.ndarray, 'token dim']:
+        """The features; raises DataError if the store lacks them."""
         if not self.store.has('features', self.key):
             raise DataError(f'the fixed text {self.text!r} is not encoded yet', self.remedy)
         return self.store.features(self.key).astype(np.float32)
@@ -368,10 +369,12 @@ def described(source: Any) -> dict[str, Any]:
 
     >>> described(dict(files='TextFeature/{name}.npy'))
     {'stream': 'pair/paragraph'}
+    >>> described(dict(text=dict(files='TextFeature/{name}.npy'), instruction=dict(fixed='Show the PET.')))
+    {'text': {'stream': 'pair/paragraph'}, 'instruction': {'fixed': 'Show the PET.'}}
     """
     entries = {name: dict(stream='pair/paragraph') if entry.keys() & {'files', 'texts'} else dict(entry)
                for name, entry in text_configs(source).items()}
-    return entries.get('text', entries)
+    return entries['text'] if entries.keys() == {'text'} else entries
 
 
 def _checked(config: Mapping) -> Mapping:

@@ -54,8 +54,9 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
 
     Images may have any size. The result gets its colour by the colour rule of the task.
 
-        done = vlfusion.fuse('film-ivf', 'IR/', 'VI/', 'fused/', tiles='exact')
+        done = vlfusion.fuse('ifcnn-ivf', 'IR/', 'VI/', 'fused/', tiles='exact')
         print(f'{len(done.written)} pairs fused', *done.failed.values(), sep='\\n')
+        vlfusion.fuse('film-guide-mif', 'MRI/', 'PET/', 'fused/', instruction='show the PET more strongly')
 
     To get arrays instead of files, call a `Fuser`.
 
@@ -69,13 +70,13 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
         skip_existing: leave out pairs whose result exists.
         grey: write luminance only.
         text: token features `(token, dim)` to use instead of describing the images: a `.npy` file for all pairs, or a
-            folder of `NAME.npy`.
+            folder of `NAME.npy`. They never replace an instruction.
         reading: rules by which the sources are read: `range_a`, `range_b`, `page_a`, `page_b`, `bands_a`, `bands_b`.
         offline: True to download no weights.
         describe: True to return the words that the model read.
         show: progress and notes; by default notes are logged and no progress is shown.
         maps: further images of the pairs that the model reads, by name: folders or patterns; files for two images.
-        options: options of the `Fuser`, such as `device`, `tiles`, `max_memory` or `protocol`.
+        options: options of the `Fuser`, such as `instruction`, `device`, `tiles`, `max_memory` or `protocol`.
 
     Returns:
         The files and the errors. In folders, a pair that cannot be fused does not stop the others.
@@ -121,8 +122,9 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     step('fusing', len(pairs), len(pairs))
     if len(pairs) == 1 and failed:
         raise next(iter(failed.values()))
-    words = {pair.name: fuser.texts.paragraphs(pair) for pair in pairs
-             if describe and not text and pair.name in written}
+    given = fuser.texts.about_images if text else ()
+    words = {pair.name: read for pair in pairs
+             if describe and pair.name in written and (read := fuser.texts.paragraphs(pair, given))}
     return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed, words)
 
 
@@ -178,7 +180,7 @@ def _is_file(value: object) -> bool:
 def _features(place: PathLike, fuser: 'Fuser', pairs: Sequence[Pair]) -> 'FeatureFiles':
     """Find and check files of text features; raises a ConfigError if the model reads no text or several."""
     from vlfusion.data.text import FeatureFiles
-    if len(fuser.text_dims) != 1:
+    if len(fuser.texts.about_images) != 1:
         raise ConfigError(f'--text gives one text, but the model reads {", ".join(fuser.text_dims) or "none"}.',
                           'Leave --text out, or call vlfusion.Fuser with a dict of texts.')
     per_pair = os.path.isdir(place)

@@ -34,7 +34,7 @@ from vlfusion.imaging.reading.image import too_large
 from vlfusion.imaging.tasks import get_task
 from vlfusion.inference.flow import Steps, flow, named
 from vlfusion.inference.network import Network, usable_device
-from vlfusion.inference.texts import Text, Texts
+from vlfusion.inference.texts import INSTRUCTION, Text, Texts
 from vlfusion.inference.tiling import Progress
 from vlfusion.models import map_inputs, needed_texts, text_dims
 
@@ -91,6 +91,9 @@ class Fuser:
             factors to 11 bits; or `bfloat16`.
         read_text: False to fuse without a text, with a model that may do without one (`text_optional`). By default such
             a model reads a text if its experiment has a `text_source`, or if words are chosen.
+        instruction: sentence about the picture to make, such as 'show the PET more strongly', for a model that reads
+            instructions. The model's own text encoder reads it. Without it, such a model fuses as it was trained to
+            under no instruction.
         note: called with a message if an image is approximated, memory runs out, or words are chosen; by default
             messages are logged.
 
@@ -102,7 +105,9 @@ class Fuser:
 
     Raises:
         ConfigError: an option has an unknown value; it is raised before the checkpoint is loaded if the option is the
-            device, the tiles or the precision. Or `read_text` is False, but the model needs its text.
+            device, the tiles or the precision. Or `read_text` is False, but the model needs its text, or an instruction
+            is given. Or the instruction is blank, or the model reads none.
+        DataError: the instruction is longer than the model's text encoder reads.
         CheckpointError: as for `vlfusion.engine.checkpoints.load_model`.
     """
 
@@ -111,7 +116,8 @@ class Fuser:
                  modality_a: str | None = None, modality_b: str | None = None, tiles: str = 'auto',
                  tile_size: int | None = None, max_memory: int | None = None, batch_size: int | None = None,
                  precision: str = 'float32', note: Callable[[str], None] | None = None,
-                 words: str | os.PathLike | Mapping | None = None, trust: bool = False, read_text: bool = True):
+                 words: str | os.PathLike | Mapping | None = None, trust: bool = False, read_text: bool = True,
+                 instruction: str | None = None):
         usable_device(device, precision=precision, tiles=tiles)  # loading takes long, so mistakes are found before
         located = locate(checkpoint)
         model, experiment = load_model(located, trust=trust)
@@ -129,12 +135,17 @@ class Fuser:
         self.chroma = chroma_name(chroma or own_task and experiment.get('chroma') or self.task.chroma)
         self.texts = Texts(experiment, text_dims(self.model.backbone), words=words, store=store,
                            modality_a=modality_a or self.task.modality_a, modality_b=modality_b or self.task.modality_b,
-                           optional=not needed_texts(self.model.backbone))
+                           optional=text_dims(self.model.backbone).keys() - needed_texts(self.model.backbone).keys())
         if not read_text:
             if needed := needed_texts(self.model.backbone):
                 raise ConfigError(f'{type(self.model.backbone).__name__} needs its {", ".join(needed)}, but was told '
                                   'to read no text.', 'Let it read text.')
+            if instruction is not None:
+                raise ConfigError('An instruction is a text, but the model was told to read no text.',
+                                  'Leave --no-text or the instruction out; in Python `read_text` or `instruction`.')
             self.texts.source = {}
+        if instruction is not None:
+            self.texts.instruct(instruction)
         if self.texts.note:
             self.network.note(self.texts.note)
 
@@ -169,8 +180,11 @@ class Fuser:
         self.texts.source = text_configs(source)
 
     def __call__(self, source_a: AnyImage, source_b: AnyImage, text: Text = None,
-                 progress: Progress | None = None, maps: Mapping[str, AnyImage] | None = None) -> Fused:
+                 progress: Progress | None = None, maps: Mapping[str, AnyImage] | None = None,
+                 instruction: str | None = None) -> Fused:
         """Fuse two images of one height and width.
+
+            fuser(mri, pet, instruction='show the PET more strongly on the left')
 
         Args:
             source_a: source A of the task (infrared, MRI, over-exposed, near-focused): a file or an image in memory. In
@@ -178,21 +192,25 @@ class Fuser:
                 `(1, h, w)` or `(3, h, w)`; uint8, uint16 or floats in [0, 1]; see `vlfusion.imaging.arrays.as_image`.
             source_b: source B of the task, in any of these forms.
             text: token features `(token, dim)` of the pair's description, or a dict of them for a model that reads
-                several texts; by default the images are described if the model reads text and needs it.
+                several texts; by default the images are described if the model reads text and needs it. An array is
+                never the instruction of a model that also reads another text.
             progress: called while a large image is fused, with the parts done and the parts in total.
             maps: further images of the pair that the model reads, by name, such as `dict(mask=...)`, in any of these
                 forms.
+            instruction: sentence about the picture to make; by default the fuser's.
 
         Raises:
             DataError: an image cannot be read, images differ in size, or the text has another width than the model's.
             ConfigError: the model reads text, none is given, and the checkpoint does not say how to describe images; or
-                exact tiles are requested, but the model is not local; or a map is missing, or is not the model's.
+                exact tiles are requested, but the model is not local; or the image would be fused in blended windows
+                under an instruction; or a map is missing, or is not the model's; or the instruction is blank, or the
+                model reads none.
             VLFusionError: the smallest tile does not fit into memory.
         """
         self.check_maps(maps or {})
         sources, names = (source_a, source_b), ('source_a', 'source_b')
         is_file = [isinstance(source, str | os.PathLike) for source in sources]
-        given = self.texts.by_name(text)
+        given = self.texts.by_name(text) | self._told(instruction)
         with TemporaryDirectory(prefix='vlfusion-') as folder:
             paths = [Path(source) if file else Path(folder, f'{name}.png')
                      for source, name, file in zip(sources, names, is_file, strict=True)]
@@ -214,7 +232,8 @@ class Fuser:
     def fuse_many(self, pairs: Sequence[Pair], texts: Callable[[Pair], Text] | None = None,
                   finish: Callable[[Pair, Fused], None] | None = None, progress: Progress | None = None,
                   failed: Callable[[Pair, DataError], None] | None = None,
-                  describing: Callable[[str, int, int], None] | None = None) -> Iterator[Fused]:
+                  describing: Callable[[str, int, int], None] | None = None,
+                  instruction: str | None = None) -> Iterator[Fused]:
         """Fuse many pairs. While the network runs, threads read the next pairs and finish the last ones.
 
         Neighbouring pairs of one size are fused in batches of `batch_size`, or fewer if memory is short. A batch of one
@@ -231,15 +250,18 @@ class Fuser:
             failed: called with each pair that has faulty data, such as a damaged image, and with the error; the other
                 pairs are fused.
             describing: called while pairs are described, as `describe` calls its `progress`.
+            instruction: as for a call, for all pairs.
 
         Returns:
             The results, in the order of the pairs. A pair that fails raises the error of a call, with its name, after
             the results of all pairs before it, unless `failed` is given.
 
         Raises:
-            ConfigError: the pairs lack a map that the model needs. Maps that it does not read are left out.
+            ConfigError: the pairs lack a map that the model needs. Maps that it does not read are left out. Or the
+                instruction is blank, or the model reads none.
         """
         new_run()
+        told = self._told(instruction)
         for pair in pairs:
             self.check_maps([name for name, _ in pair.maps if name in self.maps])
         if texts is None and self.text_dims:
@@ -249,7 +271,7 @@ class Fuser:
             pairs = [pair for pair in pairs if pair not in faults]
 
         def features(pair: Pair) -> Mapping[str, np.ndarray]:
-            return self.texts.by_name(texts(pair) if texts else None)
+            return self.texts.by_name(texts(pair) if texts else None) | told
 
         steps = self._steps(self._read, features, described=texts is None, progress=progress, finish=finish)
         return flow(pairs, steps, batch_size=self.batch_size, failed=failed)
@@ -272,6 +294,10 @@ class Fuser:
         if lacking := [name for name, required in declared.items() if required and name not in given]:
             raise ConfigError(f'{reads}, but {lacking[0]!r} is not given.',
                               f'Give it with --map {lacking[0]}=DIR; in Python maps=dict({lacking[0]}=...).')
+
+    def _told(self, instruction: str | None) -> dict[str, np.ndarray]:
+        """The features of an instruction by the name of the text; empty if there is none."""
+        return {} if instruction is None else {INSTRUCTION: self.texts.encode(instruction)}
 
     def _steps(self, read: Callable[[Pair], Mapping[str, Image]],
                features: Callable[[Pair], Mapping[str, np.ndarray]], *,

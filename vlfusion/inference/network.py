@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vlfusion.data.text import pad
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.inference.tiling import MODES, Plan, Progress, fuse_any_size, is_image, plan
-from vlfusion.models import Locality, colour_strength, locality
+from vlfusion.models import Locality, colour_strength, locality, needed_texts
 from vlfusion.models.layers.strips import count_maps, watched
 from vlfusion.system.devices import device_of
 from vlfusion.system.footprint import available, footprint
@@ -81,11 +81,12 @@ class Network:
         """Choose how a pair is fused: whole, or in tiles that fit into the memory that is free now.
 
         Raises:
-            ConfigError: exact tiles are requested, but the model is not local.
+            ConfigError: exact tiles are requested, but the model is not local; or windows would be blended under an
+                instruction.
             VLFusionError: the smallest tile does not fit into memory.
         """
         return plan(tuple(inputs['source_a'].shape[-2:]), self.locality, self.tiles, self.tile_size,
-                    self._pixels(inputs))
+                    self._pixels(inputs), instructed=self._is_instructed(inputs))
 
     def fuse(self, inputs: Inputs, progress: Progress | None = None, chosen: Plan | None = None,
              trying: Callable[[Plan], None] = lambda plan: None) -> Float[Tensor, '1 1 h w']:
@@ -106,7 +107,8 @@ class Network:
             with self._progress(progress if part['source_a'].shape == size else None, size.numel()):
                 return self(part)
         return fuse_any_size(fuse, inputs, self.locality, self.tiles, self.tile_size, progress=progress,
-                             note=self.note, chosen=chosen or self.plan(inputs), trying=trying)
+                             note=self.note, chosen=chosen or self.plan(inputs), trying=trying,
+                             instructed=self._is_instructed(inputs))
 
     def fuse_first(self, pairs: Sequence[Inputs], progress: Progress | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse the first pairs of a list at once: as many as memory allows, at least one.
@@ -158,6 +160,10 @@ class Network:
             progress(min(round(done), total), total)
         with watched(advance):
             yield
+
+    def _is_instructed(self, inputs: Inputs) -> bool:
+        """Tell whether the model reads an instruction that it could do without."""
+        return 'instruction' in inputs and 'instruction' not in needed_texts(self.model.backbone)
 
     def _most(self, pairs: Sequence[Inputs]) -> int:
         """Number of pairs that can be fused at once."""

@@ -1,7 +1,7 @@
 """The text of a pair: from the caller, or from the text store, which is filled first if necessary."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from threading import Lock
@@ -11,16 +11,19 @@ import numpy as np
 from jaxtyping import Float
 
 from vlfusion.data.pairs import Pair
+from vlfusion.data.text import FixedText, given_texts, require_finite, text_configs, text_sources
 from vlfusion.data.text import described as described_source
-from vlfusion.data.text import given_texts, require_finite, text_configs, text_sources
 from vlfusion.engine.trust import believed_parts
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.recipes import combine, find_words
+from vlfusion.zoo.entries import find_models
 
 if TYPE_CHECKING:
     from vlfusion.language.pipeline import DescriptionPipeline, Report
 
+#: Name of the text that says how to fuse. It describes no image, so no description takes its place.
+INSTRUCTION = 'instruction'
 #: Token features `(token, dim)`, or a dict of them by the name of the text.
 Text = np.ndarray | Mapping[str, np.ndarray] | None
 Progress = Callable[[str, int, int], None]
@@ -36,8 +39,8 @@ class Texts:
         words: name of a recipe, config with a `language` section, or such a section; by default the experiment's.
             The model's own text encoder stays, see `vlfusion.language.recipes.combine`.
         store: folder of the text store; by default the section's.
-        optional: whether the model may do without its texts. Then it reads those that the experiment has a source for,
-            all of them if words are chosen, and those that a caller gives.
+        optional: names of the texts that the model may do without. Of these it reads those that the experiment has a
+            source for, descriptions if words are chosen, and those that a caller gives.
 
     Attributes:
         language: section by which images are described; None if there is none, or none that is trusted.
@@ -47,34 +50,59 @@ class Texts:
 
     def __init__(self, experiment: Mapping[str, Any], dims: Mapping[str, int], *, modality_a: str, modality_b: str,
                  words: str | os.PathLike | Mapping | None = None, store: str | os.PathLike | None = None,
-                 optional: bool = False):
+                 optional: Collection[str] = ()):
         self.dims, self.modality_a, self.modality_b = dict(dims), modality_a, modality_b
         self.language, self._language_error = experiment.get('language'), experiment.get('language_error')
-        self._readable = experiment.get('readable_language')
+        self._readable, self._believed = experiment.get('readable_language'), believed_parts(experiment)
         self.note = ''
         if words is not None:
-            self.language, self.note = combine(find_words(words), believed_parts(experiment), trained=True)
+            self.language, self.note = combine(find_words(words), self._believed, trained=True)
             if not self.dims:
                 self.note = 'The model reads no text, so words have no effect on it.'
         if store:
-            self.language, self._readable = (section and {**section, 'store': str(store)}
-                                             for section in (self.language, self._readable))
+            self.language, self._readable, self._believed = (
+                section and {**section, 'store': str(store)}
+                for section in (self.language, self._readable, self._believed))
         own = text_configs(described_source(experiment.get('text_source')))
         self.source = {name: own.get(name, {'stream': 'pair/paragraph'}) for name in self.dims
-                       if name in own or not optional or words is not None}
+                       if name in own or name not in optional or (words is not None and name != INSTRUCTION)}
         self._describing = Lock()
+
+    @property
+    def about_images(self) -> list[str]:
+        """Names of the texts that are about the images: all but the instruction."""
+        return [name for name in self.dims if name != INSTRUCTION]
+
+    def instruct(self, sentence: str) -> None:
+        """Let the model read an instruction for all pairs; errors as for `encode`."""
+        self.encode(sentence)
+        self.source = {**self.source, INSTRUCTION: {'fixed': sentence.strip()}}
+
+    def encode(self, sentence: str) -> Float[np.ndarray, 'token dim']:
+        """Return the features of an instruction. The model's text encoder reads it once; the text store keeps them.
+
+        Raises:
+            ConfigError: the model reads no instruction, or the instruction is blank.
+            DataError: the instruction is longer than the encoder reads, or the encoder is not the model's.
+            VLFusionError: the checkpoint names no text encoder that is trusted, or it cannot be built.
+        """
+        check_instruction(sentence, self.dims)
+        language, sentence = self._encoding(), sentence.strip()
+        encode_fixed(language, [sentence])
+        return self._checked(INSTRUCTION, FixedText(language, sentence).features, 'the instruction')
 
     def by_name(self, text: Text) -> dict[str, np.ndarray]:
         """Sort the features that a caller gave by the names of the model's texts.
 
         Raises:
-            ConfigError: the model reads no text of this name; or it reads several texts, but one was given.
+            ConfigError: the model reads no text of this name; or it reads several texts beside an instruction, but one
+                was given.
         """
         reads = f'the model reads {", ".join(self.dims) or "no text"}'
         if text is None or isinstance(text, Mapping):
             features = dict(text or {})
-        elif len(self.dims) == 1:
-            features = {next(iter(self.dims)): text}
+        elif len(names := self.about_images or list(self.dims)) == 1:
+            features = {names[0]: text}
         else:
             raise ConfigError(f'One text was given, but {reads}.',
                               'Give a dict of texts.' if self.dims else 'Leave the text out.')
@@ -98,8 +126,10 @@ class Texts:
         if (missing := [name for name in self.source if name not in given]) and not described:
             with self._describing:
                 self.describe([pair], missing)
-        return {name: self._checked(name, given.get(name), self._with_modalities(pair)) for name in self.dims
-                if name in self.source or name in given}
+        full_pair = self._with_modalities(pair)
+        return {name: self._checked(name, given[name] if name in given else self._stored(name, full_pair),
+                                    f'{name} of {pair.name}')
+                for name in self.dims if name in self.source or name in given}
 
     def describe(self, pairs: Sequence[Pair], names: Sequence[str] | None = None, strict: bool = True,
                  progress: Progress | None = None) -> dict[Pair, DataError]:
@@ -138,14 +168,19 @@ class Texts:
                 faults[pair] = error if isinstance(error, DataError) else DataError(str(error))
         return faults
 
-    def paragraphs(self, pair: Pair) -> dict[str, str]:
+    def paragraphs(self, pair: Pair, given: Collection[str] = ()) -> dict[str, str]:
         """Return the words that the model read about a pair, each under what it is about; empty if it read none.
 
-        Descriptions are under the modality of their image, or `pair` if the prompt is about pairs. A fixed text is
-        under the text's name.
+        Descriptions are under the modality of their image, or `pair` if the prompt is about pairs. A fixed text, such
+        as an instruction, is under the text's name.
+
+        Args:
+            pair: the pair.
+            given: names of texts whose features a caller gave, so that their words are not known.
         """
-        words = {name: source['fixed'] for name, source in self.source.items() if 'fixed' in source}
-        if self.language and any('stream' in source for source in self.source.values()):
+        sources = {name: source for name, source in self.source.items() if name not in given}
+        words = {name: source['fixed'] for name, source in sources.items() if 'fixed' in source}
+        if self.language and any('stream' in source for source in sources.values()):
             for subject in self._pipeline.subjects([self._with_modalities(pair)]):
                 about = 'pair' if len(subject.images) == 2 else subject.images[0].modality
                 words[about] = self._pipeline.paragraph(subject)
@@ -170,15 +205,21 @@ class Texts:
                 '--text; in Python `words=` and `text=`.')
         return self.language
 
-    def _checked(self, name: str, text: np.ndarray | None, pair: Pair) -> Float[np.ndarray, 'token dim']:
-        """Check the features of one text; None reads them from the store."""
-        if text is None:
-            text = self._stored(name, pair)
+    def _encoding(self) -> Mapping:
+        """The section by which a sentence is encoded; raises a VLFusionError if it has no encoder that is trusted."""
+        language = self.language or self._believed
+        if 'encoder' not in language:
+            raise self._language_error or ConfigError(
+                'The model reads an instruction, but its checkpoint does not say by which text encoder.',
+                "Give its features with text=dict(instruction=...) in Python.")
+        return language
+
+    def _checked(self, name: str, text: np.ndarray, origin: str) -> Float[np.ndarray, 'token dim']:
+        """Check the features of one text, of which `origin` tells the user."""
         if text.ndim != 2 or text.shape[1] != self.dims[name]:
             raise DataError(f'The model reads {name} features (token, {self.dims[name]}), but got {text.shape}.',
                             'Use features of the encoder it was trained with.')
-        return require_finite(text.astype(np.float32), f'{name} of {pair.name}',
-                              'Give other features, or make them again.')
+        return require_finite(text.astype(np.float32), origin, 'Give other features, or make them again.')
 
     def _stored(self, name: str, pair: Pair) -> Float[np.ndarray, 'token dim']:
         """Read the features of one text from the text store."""
@@ -188,6 +229,17 @@ class Texts:
             if self.language is None:  # the text is missing because images may not be described
                 raise self._language_error from error
             raise
+
+
+def check_instruction(sentence: str, dims: Mapping[str, int]) -> None:
+    """Raise ConfigError if an instruction is blank, or if a model that reads texts of these names reads none."""
+    if INSTRUCTION not in dims:
+        names = [name for name, entry in find_models().items() if 'instruction_dim' in entry.arguments]
+        raise ConfigError(f'An instruction was given, but the model reads {", ".join(dims) or "no text"}.',
+                          f'Leave the instruction out, or use {" or ".join(names) or "a model that reads one"}.')
+    if not isinstance(sentence, str) or not sentence.strip():
+        raise ConfigError(f'The instruction is {sentence!r}.',
+                          "Write a sentence, such as 'Show the PET more strongly.', or leave the instruction out.")
 
 
 def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pair],

@@ -26,6 +26,10 @@ ALIGNMENT = 32
 #: Smallest number of rows and columns that a tile keeps.
 SMALLEST = 32
 
+#: Advice to a user whose image must be fused whole.
+_WHOLE = ('Leave --tiles and --tile-size out. If memory is short, allow more with --max-memory, close other programs, '
+          'use another --device or --precision bfloat16, or make the images smaller. Or leave the instruction out.')
+
 Fuse = Callable[[Mapping[str, Tensor]], Tensor]
 Progress = Callable[[int, int], None]
 
@@ -103,7 +107,7 @@ def _up(number: float, multiple: int) -> int:
 
 
 def plan(size: tuple[int, int], locality: Locality | None = None, mode: str = 'auto', tile: int | None = None,
-         pixels: int | None = None, overlap: int = OVERLAP) -> Plan:
+         pixels: int | None = None, overlap: int = OVERLAP, instructed: bool = False) -> Plan:
     """Choose the tiles of an image. `auto` prefers the whole image, then exact tiles, then blended windows.
 
     Exact tiles are chosen to compute the fewest pixels. Windows are chosen to have the longest shorter side.
@@ -115,9 +119,12 @@ def plan(size: tuple[int, int], locality: Locality | None = None, mode: str = 'a
         tile: largest number of rows and columns fused at once; by default as many as `pixels` allows.
         pixels: largest number of pixels fused at once; None for any number.
         overlap: rows and columns that windows share under `blend`, rounded up to a multiple of twice `ALIGNMENT`.
+        instructed: whether an instruction says how to fuse. It may speak of places, such as "on the left", which each
+            window would look for within itself. So windows are not blended.
 
     Raises:
-        ConfigError: the mode is unknown, or exact tiles are requested of a backbone that is not local.
+        ConfigError: the mode is unknown, or exact tiles are requested of a backbone that is not local, or windows would
+            be blended under an instruction.
         VLFusionError: the smallest tile has more pixels than allowed.
     """
     if mode not in MODES:
@@ -132,6 +139,10 @@ def plan(size: tuple[int, int], locality: Locality | None = None, mode: str = 'a
     if mode == 'whole' or (mode == 'auto' and most == max(size) and math.prod(size) <= pixels):
         return Plan('whole', size)
     mode = mode if mode != 'auto' else 'exact' if local else 'blend'
+    if mode == 'blend' and instructed:
+        raise ConfigError(f'{size[1]}x{size[0]} would be fused in blended windows, which cannot follow an instruction: '
+                          '"on the left" would mean the left of each window.',
+                          _WHOLE)
     margin, multiple = _up(overlap / 2, ALIGNMENT), ALIGNMENT
     if mode == 'exact':
         margin, multiple = locality.margin, locality.multiple
@@ -222,13 +233,13 @@ def _ramps(side: list[Span]) -> list[Float[Tensor, ' length']]:
 def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']], locality: Locality | None = None,
                   mode: str = 'auto', tile: int | None = None, pixels: int | None = None,
                   progress: Progress | None = None, note: Callable[[str], None] = print,
-                  chosen: Plan | None = None,
+                  chosen: Plan | None = None, instructed: bool = False,
                   trying: Callable[[Plan], None] = lambda plan: None) -> Float[Tensor, 'batch 1 h w']:
     """Fuse an image whole or in tiles, as `plan` chooses. If memory runs out, go on with half as many pixels a tile.
 
     Args:
         fuse, inputs, progress: as for `fuse_in_tiles`.
-        locality, mode, tile, pixels: as for `plan`.
+        locality, mode, tile, pixels, instructed: as for `plan`.
         note: called with a message each time the image is approximated or memory runs out.
         chosen: the result of `plan` for the same arguments; by default it is made here.
         trying: called with each plan before it is tried; the last one made the result.
@@ -238,7 +249,7 @@ def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
         VLFusionError: memory runs out for the smallest tile, or for the whole image under the mode `whole`.
     """
     height, width = inputs['source_a'].shape[-2:]
-    chosen = chosen or plan((height, width), locality, mode, tile, pixels)
+    chosen = chosen or plan((height, width), locality, mode, tile, pixels, instructed=instructed)
     while True:
         trying(chosen)
         if chosen.mode == 'blend' and mode == 'auto':
@@ -251,8 +262,8 @@ def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
                 raise
             if mode == 'whole':
                 raise VLFusionError(f'There is not enough memory to fuse {width}x{height} at once.',
-                                    'Leave out --tiles whole.') from error
+                                    _WHOLE if instructed else 'Leave out --tiles whole.') from error
         # Outside the handler, where the memory of the failed attempt is free again.
-        chosen = plan((height, width), locality, mode, tile, chosen.pixels // 2)
+        chosen = plan((height, width), locality, mode, tile, chosen.pixels // 2, instructed=instructed)
         note(f'Memory ran out; going on with tiles of {chosen.tile[1]}x{chosen.tile[0]} pixels.')
 

