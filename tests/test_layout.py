@@ -7,8 +7,8 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / 'vlfusion'
 #: Tests of several modules at once: of a verb from its arguments to its files, of whole families, of the repository.
 ACROSS = {
-    '': 'configs configs_cost conformance devices did_the_text_do_anything front_door howto_own_method installation known_plugins '
-        'layers layout links named_paths plugin_configs prose swaps typecheck',
+    '': 'configs configs_cost conformance devices did_the_text_do_anything front_door howto_own_method '
+        'installation known_plugins layers layout links named_paths plugin_configs prose swaps typecheck',
     'cli': 'guesses named_models numbers pages plugins start verbs',
     'language': 'describe exchange howto pairs repair running server_kills',
     'language/captioners': 'detectors recipes taggers',

@@ -12,13 +12,13 @@ _base_ = ['film_mif.py']
 load_from = 'film-mif'
 
 model = dict(
-    _delete_=True, type='InstructedModel', trainable=['correction'],
+    _delete_=True, type='InstructedModel', trainable=['correction'], pictures=9,
     backbone=dict(type='FILM', text_dim=384, guidance='spatial', instruction_dim=384),
     losses=[dict(type='AskedIntensityLoss', relative=0.02), dict(type='AskedGradientLoss', weight=0.3, relative=0.1),
             dict(type='ReadingLoss'), dict(type='RegionLoss')])
 
 train_dataloader = dict(dataset=dict(
-    instructions=dict(vocabulary='fusion.v1', count=11),
+    instructions=dict(vocabulary='fusion.v1', count=40, pool=8000, dropped=0.15),
     pipeline=[
         dict(type='LoadPair'),
         dict(type='BothSources', transforms=[

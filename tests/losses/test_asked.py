@@ -1,6 +1,5 @@
 """The picture that an instruction asks for, and the losses that compare with it."""
 
-import math
 from dataclasses import astuple
 
 import pytest
@@ -9,7 +8,6 @@ import torch
 from vlfusion.errors import DataError
 from vlfusion.language.instructions import Ask
 from vlfusion.losses import (
-    AskedColourLoss,
     AskedGradientLoss,
     AskedIntensityLoss,
     MaxGradientLoss,
@@ -141,19 +139,9 @@ def test_places_are_compared_with_the_region_in_their_own_grid():
     assert right == pytest.approx(0, abs=1e-3) and wrong == pytest.approx(9, abs=1e-3)
 
 
-def test_colour_is_compared_by_its_logarithm(sources):
-    pairs = [source.expand(2, -1, -1, -1) for source in sources]
-    ask = asks(dict(colour=2), dict(colour=0.5))
-    assert AskedColourLoss()(pairs[0], *pairs, ask, torch.tensor([2., 0.5])) == 0
-    far = [AskedColourLoss()(pairs[0], *pairs, ask, torch.tensor(strength)).item()
-           for strength in ([4., 0.5], [2., 0.25])]
-    assert far == pytest.approx([math.log(2) / 2] * 2), 'half and double are equally far'
-
-
-@pytest.mark.parametrize('name', ['AskedIntensityLoss', 'AskedGradientLoss', 'SwapLoss', 'ReadingLoss',
-                                  'AskedColourLoss'])
+@pytest.mark.parametrize('name', ['AskedIntensityLoss', 'AskedGradientLoss', 'SwapLoss', 'ReadingLoss'])
 def test_a_sample_without_an_instruction_is_an_error_with_a_way_out(sources, name):
     model = FusionModel(dict(type='Average'), [dict(type=name)])
-    with pytest.raises(DataError, match=r"(?s)needs 'ask' of every pair.*InstructedModel"):
+    with pytest.raises(DataError, match=r"(?s)needs '(read_)?ask' of every pair.*InstructedModel"):
         model.terms(sources[0], *sources)
     assert LOSSES.build(dict(type=name, weight=3)).weight == 3

@@ -39,6 +39,7 @@ class Instructions:
         intents: intents to draw; None for all.
         regions: regions to draw; None for all.
         joined: chance that two instructions are joined to one.
+        dropped: chance that a token is left out, so that a network does not learn sentences by heart. The first stays.
         stream: name of the text of the backbone that reads the instruction.
         encode_empty: encode the empty text too, for backbones that need a token of every text.
 
@@ -48,13 +49,13 @@ class Instructions:
 
     def __init__(self, language: Mapping, vocabulary: str = 'fusion.v1', count: int = 4, pool: int = 1500,
                  held_out: bool = False, intents: list[str] | None = None, regions: list[str] | None = None,
-                 joined: float = 0.15, stream: str = 'instruction', encode_empty: bool = False):
+                 joined: float = 0.15, dropped: float = 0., stream: str = 'instruction', encode_empty: bool = False):
         if count < 1 or pool < count:
             raise ConfigError(f'Expected count >= 1 and pool >= count, got count={count} and pool={pool}.',
                               'Correct `instructions` of the data set.')
         require_keywords([stream], 'text', "stream='instruction'")
         self.vocabulary, self.count, self.stream = Vocabulary.read(vocabulary), count, stream
-        self.encode_empty = encode_empty
+        self.encode_empty, self.dropped = encode_empty, dropped
         self._options = dict(size=pool, held_out=held_out, intents=intents, regions=regions, joined=joined)
         self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
         self._pools: dict[tuple[str, str], list[Instruction]] = {}
@@ -100,9 +101,11 @@ class Instructions:
         empty = Instruction(text='', intent='neutral', degree='', region='', ask=Ask())
         brightest = torch.maximum(source_a, source_b)[0].numpy()
         texts = [self._padded(instruction.text) for instruction in (empty, *drawn)]
+        mask = np.stack([mask for _, mask in texts])
+        mask[:, 1:] &= rng.random(mask[:, 1:].shape) >= self.dropped
         return {
             self.stream: torch.from_numpy(np.stack([features for features, _ in texts])),
-            f'{self.stream}_mask': torch.from_numpy(np.stack([mask for _, mask in texts])),
+            f'{self.stream}_mask': torch.from_numpy(mask),
             'ask': torch.tensor([astuple(instruction.ask) for instruction in (empty, *drawn)]),
             'region': torch.from_numpy(np.stack([region_weight(instruction.region, brightest)
                                                  for instruction in (empty, *drawn)]))}

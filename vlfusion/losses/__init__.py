@@ -5,7 +5,6 @@ a term.
 """
 
 from vlfusion.losses.asked import (
-    AskedColourLoss,
     AskedGradientLoss,
     AskedIntensityLoss,
     ReadingLoss,
@@ -29,7 +28,7 @@ from vlfusion.losses.kernels import derivative_kernels, symmetric_kernel
 from vlfusion.losses.perceptual import PerceptualLoss
 from vlfusion.losses.truth import TruthLoss
 
-__all__ = ['AskedColourLoss', 'AskedGradientLoss', 'AskedIntensityLoss', 'AxisGradientLoss', 'DSSIMLoss', 'Image',
+__all__ = ['AskedGradientLoss', 'AskedIntensityLoss', 'AxisGradientLoss', 'DSSIMLoss', 'Image',
            'LpLoss', 'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'ReadingLoss',
            'RegionLoss', 'SSIMLoss', 'Scalar', 'SquaredErrorLoss', 'SwapLoss', 'TruthLoss', 'asked_picture',
            'axis_gradients', 'derivative_kernels', 'dissimilarity', 'loss', 'multi_scale_similarity',

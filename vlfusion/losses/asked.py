@@ -14,7 +14,7 @@ from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.gradient import sobel_magnitude
 from vlfusion.losses.kernels import derivative_kernels
 from vlfusion.metrics.windows import filtered, gaussian
-from vlfusion.models.layers.text_guidance import COLOUR, SHARES, UNITS
+from vlfusion.models.layers.text_guidance import SHARES, UNITS
 from vlfusion.registry import LOSSES
 
 #: Standard deviation in pixels of the Gaussian that separates intensity from detail.
@@ -107,31 +107,20 @@ def _compared(fused: Image, asked: Image, reference: Image | None, relative: flo
 
 
 @loss
-def ReadingLoss(fused: Image, source_a: Image, source_b: Image, ask: Asks, numbers: Asks) -> Scalar:
+def ReadingLoss(fused: Image, source_a: Image, source_b: Image, read_ask: Asks, numbers: Asks) -> Scalar:
     """Squared difference of the numbers that a network reads in an instruction from the right ones, in the mean.
 
-    Shares count as they are, factors by their logarithm over `UNITS`. The first instruction of each pair is empty, so
-    its numbers have no effect; they learn to ask for nothing.
+    Shares count as they are, factors by their logarithm over `UNITS`. An empty instruction asks for nothing.
     """
-    factors = ask[:, SHARES:].log() / ask.new_tensor(UNITS)
-    return (numbers - torch.cat((ask[:, :SHARES], factors), 1)).square().sum(1).mean()
+    factors = read_ask[:, SHARES:].log() / read_ask.new_tensor(UNITS)
+    return (numbers - torch.cat((read_ask[:, :SHARES], factors), 1)).square().sum(1).mean()
 
 
 @loss(weight=0.5)
-def RegionLoss(fused: Image, source_a: Image, source_b: Image, region: Image,
+def RegionLoss(fused: Image, source_a: Image, source_b: Image, read_region: Image,
                places: Float[Tensor, 'batch 1 rows columns']) -> Scalar:
     """Cross-entropy between the places that a network reads in an instruction and the region that it concerns."""
-    return binary_cross_entropy_with_logits(places, adaptive_avg_pool2d(region, places.shape[2:]))
-
-
-@loss
-def AskedColourLoss(fused: Image, source_a: Image, source_b: Image, ask: Asks,
-                    colour_strength: Float[Tensor, ' batch']) -> Scalar:
-    """Mean of `|log s - log c|`, with `s` the backbone's `colour_strength` and `c` the asked factor of the saturation.
-
-    Luminance has no part in it: `s` is applied where a picture gets its colour.
-    """
-    return l1_loss(colour_strength.log(), ask[:, COLOUR].log())
+    return binary_cross_entropy_with_logits(places, adaptive_avg_pool2d(read_region, places.shape[2:]))
 
 
 @LOSSES.register_module()

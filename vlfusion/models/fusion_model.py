@@ -17,8 +17,7 @@ from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
 _INSTRUCTED = "Train with type='InstructedModel', and set instructions=dict(vocabulary='fusion.v1') in the data set."
 #: Remedies for inputs of losses that do not come from files.
-_REMEDIES = dict.fromkeys(('ask', 'region', 'instructions', 'reference'), _INSTRUCTED) | {
-    'colour_strength': f'{_INSTRUCTED} The backbone must have a method colour_strength, as FILM with instruction_dim.'}
+_REMEDIES = dict.fromkeys(('ask', 'region', 'instructions', 'reference', 'read_ask', 'read_region'), _INSTRUCTED)
 
 
 @MODELS.register_module()
@@ -36,7 +35,7 @@ class FusionModel(BaseModel):
     `forward` names (`truth`, `text`, `mask`) from the sample.
 
     A backbone that reads an `instruction` may also have a method `colour_strength(instruction, instruction_mask)`. It
-    gives a factor `(batch,)` of the saturation, which pictures and losses that name `colour_strength` get.
+    gives a factor `(batch,)` of the saturation, which pictures get.
 
     A method that trains in another way, for example in phases or with several optimizers, overrides `train_step` only.
 
@@ -103,13 +102,14 @@ class FusionModel(BaseModel):
                                    f'{", ".join(name)}.', 'The model diverged. Check the losses, lower the learning '
                                    'rate, or load another checkpoint.')
             outputs = [dict(name=pair, fused=image) for pair, image in zip(name, fused.float(), strict=True)]
-            for key, values in self._colour_strengths(sample).items():
-                outputs = [output | {key: value.item()} for output, value in zip(outputs, values, strict=True)]
+            strengths = colour_strength(self.backbone, sample.get('instruction'), sample.get('instruction_mask'))
+            if strengths is not None:
+                outputs = [output | dict(colour_strength=strength) for output, strength in
+                           zip(outputs, strengths.tolist(), strict=True)]
             return outputs
         if mode == 'loss':
             self.require_losses()
-            return self.total(self.terms(fused, source_a, source_b, **text_inputs, **sample,
-                                         **self._colour_strengths(sample), name=name))
+            return self.total(self.terms(fused, source_a, source_b, **text_inputs, **sample, name=name))
         raise ConfigError(f'Unknown mode {mode!r}.', "Use 'tensor', 'predict' or 'loss'.")
 
     def require_losses(self) -> None:
@@ -144,11 +144,6 @@ class FusionModel(BaseModel):
                             f'samples lack it; beside the sources they hold {", ".join(sample) or "nothing"}.',
                             f"In the data set, set maps=dict({lacking[0]}='FOLDER').")
         return {key: sample[key] for key in declared if key in sample}
-
-    def _colour_strengths(self, sample: Mapping) -> dict[str, Float[Tensor, ' several']]:
-        """Return the `colour_strength` of each instruction; nothing if the backbone gives none."""
-        strength = colour_strength(self.backbone, sample.get('instruction'), sample.get('instruction_mask'))
-        return {} if strength is None else {'colour_strength': strength}
 
     def _with_margin(self, images: Mapping[str, Float[Tensor, 'batch 1 h w']],
                      **texts: Tensor | None) -> Float[Tensor, 'batch 1 h w']:

@@ -1,5 +1,8 @@
 """Training of networks that obey instructions: each pair is fused under several of them."""
 
+import math
+from collections.abc import Mapping
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,20 +20,22 @@ class InstructedModel(FusionModel):
     - `ask` and `region`: what it asks for, see `vlfusion.losses.asked`
     - `reference`: the fusion under the empty instruction, without gradient
     - `instructions`: the number of instructions of each pair, which stand next to each other
-    - `numbers` and `places`: what the backbone reads in the instruction, if it has a method `understand`, see
-      `vlfusion.models.backbones.film.FILM.understand`
-    - `colour_strength`: factor of the saturation that the backbone gives for each instruction
+    - `numbers` and `places`: what the backbone reads in each instruction, also in those that it does not fuse, if it
+      has a method `understand`, see `vlfusion.models.backbones.film.FILM.understand`; `read_ask` and `read_region` are
+      the right ones
 
     Outside training it is a `FusionModel`.
 
     Args:
         stream: name of the text that holds the instruction.
+        pictures: number of instructions of each pair that are fused, with the empty one; None for all. The others are
+            only read, by `understand`, which costs little.
         options: arguments of `FusionModel`.
     """
 
-    def __init__(self, stream: str = 'instruction', **options):
+    def __init__(self, stream: str = 'instruction', pictures: int | None = None, **options):
         super().__init__(**options)
-        self.stream = stream
+        self.stream, self.pictures = stream, pictures
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 mode: str = 'tensor', **sample) -> Float[Tensor, 'batch 1 h w'] | dict[str, Tensor] | list[dict]:
@@ -46,22 +51,25 @@ class InstructedModel(FusionModel):
         if mode != 'loss' or 'ask' not in sample:
             return super().forward(source_a, source_b, mode=mode, **sample)
         self.require_losses()
-        several = sample['ask'].shape[1]
-        for key in (self.stream, f'{self.stream}_mask', 'ask', 'region'):
-            sample[key] = sample[key].flatten(0, 1)
-        sample['region'] = sample['region'][:, None]
-        shared = {key: value for name in text_dims(self.backbone) if name != self.stream
-                  for key in (name, f'{name}_mask') if (value := sample.get(key)) is not None}
-        shared |= {name: sample[name] for name in map_inputs(self.backbone) if name in sample}
-        given = {key: sample[key] for key in (self.stream, f'{self.stream}_mask')}
-        if not getattr(self.backbone, 'several_instructions', False):
-            source_a, source_b = (image.repeat_interleave(several, 0) for image in (source_a, source_b))
-            shared = {key: value.repeat_interleave(several, 0) for key, value in shared.items()}
-        fused = super().forward(source_a, source_b, **shared, **given)
+        instructed = {key: sample.pop(key) for key in (self.stream, f'{self.stream}_mask', 'ask', 'region')}
+        instructed['region'] = instructed['region'][:, :, None]
         if hasattr(self.backbone, 'understand'):
-            sample['numbers'], sample['places'] = self.backbone.understand(source_a, source_b, *given.values())
-        if len(source_a) < len(fused):
-            source_a, source_b = (image.repeat_interleave(several, 0) for image in (source_a, source_b))
+            read = {key: value.flatten(0, 1) for key, value in instructed.items()}
+            sample['read_ask'], sample['read_region'] = read['ask'], read['region']
+            sample['numbers'], sample['places'] = self.backbone.understand(
+                source_a, source_b, read[self.stream], read[f'{self.stream}_mask'])
+        several = min(instructed['ask'].shape[1], self.pictures or math.inf)
+        sample |= {key: value[:, :several].flatten(0, 1) for key, value in instructed.items()}
+        inputs = dict(source_a=source_a, source_b=source_b, **self._shared(sample))
+        repeated = {key: value.repeat_interleave(several, 0) for key, value in inputs.items()}
+        once = getattr(self.backbone, 'several_instructions', False)
+        fused = super().forward(**(inputs if once else repeated),
+                                **{key: sample[key] for key in (self.stream, f'{self.stream}_mask')})
         reference = fused.detach()[::several].repeat_interleave(several, 0)
-        return self.total(self.terms(fused, source_a, source_b, **sample, **self._colour_strengths(sample),
+        return self.total(self.terms(fused, repeated['source_a'], repeated['source_b'], **sample,
                                      reference=reference, instructions=several))
+
+    def _shared(self, sample: Mapping) -> dict[str, Tensor]:
+        """Pick the texts and maps that the backbone reads of a pair beside its instructions."""
+        texts = [key for name in text_dims(self.backbone) if name != self.stream for key in (name, f'{name}_mask')]
+        return {key: sample[key] for key in (*texts, *map_inputs(self.backbone)) if sample.get(key) is not None}

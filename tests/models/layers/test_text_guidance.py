@@ -132,5 +132,5 @@ def test_the_colour_strength_learns_from_the_first_step_on(kind):
 
 
 def test_heads_divide_the_width(kind):
-    with pytest.raises(ConfigError, match='width 8 cannot be divided among 3 heads'):
+    with pytest.raises(ConfigError, match='width 16 cannot be divided among 3 heads'):
         kind(4, 6, width=8, heads=3)

@@ -31,10 +31,11 @@ COLOUR = NUMBERS - 1
 class SpatialGuidance(nn.Module):
     """Correct each position of the fused image as a text says.
 
-    The text is read twice by cross-attention: as numbers that say what is asked (`read`), and by the cells of a grid
-    over the image, by their place and content, as a weight that says where (`where`). The numbers and the content of a
-    cell give gates, which are interpolated between the cells. They weigh `width` linear maps of the features and images
-    around each pixel. The sum is added to the fused image, and begins at zero.
+    The tokens of the text first see each other, so that "less blurry" differs from "more blurry". Then the text is read
+    twice by cross-attention: as numbers that say what is asked (`read`), and by the cells of a grid over the image, by
+    their place and content, as a weight that says where (`where`). The numbers and the content of a cell give gates,
+    which are interpolated between the cells. They weigh `width` linear maps of the features and images around each
+    pixel. The sum is added to the fused image, and begins at zero.
 
     Args:
         dim: channels of the features.
@@ -55,12 +56,14 @@ class SpatialGuidance(nn.Module):
         super().__init__()
         self.grid = tuple(grid)
         channels = dim + 3 * pixels
-        self.questions = nn.Parameter(torch.randn(4, width))
-        self.what = TextAttention(width, text_dim, heads)
-        self.numbers = nn.Sequential(nn.Linear(4 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, NUMBERS))
+        self.reader = TextReader(text_dim, 2 * width, heads)
+        self.questions = nn.Parameter(torch.randn(4, 2 * width))
+        self.what = TextAttention(2 * width, 2 * width, heads)
+        self.numbers = nn.Sequential(nn.LayerNorm(8 * width), nn.Linear(8 * width, 4 * width), nn.GELU(),
+                                     nn.Linear(4 * width, NUMBERS))
         self.place = nn.Sequential(nn.Linear(12, width), nn.GELU(), nn.Linear(width, width))
         self.scene = nn.Linear(4 * pixels, width)
-        self.answers = TextAttention(width, text_dim, heads)
+        self.answers = TextAttention(width, 2 * width, heads)
         self.select = nn.Linear(width, 2 * width)
         self.region = nn.Sequential(nn.Linear(5 * width, width), nn.GELU(), nn.Linear(width, 1))
         self.content = nn.Linear(channels, width)
@@ -93,7 +96,7 @@ class SpatialGuidance(nn.Module):
              mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch 8']:
         """Read a text as the numbers of `vlfusion.language.instructions.Ask`; factors as logarithms over `UNITS`."""
         questions = self.questions.expand(len(text), -1, -1)
-        return self.numbers(self.what(questions, text, mask).flatten(1))
+        return self.numbers(self.what(questions, self.reader(text, mask), mask).flatten(1))
 
     def colour_strength(self, text: Float[Tensor, 'batch token width'],
                         mask: Bool[Tensor, 'batch token']) -> Float[Tensor, ' batch']:
@@ -109,7 +112,7 @@ class SpatialGuidance(nn.Module):
         scene = self.scene(_cells(4 * torch.cat((source_a, source_b, brighter, brighter.square()), 1) - 2, self.grid))
         grid = _fitting(self.grid, source_a)
         place = self.place(_places(grid, scene)).expand(len(text), -1, -1)
-        answer = self.answers(place + scene, text, mask)
+        answer = self.answers(place + scene, self.reader(text, mask), mask)
         cell = torch.cat((place, scene), -1)
         return self.region(torch.cat((cell, answer, cell * self.select(answer)), -1)).mT.unflatten(2, grid)
 
@@ -127,6 +130,30 @@ class ChannelGuidance(SpatialGuidance):
 
     def __init__(self, dim: int, text_dim: int, pixels: int = 1, width: int = 64, heads: int = 4):
         super().__init__(dim, text_dim, pixels, (1, 1), width, heads)
+
+
+class TextReader(nn.Module):
+    """Let the tokens of a text see each other: one layer of a transformer with normalisation first.
+
+    Args:
+        text_dim: width of the text features.
+        width: width of the result.
+        heads: number of attention heads; it divides `width`.
+    """
+
+    def __init__(self, text_dim: int, width: int, heads: int):
+        super().__init__()
+        self.embed = nn.Linear(text_dim, width)
+        self.norm, self.attention = nn.LayerNorm(width), TextAttention(width, width, heads)
+        self.feed_forward = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(),
+                                          nn.Linear(2 * width, width))
+
+    def forward(self, text: Float[Tensor, 'batch token dim'],
+                mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch token width']:
+        tokens = self.embed(text)
+        normed = self.norm(tokens)
+        tokens = tokens + self.attention(normed, normed, mask)
+        return tokens + self.feed_forward(tokens)
 
 
 class TextAttention(nn.Module):
