@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d
 
 
@@ -50,6 +51,32 @@ def correlations_of_differences(fused, source_a, source_b):
             + np.corrcoef((fused - source_a).ravel(), source_b.ravel())[0, 1])
 
 
+def level(fused, *_):
+    return np.mean(fused)
+
+
+def blurred(image):
+    return gaussian_filter(image, 2, mode='nearest', truncate=3)
+
+
+def detail(fused, *_):
+    return np.mean(np.abs(fused - blurred(fused)))
+
+
+def lead_of_a(fused, source_a, source_b):
+    to_a, to_b = np.abs(fused - source_a).sum(), np.abs(fused - source_b).sum()
+    return (to_b - to_a) / (to_b + to_a)
+
+
+def lead_in_intensity(*images):
+    return lead_of_a(*map(blurred, images))
+
+
+def lead_in_texture(*images):
+    return lead_of_a(*(image - blurred(image) for image in images))
+
+
 REFERENCES = {'SD': standard_deviation, 'VI': variance, 'SF': spatial_frequency, 'AG': average_gradient,
               'EI': edge_intensity, 'MSE': mean_squared_error, 'RMSE': root_mean_squared_error,
-              'PSNR': peak_signal_to_noise, 'CC': correlation, 'SCD': correlations_of_differences}
+              'PSNR': peak_signal_to_noise, 'CC': correlation, 'SCD': correlations_of_differences,
+              'Level': level, 'Detail': detail, 'LeadA': lead_in_intensity, 'TextureLeadA': lead_in_texture}

@@ -5,13 +5,20 @@
     vlfusion ablate-text film-mif --source-a my/mri --source-b my/pet
     vlfusion ablate-text film-mif --source-a my/mri --source-b my/pet --texts words/ideal --other-texts words/common
     vlfusion ablate-text my_config.py --drawn
+    vlfusion ablate-text film-guide-mif --source-a my/mri --source-b my/pet --instructions --against film-mif
 
 The tables show, for each text, how much the pixels change, where (a map), and which metrics differ significantly. With
---drawn, images and texts are drawn at random: an untrained network can be asked, and nothing need be described. See
-docs/howto/ablate_text.md.
+--drawn, images and texts are drawn at random: an untrained network can be asked, and nothing need be described. With
+--instructions, the tables show how often the picture obeys held-out instructions. See docs/howto/ablate_text.md.
 """
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmengine.config import Config
 
 #: Text policies, in the order of the tables.
 CHOICES = ('empty', 'zero', 'fixed', 'swapped', 'other', 'shuffled', 'noise')
@@ -21,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
     from vlfusion.cli.options import add_config, add_texts, add_trust, add_words
     from vlfusion.cli.own_data import add_own_data
-    from vlfusion.guards.ranges import COUNT, FRACTION
+    from vlfusion.guards.ranges import COUNT, FRACTION, SEED, WHOLE
     add_config(parser, model=True)
     add_words(parser, keeps=True)
     add_own_data(parser)
@@ -49,12 +56,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--drawn', nargs='?', const=3, type=COUNT, metavar='STATES',
                         help='only measure how far texts drawn at random move the network: with the checkpoint, or '
                              'without one in several random states (default: 3)')
-    parser.add_argument('--out', help='folder for tables, scores and maps (default: WORK_DIR/ablation)')
+    asked = parser.add_argument_group('obedience')
+    asked.add_argument('--instructions', nargs='?', const='fusion.v1', metavar='VOCABULARY',
+                       help='measure instead whether pictures obey held-out instructions of a vocabulary, by name or '
+                            'file (default: fusion.v1)')
+    asked.add_argument('--against', metavar='MODEL',
+                       help='model whose pictures are scored beside those without an instruction')
+    asked.add_argument('--per-case', type=COUNT, default=4, metavar='N',
+                       help='sentences for each intent and degree (default: %(default)s)')
+    asked.add_argument('--per-region', type=WHOLE, default=1, metavar='N',
+                       help='sentences for each of these in each region; 0 for none (default: %(default)s)')
+    asked.add_argument('--seed', type=SEED, default=0, help='seed of the choice of sentences (default: %(default)s)')
+    parser.add_argument('--out', help='folder for tables, scores and maps (default: WORK_DIR/ablation, or /obedience)')
 
 
 def run(args: argparse.Namespace) -> int:
     from functools import partial
-    from pathlib import Path
 
     from vlfusion.cli.own_data import describe_for_model, read_config
     from vlfusion.config import load_config
@@ -66,12 +83,14 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args, trained=True)
     other = load_config(args.other_task, args.other_options) if args.other_task else None
     describe_for_model(args, config, ['test'])
+    if args.instructions:
+        return _obey(args, config)
 
     from vlfusion.analysis.text_variants import ablate_text
     from vlfusion.console.progress import track
     from vlfusion.data.own_texts import by_folder
     chosen = {'metrics': args.metrics} if args.metrics else {}
-    out = Path(args.out or f'{config.get("work_dir") or f"work_dirs/{Path(args.config).stem}"}/ablation')
+    out = _folder(args, config, 'ablation')
     ablation = ablate_text(
         config, args.checkpoint, policies=args.policies, sentence=args.fixed, other=other,
         other_texts=by_folder(args.other_texts), **chosen, protocol=args.protocol, alpha=args.alpha, limit=args.limit,
@@ -83,6 +102,28 @@ def run(args: argparse.Namespace) -> int:
           f'Words:  {out}/words.csv\n'
           f'Maps:   {out}/maps/')
     return 0
+
+
+def _obey(args: argparse.Namespace, config: 'Config') -> int:
+    from functools import partial
+
+    from vlfusion.analysis.obedience_run import measure_obedience
+    from vlfusion.console.progress import track
+    chosen = {'metrics': args.metrics} if args.metrics else {}
+    out = _folder(args, config, 'obedience')
+    obedience = measure_obedience(
+        config, args.checkpoint, vocabulary=args.instructions, against=args.against, per_case=args.per_case,
+        per_region=args.per_region, protocol=args.protocol, alpha=args.alpha, limit=args.limit, seed=args.seed, out=out,
+        inputs=dict(options=args.cfg_options), show=partial(track, step='fusing'), **chosen)
+    print(obedience.markdown())
+    print(f'Tables:   {out}/obedience.md, obedience.json\n'
+          f'Pictures: {out}/cases.csv, one a line')
+    return 0
+
+
+def _folder(args: argparse.Namespace, config: 'Config', name: str) -> 'Path':
+    from pathlib import Path
+    return Path(args.out or f'{config.get("work_dir") or f"work_dirs/{Path(args.config).stem}"}/{name}')
 
 
 def _drawn(args: argparse.Namespace) -> int:

@@ -8,24 +8,16 @@ the fused one with it.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, l1_loss, pad
+from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, l1_loss
 
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.gradient import sobel_magnitude
 from vlfusion.losses.kernels import derivative_kernels
-from vlfusion.metrics.windows import filtered, gaussian
+from vlfusion.metrics.windows import smooth
 from vlfusion.models.layers.text_guidance import SHARES, UNITS
 from vlfusion.registry import LOSSES
 
-#: Standard deviation in pixels of the Gaussian that separates intensity from detail.
-DETAIL_SIGMA = 2.0
 Asks = Float[Tensor, 'batch 8']
-
-
-def smooth(image: Image, sigma: float = DETAIL_SIGMA) -> Image:
-    """Blur by a Gaussian of three standard deviations to each side; borders are repeated."""
-    radius = int(3 * sigma)
-    return filtered(pad(image, (radius,) * 4, mode='replicate'), gaussian(2 * radius + 1, sigma))
 
 
 def asked_picture(source_a: Image, source_b: Image, ask: Asks, region: Image, reference: Image | None = None) -> Image:

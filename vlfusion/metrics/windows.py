@@ -6,6 +6,7 @@ from functools import cache
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from vlfusion.metrics.sharing import shared
 
@@ -13,6 +14,8 @@ from vlfusion.metrics.sharing import shared
 Window = tuple[float, ...]
 #: A smaller variance, in squared grey levels, is rounding: a single pixel that is one level off gives more.
 FLAT = 1e-8
+#: Standard deviation in pixels of the Gaussian that separates intensity from detail.
+DETAIL_SIGMA = 2.0
 
 
 @cache
@@ -40,6 +43,13 @@ def filtered(image: Float[Tensor, 'batch c h w'], window: Window) -> Float[Tenso
             total.add_(image.narrow(axis, shift, size), alpha=weight)
         image = total
     return image
+
+
+@shared
+def smooth(image: Float[Tensor, 'batch c h w'], sigma: float = DETAIL_SIGMA) -> Float[Tensor, 'batch c h w']:
+    """Blur by a Gaussian of three standard deviations to each side; borders are repeated."""
+    radius = int(3 * sigma)
+    return filtered(pad(image, (radius,) * 4, mode='replicate'), gaussian(2 * radius + 1, sigma))
 
 
 @shared

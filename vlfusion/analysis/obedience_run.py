@@ -1,0 +1,231 @@
+"""Measure obedience: fuse pairs under held-out instructions, and see what changes."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from mmengine.config import Config
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from vlfusion import __version__
+from vlfusion.analysis.asked_quantities import LEAST_REGION, changes, judge, kind_of, measure, wanted
+from vlfusion.analysis.obedience import Obedience, spell_directions
+from vlfusion.analysis.text_variants import load_guided
+from vlfusion.config import as_config
+from vlfusion.data.regions import region_weight
+from vlfusion.engine.checkpoints import load_model
+from vlfusion.engine.named import locate
+from vlfusion.errors import ConfigError
+from vlfusion.evaluation.evaluator import FusionEvaluator
+from vlfusion.files import file_digest
+from vlfusion.guards.redaction import without_secrets
+from vlfusion.language.instructions import Instruction, Vocabulary
+from vlfusion.losses.asked import asked_picture
+from vlfusion.metrics import Locality
+from vlfusion.metrics.scoring import DEFAULT_METRICS
+from vlfusion.metrics.weighted import weighted_mean
+from vlfusion.models import needed_texts, text_dims
+from vlfusion.registry import DATASETS, TEXT_ENCODERS, share_keys
+from vlfusion.system.devices import device_of
+
+#: Pixels that are fused at once, of pictures that share the expensive part of the network; FILM takes 1 GB for them.
+PIXELS = 4_000_000
+Image = Float[Tensor, 'batch 1 h w']
+
+
+def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | None = None, *,
+                      vocabulary: str | os.PathLike = 'fusion.v1', against: str | os.PathLike | None = None,
+                      per_case: int = 4, per_region: int = 1, metrics: Sequence[str] = DEFAULT_METRICS,
+                      protocol: str | None = None, alpha: float = 0.05, limit: int | None = None, seed: int = 0,
+                      out: str | os.PathLike | None = None, inputs: Mapping[str, object] | None = None,
+                      show: Callable[[Iterable[int]], Iterable[int]] = iter) -> Obedience:
+    """Measure whether a model obeys instructions that it never saw in training, and write the results.
+
+        config = vlfusion.use_folders(vlfusion.config_of('film-guide-mif'), 'my/mri', 'my/pet')
+        vlfusion.describe(config)
+        print(vlfusion.measure_obedience(config, 'film-guide-mif', limit=20).sentence)
+
+    Each pair is fused without an instruction, and under held-out sentences of every intent, degree and region. Every
+    pair gets other sentences. Intents about colour are left out, because networks fuse luminance.
+
+    Args:
+        config: config of the experiment, as a file or as `load_config` returns it; its test data are fused.
+        checkpoint: the weights, as for `ablate_text`.
+        vocabulary: name or file of the vocabulary.
+        against: another model; its pictures are scored beside those without an instruction.
+        per_case: number of sentences for each intent and degree of the whole picture.
+        per_region: the same for each region; 0 leaves regions out.
+        metrics: names in `FUSION_METRICS`, by which the pictures without an instruction are scored.
+        protocol: protocol of these scores; by default the config's, or `film`.
+        alpha: level of significance, and of the intervals.
+        limit: number of pairs, spread evenly over the data set; None for all.
+        seed: seed of the choice of sentences.
+        out: folder of the results; by default `WORK_DIR/obedience`.
+        inputs: more facts for the record, such as overrides of the config; secrets are removed.
+        show: function that wraps the loop over the pairs' indices, to show progress.
+
+    Raises:
+        ConfigError: the config has no test data or no text encoder, or the model reads no text, or several texts of
+            which none is `instruction`.
+        DataError: images or texts are missing.
+        CheckpointError: the weights do not fit the model.
+    """
+    config, words = as_config(config), Vocabulary.read(vocabulary)
+    weights = locate(checkpoint) if checkpoint else None
+    listener = Listener(load_guided(config, weights).to(device_of()), config.get('language'))
+    part = config.test_dataloader.dataset
+    share_keys(config, part, DATASETS)
+    part = {key: value for key, value in part.items() if key != 'instructions'}
+    dataset = DATASETS.build(part)
+    images = min(len(dataset), limit or len(dataset))
+    indices = [place * len(dataset) // images for place in range(images)]
+    protocol = protocol or config.get('protocol', 'film')
+    evaluator, other = FusionEvaluator(metrics, protocol), _Other(against, part, metrics, protocol) if against else None
+    cases, equal = [], 0
+    for index in show(indices):
+        sample = dataset[index]
+        reference = listener.fuse(sample)
+        _score(evaluator, sample, reference)
+        equal += bool(other) and torch.equal(other.fuse(index), reference)
+        asked = instructions(words, *_modalities(dataset, index), per_case, per_region, seed + index)
+        cases += _judged(listener, sample, reference, asked)
+    name = Path(weights.name).name if weights else Path(config.filename or 'unnamed').stem
+    scores = {'none': [row for row, _ in evaluator.results]}
+    if other:
+        scores[str(against)] = [row for row, _ in other.evaluator.results]
+    facts = dict(config=config.filename, checkpoint=weights and weights.name, stream=listener.stream, against=against,
+                 sha256=weights and weights.file and file_digest(weights.file), vocabulary_sha256=words.sha256,
+                 per_case=per_case, per_region=per_region, encoder=dict(config.language.encoder), vlfusion=__version__,
+                 **without_secrets(dict(inputs or {})))
+    obedience = Obedience(
+        title=name, dataset=dataset.name, images=images, vocabulary=words.id, seed=seed, alpha=alpha,
+        protocol=evaluator.protocol.label, cases=tuple(cases), scores=scores, equal=equal,
+        inputs={key: str(value) for key, value in facts.items() if value is not None})
+    obedience.write(out or f'{config.get("work_dir") or f"work_dirs/{name}"}/obedience')
+    return obedience
+
+
+def instructions(vocabulary: Vocabulary, modality_a: str, modality_b: str, per_case: int, per_region: int,
+                 seed: int) -> list[Instruction]:
+    """List the held-out instructions for a pair, without those about colour; arguments as for `measure_obedience`."""
+    regions = [region for region in vocabulary.regions if region] if per_region else []
+    cases = [*vocabulary.cases(modality_a, modality_b, per_case=per_case, seed=seed),
+             *vocabulary.cases(modality_a, modality_b, per_case=per_region, regions=regions, seed=seed)]
+    return [case for case in cases if 'colour' not in case.ask.asked]
+
+
+class Listener:
+    """A model that fuses a pair without an instruction, or under several.
+
+    The instruction is the text `instruction` of the backbone, or its only text. A backbone that needs it gets the empty
+    text where there is no instruction.
+
+    Args:
+        model: a `FusionModel` that reads text; it is put into evaluation mode.
+        language: language section of the config, whose encoder reads the sentences.
+
+    Raises:
+        ConfigError: there is no encoder, or the backbone has several texts of which none is `instruction`.
+    """
+
+    def __init__(self, model: nn.Module, language: Mapping | None):
+        if not (language or {}).get('encoder'):
+            raise ConfigError('The config has no text encoder, which must read the instructions.',
+                              'Give it a language section with the encoder of the training.')
+        self.model, self.encoder = model.eval(), TEXT_ENCODERS.build(language['encoder'])
+        backbone, texts = model.backbone, text_dims(model.backbone)
+        if 'instruction' not in texts and len(texts) > 1:
+            raise ConfigError(f'{type(backbone).__name__} reads the texts {", ".join(texts)}, but none of them is an '
+                              'instruction.', 'Choose a network that reads one text, or a text called instruction.')
+        self.stream = 'instruction' if 'instruction' in texts else next(iter(texts))
+        self.needs_it = self.stream in needed_texts(backbone)
+        self.several = getattr(backbone, 'several_instructions', False)
+
+    def fuse(self, sample: Mapping[str, Any], sentences: Sequence[str] = ()) -> Image:
+        """Fuse the pair of a sample under each sentence; without one, without an instruction. Returns [0, 1]."""
+        if not sentences:
+            return self._run(sample, [''] if self.needs_it else [])
+        if not self.several:
+            return torch.cat([self._run(sample, [sentence]) for sentence in sentences])
+        return self._run(sample, sentences)
+
+    @torch.no_grad()
+    def _run(self, sample: Mapping[str, Any], sentences: Sequence[str]) -> Image:
+        mask = f'{self.stream}_mask'
+        batch = default_collate([{key: value for key, value in sample.items() if key not in (self.stream, mask)}])
+        if sentences:
+            encoded = self.encoder.encode(list(sentences))
+            batch |= {self.stream: encoded.features.float().cpu(), mask: encoded.mask.cpu()}
+        fused = self.model(**self.model.data_preprocessor(batch, False), mode='tensor')
+        return fused.float().clamp(0, 1).cpu()
+
+
+class _Other:
+    """Another model on the same pairs, with the texts that it reads."""
+
+    def __init__(self, model: str | os.PathLike, part: Mapping[str, Any], metrics: Sequence[str], protocol: str):
+        built, experiment = load_model(model)
+        self.model, self.evaluator = built.to(device_of()), FusionEvaluator(metrics, protocol)
+        language = experiment.get('language') or experiment.get('readable_language')
+        texts = dict(text_source=experiment.get('text_source'), language={**(part.get('language') or {}), **(
+            {key: value for key, value in (language or {}).items() if key != 'store'})})
+        self.dataset = DATASETS.build({**part, **texts, 'check': False})
+
+    @torch.no_grad()
+    def fuse(self, index: int) -> Image:
+        """Fuse a pair and score it."""
+        sample = self.dataset[index]
+        [output] = self.model.test_step(default_collate([sample]))
+        fused = output['fused'][None].float().clamp(0, 1).cpu()
+        _score(self.evaluator, sample, fused)
+        return fused
+
+
+def _score(evaluator: FusionEvaluator, sample: Mapping[str, Any], fused: Image) -> None:
+    evaluator.process(default_collate([sample]), [dict(name=sample['name'], fused=fused[0])])
+
+
+def _modalities(dataset: Any, index: int) -> tuple[str, str]:
+    pair = dataset.pairs[index] if hasattr(dataset, 'pairs') else dataset.task
+    return pair.modality_a, pair.modality_b
+
+
+def _judged(listener: Listener, sample: Mapping[str, Any], reference: Image,
+            cases: Sequence[Instruction]) -> Iterator[dict[str, Any]]:
+    """Fuse a pair under each instruction, and yield the rows of `Obedience.cases`."""
+    sources = [sample[key][None].float() for key in ('source_a', 'source_b')]
+    grey_a, grey_b, plain = (255 * image.double() for image in (*sources, reference))
+    brightest = torch.maximum(*sources)[0, 0].numpy()
+    regions = {region: torch.from_numpy(region_weight(region, brightest))[None, None]
+               for region in dict.fromkeys(case.region for case in cases)}
+    before = {region: measure(plain, grey_a, grey_b, weight.double()) for region, weight in regions.items()}
+    at_once = max(1, PIXELS // plain.numel())
+    for start in range(0, len(cases), at_once):
+        chunk = cases[start:start + at_once]
+        size = (len(chunk), -1, -1, -1)
+        weight = torch.cat([regions[case.region] for case in chunk])
+        fused = listener.fuse(sample, [case.text for case in chunk])
+        asked = asked_picture(*(source.expand(size) for source in sources),
+                              torch.tensor([astuple(case.ask) for case in chunk]), weight, reference.expand(size))
+        first = {name: torch.cat([before[case.region][name] for case in chunk]) for name in before[chunk[0].region]}
+        balance = torch.tensor([kind_of(case.ask) == 'balance' for case in chunk])
+        a, b, shown = grey_a.expand(size), grey_b.expand(size), 255 * fused.double()
+        moved, target = (changes(first, measure(picture, a, b, weight.double()), balance)
+                         for picture in (shown, 255 * asked.double()))
+        pixels = weighted_mean((shown - plain).abs(), weight)
+        locality = Locality(shown, a, b, plain.expand(size), 255 * weight.double())
+        for place, case in enumerate(chunk):
+            change, wish = ({name: values[place].item() for name, values in of.items()} for of in (moved, target))
+            small = bool(case.region) and weight[place].mean() < LEAST_REGION
+            verdict = None if small else judge(case.ask, change, wish, pixels[place].item())
+            yield dict(
+                name=sample['name'], text=case.text, intent=case.intent, degree=case.degree, region=case.region,
+                kind=kind_of(case.ask), wanted=spell_directions(wanted(case.ask)),
+                obeyed=None if verdict is None else int(verdict), pixels=pixels[place].item(),
+                locality=locality[place].item() if case.region else None, **change,
+                **{f'asked {name}': value for name, value in wish.items()})
