@@ -72,8 +72,10 @@ class FusionModel(BaseModel):
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,
                 text_mask: Bool[Tensor, 'batch token'] | None = None, name: Sequence[str] = (), mode: str = 'tensor',
-                **sample) -> Float[Tensor, 'batch 1 h w'] | dict[str, Tensor] | list[dict]:
+                **sample) -> Float[Tensor, 'several 1 h w'] | dict[str, Tensor] | list[dict]:
         """Fuse a batch.
+
+        The batch has one image for each pair; one for each instruction if a pair has several.
 
         Args:
             source_a, source_b: luminance in [0, 1].
@@ -146,7 +148,7 @@ class FusionModel(BaseModel):
         return {key: sample[key] for key in declared if key in sample}
 
     def _with_margin(self, images: Mapping[str, Float[Tensor, 'batch 1 h w']],
-                     **texts: Tensor | None) -> Float[Tensor, 'batch 1 h w']:
+                     **texts: Tensor | None) -> Float[Tensor, 'several 1 h w']:
         """Run the backbone on sources and maps; outside training, they are extended by the margin."""
         margin = 0 if self.training else self.margin
         if not margin:
@@ -182,7 +184,7 @@ class FusionModel(BaseModel):
 
 
 def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                 **others) -> Float[Tensor, 'batch 1 h w']:
+                 **others) -> Float[Tensor, 'several 1 h w']:
     """Fuse a batch with a backbone, which may come from a plugin. The `others` are texts, their masks and maps.
 
     Raises:

@@ -38,7 +38,7 @@ class InstructedModel(FusionModel):
         self.stream, self.pictures = stream, pictures
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                mode: str = 'tensor', **sample) -> Float[Tensor, 'batch 1 h w'] | dict[str, Tensor] | list[dict]:
+                mode: str = 'tensor', **sample) -> Float[Tensor, 'several 1 h w'] | dict[str, Tensor] | list[dict]:
         """Run `FusionModel.forward`; the mode `loss` takes several instructions for each pair.
 
         Args:
