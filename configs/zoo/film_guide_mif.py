@@ -17,8 +17,10 @@ model = dict(
     losses=[dict(type='AskedIntensityLoss', relative=0.02), dict(type='AskedGradientLoss', weight=0.3, relative=0.1),
             dict(type='ReadingLoss'), dict(type='RegionLoss')])
 
+# A short text makes a step a fifth faster; the words of a description move the frozen network by 0.001 grey levels.
 train_dataloader = dict(dataset=dict(
-    instructions=dict(vocabulary='fusion.v1', count=40, pool=8000, dropped=0.15),
+    text_source=dict(fixed='Fuse the two images.'),
+    instructions=dict(vocabulary='fusion.v1', count=40, pool=5000, dropped=0.15),
     pipeline=[
         dict(type='LoadPair'),
         dict(type='BothSources', transforms=[
@@ -26,8 +28,8 @@ train_dataloader = dict(dataset=dict(
             dict(type='RandomFlip', prob=0.5)]),
         dict(type='PackPair')]))
 
-train_cfg = dict(max_iters=4000)
+train_cfg = dict(max_iters=1800)
 optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3),
                      clip_grad=dict(max_norm=1.0))
 param_scheduler = [dict(type='LinearLR', by_epoch=False, start_factor=0.1, begin=0, end=100),
-                   dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=4000, T_max=3900, eta_min=3e-6)]
+                   dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=1800, T_max=1700, eta_min=3e-6)]
