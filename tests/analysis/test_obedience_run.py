@@ -14,7 +14,7 @@ from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.data.regions import region_weight
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.instructions import Ask, Vocabulary
+from vlfusion.language.instructions import Vocabulary
 from vlfusion.language.interfaces import TextFeatures
 from vlfusion.losses import asked_picture
 from vlfusion.registry import BACKBONES, MODELS, TEXT_ENCODERS
@@ -48,16 +48,26 @@ class Obeys(nn.Module):
         plain = torch.maximum(source_a, source_b)
         if instruction is None:
             return plain
-        texts = [''.join(chr(int(code)) for code in codes[mask, 0] if code)
-                 for codes, mask in zip(instruction, instruction_mask, strict=True)]
-        return torch.cat([self.answer(source_a, source_b, plain, self.vocabulary[text]) for text in texts])
+        return torch.cat([self.answer(source_a, source_b, plain, case)
+                          for case in self.cases(instruction, instruction_mask)])
+
+    def cases(self, instruction, instruction_mask):
+        return [self.vocabulary[''.join(chr(int(code)) for code in codes[mask, 0] if code)]
+                for codes, mask in zip(instruction, instruction_mask, strict=True)]
 
     def answer(self, source_a, source_b, plain, case):
         region = torch.from_numpy(region_weight(case.region, plain[0, 0].numpy()))[None, None]
         return asked_picture(source_a, source_b, torch.tensor([astuple(case.ask)]), region, plain)
 
 
-class OneByOne(Obeys):
+class Colours(Obeys):
+    """The same, with a factor of the saturation."""
+
+    def colour_strength(self, instruction, instruction_mask):
+        return torch.tensor([case.ask.colour for case in self.cases(instruction, instruction_mask)])
+
+
+class OneByOne(Colours):
     """The same, under a single instruction at once."""
 
     several_instructions = False
@@ -100,7 +110,7 @@ class TwoTexts(nn.Module):
 @pytest.fixture(autouse=True)
 def parts(monkeypatch):
     monkeypatch.setitem(TEXT_ENCODERS.module_dict, 'Letters', Letters)
-    for backbone in (Obeys, OneByOne, Everywhere, Confuses, Deaf, Mean, TwoTexts):
+    for backbone in (Obeys, Colours, OneByOne, Everywhere, Confuses, Deaf, Mean, TwoTexts):
         monkeypatch.setitem(BACKBONES.module_dict, backbone.__name__, backbone)
 
 
@@ -136,11 +146,11 @@ def test_a_network_that_obeys(measured):
         assert share.obeyed == 1 and share.interval == (1, 1) and share.cases > 0, name
     assert all(case['obeyed'] == 1 or case['obeyed'] is None for case in found.cases)
     assert 'obeys 100 % (100 % to 100 %) of the instructions about the leading source' in found.sentence
-    assert all(change == pytest.approx(target, abs=1e-3)
-               for changes in found.matrix.values() for change, target in changes.values())
+    assert all(change == pytest.approx(target, abs=1e-3) for changes in found.matrix.values()
+               for name, (change, target) in changes.items() if name != 'Colour')
     assert found.matrix['brighter']['Level'][0] > 1 > abs(found.matrix['texture_a']['Level'][0])
-    assert found.matrix['neutral'] == dict.fromkeys(QUANTITIES, pytest.approx((0, 0), abs=1e-6))
-    assert not any('colour' in case['intent'] for case in found.cases)
+    assert found.matrix['neutral'] == {
+        name: pytest.approx((torch.nan if name == 'Colour' else 0, 0), abs=1e-6, nan_ok=True) for name in QUANTITIES}
 
 
 def test_a_network_that_listens_to_nothing(measured):
@@ -148,7 +158,8 @@ def test_a_network_that_listens_to_nothing(measured):
     groups = found.groups
     assert groups.pop('neutral').obeyed == 1, 'it did what it normally does'
     assert {share.obeyed for share in groups.values()} == {0}
-    assert all(change == 0 for changes in found.matrix.values() for change, _ in changes.values())
+    assert all(change == 0 for changes in found.matrix.values() for name, (change, _) in changes.items()
+               if name != 'Colour')
 
 
 def test_a_network_that_ignores_the_region(measured):
@@ -164,7 +175,14 @@ def test_a_network_that_confuses_the_sources(measured):
 
 
 def test_several_at_once_are_as_one_by_one(measured):
-    assert measured('OneByOne').cases == measured('Obeys').cases
+    assert measured('OneByOne').cases == measured('Colours').cases
+
+
+def test_colour_is_measured_where_the_network_has_it(measured):
+    plain, coloured = measured('Obeys', limit=1), measured('Colours', limit=1)
+    assert 'colour' not in plain.groups and '| n/a |' in plain.markdown()
+    assert coloured.groups['colour'].cases == 6 and coloured.groups['colour'].obeyed == 1
+    assert coloured.matrix['more_colour']['Colour'][0] > 1 > abs(coloured.matrix['brighter']['Colour'][0])
 
 
 def test_sentences_depend_on_seed_and_pair(measured):
@@ -229,13 +247,10 @@ def test_film_reads_sentences_by_a_real_encoder(tmp_path):
     sample = dict(name='p', source_a=torch.rand(1, 20, 24), source_b=torch.rand(1, 20, 24), text=torch.rand(3, 8),
                   text_mask=torch.ones(3, dtype=torch.bool))
     listener = Listener(model, language)
-    plain, pictures = listener.fuse(sample), listener.fuse(sample, ['Show the PET.', 'Brighten the left a bit.'])
+    texts = listener.encode(['Show the PET.', 'Brighten the left a bit.'])
+    plain, pictures = listener.fuse(sample), listener.fuse(sample, texts)
     assert torch.equal(plain, model.backbone(**{key: value[None] for key, value in sample.items() if key != 'name'}))
     assert pictures.shape == (2, 1, 20, 24) and (pictures - plain).abs().mean((1, 2, 3)).min() > 1e-3
     listener.several = False
-    torch.testing.assert_close(listener.fuse(sample, ['Show the PET.', 'Brighten the left a bit.']), pictures)
-
-
-def test_asks_about_colour_are_left_out():
-    cases = instructions(Vocabulary.read(), 'MRI', 'PET', 1, 0, 0)
-    assert len(cases) == 34 and all(case.ask.colour == Ask().colour for case in cases)
+    torch.testing.assert_close(listener.fuse(sample, texts), pictures)
+    assert listener.saturation(texts).tolist() == [1, 1], 'it begins there'

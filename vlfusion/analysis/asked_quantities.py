@@ -23,7 +23,9 @@ Values = Float[Tensor, ' picture']
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity of a picture, computed as the metric of its name, inside a region.
+    """A quantity of a picture: the metric of its name, inside a region.
+
+    `Colour` is no metric but the factor of the saturation, which a picture gets with its colour.
 
     Attributes:
         name: name of the metric.
@@ -47,7 +49,8 @@ class Quantity:
 #: Quantities by name, in the order of the tables.
 QUANTITIES = {quantity.name: quantity for quantity in (
     Quantity('LeadA', 0.05), Quantity('TextureLeadA', 0.05), Quantity('Level', 2.0, unit='grey levels'),
-    Quantity('SD', 0.03, relative=True), Quantity('Detail', 0.03, relative=True))}
+    Quantity('SD', 0.03, relative=True), Quantity('Detail', 0.03, relative=True),
+    Quantity('Colour', 0.05, relative=True))}
 #: Mean change of a pixel in grey levels, below which a picture stays as it is.
 STILL = 1.0
 #: Least share of the picture that a region must have to be judged.
@@ -77,22 +80,23 @@ def wanted(ask: Ask) -> dict[str, int]:
     directions = {name: (a > b) - (a < b) for name, a, b in (
         ('LeadA', ask.intensity_a, ask.intensity_b), ('TextureLeadA', ask.gradient_a, ask.gradient_b)) if a or b}
     return directions | {name: 1 if factor > 1 else -1 for name, factor in (
-        ('Level', ask.gain), ('SD', ask.contrast), ('Detail', ask.detail)) if factor != 1}
+        ('Level', ask.gain), ('SD', ask.contrast), ('Detail', ask.detail), ('Colour', ask.colour)) if factor != 1}
 
 
-def measure(pictures: Images, source_a: Images, source_b: Images, region: Images) -> dict[str, Values]:
+def measure(pictures: Images, source_a: Images, source_b: Images, region: Images, colour: Values) -> dict[str, Values]:
     """Measure each quantity of each picture inside its region.
 
     Args:
         pictures: grey levels in 0..255.
         source_a, source_b: sources of the pair, for each picture.
         region: weight of each pixel in [0, 1].
+        colour: factor of the saturation; NaN if the network has none.
     """
     level = weighted_mean(pictures, region)
     spread = weighted_mean((pictures - level[:, None, None, None]).square(), region).sqrt()
     return dict(LeadA=lead(*map(smooth, (pictures, source_a, source_b)), region),
                 TextureLeadA=lead(*map(fine, (pictures, source_a, source_b)), region),
-                Level=level, SD=spread, Detail=weighted_mean(fine(pictures).abs(), region))
+                Level=level, SD=spread, Detail=weighted_mean(fine(pictures).abs(), region), Colour=colour)
 
 
 def changes(before: Mapping[str, Values], after: Mapping[str, Values],

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,15 @@ class Obedience:
     equal: int = 0
     inputs: dict[str, str] = field(default_factory=dict)
 
-    def share(self, choose: Callable[[Case], bool], obeys: Callable[[Case], bool] = lambda case: True) -> Share:
-        """Return the share of the chosen cases that obey, and for which `obeys` holds too."""
+    def share(self, choose: Callable[[Case], bool], obeys: Callable[[Case], bool] = lambda case: True, *,
+              resamples: int = 2000) -> Share:
+        """Return the share of the chosen cases that obey, and for which `obeys` holds too.
+
+        Args:
+            choose: True for the cases to count.
+            obeys: a further condition for obedience.
+            resamples: number of bootstrap samples; 0 for no interval.
+        """
         chosen = [case for case in self.cases if choose(case)]
         pairs: dict[str, list[bool]] = {}
         for case in chosen:
@@ -101,9 +109,9 @@ class Obedience:
         shares = np.array([np.mean(verdicts) for verdicts in pairs.values()])
         if not judged:
             return Share(math.nan, (math.nan, math.nan), 0, len(chosen))
-        return Share(shares.mean().item(), interval_of(shares, self.alpha), judged, len(chosen) - judged)
+        return Share(shares.mean().item(), interval_of(shares, self.alpha, resamples), judged, len(chosen) - judged)
 
-    @property
+    @cached_property
     def groups(self) -> dict[str, Share]:
         """Share of each group of instructions."""
         kinds = list(dict.fromkeys(case['kind'] for case in self.cases))
@@ -124,7 +132,7 @@ class Obedience:
         return (f'The picture obeys {groups["leading source and brightness"]} of the instructions about the leading '
                 f'source and brightness{regions}; in brackets the {self._level} interval over {self.images} pairs.')
 
-    @property
+    @cached_property
     def matrix(self) -> dict[str, dict[str, tuple[float, float]]]:
         """Mean change of each quantity after each intent for the whole picture, in margins: of the picture, as asked.
 
@@ -196,8 +204,8 @@ class Obedience:
         rows = []
         for intent, cases in _grouped(self.cases, 'intent').items():
             degrees = [percent(self.share(lambda case, i=intent, d=degree: not case['region'] and (
-                case['intent'], case['degree']) == (i, d)).obeyed) for degree in _DEGREES]
-            region = self.share(lambda case, i=intent: case['intent'] == i and _in_region(case))
+                case['intent'], case['degree']) == (i, d), resamples=0).obeyed) for degree in _DEGREES]
+            region = self.share(lambda case, i=intent: case['intent'] == i and _in_region(case), resamples=0)
             rows.append([markdown_cell(intent), cases[0]['kind'], *degrees, percent(region.obeyed)])
         return markdown_table(['intent', 'kind', *_DEGREES.values(), 'in a region'], rows, left=2)
 
@@ -228,7 +236,8 @@ class Obedience:
         asked = {case['intent']: directions_of(case) for case in self.cases}
         rows = []
         for intent, changes in self.matrix.items():
-            cells = [f'{change:+.1f} ({target:+.1f})' for change, target in changes.values()]
+            cells = ['n/a' if math.isnan(change) else f'{change:+.1f} ({target:+.1f})'
+                     for change, target in changes.values()]
             rows.append([markdown_cell(intent), *(f'**{cell}**' if name in asked[intent] else cell
                                                   for name, cell in zip(changes, cells, strict=True))])
         return markdown_table(['change in margins', *QUANTITIES], rows)

@@ -51,7 +51,7 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
         print(vlfusion.measure_obedience(config, 'film-guide-mif', limit=20).sentence)
 
     Each pair is fused without an instruction, and under held-out sentences of every intent, degree and region. Every
-    pair gets other sentences. Intents about colour are left out, because networks fuse luminance.
+    pair gets other sentences. Intents about colour are left out if the network has no `colour_strength`.
 
     Args:
         config: config of the experiment, as a file or as `load_config` returns it; its test data are fused.
@@ -93,7 +93,8 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
         _score(evaluator, sample, reference)
         equal += bool(other) and torch.equal(other.fuse(index), reference)
         asked = instructions(words, *_modalities(dataset, index), per_case, per_region, seed + index)
-        cases += _judged(listener, sample, reference, asked)
+        cases += _judged(listener, sample, reference, [
+            case for case in asked if listener.has_colour or 'Colour' not in wanted(case.ask)])
     name = Path(weights.name).name if weights else Path(config.filename or 'unnamed').stem
     scores = {'none': [row for row, _ in evaluator.results]}
     if other:
@@ -112,11 +113,10 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
 
 def instructions(vocabulary: Vocabulary, modality_a: str, modality_b: str, per_case: int, per_region: int,
                  seed: int) -> list[Instruction]:
-    """List the held-out instructions for a pair, without those about colour; arguments as for `measure_obedience`."""
+    """List the held-out instructions for a pair; arguments as for `measure_obedience`."""
     regions = [region for region in vocabulary.regions if region] if per_region else []
-    cases = [*vocabulary.cases(modality_a, modality_b, per_case=per_case, seed=seed),
-             *vocabulary.cases(modality_a, modality_b, per_case=per_region, regions=regions, seed=seed)]
-    return [case for case in cases if 'colour' not in case.ask.asked]
+    return [*vocabulary.cases(modality_a, modality_b, per_case=per_case, seed=seed),
+            *vocabulary.cases(modality_a, modality_b, per_case=per_region, regions=regions, seed=seed)]
 
 
 class Listener:
@@ -145,22 +145,33 @@ class Listener:
         self.stream = 'instruction' if 'instruction' in texts else next(iter(texts))
         self.needs_it = self.stream in needed_texts(backbone)
         self.several = getattr(backbone, 'several_instructions', False)
+        self.has_colour = self.stream == 'instruction' and hasattr(backbone, 'colour_strength')
 
-    def fuse(self, sample: Mapping[str, Any], sentences: Sequence[str] = ()) -> Image:
-        """Fuse the pair of a sample under each sentence; without one, without an instruction. Returns [0, 1]."""
-        if not sentences:
-            return self._run(sample, [''] if self.needs_it else [])
-        if not self.several:
-            return torch.cat([self._run(sample, [sentence]) for sentence in sentences])
-        return self._run(sample, sentences)
+    def encode(self, sentences: Sequence[str]) -> dict[str, Tensor]:
+        """Encode sentences as the texts `(several, token, dim)` that `fuse` takes, with their mask."""
+        encoded = self.encoder.encode(list(sentences))
+        return {self.stream: encoded.features.float().cpu(), f'{self.stream}_mask': encoded.mask.cpu()}
 
     @torch.no_grad()
-    def _run(self, sample: Mapping[str, Any], sentences: Sequence[str]) -> Image:
-        mask = f'{self.stream}_mask'
-        batch = default_collate([{key: value for key, value in sample.items() if key not in (self.stream, mask)}])
-        if sentences:
-            encoded = self.encoder.encode(list(sentences))
-            batch |= {self.stream: encoded.features.float().cpu(), mask: encoded.mask.cpu()}
+    def fuse(self, sample: Mapping[str, Any], texts: Mapping[str, Tensor] | None = None) -> Image:
+        """Fuse the pair of a sample under each text, or without an instruction. Returns luminance in [0, 1]."""
+        if texts is None:
+            texts = self.encode(['']) if self.needs_it else {}
+        alone = {key: value for key, value in sample.items() if key not in (self.stream, f'{self.stream}_mask')}
+        several = range(1 if self.several or not texts else len(texts[self.stream]))
+        return torch.cat([self._run(default_collate([alone]) | {
+            key: value if self.several else value[place:place + 1] for key, value in texts.items()})
+            for place in several])
+
+    @torch.no_grad()
+    def saturation(self, texts: Mapping[str, Tensor]) -> Float[Tensor, ' several']:
+        """Return the factor of the saturation that each text asks for; NaN if the network has none."""
+        texts = self.model.data_preprocessor(dict(texts), False)
+        if not self.has_colour:
+            return torch.full((len(texts[self.stream]),), torch.nan)
+        return self.model.backbone.colour_strength(texts[self.stream], texts[f'{self.stream}_mask']).cpu()
+
+    def _run(self, batch: dict[str, Any]) -> Image:
         fused = self.model(**self.model.data_preprocessor(batch, False), mode='tensor')
         return fused.float().clamp(0, 1).cpu()
 
@@ -203,20 +214,23 @@ def _judged(listener: Listener, sample: Mapping[str, Any], reference: Image,
     brightest = torch.maximum(*sources)[0, 0].numpy()
     regions = {region: torch.from_numpy(region_weight(region, brightest))[None, None]
                for region in dict.fromkeys(case.region for case in cases)}
-    before = {region: measure(plain, grey_a, grey_b, weight.double()) for region, weight in regions.items()}
+    before = {region: measure(plain, grey_a, grey_b, weight.double(), torch.ones(1).double())
+              for region, weight in regions.items()}
     at_once = max(1, PIXELS // plain.numel())
     for start in range(0, len(cases), at_once):
         chunk = cases[start:start + at_once]
         size = (len(chunk), -1, -1, -1)
         weight = torch.cat([regions[case.region] for case in chunk])
-        fused = listener.fuse(sample, [case.text for case in chunk])
+        texts = listener.encode([case.text for case in chunk])
+        fused = listener.fuse(sample, texts)
         asked = asked_picture(*(source.expand(size) for source in sources),
                               torch.tensor([astuple(case.ask) for case in chunk]), weight, reference.expand(size))
         first = {name: torch.cat([before[case.region][name] for case in chunk]) for name in before[chunk[0].region]}
         balance = torch.tensor([kind_of(case.ask) == 'balance' for case in chunk])
         a, b, shown = grey_a.expand(size), grey_b.expand(size), 255 * fused.double()
-        moved, target = (changes(first, measure(picture, a, b, weight.double()), balance)
-                         for picture in (shown, 255 * asked.double()))
+        saturations = listener.saturation(texts), torch.tensor([case.ask.colour for case in chunk])
+        moved, target = (changes(first, measure(picture, a, b, weight.double(), colour.double()), balance)
+                         for picture, colour in zip((shown, 255 * asked.double()), saturations, strict=True))
         pixels = weighted_mean((shown - plain).abs(), weight)
         locality = Locality(shown, a, b, plain.expand(size), 255 * weight.double())
         for place, case in enumerate(chunk):
