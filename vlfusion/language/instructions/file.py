@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,17 @@ def spell(modality: str) -> str:
     return re.sub(r'[\W_]', '', modality).casefold()
 
 
+def expand(template: str) -> list[str]:
+    """Write a template out for each of its alternatives.
+
+    >>> expand('[raise|lift] the brightness')
+    ['raise the brightness', 'lift the brightness']
+    """
+    parts = re.split(r'\[([^][]*)\]', template)
+    choices = [part.split('|') if index % 2 else [part] for index, part in enumerate(parts)]
+    return [''.join(chosen) for chosen in product(*choices)]
+
+
 def _regions(where: str, facts: Mapping[str, Any]) -> dict[str, Region]:
     check_facts(where, facts, dict.fromkeys((_WHOLE, *REGIONS[1:], BOX), Mapping), (_WHOLE,))
     regions = {}
@@ -167,9 +179,10 @@ def _templates(where: str, table: Mapping[str, Any], sided: bool) -> Iterator[Te
     for key, texts in table.items():
         degree = None if key in ('commands', 'remarks') else key
         for text in texts:
-            template = Template(text, key == 'commands', degree)
-            _check_template(f'{where}.{key}', template, sided)
-            yield template
+            for sentence in expand(text):
+                template = Template(sentence, key == 'commands', degree)
+                _check_template(f'{where}.{key}', template, sided)
+                yield template
 
 
 def _check_template(where: str, template: Template, sided: bool) -> None:
@@ -188,8 +201,9 @@ def _check_slots(where: str, text: str, slots: Sequence[str]) -> None:
     for slot in SLOT.findall(text):
         if slot not in slots:
             raise ConfigError(f'{where}: {text!r} has an unknown slot {{{slot}}}.', did_you_mean(slot, slots))
-    if re.search('[{}]', SLOT.sub('', text)):
-        raise ConfigError(f'{where}: {text!r} has a stray brace.', 'Write slots as {name}.')
+    if re.search(r'[{}[\]|]', SLOT.sub('', text)):
+        raise ConfigError(f'{where}: {text!r} has a stray brace, bracket or bar.',
+                          'Write slots as {name}, and in templates alternatives as [one|another].')
     if not text or _BLANKS.search(text):
         raise ConfigError(f'{where}: {text!r} is empty, ends with a full stop, or has a blank too many.',
                           'Slots of adverbs and {place} bring the blank before them. The full stop is added later.')
