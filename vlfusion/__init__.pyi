@@ -16,6 +16,7 @@ from . import zoo as zoo
 from .analysis.contact_sheet import contact_sheet as contact_sheet
 from .analysis.drawn_texts import reach_of_text as reach_of_text
 from .analysis.leaderboard import leaderboard as leaderboard
+from .analysis.obedience_run import measure_obedience as measure_obedience
 from .analysis.text_variants import ablate_text as ablate_text
 from .benchmark.comparison import run_plan as run_plan
 from .benchmark.plan import load_plan as load_plan

@@ -1,7 +1,7 @@
 """Quantities that instructions ask to change, and the judgement of a picture: did they change the asked way?
 
-A quantity counts as changed if it moves by more than its margin. The margins are the same for every degree: they are
-just visible changes, so "slightly" has to be visible too, and "strongly" gets no easier test.
+A quantity counts as changed if it moves by more than its margin. Margins are small changes far above rounding. They are
+the same for every degree, so "slightly" has to be seen too, and "strongly" gets no easier test.
 """
 
 from collections.abc import Mapping
@@ -121,13 +121,14 @@ def judge(ask: Ask, change: Mapping[str, float], target: Mapping[str, float], pi
         ask: the numbers behind the instruction.
         change: changes of the picture by quantity.
         target: changes of the picture that is asked for, `vlfusion.losses.asked_picture`.
-        pixels: mean absolute change of a pixel in grey levels. It must be small if nothing is asked for.
+        pixels: mean absolute change of a pixel in grey levels. If nothing is asked for, it must be below `STILL`, and
+            the colour must stay.
 
     Returns:
         None if nothing can be judged, because no asked quantity changes in the asked picture.
     """
     if not (directions := wanted(ask)):
-        return pixels < STILL
+        return pixels < STILL and not abs(change['Colour']) > QUANTITIES['Colour'].margin  # it may be NaN
     possible = {name: direction for name, direction in directions.items() if is_changed(name, target[name], direction)}
     if not possible:
         return None

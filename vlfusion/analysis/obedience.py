@@ -265,7 +265,7 @@ class Obedience:
             f'{self.images} pairs of {self.dataset}; held-out sentences of {self.vocabulary}, seed {self.seed}. '
             'Quantities are those of the output before any protocol, inside the region that is meant.',
             f'A picture obeys if every asked quantity changes the asked way by more than its margin: {margins}. '
-            f'`neutral` obeys if a pixel changes by less than {STILL:g} grey level on average.',
+            f'`neutral` obeys if a pixel changes by less than {STILL:g} grey level on average, and the colour stays.',
             'Left out: no asked quantity changes by its margin even in the asked picture, or a region has less than '
             f'{100 * LEAST_REGION:g} % of the picture.',
             'In the table of changes, bold marks what is asked, and the change of the asked picture is in brackets. '
