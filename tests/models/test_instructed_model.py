@@ -1,0 +1,230 @@
+"""Networks learn to obey instructions: each pair is fused under several, and losses see what each asks for."""
+
+from dataclasses import astuple
+from zlib import crc32
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vlfusion.data.regions import region_weight
+from vlfusion.errors import DataError
+from vlfusion.language.instructions import Ask, Vocabulary
+from vlfusion.losses import asked_picture
+from vlfusion.models import InstructedModel, colour_strength
+from vlfusion.registry import BACKBONES, LOSSES, MODELS
+
+FILM = dict(type='FILM', text_dim=8, dim=8, heads=2, expansion=2, guidance_grid=(8, 16), attention_dim=16,
+            guidance='spatial', instruction_dim=12)
+TERMS = [dict(type='AskedIntensityLoss', relative=0.02), dict(type='AskedGradientLoss', weight=0.3),
+         dict(type='ReadingLoss'), dict(type='RegionLoss'), dict(type='SwapLoss'), dict(type='AskedColourLoss')]
+
+
+class Weighing(nn.Module):
+    """Weighs the sources by the mean of its only text, and knows nothing of several instructions."""
+
+    text_dim = 12
+
+    def __init__(self):
+        super().__init__()
+        self.weigh = nn.Linear(12, 1)
+
+    def forward(self, source_a, source_b, text=None, text_mask=None):
+        weight = self.weigh((text * text_mask[..., None]).sum(1) / text_mask.sum(1, keepdim=True)).sigmoid()
+        return weight[..., None, None] * source_a + (1 - weight[..., None, None]) * source_b
+
+
+@pytest.fixture(autouse=True)
+def parts(monkeypatch):
+    monkeypatch.setitem(BACKBONES.module_dict, 'Weighing', Weighing)
+
+
+def build(losses=TERMS, **options):
+    torch.manual_seed(0)
+    model = MODELS.build(dict(type='InstructedModel', **(dict(backbone=FILM, losses=losses) | options)))
+    if hasattr(model.backbone, 'correction'):
+        nn.init.normal_(model.backbone.correction.project.weight, std=0.3)
+    return model
+
+
+def batch_of(instructions, stream='instruction', pairs=2, size=(16, 20), empty_token=False):
+    """Make a batch of random pairs. All get an empty instruction and then these, as sums of random word vectors."""
+    random = torch.Generator().manual_seed(0)
+    source_a, source_b, = torch.rand(2, pairs, 1, *size, generator=random) * 0.6 + 0.2
+    texts = [vectors(instruction.text) for instruction in instructions]
+    features = torch.zeros(1 + len(texts), max(map(len, texts)), 12)
+    mask = torch.zeros(features.shape[:2], dtype=torch.bool)
+    mask[0, 0] = empty_token
+    for index, text in enumerate(texts, 1):
+        features[index, :len(text)], mask[index, :len(text)] = text, True
+    asks = [Ask(), *(instruction.ask for instruction in instructions)]
+    regions = ['', *(instruction.region for instruction in instructions)]
+    region = [[region_weight(name, torch.maximum(*pair)[0].numpy()) for name in regions]
+              for pair in zip(source_a, source_b, strict=True)]
+    batch = dict(source_a=source_a, source_b=source_b, name=[f'{i}' for i in range(pairs)],
+                 ask=torch.tensor([astuple(ask) for ask in asks]).expand(pairs, -1, -1),
+                 region=torch.from_numpy(np.array(region)))
+    batch[stream] = features.expand(pairs, -1, -1, -1)
+    batch[f'{stream}_mask'] = mask.expand(pairs, -1, -1)
+    if stream != 'text':
+        batch |= dict(text=torch.randn(pairs, 3, 8, generator=random), text_mask=torch.ones(pairs, 3, dtype=torch.bool))
+    return batch
+
+
+def vectors(text):
+    """Return a fixed random vector for each word."""
+    return torch.stack([torch.randn(12, generator=torch.Generator().manual_seed(crc32(word.encode())))
+                        for word in text.lower().strip('.?!').split()])
+
+
+def drawn(**options):
+    return Vocabulary.read('fusion.v1').pool(3, 'infrared', 'visible', **options)
+
+
+class Seen(nn.Module):
+    """A loss that keeps what it gets."""
+
+    weight = 1.
+
+    def forward(self, fused, source_a, source_b, ask, region, reference, instructions, text=None, numbers=None,
+                colour_strength=None):
+        self.given = {key: value for key, value in locals().items() if key != 'self'}
+        return fused.mean()
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    monkeypatch.setitem(LOSSES.module_dict, 'Seen', Seen)
+
+
+def test_losses_see_every_instruction_as_a_pair_of_its_own(seen):
+    batch, model = batch_of(drawn()), build([dict(type='Seen')])
+    model(**batch, mode='loss')
+    given = model.losses['seen'].given
+    assert given['fused'].shape == given['source_a'].shape == given['region'].shape == (8, 1, 16, 20)
+    assert torch.equal(given['source_a'][::4], batch['source_a']) and torch.equal(given['source_b'][3::4],
+                                                                                  batch['source_b'])
+    assert torch.equal(given['ask'][4:], batch['ask'][1]) and given['instructions'] == 4
+    assert given['numbers'].shape == (8, 8) and given['colour_strength'].shape == (8,)
+    without = model(**{key: batch[key] for key in ('source_a', 'source_b', 'text', 'text_mask')})
+    torch.testing.assert_close(given['reference'], without.repeat_interleave(4, 0), rtol=0, atol=1e-5)
+    assert not given['reference'].requires_grad and given['fused'].requires_grad
+
+
+@pytest.mark.parametrize('options', [{}, dict(backbone=dict(type='Weighing'), stream='text')])
+def test_several_instructions_are_fused_as_each_alone(seen, options):
+    stream = options.get('stream', 'instruction')
+    batch = batch_of(drawn(), stream, empty_token=stream == 'text')
+    model = build([dict(type='Seen')], **options)
+    model(**batch, mode='loss')
+    fused = model.losses['seen'].given['fused'].unflatten(0, (2, 4))
+    for index in range(4):
+        alone = model(**batch | {key: batch[key][:, index] for key in (stream, f'{stream}_mask')})
+        torch.testing.assert_close(fused[:, index], alone, rtol=0, atol=1e-5)
+
+
+def test_total_is_the_weighted_sum_of_terms_that_all_teach_the_network():
+    model = build()
+    terms = model(**batch_of(drawn(regions=['left'], intents=['brighter'])), mode='loss')
+    weights = {name: term.weight for name, term in model.losses.items()}
+    assert set(weights) == {'asked_intensity', 'asked_gradient', 'reading', 'region', 'swap', 'asked_colour'}
+    expected = sum(weight * terms[name] for name, weight in weights.items())
+    torch.testing.assert_close(terms['loss'], expected)
+    terms['loss'].backward()
+    parts = dict(model.backbone.correction.named_parameters())
+    assert [name for name in ('project.weight', 'questions', 'region.2.weight') if not parts[name].grad.any()] == []
+
+
+def test_a_backbone_with_one_text_learns_to_obey_through_the_config():
+    model = build([dict(type='AskedIntensityLoss', weight=20), dict(type='SwapLoss')],
+                  backbone=dict(type='Weighing'), stream='text')
+    leads = [*drawn(intents=['lead_a'])[:1], *drawn(intents=['lead_b'])[:1]]
+    batch = batch_of(leads, 'text', empty_token=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    losses = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        losses.append(model(**batch, mode='loss')['loss'])
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.7 * losses[0]
+    toward_a = [((model(**batch | dict(text=batch['text'][:, i], text_mask=batch['text_mask'][:, i]))
+                  - batch['source_b']) / (batch['source_a'] - batch['source_b'])).median() for i in (1, 2)]
+    assert toward_a[0] > toward_a[1] + 0.2
+
+
+@pytest.mark.slow
+def test_a_network_learns_brighter_and_darker():
+    """And more or less colour. The base network is frozen, and the empty instruction keeps its picture."""
+    model = build(trainable=['correction'])
+    nn.init.zeros_(model.backbone.correction.project.weight)
+    vocabulary = Vocabulary.read('fusion.v1')
+    intents = ('brighter', 'darker', 'more_colour', 'less_colour')
+    pools = {intent: vocabulary.pool(8, 'infrared', 'visible', intents=[intent], regions=['']) for intent in intents}
+    batch = batch_of([said for pool in pools.values() for said in pool], size=(12, 12))
+    before = model(**{key: batch[key] for key in ('source_a', 'source_b', 'text', 'text_mask')}).detach()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=5e-3)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.05, 200)
+    random = torch.Generator().manual_seed(0)
+    several = ('instruction', 'instruction_mask', 'ask', 'region')
+    for _ in range(200):
+        chosen = torch.cat((torch.zeros(1).long(), 1 + torch.randperm(32, generator=random)[:5]))
+        optimizer.zero_grad()
+        model(**batch | {key: batch[key][:, chosen] for key in several}, mode='loss')['loss'].backward()
+        nn.utils.clip_grad_norm_(parameters, 1)
+        optimizer.step()
+        schedule.step()
+    change, strength, asked = {}, {}, {}
+    with torch.no_grad():
+        for index in range(33):
+            given = {key: batch[key][:, index] for key in several[:2]}
+            intent = intents[(index - 1) // 8] if index else ''
+            fused = model(**batch | given)
+            change.setdefault(intent, []).append((fused - before).mean().item())
+            strength.setdefault(intent, []).append(colour_strength(model.backbone, **given)[0].item())
+            wanted = asked_picture(batch['source_a'], batch['source_b'], batch['ask'][:, index],
+                                   batch['region'][:, index, None], before)
+            asked.setdefault(intent, []).append((wanted - before).mean().item())
+    assert change[''] == [0] and strength[''] == [1], 'the empty instruction changes nothing'
+    for intent, sign in (('brighter', 1), ('darker', -1)):
+        assert all(sign * value > 0.01 for value in change[intent])
+        assert np.mean(change[intent]) == pytest.approx(np.mean(asked[intent]), rel=0.4)
+    assert max(map(abs, change['more_colour'] + change['less_colour'])) < 0.02 < max(change['brighter'])
+    assert min(strength['more_colour']) > 1.05 and max(strength['less_colour']) < 0.9
+    assert all(0.85 < value < 1.15 for value in strength['brighter'])
+
+
+def test_it_predicts_with_the_colour_that_was_asked_for():
+    model, batch = build().eval(), batch_of(drawn())
+    nn.init.normal_(model.backbone.correction.numbers[-1].weight)
+    one = batch | {key: batch[key][:, 1] for key in ('instruction', 'instruction_mask', 'ask', 'region')}
+    [first, second] = model(**one, mode='predict')
+    expected = colour_strength(model.backbone, one['instruction'], one['instruction_mask'])
+    assert [first['colour_strength'], second['colour_strength']] == expected.tolist() and first['colour_strength'] != 1
+    without = {key: value for key, value in one.items() if not key.startswith('instruction')}
+    assert 'colour_strength' not in model(**without, mode='predict')[0]
+
+
+def test_colour_strength_is_given_by_networks_that_read_an_instruction():
+    words = torch.rand(2, 3, 12)
+    assert colour_strength(build().backbone, words).tolist() == [1, 1], 'it begins at 1'
+    assert colour_strength(build().backbone) is None
+    assert colour_strength(BACKBONES.build(dict(type='Weighing')), words) is None
+    plain = BACKBONES.build({**FILM, 'instruction_dim': None})
+    assert colour_strength(plain, words) is None, 'a text that the network does not read'
+
+
+def test_a_loss_that_needs_a_colour_strength_says_who_gives_it():
+    model = build([dict(type='AskedColourLoss')], backbone=dict(type='Weighing'), stream='text')
+    with pytest.raises(DataError, match="(?s)AskedColourLoss needs 'colour_strength'.*FILM with instruction_dim"):
+        model(**batch_of(drawn(), 'text', empty_token=True), mode='loss')
+
+
+def test_a_sample_without_instructions_is_an_ordinary_one():
+    model, batch = build([dict(type='MaxIntensityLoss')]), batch_of(drawn())
+    plain = {key: batch[key] for key in ('source_a', 'source_b', 'text', 'text_mask')}
+    terms = model(**plain, mode='loss')
+    torch.testing.assert_close(terms['loss'], (model(**plain) - torch.maximum(*list(plain.values())[:2])).abs().mean())
+    assert isinstance(model, InstructedModel)
