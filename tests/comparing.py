@@ -96,6 +96,14 @@ TOYS = '''
             self.scale = nn.Parameter(torch.tensor(0.05))
         def fuse(self, a, b, text):
             return ((a + b) / 2 + self.scale * text.mean()).clamp(0, 1)
+
+    @BACKBONES.register_module()
+    class ToyVivid(nn.Module):
+        text_dim = dict(instruction=8)
+        def forward(self, source_a, source_b, instruction=None, instruction_mask=None):
+            return (source_a + source_b) / 2
+        def colour_strength(self, instruction, instruction_mask=None):
+            return instruction.new_full((len(instruction),), 2.)
 '''
 
 

@@ -20,6 +20,7 @@ from vlfusion.benchmark.plan import load_plan
 from vlfusion.benchmark.run import Run
 from vlfusion.cli import main
 from vlfusion.evaluation import score_folder
+from vlfusion.imaging.chroma import mean_chroma
 from vlfusion.testing.toys import draw_pairs
 
 
@@ -168,6 +169,17 @@ def test_colour_is_that_of_the_task(compare, tmp_path):
     assert found['ivf', True] == found['ivf', False] != found['mef', False] == found['mef', True]
     known = score_folder('mef/fused/Toy/Mean', 'data/ir/c', 'data/vi/s', metrics=['EN'], protocol='vifb')
     assert [float(value) for value in found['mef', True]] == [row['EN'] for row in known.rows]
+
+
+@pytest.mark.slow
+def test_an_instruction_may_ask_for_more_colour(compare, toys):
+    checkpoint(toys, 'ToyVivid', 'vivid.pth', text_source=dict(instruction=dict(files='text/s/{name}.npy')))
+    out = compare({'Mean': toy('ToyMean'), 'Vivid': dict(checkpoint='vivid.pth')})
+    for name in ('p0', 'p5'):
+        own, strong = (cv2.imread(str(out / f'fused/Toy/{method}/{name}.png')) for method in ('Mean', 'Vivid'))
+        assert mean_chroma(strong) > 1.3 * mean_chroma(own) > 0
+    grey = {method: [row['value'] for row in scores(out, method=method)] for method in ('Mean', 'Vivid')}
+    assert grey['Mean'] == grey['Vivid'], 'scores are those of the grey picture'
 
 
 @pytest.mark.slow

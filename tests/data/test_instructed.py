@@ -109,6 +109,12 @@ def test_words_name_the_modalities_of_the_pair(build):
     assert 'visible' in texts[0] and 'PET' not in texts[0] and 'PET' in texts[1] and 'visible' not in texts[1]
 
 
+def test_some_tokens_are_dropped_and_the_first_stays(build):
+    whole, some = (build(dropped=dropped)[0]['instruction_mask'] for dropped in (0, 0.5))
+    assert not (some & ~whole).any() and torch.equal(some[:, 0], whole[:, 0])
+    assert 0.3 < some.sum() / whole.sum() < 0.7
+
+
 def test_an_empty_text_may_have_features_of_its_own(build):
     """A backbone whose only text is the instruction needs a token of every one."""
     dataset = build(stream='text', encode_empty=True)

@@ -9,16 +9,21 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
 
+from vlfusion.data import PairDataset
+from vlfusion.data.instructed import Instructions
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.locks import LOCK
 from vlfusion.engine.named import experiment_of
 from vlfusion.engine.runner import build_runner, latest_checkpoint
 from vlfusion.engine.states import write_state
 from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError, VLFusionError
+from vlfusion.language.keys import Keys
+from vlfusion.language.store import TextStore
 from vlfusion.models.backbones.film import FILM
 from vlfusion.models.layers.restormer import GatedFeedForward, gated
 from vlfusion.system.launchers import VARIABLES
@@ -104,6 +109,58 @@ def test_resume_goes_on_after_weights_without_an_optimizer(toy, tmp_path):
         build_runner(config, 'train').train()
     optimizer = torch.load(toy.work / 'iter_2.pth', weights_only=True)['optimizer']
     assert {int(state['step']) for state in optimizer['state'].values()} == {2}
+
+
+def instructed(toy, folder, begin, **options):
+    """A config of a network that learns to obey, whose base is frozen and begins with the weights `begin`."""
+    language = dict(store=str(folder), encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
+    config = toy(**{'train_cfg.max_iters': 2, 'default_hooks.checkpoint.interval': 1, **options})
+    config.model.update(type='InstructedModel', trainable=['correction'], losses=[dict(type='AskedIntensityLoss')])
+    config.model.backbone.update(guidance='spatial', instruction_dim=6)
+    part = config.train_dataloader.dataset
+    part.update(language=language, instructions=dict(count=2, pool=5))
+    store, keys, random = TextStore(language['store']), Keys(language), np.random.default_rng(0)
+    given = {key: part[key] for key in ('task', 'data_root', 'source_a', 'source_b')}
+    for text in Instructions(language, count=2, pool=5).texts(PairDataset(**given).pairs):
+        store.write('features', keys.fixed(text), dict(text=text), random.normal(size=(3, 6)).astype(np.float32))
+    config.load_from = str(begin)
+    return config
+
+
+@pytest.mark.slow
+def test_a_trained_network_learns_to_obey_and_keeps_what_it_learned(toy, tmp_path, capsys):
+    build_runner(toy(**{'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1}), 'train').train()
+    begin = toy.work / 'iter_1.pth'
+    begin.rename(tmp_path / 'begin.pth')
+    config = instructed(toy, tmp_path / 'text', tmp_path / 'begin.pth')
+    build_runner(config, 'train').train()
+    assert 'tensors of backbone.correction, which begin untrained' in capsys.readouterr().err
+    before, after = _weights(tmp_path / 'begin.pth'), _weights(toy.work / 'iter_2.pth')
+    assert all(torch.equal(after[name], value) for name, value in before.items()), 'the base stays to the bit'
+    assert after['backbone.correction.project.weight'].any()
+
+    (toy.work / 'iter_2.pth').unlink()
+    config = instructed(toy, tmp_path / 'text', tmp_path / 'begin.pth')
+    config.update(resume=True, load_from=None)
+    build_runner(config, 'train').train()
+    assert _same(_weights(toy.work / 'iter_2.pth'), after), 'resuming is bit-equal'
+
+
+@pytest.mark.slow
+def test_weights_that_lack_more_than_what_is_trained_are_refused(toy, tmp_path):
+    state = build_runner(toy(), 'train').model.state_dict()
+    experiment = dict(vlfusion=experiment_of(toy()))
+    write_state(tmp_path / 'whole.safetensors', state, experiment)
+    state.pop('backbone.text_projection.weight')
+    write_state(tmp_path / 'damaged.safetensors', state, experiment)
+    for begin, changes in (('damaged', {}), ('whole', dict(trainable=['stages']))):
+        config = instructed(toy, tmp_path / 'text', tmp_path / f'{begin}.safetensors')
+        config.model.update(changes)
+        with pytest.raises(CheckpointError, match='(?s)does not fit the model.*missing: backbone'):
+            build_runner(config, 'train').train()
+    config = instructed(toy, tmp_path / 'text', tmp_path / 'whole.safetensors')
+    with pytest.raises(CheckpointError, match='missing: backbone.correction'):
+        build_runner(config, 'test').test()
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from vlfusion import Fuser, fuse
 from vlfusion.cli import main
 from vlfusion.data.pairs import find_pairs
 from vlfusion.errors import ConfigError, DataError, NetworkError, UnknownNameError, VLFusionError
+from vlfusion.imaging.chroma import mean_chroma
 from vlfusion.imaging.images import read_image
 from vlfusion.metrics import score
 from vlfusion.registry import BACKBONES
@@ -60,10 +61,22 @@ class Choosing(Worded):
         return super().forward(source_a, source_b, text, text_mask)
 
 
+class Vivid(nn.Module):
+    """The mean of the sources, with as much colour as the first number of an instruction says."""
+
+    text_dim, text_optional = dict(instruction=4), True
+
+    def forward(self, source_a, source_b, instruction=None, instruction_mask=None):
+        return (source_a + source_b) / 2
+
+    def colour_strength(self, instruction, instruction_mask=None):
+        return instruction[:, 0, 0]
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Two folders of seven pairs in two sizes, and a config of each model."""
-    for model in (Smooth, Worded, Choosing):
+    for model in (Smooth, Worded, Choosing, Vivid):
         monkeypatch.setitem(BACKBONES.module_dict, model.__name__, model)
         (tmp_path / f'{model.__name__}.py').write_text(
             f"task = 'ivf'\nprotocol = 'plain'\nmodel = dict(type='FusionModel', "
@@ -290,6 +303,19 @@ def test_colour_is_that_of_the_checkpoint_the_task_or_the_argument(folder):
     assert Fuser(own).chroma == 'weighted' and Fuser(own, task='mif').chroma == 'visible'
     with pytest.raises(UnknownNameError, match='weighted'):
         Fuser(own, chroma='wieghted')
+
+
+def test_colour_is_as_strong_as_an_instruction_asks_in_each_pair_of_a_batch(folder):
+    fuser, pairs = Fuser(folder / 'Vivid.py', batch_size=3), pairs_in(folder)[:3]
+    own = list(fuser.fuse_many(pairs))
+    asked = dict(zip(pairs, (0.25, 0.5, 2), strict=True))
+    results = fuser.fuse_many(pairs, lambda pair: dict(instruction=np.full((1, 4), asked[pair], np.float32)))
+    for plain, fused, strength in zip(own, results, asked.values(), strict=True):
+        assert (plain.colour_strength, fused.colour_strength) == (1, strength)
+        assert np.array_equal(fused.grey, plain.grey), 'grey levels stay'
+        assert mean_chroma(fused.colour) == pytest.approx(strength * mean_chroma(plain.colour), rel=0.35)
+    with pytest.raises(DataError, match='colour strength is -2'):
+        fuser(pairs[0].path_a, pairs[0].path_b, dict(instruction=np.full((1, 4), -2, np.float32)))
 
 
 def test_only_checkpoint_and_task_are_given_by_place(folder):

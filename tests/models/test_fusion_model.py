@@ -1,13 +1,14 @@
 """The fusion model trains, validates and predicts."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from vlfusion.errors import ConfigError
-from vlfusion.models import FusionModel
+from vlfusion.models import FusionModel, needed_texts
 from vlfusion.models.backbones.film import FILM
 from vlfusion.models.fusion_model import _snake_case
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS, snapshot
@@ -110,3 +111,38 @@ def test_a_margin_takes_the_frame_off_but_not_in_training():
         assert wide(image, image).shape == image.shape
         assert torch.allclose(wide(image, image)[..., 1:-1, 1:-1], plain(image, image)[..., 1:-1, 1:-1])
         assert torch.equal(wide.train()(image, image), plain(image, image))
+
+
+class TestTrainable:
+    FILM = dict(type='FILM', text_dim=8, dim=8, heads=2, guidance_grid=(8, 16), attention_dim=16, guidance='spatial')
+
+    def test_all_other_parameters_are_frozen_and_stay(self, batch):
+        model = FusionModel(self.FILM, LOSSES, trainable=['correction', 'decoder.4'])
+        learns = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        assert learns == {name for name, _ in model.named_parameters()
+                          if name.startswith(('backbone.correction.', 'backbone.decoder.4.'))}
+        before = {name: value.clone() for name, value in model.named_parameters()}
+        wrapper = OPTIM_WRAPPERS.build(dict(type='OptimWrapper', optimizer=torch.optim.SGD(model.parameters(), lr=1)))
+        model.train_step(batch, wrapper)
+        moved = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+        assert {'backbone.correction.project.weight', 'backbone.decoder.4.weight'} <= moved <= learns
+
+    def test_by_default_all_learn(self):
+        assert all(parameter.requires_grad for parameter in FusionModel(self.FILM).parameters())
+
+    def test_a_name_that_no_parameter_has_is_an_error(self):
+        with pytest.raises(ConfigError, match=r"(?s)FILM has no parameter whose name begins with 'corection'.*"
+                                              'text_projection, stages, decoder, correction'):
+            FusionModel(self.FILM, trainable=['decoder', 'corection'])
+
+
+@pytest.mark.parametrize(('optional', 'needed'), [
+    (False, {'text', 'instruction'}), (True, set()), (('instruction',), {'text'}), ((), {'text', 'instruction'})])
+def test_texts_that_may_be_left_out_are_named(optional, needed):
+    backbone = SimpleNamespace(text_dim=dict(text=8, instruction=4), text_optional=optional)
+    assert needed_texts(backbone).keys() == needed
+
+
+def test_texts_that_a_film_needs():
+    assert needed_texts(FILM(text_dim=8, guidance='spatial', instruction_dim=4)) == {'text': 8}
+    assert needed_texts(FILM(text_dim=8)) == {'text': 8} and needed_texts(torch.nn.Identity()) == {}

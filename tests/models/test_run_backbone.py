@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from vlfusion.errors import NetworkError
-from vlfusion.models import FusionModel
+from vlfusion.models import FusionModel, colour_strength
+from vlfusion.models.fusion_model import run_backbone
 from vlfusion.registry import BACKBONES
 
 WHAT = {
@@ -47,3 +48,25 @@ def test_a_backbone_that_gives_nan_is_named_with_the_pair():
     WHAT['nan'] = lambda a: a * float("nan"), ''
     with pytest.raises(NetworkError, match='The backbone Odd returned NaN or infinity for p7'):
         FusionModel(dict(type='Odd', what='nan'))(image, image, name=['p7'], mode='predict')
+
+
+@pytest.mark.parametrize('images', [3, 12])
+def test_one_image_for_each_instruction_is_expected(images):
+    """A pair may have several instructions, each with its image; a backbone that gives another number is named."""
+    class Several(nn.Module):
+        def forward(self, source_a, source_b, instruction=None):
+            return source_a.repeat_interleave(images // len(source_a), 0)
+    image = torch.rand(3, 1, 8, 9)
+    assert run_backbone(Several(), image, image, instruction=torch.rand(images, 5, 4)).shape == (images, 1, 8, 9)
+    with pytest.raises(NetworkError, match=rf'returned the shape \({images}, 1, 8, 9\); expected \(6, 1, 8, 9\)'):
+        run_backbone(Several(), image, image, instruction=torch.rand(6, 5, 4))
+
+
+def test_a_colour_strength_that_fails_is_named():
+    class Colourful(nn.Module):
+        text_dim = dict(instruction=4)
+
+        def colour_strength(self, instruction, instruction_mask):
+            return instruction[9]
+    with pytest.raises(NetworkError, match='colour_strength of the backbone Colourful fails: IndexError'):
+        colour_strength(Colourful(), torch.rand(1, 3, 4))

@@ -255,7 +255,7 @@ class FusionRunner(Runner):
         begins = isinstance(self._train_loop, BaseLoop) and not self._resume
         new = tuple(f'backbone.{name}' for name in getattr(model, 'trainable', ())) if begins else ()
         if lacking := load_strictly(model, checkpoint['state_dict'], filename, new):
-            self.logger.info(f'{filename} lacks {len(lacking)} tensors of {", ".join(new)}, which begin untrained.')
+            self.logger.warning(f'{filename} lacks {len(lacking)} tensors of {", ".join(new)}, which begin untrained.')
         return checkpoint
 
     def load_or_resume(self) -> None:

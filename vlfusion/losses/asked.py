@@ -99,7 +99,8 @@ def _compared(fused: Image, asked: Image, reference: Image | None, relative: flo
 
 
 @loss
-def ReadingLoss(fused: Image, source_a: Image, source_b: Image, read_ask: Asks, numbers: Asks) -> Scalar:
+def ReadingLoss(fused: Image, source_a: Image, source_b: Image, read_ask: Float[Tensor, 'read 8'],
+                numbers: Float[Tensor, 'read 8']) -> Scalar:
     """Squared difference of the numbers that a network reads in an instruction from the right ones, in the mean.
 
     Shares count as they are, factors by their logarithm over `UNITS`. An empty instruction asks for nothing.
@@ -109,8 +110,8 @@ def ReadingLoss(fused: Image, source_a: Image, source_b: Image, read_ask: Asks, 
 
 
 @loss(weight=0.5)
-def RegionLoss(fused: Image, source_a: Image, source_b: Image, read_region: Image,
-               places: Float[Tensor, 'batch 1 rows columns']) -> Scalar:
+def RegionLoss(fused: Image, source_a: Image, source_b: Image, read_region: Float[Tensor, 'read 1 h w'],
+               places: Float[Tensor, 'read 1 rows columns']) -> Scalar:
     """Cross-entropy between the places that a network reads in an instruction and the region that it concerns."""
     return binary_cross_entropy_with_logits(places, adaptive_avg_pool2d(read_region, places.shape[2:]))
 

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from vlfusion.data import PairDataset
 from vlfusion.engine.hooks.pictures import SaveFusedHook, contact_sheet
 from vlfusion.errors import DataError, UnknownNameError
+from vlfusion.imaging.chroma import mean_chroma
 
 GREY, DEEP = np.full((40, 60), 200, np.uint8), np.full((40, 60), 40 * 257, np.uint16)
 RED = np.zeros((40, 60, 3), np.uint8)
@@ -118,6 +119,21 @@ def test_pictures_are_coloured_by_the_task_or_the_rule_that_is_given(tmp_path):
     assert dimensions == {None: 2, 'b': 2, 'weighted': 3}, 'only source A is in colour'
     with pytest.raises(UnknownNameError, match='weighted'):
         SaveFusedHook('ivf', str(tmp_path / 'out'), chroma='wieghted')
+
+
+def test_a_picture_gets_the_colour_strength_of_its_network(tmp_path):
+    cv2.imwrite(str(tmp_path / 'b.png'), RED // 4 + 96)
+    image = torch.full((1, 40, 60), 0.5)
+    batch = dict(source_a=image[None], source_b=image[None], path_a=['none'], path_b=[str(tmp_path / 'b.png')])
+    found = {}
+    for strength in (None, 0.5, 1.5):
+        hook = SaveFusedHook('ivf', str(tmp_path / 'out'), protocol='plain')
+        hook.sheet_batches, hook.readings = (), {}
+        given = {} if strength is None else dict(colour_strength=strength)
+        hook.after_test_iter(None, 0, batch, [dict(name='x', fused=image, **given)])
+        found[strength] = mean_chroma(cv2.imread(str(tmp_path / 'out/colour/x.png')))
+    assert found[0.5] == pytest.approx(found[None] / 2, rel=0.05)
+    assert found[1.5] == pytest.approx(found[None] * 1.5, rel=0.05)
 
 
 def test_sixteen_bits_are_shown_as_the_nearest_of_eight():

@@ -90,6 +90,20 @@ def test_strips_give_the_whole_map_also_in_place(few, height, batch):
     torch.testing.assert_close(wide[:, 4:], x, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize('height', [1, 3, 4, 13, 41])
+def test_a_wide_window_in_strips_is_that_of_the_whole_map(few, height):
+    """Also beside rows that have no halo, as after an operation on each pixel."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 4, height, 7).double(), torch.randn(4, 1, 7, 7).double()
+
+    def around(x, strip):
+        return without_halo(x.sin(), strip, 3) + conv_rows(x.sin(), weight, strip, groups=4)
+
+    expected = x.sin() + F.conv2d(x.sin(), weight, padding=3, groups=4)
+    torch.testing.assert_close(by_strips(around, x, halo=3), expected)
+    assert len(cut(x, 3)) > 2 or height < 9
+
+
 def test_gradients_are_those_of_the_whole_map(few):
     torch.manual_seed(0)
     conv = nn.Conv2d(4, 4, 3, padding=1, bias=False).double()
