@@ -128,13 +128,14 @@ def instructed(toy, folder, begin, **options):
 
 
 @pytest.mark.slow
-def test_a_trained_network_learns_to_obey_and_keeps_what_it_learned(toy, tmp_path, capsys):
+def test_a_trained_network_learns_to_obey_and_keeps_what_it_learned(toy, tmp_path):
     build_runner(toy(**{'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1}), 'train').train()
     begin = toy.work / 'iter_1.pth'
     begin.rename(tmp_path / 'begin.pth')
     config = instructed(toy, tmp_path / 'text', tmp_path / 'begin.pth')
     build_runner(config, 'train').train()
-    assert 'tensors of backbone.correction, which begin untrained' in capsys.readouterr().err
+    log = ''.join(path.read_text() for path in toy.work.glob('*/*.log'))
+    assert 'tensors of backbone.correction, which begin untrained' in log
     before, after = _weights(tmp_path / 'begin.pth'), _weights(toy.work / 'iter_2.pth')
     assert all(torch.equal(after[name], value) for name, value in before.items()), 'the base stays to the bit'
     assert after['backbone.correction.project.weight'].any()
