@@ -151,7 +151,7 @@ class FILM(nn.Module):
             if self.output == 'mixture' else decoded
         words, mask = (instruction, instruction_mask) if self.text_optional else (text, text_mask)
         if self.correction is not None and words is not None:
-            several = len(words) // len(source_a)
+            several = words.shape[0] // source_a.shape[0]  # `len` would be a constant in a traced graph
             mask = _mask(words, mask)
             inputs = (feature, folded(source_a, self.fold), folded(source_b, self.fold), fused)
             if several > 1:

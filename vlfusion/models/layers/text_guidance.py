@@ -24,6 +24,8 @@ WINDOW = 7
 #: Numbers that a text is read as: four shares, and four factors. A factor is `exp` of the number times its unit.
 SHARES, UNITS = 4, (0.4, 0.5, 0.8, 0.7)
 NUMBERS = SHARES + len(UNITS)
+#: Rows and columns of cells; in a traced graph they depend on the size of the image.
+Grid = tuple[int | torch.SymInt, int | torch.SymInt]
 #: Place of the factor of the saturation, which concerns the picture's colour and not the fused luminance.
 COLOUR = NUMBERS - 1
 
@@ -95,7 +97,7 @@ class SpatialGuidance(nn.Module):
     def read(self, text: Float[Tensor, 'batch token width'],
              mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch 8']:
         """Read a text as the numbers of `vlfusion.language.instructions.Ask`; factors as logarithms over `UNITS`."""
-        questions = self.questions.expand(len(text), -1, -1)
+        questions = self.questions.expand(text.shape[0], -1, -1)  # `len` would be a constant in a traced graph
         return self.numbers(self.what(questions, self.reader(text, mask), mask).flatten(1))
 
     def colour_strength(self, text: Float[Tensor, 'batch token width'],
@@ -111,7 +113,7 @@ class SpatialGuidance(nn.Module):
         brighter = torch.maximum(source_a, source_b)
         scene = self.scene(_cells(4 * torch.cat((source_a, source_b, brighter, brighter.square()), 1) - 2, self.grid))
         grid = _fitting(self.grid, source_a)
-        place = self.place(_places(grid, scene)).expand(len(text), -1, -1)
+        place = self.place(_places(grid, scene)).expand(text.shape[0], -1, -1)
         answer = self.answers(place + scene, self.reader(text, mask), mask)
         cell = torch.cat((place, scene), -1)
         return self.region(torch.cat((cell, answer, cell * self.select(answer)), -1)).mT.unflatten(2, grid)
@@ -186,17 +188,17 @@ class TextAttention(nn.Module):
         return rearrange(scores.softmax(-1) @ value, 'b head n dim -> b n (head dim)')
 
 
-def _fitting(grid: tuple[int, int], image: Tensor) -> tuple[int, int]:
+def _fitting(grid: Grid, image: Tensor) -> Grid:
     """Return the grid, with no more rows and columns than the image has."""
     return min(grid[0], image.shape[2]), min(grid[1], image.shape[3])
 
 
-def _cells(image: Float[Tensor, 'batch dim h w'], grid: tuple[int, int]) -> Float[Tensor, 'batch cell dim']:
+def _cells(image: Float[Tensor, 'batch dim h w'], grid: Grid) -> Float[Tensor, 'batch cell dim']:
     """Return the mean of the image in each cell of a grid."""
     return F.adaptive_avg_pool2d(image, _fitting(grid, image)).flatten(2).mT
 
 
-def _places(grid: tuple[int, int], like: Tensor) -> Float[Tensor, 'cell 12']:
+def _places(grid: Grid, like: Tensor) -> Float[Tensor, 'cell 12']:
     """Describe the place of each cell by sines and cosines of its row and column, which lie in [-1, 1]."""
     row, column = ((2 * torch.arange(cells, device=like.device) + 1) / cells - 1 for cells in grid)
     axes = torch.stack(torch.meshgrid(row, column, indexing='ij')).flatten(1)  # (2, cell)
