@@ -99,6 +99,30 @@ class Choosing(nn.Module):
         return self.guided(source_a, source_b, text, text_mask)
 
 
+class Steered(nn.Module):
+    """Reads a text, and an instruction that shifts the image further."""
+
+    text_dim, text_optional = dict(text=5, instruction=4), ('instruction',)
+
+    def __init__(self, fault=''):
+        super().__init__()
+        self.fault, self.guided, self.steer = fault, Guided(), nn.Linear(4, 1)
+
+    def forward(self, source_a, source_b, text=None, text_mask=None, instruction=None, instruction_mask=None):
+        fused = self.guided(source_a, source_b, text, text_mask)
+        if instruction is None:
+            if self.fault == 'refuses':
+                raise ConfigError('The network reads an instruction.', 'Set text_source.')
+            return fused
+        if instruction.shape[-1] != 4:
+            raise ConfigError('Features of width 4 are wanted.', 'Use another encoder.')
+        mask = instruction.new_ones(instruction.shape[:2]) if instruction_mask is None else instruction_mask
+        shift = (self.steer(instruction)[..., 0] * mask).sum(1) / mask.sum(1).clamp(min=1)
+        if self.fault == 'padding':
+            shift = shift + self.steer.bias
+        return (fused + 0.1 * shift.tanh()[:, None, None, None]).clamp(0, 1)
+
+
 class Weighing(nn.Module):
     """Reads a text of up to three rows, each with a weight of its own."""
 
@@ -124,6 +148,7 @@ def test_a_correct_backbone_passes():
     check_backbone(Guided(), also=EXTRAS)
     check_backbone(Weighing())
     check_backbone(Choosing(), also=EXTRAS)
+    check_backbone(Steered(), also=EXTRAS)
 
 
 @pytest.mark.parametrize(('fault', 'message'), [
@@ -165,6 +190,16 @@ def test_an_optional_text_is_left_out_too(fault, message):
     torch.manual_seed(0)
     with pytest.raises(AssertionError, match=message):
         check_backbone(Choosing(fault))
+
+
+@pytest.mark.parametrize(('fault', 'message'), [
+    ('refuses', 'Without instruction: The network reads an instruction'),
+    ('padding', 'A pair whose instruction is all padding differs from one without by'),
+])
+def test_an_instruction_is_left_out_too(fault, message):
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError, match=message):
+        check_backbone(Steered(fault))
 
 
 @pytest.mark.parametrize(('fault', 'message'), [

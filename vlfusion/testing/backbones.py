@@ -57,10 +57,21 @@ class Trial:
         return 'source_a', 'source_b', *map_inputs(self.backbone)
 
     @property
+    def text_optional(self) -> bool | Sequence[str]:
+        """The backbone's declaration of texts that it may do without."""
+        return getattr(self.backbone, 'text_optional', False)
+
+    @property
+    def optional(self) -> list[str]:
+        """Names of the texts that the backbone may do without."""
+        needed = needed_texts(self.backbone if self.text_dim is None else self)
+        return [name for name in self.streams if name not in needed]
+
+    @property
     def without_text(self) -> 'Trial | None':
-        """The same trial without text, for a backbone that declares that it may do without one; else None."""
-        optional = self.streams and not needed_texts(self.backbone)
-        return replace(self, text_dim={}) if optional else None
+        """The same trial without the texts that the backbone may do without; None if it needs all that it reads."""
+        needed = {name: dim for name, dim in self.streams.items() if name not in self.optional}
+        return replace(self, text_dim=needed) if self.optional else None
 
     def inputs(self, size: tuple[int, int] | None = None, batch: int = 2, token: int = 6) -> dict[str, Tensor]:
         """Draw random pairs with the maps that the backbone reads, and random features for each text.
@@ -145,7 +156,7 @@ def outcome(name: str, check: Callable, *subject) -> Outcome:
 
 
 def both_ways(check: Callable[[Trial], str | None]) -> Callable[[Trial], str | None]:
-    """Let a check run without text too, if the backbone declares `text_optional = True`."""
+    """Let a check run without the optional texts too, if the backbone declares any by `text_optional`."""
     @wraps(check)
     def run(trial: Trial) -> str | None:
         detail = check(trial)
@@ -153,7 +164,7 @@ def both_ways(check: Callable[[Trial], str | None]) -> Callable[[Trial], str | N
             try:
                 check(other)
             except Exception as error:
-                raise AssertionError(f'Without text: {error}') from error
+                raise AssertionError(f'Without {", ".join(trial.optional)}: {error}') from error
         return detail
     return run
 
@@ -196,8 +207,8 @@ def check_determinism(trial: Trial) -> None:
 def check_gradients(trial: Trial) -> None:
     """Require a finite gradient for each trainable parameter in training mode, also for black images.
 
-    Every trainable tensor must be a parameter of the network. If the text is optional, each parameter needs a gradient
-    either with a text or without.
+    Every trainable tensor must be a parameter of the network. If a text is optional, each parameter needs a gradient
+    either with it or without.
     """
     backbone = copy.deepcopy(trial.backbone).train()
     named = {name: parameter for name, parameter in backbone.named_parameters() if parameter.requires_grad}
@@ -274,8 +285,9 @@ def check_text(trial: Trial) -> str:
     """Require that texts of any number of tokens, up to `text_tokens`, are read and masked rows are not.
 
     Text of another width, or of more tokens, must be refused by an error of `vlfusion.errors`. Without text the network
-    fuses, or says that it needs text; with `text_optional = True` it fuses. A network that reads no text must accept
-    `text=None`.
+    fuses, or says that it needs text. It fuses without the texts that `text_optional` declares. One that is named there
+    may also have no real token, for single pairs of a batch, and then counts as absent. A network that reads no text
+    must accept `text=None`.
     """
     inputs = trial.inputs()
     if not trial.streams:
@@ -295,13 +307,33 @@ def check_text(trial: Trial) -> str:
         if most := getattr(trial.backbone, 'text_tokens', 0):
             longer = inputs[name][:, :1].expand(-1, most + 1, -1)
             _check_refused(trial, inputs | {name: longer, f'{name}_mask': None}, f'{name} of {most + 1} tokens', most)
+    if trial.optional:
+        _check_optional(trial, inputs, usual)
     images = {name: inputs[name] for name in trial.images}
     try:
         _check_image(trial.fuse(images), images['source_a'])
-    except VLFusionError as error:
-        assert not trial.without_text, f'The network declares text_optional, but does not fuse without text: {error}'
-        return 'needs text'
+    except VLFusionError:
+        return f'needs text, but no {", ".join(trial.optional)}' if trial.optional else 'needs text'
     return 'fuses without text'
+
+
+def _check_optional(trial: Trial, inputs: Mapping[str, Tensor], usual: Tensor) -> None:
+    """Check that optional texts can be left out, all at once, or one for a single pair of a batch."""
+    left_out = {name for text in trial.optional for name in (text, f'{text}_mask')}
+    try:
+        without = trial.fuse({name: value for name, value in inputs.items() if name not in left_out})
+    except VLFusionError as error:
+        raise AssertionError('The network declares text_optional, but does not fuse without '
+                             f'{", ".join(trial.optional)}: {error}') from error
+    _check_image(without, inputs['source_a'])
+    if trial.text_optional is True:
+        return
+    hidden = {f'{name}_mask': inputs[f'{name}_mask'].clone() for name in trial.optional}
+    for mask in hidden.values():
+        mask[0] = False
+    expected = torch.cat((without[:1], usual[1:]))
+    _check_equal(trial.fuse({**inputs, **hidden}), expected, trial.tolerance,
+                 f'A pair whose {", ".join(trial.optional)} is all padding differs from one without')
 
 
 def _check_refused(trial: Trial, inputs: Mapping[str, Tensor | None], what: str, limit: int) -> None:
