@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 from shutil import which
 
-import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -19,13 +18,12 @@ from vlfusion import Fuser
 from vlfusion.analysis.contact_sheet import contact_sheet, write_sheet
 from vlfusion.cli import main as vlfusion
 from vlfusion.data.sample import make_sample
-from vlfusion.imaging.images import read_image, write_image
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs/pictures'
 FILM = ROOT / 'configs/film/film_mif_sample.py'
-#: The other text for the same pair.
-OTHER_WORDS = 'Keep only the brightest spot of the PET image and nothing of the MRI.'
+#: Two instructions for the same pair.
+INSTRUCTIONS = ('Show the PET more strongly on the left.', 'Make the picture much darker at the bottom.')
 MOST_BYTES = 100_000
 #: Folders of the sample's sources, by task.
 SOURCES = {'ivf': ('ir', 'vi'), 'mif': ('MRI', 'PET'), 'mef': ('over', 'under'), 'mff': ('near', 'far')}
@@ -54,23 +52,26 @@ def draw(path: Path, columns: dict[str, Path], name: str, text: str = '') -> Non
         save(Image.open(sheet), path)
 
 
-def film_strip(model: str, sample: Path, folder: Path) -> None:
-    """Draw the sources, the fused image, the fused image with other words, and the difference of both."""
-    name = middle_name(sample / 'mif/test/MRI')
-    own, other, difference = (folder / kind for kind in ('own', 'other', 'difference'))
+def instructed_strip(model: str, sample: Path, folder: Path) -> None:
+    """Draw the sources, the fused image, and the fused image under each of two instructions."""
+    sources = [sample / 'mif/test' / kind for kind in SOURCES['mif']]
+    name = middle_name(sources[0])
+    fuser = Fuser(model, modality_b='PET', store=folder / 'text')
+    columns = dict(zip(SOURCES['mif'], sources, strict=True))
+    for title, instruction in {'no instruction': None, '(1)': INSTRUCTIONS[0], '(2)': INSTRUCTIONS[1]}.items():
+        columns[title] = folder / title
+        fused = fuser(*(source / f'{name}.png' for source in sources), instruction=instruction)
+        fused.save(columns[title] / f'{name}.png')
+    draw(OUT / 'strip.webp', columns, name, '   '.join(f'({number}) "{instruction}"' for number, instruction in
+                                                     enumerate(INSTRUCTIONS, 1)))
+
+
+def sheet_picture(model: str, sample: Path, folder: Path) -> None:
+    """Draw the contact sheet that a test writes."""
     pairs = ['--source-a', sample / 'mif/test/MRI', '--source-b', sample / 'mif/test/PET', '--modality-b', 'PET']
-    for place, policy in ((own, []), (other, ['--cfg-options', f'text_policy.fixed={OTHER_WORDS}'])):
-        run('describe', FILM, *pairs, *policy)
-        run('test', FILM, model, *pairs, '--out', place, *policy)
-    images = [read_image(place / f'grey/{name}.png').astype(int) for place in (own, other)]
-    change = np.abs(images[0] - images[1])
-    factor = 10 ** int(np.log10(255 / max(change.max(), 1)))
-    write_image(difference / f'{name}.png', (change * factor).clip(0, 255).astype(np.uint8))
-    columns = {'MRI': sample / 'mif/test/MRI', 'PET': sample / 'mif/test/PET', 'FILM': own / 'colour',
-               'FILM, other words': other / 'colour', f'difference x {factor}': difference}
-    draw(OUT / 'strip.webp', columns, name, f'Other words: "{OTHER_WORDS}" '
-         f'They moved a pixel by {change.mean():.2g} grey levels on average, by {change.max()} at most.')
-    sheet = Image.open(own / 'sheet.png')
+    run('describe', FILM, *pairs)
+    run('test', FILM, model, *pairs, '--out', folder / 'test')
+    sheet = Image.open(folder / 'test/sheet.png')
     save(sheet.crop((0, 0, sheet.width, min(sheet.height, sheet.width))), OUT / 'sheet.webp')
 
 
@@ -118,7 +119,8 @@ def main(arguments: list[str]) -> None:
         make_sample(folder / 'sample', count=9, size=256)
         if not arguments:
             OUT.mkdir(exist_ok=True)
-            film_strip('film-mif', folder / 'sample', folder)
+            instructed_strip('film-guide-mif', folder / 'sample', folder)
+            sheet_picture('film-mif', folder / 'sample', folder)
             report_picture(folder / 'sample', folder)
         for argument in arguments:
             plugin, _, model = argument.partition('=')
