@@ -104,6 +104,13 @@ TOYS = '''
             return (source_a + source_b) / 2
         def colour_strength(self, instruction, instruction_mask=None):
             return instruction.new_full((len(instruction),), 2.)
+
+    @BACKBONES.register_module()
+    class ToyTold(nn.Module):
+        text_dim, text_optional = dict(text=8, instruction=8), ('instruction',)
+        def forward(self, source_a, source_b, text, text_mask=None, instruction=None, instruction_mask=None):
+            power = 1. if instruction is None else instruction.mean((1, 2), keepdim=True)[..., None].exp()
+            return ((source_a + source_b) / 2) ** power
 '''
 
 

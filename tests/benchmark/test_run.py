@@ -225,6 +225,21 @@ def test_images_are_described_for_a_model_that_reads_text(compare, toys, capsys)
 
 
 @pytest.mark.slow
+def test_one_model_under_several_instructions(compare, toys, capsys):
+    checkpoint(toys, 'ToyTold', 'told.pth', text_source=dict(stream='pair/paragraph'))
+    checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(stream='pair/paragraph'))
+    plain = dict(checkpoint='told.pth', language=words())
+    methods = {'plain': plain, 'bright': plain | dict(instruction='make it brighter'),
+               'dark': plain | dict(instruction='keep the dark')}
+    out = compare(methods)
+    values = {name: tuple(row['value'] for row in scores(out, method=name, metric='EN')) for name in methods}
+    assert len(values['plain']) == 6 and len({*values.values()}) == 3
+    assert toys.ENCODED.count('make it brighter') == 1
+    compare({'deaf': dict(checkpoint='text.pth', language=words(), instruction='make it brighter')}, code=1)
+    assert 'An instruction was given, but the model reads text' in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_parts_that_need_something_from_outside_are_asked_for(compare, toys, capsys):
     checkpoint(toys, 'ToyText', 'text.pth', text_source=dict(stream='pair/paragraph'))
     method = dict(checkpoint='text.pth', language=words(online=True))

@@ -23,11 +23,14 @@ from vlfusion.config_names import require_config
 from vlfusion.data.affixes import common_affix
 from vlfusion.data.names import spellings
 from vlfusion.data.pairs import Pair
+from vlfusion.data.text import text_configs
 from vlfusion.engine.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DownloadError, UnknownNameError, VLFusionError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.imaging.images import SUFFIXES
+from vlfusion.inference.texts import INSTRUCTION, check_instruction
+from vlfusion.models import text_dims
 from vlfusion.registry import BACKBONES, MODELS
 from vlfusion.zoo.hub import is_hub_address
 from vlfusion.zoo.names import require_model
@@ -58,6 +61,7 @@ class ModelMethod:
         overrides: keys that replace those of the experiment: `text_source`, `language`, `protocol`.
         text_policy: policy that chooses the text of a pair, see `vlfusion.data.policies`.
         datasets: names of the data sets that it fuses; empty for all.
+        instruction: sentence that says how to fuse, for a model that reads instructions; empty for none.
     """
 
     name: str
@@ -67,6 +71,7 @@ class ModelMethod:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     text_policy: str | Mapping = 'own'
     datasets: Sequence[str] = ()
+    instruction: str = ''
 
     def check(self, refused: Mapping[str, VLFusionError] = MappingProxyType({})) -> None:
         """Raise a VLFusionError if weights are not on this machine, or a model has an unknown name.
@@ -102,7 +107,11 @@ class ModelMethod:
         else:
             experiment = experiment_of(load_config(self.config)) if self.config else read_experiment(
                 self.located[self.checkpoints[0]])
-        return {**experiment, **self.overrides}
+        experiment = {**experiment, **self.overrides}
+        if self.instruction:
+            experiment['text_source'] = {**text_configs(experiment.get('text_source')),
+                                         INSTRUCTION: dict(fixed=self.instruction)}
+        return experiment
 
     def repeats(self, seeds: Iterable[int]) -> list[Repeat]:
         """All repeated runs of the method."""
@@ -111,8 +120,12 @@ class ModelMethod:
     def load(self, repeat: Repeat) -> nn.Module:
         """Load the model, in evaluation mode; raises a VLFusionError if its weights do not fit."""
         if repeat.checkpoint is None:
-            return build_weightless(self.experiment['model'], self.config or f'the method {self.name}')
-        return load_model(self.located[repeat.checkpoint], self.experiment)[0]
+            model = build_weightless(self.experiment['model'], self.config or f'the method {self.name}')
+        else:
+            model = load_model(self.located[repeat.checkpoint], self.experiment)[0]
+        if self.instruction:
+            check_instruction(self.instruction, text_dims(model.backbone))
+        return model
 
     def identity(self, repeat: Repeat) -> str:
         """A hash of everything but the inputs that decides a result: model, weights, code, seed."""
@@ -202,7 +215,7 @@ def _files(pattern: str) -> list[Path]:
 CONTROL = 'control: '
 #: Keys of a method's entry in a config, by the kind of method.
 KINDS = {'a model': dict(checkpoint=str | Sequence[str], config=str, model=dict, text_source=dict | None, language=dict,
-                         protocol=str, text_policy=str | dict, datasets=Sequence[str]),
+                         protocol=str, text_policy=str | dict, datasets=Sequence[str], instruction=str),
          'a folder': dict(fused=str | dict), 'rows of a paper': dict(printed=dict, source=str)}
 
 
@@ -211,6 +224,7 @@ def method_of(name: str, entry: Any, datasets: Sequence[str]) -> ModelMethod | F
 
         'ifcnn-mff'                                               a model by name
         dict(checkpoint='ifcnn-mff', datasets=['Lytro'])          the same, with more keys
+        dict(checkpoint='film-guide-mif', instruction='...')      the same under an instruction
         dict(checkpoint='work_dirs/ifcnn.pth')                    a model that its checkpoint describes
         dict(config='my.py', checkpoint=['a.pth', 'b.pth'])       the config's model, with the weights of two trainings
         dict(config='classical/laplacian_mif')                    a model without weights, from a config
@@ -256,7 +270,7 @@ def method_of(name: str, entry: Any, datasets: Sequence[str]) -> ModelMethod | F
     overrides = {key: entry[key] for key in ('text_source', 'language', 'protocol') if key in entry}
     _check_datasets(name, entry.get('datasets', ()), datasets)
     return ModelMethod(name, checkpoints, entry.get('config'), entry.get('model'), overrides,
-                       entry.get('text_policy', 'own'), list(entry.get('datasets', ())))
+                       entry.get('text_policy', 'own'), list(entry.get('datasets', ())), entry.get('instruction', ''))
 
 
 def _check_datasets(method: str, named: Iterable[str], datasets: Sequence[str]) -> None:

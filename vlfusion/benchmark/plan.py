@@ -94,7 +94,7 @@ class SetPlan:
         if 'text_source' not in own and 'language' not in changes:
             return own  # a method that reads no text
         texts, given = text_configs(own.get('text_source')), changes.get('text_source')
-        if given and 'text' not in texts and text_configs(given).keys() == {'text'}:
+        if given and texts.keys() != {'text'} and text_configs(given).keys() == {'text'}:
             changes['text_source'] = {name: entry if 'fixed' in entry else given for name, entry in texts.items()}
         return {**own, **changes}
 
