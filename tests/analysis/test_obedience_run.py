@@ -2,6 +2,7 @@
 
 from dataclasses import astuple
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -14,6 +15,7 @@ from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.data.regions import region_weight
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.imaging.images import read_image
 from vlfusion.language.instructions import Vocabulary
 from vlfusion.language.interfaces import TextFeatures
 from vlfusion.losses import asked_picture
@@ -23,6 +25,7 @@ from vlfusion.testing.toys import draw_pairs
 pytest.importorskip('scipy.stats', reason="pip install 'vlfusion[benchmark]'")
 
 NAMES = ['p0', 'p1', 'p2']
+VOCABULARY = Vocabulary.read()
 
 
 class Letters:
@@ -42,7 +45,7 @@ class Obeys(nn.Module):
 
     text_dim, text_optional, several_instructions = dict(instruction=2), ('instruction',), True
     vocabulary = {case.text: case for seed in range(len(NAMES))
-                  for case in instructions(Vocabulary.read(), 'infrared', 'visible', 2, 1, seed)}
+                  for case in instructions(VOCABULARY, 'infrared', 'visible', 2, 1, seed)}
 
     def forward(self, source_a, source_b, instruction=None, instruction_mask=None):
         plain = torch.maximum(source_a, source_b)
@@ -135,7 +138,8 @@ def config(tmp_path):
 def measured(config):
     """A function that measures the obedience of a backbone."""
     def measure(backbone, **options):
-        return measure_obedience(config(backbone), **{'per_case': 1, 'per_region': 0, 'metrics': ['SD'], **options})
+        return measure_obedience(config(backbone), **{
+            'per_case': 1, 'per_region': 0, 'metrics': ['SD'], 'figure': False, 'vocabulary': VOCABULARY, **options})
     return measure
 
 
@@ -193,11 +197,17 @@ def test_sentences_depend_on_seed_and_pair(measured):
 
 
 def test_files_give_the_result_back(measured, config, tmp_path):
-    found = measured('Obeys', per_region=1, limit=1, out=tmp_path / 'out')
+    found = measured('Obeys', per_region=1, limit=1, figure=True, out=tmp_path / 'out')
     again = Obedience.read(tmp_path / 'out')
+    assert (tmp_path / 'out/obedience.png').stat().st_size > 1000
+    a, b, plain, lead_a, lead_b = (
+        read_image(tmp_path / f'out/pictures/{column}/1.png').astype(int)
+        for column in ('source_A', 'source_B', 'no_instruction', '1', '2'))
+    assert np.abs(plain - np.maximum(a, b)).max() <= 1
+    assert np.abs(lead_a - a).mean() < np.abs(plain - a).mean() and np.abs(lead_b - b).mean() < np.abs(plain - b).mean()
     assert again.markdown() == found.markdown() and again.json() == found.json()
     assert (tmp_path / 'out/obedience.md').read_text().endswith(found.markdown())
-    assert found.inputs['vocabulary_sha256'] == Vocabulary.read().sha256 and found.inputs['stream'] == 'instruction'
+    assert found.inputs['vocabulary_sha256'] == VOCABULARY.sha256 and found.inputs['stream'] == 'instruction'
     (tmp_path / 'out/obedience.json').write_text('[]')
     with pytest.raises(DataError, match='contains no obedience'):
         Obedience.read(tmp_path / 'out')

@@ -15,6 +15,7 @@ from torch.utils.data import default_collate
 from vlfusion import __version__
 from vlfusion.analysis.asked_quantities import LEAST_REGION, changes, judge, kind_of, measure, wanted
 from vlfusion.analysis.obedience import Obedience, spell_directions
+from vlfusion.analysis.obedience_figure import ROWS, Figure, choose_shown
 from vlfusion.analysis.text_variants import load_guided
 from vlfusion.config import as_config
 from vlfusion.data.regions import region_weight
@@ -39,10 +40,12 @@ Image = Float[Tensor, 'batch 1 h w']
 
 
 def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | None = None, *,
-                      vocabulary: str | os.PathLike = 'fusion.v1', against: str | os.PathLike | None = None,
-                      per_case: int = 4, per_region: int = 1, metrics: Sequence[str] = DEFAULT_METRICS,
+                      vocabulary: str | os.PathLike | Vocabulary = 'fusion.v1',
+                      against: str | os.PathLike | None = None, per_case: int = 4, per_region: int = 1,
+                      metrics: Sequence[str] = DEFAULT_METRICS,
                       protocol: str | None = None, alpha: float = 0.05, limit: int | None = None, seed: int = 0,
-                      out: str | os.PathLike | None = None, inputs: Mapping[str, object] | None = None,
+                      figure: bool = True, out: str | os.PathLike | None = None,
+                      inputs: Mapping[str, object] | None = None,
                       show: Callable[[Iterable[int]], Iterable[int]] = iter) -> Obedience:
     """Measure whether a model obeys instructions that it never saw in training, and write the results.
 
@@ -56,7 +59,7 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
     Args:
         config: config of the experiment, as a file or as `load_config` returns it; its test data are fused.
         checkpoint: the weights, as for `ablate_text`.
-        vocabulary: name or file of the vocabulary.
+        vocabulary: name or file of the vocabulary, or one that was read.
         against: another model; its pictures are scored beside those without an instruction.
         per_case: number of sentences for each intent and degree of the whole picture.
         per_region: the same for each region; 0 leaves regions out.
@@ -65,6 +68,7 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
         alpha: level of significance, and of the intervals.
         limit: number of pairs, spread evenly over the data set; None for all.
         seed: seed of the choice of sentences.
+        figure: draw a figure of the first pairs too.
         out: folder of the results; by default `WORK_DIR/obedience`.
         inputs: more facts for the record, such as overrides of the config; secrets are removed.
         show: function that wraps the loop over the pairs' indices, to show progress.
@@ -75,7 +79,8 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
         DataError: images or texts are missing.
         CheckpointError: the weights do not fit the model.
     """
-    config, words = as_config(config), Vocabulary.read(vocabulary)
+    config = as_config(config)
+    words = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.read(vocabulary)
     weights = locate(checkpoint) if checkpoint else None
     listener = Listener(load_guided(config, weights).to(device_of()), config.get('language'))
     part = config.test_dataloader.dataset
@@ -86,7 +91,9 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
     indices = [place * len(dataset) // images for place in range(images)]
     protocol = protocol or config.get('protocol', 'film')
     evaluator, other = FusionEvaluator(metrics, protocol), _Other(against, part, metrics, protocol) if against else None
-    cases, equal = [], 0
+    name = Path(weights.name).name if weights else Path(config.filename or 'unnamed').stem
+    out = Path(out or f'{config.get("work_dir") or f"work_dirs/{name}"}/obedience')
+    cases, equal, drawn = [], 0, Figure(out)
     for index in show(indices):
         sample = dataset[index]
         reference = listener.fuse(sample)
@@ -95,7 +102,11 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
         asked = instructions(words, *_modalities(dataset, index), per_case, per_region, seed + index)
         cases += _judged(listener, sample, reference, [
             case for case in asked if listener.has_colour or 'Colour' not in wanted(case.ask)])
-    name = Path(weights.name).name if weights else Path(config.filename or 'unnamed').stem
+        if figure and index in indices[:ROWS] and (shown := [case.text for case in choose_shown(asked)]):
+            pictures = listener.fuse(sample, listener.encode(shown))
+            drawn.add(sample['name'], {
+                'source A': sample['source_a'], 'source B': sample['source_b'], 'no instruction': reference[0],
+                **{str(place): picture for place, picture in enumerate(pictures, 1)}}, shown)
     scores = {'none': [row for row, _ in evaluator.results]}
     if other:
         scores[str(against)] = [row for row, _ in other.evaluator.results]
@@ -107,7 +118,9 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
         title=name, dataset=dataset.name, images=images, vocabulary=words.id, seed=seed, alpha=alpha,
         protocol=evaluator.protocol.label, cases=tuple(cases), scores=scores, equal=equal,
         inputs={key: str(value) for key, value in facts.items() if value is not None})
-    obedience.write(out or f'{config.get("work_dir") or f"work_dirs/{name}"}/obedience')
+    obedience.write(out)
+    if drawn.words:
+        drawn.write()
     return obedience
 
 

@@ -117,7 +117,7 @@ def _obey(args: argparse.Namespace, config: 'Config') -> int:
         inputs=dict(options=args.cfg_options), show=partial(track, step='fusing'), **chosen)
     print(obedience.markdown())
     print(f'Tables:   {out}/obedience.md, obedience.json\n'
-          f'Pictures: {out}/cases.csv, one a line')
+          f'Pictures: {out}/cases.csv, one a line; {out}/obedience.png shows a few')
     return 0
 
 
