@@ -235,6 +235,9 @@ def test_one_model_under_several_instructions(compare, toys, capsys):
     values = {name: tuple(row['value'] for row in scores(out, method=name, metric='EN')) for name in methods}
     assert len(values['plain']) == 6 and len({*values.values()}) == 3
     assert toys.ENCODED.count('make it brighter') == 1
+    recorded = json.loads((out / 'manifest.json').read_text())['methods']
+    assert {name: facts['instruction'] for name, facts in recorded.items()} == {
+        'plain': '', 'bright': 'make it brighter', 'dark': 'keep the dark'}
     compare({'deaf': dict(checkpoint='text.pth', language=words(), instruction='make it brighter')}, code=1)
     assert 'An instruction was given, but the model reads text' in capsys.readouterr().err
 

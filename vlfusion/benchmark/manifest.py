@@ -60,7 +60,8 @@ def _method(method: Any, run: Run) -> dict[str, Any]:
         return {'folders': dict(method.folders),
                 'sha256': {name: key_of(files=list(map(content_digest, paths))) for name, paths in files.items()}}
     return {'checkpoints': {name: digest for name in method.checkpoints if (digest := _weights(method, name))},
-            'config': method.config, 'text_policy': method.text_policy}
+            'config': method.config, 'text_policy': method.text_policy,
+            'instruction': method.instruction}
 
 
 def _weights(method: ModelMethod, name: str) -> str | None:

@@ -163,7 +163,7 @@ class Network:
 
     def _is_instructed(self, inputs: Inputs) -> bool:
         """Tell whether the model reads an instruction that it could do without."""
-        return 'instruction' in inputs and 'instruction' not in needed_texts(self.model.backbone)
+        return INSTRUCTION[0] in inputs and INSTRUCTION[0] not in needed_texts(self.model.backbone)
 
     def _most(self, pairs: Sequence[Inputs]) -> int:
         """Number of pairs that can be fused at once."""

@@ -179,12 +179,12 @@ class Texts:
             given: names of texts whose features a caller gave, so that their words are not known.
         """
         sources = {name: source for name, source in self.source.items() if name not in given}
-        words = {name: source['fixed'] for name, source in sources.items() if 'fixed' in source}
+        words = {}
         if self.language and any('stream' in source for source in sources.values()):
             for subject in self._pipeline.subjects([self._with_modalities(pair)]):
                 about = 'pair' if len(subject.images) == 2 else subject.images[0].modality
                 words[about] = self._pipeline.paragraph(subject)
-        return words
+        return words | {name: source['fixed'] for name, source in sources.items() if 'fixed' in source}
 
     def _with_modalities(self, pair: Pair) -> Pair:
         return replace(pair, modality_a=pair.modality_a or self.modality_a,
