@@ -149,6 +149,7 @@ def test_a_network_that_obeys(measured):
     for name, share in found.groups.items():
         assert share.obeyed == 1 and share.interval == (1, 1) and share.cases > 0, name
     assert all(case['obeyed'] == 1 or case['obeyed'] is None for case in found.cases)
+    assert 'obeyed least' not in found.markdown()
     assert 'obeys 100 % (100 % to 100 %) of the instructions about the leading source' in found.sentence
     assert all(change == pytest.approx(target, abs=1e-3) for changes in found.matrix.values()
                for name, (change, target) in changes.items() if name != 'Colour')
@@ -173,7 +174,9 @@ def test_a_network_that_ignores_the_region(measured):
 
 
 def test_a_network_that_confuses_the_sources(measured):
-    groups = measured('Confuses').groups
+    found = measured('Confuses')
+    groups, [_, failures] = found.groups, found.markdown().split('| obeyed least |')
+    assert failures.count('| lead_') + failures.count('| texture_') == 10 and '| brighter' not in failures
     assert groups['leading source'].obeyed == 0 and groups['brightness'].obeyed == groups['balance'].obeyed == 1
     assert groups['leading source and brightness'].obeyed == pytest.approx(0.5, abs=0.1)
 
@@ -224,10 +227,11 @@ def test_the_cost_of_listening(measured, config, tmp_path):
 
 def test_a_comparison_of_results(measured):
     one, other = measured('Obeys'), measured('Deaf')
-    lines = compare([one, other]).splitlines()
+    lines = compare(dict(one=one, other=other)).splitlines()
+    assert lines[0] == '| obeyed | one | other |'
     assert lines[2] == '| leading source and brightness | 100 % (100 % to 100 %) | 0 % (0 % to 0 %) |'
     with pytest.raises(DataError, match='different pairs or vocabularies'):
-        compare([one, measured('Deaf', limit=2)])
+        compare(dict(one=one, fewer=measured('Deaf', limit=2)))
 
 
 def test_unsuitable_networks(measured, config):

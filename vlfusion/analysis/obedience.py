@@ -9,7 +9,7 @@
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,8 @@ WORDS = ('name', 'text', 'intent', 'degree', 'region', 'kind', 'wanted')
 COLUMNS = (*WORDS, 'obeyed', 'pixels', 'locality', *QUANTITIES, *(f'asked {name}' for name in QUANTITIES))
 #: Locality above which a change keeps to its region.
 LOCAL = 2.0
+#: Number of sentences in the table of failures.
+MOST_FAILURES = 10
 #: Signs of a direction in the column `wanted`.
 SIGNS = {1: '+', -1: '-', 0: '='}
 _DEGREES = {'slightly': 'slightly', '': 'plain', 'strongly': 'strongly'}
@@ -150,8 +152,8 @@ class Obedience:
         parts = [f'{self.sentence}\n', self._table_of_groups(), self._table_of_intents()]
         if any(map(_in_region, self.cases)):
             parts.append(self._table_of_regions())
-        return '\n'.join([*parts, self._table_of_degrees(), self._table_of_changes(), *self._quality(),
-                          *(f'- {note}' for note in self._notes()), ''])
+        parts += [self._table_of_degrees(), self._table_of_changes(), self._table_of_failures(), *self._quality()]
+        return '\n'.join([*filter(None, parts), *(f'- {note}' for note in self._notes()), ''])
 
     def json(self) -> str:
         """Everything but the rows of single pictures, as `vlfusion.files.strict_json`."""
@@ -223,14 +225,20 @@ class Obedience:
     def _table_of_degrees(self) -> str:
         rows = []
         for degree, name in _DEGREES.items():
-            progress = [case[quantity] / case[f'asked {quantity}'] for case in self.cases
-                        if case['degree'] == degree and case['obeyed'] is not None
-                        for quantity, direction in directions_of(case).items()
-                        if is_changed(quantity, case[f'asked {quantity}'], direction)]
+            progress = [part for case in self.cases if case['degree'] == degree and case['obeyed'] is not None
+                        for part in progress_of(case)]
             share = self.share(lambda case, d=degree: case['degree'] == d and bool(case['wanted']))
             rows.append([name, str(share), percent(np.nanmedian(progress).item() if progress else math.nan)])
         return markdown_table(['degree', f'obeyed ({self._level} interval)', 'change, as a share of the asked one, '
                                'median'], rows)
+
+    def _table_of_failures(self) -> str:
+        progress = {case['text']: (min(progress_of(case)), case) for case in self.cases
+                    if case['obeyed'] == 0 and case['wanted']}
+        worst = sorted(progress.items(), key=lambda item: (not math.isnan(item[1][0]), item[1][0]))[:MOST_FAILURES]
+        return markdown_table(['obeyed least', 'intent', 'change, as a share of the asked one'], [
+            [markdown_cell(text), markdown_cell(f'{case["intent"]} {case["degree"]}'.strip()), percent(part)]
+            for text, (part, case) in worst], left=2) if worst else ''
 
     def _table_of_changes(self) -> str:
         asked = {case['intent']: directions_of(case) for case in self.cases}
@@ -272,21 +280,25 @@ class Obedience:
             'After `balance`, leads are absolute values.']
 
 
-def compare(results: Sequence[Obedience]) -> str:
+def compare(results: Mapping[str, Obedience]) -> str:
     """Compare several results in a Markdown table, such as two seeds of a training, or two text encoders.
+
+    Args:
+        results: results by the title of their column.
 
     Raises:
         DataError: they measured other pairs or another vocabulary, so their numbers cannot be compared.
     """
     facts = {(result.dataset, tuple(dict.fromkeys(case['name'] for case in result.cases)), result.vocabulary)
-             for result in results}
+             for result in results.values()}
     if len(facts) != 1:
         raise DataError(f'{len(results)} results of different pairs or vocabularies cannot be compared.',
                         'Measure the same pairs with one vocabulary.')
-    groups = dict.fromkeys(group for result in results for group in result.groups)
-    rows = [[group, *(str(result.groups[group]) if group in result.groups else 'n/a' for result in results)]
+    groups = dict.fromkeys(group for result in results.values() for group in result.groups)
+    rows = [[group, *(str(result.groups[group]) if group in result.groups else 'n/a'
+                       for result in results.values())]
             for group in groups]
-    return markdown_table(['obeyed', *(markdown_cell(result.title) for result in results)], rows)
+    return markdown_table(['obeyed', *map(markdown_cell, results)], rows)
 
 
 def spell_directions(directions: Mapping[str, int]) -> str:
@@ -302,6 +314,12 @@ def directions_of(case: Case) -> dict[str, int]:
     """Read the column `wanted` of a case."""
     signs = {sign: direction for direction, sign in SIGNS.items()}
     return {word[:-1]: signs[word[-1]] for word in case['wanted'].split()}
+
+
+def progress_of(case: Case) -> list[float]:
+    """Return the change of each asked quantity as a share of the asked change, if that is above the margin."""
+    return [case[name] / case[f'asked {name}'] for name, direction in directions_of(case).items()
+            if is_changed(name, case[f'asked {name}'], direction)]
 
 
 def is_local(case: Case) -> bool:
