@@ -282,7 +282,8 @@ def _program(network: Network, inputs: Sequence[Tensor]) -> torch.export.Exporte
     batch = {0: torch.export.Dim.DYNAMIC} if len(inputs[0]) > 1 else {}
     shapes = [{**batch, **dict.fromkeys((2, 3) if value.ndim == 4 else (1,), torch.export.Dim.DYNAMIC)}
               for value in inputs]
-    program = torch.export.export(network, tuple(inputs), dynamic_shapes=(*shapes[:2], tuple(shapes[2:])), strict=False)
+    texts = [tuple(shapes[2:])] if shapes[2:] else []  # those of `*texts`
+    program = torch.export.export(network, tuple(inputs), dynamic_shapes=(*shapes[:2], *texts), strict=False)
     # Guards that two numbers differ are often about the layout of memory only, yet they refuse some sizes, such as
     # those with h * w a multiple of 16. They are dropped; `_check` tests that the graph is right at such sizes.
     program._guards_code = [guard for guard in program._guards_code if ' != ' not in guard]
