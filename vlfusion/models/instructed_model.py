@@ -29,7 +29,7 @@ class InstructedModel(FusionModel):
     Args:
         stream: name of the text that holds the instruction.
         pictures: number of instructions of each pair that are fused, with the empty one; None for all. The others are
-            only read, by `understand`, which costs little.
+            only read, by `understand`, which costs little. 0 trains the reading alone.
         options: arguments of `FusionModel`.
     """
 
@@ -58,6 +58,8 @@ class InstructedModel(FusionModel):
             sample['read_ask'], sample['read_region'] = read['ask'], read['region']
             sample['numbers'], sample['places'] = self.backbone.understand(
                 source_a, source_b, read[self.stream], read[f'{self.stream}_mask'])
+        if self.pictures == 0:
+            return self.total(self.terms(source_a, source_a, source_b, **sample))
         several = min(instructed['ask'].shape[1], self.pictures or math.inf)
         sample |= {key: value[:, :several].flatten(0, 1) for key, value in instructed.items()}
         inputs = dict(source_a=source_a, source_b=source_b, **self._shared(sample))
