@@ -2,6 +2,7 @@
 
 Data:       171 pairs of RoadScene; its 25 pairs of CDDFuse's test set are for testing.
 Commands:   make zoo ZOO_DATA=FOLDER ZOO_TASKS='guide_mif guide_ivf'; it can be resumed
+Cost:       1,800 steps, as `film_guide_mif`
 Start:      the weights `film-ivf`, which stay as they are; only the guidance by instructions learns.
 Loss, text: as `film-guide-mif`.
 """

@@ -2,6 +2,7 @@
 
 Data:       Harvard's 738 training pairs (MRI with CT, PET or SPECT); 72 test pairs.
 Commands:   make zoo ZOO_DATA=FOLDER ZOO_TASKS='guide_mif guide_ivf' trains both in turn; it can be resumed
+Cost:       1,800 steps: 45 minutes of one CPU core
 Start:      the weights `film-mif`, which stay as they are; only the guidance by instructions learns.
 Loss:       the difference from the picture that an instruction asks for, relative to the asked change.
 Text:       as `film-mif`; and instructions of `fusion.v1`, read as 384-d tokens of all-MiniLM-L6-v2.

@@ -1,8 +1,9 @@
 """Reading of instructions alone, without pictures: a phase of the training of `film-guide-mif`.
 
-A step reads 128 sentences in the time in which `film_guide_mif.py` reads 82 and fuses 18 pictures a quarter. Only what
-reads an instruction learns; the correction of the image stays.
+A step reads 126 sentences in a fifth of the time of a step with pictures. Only what reads an instruction learns; the
+correction of the image stays.
 
+Cost:       3,000 steps: a quarter of an hour of one CPU core
 Commands:   vlfusion train zoo/film_guide_mif_read --cfg-options data_root=FOLDER load_from=CHECKPOINT
 """
 

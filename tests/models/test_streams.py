@@ -212,7 +212,7 @@ def test_from_training_to_fusing(root, toy, capsys):
     assert load_checkpoint_file(checkpoint)['meta']['vlfusion']['text_source'] == TEXTS
     assert main(['fuse', str(checkpoint), *map(str, pair), '-o', str(root / 'x.png'), '--text', 'x.npy']) == 2
     assert 'there is no file x.npy' in capsys.readouterr().err, '--text is the text about the images'
-    with pytest.raises(ConfigError, match='One text was given, but the model reads text_a, instruction'):
+    with pytest.raises(ConfigError, match='does not say how to describe images'):
         fuser(*pair, given['text_a'])
     with pytest.raises(ConfigError, match="'instructoin' was given.*\n.*Did you mean instruction"):
         fuser(*pair, dict(instructoin=given['instruction']))
