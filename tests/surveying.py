@@ -10,6 +10,7 @@ from dataclasses import asdict
 import torch
 
 from vlfusion import plugins
+from vlfusion.models.fusion_model import wanted
 from vlfusion.registry import BACKBONES, snapshot
 from vlfusion.testing.backbones import CHECKS, EXTRAS, Trial, outcome
 
@@ -24,6 +25,17 @@ ARGUMENTS = {
     'vlfusion_textdifuse.TextDiFuse': dict(steps=1, side=8, dim=16, widths=(1, 2), blocks=1, attention=(1,), groups=4),
     'vlfusion_textif.TextIF': dict(text_dim=8, dim=4, blocks=(1, 1, 1, 1), refinement=1, heads=(1, 1, 2, 4)),
 }
+
+#: Losses of what a network reads in an instruction, not of its image: tests/losses/test_asked.py tests them.
+READING = {'ReadingLoss', 'RegionLoss'}
+
+
+def instructions_for(loss, device='cpu'):
+    """Give a loss of instructions, for two images of 64x72, "brighter" and "source A alone"; nothing to another one."""
+    asks = [[0., 0, 0, 0, 1.5, 1, 1, 1], [1, 0, 1, 0, 1, 1, 1, 1]]
+    given = dict(ask=torch.tensor(asks, device=device), region=torch.ones(2, 1, 64, 72, device=device), instructions=2)
+    return {key: given[key] for key in wanted(loss).keys() & given.keys()}
+
 
 if __name__ == '__main__':
     torch.set_num_threads(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from surveying import READING, instructions_for
 
 from vlfusion import plugins
 from vlfusion.registry import BACKBONES, LOSSES, snapshot
@@ -54,11 +55,12 @@ def test_a_backbone_does_what_is_its_duty_and_the_extras_that_it_can(name, surve
     assert failing.keys() <= EXTRAS.keys()
 
 
-@pytest.mark.parametrize('name', [name for name in LOSSES.names() if name not in ELSEWHERE])
+@pytest.mark.parametrize('name', [name for name in LOSSES.names() if name not in {*ELSEWHERE, *READING}])
 def test_a_loss_does_what_training_relies_on(name):
     torch.manual_seed(0)
     arguments = dict(model='resnet10t', pretrained=False) if name == 'PerceptualLoss' else {}
-    check_loss(LOSSES.build(dict(type=name, **arguments)), size=(64, 72))
+    loss = LOSSES.build(dict(type=name, **arguments))
+    check_loss(loss, size=(64, 72), extra=instructions_for(loss))
 
 
 @pytest.mark.parametrize('plugin', [plugin.entry.name for plugin in plugins.found()])

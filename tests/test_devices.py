@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from surveying import ARGUMENTS
+from surveying import ARGUMENTS, READING, instructions_for
 from torch.nn.functional import avg_pool2d
 
 from vlfusion import plugins
@@ -52,7 +52,7 @@ WEIGHTLESS = {
         'vlfusion_u2fusion.InformationPreservationLoss')},
 }
 LOSS_NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in WEIGHTLESS else [])
-              for name in LOSSES.names() if name not in WITH_ANOTHER]
+              for name in LOSSES.names() if name not in {*WITH_ANOTHER, *READING}]
 TERMS = [dict(type='MaxIntensityLoss'), dict(type='MaxGradientLoss', weight=20.0), dict(type='SSIMLoss')]
 #: These compute in numpy, so each forward pass waits for both sources and copies the result.
 IN_NUMPY = ('vlfusion_classical.DTCWT', 'vlfusion_classical.DiscreteWavelet')
@@ -108,7 +108,8 @@ def test_a_loss_and_its_gradient_equal_those_of_the_cpu(name, device):
     moved_images = [image.to(device) for image in images]
     gradients = []
     for module, (fused, *sources, truth) in ((loss, images), (moved, moved_images)):
-        inputs = dict(source_a=sources[0], source_b=sources[1], **({'truth': truth} if 'truth' in wanted(loss) else {}))
+        inputs = dict(source_a=sources[0], source_b=sources[1], **({'truth': truth} if 'truth' in wanted(loss) else {}),
+                      **instructions_for(loss, fused.device))
         module(fused.requires_grad_(), **inputs).backward()
         gradients.append(fused.grad.cpu())
     torch.testing.assert_close(*gradients)

@@ -105,8 +105,8 @@ def ReadingLoss(fused: Image, source_a: Image, source_b: Image, read_ask: Float[
 
     Shares count as they are, factors by their logarithm over `UNITS`. An empty instruction asks for nothing.
     """
-    factors = read_ask[:, SHARES:].log() / read_ask.new_tensor(UNITS)
-    return (numbers - torch.cat((read_ask[:, :SHARES], factors), 1)).square().sum(1).mean()
+    factors = [factor / unit for factor, unit in zip(read_ask[:, SHARES:].log().unbind(1), UNITS, strict=True)]
+    return (numbers - torch.stack([*read_ask[:, :SHARES].unbind(1), *factors], 1)).square().sum(1).mean()
 
 
 @loss(weight=0.5)

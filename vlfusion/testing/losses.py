@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from vlfusion.testing.toy_device import check_on_toy_device, unavailable
 DRAWS = 4
 
 
-def check_loss(loss: nn.Module, size: tuple[int, int] = (48, 56), extra: Mapping[str, Tensor] | None = None) -> None:
+def check_loss(loss: nn.Module, size: tuple[int, int] = (48, 56), extra: Mapping[str, Any] | None = None) -> None:
     """Check that a loss behaves as training requires.
 
     For random, equal, black and white images the loss must be one finite number with a finite gradient for the fused
@@ -52,7 +53,7 @@ def check_loss(loss: nn.Module, size: tuple[int, int] = (48, 56), extra: Mapping
     _check_device(loss, list(drawn[0, :3]), extra)
 
 
-def _check_device(loss: nn.Module, images: list[Tensor], extra: Mapping[str, Tensor]) -> None:
+def _check_device(loss: nn.Module, images: list[Tensor], extra: Mapping[str, Any]) -> None:
     if unavailable():
         return
     gradients = []
