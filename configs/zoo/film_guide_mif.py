@@ -12,6 +12,8 @@ _base_ = ['film_mif.py']
 
 load_from = 'film-mif'
 
+protocol = 'plain'  # the stretch of `film` would undo "brighter" and "less contrast"
+
 model = dict(
     _delete_=True, type='InstructedModel', trainable=['correction'], pictures=9,
     backbone=dict(type='FILM', text_dim=384, guidance='spatial', instruction_dim=384),

@@ -10,7 +10,7 @@ from torch import nn
 
 from vlfusion.analysis.asked_quantities import QUANTITIES
 from vlfusion.analysis.obedience import Obedience, compare
-from vlfusion.analysis.obedience_run import Listener, instructions, measure_obedience
+from vlfusion.analysis.obedience_run import Listener, instructions, measure_obedience, seed_of_pair
 from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.data.regions import region_weight
@@ -44,8 +44,8 @@ class Obeys(nn.Module):
     """A backbone that reads the letters, and returns the asked picture."""
 
     text_dim, text_optional, several_instructions = dict(instruction=2), ('instruction',), True
-    vocabulary = {case.text: case for seed in range(len(NAMES))
-                  for case in instructions(VOCABULARY, 'infrared', 'visible', 2, 1, seed)}
+    vocabulary = {case.text: case for seed in (0, 1) for index in range(len(NAMES))
+                  for case in instructions(VOCABULARY, 'infrared', 'visible', 2, 1, seed_of_pair(seed, index))}
 
     def forward(self, source_a, source_b, instruction=None, instruction_mask=None):
         plain = torch.maximum(source_a, source_b)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from vlfusion.errors import ConfigError
 from vlfusion.models import FusionModel, needed_texts
@@ -134,6 +135,20 @@ class TestTrainable:
         with pytest.raises(ConfigError, match=r"(?s)FILM has no parameter whose name begins with 'corection'.*"
                                               'text_projection, stages, decoder, correction'):
             FusionModel(self.FILM, trainable=['decoder', 'corection'])
+
+    def test_statistics_of_frozen_parts_stay(self, monkeypatch):
+        class Normed(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.norm, self.scale = nn.BatchNorm2d(1), nn.Conv2d(1, 1, 1)
+
+            def forward(self, source_a, source_b):
+                return self.scale(self.norm(source_a + source_b))
+        monkeypatch.setitem(BACKBONES.module_dict, 'Normed', Normed)
+        model = FusionModel(dict(type='Normed'), LOSSES, trainable=['scale']).train()
+        image = torch.rand(2, 1, 16, 16)
+        model(image, image, mode='loss')
+        assert not model.backbone.norm.running_mean.any() and model.backbone.scale.training
 
 
 @pytest.mark.parametrize(('optional', 'needed'), [

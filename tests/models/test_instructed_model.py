@@ -42,7 +42,7 @@ def parts(monkeypatch):
 def build(losses=TERMS, **options):
     torch.manual_seed(0)
     model = MODELS.build(dict(type='InstructedModel', **(dict(backbone=FILM, losses=losses) | options)))
-    if hasattr(model.backbone, 'correction'):
+    if getattr(model.backbone, 'correction', None):
         nn.init.normal_(model.backbone.correction.project.weight, std=0.3)
     return model
 
@@ -218,3 +218,31 @@ def test_a_sample_without_instructions_is_an_ordinary_one():
     terms = model(**plain, mode='loss')
     torch.testing.assert_close(terms['loss'], (model(**plain) - torch.maximum(*list(plain.values())[:2])).abs().mean())
     assert isinstance(model, InstructedModel)
+
+
+def test_every_picture_of_a_pair_has_its_true_image():
+    model = build([dict(type='TruthLoss')])
+    batch = batch_of(Vocabulary.read().cases('MRI', 'PET', intents=['brighter'], degrees=[''], per_case=2))
+    truth = torch.rand(2, 1, 16, 20)
+    value = model(**batch, truth=truth, mode='loss')['loss']
+    once = [model(**{key: entry[index:index + 1] for key, entry in batch.items()}, truth=truth[index:index + 1],
+                  mode='loss')['loss'] for index in range(2)]
+    torch.testing.assert_close(value, sum(once) / 2)
+
+
+def test_without_its_own_reference_the_empty_instruction_asks_for_the_brighter_source():
+    neutral = Vocabulary.read().cases('MRI', 'PET', intents=['neutral'], per_case=1)
+    batch = batch_of(neutral)
+    own, brighter = (build([dict(type='AskedIntensityLoss')], own_reference=own, pictures=1)(**batch, mode='loss')['loss']
+                     for own in (True, False))
+    fused = build([])(**{key: batch[key] for key in ('source_a', 'source_b', 'text', 'text_mask')})
+    assert own == 0
+    torch.testing.assert_close(brighter, (fused - torch.maximum(batch['source_a'], batch['source_b'])).abs().mean())
+
+
+def test_a_film_without_instructions_learns_them_as_its_text():
+    film = {key: value for key, value in FILM.items() if key not in ('guidance', 'instruction_dim')} | dict(text_dim=12)
+    model = build([dict(type='AskedIntensityLoss')], backbone=film, stream='text')
+    cases = Vocabulary.read().cases('MRI', 'PET', intents=['darker'], degrees=[''], per_case=1)
+    model(**batch_of(cases, 'text', empty_token=True), mode='loss')['loss'].backward()
+    assert model.backbone.text_projection.weight.grad.any()

@@ -54,6 +54,8 @@ def test_a_backbone_that_gives_nan_is_named_with_the_pair():
 def test_one_image_for_each_instruction_is_expected(images):
     """A pair may have several instructions, each with its image; a backbone that gives another number is named."""
     class Several(nn.Module):
+        several_instructions = True
+
         def forward(self, source_a, source_b, instruction=None):
             return source_a.repeat_interleave(images // len(source_a), 0)
     image = torch.rand(3, 1, 8, 9)

@@ -233,8 +233,12 @@ class Obedience:
                                'median'], rows)
 
     def _table_of_failures(self) -> str:
-        progress = {case['text']: (min(progress_of(case)), case) for case in self.cases
-                    if case['obeyed'] == 0 and case['wanted']}
+        progress: dict[str, tuple[float, Case]] = {}
+        for case in self.cases:
+            if case['obeyed'] == 0 and case['wanted']:
+                part = min(progress_of(case))
+                if case['text'] not in progress or not part >= progress[case['text']][0]:
+                    progress[case['text']] = part, case
         worst = sorted(progress.items(), key=lambda item: (not math.isnan(item[1][0]), item[1][0]))[:MOST_FAILURES]
         return markdown_table(['obeyed least', 'intent', 'change, as a share of the asked one'], [
             [markdown_cell(text), markdown_cell(f'{case["intent"]} {case["degree"]}'.strip()), percent(part)]

@@ -25,6 +25,8 @@ from vlfusion.errors import ConfigError
 from vlfusion.evaluation.evaluator import FusionEvaluator
 from vlfusion.files import file_digest
 from vlfusion.guards.redaction import without_secrets
+from vlfusion.imaging.chroma import mean_chroma
+from vlfusion.imaging.images import read_image
 from vlfusion.language.instructions import Instruction, Vocabulary
 from vlfusion.losses.asked import asked_picture
 from vlfusion.metrics import Locality
@@ -54,7 +56,8 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
         print(vlfusion.measure_obedience(config, 'film-guide-mif', limit=20).sentence)
 
     Each pair is fused without an instruction, and under held-out sentences of every intent, degree and region. Every
-    pair gets other sentences. Intents about colour are left out if the network has no `colour_strength`.
+    pair gets other sentences. Intents about colour are left out if the network has no `colour_strength`, and for pairs
+    of two grey images.
 
     Args:
         config: config of the experiment, as a file or as `load_config` returns it; its test data are fused.
@@ -99,9 +102,11 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
         reference = listener.fuse(sample)
         _score(evaluator, sample, reference)
         equal += bool(other) and torch.equal(other.fuse(index), reference)
-        asked = instructions(words, *_modalities(dataset, index), per_case, per_region, seed + index)
+        asked = instructions(words, *_modalities(dataset, index), per_case, per_region,
+                             seed_of_pair(seed, index))
+        colour = listener.has_colour and _is_coloured(sample)
         cases += _judged(listener, sample, reference, [
-            case for case in asked if listener.has_colour or 'Colour' not in wanted(case.ask)])
+            case for case in asked if colour or 'Colour' not in wanted(case.ask)])
         if figure and index in indices[:ROWS] and (shown := [case.text for case in choose_shown(asked)]):
             pictures = listener.fuse(sample, listener.encode(shown))
             drawn.add(sample['name'], {
@@ -212,6 +217,16 @@ class _Other:
 
 def _score(evaluator: FusionEvaluator, sample: Mapping[str, Any], fused: Image) -> None:
     evaluator.process(default_collate([sample]), [dict(name=sample['name'], fused=fused[0])])
+
+
+def seed_of_pair(seed: int, index: int) -> int:
+    """Return the seed of a pair's sentences; two seeds share none, for up to a million pairs."""
+    return 1_000_000 * seed + index
+
+
+def _is_coloured(sample: Mapping[str, Any]) -> bool:
+    """Tell whether a source has colours, which an instruction can change."""
+    return any(mean_chroma(read_image(sample[path])) > 0.001 for path in ('path_a', 'path_b') if path in sample)
 
 
 def _modalities(dataset: Any, index: int) -> tuple[str, str]:

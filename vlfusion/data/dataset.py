@@ -176,6 +176,10 @@ class PairDataset(FusionDataset):
             self.text_lengths[key] = padded_length(length, source.length(self.pairs))
         self.instructions = Instructions(language or {}, **instructions) if instructions is not None else None
         if self.instructions:
+            taken = {self.instructions.stream, 'ask', 'region'} & {*self.text_sources, *dict(self.pairs[0].maps)}
+            if taken:
+                raise ConfigError(f'{min(taken)!r} is a text or a map of the data set, and also comes from its '
+                                  'instructions.', 'Rename or remove one of them.')
             self.instructions.check(self.pairs)
             self.text_dims[self.instructions.stream] = self.instructions.dim
         if words and not self.text_sources:

@@ -14,7 +14,7 @@ from vlfusion.data.pairs import Pair
 from vlfusion.data.regions import region_weight
 from vlfusion.data.text import pad
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.language.instructions import Ask, Instruction, Vocabulary
+from vlfusion.language.instructions import REGIONS, Ask, Instruction, Vocabulary
 from vlfusion.language.keys import Keys
 from vlfusion.language.section import section
 from vlfusion.language.store import TextStore
@@ -53,6 +53,9 @@ class Instructions:
         if count < 1 or pool < count:
             raise ConfigError(f'Expected count >= 1 and pool >= count, got count={count} and pool={pool}.',
                               'Correct `instructions` of the data set.')
+        if boxed := [region for region in regions or () if region not in REGIONS]:
+            raise ConfigError(f'instructions.regions names {boxed[0]!r}, whose place in an image is not known.',
+                              f'Choose among {", ".join(map(repr, REGIONS))}.')
         require_keywords([stream], 'text', "stream='instruction'")
         self.vocabulary, self.count, self.stream = Vocabulary.read(vocabulary), count, stream
         self.encode_empty, self.dropped = encode_empty, dropped

@@ -55,6 +55,7 @@ def written_source(text_source: Mapping[str, Any], texts: Texts) -> dict[str, An
         ConfigError: there is no text, there are several, or a file is given instead of a folder.
     """
     entries = text_configs(text_source)
+    instruction = {'instruction': entries.pop('instruction')} if len(entries) > 1 and 'instruction' in entries else {}
     if len(entries) != 1:
         raise ConfigError(f'The config reads {", ".join(entries) or "no text"}, but the files hold one text of a pair.',
                           'Say in the config which files are which text, as in '
@@ -62,7 +63,7 @@ def written_source(text_source: Mapping[str, Any], texts: Texts) -> dict[str, An
     [(keyword, entry)] = entries.items()
     places = [texts] if isinstance(texts, str | os.PathLike) else texts
     source = dict(texts=[_pattern(place) for place in places]) | ({'join': entry['join']} if 'join' in entry else {})
-    return source if keyword == 'text' else {keyword: source}
+    return source if keyword == 'text' and not instruction else {keyword: source} | instruction
 
 
 def by_folder(places: Sequence[str | os.PathLike]) -> dict[str, str | os.PathLike]:

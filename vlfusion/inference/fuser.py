@@ -177,7 +177,8 @@ class Fuser:
 
     @text_source.setter
     def text_source(self, source: Mapping | None) -> None:
-        self.texts.source = text_configs(source)
+        kept = {name: entry for name, entry in self.texts.source.items() if name == INSTRUCTION}
+        self.texts.source = kept | text_configs(source)
 
     def __call__(self, source_a: AnyImage, source_b: AnyImage, text: Text = None,
                  progress: Progress | None = None, maps: Mapping[str, AnyImage] | None = None,

@@ -52,7 +52,7 @@ def asked_picture(source_a: Image, source_b: Image, ask: Asks, region: Image, re
 class AskedIntensityLoss(nn.Module):
     """Mean of `|F - T|`, with `T` the picture that the instruction asks for, see `asked_picture`.
 
-    Without an instruction `T` is the brighter source, and the term is FILM's `MaxIntensityLoss`.
+    Without a `reference`, an empty instruction asks for the brighter source: then this is FILM's `MaxIntensityLoss`.
 
     Args:
         weight: factor in the total.

@@ -17,7 +17,9 @@ from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
 _INSTRUCTED = "Train with type='InstructedModel', and set instructions=dict(vocabulary='fusion.v1') in the data set."
 #: Remedies for inputs of losses that do not come from files.
-_REMEDIES = dict.fromkeys(('ask', 'region', 'instructions', 'reference', 'read_ask', 'read_region'), _INSTRUCTED)
+_REMEDIES = dict.fromkeys(('ask', 'region', 'instructions', 'reference'), _INSTRUCTED) | dict.fromkeys(
+    ('numbers', 'places', 'read_ask', 'read_region'),
+    f'{_INSTRUCTED} The backbone must have a method understand, as FILM with instruction_dim.')
 
 
 @MODELS.register_module()
@@ -126,6 +128,15 @@ class FusionModel(BaseModel):
         # MMEngine adds up the values with `loss` in their name, and logs the others.
         return dict(loss=total, **{key: value.detach() for key, value in terms.items()})
 
+    def train(self, mode: bool = True) -> 'FusionModel':
+        """Set the mode; frozen parts stay in evaluation mode, so that no batch changes their statistics."""
+        super().train(mode)
+        for module in self.backbone.modules() if self.trainable else ():
+            parameters = list(module.parameters())
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
+                module.eval()
+        return self
+
     def _freeze(self, trainable: Sequence[str]) -> None:
         """Freeze the parameters of the backbone whose names begin with none of the given ones."""
         parameters = dict(self.backbone.named_parameters())
@@ -198,8 +209,8 @@ def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], so
     if not isinstance(fused, Tensor) or not fused.is_floating_point():
         what = fused.dtype if isinstance(fused, Tensor) else type(fused).__name__
         raise NetworkError(f'The backbone {name} returned {what}; expected a tensor of floats.', remedy)
-    # A pair may have several instructions, each with its image.
-    images = max([len(source_a), *(len(value) for value in others.values() if value is not None)])
+    several = getattr(backbone, 'several_instructions', False) and others.get('instruction') is not None
+    images = len(others['instruction']) if several else len(source_a)
     if fused.shape != (expected := (images, *source_a.shape[1:])):
         raise NetworkError(f'The backbone {name} returned the shape {tuple(fused.shape)}; expected {expected}.', remedy)
     return fused

@@ -9,6 +9,9 @@ from torch import Tensor
 from vlfusion.models.fusion_model import FusionModel, map_inputs, text_dims
 from vlfusion.registry import MODELS
 
+#: What losses may want of the reading of instructions, also of those that are not fused.
+READ = {'numbers', 'places', 'read_ask', 'read_region'}
+
 
 @MODELS.register_module()
 class InstructedModel(FusionModel):
@@ -30,12 +33,16 @@ class InstructedModel(FusionModel):
         stream: name of the text that holds the instruction.
         pictures: number of instructions of each pair that are fused, with the empty one; None for all. The others are
             only read, by `understand`, which costs little. 0 trains the reading alone.
+        own_reference: True compares with the network's own fusion under the empty instruction, for a network whose
+            other parts are frozen. False gives losses no `reference`, so that the empty instruction asks for the
+            brighter source, as FILM's intensity loss does.
         options: arguments of `FusionModel`.
     """
 
-    def __init__(self, stream: str = 'instruction', pictures: int | None = None, **options):
+    def __init__(self, stream: str = 'instruction', pictures: int | None = None, own_reference: bool = True,
+                 **options):
         super().__init__(**options)
-        self.stream, self.pictures = stream, pictures
+        self.stream, self.pictures, self.own_reference = stream, pictures, own_reference
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 mode: str = 'tensor', **sample) -> Float[Tensor, 'several 1 h w'] | dict[str, Tensor] | list[dict]:
@@ -53,7 +60,7 @@ class InstructedModel(FusionModel):
         self.require_losses()
         instructed = {key: sample.pop(key) for key in (self.stream, f'{self.stream}_mask', 'ask', 'region')}
         instructed['region'] = instructed['region'][:, :, None]
-        if hasattr(self.backbone, 'understand'):
+        if hasattr(self.backbone, 'understand') and READ & {name for wants in self._wants.values() for name in wants}:
             read = {key: value.flatten(0, 1) for key, value in instructed.items()}
             sample['read_ask'], sample['read_region'] = read['ask'], read['region']
             sample['numbers'], sample['places'] = self.backbone.understand(
@@ -61,15 +68,17 @@ class InstructedModel(FusionModel):
         if self.pictures == 0:
             return self.total(self.terms(source_a, source_a, source_b, **sample))
         several = min(instructed['ask'].shape[1], self.pictures or math.inf)
-        sample |= {key: value[:, :several].flatten(0, 1) for key, value in instructed.items()}
+        given = {key: value[:, :several].flatten(0, 1) for key, value in instructed.items()}
         inputs = dict(source_a=source_a, source_b=source_b, **self._shared(sample))
         repeated = {key: value.repeat_interleave(several, 0) for key, value in inputs.items()}
         once = getattr(self.backbone, 'several_instructions', False)
         fused = super().forward(**(inputs if once else repeated),
-                                **{key: sample[key] for key in (self.stream, f'{self.stream}_mask')})
-        reference = fused.detach()[::several].repeat_interleave(several, 0)
-        return self.total(self.terms(fused, repeated['source_a'], repeated['source_b'], **sample,
-                                     reference=reference, instructions=several))
+                                **{key: given[key] for key in (self.stream, f'{self.stream}_mask')})
+        sample = given | {key: value.repeat_interleave(several, 0) if isinstance(value, Tensor) and key not in READ
+                          else value for key, value in sample.items()}
+        if self.own_reference:
+            sample['reference'] = fused.detach()[::several].repeat_interleave(several, 0)
+        return self.total(self.terms(fused, repeated['source_a'], repeated['source_b'], **sample, instructions=several))
 
     def _shared(self, sample: Mapping) -> dict[str, Tensor]:
         """Pick the texts and maps that the backbone reads of a pair beside its instructions."""

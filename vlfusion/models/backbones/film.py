@@ -71,8 +71,6 @@ class FILM(nn.Module):
 
     #: Weights may be cast to bfloat16, see `vlfusion.inference.network.Network`.
     bfloat16_weights = True
-    #: A batch may hold several instructions for each pair, see `vlfusion.models.InstructedModel`.
-    several_instructions = True
 
     def __init__(self, text_dim: int = 768, dim: int = 32, heads: int = 8, expansion: float = 4,
                  guidance_grid: Sequence[int] = (288, 384), attention_dim: int = 256, guidance: str = 'released',
@@ -92,6 +90,8 @@ class FILM(nn.Module):
         self.width, self.dim, self.fold, self.output = text_dim, dim, fold, output
         self.text_dim = dict(text=text_dim, instruction=instruction_dim) if instruction_dim else text_dim
         self.text_optional = ('instruction',) if instruction_dim else ()
+        #: A batch may hold several instructions for each pair, see `vlfusion.models.InstructedModel`.
+        self.several_instructions = bool(instruction_dim)
         self.text_projection = nn.Linear(text_dim, attention_dim)
         self.stages = nn.ModuleList(
             Stage(channels, dim, heads, expansion, guide) for channels in (fold ** 2, dim, dim))
@@ -167,17 +167,20 @@ class FILM(nn.Module):
         return self.correction is None or any(tensor.requires_grad for tensor in parts)
 
     def understand(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
-                   instruction: Float[Tensor, 'several word width'], instruction_mask: Bool[Tensor, 'several word']
+                   instruction: Float[Tensor, 'several word width'],
+                   instruction_mask: Bool[Tensor, 'several word'] | None = None
                    ) -> tuple[Float[Tensor, 'several 8'], Float[Tensor, 'several 1 rows columns']]:
         """Return what the network reads in instructions: numbers, and the logit of each place.
 
-        The numbers are those of `vlfusion.language.instructions.Ask`, see `SpatialGuidance.read`. Arguments as for
-        `forward`.
+        The numbers are those of `vlfusion.language.instructions.Ask`, see `SpatialGuidance.read`. Arguments and errors
+        are those of `forward`.
         """
+        self._check_instruction(instruction)
+        mask = _mask(instruction, instruction_mask)
+        instruction = instruction.to(self.text_projection.weight.dtype)
         several = len(instruction) // len(source_a)
         a, b = (folded(source, self.fold).repeat_interleave(several, 0) for source in (source_a, source_b))
-        return (self.correction.read(instruction, instruction_mask),
-                self.correction.where(a, b, instruction, instruction_mask))
+        return self.correction.read(instruction, mask), self.correction.where(a, b, instruction, mask)
 
     def colour_strength(self, instruction: Float[Tensor, 'several token dim'],
                         instruction_mask: Bool[Tensor, 'several token'] | None = None) -> Float[Tensor, ' several']:

@@ -86,8 +86,9 @@ class SpatialGuidance(nn.Module):
         images = (2 * image.to(feature) - 1 for image in (source_a, source_b, fused))
         x = torch.cat((feature, *images), 1)
         content = self.content(_cells(x, self.grid))
-        numbers = self.read(text, mask)[:, None].expand(-1, content.shape[1], -1)
-        where = self.where(source_a.to(feature), source_b.to(feature), text, mask).sigmoid()
+        tokens = self.reader(text, mask)
+        numbers = self._numbers(tokens, mask)[:, None].expand(-1, content.shape[1], -1)
+        where = self._where(source_a.to(feature), source_b.to(feature), tokens, mask).sigmoid()
         gates = self.gate(torch.cat((content, numbers), -1)).mT.unflatten(2, where.shape[2:]) * where
         correction = by_strips(self._correction, x, gates, halo=WINDOW // 2, learned=(
             *self.embed.parameters(), *self.around.parameters(), *self.project.parameters()))
@@ -97,8 +98,7 @@ class SpatialGuidance(nn.Module):
     def read(self, text: Float[Tensor, 'batch token width'],
              mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch 8']:
         """Read a text as the numbers of `vlfusion.language.instructions.Ask`; factors as logarithms over `UNITS`."""
-        questions = self.questions.expand(text.shape[0], -1, -1)  # `len` would be a constant in a traced graph
-        return self.numbers(self.what(questions, self.reader(text, mask), mask).flatten(1))
+        return self._numbers(self.reader(text, mask), mask)
 
     def colour_strength(self, text: Float[Tensor, 'batch token width'],
                         mask: Bool[Tensor, 'batch token']) -> Float[Tensor, ' batch']:
@@ -110,11 +110,18 @@ class SpatialGuidance(nn.Module):
               text: Float[Tensor, 'batch token width'],
               mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch 1 rows columns']:
         """Return the logit that the text concerns a cell, for each cell of the grid."""
+        return self._where(source_a, source_b, self.reader(text, mask), mask)
+
+    def _numbers(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        questions = self.questions.expand(tokens.shape[0], -1, -1)  # `len` would be a constant in a traced graph
+        return self.numbers(self.what(questions, tokens, mask).flatten(1))
+
+    def _where(self, source_a: Tensor, source_b: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
         brighter = torch.maximum(source_a, source_b)
         scene = self.scene(_cells(4 * torch.cat((source_a, source_b, brighter, brighter.square()), 1) - 2, self.grid))
         grid = _fitting(self.grid, source_a)
-        place = self.place(_places(grid, scene)).expand(text.shape[0], -1, -1)
-        answer = self.answers(place + scene, self.reader(text, mask), mask)
+        place = self.place(_places(grid, scene)).expand(tokens.shape[0], -1, -1)
+        answer = self.answers(place + scene, tokens, mask)
         cell = torch.cat((place, scene), -1)
         return self.region(torch.cat((cell, answer, cell * self.select(answer)), -1)).mT.unflatten(2, grid)
 
