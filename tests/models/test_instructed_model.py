@@ -233,8 +233,8 @@ def test_every_picture_of_a_pair_has_its_true_image():
 def test_without_its_own_reference_the_empty_instruction_asks_for_the_brighter_source():
     neutral = Vocabulary.read().cases('MRI', 'PET', intents=['neutral'], per_case=1)
     batch = batch_of(neutral)
-    own, brighter = (build([dict(type='AskedIntensityLoss')], own_reference=own, pictures=1)(**batch, mode='loss')['loss']
-                     for own in (True, False))
+    models = (build([dict(type='AskedIntensityLoss')], own_reference=own, pictures=1) for own in (True, False))
+    own, brighter = (model(**batch, mode='loss')['loss'] for model in models)
     fused = build([])(**{key: batch[key] for key in ('source_a', 'source_b', 'text', 'text_mask')})
     assert own == 0
     torch.testing.assert_close(brighter, (fused - torch.maximum(batch['source_a'], batch['source_b'])).abs().mean())

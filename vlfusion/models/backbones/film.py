@@ -89,7 +89,8 @@ class FILM(nn.Module):
         guide = partial(TextGuidance, dim, heads, attention_dim, guidance_grid)
         self.width, self.dim, self.fold, self.output = text_dim, dim, fold, output
         self.text_dim = dict(text=text_dim, instruction=instruction_dim) if instruction_dim else text_dim
-        self.text_optional = ('instruction',) if instruction_dim else ()
+        if instruction_dim:
+            self.text_optional = ('instruction',)
         #: A batch may hold several instructions for each pair, see `vlfusion.models.InstructedModel`.
         self.several_instructions = bool(instruction_dim)
         self.text_projection = nn.Linear(text_dim, attention_dim)
@@ -149,7 +150,7 @@ class FILM(nn.Module):
             feature, decoded = self._decoded(a, b, projected, text_weight)
         fused = mixed(decoded, folded(source_a, self.fold), folded(source_b, self.fold)) \
             if self.output == 'mixture' else decoded
-        words, mask = (instruction, instruction_mask) if self.text_optional else (text, text_mask)
+        words, mask = (instruction, instruction_mask) if self.several_instructions else (text, text_mask)
         if self.correction is not None and words is not None:
             several = words.shape[0] // source_a.shape[0]  # `len` would be a constant in a traced graph
             mask = _mask(words, mask)
@@ -193,7 +194,7 @@ class FILM(nn.Module):
         return self.correction.colour_strength(instruction.to(dtype), _mask(instruction, instruction_mask))
 
     def _check_instruction(self, instruction: Tensor) -> None:
-        expected = self.text_dim['instruction'] if self.text_optional else None
+        expected = self.text_dim['instruction'] if self.several_instructions else None
         if instruction.shape[-1] != expected:
             raise ConfigError(f'FILM was given an instruction of width {instruction.shape[-1]}, but '
                               f'{f"was built for width {expected}" if expected else "reads none"}.',
