@@ -2,6 +2,8 @@
 
 Data:       Harvard's 738 training pairs (MRI with CT, PET or SPECT); 72 test pairs.
 Commands:   make zoo ZOO_DATA=FOLDER ZOO_TASKS='guide_mif guide_ivf' trains both in turn; it can be resumed
+            The shipped weights took three runs, with `film_guide_mif_read.py` between; plugins/film_weights/README.md
+            has their commands.
 Cost:       1,800 steps: 45 minutes of one CPU core
 Start:      the weights `film-mif`, which stay as they are; only the guidance by instructions learns.
 Loss:       the difference from the picture that an instruction asks for, relative to the asked change.
@@ -20,7 +22,7 @@ model = dict(
     losses=[dict(type='AskedIntensityLoss', relative=0.02), dict(type='AskedGradientLoss', weight=0.3, relative=0.1),
             dict(type='ReadingLoss'), dict(type='RegionLoss')])
 
-# A short text makes a step a fifth faster; the words of a description move the frozen network by 0.001 grey levels.
+# A short text makes a step faster. Descriptions hardly move the frozen network, see docs/results/text.md.
 train_dataloader = dict(dataset=dict(
     text_source=dict(fixed='Fuse the two images.'),
     instructions=dict(vocabulary='fusion.v1', count=40, pool=5000, dropped=0.15),

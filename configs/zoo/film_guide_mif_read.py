@@ -1,7 +1,6 @@
 """Reading of instructions alone, without pictures: a phase of the training of `film-guide-mif`.
 
-A step reads 126 sentences in a fifth of the time of a step with pictures. Only what reads an instruction learns; the
-correction of the image stays.
+A step reads 128 sentences and fuses nothing. Only what reads an instruction learns; the correction of the image stays.
 
 Cost:       3,000 steps: a quarter of an hour of one CPU core
 Commands:   vlfusion train zoo/film_guide_mif_read --cfg-options data_root=FOLDER load_from=CHECKPOINT
