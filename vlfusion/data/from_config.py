@@ -151,7 +151,7 @@ def texts_to_encode(config: Config, splits: Sequence[str] | None = None) -> list
     sources = [source['fixed'] for source in text_entries(config) if 'fixed' in source]
     policies = [fixed_text(part.get('text_policy')) for part in text_readers(config)]
     of_pairs = (any('texts' in source for source in text_entries(config))
-                or any(part.get('instructions') for part in text_readers(config)))
+                or any(part.get('instructions') for part in text_readers(config)[1:]))  # of the data sets
     written = _texts_of_pairs(config, splits) if of_pairs else []
     return list(dict.fromkeys([*texts, *sources, *(text for text in policies if text is not None), *written]))
 

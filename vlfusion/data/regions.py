@@ -19,8 +19,8 @@ def region_weight(region: str, brightest: Float[np.ndarray, 'h w']) -> Float[np.
             whole picture.
         brightest: level of the brighter source at each pixel, in [0, 1].
 
-    >>> region_weight('upper_left', np.zeros((4, 4))).round(1)[0]
-    array([1., 1., 0., 0.])
+    >>> region_weight('upper_left', np.zeros((4, 4))).round(1)[0].tolist()
+    [1.0, 1.0, 0.0, 0.0]
 
     Raises:
         DataError: the region is none of these; a thing with a box needs a box.
