@@ -1,7 +1,7 @@
 """FILM (Zhao et al., ICML 2024) for infrared and visible images: the training of the weights `film-ivf`.
 
 Data:       171 pairs of RoadScene; its 25 pairs of CDDFuse's test set are for testing.
-Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
+Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all weights in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
 Loss:       FILM's terms; intensity weighs 20 instead of 1. With FILM's weight, the first thousand steps learn edges:
             after 1,030 steps the output lay 27 grey levels from the brighter source, after 300 more with weight 20 8.4

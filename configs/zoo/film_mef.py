@@ -1,7 +1,7 @@
 """FILM (Zhao et al., ICML 2024) for multi-exposure images: the training of the weights `film-mef`.
 
 Data:       16 scenes of MEFB and 8 pairs of U2Fusion; four scenes of MEFB are for testing.
-Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
+Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all weights in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
 Start:      the weights `film-mif`
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.

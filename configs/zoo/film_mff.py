@@ -1,7 +1,7 @@
 """FILM (Zhao et al., ICML 2024) for multi-focus images: the training of the weights `film-mff`.
 
 Data:       40 pairs of NYU-D with their all-in-focus truth; Lytro is for testing.
-Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
+Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all weights in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
 Start:      the weights `film-mif`
 Text:       measured facts and a template, read as 384-d tokens of all-MiniLM-L6-v2.

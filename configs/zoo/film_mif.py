@@ -1,7 +1,7 @@
 """FILM (Zhao et al., ICML 2024) for medical images: the training of the weights `film-mif`.
 
 Data:       Harvard's 738 training pairs (MRI with CT, PET or SPECT); 72 test pairs.
-Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all four tasks in turn; it can be resumed
+Commands:   make zoo ZOO_DATA=FOLDER describes the pairs and trains all weights in turn; it can be resumed
 Cost:       6,000 steps: about four hours of one CPU core
 Loss:       FILM's terms; intensity weighs 20 instead of 1. With FILM's weight, the first thousand steps learn edges:
             after 830 steps the output on MRI-CT pairs lay 26 grey levels from the brighter source, after 180 more with

@@ -268,3 +268,13 @@ def test_film_reads_sentences_by_a_real_encoder(tmp_path):
     listener.several = False
     torch.testing.assert_close(listener.fuse(sample, texts), pictures)
     assert listener.saturation(texts).tolist() == [1, 1], 'it begins there'
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (['--instructions', '--policies', 'zero'], '--policies has no effect with --instructions'),
+    (['--instructions', '--other-texts', 'words'], '--other-texts has no effect with --instructions'),
+    (['--against', 'film-mif'], '--against has no effect without --instructions'),
+    (['--drawn', '1', '--instructions'], '--instructions has no effect with --drawn')])
+def test_options_of_another_measurement_are_refused(options, message, capsys):
+    assert main(['ablate-text', 'film/film_mif', *options]) == 2
+    assert message in capsys.readouterr().err

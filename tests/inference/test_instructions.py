@@ -11,7 +11,7 @@ from vlfusion.cli import main
 from vlfusion.data.pairs import find_pairs
 from vlfusion.errors import ConfigError, DataError, VLFusionError
 from vlfusion.imaging.images import read_image
-from vlfusion.registry import MODELS
+from vlfusion.registry import MODELS, TEXT_ENCODERS
 from vlfusion.testing.toys import draw_pairs
 
 pytestmark = pytest.mark.slow  # the text encoder is loaded
@@ -141,3 +141,13 @@ def test_an_image_is_not_cut_into_windows_under_an_instruction(folder, steered):
     assert not notes
     Fuser(steered, store='text', note=notes.append, tile_size=100)(*pair)
     assert 'approximation' in notes[0], 'without an instruction windows are blended'
+
+
+def test_the_encoder_is_loaded_once_for_all_instructions(steered, folder, monkeypatch):
+    built, build = [], TEXT_ENCODERS.build
+    fuser = Fuser(steered, store=folder / 'once')
+    fuser(*ends(folder))
+    monkeypatch.setattr(TEXT_ENCODERS, 'build', lambda config: built.append(config) or build(config))
+    for sentence in ('darker', 'sharper', 'darker'):
+        fuser(*ends(folder), instruction=sentence)
+    assert len(built) == 1

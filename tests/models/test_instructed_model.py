@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from vlfusion.data.regions import region_weight
+from vlfusion.errors import ConfigError
 from vlfusion.language.instructions import Ask, Vocabulary
 from vlfusion.losses import asked_picture
 from vlfusion.models import InstructedModel, colour_strength
@@ -246,3 +247,8 @@ def test_a_film_without_instructions_learns_them_as_its_text():
     cases = Vocabulary.read().cases('MRI', 'PET', intents=['darker'], degrees=[''], per_case=1)
     model(**batch_of(cases, 'text', empty_token=True), mode='loss')['loss'].backward()
     assert model.backbone.text_projection.weight.grad.any()
+
+
+def test_a_training_of_the_reading_alone_refuses_losses_of_pictures():
+    with pytest.raises(ConfigError, match='pictures=0 fuses nothing, but the loss asked_intensity'):
+        build(pictures=0)

@@ -19,6 +19,7 @@ from vlfusion.analysis.obedience_figure import ROWS, Figure, choose_shown
 from vlfusion.analysis.text_variants import load_guided
 from vlfusion.config import as_config
 from vlfusion.data.regions import region_weight
+from vlfusion.data.text import INSTRUCTION
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.named import locate
 from vlfusion.errors import ConfigError
@@ -157,13 +158,13 @@ class Listener:
                               'Give it a language section with the encoder of the training.')
         self.model, self.encoder = model.eval(), TEXT_ENCODERS.build(language['encoder'])
         backbone, texts = model.backbone, text_dims(model.backbone)
-        if 'instruction' not in texts and len(texts) > 1:
+        if INSTRUCTION not in texts and len(texts) > 1:
             raise ConfigError(f'{type(backbone).__name__} reads the texts {", ".join(texts)}, but none of them is an '
                               'instruction.', 'Choose a network that reads one text, or a text called instruction.')
-        self.stream = 'instruction' if 'instruction' in texts else next(iter(texts))
+        self.stream = INSTRUCTION if INSTRUCTION in texts else next(iter(texts))
         self.needs_it = self.stream in needed_texts(backbone)
         self.several = getattr(backbone, 'several_instructions', False)
-        self.has_colour = self.stream == 'instruction' and hasattr(backbone, 'colour_strength')
+        self.has_colour = self.stream == INSTRUCTION and hasattr(backbone, 'colour_strength')
 
     def encode(self, sentences: Sequence[str]) -> dict[str, Tensor]:
         """Encode sentences as the texts `(several, token, dim)` that `fuse` takes, with their mask."""
@@ -262,12 +263,12 @@ def _judged(listener: Listener, sample: Mapping[str, Any], reference: Image,
         pixels = weighted_mean((shown - plain).abs(), weight)
         locality = Locality(shown, a, b, plain.expand(size), 255 * weight.double())
         for place, case in enumerate(chunk):
-            change, wish = ({name: values[place].item() for name, values in of.items()} for of in (moved, target))
+            change, goal = ({name: values[place].item() for name, values in table.items()} for table in (moved, target))
             small = bool(case.region) and weight[place].mean() < LEAST_REGION
-            verdict = None if small else judge(case.ask, change, wish, pixels[place].item())
+            verdict = None if small else judge(case.ask, change, goal, pixels[place].item())
             yield dict(
                 name=sample['name'], text=case.text, intent=case.intent, degree=case.degree, region=case.region,
                 kind=kind_of(case.ask), wanted=spell_directions(wanted(case.ask)),
                 obeyed=None if verdict is None else int(verdict), pixels=pixels[place].item(),
                 locality=locality[place].item() if case.region else None, **change,
-                **{f'asked {name}': value for name, value in wish.items()})
+                **{f'asked {name}': value for name, value in goal.items()})

@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.zoo.names import require_model
     if args.checkpoint:
         require_model(args.checkpoint)
+    _check_mode(args)
     if args.drawn:
         return _drawn(args)
     config = read_config(args, trained=True)
@@ -102,6 +103,19 @@ def run(args: argparse.Namespace) -> int:
           f'Words:  {out}/words.csv\n'
           f'Maps:   {out}/maps/')
     return 0
+
+
+def _check_mode(args: argparse.Namespace) -> None:
+    """Refuse options of one kind of measurement in another, where they would have no effect."""
+    from vlfusion.errors import ConfigError
+    texts = ('policies', 'other_task', 'other_options', 'other_texts', 'pair_maps')
+    useless = [*(texts if args.instructions or args.drawn else ()), *(() if args.instructions else ('against',)),
+               *(('instructions',) if args.drawn else ())]
+    for name in useless:
+        if getattr(args, name):
+            mode = 'with --drawn' if args.drawn else 'with --instructions' if args.instructions else \
+                'without --instructions'
+            raise ConfigError(f'--{name.replace("_", "-")} has no effect {mode}.', 'Leave it out.')
 
 
 def _obey(args: argparse.Namespace, config: 'Config') -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from vlfusion.data.from_config import text_readers
-from vlfusion.data.text import text_configs
+from vlfusion.data.text import INSTRUCTION, text_configs
 from vlfusion.errors import ConfigError
 
 #: Folder of a file `NAME.txt` for each pair, or a pattern such as `words/{name}_en.txt`; or several, which are joined.
@@ -55,7 +55,7 @@ def written_source(text_source: Mapping[str, Any], texts: Texts) -> dict[str, An
         ConfigError: there is no text, there are several, or a file is given instead of a folder.
     """
     entries = text_configs(text_source)
-    instruction = {'instruction': entries.pop('instruction')} if len(entries) > 1 and 'instruction' in entries else {}
+    instruction = {INSTRUCTION: entries.pop(INSTRUCTION)} if len(entries) > 1 and INSTRUCTION in entries else {}
     if len(entries) != 1:
         raise ConfigError(f'The config reads {", ".join(entries) or "no text"}, but the files hold one text of a pair.',
                           'Say in the config which files are which text, as in '

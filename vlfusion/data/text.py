@@ -25,6 +25,9 @@ from vlfusion.language.section import section
 from vlfusion.language.store import TextStore
 from vlfusion.language.subjects import Subject, content_of, subjects_of
 
+#: Name of the text that says how to fuse. It describes no image, so no description takes its place.
+INSTRUCTION = 'instruction'
+
 
 class TextSource(ABC):
     """Source of the token features of a pair.

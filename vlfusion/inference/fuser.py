@@ -21,7 +21,7 @@ from torch import Tensor
 from vlfusion.console.notes import new_run
 from vlfusion.data.pairs import Pair
 from vlfusion.data.suspicion import note_suspicion
-from vlfusion.data.text import text_configs
+from vlfusion.data.text import INSTRUCTION, text_configs
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DataError, did_you_mean
@@ -34,7 +34,7 @@ from vlfusion.imaging.reading.image import too_large
 from vlfusion.imaging.tasks import get_task
 from vlfusion.inference.flow import Steps, flow, named
 from vlfusion.inference.network import Network, usable_device
-from vlfusion.inference.texts import INSTRUCTION, Text, Texts
+from vlfusion.inference.texts import Text, Texts
 from vlfusion.inference.tiling import Progress
 from vlfusion.models import map_inputs, needed_texts, text_dims
 
@@ -211,7 +211,7 @@ class Fuser:
         self.check_maps(maps or {})
         sources, names = (source_a, source_b), ('source_a', 'source_b')
         is_file = [isinstance(source, str | os.PathLike) for source in sources]
-        given = self.texts.by_name(text) | self._told(instruction)
+        given = self.texts.by_name(text) | self._instruction_features(instruction)
         with TemporaryDirectory(prefix='vlfusion-') as folder:
             paths = [Path(source) if file else Path(folder, f'{name}.png')
                      for source, name, file in zip(sources, names, is_file, strict=True)]
@@ -262,7 +262,7 @@ class Fuser:
                 instruction is blank, or the model reads none.
         """
         new_run()
-        told = self._told(instruction)
+        instructed = self._instruction_features(instruction)
         for pair in pairs:
             self.check_maps([name for name, _ in pair.maps if name in self.maps])
         if texts is None and self.text_dims:
@@ -272,7 +272,7 @@ class Fuser:
             pairs = [pair for pair in pairs if pair not in faults]
 
         def features(pair: Pair) -> Mapping[str, np.ndarray]:
-            return self.texts.by_name(texts(pair) if texts else None) | told
+            return self.texts.by_name(texts(pair) if texts else None) | instructed
 
         steps = self._steps(self._read, features, described=texts is None, progress=progress, finish=finish)
         return flow(pairs, steps, batch_size=self.batch_size, failed=failed)
@@ -296,7 +296,7 @@ class Fuser:
             raise ConfigError(f'{reads}, but {lacking[0]!r} is not given.',
                               f'Give it with --map {lacking[0]}=DIR; in Python maps=dict({lacking[0]}=...).')
 
-    def _told(self, instruction: str | None) -> dict[str, np.ndarray]:
+    def _instruction_features(self, instruction: str | None) -> dict[str, np.ndarray]:
         """The features of an instruction by the name of the text; empty if there is none."""
         return {} if instruction is None else {INSTRUCTION: self.texts.encode(instruction)}
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from vlfusion.data.text import pad
+from vlfusion.data.text import INSTRUCTION, pad
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.inference.tiling import MODES, Plan, Progress, fuse_any_size, is_image, plan
 from vlfusion.models import Locality, colour_strength, locality, needed_texts
@@ -22,7 +22,6 @@ from vlfusion.system.memory import out_of_memory
 from vlfusion.system.tf32 import tf32
 
 SOURCES = ('source_a', 'source_b')
-INSTRUCTION = ('instruction', 'instruction_mask')
 #: Precisions of a network. `tf32` is float32 on devices without TF32, such as a CPU.
 PRECISIONS = ('float32', 'tf32', 'bfloat16')
 #: Bytes per pixel, more than any network here needs. If that much is free, no footprint is estimated.
@@ -134,7 +133,7 @@ class Network:
 
     def colour_strength(self, inputs: Inputs) -> float:
         """Return the factor of the saturation that the instruction of one pair asks for; 1 without an instruction."""
-        texts = {name: inputs[name].to(self.device) for name in INSTRUCTION if name in inputs}
+        texts = {name: inputs[name].to(self.device) for name in (INSTRUCTION, f'{INSTRUCTION}_mask') if name in inputs}
         with torch.no_grad():
             strength = colour_strength(self.model.backbone, **texts)
         return 1. if strength is None else strength.item()
@@ -163,7 +162,7 @@ class Network:
 
     def _is_instructed(self, inputs: Inputs) -> bool:
         """Tell whether the model reads an instruction that it could do without."""
-        return INSTRUCTION[0] in inputs and INSTRUCTION[0] not in needed_texts(self.model.backbone)
+        return INSTRUCTION in inputs and INSTRUCTION not in needed_texts(self.model.backbone)
 
     def _most(self, pairs: Sequence[Inputs]) -> int:
         """Number of pairs that can be fused at once."""

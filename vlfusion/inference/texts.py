@@ -11,19 +11,19 @@ import numpy as np
 from jaxtyping import Float
 
 from vlfusion.data.pairs import Pair
-from vlfusion.data.text import FixedText, given_texts, require_finite, text_configs, text_sources
+from vlfusion.data.text import INSTRUCTION, FixedText, given_texts, require_finite, text_configs, text_sources
 from vlfusion.data.text import described as described_source
 from vlfusion.engine.trust import believed_parts
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.recipes import combine, find_words
+from vlfusion.registry import TEXT_ENCODERS
 from vlfusion.zoo.entries import find_models
 
 if TYPE_CHECKING:
+    from vlfusion.language.interfaces import TextEncoder
     from vlfusion.language.pipeline import DescriptionPipeline, Report
 
-#: Name of the text that says how to fuse. It describes no image, so no description takes its place.
-INSTRUCTION = 'instruction'
 #: Token features `(token, dim)`, or a dict of them by the name of the text.
 Text = np.ndarray | Mapping[str, np.ndarray] | None
 Progress = Callable[[str, int, int], None]
@@ -88,7 +88,7 @@ class Texts:
         """
         check_instruction(sentence, self.dims)
         language, sentence = self._encoding(), sentence.strip()
-        encode_fixed(language, [sentence])
+        encode_fixed(language, [sentence], lambda: self._encoder)
         return self._checked(INSTRUCTION, FixedText(language, sentence).features, 'the instruction')
 
     def by_name(self, text: Text) -> dict[str, np.ndarray]:
@@ -204,6 +204,11 @@ class Texts:
                 'Give a recipe with --words NAME (`vlfusion words` lists them), or the features of the pair with '
                 '--text; in Python `words=` and `text=`.')
         return self.language
+
+    @cached_property
+    def _encoder(self) -> 'TextEncoder':
+        # Cached, so that it is loaded once for all instructions.
+        return TEXT_ENCODERS.build(self._encoding()['encoder'])
 
     def _encoding(self) -> Mapping:
         """The section by which a sentence is encoded; raises a VLFusionError if it has no encoder that is trusted."""

@@ -1,21 +1,24 @@
 """Fixed texts, which are the same for every pair, such as an instruction. Each is encoded once into the text store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import vlfusion
+from vlfusion.language.interfaces import TextEncoder
 from vlfusion.language.keys import Keys, identity
 from vlfusion.language.section import section
 from vlfusion.language.store import TextStore
 from vlfusion.registry import TEXT_ENCODERS
 
 
-def encode_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
+def encode_fixed(language: Mapping, texts: Sequence[str],
+                 encoder: Callable[[], TextEncoder] | None = None) -> list[str]:
     """Encode the texts whose features are not in the store yet.
 
     Args:
         language: the `language` section of a config; only `store` and `encoder` are used.
         texts: the fixed texts.
+        encoder: gives the section's encoder, which is needed if a text is new; by default one is built.
 
     Returns:
         The texts that were encoded now.
@@ -26,7 +29,8 @@ def encode_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
     """
     store, keys, missing = TextStore(section(language, 'store')), Keys(language), missing_fixed(language, texts)
     if missing:
-        encoded = TEXT_ENCODERS.build(language['encoder']).encode(missing)
+        built = encoder() if encoder else TEXT_ENCODERS.build(language['encoder'])
+        encoded = built.encode(missing)
         for text, features, mask in zip(missing, encoded.features, encoded.mask, strict=True):
             array = features[mask].float().cpu().numpy()
             store.write('features', keys.fixed(text), {

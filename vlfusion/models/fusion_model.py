@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from vlfusion.data.text import INSTRUCTION
 from vlfusion.errors import ConfigError, DataError, NetworkError
 from vlfusion.guards.foreign import foreign
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
@@ -106,7 +107,7 @@ class FusionModel(BaseModel):
                                    f'{", ".join(name)}.', 'The model diverged. Check the losses, lower the learning '
                                    'rate, or load another checkpoint.')
             outputs = [dict(name=pair, fused=image) for pair, image in zip(name, fused.float(), strict=True)]
-            strengths = colour_strength(self.backbone, sample.get('instruction'), sample.get('instruction_mask'))
+            strengths = colour_strength(self.backbone, sample.get(INSTRUCTION), sample.get(f'{INSTRUCTION}_mask'))
             if strengths is not None:
                 outputs = [output | dict(colour_strength=strength) for output, strength in
                            zip(outputs, strengths.tolist(), strict=True)]
@@ -209,8 +210,8 @@ def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], so
     if not isinstance(fused, Tensor) or not fused.is_floating_point():
         what = fused.dtype if isinstance(fused, Tensor) else type(fused).__name__
         raise NetworkError(f'The backbone {name} returned {what}; expected a tensor of floats.', remedy)
-    several = getattr(backbone, 'several_instructions', False) and others.get('instruction') is not None
-    images = len(others['instruction']) if several else len(source_a)
+    several = getattr(backbone, 'several_instructions', False) and others.get(INSTRUCTION) is not None
+    images = len(others[INSTRUCTION]) if several else len(source_a)
     if fused.shape != (expected := (images, *source_a.shape[1:])):
         raise NetworkError(f'The backbone {name} returned the shape {tuple(fused.shape)}; expected {expected}.', remedy)
     return fused
@@ -226,7 +227,7 @@ def colour_strength(backbone: nn.Module, instruction: Float[Tensor, 'several tok
     Raises:
         NetworkError: the method of a plugin's backbone fails.
     """
-    if instruction is None or 'instruction' not in text_dims(backbone) or not hasattr(backbone, 'colour_strength'):
+    if instruction is None or INSTRUCTION not in text_dims(backbone) or not hasattr(backbone, 'colour_strength'):
         return None
     with foreign(f'colour_strength of the backbone {type(backbone).__name__} fails', NetworkError, 'Fix it.'):
         return backbone.colour_strength(instruction, instruction_mask)

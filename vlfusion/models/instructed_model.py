@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from torch import Tensor
 
+from vlfusion.errors import ConfigError
 from vlfusion.models.fusion_model import FusionModel, map_inputs, text_dims
 from vlfusion.registry import MODELS
 
@@ -37,11 +38,17 @@ class InstructedModel(FusionModel):
             other parts are frozen. False gives losses no `reference`, so that the empty instruction asks for the
             brighter source, as FILM's intensity loss does.
         options: arguments of `FusionModel`.
+
+    Raises:
+        ConfigError: `pictures` is 0, but a loss compares pictures.
     """
 
     def __init__(self, stream: str = 'instruction', pictures: int | None = None, own_reference: bool = True,
                  **options):
         super().__init__(**options)
+        if unread := [name for name, wants in self._wants.items() if pictures == 0 and not READ & wants.keys()]:
+            raise ConfigError(f'pictures=0 fuses nothing, but the loss {unread[0]} compares pictures.',
+                              'Keep ReadingLoss and RegionLoss only, or raise pictures.')
         self.stream, self.pictures, self.own_reference = stream, pictures, own_reference
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],

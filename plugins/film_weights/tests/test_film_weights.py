@@ -9,6 +9,7 @@ from safetensors import safe_open
 import vlfusion
 from vlfusion.imaging.images import luminance
 from vlfusion.testing.shared import shared
+from vlfusion.testing.toys import draw_pairs
 from vlfusion.zoo.entries import find_models
 from vlfusion.zoo.metadata import read_meta
 
@@ -75,3 +76,17 @@ def test_it_is_sharp_where_either_source_is(name, share, of_all, tmp_path):
         sharper = np.maximum(sharpness(a), sharpness(b))
         ours, *copies = ((sharpness(plane) > share * sharper).mean() for plane in (fused, a, b))
         assert ours > of_all > 0.05 + max(copies), (ours, copies)
+
+
+def test_instructions_steer_film_guide_and_nothing_else_changes_it(tmp_path):
+    """Brightness falls, on the named side more than on the other; without an instruction it is film-mif to the bit."""
+    draw_pairs(tmp_path, ['p'], source_a='MRI', source_b='PET', size=(64, 64))
+    pair = tmp_path / 'MRI/p.png', tmp_path / 'PET/p.png'
+    options = dict(modality_b='PET', store=tmp_path / 'text', protocol='plain')
+    guide, film = (vlfusion.Fuser(name, **options) for name in ('film-guide-mif', 'film-mif'))
+    plain, darker, left = (guide(*pair, instruction=words).grey.astype(float) for words in (
+        None, 'Make the picture much darker.', 'Make the picture much darker on the left.'))
+    assert (plain == film(*pair).grey).all()
+    assert darker.mean() < 0.9 * plain.mean()
+    fall = (plain - left).mean(0)
+    assert fall[:24].mean() > 5 > 2 * abs(fall[40:].mean())

@@ -95,7 +95,7 @@ def test_degrees_are_ordered_around_one(weak, strong):
 @pytest.mark.parametrize('pair', PAIRS)
 @pytest.mark.parametrize('held_out', [False, True])
 def test_sentences_are_whole(pair, held_out):
-    for instruction in drawn(100, pair, held_out=held_out, labels=['the people'], joined=0.2):
+    for instruction in drawn(100, pair, held_out=held_out, regions=[*VOCABULARY.regions, 'box:the people'], joined=0.2):
         text = instruction.text
         assert not re.search(r'[{}]|  |\s$|^\s| [,.?]|\.\.|,,|\ba [aeiou]|\bthe the\b', text), text
         if held_out:
@@ -165,10 +165,11 @@ def test_draws_follow_their_seed():
 
 
 def test_half_of_the_draws_concern_the_whole_picture():
-    whole = sum(not instruction.region for instruction in drawn(400, intents=['brighter'], labels=['a car']))
+    regions = [*VOCABULARY.regions, 'box:a car']
+    whole = sum(not instruction.region for instruction in drawn(400, intents=['brighter'], regions=regions))
     assert 160 < whole < 240
     assert {instruction.region for instruction in drawn(200, intents=['darker'], regions=['', 'left'])} == {'', 'left'}
-    labelled = {instruction.region for instruction in drawn(50, intents=['darker'], regions=[], labels=['a car'])}
+    labelled = {instruction.region for instruction in drawn(50, intents=['darker'], regions=['box:a car'])}
     assert labelled == {'box:a car'}
 
 
@@ -229,7 +230,7 @@ def test_a_case_does_not_depend_on_the_others():
     (lambda: VOCABULARY.ask('neutral', 'strongly'), "neutral has no degree 'strongly'"),
     (lambda: drawn(1, intents=['leadA']), 'no intent'),
     (lambda: drawn(1, regions=['center']), 'Did you mean centre'),
-    (lambda: drawn(1, labels=['']), "no region 'box:'"),
+    (lambda: drawn(1, regions=['box:']), "no region 'box:'"),
     (lambda: VOCABULARY.cases('MRI', 'PET', degrees=['strong']), 'Did you mean strongly'),
     (lambda: VOCABULARY.cases('MRI', 'PET', regions=['box']), "no region 'box'")])
 def test_unknown_names_are_errors(act, message):

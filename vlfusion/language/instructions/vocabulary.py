@@ -85,7 +85,7 @@ class Vocabulary:
         return asks[degree]
 
     def draw(self, rng: np.random.Generator, modality_a: str, modality_b: str, *, held_out: bool = False,
-             intents: Sequence[str] | None = None, regions: Sequence[str] | None = None, labels: Sequence[str] = (),
+             intents: Sequence[str] | None = None, regions: Sequence[str] | None = None,
              joined: float = 0.) -> Instruction:
         """Draw an instruction.
 
@@ -98,16 +98,14 @@ class Vocabulary:
             modality_b: modality of source B.
             held_out: draw a held-out template, and fill it with words of training or held-out ones.
             intents: intents to draw from; None for all.
-            regions: regions to draw from, '' for the whole picture; None for all.
-            labels: things with a box, such as `the people`; each is a further region `box:LABEL`.
+            regions: regions to draw from, '' for the whole picture; None for `regions`.
             joined: chance that a second instruction about another quantity and the same region is joined to the first.
 
         Raises:
             UnknownNameError: no intent or region has that name.
             ConfigError: none of the intents can concern one of the regions.
         """
-        known = self._known_regions([*(self.regions if regions is None else regions),
-                                     *(BOX_PREFIX + label for label in labels)])
+        known = self._known_regions(self.regions if regions is None else regions)
         possible = [intent for name in (self.intents if intents is None else intents)
                     if not (intent := self._intent(name)).whole and known or '' in known]
         if not possible:
@@ -129,14 +127,14 @@ class Vocabulary:
             region=region, ask=Ask(**numbers))
 
     def pool(self, size: int, modality_a: str, modality_b: str, *, held_out: bool = False, seed: int = 0,
-             intents: Sequence[str] | None = None, regions: Sequence[str] | None = None, labels: Sequence[str] = (),
+             intents: Sequence[str] | None = None, regions: Sequence[str] | None = None,
              joined: float = 0.) -> list[Instruction]:
         """Draw instructions of distinct texts. The same arguments give the same ones.
 
         Args:
             size: number of instructions.
             seed: seed of chance.
-            modality_a, modality_b, held_out, intents, regions, labels, joined: see `draw`.
+            modality_a, modality_b, held_out, intents, regions, joined: see `draw`.
 
         Raises:
             ConfigError: the vocabulary has fewer distinct texts.
@@ -144,7 +142,7 @@ class Vocabulary:
         rng, pool, repeated = np.random.default_rng(seed), {}, 0
         while len(pool) < size:
             instruction = self.draw(rng, modality_a, modality_b, held_out=held_out, intents=intents, regions=regions,
-                                    labels=labels, joined=joined)
+                                    joined=joined)
             repeated = repeated + 1 if instruction.text in pool else 0
             pool.setdefault(instruction.text, instruction)
             if repeated == _MOST_REPEATED:
