@@ -21,6 +21,7 @@ LAYERS = [
     'data',
     'language',
     'zoo',
+    'volumes',
     'imaging',
     'registry',
     'config',

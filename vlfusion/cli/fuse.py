@@ -7,6 +7,7 @@
     vlfusion fuse CHECKPOINT 'data/{name}_T.*' 'data/{name}_W.*' -o fused/
     vlfusion fuse laplacian IR/ VI/ -o fused/ --skip-existing
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
+    vlfusion fuse film-mif mri.nii.gz pet.nii.gz -o fused.nii.gz --colormap hot
 
 Pairs of folders that cannot be fused are listed at the end. The others are fused, and the exit code is 1.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.fuse_volumes import add_volume_options, every
     from vlfusion.cli.options import add_imports, add_maps, add_reading, add_trust, add_words
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('checkpoint', metavar='MODEL',
@@ -48,8 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text.add_argument('--no-text', action='store_true', help='fuse without a text, if the model may do without one')
     parser.add_argument('--instruction', metavar='SENTENCE',
                         help='say how to fuse, to a model that reads instructions, such as film-guide-mif')
-    parser.add_argument('--describe', action='store_true',
-                        help='print the words that the model read about each pair, and the instruction')
+    parser.add_argument('--describe', nargs='?', const=True, default=False, type=every, metavar='every=N',
+                        help='print the words that the model read about each pair, and the instruction; in volumes, '
+                             'every=8 describes every 8th slice instead of each')
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
                                         "else vlfusion's own)")
     add_words(parser, keeps=True)
@@ -71,14 +74,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='pairs of one size fused at once (default: 1 on the CPU, 8 elsewhere)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'tf32', 'bfloat16'),
                         help='precision of the network (default: %(default)s)')
+    add_volume_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from vlfusion.cli import fuse_volumes
     from vlfusion.cli.options import import_modules, reading_keys
     from vlfusion.console.progress import ShowProgress
     from vlfusion.inference.folders import fuse
     from vlfusion.system.memory import parse_bytes
 
+    if fuse_volumes.are_volumes(args):
+        return fuse_volumes.run(args)
     if args.others:
         raise DataError(f'Expected two registered pictures (or two folders of them), but got {2 + len(args.others)}: '
                         f'{args.source_a}, {args.source_b}, {args.others[0]} ...',

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8, UInt16
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.files import write_whole
@@ -90,7 +90,8 @@ def _is_written(suffix: str) -> bool:
     return cv2.haveImageWriter(f'x{suffix}')
 
 
-def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -> None:
+def write_image(path: str | os.PathLike,
+                image: UInt8[np.ndarray, 'h w *bgr'] | UInt16[np.ndarray, 'h w *bgr']) -> None:
     """Write an image in the format of the path's ending.
 
     Missing folders are made. A reader never sees half a file.
@@ -99,7 +100,7 @@ def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, 'h w *bgr']) -
 
     Args:
         path: such as `fused/street.png`.
-        image: uint8 `(h, w)`, or `(h, w, 3)` in blue-green-red.
+        image: `(h, w)`, or `(h, w, 3)` in blue-green-red; uint8, or uint16 for PNG and TIFF.
 
     Raises:
         DataError: no format has this ending, or the format cannot hold an image of this size.

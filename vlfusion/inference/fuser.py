@@ -234,7 +234,8 @@ class Fuser:
                   finish: Callable[[Pair, Fused], None] | None = None, progress: Progress | None = None,
                   failed: Callable[[Pair, DataError], None] | None = None,
                   describing: Callable[[str, int, int], None] | None = None,
-                  instruction: str | None = None) -> Iterator[Fused]:
+                  instruction: str | None = None,
+                  read: Callable[[Pair], Mapping[str, Image]] | None = None) -> Iterator[Fused]:
         """Fuse many pairs. While the network runs, threads read the next pairs and finish the last ones.
 
         Neighbouring pairs of one size are fused in batches of `batch_size`, or fewer if memory is short. A batch of one
@@ -252,6 +253,8 @@ class Fuser:
                 pairs are fused.
             describing: called while pairs are described, as `describe` calls its `progress`.
             instruction: as for a call, for all pairs.
+            read: function that gives the sources and the maps of a pair by name, as `read_image` returns them; by
+                default they are read from its files. It is called in the threads that read.
 
         Returns:
             The results, in the order of the pairs. A pair that fails raises the error of a call, with its name, after
@@ -274,7 +277,7 @@ class Fuser:
         def features(pair: Pair) -> Mapping[str, np.ndarray]:
             return self.texts.by_name(texts(pair) if texts else None) | instructed
 
-        steps = self._steps(self._read, features, described=texts is None, progress=progress, finish=finish)
+        steps = self._steps(read or self._read, features, described=texts is None, progress=progress, finish=finish)
         return flow(pairs, steps, batch_size=self.batch_size, failed=failed)
 
     def describe(self, pairs: Sequence[Pair], texts: Sequence[str] | None = None, strict: bool = True,

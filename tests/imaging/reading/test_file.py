@@ -45,7 +45,7 @@ MP4 = b'\0\0\0\x20ftypisom' + bytes(64)
 @pytest.mark.parametrize(('name', 'content', 'what', 'remedy'), [
     ('a.png', b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n', 'Git LFS', 'git lfs pull'),
     ('a.nii', NIFTI, 'NIfTI', 'slices'), ('a.nii.gz', gzip.compress(NIFTI, mtime=0), 'NIfTI', 'slices'),
-    ('ct.dcm', bytes(128) + b'DICM', 'DICOM', 'two registered pictures'),
+    ('ct.dcm', bytes(128) + b'DICM', 'DICOM', 'two volumes or two DICOM series'),
     ('IM0001', bytes(128) + b'DICM', 'DICOM', 'slices'),
     ('old', b'\x08\0\5\0CS\n\0ISO_IR 100', 'DICOM', 'slices'), ('a.nrrd', b'NRRD0004\n', 'NRRD', 'slices'),
     ('a.mp4', MP4, 'video', 'ffmpeg'), ('a.mov', b'\0\0\0\x14ftypqt  ', 'video', 'ffmpeg'),

@@ -8,6 +8,8 @@ from vlfusion.errors import DataError
 
 TWO_PICTURES = 'vlfusion reads two registered pictures, one file each.'
 _SLICES = f'{TWO_PICTURES} Save the slices that you want to fuse as 16-bit PNG or TIFF files.'
+_VOLUME = ('`vlfusion fuse` takes two volumes or two DICOM series. For other work, save the slices as 16-bit PNG or '
+           'TIFF files.')
 _FRAMES = f'{TWO_PICTURES} Save the frames as images, for example: ffmpeg -i VIDEO FOLDER/%05d.png'
 _RAW = f'{TWO_PICTURES} Develop it into a 16-bit TIFF or PNG file.'
 _ARRAY = f'{TWO_PICTURES} Save each picture as a TIFF file, for example with the package tifffile.'
@@ -19,10 +21,10 @@ _AGAIN = 'Download it again; a failed download often leaves an error page.'
 #: Formats that the first bytes identify: offset, bytes, description, and what to do with the file.
 _SIGNATURES = (
     (0, b'version https://git-lfs', 'a Git LFS pointer instead of the image', _FETCH),
-    (128, b'DICM', 'a DICOM file', _SLICES),
-    (344, b'n+1\0', 'a NIfTI volume', _SLICES), (344, b'ni1\0', 'a NIfTI volume', _SLICES),
-    (4, b'n+2\0', 'a NIfTI volume', _SLICES),
-    (0, b'NRRD', 'an NRRD volume', _SLICES), (0, b'ObjectType', 'a MetaImage volume', _SLICES),
+    (128, b'DICM', 'a DICOM file', _VOLUME),
+    (344, b'n+1\0', 'a NIfTI volume', _VOLUME), (344, b'ni1\0', 'a NIfTI volume', _VOLUME),
+    (4, b'n+2\0', 'a NIfTI volume', _VOLUME),
+    (0, b'NRRD', 'an NRRD volume', _VOLUME), (0, b'ObjectType', 'a MetaImage volume', _VOLUME),
     (0, b'SIMPLE  =', 'a FITS file', _SLICES),
     (8, b'AVI ', 'a video', _FRAMES), (0, b'\x1aE\xdf\xa3', 'a video', _FRAMES), (0, b'FLV', 'a video', _FRAMES),
     (0, b'\0\0\1\xba', 'a video', _FRAMES), (0, b'\0\0\1\xb3', 'a video', _FRAMES),
@@ -46,7 +48,7 @@ _SIGNATURES = (
     *((0, start, 'a web page', _AGAIN) for start in (b'<!DOCTYPE', b'<!doctype', b'<html', b'<HTML')),
     (0, b'<svg', 'a vector drawing', 'Save it as PNG.'), (0, b'<?xml', 'an XML text', _AGAIN))
 #: Endings of formats that the first bytes may not identify.
-_ENDINGS = {'.dcm': ('a DICOM file', _SLICES), '.nii': ('a NIfTI volume', _SLICES), '.mgz': ('a volume', _SLICES),
+_ENDINGS = {'.dcm': ('a DICOM file', _VOLUME), '.nii': ('a NIfTI volume', _VOLUME), '.mgz': ('a volume', _SLICES),
             '.mpg': ('a video', _FRAMES), '.mp4': ('a video', _FRAMES), '.mov': ('a video', _FRAMES),
             '.avi': ('a video', _FRAMES), '.mkv': ('a video', _FRAMES), '.wmv': ('a video', _FRAMES),
             '.tga': ('a Targa image', _CONVERT), '.exr': ('an OpenEXR image', _CONVERT),
@@ -97,7 +99,7 @@ def identify(path: str | os.PathLike, data: bytes) -> tuple[str, str] | None:
     if data.startswith(b'\x1f\x8b'):
         return 'a gzip archive', 'Unpack it.'
     if data[:2] in (b'\x08\0', b'\x02\0') and data[2:4] in (b'\0\0', b'\5\0', b'\x08\0', b'\x10\0', b'\x16\0'):
-        return 'a DICOM file', _SLICES  # an old one, without the preamble of 128 bytes
+        return 'a DICOM file', _VOLUME  # an old one, without the preamble of 128 bytes
     return _ENDINGS.get(os.path.splitext(path)[1].lower())
 
 

@@ -205,7 +205,7 @@ def _without_end(path: object, data: bytes) -> np.ndarray | None:
 def _not_an_image(path: str | os.PathLike, data: bytes) -> DataError:
     if identified := identify(path, data):
         description, remedy = identified
-        return DataError(f'{path} is {description}, which vlfusion does not read.', remedy)
+        return DataError(f'{path} is {description}, not a picture that vlfusion reads.', remedy)
     return DataError(f'Cannot decode {path} as an image; it holds {len(data)} bytes.', DAMAGED)
 
 

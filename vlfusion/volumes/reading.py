@@ -1,0 +1,75 @@
+"""From a path to a volume: NIfTI, DICOM, and the other formats of SimpleITK."""
+
+import os
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from vlfusion.errors import DataError, needs
+from vlfusion.imaging.reading.file import identify_file, unreadable
+from vlfusion.volumes.dicom import is_dicom, read_series
+from vlfusion.volumes.nifti import is_nifti_name, read_nifti
+from vlfusion.volumes.volume import Volume, flipped
+
+_KINDS = ('a NIfTI volume', 'an NRRD volume', 'a MetaImage volume', 'a DICOM file')
+#: Files of a folder that are looked at to find out if it holds DICOM.
+_LOOKED_AT = 20
+
+
+def is_volume(path: str | os.PathLike) -> bool:
+    """Tell whether a path is a file of a volume, or a folder that holds DICOM files."""
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith('.'))
+        return any(map(is_dicom, islice(files, _LOOKED_AT)))
+    return path.is_file() and (is_nifti_name(path) or (identify_file(path) or ('',))[0] in _KINDS)
+
+
+def read_volume(path: str | os.PathLike) -> Volume:
+    """Read a volume.
+
+        volume = vlfusion.read_volume('pet.nii.gz')
+        volume.values, volume.affine
+
+    Args:
+        path: NIfTI file; folder of a DICOM series, or one of its files; or an NRRD or MetaImage file.
+
+    Raises:
+        DataError: the path holds no volume or several, such as a time series, or values other than real numbers; or
+            files are damaged, or do not say where the voxels lie.
+        ConfigError: SimpleITK, nibabel or pydicom is not installed.
+    """
+    path = Path(path)
+    if not path.is_dir() and (problem := unreadable(path)):
+        raise DataError(*problem)
+    if path.is_dir() or is_dicom(path):
+        volume = read_series(path)
+    elif is_nifti_name(path) or identify_file(path) == 'a NIfTI volume':
+        volume = read_nifti(path)
+    else:
+        volume = _by_simpleitk(path)
+    if not np.isfinite(volume.values).any():
+        raise DataError(f'{path} has no voxel with a value.', 'Give a volume that is not empty.')
+    return volume
+
+
+def _by_simpleitk(path: Path) -> Volume:
+    with needs('A volume', 'SimpleITK', 'medical'):
+        import SimpleITK
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
+            raise DataError(f'{path} has {reader.GetDimension()} dimensions and {reader.GetNumberOfComponents()} '
+                            'numbers in each voxel; expected 3 dimensions and one number.',
+                            'Write one volume of real numbers as a file of its own.')
+        reader.SetOutputPixelType(SimpleITK.sitkFloat32)
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise DataError(f'Cannot read {path} as a volume.', 'It may be damaged; copy it again.') from error
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
+    matrix[:3, 3] = image.GetOrigin()
+    return Volume(SimpleITK.GetArrayFromImage(image).T, flipped(matrix), path, (path,))
