@@ -113,10 +113,10 @@ def test_fuse_two_files_into_a_folder_that_is_made(tmp_path, capsys):
     assert '\x1b' not in capsys.readouterr().out
 
 
-def test_fuse_of_one_image_names_the_other(capsys):
-    with pytest.raises(SystemExit):
-        main(['fuse', 'no.pth', 'a.png', '-o', 'x.png'])
-    assert capsys.readouterr().err.endswith('required: source_b\n')
+def test_fuse_of_one_image_asks_for_another(tmp_path, capsys):
+    draw_pairs(tmp_path, ['p'])
+    assert main(['fuse', 'laplacian', str(tmp_path / 'ir/p.png'), '-o', str(tmp_path / 'x.png')]) == 2
+    assert 'two pictures or more, but there is only' in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -390,10 +390,11 @@ def test_a_page_is_chosen(folder, capsys):
     assert np.array_equal(read_image(folder / 'a.png'), expected)
 
 
-def test_a_stack_is_not_taken_for_a_pair(folder, capsys):
-    files = [str(folder / f'ir/p{index}.png') for index in range(3)]
-    assert main(['fuse', str(folder / 'Smooth.py'), *files, '-o', str(folder / 'a.png')]) == 2
-    assert 'Expected two registered pictures' in (said := capsys.readouterr().err) and 'got 3' in said
+def test_a_stack_is_fused_pair_by_pair(folder):
+    files = [str(folder / f'ir/p{index}.png') for index in (0, 3, 6)]
+    assert main(['fuse', str(folder / 'Smooth.py'), *files, '-o', str(folder / 'a.png'), '--order', 'reverse']) == 0
+    expected = Fuser(folder / 'Smooth.py').fuse_stack(files[::-1], order='chain')
+    np.testing.assert_array_equal(read_image(folder / 'a.png'), expected.colour)
 
 
 def test_a_text_that_may_be_absent_is_read_only_where_it_is_given(folder):

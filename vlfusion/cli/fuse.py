@@ -1,4 +1,4 @@
-"""Fuse two images, or two folders of images paired by name, with a checkpoint; in any size, and in colour.
+"""Fuse two images or more, or folders of images matched by name, with a checkpoint; in any size, and in colour.
 
     vlfusion fuse CHECKPOINT mri.png pet.png -o fused.png
     vlfusion fuse CHECKPOINT MRI/ PET/ -o fused/
@@ -6,6 +6,8 @@
     vlfusion fuse film-guide-mif mri.png pet.png -o fused.png --instruction "show the PET more strongly on the left"
     vlfusion fuse CHECKPOINT 'data/{name}_T.*' 'data/{name}_W.*' -o fused/
     vlfusion fuse laplacian IR/ VI/ -o fused/ --skip-existing
+    vlfusion fuse laplacian-mff plane_*.tif -o all_in_focus.tif
+    vlfusion fuse film-mef stacks/ -o fused/
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
     vlfusion fuse film-mif mri.nii.gz pet.nii.gz -o fused.nii.gz --colormap hot
 
@@ -16,7 +18,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from vlfusion.errors import DataError, listing, printable
+from vlfusion.errors import ConfigError, listing, printable
 
 if TYPE_CHECKING:
     from vlfusion.inference.folders import FusedFiles
@@ -29,10 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', metavar='MODEL',
                         help='a checkpoint; or the name of a model, such as film-mif or laplacian (`vlfusion models`); '
                              'or hf://owner/name; or a config of a model without weights')
-    parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused')
-    parser.add_argument('source_b', help='image, folder, or pattern: visible; CT, PET or SPECT; under-exposed; '
-                                         'far-focused')
-    parser.add_argument('others', nargs='*', default=[], help=argparse.SUPPRESS)  # a default: not required
+    parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused; or '
+                                         'one folder of stacks, each a folder of images')
+    parser.add_argument('source_b', nargs='?', help='image, folder, or pattern: visible; CT, PET or SPECT; '
+                                                    'under-exposed; far-focused')
+    parser.add_argument('others', nargs='*', default=[], metavar='source_n',
+                        help='further images, folders or patterns: with them each result is fused from a stack')
     parser.add_argument('-o', '--out', required=True, help='image to write; a folder if the sources are folders')
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='fuse these pairs only; or a text file with a name on each line')
@@ -41,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
     parser.add_argument('--protocol', help="how outputs become grey levels: film, plain, truncate ... (default: the "
                                            "checkpoint's)")
+    parser.add_argument('--order', choices=('tree', 'chain', 'reverse'),
+                        help='order in which a model for pairs fuses a stack: tree (default: neighbours, then their '
+                             'results), chain (first to last) or reverse')
     add_maps(parser, 'a model that reads them; one image if the sources are two images')
     parser.add_argument('--chroma', metavar='RULE', help="where colour comes from: visible, weighted, a plugin's rule "
                                                          "(default: the checkpoint's, else the task's)")
@@ -80,17 +87,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.cli import fuse_volumes
     from vlfusion.cli.options import import_modules, reading_keys
+    from vlfusion.cli.stacks import fuse_stacks, is_stack
     from vlfusion.console.progress import ShowProgress
     from vlfusion.inference.folders import fuse
     from vlfusion.system.memory import parse_bytes
 
     if fuse_volumes.are_volumes(args):
         return fuse_volumes.run(args)
-    if args.others:
-        raise DataError(f'Expected two registered pictures (or two folders of them), but got {2 + len(args.others)}: '
-                        f'{args.source_a}, {args.source_b}, {args.others[0]} ...',
-                        'To fuse a stack, fuse the first two, then the result with the next one. Put patterns with '
-                        'stars in quotes.')
+    if is_stack(args):
+        return fuse_stacks(args)
+    if args.order:
+        raise ConfigError(f'--order {args.order} is for stacks of more than two sources.', 'Leave it out.')
     max_memory = args.max_memory and parse_bytes(args.max_memory)
     import_modules(args.modules)
     with ShowProgress() as show:

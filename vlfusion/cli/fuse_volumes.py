@@ -7,7 +7,7 @@ from vlfusion.errors import ConfigError, printable
 
 #: Options of `fuse` that only volumes have, and those that they do not have, by their names in the namespace.
 _OWN = ('onto', 'axis', 'window_a', 'window_b', 'colormap', 'mosaic', 'keep_patient')
-_OTHERS = ('others', 'names', 'skip_existing', 'grey', 'text', 'maps', 'range_a', 'range_b', 'page_a', 'page_b',
+_OTHERS = ('names', 'order', 'skip_existing', 'grey', 'text', 'maps', 'range_a', 'range_b', 'page_a', 'page_b',
            'bands_a', 'bands_b')
 
 
@@ -39,7 +39,10 @@ def every(value: str) -> int:
 def are_volumes(args: argparse.Namespace) -> bool:
     """Tell whether a source is a volume; raises ConfigError if an option has no effect on what the sources are."""
     from vlfusion.volumes.reading import is_volume
-    volumes = is_volume(args.source_a) or is_volume(args.source_b)
+    sources = [source for source in (args.source_a, args.source_b, *args.others) if source is not None]
+    volumes = any(map(is_volume, sources))
+    if volumes and len(sources) != 2:
+        raise ConfigError(f'Volumes are fused in pairs, but {len(sources)} sources were given.', 'Give two volumes.')
     without_effect = [name for name in (_OTHERS if volumes else _OWN) if getattr(args, name)]
     if without_effect:
         raise ConfigError(f'--{without_effect[0].replace("_", "-")} has no effect on '

@@ -179,7 +179,7 @@ def find_files(root: str | os.PathLike, patterns: Mapping[str, str], names: Name
         if names is None:
             chosen = sorted(known)
         else:
-            chosen, unusable = _listed(root, names, known)
+            chosen, unusable = listed_names(root, names, known)
             problems += unusable
         problems += [_partnerless(name, files, patterns) for name in chosen
                      if any(name not in paths for paths in files.values())]
@@ -319,7 +319,7 @@ def _resolved(files: Mapping[str, Path]) -> dict[str, Path]:
     return {name: path.resolve() for name, path in files.items()}
 
 
-def _listed(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], list[str]]:
+def listed_names(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return the listed names that exist, sorted, and the problems of the others."""
     where = 'the list of names'
     if isinstance(names, str | os.PathLike):

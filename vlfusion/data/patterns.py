@@ -11,9 +11,9 @@ from pathlib import Path
 from unicodedata import normalize
 
 from vlfusion.data.names import composed
-from vlfusion.errors import ConfigError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.images import SUFFIXES
-from vlfusion.imaging.reading.file import identify_file
+from vlfusion.imaging.reading.file import identify_file, unreadable
 from vlfusion.imaging.reading.image import FLOAT_SUFFIXES
 from vlfusion.imaging.reading.rule import GIVE_RANGE
 
@@ -49,6 +49,18 @@ def list_files(root: Path, pattern: str, suffixes: tuple[str, ...]) -> list[Fitt
             if stem and not file.name.startswith('.'):
                 files.append(FittingFile(stem, folders, file))
     return files
+
+
+def is_file(source: Path) -> bool:
+    """Tell whether a source is a file; otherwise it is a folder or a pattern.
+
+    Raises:
+        DataError: it is none of them.
+    """
+    if not (source.is_file() or source.is_dir() or any(sign in str(source) for sign in '{*?[')):
+        raise DataError(*(os.path.lexists(source) and unreadable(source)
+                          or (f'No image or folder at {source}.', 'Check the path.')))
+    return source.is_file()
 
 
 def _stands_for(pattern: Sequence[str], path: Sequence[str]) -> list[str] | None:

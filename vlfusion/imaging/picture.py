@@ -1,13 +1,14 @@
 """From a network's output to a picture: output -> grey levels -> colour -> file."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
-from vlfusion.imaging.chroma import add_chroma
+from vlfusion.imaging.chroma import add_chroma, add_stack_chroma
 from vlfusion.imaging.images import write_image
 from vlfusion.imaging.protocol import Protocol
 from vlfusion.imaging.quantise import quantise
@@ -80,3 +81,19 @@ def make_picture(output: Float[Tensor, '1 1 h w'], image_a: Shaped[np.ndarray, '
     """
     grey = to_grey(output, protocol.stretch, protocol.rounding)
     return Fused(name, grey, add_chroma(grey, image_a, image_b, chroma, colour_strength), colour_strength)
+
+
+def make_stack_picture(output: Float[Tensor, '1 1 h w'], images: Sequence, *, protocol: Protocol, chroma: str,
+                       name: str = '', colour_strength: float = 1.) -> Fused:
+    """Make the picture of a stack from a network's output.
+
+    Args:
+        images: the sources, in the form of `vlfusion.imaging.images.read_image`; they may be read when asked for.
+        output, protocol, chroma, name, colour_strength: as for `make_picture`.
+
+    Raises:
+        ConfigError: the colour rule is for two sources only.
+        DataError, UnknownNameError: as for `make_picture`.
+    """
+    grey = to_grey(output, protocol.stretch, protocol.rounding)
+    return Fused(name, grey, add_stack_chroma(grey, images, chroma, colour_strength), colour_strength)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from vlfusion.console.progress import ShowProgress
 from vlfusion.data.names import inside
 from vlfusion.data.pairs import Pair, as_pattern, find_pairs
+from vlfusion.data.patterns import is_file
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.images import SUFFIXES, check_ending
-from vlfusion.imaging.reading.file import unreadable
 from vlfusion.imaging.reading.rule import readings_of
 from vlfusion.zoo.names import require_model
 
@@ -96,16 +96,10 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     kept = {pair: path for pair, path in files.items() if skip_existing and path.is_file()}
     pairs = [pair for pair in files if pair not in kept]
 
-    from vlfusion.engine.named import locate
-    from vlfusion.inference.fuser import Fuser
-    located = locate(checkpoint, offline=offline, show=show)  # downloads weights under this progress
-    fuser = Fuser(located, note=show.print if show else None, **options)
+    fuser = open_fuser(checkpoint, offline=offline, show=show, **options)
     fuser.check_maps(maps or {})
     features = _features(text, fuser, pairs) if text else None
-    if show:
-        show.print(f'Model: {fuser.origin}.')
-        show.print(f'Grey levels by the protocol {fuser.protocol.name}'
-                   + ('.' if grey else f', colour by the rule {fuser.chroma}.'))
+    tell_model(fuser, show, grey)
     step = show or (lambda *_, **__: None)
     written, failed = {}, {}
 
@@ -128,6 +122,22 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed, words)
 
 
+def open_fuser(checkpoint: PathLike, *, offline: bool = False, show: ShowProgress | None = None,
+               **options: Any) -> 'Fuser':
+    """Load a `Fuser`; weights are downloaded under the given progress, and its notes are printed there."""
+    from vlfusion.engine.named import locate
+    from vlfusion.inference.fuser import Fuser
+    return Fuser(locate(checkpoint, offline=offline, show=show), note=show.print if show else None, **options)
+
+
+def tell_model(fuser: 'Fuser', show: ShowProgress | None, grey: bool) -> None:
+    """Print the model, the protocol and, unless only luminance is written, the colour rule."""
+    if show:
+        show.print(f'Model: {fuser.origin}.')
+        show.print(f'Grey levels by the protocol {fuser.protocol.name}'
+                   + ('.' if grey else f', colour by the rule {fuser.chroma}.'))
+
+
 def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
                names: Sequence[str] | PathLike | None = None,
                reading: Mapping[str, Any] | None = None,
@@ -139,11 +149,7 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
     """
     rules = reading or {}
     sources, target = (Path(source_a), Path(source_b)), Path(out)
-    files = [source.is_file() for source in sources]
-    for source, is_file in zip(sources, files, strict=True):
-        if not (is_file or source.is_dir() or any(sign in str(source) for sign in '{*?[')):
-            raise DataError(*(os.path.lexists(source) and unreadable(source)
-                              or (f'No image or folder at {source}.', 'Check the path.')))
+    files = [is_file(source) for source in sources]
     if all(files):
         if names:
             raise DataError('--names chooses pairs of two folders, but two files were given.', 'Leave --names out.')
@@ -156,7 +162,7 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
         places = tuple((name, Path(place)) for name, place in (maps or {}).items())
         return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b, maps=places): target}
     if any(files):
-        words = [('a folder or pattern', 'a file')[is_file] for is_file in files]
+        words = [('a folder or pattern', 'a file')[file] for file in files]
         raise DataError(f'{sources[0]} is {words[0]} and {sources[1]} is {words[1]}.',
                         'Give two files, or two folders or patterns.')
     if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():

@@ -8,6 +8,7 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,14 +27,16 @@ from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.imaging.arrays import AnyImage, as_image
-from vlfusion.imaging.chroma import chroma_name
+from vlfusion.imaging.chroma import chroma_name, stack_rule
 from vlfusion.imaging.images import luminance, read_image, write_image
-from vlfusion.imaging.picture import Fused, make_picture
+from vlfusion.imaging.picture import Fused, make_picture, make_stack_picture
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.reading.image import too_large
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.imaging.tasks import get_task
 from vlfusion.inference.flow import Steps, flow, named
 from vlfusion.inference.network import Network, usable_device
+from vlfusion.inference.stacks import Luminances, Pictures, fold
 from vlfusion.inference.texts import Text, Texts
 from vlfusion.inference.tiling import Progress
 from vlfusion.models import map_inputs, needed_texts, text_dims
@@ -208,6 +211,76 @@ class Fuser:
                 model reads none.
             VLFusionError: the smallest tile does not fit into memory.
         """
+        with self._single(source_a, source_b, text, progress, maps, instruction) as (steps, pair):
+            return steps.of_one(pair)
+
+    def fuse_stack(self, sources: Sequence[AnyImage], *, order: str | None = None, reading: Reading = AS_STORED,
+                   name: str = 'image', text: Text = None, instruction: str | None = None,
+                   progress: Progress | None = None) -> Fused:
+        """Fuse two or more images of one scene, of one height and width.
+
+            fuser.fuse_stack(['under.jpg', 'mid.jpg', 'over.jpg'])
+
+        A backbone that takes any number of sources gets them all (`vlfusion.models.stacks`), and files are read one at
+        a time. Another one fuses pairs of sources and of earlier results, in an order. Results that are fused again
+        have 16 bits. The protocol applies to the last one, and its colour comes from all sources.
+
+        Args:
+            sources: files or images in memory, in the forms that a call takes.
+            order: a name in `vlfusion.inference.stacks.ORDERS`; by default `tree`. Only for a backbone that fuses
+                pairs.
+            reading: rule by which files are read.
+            name: name of the result.
+            text, instruction: as for a call; every pair gets the same.
+            progress: called with the number of images read, or of pairs fused, and of all.
+
+        Raises:
+            DataError: there are fewer than two images, one cannot be read, or they differ in size.
+            ConfigError: as for a call; or an order is given for a backbone that takes all sources; or the order is
+                unknown; or the colour rule is for two sources only.
+        """
+        pictures = Pictures(sources, reading)
+        stack_rule(self.chroma)  # a mistake is found before the work
+        if self.network.fuses_stacks:
+            if order is not None:
+                raise ConfigError(f'{type(self.model.backbone).__name__} takes all sources of a stack at once, so the '
+                                  f'order {order!r} has no effect.', 'Leave it out.')
+            self.texts.by_name(text)
+            self._instruction_features(instruction)
+            output, strength = self.network.fuse_stack(Luminances(pictures), pictures.size, progress), 1.
+        else:
+            output, strength = self._fold(pictures, order or 'tree', text, instruction, progress)
+        with self._named_backbone():
+            return make_stack_picture(output, pictures, protocol=self.protocol, chroma=self.chroma, name=name,
+                                      colour_strength=strength)
+
+    def _fold(self, pictures: Pictures, order: str, text: Text, instruction: str | None,
+              progress: Progress | None) -> tuple[Float[Tensor, '1 1 h w'], float]:
+        """Fuse a stack pair by pair; returns the network's last output, and its factor of the saturation."""
+        done, strength = 0, 1.
+
+        def image(item: int | Tensor) -> AnyImage:
+            if isinstance(item, Tensor):
+                return item.clamp(0, 1)
+            picture = pictures[item]
+            return picture[..., ::-1] if picture.ndim == 3 else picture  # colour in memory is red-green-blue
+
+        def merge(left: int | Tensor, right: int | Tensor) -> Tensor:
+            nonlocal done, strength
+            with self._single(image(left), image(right), text, None, None, instruction) as (steps, pair):
+                loaded = steps.load(pair)
+                output = steps.fuse([loaded]).cpu()
+            strength, done = self.network.colour_strength(loaded.inputs), done + 1
+            if progress:
+                progress(done, len(pictures) - 1)
+            return output
+
+        return fold(range(len(pictures)), merge, order), strength
+
+    @contextmanager
+    def _single(self, source_a: AnyImage, source_b: AnyImage, text: Text, progress: Progress | None,
+                maps: Mapping[str, AnyImage] | None, instruction: str | None) -> Iterator[tuple[Steps, Pair]]:
+        """Yield the steps of one pair and the pair, with the arguments of a call."""
         self.check_maps(maps or {})
         sources, names = (source_a, source_b), ('source_a', 'source_b')
         is_file = [isinstance(source, str | os.PathLike) for source in sources]
@@ -228,7 +301,7 @@ class Fuser:
                                                                 for name, image in (maps or {}).items()}
 
             pair = Pair(paths[0].stem if is_file[0] else 'image', *paths, self.texts.modality_a, self.texts.modality_b)
-            return self._steps(read, lambda _: given, progress=progress).of_one(pair)
+            yield self._steps(read, lambda _: given, progress=progress), pair
 
     def fuse_many(self, pairs: Sequence[Pair], texts: Callable[[Pair], Text] | None = None,
                   finish: Callable[[Pair, Fused], None] | None = None, progress: Progress | None = None,
@@ -359,12 +432,18 @@ class Fuser:
                 finish: Callable[[Pair, Fused], None] | None = None) -> Fused:
         strength = self.network.colour_strength(loaded.inputs)
         loaded.inputs.clear()  # they take as much memory as the steps that follow
-        try:
+        with self._named_backbone():
             fused = make_picture(output, loaded.image_a, loaded.image_b, protocol=self.protocol, chroma=self.chroma,
                                  name=loaded.pair.name, colour_strength=strength)
-        except DataError as error:
-            backbone = type(self.model.backbone).__name__
-            raise DataError(f'The backbone {backbone}: {error.problem}', error.remedy) from error
         if finish:
             finish(loaded.pair, fused)
         return fused
+
+    @contextmanager
+    def _named_backbone(self) -> Iterator[None]:
+        """Put the name of the backbone in front of what is wrong with its output."""
+        try:
+            yield
+        except DataError as error:
+            backbone = type(self.model.backbone).__name__
+            raise DataError(f'The backbone {backbone}: {error.problem}', error.remedy) from error

@@ -13,9 +13,19 @@ from torch import Tensor, nn
 
 from vlfusion.data.text import INSTRUCTION, pad
 from vlfusion.errors import ConfigError, did_you_mean
-from vlfusion.inference.tiling import MODES, Plan, Progress, fuse_any_size, is_image, plan
+from vlfusion.inference.tiling import (
+    MODES,
+    Plan,
+    Progress,
+    fuse_any_size,
+    fuse_windows,
+    is_image,
+    plan,
+    within_memory,
+)
 from vlfusion.models import Locality, colour_strength, locality, needed_texts
 from vlfusion.models.layers.strips import count_maps, watched
+from vlfusion.models.stacks import Counted, Mapped, Stack, fuses_stacks
 from vlfusion.system.devices import device_of
 from vlfusion.system.footprint import available, footprint
 from vlfusion.system.memory import out_of_memory
@@ -71,10 +81,16 @@ class Network:
         return self._run(self.model, inputs)
 
     def _run(self, model: nn.Module, inputs: Inputs) -> Float[Tensor, 'batch 1 h w']:
+        with self._precisely():
+            return model(**{name: value.to(self.device) for name, value in inputs.items()}).float()
+
+    @contextmanager
+    def _precisely(self) -> Iterator[None]:
+        """Compute in the chosen precision, without gradients."""
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast)
         # TF32 does not round numbers of bfloat16. Not inference_mode: some methods optimise at test time.
         with torch.no_grad(), autocast, tf32(self.precision != 'float32'):
-            return model(**{name: value.to(self.device) for name, value in inputs.items()}).float()
+            yield
 
     def plan(self, inputs: Inputs) -> Plan:
         """Choose how a pair is fused: whole, or in tiles that fit into the memory that is free now.
@@ -108,6 +124,39 @@ class Network:
         return fuse_any_size(fuse, inputs, self.locality, self.tiles, self.tile_size, progress=progress,
                              note=self.note, chosen=chosen or self.plan(inputs), trying=trying,
                              instructed=self._is_instructed(inputs))
+
+    @property
+    def fuses_stacks(self) -> bool:
+        """True if the backbone takes any number of sources, see `vlfusion.models.stacks`."""
+        return fuses_stacks(self.model.backbone)
+
+    def fuse_stack(self, sources: Stack, size: tuple[int, int],
+                   progress: Progress | None = None) -> Float[Tensor, '1 1 h w']:
+        """Fuse a stack of any size and number of sources, with a backbone that takes them all.
+
+        Every tile reads the sources again, so memory holds one of them.
+
+        Args:
+            sources: luminance in [0, 1], `(1, 1, h, w)` each.
+            size: height and width of the sources.
+            progress: called for each source that is read, with the number of sources read and of all, once for each
+                time that the method reads the stack.
+
+        Raises:
+            ConfigError, VLFusionError: as for `plan`.
+        """
+        read = Counted(sources, progress) if progress else sources
+
+        def fuse(window: tuple) -> Tensor:
+            with self._precisely():
+                return self.model.fuse_stack(Mapped(read, lambda source: source[window].to(self.device))).float()
+
+        def fuse_by(chosen: Plan) -> Tensor:
+            return fuse((...,)) if chosen.is_whole(size) else fuse_windows(fuse, torch.zeros(1, 1, *size), chosen)
+
+        blank = torch.empty(1, 1, 1, 1).expand(1, 1, *size)  # takes no memory; the estimate asks for the size only
+        return within_memory(fuse_by, size, self.plan(dict.fromkeys(SOURCES, blank)), self.locality, self.tiles,
+                             self.tile_size, note=self.note)
 
     def fuse_first(self, pairs: Sequence[Inputs], progress: Progress | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse the first pairs of a list at once: as many as memory allows, at least one.

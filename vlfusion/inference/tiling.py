@@ -65,6 +65,10 @@ class Plan:
         """Largest number of pixels that are fused at once."""
         return math.prod(self.tile)
 
+    def is_whole(self, size: tuple[int, int]) -> bool:
+        """Tell whether an image of a size (height, width) is fused at once."""
+        return all(len(side) == 1 for side in self.grid(size))
+
     def grid(self, size: tuple[int, int]) -> tuple[list[Span], list[Span]]:
         """The tiles' ranges of rows and of columns, for an image of a size (height, width)."""
         return tuple(spans(length, tile, self.margin, self.multiple)
@@ -177,16 +181,30 @@ def fuse_in_tiles(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
         plan: tiles for images of this size.
         progress: called with the number of tiles done and of all tiles; not called for an image that is fused at once.
     """
+    def fuse_window(window: tuple) -> Tensor:
+        return fuse({name: value[window] if is_image(value) else value for name, value in inputs.items()})
+
     source = inputs['source_a']
-    rows, columns = plan.grid(source.shape[-2:])
-    if len(rows) == len(columns) == 1:
+    if plan.is_whole(source.shape[-2:]):
         return fuse(inputs)
-    fused = torch.zeros_like(source)
+    return fuse_windows(fuse_window, torch.zeros_like(source), plan, progress)
+
+
+def fuse_windows(fuse_window: Callable[[tuple], Tensor], fused: Float[Tensor, 'batch 1 h w'], plan: Plan,
+                 progress: Progress | None = None) -> Float[Tensor, 'batch 1 h w']:
+    """Fuse tile by tile with a function that takes a window, the index of a tile in an image.
+
+    Args:
+        fuse_window: function that fuses a window of the sources.
+        fused: zeros in the size of the image; it is filled and returned.
+        plan, progress: as for `fuse_in_tiles`.
+    """
+    rows, columns = plan.grid(fused.shape[-2:])
     weights = [_ramps(side) for side in (rows, columns)] if plan.mode == 'blend' else None
     total = len(rows) * len(columns)
     for done, (i, row, j, column) in enumerate(_cells(rows, columns), 1):
         window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
-        part = fuse({name: value[window] if is_image(value) else value for name, value in inputs.items()}).to(fused)
+        part = fuse_window(window).to(fused)
         if weights:
             fused[window].addcmul_(part, (weights[0][i][:, None] * weights[1][j]).to(fused))
         else:
@@ -248,15 +266,36 @@ def fuse_any_size(fuse: Fuse, inputs: Mapping[str, Shaped[Tensor, 'batch ...']],
         ConfigError: as for `plan`.
         VLFusionError: memory runs out for the smallest tile, or for the whole image under the mode `whole`.
     """
-    height, width = inputs['source_a'].shape[-2:]
-    chosen = chosen or plan((height, width), locality, mode, tile, pixels, instructed=instructed)
+    size = tuple(inputs['source_a'].shape[-2:])
+    chosen = chosen or plan(size, locality, mode, tile, pixels, instructed=instructed)
+    return within_memory(lambda chosen: fuse_in_tiles(fuse, inputs, chosen, progress), size, chosen, locality, mode,
+                         tile, note=note, instructed=instructed, trying=trying)
+
+
+def within_memory(fuse: Callable[[Plan], Tensor], size: tuple[int, int], chosen: Plan,
+                  locality: Locality | None = None, mode: str = 'auto', tile: int | None = None, *,
+                  note: Callable[[str], None] = print, instructed: bool = False,
+                  trying: Callable[[Plan], None] = lambda plan: None) -> Tensor:
+    """Call a function with a plan for an image of this size; if memory runs out, with one of half as many pixels.
+
+    Args:
+        fuse: function that fuses by a plan.
+        size: height and width of the image.
+        chosen: the first plan to try.
+        locality, mode, tile, instructed: as for `plan`, which gave the first plan.
+        note, trying: as for `fuse_any_size`.
+
+    Raises:
+        ConfigError, VLFusionError: as for `fuse_any_size`.
+    """
+    height, width = size
     while True:
         trying(chosen)
         if chosen.mode == 'blend' and mode == 'auto':
             note(f'{width}x{height} is fused in blended windows of {chosen.tile[1]}x{chosen.tile[0]}, which is an '
                  'approximation: the model is not local.')
         try:
-            return fuse_in_tiles(fuse, inputs, chosen, progress)
+            return fuse(chosen)
         except Exception as error:
             if not out_of_memory(error):
                 raise

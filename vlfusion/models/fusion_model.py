@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vlfusion.data.text import INSTRUCTION
 from vlfusion.errors import ConfigError, DataError, NetworkError
 from vlfusion.guards.foreign import foreign
+from vlfusion.models.stacks import Mapped, Stack
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
 _INSTRUCTED = "Train with type='InstructedModel', and set instructions=dict(vocabulary='fusion.v1') in the data set."
@@ -165,8 +166,23 @@ class FusionModel(BaseModel):
         margin = 0 if self.training else self.margin
         if not margin:
             return run_backbone(self.backbone, **images, **texts)
-        wider = {key: F.pad(image, (margin,) * 4, mode='replicate') for key, image in images.items()}
+        wider = {key: _widened(image, margin) for key, image in images.items()}
         return run_backbone(self.backbone, **wider, **texts)[..., margin:-margin, margin:-margin]
+
+    def fuse_stack(self, sources: Stack) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse any number of sources with a backbone that takes them, see `vlfusion.models.stacks`.
+
+        Args:
+            sources: luminance in [0, 1], `(batch, 1, h, w)` each.
+
+        Raises:
+            NetworkError: the backbone fails, or returns no image of the sources' size.
+        """
+        margin = 0 if self.training else self.margin
+        if not margin:
+            return run_on_stack(self.backbone, sources)
+        wider = Mapped(sources, lambda source: _widened(source, margin))
+        return run_on_stack(self.backbone, wider)[..., margin:-margin, margin:-margin]
 
     def terms(self, fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
               source_b: Float[Tensor, 'batch 1 h w'], **sample) -> dict[str, Float[Tensor, '']]:
@@ -204,17 +220,39 @@ def run_backbone(backbone: nn.Module, source_a: Float[Tensor, 'batch 1 h w'], so
     """
     if torch.jit.is_tracing() or torch.compiler.is_compiling():  # an exporter explains failures itself
         return backbone(source_a, source_b, **others)
-    name, remedy = type(backbone).__name__, 'A backbone returns luminance (batch, 1, h, w) in the size of its sources.'
-    with foreign(f'The backbone {name} fails', NetworkError, 'Fix it, or choose another one.'):
+    with foreign(f'The backbone {type(backbone).__name__} fails', NetworkError, 'Fix it, or choose another one.'):
         fused = backbone(source_a, source_b, **others)
+    several = getattr(backbone, 'several_instructions', False) and others.get(INSTRUCTION) is not None
+    return _checked(backbone, fused, (len(others[INSTRUCTION]) if several else len(source_a), *source_a.shape[1:]))
+
+
+def run_on_stack(backbone: nn.Module, sources: Stack) -> Float[Tensor, 'batch 1 h w']:
+    """Fuse a stack with a backbone that takes any number of sources; errors as for `run_backbone`."""
+    shapes = []
+
+    def noted(source: Tensor) -> Tensor:
+        shapes[:] = [tuple(source.shape)]
+        return source
+
+    with foreign(f'The backbone {type(backbone).__name__} fails', NetworkError, 'Fix it, or choose another one.'):
+        fused = backbone.fuse_stack(Mapped(sources, noted))
+    return _checked(backbone, fused, *shapes)
+
+
+def _checked(backbone: nn.Module, fused: Any, expected: tuple[int, ...]) -> Float[Tensor, 'several 1 h w']:
+    """Return the result of a backbone; raise NetworkError if it is no image of the expected shape."""
+    name, remedy = type(backbone).__name__, 'A backbone returns luminance (batch, 1, h, w) in the size of its sources.'
     if not isinstance(fused, Tensor) or not fused.is_floating_point():
         what = fused.dtype if isinstance(fused, Tensor) else type(fused).__name__
         raise NetworkError(f'The backbone {name} returned {what}; expected a tensor of floats.', remedy)
-    several = getattr(backbone, 'several_instructions', False) and others.get(INSTRUCTION) is not None
-    images = len(others[INSTRUCTION]) if several else len(source_a)
-    if fused.shape != (expected := (images, *source_a.shape[1:])):
+    if fused.shape != expected:
         raise NetworkError(f'The backbone {name} returned the shape {tuple(fused.shape)}; expected {expected}.', remedy)
     return fused
+
+
+def _widened(image: Float[Tensor, 'batch 1 h w'], margin: int) -> Float[Tensor, 'batch 1 _ _']:
+    """Extend an image by repeating its border pixels."""
+    return F.pad(image, (margin,) * 4, mode='replicate')
 
 
 def colour_strength(backbone: nn.Module, instruction: Float[Tensor, 'several token dim'] | None = None,

@@ -18,6 +18,7 @@ from vlfusion.engine.compat import quiet_tracing
 from vlfusion.errors import VLFusionError
 from vlfusion.inference.tiling import fuse_in_tiles, plan
 from vlfusion.models import Locality, locality, map_inputs, needed_texts, text_dims
+from vlfusion.models.stacks import Mapped, fuses_stacks
 from vlfusion.testing.toy_device import check_on_toy_device, unavailable
 
 #: Image sizes (height, width) that break code written for large, even sizes.
@@ -360,6 +361,21 @@ def check_maps(trial: Trial) -> str:
     return f'optional: {", ".join(optional) or "none"}'
 
 
+def check_stack(trial: Trial) -> str:
+    """Require of a network with `sources = None` that it fuses stacks (`vlfusion.models.stacks`).
+
+    Two sources give the result of `forward`, and three an image. Sources are only iterated over.
+    """
+    if not fuses_stacks(trial.backbone):
+        raise NotApplicable('fuses pairs')
+    inputs = trial.inputs()
+    three = inputs['source_a'], inputs['source_b'], inputs['source_a'].flip(3)
+    with torch.no_grad():
+        of_two, of_three = (trial.backbone.fuse_stack(Mapped(three[:count], torch.clone)) for count in (2, 3))
+    _check_image(of_three, three[0])
+    return _check_equal(of_two, trial.fuse(inputs), trial.tolerance, 'A stack of two differs from the pair')
+
+
 @both_ways
 def check_saving(trial: Trial) -> None:
     """Require that a copy with other weights fuses identically once it has loaded the saved state (weights only)."""
@@ -490,8 +506,8 @@ def check_export(trial: Trial) -> None:
 #: Checks that every backbone must pass.
 CHECKS: dict[str, Callable[[Trial], str | None]] = {
     'output': check_output, 'determinism': check_determinism, 'batch': check_batch, 'gradients': check_gradients,
-    'sizes': check_sizes, 'text': check_text, 'maps': check_maps, 'saving': check_saving, 'local': check_local,
-    'device': check_device, 'bfloat16': check_bfloat16}
+    'sizes': check_sizes, 'text': check_text, 'maps': check_maps, 'stack': check_stack, 'saving': check_saving,
+    'local': check_local, 'device': check_device, 'bfloat16': check_bfloat16}
 #: Desirable properties that some methods cannot have.
 EXTRAS: dict[str, Callable[[Trial], str | None]] = {
     'autocast': check_autocast, 'compile': check_compile, 'export': check_export}

@@ -126,6 +126,43 @@ def test_mertens_on_8_bit_photographs():
     assert_fuses(classical.MertensFusion(), *map(scaled, grey), expected, atol=2e-6)
 
 
+@pytest.mark.parametrize('size', [(64, 64), (41, 53)], ids=str)
+def test_mertens_of_five_exposures_against_opencv(size):
+    sources = [image * gain for gain in (0.4, 1.0) for image in draw(size)] + [draw(size, seed=1)[0]]
+    images = [(255 * image[..., None]).astype(np.float32) for image in sources]
+    expected = cv2.createMergeMertens(1, 0, 1).process(images)
+    fused = classical.MertensFusion().fuse_stack([tensor(scaled(image[..., 0])) for image in images])
+    torch.testing.assert_close(fused, tensor(np.clip(expected, 0, 1)), rtol=0, atol=2e-6)
+
+
+def test_the_strongest_of_three_in_opencv_pyramids():
+    sources = [*draw((33, 40)), draw((33, 40), seed=1)[0]]
+    fine = np.stack(sources)
+    coarse = np.stack([cv2.pyrDown(image) for image in fine])
+    details = fine - np.stack([cv2.pyrUp(image, dstsize=fine.shape[:0:-1]) for image in coarse])
+    strongest = np.take_along_axis(details, np.abs(details).argmax(0)[None], 0)[0]
+    assert min(np.bincount(np.abs(details).argmax(0).ravel(), minlength=3)) > 100
+    expected = cv2.pyrUp(coarse.mean(0), dstsize=fine.shape[:0:-1]) + strongest
+    fused = classical.LaplacianPyramid(1).fuse_stack(list(map(tensor, sources)))
+    torch.testing.assert_close(fused, tensor(np.clip(expected, 0, 1)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['FocusMeasureFusion', 'GuidedFilterFusion', 'LaplacianPyramid'])
+def test_the_sharp_third_of_each_of_three_sources_is_found(name):
+    sharp = cv2.GaussianBlur(np.random.default_rng(0).random((60, 120)), (0, 0), 1)
+    smooth = cv2.GaussianBlur(sharp, (0, 0), 4)
+    sources = [np.where(np.arange(120) // 40 == third, sharp, smooth) for third in range(3)]
+    error = np.abs(getattr(classical, name)().fuse_stack(list(map(tensor, sources)))[0, 0].numpy() - sharp)
+    middle = np.arange(120) % 40
+    assert error[:, (middle > 12) & (middle < 28)].max() < (0.02 if name != 'LaplacianPyramid' else 0.1)
+
+
+def test_equally_sharp_sources_share_their_votes():
+    x, flat = np.round(256 * draw((20, 26))[0]) / 256, np.full((20, 26), 0.5)  # so that 1 - x is exact
+    fused = classical.FocusMeasureFusion().fuse_stack([tensor(flat), tensor(x), tensor(1 - x), tensor(flat)])
+    torch.testing.assert_close(fused, tensor(flat), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize('size', [(20, 26), (21, 27)], ids=str)
 def test_discrete_wavelet_by_hand(size):
     """One level of Haar: sums and differences of each two by two pixels, the last row and column repeated."""

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 
 
@@ -30,6 +31,8 @@ class DiscreteWavelet(nn.Module):
         ConfigError: PyWavelets does not know the wavelet, or `levels` is less than 1.
     """
 
+    sources = None
+
     def __init__(self, wavelet: str = 'db2', levels: int = 4):
         super().__init__()
         if wavelet not in pywt.wavelist(kind='discrete'):
@@ -46,16 +49,23 @@ class DiscreteWavelet(nn.Module):
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
-        height, width = source_a.shape[-2:]
-        levels = min(self.levels, pywt.dwtn_max_level((height, width), self.wavelet))
-        coarse_a, *details_a = self._transform(source_a, levels)
-        coarse_b, *details_b = self._transform(source_b, levels)
-        details = [tuple(np.where(np.abs(a) >= np.abs(b), a, b) for a, b in zip(bands_a, bands_b, strict=True))
-                   for bands_a, bands_b in zip(details_a, details_b, strict=True)]
-        fused = pywt.waverec2([(coarse_a + coarse_b) / 2, *details], self.wavelet)
-        # At an odd size the inverse has one extra row or column.
-        return torch.from_numpy(fused[..., :height, :width]).to(source_a).clamp(0, 1)
+        return self.fuse_stack((source_a, source_b))
 
-    def _transform(self, x: Tensor, levels: int) -> list:
+    def fuse_stack(self, sources: Stack) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse any number of sources: the strongest coefficient of all, and the mean of the approximations."""
+        strongest, total = None, 0
+        for source in sources:
+            coarse, *details = self._transform(source)
+            strongest = details if strongest is None else [
+                tuple(np.where(np.abs(held) >= np.abs(new), held, new) for held, new in zip(*bands, strict=True))
+                for bands in zip(strongest, details, strict=True)]
+            total = total + coarse
+        fused = pywt.waverec2([total / len(sources), *strongest], self.wavelet)
+        height, width = source.shape[-2:]
+        # At an odd size the inverse has one extra row or column.
+        return torch.from_numpy(fused[..., :height, :width]).to(source).clamp(0, 1)
+
+    def _transform(self, x: Tensor) -> list:
         """Return the approximation, then (horizontal, vertical, diagonal) details from coarse to fine."""
+        levels = min(self.levels, pywt.dwtn_max_level(x.shape[-2:], self.wavelet))
         return pywt.wavedec2(x.detach().cpu().numpy(), self.wavelet, level=levels)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 
 #: Low-pass analysis filters. The first level uses nearly symmetric filters (Abdelnour and Selesnick, ICASSP 2001), with
@@ -49,6 +50,8 @@ class DTCWT(nn.Module):
         ConfigError: `levels` is less than 1.
     """
 
+    sources = None
+
     def __init__(self, levels: int = 4):
         super().__init__()
         if levels < 1:
@@ -58,14 +61,20 @@ class DTCWT(nn.Module):
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
-        height, width = source_a.shape[-2:]
-        coarse_a, details_a = self._analyse(source_a)
-        coarse_b, details_b = self._analyse(source_b)
-        details = [np.where(np.abs(a) >= np.abs(b), a, b) for a, b in zip(details_a, details_b, strict=True)]
-        fused = synthesise((coarse_a + coarse_b) / 2, details)
-        margin = 2 ** self.levels
+        return self.fuse_stack((source_a, source_b))
+
+    def fuse_stack(self, sources: Stack) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse any number of sources: the strongest coefficient of all, and the mean of the approximations."""
+        strongest, total = None, 0
+        for source in sources:
+            coarse, details = self._analyse(source)
+            strongest = details if strongest is None else [
+                np.where(np.abs(held) >= np.abs(new), held, new) for held, new in zip(strongest, details, strict=True)]
+            total = total + coarse
+        fused = synthesise(total / len(sources), strongest)
+        margin, (height, width) = 2 ** self.levels, source.shape[-2:]
         fused = fused[..., margin:margin + height, margin:margin + width]
-        return torch.from_numpy(fused.copy()).to(source_a).clamp(0, 1)
+        return torch.from_numpy(fused.copy()).to(source).clamp(0, 1)
 
     def _analyse(self, x: Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
         """Transform images with a mirrored margin, which separates opposite borders and makes the sides divisible."""

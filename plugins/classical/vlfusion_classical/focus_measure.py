@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 from vlfusion_classical.filters import box_mean, replicate
 
@@ -23,12 +24,15 @@ class FocusMeasureFusion(nn.Module):
         ML(x, y) = |2 I(x, y) - I(x-1, y) - I(x+1, y)| + |2 I(x, y) - I(x, y-1) - I(x, y+1)|
         SML = sum of ML over a window;   vote = sign(SML_A - SML_B);   the majority of votes in a second window decides
 
-    Every pixel is a pixel of one source, unless votes are equal.
+    Every pixel is a pixel of one source, unless votes are equal. Of more than two sources, the sharpest one has the
+    vote of a pixel, equally sharp ones share it, and the source with most votes wins.
 
     Args:
         radius: radius of the window of the focus measure, in pixels.
         majority_radius: radius of the window of the vote, in pixels; 0 disables the vote.
     """
+
+    sources = None
 
     def __init__(self, radius: int = 2, majority_radius: int = 5):
         super().__init__()
@@ -38,11 +42,27 @@ class FocusMeasureFusion(nn.Module):
     def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
                 text_mask: Tensor | None = None) -> Images:
         """Fuse luminance in [0, 1]; text is not read."""
-        vote = torch.sign(self._focus(source_a) - self._focus(source_b))
-        votes = box_mean(vote.double(), self.majority_radius)
-        # Means of whole numbers: a value other than zero is at least one vote.
-        weight_a = 0.5 + 0.5 * torch.where(votes.abs() > 1e-9, votes.sign(), 0).to(source_a)
-        return torch.lerp(source_b, source_a, weight_a)
+        return self.fuse_stack((source_a, source_b))
+
+    def fuse_stack(self, sources: Stack) -> Images:
+        """Fuse any number of sources, each of which is read twice: to find the sharpest one, then to count votes."""
+        sharpest, sharers = None, None
+        for source in sources:
+            focus = self._focus(source)
+            if sharpest is None:
+                sharpest, sharers = focus, torch.zeros_like(focus)
+            sharers = torch.where(focus > sharpest, 1, sharers + (focus == sharpest))
+            sharpest = torch.maximum(sharpest, focus)
+        fused, most, winners = 0, 0, 0
+        for source in sources:
+            vote = (self._focus(source) == sharpest) / sharers.double()
+            lead = box_mean(vote, self.majority_radius) - most
+            # A lead is a fraction of one vote at least; anything smaller is rounding.
+            ahead, level = lead > 1e-9, lead.abs() <= 1e-9
+            winners = torch.where(ahead, 1, winners + level)
+            mean = fused + (source - fused) / winners
+            most, fused = most + lead.clamp(min=0), torch.where(ahead, source, torch.where(level, mean, fused))
+        return fused
 
     def _focus(self, x: Images) -> Images:
         x = replicate(x, 1)

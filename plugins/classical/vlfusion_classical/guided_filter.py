@@ -1,9 +1,11 @@
 """Fusion with guided filtering (Li, Kang and Hu, "Image fusion with guided filtering", IEEE TIP 22(7), 2013)."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 from vlfusion_classical.filters import box_mean, gaussian, laplacian, replicate, separable
 
@@ -24,6 +26,8 @@ class GuidedFilterFusion(nn.Module):
         detail_radius, detail_epsilon: guided filter of the weights of the detail (r2 and epsilon2).
     """
 
+    sources = None
+
     def __init__(self, base_radius: int = 45, *, base_epsilon: float = 0.3, detail_radius: int = 7,
                  detail_epsilon: float = 1e-6):
         super().__init__()
@@ -35,22 +39,26 @@ class GuidedFilterFusion(nn.Module):
     def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
                 text_mask: Tensor | None = None) -> Images:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
-        # Local variances are differences of nearly equal numbers. Their float32 rounding errors reach detail_epsilon.
-        a, b = source_a.double(), source_b.double()
-        base_a, base_b = average(a), average(b)
-        a_is_salient = (saliency(a) >= saliency(b)).to(a)
-        weight_base = self._weight(a, b, a_is_salient, *self.base_filter)
-        weight_detail = self._weight(a, b, a_is_salient, *self.detail_filter)
-        fused = (weight_base * base_a + (1 - weight_base) * base_b
-                 + weight_detail * (a - base_a) + (1 - weight_detail) * (b - base_b))
-        return fused.to(source_a).clamp(0, 1)
+        return self.fuse_stack((source_a, source_b))
 
-    @staticmethod
-    def _weight(a: Images, b: Images, a_is_salient: Images, radius: int, epsilon: float) -> Images:
-        """Weight of source A; the weights of both sources sum to 1."""
-        weight_a = guided_filter(a, a_is_salient, radius, epsilon).clamp(0, 1) + 1e-12
-        weight_b = guided_filter(b, 1 - a_is_salient, radius, epsilon).clamp(0, 1) + 1e-12
-        return weight_a / (weight_a + weight_b)
+    def fuse_stack(self, sources: Stack) -> Images:
+        """Fuse any number of sources, each of which is read twice: to find the most salient one, then to blend."""
+        most, salient = None, None  # the largest saliency, and the number of the first source that has it
+        for number, source in enumerate(sources):
+            found = saliency(source.double())
+            if most is None:
+                most, salient = found, torch.zeros_like(found, dtype=torch.int32)
+            salient = torch.where(found > most, number, salient)
+            most = torch.maximum(most, found)
+        fused, weights = [0, 0], [0, 0]  # of the base and of the detail
+        for number, source in enumerate(sources):
+            # Local variances are differences of nearly equal numbers. Float32 rounding errors reach detail_epsilon.
+            x = source.double()
+            base, chosen = average(x), (salient == number).to(x)
+            for scale, (layer, options) in enumerate(((base, self.base_filter), (x - base, self.detail_filter))):
+                weight = guided_filter(x, chosen, *options).clamp(0, 1) + 1e-12
+                fused[scale], weights[scale] = fused[scale] + weight * layer, weights[scale] + weight
+        return (fused[0] / weights[0] + fused[1] / weights[1]).to(source).clamp(0, 1)
 
 
 def average(x: Images) -> Images:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 from vlfusion_classical.pyramids import collapse, depth, laplacian_pyramid
 
@@ -25,6 +26,8 @@ class LaplacianPyramid(nn.Module):
         ConfigError: `levels` is less than 1.
     """
 
+    sources = None
+
     def __init__(self, levels: int = 4):
         super().__init__()
         if levels < 1:
@@ -37,8 +40,14 @@ class LaplacianPyramid(nn.Module):
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Tensor | None = None, text_mask: Tensor | None = None) -> Float[Tensor, 'batch 1 h w']:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
-        levels = depth(source_a, self.levels)
-        *details_a, coarse_a = laplacian_pyramid(source_a, levels)
-        *details_b, coarse_b = laplacian_pyramid(source_b, levels)
-        details = [torch.where(a.abs() >= b.abs(), a, b) for a, b in zip(details_a, details_b, strict=True)]
-        return collapse([*details, (coarse_a + coarse_b) / 2]).clamp(0, 1)
+        return self.fuse_stack((source_a, source_b))
+
+    def fuse_stack(self, sources: Stack) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse any number of sources: the strongest coefficient of all, and the mean of the coarsest levels."""
+        strongest, total = None, 0
+        for source in sources:
+            *details, coarse = laplacian_pyramid(source, depth(source, self.levels))
+            strongest = details if strongest is None else [
+                torch.where(held.abs() >= new.abs(), held, new) for held, new in zip(strongest, details, strict=True)]
+            total = total + coarse
+        return collapse([*strongest, total / len(sources)]).clamp(0, 1)

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 from vlfusion_classical.filters import laplacian, reflect
 from vlfusion_classical.pyramids import collapse, depth, gaussian_pyramid, laplacian_pyramid
@@ -27,6 +28,8 @@ class MertensFusion(nn.Module):
             stored in three channels corresponds to exposure=3.
     """
 
+    sources = None
+
     def __init__(self, contrast: float = 1.0, exposure: float = 1.0):
         super().__init__()
         self.contrast, self.exposure = contrast, exposure
@@ -34,12 +37,19 @@ class MertensFusion(nn.Module):
     def forward(self, source_a: Images, source_b: Images, text: Tensor | None = None,
                 text_mask: Tensor | None = None) -> Images:
         """Fuse luminance in [0, 1]; text is not read. The result is clamped to [0, 1]."""
-        weight_a, weight_b = self._quality(source_a), self._quality(source_b)
-        weight_a = weight_a / (weight_a + weight_b)
-        levels = depth(source_a, levels=32)  # down to one pixel
-        blended = [weight * a + (1 - weight) * b for weight, a, b in zip(
-            gaussian_pyramid(weight_a, levels), laplacian_pyramid(source_a, levels),
-            laplacian_pyramid(source_b, levels), strict=True)]
+        return self.fuse_stack((source_a, source_b))
+
+    def fuse_stack(self, sources: Stack) -> Images:
+        """Fuse any number of sources, each of which is read twice: for the sum of the weights, then for the blend."""
+        total = sum(map(self._quality, sources))
+        weighed = blended = None
+        for number, source in enumerate(sources, 1):
+            levels = depth(source, levels=32)  # down to one pixel
+            # At every level the weights add up to 1, so the last source takes what the others leave.
+            weights = ([1 - others for others in weighed] if number == len(sources)
+                       else gaussian_pyramid(self._quality(source) / total, levels))
+            layers = [weight * layer for weight, layer in zip(weights, laplacian_pyramid(source, levels), strict=True)]
+            weighed, blended = _added(weighed, weights), _added(blended, layers)
         return collapse(blended).clamp(0, 1)
 
     def _quality(self, x: Images) -> Images:
@@ -47,3 +57,8 @@ class MertensFusion(nn.Module):
         exposedness = torch.exp(-(x - 0.5) ** 2 / (2 * 0.2 ** 2))
         # The small number gives both sources equal weights where both are flat.
         return contrast ** self.contrast * exposedness ** self.exposure + 1e-12
+
+
+def _added(total: list[Tensor] | None, pyramid: list[Tensor]) -> list[Tensor]:
+    """Add a pyramid to the sum of those before it, which is None for the first."""
+    return pyramid if total is None else [old + new for old, new in zip(total, pyramid, strict=True)]

@@ -6,6 +6,7 @@ rounding.
 """
 
 import os
+from collections.abc import Iterable
 from functools import reduce
 
 import torch
@@ -15,14 +16,19 @@ from torch import Tensor, nn
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean
 from vlfusion.models.released import convert, without_prefix
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 
-#: Rules that merge the features of the sources, by their name in a config.
-FUSION_RULES = {
-    'max': lambda features: reduce(torch.maximum, features),
-    'mean': lambda features: sum(features) / len(features),
-    'sum': sum,
-}
+
+def _mean(features: Iterable[Tensor]) -> Tensor:
+    total, count = 0, 0
+    for source in features:
+        total, count = total + source, count + 1
+    return total / count
+
+
+#: Rules that merge the features of all sources, by their name in a config. They hold one source at a time.
+FUSION_RULES = {'max': lambda features: reduce(torch.maximum, features), 'mean': _mean, 'sum': sum}
 
 
 @BACKBONES.register_module()
@@ -51,6 +57,7 @@ class IFCNN(nn.Module):
 
     training_only = ('first_layer',)
     halo = 5  # one 7x7 convolution and two of 3x3
+    sources = None
 
     def __init__(self, fusion: str = 'max', normalise: bool = False, first_layer: str | os.PathLike | None = None):
         super().__init__()
@@ -96,14 +103,21 @@ class IFCNN(nn.Module):
         Returns:
             The fused luminance in [0, 1]; not clamped in training mode, because clamped pixels have no gradient.
         """
-        fused = self.fuse_colour(*(source.expand(-1, 3, -1, -1) for source in (source_a, source_b)))
+        return self.fuse_stack((source_a, source_b))
+
+    def fuse_stack(self, sources: Stack) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse any number of images of one scene; the rest is as for `forward`."""
+        fused = self._fuse(source.expand(-1, 3, -1, -1) for source in sources)
         if not self.training:
             fused = fused.clamp(0, 1)
         return (fused * self.luminance).sum(1, keepdim=True)
 
     def fuse_colour(self, *sources: Float[Tensor, 'batch 3 h w']) -> Float[Tensor, 'batch 3 h w']:
         """Fuse any number of colour images (red, green, blue in [0, 1]) of one scene; the result is not clamped."""
-        features = [self.extract(self.first((source - self.mean) / self.deviation)) for source in sources]
+        return self._fuse(sources)
+
+    def _fuse(self, sources: Iterable[Float[Tensor, 'batch 3 h w']]) -> Float[Tensor, 'batch 3 h w']:
+        features = (self.extract(self.first((source - self.mean) / self.deviation)) for source in sources)
         fused = self.output(self.reconstruct(FUSION_RULES[self.fusion](features)))
         return fused * self.deviation + self.mean
 

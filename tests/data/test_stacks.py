@@ -1,0 +1,67 @@
+"""Finding stacks: files, a folder of stacks, folders whose files share names."""
+
+import pytest
+
+from vlfusion.data.stacks import find_stacks
+from vlfusion.errors import DataError
+
+
+@pytest.fixture
+def touch(tmp_path):
+    def make(*names):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b'')
+        return tmp_path
+    return make
+
+
+def listed(stacks, root):
+    return {stack.name: [str(path.relative_to(root)) for path in stack.paths] for stack in stacks}
+
+
+def test_files_keep_their_order(touch):
+    root = touch('under.jpg', 'mid.jpg', 'over.jpg')
+    found = find_stacks([root / f'{name}.jpg' for name in ('over', 'mid', 'under')])
+    assert listed(found, root) == {'over': ['over.jpg', 'mid.jpg', 'under.jpg']}
+
+
+def test_a_folder_of_stacks_counts_by_numbers(touch):
+    root = touch('b/10.png', 'b/9.png', 'b/2.PNG', 'b/notes.txt', 'b/.9.png', 'a10/x.png', 'a10/y.tif', 'a2/x.png',
+                 'a2/y.tif')
+    assert listed(find_stacks([root]), root) == {
+        'a2': ['a2/x.png', 'a2/y.tif'], 'a10': ['a10/x.png', 'a10/y.tif'], 'b': ['b/2.PNG', 'b/9.png', 'b/10.png']}
+    assert list(listed(find_stacks([root], ['b', 'a2']), root)) == ['a2', 'b']
+    assert listed(find_stacks([root / 'b']), root) == {'b': ['b/2.PNG', 'b/9.png', 'b/10.png']}
+
+
+def test_folders_are_matched_by_name(touch):
+    root = touch(*(f'{place}/{name}.png' for place in ('under', 'mid', 'over') for name in 'pq'))
+    expected = {name: [f'{place}/{name}.png' for place in ('under', 'mid', 'over')] for name in 'pq'}
+    assert listed(find_stacks([root / place for place in ('under', 'mid', 'over')]), root) == expected
+    (root / 'mid/q.png').unlink()
+    with pytest.raises(DataError, match='no .*mid'):
+        find_stacks([root / place for place in ('under', 'mid', 'over')])
+
+
+@pytest.mark.parametrize(('sources', 'message'), [
+    (['a.png'], r'two pictures or more, but there is only .*a\.png'),
+    (['a.png', 'b.png', 'a.png'], r'a\.png and .*a\.png are the same file'),
+    (['a.png', 'one', 'b.png'], r'a\.png is a file and .*one is a folder'),
+    (['a.png', 'b.png', 'gone.png'], r'No image or folder at .*gone\.png'),
+    (['both'], r'both holds pictures, such as x\.png, beside folders, such as deeper/'),
+    (['stacks'], r'(?s)stacks/alone holds 1 picture; .*stacks/empty holds no pictures'),
+    (['one'], 'one holds 1 picture; '),
+    (['*/{name}.png'], r'One pattern, .*, gives one picture for each stack'),
+])
+def test_what_is_no_stack(touch, sources, message):
+    root = touch('a.png', 'b.png', 'one/x.png', 'both/x.png', 'both/deeper/x.png', 'stacks/alone/0.png',
+                 'stacks/empty/read.me', 'stacks/good/0.png', 'stacks/good/1.png')
+    with pytest.raises(DataError, match=message):
+        find_stacks([root / source for source in sources])
+
+
+def test_unknown_names(touch):
+    with pytest.raises(DataError, match="'c' is in the list of names, but no image has that name"):
+        find_stacks([touch('a/0.png', 'a/1.png', 'b/0.png', 'b/1.png')], ['a', 'c'])

@@ -1,0 +1,108 @@
+"""Fuse stacks of pictures into files, one for each stack.
+
+torch is imported only after the paths are checked, so that a mistake in a path is reported at once.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vlfusion.console.notes import new_run
+from vlfusion.console.progress import ShowProgress
+from vlfusion.data.names import inside
+from vlfusion.data.patterns import is_file
+from vlfusion.data.stacks import FoundStack, find_stacks
+from vlfusion.errors import DataError
+from vlfusion.guards.outputs import check_outputs
+from vlfusion.imaging.images import SUFFIXES, check_ending
+from vlfusion.imaging.reading.rule import Reading
+from vlfusion.inference.folders import FusedFiles, open_fuser, tell_model
+from vlfusion.zoo.names import require_model
+
+PathLike = str | os.PathLike
+
+
+def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike, *,
+                names: Sequence[str] | PathLike | None = None, order: str | None = None, skip_existing: bool = False,
+                grey: bool = False, reading: Mapping[str, Any] | None = None, offline: bool = False,
+                show: ShowProgress | None = None, **options: Any) -> FusedFiles:
+    """Fuse stacks of two or more pictures, and write a picture for each.
+
+        vlfusion.fuse_stacks('laplacian-mff', ['near.tif', 'middle.tif', 'far.tif'], 'all_in_focus.tif')
+        vlfusion.fuse_stacks('mertens', ['stacks/'], 'fused/')             # stacks/01/0.png ...
+
+    A method that takes any number of sources gets them all, and another one fuses pairs in an order; see
+    `vlfusion.Fuser.fuse_stack`. Pictures are read one at a time.
+
+    Args:
+        checkpoint: as for `vlfusion.fuse`.
+        sources: the files of one stack, a folder of stacks, or folders whose files of one name form a stack; see
+            `vlfusion.data.stacks.find_stacks`.
+        out: image file to write; a folder if there may be several stacks.
+        names: names of the only stacks to fuse, or a text file with a name on each line.
+        order: order of the pairs, `tree` (the default), `chain` or `reverse`; only for methods that fuse pairs.
+        skip_existing: leave out stacks whose result exists.
+        grey: write luminance only.
+        reading: rule by which all pictures are read: `range`, `page` and `bands`, as of
+            `vlfusion.imaging.reading.rule.Reading.of`.
+        offline: True to download no weights.
+        show: progress and notes; by default notes are logged and no progress is shown.
+        options: options of the `Fuser`.
+
+    Returns:
+        The files and the errors. A stack that cannot be fused does not stop the others.
+
+    Raises:
+        DataError: the sources give no stacks, or `out` has no ending of an image format; or the only stack cannot be
+            fused.
+        ConfigError: an option has an unknown value, or has no effect on this model.
+        CheckpointError: as for `vlfusion.fuse`.
+    """
+    rule = Reading.of(**reading or {})
+    files = plan_stacks(sources, out, names, ranged=rule.stretch != 'full')
+    require_model(checkpoint)
+    check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(),
+                  [*sources, *(path for stack in files for path in stack.paths)])
+    kept = {stack: path for stack, path in files.items() if skip_existing and path.is_file()}
+    stacks = [stack for stack in files if stack not in kept]
+    fuser = open_fuser(checkpoint, offline=offline, show=show, **options)
+    tell_model(fuser, show, grey)
+    new_run()
+    step = show or (lambda *_, **__: None)
+    written, failed = {}, {}
+    step('fusing', 0, len(stacks))
+    for done, stack in enumerate(stacks, 1):
+        try:
+            fused = fuser.fuse_stack(stack.paths, order=order, reading=rule, name=stack.name,
+                                     progress=partial(step, 'one stack', inner=True))
+        except DataError as error:
+            failed[stack.name] = error
+        else:
+            fused.save(files[stack], grey=grey)
+            written[stack.name] = files[stack]
+        step('fusing', done, len(stacks))
+    if len(stacks) == 1 and failed:
+        raise next(iter(failed.values()))
+    return FusedFiles(written, {stack.name: path for stack, path in kept.items()}, failed)
+
+
+def plan_stacks(sources: Sequence[PathLike], out: PathLike, names: Sequence[str] | PathLike | None = None, *,
+                ranged: bool = False) -> dict[FoundStack, Path]:
+    """Find the stacks to fuse, and the file of each result; see `fuse_stacks`.
+
+    Raises:
+        DataError: as for `find_stacks`, or the output fits neither one result nor several.
+    """
+    stacks, target = find_stacks(sources, names, ranged=ranged), Path(out)
+    is_folder = target.is_dir() or str(out).endswith(('/', os.sep))
+    single = len(stacks) == 1 and (is_file(Path(sources[0])) or stacks[0].paths[0].parent.samefile(sources[0]))
+    if single:
+        target = target / f'{stacks[0].name}.png' if is_folder else target
+        check_ending(target)
+        return {stacks[0]: target}
+    if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():
+        raise DataError(f'{out} is a file, but the results of stacks in folders go into a folder.',
+                        'Give a folder as --out.')
+    return {stack: inside(target, stack.name, '.png') for stack in stacks}
