@@ -1,0 +1,143 @@
+"""A known misalignment is found again: in drawn pictures, and in real pairs of different modalities."""
+
+import cv2
+import numpy as np
+import pytest
+
+from vlfusion.errors import ConfigError, DataError
+from vlfusion.imaging.images import read_image
+from vlfusion.imaging.registration.alignment import align, known_movement, move, shown
+from vlfusion.imaging.registration.motion import distance
+from vlfusion.imaging.registration.warp import warp
+from vlfusion.testing.shared import shared
+
+pytest.importorskip('SimpleITK', reason="pip install 'vlfusion[registration]'")
+
+SHIFTED = dict(shift=(6.3, -4.6), rotation=2, scale=1.03)
+FAR = dict(shift=(-11.4, 9.2), rotation=-6, scale=0.93)
+
+
+def drawing(size=(128, 160), seed=0):
+    """Overlapping shapes of random brightness, 8 bits."""
+    rng = np.random.default_rng(seed)
+    image = np.full(size, 90, np.uint8)
+    for _ in range(60):
+        x, y, angle = rng.integers(0, size[1]), rng.integers(0, size[0]), int(rng.integers(0, 180))
+        axes = tuple(int(length) for length in rng.integers(4, 26, 2))
+        cv2.ellipse(image, (int(x), int(y)), axes, angle, 0, 360, int(rng.integers(20, 240)), -1, cv2.LINE_AA)
+    return image
+
+
+def other_modality(image):
+    """The same things in other brightness, which neither rises nor falls with the first."""
+    return np.round(255 * np.abs(np.sin(image / 255 * 4)) ** 1.5).astype(np.uint8)
+
+
+def moved_pair(image_a, image_b, margin=0.1, **by):
+    """Move source B by a known movement, and cut both pictures so that no empty pixels show.
+
+    Returns both, and the movement of the cut pictures.
+    """
+    size = image_a.shape[:2]
+    known = known_movement(size, **by)
+    moved = warp(image_b, np.linalg.inv(known), size)
+    top, left = (round(margin * length) for length in size)
+    cut = slice(top, -top), slice(left, -left)
+    corner = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.]])
+    return (np.ascontiguousarray(image_a[cut]), np.ascontiguousarray(moved[cut]),
+            corner @ known @ np.linalg.inv(corner))
+
+
+def test_a_rigid_movement_between_drawn_modalities_is_found():
+    image = drawing()
+    a, b, known = moved_pair(image, other_modality(image), shift=(5.4, -3.2), rotation=4)
+    found = align(a, b, 'rigid')
+    assert distance(found.matrix, known, a.shape) < 0.5
+    assert abs(found.rotation - 4) < 0.3 and found.scale == pytest.approx(1)
+    assert found.confidence == 'high' and found.verdict == 'misaligned' and found.measure == 'edges'
+    assert found.mutual_information[1] > found.mutual_information[0]
+    assert distance(align(a, move(b, found), 'rigid').matrix, np.eye(3), a.shape) < 0.5
+
+
+def test_what_a_moved_image_does_not_show_is_black():
+    image = drawing()
+    size = image.shape
+    moved = warp(image, np.linalg.inv(known_movement(size, shift=(20, 0))), size)
+    found = align(image, moved, 'rigid')
+    back = move(moved, found)
+    assert back.dtype == np.uint8 and not back[:, -15:].any()
+    assert shown(found) == pytest.approx(1 - 20 / size[1], abs=0.02)
+    assert np.abs(back[:, :-25].astype(float) - image[:, :-25]).mean() < 3
+
+
+def test_pictures_without_edges_give_no_confidence():
+    flat = np.full((96, 96), 128, np.uint8)
+    assert align(flat, drawing((96, 96)), 'rigid').verdict != 'misaligned'
+
+
+def test_pictures_of_different_scenes_give_no_confidence():
+    found = align(drawing((96, 128)), drawing((96, 128), seed=1), 'rigid')
+    assert found.confidence == 'low' and found.verdict == 'unsure'
+
+
+def test_sizes_and_motions_are_checked():
+    with pytest.raises(DataError, match='differ in size'):
+        align(drawing((64, 64)), drawing((64, 80)))
+    with pytest.raises(ConfigError, match="Unknown motion 'afine'") as error:
+        align(drawing((64, 64)), drawing((64, 64)), 'afine')
+    assert 'affine' in error.value.remedy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('motion', ['affine', 'homography'])
+def test_shear_and_perspective_are_found(motion):
+    image = drawing((220, 280))
+    known = np.array([[1.02, 0.03, 4], [-0.02, 0.98, -3], [0, 0, 1]])
+    if motion == 'homography':
+        known[2, :2] = 1e-4, -8e-5
+    moved = warp(other_modality(image), np.linalg.inv(known), image.shape)
+    a, b = (np.ascontiguousarray(each[25:-25, 25:-25]) for each in (image, moved))
+    corner = np.array([[1, 0, -25], [0, 1, -25], [0, 0, 1.]])
+    found = align(a, b, motion)
+    assert distance(found.matrix, corner @ known @ np.linalg.inv(corner), a.shape) < 0.3
+    assert found.residual[1] < 0.5 < found.residual[0]
+
+
+def _real(folder_a, folder_b, stem):
+    folders = [shared(f'data/{folder}') for folder in (folder_a, folder_b)]
+    return [read_image(next(folder.glob(f'{stem}.*'))) for folder in folders]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('folder', 'stem', 'by'), [
+    ('RoadScene', 'FLIR_05105', SHIFTED), ('RoadScene', 'FLIR_06795', FAR)])
+def test_infrared_and_visible_pairs_are_found_within_half_a_pixel(folder, stem, by):
+    """The estimate of the pair as it is published is the reference: no real pair is perfectly aligned."""
+    a, b = _real(f'ivf/{folder}/ir', f'ivf/{folder}/vi', stem)
+    published_a, published_b, _ = moved_pair(a, b)
+    moved_a, moved_b, known = moved_pair(a, b, **by)
+    published, found = align(published_a, published_b), align(moved_a, moved_b)
+    assert distance(found.matrix, known @ published.matrix, moved_a.shape[:2]) < 0.5
+    assert found.confidence == 'high' and found.verdict == 'misaligned'
+    assert found.residual[1] < found.residual[0]
+
+
+@pytest.mark.slow
+def test_mri_and_ct_are_found_within_half_a_pixel():
+    by = {**FAR, 'scale': 1}
+    a, b = _real('mif/MRI_CT/MRI', 'mif/MRI_CT/CT', '12')
+    published = align(*moved_pair(a, b)[:2], 'rigid')
+    moved_a, moved_b, known = moved_pair(a, b, **by)
+    found = align(moved_a, moved_b, 'rigid')
+    assert distance(found.matrix, known @ published.matrix, moved_a.shape[:2]) < 0.5
+    assert found.confidence in ('high', 'fair') and found.measure == 'edges'
+
+
+@pytest.mark.slow
+def test_mri_and_pet_are_found_by_mutual_information_alone_and_never_with_high_confidence():
+    a, b = _real('mif/MRI_PET/MRI', 'mif/MRI_PET/PET', '24')
+    published = align(*moved_pair(a, b)[:2], 'rigid')
+    moved_a, moved_b, known = moved_pair(a, b, shift=(6.3, -4.6), rotation=2)
+    found = align(moved_a, moved_b, 'rigid')
+    assert found.measure == 'mutual information' and found.confidence == 'fair'
+    assert distance(found.matrix, known @ published.matrix, moved_a.shape[:2]) < 0.5
