@@ -16,7 +16,7 @@ from vlfusion.testing.toys import draw_pairs
 
 PAGE = (Path(__file__).parents[1] / 'docs/reference/python.md').read_text(encoding='utf-8')
 NAMES = ['Fuser', 'ablate_text', 'check_set', 'config_of', 'contact_sheet', 'describe', 'describe_folder',
-         'export_model', 'fetch_set', 'find_pairs', 'fuse', 'fuse_stacks', 'fuse_volumes', 'leaderboard',
+         'export_model', 'fetch_set', 'find_pairs', 'fuse', 'fuse_stacks', 'fuse_video', 'fuse_volumes', 'leaderboard',
          'load_config', 'load_model', 'load_plan', 'measure_obedience', 'publish', 'reach_of_text', 'read_image',
          'read_volume', 'run_plan', 'score', 'score_folder', 'test', 'train', 'use_folders', 'use_texts', 'use_words',
          'write_image']

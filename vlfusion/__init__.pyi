@@ -39,6 +39,7 @@ from .inference.export import export_model as export_model
 from .inference.folders import fuse as fuse
 from .inference.fuser import Fuser as Fuser
 from .inference.stack_files import fuse_stacks as fuse_stacks
+from .inference.video import fuse_video as fuse_video
 from .inference.volumes import fuse_volumes as fuse_volumes
 from .metrics.scoring import score as score
 from .volumes.reading import read_volume as read_volume

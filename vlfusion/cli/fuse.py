@@ -8,6 +8,7 @@
     vlfusion fuse laplacian IR/ VI/ -o fused/ --skip-existing
     vlfusion fuse laplacian-mff plane_*.tif -o all_in_focus.tif
     vlfusion fuse film-mef stacks/ -o fused/
+    vlfusion fuse laplacian ir.mp4 vi.mp4 -o fused.mp4
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
     vlfusion fuse film-mif mri.nii.gz pet.nii.gz -o fused.nii.gz --colormap hot
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.fuse_volumes import add_volume_options, every
-    from vlfusion.cli.options import add_imports, add_maps, add_reading, add_trust, add_words
+    from vlfusion.cli.fuse_video import add_video_options
+    from vlfusion.cli.fuse_volumes import add_volume_options
+    from vlfusion.cli.options import add_describe, add_imports, add_maps, add_reading, add_trust, add_words
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('checkpoint', metavar='MODEL',
                         help='a checkpoint; or the name of a model, such as film-mif or laplacian (`vlfusion models`); '
@@ -41,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='fuse these pairs only; or a text file with a name on each line')
     parser.add_argument('--skip-existing', action='store_true', help='leave out pairs whose result exists')
+    parser.add_argument('--fit', choices=('refuse', 'resize', 'crop'),
+                        help='rule for sources of different size (default: refuse)')
     parser.add_argument('--grey', action='store_true', help='write luminance only')
     parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
     parser.add_argument('--protocol', help="how outputs become grey levels: film, plain, truncate ... (default: the "
@@ -57,9 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text.add_argument('--no-text', action='store_true', help='fuse without a text, if the model may do without one')
     parser.add_argument('--instruction', metavar='SENTENCE',
                         help='say how to fuse, to a model that reads instructions, such as film-guide-mif')
-    parser.add_argument('--describe', nargs='?', const=True, default=False, type=every, metavar='every=N',
-                        help='print the words that the model read about each pair, and the instruction; in volumes, '
-                             'every=8 describes every 8th slice instead of each')
+    add_describe(parser)
     parser.add_argument('--store', help='text store (default: the one that describing has filled below this folder, '
                                         "else vlfusion's own)")
     add_words(parser, keeps=True)
@@ -82,10 +84,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', default='float32', choices=('float32', 'tf32', 'bfloat16'),
                         help='precision of the network (default: %(default)s)')
     add_volume_options(parser)
+    add_video_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.cli import fuse_volumes
+    from vlfusion.cli import fuse_video, fuse_volumes
+    from vlfusion.cli.fuse_kinds import require_effect
     from vlfusion.cli.options import import_modules, reading_keys
     from vlfusion.cli.stacks import fuse_stacks, is_stack
     from vlfusion.console.progress import ShowProgress
@@ -94,10 +98,13 @@ def run(args: argparse.Namespace) -> int:
 
     if fuse_volumes.are_volumes(args):
         return fuse_volumes.run(args)
+    if fuse_video.are_videos(args):
+        return fuse_video.run(args)
     if is_stack(args):
         return fuse_stacks(args)
     if args.order:
         raise ConfigError(f'--order {args.order} is for stacks of more than two sources.', 'Leave it out.')
+    require_effect(args, 'pictures')
     max_memory = args.max_memory and parse_bytes(args.max_memory)
     import_modules(args.modules)
     with ShowProgress() as show:

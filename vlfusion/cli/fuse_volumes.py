@@ -1,14 +1,8 @@
 """Options of `vlfusion fuse` for volumes, and the road from them to `vlfusion.fuse_volumes`."""
 
 import argparse
-import re
 
 from vlfusion.errors import ConfigError, printable
-
-#: Options of `fuse` that only volumes have, and those that they do not have, by their names in the namespace.
-_OWN = ('onto', 'axis', 'window_a', 'window_b', 'colormap', 'mosaic', 'keep_patient')
-_OTHERS = ('names', 'order', 'skip_existing', 'grey', 'text', 'maps', 'range_a', 'range_b', 'page_a', 'page_b',
-           'bands_a', 'bands_b')
 
 
 def add_volume_options(parser: argparse.ArgumentParser) -> None:
@@ -28,37 +22,24 @@ def add_volume_options(parser: argparse.ArgumentParser) -> None:
                        help='keep patient and study of the source whose grid is kept, in DICOM files')
 
 
-def every(value: str) -> int:
-    """Read the value of `--describe`, `every=N`."""
-    if match := re.fullmatch(r'every=([1-9]\d*)', value):
-        return int(match[1])
-    raise argparse.ArgumentTypeError(f'expected nothing or every=N, but got {value!r}; put --describe after the '
-                                     'sources')
-
-
 def are_volumes(args: argparse.Namespace) -> bool:
-    """Tell whether a source is a volume; raises ConfigError if an option has no effect on what the sources are."""
+    """Tell whether a source is a volume; raises ConfigError if a volume is not one of two sources."""
     from vlfusion.volumes.reading import is_volume
     sources = [source for source in (args.source_a, args.source_b, *args.others) if source is not None]
     volumes = any(map(is_volume, sources))
     if volumes and len(sources) != 2:
         raise ConfigError(f'Volumes are fused in pairs, but {len(sources)} sources were given.', 'Give two volumes.')
-    without_effect = [name for name in (_OTHERS if volumes else _OWN) if getattr(args, name)]
-    if without_effect:
-        raise ConfigError(f'--{without_effect[0].replace("_", "-")} has no effect on '
-                          f'{"volumes" if volumes else "pictures"}.', 'Leave it out.')
-    if not volumes and args.describe not in (True, False):
-        raise ConfigError('--describe every=N is for volumes; each pair of pictures has its own words.',
-                          'Write --describe alone.')
     return volumes
 
 
 def run(args: argparse.Namespace) -> int:
     """Fuse two volumes, and print what was written."""
+    from vlfusion.cli.fuse_kinds import require_effect
     from vlfusion.cli.options import import_modules
     from vlfusion.console.progress import ShowProgress
     from vlfusion.inference.volumes import fuse_volumes
     from vlfusion.system.memory import parse_bytes
+    require_effect(args, 'volumes')
     import_modules(args.modules)
     with ShowProgress() as show:
         done = fuse_volumes(

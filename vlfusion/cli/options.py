@@ -1,6 +1,7 @@
 """Options that several verbs share."""
 
 import argparse
+import re
 
 from vlfusion.errors import ConfigError
 
@@ -28,6 +29,24 @@ def add_words(parser: argparse.ArgumentParser, keeps: bool = False) -> None:
     parser.add_argument('--words', metavar='NAME',
                         help=f'{whose} of a recipe (`vlfusion words` lists them) or of the language section of a config'
                              + (": the model's own text encoder stays" if keeps else ''))
+
+
+def add_describe(parser: argparse.ArgumentParser) -> None:
+    """Add the option that prints words, and says at which pictures of a volume or a video new ones are made."""
+    parser.add_argument('--describe', nargs='?', const=True, default=False, type=words_at, metavar='every=N|scene',
+                        help='print the words that the model read about each pair, and the instruction; every=8 '
+                             'describes every 8th slice of a volume instead of each, or every 8th frame of a video; '
+                             'scene, the default of videos, describes a frame where the scene changes')
+
+
+def words_at(value: str) -> int | str:
+    """Read the value of `--describe`: `every=N` gives the number, `scene` itself."""
+    if match := re.fullmatch(r'every=([1-9]\d*)', value):
+        return int(match[1])
+    if value == 'scene':
+        return value
+    raise argparse.ArgumentTypeError(f'expected nothing, every=N or scene, but got {value!r}; put --describe after the '
+                                     'sources')
 
 
 def add_texts(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ def is_stack(args: argparse.Namespace) -> bool:
 def fuse_stacks(args: argparse.Namespace) -> int:
     """Fuse what the arguments of `vlfusion fuse` name, print a report, and return the exit code."""
     from vlfusion.cli.fuse import report
+    from vlfusion.cli.fuse_kinds import require_effect
     from vlfusion.cli.options import import_modules, reading_keys
     from vlfusion.console.progress import ShowProgress
     from vlfusion.inference.stack_files import fuse_stacks
@@ -26,6 +27,7 @@ def fuse_stacks(args: argparse.Namespace) -> int:
         if getattr(args, name):
             whose = ' All pictures of a stack are read by the option for A.' if option.endswith('-b') else ''
             raise ConfigError(f'{option} is for pairs of pictures, but a stack was given.{whose}', 'Leave it out.')
+    require_effect(args, 'stacks')
     max_memory = args.max_memory and parse_bytes(args.max_memory)
     import_modules(args.modules)
     reading = {key: reading_keys(args)[f'{key}_a'] for key in ('range', 'page', 'bands')}

@@ -1,21 +1,27 @@
 """The flow of many pairs: some threads read ahead of the network, others write behind it."""
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-from vlfusion.data.pairs import Pair
 from vlfusion.errors import DataError, VLFusionError
 from vlfusion.imaging.picture import Fused
 from vlfusion.system.devices import choose_same_gpu
 
 #: Threads that read ahead of the network, and that write behind it.
 READERS = WRITERS = 2
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A pair to load, such as `vlfusion.data.pairs.Pair`."""
+
+    name: str
 
 
 class InMemory(Protocol):
@@ -39,24 +45,24 @@ class Steps(Generic[Loaded]):
         finish: function that makes the result of a loaded pair from its output.
     """
 
-    load: Callable[[Pair], Loaded]
+    load: Callable[[Named], Loaded]
     fuse: Callable[[Sequence[Loaded]], Float[Tensor, 'batch 1 h w']]
     finish: Callable[[Loaded, Float[Tensor, '1 1 h w']], Fused]
 
-    def of_one(self, pair: Pair) -> Fused:
+    def of_one(self, pair: Named) -> Fused:
         """Take one pair through the steps, in this thread."""
         loaded = self.load(pair)
         return self.finish(loaded, self.fuse([loaded]))
 
 
-def flow(pairs: Sequence[Pair], steps: Steps, *, batch_size: int = 1,
-         failed: Callable[[Pair, DataError], None] | None = None) -> Iterator[Fused]:
+def flow(pairs: Iterable[Named], steps: Steps, *, batch_size: int = 1,
+         failed: Callable[[Named, DataError], None] | None = None) -> Iterator[Fused]:
     """Take many pairs through the steps: `load` and `finish` run in other threads, `fuse` in this thread.
 
     Memory holds about twice the batch size plus two pairs at a time.
 
     Args:
-        pairs: pairs of any sizes.
+        pairs: pairs of any sizes; an iterator gives the next one when there is room for it.
         steps: the steps of a pair.
         batch_size: number of neighbouring pairs of one kind that `fuse` gets at once.
         failed: called with each pair that has faulty data, and with the error; the other pairs go on.
@@ -96,7 +102,7 @@ def flow(pairs: Sequence[Pair], steps: Steps, *, batch_size: int = 1,
 class _Flight:
     """A pair in the flow: first it is being loaded, then its result or error is on the way."""
 
-    def __init__(self, pair: Pair, loading: Future):
+    def __init__(self, pair: Named, loading: Future):
         self.pair, self.loading, self.result = pair, loading, None
 
     def finish(self, result: Future) -> None:
@@ -143,6 +149,6 @@ def _fuse_next(waiting: Sequence[_Flight], steps: Steps, writers: ThreadPoolExec
         flight.finish(writers.submit(steps.finish, loaded, output))
 
 
-def named(error: VLFusionError, pair: Pair) -> VLFusionError:
+def named(error: VLFusionError, pair: Named) -> VLFusionError:
     """The same error with the name of the pair in front."""
     return type(error)(f'{pair.name}: {error.problem}', error.remedy)

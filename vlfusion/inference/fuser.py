@@ -7,7 +7,7 @@
 """
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -56,6 +56,28 @@ class _Loaded:
     @property
     def kind(self) -> tuple:
         return *self.image_a.shape[:2], *self.inputs
+
+
+@dataclass(frozen=True)
+class PairInMemory:
+    """Two images of one scene, as arrays, and the texts about them.
+
+    Attributes:
+        pair: name of the pair, and paths of its sources in messages.
+        image_a: source A as `vlfusion.imaging.images.read_image` returns it.
+        image_b: source B, of the same height and width.
+        texts: features of all texts that the model reads, by name, as `Texts.features` returns them.
+    """
+
+    pair: Pair
+    image_a: Image
+    image_b: Image
+    texts: Mapping[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        """Name of the pair."""
+        return self.pair.name
 
 
 class Fuser:
@@ -352,6 +374,31 @@ class Fuser:
 
         steps = self._steps(read or self._read, features, described=texts is None, progress=progress, finish=finish)
         return flow(pairs, steps, batch_size=self.batch_size, failed=failed)
+
+    def fuse_stream(self, pairs: Iterable[PairInMemory]) -> Iterator[Fused]:
+        """Fuse pairs that arrive one by one, such as the frames of two videos; batches and threads as in `fuse_many`.
+
+        Args:
+            pairs: pairs of any sizes; the next one is taken when there is room for it.
+
+        Returns:
+            The results, in the order of the pairs.
+
+        Raises:
+            DataError: the images of a pair differ in size, or a text has another width than the model's.
+            ConfigError: the model needs a map.
+        """
+        self.check_maps(())
+
+        def load(pair: PairInMemory) -> _Loaded:
+            images = {'source_a': pair.image_a, 'source_b': pair.image_b}
+            self._compare([*images.values()], [pair.pair.path_a, pair.pair.path_b])
+            return _Loaded(pair.pair, *images.values(), self._inputs(pair.pair, images, pair.texts, described=True))
+
+        def fuse(loaded: Sequence[_Loaded]) -> Float[Tensor, 'batch 1 h w']:
+            return self.network.fuse_first([pair.inputs for pair in loaded])
+
+        return flow(pairs, Steps(load, fuse, self._finish), batch_size=self.batch_size)
 
     def describe(self, pairs: Sequence[Pair], texts: Sequence[str] | None = None, strict: bool = True,
                  progress: Callable[[str, int, int], None] | None = None) -> dict[Pair, DataError]:

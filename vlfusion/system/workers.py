@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from itertools import repeat, takewhile
 from threading import Barrier
 from typing import Any
 
@@ -26,6 +27,23 @@ def in_order(pool: Executor, function: Callable, items: Iterable, ahead: int) ->
     finally:
         for future in waiting:  # after an error, or if the results are wanted no more
             future.cancel()
+
+
+def read_ahead(items: Iterable, ahead: int, begin: Callable[[], None] | None = None) -> Iterator:
+    """Yield items that another thread takes from an iterator, at most `ahead` in advance.
+
+    Args:
+        items: items of an iterator, which is used in that thread only.
+        ahead: number of items that wait to be yielded.
+        begin: called at the start of the thread.
+    """
+    iterator, end = iter(items), object()
+    pool = ThreadPoolExecutor(1, initializer=begin)
+    try:
+        results = in_order(pool, lambda _: next(iterator, end), repeat(None), ahead)
+        yield from takewhile(lambda item: item is not end, results)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -1,0 +1,35 @@
+"""Options of `vlfusion fuse` that only some kinds of input have."""
+
+import argparse
+
+from vlfusion.errors import ConfigError
+
+#: The kinds of input on which an option has an effect, by its name in the namespace. Others have one on all.
+ONLY = {
+    **dict.fromkeys(['text', 'maps', 'page_b', 'bands_b'], ['pictures']),
+    **dict.fromkeys(['names', 'skip_existing', 'page_a', 'bands_a'], ['pictures', 'stacks']),
+    **dict.fromkeys(['grey', 'range_a'], ['pictures', 'stacks', 'videos']),
+    'range_b': ['pictures', 'videos'],
+    'batch_size': ['pictures', 'volumes', 'videos'],
+    'order': ['stacks'],
+    **dict.fromkeys(['onto', 'axis', 'window_a', 'window_b', 'colormap', 'mosaic', 'keep_patient'], ['volumes']),
+    **dict.fromkeys(['fit', 'frame_rate', 'offset', 'codec', 'no_audio'], ['videos']),
+}
+
+
+def require_effect(args: argparse.Namespace, kind: str) -> None:
+    """Raise ConfigError if an option is given that has no effect on this kind of input.
+
+    Args:
+        args: the parsed arguments.
+        kind: `pictures`, which are pairs of them, `stacks`, `volumes` or `videos`.
+    """
+    for name, kinds in ONLY.items():
+        if getattr(args, name) and kind not in kinds:
+            option = '--map' if name == 'maps' else f'--{name.replace("_", "-")}'
+            raise ConfigError(f'{option} has no effect on {kind}.', 'Leave it out.')
+    if args.describe == 'scene' and kind != 'videos':
+        raise ConfigError(f'--describe scene is for videos, but these are {kind}.', 'Leave the word out.')
+    if not isinstance(args.describe, bool) and kind == 'pictures':
+        raise ConfigError('--describe every=N is for volumes and videos; each pair of pictures has its own words.',
+                          'Write --describe alone.')

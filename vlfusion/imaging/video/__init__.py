@@ -1,0 +1,1 @@
+"""Videos through PyAV: decoding frames with their times, pairing two videos, encoding, copying sound."""

@@ -1,0 +1,191 @@
+"""Fuse two videos, or folders of numbered frames, into a video.
+
+One thread decodes both sources and describes scenes, two prepare frames, this one runs the network, two add colour, and
+one encodes.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain, count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from vlfusion.console.progress import ShowProgress
+from vlfusion.data.pairs import Pair
+from vlfusion.data.sequences import open_sequences
+from vlfusion.errors import ConfigError
+from vlfusion.guards.outputs import check_outputs
+from vlfusion.imaging.fit import check_fit, fit_pair
+from vlfusion.imaging.images import write_image
+from vlfusion.imaging.video.file import SUFFIXES, is_video
+from vlfusion.imaging.video.frame import Frame
+from vlfusion.imaging.video.pairing import Pairing
+from vlfusion.imaging.video.scenes import SceneChanges
+from vlfusion.imaging.video.writing import Sound, check_target, write_video
+from vlfusion.system.workers import in_order, read_ahead
+from vlfusion.zoo.names import require_model
+
+if TYPE_CHECKING:
+    from vlfusion.imaging.picture import Fused
+    from vlfusion.inference.fuser import Fuser, PairInMemory
+
+PathLike = str | os.PathLike
+#: Pairs of frames that are decoded ahead of the network, and fused frames that wait for the encoder.
+AHEAD = 4
+
+
+@dataclass(frozen=True)
+class FusedVideo:
+    """Result of `fuse_video`.
+
+    Attributes:
+        path: the written video.
+        frames: number of its frames.
+        seconds: its duration.
+        unpaired_a: numbers of the frames of source A that had no partner, from 1.
+        unpaired_b: those of source B.
+        sound: path of the source whose sound was copied; empty without sound.
+        speed: frames fused in a second, with decoding and encoding.
+        words: words that the model read from a frame on, by the number of the pair and then by what they are about.
+    """
+
+    path: Path
+    frames: int
+    seconds: float
+    unpaired_a: list[int]
+    unpaired_b: list[int]
+    sound: str
+    speed: float
+    words: dict[int, dict[str, str]] = field(default_factory=dict)
+
+
+def wants_video(sources: Iterable[PathLike], out: PathLike) -> bool:
+    """Tell whether a source is a video, or a video is to be written."""
+    return any(map(is_video, sources)) or Path(out).suffix.lower() in SUFFIXES
+
+
+def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: PathLike, *,
+               frame_rate: float | str | Fraction | None = None, offset: float = 0., fit: str = 'refuse',
+               describe: int | str = 'scene', codec: str = '', audio: bool = True, grey: bool = False,
+               reading: Mapping[str, Any] | None = None, offline: bool = False, show: ShowProgress | None = None,
+               **options: Any) -> FusedVideo:
+    """Fuse two videos of one scene, or folders of numbered frames, into a video.
+
+        done = vlfusion.fuse_video('laplacian', 'ir.mp4', 'vi.mp4', 'fused.mp4', fit='resize')
+        print(f'{done.frames} frames, {len(done.unpaired_b)} of source B without a partner')
+
+    Frames pair by their times: two frames form a pair if each is the other's nearest, at most half a frame of the
+    slower video apart. The times of the slower video are kept, also if they are irregular. A frame without a partner is
+    left out and reported, so of videos of different length the overlap is fused. If anything fails, no file is left.
+
+    Args:
+        checkpoint: as for `vlfusion.fuse`.
+        source_a: a video, or a folder or pattern of numbered pictures; infrared.
+        source_b: a video, or a folder or pattern of numbered pictures; visible.
+        out: video to write: `.mp4`, `.mov`, `.mkv` or `.webm`.
+        frame_rate: frames a second of folders, such as 25 or '30000/1001'; without it, the frames of a folder pair by
+            number with those of the video.
+        offset: seconds by which source B began after source A.
+        fit: rule for sources of different size, see `vlfusion.imaging.fit.FITS`.
+        describe: frames at which a model that reads text gets new words: `scene`, where the scene changes in a source;
+            or a number K, at each K-th pair.
+        codec: a name in `vlfusion.imaging.video.writing.CODECS`; by default chosen by the ending of `out`.
+        audio: True to copy the sound of source B, or of source A if B has none.
+        grey: write luminance only.
+        reading: rules by which the sources are read: `range_a`, `range_b`.
+        offline: True to download no weights.
+        show: progress and notes.
+        options: options of the `Fuser`, such as `device`, `words`, `instruction` or `protocol`.
+
+    Raises:
+        DataError: a source is absent, damaged or changes its size; the sizes differ under `fit='refuse'`; no frames
+            pair; or the video cannot be written.
+        ConfigError: an option has an unknown value; folders need a frame rate; or PyAV is not installed.
+        CheckpointError: as for `Fuser`.
+    """
+    check_fit(fit)
+    begins = _key_frames(describe)
+    check_target(out, codec)
+    check_outputs([out], [source_a, source_b])
+    require_model(checkpoint)
+    sources = open_sequences({'source A': source_a, 'source B': source_b}, _rate(frame_rate), reading)
+    pairing = Pairing(*sources, Fraction(offset).limit_denominator(10 ** 6))
+    slower = pairing.slower
+    loud = next((source for source in sources[::-1] if audio and getattr(source, 'sounds', ())), None)
+    check_target(out, codec, loud.sounds if loud else ())
+
+    from vlfusion.engine.named import locate
+    from vlfusion.inference.fuser import Fuser
+    from vlfusion.system.devices import choose_same_gpu
+    fuser = Fuser(locate(checkpoint, offline=offline, show=show), note=show.print if show else None, **options)
+    if show:
+        show.print(f'Model: {fuser.origin}.')
+        show.print(f'Grey levels by the protocol {fuser.protocol.name}'
+                   + ('.' if grey else f', colour by the rule {fuser.chroma}.'))
+    step, clock, times, words, done = show or (lambda *_, **__: None), time.monotonic(), deque(), {}, 0
+    step('fusing', 0, pairing.expected or 1)
+    with TemporaryDirectory(prefix='vlfusion-') as folder:
+        pairs = _in_memory(pairing, fuser, begins, fit, Path(folder), times, words)
+        with closing(read_ahead(pairs, AHEAD, choose_same_gpu())) as ready, closing(fuser.fuse_stream(ready)) as fused:
+            first = next(fused)
+            start = times[0]
+            sound = Sound(loud, start - pairing.shift(loud)) if loud else None
+            with write_video(out, rate=slower.rate, time_base=slower.time_base, codec=codec, grey=grey,
+                             sound=sound) as writer, ThreadPoolExecutor(1) as encoder:
+                def encode(picture: 'Fused') -> None:
+                    writer.write(picture.grey if grey else picture.colour, times.popleft() - start)
+
+                for done, _ in enumerate(in_order(encoder, encode, chain([first], fused), AHEAD), 1):
+                    step('fusing', done, max(done, pairing.expected or 0),
+                         f'{done / (time.monotonic() - clock):.3g} frames/s')
+    step('fusing', done, done)
+    return FusedVideo(Path(out), done, float(writer.last + 1 / slower.rate), pairing.unpaired_a, pairing.unpaired_b,
+                      loud.name if loud else '', done / (time.monotonic() - clock), words)
+
+
+def _in_memory(pairing: Pairing, fuser: 'Fuser', begins: Callable[[int, Frame, Frame], bool], fit: str, folder: Path,
+               times: deque[Fraction], words: dict[int, dict[str, str]]) -> Iterator['PairInMemory']:
+    """Yield the pairs of frames with their texts.
+
+    Their times go into `times`, and new words into `words`. Captioners read files, so described frames are written to
+    `folder`.
+    """
+    from vlfusion.inference.fuser import PairInMemory
+    texts, modalities = {}, (fuser.texts.modality_a, fuser.texts.modality_b)
+    sources = Path(pairing.frames_a.name), Path(pairing.frames_b.name)
+    for number, (frame_a, frame_b) in enumerate(pairing.pairs(), 1):
+        images = fit_pair(frame_a.image, frame_b.image, fit, sources)
+        name = f'frame {number}'
+        if fuser.texts.source and begins(frame_a, frame_b):
+            files = [folder / f'{name} {side}.png' for side in 'ab']
+            for path, image in zip(files, images, strict=True):
+                write_image(path, image)
+            described = Pair(name, *files, *modalities)
+            texts, words[number] = fuser.texts.features(described, {}), fuser.texts.paragraphs(described)
+        times.append(pairing.time(frame_a, frame_b))
+        yield PairInMemory(Pair(name, *sources, *modalities), *images, texts)
+
+
+def _key_frames(describe: int | str) -> Callable[[Frame, Frame], bool]:
+    """The function that tells, for one pair after another, whether new words begin at it."""
+    if isinstance(describe, int) and describe > 0:
+        numbers = count()
+        return lambda *_: next(numbers) % describe == 0
+    if describe != 'scene':
+        raise ConfigError(f'New words were to begin at {describe!r}.', 'Give scene, or a number of frames from 1 on.')
+    changes = SceneChanges(), SceneChanges()
+    return lambda *frames: any([changed(frame.image) for changed, frame in zip(changes, frames, strict=True)])
+
+
+def _rate(rate: float | str | Fraction | None) -> Fraction | None:
+    try:
+        return None if rate is None else Fraction(rate).limit_denominator(10 ** 6)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ConfigError(f'{rate!r} is no frame rate.', 'Give frames a second, such as 25 or 30000/1001.') from error
