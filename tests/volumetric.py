@@ -70,7 +70,8 @@ def write_series(folder, values, affine, modality='MR', skip=(), **elements):
         data.SeriesDescription = f'{PATIENT} head'
         data.ImagePositionPatient = [f'{value:.10g}' for value in (affine @ (0, 0, index, 1))[:3]]
         data.ImageOrientationPatient = [f'{value:.12g}' for value in (affine[:3, :2] / spacing[:2]).T.ravel()]
-        data.PixelSpacing, data.SliceThickness = [spacing[1], spacing[0]], spacing[2]
+        down, across, data.SliceThickness = (f'{spacing[axis]:.12g}' for axis in (1, 0, 2))
+        data.PixelSpacing = [down, across]
         data.SamplesPerPixel, data.PhotometricInterpretation = 1, 'MONOCHROME2'
         data.Rows, data.Columns = values.shape[1], values.shape[0]
         data.BitsAllocated = data.BitsStored = 16

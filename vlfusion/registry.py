@@ -196,7 +196,8 @@ CHROMA_RULES = Registry('colour rule', locations=('vlfusion.imaging.chroma',))
 
 # MMEngine's registries that vlfusion adds to.
 MODELS = Registry('model', root.MODELS, ('vlfusion.models',))
-DATASETS = Registry('dataset', root.DATASETS, ('vlfusion.data.dataset', 'vlfusion.data.hdf5', 'vlfusion.data.packed'))
+DATASETS = Registry('dataset', root.DATASETS, ('vlfusion.data.dataset', 'vlfusion.data.hdf5', 'vlfusion.data.packed',
+                                               'vlfusion.data.volume_pairs'))
 TRANSFORMS = Registry('transform', root.TRANSFORMS, ('vlfusion.data.transforms', 'vlfusion.data.degrading'))
 DATA_SAMPLERS = Registry('data sampler', root.DATA_SAMPLERS, ('vlfusion.data.sampler',))
 METRICS = Registry('metric', root.METRICS, ('vlfusion.evaluation.evaluator',))

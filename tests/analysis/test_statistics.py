@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vlfusion.analysis.statistics import Comparison, adjust, compare
+from vlfusion.analysis.statistics import Comparison, adjust, compare, interval
 from vlfusion.errors import ConfigError, DataError
 
 stats = pytest.importorskip('scipy.stats', reason="pip install 'vlfusion[benchmark]'")
@@ -120,3 +120,33 @@ def test_what_cannot_be_compared():
         compare({'x': np.arange(3.), 'y': np.arange(4.)})
     with pytest.raises(DataError, match='Not every score of y is finite'):
         compare({'x': np.arange(3.), 'y': np.array([1., np.nan, 2.])})
+
+
+def test_slices_of_one_case_count_once():
+    """Four cases of 50 slices: A is better by a number that differs between cases, and hardly within them."""
+    generator = np.random.default_rng(4)
+    cases = np.repeat(['a', 'b', 'c', 'd'], 50).tolist()
+    base = generator.normal(0, 1, 200)
+    scores = {'A': base + np.repeat([3., 1, 2, -1], 50) + generator.normal(0, 0.1, 200), 'B': base}
+    by_image, by_case = compare(scores), compare(scores, cases=cases)
+    assert by_case.means == by_image.means and (by_case.images, by_case.cases, by_image.cases) == (200, 4, 0)
+    assert by_image.p < 1e-6 and by_case.p == stats.wilcoxon(
+        *(np.array(values).reshape(4, 50).mean(1) for values in scores.values())).pvalue > 0.05
+    assert by_case.ranks == {'A': 1, 'B': 1}
+    low, high = by_case.intervals['A']
+    near = by_image.intervals['A']
+    assert low < near[0] and near[1] < high and (high - low) > 2 * (near[1] - near[0])
+
+
+def test_the_bootstrap_draws_whole_cases():
+    """Two cases of one and three images give the means 0, 3/4 and 1, with chances 1/4, 1/2 and 1/4."""
+    values, cases = np.array([0., 1, 1, 1]), ['a', 'b', 'b', 'b']
+    assert interval(values, 0.4, cases=cases) == (0, 1)
+    assert interval(values, 0.6, cases=cases) == (0.75, 0.75)
+    assert interval(values, cases=['a'] * 4) == (0.75, 0.75)
+    with pytest.raises(DataError, match='4 images, but cases of 2'):
+        interval(values, cases=['a', 'b'])
+
+
+def test_cases_of_one_image_change_nothing(scores):
+    assert compare(scores, cases=[f'image {number}' for number in range(20)]) == compare(scores)

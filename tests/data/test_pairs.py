@@ -273,7 +273,7 @@ def test_floating_point_images_count_with_a_range(tmp_path, write):
 def test_what_a_folder_holds_is_named(tmp_path):
     (tmp_path / 'ir').mkdir()
     (tmp_path / 'ir/IM0001').write_bytes(bytes(128) + b'DICM')
-    with pytest.raises(DataError, match='holds IM0001; IM0001 is a DICOM file. vlfusion reads two registered pictures'):
+    with pytest.raises(DataError, match='holds IM0001; IM0001 is a DICOM file. `vlfusion fuse` takes two volumes'):
         find_pairs(tmp_path, 'ir', 'ir')
 
 

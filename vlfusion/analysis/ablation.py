@@ -27,9 +27,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from vlfusion.analysis.statistics import adjust, scipy_stats, too_few, wilcoxon
+from vlfusion.analysis.statistics import adjust, case_means, scipy_stats, too_few, wilcoxon
 from vlfusion.analysis.statistics import interval as interval_of
-from vlfusion.data.names import inside
+from vlfusion.data.names import case_of, inside
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.evaluator import FusionEvaluator
 from vlfusion.evaluation.record import record, write_scores
@@ -147,6 +147,15 @@ class Ablation:
                 for policy, of in self.effects.items()}
 
     @property
+    def cases(self) -> int:
+        """Number of cases that the pairs belong to: `images`, unless they are slices of volumes."""
+        return len({case_of(row['name']) for row in self.scores.get('own', ())}) or self.images
+
+    @property
+    def _independent(self) -> str:
+        return f'{self.images} pairs' + (f' of {self.cases} cases' if self.cases < self.images else '')
+
+    @property
     def sentence(self) -> str:
         """A sentence on the sensitivity."""
         change = self.changes[SENSITIVITY]
@@ -155,8 +164,8 @@ class Ablation:
         low, high = (_short(value) for value in self.interval)
         differing = self.significant[SENSITIVITY]
         verdict = (f'significantly different: {", ".join(differing)}' if differing else
-                   f'{self.images} pairs are too few to tell whether a metric differs'
-                   if too_few(self.images, len(self.changes), self.alpha) else 'no metric differs significantly')
+                   f'{self._independent} are too few to tell whether a metric differs'
+                   if too_few(self.cases, len(self.changes), self.alpha) else 'no metric differs significantly')
         return (f"Another pair's text changes a pixel by {_short(self.sensitivity)} grey levels on average "
                 f'({self._level} interval {low} to {high}), {_short(change.maximum)} at most; {verdict}.')
 
@@ -373,7 +382,9 @@ class _Tally:
     def change(self, alpha: float) -> Change:
         """The change over all pairs."""
         means = np.array([move['mean'] for move in self.moves])
-        return Change(means.mean().item(), interval_of(means, alpha), max(move['maximum'] for move in self.moves),
+        cases = [case_of(move['name']) for move in self.moves]
+        return Change(means.mean().item(), interval_of(means, alpha, cases=cases),
+                      max(move['maximum'] for move in self.moves),
                       np.mean([move['pixels'] for move in self.moves]).item())
 
     def write_map(self) -> tuple[Path, Scale]:
@@ -397,18 +408,18 @@ def _picture(change: Float[np.ndarray, 'h w'], factor: float) -> UInt8[np.ndarra
 def _effects(scores: Mapping[str, Sequence[Row]], alpha: float) -> dict[str, dict[str, Effect]]:
     """The effects of every policy on each metric, compared with `own`."""
     values = {policy: columns(rows) for policy, rows in scores.items()}
-    own = values.pop('own')
+    own, cases = values.pop('own'), [case_of(row['name']) for row in scores['own']]
     effects: dict[str, dict[str, Effect]] = {policy: {} for policy in values}
     for name, base in own.items():
         finite = [policy for policy in values if np.isfinite(values[policy][name] + base).all()]
-        raw = [wilcoxon(values[policy][name], base) for policy in finite]
+        raw = [wilcoxon(case_means(values[policy][name], cases), case_means(base, cases)) for policy in finite]
         adjusted = dict(zip(finite, adjust(raw), strict=True))
         for policy in values:
             effect = Effect(base.mean().item(), math.nan, (math.nan, math.nan), math.nan)
             if policy in adjusted:
                 difference = values[policy][name] - base
-                effect = Effect(base.mean().item(), difference.mean().item(), interval_of(difference, alpha),
-                                float(adjusted[policy]))
+                effect = Effect(base.mean().item(), difference.mean().item(),
+                                interval_of(difference, alpha, cases=cases), float(adjusted[policy]))
             effects[policy][name] = effect
     return effects
 
@@ -420,9 +431,11 @@ def _notes(tallies: Iterable[_Tally], undefined: Mapping[str, Sequence[Undefined
     notes = [f'Under {tally.policy} {tally.same} of {images} pairs got a text that equals their own.'
              for tally in tallies if tally.same]
     notes += [f'Under {policy}, {score}.' for policy, scores in undefined.items() for score in scores]
-    if too_few(images, len(tallies), alpha):
-        notes.append(f'{images} pairs are too few to show a difference of a metric between {len(tallies)} texts and '
-                     'the own text, however large it is: use more pairs, or fewer texts.')
+    cases = len({case_of(move['name']) for tally in tallies for move in tally.moves})
+    if too_few(cases, len(tallies), alpha):
+        of_cases = f' of {cases} cases' if cases < images else ''
+        notes.append(f'{images} pairs{of_cases} are too few to show a difference of a metric between {len(tallies)} '
+                     'texts and the own text, however large it is: use more pairs, or fewer texts.')
     return notes
 
 

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 
 from vlfusion.analysis.numbers import UNDEFINED, column_format, numeral, span, without_zeros
 from vlfusion.analysis.statistics import Comparison, compare, too_few
+from vlfusion.data.names import case_of
 from vlfusion.errors import ConfigError, DataError, UnknownNameError, did_you_mean, listing, printable
 from vlfusion.evaluation.rows import Row, columns, read_csv
 from vlfusion.files import strict_json, write_whole
@@ -69,11 +70,16 @@ class Leaderboard:
         """Warning if there are too few images for any significant difference; otherwise empty."""
         comparisons = math.comb(min((len(one.means) for one in self.comparisons.values() if len(one.means) > 1),
                                     default=0), 2)
-        if not too_few(self.images, comparisons, self.alpha):
+        if not too_few(self.cases, comparisons, self.alpha):
             return ''
-        images = f'{self.images} image{"s" * (self.images != 1)}'
+        images = f'{self.cases} {"image" if self.cases == self.images else "case"}{"s" * (self.cases != 1)}'
         return (f'{images} cannot show a difference in {comparisons} comparison{"s" * (comparisons != 1)}, however '
                 'large it is: score more images, or compare fewer methods.')
+
+    @property
+    def cases(self) -> int:
+        """Number of cases that the images belong to: `images`, unless they are slices of volumes."""
+        return min((one.cases or one.images for one in self.comparisons.values()), default=self.images)
 
     def mean_ranks(self) -> dict[str, float]:
         """The mean of each method's ranks over the metrics; NaN if it has no rank under some metric."""
@@ -183,9 +189,9 @@ class Leaderboard:
         metrics = {metric: dict(means=one.means, intervals=one.intervals, ranks=one.ranks, p=one.p,
                                 pairs=[dict(methods=pair, p=level) for pair, level in one.pairs.items()])
                    for metric, one in self.comparisons.items()}
-        return strict_json(dict(protocol=self.protocol, images=self.images, alpha=self.alpha, warning=self.warning,
-                                mean_ranks=self.mean_ranks(), places=self.places(), note=self.note, metrics=metrics,
-                                references=self.references, failures=self.failures))
+        return strict_json(dict(protocol=self.protocol, images=self.images, cases=self.cases, alpha=self.alpha,
+                                warning=self.warning, mean_ranks=self.mean_ranks(), places=self.places(),
+                                note=self.note, metrics=metrics, references=self.references, failures=self.failures))
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the board in the format of the path's ending: `.md`, `.tex` or `.json`.
@@ -273,10 +279,12 @@ def board_of(rows: Mapping[str, Sequence[Row]], *, metrics: Sequence[str] | None
     else:
         metrics = [_column(name, code, shared) for name in metrics]
     comparisons, images = {}, len(next(iter(rows.values())))
+    cases = [case_of(name) for name in sorted(row['name'] for row in next(iter(rows.values())))]
     for name in metrics or shared:
         finite = {method: of[name] for method, of in found.items() if np.isfinite(of[name]).all()}
         comparisons[name] = (
-            compare(finite, higher=higher(name, code), alpha=alpha, resamples=resamples, correction=correction)
+            compare(finite, higher=higher(name, code), alpha=alpha, resamples=resamples, correction=correction,
+                    cases=cases)
             if finite else Comparison(means={}, intervals={}, ranks={}, p=1., pairs={}, images=images, alpha=alpha))
     return Leaderboard(protocol, images, comparisons, alpha, names=tuple(rows))
 

@@ -5,6 +5,9 @@ Davenport (1980) first tests whether any differ. If so, all pairs of methods are
 Holm's correction (1979) for the number of comparisons. Unlike in Nemenyi's test, the result for two methods does not
 depend on the ranks of other methods (Benavoli, Corani and Mangili, JMLR 2016).
 
+Slices of one volume are not independent. If the cases of the images are given, each case counts once: tests compare the
+means of the cases, and the bootstrap draws whole cases (Field and Welsh, JRSS B 69(3), 2007).
+
     Liu, Blasch and John, "Statistical comparison of image fusion algorithms: Recommendations", Information Fusion 2017
 """
 
@@ -34,6 +37,7 @@ class Comparison:
         pairs: adjusted p of every two methods, in the order of `means`.
         images: number of images.
         alpha: level below which an adjusted p counts as a difference.
+        cases: number of cases that the images belong to; 0 if each image is a case of its own.
     """
 
     means: dict[str, float]
@@ -43,6 +47,7 @@ class Comparison:
     pairs: dict[tuple[str, str], float]
     images: int
     alpha: float = 0.05
+    cases: int = 0
 
     @property
     def best(self) -> list[str]:
@@ -68,7 +73,7 @@ class Comparison:
 
 
 def compare(scores: Mapping[str, Float[np.ndarray, ' image']], *, higher: bool = True, alpha: float = 0.05,
-            resamples: int = 2000, correction: str = 'holm') -> Comparison:
+            resamples: int = 2000, correction: str = 'holm', cases: Sequence[str] | None = None) -> Comparison:
     """Compare methods that were scored on the same images.
 
     Args:
@@ -78,6 +83,7 @@ def compare(scores: Mapping[str, Float[np.ndarray, ' image']], *, higher: bool =
         resamples: number of bootstrap samples; 0 sets each interval to its mean, for callers that need ranks only.
         correction: correction for the number of comparisons: `holm`; or `finner`, which has more power if there are
             many.
+        cases: case of each image; by default each image is a case of its own.
 
     Raises:
         DataError: there is no method or no image, or different numbers of images, or values that are not finite.
@@ -94,6 +100,8 @@ def compare(scores: Mapping[str, Float[np.ndarray, ' image']], *, higher: bool =
         raise DataError(f'Not every score of {", ".join(broken)} is finite.',
                         'Leave the metric or the image out; `vlfusion evaluate` says why a value is not finite.')
     stats = scipy_stats()
+    images, named = len(values[0]), dict(zip(names, values, strict=True))
+    values = [case_means(value, cases) for value in values]
     pairs = list(combinations(range(len(names)), 2))
     raw = [wilcoxon(values[i], values[j]) for i, j in pairs]
     p = raw[0] if len(names) == 2 else _iman_davenport(stats, values)
@@ -105,22 +113,61 @@ def compare(scores: Mapping[str, Float[np.ndarray, ' image']], *, higher: bool =
             differences = (values[i] - values[j]) * (1 if higher else -1)
             ranks = stats.rankdata(np.abs(differences)) * np.sign(differences)
             worse[j if ranks.sum() > 0 else i] += 1
-    named = dict(zip(names, values, strict=True))
     return Comparison(
         means={name: value.mean().item() for name, value in named.items()},
-        intervals={name: interval(value, alpha, resamples) for name, value in named.items()},
+        intervals={name: interval(value, alpha, resamples, cases) for name, value in named.items()},
         ranks={name: 1 + worse[index] for index, name in enumerate(names)}, p=float(p),
         pairs={(names[i], names[j]): float(level) for (i, j), level in zip(pairs, adjusted, strict=True)},
-        images=len(values[0]), alpha=alpha)
+        images=images, alpha=alpha,
+        cases=len(values[0]) if len(values[0]) < images else 0)
 
 
-def interval(values: Float[np.ndarray, ' image'], alpha: float = 0.05, resamples: int = 2000) -> tuple[float, float]:
-    """The bootstrap interval of a mean at `1 - alpha` (percentiles), with a fixed seed; a single value is returned."""
-    if len(values) < 2 or not resamples:
+def interval(values: Float[np.ndarray, ' image'], alpha: float = 0.05, resamples: int = 2000,
+             cases: Sequence[str] | None = None) -> tuple[float, float]:
+    """The bootstrap interval of a mean at `1 - alpha` (percentiles), with a fixed seed; a single value is returned.
+
+    Args:
+        values: a value for each image.
+        alpha: one minus the level.
+        resamples: number of bootstrap samples; 0 returns the mean.
+        cases: case of each image. Whole cases are drawn, and a single case is returned as its mean.
+    """
+    sums, counts = _sums(values, cases)
+    if len(sums) < 2 or not resamples:
         return values.mean().item(), values.mean().item()
-    ends = scipy_stats().bootstrap((values,), np.mean, n_resamples=resamples, confidence_level=1 - alpha,
-                                   method='percentile', rng=np.random.default_rng(0)).confidence_interval
+    by_case = len(sums) < len(values)
+    ends = scipy_stats().bootstrap(
+        (sums, counts) if by_case else (values,), _mean_of_drawn if by_case else np.mean, n_resamples=resamples,
+        confidence_level=1 - alpha, method='percentile', paired=by_case,
+        rng=np.random.default_rng(0)).confidence_interval
     return float(ends.low), float(ends.high)
+
+
+def case_means(values: Float[np.ndarray, ' image'],
+               cases: Sequence[str] | None = None) -> Float[np.ndarray, ' case']:
+    """The mean of each case, in the order of their names; the values themselves if each image is a case of its own.
+
+    >>> case_means(np.array([1., 2., 6.]), ['a', 'a', 'b']).tolist()
+    [1.5, 6.0]
+    """
+    sums, counts = _sums(values, cases)
+    return values if len(sums) == len(values) else sums / counts
+
+
+def _sums(values: Float[np.ndarray, ' image'], cases: Sequence[str] | None
+          ) -> tuple[Float[np.ndarray, ' case'], Float[np.ndarray, ' case']]:
+    """The sum of each case's values, and their number."""
+    if cases is None:
+        return values, np.ones(len(values))
+    if len(cases) != len(values):
+        raise DataError(f'There are {len(values)} images, but cases of {len(cases)}.', 'Give the case of each image.')
+    _, index = np.unique(list(cases), return_inverse=True)
+    return np.bincount(index, values), np.bincount(index).astype(float)
+
+
+def _mean_of_drawn(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The mean over all images of the cases that were drawn."""
+    return sums.sum(axis) / counts.sum(axis)
 
 
 def too_few(images: int, comparisons: int, alpha: float) -> bool:

@@ -14,6 +14,7 @@ from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.run import Run, Unit
+from vlfusion.data.names import case_of
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import text_sources
 from vlfusion.evaluation.rows import Row, columns
@@ -130,8 +131,9 @@ class _SetTables:
         finite = {method: values for method, values in scores.items() if np.isfinite(values).all()}
         if not finite:
             return dict.fromkeys(scores, math.nan)
+        cases = [case_of(name) for name in sorted(self.values[self.methods[0].name, 'protocol'])]
         comparison = compare(finite, higher=higher(other, ''), alpha=self.plan.alpha, resamples=0,
-                             correction=self.plan.correction)
+                             correction=self.plan.correction, cases=cases)
         return replace(board, comparisons={**board.comparisons, column: comparison}).mean_ranks()
 
     def _approximated(self) -> str:

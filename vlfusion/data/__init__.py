@@ -7,4 +7,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'hdf5': ['Hdf5PairDataset'],
     'packed': ['PackedPairDataset'],
     'pairs': ['Pair', 'find_pairs'],
+    'volume_pairs': ['VolumePairDataset'],
 })

@@ -5,6 +5,7 @@ Results are saved under these names, so a name must not lead out of its folder. 
 """
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path, PureWindowsPath
@@ -19,6 +20,23 @@ LONGEST_NAME = 1024
 #: Other keys of samples, which cannot be keywords of texts or maps.
 RESERVED = ('source_a', 'source_b', 'truth', 'fused', 'name', 'path_a', 'path_b', 'mode', 'words',
             'target_a', 'target_b', 'degradation')
+
+
+#: Last part of the name of a slice of a volume, behind the name of its case.
+SLICE = 'slice_{:04d}'
+_SLICE = re.compile(r'(?P<case>.+)/slice_\d{4,}')
+
+
+def case_of(name: str) -> str:
+    """Return the case that an image belongs to: that of a slice of a volume; for others, the name itself.
+
+    Slices of one case are not independent, so statistics count cases.
+
+    >>> case_of('sub-03/slice_0012'), case_of('PET-MRI/12')
+    ('sub-03', 'PET-MRI/12')
+    """
+    match = _SLICE.fullmatch(name)
+    return match['case'] if match else name
 
 
 def composed(name: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlfusion.console.progress import ShowProgress
+from vlfusion.data.names import SLICE
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.files import file_digest, whole_folder, write_json
@@ -124,7 +125,7 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
         say(f'The protocol {fuser.protocol.name} stretches each slice to its own black and white; --protocol plain '
             'keeps one scale for all slices.')
     fused, words = _fuse_slices(fuser, pair, every, describe, step)
-    record = _record(pair, fuser, colormap, every)
+    record = _record(pair, fuser, colormap, every, options.get('instruction'))
     _write(outputs, pair, fused, table, fuser.chroma, record, keep_patient)
     return FusedVolume(tuple(outputs.values()), record, words)
 
@@ -175,8 +176,8 @@ def _fuse_slices(fuser: 'Fuser', pair: VolumePair, every: int | None, describe: 
     """The fused slices in order, and the words that were read about the described ones."""
     count = len(pair)
     with TemporaryDirectory(prefix='vlfusion-') as folder:
-        slices = [Pair(f'slice_{index:04d}', *(Path(folder, f'slice_{index:04d}_{side}.png') for side in 'ab'))
-                  for index in range(count)]
+        slices = [Pair(name, *(Path(folder, f'{name}_{side}.png') for side in 'ab'))
+                  for name in map(SLICE.format, range(count))]
         number = {item.name: index for index, item in enumerate(slices)}
         described = [slices[index] for index in described_slices(count, every or 1)] if fuser.texts.source else []
         for item in described:
@@ -244,7 +245,8 @@ def _write(outputs: Mapping[str, Path], pair: VolumePair, fused: Sequence['Fused
     write_json(outputs['record'], record)
 
 
-def _record(pair: VolumePair, fuser: 'Fuser', colormap: str | None, every: int | None) -> dict[str, Any]:
+def _record(pair: VolumePair, fuser: 'Fuser', colormap: str | None, every: int | None,
+            instruction: str | None) -> dict[str, Any]:
     """The facts by which the result can be made again; without names and dates."""
     from vlfusion import __version__
     windows = pair.window_a, pair.window_b
@@ -255,7 +257,7 @@ def _record(pair: VolumePair, fuser: 'Fuser', colormap: str | None, every: int |
     return {
         'summary': f'vlfusion {Path(fuser.checkpoint).name}; A {pair.window_a.rule}; B {pair.window_b.rule}',
         'vlfusion': __version__, 'model': fuser.checkpoint, 'origin': fuser.origin, 'protocol': fuser.protocol.name,
-        'chroma': fuser.chroma, 'colormap': colormap, **described, **sources,
+        'chroma': fuser.chroma, 'colormap': colormap, 'instruction': instruction, **described, **sources,
         'grid': {'of': f'source_{pair.onto}', 'shape': list(pair.grid.shape), 'affine': pair.grid.affine.tolist(),
                  'interpolation': 'linear', 'coverage': pair.coverage},
         'axis': pair.axis, 'slices': len(pair)}

@@ -8,8 +8,8 @@ from vlfusion.errors import DataError
 
 TWO_PICTURES = 'vlfusion reads two registered pictures, one file each.'
 _SLICES = f'{TWO_PICTURES} Save the slices that you want to fuse as 16-bit PNG or TIFF files.'
-_VOLUME = ('`vlfusion fuse` takes two volumes or two DICOM series. For other work, save the slices as 16-bit PNG or '
-           'TIFF files.')
+_VOLUME = ('`vlfusion fuse` takes two volumes or two DICOM series, and a VolumePairDataset takes many. For other work, '
+           'save the slices as 16-bit PNG or TIFF files.')
 _FRAMES = ('`vlfusion fuse` reads videos. Elsewhere save the frames as pictures, for example: '
            'ffmpeg -i VIDEO FOLDER/%05d.png')
 _RAW = f'{TWO_PICTURES} Develop it into a 16-bit TIFF or PNG file.'
