@@ -33,6 +33,7 @@ from .engine.publish import publish as publish
 from .engine.stages import test as test
 from .engine.stages import train as train
 from .evaluation.folder import score_folder as score_folder
+from .evaluation.sequence import score_sequence as score_sequence
 from .imaging.images import read_image as read_image
 from .imaging.images import write_image as write_image
 from .inference.export import export_model as export_model

@@ -180,7 +180,7 @@ def test_a_metric_that_fails_is_no_reason_to_score_nothing(place, monkeypatch):
     def broken(*_):
         raise RuntimeError('out of paper')
     broken.info = EN.info
-    monkeypatch.setattr(folder, '_names', lambda *_, **__: ['EN', 'SD'])
+    monkeypatch.setattr(folder, 'chosen_metrics', lambda *_, **__: ['EN', 'SD'])
     monkeypatch.setattr(scoring, 'metric_of', lambda column, code='': broken if column == 'EN' else SD)
     scores = scored(place, metrics=['all'])
     assert column(scores, 'EN') == [None] * 4 and scores.undefined[0].reasons == ('RuntimeError: out of paper',)

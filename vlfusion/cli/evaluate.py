@@ -1,6 +1,7 @@
 """Score a folder of fused images from any program: a table of scores per image, and a record of the run.
 
     vlfusion evaluate fused/ --source-a TNO/ir --source-b TNO/vi --out scores/mine.csv
+    vlfusion evaluate fused.mkv --source-a ir.mp4 --source-b vi.mp4 --out scores/video.csv
     vlfusion evaluate 'out/{name}_fused.*' --source-a ir --source-b vi --metrics VIF MI:tang --controls --out mine.csv
 
 A fused image and its sources share a name, apart from a prefix or suffix that all files of a folder have. Files are
@@ -8,11 +9,17 @@ scored as stored: neither 8-bit nor 16-bit images are stretched.
 """
 
 import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vlfusion.errors import ConfigError, listing
 
+if TYPE_CHECKING:
+    from vlfusion.evaluation.folder import FolderScores
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.fuse_video import add_pairing
     from vlfusion.cli.options import add_imports, add_maps, add_reading
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
@@ -36,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='also score copies of the sources, their mean, maximum and noisy mean')
     add_reading(parser)
     add_imports(parser, 'metrics')
+    group = parser.add_argument_group('sequences', 'a fused video, or numbered frames; give the options with which it '
+                                      'was fused (docs/howto/video.md)')
+    group.add_argument('--sequence', action='store_true',
+                       help='take folders as numbered frames of videos, and score Flicker too')
+    add_pairing(group)
+    group.add_argument('--fit', choices=('refuse', 'resize', 'crop'),
+                       help='rule for sources of different size (default: refuse)')
     parser.add_argument('--workers', type=COUNT, help='images scored at once (default: one per core)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ...')
 
@@ -52,17 +66,15 @@ def run(args: argparse.Namespace) -> int:
     check_output(args.out)
 
 
-    from vlfusion.cli.options import import_modules, reading_keys
+    from vlfusion.cli.options import import_modules
     from vlfusion.console.progress import ShowProgress
-    from vlfusion.evaluation.folder import score_folder
     from vlfusion.evaluation.tables import controls_table, not_scored, summary_table
+    from vlfusion.imaging.video.file import is_video
     import_modules(args.modules)
-    chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
+    sequence = args.sequence or is_video(args.fused)
+    _require_effect(args, sequence)
     with ShowProgress() as show:
-        scores = score_folder(
-            args.fused, args.source_a, args.source_b, args.truth, **chosen, maps=args.maps,
-            protocol=args.protocol, task=args.task, **reading_keys(args), controls=args.controls,
-            workers=args.workers, device=args.device, progress=partial(show, 'scoring'))
+        scores = (_score_sequence if sequence else _score_folder)(args, partial(show, 'scoring'))
     written = scores.write(args.out)
     console = open_console(160)
     console.print(summary_table(scores.rows, scores.undefined))
@@ -76,3 +88,31 @@ def run(args: argparse.Namespace) -> int:
             print(line)
     print(f'Wrote {", ".join(map(str, written))}.')
     return 0
+
+
+def _require_effect(args: argparse.Namespace, sequence: bool) -> None:
+    """Raise ConfigError if an option is given that has no effect on sequences, or on folders of single images."""
+    without = ('truth', 'maps', 'controls', 'page_a', 'page_b', 'bands_a', 'bands_b') if sequence else (
+        'frame_rate', 'offset', 'fit')
+    if given := [name for name in without if getattr(args, name)]:
+        option = '--map' if given[0] == 'maps' else f'--{given[0].replace("_", "-")}'
+        raise ConfigError(f'{option} has no effect on {"sequences" if sequence else "single images"}.',
+                          'Leave it out.' if sequence else 'Leave it out, or add --sequence.')
+
+
+def _score_sequence(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 'FolderScores':
+    from vlfusion.evaluation.sequence import score_sequence
+    return score_sequence(
+        args.fused, args.source_a, args.source_b, metrics=args.metrics, protocol=args.protocol, task=args.task,
+        frame_rate=args.frame_rate, offset=args.offset or 0., fit=args.fit or 'refuse', range_a=args.range_a,
+        range_b=args.range_b, workers=args.workers, device=args.device, progress=progress)
+
+
+def _score_folder(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 'FolderScores':
+    from vlfusion.cli.options import reading_keys
+    from vlfusion.evaluation.folder import score_folder
+    chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
+    return score_folder(
+        args.fused, args.source_a, args.source_b, args.truth, **chosen, maps=args.maps, protocol=args.protocol,
+        task=args.task, **reading_keys(args), controls=args.controls, workers=args.workers, device=args.device,
+        progress=progress)

@@ -13,12 +13,18 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for videos and folders of numbered frames."""
     group = parser.add_argument_group('videos', 'two videos, or folders of numbered frames (docs/howto/video.md); '
                                       '--out is a .mp4, .mov, .mkv or .webm file')
-    group.add_argument('--frame-rate', metavar='N', help='frames a second of folders, such as 25 or 30000/1001')
-    group.add_argument('--offset', type=float, metavar='SECONDS',
-                       help='time at which source B began after source A (default: 0)')
+    add_pairing(group)
     group.add_argument('--codec', metavar='NAME',
                        help='h264 (default), vp9 (default for .webm), or ffv1, which loses nothing (.mkv)')
     group.add_argument('--no-audio', action='store_true', help='leave the sound of the sources out')
+
+
+def add_pairing(parser: argparse._ActionsContainer) -> None:
+    """Add the options that say which frames belong together."""
+    from vlfusion.guards.ranges import FINITE
+    parser.add_argument('--frame-rate', metavar='N', help='frames a second of folders, such as 25 or 30000/1001')
+    parser.add_argument('--offset', type=FINITE, metavar='SECONDS',
+                        help='time at which source B began after source A (default: 0)')
 
 
 def are_videos(args: argparse.Namespace) -> bool:

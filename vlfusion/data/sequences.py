@@ -82,6 +82,17 @@ class NumberedPictures:
             yield Frame(place, self.time_base and (place - 1) * self.time_base, image)
 
 
+def frame_rate_of(rate: float | str | Fraction | None) -> Fraction | None:
+    """Read a frame rate, such as 25 or '30000/1001'; raises ConfigError if it is no number above 0."""
+    try:
+        exact = None if rate is None else Fraction(rate).limit_denominator(10 ** 6)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        exact = Fraction(0)
+    if exact is not None and exact <= 0:
+        raise ConfigError(f'{rate!r} is no frame rate.', 'Give frames a second, such as 25 or 30000/1001.')
+    return exact
+
+
 def open_sequences(places: Mapping[str, Place], rate: Fraction | None = None,
                    reading: Mapping[str, Any] | None = None) -> list[Frames]:
     """Open sequences that belong together.
@@ -94,10 +105,8 @@ def open_sequences(places: Mapping[str, Place], rate: Fraction | None = None,
 
     Raises:
         DataError: a place is neither a video nor a folder or pattern; or a name has no number, or two have one number.
-        ConfigError: there is no video, and no rate; or the rate is not above 0.
+        ConfigError: there is no video, and no rate.
     """
-    if rate is not None and rate <= 0:
-        raise ConfigError(f'A frame rate of {float(rate):g} was given.', 'Give frames a second, such as 25.')
     for what, place in places.items():
         if Path(place).is_file() and not is_video(place):
             raise DataError(f'{place} ({what}) is a single picture, but the other source is a video or a folder.',

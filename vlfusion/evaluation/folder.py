@@ -133,10 +133,10 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     workers = workers or torch.get_num_threads()
     maps = maps or {}
     require_keywords(maps, 'map', 'reference')
-    columns = _names(DEFAULT_METRICS if metrics is None else metrics, maps)
+    columns = chosen_metrics(DEFAULT_METRICS if metrics is None else metrics, maps)
     named = [name for name in metrics or () if name != 'all']
     if truth is not None:
-        columns += [TRUTH + name for name in _names(truth_metrics or DEFAULT_TRUTH_METRICS, truth=True)]
+        columns += [TRUTH + name for name in chosen_metrics(truth_metrics or DEFAULT_TRUTH_METRICS, truth=True)]
         named += [TRUTH + name for name in truth_metrics or () if name != 'all']
     if not columns:
         raise ConfigError('There is no metric to score with.', 'Name at least one, such as EN.')
@@ -276,7 +276,7 @@ class _Scorer:
             self.protocol.by_channel(images[0]))
 
 
-def _names(names: Sequence[str], maps: Collection[str] = (), truth: bool = False) -> list[str]:
+def chosen_metrics(names: Sequence[str], maps: Collection[str] = (), truth: bool = False) -> list[str]:
     """Names of metrics without repetition; `all` means every registered metric that reads no other maps."""
     if 'all' in names:
         plugins.load_all(snapshot)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlfusion.console.progress import ShowProgress
 from vlfusion.data.pairs import Pair
-from vlfusion.data.sequences import open_sequences
+from vlfusion.data.sequences import frame_rate_of, open_sequences
 from vlfusion.errors import ConfigError
 from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.fit import check_fit, fit_pair
@@ -115,7 +115,7 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
     check_target(out, codec)
     check_outputs([out], [source_a, source_b])
     require_model(checkpoint)
-    sources = open_sequences({'source A': source_a, 'source B': source_b}, _rate(frame_rate), reading)
+    sources = open_sequences({'source A': source_a, 'source B': source_b}, frame_rate_of(frame_rate), reading)
     pairing = Pairing(*sources, Fraction(offset).limit_denominator(10 ** 6))
     slower = pairing.slower
     loud = next((source for source in sources[::-1] if audio and getattr(source, 'sounds', ())), None)
@@ -182,10 +182,3 @@ def _key_frames(describe: int | str) -> Callable[[Frame, Frame], bool]:
         raise ConfigError(f'New words were to begin at {describe!r}.', 'Give scene, or a number of frames from 1 on.')
     changes = SceneChanges(), SceneChanges()
     return lambda *frames: any([changed(frame.image) for changed, frame in zip(changes, frames, strict=True)])
-
-
-def _rate(rate: float | str | Fraction | None) -> Fraction | None:
-    try:
-        return None if rate is None else Fraction(rate).limit_denominator(10 ** 6)
-    except (ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f'{rate!r} is no frame rate.', 'Give frames a second, such as 25 or 30000/1001.') from error

@@ -10,6 +10,7 @@ from vlfusion.metrics.ce import CE
 from vlfusion.metrics.detail import Detail
 from vlfusion.metrics.ei import EI
 from vlfusion.metrics.en import EN
+from vlfusion.metrics.flicker import Flicker
 from vlfusion.metrics.fmi import FMI_dct, FMI_edge, FMI_gradient, FMI_pixel, FMI_wavelet
 from vlfusion.metrics.lead import LeadA, TextureLeadA
 from vlfusion.metrics.level import Level
@@ -45,6 +46,6 @@ from vlfusion.metrics.yang import Qc, Qy
 
 __all__ = ['AG', 'CC', 'CE', 'EI', 'EN', 'FMI_dct', 'FMI_edge', 'FMI_gradient', 'FMI_pixel', 'FMI_wavelet', 'LPIPS',
            'MEF_MS_SSIM', 'MEF_SSIM', 'MI', 'MSE', 'MS_SSIM', 'NMI', 'PSNR', 'RMSE', 'SCD', 'SD', 'SF', 'SSIM', 'VI',
-           'VIF', 'VIFF', 'Detail', 'Labf', 'LeadA', 'Level', 'Locality', 'Nabf', 'Qabf', 'Qc', 'Qcb', 'Qcv', 'Qe',
-           'Qm', 'Qncie', 'Qp', 'Qs', 'Qsf', 'Qte', 'Qw', 'Qy', 'TextureLeadA', 'fusion_metric', 'metric', 'score',
-           'text_aware_qabf', 'text_aware_ssim', 'text_aware_vif', 'truth_metric', 'variant']
+           'VIF', 'VIFF', 'Detail', 'Flicker', 'Labf', 'LeadA', 'Level', 'Locality', 'Nabf', 'Qabf', 'Qc', 'Qcb', 'Qcv',
+           'Qe', 'Qm', 'Qncie', 'Qp', 'Qs', 'Qsf', 'Qte', 'Qw', 'Qy', 'TextureLeadA', 'fusion_metric', 'metric',
+           'score', 'text_aware_qabf', 'text_aware_ssim', 'text_aware_vif', 'truth_metric', 'variant']
