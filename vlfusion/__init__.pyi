@@ -34,6 +34,7 @@ from .engine.stages import test as test
 from .engine.stages import train as train
 from .evaluation.folder import score_folder as score_folder
 from .evaluation.sequence import score_sequence as score_sequence
+from .evaluation.stacks import score_stacks as score_stacks
 from .imaging.images import read_image as read_image
 from .imaging.images import write_image as write_image
 from .inference.export import export_model as export_model
@@ -43,6 +44,7 @@ from .inference.stack_files import fuse_stacks as fuse_stacks
 from .inference.video import fuse_video as fuse_video
 from .inference.volumes import fuse_volumes as fuse_volumes
 from .metrics.scoring import score as score
+from .metrics.scoring import score_stack as score_stack
 from .volumes.reading import read_volume as read_volume
 from .zoo.set_check import check_set as check_set
 from .zoo.sets import fetch_set as fetch_set

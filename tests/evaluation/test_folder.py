@@ -237,7 +237,7 @@ def test_every_file_that_cannot_be_scored_is_listed(place):
 def test_after_a_problem_nothing_more_is_scored(place, monkeypatch):
     draw_pairs(place, ['a'])
     cv2.imwrite(str(place / 'fused/a.png'), np.zeros((8, 8), np.uint8))
-    monkeypatch.setattr(folder._Scorer, '_score', lambda *_: pytest.fail('an image was scored'))
+    monkeypatch.setattr(folder.Scorer, '_score', lambda *_: pytest.fail('an image was scored'))
     with pytest.raises(DataError, match='8x8'):
         scored(place, workers=1)
 
@@ -261,12 +261,12 @@ def test_each_worker_has_one_thread_of_torch_and_they_work_at_once(place, monkey
     together = threading.Barrier(2)
     threads = []
 
-    def in_worker(scorer, *args, _original=folder._Scorer._score):
+    def in_worker(scorer, *args, _original=folder.Scorer._score):
         together.wait(20)  # passes only while two workers are here
         threads.append((threading.get_ident(), torch.get_num_threads()))
         return _original(scorer, *args)
 
-    monkeypatch.setattr(folder._Scorer, '_score', in_worker)
+    monkeypatch.setattr(folder.Scorer, '_score', in_worker)
     scored(place, workers=2)
     assert {number for _, number in threads} == {1} and len({thread for thread, _ in threads}) == 2
 

@@ -2,6 +2,7 @@
 
     vlfusion evaluate fused/ --source-a TNO/ir --source-b TNO/vi --out scores/mine.csv
     vlfusion evaluate fused.mkv --source-a ir.mp4 --source-b vi.mp4 --out scores/video.csv
+    vlfusion evaluate fused/ --stacks stacks/ --metrics Qabf MEF_SSIM --out scores/stacks.csv
     vlfusion evaluate 'out/{name}_fused.*' --source-a ir --source-b vi --metrics VIF MI:tang --controls --out mine.csv
 
 A fused image and its sources share a name, apart from a prefix or suffix that all files of a folder have. Files are
@@ -23,10 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_maps, add_reading
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
-    parser.add_argument('--source-a', required=True, metavar='DIR',
+    parser.add_argument('--source-a', metavar='DIR',
                         help='folder or pattern: infrared, MRI, over-exposed, near-focused')
-    parser.add_argument('--source-b', required=True, metavar='DIR',
+    parser.add_argument('--source-b', metavar='DIR',
                         help='folder or pattern: visible; CT, PET or SPECT; under-exposed; far-focused')
+    parser.add_argument('--stacks', nargs='+', metavar='DIR',
+                        help='instead of --source-a and --source-b: a folder of stacks, or folders whose files of one '
+                             'name form a stack')
     parser.add_argument('--out', required=True, metavar='FILE.csv', help='one line per image; FILE.json is the record')
     parser.add_argument('--task', help='ivf, mif, mef or mff, for messages and the record')
     parser.add_argument('--protocol', default='film',
@@ -57,14 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
+    from vlfusion.cli.stacks import require_sources
     from vlfusion.cli.tables import open_console
     from vlfusion.evaluation.outputs import check_output
 
     if args.truth_metrics and args.truth is None:
         raise ConfigError('--truth-metrics compare to true images, but there is no --truth.',
                           'Give their folder with --truth, or leave --truth-metrics out.')
+    require_sources(args)
     check_output(args.out)
-
 
     from vlfusion.cli.options import import_modules
     from vlfusion.console.progress import ShowProgress
@@ -73,8 +78,9 @@ def run(args: argparse.Namespace) -> int:
     import_modules(args.modules)
     sequence = args.sequence or is_video(args.fused)
     _require_effect(args, sequence)
+    score = _score_stacks if args.stacks else _score_sequence if sequence else _score_folder
     with ShowProgress() as show:
-        scores = (_score_sequence if sequence else _score_folder)(args, partial(show, 'scoring'))
+        scores = score(args, partial(show, 'scoring'))
     written = scores.write(args.out)
     console = open_console(160)
     console.print(summary_table(scores.rows, scores.undefined))
@@ -115,4 +121,13 @@ def _score_folder(args: argparse.Namespace, progress: Callable[[int, int], None]
     return score_folder(
         args.fused, args.source_a, args.source_b, args.truth, **chosen, maps=args.maps, protocol=args.protocol,
         task=args.task, **reading_keys(args), controls=args.controls, workers=args.workers, device=args.device,
+        progress=progress)
+
+
+def _score_stacks(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 'FolderScores':
+    from vlfusion.cli.stacks import reading_of_all
+    from vlfusion.evaluation.stacks import score_stacks
+    return score_stacks(
+        args.fused, args.stacks, args.truth, metrics=args.metrics, truth_metrics=args.truth_metrics,
+        protocol=args.protocol, task=args.task, **reading_of_all(args), workers=args.workers, device=args.device,
         progress=progress)

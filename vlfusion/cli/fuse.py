@@ -19,7 +19,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from vlfusion.errors import ConfigError, listing, printable
+from vlfusion.errors import listing, printable
 
 if TYPE_CHECKING:
     from vlfusion.inference.folders import FusedFiles
@@ -102,8 +102,6 @@ def run(args: argparse.Namespace) -> int:
         return fuse_video.run(args)
     if is_stack(args):
         return fuse_stacks(args)
-    if args.order:
-        raise ConfigError(f'--order {args.order} is for stacks of more than two sources.', 'Leave it out.')
     require_effect(args, 'pictures')
     max_memory = args.max_memory and parse_bytes(args.max_memory)
     import_modules(args.modules)

@@ -28,6 +28,8 @@ def require_effect(args: argparse.Namespace, kind: str) -> None:
         if getattr(args, name) and kind not in kinds:
             option = '--map' if name == 'maps' else f'--{name.replace("_", "-")}'
             raise ConfigError(f'{option} has no effect on {kind}.', 'Leave it out.')
+    if args.describe and kind == 'stacks':
+        raise ConfigError('--describe has no effect on stacks.', 'Leave it out.')
     if args.describe == 'scene' and kind != 'videos':
         raise ConfigError(f'--describe scene is for videos, but these are {kind}.', 'Leave the word out.')
     if not isinstance(args.describe, bool) and kind == 'pictures':

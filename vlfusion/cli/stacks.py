@@ -1,12 +1,8 @@
-"""The part of `vlfusion fuse` for stacks: one folder, or more than two pictures, folders or patterns."""
+"""Stacks on the command line: one folder, or more than two pictures, folders or patterns."""
 
 import argparse
 
 from vlfusion.errors import ConfigError
-
-#: Options for pairs that have no effect on stacks, by their names on the command line.
-_FOR_PAIRS = {'--map': 'maps', '--text': 'text', '--describe': 'describe', '--batch-size': 'batch_size',
-              '--range-b': 'range_b', '--page-b': 'page_b', '--bands-b': 'bands_b'}
 
 
 def is_stack(args: argparse.Namespace) -> bool:
@@ -18,23 +14,18 @@ def fuse_stacks(args: argparse.Namespace) -> int:
     """Fuse what the arguments of `vlfusion fuse` name, print a report, and return the exit code."""
     from vlfusion.cli.fuse import report
     from vlfusion.cli.fuse_kinds import require_effect
-    from vlfusion.cli.options import import_modules, reading_keys
+    from vlfusion.cli.options import import_modules
     from vlfusion.console.progress import ShowProgress
     from vlfusion.inference.stack_files import fuse_stacks
     from vlfusion.system.memory import parse_bytes
 
-    for option, name in _FOR_PAIRS.items():
-        if getattr(args, name):
-            whose = ' All pictures of a stack are read by the option for A.' if option.endswith('-b') else ''
-            raise ConfigError(f'{option} is for pairs of pictures, but a stack was given.{whose}', 'Leave it out.')
     require_effect(args, 'stacks')
     max_memory = args.max_memory and parse_bytes(args.max_memory)
     import_modules(args.modules)
-    reading = {key: reading_keys(args)[f'{key}_a'] for key in ('range', 'page', 'bands')}
     sources = [source for source in (args.source_a, args.source_b, *args.others) if source is not None]
     with ShowProgress() as show:
         done = fuse_stacks(args.checkpoint, sources, args.out, names=args.names, order=args.order,
-                           skip_existing=args.skip_existing, grey=args.grey, reading=reading, show=show,
+                           skip_existing=args.skip_existing, grey=args.grey, reading=reading_of_all(args), show=show,
                            task=args.task, protocol=args.protocol, chroma=args.chroma, instruction=args.instruction,
                            store=args.store, words=args.words, read_text=not args.no_text,
                            trust=args.trust_checkpoint, modality_a=args.modality_a, modality_b=args.modality_b,
@@ -42,3 +33,19 @@ def fuse_stacks(args: argparse.Namespace) -> int:
                            precision=args.precision)
     report(args, done)
     return 1 if done.failed else 0
+
+
+def require_sources(args: argparse.Namespace) -> None:
+    """Raise ConfigError if `vlfusion evaluate` got no sources, or options that have no effect on stacks."""
+    pair = [args.source_a, args.source_b]
+    if None in pair if args.stacks is None else any(pair):
+        raise ConfigError('Expected --source-a and --source-b, or --stacks.', 'Name the sources of the fused images.')
+    for name in ('maps', 'controls', 'sequence', 'range_b', 'page_b', 'bands_b'):
+        if args.stacks and getattr(args, name):
+            option = '--map' if name == 'maps' else f'--{name.replace("_", "-")}'
+            raise ConfigError(f'{option} has no effect on stacks.', 'Leave it out.')
+
+
+def reading_of_all(args: argparse.Namespace) -> dict[str, str | int | None]:
+    """Return the rule by which all pictures of stacks are read: that of source A."""
+    return {'range': args.range_a, 'page': args.page_a, 'bands': args.bands_a}

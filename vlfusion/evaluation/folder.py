@@ -29,7 +29,7 @@ from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.imaging.tasks import Task, get_task
 from vlfusion.metrics.base import metric_names
 from vlfusion.metrics.columns import TRUTH, full_name, metric_of
-from vlfusion.metrics.scoring import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, score_planes
+from vlfusion.metrics.scoring import DEFAULT_METRICS, DEFAULT_TRUTH_METRICS, PAIR, score_planes
 from vlfusion.metrics.undefined import Undefined
 from vlfusion.registry import snapshot
 from vlfusion.system.devices import device_of
@@ -128,25 +128,15 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
     task_row = get_task(task) if task else None
     label_a, label_b = (f'source A, {task_row.modality_a}', f'source B, {task_row.modality_b}') if task_row else (
         'source A', 'source B')
-    if workers is not None and workers < 1:
-        raise ConfigError(f'Expected at least one worker, but got {workers}.', 'Give a number from 1 on.')
-    workers = workers or torch.get_num_threads()
+    workers = usable_workers(workers)
     maps = maps or {}
     require_keywords(maps, 'map', 'reference')
-    columns = chosen_metrics(DEFAULT_METRICS if metrics is None else metrics, maps)
-    named = [name for name in metrics or () if name != 'all']
-    if truth is not None:
-        columns += [TRUTH + name for name in chosen_metrics(truth_metrics or DEFAULT_TRUTH_METRICS, truth=True)]
-        named += [TRUTH + name for name in truth_metrics or () if name != 'all']
-    if not columns:
-        raise ConfigError('There is no metric to score with.', 'Name at least one, such as EN.')
-    # Unknown names are refused here, before any image is read.
-    columns = list(dict.fromkeys(full_name(column, rules_of_scoring.code) for column in columns))
-    named = {full_name(column, rules_of_scoring.code) for column in named}
+    columns, optional = chosen_columns(metrics, truth_metrics if truth is not None else None, rules_of_scoring,
+                                       truth=truth is not None, maps=maps)
     rules = {'source_a': Reading.of(range_a, page_a, bands_a), 'source_b': Reading.of(range_b, page_b, bands_b)}
-    scorer = _Scorer(columns, rules_of_scoring, controls, device_of(device, torch.float64),
-                     frozenset(columns) - named, (*rules.values(),), task_row,
-                     ('fused', 'source_a', 'source_b', *(['truth'] if truth is not None else []), *maps))
+    scorer = Scorer(columns, rules_of_scoring, controls, device_of(device, torch.float64), optional,
+                    (*rules.values(),), task_row,
+                    ('fused', 'source_a', 'source_b', *(['truth'] if truth is not None else []), *maps))
     notes: list[str] = []
 
     folders = {'the fused folder': fused, label_a: source_a, label_b: source_b}
@@ -159,11 +149,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         ranged=[what for what, rule in zip((label_a, label_b), rules.values(), strict=True) if rule.stretch != 'full'])
     new_run()
 
-    results = _score_all(scorer, matched, workers, progress)
+    results = score_all(scorer, matched, workers, progress)
     rows = [result.row for result in results.values()]
-    if all(row[column] is None for row in rows for column in columns):
-        raise DataError(f'No metric could be computed:\n{listing(map(str, next(iter(results.values())).undefined))}',
-                        'Score other images, or other metrics.')
     control_rows = [row for result in results.values() for row in result.controls]
     unfinite = [item for result in results.values() for item in result.undefined]
     inputs = {key: {'folder': str(folder), 'files': {name: result.digests[i] for name, result in results.items()}}
@@ -177,9 +164,39 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
                         notes)
 
 
-def _score_all(scorer: '_Scorer', matched: Mapping[str, tuple[Path, ...]], workers: int,
-               progress: Callable[[int, int], None] | None) -> dict[str, '_Scored']:
-    """The scores of every image by its name; raises a DataError that lists all problems, if there are any."""
+def usable_workers(workers: int | None) -> int:
+    """The number of images to score at once, by default torch's number of threads; ConfigError if it is below 1."""
+    if workers is not None and workers < 1:
+        raise ConfigError(f'Expected at least one worker, but got {workers}.', 'Give a number from 1 on.')
+    return workers or torch.get_num_threads()
+
+
+def chosen_columns(metrics: Sequence[str] | None, truth_metrics: Sequence[str] | None, protocol: Protocol, *,
+                   truth: bool, maps: Collection[str] = ()) -> tuple[list[str], frozenset[str]]:
+    """Return the columns of the chosen metrics, and those of them that were not named, which may stay empty.
+
+    Raises:
+        ConfigError: no metric is chosen.
+        UnknownNameError: no metric, or no variant of it, has a name that was given.
+    """
+    columns = chosen_metrics(DEFAULT_METRICS if metrics is None else metrics, maps)
+    named = [name for name in metrics or () if name != 'all']
+    if truth:
+        columns += [TRUTH + name for name in chosen_metrics(truth_metrics or DEFAULT_TRUTH_METRICS, truth=True)]
+        named += [TRUTH + name for name in truth_metrics or () if name != 'all']
+    if not columns:
+        raise ConfigError('There is no metric to score with.', 'Name at least one, such as EN.')
+    columns = list(dict.fromkeys(full_name(column, protocol.code) for column in columns))
+    return columns, frozenset(columns) - {full_name(column, protocol.code) for column in named}
+
+
+def score_all(scorer: 'Scorer', matched: Mapping[str, tuple[Path, ...]], workers: int,
+              progress: Callable[[int, int], None] | None) -> dict[str, 'Scored']:
+    """The scores of every image by its name.
+
+    Raises:
+        DataError: lists all problems, if there are any; or no metric could be computed for any image.
+    """
     scored, problems = {}, []
     with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         try:
@@ -202,11 +219,16 @@ def _score_all(scorer: '_Scorer', matched: Mapping[str, tuple[Path, ...]], worke
         raise DataError(f'Nothing was scored, because of {len(problems)} problem{many}:\n'
                         f'{listing(problems, len(problems))}',
                         'Fix or remove the files that are listed, or leave a metric out.')
+    if all(result.row[column] is None for result in scored.values() for column in scorer.columns):
+        raise DataError(f'No metric could be computed:\n{listing(map(str, next(iter(scored.values())).undefined))}',
+                        'Score other images, or other metrics.')
     return scored
 
 
 @dataclass(frozen=True)
-class _Scored:
+class Scored:
+    """Scores of one image and of its controls, and the digests of its files."""
+
     row: Row
     controls: list[Row]
     undefined: list[Undefined]
@@ -215,7 +237,7 @@ class _Scored:
 
 
 @dataclass(frozen=True)
-class _Scorer:
+class Scorer:
     """A function that scores an image in a worker. Once `stop` is set, it only checks the files.
 
     The `optional` columns stay empty if they cannot be computed. `readings` are the rules for source A and source B. A
@@ -232,10 +254,14 @@ class _Scorer:
     keys: tuple[str, ...] = ('fused', 'source_a', 'source_b')
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def __call__(self, files: tuple[str, tuple[Path, ...]]) -> _Scored | list[str]:
-        """The scores of an image from its files, one for each of `keys`, or a list of problems."""
+    def layout(self, count: int) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Reading, ...]]:
+        """Keys of the `count` images of one name, keys of the sources among them, and the sources' reading rules."""
+        return self.keys, PAIR, self.readings
+
+    def __call__(self, files: tuple[str, tuple[Path, ...]]) -> Scored | list[str]:
+        """The scores of an image from its files, one for each of the keys, or a list of problems."""
         name, paths = files
-        images, problems = read_images(name, paths, (AS_STORED, *self.readings))
+        images, problems = read_images(name, paths, (AS_STORED, *self.layout(len(paths))[2]))
         if not problems:
             if self.task:
                 note_suspicion(*paths[1:3], *images[1:3], self.task)
@@ -260,18 +286,19 @@ class _Scorer:
             blank = torch.zeros(1, 1, *size)
             pickiest(*[blank] * len(pickiest.info.inputs))  # raises the error
 
-    def _score(self, name: str, images: list[np.ndarray], digests: list[str]) -> _Scored | list[str]:
+    def _score(self, name: str, images: list[np.ndarray], digests: list[str]) -> Scored | list[str]:
+        keys, sources, _ = self.layout(len(images))
         planes = (planes.to(self.device) for planes in planes_of(images, self.protocol))
-        compared = dict(zip(self.keys, planes, strict=True))
+        compared = dict(zip(keys, planes, strict=True))
         score = partial(score_planes, columns=self.columns, code=self.protocol.code, stop=self.stop,
-                        optional=self.optional)
+                        optional=self.optional, sources=sources)
         scores, unfinite = score(name, compared)
         controls = []
-        sources = compared['source_a'], compared['source_b']
-        for control, image in control_images(name, *sources).items() if self.controls else ():
+        of_sources = [compared[key] for key in sources]
+        for control, image in control_images(name, *of_sources).items() if self.controls else ():
             values, _ = score(name, compared | dict(fused=image))
             controls.append({'name': name, 'control': control, 'protocol': self.protocol.label} | values)
-        return [] if self.stop.is_set() else _Scored(
+        return [] if self.stop.is_set() else Scored(
             {'name': name, 'protocol': self.protocol.label} | scores, controls, unfinite, digests,
             self.protocol.by_channel(images[0]))
 

@@ -34,7 +34,7 @@ from vlfusion.metrics.qsf import Qsf
 from vlfusion.metrics.qte import Qte
 from vlfusion.metrics.rmse import RMSE
 from vlfusion.metrics.scd import SCD
-from vlfusion.metrics.scoring import score
+from vlfusion.metrics.scoring import score, score_stack
 from vlfusion.metrics.sd import SD
 from vlfusion.metrics.sf import SF
 from vlfusion.metrics.ssim import SSIM
@@ -48,4 +48,4 @@ __all__ = ['AG', 'CC', 'CE', 'EI', 'EN', 'FMI_dct', 'FMI_edge', 'FMI_gradient', 
            'MEF_MS_SSIM', 'MEF_SSIM', 'MI', 'MSE', 'MS_SSIM', 'NMI', 'PSNR', 'RMSE', 'SCD', 'SD', 'SF', 'SSIM', 'VI',
            'VIF', 'VIFF', 'Detail', 'Flicker', 'Labf', 'LeadA', 'Level', 'Locality', 'Nabf', 'Qabf', 'Qc', 'Qcb', 'Qcv',
            'Qe', 'Qm', 'Qncie', 'Qp', 'Qs', 'Qsf', 'Qte', 'Qw', 'Qy', 'TextureLeadA', 'fusion_metric', 'metric',
-           'score', 'text_aware_qabf', 'text_aware_ssim', 'text_aware_vif', 'truth_metric', 'variant']
+           'score', 'score_stack', 'text_aware_qabf', 'text_aware_ssim', 'text_aware_vif', 'truth_metric', 'variant']

@@ -57,6 +57,8 @@ class MetricInfo:
         over: treatment of the two sources: `none` (only the fused image counts), `sum` or `mean` of one value for each,
             `weighted` by the content of each source at a place, `joint` (one value from all three images), or `truth`
             (the fused image is compared to the true image instead).
+        many: True if the function takes more than two sources, `(fused, *sources)`; False if the metric is for two
+            sources only; None if `over` decides: `none`, `sum` and `mean` are defined for any number.
         maps: names of further images of the pair that it reads after the sources.
         unit: unit of the value; empty for a plain number.
         smallest: least height and width in pixels for which the metric is defined.
@@ -72,6 +74,7 @@ class MetricInfo:
     range: tuple[float, float]
     source: str
     over: Literal['none', 'sum', 'mean', 'weighted', 'joint', 'truth']
+    many: bool | None = None
     maps: tuple[str, ...] = ()
     unit: str = ''
     smallest: int = 1
@@ -118,6 +121,8 @@ def fusion_metric(*, over: str, **facts: Any) -> Callable[[Metric], Metric]:
     grey levels in 0..255 and at least `smallest` pixels high and wide. Other images raise a `DataError` before it is
     called. (In float32, most metrics would lose precision in differences of nearly equal numbers.) Callers may give
     float32 as well; the result has the type of their images, and no gradient.
+
+    With `many=True` the function takes any number of sources, `(fused, *sources)`.
 
     With `maps`, such as `maps=('reference',)`, the function takes these images of the pair after the sources.
 
@@ -192,8 +197,10 @@ def _checked(info: MetricInfo, function: Metric, options: Mapping[str, Any] | No
     @wraps(function)
     def checked(*images: Tensor, **named: Tensor) -> Tensor:
         images = (*images, *(named[name] for name in arguments[len(images):]))
+        sources = [f'source {number}' for number, _ in enumerate(images[1:], 1)]
+        keys = ('fused', *sources) if info.many and len(images) > len(arguments) else arguments
         with sharing(), torch.no_grad():
-            _check(info, dict(zip(arguments, images, strict=True)))
+            _check(info, dict(zip(keys, images, strict=True)))
             return function(*map(as_double, images), **options or {}).to(images[0])
     checked.info = info
     return checked

@@ -1,6 +1,7 @@
 """MEF-SSIM: structural similarity of the fused image to a desired image, made from the sources' patches."""
 
 import math
+from itertools import combinations
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +23,9 @@ WEIGHTS = tuple(weight / 0.6305 for weight in (0.0448, 0.2856, 0.3001))
 SOURCE = 'Ma, Zeng and Wang, IEEE Trans. Image Process. 24(11), 2015'
 
 
-@fusion_metric(title='MEF structural similarity', direction='higher', range=(-1., 1.), over='joint', smallest=11,
-               source=SOURCE, agrees=('tang',))
-def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
+@fusion_metric(title='MEF structural similarity', direction='higher', range=(-1., 1.), over='joint', many=True,
+               smallest=11, source=SOURCE, agrees=('tang',))
+def MEF_SSIM(fused: Image, *sources: Image) -> Float[Tensor, ' batch']:
     """`MEF_SSIM = mean((2 cov_XF + C) / (var_X + var_F + C))` over all 11x11 windows, with the desired patch `X`.
 
     `a` and `b` are the sources' patches without their means, `|a|` and `|b|` their norms:
@@ -37,8 +38,10 @@ def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' 
     covariances are weighted by a Gaussian of standard deviation 1.5, and `C = (0.03 * 255)^2`. Luminance is not
     compared. If `x` is nothing but rounding errors, as for two sources of opposite contrast, it is set to 0.
 
+    For more than two sources, all sums and the maximum are over all of them, as in the paper.
+
     Args:
-        fused, source_a, source_b: grey levels in 0..255, at least 11x11.
+        fused, sources: grey levels in 0..255, at least 11x11.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -46,12 +49,12 @@ def MEF_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' 
     >>> round(MEF_SSIM((a + b) / 2, a, b).item(), 3)
     0.927
     """
-    return _similarity(fused, source_a, source_b)
+    return _similarity(fused, *sources)
 
 
 @fusion_metric(title='MEF structural similarity, multi-scale', direction='higher', range=(0., 1.), over='joint',
-               smallest=41, source=SOURCE, agrees=('mefb', 'tang'))
-def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
+               many=True, smallest=41, source=SOURCE, agrees=('mefb', 'tang'))
+def MEF_MS_SSIM(fused: Image, *sources: Image) -> Float[Tensor, ' batch']:
     """`MEF_MS_SSIM = prod_i MEF_SSIM_i^w_i` over three scales, with `w` = .0711, .4530, .4760.
 
     Each scale is the previous scale averaged over 2x2 pixels. A scale with a negative mean counts as 0.
@@ -60,7 +63,7 @@ def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
     the window fits at all three scales from 41 pixels on.
 
     Args:
-        fused, source_a, source_b: grey levels in 0..255, at least 41x41.
+        fused, sources: grey levels in 0..255, at least 41x41.
 
     >>> import torch
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 256)[None, None]
@@ -68,7 +71,7 @@ def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
     >>> round(MEF_MS_SSIM((a + b) / 2, a, b).item(), 3)
     0.899
     """
-    images = fused, source_a, source_b
+    images = fused, *sources
     similarity = 1.
     for weight in WEIGHTS:
         similarity = similarity * _similarity(*images).clamp(min=0) ** weight
@@ -77,31 +80,39 @@ def MEF_MS_SSIM(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor,
 
 
 @shared
-def _similarity(fused: Image, source_a: Image, source_b: Image) -> Float[Tensor, ' batch']:
-    gain_a, gain_b = _gains(source_a, source_b)
-    variance = (gain_a.square() * local_variance(source_a, WANG) + gain_b.square() * local_variance(source_b, WANG)
-                + 2 * gain_a * gain_b * local_covariance(source_a, source_b, WANG)).clamp(min=0)
-    covariance = gain_a * local_covariance(source_a, fused, WANG) + gain_b * local_covariance(source_b, fused, WANG)
+def _similarity(fused: Image, *sources: Image) -> Float[Tensor, ' batch']:
+    gains = _gains(*sources)
+    variance = _squared(gains, [local_variance(source, WANG) for source in sources],
+                        [local_covariance(*pair, WANG) for pair in combinations(sources, 2)]).clamp(min=0)
+    covariance = sum(gain * local_covariance(source, fused, WANG)
+                     for gain, source in zip(gains, sources, strict=True))
     return ((2 * covariance + C) / (variance + local_variance(fused, WANG) + C)).mean((1, 2, 3))
 
 
 @shared
-def _gains(source_a: Image, source_b: Image) -> tuple[Map, Map]:
-    """Factors of the patches `a` and `b` in `X`, for each window."""
-    square_a, square_b = _squared_norm(source_a), _squared_norm(source_b)
-    product = WIDTH ** 2 * local_covariance(source_a, source_b, UNIFORM)
-    product = torch.where((square_a > 0) & (square_b > 0), product, 0)
-    norm_a, norm_b = square_a.sqrt(), square_b.sqrt()
-    consistency = (square_a + square_b + 2 * product).clamp(min=0).sqrt() / (norm_a + norm_b)
-    consistency = consistency.nan_to_num(1).clamp(max=1)  # 0/0 where both are flat
+def _gains(*sources: Image) -> list[Map]:
+    """Factors of the sources' patches in `X`, for each window."""
+    squares = [_squared_norm(source) for source in sources]
+    products = [torch.where((square > 0) & (other > 0), WIDTH ** 2 * local_covariance(*pair, UNIFORM), 0)
+                for pair, (square, other) in zip(combinations(sources, 2), combinations(squares, 2), strict=True)]
+    norms = [square.sqrt() for square in squares]
+    consistency = (sum(squares) + 2 * sum(products)).clamp(min=0).sqrt() / sum(norms)
+    consistency = consistency.nan_to_num(1).clamp(max=1)  # 0/0 where all are flat
     power = torch.tan(math.pi / 2 * consistency).clamp(0, STRONGEST)
 
-    norm_a, norm_b = norm_a + ADDED, norm_b + ADDED
-    weight_a = torch.sigmoid(power * (norm_a / norm_b).log())
-    gain_a, gain_b = weight_a / norm_a, (1 - weight_a) / norm_b
-    square = gain_a.square() * square_a + gain_b.square() * square_b + 2 * gain_a * gain_b * product
-    scale = torch.where(square > FLAT, torch.maximum(norm_a, norm_b) * square.clamp(min=FLAT).rsqrt(), 0)
-    return scale * gain_a, scale * gain_b
+    norms = [norm + ADDED for norm in norms]
+    weights = (power * torch.stack(norms).log()).softmax(0)
+    gains = [weight / norm for weight, norm in zip(weights, norms, strict=True)]
+    square = _squared(gains, squares, products)
+    scale = torch.where(square > FLAT, torch.stack(norms).amax(0) * square.clamp(min=FLAT).rsqrt(), 0)
+    return [scale * gain for gain in gains]
+
+
+def _squared(gains: list[Map], squares: list[Map], products: list[Map]) -> Map:
+    """Squared norm of a weighted sum of patches, from the squared norms and the products of each two of them."""
+    diagonal = sum(gain.square() * square for gain, square in zip(gains, squares, strict=True))
+    return diagonal + 2 * sum(gain * other * product for (gain, other), product in
+                              zip(combinations(gains, 2), products, strict=True))
 
 
 @shared

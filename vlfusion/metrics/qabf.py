@@ -11,7 +11,8 @@ from vlfusion.metrics.base import fusion_metric, variant
 from vlfusion.metrics.gradients import edge_angle, edge_strength, sobel
 
 
-@fusion_metric(title='Edge preservation Q^AB/F', direction='higher', range=(0., 1.), over='weighted', aliases=('Qg',),
+@fusion_metric(title='Edge preservation Q^AB/F', direction='higher', range=(0., 1.), over='weighted', many=True,
+               aliases=('Qg',),
                source='Xydeas and Petrovic, Electron. Lett. 36(4), 2000',
                variants={'film': variant("where an edge of a source and the fused edge are equally strong, their ratio "
                                          'is that strength instead of 1, which changes Qabf by 0.06 % at most',
@@ -19,10 +20,9 @@ from vlfusion.metrics.gradients import edge_angle, edge_strength, sobel
                          'cddfuse': 'film', 'vifb': 'film', 'mefb': 'film', 'tang': 'film',
                          'liu': variant('other constants, angles compared modulo pi, and a mean over all places. It '
                                         'depends very slightly on which source is A',
-                                        form='liu')})
-def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
-         source_b: Float[Tensor, 'batch 1 h w'], equal: Literal['1', 'strength'] = '1',
-         form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
+                                        many=False, form='liu')})
+def Qabf(fused: Float[Tensor, 'batch 1 h w'], *sources: Float[Tensor, 'batch 1 h w'],
+         equal: Literal['1', 'strength'] = '1', form: Literal['paper', 'liu'] = 'paper') -> Float[Tensor, ' batch']:
     """`Qabf = sum(Q_AF g_A + Q_BF g_B) / sum(g_A + g_B)`: preservation `Q`, weighted by the sources' edge strength `g`.
 
         Q = Qg Qa
@@ -31,10 +31,11 @@ def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
 
     `g` and `a` are the strength and angle of Sobel gradients, with black around the images. As in the paper and nearly
     all code, the difference of the angles is not taken modulo pi. So the angles of two nearly vertical edges may differ
-    by nearly pi. The result is NaN for two completely black sources, which have no edge to preserve.
+    by nearly pi. The result is NaN for two completely black sources, which have no edge to preserve. For more than two
+    sources, both sums are over all of them.
 
     Args:
-        fused, source_a, source_b: grey levels in 0..255.
+        fused, sources: grey levels in 0..255.
         equal: value of `G` where `g` equals `g_F`: 1, or the strength itself.
         form: form of the paper, or of Z. Liu's code.
 
@@ -45,9 +46,9 @@ def Qabf(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h
     0.2
     """
     if form == 'liu':
-        return _liu(fused, source_a, source_b)
+        return _liu(fused, *sources)
     kept = present = 0.
-    for source in (source_a, source_b):
+    for source in sources:
         strength, strength_f = edge_strength(source), edge_strength(fused)
         ratio = torch.minimum(strength, strength_f) / torch.maximum(strength, strength_f)
         ratio = torch.where(strength == strength_f, strength_f if equal == 'strength' else 1., ratio)

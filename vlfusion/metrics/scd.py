@@ -8,7 +8,7 @@ from vlfusion.metrics.cc import correlation
 
 
 @fusion_metric(title='Sum of the correlations of differences', direction='higher', range=(-2., 2.), over='sum',
-               source='Aslantas and Bendes, AEU Int. J. Electron. Commun. 69(12), 2015',
+               many=False, source='Aslantas and Bendes, AEU Int. J. Electron. Commun. 69(12), 2015',
                agrees=('film', 'cddfuse', 'tang'))
 def SCD(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
         source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:

@@ -3,16 +3,22 @@
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
 from vlfusion.errors import DataError, VLFusionError
 from vlfusion.imaging.arrays import AnyImage, as_image
-from vlfusion.imaging.protocol import Planes, get_protocol, planes_of
-from vlfusion.metrics.base import MetricInfo, as_double
+from vlfusion.imaging.protocol import Planes, Protocol, get_protocol, planes_of
+from vlfusion.metrics.base import Metric, MetricInfo, as_double
 from vlfusion.metrics.columns import metric_of
 from vlfusion.metrics.sharing import sharing
 from vlfusion.metrics.undefined import Undefined, undefined
 
 #: Images of a pair by their keys, and their names in messages.
 IN_WORDS = {'fused': 'the fused image', 'source_a': 'source A', 'source_b': 'source B', 'truth': 'the truth'}
+#: Keys of the sources of a pair.
+PAIR = ('source_a', 'source_b')
 #: Default metrics, those of FILM's tables.
 DEFAULT_METRICS = ('EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf')
 #: Default metrics that compare to true images.
@@ -52,18 +58,65 @@ def score(fused: AnyImage, source_a: AnyImage, source_b: AnyImage, names: str | 
     rules = get_protocol(protocol)
     given = dict(fused=fused, source_a=source_a, source_b=source_b, **(maps or {}))
     images = {what: as_image(image, what) for what, image in given.items()}
-    if len({image.shape[:2] for image in images.values()}) > 1:
-        sizes = ', '.join(f'{what} is {image.shape[1]}x{image.shape[0]}' for what, image in images.items())
-        raise DataError(f'The images differ in size: {sizes} (width x height).', 'Give images of one size.')
-    names = [names] if isinstance(names, str) else names or DEFAULT_METRICS
-    planes = dict(zip(images, planes_of([*images.values()], rules), strict=True))
-    scores, _ = score_planes('the image', planes, names, code=rules.code)
+    planes = dict(zip(images, _planes(images, rules), strict=True))
+    scores, _ = score_planes('the image', planes, _names(names), code=rules.code)
     return scores
 
 
+def _planes(images: Mapping[str, np.ndarray], rules: Protocol) -> list[Planes]:
+    if len({image.shape[:2] for image in images.values()}) > 1:
+        sizes = ', '.join(f'{what} is {image.shape[1]}x{image.shape[0]}' for what, image in images.items())
+        raise DataError(f'The images differ in size: {sizes} (width x height).', 'Give images of one size.')
+    return planes_of([*images.values()], rules)
+
+
+def _names(names: str | Sequence[str] | None) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names or DEFAULT_METRICS
+
+
+def score_stack(fused: AnyImage, sources: Sequence[AnyImage], names: str | Sequence[str] | None = None,
+                protocol: str = 'plain') -> dict[str, float]:
+    """Score an image that is fused from a stack of sources; for two, the result is that of `score`.
+
+    Metrics that look at the fused image alone are the same for any number of sources. Metrics that sum or average a
+    value of each source sum or average over all: a sum over `n` sources is divided by `n / 2`, so that stacks of
+    different sizes can be compared. `Qabf`, `MEF_SSIM` and `MEF_MS_SSIM` are defined for any number. Memory holds all
+    sources.
+
+    Args:
+        fused, names, protocol: as for `score`.
+        sources: two or more images, in the forms that `score` takes.
+
+    Raises:
+        DataError: as for `score`; or a metric is defined for two sources only.
+        UnknownNameError, ConfigError: as for `score`.
+
+    >>> import numpy as np
+    >>> a = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
+    >>> {name: round(value, 3) for name, value in score_stack(a, [a, 2 * a.T, 3 * a], ['EN', 'CC', 'Qabf']).items()}
+    {'EN': 6.0, 'CC': 0.667, 'Qabf': 0.24}
+    """
+    if len(sources) < 2:
+        raise DataError(f'A stack has two sources or more, but got {len(sources)}.', 'Give all sources.')
+    rules, keys = get_protocol(protocol), stack_keys(len(sources))
+    images = {what: as_image(image, what) for what, image in zip(('fused', *keys), (fused, *sources), strict=True)}
+    planes = dict(zip(images, _planes(images, rules), strict=True))
+    scores, _ = score_planes('the image', planes, _names(names), code=rules.code, sources=keys)
+    return scores
+
+
+def stack_keys(count: int) -> tuple[str, ...]:
+    """Keys of the sources of a stack: those of a pair if it has two.
+
+    >>> stack_keys(2), stack_keys(3)
+    (('source_a', 'source_b'), ('source_1', 'source_2', 'source_3'))
+    """
+    return PAIR if count == 2 else tuple(f'source_{number}' for number in range(1, count + 1))
+
+
 def score_planes(name: str, images: Mapping[str, Planes], columns: Iterable[str], *, code: str = '',
-                 stop: threading.Event | None = None,
-                 optional: Collection[str] = ()) -> tuple[dict[str, float | None], list[Undefined]]:
+                 stop: threading.Event | None = None, optional: Collection[str] = (),
+                 sources: tuple[str, ...] = PAIR) -> tuple[dict[str, float | None], list[Undefined]]:
     """Score one fused image in float64; each score is the mean over its planes.
 
     Args:
@@ -74,13 +127,15 @@ def score_planes(name: str, images: Mapping[str, Planes], columns: Iterable[str]
         code: default variant for names without one; see `vlfusion.metrics.metric`.
         stop: event that stops the work; once it is set, no further metric is computed.
         optional: columns that become None if they cannot be computed.
+        sources: keys of the sources in `images`, see `stack_keys`.
 
     Returns:
         The scores by column, and a list of the scores that are not finite or None.
 
     Raises:
         UnknownNameError: no metric, or no variant of it, has that name.
-        DataError: a metric that is not optional does not support the images, or needs a map that is not given.
+        DataError: a metric that is not optional does not support the images or their number, or needs a map that is
+            not given.
     """
     scores, unfinite = {}, []
     with sharing():
@@ -89,8 +144,9 @@ def score_planes(name: str, images: Mapping[str, Planes], columns: Iterable[str]
             if stop and stop.is_set():
                 break
             try:
-                compared = _compared(metric_of(column, code).info, images)
-                values = metric_of(column, code)(*compared.values()).cpu()
+                metric = metric_of(column, code)
+                compared = _compared(metric.info, images, sources)
+                values = _over_sources(metric, compared, len(sources)).cpu()
             except Exception as error:  # a plugin's metric may fail in any way
                 if column not in optional:
                     raise
@@ -103,11 +159,29 @@ def score_planes(name: str, images: Mapping[str, Planes], columns: Iterable[str]
     return scores, unfinite
 
 
-def _compared(info: MetricInfo, images: Mapping[str, Planes]) -> dict[str, Planes]:
+def _over_sources(metric: Metric, compared: Mapping[str, Planes], count: int) -> Float[Tensor, ' plane']:
+    """Compute a metric for any number of sources; `compared` holds the fused image, the sources and then the maps."""
+    info, (fused, *others) = metric.info, compared.values()
+    if info.over == 'truth' or count == 2 or info.many:
+        return metric(fused, *others)
+    sources, maps = others[:count], others[count:]
+    if info.over == 'none':
+        return metric(fused, *sources[:2], *maps)
+    if info.over in ('sum', 'mean') and info.many is None:
+        # With one image as both sources, the sum is twice its value and the mean is its value.
+        return sum(metric(fused, source, source, *maps) for source in sources) / count
+    raise DataError(f'{info.label} is defined for two sources, but there are {count}.',
+                    'Choose metrics for any number: Qabf, MEF_SSIM, those of the fused image alone, such as EN, and '
+                    'those with a value for each source, such as VIF.')
+
+
+def _compared(info: MetricInfo, images: Mapping[str, Planes], sources: tuple[str, ...]) -> dict[str, Planes]:
     """Pick the images that a metric takes, by their names in messages."""
-    if lacking := [key for key in info.inputs if key not in images]:
+    keys = info.inputs if info.over == 'truth' else ('fused', *sources, *info.maps)
+    if lacking := [key for key in keys if key not in images]:
         what, remedy = IN_WORDS.get(lacking[0], f'the map {lacking[0]!r}'), (
             f"Give it with --map {lacking[0]}=DIR, or maps=dict({lacking[0]}='DIR') in the data set."
             if lacking[0] in info.maps else 'Give it, or leave the metric out.')
         raise DataError(f'{info.label} needs {what} of every pair.', remedy)
-    return {IN_WORDS.get(key, f'the map {key}'): images[key] for key in info.inputs}
+    words = IN_WORDS | {key: key.replace('_', ' ') for key in sources if sources != PAIR}
+    return {words.get(key, f'the map {key}'): images[key] for key in keys}
