@@ -37,6 +37,7 @@ from .evaluation.sequence import score_sequence as score_sequence
 from .evaluation.stacks import score_stacks as score_stacks
 from .imaging.images import read_image as read_image
 from .imaging.images import write_image as write_image
+from .inference.check_pairs import check_pairs as check_pairs
 from .inference.export import export_model as export_model
 from .inference.folders import fuse as fuse
 from .inference.fuser import Fuser as Fuser

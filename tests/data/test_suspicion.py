@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from vlfusion.console.notes import new_run
-from vlfusion.data.suspicion import note_suspicion
+from vlfusion.data.suspicion import note_misalignment, note_suspicion
 from vlfusion.imaging.tasks import get_task
 
 RANDOM = np.random.default_rng(0)
@@ -42,3 +43,22 @@ def test_a_mistake_is_said(noted, name, image_a, image_b, word):
     ('mif', GREY, VIVID), ('ivf', PALE, VIVID), ('mef', VIVID, VIVID[::-1]), ('mff', VIVID, GREY)])
 def test_ordinary_pairs_are_left_alone(noted, name, image_a, image_b):
     assert not noted(name, image_a, image_b)
+
+
+def test_a_clear_misalignment_is_said_and_a_registered_pair_is_not(caplog):
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.random((140, 180)).astype(np.float32), (0, 0), 4)
+    image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    new_run()
+    note_misalignment(Path('a.png'), Path('b.png'), image[:-6, :-6], 255 - image[:-6, :-6])
+    assert not caplog.records
+    note_misalignment(Path('a.png'), Path('b.png'), image[:-6, :-6], 255 - image[6:, 6:])
+    assert 'misaligned, by about 8 pixels' in caplog.text and 'check-pairs' in caplog.text
+
+
+def test_different_scenes_are_not_called_misaligned(caplog):
+    new_run()
+    one, other = (cv2.GaussianBlur(np.random.default_rng(seed).integers(0, 256, (96, 96), np.uint8), (0, 0), 3)
+                  for seed in (1, 2))
+    note_misalignment(Path('a.png'), Path('b.png'), one, other)
+    assert not caplog.records

@@ -133,3 +133,11 @@ def test_mean_chroma_by_hand():
     image[:2, :, 0] = 255
     assert mean_chroma(image) == pytest.approx(np.hypot(0.5, 0.0813) / 2, abs=1e-3)
     assert mean_chroma(GREY) == 0 == mean_chroma(np.repeat(GREY[..., None], 3, axis=2))
+
+
+def test_sixteen_bits_of_luminance_keep_their_steps_in_colour():
+    grey = np.arange(30000, 30000 + 64 * 4, 4, dtype=np.uint16).reshape(8, 8)
+    red = np.full((8, 8, 3), (60, 60, 120), np.uint8)
+    coloured = add_chroma(grey, grey, red, 'visible')
+    assert coloured.dtype == np.uint16 and len(np.unique(coloured[..., 0])) == 64
+    assert np.abs(luminance(coloured, 'bt601') * 65535 - grey).max() < 4  # a step of the rounded chroma

@@ -48,3 +48,15 @@ def test_quantise_refuses_unknown_options():
     for options in (dict(stretch='min'), dict(rounding='floor')):
         with pytest.raises(ConfigError):
             quantise(torch.zeros(1, 1, 2, 2), **options)
+
+
+def test_quantise_to_sixteen_bits():
+    fused = torch.tensor([0.0, 0.25, 0.5000001, 1.0]).reshape(1, 1, 1, 4)
+    levels = quantise(fused, depth=16)
+    assert levels.dtype == torch.uint16 and levels.flatten().tolist() == [0, 16384, 32768, 65535]
+    assert quantise(fused / 2, 'min-max', 'truncate', depth=16).flatten().tolist()[::3] == [0, 65535]
+
+
+def test_quantise_has_two_depths():
+    with pytest.raises(ConfigError, match='depth 12'):
+        quantise(torch.zeros(1, 1, 2, 2), depth=12)

@@ -28,6 +28,7 @@ VERBS = {
     'train': 'train a model',
     'test': 'test a checkpoint: fused pictures and a table of numbers',
     'fuse': 'fuse two images or two folders',
+    'check-pairs': 'check whether the images of pairs are registered',
     'models': 'list the models that have a name, or show the card of one',
     'push': 'publish a model on the Hugging Face hub',
     'export': 'write a model as ONNX, an exported program or TorchScript',

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.fuse_video import add_video_options
     from vlfusion.cli.fuse_volumes import add_volume_options
-    from vlfusion.cli.options import add_describe, add_imports, add_maps, add_reading, add_trust, add_words
+    from vlfusion.cli.options import add_describe, add_fit, add_imports, add_maps, add_reading, add_trust, add_words
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('checkpoint', metavar='MODEL',
                         help='a checkpoint; or the name of a model, such as film-mif or laplacian (`vlfusion models`); '
@@ -43,8 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='fuse these pairs only; or a text file with a name on each line')
     parser.add_argument('--skip-existing', action='store_true', help='leave out pairs whose result exists')
-    parser.add_argument('--fit', choices=('refuse', 'resize', 'crop'),
-                        help='rule for sources of different size (default: refuse)')
     parser.add_argument('--grey', action='store_true', help='write luminance only')
     parser.add_argument('--task', help="ivf, mif, mef or mff (default: the checkpoint's)")
     parser.add_argument('--protocol', help="how outputs become grey levels: film, plain, truncate ... (default: the "
@@ -83,6 +81,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='pairs of one size fused at once (default: 1 on the CPU, 8 elsewhere)')
     parser.add_argument('--precision', default='float32', choices=('float32', 'tf32', 'bfloat16'),
                         help='precision of the network (default: %(default)s)')
+    add_fit(parser, 'move source B of misaligned pairs onto source A, and say how far; pairs where that is not certain '
+                    'are refused')
+    parser.add_argument('--depth', type=int, choices=(8, 16), help='bits of the result; 16 for .png and .tif '
+                                                                   '(default: 8)')
     add_volume_options(parser)
     add_video_options(parser)
 
@@ -113,7 +115,8 @@ def run(args: argparse.Namespace) -> int:
                     store=args.store, words=args.words, read_text=not args.no_text, trust=args.trust_checkpoint,
                     modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,
                     tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory, batch_size=args.batch_size,
-                    precision=args.precision)
+                    precision=args.precision,
+                    fit=args.fit or 'refuse', register=args.register, depth=args.depth or 8)
     report(args, done)
     return 1 if done.failed else 0
 
@@ -126,6 +129,8 @@ def report(args: argparse.Namespace, done: 'FusedFiles') -> None:
     for name, words in done.words.items():
         for about, paragraph in words.items():
             print(printable(f'{name}, {about}: {paragraph}'))
+    for name, alignment in done.alignments.items():
+        print(printable(f'{name}: {alignment}'))
     where = files[0] if len(files) == 1 and not failed else args.out
     print(f'Wrote {written} fused image{"" if written == 1 else "s"} to {printable(where)}.'
           + (f' {len(done.kept)} existed already.' if done.kept else ''))

@@ -13,7 +13,10 @@ ONLY = {
     'batch_size': ['pictures', 'volumes', 'videos'],
     'order': ['stacks'],
     **dict.fromkeys(['onto', 'axis', 'window_a', 'window_b', 'colormap', 'mosaic', 'keep_patient'], ['volumes']),
-    **dict.fromkeys(['fit', 'frame_rate', 'offset', 'codec', 'no_audio'], ['videos']),
+    'fit': ['pictures', 'videos'],
+    'register': ['pictures'],
+    'depth': ['pictures', 'stacks'],
+    **dict.fromkeys(['frame_rate', 'offset', 'codec', 'no_audio'], ['videos']),
 }
 
 

@@ -126,6 +126,15 @@ def reading_keys(args: argparse.Namespace) -> dict[str, str | int | None]:
     return {f'{key}_{side}': getattr(args, f'{key}_{side}') for key in ('range', 'page', 'bands') for side in 'ab'}
 
 
+def add_fit(parser: argparse.ArgumentParser, register: str) -> None:
+    """Add the rule for pairs of different size, and the movement of source B; `register` says what it does."""
+    from vlfusion.imaging.fit import FITS
+    from vlfusion.imaging.registration.alignment import MOTIONS
+    parser.add_argument('--fit', choices=FITS, help='pairs of different size: refuse them (default), resize the image '
+                                                    'with fewer pixels, or crop both about their centres')
+    parser.add_argument('--register', choices=MOTIONS, help=f'{register} (docs/howto/registration.md)')
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Add the option that says how several processes were started."""
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',

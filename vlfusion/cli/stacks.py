@@ -30,7 +30,7 @@ def fuse_stacks(args: argparse.Namespace) -> int:
                            store=args.store, words=args.words, read_text=not args.no_text,
                            trust=args.trust_checkpoint, modality_a=args.modality_a, modality_b=args.modality_b,
                            device=args.device, tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory,
-                           precision=args.precision)
+                           precision=args.precision, depth=args.depth or 8)
     report(args, done)
     return 1 if done.failed else 0
 

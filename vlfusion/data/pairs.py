@@ -18,7 +18,7 @@ from vlfusion.console.progress import duration
 from vlfusion.data.affixes import affix_in_words, differing_tails, find_affixes
 from vlfusion.data.names import composed, require_keywords, require_names
 from vlfusion.data.patterns import between, by_name, contents_of, list_files, nothing_fits, repeats_stems, stem_of
-from vlfusion.data.suspicion import note_suspicion
+from vlfusion.data.suspicion import note_misalignment, note_suspicion
 from vlfusion.errors import ConfigError, DataError, listing
 from vlfusion.imaging.images import SUFFIXES, read_image
 from vlfusion.imaging.reading.file import unreadable
@@ -32,6 +32,8 @@ Range = str | Sequence | None
 Bands = str | int | Sequence[int] | None
 #: Most problems listed in one error; a wrong pattern would otherwise list every file.
 MOST = 50
+#: Pairs of a data set whose registration is looked at.
+_ALIGNED = 3
 #: Seconds of checking images after which a note estimates the total time.
 PATIENCE = 5
 
@@ -254,7 +256,8 @@ def check_images(pairs: Iterable[Pair], threads: int | None = None, task: Task |
     Args:
         pairs: the pairs to check.
         threads: number of images to decode at once; None chooses it by the number of cores.
-        task: the task; a note is given if sources look unlike its modalities.
+        task: the task; a note is given if sources look unlike its modalities, or if one of three pairs looks
+            misaligned.
 
     Raises:
         DataError: lists every file that cannot be decoded and every pair whose images differ in size.
@@ -271,6 +274,8 @@ def check_images(pairs: Iterable[Pair], threads: int | None = None, task: Task |
     if problems:
         raise DataError(f'{len(problems)} images or pairs cannot be used:\n{listing(problems, len(problems))}',
                         'Copy damaged files again, register pairs to one size, or list the good ones with names=...')
+    for pair in pairs[::max(1, len(pairs) // _ALIGNED)][:_ALIGNED] if task else ():
+        note_misalignment(pair.path_a, pair.path_b, *(read_image(*source) for source in pair.sources))
 
 
 def read_images(name: str, paths: Sequence[Path], readings: Sequence[Reading] = ()

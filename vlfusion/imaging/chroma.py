@@ -20,11 +20,11 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Shaped
 
 from vlfusion.errors import ConfigError, DataError, VLFusionError
 from vlfusion.guards.foreign import foreign
-from vlfusion.imaging.images import bands
+from vlfusion.imaging.images import Levels, bands
 from vlfusion.registry import CHROMA_RULES
 
 #: Cr and Cb about neutral grey, each in [-0.5, 0.5].
@@ -90,14 +90,14 @@ def chroma_name(name: str) -> str:
     return name
 
 
-def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w ...'],
-               image_b: Shaped[np.ndarray, 'h w ...'], rule: str, strength: float = 1.) -> UInt8[np.ndarray, 'h w ...']:
+def add_chroma(fused: Levels, image_a: Shaped[np.ndarray, 'h w ...'],
+               image_b: Shaped[np.ndarray, 'h w ...'], rule: str, strength: float = 1.) -> Levels:
     """Put chroma from the sources back on a fused luminance.
 
     The rule gets a few rows at a time, so that large images need little memory.
 
     Args:
-        fused: 8-bit luminance.
+        fused: luminance, 8 or 16 bits.
         image_a: source A as read from disk, of the same height and width.
         image_b: source B, in the same form.
         rule: a name in `CHROMA_RULES`.
@@ -116,7 +116,7 @@ def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w
     coloured_a, coloured_b = _is_coloured(image_a), _is_coloured(image_b)
     if not (coloured_a or coloured_b):
         return fused
-    result, any_colour = np.empty((*fused.shape, 3), np.uint8), False
+    result, any_colour = np.empty((*fused.shape, 3), fused.dtype), False
     for rows in bands(fused):
         sources = _chroma(image_a[rows], coloured_a), _chroma(image_b[rows], coloured_b)
         chroma = _checked(rule, sources[0].shape[:2], combine, *sources)
@@ -125,12 +125,12 @@ def add_chroma(fused: UInt8[np.ndarray, 'h w'], image_a: Shaped[np.ndarray, 'h w
     return result if any_colour else fused
 
 
-def add_stack_chroma(fused: UInt8[np.ndarray, 'h w'], images: Sequence, rule: str, strength: float = 1.
-                     ) -> UInt8[np.ndarray, 'h w ...']:
+def add_stack_chroma(fused: Levels, images: Sequence, rule: str, strength: float = 1.
+                     ) -> Levels:
     """Put chroma from a stack of sources back on a fused luminance.
 
     Args:
-        fused: 8-bit luminance.
+        fused: luminance, 8 or 16 bits.
         images: the sources as read from disk, `(h, w)` or `(h, w, 3)`. They may be read when they are asked for: one is
             held at a time.
         rule, strength: as for `add_chroma`.
@@ -146,7 +146,7 @@ def add_stack_chroma(fused: UInt8[np.ndarray, 'h w'], images: Sequence, rule: st
     chroma = _checked(rule, fused.shape, stack_rule(rule), _Chromas(images))
     if not chroma.any():
         return fused
-    result = np.empty((*fused.shape, 3), np.uint8)
+    result = np.empty((*fused.shape, 3), fused.dtype)
     for rows in bands(fused):
         result[rows] = _coloured(fused[rows], chroma[rows], strength)
     return result
@@ -189,7 +189,7 @@ class _Chromas(Sequence):
         return chroma
 
 
-def mean_chroma(image: UInt8[np.ndarray, 'h w *bgr']) -> float:
+def mean_chroma(image: Levels) -> float:
     """Mean distance of the pixels from neutral grey, `sqrt(Cr^2 + Cb^2)`: 0 for a grey image, at most 0.534.
 
     >>> mean_chroma(np.full((2, 2), 90, np.uint8))
@@ -224,10 +224,11 @@ def _check_strength(strength: float) -> None:
                         'A network that gives another one is faulty or has diverged. Load another checkpoint.')
 
 
-def _coloured(fused: UInt8[np.ndarray, 'h w'], chroma: Chroma, strength: float) -> Float[np.ndarray, 'h w 3']:
+def _coloured(fused: Levels, chroma: Chroma, strength: float) -> Float[np.ndarray, 'h w 3']:
     """Whole grey levels of blue, green and red."""
-    ycrcb = np.dstack([fused.astype(np.float32) / 255, strength * chroma + _NEUTRAL]).astype(np.float32)
-    return np.round(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR).clip(0, 1) * 255)
+    white = np.iinfo(fused.dtype).max
+    ycrcb = np.dstack([fused.astype(np.float32) / white, strength * chroma + _NEUTRAL]).astype(np.float32)
+    return np.round(cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR).clip(0, 1) * white)
 
 
 def _is_coloured(image: np.ndarray) -> bool:

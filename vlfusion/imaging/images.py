@@ -7,6 +7,7 @@ float32 `(h, w)` in [0, 1].
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -14,8 +15,14 @@ from jaxtyping import Float, Shaped, UInt8, UInt16
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.files import write_whole
+from vlfusion.imaging.georeference import Georeference
 from vlfusion.imaging.reading.image import SUFFIXES
 from vlfusion.imaging.reading.image import read_image as read_image
+
+#: A fused picture, or any other that is written: grey `(h, w)` or blue-green-red `(h, w, 3)`, 8 or 16 bits.
+Levels: TypeAlias = UInt8[np.ndarray, 'h w ...'] | UInt16[np.ndarray, 'h w ...']
+#: Endings of the formats that are written with 16 bits.
+DEEP_SUFFIXES = ('.png', '.tif', '.tiff')
 
 
 def luminance(image: Shaped[np.ndarray, 'h w *bgr'], rule: str = 'film') -> Float[np.ndarray, 'h w']:
@@ -70,14 +77,16 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
-def check_ending(path: str | os.PathLike) -> None:
-    """Refuse a path whose ending names no image format that can be written.
+def check_ending(path: str | os.PathLike, depth: int = 8) -> None:
+    """Refuse a path whose ending names no image format that can be written with that many bits.
 
     Raises:
         DataError: names the ending and the known ones.
     """
     if not cv2.haveImageWriter(str(path)):
         raise _no_format(path)
+    if depth == 16 and Path(path).suffix.lower() not in DEEP_SUFFIXES:
+        raise DataError(f'Cannot write {path} with 16 bits.', f'Use one of {" ".join(DEEP_SUFFIXES)}, or 8 bits.')
 
 
 def _no_format(path: str | os.PathLike) -> DataError:
@@ -90,8 +99,7 @@ def _is_written(suffix: str) -> bool:
     return cv2.haveImageWriter(f'x{suffix}')
 
 
-def write_image(path: str | os.PathLike,
-                image: UInt8[np.ndarray, 'h w *bgr'] | UInt16[np.ndarray, 'h w *bgr']) -> None:
+def write_image(path: str | os.PathLike, image: Levels, georeference: Georeference | None = None) -> None:
     """Write an image in the format of the path's ending.
 
     Missing folders are made. A reader never sees half a file.
@@ -101,12 +109,17 @@ def write_image(path: str | os.PathLike,
     Args:
         path: such as `fused/street.png`.
         image: `(h, w)`, or `(h, w, 3)` in blue-green-red; uint8, or uint16 for PNG and TIFF.
+        georeference: place of the image on earth, for a TIFF file, which then is a GeoTIFF.
 
     Raises:
-        DataError: no format has this ending, or the format cannot hold an image of this size.
+        DataError: no format has this ending, or the format cannot hold an image of this size or depth.
         OSError: the file cannot be written.
     """
     suffix = Path(path).suffix
+    if image.dtype == np.uint16:
+        check_ending(path, 16)
+    if georeference:
+        return write_whole(path, georeference.encode(image))
     try:
         encoded, content = cv2.imencode(suffix, image)
     except cv2.error as error:

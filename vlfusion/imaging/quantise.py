@@ -1,25 +1,33 @@
-"""Eight-bit quantisation of a network's output. Training, saving and scoring share it."""
+"""Quantisation of a network's output to 8 or 16 bits. Training, saving and scoring share it; they score 8 bits."""
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 
 
+def white(depth: int) -> int:
+    """The level of white, 255 or 65535; raises a ConfigError for a depth other than 8 and 16 bits."""
+    if depth not in (8, 16):
+        raise ConfigError(f'Unknown depth {depth!r}; expected 8 or 16 bits.', 'Write depth=8 or depth=16.')
+    return (1 << depth) - 1
+
+
 def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
-             rounding: str = 'round') -> UInt8[Tensor, 'batch 1 h w']:
-    """Eight-bit grey levels of a network's output.
+             rounding: str = 'round', depth: int = 8) -> UInt8[Tensor, 'batch 1 h w'] | UInt16[Tensor, 'batch 1 h w']:
+    """Grey levels of a network's output.
 
     Args:
         fused: nominally in [0, 1].
-        stretch: `clip` clips to [0, 1]; `min-max` maps each image's minimum to 0 and its maximum to 255 (an image of
-            one value has no range, and is clipped); `none` accepts values in [0, 1] only.
+        stretch: `clip` clips to [0, 1]; `min-max` maps each image's minimum to 0 and its maximum to white (an image
+            of one value has no range, and is clipped); `none` accepts values in [0, 1] only.
         rounding: `round` to the nearest level, halves to the even one; `half-down`, as imageio converts; or `truncate`,
             as `astype('uint8')` does. FILM publishes `min-max` with `truncate`, CDDFuse `min-max` with `half-down`.
+        depth: bits of a level: 8 for levels up to 255, or 16 for levels up to 65535.
 
     Raises:
-        ConfigError: the stretch or the rounding is unknown.
+        ConfigError: the stretch, the rounding or the depth is unknown.
         DataError: the output holds NaN or infinity, or leaves [0, 1] under the stretch `none`.
     """
     fused = fused.detach().float()
@@ -38,11 +46,11 @@ def quantise(fused: Float[Tensor, 'batch 1 h w'], stretch: str = 'clip',
         levels = fused.clamp(0, 1)
     else:
         raise ConfigError(f'Unknown stretch {stretch!r}.', did_you_mean(stretch, ('clip', 'min-max', 'none')))
-    levels *= 255
+    levels *= white(depth)
     if rounding == 'round':
         levels.round_()
     elif rounding == 'half-down':
         levels.sub_(0.5).ceil_()
     elif rounding != 'truncate':
         raise ConfigError(f'Unknown rounding {rounding!r}.', did_you_mean(rounding, ('round', 'half-down', 'truncate')))
-    return levels.to(torch.uint8)
+    return levels.to(torch.uint8 if depth == 8 else torch.uint16)

@@ -16,12 +16,14 @@ from vlfusion.data.pairs import Pair, as_pattern, find_pairs
 from vlfusion.data.patterns import is_file
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.guards.outputs import check_outputs
+from vlfusion.imaging.georeference import TIFF_SUFFIXES, georeference_of_result
 from vlfusion.imaging.images import SUFFIXES, check_ending
 from vlfusion.imaging.reading.rule import readings_of
 from vlfusion.zoo.names import require_model
 
 if TYPE_CHECKING:
     from vlfusion.data.text import FeatureFiles
+    from vlfusion.imaging.registration.alignment import Alignment
     from vlfusion.inference.fuser import Fused, Fuser
 
 PathLike = str | os.PathLike
@@ -37,12 +39,15 @@ class FusedFiles:
         failed: errors of pairs that could not be fused, by the pair's name.
         words: words that the model read about each written pair, by the pair's name and then by what they are about;
             empty unless they were asked for.
+        alignments: movements between the sources of the written pairs, by the pair's name; empty unless they were
+            registered.
     """
 
     written: dict[str, Path]
     kept: dict[str, Path]
     failed: dict[str, DataError]
     words: dict[str, dict[str, str]] = field(default_factory=dict)
+    alignments: dict[str, 'Alignment'] = field(default_factory=dict)
 
 
 def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: PathLike, *,
@@ -76,7 +81,8 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
         describe: True to return the words that the model read.
         show: progress and notes; by default notes are logged and no progress is shown.
         maps: further images of the pairs that the model reads, by name: folders or patterns; files for two images.
-        options: options of the `Fuser`, such as `instruction`, `device`, `tiles`, `max_memory` or `protocol`.
+        options: options of the `Fuser`, such as `instruction`, `device`, `tiles`, `max_memory`, `protocol`, `fit`,
+            `register` or `depth`.
 
     Returns:
         The files and the errors. In folders, a pair that cannot be fused does not stop the others.
@@ -88,7 +94,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
             or an option has an unknown value.
         CheckpointError: the file is unsafe, truncated or not written by vlfusion.
     """
-    files = plan_files(source_a, source_b, out, names=names, reading=reading, maps=maps)
+    files = plan_files(source_a, source_b, out, names=names, reading=reading, maps=maps, depth=options.get('depth', 8))
     require_model(checkpoint)
     check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(), [
         source_a, source_b, text, *filter(_is_file, [checkpoint, options.get('words')]),
@@ -101,11 +107,17 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     features = _features(text, fuser, pairs) if text else None
     tell_model(fuser, show, grey)
     step = show or (lambda *_, **__: None)
-    written, failed = {}, {}
+    written, failed, alignments = {}, {}, {}
 
     def save(pair: Pair, fused: 'Fused') -> None:
-        fused.save(files[pair], grey=grey)
+        reference = None
+        if files[pair].suffix.lower() in TIFF_SUFFIXES:
+            moved = fused.alignment is not None and fused.alignment.verdict == 'misaligned'
+            reference = georeference_of_result((pair.path_a, pair.path_b), fused.grey.shape, fuser.fit, moved)
+        fused.save(files[pair], grey=grey, georeference=reference)
         written[pair.name] = files[pair]
+        if fused.alignment:
+            alignments[pair.name] = fused.alignment
         step('fusing', len(written) + len(failed), len(pairs))
 
     results = fuser.fuse_many(pairs, features.load if features else None, save, partial(step, 'one pair', inner=True),
@@ -119,7 +131,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     given = fuser.texts.about_images if text else ()
     words = {pair.name: read for pair in pairs
              if describe and pair.name in written and (read := fuser.texts.paragraphs(pair, given))}
-    return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed, words)
+    return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed, words, alignments)
 
 
 def open_fuser(checkpoint: PathLike, *, offline: bool = False, show: ShowProgress | None = None,
@@ -141,37 +153,53 @@ def tell_model(fuser: 'Fuser', show: ShowProgress | None, grey: bool) -> None:
 def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
                names: Sequence[str] | PathLike | None = None,
                reading: Mapping[str, Any] | None = None,
-               maps: Mapping[str, PathLike] | None = None) -> dict[Pair, Path]:
+               maps: Mapping[str, PathLike] | None = None, depth: int = 8) -> dict[Pair, Path]:
     """Find the pairs to fuse, and the file of each result; see `fuse`.
 
     Raises:
         DataError: a source does not exist, the two do not fit together, or the output has no ending of an image format.
     """
-    rules = reading or {}
-    sources, target = (Path(source_a), Path(source_b)), Path(out)
+    target = Path(out)
+    pairs, single = find_sources(source_a, source_b, names, reading, maps)
+    if single:
+        if target.is_dir() or str(out).endswith(('/', os.sep)):
+            target = target / f'{pairs[0].name}.png'
+        check_ending(target, depth)
+        return {pairs[0]: target}
+    if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():
+        raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give a folder as --out.')
+    return {pair: inside(target, pair.name, '.png') for pair in pairs}
+
+
+def find_sources(source_a: PathLike, source_b: PathLike, names: Sequence[str] | PathLike | None = None,
+                 reading: Mapping[str, Any] | None = None, maps: Mapping[str, PathLike] | None = None
+                 ) -> tuple[list[Pair], bool]:
+    """Find the pairs of two images, or of two folders or patterns; see `fuse`.
+
+    Returns:
+        The pairs, and whether they are one pair of two files.
+
+    Raises:
+        DataError: a source does not exist, or the two do not fit together.
+    """
+    rules, sources = reading or {}, (Path(source_a), Path(source_b))
     files = [is_file(source) for source in sources]
     if all(files):
         if names:
             raise DataError('--names chooses pairs of two folders, but two files were given.', 'Leave --names out.')
         if sources[0].samefile(sources[1]):
             raise DataError(f'{sources[0]} and {sources[1]} are the same file.', 'Give both images of the pair.')
-        if target.is_dir() or str(out).endswith(('/', os.sep)):
-            target = target / f'{sources[0].stem}.png'
-        check_ending(target)
         reading_a, reading_b = readings_of(rules)
         places = tuple((name, Path(place)) for name, place in (maps or {}).items())
-        return {Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b, maps=places): target}
+        return [Pair(sources[0].stem, *sources, reading_a=reading_a, reading_b=reading_b, maps=places)], True
     if any(files):
         words = [('a folder or pattern', 'a file')[file] for file in files]
         raise DataError(f'{sources[0]} is {words[0]} and {sources[1]} is {words[1]}.',
                         'Give two files, or two folders or patterns.')
-    if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():
-        raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give a folder as --out.')
     if names and not _is_path(names) and len(names) == 1 and Path(names[0]).is_file():
         names = Path(names[0])
     patterns = {name: as_pattern(place) for name, place in (maps or {}).items()}
-    pairs = find_pairs('.', as_pattern(source_a), as_pattern(source_b), names, **rules, maps=patterns)
-    return {pair: inside(target, pair.name, '.png') for pair in pairs}
+    return find_pairs('.', as_pattern(source_a), as_pattern(source_b), names, **rules, maps=patterns), False
 
 
 def _is_path(value: object) -> bool:

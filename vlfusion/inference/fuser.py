@@ -9,7 +9,7 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,11 +28,14 @@ from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.imaging.arrays import AnyImage, as_image
 from vlfusion.imaging.chroma import chroma_name, stack_rule
+from vlfusion.imaging.fit import check_fit, fit_pair
 from vlfusion.imaging.images import luminance, read_image, write_image
 from vlfusion.imaging.picture import Fused, make_picture, make_stack_picture
 from vlfusion.imaging.protocol import get_protocol
+from vlfusion.imaging.quantise import white
 from vlfusion.imaging.reading.image import too_large
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.registration.alignment import Alignment, align, check_motion, move
 from vlfusion.imaging.tasks import get_task
 from vlfusion.inference.flow import Steps, flow, named
 from vlfusion.inference.network import Network, usable_device
@@ -119,6 +122,11 @@ class Fuser:
         instruction: sentence about the picture to make, such as 'show the PET more strongly', for a model that reads
             instructions. The model's own text encoder reads it. Without it, such a model fuses as it was trained to
             under no instruction.
+        fit: rule for pairs of different size: `refuse`, `resize` or `crop`, see `vlfusion.imaging.fit`.
+        register: movement by which source B of each pair is moved onto source A if it is misaligned: `rigid`,
+            `similarity`, `affine` or `homography`, see `vlfusion.imaging.registration.alignment.align`. A pair whose
+            movement is not certain is refused. Captioners see the images as they are stored.
+        depth: bits of the result, 8 or 16.
         note: called with a message if an image is approximated, memory runs out, or words are chosen; by default
             messages are logged.
 
@@ -142,7 +150,10 @@ class Fuser:
                  tile_size: int | None = None, max_memory: int | None = None, batch_size: int | None = None,
                  precision: str = 'float32', note: Callable[[str], None] | None = None,
                  words: str | os.PathLike | Mapping | None = None, trust: bool = False, read_text: bool = True,
-                 instruction: str | None = None):
+                 instruction: str | None = None, fit: str = 'refuse', register: str | None = None, depth: int = 8):
+        self.fit, self.register, self.depth = check_fit(fit), register and check_motion(register), depth
+        self._alignments: dict[Pair, Alignment] = {}
+        white(depth)  # raises if the depth is unknown
         usable_device(device, precision=precision, tiles=tiles)  # loading takes long, so mistakes are found before
         located = locate(checkpoint)
         model, experiment = load_model(located, trust=trust)
@@ -261,7 +272,9 @@ class Fuser:
             ConfigError: as for a call; or an order is given for a backbone that takes all sources; or the order is
                 unknown; or the colour rule is for two sources only.
         """
-        pictures = Pictures(sources, reading)
+        if self.register or self.fit != 'refuse':
+            raise ConfigError('The options fit and register are for pairs, but a stack was given.', 'Leave them out.')
+        pictures = Pictures(sources, reading, self.depth)
         stack_rule(self.chroma)  # a mistake is found before the work
         if self.network.fuses_stacks:
             if order is not None:
@@ -274,7 +287,7 @@ class Fuser:
             output, strength = self._fold(pictures, order or 'tree', text, instruction, progress)
         with self._named_backbone():
             return make_stack_picture(output, pictures, protocol=self.protocol, chroma=self.chroma, name=name,
-                                      colour_strength=strength)
+                                      colour_strength=strength, depth=self.depth)
 
     def _fold(self, pictures: Pictures, order: str, text: Text, instruction: str | None,
               progress: Progress | None) -> tuple[Float[Tensor, '1 1 h w'], float]:
@@ -312,14 +325,14 @@ class Fuser:
                      for source, name, file in zip(sources, names, is_file, strict=True)]
 
             def read(pair: Pair) -> dict[str, Image]:
-                images = [read_image(source, for_output=True) if file else as_image(source, name)
+                images = [read_image(source, for_output=True, depth=self.depth) if file else as_image(source, name)
                           for source, name, file in zip(sources, names, is_file, strict=True)]
-                self._compare(images, [path if file else Path(name)
-                                       for path, name, file in zip(paths, names, is_file, strict=True)])
+                fitted = self._fitted(pair, images, [path if file else Path(name)
+                                                     for path, name, file in zip(paths, names, is_file, strict=True)])
                 for path, image, file in zip(paths, images, is_file, strict=True):
                     if not file and self.texts.source.keys() - given.keys():
                         write_image(path, image)  # describing reads files
-                return dict(zip(names, images, strict=True)) | {name: as_image(image, name)
+                return dict(zip(names, fitted, strict=True)) | {name: as_image(image, name)
                                                                 for name, image in (maps or {}).items()}
 
             pair = Pair(paths[0].stem if is_file[0] else 'image', *paths, self.texts.modality_a, self.texts.modality_b)
@@ -410,6 +423,9 @@ class Fuser:
 
     def check_maps(self, given: Collection[str]) -> None:
         """Raise ConfigError if a map that the model needs is not among those given, or if it does not read one."""
+        if given and self.register:
+            raise ConfigError('Maps are not moved with their sources, but the option register is set.',
+                              'Register the sources and the maps first, or leave --register out.')
         declared = self.maps
         reads = f'The model reads {", ".join(f"the map {name!r}" for name in declared) or "no maps"}'
         if unknown := sorted({*given} - {*declared}):
@@ -449,19 +465,26 @@ class Fuser:
         return Steps(load, fuse, partial(self._finish, finish=finish))
 
     def _read(self, pair: Pair) -> dict[str, Image]:
-        images = [read_image(*source, for_output=True) for source in pair.sources]
-        self._compare(images, [pair.path_a, pair.path_b])
+        images = self._fitted(pair, [read_image(*source, for_output=True, depth=self.depth) for source in pair.sources],
+                              [pair.path_a, pair.path_b])
         return dict(zip(('source_a', 'source_b'), images, strict=True)) | {name: read_image(path)
                                                                             for name, path in pair.maps
                                                                             if name in self.maps}
 
-    def _compare(self, images: Sequence[Image], paths: Sequence[Path]) -> None:
-        """Refuse images that differ in size, and note pairs that look like a mistake."""
-        if images[0].shape[:2] != images[1].shape[:2]:
-            (height_a, width_a), (height_b, width_b) = (image.shape[:2] for image in images)
-            raise DataError(f'The images differ in size: {paths[0]} is {width_a}x{height_a}, {paths[1]} is '
-                            f'{width_b}x{height_b}.', 'Register and resize them first.')
-        note_suspicion(*paths, *images, self.task)
+    def _fitted(self, pair: Pair, images: Sequence[np.ndarray], paths: Sequence[Path]) -> list[np.ndarray]:
+        """Give both images one size, register them if asked to, and note pairs that look like a mistake."""
+        image_a, image_b = fit_pair(*images, self.fit, paths)
+        if self.register:
+            alignment = align(image_a, image_b, self.register)
+            if alignment.verdict == 'unsure':
+                raise DataError(f'{paths[1]} cannot be registered to {paths[0]}: {alignment.evidence}.',
+                                'Look at both with `vlfusion check-pairs`; register them by hand, or fuse them without '
+                                '--register.')
+            if alignment.verdict == 'misaligned':
+                image_b = move(image_b, alignment)
+            self._alignments[pair] = alignment
+        note_suspicion(*paths, image_a, image_b, self.task)
+        return [image_a, image_b]
 
     def _inputs(self, pair: Pair, images: Mapping[str, Image], given: Mapping[str, np.ndarray],
                 described: bool) -> dict[str, Shaped[Tensor, '1 ...']]:
@@ -481,7 +504,8 @@ class Fuser:
         loaded.inputs.clear()  # they take as much memory as the steps that follow
         with self._named_backbone():
             fused = make_picture(output, loaded.image_a, loaded.image_b, protocol=self.protocol, chroma=self.chroma,
-                                 name=loaded.pair.name, colour_strength=strength)
+                                 name=loaded.pair.name, colour_strength=strength, depth=self.depth)
+        fused = replace(fused, alignment=self._alignments.pop(loaded.pair, None))
         if finish:
             finish(loaded.pair, fused)
         return fused

@@ -32,6 +32,7 @@ class Pictures(Sequence):
     Args:
         sources: files, or images in memory as for `vlfusion.imaging.arrays.as_image`, of one height and width.
         reading: rule by which the files are read.
+        depth: bits of the fused picture, for the note of what it loses.
 
     Attributes:
         size: height and width.
@@ -40,11 +41,11 @@ class Pictures(Sequence):
         DataError: there are fewer than two; or, when it is read, a picture is no image or has another size.
     """
 
-    def __init__(self, sources: Sequence[AnyImage], reading: Reading = AS_STORED):
+    def __init__(self, sources: Sequence[AnyImage], reading: Reading = AS_STORED, depth: int = 8):
         if len(sources) < 2:
             raise DataError(f'A stack has two pictures or more, but there {"is one" if sources else "are none"}.',
                             'Give all pictures of the scene.')
-        self._sources, self._reading = sources, reading
+        self._sources, self._reading, self._depth = sources, reading, depth
         self.size = self._read(0).shape[:2]
 
     def __len__(self) -> int:
@@ -66,7 +67,7 @@ class Pictures(Sequence):
     def _read(self, place: int) -> np.ndarray:
         source = self._sources[place]
         if isinstance(source, str | os.PathLike):
-            return read_image(source, self._reading, for_output=True)
+            return read_image(source, self._reading, for_output=True, depth=self._depth)
         return as_image(source, self._name(place))
 
     def _name(self, place: int) -> str:

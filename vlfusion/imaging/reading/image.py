@@ -42,7 +42,7 @@ _SMALL = 1 << 24
 
 
 def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
-               for_output: bool = False) -> Shaped[np.ndarray, 'h w *bgr']:
+               for_output: bool = False, depth: int = 8) -> Shaped[np.ndarray, 'h w *bgr']:
     """Read an image file: 8- or 16-bit, grey `(h, w)` or colour `(h, w, 3)`, upright as EXIF says, without alpha.
 
         image = vlfusion.read_image('street.png')  # blue-green-red, if it has colour
@@ -52,6 +52,7 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
         reading: choice of page and bands, and the values that are black and white. With a range, the image has 16 bits;
             without, it is as stored.
         for_output: note what the fused image loses from this source: bits, georeference.
+        depth: bits of that fused image.
 
     Raises:
         DataError: the file is absent, not an image, truncated or too large for memory; or the reading lacks a choice of
@@ -77,7 +78,7 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
     image = _choose_bands(path, image, reading)
     levels = _within_range(path, image, tiff, reading)
     if for_output:
-        _note_losses(path, image, header)
+        _note_losses(path, image, header, depth)
     return levels
 
 
@@ -214,6 +215,8 @@ def _choose_bands(path: object, image: np.ndarray, reading: Reading) -> np.ndarr
     if image.ndim == 2 and reading.bands in ((), (1,)):
         return image
     if not reading.bands:
+        if image.shape[2] in (2, 4) and not _is_opaque(image[..., -1]):
+            note('alpha', f'{path} has transparent pixels. Alpha is left out, so they show the colour stored below.')
         return image[..., :3] if image.shape[2] > 2 else image[..., 0]
     image = np.atleast_3d(image)
     order = [2, 1, 0, *range(3, image.shape[2])] if image.shape[2] > 2 else [*range(image.shape[2])]
@@ -223,12 +226,16 @@ def _choose_bands(path: object, image: np.ndarray, reading: Reading) -> np.ndarr
     return np.ascontiguousarray(image[..., chosen[0] if len(chosen) == 1 else chosen[::-1]])
 
 
-def _note_losses(path: object, image: np.ndarray, header: Header | None) -> None:
-    if image.dtype.itemsize > 1:
+def _is_opaque(alpha: np.ndarray) -> bool:
+    return alpha.dtype.kind != 'u' or int(alpha.min()) == np.iinfo(alpha.dtype).max
+
+
+def _note_losses(path: object, image: np.ndarray, header: Header | None, depth: int) -> None:
+    if image.dtype.itemsize * 8 > depth:
         note('8 bits', f'{path} has {image.dtype.itemsize * 8} bits; all of them are fused, but the fused image is '
-                       'written with 8 bits.')
+                       f'written with {depth} bits.' + (' Write 16 bits with --depth 16.' if depth < 16 else ''))
     if header and header.georeferenced:
-        note('georeference', f'{path} is georeferenced; the fused image is written without it.')
+        note('georeference', f'{path} is georeferenced. Only a fused .tif file of `vlfusion fuse` keeps that.')
 
 
 def _within_range(path: object, image: np.ndarray, tiff: Tiff | None, reading: Reading) -> np.ndarray:

@@ -29,8 +29,7 @@ MOTIONS = tuple(PARAMETERS)
 #: Least distinctness at which edges are trusted without help. Measured: true registrations of infrared and visible
 #: images and of MRI and CT reach 1.4 to 2.2; PET and SPECT, whose edges are blurred, 0.7 to 1.3.
 _DISTINCT = 1.35
-#: Uncertainty in pixels up to which the confidence is high, and fair; for images of up to 512 pixels, else in
-#: proportion.
+#: Uncertainty in pixels up to which the confidence is high, and fair, for images of 512 pixels.
 _HIGH, _FAIR = 1., 3.
 #: Further starts of mutual information: shifts and rotation in normalised coordinates.
 _STARTS = ((0.12, 0, 0.1), (-0.12, 0, -0.1), (0, 0.12, -0.1), (0, -0.12, 0.1))
@@ -64,6 +63,20 @@ class Alignment:
     residual: tuple[float, float]
     measure: Literal['edges', 'mutual information']
 
+    def __str__(self) -> str:
+        """The movement in one line.
+
+        >>> matrix = known_movement((96, 128), shift=(3, -4), rotation=2)
+        >>> print(Alignment(matrix, (96, 128), 'rigid', 5.4, 0.2, 2., (0.5, 0.7), (4., 0.3), 'edges'))
+        misaligned by 5.4 pixels (shift 3.0, -4.0; rotation 2.00 degrees; scale 1.000), high confidence: edges and \
+mutual information differ by 0.2 pixels; median local shift 4.0, registered 0.3
+        """
+        x, y = self.shift
+        before, after = self.residual
+        local = '' if np.isnan(before + after) else f'; median local shift {before:.1f}, registered {after:.1f}'
+        return (f'{self.verdict} by {self.offset:.1f} pixels (shift {x:.1f}, {y:.1f}; rotation {self.rotation:.2f} '
+                f'degrees; scale {self.scale:.3f}), {self.confidence} confidence: {self.evidence}{local}')
+
     @property
     def shift(self) -> tuple[float, float]:
         """Shift of the centre, in source B relative to source A: to the right, and down."""
@@ -86,13 +99,21 @@ class Alignment:
     def confidence(self) -> Literal['high', 'fair', 'low']:
         """Trust in the movement.
 
-        `high`: edges are distinct, and both measures agree within a pixel. `fair`: they agree within three pixels; or
-        edges say nothing, but mutual information finds one movement from most starts. `low`: neither. Pixels are those
-        of an image that is shrunk to 512, if it is larger.
+        `high`: edges are distinct, and both measures agree within a pixel. `fair`: they agree within three pixels of
+        512, but one pixel at least; or edges say nothing, but mutual information finds one movement from most starts.
+        `low`: neither. Images of more than 512 pixels are compared at 512, so their pixels count in proportion.
         """
         if self.uncertainty <= _HIGH * self._unit and self.measure == 'edges':
             return 'high'
-        return 'fair' if self.uncertainty <= _FAIR * self._unit else 'low'
+        return 'fair' if self.uncertainty <= max(1, _FAIR * max(self.size) / mutual.LONGEST) else 'low'
+
+    @property
+    def evidence(self) -> str:
+        """The phrase that says what the confidence rests on."""
+        if self.measure == 'edges':
+            return f'edges and mutual information differ by {self.uncertainty:.1f} pixels'
+        return ('edges say nothing, and mutual information finds movements that differ by '
+                f'{self.uncertainty:.1f} pixels from several starts')
 
     @property
     def _unit(self) -> float:
@@ -132,8 +153,7 @@ def align(image_a: Shaped[np.ndarray, 'h w ...'], image_b: Shaped[np.ndarray, '_
         DataError: the images differ in size.
         VLFusionError: SimpleITK is missing.
     """
-    if motion not in PARAMETERS:
-        raise ConfigError(f'Unknown motion {motion!r}.', did_you_mean(motion, PARAMETERS))
+    check_motion(motion)
     if image_a.shape[:2] != image_b.shape[:2]:
         raise DataError(f'The images differ in size: {image_a.shape[1]}x{image_a.shape[0]} and '
                         f'{image_b.shape[1]}x{image_b.shape[0]}.', 'Choose a rule: --fit resize or --fit crop.')
@@ -149,6 +169,13 @@ def align(image_a: Shaped[np.ndarray, 'h w ...'], image_b: Shaped[np.ndarray, '_
     return Alignment(pixels, size, motion, distance(pixels, identity, size), uncertainty, distinctness,
                      tuple(mutual.information(a, b, each) for each in (identity, matrix)),
                      tuple(edges.residual(a, b, each) for each in (identity, matrix)), measure)
+
+
+def check_motion(motion: str) -> str:
+    """The kind of movement; raises a ConfigError if it is none of `MOTIONS`."""
+    if motion not in MOTIONS:
+        raise ConfigError(f'Unknown motion {motion!r}.', did_you_mean(motion, MOTIONS))
+    return motion
 
 
 def _base_movement(a: Plane, b: Plane, motion: str) -> tuple[Matrix, float, float, str]:
