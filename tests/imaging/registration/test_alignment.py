@@ -141,3 +141,8 @@ def test_mri_and_pet_are_found_by_mutual_information_alone_and_never_with_high_c
     found = align(moved_a, moved_b, 'rigid')
     assert found.measure == 'mutual information' and found.confidence == 'fair'
     assert distance(found.matrix, known @ published.matrix, moved_a.shape[:2]) < 0.5
+
+
+def test_images_of_few_pixels_are_never_certain_by_their_edges():
+    found = align(drawing((9, 12)), drawing((9, 12)), 'rigid')
+    assert found.distinctness == 0 and found.measure == 'mutual information'

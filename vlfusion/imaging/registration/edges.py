@@ -152,7 +152,8 @@ def _velocities(size: tuple[int, int], motion: str) -> tuple[Float[np.ndarray, '
 def distinctness(image_a: Plane, image_b: Plane, matrix: Matrix) -> float:
     """Correlation of the edges under a movement, divided by the greatest one under any other shift.
 
-    A true registration stands out: well above 1. At a false one, other shifts agree as well.
+    A true registration stands out: well above 1. At a false one, other shifts agree as well. It is 0 for images of few
+    pixels, which have no other shifts.
 
     Args:
         image_a: luminance of source A, float32.
@@ -165,7 +166,7 @@ def distinctness(image_a: Plane, image_b: Plane, matrix: Matrix) -> float:
     height, width = surface.shape
     rows, columns = np.ogrid[:height, :width]
     radius = np.hypot(rows - height // 2, columns - width // 2)
-    rival = surface[radius > COARSE / 12].max()
+    rival = surface[radius > COARSE / 12].max(initial=0)
     return float(surface[radius <= 2].max() / rival) if rival > 0 else 0.
 
 
