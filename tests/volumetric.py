@@ -68,8 +68,8 @@ def write_series(folder, values, affine, modality='MR', skip=(), **elements):
         data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = study, series, frame
         data.Modality, data.SeriesNumber, data.InstanceNumber = modality, 3, index + 1
         data.SeriesDescription = f'{PATIENT} head'
-        data.ImagePositionPatient = [f'{value:.10g}' for value in (affine @ (0, 0, index, 1))[:3]]
-        data.ImageOrientationPatient = [f'{value:.12g}' for value in (affine[:3, :2] / spacing[:2]).T.ravel()]
+        data.ImagePositionPatient = [f'{value:.9f}' for value in (affine @ (0, 0, index, 1))[:3]]
+        data.ImageOrientationPatient = [f'{value:.12f}' for value in (affine[:3, :2] / spacing[:2]).T.ravel()]
         down, across, data.SliceThickness = (f'{spacing[axis]:.12g}' for axis in (1, 0, 2))
         data.PixelSpacing = [down, across]
         data.SamplesPerPixel, data.PhotometricInterpretation = 1, 'MONOCHROME2'

@@ -136,6 +136,14 @@ def test_secondary_captures(method, series):
     assert back.values.max() > 200
 
 
+def test_a_series_becomes_a_file_at_its_place(method, series):
+    vlfusion.fuse_volumes(method, *series, 'fused.nii.gz', onto='b', window_b='ct:bone')
+    fused, source = nibabel.load('fused.nii.gz'), read_volume(series[1])
+    corners = np.array([(i, j, k, 1) for i in (0, 15) for j in (0, 17) for k in (0, 19)]).T
+    np.testing.assert_allclose(fused.affine @ corners, source.affine @ corners, atol=1e-5)
+    assert fused.header['sform_code'] == fused.header['qform_code'] == 1 and fused.shape == SHAPE_B
+
+
 def test_no_name_of_a_patient_is_written_or_logged(method, series, capfd, caplog):
     caplog.set_level(logging.DEBUG)
     assert main(['fuse', method, *map(str, series), '-o', 'captures', '--mosaic', 'm.png', '--colormap', 'hot']) == 0
@@ -158,6 +166,12 @@ def test_a_patient_is_kept_if_asked(method, series, sources):
     for element in ('PatientName', 'PatientID', 'StudyInstanceUID', 'FrameOfReferenceUID'):
         assert source[element].value == kept[element].value
     assert kept.PatientIdentityRemoved == 'NO' and kept.SeriesInstanceUID != source.SeriesInstanceUID
+    for path in series[0].iterdir():
+        file = pydicom.dcmread(path)
+        file.SpecificCharacterSet, file.PatientName = 'ISO_IR 100', 'Müller^Jörg'
+        file.save_as(path)
+    assert main(['fuse', method, *map(str, series), '-o', 'umlauts', '--keep-patient']) == 0
+    assert pydicom.dcmread('umlauts/0002.dcm').PatientName == 'Müller^Jörg'
     assert PATIENT not in Path('kept.json').read_text()
     with pytest.raises(DataError, match='names no patient to keep'):
         vlfusion.fuse_volumes(method, *sources, 'other', keep_patient=True)

@@ -1,6 +1,7 @@
 """DICOM series by pydicom: order, geometry, slopes, tilted gantries, and what is refused."""
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 from volumetric import PATIENT, grid, rotation, write_series
@@ -78,6 +79,27 @@ def test_series_that_are_no_volume(tmp_path, changes, problem):
     with pytest.raises(DataError, match=problem) as error:
         read_volume(write_series(tmp_path, VALUES, AFFINE, **changes))
     assert PATIENT not in str(error.value)
+
+
+def test_files_that_are_no_image_are_left_out(tmp_path):
+    folder = write_series(tmp_path, VALUES, AFFINE)
+    report = pydicom.dcmread(next(folder.iterdir()))
+    for element in ('Rows', 'Columns', 'PixelData'):
+        delattr(report, element)
+    report.Modality, report.SeriesInstanceUID = 'SR', '1.2.3'
+    report.save_as(folder / 'report.dcm')
+    np.testing.assert_array_equal(read_volume(folder).values, VALUES)
+
+
+def test_values_that_are_not_valid_are_not_quoted(tmp_path):
+    folder = write_series(tmp_path, VALUES, AFFINE)
+    path = next(folder.iterdir())
+    content = path.read_bytes()
+    assert content.count(b'0.9\\0.7 ') == 1  # the spacing of pixels
+    path.write_bytes(content.replace(b'0.9\\0.7 ', b'0.9\\x.7 '))
+    with pytest.raises(DataError, match='holds a value that is not valid') as error:
+        read_volume(folder)
+    assert 'x.7' not in str(error.value)
 
 
 def test_damaged_files(tmp_path):

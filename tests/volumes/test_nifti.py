@@ -52,6 +52,15 @@ def test_geometry_is_written_to_the_bit_and_nothing_else(tmp_path):
     assert b'Okonkwo' not in nibabel.load(tmp_path / 'out.nii.gz').to_bytes()
 
 
+def test_a_tilted_grid_is_written(tmp_path):
+    tilted = AFFINE.copy()
+    tilted[:3, 2] += 0.3 * AFFINE[:3, 1]
+    nifti.write_nifti(tmp_path / 'out.nii', np.ones(SHAPE, np.uint8), tilted)
+    written = nibabel.load(tmp_path / 'out.nii')
+    np.testing.assert_allclose(written.affine, tilted, atol=1e-5)
+    assert (written.header['sform_code'], written.header['qform_code']) == (1, 0)
+
+
 def test_colours(tmp_path):
     colours = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
     nifti.write_nifti(tmp_path / 'rgb.nii', colours, AFFINE)
@@ -104,6 +113,23 @@ def test_a_matrix_without_inverse_and_a_volume_without_values(tmp_path):
         read_volume(tmp_path / 'a.nii')
     with pytest.raises(DataError, match='no voxel with a value'):
         read_volume(write_nifti(tmp_path / 'b.nii', np.full(SHAPE, np.nan, np.float32), np.eye(4)))
+
+
+def test_micrometres_are_converted_and_written_as_they_were(tmp_path):
+    path = write_nifti(tmp_path / 'a.nii', np.ones(SHAPE, np.uint8), AFFINE, xyzt_units=3)
+    volume = read_volume(path)
+    np.testing.assert_allclose(volume.affine[:3], AFFINE[:3] / 1000, atol=1e-8)
+    nifti.write_nifti(tmp_path / 'out.nii', np.ones(SHAPE, np.uint8), volume.affine, like=volume)
+    header = nibabel.load(tmp_path / 'out.nii').header
+    assert header.get_xyzt_units()[0] == 'micron'
+    np.testing.assert_array_equal(nibabel.load(tmp_path / 'out.nii').affine, nibabel.load(path).affine)
+
+
+def test_a_file_by_another_name(tmp_path):
+    path = write_nifti(tmp_path / 'a.nii', np.ones(SHAPE, np.uint8), AFFINE).rename(tmp_path / 'volume')
+    assert is_volume(path)
+    with pytest.raises(DataError, match='must end in .nii'):
+        read_volume(path)
 
 
 def test_a_header_without_a_place_is_told(tmp_path):

@@ -20,11 +20,16 @@ def pair(tmp_path, affine_a=PLAIN, affine_b=PLAIN, shape_b=SHAPE, **options):
                       read_volume(write_nifti(tmp_path / 'b.nii', ramp(shape_b, affine_b), affine_b)), **options)
 
 
+#: Directions of a grid: turned, and tilted as by a gantry.
+TURNS = {'oblique': rotation(33, (2, -1, 3))[:, [2, 0, 1]], 'tilted': np.array([[1, 0, 0], [0, 1, 0.4], [0, 0, 1]])}
+
+
+@pytest.mark.parametrize('turn', TURNS)
 @pytest.mark.parametrize('onto', ['a', 'b'])
 @pytest.mark.parametrize('axis', AXES)
-def test_equal_places_have_equal_levels(tmp_path, axis, onto):
-    oblique = grid((30, 28, 26), (1.5, -1.1, 1.7), rotation(33, (2, -1, 3))[:, [2, 0, 1]])
-    both = pair(tmp_path, affine_b=oblique, shape_b=(30, 28, 26), axis=axis, onto=onto, window_a='500,400',
+def test_equal_places_have_equal_levels(tmp_path, axis, onto, turn):
+    moved = grid((30, 28, 26), (1.5, -1.1, 1.7), TURNS[turn])
+    both = pair(tmp_path, affine_b=moved, shape_b=(30, 28, 26), axis=axis, onto=onto, window_a='500,400',
                 window_b='500,400')
     assert both.axis == axis and both.coverage > 0.1
     other = both.volumes[onto == 'a']

@@ -14,19 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from vlfusion.errors import DataError, listing, needs
+from vlfusion.errors import DataError, VLFusionError, listing, needs
 from vlfusion.imaging.reading.file import identify_file
 from vlfusion.volumes.suv import SUV, suv_factor
 from vlfusion.volumes.volume import Affine, Volume, flipped
 
 #: Elements that are read. None of them holds the name of a person.
 _ELEMENTS = [
-    'SOPClassUID', 'SeriesInstanceUID', 'SeriesNumber', 'Modality', 'FrameOfReferenceUID', 'NumberOfFrames',
+    'SeriesInstanceUID', 'SeriesNumber', 'Modality', 'FrameOfReferenceUID', 'NumberOfFrames',
     'SamplesPerPixel', 'PhotometricInterpretation', 'Rows', 'Columns', 'PixelSpacing', 'ImagePositionPatient',
     'ImageOrientationPatient', 'SliceThickness', 'SpacingBetweenSlices', 'Units', 'SUVType', 'DecayCorrection',
     'PatientWeight', 'RadiopharmaceuticalInformationSequence', 'SeriesDate', 'SeriesTime', 'AcquisitionDate',
     'AcquisitionTime']
-_DIRECTORY = '1.2.840.10008.1.3.10'  # the SOP class of a DICOMDIR, which lists the files of a medium
 #: Millimetres, and part of the distance of slices, by which a slice may lie beside its place on the grid.
 _SLACK, _PART = 0.02, 0.01
 _ONE_SERIES = 'Give one file of the wanted series instead of the folder: its whole series is read.'
@@ -55,7 +54,8 @@ def read_series(path: str | os.PathLike) -> Volume:
     folder = path if path.is_dir() else path.parent
     series = defaultdict(dict)
     for file in sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith('.')):
-        if (header := read_header(file, _ELEMENTS)) is not None and header.get('SOPClassUID') != _DIRECTORY:
+        header = read_header(file, _ELEMENTS)
+        if header is not None and 'Rows' in header:  # directories, reports and contours hold no image
             series[str(header.get('SeriesInstanceUID', ''))][file] = header
     if not path.is_dir():
         series = {uid: files for uid, files in series.items() if path in files}
@@ -67,8 +67,13 @@ def read_series(path: str | os.PathLike) -> Volume:
                  for files in series.values()]
         raise DataError(f'{path} holds {len(series)} DICOM series:\n{listing(lines)}', _ONE_SERIES)
     [files] = series.values()
-    with silent_pydicom():  # values are decoded when they are used
-        return _volume(path, files)
+    try:
+        with silent_pydicom():  # values are decoded when they are used
+            return _volume(path, files)
+    except (AttributeError, TypeError, ValueError) as error:  # those of pydicom may quote values
+        if isinstance(error, VLFusionError):
+            raise
+        raise DataError(f'A header of {path} holds a value that is not valid.', _BY_CONVERTER) from None
 
 
 def read_header(file: Path, elements: Sequence[str] | None = None) -> Any:
@@ -165,6 +170,7 @@ def _decode(path: Path, files: Sequence[Path]) -> np.ndarray:
     try:
         image = reader.Execute()
     except RuntimeError:
-        raise DataError(f'Cannot decode the voxels of {path}.', 'A file may be damaged; copy the series again.'
-                        ) from None
+        raise DataError(f'Cannot decode the voxels of {path}.',
+                        'A file may be damaged, or packed in a way that SimpleITK does not know: copy the series '
+                        'again, or convert it to a NIfTI file.') from None
     return SimpleITK.GetArrayFromImage(image).T

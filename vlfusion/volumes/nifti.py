@@ -19,6 +19,8 @@ from vlfusion.volumes.volume import Affine, Volume
 #: Fields of a NIfTI header that say where the voxels lie.
 _GEOMETRY = ('qform_code', 'sform_code', 'quatern_b', 'quatern_c', 'quatern_d', 'qoffset_x', 'qoffset_y', 'qoffset_z',
              'srow_x', 'srow_y', 'srow_z', 'xyzt_units')
+#: Length of the units of a header in millimetres; a header without a unit means millimetres.
+_MILLIMETRES = {'meter': 1000., 'micron': 0.001}
 _LONGEST_DESCRIPTION = 79
 _ENDINGS = ('.nii', '.nii.gz')
 
@@ -38,7 +40,8 @@ def read_nifti(path: str | os.PathLike) -> Volume:
         shape, kind = file.shape, file.get_data_dtype()
     except (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError, OSError, EOFError,
             zlib.error, ValueError) as error:
-        raise DataError(f'Cannot read {path} as a NIfTI file.', 'It may be damaged; copy it again.') from error
+        raise DataError(f'Cannot read {path} as a NIfTI file.',
+                        'Its name must end in .nii or .nii.gz. Otherwise it may be damaged; copy it again.') from error
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) > 3:
@@ -53,7 +56,8 @@ def read_nifti(path: str | os.PathLike) -> Volume:
     if kind.names or kind.kind not in 'iuf':
         raise DataError(f'{path} holds {"colours" if kind.names else kind} in its voxels; expected one real number '
                         'each.', 'Give the volume of numbers that it was made from.')
-    affine = np.asarray(file.affine, float)
+    affine = np.array(file.affine, float)
+    affine[:3] *= _MILLIMETRES.get(file.header.get_xyzt_units()[0], 1.)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise DataError(f'{path} does not say where its voxels lie: its matrix has no inverse.',
                         'Set the sform or the qform of its header.')
@@ -83,13 +87,19 @@ def write_nifti(path: str | os.PathLike, values: UInt8[np.ndarray, 'i j k *rgb']
     import nibabel
     if values.ndim == 4:
         values = np.ascontiguousarray(values).view([('R', 'u1'), ('G', 'u1'), ('B', 'u1')])[..., 0]
-    file = nibabel.Nifti1Image(values, affine)
-    file.header.set_xyzt_units('mm')
-    file.set_sform(affine, code=1)
     if like is not None and like.header is not None:
+        file = nibabel.Nifti1Image(values, like.header.get_best_affine())
         for key in _GEOMETRY:
             file.header[key] = like.header[key]
         file.header['pixdim'][:4] = like.header['pixdim'][:4]
+    else:
+        file = nibabel.Nifti1Image(values, affine)
+        file.header.set_xyzt_units('mm')
+        file.set_sform(affine, code=1)
+        try:
+            file.set_qform(affine, code=1, strip_shears=False)
+        except nibabel.spatialimages.HeaderDataError:  # a qform cannot hold a tilted grid
+            file.header['qform_code'] = 0
     file.header['descrip'] = description.encode('ascii', 'replace')[:_LONGEST_DESCRIPTION]
     content = file.to_bytes()
     write_whole(path, gzip.compress(content, 6, mtime=0) if str(path).lower().endswith('.gz') else content)

@@ -23,7 +23,7 @@ def is_volume(path: str | os.PathLike) -> bool:
     if path.is_dir():
         files = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith('.'))
         return any(map(is_dicom, islice(files, _LOOKED_AT)))
-    return path.is_file() and (is_nifti_name(path) or (identify_file(path) or ('',))[0] in _KINDS)
+    return path.is_file() and (is_nifti_name(path) or _kind(path) in _KINDS)
 
 
 def read_volume(path: str | os.PathLike) -> Volume:
@@ -45,13 +45,18 @@ def read_volume(path: str | os.PathLike) -> Volume:
         raise DataError(*problem)
     if path.is_dir() or is_dicom(path):
         volume = read_series(path)
-    elif is_nifti_name(path) or identify_file(path) == 'a NIfTI volume':
+    elif is_nifti_name(path) or _kind(path) == 'a NIfTI volume':
         volume = read_nifti(path)
     else:
         volume = _by_simpleitk(path)
     if not np.isfinite(volume.values).any():
         raise DataError(f'{path} has no voxel with a value.', 'Give a volume that is not empty.')
     return volume
+
+
+def _kind(path: Path) -> str:
+    """The format of a file in words; empty if it is not known."""
+    return (identify_file(path) or ('', ''))[0]
 
 
 def _by_simpleitk(path: Path) -> Volume:
