@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vlfusion.analysis.leaderboard import leaderboard
+from vlfusion.analysis.leaderboard import board_of, leaderboard
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
 from vlfusion.evaluation.rows import write_csv
@@ -188,3 +188,17 @@ def test_scores_of_another_form(files, content, problem, tmp_path, capsys):
     (tmp_path / 'odd.csv').write_text(content)
     assert main(['leaderboard', str(files['b']), str(tmp_path / 'odd.csv')]) == 2
     assert re.search(problem, error := capsys.readouterr().err) and 'odd.csv' in error
+
+
+def test_slices_of_volumes_count_as_cases():
+    generator = np.random.default_rng(3)
+    names = [f'sub-{case}/slice_{index:04d}' for case in range(3) for index in range(40)]
+    rows = {method: [{'name': name, 'protocol': 'film.1', 'EN': float(generator.normal(level, 0.1))} for name in names]
+            for method, level in (('A', 7), ('B', 5))}
+    board = board_of(rows)
+    assert (board.images, board.cases, board.comparisons['EN'].ranks) == (120, 3, {'A': 1, 'B': 1})
+    assert board.warning.startswith('3 cases cannot show a difference in 1 comparison')
+    assert json.loads(board.json())['cases'] == 3
+    renamed = {method: [{**row, 'name': row['name'].replace('/slice_', '-')} for row in of]
+               for method, of in rows.items()}
+    assert board_of(renamed).comparisons['EN'].ranks == {'A': 1, 'B': 2} and board_of(renamed).cases == 120
