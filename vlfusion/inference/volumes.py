@@ -93,8 +93,8 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
     outputs = plan_outputs(out, colormap, mosaic)
     for source in (source_a, source_b):
         if not is_volume(source):
-            raise DataError(f'{source} is no volume, but the other source is.' if os.path.exists(source) else
-                            f'No volume at {source}.', 'Give two NIfTI files or two folders of DICOM series.')
+            raise DataError(f'{source} is no volume.' if os.path.exists(source) else f'No volume at {source}.',
+                            'Give two NIfTI files or two folders of DICOM series.')
     if every is not None and every < 1:
         raise ConfigError(f'Every slice or every N-th is described, but N is {every}.', 'Write every=1 or more.')
     if keep_patient and 'captures' not in outputs:
@@ -119,7 +119,7 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
     fuser = Fuser(locate(checkpoint, offline=offline, show=show), note=show.print if show else None, **options)
     fuser.check_maps({})
     if every is not None and not fuser.texts.source:
-        raise ConfigError(f'Every {every}th slice should be described, but the model reads no text.', 'Leave it out.')
+        raise ConfigError(f'every={every} chooses slices to describe, but the model reads no text.', 'Leave it out.')
     say(f'Model: {fuser.origin}.')
     if fuser.protocol.stretch == 'min-max':
         say(f'The protocol {fuser.protocol.name} stretches each slice to its own black and white; --protocol plain '
