@@ -255,9 +255,9 @@ def test_decoders_are_silent(tmp_path, capfd):
 def test_transparent_pixels_are_said(tmp_path, said, ending):
     image = np.full((8, 8, 4), 255, np.uint8)
     cv2.imwrite(str(tmp_path / f'opaque.{ending}'), image)
-    read_image(tmp_path / f'opaque.{ending}')
+    read_image(tmp_path / f'opaque.{ending}', for_output=True)
     assert said() == []
     image[:4, :, 3] = 0
     cv2.imwrite(str(tmp_path / f'a.{ending}'), image)
-    assert read_image(tmp_path / f'a.{ending}').shape == (8, 8, 3)
+    assert read_image(tmp_path / f'a.{ending}', for_output=True).shape == (8, 8, 3)
     assert len(said()) == 1 and 'transparent' in said()[0]

@@ -51,7 +51,7 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
         path: a regular file.
         reading: choice of page and bands, and the values that are black and white. With a range, the image has 16 bits;
             without, it is as stored.
-        for_output: note what the fused image loses from this source: bits, georeference.
+        for_output: note what the fused image loses from this source: transparency, bits, georeference.
         depth: bits of that fused image.
 
     Raises:
@@ -75,6 +75,8 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
         raise _no_such_page(path, reading)
     if header and header.orientation != 1:
         image = upright(image, header.orientation)
+    if for_output:
+        _note_alpha(path, image, reading)
     image = _choose_bands(path, image, reading)
     levels = _within_range(path, image, tiff, reading)
     if for_output:
@@ -215,8 +217,6 @@ def _choose_bands(path: object, image: np.ndarray, reading: Reading) -> np.ndarr
     if image.ndim == 2 and reading.bands in ((), (1,)):
         return image
     if not reading.bands:
-        if image.shape[2] in (2, 4) and not _is_opaque(image[..., -1]):
-            note('alpha', f'{path} has transparent pixels. Alpha is left out, so they show the colour stored below.')
         return image[..., :3] if image.shape[2] > 2 else image[..., 0]
     image = np.atleast_3d(image)
     order = [2, 1, 0, *range(3, image.shape[2])] if image.shape[2] > 2 else [*range(image.shape[2])]
@@ -226,8 +226,10 @@ def _choose_bands(path: object, image: np.ndarray, reading: Reading) -> np.ndarr
     return np.ascontiguousarray(image[..., chosen[0] if len(chosen) == 1 else chosen[::-1]])
 
 
-def _is_opaque(alpha: np.ndarray) -> bool:
-    return alpha.dtype.kind != 'u' or int(alpha.min()) == np.iinfo(alpha.dtype).max
+def _note_alpha(path: object, image: np.ndarray, reading: Reading) -> None:
+    if (image.ndim == 3 and image.shape[2] in (2, 4) and image.dtype.kind == 'u' and not reading.bands
+            and image[..., -1].min() < np.iinfo(image.dtype).max):
+        note('alpha', f'{path} has transparent pixels. Alpha is left out, so they show the colour stored below.')
 
 
 def _note_losses(path: object, image: np.ndarray, header: Header | None, depth: int) -> None:
