@@ -18,6 +18,9 @@ from vlfusion import Fuser
 from vlfusion.analysis.contact_sheet import contact_sheet, write_sheet
 from vlfusion.cli import main as vlfusion
 from vlfusion.data.sample import make_sample
+from vlfusion.imaging.images import read_image, write_image
+from vlfusion.imaging.video.file import VideoFile
+from vlfusion.testing.videos import write_toy_video
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / 'docs/pictures'
@@ -96,6 +99,25 @@ protocol = 'film'
     save(Image.open(folder / 'report.png'), OUT / 'report.webp')
 
 
+def video_picture(sample: Path, folder: Path) -> None:
+    """Fuse two videos that pan over a simulated pair, and draw three of their frames."""
+    source_a, source_b = SOURCES['ivf']
+    name = middle_name(sample / 'ivf/test' / source_a)
+    for source in (source_a, source_b):
+        image = read_image(sample / 'ivf/test' / source / f'{name}.png')
+        write_toy_video(folder / f'{source}.mkv', [image[60:180, 4 * n:4 * n + 160].copy() for n in range(25)])
+    videos = {'infrared': folder / f'{source_a}.mkv', 'visible': folder / f'{source_b}.mkv',
+              'fused': folder / 'fused.mkv'}
+    run('fuse', 'laplacian', videos['infrared'], videos['visible'], '-o', videos['fused'], '--codec', 'ffv1')
+    for title, video in videos.items():
+        for frame in VideoFile(video).read():
+            write_image(folder / title / f'{frame.number:02d}.png', frame.image)
+    sheet = folder / 'video.png'
+    write_sheet(contact_sheet({title: folder / title for title in videos}, ['01', '13', '25'], row_labels=True), sheet,
+                dpi=100)
+    save(Image.open(sheet), OUT / 'video.webp')
+
+
 def plugin_strip(plugin: str, model: str, sample: Path, folder: Path) -> None:
     """Draw the sources of a simulated pair of the method's task, and the result of its weights."""
     fuser = Fuser(model)
@@ -122,6 +144,7 @@ def main(arguments: list[str]) -> None:
             instructed_strip('film-guide-mif', folder / 'sample', folder)
             sheet_picture('film-mif', folder / 'sample', folder)
             report_picture(folder / 'sample', folder)
+            video_picture(folder / 'sample', folder)
         for argument in arguments:
             plugin, _, model = argument.partition('=')
             plugin_strip(plugin, model, folder / 'sample', folder / plugin)

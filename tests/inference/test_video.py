@@ -124,8 +124,10 @@ def test_errors_leave_nothing(videos, tmp_path, frames):
         fuse_video(METHOD, ir, vi, ir)
     with pytest.raises(DataError, match='No video or folder'):
         fuse_video(METHOD, ir, tmp_path / 'none.mp4', out)
-    with pytest.raises(ConfigError, match='every|number of frames'):
-        fuse_video(METHOD, ir, vi, out, describe=0)
+    for options, problem in ((dict(describe=0), 'a number of frames'), (dict(offset=float('nan')), 'offset is nan'),
+                             (dict(fit='stretch'), "rule 'stretch'"), (dict(frame_rate=0), '0 is no frame rate')):
+        with pytest.raises(ConfigError, match=problem):
+            fuse_video(METHOD, ir, vi, out, **options)
 
 
 def test_what_is_fused_as_a_video(videos, tmp_path):

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.evaluation.tables import controls_table, not_scored, summary_table
     from vlfusion.imaging.video.file import is_video
     import_modules(args.modules)
-    sequence = args.sequence or is_video(args.fused)
+    sequence = args.sequence or any(is_video(place) for place in (args.fused, args.source_a, args.source_b) if place)
     _require_effect(args, sequence)
     score = _score_stacks if args.stacks else _score_sequence if sequence else _score_folder
     with ShowProgress() as show:
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _require_effect(args: argparse.Namespace, sequence: bool) -> None:
     """Raise ConfigError if an option is given that has no effect on sequences, or on folders of single images."""
-    without = ('truth', 'maps', 'controls', 'page_a', 'page_b', 'bands_a', 'bands_b') if sequence else (
+    without = ('stacks', 'truth', 'maps', 'controls', 'page_a', 'page_b', 'bands_a', 'bands_b') if sequence else (
         'frame_rate', 'offset', 'fit')
     if given := [name for name in without if getattr(args, name)]:
         option = '--map' if given[0] == 'maps' else f'--{given[0].replace("_", "-")}'

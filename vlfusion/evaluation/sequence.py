@@ -19,6 +19,7 @@ from vlfusion.evaluation.folder import FolderScores, chosen_metrics
 from vlfusion.evaluation.record import record
 from vlfusion.evaluation.rows import Row
 from vlfusion.files import file_digest
+from vlfusion.guards.ranges import FINITE
 from vlfusion.imaging.fit import check_fit, fit_pair
 from vlfusion.imaging.protocol import Planes, Protocol, get_protocol, planes_of
 from vlfusion.imaging.tasks import get_task
@@ -72,6 +73,7 @@ def score_sequence(fused: str | os.PathLike, source_a: str | os.PathLike, source
     """
     rules, where = get_protocol(protocol), device_of(device, torch.float64)
     check_fit(fit)
+    FINITE.check('offset', offset)
     task = get_task(task).name if task else None
     chosen = chosen_metrics(SEQUENCE_METRICS if metrics is None else metrics, BEFORE)
     columns = list(dict.fromkeys(full_name(name, rules.code) for name in chosen))

@@ -68,13 +68,13 @@ class PairInMemory:
     Attributes:
         pair: name of the pair, and paths of its sources in messages.
         image_a: source A as `vlfusion.imaging.images.read_image` returns it.
-        image_b: source B, of the same height and width.
+        image_b: source B, in the same form.
         texts: features of all texts that the model reads, by name, as `Texts.features` returns them.
     """
 
     pair: Pair
-    image_a: Image
-    image_b: Image
+    image_a: Shaped[np.ndarray, '_ _ ...']
+    image_b: Shaped[np.ndarray, '_ _ ...']
     texts: Mapping[str, np.ndarray]
 
     @property
@@ -398,15 +398,16 @@ class Fuser:
             The results, in the order of the pairs.
 
         Raises:
-            DataError: the images of a pair differ in size, or a text has another width than the model's.
+            DataError: as for a call.
             ConfigError: the model needs a map.
         """
         self.check_maps(())
 
         def load(pair: PairInMemory) -> _Loaded:
-            images = {'source_a': pair.image_a, 'source_b': pair.image_b}
-            self._compare([*images.values()], [pair.pair.path_a, pair.pair.path_b])
-            return _Loaded(pair.pair, *images.values(), self._inputs(pair.pair, images, pair.texts, described=True))
+            images = self._fitted(pair.pair, [pair.image_a, pair.image_b], [pair.pair.path_a, pair.pair.path_b])
+            inputs = self._inputs(pair.pair, dict(zip(('source_a', 'source_b'), images, strict=True)), pair.texts,
+                                  described=True)
+            return _Loaded(pair.pair, *images, inputs)
 
         def fuse(loaded: Sequence[_Loaded]) -> Float[Tensor, 'batch 1 h w']:
             return self.network.fuse_first([pair.inputs for pair in loaded])

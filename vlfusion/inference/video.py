@@ -22,7 +22,7 @@ from vlfusion.data.pairs import Pair
 from vlfusion.data.sequences import frame_rate_of, open_sequences
 from vlfusion.errors import ConfigError
 from vlfusion.guards.outputs import check_outputs
-from vlfusion.imaging.fit import check_fit, fit_pair
+from vlfusion.guards.ranges import FINITE
 from vlfusion.imaging.images import write_image
 from vlfusion.imaging.video.file import SUFFIXES, is_video
 from vlfusion.imaging.video.frame import Frame
@@ -72,10 +72,9 @@ def wants_video(sources: Iterable[PathLike], out: PathLike) -> bool:
 
 
 def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: PathLike, *,
-               frame_rate: float | str | Fraction | None = None, offset: float = 0., fit: str = 'refuse',
-               describe: int | str = 'scene', codec: str = '', audio: bool = True, grey: bool = False,
-               reading: Mapping[str, Any] | None = None, offline: bool = False, show: ShowProgress | None = None,
-               **options: Any) -> FusedVideo:
+               frame_rate: float | str | Fraction | None = None, offset: float = 0., describe: int | str = 'scene',
+               codec: str = '', audio: bool = True, grey: bool = False, reading: Mapping[str, Any] | None = None,
+               offline: bool = False, show: ShowProgress | None = None, **options: Any) -> FusedVideo:
     """Fuse two videos of one scene, or folders of numbered frames, into a video.
 
         done = vlfusion.fuse_video('laplacian', 'ir.mp4', 'vi.mp4', 'fused.mp4', fit='resize')
@@ -93,7 +92,6 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
         frame_rate: frames a second of folders, such as 25 or '30000/1001'; without it, the frames of a folder pair by
             number with those of the video.
         offset: seconds by which source B began after source A.
-        fit: rule for sources of different size, see `vlfusion.imaging.fit.FITS`.
         describe: frames at which a model that reads text gets new words: `scene`, where the scene changes in a source;
             or a number K, at each K-th pair.
         codec: a name in `vlfusion.imaging.video.writing.CODECS`; by default chosen by the ending of `out`.
@@ -102,16 +100,20 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
         reading: rules by which the sources are read: `range_a`, `range_b`.
         offline: True to download no weights.
         show: progress and notes.
-        options: options of the `Fuser`, such as `device`, `words`, `instruction` or `protocol`.
+        options: options of the `Fuser`, such as `fit`, `device`, `words`, `instruction` or `protocol`.
 
     Raises:
         DataError: a source is absent, damaged or changes its size; the sizes differ under `fit='refuse'`; no frames
             pair; or the video cannot be written.
-        ConfigError: an option has an unknown value; folders need a frame rate; or PyAV is not installed.
+        ConfigError: an option has an unknown value; folders need a frame rate; more than 8 bits are asked for; or PyAV
+            is not installed.
         CheckpointError: as for `Fuser`.
     """
-    check_fit(fit)
+    FINITE.check('offset', offset)
     begins = _key_frames(describe)
+    if options.get('depth', 8) != 8:
+        raise ConfigError('Videos are written with 8 bits.', 'Leave the depth out; or save the frames as pictures and '
+                          'fuse the folders.')
     check_target(out, codec)
     check_outputs([out], [source_a, source_b])
     require_model(checkpoint)
@@ -132,7 +134,7 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
     step, clock, times, words, done = show or (lambda *_, **__: None), time.monotonic(), deque(), {}, 0
     step('fusing', 0, pairing.expected or 1)
     with TemporaryDirectory(prefix='vlfusion-') as folder:
-        pairs = _in_memory(pairing, fuser, begins, fit, Path(folder), times, words)
+        pairs = _in_memory(pairing, fuser, begins, Path(folder), times, words)
         with closing(read_ahead(pairs, AHEAD, choose_same_gpu())) as ready, closing(fuser.fuse_stream(ready)) as fused:
             first = next(fused)
             start = times[0]
@@ -150,7 +152,7 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
                       loud.name if loud else '', done / (time.monotonic() - clock), words)
 
 
-def _in_memory(pairing: Pairing, fuser: 'Fuser', begins: Callable[[int, Frame, Frame], bool], fit: str, folder: Path,
+def _in_memory(pairing: Pairing, fuser: 'Fuser', begins: Callable[[Frame, Frame], bool], folder: Path,
                times: deque[Fraction], words: dict[int, dict[str, str]]) -> Iterator['PairInMemory']:
     """Yield the pairs of frames with their texts.
 
@@ -161,7 +163,7 @@ def _in_memory(pairing: Pairing, fuser: 'Fuser', begins: Callable[[int, Frame, F
     texts, modalities = {}, (fuser.texts.modality_a, fuser.texts.modality_b)
     sources = Path(pairing.frames_a.name), Path(pairing.frames_b.name)
     for number, (frame_a, frame_b) in enumerate(pairing.pairs(), 1):
-        images = fit_pair(frame_a.image, frame_b.image, fit, sources)
+        images = frame_a.image, frame_b.image
         name = f'frame {number}'
         if fuser.texts.source and begins(frame_a, frame_b):
             files = [folder / f'{name} {side}.png' for side in 'ab']
