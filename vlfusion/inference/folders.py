@@ -159,15 +159,15 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
     Raises:
         DataError: a source does not exist, the two do not fit together, or the output has no ending of an image format.
     """
-    target = Path(out)
+    target, folders = Path(out), not any(is_file(Path(source)) for source in (source_a, source_b))
+    if folders and (target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir()):
+        raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give a folder as --out.')
     pairs, single = find_sources(source_a, source_b, names, reading, maps)
     if single:
         if target.is_dir() or str(out).endswith(('/', os.sep)):
             target = target / f'{pairs[0].name}.png'
         check_ending(target, depth)
         return {pairs[0]: target}
-    if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():
-        raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give a folder as --out.')
     return {pair: inside(target, pair.name, '.png') for pair in pairs}
 
 
