@@ -69,6 +69,9 @@ def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike
     stacks = [stack for stack in files if stack not in kept]
     fuser = open_fuser(checkpoint, offline=offline, show=show, **options)
     tell_model(fuser, show, grey)
+    if show:
+        show.print('It takes all sources of a stack at once.' if fuser.network.fuses_stacks else
+                   f'It fuses the sources of a stack in pairs, by the order {order or "tree"}.')
     new_run()
     step = show or (lambda *_, **__: None)
     written, failed = {}, {}
