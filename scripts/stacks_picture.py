@@ -2,11 +2,11 @@
 
     python scripts/stacks_picture.py FOLDER
 
-The picture in the docs was drawn from `examples/pcb` of github.com/PetteriAimonen/focus-stack (MIT licence), seven planes.
+The picture in the docs was drawn from the seven planes of `examples/pcb` of github.com/PetteriAimonen/focus-stack (MIT
+licence).
 """
 
 import sys
-from pathlib import Path
 
 from pictures import OUT, save
 from PIL import Image

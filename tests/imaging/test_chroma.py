@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vlfusion.errors import DataError, UnknownNameError, VLFusionError
-from vlfusion.imaging.chroma import add_chroma, chroma_name, mean_chroma
+from vlfusion.errors import ConfigError, DataError, UnknownNameError, VLFusionError
+from vlfusion.imaging.chroma import add_chroma, add_stack_chroma, chroma_name, mean_chroma, over_stack
 from vlfusion.imaging.images import luminance
 from vlfusion.registry import CHROMA_RULES
 
@@ -141,3 +141,22 @@ def test_sixteen_bits_of_luminance_keep_their_steps_in_colour():
     coloured = add_chroma(grey, grey, red, 'visible')
     assert coloured.dtype == np.uint16 and len(np.unique(coloured[..., 0])) == 64
     assert np.abs(luminance(coloured, 'bt601') * 65535 - grey).max() < 4  # a step of the rounded chroma
+
+
+def test_a_rule_for_two_sources_refuses_stacks(register):
+    def first(chroma_a, chroma_b):
+        return chroma_a
+
+    register(first)
+    images = list(RANDOM.integers(0, 256, (3, 12, 16, 3), np.uint8))
+    with pytest.raises(ConfigError, match='The colour rule first is for two sources'):
+        add_stack_chroma(GREY, images, 'first')
+    over_stack(first)(lambda chromas: chromas[0])
+    np.testing.assert_array_equal(add_stack_chroma(GREY, images, 'first'), add_chroma(GREY, *images[:2], 'first'))
+
+
+@pytest.mark.parametrize('rule', ['visible', 'weighted'])
+def test_a_stack_of_two_is_coloured_like_a_pair(rule):
+    images = list(RANDOM.integers(0, 256, (2, 12, 16, 3), np.uint8))
+    np.testing.assert_array_equal(add_stack_chroma(GREY, images, rule, 1.2), add_chroma(GREY, *images, rule, 1.2))
+    assert add_stack_chroma(GREY, [GREY, GREY], rule) is GREY

@@ -88,6 +88,10 @@ def test_fusion_rules_by_hand():
 
 def test_more_than_two_sources():
     assert IFCNN().fuse_colour(*torch.rand(3, 1, 3, 16, 20)).shape == (1, 3, 16, 20)
+    a, b, c = torch.rand(3, 1, 1, 16, 20)
+    ifcnn = IFCNN('mean').eval()
+    torch.testing.assert_close(ifcnn.fuse_stack([a, b, a, b]), ifcnn(a, b))
+    assert not torch.allclose(ifcnn.fuse_stack([a, b, c]), ifcnn(a, b))
 
 
 def test_parameter_count_is_the_published_one():
