@@ -1,4 +1,4 @@
-"""Reading and checking the file of a vocabulary. `fusion.v1.toml` explains the format."""
+"""Reading and checking the file of a vocabulary. `fusion.v2.toml` explains the format."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

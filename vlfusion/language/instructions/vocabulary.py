@@ -22,12 +22,12 @@ _MOST_REPEATED = 500
 class Vocabulary:
     """Sentences about a fused picture, with the numbers that they ask for.
 
-    >>> vocabulary = Vocabulary.read('fusion.v1')
+    >>> vocabulary = Vocabulary.read('fusion.v2')
     >>> vocabulary.cases('MRI', 'PET', intents=['brighter'], degrees=[''], per_case=2)  # doctest: +ELLIPSIS
     [Instruction(text='...', intent='brighter', degree='', region='', ask=Ask(...gain=1.3,...)), ...]
 
     Attributes:
-        id: name and version, such as `fusion.v1`.
+        id: name and version, such as `fusion.v2`.
         sha256: digest of its file.
     """
 
@@ -35,7 +35,7 @@ class Vocabulary:
         self.id, self.sha256, self._parts = id, sha256, parts
 
     @classmethod
-    def read(cls, name: str | os.PathLike = 'fusion.v1') -> 'Vocabulary':
+    def read(cls, name: str | os.PathLike = 'fusion.v2') -> 'Vocabulary':
         """Read a vocabulary that ships, by its name, or your own file, by its path.
 
         Raises:
