@@ -15,10 +15,10 @@ from vlfusion.cli import main
 from vlfusion.config import load_config
 from vlfusion.data.regions import region_weight
 from vlfusion.errors import ConfigError, DataError
+from vlfusion.imaging import asked_picture
 from vlfusion.imaging.images import read_image
 from vlfusion.language.instructions import Vocabulary
 from vlfusion.language.interfaces import TextFeatures
-from vlfusion.losses import asked_picture
 from vlfusion.registry import BACKBONES, MODELS, TEXT_ENCODERS
 from vlfusion.testing.toys import draw_pairs
 
@@ -145,7 +145,7 @@ def measured(config):
 
 def test_a_network_that_obeys(measured):
     found = measured('Obeys', per_region=1, limit=1)
-    assert found.images == 1 and found.vocabulary == 'fusion.v1' and len(found.cases) == 397
+    assert found.images == 1 and found.vocabulary == 'fusion.v2' and len(found.cases) == 397
     for name, share in found.groups.items():
         assert share.obeyed == 1 and share.interval == (1, 1) and share.cases > 0, name
     assert all(case['obeyed'] == 1 or case['obeyed'] is None for case in found.cases)
@@ -257,7 +257,7 @@ def test_film_reads_sentences_by_a_real_encoder(tmp_path):
     model = MODELS.build(dict(type='FusionModel', backbone=dict(
         type='FILM', text_dim=8, dim=8, heads=2, attention_dim=16, guidance_grid=(4, 8), guidance='spatial',
         instruction_dim=384)))
-    nn.init.normal_(model.backbone.correction.project.weight)
+    nn.init.normal_(model.backbone.correction.numbers[-1].weight[:4], std=0.3)
     sample = dict(name='p', source_a=torch.rand(1, 20, 24), source_b=torch.rand(1, 20, 24), text=torch.rand(3, 8),
                   text_mask=torch.ones(3, dtype=torch.bool))
     listener = Listener(model, language)

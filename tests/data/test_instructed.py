@@ -23,7 +23,7 @@ from vlfusion.testing.toys import draw_pairs
 WHOLE = [dict(type='LoadPair'), dict(type='PackPair')]
 CROPPED = [dict(type='LoadPair'), dict(type='BothSources', transforms=[
     dict(type='RandomCrop', size=(8, 8)), dict(type='RandomFlip', prob=0.5)]), dict(type='PackPair')]
-OPTIONS = dict(vocabulary='fusion.v1', count=3, pool=20)
+OPTIONS = dict(vocabulary='fusion.v2', count=3, pool=20)
 
 
 class Letters(nn.Module):

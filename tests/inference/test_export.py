@@ -182,8 +182,8 @@ def steered(saved):
     path = saved('ShortFILM', guidance='spatial', instruction_dim=384, guidance_grid=(16, 32))
     checkpoint = torch.load(path)
     for name, value in checkpoint['state_dict'].items():
-        if 'correction' in name and not value.any():
-            torch.nn.init.normal_(value, std=0.3)
+        if name.endswith('correction.numbers.3.weight'):
+            torch.nn.init.normal_(value, std=0.1)
     checkpoint['meta']['vlfusion']['language'] = dict(
         store='text', encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
     torch.save(checkpoint, path)

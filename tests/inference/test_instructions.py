@@ -41,9 +41,8 @@ def save(path, experiment=None, **options):
     torch.manual_seed(0)
     model = dict(type='FusionModel', backbone={**FILM, **options})
     network = MODELS.build(model)
-    for parameter in network.backbone.correction.parameters() if network.backbone.correction else ():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.3)
+    if network.backbone.correction:
+        torch.nn.init.normal_(network.backbone.correction.numbers[-1].weight, std=0.1)
     torch.save(dict(state_dict=network.state_dict(), meta=dict(vlfusion=dict(
         task='ivf', model=model, protocol='plain', **EXPERIMENT | (experiment or {})))), path)
     return path

@@ -1,11 +1,14 @@
 """The picture that an instruction asks for, and the losses that compare with it."""
 
+import math
 from dataclasses import astuple
 
 import pytest
 import torch
 
 from vlfusion.errors import DataError
+from vlfusion.imaging import asked_picture
+from vlfusion.imaging.blur import blurred
 from vlfusion.language.instructions import Ask
 from vlfusion.losses import (
     AskedGradientLoss,
@@ -15,9 +18,7 @@ from vlfusion.losses import (
     ReadingLoss,
     RegionLoss,
     SwapLoss,
-    asked_picture,
 )
-from vlfusion.losses.asked import smooth
 from vlfusion.models import FusionModel
 from vlfusion.registry import LOSSES
 
@@ -57,15 +58,15 @@ def test_a_source_leads_in_intensity_and_in_detail(sources, whole):
     for source, ask in zip(sources, leads, strict=True):
         torch.testing.assert_close(asked_picture(a, b, ask[None], whole), source)
     mixed = asked_picture(a, b, asks(dict(intensity_a=1, gradient_b=1)), whole)
-    torch.testing.assert_close(mixed, smooth(a) + b - smooth(b))
+    torch.testing.assert_close(mixed, blurred(a) + b - blurred(b))
 
 
 def test_detail_is_what_a_blur_takes_away(sources, whole):
     brightest = torch.maximum(*sources)
     flat = asked_picture(*sources, asks(dict(detail=1e-6)), whole)
-    torch.testing.assert_close(flat, smooth(brightest), atol=1e-5, rtol=0)
+    torch.testing.assert_close(flat, blurred(brightest), atol=1e-5, rtol=0)
     even = torch.full((1, 1, 24, 31), 0.3)
-    torch.testing.assert_close(smooth(even), even)
+    torch.testing.assert_close(blurred(even), even)
 
 
 def test_a_region_leaves_the_rest_as_it_is(sources, whole):
@@ -126,9 +127,14 @@ def test_numbers_are_read_when_they_are_those_of_the_instruction(sources):
     units = torch.tensor([0.4, 0.5, 0.8, 0.7])
     numbers = torch.cat((ask[:, :4], ask[:, 4:].log() / units), 1)
     pairs = [source.expand(2, -1, -1, -1) for source in sources]
-    assert ReadingLoss()(pairs[0], *pairs, ask, numbers) == 0
-    numbers[0, 2] += 0.3
-    assert ReadingLoss()(pairs[0], *pairs, ask, numbers).item() == pytest.approx(0.3 ** 2 / 2)
+    asked = 40 * (numbers != 0).float() - 20
+    assert ReadingLoss()(pairs[0], *pairs, ask, numbers, asked).item() == pytest.approx(0, abs=1e-6)
+    numbers[0, 0] += 0.3
+    numbers[0, 2] += 9  # not asked for, so it does not count
+    assert ReadingLoss()(pairs[0], *pairs, ask, numbers, asked).item() == pytest.approx(0.3 ** 2 / 2)
+    asked[1, 7] = -3.  # the colour is not heard
+    assert ReadingLoss()(pairs[0], *pairs, ask, numbers, asked).item() == pytest.approx(
+        (0.3 ** 2 + math.log(1 + math.exp(3)) / 2) / 2, abs=1e-5)
 
 
 def test_places_are_compared_with_the_region_in_their_own_grid():

@@ -126,7 +126,7 @@ class TestTrainable:
         wrapper = OPTIM_WRAPPERS.build(dict(type='OptimWrapper', optimizer=torch.optim.SGD(model.parameters(), lr=1)))
         model.train_step(batch, wrapper)
         moved = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
-        assert {'backbone.correction.project.weight', 'backbone.decoder.4.weight'} <= moved <= learns
+        assert {'backbone.correction.numbers.3.weight', 'backbone.decoder.4.weight'} <= moved <= learns
 
     def test_by_default_all_learn(self):
         assert all(parameter.requires_grad for parameter in FusionModel(self.FILM).parameters())

@@ -10,8 +10,8 @@ from torch import nn
 
 from vlfusion.data.regions import region_weight
 from vlfusion.errors import ConfigError
+from vlfusion.imaging import asked_picture
 from vlfusion.language.instructions import Ask, Vocabulary
-from vlfusion.losses import asked_picture
 from vlfusion.models import InstructedModel, colour_strength
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
@@ -44,7 +44,7 @@ def build(losses=TERMS, **options):
     torch.manual_seed(0)
     model = MODELS.build(dict(type='InstructedModel', **(dict(backbone=FILM, losses=losses) | options)))
     if getattr(model.backbone, 'correction', None):
-        nn.init.normal_(model.backbone.correction.project.weight, std=0.3)
+        nn.init.normal_(model.backbone.correction.numbers[-1].weight, std=0.1)
     return model
 
 
@@ -79,7 +79,7 @@ def vectors(text):
 
 
 def drawn(**options):
-    return Vocabulary.read('fusion.v1').pool(3, 'infrared', 'visible', **options)
+    return Vocabulary.read('fusion.v2').pool(3, 'infrared', 'visible', **options)
 
 
 class Seen(nn.Module):
@@ -88,7 +88,7 @@ class Seen(nn.Module):
     weight = 1.
 
     def forward(self, fused, source_a, source_b, ask, region, reference, instructions, text=None, numbers=None,
-                places=None, read_ask=None, read_region=None):
+                asked=None, places=None, read_ask=None, read_region=None):
         self.given = {key: value for key, value in locals().items() if key != 'self'}
         return fused.mean()
 
@@ -143,7 +143,7 @@ def test_total_is_the_weighted_sum_of_terms_that_all_teach_the_network():
     torch.testing.assert_close(terms['loss'], expected)
     terms['loss'].backward()
     parts = dict(model.backbone.correction.named_parameters())
-    assert [name for name in ('project.weight', 'questions', 'region.2.weight') if not parts[name].grad.any()] == []
+    assert [name for name in ('numbers.3.weight', 'questions', 'region.2.weight') if not parts[name].grad.any()] == []
 
 
 def test_a_backbone_with_one_text_learns_to_obey_through_the_config():
@@ -168,8 +168,8 @@ def test_a_backbone_with_one_text_learns_to_obey_through_the_config():
 def test_a_network_learns_brighter_and_darker():
     """The base network is frozen, and the empty instruction keeps its picture."""
     model = build(trainable=['correction'])
-    nn.init.zeros_(model.backbone.correction.project.weight)
-    vocabulary = Vocabulary.read('fusion.v1')
+    nn.init.zeros_(model.backbone.correction.numbers[-1].weight)
+    vocabulary = Vocabulary.read('fusion.v2')
     said = [instruction for intent in ('brighter', 'darker')
             for instruction in vocabulary.pool(4, 'infrared', 'visible', intents=[intent], regions=[''])]
     batch = batch_of(said, pairs=1, size=(12, 12))
@@ -195,7 +195,6 @@ def test_a_network_learns_brighter_and_darker():
 
 def test_it_predicts_with_the_colour_that_was_asked_for():
     model, batch = build().eval(), batch_of(drawn())
-    nn.init.normal_(model.backbone.correction.numbers[-1].weight)
     one = batch | {key: batch[key][:, 1] for key in ('instruction', 'instruction_mask', 'ask', 'region')}
     [first, second] = model(**one, mode='predict')
     expected = colour_strength(model.backbone, one['instruction'], one['instruction_mask'])
@@ -206,7 +205,7 @@ def test_it_predicts_with_the_colour_that_was_asked_for():
 
 def test_colour_strength_is_given_by_networks_that_read_an_instruction():
     words = torch.rand(2, 3, 12)
-    assert colour_strength(build().backbone, words).tolist() == [1, 1], 'it begins at 1'
+    assert colour_strength(BACKBONES.build(FILM), words).tolist() == [1, 1], 'it begins at 1'
     assert colour_strength(build().backbone) is None
     assert colour_strength(BACKBONES.build(dict(type='Weighing')), words) is None
     plain = BACKBONES.build({**FILM, 'instruction_dim': None})

@@ -120,7 +120,7 @@ def judge(ask: Ask, change: Mapping[str, float], target: Mapping[str, float], pi
     Args:
         ask: the numbers behind the instruction.
         change: changes of the picture by quantity.
-        target: changes of the picture that is asked for, `vlfusion.losses.asked_picture`.
+        target: changes of the picture that is asked for, `vlfusion.imaging.asked_picture`.
         pixels: mean absolute change of a pixel in grey levels. If nothing is asked for, it must be below `STILL`, and
             the colour must stay.
 

@@ -26,10 +26,10 @@ from vlfusion.errors import ConfigError
 from vlfusion.evaluation.evaluator import FusionEvaluator
 from vlfusion.files import file_digest
 from vlfusion.guards.redaction import without_secrets
+from vlfusion.imaging.asked import asked_picture
 from vlfusion.imaging.chroma import mean_chroma
 from vlfusion.imaging.images import read_image
 from vlfusion.language.instructions import Instruction, Vocabulary
-from vlfusion.losses.asked import asked_picture
 from vlfusion.metrics import Locality
 from vlfusion.metrics.scoring import DEFAULT_METRICS
 from vlfusion.metrics.weighted import weighted_mean
@@ -43,7 +43,7 @@ Image = Float[Tensor, 'batch 1 h w']
 
 
 def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.PathLike | None = None, *,
-                      vocabulary: str | os.PathLike | Vocabulary = 'fusion.v1',
+                      vocabulary: str | os.PathLike | Vocabulary = 'fusion.v2',
                       against: str | os.PathLike | None = None, per_case: int = 4, per_region: int = 1,
                       metrics: Sequence[str] = DEFAULT_METRICS,
                       protocol: str | None = None, alpha: float = 0.05, limit: int | None = None, seed: int = 0,

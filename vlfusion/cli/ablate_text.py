@@ -57,9 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='only measure how far texts drawn at random move the network: with the checkpoint, or '
                              'without one in several random states (default: 3)')
     asked = parser.add_argument_group('obedience')
-    asked.add_argument('--instructions', nargs='?', const='fusion.v1', metavar='VOCABULARY',
+    asked.add_argument('--instructions', nargs='?', const='fusion.v2', metavar='VOCABULARY',
                        help='measure instead whether pictures obey held-out instructions of a vocabulary, by name or '
-                            'file (default: fusion.v1)')
+                            'file (default: fusion.v2)')
     asked.add_argument('--against', metavar='MODEL',
                        help='model whose pictures are scored beside those without an instruction')
     asked.add_argument('--per-case', type=COUNT, default=4, metavar='N',

@@ -119,7 +119,7 @@ class PairDataset(FusionDataset):
         words: True to give each sample the words of its text too, as `words`; they are empty for `files`, and if there
             are several texts, they are those of all.
         instructions: None, or the arguments of `vlfusion.data.instructed.Instructions` as a dict, such as
-            `dict(vocabulary='fusion.v1', count=4)`: each sample gets several instructions and what they ask for, so
+            `dict(vocabulary='fusion.v2', count=4)`: each sample gets several instructions and what they ask for, so
             that a network can learn to obey.
         text_policy: the text that each pair gets: `own`, or another policy of `vlfusion.data.policies`, to test the
             effect of words.

@@ -47,7 +47,7 @@ class Instructions:
         ConfigError: an argument has a wrong value.
     """
 
-    def __init__(self, language: Mapping, vocabulary: str = 'fusion.v1', count: int = 4, pool: int = 1500,
+    def __init__(self, language: Mapping, vocabulary: str = 'fusion.v2', count: int = 4, pool: int = 1500,
                  held_out: bool = False, intents: list[str] | None = None, regions: list[str] | None = None,
                  joined: float = 0.15, dropped: float = 0., stream: str = 'instruction', encode_empty: bool = False):
         if count < 1 or pool < count:

@@ -10,7 +10,6 @@ from vlfusion.losses.asked import (
     ReadingLoss,
     RegionLoss,
     SwapLoss,
-    asked_picture,
 )
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.fidelity import (
@@ -30,6 +29,6 @@ from vlfusion.losses.truth import TruthLoss
 
 __all__ = ['AskedGradientLoss', 'AskedIntensityLoss', 'AxisGradientLoss', 'DSSIMLoss', 'Image',
            'LpLoss', 'MaxGradientLoss', 'MaxIntensityLoss', 'MeanIntensityLoss', 'PerceptualLoss', 'ReadingLoss',
-           'RegionLoss', 'SSIMLoss', 'Scalar', 'SquaredErrorLoss', 'SwapLoss', 'TruthLoss', 'asked_picture',
+           'RegionLoss', 'SSIMLoss', 'Scalar', 'SquaredErrorLoss', 'SwapLoss', 'TruthLoss',
            'axis_gradients', 'derivative_kernels', 'dissimilarity', 'loss', 'multi_scale_similarity',
            'sobel_magnitude', 'ssim_map', 'symmetric_kernel']

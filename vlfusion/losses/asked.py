@@ -1,8 +1,8 @@
 """Losses that depend on the words: the fused picture must become what its instruction asks for.
 
 A sample carries the numbers behind its instruction (`ask`) and the region that it concerns (`region`), as
-`vlfusion.data.instructed.Instructions` gives them. `asked_picture` turns them into a picture, and the losses compare
-the fused one with it.
+`vlfusion.data.instructed.Instructions` gives them. `vlfusion.imaging.asked_picture` turns them into a picture, and the
+losses compare the fused one with it.
 """
 
 import torch
@@ -10,42 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, l1_loss
 
+from vlfusion.imaging.asked import Asks, asked_picture
 from vlfusion.losses.base import Image, Scalar, loss
 from vlfusion.losses.gradient import sobel_magnitude
 from vlfusion.losses.kernels import derivative_kernels
-from vlfusion.metrics.windows import smooth
 from vlfusion.models.layers.text_guidance import SHARES, UNITS
 from vlfusion.registry import LOSSES
-
-Asks = Float[Tensor, 'batch 8']
-
-
-def asked_picture(source_a: Image, source_b: Image, ask: Asks, region: Image, reference: Image | None = None) -> Image:
-    """Make the picture that an instruction asks for, in [0, 1].
-
-    With `R` the picture without an instruction, `S` the blur `smooth` and `D = 1 - S` the detail,
-
-        I = (1 - i_a - i_b) S R + i_a S A + i_b S B + detail ((1 - g_a - g_b) D R + g_a D A + g_b D B)
-        T = gain (mean(R) + contrast (I - mean(R)))
-
-    clipped to [0, 1] inside the region, and `R` outside. The names are those of
-    `vlfusion.language.instructions.Ask`; colour is no matter of luminance.
-
-    Args:
-        source_a, source_b: luminance in [0, 1].
-        ask: the numbers of each instruction, in the order of the fields of `Ask`.
-        region: weight of the instruction at each pixel in [0, 1].
-        reference: `R`; by default the brighter source at each pixel, which FILM's intensity loss asks for.
-    """
-    reference = torch.maximum(source_a, source_b) if reference is None else reference
-    intensity_a, intensity_b, gradient_a, gradient_b, gain, contrast, detail, _ = ask[:, :, None, None, None].unbind(1)
-    low, low_a, low_b = (smooth(image) for image in (reference, source_a, source_b))
-    base = low + intensity_a * (low_a - low) + intensity_b * (low_b - low)
-    high = reference - low
-    high = high + gradient_a * (source_a - low_a - high) + gradient_b * (source_b - low_b - high)
-    mean = reference.mean((2, 3), keepdim=True)
-    asked = gain * (mean + contrast * (base + detail * high - mean))
-    return reference + region * (asked.clamp(0, 1) - reference)
 
 
 @LOSSES.register_module()
@@ -100,13 +70,18 @@ def _compared(fused: Image, asked: Image, reference: Image | None, relative: flo
 
 @loss
 def ReadingLoss(fused: Image, source_a: Image, source_b: Image, read_ask: Float[Tensor, 'read 8'],
-                numbers: Float[Tensor, 'read 8']) -> Scalar:
-    """Squared difference of the numbers that a network reads in an instruction from the right ones, in the mean.
+                numbers: Float[Tensor, 'read 8'], asked: Float[Tensor, 'read 8']) -> Scalar:
+    """Compare what a network reads in an instruction with what the instruction asks for.
 
-    Shares count as they are, factors by their logarithm over `UNITS`. An empty instruction asks for nothing.
+    It is the squared difference of the numbers that are asked for, and half the cross-entropy between the read and the
+    right answer to whether each number is asked for at all; both are summed over the numbers. Shares count as they are,
+    factors by their logarithm over `UNITS`. An empty instruction asks for nothing.
     """
     factors = [factor / unit for factor, unit in zip(read_ask[:, SHARES:].log().unbind(1), UNITS, strict=True)]
-    return (numbers - torch.stack([*read_ask[:, :SHARES].unbind(1), *factors], 1)).square().sum(1).mean()
+    right = torch.stack([*read_ask[:, :SHARES].unbind(1), *factors], 1)
+    named = (right != 0).to(numbers)
+    known = binary_cross_entropy_with_logits(asked, named, reduction='none')
+    return (named * (numbers - right).square() + known / 2).sum(1).mean()
 
 
 @loss(weight=0.5)

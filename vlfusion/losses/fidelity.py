@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, mse_loss, pad
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.imaging.blur import Window, gaussian
 from vlfusion.metrics import ssim
 from vlfusion.metrics.ms_ssim import WEIGHTS
-from vlfusion.metrics.windows import Window, gaussian
 from vlfusion.registry import LOSSES
 
 

@@ -21,7 +21,7 @@ def Detail(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1
            source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`Detail = mean(|F - S F|)`, with `S` a Gaussian blur of 2 pixels: what "more detail" asks for.
 
-    It is the detail that `vlfusion.losses.asked_picture` multiplies. A higher value is more detailed, not better:
+    It is the detail that `vlfusion.imaging.asked_picture` multiplies. A higher value is more detailed, not better:
     noise counts too.
 
     Args:

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from vlfusion.imaging.blur import gaussian
 from vlfusion.metrics.base import fusion_metric
 from vlfusion.metrics.sharing import shared
-from vlfusion.metrics.windows import FLAT, flat_variance, gaussian, local_covariance, local_variance, uniform
+from vlfusion.metrics.windows import FLAT, flat_variance, local_covariance, local_variance, uniform
 
 Image = Float[Tensor, 'batch 1 h w']
 Map = Float[Tensor, 'batch 1 h_valid w_valid']

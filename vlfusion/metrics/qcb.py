@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from vlfusion.imaging.blur import filtered, gaussian
 from vlfusion.metrics.base import fusion_metric, variant
 from vlfusion.metrics.histograms import stretched
 from vlfusion.metrics.sharing import shared
-from vlfusion.metrics.windows import filtered, gaussian
 
 Image = Float[Tensor, 'batch 1 h w']
 WIDTH = 31  # of the Gaussians, in pixels

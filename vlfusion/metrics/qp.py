@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vlfusion.imaging.blur import gaussian
 from vlfusion.metrics.base import fusion_metric, variant
 from vlfusion.metrics.sharing import shared
-from vlfusion.metrics.windows import gaussian, local_covariance, local_variance
+from vlfusion.metrics.windows import local_covariance, local_variance
 
 Image = Float[Tensor, 'batch 1 h w']
 Padded = Float[Tensor, 'batch 1 h_padded w_padded']

@@ -4,9 +4,10 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from vlfusion.imaging.blur import Window, gaussian
 from vlfusion.metrics.base import fusion_metric, truth_metric, variant
 from vlfusion.metrics.sharing import shared
-from vlfusion.metrics.windows import Window, gaussian, local_covariance, local_mean, local_variance, uniform
+from vlfusion.metrics.windows import local_covariance, local_mean, local_variance, uniform
 
 Image = Float[Tensor, 'batch 1 h w']
 Map = Float[Tensor, 'batch 1 h_valid w_valid']

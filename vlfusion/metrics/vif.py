@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vlfusion.imaging.blur import filtered, gaussian
 from vlfusion.metrics.base import fusion_metric
 from vlfusion.metrics.sharing import shared
-from vlfusion.metrics.windows import filtered, gaussian, local_covariance, local_variance
+from vlfusion.metrics.windows import local_covariance, local_variance
 
 Image = Float[Tensor, 'batch 1 h w']
 Map = Float[Tensor, 'batch 1 h_valid w_valid']

@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vlfusion.imaging.blur import gaussian
 from vlfusion.metrics.base import fusion_metric, variant
 from vlfusion.metrics.sharing import shared
-from vlfusion.metrics.windows import flat_variance, gaussian, local_covariance, local_mean
+from vlfusion.metrics.windows import flat_variance, local_covariance, local_mean
 
 Image = Float[Tensor, 'batch 1 h w']
 Map = Float[Tensor, 'batch 1 h_valid w_valid']

@@ -17,7 +17,7 @@ from vlfusion.guards.foreign import foreign
 from vlfusion.models.stacks import Mapped, Stack
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
-_INSTRUCTED = "Train with type='InstructedModel', and set instructions=dict(vocabulary='fusion.v1') in the data set."
+_INSTRUCTED = "Train with type='InstructedModel', and set instructions=dict(vocabulary='fusion.v2') in the data set."
 #: Remedies for inputs of losses that do not come from files.
 _REMEDIES = dict.fromkeys(('ask', 'region', 'instructions', 'reference'), _INSTRUCTED) | dict.fromkeys(
     ('numbers', 'places', 'read_ask', 'read_region'),

@@ -11,7 +11,7 @@ from vlfusion.models.fusion_model import FusionModel, map_inputs, text_dims
 from vlfusion.registry import MODELS
 
 #: What losses may want of the reading of instructions, also of those that are not fused.
-READ = {'numbers', 'places', 'read_ask', 'read_region'}
+READ = {'numbers', 'asked', 'places', 'read_ask', 'read_region'}
 
 
 @MODELS.register_module()
@@ -24,9 +24,9 @@ class InstructedModel(FusionModel):
     - `ask` and `region`: what it asks for, see `vlfusion.losses.asked`
     - `reference`: the fusion under the empty instruction, without gradient
     - `instructions`: the number of instructions of each pair, which stand next to each other
-    - `numbers` and `places`: what the backbone reads in each instruction, also in those that it does not fuse, if it
-      has a method `understand`, see `vlfusion.models.backbones.film.FILM.understand`; `read_ask` and `read_region` are
-      the right ones
+    - `numbers`, `asked` and `places`: what the backbone reads in each instruction, also in those that it does not fuse,
+      if it has a method `understand`, see `vlfusion.models.backbones.film.FILM.understand`; `read_ask` and
+      `read_region` are the right ones
 
     Outside training it is a `FusionModel`.
 
@@ -70,8 +70,7 @@ class InstructedModel(FusionModel):
         if hasattr(self.backbone, 'understand') and READ & {name for wants in self._wants.values() for name in wants}:
             read = {key: value.flatten(0, 1) for key, value in instructed.items()}
             sample['read_ask'], sample['read_region'] = read['ask'], read['region']
-            sample['numbers'], sample['places'] = self.backbone.understand(
-                source_a, source_b, read[self.stream], read[f'{self.stream}_mask'])
+            sample |= self.backbone.understand(source_a, source_b, read[self.stream], read[f'{self.stream}_mask'])
         if self.pictures == 0:
             return self.total(self.terms(source_a, source_a, source_b, **sample))
         several = min(instructed['ask'].shape[1], self.pictures or math.inf)

@@ -171,8 +171,7 @@ def instructed(trained=True, **options):
     torch.manual_seed(0)
     film = FILM(**SMALL, instruction_dim=6, **options)
     if trained:
-        nn.init.normal_(film.correction.project.weight, std=0.3)
-        nn.init.normal_(film.correction.numbers[-1].weight)
+        nn.init.normal_(film.correction.numbers[-1].weight, std=0.1)
     return film.eval()
 
 
@@ -263,9 +262,13 @@ def test_a_frozen_network_gives_its_correction_the_same_gradients(options):
 
 def test_what_is_read_in_an_instruction():
     guided, mask = instructed(guidance='spatial'), torch.ones(4, 5, dtype=torch.bool)
-    numbers, places = guided.understand(*pair(2), words(4), mask)
-    assert numbers.shape == (4, 8) and places.shape == (4, 1, 20, 24), 'a cell of the grid is no smaller than a pixel'
-    torch.testing.assert_close(guided.colour_strength(words(4), mask), (0.7 * numbers[:, 7]).exp())
+    read = guided.understand(*pair(2), words(4), mask)
+    numbers, asked, places = read['numbers'], read['asked'], read['places']
+    assert numbers.shape == asked.shape == (4, 8)
+    assert places.shape == (4, 1, 64, 64)
+    assert guided.train().understand(*pair(2), words(4), mask)['places'].shape == (4, 1, 20, 28), 'a pixel is a cell'
+    factors = (0.7 * numbers[:, 7]).exp().where(asked[:, 7] > 0, 1)
+    torch.testing.assert_close(guided.colour_strength(words(4), mask), factors)
 
 
 def test_guidance_and_instructions_that_cannot_be():

@@ -105,7 +105,7 @@ class FILM(nn.Module):
             PixelConv(dim, maps * fold ** 2),
             squash())
         correct = GUIDANCES[guidance]
-        self.correction = correct and correct(dim, instruction_dim or text_dim, fold ** 2)
+        self.correction = correct and correct(instruction_dim or text_dim)
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,
@@ -147,20 +147,19 @@ class FILM(nn.Module):
         projected = self.text_projection(text.to(dtype))
         a, b = (folded(source.to(dtype), self.fold) for source in (source_a, source_b))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._learns(a, b, projected)):
-            feature, decoded = self._decoded(a, b, projected, text_weight)
+            decoded = self._decoded(a, b, projected, text_weight)
         fused = mixed(decoded, folded(source_a, self.fold), folded(source_b, self.fold)) \
             if self.output == 'mixture' else decoded
-        words, mask = (instruction, instruction_mask) if self.several_instructions else (text, text_mask)
-        if self.correction is not None and words is not None:
-            several = words.shape[0] // source_a.shape[0]  # `len` would be a constant in a traced graph
-            mask = _mask(words, mask)
-            inputs = (feature, folded(source_a, self.fold), folded(source_b, self.fold), fused)
-            if several > 1:
-                inputs = (image.repeat_interleave(several, 0) for image in inputs)
-            fused = self.correction(*inputs, words, mask)
         if self.fold > 1:
             fused = F.pixel_shuffle(fused, self.fold)[:, :, :source_a.shape[2], :source_a.shape[3]]
-        return fused
+        words, mask = (instruction, instruction_mask) if self.several_instructions else (text, text_mask)
+        if self.correction is None or words is None:
+            return fused
+        several = words.shape[0] // source_a.shape[0]  # `len` would be a constant in a traced graph
+        images = (source_a, source_b, fused)
+        if several > 1:
+            images = (image.repeat_interleave(several, 0) for image in images)
+        return self.correction(*images, words, _mask(words, mask))
 
     def _learns(self, *inputs: Tensor) -> bool:
         """Tell whether anything before the correction needs a gradient; if not, features are overwritten."""
@@ -169,19 +168,19 @@ class FILM(nn.Module):
 
     def understand(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                    instruction: Float[Tensor, 'several word width'],
-                   instruction_mask: Bool[Tensor, 'several word'] | None = None
-                   ) -> tuple[Float[Tensor, 'several 8'], Float[Tensor, 'several 1 rows columns']]:
-        """Return what the network reads in instructions: numbers, and the logit of each place.
+                   instruction_mask: Bool[Tensor, 'several word'] | None = None) -> dict[str, Tensor]:
+        """Return what the network reads in instructions, for the losses that teach it to read.
 
-        The numbers are those of `vlfusion.language.instructions.Ask`, see `SpatialGuidance.read`. Arguments and errors
-        are those of `forward`.
+        Returns:
+            `numbers` and `asked`, each `(several, 8)`, see `SpatialGuidance.read`; and `places`, the logit of each
+            place, `(several, 1, rows, columns)`. Arguments and errors are those of `forward`.
         """
         self._check_instruction(instruction)
         mask = _mask(instruction, instruction_mask)
-        instruction = instruction.to(self.text_projection.weight.dtype)
         several = len(instruction) // len(source_a)
-        a, b = (folded(source, self.fold).repeat_interleave(several, 0) for source in (source_a, source_b))
-        return self.correction.read(instruction, mask), self.correction.where(a, b, instruction, mask)
+        a, b = (source.repeat_interleave(several, 0) for source in (source_a, source_b))
+        numbers, asked = self.correction.read(instruction, mask)
+        return dict(numbers=numbers, asked=asked, places=self.correction.where(a, b, instruction, mask))
 
     def colour_strength(self, instruction: Float[Tensor, 'several token dim'],
                         instruction_mask: Bool[Tensor, 'several token'] | None = None) -> Float[Tensor, ' several']:
@@ -190,8 +189,7 @@ class FILM(nn.Module):
         Arguments and errors are those of `forward`.
         """
         self._check_instruction(instruction)
-        dtype = self.text_projection.weight.dtype
-        return self.correction.colour_strength(instruction.to(dtype), _mask(instruction, instruction_mask))
+        return self.correction.colour_strength(instruction, _mask(instruction, instruction_mask))
 
     def _check_instruction(self, instruction: Tensor) -> None:
         expected = self.text_dim['instruction'] if self.several_instructions else None
@@ -201,8 +199,8 @@ class FILM(nn.Module):
                               f"Set guidance='spatial' and instruction_dim={instruction.shape[-1]} in the config of "
                               'the backbone, and train it.')
 
-    def _decoded(self, a: Tensor, b: Tensor, text: Tensor, text_weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the last features, and the maps that the image is made of."""
+    def _decoded(self, a: Tensor, b: Tensor, text: Tensor, text_weight: Tensor) -> Tensor:
+        """Return the maps that the image is made of."""
         if torch.is_grad_enabled() or is_traced():
             for stage in self.stages:
                 a, b = stage(a, b, text, text_weight)
@@ -312,8 +310,8 @@ class Decoder(nn.Sequential):
 
     strip_maps = 2
 
-    def forward(self, x: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the last features and the image; without gradients all features are written to `out`, maybe `x`."""
+    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the image `(batch, 1, h, w)`; without gradients all features are written to `out`, maybe `x`."""
         *parts, last, squash = self
         for part in parts:
             if isinstance(part, nn.Conv2d):
@@ -322,8 +320,8 @@ class Decoder(nn.Sequential):
             else:  # a block, which a sharded training may have wrapped
                 x = part(x, out)
         # In float32 also in a network in bfloat16, whose levels near white would be 1/256.
-        return x, by_strips(lambda x, _: squash(last(x).to(torch.promote_types(x.dtype, torch.float32))), x,
-                            learned=last.parameters())
+        return by_strips(lambda x, _: squash(last(x).to(torch.promote_types(x.dtype, torch.float32))), x,
+                         learned=last.parameters())
 
 
 class TextGuidance(nn.Module):

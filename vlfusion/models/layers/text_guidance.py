@@ -1,9 +1,9 @@
 """Text guidance that corrects the fused image, so that words can steer it.
 
 The released FILM gates its features by a pattern that can select neither channels nor regions. These kinds of guidance
-stand beside it, at the end of the network, where they see the features, both sources and the fused image. They begin
-at zero: a network starts exactly as it was, and a trained one keeps what it learned. A text without a real token
-leaves the image unchanged to the bit.
+stand beside it, at the end of the network. A text is read as numbers and places, and the fused image becomes the
+picture that these ask for. Guidance begins at zero: a network starts exactly as it was, and a trained one keeps what it
+learned. A text without a real token leaves the image unchanged to the bit.
 """
 
 import math
@@ -16,18 +16,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlfusion.errors import ConfigError
-from vlfusion.models.layers.pixels import PixelConv
-from vlfusion.models.layers.strips import Strip, by_strips, conv_rows, without_halo
+from vlfusion.imaging.asked import asked_change
 
-#: Side of the window from which a pixel is corrected.
-WINDOW = 7
 #: Numbers that a text is read as: four shares, and four factors. A factor is `exp` of the number times its unit.
 SHARES, UNITS = 4, (0.4, 0.5, 0.8, 0.7)
 NUMBERS = SHARES + len(UNITS)
-#: Rows and columns of cells; in a traced graph they depend on the size of the image.
-Grid = tuple[int | torch.SymInt, int | torch.SymInt]
 #: Place of the factor of the saturation, which concerns the picture's colour and not the fused luminance.
 COLOUR = NUMBERS - 1
+Image = Float[Tensor, 'batch 1 h w']
+Text = Float[Tensor, 'batch token dim']
+Mask = Bool[Tensor, 'batch token']
 
 
 class SpatialGuidance(nn.Module):
@@ -35,131 +33,125 @@ class SpatialGuidance(nn.Module):
 
     The tokens of the text first see each other, so that "less blurry" differs from "more blurry". Then the text is read
     twice by cross-attention: as numbers that say what is asked (`read`), and by the cells of a grid over the image, by
-    their place and content, as a weight that says where (`where`). The numbers and the content of a cell give gates,
-    which are interpolated between the cells. They weigh `width` linear maps of the features and images around each
-    pixel. The sum is added to the fused image, and begins at zero.
+    their place and content, as a weight that says where (`where`). The image moves towards the picture that the numbers
+    ask for, `vlfusion.imaging.asked_picture`, by the weight of each place.
+
+    A number is read as its value and as the answer to whether it is asked for at all. Without that, a hundredth of a
+    PET that nobody asked for would outweigh "show the MRI", which is much more like the fused image.
 
     Args:
-        dim: channels of the features.
         text_dim: width of the text features.
-        pixels: pixels in the channels of one position, see `vlfusion.models.backbones.film.folded`.
-        grid: rows and columns of cells for images of any size; never more than the image has.
-        width: number of maps, and width of the attention.
+        grid: rows and columns of cells for images of any size; in training never more than the image has.
+        width: width of the attention of cells; that of the text is twice as wide.
+        layers: number of layers in which the tokens see each other.
         heads: number of attention heads; it divides `width`.
 
     Raises:
         ConfigError: `heads` does not divide `width`.
     """
 
-    strip_maps = 1
-
-    def __init__(self, dim: int, text_dim: int, pixels: int = 1, grid: Sequence[int] = (24, 24), width: int = 64,
+    def __init__(self, text_dim: int, grid: Sequence[int] = (64, 64), width: int = 64, layers: int = 2,
                  heads: int = 4):
         super().__init__()
         self.grid = tuple(grid)
-        channels = dim + 3 * pixels
-        self.reader = TextReader(text_dim, 2 * width, heads)
+        self.embed = nn.Linear(text_dim, 2 * width)
+        self.readers = nn.ModuleList(TextReader(2 * width, heads) for _ in range(layers))
         self.questions = nn.Parameter(torch.randn(4, 2 * width))
         self.what = TextAttention(2 * width, 2 * width, heads)
         self.numbers = nn.Sequential(nn.LayerNorm(8 * width), nn.Linear(8 * width, 4 * width), nn.GELU(),
-                                     nn.Linear(4 * width, NUMBERS))
+                                     nn.Linear(4 * width, 2 * NUMBERS))
         self.place = nn.Sequential(nn.Linear(12, width), nn.GELU(), nn.Linear(width, width))
-        self.scene = nn.Linear(4 * pixels, width)
+        self.scene = nn.Linear(4, width)
         self.answers = TextAttention(width, 2 * width, heads)
         self.select = nn.Linear(width, 2 * width)
         self.region = nn.Sequential(nn.Linear(5 * width, width), nn.GELU(), nn.Linear(width, 1))
-        self.content = nn.Linear(channels, width)
-        self.gate = nn.Sequential(nn.Linear(width + NUMBERS, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        self.embed = PixelConv(channels, width)
-        self.around = nn.Conv2d(width, width, WINDOW, groups=width, bias=False)
-        self.project = PixelConv(width, pixels, bias=False)
-        nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(self.numbers[-1].weight[COLOUR])
-        nn.init.zeros_(self.numbers[-1].bias[COLOUR])
+        with torch.no_grad():  # at first all numbers are 0 but asked for, so that they can learn
+            self.numbers[-1].weight[:NUMBERS], self.numbers[-1].bias[:NUMBERS] = 0, 0
+            self.numbers[-1].bias[NUMBERS:] = 1
 
-    def forward(self, feature: Float[Tensor, 'batch dim h w'], source_a: Float[Tensor, 'batch pixels h w'],
-                source_b: Float[Tensor, 'batch pixels h w'], fused: Float[Tensor, 'batch pixels h w'],
-                text: Float[Tensor, 'batch token width'],
-                mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch pixels h w']:
-        """Return the fused image after the correction, in [0, 1]. `mask` is False for padding."""
-        text = text.to(feature)
-        images = (2 * image.to(feature) - 1 for image in (source_a, source_b, fused))
-        x = torch.cat((feature, *images), 1)
-        content = self.content(_cells(x, self.grid))
-        tokens = self.reader(text, mask)
-        numbers = self._numbers(tokens, mask)[:, None].expand(-1, content.shape[1], -1)
-        where = self._where(source_a.to(feature), source_b.to(feature), tokens, mask).sigmoid()
-        gates = self.gate(torch.cat((content, numbers), -1)).mT.unflatten(2, where.shape[2:]) * where
-        correction = by_strips(self._correction, x, gates, halo=WINDOW // 2, learned=(
-            *self.embed.parameters(), *self.around.parameters(), *self.project.parameters()))
-        corrected = fused + correction.to(fused) * mask.any(1)[:, None, None, None]
+    def forward(self, source_a: Image, source_b: Image, fused: Image, text: Text, mask: Mask) -> Image:
+        """Return the fused image as the text asks for it, in [0, 1]. `mask` is False for padding."""
+        tokens = self._tokens(text, mask)
+        where = self._where(source_a, source_b, tokens, mask).sigmoid().to(fused)
+        region = F.interpolate(where, fused.shape[2:], mode='bilinear', align_corners=False)
+        change = asked_change(source_a.to(fused), source_b.to(fused), self._ask(tokens, mask).to(fused), fused)
+        corrected = fused + region * change * mask.any(1)[:, None, None, None]
         return corrected + (corrected.clamp(0, 1) - corrected).detach()  # the gradient sees beyond black and white
 
-    def read(self, text: Float[Tensor, 'batch token width'],
-             mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch 8']:
-        """Read a text as the numbers of `vlfusion.language.instructions.Ask`; factors as logarithms over `UNITS`."""
-        return self._numbers(self.reader(text, mask), mask)
+    def read(self, text: Text, mask: Mask) -> tuple[Float[Tensor, 'batch 8'], Float[Tensor, 'batch 8']]:
+        """Read a text as the numbers of `vlfusion.language.instructions.Ask`; factors as logarithms over `UNITS`.
 
-    def colour_strength(self, text: Float[Tensor, 'batch token width'],
-                        mask: Bool[Tensor, 'batch token']) -> Float[Tensor, ' batch']:
+        Returns:
+            The numbers, and for each the logit that the text asks for it; if that is below 0, the number counts as 0.
+        """
+        return self._numbers(self._tokens(text, mask), mask)
+
+    def colour_strength(self, text: Text, mask: Mask) -> Float[Tensor, ' batch']:
         """Read the factor of the saturation. It begins at 1, and stays exactly 1 for a text without a real token."""
-        logarithm = UNITS[-1] * self.read(text, mask)[:, COLOUR].float()
-        return (logarithm * mask.any(1)).exp()
+        strength = self._ask(self._tokens(text, mask), mask)[:, COLOUR].float()
+        return torch.where(mask.any(1), strength, 1)
 
-    def where(self, source_a: Float[Tensor, 'batch pixels h w'], source_b: Float[Tensor, 'batch pixels h w'],
-              text: Float[Tensor, 'batch token width'],
-              mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch 1 rows columns']:
+    def where(self, source_a: Image, source_b: Image, text: Text,
+              mask: Mask) -> Float[Tensor, 'batch 1 rows columns']:
         """Return the logit that the text concerns a cell, for each cell of the grid."""
-        return self._where(source_a, source_b, self.reader(text, mask), mask)
+        return self._where(source_a, source_b, self._tokens(text, mask), mask)
 
-    def _numbers(self, tokens: Tensor, mask: Tensor) -> Tensor:
+    def _tokens(self, text: Tensor, mask: Tensor) -> Tensor:
+        tokens = self.embed(text.to(self.embed.weight))
+        for reader in self.readers:
+            tokens = reader(tokens, mask)
+        return tokens
+
+    def _numbers(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         questions = self.questions.expand(tokens.shape[0], -1, -1)  # `len` would be a constant in a traced graph
-        return self.numbers(self.what(questions, tokens, mask).flatten(1))
+        return self.numbers(self.what(questions, tokens, mask).flatten(1)).chunk(2, 1)
+
+    def _ask(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Return the numbers in the order and the units of `Ask`."""
+        numbers, asked = self._numbers(tokens, mask)
+        chance = asked.sigmoid()
+        numbers = numbers * ((asked > 0).to(chance) + chance - chance.detach())  # a step with the slope of the chance
+        return torch.cat((numbers[:, :SHARES], (numbers[:, SHARES:] * numbers.new_tensor(UNITS)).exp()), 1)
 
     def _where(self, source_a: Tensor, source_b: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+        source_a, source_b = source_a.to(tokens), source_b.to(tokens)
         brighter = torch.maximum(source_a, source_b)
-        scene = self.scene(_cells(4 * torch.cat((source_a, source_b, brighter, brighter.square()), 1) - 2, self.grid))
-        grid = _fitting(self.grid, source_a)
+        grid = self.grid
+        if self.training:  # more cells than pixels would cost more and teach nothing
+            grid = tuple(map(min, grid, source_a.shape[2:]))
+        levels = 4 * torch.cat((source_a, source_b, brighter, brighter.square()), 1) - 2
+        scene = self.scene(F.adaptive_avg_pool2d(levels, grid).flatten(2).mT)
         place = self.place(_places(grid, scene)).expand(tokens.shape[0], -1, -1)
         answer = self.answers(place + scene, tokens, mask)
         cell = torch.cat((place, scene), -1)
         return self.region(torch.cat((cell, answer, cell * self.select(answer)), -1)).mT.unflatten(2, grid)
 
-    def _correction(self, x: Tensor, strip: Strip, gates: Tensor) -> Tensor:
-        maps = self.embed(x)
-        maps = without_halo(maps, strip, WINDOW // 2) + conv_rows(maps, self.around.weight, strip, self.around.groups)
-        return self.project(maps * _bilinear_rows(gates, maps, strip))
-
 
 class ChannelGuidance(SpatialGuidance):
-    """Correct the whole fused image as a text says: the gates are the same at every position.
+    """Correct the whole fused image as a text says.
 
     It can follow "brighter", but not "brighter on the left". Arguments as for `SpatialGuidance`, without the grid.
     """
 
-    def __init__(self, dim: int, text_dim: int, pixels: int = 1, width: int = 64, heads: int = 4):
-        super().__init__(dim, text_dim, pixels, (1, 1), width, heads)
+    def __init__(self, text_dim: int, width: int = 64, layers: int = 2, heads: int = 4):
+        super().__init__(text_dim, (1, 1), width, layers, heads)
 
 
 class TextReader(nn.Module):
     """Let the tokens of a text see each other: one layer of a transformer with normalisation first.
 
     Args:
-        text_dim: width of the text features.
-        width: width of the result.
+        width: width of the tokens.
         heads: number of attention heads; it divides `width`.
     """
 
-    def __init__(self, text_dim: int, width: int, heads: int):
+    def __init__(self, width: int, heads: int):
         super().__init__()
-        self.embed = nn.Linear(text_dim, width)
         self.norm, self.attention = nn.LayerNorm(width), TextAttention(width, width, heads)
         self.feed_forward = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(),
                                           nn.Linear(2 * width, width))
 
-    def forward(self, text: Float[Tensor, 'batch token dim'],
-                mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch token width']:
-        tokens = self.embed(text)
+    def forward(self, tokens: Float[Tensor, 'batch token width'], mask: Mask) -> Float[Tensor, 'batch token width']:
         normed = self.norm(tokens)
         tokens = tokens + self.attention(normed, normed, mask)
         return tokens + self.feed_forward(tokens)
@@ -186,7 +178,7 @@ class TextAttention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(dim, width) for dim in (width, text_dim, text_dim))
 
     def forward(self, queries: Float[Tensor, 'batch query width'], text: Float[Tensor, 'batch token dim'],
-                mask: Bool[Tensor, 'batch token']) -> Float[Tensor, 'batch query width']:
+                mask: Mask) -> Float[Tensor, 'batch query width']:
         query, key, value = (rearrange(tokens, 'b n (head dim) -> b head n dim', head=self.heads)
                              for tokens in (self.query(queries), self.key(text), self.value(text)))
         scores = query @ key.mT / math.sqrt(query.shape[-1])
@@ -195,30 +187,9 @@ class TextAttention(nn.Module):
         return rearrange(scores.softmax(-1) @ value, 'b head n dim -> b n (head dim)')
 
 
-def _fitting(grid: Grid, image: Tensor) -> Grid:
-    """Return the grid, with no more rows and columns than the image has."""
-    return min(grid[0], image.shape[2]), min(grid[1], image.shape[3])
-
-
-def _cells(image: Float[Tensor, 'batch dim h w'], grid: Grid) -> Float[Tensor, 'batch cell dim']:
-    """Return the mean of the image in each cell of a grid."""
-    return F.adaptive_avg_pool2d(image, _fitting(grid, image)).flatten(2).mT
-
-
-def _places(grid: Grid, like: Tensor) -> Float[Tensor, 'cell 12']:
+def _places(grid: Sequence[int], like: Tensor) -> Float[Tensor, 'cell 12']:
     """Describe the place of each cell by sines and cosines of its row and column, which lie in [-1, 1]."""
     row, column = ((2 * torch.arange(cells, device=like.device) + 1) / cells - 1 for cells in grid)
     axes = torch.stack(torch.meshgrid(row, column, indexing='ij')).flatten(1)  # (2, cell)
     angles = torch.cat([axes * frequency * math.pi / 2 for frequency in (1, 2, 4)]).T
     return torch.cat((angles.sin(), angles.cos()), 1).to(like)
-
-
-def _bilinear_rows(gates: Float[Tensor, 'batch width rows columns'], like: Float[Tensor, 'batch width r w'],
-                   strip: Strip) -> Float[Tensor, 'batch width r w']:
-    """Return the strip's rows of the gates, as `F.interpolate` gives them in the mode `bilinear`."""
-    wide = F.interpolate(gates, (gates.shape[2], like.shape[3]), mode='bilinear', align_corners=False)
-    rows = torch.arange(strip.top, strip.bottom, device=gates.device)
-    exact = ((rows + 0.5) * (gates.shape[2] / strip.height) - 0.5).clamp(0, gates.shape[2] - 1)
-    above = exact.long()
-    below = (above + 1).clamp(max=gates.shape[2] - 1)
-    return torch.lerp(wide[:, :, above], wide[:, :, below], (exact - above)[:, None].to(gates))
