@@ -78,12 +78,13 @@ def test_it_is_sharp_where_either_source_is(name, share, of_all, tmp_path):
         assert ours > of_all > 0.05 + max(copies), (ours, copies)
 
 
-def test_instructions_steer_film_guide_and_nothing_else_changes_it(tmp_path):
-    """Brightness falls, on the named side more than on the other; without an instruction it is film-mif to the bit."""
-    draw_pairs(tmp_path, ['p'], source_a='MRI', source_b='PET', size=(64, 64))
-    pair = tmp_path / 'MRI/p.png', tmp_path / 'PET/p.png'
-    options = dict(modality_b='PET', store=tmp_path / 'text', protocol='plain')
-    guide, film = (vlfusion.Fuser(name, **options) for name in ('film-guide-mif', 'film-mif'))
+@pytest.mark.parametrize(('task', 'modality_b'), [('mif', 'PET'), ('ivf', None)])
+def test_instructions_steer_film_guide_and_nothing_else_changes_it(task, modality_b, tmp_path):
+    """Brightness falls, on the named side more than on the other; without an instruction it is film to the bit."""
+    draw_pairs(tmp_path, ['p'], source_a='a', source_b='b', size=(64, 64))
+    pair = tmp_path / 'a/p.png', tmp_path / 'b/p.png'
+    options = dict(modality_b=modality_b, store=tmp_path / 'text', protocol='plain')
+    guide, film = (vlfusion.Fuser(name, **options) for name in (f'film-guide-{task}', f'film-{task}'))
     plain, darker, left = (guide(*pair, instruction=words).grey.astype(float) for words in (
         None, 'Make the picture much darker.', 'Make the picture much darker on the left.'))
     assert (plain == film(*pair).grey).all()
