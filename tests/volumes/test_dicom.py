@@ -4,6 +4,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from pydicom.fileset import FileSet
 from volumetric import PATIENT, grid, rotation, write_series
 
 from vlfusion.errors import DataError
@@ -82,12 +83,17 @@ def test_series_that_are_no_volume(tmp_path, changes, problem):
 
 
 def test_files_that_are_no_image_are_left_out(tmp_path):
-    folder = write_series(tmp_path, VALUES, AFFINE)
+    folder = write_series(tmp_path / 'mr', VALUES, AFFINE, StudyDate='20240102', StudyTime='100000', StudyID='1')
     report = pydicom.dcmread(next(folder.iterdir()))
     for element in ('Rows', 'Columns', 'PixelData'):
         delattr(report, element)
     report.Modality, report.SeriesInstanceUID = 'SR', '1.2.3'
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = '1.2.840.10008.5.1.4.1.1.88.11'
     report.save_as(folder / 'report.dcm')
+    directory = FileSet()
+    directory.add(next(folder.glob('IM*')))
+    directory.write(tmp_path / 'media')
+    (tmp_path / 'media/DICOMDIR').rename(folder / 'DICOMDIR')
     np.testing.assert_array_equal(read_volume(folder).values, VALUES)
 
 
@@ -105,9 +111,14 @@ def test_values_that_are_not_valid_are_not_quoted(tmp_path):
 def test_damaged_files(tmp_path):
     folder = write_series(tmp_path, VALUES, AFFINE)
     path = next(folder.iterdir())
-    path.write_bytes(path.read_bytes()[:-60])
+    content = path.read_bytes()
+    path.write_bytes(content[:-60])
     with pytest.raises(DataError, match='Cannot decode the voxels'):
         read_volume(folder)
+    for length in (0, 100, 300, 700, content.index(b'\x28\x00\x10\x00')):  # the last ends before its rows
+        path.write_bytes(content[:length])
+        with pytest.raises(DataError, match='is empty or damaged|Cannot read the DICOM header'):
+            read_volume(folder)
     for path in folder.iterdir():
         path.unlink()
     with pytest.raises(DataError, match='holds no DICOM image'):

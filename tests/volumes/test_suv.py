@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 from volumetric import grid, write_series
 
 from vlfusion.volumes.reading import read_volume
-from vlfusion.volumes.suv import suv_factor
+from vlfusion.volumes.suv import earliest, suv_factor
 
 HALF_LIFE = 6586.2  # seconds, of fluorine-18
 
@@ -26,8 +26,9 @@ def dataset(elements):
 
 def header(**changes):
     """The header of a patient of 70 kg, scanned an hour after the injection."""
-    return {'Units': 'BQML', 'DecayCorrection': 'START', 'PatientWeight': 70, 'SeriesDate': '20240102',
-            'SeriesTime': '090000.000', 'RadiopharmaceuticalInformationSequence': tracer(), **changes}
+    return {'Units': 'BQML', 'CorrectedImage': 'DECY\\ATTN\\SCAT', 'DecayCorrection': 'START',
+            'PatientWeight': 70, 'SeriesDate': '20240102', 'SeriesTime': '090000.000',
+            'RadiopharmaceuticalInformationSequence': tracer(), **changes}
 
 
 def test_the_dose_decays_until_the_scan():
@@ -48,7 +49,7 @@ def test_times(changes, seconds):
 
 
 def test_values_that_are_suv_already():
-    assert suv_factor(dataset({'Units': 'GML'})) == (1, '')
+    assert suv_factor(dataset({'Units': 'GML', 'CorrectedImage': ['ATTN', 'DECY']})) == (1, '')
 
 
 @pytest.mark.parametrize(('changes', 'reason'), [
@@ -56,11 +57,20 @@ def test_values_that_are_suv_already():
     (dict(PatientWeight=0), 'lacks the weight'),
     (dict(RadiopharmaceuticalInformationSequence=[]), 'lacks the injected dose and the half-life'),
     (dict(DecayCorrection='NONE'), 'decay correction is NONE'), (dict(SeriesTime=''), 'lacks the time'),
-    (dict(RadiopharmaceuticalInformationSequence=tracer(RadiopharmaceuticalStartDateTime='20231201080000')),
-     'more than a day apart')])
+    (dict(CorrectedImage='DECY'), 'no correction ATTN'), (dict(CorrectedImage=None), 'no correction ATTN and DECY'),
+    *((dict(RadiopharmaceuticalInformationSequence=tracer(RadiopharmaceuticalStartDateTime=time)),
+       'not in the 12 hours after') for time in ('20231201080000', '20240102093000'))])
 def test_reasons(changes, reason):
     factor, found = suv_factor(dataset(header(**changes)))
     assert factor == 1 and reason in found
+
+
+def test_the_earliest_slice_says_when_the_scan_began():
+    times = ('', '091500', '090500.5', '235900')
+    slices = [dataset(header(AcquisitionTime=time)) for time in times]
+    assert earliest(slices) is slices[2] and earliest(slices[:1]) is slices[0]
+    slices[3].AcquisitionDate = '20240101'
+    assert earliest(slices) is slices[3]
 
 
 def test_a_series_in_suv(tmp_path):

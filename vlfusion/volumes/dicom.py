@@ -16,16 +16,16 @@ import numpy as np
 
 from vlfusion.errors import DataError, VLFusionError, listing, needs
 from vlfusion.imaging.reading.file import identify_file
-from vlfusion.volumes.suv import SUV, suv_factor
+from vlfusion.volumes.suv import SUV, earliest, suv_factor
 from vlfusion.volumes.volume import Affine, Volume, flipped
 
 #: Elements that are read. None of them holds the name of a person.
 _ELEMENTS = [
-    'SeriesInstanceUID', 'SeriesNumber', 'Modality', 'FrameOfReferenceUID', 'NumberOfFrames',
+    'SOPClassUID', 'SeriesInstanceUID', 'SeriesNumber', 'Modality', 'FrameOfReferenceUID', 'NumberOfFrames',
     'SamplesPerPixel', 'PhotometricInterpretation', 'Rows', 'Columns', 'PixelSpacing', 'ImagePositionPatient',
-    'ImageOrientationPatient', 'SliceThickness', 'SpacingBetweenSlices', 'Units', 'SUVType', 'DecayCorrection',
-    'PatientWeight', 'RadiopharmaceuticalInformationSequence', 'SeriesDate', 'SeriesTime', 'AcquisitionDate',
-    'AcquisitionTime']
+    'ImageOrientationPatient', 'SliceThickness', 'SpacingBetweenSlices', 'Units', 'SUVType', 'CorrectedImage',
+    'DecayCorrection', 'PatientWeight', 'RadiopharmaceuticalInformationSequence', 'SeriesDate', 'SeriesTime',
+    'AcquisitionDate', 'AcquisitionTime']
 #: Millimetres, and part of the distance of slices, by which a slice may lie beside its place on the grid.
 _SLACK, _PART = 0.02, 0.01
 _ONE_SERIES = 'Give one file of the wanted series instead of the folder: its whole series is read.'
@@ -55,7 +55,7 @@ def read_series(path: str | os.PathLike) -> Volume:
     series = defaultdict(dict)
     for file in sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith('.')):
         header = read_header(file, _ELEMENTS)
-        if header is not None and 'Rows' in header:  # directories, reports and contours hold no image
+        if header is not None and _holds_image(file, header):
             series[str(header.get('SeriesInstanceUID', ''))][file] = header
     if not path.is_dir():
         series = {uid: files for uid, files in series.items() if path in files}
@@ -89,6 +89,17 @@ def read_header(file: Path, elements: Sequence[str] | None = None) -> Any:
         raise DataError(f'Cannot read the DICOM header of {file}.', 'It may be damaged; copy it again.') from None
 
 
+def _holds_image(file: Path, header: Any) -> bool:
+    """Tell whether a file is an image, and no directory, report or contour; raises DataError if it is damaged."""
+    from pydicom.uid import UID
+    if 'Rows' in header:
+        return True
+    kind = UID(str(header.get('SOPClassUID') or header.file_meta.get('MediaStorageSOPClassUID') or ''))
+    if not kind or kind.name.endswith('Image Storage'):
+        raise DataError(f'{file} is empty or damaged.', 'Copy it again.')
+    return False
+
+
 @contextmanager
 def silent_pydicom() -> Iterator[None]:
     """Keep warnings of pydicom off the terminal and the log: they quote values, which may be names of patients."""
@@ -114,7 +125,7 @@ def _volume(path: Path, files: dict[Path, Any]) -> Volume:
                             'Give a series of parallel slices of one size.')
     order, affine = _place(path, headers)
     ordered = [list(files)[index] for index in order]
-    factor, reason = suv_factor(first) if first.get('Modality') == 'PT' else (1., '')
+    factor, reason = suv_factor(earliest(headers)) if first.get('Modality') == 'PT' else (1., '')
     values = _decode(path, ordered)
     values *= np.float32(factor)
     unit = {'CT': 'HU', 'PT': '' if reason else SUV}.get(str(first.get('Modality')), '')

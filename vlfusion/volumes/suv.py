@@ -6,22 +6,30 @@ Source: the vendor-neutral pseudo-code of QIBA's FDG-PET technical committee (RS
 computation", for units BQML.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 #: Unit of values that were converted.
 SUV = 'SUVbw'
+#: Longest time from the injection to the scan, in seconds.
+_LONGEST = 12 * 3600
+#: Corrections without which values are no activity: for attenuation and for decay.
+_CORRECTIONS = {'ATTN', 'DECY'}
 
 
 def suv_factor(header: Any) -> tuple[float, str]:
     """Return the factor from stored values to SUV by body weight, and the reason if there is none.
 
     Args:
-        header: `pydicom.Dataset` of a slice of a PET series.
+        header: `pydicom.Dataset` of the slice of a PET series that was scanned first, see `earliest`.
 
     Returns:
         The factor and an empty string; or 1 and the reason that the header allows no SUV.
     """
+    stated = header.get('CorrectedImage') or []
+    if lacking := sorted(_CORRECTIONS - ({stated} if isinstance(stated, str) else set(stated))):
+        return 1., f'its header states no correction {" and ".join(lacking)}'
     units = str(header.get('Units', ''))
     if units == 'GML' and str(header.get('SUVType') or 'BW') == 'BW':
         return 1., ''
@@ -46,19 +54,28 @@ def suv_factor(header: Any) -> tuple[float, str]:
     injected, scanned = _injection(header, tracers[0]), _scan(header)
     if not (injected and scanned):
         return 1., 'its header lacks the time of the injection or of the scan'
-    if scanned < injected:  # a time of day without a date, and a scan after midnight
+    dated = bool(tracers[0].get('RadiopharmaceuticalStartDateTime'))
+    if scanned < injected and not dated:  # a time of day, and a scan after midnight
         scanned += timedelta(days=1)
     seconds = (scanned - injected).total_seconds()
-    if not 0 <= seconds < 24 * 3600:
-        return 1., 'its times of injection and scan are more than a day apart'
+    if not 0 <= seconds < _LONGEST:
+        return 1., 'its scan is not in the 12 hours after the injection'
     return weight * 1000 / (dose * 2 ** (-seconds / half_life)), ''
+
+
+def earliest(headers: Sequence[Any]) -> Any:
+    """Return the header of the slice that was scanned first; slices without a time come last."""
+    return min(headers, key=lambda header: _acquisition(header) or datetime.max)
 
 
 def _scan(header: Any) -> datetime | None:
     """Time of the scan: that of the series, unless the series was made from an earlier acquisition."""
-    times = [_time(header.get(f'{what}Date') or header.get('SeriesDate'), header.get(f'{what}Time'))
-             for what in ('Series', 'Acquisition')]
+    times = _time(header.get('SeriesDate'), header.get('SeriesTime')), _acquisition(header)
     return min(filter(None, times), default=None)
+
+
+def _acquisition(header: Any) -> datetime | None:
+    return _time(header.get('AcquisitionDate') or header.get('SeriesDate'), header.get('AcquisitionTime'))
 
 
 def _injection(header: Any, tracer: Any) -> datetime | None:
