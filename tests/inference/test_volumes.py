@@ -208,6 +208,9 @@ def test_mistakes_are_told_before_a_model_is_loaded(sources, tmp_path):
             (pet, 'f.jpg', {}, 'cannot be written as .jpg'), (pet, 'full', {}, 'written to a new folder'),
             (pet, 'f.nii', dict(colormap='hott'), 'Did you mean hot'), (pet, mri, {}, 'is an input'),
             (pet, 'f.nii', dict(mosaic='m.jpg'), 'A mosaic is a PNG file'),
+            (pet, 'look.png', dict(mosaic='m.png'), '--out is a mosaic already'),
+            (pet, 'f.nii', dict(depth=16, fit='resize'), 'without depth and fit'),
+            (pet, 'f.nii', dict(register='rigid'), 'without register'),
             (pet, 'f.nii', dict(every=0), 'every=1 or more')):
         with pytest.raises((DataError, ConfigError), match=problem):
             vlfusion.fuse_volumes('laplacian', mri, source_b, out, **options)

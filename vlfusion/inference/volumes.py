@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike
 #: DICOM's words for modalities, and those of the task.
 MODALITIES = {'MR': 'MRI', 'PT': 'PET', 'NM': 'SPECT', 'CT': 'CT'}
+#: Options of the `Fuser` for pictures alone: volumes have 8 bits, and their headers say how they lie.
+_FOR_PICTURES = {'depth', 'fit', 'register'}
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
         keep_patient: True to keep patient and study of the source whose grid is kept in a DICOM result.
         offline: True to download no weights.
         show: progress and notes; by default notes are logged and no progress is shown.
-        options: options of the `Fuser`, such as `instruction`, `device` or `protocol`.
+        options: options of the `Fuser`, such as `instruction`, `device` or `protocol`; `depth`, `fit` and `register`
+            are for pictures.
 
     Raises:
         DataError: a source is no volume, holds several, or does not fit the other or its window; or the result cannot
@@ -89,6 +92,8 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
         ConfigError: an option has an unknown value, or a package of the extra `medical` is not installed.
         CheckpointError: as for `vlfusion.fuse`.
     """
+    if refused := sorted(_FOR_PICTURES & options.keys()):
+        raise ConfigError(f'Volumes are fused without {" and ".join(refused)}.', 'Leave it out.')
     out = Path(out)
     outputs = plan_outputs(out, colormap, mosaic)
     for source in (source_a, source_b):
@@ -135,6 +140,7 @@ def plan_outputs(out: Path, colormap: str | None, mosaic: PathLike | None) -> di
 
     Raises:
         DataError: the ending of a path is none of those, or the folder holds files.
+        ConfigError: a mosaic is asked for twice.
     """
     if is_nifti_name(out):
         stem = out.name[:out.name.lower().rindex('.nii')]
@@ -151,6 +157,8 @@ def plan_outputs(out: Path, colormap: str | None, mosaic: PathLike | None) -> di
         raise DataError(f'A fused volume cannot be written as {out.suffix}.',
                         'Write a .nii.gz file, a folder of DICOM files (a name without ending), or a mosaic (.png).')
     if mosaic:
+        if 'mosaic' in outputs:
+            raise ConfigError('--out is a mosaic already.', 'Leave --mosaic out, or write --out as NAME.nii.gz.')
         if Path(mosaic).suffix.lower() != '.png':
             raise DataError(f'A mosaic is a PNG file, but got {mosaic}.', 'Write --mosaic NAME.png.')
         outputs['mosaic'] = Path(mosaic)

@@ -70,6 +70,7 @@ def _dataset(picture: UInt8[np.ndarray, 'h w *bgr'], affine: Affine, index: int)
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
     matrix, (width, height, thickness) = flipped(affine), spacing_of(affine)
+    assert picture.dtype == np.uint8, picture.dtype
     coloured = picture.ndim == 3
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()

@@ -85,6 +85,7 @@ def write_nifti(path: str | os.PathLike, values: UInt8[np.ndarray, 'i j k *rgb']
         description: text for the header, cut to 79 bytes of ASCII.
     """
     import nibabel
+    assert values.dtype == np.uint8, values.dtype
     if values.ndim == 4:
         values = np.ascontiguousarray(values).view([('R', 'u1'), ('G', 'u1'), ('B', 'u1')])[..., 0]
     if like is not None and like.header is not None:
