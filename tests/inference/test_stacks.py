@@ -108,6 +108,18 @@ def test_stacks_in_folders(planes, tmp_path, capsys):
     assert not fuse_stacks('laplacian-mff', [tmp_path / 'stacks'], out, skip_existing=True, names=['b']).written
 
 
+def test_one_stack_of_several_folders_goes_into_a_folder(planes, tmp_path):
+    for number, path in enumerate(planes[:3]):
+        write_image(tmp_path / f'n{number}/a.png', read_image(path))
+    for number, sources in enumerate(([f'n{place}' for place in range(3)],
+                                      [f'n{place}/{{name}}.png' for place in range(3)])):
+        out = tmp_path / f'out{number}'
+        assert fuse_stacks('average', [tmp_path / source for source in sources], out, names=['a']).written == {
+            'a': out / 'a.png'}
+    with pytest.raises(DataError, match='with 16 bits'):
+        fuse_stacks('average', planes, tmp_path / 'deep.jpg', depth=16)
+
+
 def test_the_command_line(planes, tmp_path, capsys):
     paths = list(map(str, planes))
     assert main(['fuse', 'laplacian-mff', *paths, '-o', str(tmp_path / 'all.tif')]) == 0

@@ -61,7 +61,7 @@ def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike
         CheckpointError: as for `vlfusion.fuse`.
     """
     rule = Reading.of(**reading or {})
-    files = plan_stacks(sources, out, names, ranged=rule.stretch != 'full')
+    files = plan_stacks(sources, out, names, ranged=rule.stretch != 'full', depth=options.get('depth', 8))
     require_model(checkpoint)
     check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(),
                   [*sources, *(path for stack in files for path in stack.paths)])
@@ -92,7 +92,7 @@ def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike
 
 
 def plan_stacks(sources: Sequence[PathLike], out: PathLike, names: Sequence[str] | PathLike | None = None, *,
-                ranged: bool = False) -> dict[FoundStack, Path]:
+                ranged: bool = False, depth: int = 8) -> dict[FoundStack, Path]:
     """Find the stacks to fuse, and the file of each result; see `fuse_stacks`.
 
     Raises:
@@ -100,10 +100,9 @@ def plan_stacks(sources: Sequence[PathLike], out: PathLike, names: Sequence[str]
     """
     stacks, target = find_stacks(sources, names, ranged=ranged), Path(out)
     is_folder = target.is_dir() or str(out).endswith(('/', os.sep))
-    single = len(stacks) == 1 and (is_file(Path(sources[0])) or stacks[0].paths[0].parent.samefile(sources[0]))
-    if single:
+    if is_file(Path(sources[0])) or len(sources) == 1 and stacks[0].paths[0].parent.samefile(sources[0]):
         target = target / f'{stacks[0].name}.png' if is_folder else target
-        check_ending(target)
+        check_ending(target, depth)
         return {stacks[0]: target}
     if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():
         raise DataError(f'{out} is a file, but the results of stacks in folders go into a folder.',
