@@ -10,6 +10,7 @@ from volumetric import PATIENT, grid, rotation, write_series
 from vlfusion.errors import DataError
 from vlfusion.volumes.reading import is_volume, read_volume
 from vlfusion.volumes.volume import flipped
+from vlfusion.volumes.windows import find_window
 
 SHAPE = 10, 8, 6
 AFFINE = grid(SHAPE, (0.7, 0.9, 4.5), rotation(25, (1, -2, 1)), (-31.25, 17.5, 60))
@@ -67,7 +68,7 @@ def test_one_slice_is_as_thick_as_it_says(tmp_path):
 
 
 @pytest.mark.parametrize(('changes', 'problem'), [
-    (dict(skip=(2,)), 'are 4.500 to 9.000 mm apart, so they lie on no regular grid'),
+    (dict(skip=(2,)), 'are 4.5 to 9 mm apart, so they lie on no regular grid'),
     (dict(NumberOfFrames=3), 'is multi-frame: it holds 3 frames'),
     (dict(SamplesPerPixel=3), 'is in colour'),
     (dict(PhotometricInterpretation='MONOCHROME1'), 'is stored as a negative'),
@@ -80,6 +81,34 @@ def test_series_that_are_no_volume(tmp_path, changes, problem):
     with pytest.raises(DataError, match=problem) as error:
         read_volume(write_series(tmp_path, VALUES, AFFINE, **changes))
     assert PATIENT not in str(error.value)
+
+
+def test_the_slices_of_a_micro_ct(tmp_path):
+    affine = grid(SHAPE, (0.008, 0.008, 0.01))
+    volume = read_volume(write_series(tmp_path / 'whole', VALUES, affine, 'CT'))
+    np.testing.assert_allclose(volume.affine, flipped(affine), atol=1e-6)
+    with pytest.raises(DataError, match='0.01 to 0.02 mm apart'):
+        read_volume(write_series(tmp_path / 'part', VALUES, affine, 'CT', skip=(2,)))
+
+
+@pytest.mark.parametrize('implicit', [False, True])
+@pytest.mark.parametrize(('padding', 'further'), [(-2000, {}), (63536, {}), (-2000, {'PixelPaddingRangeLimit': -1900})])
+def test_padding_has_no_value(tmp_path, padding, further, implicit):
+    values = VALUES.copy()
+    values[:3], values[3, 0] = -2000, -1950
+    folder = write_series(tmp_path, values, AFFINE, 'CT', RescaleSlope=[0.5, 1, 2, 3, 4, 5], RescaleIntercept=-24)
+    for path in folder.iterdir():
+        file = pydicom.dcmread(path)
+        for element, value in {'PixelPaddingValue': padding, **further}.items():
+            file.add_new(element, 'SS' if value < 0 else 'US', value)
+        if implicit:
+            file.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+        file.save_as(path, implicit_vr=implicit, little_endian=True)
+    volume = read_volume(folder)
+    padded = values <= -1900 if further else values == -2000
+    np.testing.assert_array_equal(np.isnan(volume.values), padded)
+    np.testing.assert_allclose(volume.values[~padded], (values * [0.5, 1, 2, 3, 4, 5] - 24)[~padded])
+    assert find_window('minmax', volume).low > (-900 * 5 - 25 if further else -1950 * 5 - 25)
 
 
 def test_files_that_are_no_image_are_left_out(tmp_path):

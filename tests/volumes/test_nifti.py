@@ -115,6 +115,12 @@ def test_a_matrix_without_inverse_and_a_volume_without_values(tmp_path):
         read_volume(write_nifti(tmp_path / 'b.nii', np.full(SHAPE, np.nan, np.float32), np.eye(4)))
 
 
+def test_voxels_smaller_than_a_micrometre(tmp_path):
+    affine = grid(SHAPE, (5e-5, 5e-5, 5e-5))
+    np.testing.assert_allclose(read_volume(write_nifti(tmp_path / 'a.nii', np.ones(SHAPE, np.uint8), affine)).affine,
+                               affine, rtol=1e-6)
+
+
 def test_micrometres_are_converted_and_written_as_they_were(tmp_path):
     path = write_nifti(tmp_path / 'a.nii', np.ones(SHAPE, np.uint8), AFFINE, xyzt_units=3)
     volume = read_volume(path)

@@ -21,7 +21,7 @@ from vlfusion.volumes.pair import VolumePair
 from vlfusion.volumes.reading import read_volume
 
 #: Version of how slices are cut. Raise it with every change of their pixels, so that they are cut again.
-RECIPE = 1
+RECIPE = 2
 
 
 @DATASETS.register_module()

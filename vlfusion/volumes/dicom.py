@@ -22,12 +22,15 @@ from vlfusion.volumes.volume import Affine, Volume, flipped
 #: Elements that are read. None of them holds the name of a person.
 _ELEMENTS = [
     'SOPClassUID', 'SeriesInstanceUID', 'SeriesNumber', 'Modality', 'FrameOfReferenceUID', 'NumberOfFrames',
+    'PixelRepresentation', 'PixelPaddingValue', 'PixelPaddingRangeLimit', 'RescaleSlope', 'RescaleIntercept',
     'SamplesPerPixel', 'PhotometricInterpretation', 'Rows', 'Columns', 'PixelSpacing', 'ImagePositionPatient',
     'ImageOrientationPatient', 'SliceThickness', 'SpacingBetweenSlices', 'Units', 'SUVType', 'CorrectedImage',
     'DecayCorrection', 'PatientWeight', 'RadiopharmaceuticalInformationSequence', 'SeriesDate', 'SeriesTime',
     'AcquisitionDate', 'AcquisitionTime']
-#: Millimetres, and part of the distance of slices, by which a slice may lie beside its place on the grid.
-_SLACK, _PART = 0.02, 0.01
+#: Part of the distance of slices by which a slice may lie beside its place on the grid.
+_PART = 0.01
+#: Millimetres that it may do so for rounding, and the most that these are as a part of the distance.
+_ROUNDING, _MOST = 0.02, 0.1
 _ONE_SERIES = 'Give one file of the wanted series instead of the folder: its whole series is read.'
 _BY_CONVERTER = 'Convert it to a NIfTI file, for example with dcm2niix.'
 
@@ -40,7 +43,7 @@ def is_dicom(path: str | os.PathLike) -> bool:
 def read_series(path: str | os.PathLike) -> Volume:
     """Read a DICOM series.
 
-    PET becomes SUV by body weight if the header allows it.
+    PET becomes SUV by body weight if the header allows it. Padding, as around the circle of a CT, becomes NaN.
 
     Args:
         path: folder with one series; or one of its files, where the folder may hold other series too.
@@ -127,6 +130,8 @@ def _volume(path: Path, files: dict[Path, Any]) -> Volume:
     ordered = [list(files)[index] for index in order]
     factor, reason = suv_factor(earliest(headers)) if first.get('Modality') == 'PT' else (1., '')
     values = _decode(path, ordered)
+    for index, file in enumerate(ordered):
+        _drop_padding(values[:, :, index], files[file])
     values *= np.float32(factor)
     unit = {'CT': 'HU', 'PT': '' if reason else SUV}.get(str(first.get('Modality')), '')
     return Volume(values, affine, path, tuple(ordered), str(first.get('Modality', '')), unit,
@@ -158,18 +163,30 @@ def _place(path: Path, headers: Sequence[Any]) -> tuple[list[int], Affine]:
     if len(positions) > 1:
         step = (positions[-1] - positions[0]) / (len(positions) - 1)
         gaps = np.diff(positions @ normal)
-        if gaps.min() < _SLACK:
+        rounding = min(_ROUNDING, _MOST * gaps.mean())  # the voxels of a micro-CT are smaller
+        if gaps.min() <= rounding:
             raise DataError(f'{path} holds several slices at one place, as time series and series of several echoes '
                             'do; only one volume can be fused.', 'Sort the files of one volume into a folder.')
         beside = np.linalg.norm(positions - positions[0] - np.outer(np.arange(len(positions)), step), axis=1).max()
-        if beside > max(_SLACK, _PART * np.median(gaps)):
-            raise DataError(f'The slices of {path} are {gaps.min():.3f} to {gaps.max():.3f} mm apart, so they lie on '
+        if beside > max(rounding, _PART * np.median(gaps)):
+            raise DataError(f'The slices of {path} are {gaps.min():.4g} to {gaps.max():.4g} mm apart, so they lie on '
                             'no regular grid.', 'Slices may be missing: copy the series again. Otherwise resample it.')
     else:
         step = normal * float(headers[0].get('SpacingBetweenSlices') or headers[0].get('SliceThickness') or 1)
     matrix = np.eye(4)
     matrix[:3] = np.column_stack([row * across, column * down, step, positions[0]])
     return order.tolist(), flipped(matrix)
+
+
+def _drop_padding(values: np.ndarray, header: Any) -> None:
+    """Set the pixels of a slice to NaN that hold the padding value of its header, or its range of them."""
+    if header.get('PixelPaddingValue') is None:
+        return
+    kind = np.int16 if header.get('PixelRepresentation') else np.uint16  # some headers mix up the two
+    ends = np.array([header.PixelPaddingValue, header.get('PixelPaddingRangeLimit', header.PixelPaddingValue)])
+    slope = float(header.get('RescaleSlope') or 1)
+    low, high = np.sort(ends.astype(kind) * slope + float(header.get('RescaleIntercept') or 0))
+    values[(values > low - abs(slope) / 2) & (values < high + abs(slope) / 2)] = np.nan
 
 
 def _decode(path: Path, files: Sequence[Path]) -> np.ndarray:

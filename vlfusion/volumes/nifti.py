@@ -14,13 +14,15 @@ from jaxtyping import UInt8
 
 from vlfusion.errors import DataError, needs
 from vlfusion.files import write_whole
-from vlfusion.volumes.volume import Affine, Volume
+from vlfusion.volumes.volume import Affine, Volume, spacing_of
 
 #: Fields of a NIfTI header that say where the voxels lie.
 _GEOMETRY = ('qform_code', 'sform_code', 'quatern_b', 'quatern_c', 'quatern_d', 'qoffset_x', 'qoffset_y', 'qoffset_z',
              'srow_x', 'srow_y', 'srow_z', 'xyzt_units')
 #: Length of the units of a header in millimetres; a header without a unit means millimetres.
 _MILLIMETRES = {'meter': 1000., 'micron': 0.001}
+#: Volume of a voxel, as a part of that of a box with the same edges, at which its edges lie in one plane.
+_FLAT = 1e-6
 _LONGEST_DESCRIPTION = 79
 _ENDINGS = ('.nii', '.nii.gz')
 
@@ -58,7 +60,7 @@ def read_nifti(path: str | os.PathLike) -> Volume:
                         'each.', 'Give the volume of numbers that it was made from.')
     affine = np.array(file.affine, float)
     affine[:3] *= _MILLIMETRES.get(file.header.get_xyzt_units()[0], 1.)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) <= _FLAT * spacing_of(affine).prod():
         raise DataError(f'{path} does not say where its voxels lie: its matrix has no inverse.',
                         'Set the sform or the qform of its header.')
     try:
