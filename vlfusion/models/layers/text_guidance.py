@@ -76,6 +76,8 @@ class SpatialGuidance(nn.Module):
         region = F.interpolate(where, fused.shape[2:], mode='bilinear', align_corners=False)
         change = asked_change(source_a.to(fused), source_b.to(fused), self._ask(tokens, mask).to(fused), fused)
         corrected = fused + region * change * mask.any(1)[:, None, None, None]
+        if not torch.is_grad_enabled():
+            return corrected.clamp(0, 1)
         return corrected + (corrected.clamp(0, 1) - corrected).detach()  # the gradient sees beyond black and white
 
     def read(self, text: Text, mask: Mask) -> tuple[Float[Tensor, 'batch 8'], Float[Tensor, 'batch 8']]:
@@ -111,7 +113,8 @@ class SpatialGuidance(nn.Module):
         numbers, asked = self._numbers(tokens, mask)
         chance = asked.sigmoid()
         numbers = numbers * ((asked > 0).to(chance) + chance - chance.detach())  # a step with the slope of the chance
-        return torch.cat((numbers[:, :SHARES], (numbers[:, SHARES:] * numbers.new_tensor(UNITS)).exp()), 1)
+        factors = (numbers[:, SHARES:] * numbers.new_tensor(UNITS)).clamp(-4, 4).exp()  # a wild one stays finite
+        return torch.cat((numbers[:, :SHARES], factors), 1)
 
     def _where(self, source_a: Tensor, source_b: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
         source_a, source_b = source_a.to(tokens), source_b.to(tokens)
