@@ -120,6 +120,19 @@ def test_one_stack_of_several_folders_goes_into_a_folder(planes, tmp_path):
         fuse_stacks('average', planes, tmp_path / 'deep.jpg', depth=16)
 
 
+def test_a_stack_of_geotiffs_keeps_its_place(planes, tmp_path):
+    rasterio = pytest.importorskip('rasterio', reason="pip install 'vlfusion[geo]'")
+    transform = rasterio.Affine(10, 0, 500_000, 0, -10, 4_600_000)
+    paths = [tmp_path / f'{number}.tif' for number in range(3)]
+    for path, plane in zip(paths, planes, strict=False):
+        with rasterio.open(path, 'w', driver='GTiff', dtype='uint8', count=1, height=SIZE[0], width=SIZE[1],
+                           crs='EPSG:32633', transform=transform) as file:
+            file.write(read_image(plane)[..., 1], 1)
+    fuse_stacks('average', paths, tmp_path / 'fused.tif')
+    with rasterio.open(tmp_path / 'fused.tif') as file:
+        assert file.crs == 'EPSG:32633' and file.transform == transform
+
+
 def test_the_command_line(planes, tmp_path, capsys):
     paths = list(map(str, planes))
     assert main(['fuse', 'laplacian-mff', *paths, '-o', str(tmp_path / 'all.tif')]) == 0

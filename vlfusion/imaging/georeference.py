@@ -89,7 +89,7 @@ def georeference_of_result(paths: Sequence[Path], size: Size, fit: str, moved: b
     """The georeference of a fused image: that of the first source that has one, for the pixels of the result.
 
     Args:
-        paths: files of source A and source B.
+        paths: files of the sources, in order.
         size: height and width of the result.
         fit: rule by which the sources got this size, see `vlfusion.imaging.fit`.
         moved: whether source B was moved onto source A.

@@ -16,6 +16,7 @@ from vlfusion.data.patterns import is_file
 from vlfusion.data.stacks import FoundStack, find_stacks
 from vlfusion.errors import DataError
 from vlfusion.guards.outputs import check_outputs
+from vlfusion.imaging.georeference import TIFF_SUFFIXES, georeference_of_result
 from vlfusion.imaging.images import SUFFIXES, check_ending
 from vlfusion.imaging.reading.rule import Reading
 from vlfusion.inference.folders import FusedFiles, open_fuser, tell_model
@@ -80,10 +81,12 @@ def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike
         try:
             fused = fuser.fuse_stack(stack.paths, order=order, reading=rule, name=stack.name,
                                      progress=partial(step, 'one stack', inner=True))
+            keeps_place = files[stack].suffix.lower() in TIFF_SUFFIXES
+            reference = keeps_place and georeference_of_result(stack.paths, fused.grey.shape, fuser.fit, moved=False)
         except DataError as error:
             failed[stack.name] = error
         else:
-            fused.save(files[stack], grey=grey)
+            fused.save(files[stack], grey=grey, georeference=reference or None)
             written[stack.name] = files[stack]
         step('fusing', done, len(stacks))
     if len(stacks) == 1 and failed:
