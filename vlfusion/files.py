@@ -93,7 +93,7 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     if WINDOWS:
         check_for_windows(path)
-    empty = path.is_dir() and not any(path.iterdir())  # may be someone's current folder, so it is kept and filled
+    empty = path.is_dir() and is_empty(path)  # may be someone's current folder, so it is kept and filled
     place = path if empty else path.parent
     make_folder(place)
     made, replaced = (place / _temporary_name() for _ in range(2))
@@ -117,6 +117,11 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
             replaced.rename(path)
         for folder in (made, replaced):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_empty(folder: Path) -> bool:
+    """Tell whether a folder holds nothing but temporary files."""
+    return all(TEMPORARY.fullmatch(entry.name) for entry in folder.iterdir())
 
 
 def strict_json(value: Any, indent: int | None = 2) -> str:

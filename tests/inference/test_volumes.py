@@ -89,6 +89,7 @@ def test_the_record_says_how(method, sources):
     assert record['source_a']['window'] == {'rule': 'minmax', 'low': values.min(), 'high': values.max()}
     assert record['source_b']['window']['rule'] == 'percentile:5,95'
     assert record['grid']['of'] == 'source_a' and 0 < record['grid']['coverage'] < 1
+    assert record['grid']['same_frame'] is None
     assert record['protocol'] == 'plain' and 'described_every' not in record
     assert nibabel.load('out/fused.nii').header['descrip'].item().decode() == record['summary']
     assert record['summary'] == 'vlfusion laplacian_mif; A minmax; B percentile:5,95'
@@ -192,9 +193,20 @@ def test_the_captioner_is_told_the_modality(method, series, monkeypatch):
     assert (seen['modality_a'], seen['modality_b']) == ('MRI', 'bone CT')
 
 
-def test_frames_of_reference_that_differ_are_told(method, series, capsys):
+def test_frames_of_reference_that_differ_are_told(method, series, capsys, caplog):
     assert main(['fuse', method, *map(str, series), '-o', 'fused.nii']) == 0
     assert 'different frames of reference' in ''.join(capsys.readouterr())
+    done = vlfusion.fuse_volumes(method, *series, 'again.nii')
+    assert 'different frames of reference' in caplog.text and done.record['grid']['same_frame'] is False
+
+
+def test_what_a_killed_run_left_does_not_stop_the_next_one(method, series):
+    left = Path('captures/.vlfusion-00000000-1-00000000.partial')
+    left.mkdir(parents=True)
+    Path('captures.json').write_text('old')
+    vlfusion.fuse_volumes(method, *series, 'captures')
+    assert len(list(Path('captures').glob('*.dcm'))) == 7 and left.exists()
+    assert json.loads(Path('captures.json').read_text())['slices'] == 7
 
 
 def test_mistakes_are_told_before_a_model_is_loaded(sources, tmp_path):
@@ -242,6 +254,7 @@ def test_options_of_volumes_have_no_effect_on_pictures(method, tmp_path, monkeyp
 
 def test_a_full_disk_leaves_no_file(method, sources, full_disk):
     before = sorted(os.listdir())
+    Path('fused.json').write_text('the record of another result')
     with pytest.raises(OSError, match=r'fused\.nii'):
         vlfusion.fuse_volumes(method, *sources, 'fused.nii', onto='b')
     assert sorted(os.listdir()) == before

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlfusion.console.notes import LOG
 from vlfusion.console.progress import ShowProgress
 from vlfusion.data.names import SLICE
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.files import file_digest, whole_folder, write_json
+from vlfusion.files import file_digest, is_empty, whole_folder, write_json
 from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.images import write_image
 from vlfusion.volumes.capture import write_captures
@@ -108,7 +109,7 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
     table = colour_table(colormap) if colormap else None
     require_model(checkpoint)
     check_outputs(outputs.values(), [source_a, source_b])
-    step, say = show or (lambda *_, **__: None), show.print if show else lambda _: None
+    step, say = show or (lambda *_, **__: None), show.print if show else LOG.warning
     pair = VolumePair(read_volume(source_a), read_volume(source_b), onto=onto, axis=axis, window_a=window_a,
                       window_b=window_b)
     if keep_patient and not pair.grid.modality:
@@ -150,7 +151,7 @@ def plan_outputs(out: Path, colormap: str | None, mosaic: PathLike | None) -> di
     elif out.suffix.lower() == '.png':
         stem, outputs = out.stem, {'mosaic': out}
     elif not out.suffix:
-        if out.is_file() or out.is_dir() and any(out.iterdir()):
+        if out.is_file() or out.is_dir() and not is_empty(out):
             raise DataError(f'{out} exists; a DICOM series is written to a new folder.', 'Choose another --out.')
         stem, outputs = out.name, {'captures': out}
     else:
@@ -172,11 +173,16 @@ def explain(pair: VolumePair) -> list[str]:
     other = 'AB'[pair.onto == 'a']
     lines.append(f'{len(pair)} {pair.axis} slices on the grid of source {pair.onto.upper()}; source {other} covers '
                  f'{pair.coverage:.0%} of it.')
-    frames = {volume.frame for volume in pair.volumes}
-    if len(frames) == 2 and all(frames):
+    if same_frame(pair) is False:
         lines.append('The two series have different frames of reference, so their positions may not fit: look at a '
                      '--mosaic, and register them if they do not.')
     return lines
+
+
+def same_frame(pair: VolumePair) -> bool | None:
+    """Tell whether both sources have one frame of reference; None if a header states none, as in NIfTI files."""
+    frames = [volume.frame for volume in pair.volumes]
+    return frames[0] == frames[1] if all(frames) else None
 
 
 def _fuse_slices(fuser: 'Fuser', pair: VolumePair, every: int | None, describe: bool,
@@ -223,6 +229,7 @@ def _write(outputs: Mapping[str, Path], pair: VolumePair, fused: Sequence['Fused
            chroma: str, record: Mapping[str, Any], keep_patient: bool) -> None:
     from vlfusion.imaging.chroma import add_chroma
     about = record['summary']
+    outputs['record'].unlink(missing_ok=True)  # a killed run leaves no record of another result
 
     def colours_of_b(index: int) -> np.ndarray:
         picture = pair.pictures(index)[1]
@@ -267,7 +274,7 @@ def _record(pair: VolumePair, fuser: 'Fuser', colormap: str | None, every: int |
         'vlfusion': __version__, 'model': fuser.checkpoint, 'origin': fuser.origin, 'protocol': fuser.protocol.name,
         'chroma': fuser.chroma, 'colormap': colormap, 'instruction': instruction, **described, **sources,
         'grid': {'of': f'source_{pair.onto}', 'shape': list(pair.grid.shape), 'affine': pair.grid.affine.tolist(),
-                 'interpolation': 'linear', 'coverage': pair.coverage},
+                 'interpolation': 'linear', 'coverage': pair.coverage, 'same_frame': same_frame(pair)},
         'axis': pair.axis, 'slices': len(pair)}
 
 
