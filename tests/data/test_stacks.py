@@ -2,6 +2,7 @@
 
 import pytest
 
+from vlfusion.console.notes import new_run
 from vlfusion.data.stacks import find_stacks
 from vlfusion.errors import DataError
 
@@ -34,6 +35,14 @@ def test_a_folder_of_stacks_counts_by_numbers(touch):
         'a2': ['a2/x.png', 'a2/y.tif'], 'a10': ['a10/x.png', 'a10/y.tif'], 'b': ['b/2.PNG', 'b/9.png', 'b/10.png']}
     assert list(listed(find_stacks([root], ['b', 'a2']), root)) == ['a2', 'b']
     assert listed(find_stacks([root / 'b']), root) == {'b': ['b/2.PNG', 'b/9.png', 'b/10.png']}
+
+
+@pytest.mark.parametrize('folder', ['', 'b'])
+def test_files_that_are_left_out_are_named(touch, caplog, folder):
+    root = touch('b/0.png', 'b/1.png', 'b/2.heic', 'b/3.DNG', 'b/.hidden')
+    new_run()
+    assert [len(stack.paths) for stack in find_stacks([root / folder])] == [2]
+    assert '2.heic' in caplog.text and '3.DNG' in caplog.text and '.hidden' not in caplog.text
 
 
 def test_folders_are_matched_by_name(touch):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from vlfusion.console.notes import note
 from vlfusion.data.pairs import MOST, Names, as_pattern, find_files, listed_names
 from vlfusion.data.patterns import contents_of, is_file
 from vlfusion.errors import DataError, listing
@@ -41,7 +42,7 @@ def find_stacks(sources: Sequence[str | os.PathLike], names: Names | None = None
     Args:
         sources: the files of one stack; or one folder, of pictures or of folders of pictures; or several folders or
             patterns with `{name}`, as for `vlfusion.find_pairs`. In folders, numbers in names count as numbers: `2.png`
-            comes before `10.png`.
+            comes before `10.png`. Files of other endings are left out, and a note names them.
         names: names of the only stacks to use, or a text file with a name on each line; not for files.
         ranged: whether the pictures are read with a range, so that floating-point images are found too.
 
@@ -97,6 +98,9 @@ def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[FoundStack]:
                         f'{folders[0].name}/.', 'Put each stack into a folder of its own.')
     stacks = [FoundStack(place.name, tuple(_pictures(sorted(place.iterdir(), key=by_number), suffixes)))
               for place in folders]
+    if left := [str(entry) for place in folders or [folder] for entry in sorted(place.iterdir(), key=by_number)
+                if entry.is_file() and not entry.name.startswith('.') and entry.suffix.lower() not in suffixes]:
+        note('left out', f'Files without the ending of an image are in no stack:\n{listing(left, MOST)}')
     stacks = stacks or [FoundStack(folder.resolve().name, tuple(pictures))]
     problems = [f'{place} holds {len(stack.paths) or "no"} picture{"s" * (not stack.paths)}; {contents_of(place)}'
                 for place, stack in zip(folders or [folder], stacks, strict=True) if len(stack.paths) < 2]
