@@ -30,7 +30,8 @@ _SLICE = re.compile(r'(?P<case>.+)/slice_\d{4,}')
 def case_of(name: str) -> str:
     """Return the case that an image belongs to: that of a slice of a volume; for others, the name itself.
 
-    Slices of one case are not independent, so statistics count cases.
+    Slices of one case are not independent, so statistics count cases. The name alone tells: pictures of your own that
+    are called `slice_0012`, in one folder or subset, count as slices of one case too.
 
     >>> case_of('sub-03/slice_0012'), case_of('PET-MRI/12')
     ('sub-03', 'PET-MRI/12')
