@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+import SimpleITK
 from volumetric import grid, ramp, rotation, write_nifti
 
 from vlfusion.data.from_config import find_datasets
@@ -14,6 +15,7 @@ from vlfusion.imaging.images import luminance, read_image
 from vlfusion.registry import DATASETS
 from vlfusion.volumes.pair import VolumePair
 from vlfusion.volumes.reading import read_volume
+from vlfusion.volumes.volume import to_image
 
 SHAPE = 12, 14, 6
 PIPELINE = [dict(type='LoadPair'), dict(type='PackPair')]
@@ -72,6 +74,22 @@ def test_slices_are_cut_once_until_something_changes(root, tmp_path):
     changed = dataset(root, slices=tmp_path / 'slices')
     assert changed.pairs[0].path_a not in times and changed.pairs[-1].path_a in times
     assert dataset(root, slices=tmp_path / 'slices', window_a='minmax').pairs[-1].path_a not in times
+
+
+@pytest.mark.parametrize(('header', 'files'), [('x.mhd', ['x.mhd', 'x.raw']), ('x.nhdr', ['x.nhdr', 'x.raw']),
+                                                ('x.nrrd', ['x.nrrd']), ('x.mha', ['x.mha'])])
+def test_voxels_beside_their_header_count(root, tmp_path, header, files):
+    affine = grid(SHAPE, (2, 2, 6))
+    for case in range(5):
+        folder = root / f'sub-{case}'
+        SimpleITK.WriteImage(to_image(ramp(SHAPE, affine), affine), folder / header)
+        assert [file.name for file in read_volume(folder / header).files] == files
+    slices = VolumePairDataset('mif', root, f'{{name}}/{header}', '{name}/pet.nii', slices=tmp_path / 'slices')
+    assert {root / f'sub-0/{file}' for file in files} <= set(slices.files())
+    os.utime(root / f'sub-0/{files[-1]}', ns=(0, 0))
+    again = VolumePairDataset('mif', root, f'{{name}}/{header}', '{name}/pet.nii', slices=tmp_path / 'slices')
+    assert [old.path_a == new.path_a for old, new in zip(slices.pairs, again.pairs, strict=True)][::6] == [
+        False, *[True] * 4]
 
 
 def test_a_case_is_never_in_two_splits(root):

@@ -18,7 +18,7 @@ from vlfusion.files import whole_folder, writable_cache_folder, write_json
 from vlfusion.imaging.images import write_image
 from vlfusion.registry import DATASETS
 from vlfusion.volumes.pair import VolumePair
-from vlfusion.volumes.reading import read_volume
+from vlfusion.volumes.reading import files_of, read_volume
 
 #: Version of how slices are cut. Raise it with every change of their pixels, so that they are cut again.
 RECIPE = 2
@@ -78,7 +78,7 @@ class VolumePairDataset(PairDataset):
                               'Give every as 1 or more, and least from 0 to 1.')
         found = find_cases(data_root, source_a, source_b, names)
         self.cases = part_of(list(found), part, parts, seed) if part else list(found)
-        self._volumes = [path for case in self.cases for path in found[case]]
+        self._volumes = [file for case in self.cases for path in found[case] for file in (path, *files_of(path))]
         options = dict(onto=onto, axis=axis, window_a=window_a, window_b=window_b)
         place = Path(slices) if slices else writable_cache_folder() / 'volumes'
         folders = {case: place / _key(found[case], options, every, least) for case in self.cases}
@@ -132,7 +132,7 @@ def cut(volumes: Sequence[Path], folder: Path, options: Mapping[str, str | None]
 
 def _key(volumes: Sequence[Path], options: Mapping[str, str | None], every: int, least: float) -> str:
     """Name of the folder of slices: it changes with the files of the volumes, and with every option."""
-    files = [file for path in volumes for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    files = [file for path in volumes for file in files_of(path)]
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(json.dumps([RECIPE, states, options, every, least]).encode()).hexdigest()[:24]
 

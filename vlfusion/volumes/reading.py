@@ -1,6 +1,7 @@
 """From a path to a volume: NIfTI, DICOM, and the other formats of SimpleITK."""
 
 import os
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from vlfusion.volumes.dicom import is_dicom, read_series
 from vlfusion.volumes.nifti import is_nifti_name, read_nifti
 from vlfusion.volumes.volume import Volume, flipped
 
-_KINDS = ('a NIfTI volume', 'an NRRD volume', 'a MetaImage volume', 'a DICOM file')
+_WITH_HEADER = ('an NRRD volume', 'a MetaImage volume')
+_KINDS = ('a NIfTI volume', *_WITH_HEADER, 'a DICOM file')
+_LONGEST_HEADER = 2 ** 16
+#: The line of a header of MetaImage or NRRD that names the file of the voxels.
+_DATA = re.compile(rb'^(?:ElementDataFile *=|data ?file:) *(.+?)\s*$', re.MULTILINE)
 #: Files of a folder that are looked at to find out if it holds DICOM.
 _LOOKED_AT = 20
 
@@ -54,6 +59,28 @@ def read_volume(path: str | os.PathLike) -> Volume:
     return volume
 
 
+def files_of(path: str | os.PathLike) -> list[Path]:
+    """Return the files that a volume may be read from: those of its folder, or a header and the file of its voxels."""
+    path = Path(path)
+    if path.is_dir() or is_dicom(path):
+        files = sorted((path if path.is_dir() else path.parent).iterdir())
+    else:
+        files = [path, path.with_suffix('.img')] if path.suffix.lower() == '.hdr' else [path, *_voxel_file(path)]
+    return [file for file in files if file.is_file()]
+
+
+def _voxel_file(path: Path) -> list[Path]:
+    """The file of the voxels that a header of MetaImage or NRRD names; none if they follow the header."""
+    if _kind(path) not in _WITH_HEADER:
+        return []
+    with path.open('rb') as file:
+        match = _DATA.search(file.read(_LONGEST_HEADER))
+    name = match[1].decode(errors='replace') if match else 'LOCAL'
+    if '%' in name or name.upper().startswith('LIST'):
+        raise DataError(f'The voxels of {path} lie in several files.', 'Write the volume as one .nii.gz file.')
+    return [] if name.upper() == 'LOCAL' else [path.parent / name]
+
+
 def _kind(path: Path) -> str:
     """The format of a file in words; empty if it is not known."""
     return (identify_file(path) or ('', ''))[0]
@@ -62,6 +89,7 @@ def _kind(path: Path) -> str:
 def _by_simpleitk(path: Path) -> Volume:
     with needs('A volume', 'SimpleITK', 'medical'):
         import SimpleITK
+    files = [path, *_voxel_file(path)]
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -77,4 +105,4 @@ def _by_simpleitk(path: Path) -> Volume:
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
     matrix[:3, 3] = image.GetOrigin()
-    return Volume(SimpleITK.GetArrayFromImage(image).T, flipped(matrix), path, (path,))
+    return Volume(SimpleITK.GetArrayFromImage(image).T, flipped(matrix), path, tuple(files))
