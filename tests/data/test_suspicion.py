@@ -62,3 +62,10 @@ def test_different_scenes_are_not_called_misaligned(caplog):
                   for seed in (1, 2))
     note_misalignment(Path('a.png'), Path('b.png'), one, other)
     assert not caplog.records
+
+
+def test_thin_pairs_are_not_called_misaligned(caplog):
+    new_run()
+    one = np.random.default_rng(1).integers(0, 256, (8, 2000), np.uint8)
+    note_misalignment(Path('a.png'), Path('b.png'), one, 255 - one[:, ::-1])
+    assert not caplog.records

@@ -6,6 +6,7 @@ import pytest
 
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.images import read_image
+from vlfusion.imaging.registration import mutual
 from vlfusion.imaging.registration.alignment import align, known_movement, move, shown
 from vlfusion.imaging.registration.motion import distance
 from vlfusion.imaging.registration.warp import warp
@@ -75,6 +76,25 @@ def test_pictures_without_edges_give_no_confidence():
     assert align(flat, drawing((96, 96)), 'rigid').verdict != 'misaligned'
 
 
+@pytest.mark.parametrize('size', [(8, 2000), (1, 40), (2, 2)])
+def test_thin_pictures_are_unsure_since_neither_measure_finds_anything(size):
+    image = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    found = align(image, 255 - image)
+    assert found.verdict == 'unsure' and found.uncertainty == np.inf and found.offset == 0
+    assert found.evidence == 'mutual information finds no movement'
+
+
+def test_a_homography_that_edges_cannot_find_is_called_a_similarity():
+    found = align(np.full((96, 96), 128, np.uint8), drawing((96, 96)), 'homography')
+    assert found.measure == 'mutual information' and found.motion == 'similarity'
+
+
+def test_mutual_information_finds_the_same_twice():
+    a, b = drawing().astype(np.float32), drawing(seed=1).astype(np.float32)
+    (first, _), (second, _) = (mutual.maximise(a, b, np.eye(3), 'similarity') for _ in range(2))
+    assert np.array_equal(first, second)
+
+
 def test_pictures_of_different_scenes_give_no_confidence():
     found = align(drawing((96, 128)), drawing((96, 128), seed=1), 'rigid')
     assert found.confidence == 'low' and found.verdict == 'unsure'
@@ -120,6 +140,17 @@ def test_infrared_and_visible_pairs_are_found_within_half_a_pixel(folder, stem, 
     assert distance(found.matrix, known @ published.matrix, moved_a.shape[:2]) < 0.5
     assert found.confidence == 'high' and found.verdict == 'misaligned'
     assert found.residual[1] < found.residual[0]
+
+
+@pytest.mark.slow
+def test_a_homography_that_worsens_an_aligned_pair_is_not_kept():
+    a, b = _real('ivf/RoadScene/ir', 'ivf/RoadScene/vi', 'FLIR_00977')
+    found = align(a, b, 'homography')
+    assert found.motion == 'similarity' and found.verdict == 'aligned' and found.offset < 1
+    assert found.residual[1] <= found.residual[0]
+    sheared = align(a, b, 'affine')
+    assert sheared.motion == 'affine' and sheared.residual[1] < found.residual[1]
+    assert sheared.uncertainty >= distance(sheared.matrix, found.matrix, a.shape[:2])
 
 
 @pytest.mark.slow

@@ -42,10 +42,12 @@ class Alignment:
     Attributes:
         matrix: takes a point `(x, y, 1)` of source A to the point of source B that shows the same thing.
         size: height and width of the images.
-        motion: kind of movement that was fitted.
+        motion: kind of movement that was fitted; `similarity` instead of `affine` or `homography` if these were not
+            found, or left larger local shifts.
         offset: mean distance between corresponding points of the unmoved images.
         uncertainty: mean distance between the movements that two measures find; if edges say nothing, between those
-            that mutual information finds from several starts.
+            that mutual information finds from several starts. Of `affine` and `homography` at least the mean distance
+            from the similarity that they refine. Infinite if mutual information finds nothing.
         distinctness: correlation of the edges, divided by the greatest one under another shift.
         mutual_information: mutual information before and after the movement, in nats.
         residual: median local shift of windows with clear edges, before and after the movement; NaN without such
@@ -68,14 +70,15 @@ class Alignment:
 
         >>> matrix = known_movement((96, 128), shift=(3, -4), rotation=2)
         >>> print(Alignment(matrix, (96, 128), 'rigid', 5.4, 0.2, 2., (0.5, 0.7), (4., 0.3), 'edges'))
-        misaligned by 5.4 pixels (shift 3.0, -4.0; rotation 2.00 degrees; scale 1.000), high confidence: edges and \
-mutual information differ by 0.2 pixels; median local shift 4.0, registered 0.3
+        misaligned by 5.4 pixels (rigid: shift 3.0, -4.0; rotation 2.00 degrees; scale 1.000), high confidence: \
+edges and mutual information differ by 0.2 pixels; median local shift 4.0, registered 0.3
         """
         x, y = self.shift
         before, after = self.residual
         local = '' if np.isnan(before + after) else f'; median local shift {before:.1f}, registered {after:.1f}'
-        return (f'{self.verdict} by {self.offset:.1f} pixels (shift {x:.1f}, {y:.1f}; rotation {self.rotation:.2f} '
-                f'degrees; scale {self.scale:.3f}), {self.confidence} confidence: {self.evidence}{local}')
+        return (f'{self.verdict} by {self.offset:.1f} pixels ({self.motion}: shift {x:.1f}, {y:.1f}; rotation '
+                f'{self.rotation:.2f} degrees; scale {self.scale:.3f}), {self.confidence} confidence: '
+                f'{self.evidence}{local}')
 
     @property
     def shift(self) -> tuple[float, float]:
@@ -110,8 +113,11 @@ mutual information differ by 0.2 pixels; median local shift 4.0, registered 0.3
     @property
     def evidence(self) -> str:
         """The phrase that says what the confidence rests on."""
+        if np.isinf(self.uncertainty):
+            return 'mutual information finds no movement'
         if self.measure == 'edges':
-            return f'edges and mutual information differ by {self.uncertainty:.1f} pixels'
+            refined = f', or similarity and {self.motion},' if self.motion in ('affine', 'homography') else ''
+            return f'edges and mutual information{refined} differ by {self.uncertainty:.1f} pixels'
         return ('edges say nothing, and mutual information finds movements that differ by '
                 f'{self.uncertainty:.1f} pixels from several starts')
 
@@ -145,8 +151,8 @@ def align(image_a: Shaped[np.ndarray, 'h w ...'], image_b: Shaped[np.ndarray, '_
         image_a: source A, as `vlfusion.imaging.images.read_image` returns it; it stays where it is.
         image_b: source B, of the same height and width.
         motion: `rigid` (shift and rotation), `similarity` (and scale), `affine` (and shear) or `homography` (and
-            perspective). Choose `rigid` for images on one grid, such as slices of volumes: a blurred source fits best
-            at a wrong scale.
+            perspective). The last two refine a similarity, and are kept if the local shift does not grow. Choose
+            `rigid` for images on one grid, such as slices of volumes: a blurred source fits best at a wrong scale.
 
     Raises:
         ConfigError: the motion is unknown.
@@ -160,11 +166,12 @@ def align(image_a: Shaped[np.ndarray, 'h w ...'], image_b: Shaped[np.ndarray, '_
     a, b = (luminance(image, 'bt601') for image in (image_a, image_b))
     size, base = a.shape, 'rigid' if motion == 'rigid' else 'similarity'
     matrix, uncertainty, distinctness, measure = _base_movement(a, b, base)
-    if motion in ('affine', 'homography'):
-        if measure == 'edges':
-            matrix = edges.refine(a, b, matrix, motion)
-        elif motion == 'affine':
-            matrix = mutual.maximise(a, b, matrix, motion)[0]
+    refined = None if motion == base else _refined(a, b, matrix, motion, measure)
+    if refined is None:
+        motion = base
+    else:
+        uncertainty = max(uncertainty, _apart(matrix, refined, size))
+        matrix = refined
     identity, pixels = np.eye(3), in_pixels(matrix, size)
     return Alignment(pixels, size, motion, distance(pixels, identity, size), uncertainty, distinctness,
                      tuple(mutual.information(a, b, each) for each in (identity, matrix)),
@@ -181,19 +188,32 @@ def check_motion(motion: str) -> str:
 def _base_movement(a: Plane, b: Plane, motion: str) -> tuple[Matrix, float, float, str]:
     """The movement in normalised coordinates, its uncertainty in pixels, its distinctness and its measure."""
     identity = np.eye(3)
-
-    def apart(first: Matrix, second: Matrix) -> float:
-        return distance(in_pixels(first, a.shape), in_pixels(second, a.shape), a.shape)
-
     candidates = [edges.refine(a, b, start, motion) for start in (identity, edges.search(a, b, motion))]
     distinctness, number = max((edges.distinctness(a, b, matrix), number) for number, matrix in enumerate(candidates))
     by_edges = candidates[number]
     if distinctness >= _DISTINCT:
-        by_information, _ = mutual.maximise(a, b, by_edges, motion)
-        return by_edges, apart(by_edges, by_information), distinctness, 'edges'
-    found = [mutual.maximise(a, b, start, motion) for start in (identity, *map(movement, _STARTS))]
-    best = max(found, key=lambda result: result[1])[0]
-    return best, float(np.median([apart(best, other) for other, _ in found])), distinctness, 'mutual information'
+        found = mutual.maximise(a, b, by_edges, motion)
+        return by_edges, _apart(by_edges, found[0], a.shape) if found else np.inf, distinctness, 'edges'
+    results = [mutual.maximise(a, b, start, motion) for start in (identity, *map(movement, _STARTS))]
+    best, _ = max(filter(None, results), key=lambda found: found[1], default=(identity, 0.))
+    differences = [_apart(best, found[0], a.shape) if found else np.inf for found in results]
+    return best, float(np.median(differences)), distinctness, 'mutual information'
+
+
+def _refined(a: Plane, b: Plane, matrix: Matrix, motion: str, measure: str) -> Matrix | None:
+    """The similarity refined to `affine` or `homography`; None if that is not found, or leaves larger local shifts."""
+    if measure == 'edges':
+        refined = edges.refine(a, b, matrix, motion)
+    elif motion == 'affine' and (found := mutual.maximise(a, b, matrix, motion)):
+        refined, _ = found
+    else:
+        return None
+    return refined if edges.residual(a, b, refined) <= edges.residual(a, b, matrix) else None  # NaN is not less
+
+
+def _apart(first: Matrix, second: Matrix, size: tuple[int, int]) -> float:
+    """Mean distance in pixels between two movements in normalised coordinates."""
+    return distance(in_pixels(first, size), in_pixels(second, size), size)
 
 
 def move(image: Shaped[np.ndarray, 'h w *bgr'], alignment: Alignment) -> Shaped[np.ndarray, '_ _ *bgr']:

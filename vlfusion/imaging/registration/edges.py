@@ -45,8 +45,10 @@ def channels(image: Plane) -> Channels:
 def correlation(first: Channels, second: Channels) -> Plane:
     """Correlation of two stacks of channels under all cyclic shifts, from -1 to 1; entry `[0, 0]` is no shift.
 
-    The edges of the pictures are faded out. An image without edges gives zeros.
+    The edges of the pictures are faded out. An image without edges, or of one row or column, gives zeros.
     """
+    if min(first.shape[1:]) < 2:
+        return np.zeros(first.shape[1:], np.float32)
     window = cv2.createHanningWindow(first.shape[:0:-1], cv2.CV_32F)
     first, second = ((stack - stack.mean(axis=(1, 2), keepdims=True)) * window for stack in (first, second))
     product = (np.conj(np.fft.rfft2(first)) * np.fft.rfft2(second)).sum(axis=0)
@@ -75,7 +77,7 @@ def search(image_a: Plane, image_b: Plane, motion: str) -> Matrix:
     """
     small_a, small_b = shrink(image_a, COARSE), shrink(image_b, COARSE)
     edges_a, half = channels(small_a), max(small_a.shape) / 2
-    best, result = -1., np.eye(3)
+    best, result = 0., np.eye(3)
     for rotation in np.radians(ROTATIONS):
         for scale in (1.,) if motion == 'rigid' else SCALES:
             turn = movement([0, 0, rotation, np.log(scale)])

@@ -15,7 +15,7 @@ LONGEST = 512
 _BINS, _STEPS = 32, 100
 
 
-def maximise(image_a: Plane, image_b: Plane, start: Matrix, motion: str) -> tuple[Matrix, float]:
+def maximise(image_a: Plane, image_b: Plane, start: Matrix, motion: str) -> tuple[Matrix, float] | None:
     """Find the movement near `start` that maximises the mutual information of two images.
 
     Args:
@@ -25,8 +25,7 @@ def maximise(image_a: Plane, image_b: Plane, start: Matrix, motion: str) -> tupl
         motion: kind of movement: `rigid`, `similarity` or `affine`.
 
     Returns:
-        The movement in normalised coordinates, and the mutual information in nats; `start` and 0 if the images do not
-        overlap.
+        The movement in normalised coordinates, and the mutual information in nats; None if too few pixels overlap.
 
     Raises:
         VLFusionError: SimpleITK is missing.
@@ -50,6 +49,7 @@ def maximise(image_a: Plane, image_b: Plane, start: Matrix, motion: str) -> tupl
     transform.SetTranslation((pixels[:2, :2] @ centre + pixels[:2, 2] - centre).tolist())
 
     method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfWorkUnits(1)  # more of them add in any order, so results would vary
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(1., 1e-3, _STEPS, relaxationFactor=0.6,
@@ -61,7 +61,7 @@ def maximise(image_a: Plane, image_b: Plane, start: Matrix, motion: str) -> tupl
     try:
         method.Execute(fixed, moving)
     except RuntimeError:  # ITK's error if too few pixels overlap
-        return start, 0.
+        return None
     linear, shift = np.reshape(transform.GetMatrix(), (2, 2)), np.array(transform.GetTranslation())
     matrix = np.eye(3)
     matrix[:2, :2], matrix[:2, 2] = linear, shift + centre - linear @ centre
