@@ -50,7 +50,7 @@ def test_a_rig_is_measured_and_registered(rig, capsys):
         assert (float(row['shift_x']), float(row['shift_y'])) == pytest.approx((4, -3), abs=0.5)
         assert row['verdict'] == 'misaligned' and row['confidence'] == 'high'
         assert float(row['mutual_information_after']) > float(row['mutual_information_before'])
-    assert rows['0']['verdict'] == 'aligned'
+    assert rows['0']['verdict'] == 'aligned' and (rows['0']['width'], rows['0']['height']) == ('120', '96')
     assert read_image(rig / 'out/overlay/1.png').shape == (96, 2 * 120 + 8, 3)
     assert np.array_equal(read_image(rig / 'out/registered/0.png'), read_image(rig / 'vi/0.png'))
     registered = read_image(rig / 'out/registered/1.png')
@@ -67,10 +67,19 @@ def test_python_gives_the_movements_and_the_errors(rig):
     assert checks.alignments['1'].shift == pytest.approx((4, -3), abs=0.5) and checks.common_shift is None
 
 
+def test_a_thin_pair_does_not_stop_the_others(rig):
+    for folder in ('ir', 'vi'):
+        write_image(rig / folder / '0.png', np.tile(np.arange(0, 250, 10, np.uint8), (1, 40)))
+    checks = check_pairs(rig / 'ir', rig / 'vi', rig / 'out', names=['0', '1'], motion='rigid')
+    assert checks.alignments['0'].verdict == 'unsure' and checks.alignments['1'].verdict == 'misaligned'
+
+
 def test_mistakes_are_told_before_anything_is_read(rig, capsys):
     with pytest.raises(ConfigError, match='Unknown motion'):
         check_pairs(rig / 'nowhere', rig / 'vi', motion='elastic')
     with pytest.raises(DataError, match='No image or folder'):
         check_pairs(rig / 'nowhere', rig / 'vi')
+    with pytest.raises(ConfigError, match='no folder'):
+        check_pairs(rig / 'ir', rig / 'vi', register=True)
     assert main(['check-pairs', f'{rig}/ir', f'{rig}/vi', '--register', 'rigid']) == 2
     assert 'Add --out' in capsys.readouterr().err

@@ -36,8 +36,6 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.inference.check_pairs import check_pairs
     if args.register and args.motion:
         raise ConfigError('--register and --motion both name a movement.', 'Leave --motion out.')
-    if args.register and not args.out:
-        raise ConfigError('--register writes registered images, but there is no --out.', 'Add --out DIR.')
     with ShowProgress() as show:
         checks = check_pairs(args.source_a, args.source_b, args.out, names=args.names, reading=reading_keys(args),
                              motion=args.register or args.motion or 'similarity', register=bool(args.register),

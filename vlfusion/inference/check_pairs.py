@@ -13,7 +13,7 @@ from vlfusion.console.notes import new_run
 from vlfusion.console.progress import ShowProgress
 from vlfusion.data.names import inside
 from vlfusion.data.pairs import Pair
-from vlfusion.errors import DataError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.files import whole_file
 from vlfusion.guards.cells import write_table
 from vlfusion.guards.outputs import check_outputs
@@ -74,7 +74,9 @@ def check_pairs(source_a: PathLike, source_b: PathLike, out: PathLike | None = N
         reading: rules by which the sources are read, as for `vlfusion.fuse`.
         motion: kind of movement, see `vlfusion.imaging.registration.alignment.align`.
         register: write source B of each pair moved onto source A; pairs whose movement is not certain are left out.
-        fit: rule for pairs of different size, see `vlfusion.imaging.fit`.
+            Needs `out`.
+        fit: rule for pairs of different size, see `vlfusion.imaging.fit`. All lengths, matrices and registered images
+            are in pixels of source A after it.
         show: progress and notes; by default notes are logged and no progress is shown.
 
     Returns:
@@ -82,11 +84,14 @@ def check_pairs(source_a: PathLike, source_b: PathLike, out: PathLike | None = N
 
     Raises:
         DataError: a source does not exist, or the two do not fit together; or the only pair cannot be compared.
-        ConfigError: the motion or the rule is unknown.
+        ConfigError: the motion or the rule is unknown, or `register` is set without `out`.
         VLFusionError: SimpleITK is missing.
     """
     check_motion(motion)
     check_fit(fit)
+    if register and out is None:
+        raise ConfigError('The option register writes registered images, but there is no folder for them.',
+                          "Add --out DIR (in Python out='DIR').")
     pairs, _ = find_sources(source_a, source_b, names, reading)
     if out is not None:
         check_outputs([out], [source_a, source_b, *(path for pair in pairs for path, _ in pair.images)])
@@ -132,4 +137,5 @@ def _row(name: str, alignment: Alignment) -> dict[str, str | float]:
     numbers |= {f'matrix_{row}{column}': alignment.matrix[row, column] for row in range(3) for column in range(3)}
     return {'name': name, 'verdict': alignment.verdict, 'confidence': alignment.confidence,
             'measure': alignment.measure, 'motion': alignment.motion,
+            'width': alignment.size[1], 'height': alignment.size[0],
             **{key: '' if np.isnan(value) else float(value) for key, value in numbers.items()}}
