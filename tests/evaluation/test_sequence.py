@@ -41,6 +41,15 @@ def test_scores_equal_those_of_the_pictures(videos, tmp_path):
     assert folders.rows == scores.rows and scores.record['inputs']['fused']['files'].keys() == {'fused.mkv'}
 
 
+def test_numbers_of_the_fused_frames_do_not_move_the_sources(videos, tmp_path):
+    for number in (4, 3, 2, 1):
+        (tmp_path / f'a/{number}.png').rename(tmp_path / f'a/{number + 4}.png')
+    expected = score_sequence(*videos, metrics=['MI'])
+    for options in ({}, dict(frame_rate=25)):
+        folder = score_sequence(tmp_path / 'fused', tmp_path / 'a', videos[2], metrics=['MI'], **options)
+        assert folder.rows == expected.rows
+
+
 def test_command_line(videos, tmp_path, capsys):
     names = [str(path) for path in videos]
     command = ['evaluate', names[0], '--source-a', names[1], '--source-b', names[2], '--out', str(tmp_path / 's.csv')]

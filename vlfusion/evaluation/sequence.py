@@ -23,6 +23,7 @@ from vlfusion.guards.ranges import FINITE
 from vlfusion.imaging.fit import check_fit, fit_pair
 from vlfusion.imaging.protocol import Planes, Protocol, get_protocol, planes_of
 from vlfusion.imaging.tasks import get_task
+from vlfusion.imaging.video.file import is_video
 from vlfusion.imaging.video.frame import Frames
 from vlfusion.imaging.video.pairing import Pairing
 from vlfusion.metrics.columns import full_name, metric_of
@@ -78,10 +79,12 @@ def score_sequence(fused: str | os.PathLike, source_a: str | os.PathLike, source
     chosen = chosen_metrics(SEQUENCE_METRICS if metrics is None else metrics, BEFORE)
     columns = list(dict.fromkeys(full_name(name, rules.code) for name in chosen))
     alone = [column for column in columns if not {*metric_of(column).info.maps} & {*BEFORE}]
-    places = {'source A': source_a, 'source B': source_b, 'the fused video': fused}
-    *sources, result = open_sequences(places, frame_rate_of(frame_rate), dict(range_a=range_a, range_b=range_b))
-    pairing = Pairing(*sources, Fraction(offset).limit_denominator(10 ** 6))
     new_run()
+    sources = open_sequences({'source A': source_a, 'source B': source_b}, frame_rate_of(frame_rate),
+                             dict(range_a=range_a, range_b=range_b))
+    # Opened apart, because its numbers are of pairs. Only their order counts, so any rate will do.
+    [result] = open_sequences({'the fused video': fused}, None if is_video(fused) else Fraction(1))
+    pairing = Pairing(*sources, Fraction(offset).limit_denominator(10 ** 6))
 
     def score(frame: tuple[int, list[Planes], list[Planes]]) -> tuple[Row, list[Undefined]]:
         number, planes, before = frame
