@@ -27,6 +27,8 @@ SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.
             '.3gp', '.ogv', '.h264', '.h265', '.hevc', '.y4m')
 #: Seconds by which a file may end before its header says, before it counts as cut off.
 _MISSING = 0.5
+#: FFmpeg's names of the formats whose header says at which time stamp a video ends, in place of its duration.
+_SAY_THE_END = ('matroska,webm', 'asf')
 _COPY = 'Copy the file again; or cut the part before the damage out, for example with ffmpeg -t SECONDS.'
 
 
@@ -79,20 +81,20 @@ class VideoFile:
         import av
         frame = end = None
         with self._open() as (container, stream):
-            frames, reported = container.decode(stream), _reports(stream)  # a thread a frame would hide last errors
+            frames = container.decode(stream)  # not with a thread a frame, which would report errors late
             while True:
                 number = frame.number + 1 if frame else 1
+                errors, _ = _reported()
                 try:
                     decoded = next(frames, None)
                 except av.FFmpegError as error:
                     raise DataError(f'{self.name} cannot be decoded at frame {number}{_at(end)}: '
                                     f'{error.strerror}.', _COPY) from error
+                if problem := _problem_since(errors, stream):
+                    note(f'damage in {self.name}', f'FFmpeg reports damage in {self.name} near frame {number}'
+                                                   f'{_at(end)}: {problem}. Frames after it may be wrong.')
                 if decoded is None:
                     break
-                if frame and _reports(stream) > reported:
-                    reported = _reports(stream)
-                    note(f'damage in {self.name}', f'FFmpeg reports damage in {self.name} near frame {number}'
-                                                   f'{_at(end)}: {_last_report()}. Frames after it may be wrong.')
                 frame, end = self._frame(number, decoded, frame, end)
                 yield frame
         if frame is None:
@@ -190,27 +192,30 @@ def _pixels(frame: 'VideoFrame') -> Shaped[np.ndarray, 'h w *bgr']:
 
 def _seconds(container: 'InputContainer', stream: 'VideoStream') -> Fraction | None:
     """Duration of the stream as the header says; that of the container counts if it holds nothing else."""
+    seconds = Fraction(0)
     if stream.duration:
-        return stream.duration * stream.time_base
-    if said := re.fullmatch(r'(\d+):(\d+):(\d+(?:\.\d+)?)', stream.metadata.get('DURATION', '')):
-        return 3600 * int(said[1]) + 60 * int(said[2]) + Fraction(said[3])
-    if container.duration and len(container.streams) == 1:
-        return Fraction(container.duration, 1_000_000)
-    return None
+        seconds = stream.duration * stream.time_base
+    elif said := re.fullmatch(r'(\d+):(\d+):(\d+(?:\.\d+)?)', stream.metadata.get('DURATION', '')):
+        seconds = 3600 * int(said[1]) + 60 * int(said[2]) + Fraction(said[3])
+    elif container.duration and len(container.streams) == 1:
+        seconds = Fraction(container.duration, 1_000_000)
+    if container.format.name in _SAY_THE_END:
+        seconds -= (stream.start_time or 0) * stream.time_base
+    return seconds if seconds > 0 else None
 
 
-def _reports(stream: 'VideoStream') -> int:
-    """Number of errors that FFmpeg has reported, if the last one is of this decoder; it goes on after most of them."""
+def _reported() -> tuple[int, tuple[int, str, str] | None]:
+    """Number of errors that FFmpeg has reported in this process, and the last: its level, reporter and text."""
     import av
     if av.logging.get_level() is None:
         av.logging.set_level(av.logging.PANIC)  # errors are counted, and none is printed
-    number, report = av.logging.get_last_error()
-    return number if report and report[1] == stream.codec_context.codec.name else 0
+    return av.logging.get_last_error()
 
 
-def _last_report() -> str:
-    import av
-    return av.logging.get_last_error()[1][2].strip()
+def _problem_since(errors: int, stream: 'VideoStream') -> str:
+    """The last error, if it is later than that many and of this decoder, which goes on after most of them; or empty."""
+    number, report = _reported()
+    return report[2].strip() if number > errors and report[1] == stream.codec_context.codec.name else ''
 
 
 def _is_cover(stream: 'VideoStream') -> bool:
