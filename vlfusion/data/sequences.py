@@ -105,7 +105,7 @@ def open_sequences(places: Mapping[str, Place], rate: Fraction | None = None,
 
     Raises:
         DataError: a place is neither a video nor a folder or pattern; or a name has no number, or two have one number.
-        ConfigError: there is no video, and no rate.
+        ConfigError: there is no video, and no rate; or there is a rate, but no folder.
     """
     for what, place in places.items():
         if Path(place).is_file() and not is_video(place):
@@ -117,6 +117,9 @@ def open_sequences(places: Mapping[str, Place], rate: Fraction | None = None,
     if len(folders) == len(places) and rate is None:
         raise ConfigError('Folders of pictures do not say how many frames a second they hold.',
                           'Give --frame-rate, such as --frame-rate 25.')
+    if rate and not folders:
+        raise ConfigError('Videos say how many frames a second they hold, so --frame-rate has no effect.',
+                          'Leave it out.')
     rules = [*readings_of(reading or {}), *[AS_STORED] * len(places)]
     files = {what: _numbered(what, place) for what, place in folders.items()}
     numbering = Numbering.of([number for numbers in files.values() for number in numbers] or [0], rate)

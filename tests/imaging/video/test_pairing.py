@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from vlfusion.errors import DataError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.video.frame import Frame
 from vlfusion.imaging.video.pairing import Pairing
 
@@ -74,6 +74,8 @@ def test_an_offset_and_different_ends():
 def test_a_sequence_without_times_pairs_by_number():
     pairing, numbers = paired(Times([0] * 3, None), Times([0, 40, 300, 340], Fraction(25)))
     assert numbers == [(1, 1), (2, 2), (3, 3)] and pairing.unpaired_b == [4] and pairing.slower is pairing.frames_b
+    with pytest.raises(ConfigError, match='an offset has no effect'):
+        Pairing(Times([0] * 3, None), regular(25, 3), Fraction(1))
 
 
 def test_nothing_pairs():

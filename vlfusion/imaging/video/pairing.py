@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from vlfusion.errors import DataError
+from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.video.frame import Frame, Frames
 
 
@@ -21,6 +21,9 @@ class Pairing:
         offset: seconds by which source B began after source A; below 0 if before.
         unpaired_a: numbers of the frames of source A without a partner, complete after the last pair.
         unpaired_b: those of source B.
+
+    Raises:
+        ConfigError: there is an offset, but a sequence has no times.
     """
 
     frames_a: Frames
@@ -28,6 +31,11 @@ class Pairing:
     offset: Fraction = Fraction(0)
     unpaired_a: list[int] = field(default_factory=list)
     unpaired_b: list[int] = field(default_factory=list)
+
+    def __post_init__(self):
+        if self.offset and self.by_number:
+            raise ConfigError('Frames of a folder pair with those of a video by number, so an offset has no effect.',
+                              'Give --frame-rate, such as --frame-rate 25; or leave --offset out.')
 
     @property
     def by_number(self) -> bool:
@@ -43,7 +51,7 @@ class Pairing:
 
     def shift(self, frames: Frames) -> Fraction:
         """Seconds that one of the sequences began after source A."""
-        return self.offset if frames is self.frames_b and not self.by_number else Fraction(0)
+        return self.offset if frames is self.frames_b else Fraction(0)
 
     def time(self, frame_a: Frame, frame_b: Frame) -> Fraction:
         """Time of a pair in seconds after the first frame of source A: that of the slower sequence."""
