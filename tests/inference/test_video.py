@@ -102,10 +102,13 @@ def test_folders_of_frames(tmp_path, videos, frames):
         assert np.array_equal(one.image, other.image)
 
 
-def test_a_missing_number_is_a_gap(tmp_path, videos, frames):
+def test_a_missing_number_is_a_gap(tmp_path, videos, frames, caplog):
     ir = folder(tmp_path / 'ir', frames[0])
     (ir / 'f00003.png').unlink()
-    done = fuse_video(METHOD, ir, videos[1], videos[2], frame_rate=25)
+    for _ in range(2):  # every run notes it
+        caplog.clear()
+        done = fuse_video(METHOD, ir, videos[1], videos[2], frame_rate=25)
+        assert 'lacks 1 of its numbers' in caplog.text
     assert done.unpaired_b == [3]
     assert [frame.time for frame in VideoFile(done.path).read()] == [Fraction(n, 25) for n in (0, 1, 3, 4, 5)]
 
@@ -125,7 +128,9 @@ def test_errors_leave_nothing(videos, tmp_path, frames):
     with pytest.raises(DataError, match='No video or folder'):
         fuse_video(METHOD, ir, tmp_path / 'none.mp4', out)
     for options, problem in ((dict(describe=0), 'a number of frames'), (dict(offset=float('nan')), 'offset is nan'),
-                             (dict(fit='stretch'), "rule 'stretch'"), (dict(frame_rate=0), '0 is no frame rate')):
+                             (dict(fit='stretch'), "rule 'stretch'"), (dict(frame_rate=0), '0 is no frame rate'),
+                             (dict(frame_rate=25), '--frame-rate has no effect'),
+                             (dict(register='rigid'), 'not registered')):
         with pytest.raises(ConfigError, match=problem):
             fuse_video(METHOD, ir, vi, out, **options)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from vlfusion.console.notes import new_run
 from vlfusion.console.progress import ShowProgress
 from vlfusion.data.pairs import Pair
 from vlfusion.data.sequences import frame_rate_of, open_sequences
@@ -100,13 +101,14 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
         reading: rules by which the sources are read: `range_a`, `range_b`.
         offline: True to download no weights.
         show: progress and notes.
-        options: options of the `Fuser`, such as `fit`, `device`, `words`, `instruction` or `protocol`.
+        options: options of the `Fuser`, such as `fit`, `device`, `words`, `instruction` or `protocol`; `depth` and
+            `register` are for pictures.
 
     Raises:
         DataError: a source is absent, damaged or changes its size; the sizes differ under `fit='refuse'`; no frames
             pair; or the video cannot be written.
-        ConfigError: an option has an unknown value; folders need a frame rate; more than 8 bits are asked for; or PyAV
-            is not installed.
+        ConfigError: an option has an unknown value, or no effect on videos; folders need a frame rate; or PyAV is not
+            installed.
         CheckpointError: as for `Fuser`.
     """
     FINITE.check('offset', offset)
@@ -114,9 +116,13 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
     if options.get('depth', 8) != 8:
         raise ConfigError('Videos are written with 8 bits.', 'Leave the depth out; or save the frames as pictures and '
                           'fuse the folders.')
+    if options.get('register'):
+        raise ConfigError('Frames are not registered, because moved one by one they would shake.',
+                          'Leave register out; or register the videos first.')
     check_target(out, codec)
     check_outputs([out], [source_a, source_b])
     require_model(checkpoint)
+    new_run()
     sources = open_sequences({'source A': source_a, 'source B': source_b}, frame_rate_of(frame_rate), reading)
     pairing = Pairing(*sources, Fraction(offset).limit_denominator(10 ** 6))
     slower = pairing.slower
@@ -133,31 +139,29 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
                    + ('.' if grey else f', colour by the rule {fuser.chroma}.'))
     step, clock, times, words, done = show or (lambda *_, **__: None), time.monotonic(), deque(), {}, 0
     step('fusing', 0, pairing.expected or 1)
-    with TemporaryDirectory(prefix='vlfusion-') as folder:
-        pairs = _in_memory(pairing, fuser, begins, Path(folder), times, words)
-        with closing(read_ahead(pairs, AHEAD, choose_same_gpu())) as ready, closing(fuser.fuse_stream(ready)) as fused:
-            first = next(fused)
-            start = times[0]
-            sound = Sound(loud, start - pairing.shift(loud)) if loud else None
-            with write_video(out, rate=slower.rate, time_base=slower.time_base, codec=codec, grey=grey,
-                             sound=sound) as writer, ThreadPoolExecutor(1) as encoder:
-                def encode(picture: 'Fused') -> None:
-                    writer.write(picture.grey if grey else picture.colour, times.popleft() - start)
+    pairs = _in_memory(pairing, fuser, begins, times, words)
+    with closing(read_ahead(pairs, AHEAD, choose_same_gpu())) as ready, closing(fuser.fuse_stream(ready)) as fused:
+        first = next(fused)
+        start = times[0]
+        sound = Sound(loud, start - pairing.shift(loud)) if loud else None
+        with write_video(out, rate=slower.rate, time_base=slower.time_base, codec=codec, grey=grey,
+                         sound=sound) as writer, ThreadPoolExecutor(1) as encoder:
+            def encode(picture: 'Fused') -> None:
+                writer.write(picture.grey if grey else picture.colour, times.popleft() - start)
 
-                for done, _ in enumerate(in_order(encoder, encode, chain([first], fused), AHEAD), 1):
-                    step('fusing', done, max(done, pairing.expected or 0),
-                         f'{done / (time.monotonic() - clock):.3g} frames/s')
+            for done, _ in enumerate(in_order(encoder, encode, chain([first], fused), AHEAD), 1):
+                step('fusing', done, max(done, pairing.expected or 0),
+                     f'{done / (time.monotonic() - clock):.3g} frames/s')
     step('fusing', done, done)
     return FusedVideo(Path(out), done, float(writer.last + 1 / slower.rate), pairing.unpaired_a, pairing.unpaired_b,
                       loud.name if loud else '', done / (time.monotonic() - clock), words)
 
 
-def _in_memory(pairing: Pairing, fuser: 'Fuser', begins: Callable[[Frame, Frame], bool], folder: Path,
-               times: deque[Fraction], words: dict[int, dict[str, str]]) -> Iterator['PairInMemory']:
+def _in_memory(pairing: Pairing, fuser: 'Fuser', begins: Callable[[Frame, Frame], bool], times: deque[Fraction],
+               words: dict[int, dict[str, str]]) -> Iterator['PairInMemory']:
     """Yield the pairs of frames with their texts.
 
-    Their times go into `times`, and new words into `words`. Captioners read files, so described frames are written to
-    `folder`.
+    Their times go into `times`, and new words into `words`.
     """
     from vlfusion.inference.fuser import PairInMemory
     texts, modalities = {}, (fuser.texts.modality_a, fuser.texts.modality_b)
@@ -166,11 +170,12 @@ def _in_memory(pairing: Pairing, fuser: 'Fuser', begins: Callable[[Frame, Frame]
         images = frame_a.image, frame_b.image
         name = f'frame {number}'
         if fuser.texts.source and begins(frame_a, frame_b):
-            files = [folder / f'{name} {side}.png' for side in 'ab']
-            for path, image in zip(files, images, strict=True):
-                write_image(path, image)
-            described = Pair(name, *files, *modalities)
-            texts, words[number] = fuser.texts.features(described, {}), fuser.texts.paragraphs(described)
+            with TemporaryDirectory(prefix='vlfusion-') as folder:  # captioners read files
+                files = [Path(folder, f'{name} {side}.png') for side in 'ab']
+                for path, image in zip(files, images, strict=True):
+                    write_image(path, image)
+                described = Pair(name, *files, *modalities)
+                texts, words[number] = fuser.texts.features(described, {}), fuser.texts.paragraphs(described)
         times.append(pairing.time(frame_a, frame_b))
         yield PairInMemory(Pair(name, *sources, *modalities), *images, texts)
 
