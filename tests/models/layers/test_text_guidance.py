@@ -94,7 +94,7 @@ def test_a_number_that_is_not_asked_for_has_no_effect(kind):
 
 def test_levels_stay_in_range_and_learn_beyond_it(kind):
     *images, text, mask = inputs()
-    guidance = saying(build(kind), 1., contrast=9.)
+    guidance = saying(build(kind), 1., contrast=7.)
     nn.init.constant_(guidance.region[-1].bias, 30)
     corrected = guidance(*images, text, mask)
     assert corrected.min() == 0 and corrected.max() == 1
