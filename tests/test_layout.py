@@ -10,7 +10,7 @@ ACROSS = {
     '': 'configs configs_cost conformance devices did_the_text_do_anything front_door howto_own_method '
         'installation known_plugins layers layout links named_paths plugin_configs prose swaps typecheck',
     'cli': 'guesses named_models numbers pages plugins start verbs',
-    'inference': 'instructions',
+    'inference': 'instructions values',
     'language': 'describe exchange howto pairs repair running server_kills',
     'language/captioners': 'detectors recipes taggers',
     'language/encoders': 'howto training transformers_models',

@@ -219,7 +219,7 @@ def test_a_survey_reports_everything_and_stops_at_nothing():
     found = {one.check: one for one in survey_backbone(Blend('python'))}
     assert list(found) == [*CHECKS, *EXTRAS]
     assert {check: one.holds for check, one in found.items()} == dict.fromkeys(found, True) | dict(
-        compile=False, export=False, maps=None, local=None, bfloat16=None)
+        compile=False, export=False, maps=None, stack=None, local=None, bfloat16=None)
     assert 'data-dependent' in found['compile'].detail.lower() and found['text'].detail == 'reads no text'
 
     found = {one.check: one for one in survey_backbone(Blend('refused'))}

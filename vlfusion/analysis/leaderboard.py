@@ -79,7 +79,7 @@ class Leaderboard:
     @property
     def cases(self) -> int:
         """Number of cases that the images belong to: `images`, unless they are slices of volumes."""
-        return min((one.cases or one.images for one in self.comparisons.values()), default=self.images)
+        return min((one.cases for one in self.comparisons.values() if one.cases), default=self.images)
 
     def mean_ranks(self) -> dict[str, float]:
         """The mean of each method's ranks over the metrics; NaN if it has no rank under some metric."""

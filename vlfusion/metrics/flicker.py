@@ -32,7 +32,7 @@ def Flicker(fused: Image, source_a: Image, source_b: Image, before: Image, befor
     >>> a = (torch.arange(64.).outer(torch.arange(64.)) % 200)[None, None]
     >>> b, moved = a.flip(3), a.roll(1, 3)
     >>> mean = (a + b) / 2
-    >>> Flicker((moved + b) / 2, moved, b, mean, a, b).item(), Flicker((moved + b) / 2 + 3, moved, b, mean, a, b).item()
+    >>> Flicker((moved + b) / 2, moved, b, mean, a, b).item(), Flicker(mean + 3, a, b, mean, a, b).item()
     (0.0, 3.0)
     """
     change, change_a, change_b = fused - before, source_a - before_a, source_b - before_b
