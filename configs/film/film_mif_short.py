@@ -1,15 +1,14 @@
-"""FILM trained on Harvard by a short schedule, to test whether the text has an effect, under two kinds of guidance.
+"""FILM trained on Harvard by a short schedule, to test whether the text has an effect.
 
-Reproduces: nothing published. It compares kinds of guidance; 500 steps are far from convergence.
+Reproduces: nothing published; 500 steps are far from convergence.
 Commands:   vlfusion describe film/film_mif_short
             vlfusion train film/film_mif_short
             vlfusion ablate-text film/film_mif_short work_dirs/film_mif_short/iter_500.pth
-            and each again with --cfg-options model.backbone.guidance=channel work_dir=work_dirs/film_mif_channel
-Cost:       500 steps: 65 minutes of one CPU core with released guidance, 25 with guidance=channel.
-Expected:   docs/results/text.md. Own text, protocol plain, 36 test pairs, released guidance: EN 5.367  SD 66.60
-            SF 25.07  AG 7.986  VIF 0.822  Qabf 0.682; by channel: 5.901  40.40  26.62  8.853  0.075  0.636.
+Cost:       500 steps: 65 minutes of one CPU core with released guidance.
+Expected:   docs/results/text.md. Own text, protocol plain, 36 test pairs: EN 5.367  SD 66.60
+            SF 25.07  AG 7.986  VIF 0.822  Qabf 0.682.
 Note:       with these weights of the losses, short training copies source A (zoo/film_mif.py).
-Not known:  what longer training gives; a second seed; guidance=spatial, which was not trained.
+Not known:  what longer training gives; a second seed.
 """
 
 _base_ = ['../_base_/runtime.py', '../_base_/datasets/harvard.py', '../_base_/schedules/short.py',

@@ -1,11 +1,9 @@
 """FILM (Zhao et al., ICML 2024) that obeys instructions on infrared-visible images: `film-guide-ivf`.
 
-Its guidance is that of `film-guide-mif`, which reads sentences about all tasks. This config describes its pictures, and
-trains a guidance of its own.
-
 Data:       171 pairs of RoadScene; its 25 pairs of CDDFuse's test set are for testing.
-Commands:   make zoo ZOO_DATA=FOLDER ZOO_TASKS=guide_ivf; it can be resumed
-Cost:       4,000 steps, as `film_guide_mif`
+Commands:   those of the shipped weights are in plugins/film_weights/README.md: the guidance of `film-guide-mif` on
+            `film-ivf`, and 300 steps more. `make zoo ZOO_DATA=FOLDER ZOO_TASKS=guide_ivf` trains one from nothing.
+Cost:       4,000 steps from nothing, as `film_guide_mif`
 Start:      the weights `film-ivf`, which stay as they are.
 Loss, text: as `film-guide-mif`.
 """

@@ -1,7 +1,7 @@
 """FILM (Zhao et al., ICML 2024) that obeys instructions: the training of the guidance of `film-guide-mif`.
 
 A step reads 126 sentences and fuses nothing: what a network reads in a sentence decides its picture. Pairs of all tasks
-are read, so that the guidance serves every network; `film-guide-ivf` has the same.
+are read, so that the guidance serves every network; that of `film-guide-ivf` starts from it.
 
 Data:       sentences about Harvard's 738 training pairs (MRI with CT, PET or SPECT), 171 infrared-visible pairs of
             RoadScene, and pairs of two exposures and two focuses; to test, Harvard's 72 test pairs.

@@ -50,6 +50,13 @@ def test_numbers_of_the_fused_frames_do_not_move_the_sources(videos, tmp_path):
         assert folder.rows == expected.rows
 
 
+def test_options_are_those_of_folders(videos):
+    with pytest.raises(ConfigError, match='at least one worker'):
+        score_sequence(*videos, workers=0)
+    with pytest.raises(ConfigError, match='no metric'):
+        score_sequence(*videos, metrics=[])
+
+
 def test_command_line(videos, tmp_path, capsys):
     names = [str(path) for path in videos]
     command = ['evaluate', names[0], '--source-a', names[1], '--source-b', names[2], '--out', str(tmp_path / 's.csv')]

@@ -21,7 +21,7 @@ from vlfusion.analysis.asked_quantities import LEAST_REGION, QUANTITIES, STILL, 
 from vlfusion.analysis.conclusion import conclude
 from vlfusion.analysis.leaderboard import board_of
 from vlfusion.analysis.statistics import interval as interval_of
-from vlfusion.data.names import inside
+from vlfusion.data.names import case_of, inside
 from vlfusion.errors import DataError
 from vlfusion.evaluation.record import record, write_scores
 from vlfusion.evaluation.rows import Row, columns, read_csv
@@ -111,7 +111,8 @@ class Obedience:
         shares = np.array([np.mean(verdicts) for verdicts in pairs.values()])
         if not judged:
             return Share(math.nan, (math.nan, math.nan), 0, len(chosen))
-        return Share(shares.mean().item(), interval_of(shares, self.alpha, resamples), judged, len(chosen) - judged)
+        interval = interval_of(shares, self.alpha, resamples, [case_of(name) for name in pairs])
+        return Share(shares.mean().item(), interval, judged, len(chosen) - judged)
 
     @cached_property
     def groups(self) -> dict[str, Share]:

@@ -15,7 +15,7 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
                                       '--out is a .mp4, .mov, .mkv or .webm file')
     add_pairing(group)
     group.add_argument('--codec', metavar='NAME',
-                       help='h264 (default), vp9 (default for .webm), or ffv1, which loses nothing (.mkv)')
+                       help='h264 (default), vp9 (default for .webm), or ffv1, which loses nothing (.mkv, .mp4)')
     group.add_argument('--no-audio', action='store_true', help='leave the sound of the sources out')
 
 

@@ -172,14 +172,15 @@ def usable_workers(workers: int | None) -> int:
 
 
 def chosen_columns(metrics: Sequence[str] | None, truth_metrics: Sequence[str] | None, protocol: Protocol, *,
-                   truth: bool, maps: Collection[str] = ()) -> tuple[list[str], frozenset[str]]:
+                   truth: bool, maps: Collection[str] = (),
+                   default: Sequence[str] = DEFAULT_METRICS) -> tuple[list[str], frozenset[str]]:
     """Return the columns of the chosen metrics, and those of them that were not named, which may stay empty.
 
     Raises:
         ConfigError: no metric is chosen.
         UnknownNameError: no metric, or no variant of it, has a name that was given.
     """
-    columns = chosen_metrics(DEFAULT_METRICS if metrics is None else metrics, maps)
+    columns = chosen_metrics(default if metrics is None else metrics, maps)
     named = [name for name in metrics or () if name != 'all']
     if truth:
         columns += [TRUTH + name for name in chosen_metrics(truth_metrics or DEFAULT_TRUTH_METRICS, truth=True)]

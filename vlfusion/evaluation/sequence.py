@@ -15,7 +15,7 @@ from vlfusion.console.notes import new_run
 from vlfusion.data.pairs import Range
 from vlfusion.data.sequences import NumberedPictures, frame_rate_of, open_sequences
 from vlfusion.errors import DataError
-from vlfusion.evaluation.folder import FolderScores, chosen_metrics
+from vlfusion.evaluation.folder import FolderScores, chosen_columns, usable_workers
 from vlfusion.evaluation.record import record
 from vlfusion.evaluation.rows import Row
 from vlfusion.files import file_digest
@@ -26,7 +26,7 @@ from vlfusion.imaging.tasks import get_task
 from vlfusion.imaging.video.file import is_video
 from vlfusion.imaging.video.frame import Frames
 from vlfusion.imaging.video.pairing import Pairing
-from vlfusion.metrics.columns import full_name, metric_of
+from vlfusion.metrics.columns import metric_of
 from vlfusion.metrics.flicker import BEFORE
 from vlfusion.metrics.scoring import DEFAULT_METRICS, score_planes
 from vlfusion.metrics.undefined import Undefined
@@ -76,8 +76,8 @@ def score_sequence(fused: str | os.PathLike, source_a: str | os.PathLike, source
     check_fit(fit)
     FINITE.check('offset', offset)
     task = get_task(task).name if task else None
-    chosen = chosen_metrics(SEQUENCE_METRICS if metrics is None else metrics, BEFORE)
-    columns = list(dict.fromkeys(full_name(name, rules.code) for name in chosen))
+    workers = usable_workers(workers)
+    columns, optional = chosen_columns(metrics, None, rules, truth=False, maps=BEFORE, default=SEQUENCE_METRICS)
     alone = [column for column in columns if not {*metric_of(column).info.maps} & {*BEFORE}]
     new_run()
     sources = open_sequences({'source A': source_a, 'source B': source_b}, frame_rate_of(frame_rate),
@@ -90,13 +90,14 @@ def score_sequence(fused: str | os.PathLike, source_a: str | os.PathLike, source
         number, planes, before = frame
         images = dict(zip((*KEYS, *BEFORE), (plane.to(where) for plane in (*planes, *before)), strict=False))
         name = f'{number:06d}'
-        scores, undefined = score_planes(name, images, columns if before else alone, code=rules.code)
+        scores, undefined = score_planes(name, images, columns if before else alone, code=rules.code,
+                                         optional=optional)
         if not before:
             undefined += [Undefined(name, column, None, ('no frame before it',)) for column in columns
                           if column not in scores]
         return {'name': name, 'protocol': rules.label} | {column: scores.get(column) for column in columns}, undefined
 
-    rows, undefined, workers = [], [], workers or torch.get_num_threads()
+    rows, undefined = [], []
     with closing(_frames(result, pairing, fit, rules)) as frames, one_thread_each(), \
             ThreadPoolExecutor(workers) as pool:
         for done, (row, reasons) in enumerate(in_order(pool, score, frames, 2 * workers), 1):

@@ -30,6 +30,7 @@ from vlfusion.imaging.video.frame import Frame
 from vlfusion.imaging.video.pairing import Pairing
 from vlfusion.imaging.video.scenes import SceneChanges
 from vlfusion.imaging.video.writing import Sound, check_target, write_video
+from vlfusion.inference.folders import open_fuser, tell_model
 from vlfusion.system.workers import in_order, read_ahead
 from vlfusion.zoo.names import require_model
 
@@ -129,14 +130,9 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
     loud = next((source for source in sources[::-1] if audio and getattr(source, 'sounds', ())), None)
     check_target(out, codec, loud.sounds if loud else ())
 
-    from vlfusion.engine.named import locate
-    from vlfusion.inference.fuser import Fuser
     from vlfusion.system.devices import choose_same_gpu
-    fuser = Fuser(locate(checkpoint, offline=offline, show=show), note=show.print if show else None, **options)
-    if show:
-        show.print(f'Model: {fuser.origin}.')
-        show.print(f'Grey levels by the protocol {fuser.protocol.name}'
-                   + ('.' if grey else f', colour by the rule {fuser.chroma}.'))
+    fuser = open_fuser(checkpoint, offline=offline, show=show, **options)
+    tell_model(fuser, show, grey)
     step, clock, times, words, done = show or (lambda *_, **__: None), time.monotonic(), deque(), {}, 0
     step('fusing', 0, pairing.expected or 1)
     pairs = _in_memory(pairing, fuser, begins, times, words)

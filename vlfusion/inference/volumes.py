@@ -22,6 +22,7 @@ from vlfusion.errors import ConfigError, DataError
 from vlfusion.files import file_digest, is_empty, whole_folder, write_json
 from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.images import write_image
+from vlfusion.inference.folders import open_fuser
 from vlfusion.volumes.capture import write_captures
 from vlfusion.volumes.nifti import is_nifti_name, write_nifti
 from vlfusion.volumes.pair import VolumePair
@@ -118,11 +119,9 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
     for line in explain(pair):
         say(line)
 
-    from vlfusion.engine.named import locate
-    from vlfusion.inference.fuser import Fuser
     for side, volume in zip('ab', pair.volumes, strict=True):
         options[f'modality_{side}'] = options.get(f'modality_{side}') or MODALITIES.get(volume.modality)
-    fuser = Fuser(locate(checkpoint, offline=offline, show=show), note=show.print if show else None, **options)
+    fuser = open_fuser(checkpoint, offline=offline, show=show, **options)
     fuser.check_maps({})
     if every is not None and not fuser.texts.source:
         raise ConfigError(f'every={every} chooses slices to describe, but the model reads no text.', 'Leave it out.')

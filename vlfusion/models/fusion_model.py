@@ -20,7 +20,7 @@ from vlfusion.registry import BACKBONES, LOSSES, MODELS
 _INSTRUCTED = "Train with type='InstructedModel', and set instructions=dict(vocabulary='fusion.v2') in the data set."
 #: Remedies for inputs of losses that do not come from files.
 _REMEDIES = dict.fromkeys(('ask', 'region', 'instructions', 'reference'), _INSTRUCTED) | dict.fromkeys(
-    ('numbers', 'places', 'read_ask', 'read_region'),
+    ('numbers', 'asked', 'places', 'read_ask', 'read_region'),
     f'{_INSTRUCTED} The backbone must have a method understand, as FILM with instruction_dim.')
 
 

@@ -101,6 +101,8 @@ def test_targets_that_cannot_be_written(tmp_path):
         check_target('a.mp4', 'h263')
     with pytest.raises(DataError, match='cannot hold h264'):
         check_target('a.webm', 'h264')
+    with pytest.raises(DataError, match='cannot hold vp9'):
+        check_target('a.mov', 'vp9')
     with pytest.raises(DataError, match='aac'):
         check_target('a.webm', sounds=['opus', 'aac'])
     check_target('a.mkv', 'ffv1', ['pcm_s16le'])

@@ -21,7 +21,7 @@ from vlfusion.imaging.registration.motion import (
     movement,
     rotation_and_scale,
 )
-from vlfusion.imaging.registration.warp import covered, warp
+from vlfusion.imaging.registration.warp import warp
 
 Plane = Float[np.ndarray, 'h w']
 #: Movements that `--register` takes, and their effect.
@@ -219,11 +219,6 @@ def _apart(first: Matrix, second: Matrix, size: tuple[int, int]) -> float:
 def move(image: Shaped[np.ndarray, 'h w *bgr'], alignment: Alignment) -> Shaped[np.ndarray, '_ _ *bgr']:
     """Draw source B on the pixels of source A, with cubic interpolation; pixels that it does not show are black."""
     return warp(image, alignment.matrix, alignment.size)
-
-
-def shown(alignment: Alignment) -> float:
-    """Share of source A's pixels that the moved source B shows, from 0 to 1."""
-    return float(covered(alignment.size, alignment.matrix, alignment.size).mean())
 
 
 def known_movement(size: tuple[int, int], shift: tuple[float, float] = (0, 0), rotation: float = 0,

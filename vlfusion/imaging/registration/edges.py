@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from vlfusion.imaging.registration.motion import GENERATORS, PARAMETERS, in_pixels, movement
+from vlfusion.imaging.registration.motion import GENERATORS, PARAMETERS, Matrix, in_pixels, movement
 from vlfusion.imaging.registration.warp import covered, shrink, warp
 
 Plane = Float[np.ndarray, 'h w']
 Channels = Float[np.ndarray, 'channel h w']
-Matrix = Float[np.ndarray, '3 3']
 
 _ORIENTATIONS = 8
 #: Longer side of the images at which all rotations and scales are tried, in pixels.

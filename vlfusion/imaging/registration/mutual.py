@@ -5,11 +5,10 @@ import numpy as np
 from jaxtyping import Float
 
 from vlfusion.errors import needs
-from vlfusion.imaging.registration.motion import in_pixels, normalised, rotation_and_scale
+from vlfusion.imaging.registration.motion import Matrix, in_pixels, normalised, rotation_and_scale
 from vlfusion.imaging.registration.warp import covered, shrink, warp
 
 Plane = Float[np.ndarray, 'h w']
-Matrix = Float[np.ndarray, '3 3']
 #: Longer side of the images that are compared, in pixels.
 LONGEST = 512
 _BINS, _STEPS = 32, 100

@@ -71,7 +71,7 @@ def check_target(path: str | os.PathLike, codec: str = '', sounds: Iterable[str]
         raise ConfigError(f'Unknown video codec {codec!r}.', did_you_mean(codec, CODECS))
     with av.open(os.devnull, 'w', format=FORMATS[suffix]) as container:
         holds = container.supported_codecs
-    if codec and codec not in holds:
+    if codec and (codec not in holds or (FORMATS[suffix], codec) == ('mov', 'vp9')):  # FFmpeg lists it, and then fails
         raise DataError(f'A {suffix} file cannot hold {codec}.', 'Write a .mkv file, or choose another --codec.')
     if unfit := [sound for sound in sounds if sound not in holds]:
         raise DataError(f'A {suffix} file cannot hold the sound of the source, which is {unfit[0]}.',

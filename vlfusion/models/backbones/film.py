@@ -179,8 +179,7 @@ class FILM(nn.Module):
         mask = _mask(instruction, instruction_mask)
         several = len(instruction) // len(source_a)
         a, b = (source.repeat_interleave(several, 0) for source in (source_a, source_b))
-        numbers, asked = self.correction.read(instruction, mask)
-        return dict(numbers=numbers, asked=asked, places=self.correction.where(a, b, instruction, mask))
+        return self.correction.understand(a, b, instruction, mask)
 
     def colour_strength(self, instruction: Float[Tensor, 'several token dim'],
                         instruction_mask: Bool[Tensor, 'several token'] | None = None) -> Float[Tensor, ' several']:

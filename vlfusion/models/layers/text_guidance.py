@@ -33,7 +33,7 @@ class SpatialGuidance(nn.Module):
 
     The tokens of the text first see each other, so that "less blurry" differs from "more blurry". Then the text is read
     twice by cross-attention: as numbers that say what is asked (`read`), and by the cells of a grid over the image, by
-    their place and content, as a weight that says where (`where`). The image moves towards the picture that the numbers
+    their place and content, as a weight that says where. The image moves towards the picture that the numbers
     ask for, `vlfusion.imaging.asked_picture`, by the weight of each place.
 
     A number is read as its value and as the answer to whether it is asked for at all. Without that, a hundredth of a
@@ -93,10 +93,14 @@ class SpatialGuidance(nn.Module):
         strength = self._ask(self._tokens(text, mask), mask)[:, COLOUR].float()
         return torch.where(mask.any(1), strength, 1)
 
-    def where(self, source_a: Image, source_b: Image, text: Text,
-              mask: Mask) -> Float[Tensor, 'batch 1 rows columns']:
-        """Return the logit that the text concerns a cell, for each cell of the grid."""
-        return self._where(source_a, source_b, self._tokens(text, mask), mask)
+    def understand(self, source_a: Image, source_b: Image, text: Text, mask: Mask) -> dict[str, Tensor]:
+        """Return the `numbers` and the logits `asked`, as `read` does, and `places (batch, 1, rows, columns)`.
+
+        A place is the logit that the text concerns a cell of the grid.
+        """
+        tokens = self._tokens(text, mask)
+        numbers, asked = self._numbers(tokens, mask)
+        return dict(numbers=numbers, asked=asked, places=self._where(source_a, source_b, tokens, mask))
 
     def _tokens(self, text: Tensor, mask: Tensor) -> Tensor:
         tokens = self.embed(text.to(self.embed.weight))
