@@ -40,8 +40,11 @@ def test_problems(tmp_path):
     write(tmp_path / 'pet/b.nii')
     with pytest.raises(DataError, match='a has no source B\n    b has no source A'):
         find_cases(tmp_path, 'mri', 'pet')
-    with pytest.raises(DataError, match='c has no source A'):
-        find_cases(tmp_path, 'mri', 'mri', ['c'])
+    for names, problem in ((['c'], "'c' is in the list of names, but no volume has that name"),
+                           ('gone.txt', 'no list of names at .*gone.txt'), ([], 'the list of names holds no names'),
+                           (['a', 'a'], "'a' is in the list of names 2 times")):
+        with pytest.raises(DataError, match=problem):
+            find_cases(tmp_path, 'mri', 'mri', names)
     with pytest.raises(DataError, match='No volume of source B fits .*ct'):
         find_cases(tmp_path, 'mri', '{name}/ct.nii')
     with pytest.raises(ConfigError, match='does not say where the name'):

@@ -107,15 +107,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_mode(args: argparse.Namespace) -> None:
     """Refuse options of one kind of measurement in another, where they would have no effect."""
-    from vlfusion.errors import ConfigError
+    from vlfusion.cli.options import refuse_given
     texts = ('policies', 'other_task', 'other_options', 'other_texts', 'pair_maps')
     useless = [*(texts if args.instructions or args.drawn else ()), *(() if args.instructions else ('against',)),
                *(('instructions',) if args.drawn else ())]
-    for name in useless:
-        if getattr(args, name):
-            mode = 'with --drawn' if args.drawn else 'with --instructions' if args.instructions else \
-                'without --instructions'
-            raise ConfigError(f'--{name.replace("_", "-")} has no effect {mode}.', 'Leave it out.')
+    refuse_given(args, useless, 'with --drawn' if args.drawn else 'with --instructions' if args.instructions else
+                 'without --instructions')
 
 
 def _obey(args: argparse.Namespace, config: 'Config') -> int:

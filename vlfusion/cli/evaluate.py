@@ -71,13 +71,17 @@ def run(args: argparse.Namespace) -> int:
     require_sources(args)
     check_output(args.out)
 
-    from vlfusion.cli.options import import_modules
+    from vlfusion.cli.options import import_modules, refuse_given
     from vlfusion.console.progress import ShowProgress
     from vlfusion.evaluation.tables import controls_table, not_scored, summary_table
     from vlfusion.imaging.video.file import is_video
     import_modules(args.modules)
     sequence = args.sequence or any(is_video(place) for place in (args.fused, args.source_a, args.source_b) if place)
-    _require_effect(args, sequence)
+    if sequence:
+        refuse_given(args, ('stacks', 'truth', 'maps', 'controls', 'page_a', 'page_b', 'bands_a', 'bands_b'),
+                     'on sequences')
+    else:
+        refuse_given(args, ('frame_rate', 'offset', 'fit'), 'on single images', 'Leave it out, or add --sequence.')
     score = _score_stacks if args.stacks else _score_sequence if sequence else _score_folder
     with ShowProgress() as show:
         scores = score(args, partial(show, 'scoring'))
@@ -94,16 +98,6 @@ def run(args: argparse.Namespace) -> int:
             print(line)
     print(f'Wrote {", ".join(map(str, written))}.')
     return 0
-
-
-def _require_effect(args: argparse.Namespace, sequence: bool) -> None:
-    """Raise ConfigError if an option is given that has no effect on sequences, or on folders of single images."""
-    without = ('stacks', 'truth', 'maps', 'controls', 'page_a', 'page_b', 'bands_a', 'bands_b') if sequence else (
-        'frame_rate', 'offset', 'fit')
-    if given := [name for name in without if getattr(args, name)]:
-        option = '--map' if given[0] == 'maps' else f'--{given[0].replace("_", "-")}'
-        raise ConfigError(f'{option} has no effect on {"sequences" if sequence else "single images"}.',
-                          'Leave it out.' if sequence else 'Leave it out, or add --sequence.')
 
 
 def _score_sequence(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 'FolderScores':

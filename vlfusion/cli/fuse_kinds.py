@@ -2,6 +2,7 @@
 
 import argparse
 
+from vlfusion.cli.options import refuse_given
 from vlfusion.errors import ConfigError
 
 #: The kinds of input on which an option has an effect, by its name in the namespace. Others have one on all.
@@ -13,6 +14,7 @@ ONLY = {
     'batch_size': ['pictures', 'volumes', 'videos'],
     'order': ['stacks'],
     **dict.fromkeys(['onto', 'axis', 'window_a', 'window_b', 'colormap', 'mosaic', 'keep_patient'], ['volumes']),
+    'describe': ['pictures', 'volumes', 'videos'],
     'fit': ['pictures', 'videos'],
     'register': ['pictures'],
     'depth': ['pictures', 'stacks'],
@@ -27,12 +29,7 @@ def require_effect(args: argparse.Namespace, kind: str) -> None:
         args: the parsed arguments.
         kind: `pictures`, which are pairs of them, `stacks`, `volumes` or `videos`.
     """
-    for name, kinds in ONLY.items():
-        if getattr(args, name) and kind not in kinds:
-            option = '--map' if name == 'maps' else f'--{name.replace("_", "-")}'
-            raise ConfigError(f'{option} has no effect on {kind}.', 'Leave it out.')
-    if args.describe and kind == 'stacks':
-        raise ConfigError('--describe has no effect on stacks.', 'Leave it out.')
+    refuse_given(args, [name for name, kinds in ONLY.items() if kind not in kinds], f'on {kind}')
     if args.describe == 'scene' and kind != 'videos':
         raise ConfigError(f'--describe scene is for videos, but these are {kind}.', 'Leave the word out.')
     if not isinstance(args.describe, bool) and kind == 'pictures':

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Iterable
 
 from vlfusion.errors import ConfigError
 
@@ -133,6 +134,21 @@ def add_fit(parser: argparse.ArgumentParser, register: str) -> None:
     parser.add_argument('--fit', choices=FITS, help='pairs of different size: refuse them (default), resize the image '
                                                     'with fewer pixels, or crop both about their centres')
     parser.add_argument('--register', choices=MOTIONS, help=f'{register} (docs/howto/registration.md)')
+
+
+def refuse_given(args: argparse.Namespace, names: Iterable[str], where: str, remedy: str = 'Leave it out.') -> None:
+    """Raise ConfigError if one of these options is given, because it has no effect there.
+
+    Args:
+        args: the parsed arguments.
+        names: the options by their names in the namespace.
+        where: words that follow `no effect`, such as `on stacks`.
+        remedy: advice to the user.
+    """
+    for name in names:
+        if getattr(args, name):
+            option = '--map' if name == 'maps' else f'--{name.replace("_", "-")}'
+            raise ConfigError(f'{option} has no effect {where}.', remedy)
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from vlfusion.cli.options import refuse_given
 from vlfusion.errors import ConfigError
 
 
@@ -40,10 +41,8 @@ def require_sources(args: argparse.Namespace) -> None:
     pair = [args.source_a, args.source_b]
     if None in pair if args.stacks is None else any(pair):
         raise ConfigError('Expected --source-a and --source-b, or --stacks.', 'Name the sources of the fused images.')
-    for name in ('maps', 'controls', 'sequence', 'range_b', 'page_b', 'bands_b'):
-        if args.stacks and getattr(args, name):
-            option = '--map' if name == 'maps' else f'--{name.replace("_", "-")}'
-            raise ConfigError(f'{option} has no effect on stacks.', 'Leave it out.')
+    if args.stacks:
+        refuse_given(args, ('maps', 'controls', 'sequence', 'range_b', 'page_b', 'bands_b'), 'on stacks')
 
 
 def reading_of_all(args: argparse.Namespace) -> dict[str, str | int | None]:

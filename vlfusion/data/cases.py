@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vlfusion.data.names import require_names
+from vlfusion.data.names import composed, require_names
+from vlfusion.data.pairs import Names, listed_names
 from vlfusion.data.patterns import contents_of
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.volumes.nifti import is_nifti_name
@@ -21,7 +22,7 @@ _RENAME = 'Results are saved in folders of these names: write plain ones, such a
 
 
 def find_cases(root: str | os.PathLike, source_a: str, source_b: str,
-               names: str | os.PathLike | Sequence[str] | None = None) -> dict[str, tuple[Path, Path]]:
+               names: Names | None = None) -> dict[str, tuple[Path, Path]]:
     """Find the volumes of each case, sorted by the name of the case.
 
         find_cases('data', '{name}/mri.nii.gz', '{name}/pet')   # a folder for each case; pet/ holds a DICOM series
@@ -41,17 +42,14 @@ def find_cases(root: str | os.PathLike, source_a: str, source_b: str,
     root = Path(root)
     found = {what: _volumes(root, pattern, what) for what, pattern in (('source A', source_a), ('source B', source_b))}
     volumes_a, volumes_b = found.values()
-    if isinstance(names, str | os.PathLike):
-        lines = map(str.strip, (root / names).read_text(encoding='utf-8-sig').splitlines())
-        names = [line for line in lines if line and not line.startswith('#')]
-    chosen = sorted(volumes_a.keys() | volumes_b.keys()) if names is None else list(names)
-    problems = [f'{name} has no {what}' for name in chosen for what, volumes in found.items() if name not in volumes]
-    if problems or not chosen:
-        raise DataError(f'Cannot pair the volumes under {root.absolute()}:\n'
-                        f'{listing(problems or ["there is no case"])}',
+    known = volumes_a.keys() | volumes_b.keys()
+    chosen, problems = (sorted(known), []) if names is None else listed_names(root, names, known, 'volume')
+    problems += [f'{name} has no {what}' for name in chosen for what, volumes in found.items() if name not in volumes]
+    if problems:
+        raise DataError(f'Cannot pair the volumes under {root.absolute()}:\n{listing(problems)}',
                         'The volumes of a case share one name. Correct source_a, source_b or names.')
     require_names(chosen, root, _RENAME)
-    return {name: (volumes_a[name], volumes_b[name]) for name in sorted(chosen)}
+    return {name: (volumes_a[name], volumes_b[name]) for name in chosen}
 
 
 def part_of(names: Sequence[str], part: str, parts: Mapping[str, float] = PARTS, seed: int = 0) -> list[str]:
@@ -104,7 +102,7 @@ def _volumes(root: Path, pattern: str, what: str) -> dict[str, Path]:
         path = Path(place)
         match = form.fullmatch(path.relative_to(root).as_posix())
         if match and (is_nifti_name(path) or is_volume(path)):
-            volumes.setdefault(match['name'], []).append(path)
+            volumes.setdefault(composed(match['name']), []).append(path)
     if not volumes:
         raise DataError(f'No volume of {what} fits {root / pattern}; {contents_of((root / pattern).parent)}.',
                         'Name a folder of NIfTI files or DICOM series, or a pattern with {name}.')

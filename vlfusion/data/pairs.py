@@ -324,8 +324,9 @@ def _resolved(files: Mapping[str, Path]) -> dict[str, Path]:
     return {name: path.resolve() for name, path in files.items()}
 
 
-def listed_names(root: Path, names: Names, known: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the listed names that exist, sorted, and the problems of the others."""
+def listed_names(root: Path, names: Names, known: Iterable[str],
+                 what: str = 'image') -> tuple[list[str], list[str]]:
+    """Return the listed names that exist, sorted, and the problems of the others; `what` has a name, in messages."""
     where = 'the list of names'
     if isinstance(names, str | os.PathLike):
         where = root / names
@@ -337,7 +338,7 @@ def listed_names(root: Path, names: Names, known: Iterable[str]) -> tuple[list[s
         raise ConfigError(f'The list of names holds {others[0]!r}.', "Write each name as a string, such as '12'.")
     stems = Counter(composed(stem_of(name)) for name in names)
     problems = [f'{name!r} is in {where} {count} times' for name, count in stems.items() if count > 1]
-    problems += [f'{name!r} is in {where}, but no image has that name' for name in stems if name not in known]
+    problems += [f'{name!r} is in {where}, but no {what} has that name' for name in stems if name not in known]
     if not stems:
         problems.append(f'{where} holds no names')
     return sorted(stems.keys() & known), problems

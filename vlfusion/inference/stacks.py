@@ -97,14 +97,9 @@ def fold(items: Sequence[Item], merge: Callable[[Item, Item], Item], order: str 
     Raises:
         ConfigError: the order is unknown.
     """
-    check_order(order)
+    if order not in ORDERS:
+        raise ConfigError(f'Unknown order {order!r}.', did_you_mean(order, ORDERS))
     if order == 'tree':
         middle = (len(items) + 1) // 2
         return merge(*(fold(part, merge) if len(part) > 1 else part[0] for part in (items[:middle], items[middle:])))
     return reduce(merge, items if order == 'chain' else reversed(items))
-
-
-def check_order(order: str) -> None:
-    """Raise ConfigError if no order has that name."""
-    if order not in ORDERS:
-        raise ConfigError(f'Unknown order {order!r}.', did_you_mean(order, ORDERS))

@@ -75,13 +75,8 @@ def to_image(values: Shaped[np.ndarray, 'i j k'], affine: Affine) -> Any:
     """Return a `SimpleITK.Image` of voxels at their place."""
     import SimpleITK
     image = SimpleITK.GetImageFromArray(np.ascontiguousarray(values.T))
-    place(image, affine)
-    return image
-
-
-def place(image: Any, affine: Affine) -> None:
-    """Set origin, spacing and direction of a `SimpleITK.Image`."""
     matrix, spacing = flipped(affine), spacing_of(affine)
     image.SetOrigin(matrix[:3, 3].tolist())
     image.SetSpacing(spacing.tolist())
     image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
+    return image
