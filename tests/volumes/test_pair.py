@@ -7,7 +7,7 @@ import pytest
 from volumetric import grid, ramp, rotation, write_nifti
 
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.volumes.pair import AXES, VolumePair, acquisition_axis
+from vlfusion.volumes.pair import AXES, VolumePair, acquisition_axis, resample
 from vlfusion.volumes.reading import read_volume
 
 SHAPE = 12, 10, 8
@@ -53,6 +53,27 @@ def test_the_same_grid_is_not_interpolated(tmp_path):
     assert both.coverage == 1
     for index in range(len(both)):
         np.testing.assert_array_equal(*both.pictures(index))
+
+
+def test_padding_does_not_spread(tmp_path):
+    """Half a voxel off: known voxels beside padding keep their values, and padding has none."""
+    constant, half = np.full(SHAPE, 7, np.float32), grid(SHAPE, (2, 2, 2), centre=(1, 0, 0))
+    constant[:4] = constant[7, 5, 2] = np.nan
+    volume = read_volume(write_nifti(tmp_path / 'padded.nii', constant, half))
+    values = resample(volume, read_volume(write_nifti(tmp_path / 'grid.nii', ramp(SHAPE, PLAIN), PLAIN)))
+    assert np.isnan(values[:4]).all()  # the first voxel is half outside, and lies at the border of the volume
+    np.testing.assert_allclose(values[4:], 7, rtol=1e-6)
+    quarter = grid(SHAPE, (2, 2, 2), centre=(0.5, 0, 0))
+    steep = ramp(SHAPE, quarter)
+    steep[7, 5, 2] = np.nan
+    steep = resample(read_volume(write_nifti(tmp_path / 'steep.nii', steep, quarter)),
+                     read_volume(tmp_path / 'grid.nii'))
+    assert np.isnan(steep[7, 5, 2]) and np.isnan(steep).sum() == 1
+    expected = ramp(SHAPE, PLAIN)
+    away = np.ones(SHAPE, bool)
+    away[0] = away[7:9, 5, 2] = False
+    np.testing.assert_allclose(steep[away], expected[away], rtol=1e-5)
+    assert steep[8, 5, 2] == pytest.approx(expected[8, 5, 2] + 3 * 0.5)  # the value of its own voxel, 0.5 mm away
 
 
 def test_pictures_are_upright_in_every_storage_order(tmp_path):

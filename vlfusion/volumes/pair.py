@@ -15,6 +15,8 @@ from vlfusion.volumes.windows import find_window
 AXES = {'axial': 'LPS', 'coronal': 'LIP', 'sagittal': 'PIL'}
 #: A step that is longer than the others by this factor is that from slice to slice.
 _THICKER = 1.05
+#: Rounding of float32 in the sum of the weights of an interpolation.
+_ROUNDING = 1e-5
 
 
 class VolumePair:
@@ -117,17 +119,31 @@ def acquisition_axis(affine: Affine) -> str:
 
 
 def resample(volume: Volume, grid: Volume) -> Float32[np.ndarray, 'i j k']:
-    """Interpolate a volume linearly at the voxels of another one's grid; NaN outside of it."""
+    """Interpolate a volume linearly at the voxels of another one's grid; NaN where it has no value.
+
+    Beside voxels without a value, the weights of the others are normalised, so that their mean is taken. A place has a
+    value if at least half of the weight is theirs: padding is followed to half a voxel, like the border of the volume.
+    """
     if volume.shape == grid.shape and np.array_equal(volume.affine, grid.affine):
         return volume.values
     with needs('Fusing volumes', 'SimpleITK', 'medical'):
         import SimpleITK
     matrix, spacing = flipped(grid.affine), spacing_of(grid.affine)
-    image = SimpleITK.Resample(
-        to_image(volume.values, volume.affine), grid.shape, SimpleITK.Transform(), SimpleITK.sitkLinear,
-        matrix[:3, 3].tolist(), spacing.tolist(), (matrix[:3, :3] / spacing).ravel().tolist(), float('nan'),
-        SimpleITK.sitkFloat32)
-    return SimpleITK.GetArrayFromImage(image).T
+
+    def interpolated(values: Float32[np.ndarray, '_ _ _']) -> Float32[np.ndarray, 'i j k']:
+        image = SimpleITK.Resample(
+            to_image(values, volume.affine), grid.shape, SimpleITK.Transform(), SimpleITK.sitkLinear,
+            matrix[:3, 3].tolist(), spacing.tolist(), (matrix[:3, :3] / spacing).ravel().tolist(), float('nan'),
+            SimpleITK.sitkFloat32)
+        return SimpleITK.GetArrayFromImage(image).T
+
+    known = np.isfinite(volume.values)
+    if known.all():
+        return interpolated(volume.values)
+    weights = interpolated(known.astype(np.float32))
+    enough = weights >= 0.5 - _ROUNDING
+    return np.divide(interpolated(np.where(known, volume.values, np.float32(0))), weights, where=enough,
+                     out=np.full_like(weights, np.nan))
 
 
 def _turn(codes: str, affine: Affine, back: bool = False) -> Shaped[np.ndarray, '3 2']:
