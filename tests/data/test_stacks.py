@@ -1,10 +1,13 @@
 """Finding stacks: files, a folder of stacks, folders whose files share names."""
 
+import numpy as np
 import pytest
+import tifffile
 
 from vlfusion.console.notes import new_run
 from vlfusion.data.stacks import find_stacks
 from vlfusion.errors import DataError
+from vlfusion.imaging.reading.rule import Reading
 
 
 @pytest.fixture
@@ -43,6 +46,34 @@ def test_files_that_are_left_out_are_named(touch, caplog, folder):
     new_run()
     assert [len(stack.paths) for stack in find_stacks([root / folder])] == [2]
     assert '2.heic' in caplog.text and '3.DNG' in caplog.text and '.hidden' not in caplog.text
+
+
+def test_pages_of_a_file_are_a_stack(tmp_path):
+    for name, count in (('z10', 2), ('z9', 3), ('field/any', 4), ('mixed/a', 2), ('mixed/b', 1)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / f'{name}.tif', np.zeros((count, 4, 4), np.uint8), photometric='minisblack')
+
+    def found(*sources, **options):
+        return [(stack.name, [page.number for page in stack.paths])
+                for stack in find_stacks([tmp_path / source for source in sources], **options)]
+
+    assert found('z9.tif') == [('z9', [1, 2, 3])]
+    assert found('field') == [('any', [1, 2, 3, 4])]
+    with pytest.raises(DataError, match=r'only .*z9\.tif'):
+        found('z9.tif', reading=Reading.of(page=2))
+    with pytest.raises(DataError, match=r'holds files with several pages, such as a\.tif, beside .* b\.tif'):
+        found('mixed')
+    (tmp_path / 'mixed/b.tif').unlink()
+    stacks = tmp_path / 'stacks'
+    stacks.mkdir()
+    for name in ('z10.tif', 'z9.tif'):
+        (tmp_path / name).rename(stacks / name)
+    assert found('stacks') == [('z9', [1, 2, 3]), ('z10', [1, 2])]
+    assert found('stacks', names=['z10']) == [('z10', [1, 2])]
+    for name in ('z10', 'z9'):
+        (stacks / name).mkdir()
+        (stacks / f'{name}.tif').rename(stacks / name / 'planes.tif')
+    assert found('stacks') == [('z9', [1, 2, 3]), ('z10', [1, 2])]
 
 
 def test_folders_are_matched_by_name(touch):

@@ -39,7 +39,7 @@ def test_files_without_a_georeference_have_none(tmp_path):
 @pytest.mark.parametrize(('fit', 'size'), [('crop', (20, 31)), ('resize', (60, 80))])
 def test_the_centre_stays_where_it_is_under_another_size(tmp_path, fit, size):
     path = write_geotiff(tmp_path / 'a.tif')
-    found = georeference_of_result([path, path], size, fit, False)
+    found = georeference_of_result(tmp_path / 'out.tif', [path, path], size, fit, False)
     if fit == 'crop':  # 10 rows and 9 columns less: 5 above, 4 at the left
         assert found.transform * (0, 0) == pytest.approx(TRANSFORM * (4, 5))
     else:
@@ -49,9 +49,9 @@ def test_the_centre_stays_where_it_is_under_another_size(tmp_path, fit, size):
 def test_the_visible_source_gives_its_georeference_unless_it_was_moved(tmp_path, caplog):
     write_image(tmp_path / 'ir.tif', IMAGE)
     paths = [tmp_path / 'ir.tif', write_geotiff(tmp_path / 'vi.tif')]
-    assert georeference_of_result(paths, (30, 40), 'refuse', False).transform == TRANSFORM
+    assert georeference_of_result(tmp_path / 'out.tif', paths, (30, 40), 'refuse', False).transform == TRANSFORM
     new_run()
-    assert georeference_of_result(paths, (30, 40), 'refuse', True) is None
+    assert georeference_of_result(tmp_path / 'out.tif', paths, (30, 40), 'refuse', True) is None
     assert 'vi.tif is georeferenced, but was moved' in caplog.text
 
 
@@ -61,10 +61,10 @@ def test_ground_control_points_are_kept_for_the_same_size_only(tmp_path):
     path = write_geotiff(tmp_path / 'a.tif', transform=None)
     with rasterio.open(path, 'r+') as file:
         file.gcps = points, rasterio.crs.CRS.from_epsg(32633)
-    found = georeference_of_result([path, path], (30, 40), 'refuse', False)
+    found = georeference_of_result(tmp_path / 'out.tif', [path, path], (30, 40), 'refuse', False)
     write_image(tmp_path / 'out.tif', IMAGE, found)
     with rasterio.open(tmp_path / 'out.tif') as file:
         kept, crs = file.gcps
     assert crs == 'EPSG:32633' and [(point.x, point.y) for point in kept] == [(point.x, point.y) for point in points]
     with pytest.raises(DataError, match='ground control points'):
-        georeference_of_result([path, path], (15, 20), 'resize', False)
+        georeference_of_result(tmp_path / 'out.tif', [path, path], (15, 20), 'resize', False)

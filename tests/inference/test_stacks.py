@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from vlfusion import Fuser, fuse_stacks
@@ -120,6 +121,25 @@ def test_one_stack_of_several_folders_goes_into_a_folder(planes, tmp_path):
         fuse_stacks('average', planes, tmp_path / 'deep.jpg', depth=16)
 
 
+@pytest.mark.parametrize('model', ['laplacian-mff', 'cross-bilateral'])
+def test_pages_of_a_file_equal_their_pictures(planes, tmp_path, capsys, model):
+    pages = np.stack([read_image(path)[..., ::-1] for path in planes])
+    (tmp_path / 'z').mkdir()
+    tifffile.imwrite(tmp_path / 'z/planes.tif', pages, photometric='rgb')
+    assert main(['fuse', model, f'{tmp_path}/z/planes.tif', '-o', f'{tmp_path}/all.tif']) == 0
+    expected = Fuser(model).fuse_stack(planes).colour
+    np.testing.assert_array_equal(read_image(tmp_path / 'all.tif'), expected)
+    np.testing.assert_array_equal(Fuser(model).fuse_stack(tmp_path / 'z/planes.tif').colour, expected)
+    done = fuse_stacks(model, [tmp_path / 'z'], tmp_path / 'out', suffix='tif')
+    assert done.written == {'planes': tmp_path / 'out/planes.tif'}
+    tifffile.imwrite(tmp_path / 'z/other.tif', pages, photometric='rgb')
+    files = [f'{tmp_path}/z/{name}.tif' for name in ('planes', 'other')]
+    assert main(['fuse', model, *files, '-o', f'{tmp_path}/x.tif']) == 2
+    assert 'planes.tif holds 5 pages' in capsys.readouterr().err
+    assert main(['fuse', model, files[0], '-o', files[0]]) == 2
+    assert 'planes.tif is an input' in capsys.readouterr().err
+
+
 def test_a_stack_of_geotiffs_keeps_its_place(planes, tmp_path):
     rasterio = pytest.importorskip('rasterio', reason="pip install 'vlfusion[geo]'")
     transform = rasterio.Affine(10, 0, 500_000, 0, -10, 4_600_000)
@@ -129,8 +149,10 @@ def test_a_stack_of_geotiffs_keeps_its_place(planes, tmp_path):
                            crs='EPSG:32633', transform=transform) as file:
             file.write(read_image(plane)[..., 1], 1)
     fuse_stacks('average', paths, tmp_path / 'fused.tif')
-    with rasterio.open(tmp_path / 'fused.tif') as file:
-        assert file.crs == 'EPSG:32633' and file.transform == transform
+    fuse_stacks('average', paths, f'{tmp_path}/folder/')
+    for fused in ('fused.tif', 'folder/0.tif'):
+        with rasterio.open(tmp_path / fused) as file:
+            assert file.crs == 'EPSG:32633' and file.transform == transform
 
 
 def test_the_command_line(planes, tmp_path, capsys):
@@ -148,8 +170,9 @@ def test_the_command_line(planes, tmp_path, capsys):
 
 def test_wrong_stacks(planes, tmp_path):
     fuser = Fuser('laplacian-mff')
-    with pytest.raises(DataError, match='two pictures or more, but there is one'):
-        fuser.fuse_stack(planes[:1])
+    for one in (planes[:1], planes[0]):
+        with pytest.raises(DataError, match='two pictures or more, but there is one'):
+            fuser.fuse_stack(one)
     write_image(planes[3], np.zeros((40, 50), np.uint8))
     with pytest.raises(DataError, match=r'differ in size: .*plane_0\.png is 48x40, .*plane_3\.png is 50x40'):
         fuser.fuse_stack(planes)

@@ -83,6 +83,31 @@ def test_a_geotiff_gives_a_geotiff(tmp_path):
         assert np.abs(file.read(1).astype(int) - image).max() <= 1
 
 
+def test_results_of_folders_keep_the_georeference(tmp_path, capsys):
+    rasterio = pytest.importorskip('rasterio', reason="pip install 'vlfusion[geo]'")
+    transform = rasterio.Affine(10, 0, 500_000, 0, -10, 4_600_000)
+    (tmp_path / 'vi').mkdir()
+    for name in 'pq':
+        write_image(tmp_path / f'ir/{name}.png', RANDOM.integers(0, 256, (24, 32), np.uint8))
+        write_image(tmp_path / f'vi/{name}.tif', RANDOM.integers(0, 256, (24, 32), np.uint8))
+    with rasterio.open(tmp_path / 'vi/p.tif', 'w', driver='GTiff', dtype='uint8', count=1, height=24, width=32,
+                       crs='EPSG:32633', transform=transform) as file:
+        file.write(RANDOM.integers(0, 256, (24, 32), np.uint8), 1)
+    done = fuse('average', tmp_path / 'ir', tmp_path / 'vi', tmp_path / 'out')
+    assert done.written == {'p': tmp_path / 'out/p.tif', 'q': tmp_path / 'out/q.png'}
+    with rasterio.open(tmp_path / 'out/p.tif') as file:
+        assert file.crs == 'EPSG:32633' and file.transform == transform
+    assert fuse('average', tmp_path / 'ir', tmp_path / 'vi', tmp_path / 'out', skip_existing=True).kept == done.written
+    command = ['fuse', 'average', f'{tmp_path}/ir', f'{tmp_path}/vi', '-o', f'{tmp_path}/chosen', '--suffix']
+    assert main([*command, '.jpg']) == 0
+    assert sorted(path.name for path in (tmp_path / 'chosen').iterdir()) == ['p.jpg', 'q.jpg']
+    for arguments, problem in (([*command, '.xyz'], "no image format has the ending '.xyz'"),
+                               ([*command, '.jpg', '--depth', '16'], 'with 16 bits'),
+                               (['fuse', 'average', f'{tmp_path}/ir/p.png', f'{tmp_path}/vi/p.tif', '-o',
+                                 f'{tmp_path}/x.tif', '--suffix', '.tif'], 'the suffix .tif has no effect')):
+        assert main(arguments) == 2 and problem in capsys.readouterr().err
+
+
 def test_pairs_of_different_size_follow_the_rule(tmp_path, capsys):
     write_image(tmp_path / 'a.png', RANDOM.integers(0, 256, (24, 32), np.uint8))
     write_image(tmp_path / 'b.png', RANDOM.integers(0, 256, (48, 64, 3), np.uint8))

@@ -7,6 +7,7 @@
     vlfusion fuse CHECKPOINT 'data/{name}_T.*' 'data/{name}_W.*' -o fused/
     vlfusion fuse laplacian IR/ VI/ -o fused/ --skip-existing
     vlfusion fuse laplacian-mff plane_*.tif -o all_in_focus.tif
+    vlfusion fuse laplacian-mff planes.tif -o all_in_focus.tif
     vlfusion fuse film-mef stacks/ -o fused/
     vlfusion fuse laplacian ir.mp4 vi.mp4 -o fused.mp4
     vlfusion fuse CHECKPOINT ir_12mp.png vi_12mp.png -o fused.png --max-memory 2GiB
@@ -33,13 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', metavar='MODEL',
                         help='a checkpoint; or the name of a model, such as film-mif or laplacian (`vlfusion models`); '
                              'or hf://owner/name; or a config of a model without weights')
-    parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused; or '
-                                         'one folder of stacks, each a folder of images')
+    parser.add_argument('source_a', help='image, folder, or pattern: infrared, MRI, over-exposed, near-focused; '
+                                         'or alone: a folder of stacks, each a folder of images, or a '
+                                         'file with several pages')
     parser.add_argument('source_b', nargs='?', help='image, folder, or pattern: visible; CT, PET or SPECT; '
                                                     'under-exposed; far-focused')
     parser.add_argument('others', nargs='*', default=[], metavar='source_n',
                         help='further images, folders or patterns: with them each result is fused from a stack')
     parser.add_argument('-o', '--out', required=True, help='image to write; a folder if the sources are folders')
+    parser.add_argument('--suffix', metavar='.EXT',
+                        help='ending of results in a folder (default: .tif if a source is georeferenced, else .png)')
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='fuse these pairs only; or a text file with a name on each line')
     parser.add_argument('--skip-existing', action='store_true', help='leave out pairs whose result exists')
@@ -110,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     with ShowProgress() as show:
         done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
                     skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
-                    show=show, describe=args.describe, maps=args.maps, task=args.task,
+                    show=show, describe=args.describe, maps=args.maps, suffix=args.suffix, task=args.task,
                     protocol=args.protocol, chroma=args.chroma, instruction=args.instruction,
                     store=args.store, words=args.words, read_text=not args.no_text, trust=args.trust_checkpoint,
                     modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,

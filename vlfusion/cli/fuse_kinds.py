@@ -8,6 +8,7 @@ from vlfusion.errors import ConfigError
 #: The kinds of input on which an option has an effect, by its name in the namespace. Others have one on all.
 ONLY = {
     **dict.fromkeys(['text', 'maps', 'page_b', 'bands_b'], ['pictures']),
+    'suffix': ['pictures', 'stacks', 'videos'],
     **dict.fromkeys(['names', 'skip_existing', 'page_a', 'bands_a'], ['pictures', 'stacks']),
     **dict.fromkeys(['grey', 'range_a'], ['pictures', 'stacks', 'videos']),
     'range_b': ['pictures', 'videos'],

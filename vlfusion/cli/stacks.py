@@ -26,12 +26,13 @@ def fuse_stacks(args: argparse.Namespace) -> int:
     sources = [source for source in (args.source_a, args.source_b, *args.others) if source is not None]
     with ShowProgress() as show:
         done = fuse_stacks(args.checkpoint, sources, args.out, names=args.names, order=args.order,
-                           skip_existing=args.skip_existing, grey=args.grey, reading=reading_of_all(args), show=show,
-                           task=args.task, protocol=args.protocol, chroma=args.chroma, instruction=args.instruction,
-                           store=args.store, words=args.words, read_text=not args.no_text,
-                           trust=args.trust_checkpoint, modality_a=args.modality_a, modality_b=args.modality_b,
-                           device=args.device, tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory,
-                           precision=args.precision, depth=args.depth or 8)
+                           skip_existing=args.skip_existing, suffix=args.suffix, grey=args.grey,
+                           reading=reading_of_all(args), show=show, task=args.task, protocol=args.protocol,
+                           chroma=args.chroma, instruction=args.instruction, store=args.store, words=args.words,
+                           read_text=not args.no_text, trust=args.trust_checkpoint,
+                           modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,
+                           tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory, precision=args.precision,
+                           depth=args.depth or 8)
     report(args, done)
     return 1 if done.failed else 0
 

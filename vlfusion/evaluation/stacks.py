@@ -43,7 +43,7 @@ def score_stacks(fused: Folder, stacks: Sequence[Folder], truth: Folder | None =
     """
     rules, workers, reading = get_protocol(protocol), usable_workers(workers), Reading.of(range, page, bands)
     columns, optional = chosen_columns(metrics, truth_metrics, rules, truth=truth is not None)
-    found = {stack.name: stack.paths for stack in find_stacks(stacks, ranged=reading.stretch != 'full')}
+    found = {stack.name: stack.paths for stack in find_stacks(stacks, reading=reading)}
     folders = {'the fused folder': fused} | ({} if truth is None else {'the truth': truth})
     images = find_files('.', {what: as_pattern(folder) for what, folder in folders.items()})
     if problems := [*(f'{name} has no stack' for name in images if name not in found),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,7 @@ from jaxtyping import Shaped
 from vlfusion.console.notes import note
 from vlfusion.errors import DataError, needs
 from vlfusion.imaging.fit import Size, crop_offset
-from vlfusion.imaging.reading.file import read_file
-from vlfusion.imaging.reading.tiff import read_tiff
+from vlfusion.imaging.reading.tiff import read_tiff_header
 
 #: Endings of files that can hold a georeference.
 TIFF_SUFFIXES = ('.tif', '.tiff')
@@ -42,7 +42,7 @@ class Georeference:
         Raises:
             ConfigError: rasterio is missing.
         """
-        with needs('Keeping a georeference', 'rasterio', 'geo'):
+        with _rasterio():
             from rasterio.io import MemoryFile
         bands = image[None] if image.ndim == 2 else np.moveaxis(image[..., ::-1], -1, 0)
         place = dict(crs=self.crs, transform=self.transform) if self.transform else {}
@@ -56,6 +56,25 @@ class Georeference:
             return memory.read()
 
 
+def _rasterio() -> AbstractContextManager[None]:
+    return needs('Keeping a georeference', 'rasterio', remedy="pip install 'vlfusion[geo]'; or write another format "
+                 'than TIFF, such as .png (for folders --suffix .png), which keeps none.')
+
+
+def is_georeferenced(path: str | os.PathLike) -> bool:
+    """Tell whether a file is a GeoTIFF, by its header alone.
+
+    Raises:
+        ConfigError: it is, and rasterio is missing.
+    """
+    header = read_tiff_header(path) if Path(path).suffix.lower() in TIFF_SUFFIXES else None
+    if not (header and header.georeferenced):
+        return False
+    with _rasterio():
+        import rasterio  # noqa: F401
+    return True
+
+
 def read_georeference(path: str | os.PathLike) -> Georeference | None:
     """Read the georeference of a file; None if it is no GeoTIFF.
 
@@ -63,17 +82,14 @@ def read_georeference(path: str | os.PathLike) -> Georeference | None:
         ConfigError: the file is a GeoTIFF, and rasterio is missing.
         DataError: rasterio cannot read the file.
     """
-    if Path(path).suffix.lower() not in TIFF_SUFFIXES:
+    if not is_georeferenced(path):
         return None
-    tiff = read_tiff(read_file(path))
-    if not (tiff and tiff.header.georeferenced):
-        return None
-    if tiff.header.orientation != 1:
+    header = read_tiff_header(path)
+    if header.orientation != 1:
         note('georeference', f'{path} is georeferenced, but stored turned or mirrored; its georeference is not kept.')
         return None
-    size = tiff.header.height, tiff.header.width
-    with needs('Keeping a georeference', 'rasterio', 'geo'):
-        import rasterio
+    size = header.height, header.width
+    import rasterio
     try:
         with rasterio.open(path) as file:
             points, crs = file.gcps
@@ -85,22 +101,25 @@ def read_georeference(path: str | os.PathLike) -> Georeference | None:
                         'Write the result as .png, which keeps none.') from error
 
 
-def georeference_of_result(paths: Sequence[Path], size: Size, fit: str, moved: bool) -> Georeference | None:
+def georeference_of_result(target: Path, paths: Sequence[str | os.PathLike], size: Size, fit: str = 'refuse',
+                           moved: bool = False) -> Georeference | None:
     """The georeference of a fused image: that of the first source that has one, for the pixels of the result.
 
     Args:
+        target: file of the result.
         paths: files of the sources, in order.
         size: height and width of the result.
         fit: rule by which the sources got this size, see `vlfusion.imaging.fit`.
         moved: whether source B was moved onto source A.
 
     Returns:
-        None if no source has one, or only source B and it was moved; a note tells of the latter.
+        None if the result is no TIFF file, if no source has one, or only source B and it was moved; a note tells of
+        the latter.
 
     Raises:
         ConfigError, DataError: as for `read_georeference`.
     """
-    for number, path in enumerate(paths):
+    for number, path in enumerate(paths if target.suffix.lower() in TIFF_SUFFIXES else ()):
         reference = read_georeference(path)
         if reference and number == 1 and moved:
             note('georeference', f'{path} is georeferenced, but was moved onto {paths[0]}, which is not; the fused '

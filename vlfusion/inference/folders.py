@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vlfusion.console.progress import ShowProgress
 from vlfusion.data.names import inside
@@ -16,7 +16,7 @@ from vlfusion.data.pairs import Pair, as_pattern, find_pairs
 from vlfusion.data.patterns import is_file
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.guards.outputs import check_outputs
-from vlfusion.imaging.georeference import TIFF_SUFFIXES, georeference_of_result
+from vlfusion.imaging.georeference import georeference_of_result, is_georeferenced
 from vlfusion.imaging.images import SUFFIXES, check_ending
 from vlfusion.imaging.reading.rule import readings_of
 from vlfusion.zoo.names import require_model
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vlfusion.inference.fuser import Fused, Fuser
 
 PathLike = str | os.PathLike
+Item = TypeVar('Item')
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
          names: Sequence[str] | PathLike | None = None, skip_existing: bool = False, grey: bool = False,
          text: PathLike | None = None, reading: Mapping[str, Any] | None = None, offline: bool = False,
          describe: bool = False, show: ShowProgress | None = None, maps: Mapping[str, PathLike] | None = None,
-         **options: Any) -> FusedFiles:
+         suffix: str | None = None, **options: Any) -> FusedFiles:
     """Fuse two images, or two folders of images paired by name, and write the results.
 
     Images may have any size. The result gets its colour by the colour rule of the task.
@@ -81,6 +82,8 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
         describe: True to return the words that the model read.
         show: progress and notes; by default notes are logged and no progress is shown.
         maps: further images of the pairs that the model reads, by name: folders or patterns; files for two images.
+        suffix: ending of the results in a folder; by default `.tif` for pairs with a georeferenced source, and `.png`
+            for others.
         options: options of the `Fuser`, such as `instruction`, `device`, `tiles`, `max_memory`, `protocol`, `fit`,
             `register` or `depth`.
 
@@ -94,7 +97,8 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
             or an option has an unknown value.
         CheckpointError: the file is unsafe, truncated or not written by vlfusion.
     """
-    files = plan_files(source_a, source_b, out, names=names, reading=reading, maps=maps, depth=options.get('depth', 8))
+    files = plan_files(source_a, source_b, out, names=names, reading=reading, maps=maps, suffix=suffix,
+                       depth=options.get('depth', 8))
     require_model(checkpoint)
     check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(), [
         source_a, source_b, text, *filter(_is_file, [checkpoint, options.get('words')]),
@@ -110,11 +114,9 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     written, failed, alignments = {}, {}, {}
 
     def save(pair: Pair, fused: 'Fused') -> None:
-        reference = None
-        if files[pair].suffix.lower() in TIFF_SUFFIXES:
-            moved = fused.alignment is not None and fused.alignment.verdict == 'misaligned'
-            reference = georeference_of_result((pair.path_a, pair.path_b), fused.grey.shape, fuser.fit, moved)
-        fused.save(files[pair], grey=grey, georeference=reference)
+        moved = fused.alignment is not None and fused.alignment.verdict == 'misaligned'
+        fused.save(files[pair], grey=grey, georeference=georeference_of_result(
+            files[pair], (pair.path_a, pair.path_b), fused.grey.shape, fuser.fit, moved))
         written[pair.name] = files[pair]
         if fused.alignment:
             alignments[pair.name] = fused.alignment
@@ -153,22 +155,56 @@ def tell_model(fuser: 'Fuser', show: ShowProgress | None, grey: bool) -> None:
 def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
                names: Sequence[str] | PathLike | None = None,
                reading: Mapping[str, Any] | None = None,
-               maps: Mapping[str, PathLike] | None = None, depth: int = 8) -> dict[Pair, Path]:
+               maps: Mapping[str, PathLike] | None = None, suffix: str | None = None,
+               depth: int = 8) -> dict[Pair, Path]:
     """Find the pairs to fuse, and the file of each result; see `fuse`.
 
     Raises:
-        DataError: a source does not exist, the two do not fit together, or the output has no ending of an image format.
+        DataError: a source does not exist, the two do not fit together, or the output has no ending of an image format,
+            or has one beside `suffix`.
     """
     target, folders = Path(out), not any(is_file(Path(source)) for source in (source_a, source_b))
     if folders and (target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir()):
         raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give a folder as --out.')
     pairs, single = find_sources(source_a, source_b, names, reading, maps)
-    if single:
-        if target.is_dir() or str(out).endswith(('/', os.sep)):
-            target = target / f'{pairs[0].name}.png'
-        check_ending(target, depth)
-        return {pairs[0]: target}
-    return {pair: inside(target, pair.name, '.png') for pair in pairs}
+    places = results_in(target, {pair: (pair.path_a, pair.path_b) for pair in pairs}, suffix, depth)
+    return {pairs[0]: single_result(out, places[pairs[0]], suffix, depth)} if single else places
+
+
+def results_in(folder: Path, sources: Mapping[Item, Sequence[PathLike]], suffix: str | None = None,
+               depth: int = 8) -> dict[Item, Path]:
+    """Return the file of each result in a folder: `.tif` if a source is georeferenced, which is kept so, else `.png`.
+
+    Args:
+        folder: folder of the results.
+        sources: files of the sources of each pair or stack, which has a name.
+        suffix: ending of all results instead.
+        depth: bits of the results.
+
+    Raises:
+        DataError: no image with so many bits has that ending.
+        ConfigError: a source is georeferenced, and rasterio is missing.
+    """
+    if suffix:
+        suffix = f'.{suffix.removeprefix(".")}'
+        check_ending(f'fused{suffix}', depth)
+    return {item: inside(folder, item.name, suffix or ('.tif' if any(map(is_georeferenced, paths)) else '.png'))
+            for item, paths in sources.items()}
+
+
+def single_result(out: PathLike, inside_it: Path, suffix: str | None = None, depth: int = 8) -> Path:
+    """Return the file of the only result: `out`, or `inside_it` if that is a folder.
+
+    Raises:
+        DataError: the file has no ending of an image format, or has one beside `suffix`.
+    """
+    if Path(out).is_dir() or str(out).endswith(('/', os.sep)):
+        return inside_it
+    if suffix:
+        raise DataError(f'{out} is the file of the result, so the suffix {suffix} has no effect.',
+                        'Leave it out, or give a folder as --out.')
+    check_ending(out, depth)
+    return Path(out)
 
 
 def find_sources(source_a: PathLike, source_b: PathLike, names: Sequence[str] | PathLike | None = None,

@@ -34,6 +34,7 @@ from vlfusion.imaging.picture import Fused, make_picture, make_stack_picture
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.quantise import white
 from vlfusion.imaging.reading.image import too_large
+from vlfusion.imaging.reading.pages import pages_of
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.imaging.registration.alignment import Alignment, align, check_motion, move
 from vlfusion.imaging.tasks import get_task
@@ -247,19 +248,20 @@ class Fuser:
         with self._single(source_a, source_b, text, progress, maps, instruction) as (steps, pair):
             return steps.of_one(pair)
 
-    def fuse_stack(self, sources: Sequence[AnyImage], *, order: str | None = None, reading: Reading = AS_STORED,
-                   name: str = 'image', text: Text = None, instruction: str | None = None,
-                   progress: Progress | None = None) -> Fused:
+    def fuse_stack(self, sources: Sequence[AnyImage] | str | os.PathLike, *, order: str | None = None,
+                   reading: Reading = AS_STORED, name: str = 'image', text: Text = None,
+                   instruction: str | None = None, progress: Progress | None = None) -> Fused:
         """Fuse two or more images of one scene, of one height and width.
 
             fuser.fuse_stack(['under.jpg', 'mid.jpg', 'over.jpg'])
+            fuser.fuse_stack('planes.tif')                                 # the pages of a file
 
         A backbone that takes any number of sources gets them all (`vlfusion.models.stacks`), and files are read one at
         a time. Another one fuses pairs of sources and of earlier results, in an order. Results that are fused again
         have 16 bits. The protocol applies to the last one, and its colour comes from all sources.
 
         Args:
-            sources: files or images in memory, in the forms that a call takes.
+            sources: files or images in memory, in the forms that a call takes; or one file, whose pages are the images.
             order: a name in `vlfusion.inference.stacks.ORDERS`; by default `tree`. Only for a backbone that fuses
                 pairs.
             reading: rule by which files are read.
@@ -274,6 +276,8 @@ class Fuser:
         """
         if self.register or self.fit != 'refuse':
             raise ConfigError('The options fit and register are for pairs, but a stack was given.', 'Leave them out.')
+        if isinstance(sources, str | os.PathLike):
+            sources = pages_of(sources)
         pictures = Pictures(sources, reading, self.depth)
         stack_rule(self.chroma)  # a mistake is found before the work
         if self.network.fuses_stacks:

@@ -11,15 +11,14 @@ from typing import Any
 
 from vlfusion.console.notes import new_run
 from vlfusion.console.progress import ShowProgress
-from vlfusion.data.names import inside
 from vlfusion.data.patterns import is_file
 from vlfusion.data.stacks import FoundStack, find_stacks
 from vlfusion.errors import DataError
 from vlfusion.guards.outputs import check_outputs
-from vlfusion.imaging.georeference import TIFF_SUFFIXES, georeference_of_result
-from vlfusion.imaging.images import SUFFIXES, check_ending
-from vlfusion.imaging.reading.rule import Reading
-from vlfusion.inference.folders import FusedFiles, open_fuser, tell_model
+from vlfusion.imaging.georeference import georeference_of_result
+from vlfusion.imaging.images import SUFFIXES
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
+from vlfusion.inference.folders import FusedFiles, open_fuser, results_in, single_result, tell_model
 from vlfusion.zoo.names import require_model
 
 PathLike = str | os.PathLike
@@ -28,10 +27,11 @@ PathLike = str | os.PathLike
 def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike, *,
                 names: Sequence[str] | PathLike | None = None, order: str | None = None, skip_existing: bool = False,
                 grey: bool = False, reading: Mapping[str, Any] | None = None, offline: bool = False,
-                show: ShowProgress | None = None, **options: Any) -> FusedFiles:
+                show: ShowProgress | None = None, suffix: str | None = None, **options: Any) -> FusedFiles:
     """Fuse stacks of two or more pictures, and write a picture for each.
 
         vlfusion.fuse_stacks('laplacian-mff', ['near.tif', 'middle.tif', 'far.tif'], 'all_in_focus.tif')
+        vlfusion.fuse_stacks('laplacian-mff', ['planes.tif'], 'all_in_focus.tif')        # the pages of a file
         vlfusion.fuse_stacks('mertens', ['stacks/'], 'fused/')             # stacks/01/0.png ...
 
     A method that takes any number of sources gets them all, and another one fuses pairs in an order; see
@@ -39,8 +39,8 @@ def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike
 
     Args:
         checkpoint: as for `vlfusion.fuse`.
-        sources: the files of one stack, a folder of stacks, or folders whose files of one name form a stack; see
-            `vlfusion.data.stacks.find_stacks`.
+        sources: the files of one stack, one file with several pages, a folder of stacks, or folders whose files of one
+            name form a stack; see `vlfusion.data.stacks.find_stacks`.
         out: image file to write; a folder if there may be several stacks.
         names: names of the only stacks to fuse, or a text file with a name on each line.
         order: order of the pairs, `tree` (the default), `chain` or `reverse`; only for methods that fuse pairs.
@@ -50,6 +50,8 @@ def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike
             `vlfusion.imaging.reading.rule.Reading.of`.
         offline: True to download no weights.
         show: progress and notes; by default notes are logged and no progress is shown.
+        suffix: ending of the results in a folder; by default `.tif` for stacks with a georeferenced picture, and `.png`
+            for others.
         options: options of the `Fuser`.
 
     Returns:
@@ -62,7 +64,7 @@ def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike
         CheckpointError: as for `vlfusion.fuse`.
     """
     rule = Reading.of(**reading or {})
-    files = plan_stacks(sources, out, names, ranged=rule.stretch != 'full', depth=options.get('depth', 8))
+    files = plan_stacks(sources, out, names, rule, suffix, options.get('depth', 8))
     require_model(checkpoint)
     check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(),
                   [*sources, *(path for stack in files for path in stack.paths)])
@@ -81,12 +83,11 @@ def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike
         try:
             fused = fuser.fuse_stack(stack.paths, order=order, reading=rule, name=stack.name,
                                      progress=partial(step, 'one stack', inner=True))
-            keeps_place = files[stack].suffix.lower() in TIFF_SUFFIXES
-            reference = keeps_place and georeference_of_result(stack.paths, fused.grey.shape, fuser.fit, moved=False)
+            reference = georeference_of_result(files[stack], stack.paths, fused.grey.shape)
         except DataError as error:
             failed[stack.name] = error
         else:
-            fused.save(files[stack], grey=grey, georeference=reference or None)
+            fused.save(files[stack], grey=grey, georeference=reference)
             written[stack.name] = files[stack]
         step('fusing', done, len(stacks))
     if len(stacks) == 1 and failed:
@@ -94,20 +95,18 @@ def fuse_stacks(checkpoint: PathLike, sources: Sequence[PathLike], out: PathLike
     return FusedFiles(written, {stack.name: path for stack, path in kept.items()}, failed)
 
 
-def plan_stacks(sources: Sequence[PathLike], out: PathLike, names: Sequence[str] | PathLike | None = None, *,
-                ranged: bool = False, depth: int = 8) -> dict[FoundStack, Path]:
+def plan_stacks(sources: Sequence[PathLike], out: PathLike, names: Sequence[str] | PathLike | None = None,
+                reading: Reading = AS_STORED, suffix: str | None = None, depth: int = 8) -> dict[FoundStack, Path]:
     """Find the stacks to fuse, and the file of each result; see `fuse_stacks`.
 
     Raises:
         DataError: as for `find_stacks`, or the output fits neither one result nor several.
     """
-    stacks, target = find_stacks(sources, names, ranged=ranged), Path(out)
-    is_folder = target.is_dir() or str(out).endswith(('/', os.sep))
-    if is_file(Path(sources[0])) or len(sources) == 1 and stacks[0].paths[0].parent.samefile(sources[0]):
-        target = target / f'{stacks[0].name}.png' if is_folder else target
-        check_ending(target, depth)
-        return {stacks[0]: target}
+    stacks, target = find_stacks(sources, names, reading), Path(out)
+    places, first = results_in(target, {stack: stack.paths for stack in stacks}, suffix, depth), stacks[0].paths[0]
+    if is_file(Path(sources[0])) or len(sources) == 1 and isinstance(first, Path) and first.parent.samefile(sources[0]):
+        return {stacks[0]: single_result(out, places[stacks[0]], suffix, depth)}
     if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():
         raise DataError(f'{out} is a file, but the results of stacks in folders go into a folder.',
                         'Give a folder as --out.')
-    return {stack: inside(target, stack.name, '.png') for stack in stacks}
+    return places

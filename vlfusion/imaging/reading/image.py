@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 
 import cv2
@@ -11,10 +12,11 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from vlfusion.console.notes import note
 from vlfusion.errors import DataError
-from vlfusion.imaging.reading.file import TWO_PICTURES, identify, read_file
+from vlfusion.imaging.reading.file import TWO_PICTURES, identify, read_file, unreadable
 from vlfusion.imaging.reading.header import Header, open_image, read_header
+from vlfusion.imaging.reading.pages import Page
 from vlfusion.imaging.reading.rule import AS_STORED, GIVE_RANGE, Reading, rescale
-from vlfusion.imaging.reading.tiff import Tiff, read_tiff
+from vlfusion.imaging.reading.tiff import Tiff, page_alone, read_tiff
 from vlfusion.system.memory import free_memory
 
 if 'OPENCV_LOG_LEVEL' not in os.environ:
@@ -48,7 +50,7 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
         image = vlfusion.read_image('street.png')  # blue-green-red, if it has colour
 
     Args:
-        path: a regular file.
+        path: a regular file, or a `vlfusion.imaging.reading.pages.Page` of one.
         reading: choice of page and bands, and the values that are black and white. With a range, the image has 16 bits;
             without, it is as stored.
         for_output: note what the fused image loses from this source: transparency, bits, georeference.
@@ -59,8 +61,15 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
             page (for several pages), of bands (for other bands than grey or colour), or a range (for values other than
             8- or 16-bit).
     """
-    data = read_file(path)
+    if isinstance(path, Page):
+        if reading.page:
+            raise DataError(f'Page {reading.page} was chosen of {path}.', 'Leave the choice of a page out.')
+        reading = replace(reading, page=path.number)
     try:
+        alone = None if reading.page is None or unreadable(path) else page_alone(path, reading.page)
+        data = alone or read_file(path)
+        if alone:
+            reading = replace(reading, page=None)
         tiff = read_tiff(data, reading.page)
     except IndexError as error:
         raise _no_such_page(path, reading) from error

@@ -5,8 +5,11 @@ apart. These files are decoded by tifffile.
 """
 
 import logging
+import os
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
+from itertools import accumulate
+from struct import pack
 
 import numpy as np
 from jaxtyping import Shaped
@@ -18,6 +21,11 @@ _GREY, _RGB, _COLOUR, _CMYK = (0, 1), 2, (2, 3, 6, 8), 5  # photometric interpre
 _ALPHA = ((1,), (2,))  # values of ExtraSamples
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC, _ORIENTATION, _SUBIFDS, _NODATA, _DNG = 262, 274, 330, 42113, 50706
+_OFFSETS, _COUNTS = (273, 324), (279, 325)  # of strips and of tiles
+#: Tags that point to other parts of a file: further directories, and JPEG data of the abandoned kind.
+_ELSEWHERE = (_SUBIFDS, 34665, 34853, 40965, 513, 514)
+_OLD_JPEG = 6
+_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _GEO = (33550, 33922, 34264, 34735)  # scale, tie points, transformation, keys
 
 
@@ -118,25 +126,95 @@ def read_tiff(data: bytes, number: int | None = None) -> Tiff | None:
     Raises:
         IndexError: the file has no page of that number.
     """
-    if data[:4] not in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'):
+    chosen = _choose(BytesIO(data), number)
+    return chosen and Tiff(chosen[0], data, chosen[1])
+
+
+def read_tiff_header(path: str | os.PathLike) -> Header | None:
+    """Read the header of a TIFF file's first page, and no pixels; None as for `read_tiff`."""
+    with open(path, 'rb') as file:
+        chosen = _choose(file)
+    return chosen and chosen[0]
+
+
+def page_alone(path: str | os.PathLike, number: int) -> bytes | None:
+    """Read one page of a file with several, as the bytes of a TIFF file that holds this page alone.
+
+    Memory then depends on the page, not on the file.
+
+    Args:
+        path: the file.
+        number: number of the page, from 1.
+
+    Returns:
+        The bytes; None if the file is not TIFF, has one page, or is so unusual that it must be read whole.
+
+    Raises:
+        IndexError: the file has no page of that number.
+    """
+    with open(path, 'rb') as file:
+        chosen = _choose(file, number)
+        if chosen is None or chosen[0].pages == 1 or chosen[0].colour == 'raw' or chosen[1].compression == _OLD_JPEG:
+            return None
+        page, form = chosen[1], chosen[1].parent.tiff
+        wide = form.offsetsize == 8  # BigTIFF
+        integer, dtype = form.byteorder + 'IQ'[wide], (4, 16)[wide]  # LONG or LONG8
+
+        def read(offset: int, size: int) -> bytes:
+            file.seek(offset)
+            return file.read(size)
+
+        counts = [count if offset else 0 for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        tags = {tag.code: [int(tag.dtype), tag.count, read(tag.valueoffset, tag.valuebytecount)]
+                for tag in sorted(page.tags, key=lambda tag: tag.code) if tag.code not in _ELSEWHERE}
+        for code in {*_OFFSETS, *_COUNTS} & tags.keys():
+            tags[code] = [dtype, len(counts), bytes(len(counts) * form.offsetsize)]
+        start = 16 if wide else 8
+        beside = start + form.tagnosize + len(tags) * form.tagsize + form.offsetsize  # where long values begin
+        segments = beside + sum(len(value) for *_, value in tags.values() if len(value) > form.offsetsize)
+        places = [place if count else 0 for place, count in zip(
+            accumulate(counts, initial=segments), counts, strict=False)]
+        for code in tags.keys() & _OFFSETS:
+            tags[code][2] = b''.join(pack(integer, place) for place in places)
+        for code in tags.keys() & _COUNTS:
+            tags[code][2] = b''.join(pack(integer, count) for count in counts)
+        directory, values = [pack(form.byteorder + form.tagnoformat[-1], len(tags))], []
+        for code, (kind, count, value) in tags.items():
+            if len(value) > form.offsetsize:
+                values.append(value)
+                value, beside = pack(integer, beside), beside + len(value)
+            directory.append(pack(f'{form.byteorder}HH', code, kind) + pack(integer, count)
+                             + value.ljust(form.offsetsize, b'\0'))
+        parts = [read(0, start - form.offsetsize), pack(integer, start), *directory, pack(integer, 0), *values]
+        for offset, count in zip(page.dataoffsets, counts, strict=True):
+            parts.append(read(offset, count))
+            if len(parts[-1]) < count:  # the file is cut off, and so is the result
+                break
+        return b''.join(parts)
+
+
+def _choose(file: BufferedIOBase, number: int | None = None) -> tuple[Header, object] | None:
+    """The header of a page and the page, as for `read_tiff`."""
+    start = file.read(10)
+    if start[:4] not in _STARTS:
         return None
     import tifffile
     logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # callers raise errors that name the file
+    file.seek(0)
     try:
-        pages = list(tifffile.TiffFile(BytesIO(data)).pages)
+        pages = list(tifffile.TiffFile(file).pages)
     except Exception:
         return None
     whole = [page for page in pages if not (page.is_reduced or page.is_mask)]
     if not pages:
         return None
     page = (whole or pages)[(number or 1) - 1]
-    raw = _DNG in page.tags or not whole and _SUBIFDS in page.tags or data[8:10] == b'CR'
+    raw = _DNG in page.tags or not whole and _SUBIFDS in page.tags or start[8:10] == b'CR'
     tag = page.tags.get(_ORIENTATION)
-    header = Header(
+    return Header(
         page.imagewidth, page.imagelength, page.samplesperpixel, max(len(whole), 1) * max(page.imagedepth, 1),
         valid_orientation(tag and tag.value), 'raw' if raw else _colour(page),
-        any(code in page.tags for code in _GEO))
-    return Tiff(header, data, page)
+        any(code in page.tags for code in _GEO)), page
 
 
 def orientation_of(data: bytes, number: int | None = None) -> int:
