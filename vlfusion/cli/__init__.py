@@ -30,6 +30,7 @@ VERBS = {
     'fuse': 'fuse two images or two folders',
     'check-pairs': 'check whether the images of pairs are registered',
     'models': 'list the models that have a name, or show the card of one',
+    'app': 'open a page in the browser that fuses, compares and scores',
     'push': 'publish a model on the Hugging Face hub',
     'export': 'write a model as ONNX, an exported program or TorchScript',
     'evaluate': 'score a folder of fused images',

@@ -426,6 +426,16 @@ class Fuser:
         """
         return self.texts.describe(pairs, texts, strict, progress)
 
+    def encode_words(self, words: Sequence[str]) -> dict[str, Float[np.ndarray, 'token dim']]:
+        """Return the features of words that replace the descriptions of a pair, for the `text` of a call.
+
+            text = fuser.encode_words(['The skull is bright.', 'Uptake is high in the left half.'])
+            fuser('mri.png', 'pet.png', text=text)
+
+        Arguments and errors are those of `vlfusion.inference.texts.Texts.encode_words`.
+        """
+        return self.texts.encode_words(words)
+
     def check_maps(self, given: Collection[str]) -> None:
         """Raise ConfigError if a map that the model needs is not among those given, or if it does not read one."""
         if given and self.register:

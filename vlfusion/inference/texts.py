@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from vlfusion.data.joining import join_rule
 from vlfusion.data.pairs import Pair
-from vlfusion.data.text import INSTRUCTION, FixedText, given_texts, require_finite, text_configs, text_sources
+from vlfusion.data.text import (
+    INSTRUCTION,
+    STREAMS,
+    FixedText,
+    given_texts,
+    require_finite,
+    text_configs,
+    text_sources,
+)
 from vlfusion.data.text import described as described_source
 from vlfusion.engine.trust import believed_parts
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.language.fixed import encode_fixed
+from vlfusion.language.keys import Keys
 from vlfusion.language.recipes import combine, find_words
 from vlfusion.registry import TEXT_ENCODERS
 from vlfusion.zoo.entries import find_models
@@ -23,6 +33,7 @@ from vlfusion.zoo.entries import find_models
 if TYPE_CHECKING:
     from vlfusion.language.interfaces import TextEncoder
     from vlfusion.language.pipeline import DescriptionPipeline, Report
+    from vlfusion.language.subjects import Subject
 
 #: Token features `(token, dim)`, or a dict of them by the name of the text.
 Text = np.ndarray | Mapping[str, np.ndarray] | None
@@ -90,6 +101,36 @@ class Texts:
         language, sentence = self._encoding(), sentence.strip()
         encode_fixed(language, [sentence], lambda: self._encoder)
         return self._checked(INSTRUCTION, FixedText(language, sentence).features, 'the instruction')
+
+    def encode_words(self, words: Sequence[str]) -> dict[str, Float[np.ndarray, 'token dim']]:
+        """Return the features of words that somebody wrote instead of the descriptions of a pair, by text.
+
+        The model's text encoder reads each paragraph once; the text store keeps them. Words that equal the descriptions
+        give the features of these.
+
+        Args:
+            words: a paragraph on source A and one on source B; or one on the pair, if the prompt is about pairs.
+
+        Raises:
+            ConfigError: the model reads no descriptions, or another number of paragraphs.
+            DataError: a paragraph is longer than the encoder reads.
+            VLFusionError: as for `encode`.
+        """
+        streams = {name: source for name, source in self.source.items() if 'stream' in source}
+        if not streams:
+            raise ConfigError('Words were given, but the model reads no descriptions of images.', 'Leave them out.')
+        language, of_pairs = self._encoding(), Keys(self._words()).of_pairs
+        if len(words) != (expected := 1 if of_pairs else 2):
+            raise ConfigError(f'The model reads {expected} paragraphs on a pair, but got {len(words)}.',
+                              'Give one on the pair.' if of_pairs else 'Give one on source A and one on source B.')
+        words = [paragraph.strip() for paragraph in words]
+        encode_fixed(language, words, lambda: self._encoder)
+        parts, features = [FixedText(language, paragraph).features for paragraph in words], {}
+        for name, source in streams.items():
+            read = parts if of_pairs else [parts['ab'.index(side)] for side in STREAMS[source['stream']]]
+            joined = join_rule(source.get('join'), len(read))(read)
+            features[name] = self._checked(name, joined, 'the given words')
+        return features
 
     def by_name(self, text: Text) -> dict[str, np.ndarray]:
         """Sort the features that a caller gave by the names of the model's texts.
@@ -179,12 +220,19 @@ class Texts:
             given: names of texts whose features a caller gave, so that their words are not known.
         """
         sources = {name: source for name, source in self.source.items() if name not in given}
-        words = {}
-        if self.language and any('stream' in source for source in sources.values()):
-            for subject in self._pipeline.subjects([self._with_modalities(pair)]):
-                about = 'pair' if len(subject.images) == 2 else subject.images[0].modality
-                words[about] = self._pipeline.paragraph(subject)
+        words = {'pair' if len(subject.images) == 2 else subject.images[0].modality: self._pipeline.paragraph(subject)
+                 for subject in self._described(pair, sources)}
         return words | {name: source['fixed'] for name, source in sources.items() if 'fixed' in source}
+
+    def descriptions(self, pair: Pair) -> list[str]:
+        """Return the descriptions that the model read, in the order that `encode_words` takes them; maybe none."""
+        return [self._pipeline.paragraph(subject) for subject in self._described(pair, self.source)]
+
+    def _described(self, pair: Pair, sources: Mapping[str, Mapping]) -> list['Subject']:
+        """Subjects whose descriptions are among these sources of text."""
+        if not (self.language and any('stream' in source for source in sources.values())):
+            return []
+        return self._pipeline.subjects([self._with_modalities(pair)])
 
     def _with_modalities(self, pair: Pair) -> Pair:
         return replace(pair, modality_a=pair.modality_a or self.modality_a,

@@ -1,0 +1,117 @@
+"""Many pairs from two uploaded folders, fused into a zip archive."""
+
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlfusion.app.equal import command
+from vlfusion.app.limits import Limits, gather, show_left_out
+from vlfusion.app.models import Models, Settings, overheard
+from vlfusion.app.pair import brief, without_folders
+from vlfusion.app.pictures import write_shown
+from vlfusion.data.pairs import Pair, as_pattern, find_pairs
+from vlfusion.errors import DataError
+from vlfusion.files import file_digest, strict_json, whole
+from vlfusion.imaging.picture import Fused
+
+#: Called with a step, the pieces done and the pieces in total.
+Step = Callable[[str, int, int], None]
+#: Pictures that the page shows.
+SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Fused pairs of two folders.
+
+    Attributes:
+        archive: zip archive of `NAME.png` and of `fused.json`, the record.
+        shown: copies of the first results for the page, with their names.
+        fused: names of the fused pairs.
+        failed: reasons of the pairs that could not be fused, by name.
+        notes: notes of the run.
+        command: the same as a command line.
+    """
+
+    archive: Path
+    shown: list[tuple[Path, str]]
+    fused: list[str]
+    failed: dict[str, str]
+    notes: list[str]
+    command: str
+
+
+def fuse_folders(models: Models, settings: Settings, uploads_a: Sequence[Path], uploads_b: Sequence[Path],
+                 folder: Path, limits: Limits, step: Step = lambda *_: None) -> Batch:
+    """Fuse the pairs of two folders.
+
+    Args:
+        models: models of the page.
+        settings: settings of the visitor.
+        uploads_a, uploads_b: pictures of each source, or one zip archive of them; pairs share a name.
+        folder: empty folder for the work.
+        limits: limits of the page.
+        step: progress.
+
+    Raises:
+        Refused: a picture has no partner, an upload exceeds the limits, or no pair can be fused.
+    """
+    with models.use(settings) as fuser, overheard() as notes, without_folders(folder):
+        left_out = [name for uploads, side in ((uploads_a, 'A'), (uploads_b, 'B'))
+                    for name in gather(uploads, folder / side, limits)]
+        found = find_pairs('.', *(_pattern(folder / side) for side in 'AB'),
+                           modality_a=settings.modality_a or fuser.texts.modality_a,
+                           modality_b=settings.modality_b or fuser.texts.modality_b)
+        shown, records, failed = [], {}, {}
+        out = folder / 'fused'
+
+        def finish(pair: Pair, fused: Fused) -> None:
+            path = out / f'{pair.name}.png'
+            fused.save(path)
+            if len(shown) < SHOWN:
+                shown.append((write_shown(folder / 'shown' / f'{pair.name}.png', fused.colour), pair.name))
+            records[pair.name] = _record(pair, fused, path)
+            step('Fusing', len(records) + len(failed), len(found))
+
+        def fail(pair: Pair, error: DataError) -> None:
+            failed[pair.name] = error
+
+        step('Fusing', 0, len(found))
+        for _ in fuser.fuse_many(found, finish=finish, failed=fail, describing=step,
+                                 instruction=settings.instruction or None):
+            pass
+        if not records:
+            raise next(iter(failed.values()))
+        record = _facts(fuser, settings) | {'pairs': dict(sorted(records.items())),
+                                            'failed': {name: error.problem.replace(f'{folder}/', '')
+                                                       for name, error in sorted(failed.items())}}
+        archive = folder / 'fused.zip'
+        with whole(archive) as temporary, zipfile.ZipFile(temporary, 'w') as opened:
+            for name in sorted(records):
+                opened.write(out / f'{name}.png', f'{name}.png')
+            opened.writestr('fused.json', strict_json(record))
+    reasons = {name: f'{error.problem} {error.remedy}'.replace(f'{folder}/', '') for name, error in failed.items()}
+    lasting = [note.replace(f'{folder}/', '') for note in notes]
+    return Batch(archive, sorted(shown, key=lambda item: item[1]), sorted(records), reasons,
+                 [*filter(None, [show_left_out(left_out)]), *lasting],
+                 command(brief(settings, fuser), ['A/', 'B/'], 'fused/', models.options))
+
+
+def _pattern(folder: Path) -> str:
+    """Return a pattern of all pictures of a folder, and of its folders if it has some."""
+    nested = any(path.is_dir() for path in folder.iterdir())
+    return f'{as_pattern(folder)}/**/{{name}}.*' if nested else as_pattern(folder)
+
+
+def _record(pair: Pair, fused: Fused, path: Path) -> dict[str, str | None]:
+    return {'source_a': file_digest(pair.path_a), 'source_b': file_digest(pair.path_b), 'fused': file_digest(path),
+            'alignment': str(fused.alignment) if fused.alignment else None}
+
+
+def _facts(fuser: object, settings: Settings) -> dict[str, object]:
+    from vlfusion import __version__
+    return {'vlfusion': __version__, 'model': Path(fuser.checkpoint).name, 'origin': fuser.origin,
+            'protocol': fuser.protocol.name, 'chroma': fuser.chroma, 'modality_a': settings.modality_a or None,
+            'modality_b': settings.modality_b or None, 'fit': settings.fit, 'register': settings.register or None,
+            'instruction': settings.instruction or None, 'device': fuser.device}

@@ -1,0 +1,90 @@
+"""The page: a model and the modalities above three tabs, for a pair, for two folders and for two volumes.
+
+State is kept for each visitor (`gr.State`), never in globals. All work goes through one queue, one visitor at a time.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from vlfusion.app.desk import LIFETIME, WORK, Desk, Header, told
+from vlfusion.app.folders_tab import FoldersTab
+from vlfusion.app.limits import Limits
+from vlfusion.app.models import Models, modality_choices, titles
+from vlfusion.app.pair import presets
+from vlfusion.app.pair_tab import PairTab
+from vlfusion.app.volumes_tab import VolumesTab
+
+_TITLE = '''# vlfusion
+Two images of one scene go in, words about them guide how they are merged, one image comes out.'''
+
+
+def theme() -> gr.themes.Base:
+    """Return the look of the page, with fonts of the system, so that none is fetched."""
+    look = gr.themes.Soft(primary_hue='teal', neutral_hue='slate', radius_size='md', spacing_size='sm',
+                          font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
+    both = dict(block_title_background_fill='transparent', block_title_text_color='*body_text_color',
+                block_label_background_fill='*block_background_fill', block_label_text_color='*body_text_color',
+                button_primary_background_fill='*primary_700', button_primary_background_fill_hover='*primary_800',
+                button_primary_text_color='white')
+    return look.set(**both, **{f'{name}_dark': value for name, value in both.items()}, block_title_padding='0',
+                    block_title_text_weight='600', body_text_color_subdued='*neutral_600',
+                    body_text_color_subdued_dark='*neutral_300')
+
+
+def build(models: Models, limits: Limits, folder: Path) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        models: models of the page.
+        limits: largest uploads.
+        folder: folder below which the files of visitors lie.
+    """
+    desk = Desk(models, limits, folder)
+    pairs, folders, volumes = PairTab(desk), FoldersTab(desk), VolumesTab(desk)
+    choices = _choices(models, models.first)
+    with gr.Blocks(title='vlfusion', analytics_enabled=False, delete_cache=(LIFETIME, LIFETIME)) as blocks:
+        gr.Markdown(_TITLE, elem_classes='vl-top')
+        with gr.Row():
+            model = gr.Dropdown(titles(models.names, models.entries), value=models.first, label='Model', scale=3,
+                                elem_id='model')
+            header = Header(model, *(
+                gr.Dropdown(names, value=names[0], label=f'Source {side} is', allow_custom_value=True,
+                            elem_id=f'modality-{side.lower()}') for side, names in zip('AB', choices, strict=True)))
+        card = gr.Markdown(_card(models, models.first), elem_classes='vl-card')
+        with gr.Tabs():
+            with gr.Tab('Pair'):
+                pairs.build(header, choices)
+            with gr.Tab('Folders'):
+                folders.build(header)
+            with gr.Tab('Volumes'):
+                volumes.build(header)
+
+        words, instructions = pairs.words, [*pairs.instructions, folders.instruction, volumes.instruction]
+
+        def choose(name: str) -> list[Any]:
+            names, (reads_words, reads_instructions) = _choices(models, name), models.reads(name)
+            return [_card(models, name), *(gr.update(choices=each, value=each[0]) for each in names),
+                    gr.update(choices=presets(*(each[0] for each in names)), value=None),
+                    gr.update(visible=reads_words or reads_instructions),
+                    *[gr.update(visible=reads_words)] * len(words),
+                    *[gr.update(visible=reads_instructions)] * len(instructions)]
+
+        model.change(told(choose), model, [card, header.modality_a, header.modality_b, pairs.preset, pairs.text, *words,
+                                           *instructions], **WORK, show_progress='hidden')
+    return blocks
+
+
+def _choices(models: Models, name: str) -> list[list[str]]:
+    """Return the words for the modality of each source of a model."""
+    return [modality_choices(models.task(name), side) for side in 'ab']
+
+
+def _card(models: Models, name: str) -> str:
+    """Return the facts of a model in a line of Markdown."""
+    fuser, entry = models.fuser(name), models.entries.get(name)
+    facts = [f'**{fuser.task.title}**', *([entry.method.name] if entry else []),
+             f'reads {" and ".join(fuser.text_dims) or "no text"}', f'protocol {fuser.protocol.name}',
+             f'colour rule {fuser.chroma}', f'on {fuser.device}']
+    return ' · '.join([*facts, f'weights: {entry.licence}'] if entry and entry.licence else facts)

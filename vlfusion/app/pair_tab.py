@@ -1,0 +1,321 @@
+"""The tab for one pair: sources, words, the result from all sides, the same pair under other words."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from vlfusion.app import pair
+from vlfusion.app.desk import (
+    FITS,
+    QUICK,
+    WORK,
+    Desk,
+    Header,
+    both,
+    bullets,
+    code,
+    in_rgb,
+    message,
+    plain,
+    registration,
+    remove,
+    result_state,
+    sentence,
+    settings,
+    told,
+)
+from vlfusion.app.examples import example, example_titles
+from vlfusion.app.models import Settings
+from vlfusion.app.pictures import write_shown, zooming
+from vlfusion.imaging.images import SUFFIXES, read_image
+from vlfusion.imaging.protocol import PROTOCOLS
+
+SOURCES = ['source A', 'source B']
+
+
+@dataclass
+class PairTab:
+    """The tab. `build` makes its components and events; the other methods are its callbacks.
+
+    Attributes:
+        words: components that only a model that reads words needs.
+        instructions: components that only a model that reads instructions needs.
+        text: the tab that compares words.
+        preset: instructions to choose from.
+    """
+
+    desk: Desk
+    words: list[gr.Column] = field(default_factory=list)
+    instructions: list[gr.Column] = field(default_factory=list)
+    text: gr.Tab | None = None
+    preset: gr.Dropdown | None = None
+
+    # ------------------------------------------------------------------------------------------------- callbacks
+
+    def look(self, upload_a: str | None, upload_b: str | None, *chosen: Any) -> list[Any]:
+        """Show both sources, and say whether they fit."""
+        uploads = [Path(upload) if upload else None for upload in (upload_a, upload_b)]
+        with self.desk.work() as folder:
+            if not all(uploads):
+                shown = [None if upload is None else self._alone(upload, folder) for upload in uploads]
+                return [*shown, '- Give the other source too.' if any(uploads) else '', gr.update(visible=False)]
+            found = pair.look(self.desk.models, settings(*chosen), uploads, folder, self.desk.limits)
+            return [*map(in_rgb, found.shown), bullets(found.lines),
+                    gr.update(visible=found.sizes[0] != found.sizes[1])]
+
+    def _alone(self, upload: Path, folder: Path) -> Any:
+        path = Path(shutil.copyfile(upload, folder / upload.name))
+        with pair.without_folders(folder):
+            pair.check_picture(path, self.desk.limits)
+            return in_rgb(write_shown(folder / 'shown.png', read_image(path)))
+
+    def example(self, task: str, model: str) -> list[Any]:
+        """Take the example of a task, and a model for it."""
+        models, copies = self.desk.models, []
+        for path in example(task, self.desk.folder / 'sample'):
+            copies.append(shutil.copyfile(path, self.desk.new_folder() / f'{path.parent.name}_{path.name}'))
+        if task not in models.tasks(model):
+            model = next((name for name in models.names if task in models.tasks(name)), model)
+        return [model, *map(str, copies)]
+
+    def read_words(self, upload_a: str | None, upload_b: str | None, *chosen: Any) -> list[Any]:
+        """Show the words that captioners and LLM make."""
+        uploads, visitor = both(upload_a, upload_b), settings(*chosen)
+        with self.desk.work() as folder:
+            return _boxes(pair.read_words(self.desk.models, visitor, uploads, folder, self.desk.limits), visitor)
+
+    def fuse(self, before: Any, other: Any, upload_a: str | None, upload_b: str | None, words_a: str, words_b: str,
+             against: str, *chosen: Any) -> list[Any]:
+        """Fuse the pair, and show the result."""
+        uploads, visitor = both(upload_a, upload_b), settings(*chosen)
+        with self.desk.work(keep=True) as folder:
+            result = pair.fuse(self.desk.models, visitor, uploads, folder, self.desk.limits, _given(words_a, words_b))
+            pictures = _shown(result)
+        remove(before)
+        remove(other)
+        picture, record, *features = map(str, result.downloads)
+        about = '\n\n'.join([result.costs, *map(plain, result.notes)])
+        results = [result, None, gr.update(visible=True), gr.update(visible=False), self.slider(result, against),
+                   zooming(pictures), about]
+        files = [picture, record, gr.update(value=features[0] if features else None, visible=bool(features)),
+                 result.command or '# Words of several texts have no option. The lines of Python give them.',
+                 result.python]
+        words = [*_boxes(result.words, visitor), *_boxes(result.words, visitor, 'Other words'), visitor.instruction]
+        old = [gr.update(visible=False), '', None, '']
+        return results + files + words + old
+
+    def slider(self, result: pair.Result | None, against: str) -> Any:
+        """Lay a source and the result over each other."""
+        return result and (str(_shown(result)[against]), str(_shown(result)['fused']))
+
+    def difference(self, result: pair.Result | None, against: str, gain: float) -> list[Any]:
+        """Show where the result differs from a source."""
+        if result is None:
+            return [None, '']
+        text, path = pair.difference(result, against[-1].lower(), gain)
+        return [str(path), text]
+
+    def fuse_again(self, result: pair.Result | None, before: Any, upload_a: str | None, upload_b: str | None,
+                   words_a: str, words_b: str, instruction: str) -> list[Any]:
+        """Fuse the same pair under other words, and show what they changed."""
+        uploads = both(upload_a, upload_b)
+        visitor = replace(self._needed(result).settings, instruction=instruction or '')
+        with self.desk.work(keep=True) as folder:
+            other = pair.fuse(self.desk.models, visitor, uploads, folder, self.desk.limits, _given(words_a, words_b))
+            if any(other.record[source] != result.record[source] for source in ('source_a', 'source_b')):
+                raise message('The sources have changed since the result.', 'Fuse the pair again first.')
+            changes, drawn = pair.change(result, other)
+            pictures = zooming({'under its own words': _shown(result)['fused'],
+                                'under the other words': _shown(other)['fused'],
+                                'change × 8: orange is brighter, blue is darker': drawn})
+        remove(before)
+        if (other.words, other.settings) == (result.words, result.settings):
+            verdict = 'These are the words that it had.'
+        else:
+            verdict = f'The other words did {"something" if changes.pixels else "nothing"}: {changes}.'
+        return [other, gr.update(visible=True), verdict, pictures, str(other.fused)]
+
+    def score(self, result: pair.Result | None, protocol: str) -> str:
+        """Show the scores of the result and of the controls."""
+        return pair.score(self.desk.models, self._needed(result), protocol).table
+
+    def _needed(self, result: pair.Result | None) -> pair.Result:
+        if result is None:
+            raise message('There is no result yet.', 'Fuse the pair first.')
+        return result
+
+    # ------------------------------------------------------------------------------------------------ components
+
+    def build(self, header: Header, choices: Sequence[Sequence[str]]) -> None:
+        """Make components and events.
+
+        Args:
+            header: components above the tabs.
+            choices: words for the modality of each source.
+        """
+        result, other = result_state(), result_state()
+        reads_words, reads_instructions = self.desk.models.reads(header.model.value)
+        examples = self._examples()
+        with gr.Row():
+            with gr.Column(scale=5, min_width=320):
+                sources, shown, status, fit, swap, register = self._sources()
+                with gr.Column(visible=reads_words) as words:
+                    words_a, words_b = [
+                        sentence(f'Words on source {side.upper()}', elem_id=f'words-{side}',
+                                 placeholder='Left empty, captioner and LLM write them.') for side in 'ab']
+                    read = gr.Button('Read the words that captioner and LLM make', size='sm', elem_id='read')
+                with gr.Column(visible=reads_instructions) as instructing:
+                    instruction = sentence('Instruction', elem_id='instruction',
+                                           placeholder='such as: show the PET more strongly on the left')
+                    self.preset = gr.Dropdown(pair.presets(*(names[0] for names in choices)), value=None,
+                                              label='Or take one of these', elem_id='preset')
+                go = gr.Button('Fuse', variant='primary', elem_id='fuse', elem_classes='vl-go')
+            with gr.Column(scale=6, min_width=320):
+                waiting = gr.Markdown('Give two pictures or take an example, then press **Fuse** or Enter.',
+                                      elem_classes='vl-waiting')
+                with gr.Column(visible=False, elem_id='result') as whole:
+                    with gr.Tabs():
+                        with gr.Tab('Look'):
+                            slider, against = self._look_at(result)
+                        with gr.Tab('Zoom'):
+                            zoomed = gr.HTML(elem_id='zoomed')
+                        with gr.Tab('Difference') as tab:
+                            difference = self._difference(result, tab)
+                        with gr.Tab('Words', visible=reads_words or reads_instructions) as text:
+                            others, changed = self._other_words(result, other, sources, reads_words,
+                                                                reads_instructions)
+                        with gr.Tab('Metrics'):
+                            table = self._metrics(result)
+                        with gr.Tab('Files'):
+                            files = self._files()
+                    costs = gr.Markdown(elem_classes='vl-card', elem_id='costs')
+        self.words.append(words)
+        self.instructions.append(instructing)
+        self.text = text
+
+        chosen = [*header.all, fit, register, instruction]
+        look = dict(fn=told(self.look), inputs=[*sources, *chosen], outputs=[*shown, status, fit], **WORK,
+                    show_progress='minimal')
+        no_words = dict(fn=lambda: ['', ''], inputs=None, outputs=[words_a, words_b], **QUICK)
+        for source in sources:
+            source.upload(**no_words).then(**look)
+            source.clear(**no_words).then(**look)
+        swap.click(lambda a, b: [b, a, '', ''], sources, [*sources, words_a, words_b], **QUICK).then(**look)
+        for component in (fit, register):
+            component.input(**look)
+        for component in header.all:
+            component.change(**no_words)
+        for task, button in examples.items():
+            button.click(told(partial(self.example, task)), header.model, [header.model, *sources], **WORK,
+                         show_progress='minimal').success(**no_words).then(**look)
+        self.preset.input(lambda chosen: chosen, self.preset, instruction, **QUICK)
+        read.click(told(self.read_words), [*sources, *chosen], [words_a, words_b], **WORK)
+        for event in (go.click, instruction.submit, words_a.submit, words_b.submit):
+            event(told(self.fuse), [result, other, *sources, words_a, words_b, against, *chosen],
+                  [result, other, whole, waiting, slider, zoomed, costs, *files, words_a, words_b, *others, changed,
+                   table, *difference], **WORK, show_progress_on=[go, slider])
+
+    def _examples(self) -> dict[str, gr.Button]:
+        titles = example_titles()
+        if not titles:
+            return {}
+        with gr.Row(equal_height=True, elem_classes='vl-examples'):
+            gr.Markdown('Examples, simulated:', elem_classes='vl-card')
+            return {task: gr.Button(title, size='sm', min_width=90) for task, title in titles.items()}
+
+    def _sources(self) -> tuple:
+        with gr.Row():
+            sources, shown = [], []
+            for side in 'AB':
+                with gr.Column(min_width=140):
+                    sources.append(gr.File(label=f'Source {side}', file_types=[*SUFFIXES], height=120,
+                                           elem_id=f'source-{side.lower()}'))
+                    shown.append(gr.Image(label=f'Source {side}, as it is', show_label=False, interactive=False,
+                                          height=200, buttons=[], elem_id=f'shown-{side.lower()}'))
+        status = gr.Markdown(elem_classes='vl-status', elem_id='status')
+        fit = gr.Radio(FITS, value='refuse', label='The sizes differ', visible=False, elem_id='fit')
+        with gr.Row(equal_height=True):
+            swap = gr.Button('⇄ Swap A and B', size='md', min_width=120, elem_id='swap')
+            register = registration(scale=2, elem_id='register')
+        return sources, shown, status, fit, swap, register
+
+    def _look_at(self, result: gr.State) -> tuple[gr.ImageSlider, gr.Radio]:
+        against = gr.Radio(SOURCES, value='source A', label='Left of the slider', elem_id='against')
+        slider = gr.ImageSlider(label='Source left, fused right', show_label=False, interactive=False, height=460,
+                                buttons=['fullscreen'], elem_id='slider')
+        against.input(told(self.slider), [result, against], slider, **QUICK)
+        return slider, against
+
+    def _difference(self, result: gr.State, tab: gr.Tab) -> list[Any]:
+        with gr.Row():
+            against = gr.Radio(SOURCES, value='source A', label='Fused minus', elem_id='minus')
+            gain = gr.Slider(1, 16, value=4, step=1, label='Gain', elem_id='gain', buttons=[])
+        shown = gr.Image(label='Difference in luminance', show_label=False, interactive=False, height=420,
+                         buttons=['fullscreen'], elem_id='difference')
+        about = gr.Markdown(elem_id='about-difference')
+        for event in (tab.select, against.input, gain.release):
+            event(told(self.difference), [result, against, gain], [shown, about], **WORK, show_progress='minimal')
+        return [shown, about]
+
+    def _other_words(self, result: gr.State, other: gr.State, sources: list, reads_words: bool,
+                     reads_instructions: bool) -> tuple[list[Any], gr.Column]:
+        gr.Markdown('**Did the text do anything?** Change the words, and see what the same model makes of the same '
+                    'pair.', elem_classes='vl-card')
+        with gr.Column(visible=reads_words) as words:
+            texts = [sentence(f'Other words on source {side.upper()}', elem_id=f'other-{side}') for side in 'ab']
+        with gr.Column(visible=reads_instructions) as instructing:
+            texts.append(sentence('Other instruction', elem_id='other-instruction'))
+        again = gr.Button('Fuse under these words', variant='primary', elem_id='again')
+        with gr.Column(visible=False) as changed:
+            verdict = gr.Markdown(elem_classes='vl-verdict', elem_id='verdict')
+            beside = gr.HTML(elem_id='beside')
+            picture = gr.DownloadButton('Picture under the other words', size='sm', elem_id='other-picture')
+        for event in (again.click, *(text.submit for text in texts)):
+            event(told(self.fuse_again), [result, other, *sources, *texts], [other, changed, verdict, beside, picture],
+                  **WORK, show_progress_on=[again])
+        self.words.append(words)
+        self.instructions.append(instructing)
+        return texts, changed
+
+    def _metrics(self, result: gr.State) -> gr.HTML:
+        with gr.Row(equal_height=True):
+            protocol = gr.Dropdown([*PROTOCOLS], value='plain', label='Protocol', elem_id='protocol')
+            score = gr.Button('Score', variant='primary', elem_id='score')
+        table = gr.HTML(elem_id='scores')
+        score.click(told(self.score), [result, protocol], table, **WORK)
+        return table
+
+    def _files(self) -> list[Any]:
+        with gr.Row():
+            files = [gr.DownloadButton('Picture (PNG)', elem_id='picture'),
+                     gr.DownloadButton('Record (JSON)', elem_id='record'),
+                     gr.DownloadButton('Edited words (NPY)', visible=False, elem_id='features')]
+        return [*files, code('shell', 'The same on the command line', 'command'),
+                code('python', 'The same in Python', 'python')]
+
+
+def _given(words_a: str | None, words_b: str | None) -> list[str]:
+    """Return the words of both boxes; one is empty if the model reads one paragraph on the pair."""
+    return [words for words in (words_a, words_b) if words and words.strip()]
+
+
+def _boxes(words: Sequence[str], visitor: Settings, title: str = 'Words') -> list[Any]:
+    """Return updates of the boxes of both sources; one box is left if there is one paragraph on the pair."""
+    if len(words) == 1:
+        return [gr.update(value=words[0], label=f'{title} on the pair'), gr.update(value='', visible=False)]
+    return [gr.update(value=words[number] if words else '', visible=True, label=f'{title} on source {about}')
+            for number, about in enumerate((f'A, {visitor.modality_a}', f'B, {visitor.modality_b}'))]
+
+
+def _shown(result: pair.Result) -> dict[str, Path]:
+    """Return copies for the page: source A, the result, source B."""
+    shown = {}
+    for title, path in {'source A': result.a, 'fused': result.fused, 'source B': result.b}.items():
+        copy = result.folder / f'shown_{path.name}'
+        shown[title] = copy if copy.exists() else write_shown(copy, read_image(path))
+    return shown

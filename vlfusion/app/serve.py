@@ -1,0 +1,111 @@
+"""Opening the page: a server on this machine alone, unless more is asked for."""
+
+import os
+import tempfile
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from vlfusion.app.limits import Limits
+from vlfusion.app.models import Models
+from vlfusion.errors import ConfigError, needs
+
+if TYPE_CHECKING:
+    import gradio
+
+#: The address of this machine that no other one reaches.
+LOOPBACK = '127.0.0.1'
+ASSETS = Path(__file__).parent / 'assets'
+#: Variables that keep Gradio from calling home, set before it is imported.
+QUIET = {'GRADIO_ANALYTICS_ENABLED': 'False', 'GRADIO_SSR_MODE': 'False', 'HF_HUB_DISABLE_TELEMETRY': '1'}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A page that is open.
+
+    Attributes:
+        page: the page.
+        address: its address on this machine.
+        public: its public address; empty if it has none.
+    """
+
+    page: 'gradio.Blocks'
+    address: str
+    public: str = ''
+
+    def wait(self) -> None:
+        """Wait until the process is interrupted."""
+        Event().wait()
+
+
+@contextmanager
+def open_page(model: str = '', *, port: int | None = None, share: bool = False, limits: Limits | None = None,
+              host: str | None = LOOPBACK, browser: bool = False, store: str | os.PathLike | None = None,
+              **options: Any) -> Iterator[Opened]:
+    """Serve the page inside the block. Uploads and results lie in a folder that is removed at the end.
+
+        with open_page('film-guide-mif') as opened:
+            opened.wait()
+
+    Args:
+        model: model that the page opens with; by default the first that is here.
+        port: port of the page; by default the first free one from 7860 on.
+        share: True to let everyone who knows a public address use the page, through a server of Gradio's.
+        limits: largest uploads.
+        host: address to listen on; None for that of `GRADIO_SERVER_NAME`, as on a Hugging Face Space.
+        browser: True to open the page in a browser.
+        store: text store to keep; by default descriptions of uploads are removed with them.
+        options: options of every `Fuser`, such as `device`, `words` or `max_memory`.
+
+    Raises:
+        ConfigError: Gradio is not installed, the port is taken, or there is no model.
+    """
+    with tempfile.TemporaryDirectory(prefix='vlfusion-app-', ignore_cleanup_errors=True) as place:
+        folder = Path(place)
+        page = make_page(model, folder, limits=limits, store=store, **options)
+        try:
+            _, address, public = page.launch(
+                server_name=host, server_port=port, share=share, prevent_thread_lock=True,
+                **launch_options(limits or Limits()))
+        except OSError as error:
+            raise ConfigError(f'The page cannot be opened: {error}.', 'Choose another --port, or none.') from error
+        if browser:
+            webbrowser.open(address)
+        try:
+            yield Opened(page, address, public or '')
+        finally:
+            page.close(verbose=False)
+
+
+def make_page(model: str = '', folder: str | os.PathLike | None = None, *, limits: Limits | None = None,
+              store: str | os.PathLike | None = None, **options: Any) -> 'gradio.Blocks':
+    """Build the page without opening it.
+
+    Args:
+        model: model that the page opens with.
+        folder: folder for uploads and results; by default a temporary one.
+        limits, store, options: as for `open_page`.
+
+    Raises:
+        ConfigError: Gradio is not installed, or there is no model.
+    """
+    folder = Path(folder or tempfile.mkdtemp(prefix='vlfusion-app-')).resolve()
+    os.environ.update(QUIET | {'GRADIO_TEMP_DIR': str(folder / 'uploads')})
+    with needs('The page', 'gradio', 'app'):
+        from vlfusion.app.page import build
+    models = Models(model, Path(store) if store else folder / 'text', options)
+    return build(models, limits or Limits(), folder)
+
+
+def launch_options(limits: Limits) -> dict[str, Any]:
+    """Return the arguments of Gradio's `launch` that every server of the page needs."""
+    from vlfusion.app.page import theme
+    script = (ASSETS / 'zoom.js').read_text(encoding='utf-8')
+    return dict(theme=theme(), css_paths=ASSETS / 'app.css', head=f'<script>{script}</script>',
+                max_file_size=limits.bytes, allowed_paths=[], footer_links=[], enable_monitoring=False, quiet=True,
+                show_error=False, ssr_mode=False, pwa=False, mcp_server=False, state_session_capacity=100)
