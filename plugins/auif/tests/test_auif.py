@@ -15,6 +15,8 @@ from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import convert_released, load_model
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.models.layers.merging import merge_features
+from vlfusion.models.stacks import fuses_stacks
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.toys import draw_pairs
@@ -22,7 +24,7 @@ from vlfusion.zoo.entries import file_names, get_model
 
 pytest.importorskip('vlfusion_auif', reason='pip install --editable plugins/auif')
 from vlfusion_auif import AUIF, AUIFModel, RandomResizedCrop, dissimilarity  # noqa: E402
-from vlfusion_auif.model import FUSION_RULES, high_pass, low_pass  # noqa: E402
+from vlfusion_auif.model import Parts, high_pass, low_pass  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 RELEASED = np.load(Path(__file__).parent / 'data/released.npz')
@@ -169,7 +171,7 @@ def test_a_step_by_hand():
 def test_activity_decides_where_only_one_source_has_any():
     a, b = torch.zeros(2, 1, 1, 5, 9)
     a[..., :3], b[..., 6:] = 0.4, -0.8
-    fused = FUSION_RULES['l1'](a, b)
+    fused = merge_features([[a], [b]], 'l1')[0]
     assert fused[0, 0, 2, 8].item() == pytest.approx(-0.8) and fused[0, 0, 2, 4].item() == 0
     assert fused[0, 0, 2, 0].item() == pytest.approx(0.4)
 
@@ -226,3 +228,16 @@ def test_the_published_config_takes_one_step(tmp_path):
                 target.write_bytes((tmp_path / f'drawn/{folder}/{pair}.png').read_bytes())
     build_runner(config, 'train').train()
     assert (tmp_path / 'work/iter_1.pth').is_file()
+
+
+@pytest.mark.parametrize('fusion', ['mean', 'l1'])
+def test_means_take_any_number_of_sources(fusion):
+    torch.manual_seed(0)
+    network, sources = AUIF(fusion, steps=2, filters=4).eval(), torch.rand(3, 1, 1, 20, 24)
+    assert fuses_stacks(network) and not fuses_stacks(AUIF('sum', steps=2, filters=4))
+    with torch.no_grad():
+        fused = network.fuse_stack(list(sources))
+        torch.testing.assert_close(network.fuse_stack(list(sources.flip(0))), fused)
+        assert (fused - network(*sources[:2])).abs().max() > 1e-6
+        merged = merge_features([network.encode(source) for source in sources], fusion)
+        torch.testing.assert_close(network.decode(Parts(*merged)), fused)

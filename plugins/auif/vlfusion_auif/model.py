@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
+from vlfusion.models.layers.merging import MERGING_RULES, merge_features, takes_stacks
 from vlfusion.models.released import convert
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 
 _LOW_PASS = 11  # side of the box filter that initialises the base
@@ -41,18 +43,6 @@ def high_pass(image: Float[Tensor, 'batch 1 h w'], side: int = _HIGH_PASS) -> Fl
     kernel = image.new_full((1, 1, side, side), 1 / (2 * (side**2 - 1)))
     kernel[..., side // 2, side // 2] = -0.5
     return conv2d(pad(image, (side // 2,) * 4, mode='reflect'), kernel)
-
-
-def _by_activity(a: Tensor, b: Tensor) -> Tensor:
-    """Average two sources, weighted at each pixel by their activity: magnitude, averaged over 3x3 pixels."""
-    activity_a, activity_b = (avg_pool2d(x.abs(), 3, 1, 1) for x in (a, b))
-    total = activity_a + activity_b
-    weight = torch.where(total > 0, activity_a / total.clamp(min=torch.finfo(total.dtype).tiny), 0.5)
-    return weight * a + (1 - weight) * b
-
-
-#: Rules that merge two bases or two details, by their name in a config.
-FUSION_RULES = {'sum': torch.add, 'mean': lambda a, b: (a + b) / 2, 'l1': _by_activity}
 
 
 class GradientStep(nn.Module):
@@ -89,7 +79,7 @@ class AUIF(nn.Module):
 
     Args:
         fusion: `sum` (the authors' choice), `mean`, or `l1` (weights by activity). Rules have no weights, so any
-            rule fits any checkpoint.
+            rule fits any checkpoint. The means take any number of sources.
         steps: number of gradient steps for the base, and for the detail.
         filters: number of filters in each step.
 
@@ -102,9 +92,10 @@ class AUIF(nn.Module):
 
     def __init__(self, fusion: str = 'sum', steps: int = 10, filters: int = 64):
         super().__init__()
-        if fusion not in FUSION_RULES:
-            raise ConfigError(f'AUIF has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
+        if fusion not in MERGING_RULES:
+            raise ConfigError(f'AUIF has no fusion rule {fusion!r}.', did_you_mean(fusion, MERGING_RULES))
         self.fusion = fusion
+        self.sources = None if takes_stacks(fusion) else 2
         # High pass, two convolutions per step, window of the activity, last convolution.
         self.halo = _HIGH_PASS // 2 + 2 * steps + (fusion == 'l1') + 1
         self.base = nn.ModuleList(GradientStep(filters) for _ in range(steps))
@@ -127,8 +118,11 @@ class AUIF(nn.Module):
         Raises:
             DataError: an image has fewer than ten rows or columns, too few to be reflected for the high pass.
         """
-        pairs = zip(self.encode(source_a), self.encode(source_b), strict=True)
-        return self.decode(Parts(*(FUSION_RULES[self.fusion](a, b) for a, b in pairs)))
+        return self.fuse_stack((source_a, source_b))
+
+    def fuse_stack(self, sources: Stack) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse any number of images of one scene; the rest is as for `forward`."""
+        return self.decode(Parts(*merge_features(map(self.encode, sources), self.fusion)))
 
     def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Parts:
         """Split an image in [0, 1] into base and detail. Raises DataError if it is smaller than 10x10 pixels."""

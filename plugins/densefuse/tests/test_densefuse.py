@@ -20,13 +20,14 @@ pytest.importorskip('vlfusion_densefuse', reason='pip install --editable plugins
 
 from vlfusion_densefuse import DenseFuse, DenseFuseModel, ImageDataset  # noqa: E402
 from vlfusion_densefuse.losses import multi_scale_similarity  # noqa: E402
-from vlfusion_densefuse.model import FUSION_RULES  # noqa: E402
 
 from vlfusion.config import load_config
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.released import convert_released, find_released
 from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError, DataError
+from vlfusion.models.layers.merging import MERGING_RULES, merge_features
+from vlfusion.models.stacks import fuses_stacks
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
 from vlfusion.zoo.entries import get_model
@@ -133,7 +134,7 @@ def test_modes_other_than_loss_fuse():
         assert net(a, b, name=['x'], mode='predict')[0]['name'] == 'x'
 
 
-@pytest.mark.parametrize('fusion', FUSION_RULES)
+@pytest.mark.parametrize('fusion', MERGING_RULES)
 def test_what_every_backbone_must_do(fusion):
     torch.manual_seed(0)
     network = DenseFuse(fusion, dim=8)
@@ -161,7 +162,7 @@ def test_activity_decides_where_only_one_source_has_any():
     a, b = torch.zeros(1, 2, 5, 9), torch.zeros(1, 2, 5, 9)
     a[..., :3], b[..., 6:] = 0.4, 0.8
     a[..., 1], b[..., 1] = 3., 1.  # beside column 0: the 3x3 mean of a is to that of b as 3.4 to 1
-    fused = FUSION_RULES['l1'](a, b)
+    fused = merge_features([[a], [b]], 'l1')[0]
     assert fused[0, 0, 2, 8].item() == pytest.approx(0.8) and fused[0, 0, 2, 4].item() == 0
     assert fused[0, 0, 2, 0].item() == pytest.approx(0.4 * 3.4 / 4.4)
 
@@ -231,3 +232,17 @@ def test_the_config_takes_one_step_on_photographs_of_two_sizes(tmp_path):
 
 def test_the_sample_config_builds():
     assert isinstance(MODELS.build(load_config(CONFIGS / 'densefuse_ivf_sample.py').model), DenseFuseModel)
+
+
+@pytest.mark.parametrize('fusion', ['mean', 'l1'])
+def test_means_take_any_number_of_sources(fusion):
+    torch.manual_seed(0)
+    network, sources = DenseFuse(fusion, dim=8).double().eval(), torch.rand(3, 1, 1, 20, 24, dtype=torch.float64)
+    assert fuses_stacks(network) and not fuses_stacks(DenseFuse('sum', dim=8))
+    with torch.no_grad():
+        network.decoder[3][0].bias.fill_(60)  # or the last rectifier may be dead at the start
+        fused = network.fuse_stack(list(sources))
+        torch.testing.assert_close(network.fuse_stack(list(sources.flip(0))), fused)
+        assert (fused - network(*sources[:2])).abs().max() > 1e-6
+        merged = merge_features([(network.encode(source),) for source in sources], fusion)
+        torch.testing.assert_close(network.decode(*merged), fused)

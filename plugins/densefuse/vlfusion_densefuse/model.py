@@ -5,27 +5,15 @@ restores the image. Both are trained together as an autoencoder on single images
 merging their features. This independent implementation reproduces the output of the authors' PyTorch version.
 """
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.models.layers.dense_encoder import RELEASED_ENCODER_PARTS, DenseEncoder, rectified_conv
+from vlfusion.models.layers.merging import MERGING_RULES, merge_features, takes_stacks
 from vlfusion.models.released import convert
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
-
-
-def _by_activity(a: Tensor, b: Tensor) -> Tensor:
-    """Average with weights at each pixel from activity: the L1 norm over channels, averaged over 3x3 pixels."""
-    activity_a, activity_b = (avg_pool2d(x.abs().sum(1, keepdim=True), 3, 1, 1) for x in (a, b))
-    total = activity_a + activity_b
-    weight = torch.where(total > 0, activity_a / total.clamp(min=torch.finfo(total.dtype).tiny), 0.5)
-    return weight * a + (1 - weight) * b
-
-
-#: Rules that merge the features of two images, by their name in a config.
-FUSION_RULES = {'mean': lambda a, b: (a + b) / 2, 'sum': torch.add, 'l1': _by_activity}
 
 
 @BACKBONES.register_module()
@@ -37,6 +25,7 @@ class DenseFuse(DenseEncoder):
     Args:
         fusion: `mean` (called addition in the authors' PyTorch version), `sum` (addition in their TensorFlow version)
             or `l1` (weights by activity). Rules have no weights, so any rule fits any checkpoint.
+            The means take any number of sources.
         dim: channels of the first convolution and of each layer of the dense block; the encoder gives four times as
             many.
 
@@ -49,9 +38,10 @@ class DenseFuse(DenseEncoder):
 
     def __init__(self, fusion: str = 'mean', dim: int = 16):
         super().__init__(dim)
-        if fusion not in FUSION_RULES:
-            raise ConfigError(f'DenseFuse has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
+        if fusion not in MERGING_RULES:
+            raise ConfigError(f'DenseFuse has no fusion rule {fusion!r}.', did_you_mean(fusion, MERGING_RULES))
         self.fusion = fusion
+        self.sources = None if takes_stacks(fusion) else 2
         self.halo = 8 + (fusion == 'l1')  # eight 3x3 convolutions one after the other; the window of the activity
         self.decoder = nn.Sequential(*(rectified_conv(channels, out) for channels, out in (
             (4 * dim, 4 * dim), (4 * dim, 2 * dim), (2 * dim, dim), (dim, 1))))
@@ -71,14 +61,18 @@ class DenseFuse(DenseEncoder):
         Raises:
             DataError: an image has a single row or column, which cannot be reflected.
         """
-        if min(source_a.shape[-2:]) < 2:
-            raise DataError(f'DenseFuse needs images of at least 2x2, but got {tuple(source_a.shape[-2:])}.',
-                            'Use larger images.')
-        merged = FUSION_RULES[self.fusion](self.encode(source_a), self.encode(source_b))
+        return self.fuse_stack((source_a, source_b))
+
+    def fuse_stack(self, sources: Stack) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse any number of images of one scene; the rest is as for `forward`."""
+        [merged] = merge_features(((self.encode(source),) for source in sources), self.fusion)
         return self.decode(merged).clamp(max=1)
 
     def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, 'batch dim h w']:
-        """Compute the features of an image in [0, 1]; they are not negative."""
+        """Compute the features of an image in [0, 1]; they are not negative. Raises DataError as `forward`."""
+        if min(image.shape[-2:]) < 2:
+            raise DataError(f'DenseFuse needs images of at least 2x2, but got {tuple(image.shape[-2:])}.',
+                            'Use larger images.')
         return super().encode(255 * image)  # the network was trained on grey levels
 
     def decode(self, features: Float[Tensor, 'batch dim h w']) -> Float[Tensor, 'batch 1 h w']:

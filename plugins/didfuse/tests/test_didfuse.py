@@ -12,6 +12,8 @@ from vlfusion.engine.runner import build_runner
 from vlfusion.errors import CheckpointError, ConfigError
 from vlfusion.imaging.images import luminance, read_image, write_image
 from vlfusion.imaging.protocol import get_protocol
+from vlfusion.models.layers.merging import merge_features
+from vlfusion.models.stacks import fuses_stacks
 from vlfusion.registry import BACKBONES, MODELS, OPTIM_WRAPPERS
 from vlfusion.testing import check_backbone
 from vlfusion.testing.shared import shared
@@ -21,7 +23,7 @@ from vlfusion.zoo.entries import get_model
 pytest.importorskip('vlfusion_didfuse', reason='pip install --editable plugins/didfuse')
 from vlfusion_didfuse import DIDFuse, DIDFuseModel  # noqa: E402
 from vlfusion_didfuse.losses import decomposition_loss, dissimilarity, gradient_loss, reconstruction_loss  # noqa: E402
-from vlfusion_didfuse.model import FUSION_RULES  # noqa: E402
+from vlfusion_didfuse.model import Features  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 
@@ -201,6 +203,19 @@ def test_activity_decides_where_only_one_source_has_any():
     b = torch.zeros(1, 2, 5, 9)
     a[..., :3], b[..., 6:] = 0.4, -0.8
     a[..., 1], b[..., 1] = 3., 1.  # beside column 0: the 3x3 mean of |a| is to that of |b| as 3.4 to 1
-    fused = FUSION_RULES['l1'](a, b)
+    fused = merge_features([[a], [b]], 'l1')[0]
     assert fused[0, 0, 2, 8].item() == pytest.approx(-0.8) and fused[0, 0, 2, 4].item() == 0
     assert fused[0, 0, 2, 0].item() == pytest.approx(0.4 * 3.4 / 4.4)
+
+
+@pytest.mark.parametrize('fusion', ['mean', 'l1'])
+def test_means_take_any_number_of_sources(fusion):
+    torch.manual_seed(0)
+    network, sources = DIDFuse(fusion, dim=8).double().eval(), torch.rand(3, 1, 1, 20, 24, dtype=torch.float64)
+    assert fuses_stacks(network) and not fuses_stacks(DIDFuse('sum', dim=8))
+    with torch.no_grad():
+        fused = network.fuse_stack(list(sources))
+        torch.testing.assert_close(network.fuse_stack(list(sources.flip(0))), fused)
+        assert (fused - network(*sources[:2])).abs().max() > 1e-6
+        merged = merge_features([network.encode(source) for source in sources], fusion)
+        torch.testing.assert_close(network.decode(Features(*merged)), fused)

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.models.layers.merging import MERGING_RULES, merge_features, takes_stacks
 from vlfusion.models.released import convert
+from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 
 
@@ -26,18 +27,6 @@ class Features(NamedTuple):
     detail: Float[Tensor, 'batch dim h w']  # in [-1, 1]
 
 
-def _by_activity(a: Tensor, b: Tensor) -> Tensor:
-    """Average with weights at each pixel from activity: the L1 norm over channels, averaged over 3x3 pixels."""
-    activity_a, activity_b = (avg_pool2d(x.abs().sum(1, keepdim=True), 3, 1, 1) for x in (a, b))
-    total = activity_a + activity_b
-    weight = torch.where(total > 0, activity_a / total.clamp(min=torch.finfo(total.dtype).tiny), 0.5)
-    return weight * a + (1 - weight) * b
-
-
-#: Rules that merge two feature maps, by their name in a config: the three that the paper compares.
-FUSION_RULES = {'sum': torch.add, 'mean': lambda a, b: (a + b) / 2, 'l1': _by_activity}
-
-
 @BACKBONES.register_module()
 class DIDFuse(nn.Module):
     """DIDFuse: an autoencoder that splits images into background and detail, and fuses both kinds of features.
@@ -46,7 +35,7 @@ class DIDFuse(nn.Module):
 
     Args:
         fusion: `sum` (the authors' choice), `mean`, or `l1` (weights by activity). Rules have no weights, so any
-            rule fits any checkpoint.
+            rule fits any checkpoint. The means take any number of sources.
         dim: channels of each feature map.
 
     >>> DIDFuse()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
@@ -58,9 +47,10 @@ class DIDFuse(nn.Module):
 
     def __init__(self, fusion: str = 'sum', dim: int = 64):
         super().__init__()
-        if fusion not in FUSION_RULES:
-            raise ConfigError(f'DIDFuse has no fusion rule {fusion!r}.', did_you_mean(fusion, FUSION_RULES))
+        if fusion not in MERGING_RULES:
+            raise ConfigError(f'DIDFuse has no fusion rule {fusion!r}.', did_you_mean(fusion, MERGING_RULES))
         self.fusion = fusion
+        self.sources = None if takes_stacks(fusion) else 2
         self.halo = 6 + (fusion == 'l1')  # six 3x3 convolutions one after the other; the window of the activity
         self.first = _conv_block(1, dim, nn.PReLU(), padding_mode='reflect')
         self.second = _conv_block(dim, dim, nn.PReLU())
@@ -82,8 +72,11 @@ class DIDFuse(nn.Module):
         Returns:
             The fused luminance, in [0, 1].
         """
-        pairs = zip(self.encode(source_a), self.encode(source_b), strict=True)
-        return self.decode(Features(*(FUSION_RULES[self.fusion](a, b) for a, b in pairs)))
+        return self.fuse_stack((source_a, source_b))
+
+    def fuse_stack(self, sources: Stack) -> Float[Tensor, 'batch 1 h w']:
+        """Fuse any number of images of one scene; the rest is as for `forward`."""
+        return self.decode(Features(*merge_features(map(self.encode, sources), self.fusion)))
 
     def encode(self, image: Float[Tensor, 'batch 1 h w']) -> Features:
         """Compute the features of an image in [0, 1]."""
