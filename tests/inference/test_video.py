@@ -16,7 +16,8 @@ from vlfusion import Fuser
 from vlfusion.cli import main
 from vlfusion.data.pairs import Pair
 from vlfusion.errors import ConfigError, DataError
-from vlfusion.imaging.images import write_image
+from vlfusion.evaluation.sequence import score_sequence
+from vlfusion.imaging.images import read_image, write_image
 from vlfusion.imaging.video.file import VideoFile
 from vlfusion.inference.video import fuse_video, wants_video
 from vlfusion.language.interfaces import TextFeatures
@@ -100,6 +101,63 @@ def test_folders_of_frames(tmp_path, videos, frames):
     mixed = fuse_video(METHOD, videos[0], vi, tmp_path / 'mixed.mkv', codec='ffv1')
     for one, other in zip(both, VideoFile(mixed.path).read(), strict=True):
         assert np.array_equal(one.image, other.image)
+
+
+def test_frames_go_into_a_folder_and_back(videos, tmp_path, frames, capsys):
+    """Video to folder, folders to folder, folders to video: the same pictures; 16 bits hold what 8 bits round."""
+    done = fuse_video(METHOD, *videos[:2], f'{tmp_path}/frames/')
+    paths = [tmp_path / f'frames/{number:05d}.png' for number in range(1, 7)]
+    assert sorted((tmp_path / 'frames').iterdir()) == paths and done.path == tmp_path / 'frames' and done.rate == 25
+    fuser = Fuser(METHOD)
+    for path, image_a, image_b in zip(paths, *frames, strict=True):
+        assert np.array_equal(read_image(path), fuser(image_a, image_b[..., ::-1]).colour)
+    ir, vi = folder(tmp_path / 'ir', frames[0], 'ir_{}.png'), folder(tmp_path / 'vi', frames[1], 'vi_{}.png')
+    (ir / 'ir_3.png').unlink()
+    command = ['fuse', METHOD, str(ir), str(vi), '--frame-rate', '25', '-o']
+    assert main([*command, f'{tmp_path}/both/f_%03d.tif', '--depth', '16']) == 0
+    assert f'Wrote 5 frames (25 a second) to {tmp_path}/both: ' in capsys.readouterr().out
+    assert sorted(path.name[4:] for path in (tmp_path / 'both').iterdir()) == [f'{n}.tif' for n in (1, 2, 4, 5, 6)]
+    for number in (1, 6):
+        deep = read_image(tmp_path / f'both/f_00{number}.tif')
+        assert deep.dtype == np.uint16 and np.abs(deep / 257 - read_image(paths[number - 1])).max() <= 1
+    scores = score_sequence(tmp_path / 'frames', *videos[:2], metrics=['Flicker', 'EN'])
+    assert len(scores.rows) == 6
+    back = fuse_video('average', tmp_path / 'frames', tmp_path / 'both', tmp_path / 'back.mkv', frame_rate=25)
+    assert [frame.time for frame in VideoFile(back.path).read()] == [Fraction(n, 25) for n in (0, 1, 3, 4, 5)]
+    for arguments, problem in (([f'{tmp_path}/frames/'], 'frames exists; frames are written to a new folder'),
+                               ([f'{tmp_path}/new/', '--codec', 'ffv1'], 'Pictures have no video codec'),
+                               ([f'{tmp_path}/new/', '--suffix', '.jpg', '--depth', '16'], 'with 16 bits'),
+                               ([f'{tmp_path}/new.mp4', '--suffix', '.png'], 'The suffix .png is for pictures'),
+                               ([f'{tmp_path}/new.png'], 'one picture, but there are many frames'),
+                               ([f'{tmp_path}/new.mp4', '--depth', '16'], 'Videos are written with 8 bits')):
+        assert main([*command, *arguments]) == 2 and problem in capsys.readouterr().err
+    assert not (tmp_path / 'new').exists()
+
+
+def test_sound_does_not_go_into_a_folder(tmp_path, frames, videos, caplog):
+    write_toy_video(tmp_path / 'loud.mp4', frames[1], codec='libx264', sound='aac', seconds=0.24)
+    assert not fuse_video('average', videos[0], tmp_path / 'loud.mp4', f'{tmp_path}/x/').sound
+    assert 'loud.mp4 is left out, because pictures have none' in caplog.text
+
+
+def test_the_shape_of_pixels_stays(tmp_path, frames, videos):
+    wide, turned = Fraction(16, 15), tmp_path / 'turned.mp4'
+    sources = [tmp_path / 'ir.mp4', tmp_path / 'vi.mp4']
+    for path, images in zip(sources, frames, strict=True):
+        write_toy_video(path, images, codec='libx264', aspect=wide)
+    for out, codec in (('fused.mp4', ''), ('fused.mkv', ''), ('lossless.mp4', 'ffv1'), ('fused.mov', '')):
+        assert VideoFile(fuse_video('average', *sources, tmp_path / out, codec=codec).path).aspect == wide
+    with pytest.raises(DataError, match=r'A \.mkv file with ffv1 cannot say that its pixels are 16:15'):
+        fuse_video('average', *sources, tmp_path / 'x.mkv', codec='ffv1')
+    with pytest.raises(DataError, match=r'vi\.mkv are 1:1(?s:.)*scale=iw\*sar'):
+        fuse_video('average', sources[0], videos[1], tmp_path / 'x.mp4')
+    ir = folder(tmp_path / 'ir', frames[0])
+    assert VideoFile(fuse_video('average', ir, sources[1], tmp_path / 'mixed.mp4').path).aspect == wide
+    upright = [np.rot90(image) for image in frames[1]]  # a phone's video: stored turned, shown upright
+    write_toy_video(turned, list(map(np.ascontiguousarray, upright)), codec='libx264', rotation=-90, aspect=1 / wide)
+    fused = VideoFile(fuse_video('average', sources[0], turned, tmp_path / 'upright.mp4').path)
+    assert fused.aspect == wide and next(fused.read()).image.shape == frames[1][0].shape
+    assert not list(tmp_path.glob('x.*'))
 
 
 def test_a_missing_number_is_a_gap(tmp_path, videos, frames, caplog):

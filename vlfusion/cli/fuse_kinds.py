@@ -18,7 +18,7 @@ ONLY = {
     'describe': ['pictures', 'volumes', 'videos'],
     'fit': ['pictures', 'videos'],
     'register': ['pictures'],
-    'depth': ['pictures', 'stacks'],
+    'depth': ['pictures', 'stacks', 'videos'],
     **dict.fromkeys(['frame_rate', 'offset', 'codec', 'no_audio'], ['videos']),
 }
 

@@ -1,6 +1,7 @@
 """Options and report of `vlfusion fuse` for videos."""
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from vlfusion.errors import ConfigError, printable
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 def add_video_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for videos and folders of numbered frames."""
     group = parser.add_argument_group('videos', 'two videos, or folders of numbered frames (docs/howto/video.md); '
-                                      '--out is a .mp4, .mov, .mkv or .webm file')
+                                      '--out is a .mp4, .mov, .mkv or .webm file, or a new folder of frames')
     add_pairing(group)
     group.add_argument('--codec', metavar='NAME',
                        help='h264 (default), vp9 (default for .webm), or ffv1, which loses nothing (.mkv, .mp4)')
@@ -22,16 +23,20 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
 def add_pairing(parser: argparse._ActionsContainer) -> None:
     """Add the options that say which frames belong together."""
     from vlfusion.guards.ranges import FINITE
-    parser.add_argument('--frame-rate', metavar='N', help='frames a second of folders, such as 25 or 30000/1001')
+    parser.add_argument('--frame-rate', metavar='N', help='frames a second of folders, such as 25 or 30000/1001; makes '
+                                                          'pictures in folders frames')
     parser.add_argument('--offset', type=FINITE, metavar='SECONDS',
                         help='time at which source B began after source A (default: 0)')
 
 
 def are_videos(args: argparse.Namespace) -> bool:
-    """Tell whether a video is read or written; raises ConfigError if there are not two sources."""
+    """Tell whether frames are fused: a video is read or written, or folders have a frame rate.
+
+    Raises ConfigError if there are not two sources.
+    """
     from vlfusion.inference.video import wants_video
     sources = [source for source in (args.source_a, args.source_b, *args.others) if source is not None]
-    videos = wants_video(sources, args.out)
+    videos = wants_video(sources, args.out) or bool(args.frame_rate) and not any(map(os.path.isfile, sources))
     if videos and len(sources) != 2:
         raise ConfigError(f'Videos are fused in pairs, but {len(sources)} sources were given.', 'Give two videos.')
     return videos
@@ -51,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
             args.checkpoint, args.source_a, args.source_b, args.out, frame_rate=args.frame_rate,
             offset=args.offset or 0., fit=args.fit or 'refuse', codec=args.codec or '', audio=not args.no_audio,
             describe='scene' if isinstance(args.describe, bool) else args.describe, grey=args.grey,
-            reading=reading_keys(args), show=show, task=args.task, protocol=args.protocol, chroma=args.chroma,
+            suffix=args.suffix, depth=args.depth or 8, reading=reading_keys(args), show=show, task=args.task,
+            protocol=args.protocol, chroma=args.chroma,
             instruction=args.instruction, store=args.store, words=args.words, read_text=not args.no_text,
             trust=args.trust_checkpoint, modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,
             tiles=args.tiles, tile_size=args.tile_size, max_memory=args.max_memory and parse_bytes(args.max_memory),
@@ -66,7 +72,8 @@ def _report(args: argparse.Namespace, done: 'FusedVideo') -> None:
             for about, paragraph in words.items():
                 print(printable(f'frame {number}, {about}: {paragraph}'))
     sound = f', with the sound of {done.sound}' if done.sound else ''
-    print(printable(f'Wrote {done.frames} frames ({done.seconds:.2f} s) to {done.path}{sound}: '
+    length = f'{float(done.rate):.6g} a second' if done.path.is_dir() else f'{done.seconds:.2f} s'
+    print(printable(f'Wrote {done.frames} frames ({length}) to {done.path}{sound}: '
                     f'{done.speed:.3g} frames/s.'))
     for side, source, numbers in (('A', args.source_a, done.unpaired_a), ('B', args.source_b, done.unpaired_b)):
         if numbers:

@@ -62,7 +62,7 @@ class NumberedPictures:
 
     def __init__(self, name: str, files: Mapping[int, Path], numbering: Numbering, reading: Reading = AS_STORED):
         self.name, self.files, self.numbering, self.reading = name, dict(sorted(files.items())), numbering, reading
-        self.count = len(files)
+        self.count, self.aspect = len(files), None
         places = [numbering.place(number) for number in self.files]
         step = gcd(*(place - places[0] for place in places)) or 1
         self.rate = numbering.rate and numbering.rate / step

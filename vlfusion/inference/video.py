@@ -1,4 +1,4 @@
-"""Fuse two videos, or folders of numbered frames, into a video.
+"""Fuse two videos, or folders of numbered frames, into a video or a folder of numbered pictures.
 
 One thread decodes both sources and describes scenes, two prepare frames, this one runs the network, two add colour, and
 one encodes.
@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from vlfusion.console.notes import new_run
+from vlfusion.console.notes import new_run, note
 from vlfusion.console.progress import ShowProgress
 from vlfusion.data.pairs import Pair
 from vlfusion.data.sequences import frame_rate_of, open_sequences
@@ -26,8 +26,9 @@ from vlfusion.guards.outputs import check_outputs
 from vlfusion.guards.ranges import FINITE
 from vlfusion.imaging.images import write_image
 from vlfusion.imaging.video.file import SUFFIXES, is_video
-from vlfusion.imaging.video.frame import Frame
+from vlfusion.imaging.video.frame import Frame, common_aspect
 from vlfusion.imaging.video.pairing import Pairing
+from vlfusion.imaging.video.pictures import NumberedNames, numbered_names, write_frames
 from vlfusion.imaging.video.scenes import SceneChanges
 from vlfusion.imaging.video.writing import Sound, check_target, write_video
 from vlfusion.inference.folders import open_fuser, tell_model
@@ -48,11 +49,12 @@ class FusedVideo:
     """Result of `fuse_video`.
 
     Attributes:
-        path: the written video.
+        path: the written video or folder.
         frames: number of its frames.
         seconds: its duration.
         unpaired_a: numbers of the frames of source A that had no partner, from 1.
         unpaired_b: those of source B.
+        rate: frames a second in the mean.
         sound: path of the source whose sound was copied; empty without sound.
         speed: frames fused in a second, with decoding and encoding.
         words: words that the model read from a frame on, by the number of the pair and then by what they are about.
@@ -63,6 +65,7 @@ class FusedVideo:
     seconds: float
     unpaired_a: list[int]
     unpaired_b: list[int]
+    rate: Fraction
     sound: str
     speed: float
     words: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -76,10 +79,12 @@ def wants_video(sources: Iterable[PathLike], out: PathLike) -> bool:
 def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: PathLike, *,
                frame_rate: float | str | Fraction | None = None, offset: float = 0., describe: int | str = 'scene',
                codec: str = '', audio: bool = True, grey: bool = False, reading: Mapping[str, Any] | None = None,
-               offline: bool = False, show: ShowProgress | None = None, **options: Any) -> FusedVideo:
-    """Fuse two videos of one scene, or folders of numbered frames, into a video.
+               offline: bool = False, show: ShowProgress | None = None, suffix: str | None = None,
+               **options: Any) -> FusedVideo:
+    """Fuse two videos of one scene, or folders of numbered frames, into a video or numbered pictures.
 
         done = vlfusion.fuse_video('laplacian', 'ir.mp4', 'vi.mp4', 'fused.mp4', fit='resize')
+        vlfusion.fuse_video('laplacian', 'ir.mp4', 'vi.mp4', 'frames/', depth=16)
         print(f'{done.frames} frames, {len(done.unpaired_b)} of source B without a partner')
 
     Frames pair by their times: two frames form a pair if each is the other's nearest, at most half a frame of the
@@ -90,7 +95,8 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
         checkpoint: as for `vlfusion.fuse`.
         source_a: a video, or a folder or pattern of numbered pictures; infrared.
         source_b: a video, or a folder or pattern of numbered pictures; visible.
-        out: video to write: `.mp4`, `.mov`, `.mkv` or `.webm`.
+        out: video to write: `.mp4`, `.mov`, `.mkv` or `.webm`; or a new folder, or a pattern such as `frames/%05d.png`,
+            for pictures whose numbers tell their times.
         frame_rate: frames a second of folders, such as 25 or '30000/1001'; without it, the frames of a folder pair by
             number with those of the video.
         offset: seconds by which source B began after source A.
@@ -102,33 +108,42 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
         reading: rules by which the sources are read: `range_a`, `range_b`.
         offline: True to download no weights.
         show: progress and notes.
-        options: options of the `Fuser`, such as `fit`, `device`, `words`, `instruction` or `protocol`; `depth` and
-            `register` are for pictures.
+        suffix: ending of the pictures in a folder; by default `.png`.
+        options: options of the `Fuser`, such as `fit`, `device`, `words`, `instruction` or `protocol`; also `depth`, if
+            pictures are written; `register` is for pairs of pictures.
 
     Raises:
-        DataError: a source is absent, damaged or changes its size; the sizes differ under `fit='refuse'`; no frames
-            pair; or the video cannot be written.
+        DataError: a source is absent, damaged or changes its size; the sizes differ under `fit='refuse'`, or the shapes
+            of the pixels; no frames pair; or the video cannot be written.
         ConfigError: an option has an unknown value, or no effect on videos; folders need a frame rate; or PyAV is not
             installed.
         CheckpointError: as for `Fuser`.
     """
     FINITE.check('offset', offset)
     begins = _key_frames(describe)
-    if options.get('depth', 8) != 8:
-        raise ConfigError('Videos are written with 8 bits.', 'Leave the depth out; or save the frames as pictures and '
-                          'fuse the folders.')
+    names = numbered_names(out, suffix)
+    _check_form(names, codec, suffix, options.get('depth', 8))
     if options.get('register'):
         raise ConfigError('Frames are not registered, because moved one by one they would shake.',
                           'Leave register out; or register the videos first.')
-    check_target(out, codec)
-    check_outputs([out], [source_a, source_b])
+    if names is None:
+        check_target(out, codec)
+    check_outputs([names.folder if names else out], [source_a, source_b])
     require_model(checkpoint)
     new_run()
     sources = open_sequences({'source A': source_a, 'source B': source_b}, frame_rate_of(frame_rate), reading)
     pairing = Pairing(*sources, Fraction(offset).limit_denominator(10 ** 6))
-    slower = pairing.slower
+    slower, aspect = pairing.slower, common_aspect(sources)
     loud = next((source for source in sources[::-1] if audio and getattr(source, 'sounds', ())), None)
-    check_target(out, codec, loud.sounds if loud else ())
+    if names is None:
+        check_target(out, codec, loud.sounds if loud else (), aspect)
+    else:
+        if loud:
+            note('sound', f'The sound of {loud.name} is left out, because pictures have none.')
+            loud = None
+        if aspect != 1:
+            note('aspect', f'Pixels are {aspect.numerator}:{aspect.denominator} (width to height), which pictures do '
+                           'not say.')
 
     from vlfusion.system.devices import choose_same_gpu
     fuser = open_fuser(checkpoint, offline=offline, show=show, **options)
@@ -140,8 +155,9 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
         first = next(fused)
         start = times[0]
         sound = Sound(loud, start - pairing.shift(loud)) if loud else None
-        with write_video(out, rate=slower.rate, time_base=slower.time_base, codec=codec, grey=grey,
-                         sound=sound) as writer, ThreadPoolExecutor(1) as encoder:
+        opened = write_frames(names, slower.rate) if names else write_video(
+            out, rate=slower.rate, time_base=slower.time_base, codec=codec, grey=grey, sound=sound, aspect=aspect)
+        with opened as writer, ThreadPoolExecutor(1) as encoder:
             def encode(picture: 'Fused') -> None:
                 writer.write(picture.grey if grey else picture.colour, times.popleft() - start)
 
@@ -149,8 +165,22 @@ def fuse_video(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out
                 step('fusing', done, max(done, pairing.expected or 0),
                      f'{done / (time.monotonic() - clock):.3g} frames/s')
     step('fusing', done, done)
-    return FusedVideo(Path(out), done, float(writer.last + 1 / slower.rate), pairing.unpaired_a, pairing.unpaired_b,
-                      loud.name if loud else '', done / (time.monotonic() - clock), words)
+    return FusedVideo(names.folder if names else Path(out), done, float(writer.last + 1 / slower.rate),
+                      pairing.unpaired_a, pairing.unpaired_b, slower.rate, loud.name if loud else '',
+                      done / (time.monotonic() - clock), words)
+
+
+def _check_form(names: NumberedNames | None, codec: str, suffix: str | None, depth: int) -> None:
+    """Raise an error if an option does not fit the form of the output."""
+    if names:
+        names.check(depth)
+        if codec:
+            raise ConfigError('Pictures have no video codec.', 'Leave the codec out, or name a video as --out.')
+    elif suffix:
+        raise ConfigError(f'The suffix {suffix} is for pictures in a folder.',
+                          'Leave it out, or give a folder as --out.')
+    elif depth != 8:
+        raise ConfigError('Videos are written with 8 bits.', 'Leave the depth out; or write a folder of pictures.')
 
 
 def _in_memory(pairing: Pairing, fuser: 'Fuser', begins: Callable[[Frame, Frame], bool], times: deque[Fraction],

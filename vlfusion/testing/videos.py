@@ -9,8 +9,8 @@ import numpy as np
 
 def write_toy_video(path: str | os.PathLike, images: Sequence[np.ndarray], rate: Fraction | int = 25, *,
                     times: Sequence[int] | None = None, unit: Fraction | None = None, codec: str = 'ffv1',
-                    pixels: str = '', rotation: int | None = None, sound: str = '', seconds: float = 1.,
-                    options: dict[str, str] | None = None, format: str | None = None) -> None:
+                    pixels: str = '', rotation: int | None = None, aspect: Fraction | None = None, sound: str = '',
+                    seconds: float = 1., options: dict[str, str] | None = None, format: str | None = None) -> None:
     """Write a video.
 
     Args:
@@ -22,6 +22,7 @@ def write_toy_video(path: str | os.PathLike, images: Sequence[np.ndarray], rate:
         codec: FFmpeg's name of the encoder; `ffv1` loses nothing.
         pixels: pixel format; by default one that loses nothing for `ffv1`, and `yuv420p` for others.
         rotation: degrees counterclockwise by which players turn the video.
+        aspect: width of a pixel over its height; by default the file does not say.
         sound: encoder of a tone of 440 Hz; empty for a silent video.
         seconds: duration of the tone.
         options: options of the encoder.
@@ -37,6 +38,8 @@ def write_toy_video(path: str | os.PathLike, images: Sequence[np.ndarray], rate:
         video.codec_context.time_base = video.time_base = unit
         if rotation is not None:
             video.set_display_rotation(rotation)
+        if aspect is not None:
+            video.codec_context.sample_aspect_ratio = aspect
         audio = container.add_stream(sound, rate=8000, layout='mono') if sound else None
         for time, image in zip(times or range(len(images)), images, strict=True):
             frame = av.VideoFrame.from_ndarray(image, own)

@@ -155,3 +155,15 @@ def test_a_size_that_changes(tmp_path, images):
     (tmp_path / 'c.h264').write_bytes((tmp_path / 'a.h264').read_bytes() + (tmp_path / 'b.h264').read_bytes())
     with pytest.raises(DataError, match=r'Frame 7 of .*c\.h264 is 32x16, but the frames before are 32x24'):
         list(VideoFile(tmp_path / 'c.h264').read())
+
+
+@pytest.mark.parametrize(('ending', 'codec', 'rotation', 'aspect'), [
+    ('mp4', 'libx264', None, Fraction(16, 15)), ('mkv', 'libx264', None, Fraction(16, 15)),
+    ('mp4', 'ffv1', None, Fraction(16, 15)), ('mp4', 'libx264', 90, Fraction(15, 16)),
+    ('mp4', 'libx264', 180, Fraction(16, 15))])
+def test_pixels_that_are_not_square(tmp_path, images, ending, codec, rotation, aspect):
+    path = tmp_path / f'a.{ending}'
+    write_toy_video(path, images, codec=codec, rotation=rotation, aspect=Fraction(16, 15))
+    assert VideoFile(path).aspect == aspect
+    write_toy_video(path, images, codec=codec, rotation=rotation)
+    assert VideoFile(path).aspect == 1

@@ -21,6 +21,7 @@ class Times:
     rate: Fraction | None
     name: str = 'x.mp4'
     time_base: Fraction = Fraction(1, 1000)
+    aspect: Fraction | None = None
 
     @property
     def count(self):

@@ -53,6 +53,7 @@ class VideoFile:
     Attributes:
         seconds: duration as the header says; None if it does not.
         sounds: names of the audio codecs; empty without sound.
+        aspect: width of an upright pixel over its height; 1 if the file does not say.
         start: time stamp of the first frame in seconds, on the clock that the sound shares; known once it is read.
 
     Raises:
@@ -69,6 +70,7 @@ class VideoFile:
             self.time_base = stream.time_base
             self.seconds = _seconds(container, stream)
             self.count = stream.frames or (round(self.seconds * self.rate) if self.seconds else None)
+            self.aspect = _aspect(container, stream)
             self.sounds = tuple(audio.codec_context.name for audio in container.streams.audio)
 
     def read(self) -> Iterator[Frame]:
@@ -202,6 +204,19 @@ def _seconds(container: 'InputContainer', stream: 'VideoStream') -> Fraction | N
     if container.format.name in _SAY_THE_END:
         seconds -= (stream.start_time or 0) * stream.time_base
     return seconds if seconds > 0 else None
+
+
+def _aspect(container: 'InputContainer', stream: 'VideoStream') -> Fraction:
+    """Width of a pixel over its height on the screen; where the pixels are not square, a frame is decoded."""
+    import av
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if aspect == 1:
+        return aspect
+    try:
+        matrix = display_matrix(next(container.decode(stream)))
+    except (av.FFmpegError, StopIteration):  # told when it is read
+        return aspect
+    return 1 / aspect if matrix and matrix[1] else aspect
 
 
 def _reported() -> tuple[int, tuple[int, str, str] | None]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FORMATS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov', '.mkv': 'matroska', '.webm': 'webm'}
 #: FFmpeg's number of ITU-R BT.709 as primaries, transfer and matrix; and of levels 16 to 235.
 _BT709, _LIMITED = 1, 1
+_SQUARE = Fraction(1)
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,27 @@ CODECS = {'h264': Codec('libx264', options={'crf': '17'}),
           'ffv1': Codec('ffv1', 'bgr0', 'gray', {'level': '3'})}
 
 
-def check_target(path: str | os.PathLike, codec: str = '', sounds: Iterable[str] = ()) -> None:
+def check_target(path: str | os.PathLike, codec: str = '', sounds: Iterable[str] = (),
+                 aspect: Fraction = _SQUARE) -> None:
     """Refuse a file that cannot be written, before any work.
 
     Args:
         path: the video to write.
         codec: a name in `CODECS`; empty for the default of the file's ending.
         sounds: names of the audio codecs to copy.
+        aspect: width of a pixel over its height.
 
     Raises:
-        DataError: the ending is not in `FORMATS`, or files of this format cannot hold the codec or the sound.
+        DataError: the ending is not in `FORMATS`, or files of this format cannot hold the codec, the sound or the shape
+            of the pixels.
         ConfigError: the codec is unknown, or PyAV is not installed.
     """
     with needs('Writing videos', 'PyAV', 'video'):
         import av
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise DataError(f'Cannot write a video to {path}.', f'Use a name that ends in {" ".join(FORMATS)}.')
+        raise DataError(f'Cannot write a video to {path}.', f'Use a name that ends in {" ".join(FORMATS)}; or a '
+                        'folder, such as frames/.')
     if codec and codec not in CODECS:
         raise ConfigError(f'Unknown video codec {codec!r}.', did_you_mean(codec, CODECS))
     with av.open(os.devnull, 'w', format=FORMATS[suffix]) as container:
@@ -76,6 +81,15 @@ def check_target(path: str | os.PathLike, codec: str = '', sounds: Iterable[str]
     if unfit := [sound for sound in sounds if sound not in holds]:
         raise DataError(f'A {suffix} file cannot hold the sound of the source, which is {unfit[0]}.',
                         'Write a .mkv file, or leave the sound out with --no-audio.')
+    codec = codec or _default(suffix)
+    if aspect != 1 and codec != 'h264' and FORMATS[suffix] not in ('mp4', 'mov'):  # PyAV sets it in the codec alone
+        raise DataError(f'A {suffix} file with {codec} cannot say that its pixels are {aspect.numerator}:'
+                        f'{aspect.denominator}, as those of the source are.', 'Write a .mp4 file, or use --codec h264.')
+
+
+def _default(suffix: str) -> str:
+    """The codec of files with an ending."""
+    return 'vp9' if suffix == '.webm' else 'h264'
 
 
 @dataclass(frozen=True)
@@ -93,7 +107,7 @@ class Sound:
 
 @contextmanager
 def write_video(path: str | os.PathLike, *, rate: Fraction, time_base: Fraction, codec: str = '', grey: bool = False,
-                sound: Sound | None = None) -> Iterator['VideoWriter']:
+                sound: Sound | None = None, aspect: Fraction = _SQUARE) -> Iterator['VideoWriter']:
     """Yield a writer of a video file, which gets its name when it is complete.
 
         with write_video('fused.mp4', rate=Fraction(25), time_base=Fraction(1, 25)) as writer:
@@ -110,6 +124,7 @@ def write_video(path: str | os.PathLike, *, rate: Fraction, time_base: Fraction,
         codec: a name in `CODECS`; by default `vp9` for `.webm` and `h264` for others.
         grey: True if all frames are grey.
         sound: sound to copy without a change; packets before the first frame and after the last are left out.
+        aspect: width of a pixel over its height.
 
     Raises:
         DataError: FFmpeg cannot encode or write the video.
@@ -117,10 +132,12 @@ def write_video(path: str | os.PathLike, *, rate: Fraction, time_base: Fraction,
     """
     import av
     suffix = Path(path).suffix.lower()
-    choice = CODECS[codec or ('vp9' if suffix == '.webm' else 'h264')]
+    choice = CODECS[codec or _default(suffix)]
     with whole(path) as temporary, av.open(str(temporary), 'w', format=FORMATS[suffix]) as container:
         stream = container.add_stream(choice.encoder, rate=rate, options=dict(choice.options))
         stream.codec_context.time_base = stream.time_base = time_base
+        if aspect != 1:
+            stream.codec_context.sample_aspect_ratio = aspect
         with closing(_copies(container, sound)) as packets:
             writer = VideoWriter(str(path), container, stream, choice.grey if grey else choice.pixels, packets)
             yield writer
