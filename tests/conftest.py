@@ -1,5 +1,6 @@
-"""A toy data set, configs pointed at it, a full disk, and servers in place of the public ones."""
+"""A toy data set, configs pointed at it, a browser, a full disk, and servers in place of the public ones."""
 
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -16,6 +17,10 @@ from vlfusion.zoo.facts import read_package
 FILES = '{repo_id}/resolve/{revision}/{filename}'
 #: Variables that would lead requests elsewhere.
 ELSEWHERE = ('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY', 'VLFUSION_OFFLINE', 'HF_TOKEN_PATH')
+
+#: Options of Chromium.
+BROWSER = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+           '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 
 @pytest.fixture
@@ -76,6 +81,19 @@ def install(tmp_path, monkeypatch):
     for registry in REGISTRIES.values():
         for key in [key for key in registry.module_dict if key.partition('.')[0] in packages]:
             del registry.module_dict[key]
+
+
+@pytest.fixture(scope='module')
+def chromium():
+    """A browser without a window, which asks no server of its own."""
+    executable = shutil.which('chromium')
+    if not executable:
+        pytest.skip('needs Chromium: apt-get install chromium')
+    sync_playwright = pytest.importorskip('playwright.sync_api', reason="pip install 'vlfusion[dev]'").sync_playwright
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=BROWSER)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

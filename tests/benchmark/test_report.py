@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import sys
 import warnings
 from dataclasses import replace
@@ -32,8 +31,6 @@ pytestmark = pytest.mark.slow  # reports are built, and opened in a browser
 HOSTILE = '<script>alert(1)</script>"\' $x_ </title> {{7*7}} {x}'
 PLAIN = 'Harvard/PET & MRI'
 NAMES = [*(f'{index:02}' for index in range(9)), 'sub/<b>#%41']
-ARGUMENTS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-             '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 
 def make_set(folder, name, seed):
@@ -313,18 +310,6 @@ def test_diagrams(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'scikit_posthocs', None)
     with pytest.raises(ConfigError, match='scikit-posthocs'):
         critical_difference(scores, compared)
-
-
-@pytest.fixture(scope='module')
-def chromium():
-    executable = shutil.which('chromium')
-    if not executable:
-        pytest.skip('needs Chromium: apt-get install chromium')
-    sync_playwright = pytest.importorskip('playwright.sync_api', reason="pip install 'vlfusion[dev]'").sync_playwright
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

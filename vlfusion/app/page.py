@@ -48,7 +48,7 @@ def build(models: Models, limits: Limits, folder: Path) -> gr.Blocks:
         gr.Markdown(_TITLE, elem_classes='vl-top')
         with gr.Row():
             model = gr.Dropdown(titles(models.names, models.entries), value=models.first, label='Model', scale=3,
-                                elem_id='model')
+                                min_width=320, elem_id='model')
             header = Header(model, *(
                 gr.Dropdown(names, value=names[0], label=f'Source {side} is', allow_custom_value=True,
                             elem_id=f'modality-{side.lower()}') for side, names in zip('AB', choices, strict=True)))
@@ -61,17 +61,15 @@ def build(models: Models, limits: Limits, folder: Path) -> gr.Blocks:
             with gr.Tab('Volumes'):
                 volumes.build(header)
 
-        words, instructions = pairs.words, [*pairs.instructions, folders.instruction, volumes.instruction]
+        instructions = [pairs.instructing, folders.instruction, volumes.instruction]
 
         def choose(name: str) -> list[Any]:
             names, (reads_words, reads_instructions) = _choices(models, name), models.reads(name)
             return [_card(models, name), *(gr.update(choices=each, value=each[0]) for each in names),
                     gr.update(choices=presets(*(each[0] for each in names)), value=None),
-                    gr.update(visible=reads_words or reads_instructions),
-                    *[gr.update(visible=reads_words)] * len(words),
-                    *[gr.update(visible=reads_instructions)] * len(instructions)]
+                    gr.update(visible=reads_words), *[gr.update(visible=reads_instructions)] * len(instructions)]
 
-        model.change(told(choose), model, [card, header.modality_a, header.modality_b, pairs.preset, pairs.text, *words,
+        model.change(told(choose), model, [card, header.modality_a, header.modality_b, pairs.preset, pairs.words,
                                            *instructions], **WORK, show_progress='hidden')
     return blocks
 

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from vlfusion.imaging.images import SUFFIXES, read_image
 from vlfusion.imaging.protocol import PROTOCOLS
 
 SOURCES = ['source A', 'source B']
+_QUESTION = '**Did the text do anything?** Change the words, and see what the same model makes of the same pair.'
 
 
 @dataclass
@@ -44,15 +45,13 @@ class PairTab:
 
     Attributes:
         words: components that only a model that reads words needs.
-        instructions: components that only a model that reads instructions needs.
-        text: the tab that compares words.
+        instructing: components that only a model that reads instructions needs.
         preset: instructions to choose from.
     """
 
     desk: Desk
-    words: list[gr.Column] = field(default_factory=list)
-    instructions: list[gr.Column] = field(default_factory=list)
-    text: gr.Tab | None = None
+    words: gr.Column | None = None
+    instructing: gr.Column | None = None
     preset: gr.Dropdown | None = None
 
     # ------------------------------------------------------------------------------------------------- callbacks
@@ -105,9 +104,16 @@ class PairTab:
         files = [picture, record, gr.update(value=features[0] if features else None, visible=bool(features)),
                  result.command or '# Words of several texts have no option. The lines of Python give them.',
                  result.python]
-        words = [*_boxes(result.words, visitor), *_boxes(result.words, visitor, 'Other words'), visitor.instruction]
         old = [gr.update(visible=False), '', None, '']
-        return results + files + words + old
+        return [*results, *files, *_boxes(result.words, visitor), *self._others(result), *old]
+
+    def _others(self, result: pair.Result) -> list[Any]:
+        """Return updates of the boxes for other words: those that the model reads, with the words that it had."""
+        reads_words, reads_instructions = self.desk.models.reads(result.settings.model)
+        either = reads_words or reads_instructions
+        boxes = _boxes(result.words, result.settings, 'Other words') if reads_words else [gr.update(visible=False)] * 2
+        return [_QUESTION if either else 'This model reads no words, so they cannot do anything.', *boxes,
+                gr.update(value=result.settings.instruction, visible=reads_instructions), gr.update(visible=either)]
 
     def slider(self, result: pair.Result | None, against: str) -> Any:
         """Lay a source and the result over each other."""
@@ -164,12 +170,12 @@ class PairTab:
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
                 sources, shown, status, fit, swap, register = self._sources()
-                with gr.Column(visible=reads_words) as words:
+                with gr.Column(visible=reads_words) as self.words:
                     words_a, words_b = [
                         sentence(f'Words on source {side.upper()}', elem_id=f'words-{side}',
                                  placeholder='Left empty, captioner and LLM write them.') for side in 'ab']
                     read = gr.Button('Read the words that captioner and LLM make', size='sm', elem_id='read')
-                with gr.Column(visible=reads_instructions) as instructing:
+                with gr.Column(visible=reads_instructions) as self.instructing:
                     instruction = sentence('Instruction', elem_id='instruction',
                                            placeholder='such as: show the PET more strongly on the left')
                     self.preset = gr.Dropdown(pair.presets(*(names[0] for names in choices)), value=None,
@@ -179,24 +185,20 @@ class PairTab:
                 waiting = gr.Markdown('Give two pictures or take an example, then press **Fuse** or Enter.',
                                       elem_classes='vl-waiting')
                 with gr.Column(visible=False, elem_id='result') as whole:
-                    with gr.Tabs():
+                    with gr.Tabs(overflow_behavior='wrap'):
                         with gr.Tab('Look'):
                             slider, against = self._look_at(result)
                         with gr.Tab('Zoom'):
                             zoomed = gr.HTML(elem_id='zoomed')
                         with gr.Tab('Difference') as tab:
                             difference = self._difference(result, tab)
-                        with gr.Tab('Words', visible=reads_words or reads_instructions) as text:
-                            others, changed = self._other_words(result, other, sources, reads_words,
-                                                                reads_instructions)
+                        with gr.Tab('Words'):
+                            others, changed = self._other_words(result, other, sources)
                         with gr.Tab('Metrics'):
                             table = self._metrics(result)
                         with gr.Tab('Files'):
                             files = self._files()
                     costs = gr.Markdown(elem_classes='vl-card', elem_id='costs')
-        self.words.append(words)
-        self.instructions.append(instructing)
-        self.text = text
 
         chosen = [*header.all, fit, register, instruction]
         look = dict(fn=told(self.look), inputs=[*sources, *chosen], outputs=[*shown, status, fit], **WORK,
@@ -213,7 +215,7 @@ class PairTab:
         for task, button in examples.items():
             button.click(told(partial(self.example, task)), header.model, [header.model, *sources], **WORK,
                          show_progress='minimal').success(**no_words).then(**look)
-        self.preset.input(lambda chosen: chosen, self.preset, instruction, **QUICK)
+        self.preset.input(lambda chosen: chosen or gr.skip(), self.preset, instruction, **QUICK)
         read.click(told(self.read_words), [*sources, *chosen], [words_a, words_b], **WORK)
         for event in (go.click, instruction.submit, words_a.submit, words_b.submit):
             event(told(self.fuse), [result, other, *sources, words_a, words_b, against, *chosen],
@@ -224,7 +226,7 @@ class PairTab:
         titles = example_titles()
         if not titles:
             return {}
-        with gr.Row(equal_height=True, elem_classes='vl-examples'):
+        with gr.Row(elem_classes='vl-examples'):
             gr.Markdown('Examples, simulated:', elem_classes='vl-card')
             return {task: gr.Button(title, size='sm', min_width=90) for task, title in titles.items()}
 
@@ -234,9 +236,10 @@ class PairTab:
             for side in 'AB':
                 with gr.Column(min_width=140):
                     sources.append(gr.File(label=f'Source {side}', file_types=[*SUFFIXES], height=120,
-                                           elem_id=f'source-{side.lower()}'))
+                                           elem_id=f'source-{side.lower()}', elem_classes='vl-source'))
                     shown.append(gr.Image(label=f'Source {side}, as it is', show_label=False, interactive=False,
-                                          height=200, buttons=[], elem_id=f'shown-{side.lower()}'))
+                                          height=200, buttons=[], elem_id=f'shown-{side.lower()}',
+                                          elem_classes='vl-fill'))
         status = gr.Markdown(elem_classes='vl-status', elem_id='status')
         fit = gr.Radio(FITS, value='refuse', label='The sizes differ', visible=False, elem_id='fit')
         with gr.Row(equal_height=True):
@@ -256,20 +259,16 @@ class PairTab:
             against = gr.Radio(SOURCES, value='source A', label='Fused minus', elem_id='minus')
             gain = gr.Slider(1, 16, value=4, step=1, label='Gain', elem_id='gain', buttons=[])
         shown = gr.Image(label='Difference in luminance', show_label=False, interactive=False, height=420,
-                         buttons=['fullscreen'], elem_id='difference')
+                         buttons=['fullscreen'], elem_id='difference', elem_classes='vl-fill')
         about = gr.Markdown(elem_id='about-difference')
         for event in (tab.select, against.input, gain.release):
             event(told(self.difference), [result, against, gain], [shown, about], **WORK, show_progress='minimal')
         return [shown, about]
 
-    def _other_words(self, result: gr.State, other: gr.State, sources: list, reads_words: bool,
-                     reads_instructions: bool) -> tuple[list[Any], gr.Column]:
-        gr.Markdown('**Did the text do anything?** Change the words, and see what the same model makes of the same '
-                    'pair.', elem_classes='vl-card')
-        with gr.Column(visible=reads_words) as words:
-            texts = [sentence(f'Other words on source {side.upper()}', elem_id=f'other-{side}') for side in 'ab']
-        with gr.Column(visible=reads_instructions) as instructing:
-            texts.append(sentence('Other instruction', elem_id='other-instruction'))
+    def _other_words(self, result: gr.State, other: gr.State, sources: list) -> tuple[list[Any], gr.Column]:
+        question = gr.Markdown(elem_classes='vl-card', elem_id='question')
+        texts = [*(sentence(f'Other words on source {side.upper()}', elem_id=f'other-{side}') for side in 'ab'),
+                 sentence('Other instruction', elem_id='other-instruction')]
         again = gr.Button('Fuse under these words', variant='primary', elem_id='again')
         with gr.Column(visible=False) as changed:
             verdict = gr.Markdown(elem_classes='vl-verdict', elem_id='verdict')
@@ -278,9 +277,7 @@ class PairTab:
         for event in (again.click, *(text.submit for text in texts)):
             event(told(self.fuse_again), [result, other, *sources, *texts], [other, changed, verdict, beside, picture],
                   **WORK, show_progress_on=[again])
-        self.words.append(words)
-        self.instructions.append(instructing)
-        return texts, changed
+        return [question, *texts, again], changed
 
     def _metrics(self, result: gr.State) -> gr.HTML:
         with gr.Row(equal_height=True):

@@ -1,6 +1,8 @@
 """Opening the page: a server on this machine alone, unless more is asked for."""
 
+import atexit
 import os
+import shutil
 import tempfile
 import webbrowser
 from collections.abc import Iterator
@@ -88,13 +90,16 @@ def make_page(model: str = '', folder: str | os.PathLike | None = None, *, limit
 
     Args:
         model: model that the page opens with.
-        folder: folder for uploads and results; by default a temporary one.
+        folder: folder for uploads and results; by default one that is removed when Python ends.
         limits, store, options: as for `open_page`.
 
     Raises:
         ConfigError: Gradio is not installed, or there is no model.
     """
-    folder = Path(folder or tempfile.mkdtemp(prefix='vlfusion-app-')).resolve()
+    if folder is None:
+        folder = tempfile.mkdtemp(prefix='vlfusion-app-')
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = Path(folder).resolve()
     os.environ.update(QUIET | {'GRADIO_TEMP_DIR': str(folder / 'uploads')})
     with needs('The page', 'gradio', 'app'):
         from vlfusion.app.page import build

@@ -73,7 +73,7 @@ class VolumesTab:
             index = gr.Slider(1, 2, value=1, step=1, label='Slice', elem_id='slice', buttons=[])
             with gr.Row():
                 shown = [gr.Image(label=label, interactive=False, height=300, buttons=['fullscreen'], min_width=100,
-                                  elem_id=f'slice-{name}')
+                                  elem_id=f'slice-{name}', elem_classes='vl-fill')
                          for name, label in {'a': 'Source A', 'b': 'Source B', 'fused': 'Fused'}.items()]
             lines = gr.Markdown(elem_classes='vl-status')
             files = gr.File(label='The fused volume and its record', interactive=False, elem_id='volume-files')
