@@ -113,6 +113,10 @@ def test_words_are_read_edited_and_compared(uploads, tmp_path, limits, monkeypat
     difference = read_image(other.grey).astype(int) - read_image(own.grey)
     assert changes.mean == pytest.approx(np.abs(difference).mean()) and changes.pixels > 0
     assert read_image(drawn).shape == (64, 80, 3)
+    filled = pair.fuse(models, settings, uploads, tmp_path / 'filled', limits, ['A horse at night.', None])
+    assert filled.words == other.words and filled.fused.read_bytes() == other.fused.read_bytes()
+    empty = pair.fuse(models, settings, uploads, tmp_path / 'empty', limits, ['', ''])
+    assert empty.edited and empty.words == ['', ''] and pair.change(own, empty)[0].pixels > 0
     same, _ = pair.change(own, own)
     assert str(same) == 'not one pixel differs'
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +159,20 @@ def _described(fuser: 'Fuser', pair: Pair) -> list[str]:
     return fuser.texts.descriptions(pair)
 
 
+def _words(fuser: 'Fuser', pair: Pair, words: Sequence[str | None]) -> tuple[list[str], bool]:
+    """Return the words that a model is to read, and whether any of them are not those of captioner and LLM."""
+    if not fuser.texts.about_images or not fuser.texts.source:
+        return [], False
+    try:  # words that were written for all need no captioner
+        described = [] if None in words or not words else fuser.texts.descriptions(pair)
+    except VLFusionError:
+        return [one_line(paragraph)[:LONGEST_TEXT] for paragraph in words], True
+    described = described or _described(fuser, pair)
+    read = [own if given is None else one_line(given)[:LONGEST_TEXT]
+            for given, own in zip_longest(words[:len(described)], described)]
+    return (read, True) if [*map(one_line, read)] != [*map(one_line, described)] else (described, False)
+
+
 @dataclass(frozen=True)
 class Result:
     """A fused pair in a folder of its own.
@@ -210,7 +225,7 @@ class Result:
 
 
 def fuse(models: Models, settings: Settings, uploads: Sequence[Path], folder: Path, limits: Limits,
-         words: Sequence[str] = ()) -> Result:
+         words: Sequence[str | None] = ()) -> Result:
     """Fuse a pair.
 
     Args:
@@ -219,7 +234,8 @@ def fuse(models: Models, settings: Settings, uploads: Sequence[Path], folder: Pa
         uploads: source A and source B.
         folder: empty folder for the result.
         limits: limits of the page.
-        words: words on A and B, or on the pair, in place of the descriptions; by default the images are described.
+        words: words on A and B, or on the pair, in place of the descriptions. None, the default, stands for the
+            description; an empty text is a text too.
 
     Raises:
         Refused: the pair cannot be fused; the message says why and what to do.
@@ -229,10 +245,8 @@ def fuse(models: Models, settings: Settings, uploads: Sequence[Path], folder: Pa
     paths = take(uploads, folder, limits)
     with models.use(settings) as fuser, overheard() as notes, without_folders(folder):
         pair, began = _pair(paths, settings, fuser), time.perf_counter()
-        described = _described(fuser, pair)
-        given = [one_line(paragraph)[:LONGEST_TEXT] for paragraph in words] if any(words) and described else []
-        edited = bool(given) and given != [one_line(paragraph) for paragraph in described]
-        text = fuser.encode_words(given) if edited else None
+        read, edited = _words(fuser, pair, words)
+        text = fuser.encode_words(read) if edited else None
         ready, watch = time.perf_counter(), peak(fuser.network.device)
         [fused] = fuser.fuse_many([pair], (lambda _: text) if edited else None,
                                   instruction=settings.instruction or None)
@@ -247,7 +261,6 @@ def fuse(models: Models, settings: Settings, uploads: Sequence[Path], folder: Pa
         for name, image in {'a': image_a, 'b': image_b}.items():
             write_image(folder / f'{name}.png', image)
         parameters = sum(weights.numel() for weights in fuser.model.parameters())
-        read = given if edited else described
         record = _record(fuser, settings, paths, pair, read, edited, seconds, memory, parameters)
         record['alignment'] = str(fused.alignment) if fused.alignment else None
         record['fused'] = {'sha256': file_digest(folder / 'fused.png'), 'shape': list(fused.colour.shape)}
@@ -258,7 +271,7 @@ def fuse(models: Models, settings: Settings, uploads: Sequence[Path], folder: Pa
     return Result(folder, settings, folder / 'a.png', folder / 'b.png', folder / 'fused.png', folder / 'grey.png', read,
                   edited, seconds, memory, parameters, lasting, record,
                   command(shorter, sources, 'fused.png', models.options, edited) if has_command else '',
-                  python(shorter, sources, 'fused.png', models.options, given if edited else ()))
+                  python(shorter, sources, 'fused.png', models.options, read if edited else ()))
 
 
 def brief(settings: Settings, fuser: 'Fuser') -> Settings:

@@ -132,7 +132,8 @@ class PairTab:
         uploads = both(upload_a, upload_b)
         visitor = replace(self._needed(result).settings, instruction=instruction or '')
         with self.desk.work(keep=True) as folder:
-            other = pair.fuse(self.desk.models, visitor, uploads, folder, self.desk.limits, _given(words_a, words_b))
+            words = [words_a or '', words_b or ''][:len(result.words)]
+            other = pair.fuse(self.desk.models, visitor, uploads, folder, self.desk.limits, words)
             if any(other.record[source] != result.record[source] for source in ('source_a', 'source_b')):
                 raise message('The sources have changed since the result.', 'Fuse the pair again first.')
             changes, drawn = pair.change(result, other)
@@ -267,7 +268,8 @@ class PairTab:
 
     def _other_words(self, result: gr.State, other: gr.State, sources: list) -> tuple[list[Any], gr.Column]:
         question = gr.Markdown(elem_classes='vl-card', elem_id='question')
-        texts = [*(sentence(f'Other words on source {side.upper()}', elem_id=f'other-{side}') for side in 'ab'),
+        texts = [*(sentence(f'Other words on source {side.upper()}', elem_id=f'other-{side}',
+                            placeholder='the empty text') for side in 'ab'),
                  sentence('Other instruction', elem_id='other-instruction')]
         again = gr.Button('Fuse under these words', variant='primary', elem_id='again')
         with gr.Column(visible=False) as changed:
@@ -296,9 +298,9 @@ class PairTab:
                 code('python', 'The same in Python', 'python')]
 
 
-def _given(words_a: str | None, words_b: str | None) -> list[str]:
-    """Return the words of both boxes; one is empty if the model reads one paragraph on the pair."""
-    return [words for words in (words_a, words_b) if words and words.strip()]
+def _given(*words: str | None) -> list[str | None]:
+    """Return the words of both boxes; None, which stands for the description, if a box is empty."""
+    return [text if text and text.strip() else None for text in words]
 
 
 def _boxes(words: Sequence[str], visitor: Settings, title: str = 'Words') -> list[Any]:
