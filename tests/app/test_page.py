@@ -13,6 +13,7 @@ import pytest
 
 import vlfusion
 from vlfusion.app.limits import Limits
+from vlfusion.files import file_digest
 from vlfusion.imaging.images import read_image
 from vlfusion.testing.toys import draw_pairs
 
@@ -243,6 +244,21 @@ def test_what_is_refused_is_said_once_and_the_page_goes_on(tab, data, tmp_path):
     tab.click('#source-b button[aria-label="Clear"]')
     give(tab, data)
     assert tab.locator('.toast-body').count() == 0
+
+
+def test_two_visitors_at_once_get_their_own(tab, context, opened, data):
+    other = context.new_page()
+    other.goto(opened.address)
+    for visitor, name in ((tab, '1'), (other, '2')):
+        give(visitor, data, name)
+    for visitor in (tab, other):
+        visitor.click('#fuse')
+    for visitor, name in ((tab, '1'), (other, '2')):
+        visitor.wait_for_selector('#slider img')
+        go(visitor, 'Files')
+        record = json.loads(download(visitor, '#record').read_text())
+        assert record['source_a']['sha256'] == file_digest(data / f'MRI/{name}.png')
+    other.close()
 
 
 def test_only_uploads_are_read(opened, data):

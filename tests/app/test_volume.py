@@ -56,7 +56,8 @@ def test_files_and_slices(colormap, laplacian, volumes, tmp_path, limits):
     assert any(np.array_equal(fused, stored[::x, ::y]) for x in (1, -1) for y in (1, -1))
     assert any('5 axial slices' in line for line in done.lines)
     assert not any(str(tmp_path) in line for line in done.lines)
-    assert done.command.startswith('vlfusion fuse laplacian-mif mri.nii.gz pet.nii.gz -o fused.nii.gz')
+    assert done.command == ('vlfusion fuse laplacian-mif mri.nii.gz pet.nii.gz -o fused.nii.gz --modality-b PET'
+                            + ' --colormap hot' * bool(colormap))
 
 
 def test_refused_volumes_are_named(laplacian, volumes, tmp_path, limits):

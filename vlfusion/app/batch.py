@@ -26,6 +26,7 @@ class Batch:
     """Fused pairs of two folders.
 
     Attributes:
+        folder: folder of all files.
         archive: zip archive of `NAME.png` and of `fused.json`, the record.
         shown: copies of the first results for the page, with their names.
         fused: names of the fused pairs.
@@ -34,6 +35,7 @@ class Batch:
         command: the same as a command line.
     """
 
+    folder: Path
     archive: Path
     shown: list[tuple[Path, str]]
     fused: list[str]
@@ -93,7 +95,7 @@ def fuse_folders(models: Models, settings: Settings, uploads_a: Sequence[Path], 
             opened.writestr('fused.json', strict_json(record))
     reasons = {name: f'{error.problem} {error.remedy}'.replace(f'{folder}/', '') for name, error in failed.items()}
     lasting = [note.replace(f'{folder}/', '') for note in notes]
-    return Batch(archive, sorted(shown, key=lambda item: item[1]), sorted(records), reasons,
+    return Batch(folder, archive, sorted(shown, key=lambda item: item[1]), sorted(records), reasons,
                  [*filter(None, [show_left_out(left_out)]), *lasting],
                  command(brief(settings, fuser), ['A/', 'B/'], 'fused/', models.options))
 

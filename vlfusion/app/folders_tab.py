@@ -1,6 +1,5 @@
 """The tab for two folders: many pairs in, a zip archive out."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from vlfusion.app.desk import (
     message,
     plain,
     registration,
+    remove,
+    result_state,
     sentence,
     settings,
     steps,
@@ -39,24 +40,26 @@ class FoldersTab:
     desk: Desk
     instruction: gr.Textbox | None = None
 
-    def fuse(self, uploads_a: Sequence[str] | None, uploads_b: Sequence[str] | None, *chosen: Any,
+    def fuse(self, before: Any, uploads_a: Sequence[str] | None, uploads_b: Sequence[str] | None, *chosen: Any,
              progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008  (Gradio looks for it there)
         """Fuse the pairs of two folders."""
         if not (uploads_a and uploads_b):
             raise message('Two folders are needed, but there is one or none.', 'Give the pictures of A and of B.')
         uploads = [[Path(path) for path in paths] for paths in (uploads_a, uploads_b)]
-        with self.desk.work() as folder:
+        with self.desk.work(keep=True) as folder:
             done = batch.fuse_folders(self.desk.models, settings(*chosen), *uploads, folder, self.desk.limits,
                                       steps(progress))
             count = len(done.fused)
             failed = bullets([f'{name} was not fused: {why}' for name, why in done.failed.items()])
             lines = [f'{count} of {count + len(done.failed)} pairs fused.', failed, *map(plain, done.notes)]
-            archive = shutil.copyfile(done.archive, self.desk.new_folder() / 'fused.zip')
-            return [gr.update(visible=True), '\n\n'.join(filter(None, lines)),
-                    [(in_rgb(path), name) for path, name in done.shown], str(archive), done.command]
+            shown = [(in_rgb(path), name) for path, name in done.shown]
+        remove(before)
+        return [done, gr.update(visible=True), '\n\n'.join(filter(None, lines)), shown, str(done.archive),
+                done.command]
 
     def build(self, header: Header) -> None:
         """Make components and events."""
+        batches = result_state()
         gr.Markdown('Pictures of each source, or one zip archive of them. The two files of a pair share a name.',
                     elem_classes='vl-card')
         with gr.Row():
@@ -75,5 +78,5 @@ class FoldersTab:
                                  buttons=['fullscreen'], interactive=False, elem_id='gallery')
             command = code('shell', 'The same on the command line', 'folders-command')
         for event in (go.click, self.instruction.submit):
-            event(told(self.fuse), [*folders, *header.all, fit, register, self.instruction],
-                  [result, lines, gallery, archive, command], **WORK, show_progress_on=[go])
+            event(told(self.fuse), [batches, *folders, *header.all, fit, register, self.instruction],
+                  [batches, result, lines, gallery, archive, command], **WORK, show_progress_on=[go])

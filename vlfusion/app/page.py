@@ -27,8 +27,12 @@ def theme() -> gr.themes.Base:
     both = dict(block_title_background_fill='transparent', block_title_text_color='*body_text_color',
                 block_label_background_fill='*block_background_fill', block_label_text_color='*body_text_color',
                 button_primary_background_fill='*primary_700', button_primary_background_fill_hover='*primary_800',
-                button_primary_text_color='white')
+                button_primary_text_color='white', input_border_width='1px', button_border_width='1px',
+                checkbox_label_border_width='1px')
     return look.set(**both, **{f'{name}_dark': value for name, value in both.items()}, block_title_padding='0',
+                    input_border_color='*neutral_300', input_border_color_dark='*neutral_600',
+                    button_secondary_border_color='*neutral_300', button_secondary_border_color_dark='*neutral_600',
+                    checkbox_label_border_color='*neutral_300', checkbox_label_border_color_dark='*neutral_600',
                     block_title_text_weight='600', body_text_color_subdued='*neutral_600',
                     body_text_color_subdued_dark='*neutral_300')
 

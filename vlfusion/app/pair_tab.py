@@ -75,12 +75,10 @@ class PairTab:
 
     def example(self, task: str, model: str) -> list[Any]:
         """Take the example of a task, and a model for it."""
-        models, copies = self.desk.models, []
-        for path in example(task, self.desk.folder / 'sample'):
-            copies.append(shutil.copyfile(path, self.desk.new_folder() / f'{path.parent.name}_{path.name}'))
+        models, paths = self.desk.models, example(task, self.desk.folder / 'sample')
         if task not in models.tasks(model):
             model = next((name for name in models.names if task in models.tasks(name)), model)
-        return [model, *map(str, copies)]
+        return [model, *map(str, paths)]
 
     def read_words(self, upload_a: str | None, upload_b: str | None, *chosen: Any) -> list[Any]:
         """Show the words that captioners and LLM make."""

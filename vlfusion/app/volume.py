@@ -13,7 +13,7 @@ from vlfusion.app.batch import Step
 from vlfusion.app.equal import command
 from vlfusion.app.limits import Limits, check_volume
 from vlfusion.app.models import Models, Settings, overheard
-from vlfusion.app.pair import without_folders
+from vlfusion.app.pair import brief, without_folders
 from vlfusion.console.progress import ShowProgress
 from vlfusion.imaging.images import to_8bit
 from vlfusion.inference.volumes import fuse_volumes
@@ -121,9 +121,10 @@ def fuse_uploads(models: Models, settings: Settings, uploads: Sequence[Path], fo
         for name, slices in {'a': slices_a, 'b': slices_b, 'fused': shown}.items():
             np.save(folder / f'{name}.npy', np.stack(slices))
     kept = [line.replace(f'{folder}/', '') for line in [*show.kept, *notes]]
+    shorter = brief(settings, models.fuser(settings.model))
     asked = {**({'describe': f'every={every}'} if reads_words else {}), **options, **models.options}
     return FusedVolumes(folder, list(done.written), len(pair), pair.aspect, kept,
-                        command(settings, [upload.name for upload in uploads], 'fused.nii.gz', asked))
+                        command(shorter, [upload.name for upload in uploads], 'fused.nii.gz', asked))
 
 
 def _coloured_slices(path: Path, pair: VolumePair) -> list[UInt8[np.ndarray, 'h w 3']]:
