@@ -130,7 +130,7 @@ def _row(name: str, alignment: Alignment) -> dict[str, str | float]:
     """A line of `alignment.csv`. NaN becomes an empty cell."""
     numbers = {'offset': alignment.offset, 'shift_x': alignment.shift[0], 'shift_y': alignment.shift[1],
                'rotation': alignment.rotation, 'scale': alignment.scale, 'uncertainty': alignment.uncertainty,
-               'distinctness': alignment.distinctness}
+               'difference': alignment.difference, 'distinctness': alignment.distinctness}
     for key, (before, after) in (('mutual_information', alignment.mutual_information),
                                  ('local_shift', alignment.residual)):
         numbers |= {f'{key}_before': before, f'{key}_after': after}

@@ -1,7 +1,8 @@
 """Alignment of two images of one scene: the movement between them, and how far it can be trusted.
 
-Two measures that see different things estimate the movement: the orientation of edges (`edges`) and the mutual
-information of brightness (`mutual`). Where they agree, the estimate is good; how far they differ is its uncertainty.
+The orientation of edges (`edges`) gives the movement, and two halves of the image say how precisely. The mutual
+information of brightness (`mutual`) sees something else, so it checks the edges, and takes their place where they say
+nothing.
 """
 
 from dataclasses import dataclass
@@ -26,11 +27,12 @@ from vlfusion.imaging.registration.warp import warp
 Plane = Float[np.ndarray, 'h w']
 #: Movements that `--register` takes, and their effect.
 MOTIONS = tuple(PARAMETERS)
-#: Least distinctness at which edges are trusted without help. Measured: true registrations of infrared and visible
-#: images and of MRI and CT reach 1.4 to 2.2; PET and SPECT, whose edges are blurred, 0.7 to 1.3.
+#: Least distinctness at which edges that are not precise are trusted. True registrations of infrared and visible images
+#: and of MRI and CT reach 1.2 to 3.2; PET and SPECT, whose edges are blurred, 0.9 to 1.3.
 _DISTINCT = 1.35
-#: Uncertainty in pixels up to which the confidence is high, and fair, for images of 512 pixels.
-_HIGH, _FAIR = 1., 3.
+#: Pixels of images of 512 within which estimates agree closely, and roughly. `performance/registration.py` measures
+#: what follows: the halves of false registrations differed by 2 pixels or more.
+_CLOSE, _ROUGH = 1., 3.
 #: Further starts of mutual information: shifts and rotation in normalised coordinates.
 _STARTS = ((0.12, 0, 0.1), (-0.12, 0, -0.1), (0, 0.12, -0.1), (0, -0.12, 0.1))
 
@@ -45,9 +47,11 @@ class Alignment:
         motion: kind of movement that was fitted; `similarity` instead of `affine` or `homography` if these were not
             found, or left larger local shifts.
         offset: mean distance between corresponding points of the unmoved images.
-        uncertainty: mean distance between the movements that two measures find; if edges say nothing, between those
-            that mutual information finds from several starts. Of `affine` and `homography` at least the mean distance
-            from the similarity that they refine. Infinite if mutual information finds nothing.
+        uncertainty: mean distance between the movements that two halves of the image find by their edges; if edges say
+            nothing, median distance between those that mutual information finds from several starts. Infinite if it
+            finds nothing.
+        difference: mean distance between the movements (rigid or similarity) that edges and mutual information find.
+            NaN if mutual information decides, infinite if it finds nothing.
         distinctness: correlation of the edges, divided by the greatest one under another shift.
         mutual_information: mutual information before and after the movement, in nats.
         residual: median local shift of windows with clear edges, before and after the movement; NaN without such
@@ -60,6 +64,7 @@ class Alignment:
     motion: str
     offset: float
     uncertainty: float
+    difference: float
     distinctness: float
     mutual_information: tuple[float, float]
     residual: tuple[float, float]
@@ -69,9 +74,10 @@ class Alignment:
         """The movement in one line.
 
         >>> matrix = known_movement((96, 128), shift=(3, -4), rotation=2)
-        >>> print(Alignment(matrix, (96, 128), 'rigid', 5.4, 0.2, 2., (0.5, 0.7), (4., 0.3), 'edges'))
+        >>> print(Alignment(matrix, (96, 128), 'rigid', 5.4, 0.2, 0.6, 2., (0.5, 0.7), (4., 0.3), 'edges'))
         misaligned by 5.4 pixels (rigid: shift 3.0, -4.0; rotation 2.00 degrees; scale 1.000), high confidence: \
-edges and mutual information differ by 0.2 pixels; median local shift 4.0, registered 0.3
+two halves of the edges differ by 0.2 pixels, edges and mutual information by 0.6; median local shift 4.0, registered \
+0.3
         """
         x, y = self.shift
         before, after = self.residual
@@ -102,29 +108,35 @@ edges and mutual information differ by 0.2 pixels; median local shift 4.0, regis
     def confidence(self) -> Literal['high', 'fair', 'low']:
         """Trust in the movement.
 
-        `high`: edges are distinct, and both measures agree within a pixel. `fair`: they agree within three pixels of
-        512, but one pixel at least; or edges say nothing, but mutual information finds one movement from most starts.
-        `low`: neither. Images of more than 512 pixels are compared at 512, so their pixels count in proportion.
+        `high`: the halves agree within a pixel of 512, and so do edges and mutual information. `fair`: the halves
+        agree within a pixel of 512; or both agree within three pixels of 512, but one pixel at least; or edges say
+        nothing, but mutual information finds one movement from most starts. `low`: neither. Images of more than 512
+        pixels are compared at 512, so their pixels count in proportion.
         """
-        if self.uncertainty <= _HIGH * self._unit and self.measure == 'edges':
-            return 'high'
-        return 'fair' if self.uncertainty <= max(1, _FAIR * max(self.size) / mutual.LONGEST) else 'low'
+        close, rough = self.limits
+        if self.measure == 'mutual information':
+            return 'fair' if self.uncertainty <= rough else 'low'
+        if self.uncertainty <= close:
+            return 'high' if self.difference <= close else 'fair'
+        return 'fair' if max(self.uncertainty, self.difference) <= rough else 'low'
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Error in pixels that answers of high and of fair confidence may have."""
+        return _limits(self.size)
 
     @property
     def evidence(self) -> str:
         """The phrase that says what the confidence rests on."""
+        if self.measure == 'edges':
+            halves = f'two halves of the edges differ by {self.uncertainty:.1f} pixels'
+            if np.isinf(self.difference):
+                return f'{halves}, and mutual information finds no movement'
+            return f'{halves}, edges and mutual information by {self.difference:.1f}'
         if np.isinf(self.uncertainty):
             return 'mutual information finds no movement'
-        if self.measure == 'edges':
-            refined = f', or similarity and {self.motion},' if self.motion in ('affine', 'homography') else ''
-            return f'edges and mutual information{refined} differ by {self.uncertainty:.1f} pixels'
         return ('edges say nothing, and mutual information finds movements that differ by '
                 f'{self.uncertainty:.1f} pixels from several starts')
-
-    @property
-    def _unit(self) -> float:
-        """Pixels of source A in a pixel of the images that mutual information compares, at least 1."""
-        return max(1, max(self.size) / mutual.LONGEST)
 
     @property
     def verdict(self) -> Literal['aligned', 'misaligned', 'unsure']:
@@ -134,8 +146,19 @@ edges and mutual information differ by 0.2 pixels; median local shift 4.0, regis
         """
         if self.confidence == 'low':
             return 'unsure'
-        tolerance = max(1, self.uncertainty) if self.confidence == 'high' else _FAIR * self._unit
+        unit = _unit(self.size)
+        tolerance = max(1, self.uncertainty, self.difference) if self.confidence == 'high' else _ROUGH * unit
         return 'aligned' if self.offset <= tolerance else 'misaligned'
+
+
+def _unit(size: tuple[int, int]) -> float:
+    """Pixels of source A in a pixel of the images that mutual information compares, at least 1."""
+    return max(1, max(size) / mutual.LONGEST)
+
+
+def _limits(size: tuple[int, int]) -> tuple[float, float]:
+    """Pixels within which estimates agree closely, and roughly."""
+    return _CLOSE * _unit(size), max(1, _ROUGH * max(size) / mutual.LONGEST)
 
 
 def align(image_a: Shaped[np.ndarray, 'h w ...'], image_b: Shaped[np.ndarray, '_ _ ...'],
@@ -165,17 +188,18 @@ def align(image_a: Shaped[np.ndarray, 'h w ...'], image_b: Shaped[np.ndarray, '_
                         f'{image_b.shape[1]}x{image_b.shape[0]}.', 'Choose a rule: --fit resize or --fit crop.')
     a, b = (luminance(image, 'bt601') for image in (image_a, image_b))
     size, base = a.shape, 'rigid' if motion == 'rigid' else 'similarity'
-    matrix, uncertainty, distinctness, measure = _base_movement(a, b, base)
-    refined = None if motion == base else _refined(a, b, matrix, motion, measure)
+    found = _base_movement(a, b, base)
+    matrix, uncertainty = found.matrix, found.uncertainty
+    refined = None if motion == base else _refined(a, b, found, motion)
     if refined is None:
         motion = base
     else:
-        uncertainty = max(uncertainty, _apart(matrix, refined, size))
-        matrix = refined
+        matrix, uncertainty = refined
     identity, pixels = np.eye(3), in_pixels(matrix, size)
-    return Alignment(pixels, size, motion, distance(pixels, identity, size), uncertainty, distinctness,
+    return Alignment(pixels, size, motion, distance(pixels, identity, size), uncertainty, found.difference,
+                     found.distinctness,
                      tuple(mutual.information(a, b, each) for each in (identity, matrix)),
-                     tuple(edges.residual(a, b, each) for each in (identity, matrix)), measure)
+                     tuple(edges.residual(a, b, each) for each in (identity, matrix)), found.measure)
 
 
 def check_motion(motion: str) -> str:
@@ -185,30 +209,48 @@ def check_motion(motion: str) -> str:
     return motion
 
 
-def _base_movement(a: Plane, b: Plane, motion: str) -> tuple[Matrix, float, float, str]:
-    """The movement in normalised coordinates, its uncertainty in pixels, its distinctness and its measure."""
+@dataclass(frozen=True)
+class _Found:
+    """A rigid movement or a similarity in normalised coordinates, and its evidence as in `Alignment`."""
+
+    matrix: Matrix
+    uncertainty: float
+    difference: float
+    distinctness: float
+    measure: Literal['edges', 'mutual information']
+
+
+def _base_movement(a: Plane, b: Plane, motion: str) -> _Found:
     identity = np.eye(3)
     candidates = [edges.refine(a, b, start, motion) for start in (identity, edges.search(a, b, motion))]
     distinctness, number = max((edges.distinctness(a, b, matrix), number) for number, matrix in enumerate(candidates))
     by_edges = candidates[number]
-    if distinctness >= _DISTINCT:
+    halves = edges.half_difference(a, b, by_edges, motion)
+    if distinctness >= _DISTINCT or (distinctness > 0 and halves <= _limits(a.shape)[0]):
         found = mutual.maximise(a, b, by_edges, motion)
-        return by_edges, _apart(by_edges, found[0], a.shape) if found else np.inf, distinctness, 'edges'
+        difference = _apart(by_edges, found[0], a.shape) if found else np.inf
+        return _Found(by_edges, halves, difference, distinctness, 'edges')
     results = [mutual.maximise(a, b, start, motion) for start in (identity, *map(movement, _STARTS))]
     best, _ = max(filter(None, results), key=lambda found: found[1], default=(identity, 0.))
     differences = [_apart(best, found[0], a.shape) if found else np.inf for found in results]
-    return best, float(np.median(differences)), distinctness, 'mutual information'
+    return _Found(best, float(np.median(differences)), np.nan, distinctness, 'mutual information')
 
 
-def _refined(a: Plane, b: Plane, matrix: Matrix, motion: str, measure: str) -> Matrix | None:
-    """The similarity refined to `affine` or `homography`; None if that is not found, or leaves larger local shifts."""
-    if measure == 'edges':
-        refined = edges.refine(a, b, matrix, motion)
-    elif motion == 'affine' and (found := mutual.maximise(a, b, matrix, motion)):
+def _refined(a: Plane, b: Plane, base: _Found, motion: str) -> tuple[Matrix, float] | None:
+    """The similarity refined to `affine` or `homography`, and its uncertainty.
+
+    None if that is not found, or leaves larger local shifts.
+    """
+    if base.measure == 'edges':
+        refined = edges.refine(a, b, base.matrix, motion)
+        uncertainty = edges.half_difference(a, b, refined, motion)
+    elif motion == 'affine' and (found := mutual.maximise(a, b, base.matrix, motion)):
         refined, _ = found
+        uncertainty = max(base.uncertainty, _apart(base.matrix, refined, a.shape))
     else:
         return None
-    return refined if edges.residual(a, b, refined) <= edges.residual(a, b, matrix) else None  # NaN is not less
+    smaller = edges.residual(a, b, refined) <= edges.residual(a, b, base.matrix)  # false for NaN
+    return (refined, uncertainty) if smaller else None
 
 
 def _apart(first: Matrix, second: Matrix, size: tuple[int, int]) -> float:

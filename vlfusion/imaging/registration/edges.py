@@ -7,11 +7,13 @@ at once by correlation in the frequency domain, for a table of rotations and sca
 on count less, by the weights of Geman and McClure.
 """
 
+from typing import Literal
+
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-from vlfusion.imaging.registration.motion import GENERATORS, PARAMETERS, Matrix, in_pixels, movement
+from vlfusion.imaging.registration.motion import GENERATORS, PARAMETERS, Matrix, distance, in_pixels, movement
 from vlfusion.imaging.registration.warp import covered, shrink, warp
 
 Plane = Float[np.ndarray, 'h w']
@@ -88,7 +90,8 @@ def search(image_a: Plane, image_b: Plane, motion: str) -> Matrix:
     return result
 
 
-def refine(image_a: Plane, image_b: Plane, start: Matrix, motion: str, sizes: tuple[int, ...] = PYRAMID) -> Matrix:
+def refine(image_a: Plane, image_b: Plane, start: Matrix, motion: str, sizes: tuple[int, ...] = PYRAMID,
+           half: Literal[0, 1] | None = None) -> Matrix:
     """Refine a movement from coarse to fine, by Gauss-Newton steps on the channels.
 
     Args:
@@ -97,6 +100,7 @@ def refine(image_a: Plane, image_b: Plane, start: Matrix, motion: str, sizes: tu
         start: movement in normalised coordinates.
         motion: kind of movement, a key of `PARAMETERS`.
         sizes: longer sides of the images, from coarse to fine.
+        half: look only at the white (0) or the black (1) squares of a chessboard, eight of them along the longer side.
 
     Returns:
         The movement in normalised coordinates. It is `start` if the images have no edges in common.
@@ -105,17 +109,42 @@ def refine(image_a: Plane, image_b: Plane, start: Matrix, motion: str, sizes: tu
     for number, longest in enumerate(sizes):
         if number and sizes[number - 1] >= max(image_a.shape):
             break
-        matrix = _descend(shrink(image_a, longest), shrink(image_b, longest), matrix, motion)
+        small_a, small_b = shrink(image_a, longest), shrink(image_b, longest)
+        counted = np.ones(small_a.shape, bool) if half is None else _chessboard(small_a.shape) == half
+        matrix = _descend(small_a, small_b, matrix, motion, counted)
     return matrix
 
 
-def _descend(image_a: Plane, image_b: Plane, matrix: Matrix, motion: str) -> Matrix:
+def half_difference(image_a: Plane, image_b: Plane, matrix: Matrix, motion: str) -> float:
+    """Mean distance in pixels between the movements that two halves of source A find, each refined from `matrix`.
+
+    The halves share no pixels, so their noise is independent. At a true registration the difference is about twice the
+    standard error of the movement that the whole image finds. At a false one nothing holds the halves together.
+
+    Args:
+        image_a: luminance of source A, float32.
+        image_b: luminance of source B, of the same size.
+        matrix: movement in normalised coordinates, as `refine` finds it.
+        motion: kind of movement, a key of `PARAMETERS`.
+    """
+    first, second = (in_pixels(refine(image_a, image_b, matrix, motion, PYRAMID[1:], half), image_a.shape)
+                     for half in (0, 1))
+    return distance(first, second, image_a.shape)
+
+
+def _chessboard(size: tuple[int, int]) -> Int[np.ndarray, 'h w']:
+    rows, columns = np.indices(size) // max(1, max(size) // 8)
+    return (rows + columns) % 2
+
+
+def _descend(image_a: Plane, image_b: Plane, matrix: Matrix, motion: str, counted: Bool[np.ndarray, 'h w']) -> Matrix:
     size, half = image_a.shape, max(image_a.shape) / 2
     edges_a, (along, down) = channels(image_a), _velocities(size, motion)
     for _ in range(_STEPS):
         pixels = in_pixels(matrix, size)
         shown = cv2.erode(covered(image_b.shape, pixels, size).astype(np.uint8), np.ones((7, 7), np.uint8),
                           borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+        shown &= counted
         if not shown.any():
             return matrix
         edges_b = channels(warp(image_b, pixels, size, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE))
