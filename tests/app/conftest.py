@@ -8,12 +8,11 @@ from vlfusion.app.limits import Limits
 from vlfusion.app.models import Models
 from vlfusion.testing.toys import draw_pairs
 
-pytest.importorskip('vlfusion_classical', reason='pip install --editable plugins/classical')
-
 
 @pytest.fixture(scope='session')
 def models(tmp_path_factory):
     """Models that need no weights, and those in packages."""
+    pytest.importorskip('vlfusion_classical', reason='pip install --editable plugins/classical')
     return Models('laplacian', tmp_path_factory.mktemp('store'))
 
 

@@ -346,9 +346,9 @@ class Scores:
         body = ''.join(f'<tr><th scope="row">{html.escape(name)}</th>'
                        + ''.join(f'<td>{_number(row[metric])}</td>' for metric in self.arrows) + '</tr>'
                        for name, row in self.rows.items())
-        return (f'<div class="vl-table"><table><caption>Protocol {html.escape(self.protocol)}. Controls are no '
-                'fusions: where one of them is ahead, the metric rewards something else.</caption>'
-                f'<thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+        table = f'<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
+        return (f'<div class="vl-table">{table}</div><p class="vl-hint">Protocol {html.escape(self.protocol)}. Controls '
+                'are no fusions: where one of them is ahead, the metric rewards something else.</p>')
 
 
 def _number(value: float | None) -> str:

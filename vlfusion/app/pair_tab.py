@@ -283,7 +283,7 @@ class PairTab:
         with gr.Row(equal_height=True):
             protocol = gr.Dropdown([*PROTOCOLS], value='plain', label='Protocol', elem_id='protocol')
             score = gr.Button('Score', variant='primary', elem_id='score')
-        table = gr.HTML(elem_id='scores')
+        table = gr.HTML(elem_id='scores', apply_default_css=False)
         score.click(told(self.score), [result, protocol], table, **WORK)
         return table
 
