@@ -257,7 +257,7 @@ def test_film_reads_sentences_by_a_real_encoder(tmp_path):
     model = MODELS.build(dict(type='FusionModel', backbone=dict(
         type='FILM', text_dim=8, dim=8, heads=2, attention_dim=16, guidance_grid=(4, 8), guidance='spatial',
         instruction_dim=384)))
-    nn.init.normal_(model.backbone.correction.numbers[-1].weight[:4], std=0.3)
+    nn.init.normal_(model.backbone.correction.numbers[-1].weight[8:12], std=1.)
     sample = dict(name='p', source_a=torch.rand(1, 20, 24), source_b=torch.rand(1, 20, 24), text=torch.rand(3, 8),
                   text_mask=torch.ones(3, dtype=torch.bool))
     listener = Listener(model, language)

@@ -69,7 +69,7 @@ def test_texts_to_encode_are_listed_once(config):
     config.language = dict(fixed=['Fuse.', 'Merge.'])
     config.test_dataloader.dataset.text_policy = dict(fixed='Fuse.')
     config.train_dataloader.dataset.text_source = dict(fixed='Join.')
-    assert texts_to_encode(config) == ['Fuse.', 'Merge.', 'Join.']
+    assert texts_to_encode(config) == {'text': ['Fuse.', 'Merge.', 'Join.']}
 
 
 def test_texts_of_files_are_read_for_the_pairs_of_a_split(config):
@@ -83,8 +83,8 @@ def test_texts_of_files_are_read_for_the_pairs_of_a_split(config):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f'{split} {pair.name}')
     names = [pair.name for pair in pairs_of(config, ['test'])]
-    assert texts_to_encode(config, ['test']) == [f'test {name}' for name in names]
-    assert set(texts_to_encode(config)) > {f'train {pair.name}' for pair in pairs_of(config, ['train'])}
+    assert texts_to_encode(config, ['test']) == {'text': [f'test {name}' for name in names]}
+    assert set(texts_to_encode(config)['text']) > {f'train {pair.name}' for pair in pairs_of(config, ['train'])}
     assert not reads_stream(config)
 
 

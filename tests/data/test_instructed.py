@@ -135,10 +135,27 @@ def test_describing_a_config_encodes_the_sentences_of_its_instructions(build, la
     part = dict(type='PairDataset', task='ivf', data_root=str(tmp_path), source_a='ir', source_b='vi',
                 language=language, instructions=OPTIONS, pipeline=WHOLE)
     config = Config(dict(task='ivf', data_root=str(tmp_path), language=language, train_dataloader=dict(dataset=part)))
-    texts = texts_to_encode(config)
+    texts = texts_to_encode(config)['instruction']
     assert len(texts) == 20 == len(set(texts))
     encode_fixed(language, texts)
     assert build(encode=False)[0]['ask'].shape == (4, 8)
+
+
+def test_instructions_may_have_an_encoder_of_their_own(build, language, tmp_path, monkeypatch):
+    from mmengine.config import Config
+
+    from vlfusion import describe
+    monkeypatch.setitem(TEXT_ENCODERS.module_dict, 'Wide', type('Wide', (Letters,), dict(
+        encode=lambda self, texts: TextFeatures(*(part.repeat(1, 1, 2) if part.ndim == 3 else part
+                                                  for part in Letters.encode(self, texts))))))
+    language['instruction_encoder'] = dict(type='Wide')
+    part = dict(type='PairDataset', task='ivf', data_root=str(tmp_path), source_a='ir', source_b='vi',
+                instructions=OPTIONS, pipeline=WHOLE, text_source=dict(fixed='Fuse.'))
+    done = describe(Config(dict(task='ivf', data_root=str(tmp_path), language=language,
+                                train_dataloader=dict(dataset={**part, 'language': language}))))
+    assert len(done.fixed) == len(done.new_fixed) == 21
+    sample = PairDataset(**{key: value for key, value in part.items() if key != 'type'}, language=language)[0]
+    assert sample['text'].shape[1] == 8 and sample['instruction'].shape[2] == 16
 
 
 @pytest.mark.parametrize(('changes', 'error', 'message'), [

@@ -103,6 +103,7 @@ ASKED = {
     'one captioner': (dict(captioners=dict(type='OpenAICaptioner', model='m', base_url='{url}/v1')), 'captioners[0]'),
     'prompt': (dict(prompt='ir/mine.v1.md'), 'mine.v1.md'),
     'hub encoder': (dict(encoder=dict(type='TransformersTextEncoder', model='a/b')), 'a/b'),
+    'encoder of instructions': (dict(instruction_encoder=dict(type='TransformersTextEncoder', model='a/b')), 'a/b'),
     'folder encoder': (dict(encoder=dict(type='TransformersTextEncoder', model='ir')), "'ir'"),
     'inherited': (dict(encoder=dict(type='Blip2TextEncoder')), 'Blip2TextEncoder'),
     'open_clip': (dict(encoder=dict(type='OpenCLIPTextEncoder', model='hf-hub:a/b')), 'hf-hub:a/b'),

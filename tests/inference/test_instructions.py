@@ -43,6 +43,7 @@ def save(path, experiment=None, **options):
     network = MODELS.build(model)
     if network.backbone.correction:
         torch.nn.init.normal_(network.backbone.correction.numbers[-1].weight, std=0.1)
+        torch.nn.init.ones_(network.backbone.correction.numbers[-1].bias)
     torch.save(dict(state_dict=network.state_dict(), meta=dict(vlfusion=dict(
         task='ivf', model=model, protocol='plain', **EXPERIMENT | (experiment or {})))), path)
     return path
@@ -105,6 +106,16 @@ def test_the_experiment_may_name_an_instruction(folder, steered):
     left = fuser(*ends(folder))
     assert (left.grey == Fuser(steered, store='text')(*ends(folder), instruction=LEFT).grey).all()
     assert fuser(*ends(folder), instruction=BRIGHT).grey.tolist() != left.grey.tolist()
+
+
+def test_an_instruction_may_have_an_encoder_of_its_own(folder, steered):
+    own = dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2', layers=[2])
+    path = save(folder / 'two.pth', dict(language=LANGUAGE | dict(instruction_encoder=own)))
+    fuser, steered = (Fuser(model, store='text', instruction=LEFT) for model in (path, steered))
+    assert (fuser(*ends(folder)).grey != steered(*ends(folder)).grey).any(), 'another layer, another picture'
+    assert (fuser(*ends(folder)).grey == fuser(*ends(folder), instruction=LEFT).grey).all()
+    expected = TEXT_ENCODERS.build(own).encode([LEFT]).features[0].numpy()
+    np.testing.assert_allclose(fuser.texts.encode(LEFT), expected, atol=1e-5)
 
 
 def test_mistakes(folder, steered):

@@ -146,6 +146,10 @@ def test_a_trained_model_keeps_its_text_encoder_and_a_new_one_gets_that_of_the_w
     assert kept == {**words.language, 'store': 'own', 'encoder': own['encoder'], 'fixed': ['Fuse.']}
     assert note == ('Words by the recipe smolvlm-local: ChatVLMCaptioner HuggingFaceTB/SmolVLM-500M-Instruct, '
                     "TemplateLLM; the model's text encoder E m.")
+    two = own | dict(instruction_encoder=dict(type='I'))
+    assert combine(words, two, trained=True)[0]['instruction_encoder'] == dict(type='I')
+    strange = find_words(words.language | dict(instruction_encoder=dict(type='W')))
+    assert 'instruction_encoder' not in combine(strange, own, trained=True)[0], 'a model without one reads by its encoder'
     new, note = combine(words, own, trained=False)
     assert new['encoder'] == MINILM and 'its text encoder TransformersTextEncoder' in note
     assert combine(words, None, trained=True)[0] == words.language

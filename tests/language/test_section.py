@@ -12,6 +12,7 @@ def test_a_section_of_the_right_form(language):
     check_section(language)
     check_section({**language, 'fixed': ['Fuse them.'], 'captioners': tuple(language['captioners'])})
     check_section({'store': 'text'})
+    check_section({**language, 'instruction_encoder': language['encoder']})
 
 
 @pytest.mark.parametrize('section', ['text', ['store'], 3, None])
@@ -27,6 +28,7 @@ def test_what_is_no_section(section):
     ('store', 3, 'language.store must be the path'), ('store', ['a'], 'language.store'), ('llm', 'TemplateLLM',
                                                                                      'language.llm must be a dict'),
     ('llm', ['TemplateLLM'], 'language.llm'), ('llm', dict(type=3), 'language.llm'), ('encoder', 3, 'language.encoder'),
+    ('instruction_encoder', 'E', 'language.instruction_encoder must be a dict'),
     ('captioners', 'MeasuredCaptioner', 'language.captioners must be a list'), ('captioners', 3, 'language.captioners'),
     ('captioners', ['MeasuredCaptioner'], 'language.captioners'), ('captioners', dict(type='MeasuredCaptioner'),
                                                                    'a list'),

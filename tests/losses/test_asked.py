@@ -127,13 +127,15 @@ def test_numbers_are_read_when_they_are_those_of_the_instruction(sources):
     units = torch.tensor([0.4, 0.5, 0.8, 0.7])
     numbers = torch.cat((ask[:, :4], ask[:, 4:].log() / units), 1)
     pairs = [source.expand(2, -1, -1, -1) for source in sources]
-    asked = 40 * (numbers != 0).float() - 20
-    assert ReadingLoss()(pairs[0], *pairs, ask, numbers, asked).item() == pytest.approx(0, abs=1e-6)
-    numbers[0, 0] += 0.3
-    numbers[0, 2] += 9  # not asked for, so it does not count
-    assert ReadingLoss()(pairs[0], *pairs, ask, numbers, asked).item() == pytest.approx(0.3 ** 2 / 2)
-    asked[1, 7] = -3.  # the colour is not heard
-    assert ReadingLoss()(pairs[0], *pairs, ask, numbers, asked).item() == pytest.approx(
+    directions = 40 * torch.cat((numbers > 0, numbers[:, 4:] < 0), 1).float() - 20
+    amounts = numbers.abs()
+    assert ReadingLoss()(pairs[0], *pairs, ask, amounts, directions).item() == pytest.approx(0, abs=1e-6)
+    amounts[0, 0] += 0.3
+    amounts[0, 2] += 9  # not asked for, so it does not count
+    assert ReadingLoss()(pairs[0], *pairs, ask, amounts, directions).item() == pytest.approx(0.3 ** 2 / 2)
+    assert directions[1].argmax() == 11, 'the colour falls'
+    directions[1, 11] = -3.  # that is not heard
+    assert ReadingLoss()(pairs[0], *pairs, ask, amounts, directions).item() == pytest.approx(
         (0.3 ** 2 + math.log(1 + math.exp(3)) / 2) / 2, abs=1e-5)
 
 

@@ -45,6 +45,7 @@ def build(losses=TERMS, **options):
     model = MODELS.build(dict(type='InstructedModel', **(dict(backbone=FILM, losses=losses) | options)))
     if getattr(model.backbone, 'correction', None):
         nn.init.normal_(model.backbone.correction.numbers[-1].weight, std=0.1)
+        nn.init.ones_(model.backbone.correction.numbers[-1].bias)
     return model
 
 
@@ -87,8 +88,8 @@ class Seen(nn.Module):
 
     weight = 1.
 
-    def forward(self, fused, source_a, source_b, ask, region, reference, instructions, text=None, numbers=None,
-                asked=None, places=None, read_ask=None, read_region=None):
+    def forward(self, fused, source_a, source_b, ask, region, reference, instructions, text=None, amounts=None,
+                directions=None, places=None, read_ask=None, read_region=None):
         self.given = {key: value for key, value in locals().items() if key != 'self'}
         return fused.mean()
 
@@ -106,7 +107,7 @@ def test_losses_see_every_instruction_as_a_pair_of_its_own(seen):
     assert torch.equal(given['source_a'][::4], batch['source_a']) and torch.equal(given['source_b'][3::4],
                                                                                   batch['source_b'])
     assert torch.equal(given['ask'][4:], batch['ask'][1]) and given['instructions'] == 4
-    assert given['numbers'].shape == (8, 8) and given['places'].shape == (8, 1, 16, 20)
+    assert given['amounts'].shape == (8, 8) and given['places'].shape == (8, 1, 16, 20)
     assert torch.equal(given['read_ask'], given['ask']) and torch.equal(given['read_region'], given['region'])
     without = model(**{key: batch[key] for key in ('source_a', 'source_b', 'text', 'text_mask')})
     torch.testing.assert_close(given['reference'], without.repeat_interleave(4, 0), rtol=0, atol=1e-5)
@@ -118,7 +119,7 @@ def test_more_instructions_can_be_read_than_fused(seen):
     model(**batch, mode='loss')
     given = model.losses['seen'].given
     assert given['fused'].shape == given['region'].shape == (4, 1, 16, 20) and given['instructions'] == 2
-    assert given['numbers'].shape == given['read_ask'].shape == (8, 8) and given['read_region'].shape == (8, 1, 16, 20)
+    assert given['amounts'].shape == given['read_ask'].shape == (8, 8) and given['read_region'].shape == (8, 1, 16, 20)
     assert torch.equal(given['ask'], batch['ask'][:, :2].flatten(0, 1))
 
 
@@ -169,15 +170,16 @@ def test_a_network_learns_brighter_and_darker():
     """The base network is frozen, and the empty instruction keeps its picture."""
     model = build(trainable=['correction'])
     nn.init.zeros_(model.backbone.correction.numbers[-1].weight)
+    nn.init.constant_(model.backbone.correction.numbers[-1].bias, -1)  # as at first
     vocabulary = Vocabulary.read('fusion.v2')
     said = [instruction for intent in ('brighter', 'darker')
             for instruction in vocabulary.pool(4, 'infrared', 'visible', intents=[intent], regions=[''])]
     batch = batch_of(said, pairs=1, size=(12, 12))
     before = model(**{key: batch[key] for key in ('source_a', 'source_b', 'text', 'text_mask')}).detach()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=5e-3)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.05, 50)
-    for _ in range(50):
+    optimizer = torch.optim.AdamW(parameters, lr=4e-3)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.05, 100)
+    for _ in range(100):
         optimizer.zero_grad()
         model(**batch, mode='loss')['loss'].backward()
         nn.utils.clip_grad_norm_(parameters, 1)

@@ -19,7 +19,6 @@ from vlfusion.analysis.obedience_figure import ROWS, Figure, choose_shown
 from vlfusion.analysis.text_variants import load_guided
 from vlfusion.config import as_config
 from vlfusion.data.regions import region_weight
-from vlfusion.data.text import INSTRUCTION
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.named import locate
 from vlfusion.errors import ConfigError
@@ -30,6 +29,7 @@ from vlfusion.imaging.asked import asked_picture
 from vlfusion.imaging.chroma import mean_chroma
 from vlfusion.imaging.images import read_image
 from vlfusion.language.instructions import Instruction, Vocabulary
+from vlfusion.language.section import INSTRUCTION, section_of
 from vlfusion.metrics import Locality
 from vlfusion.metrics.scoring import DEFAULT_METRICS
 from vlfusion.metrics.weighted import weighted_mean
@@ -118,8 +118,8 @@ def measure_obedience(config: str | os.PathLike | Config, checkpoint: str | os.P
         scores[str(against)] = [row for row, _ in other.evaluator.results]
     facts = dict(config=config.filename, checkpoint=weights and weights.name, stream=listener.stream, against=against,
                  sha256=weights and weights.file and file_digest(weights.file), vocabulary_sha256=words.sha256,
-                 per_case=per_case, per_region=per_region, encoder=dict(config.language.encoder), vlfusion=__version__,
-                 **without_secrets(dict(inputs or {})))
+                 per_case=per_case, per_region=per_region, encoder=dict(listener.section['encoder']),
+                 vlfusion=__version__, **without_secrets(dict(inputs or {})))
     obedience = Obedience(
         title=name, dataset=dataset.name, images=images, vocabulary=words.id, seed=seed, alpha=alpha,
         protocol=evaluator.protocol.label, cases=tuple(cases), scores=scores, equal=equal,
@@ -146,22 +146,23 @@ class Listener:
 
     Args:
         model: a `FusionModel` that reads text; it is put into evaluation mode.
-        language: language section of the config, whose encoder reads the sentences.
+        language: language section of the config, whose encoder of this text reads the sentences.
 
     Raises:
         ConfigError: there is no encoder, or the backbone has several texts of which none is `instruction`.
     """
 
     def __init__(self, model: nn.Module, language: Mapping | None):
-        if not (language or {}).get('encoder'):
+        backbone, texts = model.backbone, text_dims(model.backbone)
+        self.stream = INSTRUCTION if INSTRUCTION in texts else next(iter(texts))
+        self.section = section_of(self.stream, language or {})
+        if not self.section.get('encoder'):
             raise ConfigError('The config has no text encoder, which must read the instructions.',
                               'Give it a language section with the encoder of the training.')
-        self.model, self.encoder = model.eval(), TEXT_ENCODERS.build(language['encoder'])
-        backbone, texts = model.backbone, text_dims(model.backbone)
         if INSTRUCTION not in texts and len(texts) > 1:
             raise ConfigError(f'{type(backbone).__name__} reads the texts {", ".join(texts)}, but none of them is an '
                               'instruction.', 'Choose a network that reads one text, or a text called instruction.')
-        self.stream = INSTRUCTION if INSTRUCTION in texts else next(iter(texts))
+        self.model, self.encoder = model.eval(), TEXT_ENCODERS.build(self.section['encoder'])
         self.needs_it = self.stream in needed_texts(backbone)
         self.several = getattr(backbone, 'several_instructions', False)
         self.has_colour = self.stream == INSTRUCTION and hasattr(backbone, 'colour_strength')

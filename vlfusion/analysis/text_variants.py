@@ -19,7 +19,7 @@ from vlfusion.data.from_config import find_datasets
 from vlfusion.data.names import require_names
 from vlfusion.data.own_texts import Texts, written_source
 from vlfusion.data.policies import borrow, fixed_text
-from vlfusion.data.text import given_texts, text_sources
+from vlfusion.data.text import encode_given, text_configs, text_sources
 from vlfusion.engine.checkpoints import experiment_of, load_model, load_weightless
 from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DataError
@@ -28,6 +28,7 @@ from vlfusion.guards.cells import write_table
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.keys import identity
+from vlfusion.language.section import section_of
 from vlfusion.metrics.scoring import DEFAULT_METRICS
 from vlfusion.models import text_dims
 from vlfusion.registry import DATASETS, TEXT_ENCODERS, share_keys
@@ -176,7 +177,8 @@ def data_under(policies: Sequence[str], part: Mapping, sentence: str = SENTENCE)
               if policy != 'other'}
     encoded = [text for text in map(fixed_text, values.values()) if text is not None]
     if encoded and part.get('language'):
-        encode_fixed(part['language'], encoded)
+        for name in text_configs(part.get('text_source')):
+            encode_fixed(section_of(name, part['language']), encoded)
     # Images are checked once, because they are the same under every policy.
     return {policy: DATASETS.build({**part, 'text_policy': value} | ({} if policy == 'own' else {'check': False}))
             for policy, value in values.items()}
@@ -227,9 +229,8 @@ def data_with_texts(texts: Mapping[str, Texts], part: Mapping, dataset: PairData
         raise ConfigError('The config has no language section, so texts cannot be encoded.',
                           'Give it one with the text encoder of the training.')
     configs = {name: written_source(part.get('text_source'), places) for name, places in texts.items()}
-    sources = [source for config in configs.values() for source in text_sources(config, part['language'], '.').values()]
-    if sources:
-        encode_fixed(part['language'], given_texts(sources, dataset.pairs))
+    for config in configs.values():
+        encode_given(text_sources(config, part['language'], '.').values(), dataset.pairs)
     return {name: DATASETS.build({**part, 'text_source': config, 'check': False}) for name, config in configs.items()}
 
 

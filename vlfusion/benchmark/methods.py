@@ -23,13 +23,14 @@ from vlfusion.config_names import require_config
 from vlfusion.data.affixes import common_affix
 from vlfusion.data.names import spellings
 from vlfusion.data.pairs import Pair
-from vlfusion.data.text import INSTRUCTION, text_configs
+from vlfusion.data.text import text_configs
 from vlfusion.engine.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DownloadError, UnknownNameError, VLFusionError, did_you_mean
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.imaging.images import SUFFIXES
 from vlfusion.inference.texts import check_instruction
+from vlfusion.language.section import INSTRUCTION
 from vlfusion.models import text_dims
 from vlfusion.registry import BACKBONES, MODELS
 from vlfusion.zoo.hub import is_hub_address

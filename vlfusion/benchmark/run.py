@@ -43,6 +43,7 @@ from vlfusion.inference.network import SOURCES, Network
 from vlfusion.inference.texts import make_words
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.recipes import combine
+from vlfusion.language.section import section_of
 from vlfusion.metrics.columns import metric_of
 from vlfusion.metrics.scoring import score_planes
 from vlfusion.models import map_inputs, text_dims
@@ -322,10 +323,11 @@ class Run:
         if not language:
             return self._with_stored_text(set_plan, changes, experiment.get('language_error'))
         if (text := fixed_text(method.text_policy)) is not None:
-            encode_fixed(language, [text])
+            for name in text_configs(experiment['text_source']):
+                encode_fixed(section_of(name, language), [text])
             return set_plan.build(check=False, **changes)
-        sources = list(text_configs(experiment['text_source']).values())
-        in_words = any('files' not in source for source in sources)
+        sources = text_configs(experiment['text_source'])
+        in_words = any('files' not in source for source in sources.values())
         allowed = self.describe or self.plan.words or believed_language(language) is not None
         if allowed and (report := make_words(
                 language, sources, set_plan.build(check=False).dataset.pairs,

@@ -18,6 +18,7 @@ from vlfusion.data.sampler import Draw
 from vlfusion.data.text import pad, text_sources
 from vlfusion.errors import ConfigError, DataError, did_you_mean
 from vlfusion.imaging.tasks import get_task
+from vlfusion.language.section import section_of
 from vlfusion.registry import DATASETS, TRANSFORMS
 from vlfusion.zoo.sets import advice_on
 
@@ -161,7 +162,7 @@ class PairDataset(FusionDataset):
             self.pairs = find_pairs(data_root, source_a, source_b, names, **common, truth=truth, maps=maps)
         if check:
             check_images(self.pairs, task=self.task)
-        self.text_sources = {key: under_policy(source, text_policy, language)
+        self.text_sources = {key: under_policy(source, text_policy, language and section_of(key, language))
                              for key, source in text_sources(text_source, language, data_root).items()}
         if isinstance(text_length, Mapping) and (unknown := text_length.keys() - self.text_sources.keys()):
             raise ConfigError(f'text_length names {min(unknown)!r}, but the data set reads no such text.',

@@ -134,8 +134,8 @@ def find_subjects(config: Config, name: str, *, of_pairs: bool, source: str | No
     return list(dict.fromkeys(both.images['ab'.index(source)] for both in subjects_of(matching, of_pairs=True)))
 
 
-def texts_to_encode(config: Config, splits: Sequence[str] | None = None) -> list[str]:
-    """Return the texts of a config that are encoded as they are, each once.
+def texts_to_encode(config: Config, splits: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """Return the texts of a config that are encoded as they are, each once, by the name of the text.
 
     They come from `language.fixed`, from `text_source=dict(fixed=...)`, from a `text_policy` with one text for every
     pair, from the files of `text_source=dict(texts=...)`, and from the vocabulary of `instructions`.
@@ -144,29 +144,40 @@ def texts_to_encode(config: Config, splits: Sequence[str] | None = None) -> list
         config: a config as `load_config` returns it.
         splits: splits whose text files are read; None for all splits of the config.
 
+    Returns:
+        Texts by the name that the backbone knows them by: `text`, `instruction`, ...; those of `language.fixed` are
+        under `text`.
+
     Raises:
         DataError: pairs lack their text.
     """
-    texts = config.language.get('fixed') or []
-    sources = [source['fixed'] for source in text_entries(config) if 'fixed' in source]
-    policies = [fixed_text(part.get('text_policy')) for part in text_readers(config)]
+    texts = [('text', text) for text in config.language.get('fixed') or []]
+    for part in text_readers(config):
+        policy = fixed_text(part.get('text_policy'))
+        sources = text_configs(part.get('text_source', config.get('text_source')))
+        texts += [(name, source['fixed']) for name, source in sources.items() if 'fixed' in source]
+        texts += [(name, policy) for name in sources or ['text'] if policy is not None]
     of_pairs = (any('texts' in source for source in text_entries(config))
                 or any(part.get('instructions') for part in text_readers(config)[1:]))  # of the data sets
-    written = _texts_of_pairs(config, splits) if of_pairs else []
-    return list(dict.fromkeys([*texts, *sources, *(text for text in policies if text is not None), *written]))
+    texts += _texts_of_pairs(config, splits) if of_pairs else []
+    named: dict[str, list[str]] = {}
+    for name, text in dict.fromkeys(texts):
+        named.setdefault(name, []).append(text)
+    return named
 
 
-def _texts_of_pairs(config: Config, splits: Sequence[str] | None) -> list[str]:
-    """Return the texts of files, and the sentences that instructions are drawn from."""
+def _texts_of_pairs(config: Config, splits: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Return the texts of files, and the sentences that instructions are drawn from, each with its name."""
     texts, written, pairs = [], [], []
     for split, dataset in find_datasets(config, splits):
         part = dataset_part(config, split)
-        sources = text_sources(part.get('text_source'), part.get('language'), part.get('data_root', '.')).values()
-        texts += given_texts(sources, dataset.pairs)
-        written += [source for source in sources if isinstance(source, WrittenText)]
+        sources = text_sources(part.get('text_source'), part.get('language'), part.get('data_root', '.'))
+        texts += [(name, text) for name, source in sources.items() for text in given_texts([source], dataset.pairs)]
+        written += [source for source in sources.values() if isinstance(source, WrittenText)]
         pairs += dataset.pairs
         if part.get('instructions'):
-            texts += Instructions(part['language'], **part['instructions']).texts(dataset.pairs)
+            instructions = Instructions(part['language'], **part['instructions'])
+            texts += [(instructions.stream, text) for text in instructions.texts(dataset.pairs)]
     whole = not splits or all(split in splits for split in SPLITS if config.get(f'{split}_dataloader'))
     if whole and (surplus := {str(path): None for source in written for path in source.surplus(pairs)}):
         note('texts', f'{len(surplus)} of the texts belong to no pair:\n{listing(surplus)}')

@@ -16,7 +16,7 @@ from vlfusion.data.text import pad
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.instructions import REGIONS, Ask, Instruction, Vocabulary
 from vlfusion.language.keys import Keys
-from vlfusion.language.section import section
+from vlfusion.language.section import section, section_of
 from vlfusion.language.store import TextStore
 
 
@@ -31,7 +31,7 @@ class Instructions:
     - `region`: `(count + 1, h, w)`, its weight at each pixel in [0, 1]
 
     Args:
-        language: language section of the config, of which the store and the encoder are used.
+        language: language section of the config, of which the store and the encoder of instructions are used.
         vocabulary: name or file of the vocabulary, see `vlfusion.language.instructions.Vocabulary`.
         count: number of instructions for each sample, beside the empty one.
         pool: number of distinct sentences to draw from, for each two modalities; all are encoded once.
@@ -60,7 +60,7 @@ class Instructions:
         self.vocabulary, self.count, self.stream = Vocabulary.read(vocabulary), count, stream
         self.encode_empty, self.dropped = encode_empty, dropped
         self._options = dict(size=pool, held_out=held_out, intents=intents, regions=regions, joined=joined)
-        self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
+        self.store, self.keys = TextStore(section(language, 'store')), Keys(section_of(stream, language))
         self._pools: dict[tuple[str, str], list[Instruction]] = {}
         self._features: dict[str, Float[np.ndarray, 'token dim']] = {}
 

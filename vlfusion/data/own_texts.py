@@ -8,8 +8,9 @@ from typing import Any
 from mmengine.config import Config
 
 from vlfusion.data.from_config import text_readers
-from vlfusion.data.text import INSTRUCTION, text_configs
+from vlfusion.data.text import text_configs
 from vlfusion.errors import ConfigError
+from vlfusion.language.section import INSTRUCTION
 
 #: Folder of a file `NAME.txt` for each pair, or a pattern such as `words/{name}_en.txt`; or several, which are joined.
 Texts = str | os.PathLike | Sequence[str | os.PathLike]

@@ -20,13 +20,11 @@ from vlfusion.data.names import require_keywords, spelled
 from vlfusion.data.pairs import MOST, Pair
 from vlfusion.data.patterns import contents_of
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
+from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.keys import Keys
-from vlfusion.language.section import section
+from vlfusion.language.section import section, section_of
 from vlfusion.language.store import TextStore
 from vlfusion.language.subjects import Subject, content_of, subjects_of
-
-#: Name of the text that says how to fuse. It describes no image, so no description takes its place.
-INSTRUCTION = 'instruction'
 
 
 class TextSource(ABC):
@@ -201,7 +199,7 @@ class FixedText(TextSource):
     """
 
     def __init__(self, language: dict, text: str):
-        self.text, self.store = text, TextStore(section(language, 'store'))
+        self.text, self.language, self.store = text, language, TextStore(section(language, 'store'))
         self.key = Keys(language).fixed(text)
         self.remedy = 'Run `vlfusion describe CONFIG` with the config of this run: it encodes the text once.'
 
@@ -239,6 +237,7 @@ class WrittenText(TextSource):
 
     def __init__(self, language: dict, root: str | os.PathLike, patterns: str | Sequence[str], join: Any = None):
         self.root, self.patterns = Path(root), [patterns] if isinstance(patterns, str) else list(patterns)
+        self.language = language
         self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
         self.join = join_rule(join, len(self.patterns))
         self.remedy = 'Run `vlfusion describe CONFIG` with the config of this run: it encodes each text once.'
@@ -311,6 +310,13 @@ class WrittenText(TextSource):
         if not self.store.has('features', key):
             raise DataError(f'the text of {pair.name} is not encoded yet', self.remedy)
         return require_finite(self.store.features(key).astype(np.float32), f'the text of {pair.name}', self.remedy)
+
+
+def encode_given(sources: Iterable[TextSource], pairs: Iterable[Pair]) -> None:
+    """Encode the texts of some pairs that no LLM writes, each by the section of its source; errors as `given_texts`."""
+    for source in sources:
+        if texts := given_texts([source], pairs):
+            encode_fixed(source.language, texts)
 
 
 def given_texts(sources: Iterable[TextSource], pairs: Iterable[Pair]) -> list[str]:
@@ -397,13 +403,15 @@ def text_sources(config: Mapping | None, language: dict | None, root: str | os.P
             optional `join`, `dict(texts=PATTERN)` or of several patterns with an optional `join`, or
             `dict(fixed=TEXT)`; for several texts, a dict of these by keyword, such as
             `dict(text_a=dict(stream='source_a/paragraph'), instruction=dict(fixed='Fuse them.'))`.
-        language: language section of the config, which the text store needs.
+        language: language section of the config, which the text store needs. Its `instruction_encoder`, if there is
+            one, encodes the text `instruction`.
         root: folder that files are relative to.
 
     Raises:
         ConfigError: `config` has another form.
     """
-    return {name: _source(entry, language, root) for name, entry in text_configs(config).items()}
+    return {name: _source(entry, section_of(name, language) if language else language, root)
+            for name, entry in text_configs(config).items()}
 
 
 def _source(config: Mapping, language: dict | None, root: str | os.PathLike) -> TextSource:

@@ -17,6 +17,7 @@ from vlfusion.errors import CheckpointError, VLFusionError, listing
 from vlfusion.files import writable_cache_folder
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.guards.remote_code import names_remote_code
+from vlfusion.language.section import ENCODERS
 from vlfusion.language.store import STAGES
 from vlfusion.models import FusionModel
 from vlfusion.registry import BACKBONES, CAPTIONERS, LLMS, MODELS, TEXT_ENCODERS
@@ -100,7 +101,7 @@ def readable_language(language: Any) -> dict | None:
     """
     if not isinstance(language, Mapping) or not _names_prompt(language.get('prompt')):
         return None
-    return {**{key: language[key] for key in ('captioners', 'llm', 'prompt', 'encoder') if key in language},
+    return {**{key: language[key] for key in ('captioners', 'llm', 'prompt', *ENCODERS) if key in language},
             'store': _store(language.get('store'))}
 
 
@@ -116,7 +117,7 @@ def believed_parts(experiment: Mapping[str, Any]) -> dict[str, Any]:
     if language := experiment.get('language'):
         return dict(language)
     readable = experiment.get('readable_language') or {}
-    return {key: readable[key] for key in ('store', 'encoder') if key in readable and (
+    return {key: readable[key] for key in ('store', *ENCODERS) if key in readable and (
         key == 'store' or _self_contained(TEXT_ENCODERS, readable[key]))}
 
 
@@ -150,8 +151,8 @@ def _refused(language: Mapping) -> Iterator[str]:
     captioners = language.get('captioners', [])
     parts = [(CAPTIONERS, f'captioners[{index}]', part) for index, part in enumerate(
         captioners if isinstance(captioners, list | tuple) else [captioners])]
-    parts += [(registry, key, language[key]) for registry, key in ((LLMS, 'llm'), (TEXT_ENCODERS, 'encoder'))
-              if key in language]
+    parts += [(registry, key, language[key]) for registry, *keys in ((LLMS, 'llm'), (TEXT_ENCODERS, *ENCODERS))
+              for key in keys if key in language]
     for registry, key, part in parts:
         if not _self_contained(registry, part):
             yield f'{key} = {_shown(part)}'

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlfusion import __version__
-from vlfusion.data.text import INSTRUCTION, read_features, require_finite
+from vlfusion.data.text import read_features, require_finite
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.compat import quiet_tracing
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean, needs
@@ -32,6 +32,7 @@ from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.tasks import get_task
 from vlfusion.inference.texts import Texts
+from vlfusion.language.section import INSTRUCTION
 from vlfusion.models import map_inputs, needed_texts, text_dims
 from vlfusion.models.layers.strips import nearest_places
 

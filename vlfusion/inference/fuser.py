@@ -22,7 +22,7 @@ from torch import Tensor
 from vlfusion.console.notes import new_run
 from vlfusion.data.pairs import Pair
 from vlfusion.data.suspicion import note_suspicion
-from vlfusion.data.text import INSTRUCTION, text_configs
+from vlfusion.data.text import text_configs
 from vlfusion.engine.checkpoints import load_model
 from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DataError, did_you_mean
@@ -43,6 +43,7 @@ from vlfusion.inference.network import Network, usable_device
 from vlfusion.inference.stacks import Luminances, Pictures, fold
 from vlfusion.inference.texts import Text, Texts
 from vlfusion.inference.tiling import Progress
+from vlfusion.language.section import INSTRUCTION
 from vlfusion.models import map_inputs, needed_texts, text_dims
 
 Image = Shaped[np.ndarray, 'h w ...']

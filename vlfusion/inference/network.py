@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from vlfusion.data.text import INSTRUCTION, pad
+from vlfusion.data.text import pad
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.inference.tiling import (
     MODES,
@@ -23,6 +23,7 @@ from vlfusion.inference.tiling import (
     plan,
     within_memory,
 )
+from vlfusion.language.section import INSTRUCTION
 from vlfusion.models import Locality, colour_strength, locality, needed_texts
 from vlfusion.models.layers.strips import count_maps, watched
 from vlfusion.models.stacks import Counted, Mapped, Stack, fuses_stacks

@@ -12,21 +12,14 @@ from jaxtyping import Float
 
 from vlfusion.data.joining import join_rule
 from vlfusion.data.pairs import Pair
-from vlfusion.data.text import (
-    INSTRUCTION,
-    STREAMS,
-    FixedText,
-    given_texts,
-    require_finite,
-    text_configs,
-    text_sources,
-)
+from vlfusion.data.text import STREAMS, FixedText, encode_given, require_finite, text_configs, text_sources
 from vlfusion.data.text import described as described_source
 from vlfusion.engine.trust import believed_parts
 from vlfusion.errors import ConfigError, DataError, VLFusionError, did_you_mean
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.keys import Keys
 from vlfusion.language.recipes import combine, find_words
+from vlfusion.language.section import INSTRUCTION, section_of
 from vlfusion.registry import TEXT_ENCODERS
 from vlfusion.zoo.entries import find_models
 
@@ -119,12 +112,13 @@ class Texts:
         streams = {name: source for name, source in self.source.items() if 'stream' in source}
         if not streams:
             raise ConfigError('Words were given, but the model reads no descriptions of images.', 'Leave them out.')
-        language, of_pairs = self._encoding(), Keys(self._words()).of_pairs
+        language = self._words()
+        of_pairs = Keys(language).of_pairs
         if len(words) != (expected := 1 if of_pairs else 2):
             raise ConfigError(f'The model reads {expected} paragraphs on a pair, but got {len(words)}.',
                               'Give one on the pair.' if of_pairs else 'Give one on source A and one on source B.')
         words = [paragraph.strip() for paragraph in words]
-        encode_fixed(language, words, lambda: self._encoder)
+        encode_fixed(language, words, lambda: self._pipeline.encoder)
         parts, features = [FixedText(language, paragraph).features for paragraph in words], {}
         for name, source in streams.items():
             read = parts if of_pairs else [parts['ab'.index(side)] for side in STREAMS[source['stream']]]
@@ -191,7 +185,7 @@ class Texts:
         """
         if self.language is None and self._readable:
             return {}  # the store may be read, but not filled
-        sources = [self.source[name] for name in (self.source if names is None else names)]
+        sources = {name: self.source[name] for name in (self.source if names is None else names)}
         if not sources:
             return {}
         full_pairs = {pair: self._with_modalities(pair) for pair in pairs}
@@ -259,8 +253,8 @@ class Texts:
         return TEXT_ENCODERS.build(self._encoding()['encoder'])
 
     def _encoding(self) -> Mapping:
-        """The section by which a sentence is encoded; raises a VLFusionError if it has no encoder that is trusted."""
-        language = self.language or self._believed
+        """The section by which an instruction is encoded; raises a VLFusionError if no encoder in it is trusted."""
+        language = section_of(INSTRUCTION, self.language or self._believed)
         if 'encoder' not in language:
             raise self._language_error or ConfigError(
                 'The model reads an instruction, but its checkpoint does not say by which text encoder.',
@@ -295,14 +289,14 @@ def check_instruction(sentence: str, dims: Mapping[str, int]) -> None:
                           "Write a sentence, such as 'Show the PET more strongly.', or leave the instruction out.")
 
 
-def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pair],
+def make_words(language: Mapping, sources: Mapping[str, Mapping], pairs: Sequence[Pair],
                pipeline: 'Callable[[], DescriptionPipeline] | None' = None,
                progress: Progress | None = None, root: str | os.PathLike = '.') -> 'Report | None':
     """Fill the text store with the texts that it does not have yet.
 
     Args:
         language: the `language` section by which images are described.
-        sources: sources of the texts, as `text_configs` returns them; features in files are not made.
+        sources: sources of the texts by name, as `text_configs` returns them; features in files are not made.
         pairs: pairs to describe.
         pipeline: function that gives the pipeline of the section; by default a new one is built if images need a
             description.
@@ -313,11 +307,9 @@ def make_words(language: Mapping, sources: Sequence[Mapping], pairs: Sequence[Pa
         The report on the images; None if no image needs a description.
     """
     from vlfusion.language.pipeline import DescriptionPipeline
-    given = [source for entry in sources if entry.keys() & {'fixed', 'texts'}
-             for source in text_sources(entry, language, root).values()]
-    if texts := given_texts(given, pairs):
-        encode_fixed(language, texts)
-    if not any('stream' in source for source in sources):
+    given = {name: entry for name, entry in sources.items() if entry.keys() & {'fixed', 'texts'}}
+    encode_given(text_sources(given, language, root).values(), pairs)
+    if not any('stream' in source for source in sources.values()):
         return None
     pipeline = pipeline() if pipeline else DescriptionPipeline(language)
     return pipeline.run(pipeline.subjects(pairs), progress)

@@ -17,7 +17,7 @@ from vlfusion.language.jobs import Job, Ledger, error_of, features_job
 from vlfusion.language.keys import Keys, identity
 from vlfusion.language.report import Plan, Report, Usage
 from vlfusion.language.run import Progress, Run
-from vlfusion.language.section import section
+from vlfusion.language.section import ENCODERS, section
 from vlfusion.language.stages import Encoding, Observing, Writing
 from vlfusion.language.store import STAGES, TextStore
 from vlfusion.language.subjects import ImageToDescribe, SourcePair, Subject, subjects_of
@@ -68,8 +68,9 @@ class DescriptionPipeline:
         self._makers = _makers(language, self.keys)
         for index, part in enumerate(language['captioners']):
             check_arguments(CAPTIONERS.get(part['type']), part, f'language.captioners[{index}]')
-        for key, registry in (('llm', LLMS), ('encoder', TEXT_ENCODERS)):
-            check_arguments(registry.get(language[key]['type']), language[key], f'language.{key}')
+        for registry, *keys in ((LLMS, 'llm'), (TEXT_ENCODERS, *ENCODERS)):
+            for key in filter(language.get, keys):
+                check_arguments(registry.get(language[key]['type']), language[key], f'language.{key}')
 
     @cached_property
     def captioners(self) -> list[Captioner]:

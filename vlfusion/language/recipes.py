@@ -30,7 +30,7 @@ from vlfusion import plugins
 from vlfusion.config import load_config
 from vlfusion.config_names import SEPARATOR, SUFFIXES, config_folder, find_config
 from vlfusion.errors import UnknownNameError, did_you_mean
-from vlfusion.language.section import check_section, require_section
+from vlfusion.language.section import ENCODERS, check_section, require_section
 
 #: Folder of the recipes in the configs of a package.
 FOLDER = '_base_/language'
@@ -201,7 +201,9 @@ def combine(words: Words, own: Mapping[str, Any] | None, *, trained: bool) -> tu
         language.setdefault('fixed', own['fixed'])
     whose = 'its'
     if trained and own.get('encoder'):
-        language['encoder'], whose = own['encoder'], "the model's"
+        language = {key: part for key, part in language.items() if key not in ENCODERS}
+        language |= {key: own[key] for key in ENCODERS if key in own}
+        whose = "the model's"
     parts = [*language.get('captioners', ()), *filter(None, [language.get('llm')])]
     encoder = f'{whose} text encoder {_shown(language["encoder"])}' if 'encoder' in language else 'no text encoder'
     return language, f'Words by {words.label}: {", ".join(map(_shown, parts))}; {encoder}.'

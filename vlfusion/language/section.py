@@ -10,7 +10,11 @@ from vlfusion.guards.redaction import without_secrets
 #: Keys of the section, with the form of each value.
 KEYS = {'store': 'the path of a folder', 'captioners': 'a list, each entry a dict with a type',
         'llm': 'a dict with a type', 'prompt': 'the name of a prompt', 'encoder': 'a dict with a type',
-        'fixed': 'a list of texts'}
+        'instruction_encoder': 'a dict with a type', 'fixed': 'a list of texts'}
+#: Keys of the text encoders: that of descriptions and other texts, and one for instructions, where they have their own.
+ENCODERS = ('encoder', 'instruction_encoder')
+#: Name of the text that says how to fuse. It describes no image, so no description takes its place.
+INSTRUCTION = 'instruction'
 _EXAMPLE = ("Write language=dict(store='data/text', captioners=[dict(type='MeasuredCaptioner')], "
             "llm=dict(type='TemplateLLM'), prompt='paragraph', encoder=dict(type='TransformersTextEncoder')).")
 
@@ -31,21 +35,37 @@ def check_section(language: Any) -> None:
             raise ConfigError(f'language.{key} must be {KEYS[key]}, but it is {without_secrets(value)!r}.', _EXAMPLE)
 
 
-def require_section(language: Any, path: str | os.PathLike) -> Mapping:
+def require_section(language: Any, path: str | os.PathLike | None) -> Mapping:
     """Return the checked section of a config.
 
     Args:
         language: the section.
-        path: the config, for messages.
+        path: the config, for messages; None if it is no file.
 
     Raises:
         ConfigError: the config has no section, or the section has the wrong form.
     """
     if not language:
-        raise ConfigError(f'{path} has no language section.',
+        raise ConfigError(f'{path or "The config"} has no language section.',
                           "Add 'vlfusion::_base_/language/measured.py' to its _base_.")
     check_section(language)
     return language
+
+
+def section_of(text: str, language: Mapping) -> Mapping:
+    """Return the section by which a text of this name is encoded: its `instruction_encoder` reads the `instruction`.
+
+    >>> section_of('instruction', dict(encoder=dict(type='A'), instruction_encoder=dict(type='B')))
+    {'encoder': {'type': 'B'}}
+
+    Raises:
+        ConfigError: the section has the wrong form.
+    """
+    check_section(language)
+    if text != INSTRUCTION or not language.get('instruction_encoder'):
+        return language
+    rest = {key: value for key, value in language.items() if key != 'instruction_encoder'}
+    return rest | {'encoder': language['instruction_encoder']}
 
 
 def _fits(key: str, value: Any) -> bool:

@@ -70,18 +70,18 @@ def _compared(fused: Image, asked: Image, reference: Image | None, relative: flo
 
 @loss
 def ReadingLoss(fused: Image, source_a: Image, source_b: Image, read_ask: Float[Tensor, 'read 8'],
-                numbers: Float[Tensor, 'read 8'], asked: Float[Tensor, 'read 8']) -> Scalar:
+                amounts: Float[Tensor, 'read 8'], directions: Float[Tensor, 'read 12']) -> Scalar:
     """Compare what a network reads in an instruction with what the instruction asks for.
 
-    It is the squared difference of the numbers that are asked for, and half the cross-entropy between the read and the
-    right answer to whether each number is asked for at all; both are summed over the numbers. Shares count as they are,
-    factors by their logarithm over `UNITS`. An empty instruction asks for nothing.
+    It is the squared difference of the amounts that are asked for, and half the cross-entropy between the read and the
+    right answers to whether each number rises, and each factor falls; both are summed over the numbers. Amounts and
+    answers are those of `SpatialGuidance.read`. An empty instruction asks for nothing.
     """
     factors = [factor / unit for factor, unit in zip(read_ask[:, SHARES:].log().unbind(1), UNITS, strict=True)]
     right = torch.stack([*read_ask[:, :SHARES].unbind(1), *factors], 1)
-    named = (right != 0).to(numbers)
-    known = binary_cross_entropy_with_logits(asked, named, reduction='none')
-    return (named * (numbers - right).square() + known / 2).sum(1).mean()
+    answers = torch.cat((right > 0, right[:, SHARES:] < 0), 1).to(directions)
+    known = binary_cross_entropy_with_logits(directions, answers, reduction='none')
+    return ((right != 0) * (amounts - right.abs()).square()).sum(1).mean() + known.sum(1).mean() / 2
 
 
 @loss(weight=0.5)

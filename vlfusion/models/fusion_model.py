@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from vlfusion.data.text import INSTRUCTION
 from vlfusion.errors import ConfigError, DataError, NetworkError
 from vlfusion.guards.foreign import foreign
+from vlfusion.language.section import INSTRUCTION
 from vlfusion.models.stacks import Mapped, Stack
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 

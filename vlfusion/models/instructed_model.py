@@ -11,7 +11,7 @@ from vlfusion.models.fusion_model import FusionModel, map_inputs, text_dims
 from vlfusion.registry import MODELS
 
 #: What losses may want of the reading of instructions, also of those that are not fused.
-READ = {'numbers', 'asked', 'places', 'read_ask', 'read_region'}
+READ = {'amounts', 'directions', 'places', 'read_ask', 'read_region'}
 
 
 @MODELS.register_module()
@@ -24,8 +24,8 @@ class InstructedModel(FusionModel):
     - `ask` and `region`: what it asks for, see `vlfusion.losses.asked`
     - `reference`: the fusion under the empty instruction, without gradient
     - `instructions`: the number of instructions of each pair, which stand next to each other
-    - `numbers`, `asked` and `places`: what the backbone reads in each instruction, also in those that it does not fuse,
-      if it has a method `understand`, see `vlfusion.models.backbones.film.FILM.understand`; `read_ask` and
+    - `amounts`, `directions` and `places`: what the backbone reads in each instruction, also in those that it does not
+      fuse, if it has a method `understand`, see `vlfusion.models.backbones.film.FILM.understand`; `read_ask` and
       `read_region` are the right ones
 
     Outside training it is a `FusionModel`.

@@ -89,6 +89,23 @@ def test_any_saved_model_can_be_read_from_its_folder(encoder, tmp_path):
         small.encode(['word ' * 20])
 
 
+def test_layers_are_joined_in_their_order(encoder):
+    joined = TransformersTextEncoder(layers=[6, 0])
+    last, first = (TransformersTextEncoder(layers=[layer]).encode(TEXTS) for layer in (6, 0))
+    features = joined.encode(TEXTS).features
+    assert joined.dim == 768 == features.shape[2]
+    assert torch.equal(features, torch.cat((last.features, first.features), 2))
+    assert torch.equal(last.features, encoder.encode(TEXTS).features)
+    [word, again] = TransformersTextEncoder(layers=[0]).encode(['less', 'less']).features
+    assert torch.equal(word, again) and not torch.equal(word, last.features[0, :3])
+
+
+@pytest.mark.parametrize('layers', [[], [7], [6, -1]])
+def test_layers_that_are_not_there(layers, encoder):
+    with pytest.raises(ConfigError, match='(?s)layers=.*from 0, the embedding, to 6'):
+        TransformersTextEncoder(layers=layers)
+
+
 @pytest.mark.parametrize('cls', [TransformersTextEncoder, SentenceTransformersEncoder])
 def test_half_precision_gives_nearly_the_same_in_float32(cls, encoder):
     half = cls(dtype='bfloat16').encode(TEXTS)

@@ -172,6 +172,7 @@ def instructed(trained=True, **options):
     film = FILM(**SMALL, instruction_dim=6, **options)
     if trained:
         nn.init.normal_(film.correction.numbers[-1].weight, std=0.1)
+        nn.init.ones_(film.correction.numbers[-1].bias)
     return film.eval()
 
 
@@ -263,11 +264,13 @@ def test_a_frozen_network_gives_its_correction_the_same_gradients(options):
 def test_what_is_read_in_an_instruction():
     guided, mask = instructed(guidance='spatial'), torch.ones(4, 5, dtype=torch.bool)
     read = guided.understand(*pair(2), words(4), mask)
-    numbers, asked, places = read['numbers'], read['asked'], read['places']
-    assert numbers.shape == asked.shape == (4, 8)
+    amounts, directions, places = read['amounts'], read['directions'], read['places']
+    assert amounts.shape == (4, 8) and directions.shape == (4, 12)
     assert places.shape == (4, 1, 64, 64)
     assert guided.train().understand(*pair(2), words(4), mask)['places'].shape == (4, 1, 20, 28), 'a pixel is a cell'
-    factors = (0.7 * numbers[:, 7]).exp().where(asked[:, 7] > 0, 1)
+    rises, falls = directions[:, 7], directions[:, 11]
+    sign = torch.where(rises >= falls, (rises > 0).float(), -(falls > 0).float())
+    factors = (0.7 * sign * amounts[:, 7]).exp()
     torch.testing.assert_close(guided.colour_strength(words(4), mask), factors)
 
 

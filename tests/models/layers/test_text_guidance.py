@@ -6,7 +6,7 @@ from torch import nn
 
 from vlfusion.errors import ConfigError
 from vlfusion.imaging import asked_picture
-from vlfusion.models.layers.text_guidance import NUMBERS, SHARES, UNITS, ChannelGuidance, SpatialGuidance
+from vlfusion.models.layers.text_guidance import SHARES, UNITS, ChannelGuidance, SpatialGuidance
 
 KINDS = [ChannelGuidance, SpatialGuidance]
 pytestmark = pytest.mark.parametrize('kind', KINDS)
@@ -18,6 +18,7 @@ def build(kind, trained=True, **options):
     guidance = kind(6, width=8, heads=2, **options)
     if trained:
         nn.init.normal_(guidance.numbers[-1].weight, std=0.1)
+        nn.init.ones_(guidance.numbers[-1].bias)
     return guidance
 
 
@@ -29,11 +30,14 @@ def inputs(batch=1, size=(13, 17), tokens=5):
 
 
 def saying(guidance, asked, **numbers):
-    """Make every text ask for these numbers, of which `asked` is the logit."""
+    """Make every text ask for these numbers, of which `asked` is the logit of their direction."""
     names = ['intensity_a', 'intensity_b', 'gradient_a', 'gradient_b', 'gain', 'contrast', 'detail', 'colour']
+    number = torch.tensor([numbers.get(name, 0.) for name in names])
+    answers = torch.cat((number > 0, number[SHARES:] < 0)).float()
     with torch.no_grad():
         guidance.numbers[-1].weight.zero_()
-        guidance.numbers[-1].bias.copy_(torch.tensor([*(numbers.get(name, 0.) for name in names), *[asked] * NUMBERS]))
+        amounts = number.abs().clamp_min(1e-6).expm1().log()  # the inverse of softplus
+        guidance.numbers[-1].bias.copy_(torch.cat((amounts, answers * (asked + 9) - 9)))
     return guidance
 
 
@@ -80,7 +84,9 @@ def test_the_image_becomes_what_the_numbers_ask_for(kind):
     expected = asked_picture(a, b, ask, torch.ones_like(a), fused)
     assert (expected - fused).abs().mean() > 0.01
     torch.testing.assert_close(guidance(a, b, fused, text, mask), expected)
-    assert guidance.read(text, mask)[0][0, :SHARES].tolist() == pytest.approx([0.6, 0, 0, 0.3])
+    amounts, directions = guidance.read(text, mask)
+    assert amounts[0].tolist() == pytest.approx([0.6, 0, 0, 0.3, 0.5, 0.4, 0.7, 0], abs=1e-5)
+    assert (directions[0] > 0).nonzero().flatten().tolist() == [0, 3, 4, 6, 9], 'the contrast falls'
 
 
 def test_a_number_that_is_not_asked_for_has_no_effect(kind):
@@ -128,8 +134,8 @@ def test_every_parameter_learns_from_the_image(kind):
 
 def test_the_colour_strength_learns_from_the_first_step_on(kind):
     guidance, given = build(kind, trained=False), inputs(2)
-    optimizer = torch.optim.Adam(guidance.parameters(), lr=0.03)
-    for _ in range(60):
+    optimizer = torch.optim.Adam(guidance.parameters(), lr=0.01)
+    for _ in range(80):
         optimizer.zero_grad()
         loss = (guidance.colour_strength(*given[3:]).log() - torch.tensor([2., 0.5]).log()).abs().mean()
         loss.backward()

@@ -35,6 +35,8 @@ class TransformersTextEncoder:
         dtype: `float32`, `float16` or `bfloat16`; the features are always float32. In half precision the features of a
             text may depend on its batch by rounding, and T5 overflows in float16.
         batch_size: texts in one batch.
+        layers: layers whose hidden states are joined for each token, in this order; 0 is the embedding, and the last
+            one is as None. Layers before the last know more of the words themselves: "less" and "more" lie apart.
 
     Attributes:
         dim: features per token.
@@ -42,8 +44,8 @@ class TransformersTextEncoder:
             tokenizer sets the limit, or there is none.
 
     Raises:
-        ConfigError: transformers or the packaged model is not installed, the model cannot be loaded, or it lacks
-            weights of a text encoder.
+        ConfigError: transformers or the packaged model is not installed, the model cannot be loaded, it lacks weights
+            of a text encoder, or it has no such layer.
     """
 
     version = '1'
@@ -53,7 +55,7 @@ class TransformersTextEncoder:
         return config.get('model', 'all-MiniLM-L6-v2') in PACKAGED
 
     def __init__(self, model: str = 'all-MiniLM-L6-v2', *, revision: str | None = None, device: str = 'cpu',
-                 dtype: str = 'float32', batch_size: int = 32):
+                 dtype: str = 'float32', batch_size: int = 32, layers: Sequence[int] | None = None):
         precision = torch_dtype(type(self).__name__, dtype)
         with needs(type(self).__name__, 'transformers', 'language'):
             from transformers import AutoTokenizer
@@ -68,8 +70,9 @@ class TransformersTextEncoder:
                               f'Give a folder, a model id of the hub, or one of {", ".join(PACKAGED)}.') from error
         self._check_weights(model, report)
         self.model.to(torch_device(device)).eval()
-        self.batch_size = batch_size
-        self.dim: int = self._config.hidden_size
+        self.batch_size, self.layers = batch_size, layers
+        self._check_layers(model)
+        self.dim: int = self._config.hidden_size * len([0] if layers is None else layers)
         self.max_tokens: int = min(self.tokenizer.model_max_length, self._positions())
 
     @staticmethod
@@ -95,6 +98,12 @@ class TransformersTextEncoder:
         if missing:
             raise ConfigError(f'{model!r} lacks {len(missing)} weights of a {type(self.model).__name__}:\n'
                               f'{listing(missing, 3)}', 'Use a checkpoint that holds the text encoder.')
+
+    def _check_layers(self, model: str) -> None:
+        last = self._config.num_hidden_layers
+        if self.layers is not None and not (self.layers and all(0 <= layer <= last for layer in self.layers)):
+            raise ConfigError(f'layers={self.layers!r} of the text encoder {model!r}.',
+                              f'Give one or several from 0, the embedding, to {last}, the last layer.')
 
     def _positions(self) -> float:
         """Return the number of positions for tokens. In RoBERTa they begin after that of padding."""
@@ -125,10 +134,16 @@ class TransformersTextEncoder:
             batch = ids[start:start + self.batch_size]
             # Only ids and mask: the tokenizer's own token_type_ids mean nothing to some models.
             padded = self.tokenizer.pad({'input_ids': batch}, return_tensors='pt').to(self.model.device)
-            hidden = self.model(**padded).last_hidden_state.float().cpu()
+            hidden = self._hidden(padded).float().cpu()
             rows += [features[mask] for features, mask in
                      zip(hidden, padded['attention_mask'].bool().cpu(), strict=True)]
         return stacked(rows, self.dim)
+
+    def _hidden(self, padded: Mapping[str, Tensor]) -> Float[Tensor, 'text token dim']:
+        if self.layers is None:
+            return self.model(**padded).last_hidden_state
+        states = self.model(**padded, output_hidden_states=True).hidden_states
+        return torch.cat([states[layer] for layer in self.layers], -1)
 
 
 def refuse_longer(texts: Sequence[str], counts: Sequence[int], limit: int, remedy: str = '') -> None:

@@ -172,8 +172,8 @@ class FILM(nn.Module):
         """Return what the network reads in instructions, for the losses that teach it to read.
 
         Returns:
-            `numbers` and `asked`, each `(several, 8)`, see `SpatialGuidance.read`; and `places`, the logit of each
-            place, `(several, 1, rows, columns)`. Arguments and errors are those of `forward`.
+            `amounts (several, 8)` and `directions (several, 12)`, see `SpatialGuidance.read`; and `places`, the logit
+            of each place, `(several, 1, rows, columns)`. Arguments and errors are those of `forward`.
         """
         self._check_instruction(instruction)
         mask = _mask(instruction, instruction_mask)

@@ -21,6 +21,8 @@ from vlfusion.imaging.asked import asked_change
 #: Numbers that a text is read as: four shares, and four factors. A factor is `exp` of the number times its unit.
 SHARES, UNITS = 4, (0.4, 0.5, 0.8, 0.7)
 NUMBERS = SHARES + len(UNITS)
+#: Answers to whether each number rises, and then whether each factor falls.
+DIRECTIONS = NUMBERS + len(UNITS)
 #: Place of the factor of the saturation, which concerns the picture's colour and not the fused luminance.
 COLOUR = NUMBERS - 1
 Image = Float[Tensor, 'batch 1 h w']
@@ -36,8 +38,9 @@ class SpatialGuidance(nn.Module):
     their place and content, as a weight that says where. The image moves towards the picture that the numbers
     ask for, `vlfusion.imaging.asked_picture`, by the weight of each place.
 
-    A number is read as its value and as the answer to whether it is asked for at all. Without that, a hundredth of a
-    PET that nobody asked for would outweigh "show the MRI", which is much more like the fused image.
+    A number is read as its amount, and as the answers to whether it rises and whether it falls; if neither, it is
+    exactly 0. Without these answers, a hundredth of a PET that nobody asked for would outweigh "show the MRI", which is
+    much more like the fused image, and a sentence that may mean "sharper" or "softer" would be read as neither.
 
     Args:
         text_dim: width of the text features.
@@ -59,15 +62,14 @@ class SpatialGuidance(nn.Module):
         self.questions = nn.Parameter(torch.randn(4, 2 * width))
         self.what = TextAttention(2 * width, 2 * width, heads)
         self.numbers = nn.Sequential(nn.LayerNorm(8 * width), nn.Linear(8 * width, 4 * width), nn.GELU(),
-                                     nn.Linear(4 * width, 2 * NUMBERS))
+                                     nn.Linear(4 * width, NUMBERS + DIRECTIONS))
         self.place = nn.Sequential(nn.Linear(12, width), nn.GELU(), nn.Linear(width, width))
         self.scene = nn.Linear(4, width)
         self.answers = TextAttention(width, 2 * width, heads)
         self.select = nn.Linear(width, 2 * width)
         self.region = nn.Sequential(nn.Linear(5 * width, width), nn.GELU(), nn.Linear(width, 1))
-        with torch.no_grad():  # at first all numbers are 0 but asked for, so that they can learn
-            self.numbers[-1].weight[:NUMBERS], self.numbers[-1].bias[:NUMBERS] = 0, 0
-            self.numbers[-1].bias[NUMBERS:] = 1
+        with torch.no_grad():  # at first nothing is asked for
+            self.numbers[-1].weight[NUMBERS:], self.numbers[-1].bias[NUMBERS:] = 0, -1
 
     def forward(self, source_a: Image, source_b: Image, fused: Image, text: Text, mask: Mask) -> Image:
         """Return the fused image as the text asks for it, in [0, 1]. `mask` is False for padding."""
@@ -80,11 +82,13 @@ class SpatialGuidance(nn.Module):
             return corrected.clamp(0, 1)
         return corrected + (corrected.clamp(0, 1) - corrected).detach()  # the gradient sees beyond black and white
 
-    def read(self, text: Text, mask: Mask) -> tuple[Float[Tensor, 'batch 8'], Float[Tensor, 'batch 8']]:
-        """Read a text as the numbers of `vlfusion.language.instructions.Ask`; factors as logarithms over `UNITS`.
+    def read(self, text: Text, mask: Mask) -> tuple[Float[Tensor, 'batch 8'], Float[Tensor, 'batch 12']]:
+        """Read the numbers of `vlfusion.language.instructions.Ask` in a text.
 
         Returns:
-            The numbers, and for each the logit that the text asks for it; if that is below 0, the number counts as 0.
+            The amount of each number, 0 or more: shares as they are, of factors the size of the logarithm over `UNITS`.
+            And logits: that each number rises, and that each factor falls. A number without a logit above 0 counts as
+            not asked for.
         """
         return self._numbers(self._tokens(text, mask), mask)
 
@@ -94,13 +98,13 @@ class SpatialGuidance(nn.Module):
         return torch.where(mask.any(1), strength, 1)
 
     def understand(self, source_a: Image, source_b: Image, text: Text, mask: Mask) -> dict[str, Tensor]:
-        """Return the `numbers` and the logits `asked`, as `read` does, and `places (batch, 1, rows, columns)`.
+        """Return the `amounts` and the logits `directions`, as `read` does, and `places (batch, 1, rows, columns)`.
 
         A place is the logit that the text concerns a cell of the grid.
         """
         tokens = self._tokens(text, mask)
-        numbers, asked = self._numbers(tokens, mask)
-        return dict(numbers=numbers, asked=asked, places=self._where(source_a, source_b, tokens, mask))
+        amounts, directions = self._numbers(tokens, mask)
+        return dict(amounts=amounts, directions=directions, places=self._where(source_a, source_b, tokens, mask))
 
     def _tokens(self, text: Tensor, mask: Tensor) -> Tensor:
         tokens = self.embed(text.to(self.embed.weight))
@@ -110,13 +114,18 @@ class SpatialGuidance(nn.Module):
 
     def _numbers(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         questions = self.questions.expand(tokens.shape[0], -1, -1)  # `len` would be a constant in a traced graph
-        return self.numbers(self.what(questions, tokens, mask).flatten(1)).chunk(2, 1)
+        amounts, directions = self.numbers(self.what(questions, tokens, mask).flatten(1)).split(
+            (NUMBERS, DIRECTIONS), 1)
+        return F.softplus(amounts), directions
 
     def _ask(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Return the numbers in the order and the units of `Ask`."""
-        numbers, asked = self._numbers(tokens, mask)
-        chance = asked.sigmoid()
-        numbers = numbers * ((asked > 0).to(chance) + chance - chance.detach())  # a step with the slope of the chance
+        amounts, directions = self._numbers(tokens, mask)
+        rises, falls = directions.split((NUMBERS, len(UNITS)), 1)
+        falls = F.pad(falls, (SHARES, 0), value=-math.inf)  # a share cannot fall
+        step = ((rises > 0) & (rises >= falls)).to(amounts) - ((falls > 0) & (falls > rises)).to(amounts)
+        slope = rises.sigmoid() - falls.sigmoid()
+        numbers = amounts * (step + slope - slope.detach())  # a step with the slope of the chances
         factors = (numbers[:, SHARES:] * numbers.new_tensor(UNITS)).clamp(-4, 4).exp()  # a wild one stays finite
         return torch.cat((numbers[:, :SHARES], factors), 1)
 
