@@ -9,18 +9,22 @@ Commands:   make zoo ZOO_DATA=FOLDER ZOO_TASKS=guide_mif; it can be resumed
 Cost:       4,000 steps: half an hour of one CPU core
 Start:      the weights `film-mif`, which stay as they are; only the guidance by instructions learns.
 Loss:       what is read in an instruction, its numbers and its place, against what it asks for.
-Text:       as `film-mif`; and instructions of `fusion.v2`, read as 384-d tokens of all-MiniLM-L6-v2.
+Text:       as `film-mif`; and instructions of `fusion.v2`, read as 1152-d tokens of three layers of all-MiniLM-L6-v2,
+            because its last one alone hardly tells "less" from "more".
 """
 
 _base_ = ['film_mif.py']
 
 load_from = 'film-mif'
 
+language = dict(instruction_encoder=dict(
+    type='TransformersTextEncoder', model='all-MiniLM-L6-v2', layers=[6, 2, 0]))
+
 protocol = 'plain'  # the stretch of `film` would undo "brighter" and "less contrast"
 
 model = dict(
     _delete_=True, type='InstructedModel', trainable=['correction'], pictures=0,
-    backbone=dict(type='FILM', text_dim=384, guidance='spatial', instruction_dim=384),
+    backbone=dict(type='FILM', text_dim=384, guidance='spatial', instruction_dim=1152),
     losses=[dict(type='ReadingLoss'), dict(type='RegionLoss')])
 
 # The pixels of these small pictures are the cells of the guidance. It has more of them in a large picture.

@@ -145,9 +145,12 @@ def test_instructions_may_have_an_encoder_of_their_own(build, language, tmp_path
     from mmengine.config import Config
 
     from vlfusion import describe
-    monkeypatch.setitem(TEXT_ENCODERS.module_dict, 'Wide', type('Wide', (Letters,), dict(
-        encode=lambda self, texts: TextFeatures(*(part.repeat(1, 1, 2) if part.ndim == 3 else part
-                                                  for part in Letters.encode(self, texts))))))
+
+    class Wide(Letters):
+        def encode(self, texts):
+            encoded = super().encode(texts)
+            return TextFeatures(encoded.features.repeat(1, 1, 2), encoded.mask)
+    monkeypatch.setitem(TEXT_ENCODERS.module_dict, 'Wide', Wide)
     language['instruction_encoder'] = dict(type='Wide')
     part = dict(type='PairDataset', task='ivf', data_root=str(tmp_path), source_a='ir', source_b='vi',
                 instructions=OPTIONS, pipeline=WHOLE, text_source=dict(fixed='Fuse.'))

@@ -149,7 +149,7 @@ def test_a_trained_model_keeps_its_text_encoder_and_a_new_one_gets_that_of_the_w
     two = own | dict(instruction_encoder=dict(type='I'))
     assert combine(words, two, trained=True)[0]['instruction_encoder'] == dict(type='I')
     strange = find_words(words.language | dict(instruction_encoder=dict(type='W')))
-    assert 'instruction_encoder' not in combine(strange, own, trained=True)[0], 'a model without one reads by its encoder'
+    assert 'instruction_encoder' not in combine(strange, own, trained=True)[0], 'the model has none'
     new, note = combine(words, own, trained=False)
     assert new['encoder'] == MINILM and 'its text encoder TransformersTextEncoder' in note
     assert combine(words, None, trained=True)[0] == words.language
