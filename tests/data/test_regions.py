@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vlfusion.data.regions import BRIGHT, DARK, region_weight
+from vlfusion.data.regions import BRIGHT, DARK, boxes_weight, region_weight
 from vlfusion.errors import DataError
 from vlfusion.language.instructions import REGIONS
 
@@ -44,3 +44,13 @@ def test_a_region_that_does_not_exist_is_named():
     for region in ('middle', 'box:the people', 'left_'):
         with pytest.raises(DataError, match=f'no region {region!r}'):
             region_weight(region, DIM)
+
+
+def test_boxes_are_weighed_together():
+    one, other = (0.1, 0.1, 0.4, 0.5), (0.6, 0.5, 0.9, 0.9)
+    both = boxes_weight([one, other], 100, 200)
+    assert both.shape == (100, 200) and both.dtype == np.float32
+    assert both[30, 50] > 0.99 and both[70, 150] > 0.99 and both[30, 150] < 0.01 and both[70, 50] < 0.01
+    np.testing.assert_array_equal(both, np.maximum(boxes_weight([one], 100, 200), boxes_weight([other], 100, 200)))
+    assert both[50, 50] == pytest.approx(0.5, abs=0.15), 'the edge is soft'
+    assert not boxes_weight([], 4, 4).any()

@@ -11,7 +11,9 @@ from vlfusion.cli import main
 from vlfusion.data.pairs import find_pairs
 from vlfusion.errors import ConfigError, DataError, VLFusionError
 from vlfusion.imaging.images import read_image
-from vlfusion.registry import MODELS, TEXT_ENCODERS
+from vlfusion.language.captioners import MeasuredCaptioner
+from vlfusion.language.interfaces import Observation
+from vlfusion.registry import CAPTIONERS, MODELS, TEXT_ENCODERS
 from vlfusion.testing.toys import draw_pairs
 
 pytestmark = pytest.mark.slow  # the text encoder is loaded
@@ -116,6 +118,30 @@ def test_an_instruction_may_have_an_encoder_of_its_own(folder, steered):
     assert (fuser(*ends(folder)).grey == fuser(*ends(folder), instruction=LEFT).grey).all()
     expected = TEXT_ENCODERS.build(own).encode([LEFT]).features[0].numpy()
     np.testing.assert_allclose(fuser.texts.encode(LEFT), expected, atol=1e-5)
+
+
+def test_things_that_a_captioner_named_with_a_box_are_a_region(folder, steered, monkeypatch):
+    class Finder(MeasuredCaptioner):
+        version = '1'
+
+        def observe(self, scenes, modalities):
+            return [[*seen, Observation('person', (0.5, 0.5, 1, 1))] for seen in super().observe(scenes, modalities)]
+    monkeypatch.setitem(CAPTIONERS.module_dict, 'Finder', Finder)
+    notes, words = [], LANGUAGE | dict(captioners=[dict(type='Finder')])
+    fuser = Fuser(steered, store='text', words=words, note=notes.append)
+    plain = fuser(*ends(folder)).grey
+    people = fuser(*ends(folder), instruction='make the people much brighter').grey
+    changed = people != plain
+    assert changed[20:, 25:].mean() > 0.9 and not changed[:12].any() and not changed[:, :15].any()
+    assert notes[-1] == "p: the instruction concerns 2 x 'person', where a captioner found it."
+    [many, _] = fuser.fuse_many(find_pairs(folder, 'ir', 'vi'), instruction='make the people much brighter')
+    assert (many.grey == people).all()
+    count = len(notes)
+    assert (fuser(*ends(folder), instruction=BRIGHT).grey != plain)[:12].any() and len(notes) == count
+    mask = np.zeros((30, 40), np.uint8)
+    mask[:, :10] = 255
+    left = fuser(*ends(folder), instruction=BRIGHT, maps=dict(region=mask)).grey != plain
+    assert left[:, :10].any() and not left[:, 10:].any()
 
 
 def test_mistakes(folder, steered):

@@ -1,5 +1,7 @@
 """Regions that an instruction can concern, as weights of pixels."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -44,6 +46,25 @@ def region_weight(region: str, brightest: Float[np.ndarray, 'h w']) -> Float[np.
         raise DataError(f'There is no region {region!r} without a box.',
                         'Use a region of vlfusion.language.instructions.REGIONS.')
     return np.broadcast_to(weight, (height, width)).astype(np.float32)
+
+
+def boxes_weight(boxes: Iterable[Sequence[float]], height: int, width: int) -> Float[np.ndarray, 'h w']:
+    """Weigh each pixel by its membership in any of some boxes, 0 to 1, with soft edges.
+
+    Args:
+        boxes: each `(x0, y0, x1, y1)` as fractions of width and height from the upper left.
+        height, width: size of the image.
+
+    >>> boxes_weight([(0, 0, 0.5, 1)], 2, 4).round(1).tolist()
+    [[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]]
+    """
+    row, column = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
+    weight = np.zeros((height, width), np.float32)
+    for x0, y0, x1, y1 in boxes:
+        inside = [_step((middle - distance) / EDGE) for middle, distance in (
+            ((y1 - y0) / 2, abs(row - (y0 + y1) / 2)[:, None]), ((x1 - x0) / 2, abs(column - (x0 + x1) / 2)[None]))]
+        weight = np.maximum(weight, inside[0] * inside[1])
+    return weight.astype(np.float32)
 
 
 def _step(distance: Float[np.ndarray, '...']) -> Float[np.ndarray, '...']:

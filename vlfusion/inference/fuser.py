@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vlfusion.console.notes import new_run
 from vlfusion.data.pairs import Pair
+from vlfusion.data.regions import boxes_weight
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.data.text import text_configs
 from vlfusion.engine.checkpoints import load_model
@@ -341,7 +342,7 @@ class Fuser:
                                                                 for name, image in (maps or {}).items()}
 
             pair = Pair(paths[0].stem if is_file[0] else 'image', *paths, self.texts.modality_a, self.texts.modality_b)
-            yield self._steps(read, lambda _: given, progress=progress), pair
+            yield self._steps(read, lambda _: given, progress=progress, instruction=instruction), pair
 
     def fuse_many(self, pairs: Sequence[Pair], texts: Callable[[Pair], Text] | None = None,
                   finish: Callable[[Pair, Fused], None] | None = None, progress: Progress | None = None,
@@ -390,7 +391,8 @@ class Fuser:
         def features(pair: Pair) -> Mapping[str, np.ndarray]:
             return self.texts.by_name(texts(pair) if texts else None) | instructed
 
-        steps = self._steps(read or self._read, features, described=texts is None, progress=progress, finish=finish)
+        steps = self._steps(read or self._read, features, described=texts is None, progress=progress, finish=finish,
+                            instruction=instruction)
         return flow(pairs, steps, batch_size=self.batch_size, failed=failed)
 
     def fuse_stream(self, pairs: Iterable[PairInMemory]) -> Iterator[Fused]:
@@ -458,20 +460,22 @@ class Fuser:
     def _steps(self, read: Callable[[Pair], Mapping[str, Image]],
                features: Callable[[Pair], Mapping[str, np.ndarray]], *,
                described: bool = False, progress: Progress | None = None,
-               finish: Callable[[Pair, Fused], None] | None = None) -> Steps[_Loaded]:
+               finish: Callable[[Pair, Fused], None] | None = None, instruction: str | None = None) -> Steps[_Loaded]:
         """The steps of a pair from files to a result.
 
         Args:
             read: function that gives the sources and the maps by name.
             features: function that gives features by name; they are used instead of those in the text store.
             described: whether the store already has the texts of all pairs.
-            progress, finish: as for `fuse_many`.
+            progress, finish, instruction: as for `fuse_many`.
         """
         def load(pair: Pair) -> _Loaded:
             images = read(pair)
             try:
+                given = features(pair)
+                inputs = self._inputs(pair, images, given, described)
                 return _Loaded(pair, images['source_a'], images['source_b'],
-                               self._inputs(pair, images, features(pair), described))
+                               inputs | self._region(pair, inputs, given, instruction or self.texts.instruction))
             except MemoryError as error:
                 raise too_large(pair.path_a, images['source_a'].shape) from error
 
@@ -513,6 +517,20 @@ class Fuser:
                                 f'{width}x{height}.', 'Make it of their size first.')
         planes = {name: torch.from_numpy(luminance(image))[None, None] for name, image in images.items()}
         return planes | {name: torch.from_numpy(features)[None] for name, features in texts.items()}
+
+    def _region(self, pair: Pair, inputs: Mapping[str, Tensor], given: Collection[str],
+                instruction: str | None) -> dict[str, Float[Tensor, '1 1 h w']]:
+        """The region that an instruction concerns, as a map, if it names a thing that a captioner has found."""
+        described = any(name not in given for name in self.texts.about_images)
+        if not instruction or 'region' not in self.maps or 'region' in inputs or not described:
+            return {}
+        if not (named := self.texts.named_boxes(pair, instruction)):
+            return {}
+        self.network.note(f'{pair.name}: the instruction concerns '
+                          + ' and '.join(f'{len(boxes)} x {thing!r}' for thing, boxes in named.items())
+                          + ', where a captioner found it.')
+        boxes = [box for boxes in named.values() for box in boxes]
+        return {'region': torch.from_numpy(boxes_weight(boxes, *inputs['source_a'].shape[2:]))[None, None]}
 
     def _finish(self, loaded: _Loaded, output: Float[Tensor, '1 1 h w'],
                 finish: Callable[[Pair, Fused], None] | None = None) -> Fused:

@@ -1,6 +1,7 @@
 """The text of a pair: from the caller, or from the text store, which is filled first if necessary."""
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from vlfusion.language.pipeline import DescriptionPipeline, Report
     from vlfusion.language.subjects import Subject
 
+#: A place `(x0, y0, x1, y1)` as fractions of width and height from the upper left.
+Box = tuple[float, float, float, float]
 #: Token features `(token, dim)`, or a dict of them by the name of the text.
 Text = np.ndarray | Mapping[str, np.ndarray] | None
 Progress = Callable[[str, int, int], None]
@@ -228,6 +231,23 @@ class Texts:
             return []
         return self._pipeline.subjects([self._with_modalities(pair)])
 
+    @property
+    def instruction(self) -> str | None:
+        """The instruction for all pairs, if there is one."""
+        return self.source.get(INSTRUCTION, {}).get('fixed')
+
+    def named_boxes(self, pair: Pair, sentence: str) -> dict[str, list[Box]]:
+        """Return the boxes of things that a captioner found in a described pair and a sentence names, by their names.
+
+        A name is found in the sentence if its words stand there next to each other, in the singular or the plural.
+        """
+        named: dict[str, list[Box]] = {}
+        for subject in self._described(pair, self.source):
+            for observation in self._pipeline.prompt_of(subject).observations:
+                if observation.box and names_thing(sentence, observation.text):
+                    named.setdefault(observation.text, []).append(observation.box)
+        return named
+
     def _with_modalities(self, pair: Pair) -> Pair:
         return replace(pair, modality_a=pair.modality_a or self.modality_a,
                        modality_b=pair.modality_b or self.modality_b)
@@ -287,6 +307,22 @@ def check_instruction(sentence: str, dims: Mapping[str, int]) -> None:
     if not isinstance(sentence, str) or not sentence.strip():
         raise ConfigError(f'The instruction is {sentence!r}.',
                           "Write a sentence, such as 'Show the PET more strongly.', or leave the instruction out.")
+
+
+def names_thing(sentence: str, thing: str) -> bool:
+    """Tell whether a sentence names a thing.
+
+    >>> names_thing('Show the people on the left more clearly.', 'a person'), names_thing('Show the PET.', 'car')
+    (True, False)
+    """
+    words, parts = (re.findall(r'\w+', text.casefold()) for text in (sentence, thing))
+    words, parts = ([_singular(word) for word in text if word not in ('a', 'an', 'the')] for text in (words, parts))
+    return bool(parts) and any(words[start:start + len(parts)] == parts for start in range(len(words)))
+
+
+def _singular(word: str) -> str:
+    irregular = {'people': 'person', 'persons': 'person', 'men': 'man', 'women': 'woman', 'children': 'child'}
+    return irregular.get(word) or (word.removesuffix('s') if not word.endswith(('ss', 'us')) else word)
 
 
 def make_words(language: Mapping, sources: Mapping[str, Mapping], pairs: Sequence[Pair],

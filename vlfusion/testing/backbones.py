@@ -208,22 +208,24 @@ def check_determinism(trial: Trial) -> None:
 def check_gradients(trial: Trial) -> None:
     """Require a finite gradient for each trainable parameter in training mode, also for black images.
 
-    Every trainable tensor must be a parameter of the network. If a text is optional, each parameter needs a gradient
-    either with it or without.
+    Every trainable tensor must be a parameter of the network. If a text or a map is optional, each parameter needs a
+    gradient either with it or without.
     """
     backbone = copy.deepcopy(trial.backbone).train()
     named = {name: parameter for name, parameter in backbone.named_parameters() if parameter.requires_grad}
     if not named:
         raise NotApplicable('no trainable parameters')
     silent, other = set(named), trial.without_text
+    maps = {name for name, required in map_inputs(trial.backbone).items() if not required}
+    ways = list(product((trial, other) if other else (trial,), (set(), maps) if maps else (set(),)))
     for draw in range(STATES):
-        for way, size in product((trial, other) if other else (trial,), (trial.size, trial.size[::-1])):
-            inputs = way.inputs(size)
-            gradients = _gradients(backbone, named, inputs, all_used=other is None)
+        for (way, left_out), size in product(ways, (trial.size, trial.size[::-1])):
+            inputs = {name: value for name, value in way.inputs(size).items() if name not in left_out}
+            gradients = _gradients(backbone, named, inputs, all_used=len(ways) == 1)
             silent -= {name for name, gradient in gradients.items() if gradient is not None and gradient.any()}
             if draw == 0:
-                black = {name: torch.zeros_like(inputs[name]) for name in trial.images}
-                _gradients(backbone, named, inputs | black, all_used=other is None)
+                black = {name: torch.zeros_like(inputs[name]) for name in trial.images if name in inputs}
+                _gradients(backbone, named, inputs | black, all_used=len(ways) == 1)
         if not silent:
             return
         # In some random states a ReLU lets nothing through. That is no fault of the network, so try another state.

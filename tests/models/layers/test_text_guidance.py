@@ -89,6 +89,15 @@ def test_the_image_becomes_what_the_numbers_ask_for(kind):
     assert (directions[0] > 0).nonzero().flatten().tolist() == [0, 3, 4, 6, 9], 'the contrast falls'
 
 
+def test_a_region_that_is_given_counts_instead_of_the_one_that_is_read(kind):
+    a, b, fused, text, mask = inputs()
+    guidance = saying(build(kind), 1., gain=0.5)
+    left = torch.zeros_like(a)
+    left[..., :8] = 1
+    changed = guidance(a, b, fused, text, mask, left) - fused
+    assert (changed[..., :8] > 0.03).all() and not changed[..., 8:].any()
+
+
 def test_a_number_that_is_not_asked_for_has_no_effect(kind):
     given = inputs()
     quiet = saying(build(kind), -0.1, intensity_a=1., gain=2., colour=1.)

@@ -106,12 +106,15 @@ class FILM(nn.Module):
             squash())
         correct = GUIDANCES[guidance]
         self.correction = correct and correct(instruction_dim or text_dim)
+        if correct:
+            self.maps = ('region',)
 
     def forward(self, source_a: Float[Tensor, 'batch 1 h w'], source_b: Float[Tensor, 'batch 1 h w'],
                 text: Float[Tensor, 'batch token dim'] | None = None,
                 text_mask: Bool[Tensor, 'batch token'] | None = None,
                 instruction: Float[Tensor, 'several word width'] | None = None,
-                instruction_mask: Bool[Tensor, 'several word'] | None = None) -> Float[Tensor, 'several 1 h w']:
+                instruction_mask: Bool[Tensor, 'several word'] | None = None,
+                region: Float[Tensor, 'batch 1 h w'] | None = None) -> Float[Tensor, 'several 1 h w']:
         """Fuse two images of one scene, guided by a text about them.
 
         Args:
@@ -122,6 +125,7 @@ class FILM(nn.Module):
             instruction: one feature vector per token of an instruction; without it, or without a real token, it has no
                 effect. There may be several for each pair, which then stand next to each other.
             instruction_mask: as `text_mask`.
+            region: weight of each pixel in [0, 1]: where the image is corrected, instead of where the instruction says.
 
         Returns:
             The fused luminance, in [0, 1]; one image for each instruction.
@@ -156,10 +160,10 @@ class FILM(nn.Module):
         if self.correction is None or words is None:
             return fused
         several = words.shape[0] // source_a.shape[0]  # `len` would be a constant in a traced graph
-        images = (source_a, source_b, fused)
+        images = [source_a, source_b, fused, *([] if region is None else [region])]
         if several > 1:
-            images = (image.repeat_interleave(several, 0) for image in images)
-        return self.correction(*images, words, _mask(words, mask))
+            images = [image.repeat_interleave(several, 0) for image in images]
+        return self.correction(*images[:3], words, _mask(words, mask), *images[3:])
 
     def _learns(self, *inputs: Tensor) -> bool:
         """Tell whether anything before the correction needs a gradient; if not, features are overwritten."""

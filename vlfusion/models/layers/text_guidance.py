@@ -71,13 +71,22 @@ class SpatialGuidance(nn.Module):
         with torch.no_grad():  # at first nothing is asked for
             self.numbers[-1].weight[NUMBERS:], self.numbers[-1].bias[NUMBERS:] = 0, -1
 
-    def forward(self, source_a: Image, source_b: Image, fused: Image, text: Text, mask: Mask) -> Image:
-        """Return the fused image as the text asks for it, in [0, 1]. `mask` is False for padding."""
+    def forward(self, source_a: Image, source_b: Image, fused: Image, text: Text, mask: Mask,
+                region: Image | None = None) -> Image:
+        """Return the fused image as the text asks for it, in [0, 1].
+
+        Args:
+            source_a, source_b, fused: luminance in [0, 1].
+            text: token features.
+            mask: False for padding.
+            region: weight of each pixel in [0, 1] that says where, instead of what the text says of it.
+        """
         tokens = self._tokens(text, mask)
-        where = self._where(source_a, source_b, tokens, mask).sigmoid().to(fused)
-        region = F.interpolate(where, fused.shape[2:], mode='bilinear', align_corners=False)
+        if region is None:
+            where = self._where(source_a, source_b, tokens, mask).sigmoid().to(fused)
+            region = F.interpolate(where, fused.shape[2:], mode='bilinear', align_corners=False)
         change = asked_change(source_a.to(fused), source_b.to(fused), self._ask(tokens, mask).to(fused), fused)
-        corrected = fused + region * change * mask.any(1)[:, None, None, None]
+        corrected = fused + region.to(fused) * change * mask.any(1)[:, None, None, None]
         if not torch.is_grad_enabled():
             return corrected.clamp(0, 1)
         return corrected + (corrected.clamp(0, 1) - corrected).detach()  # the gradient sees beyond black and white
