@@ -11,9 +11,9 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from vlfusion.console.notes import LOG, new_run
-from vlfusion.data.text import INSTRUCTION
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.imaging.tasks import TASKS, Task, get_task
+from vlfusion.language.section import INSTRUCTION
 from vlfusion.zoo.entries import ModelEntry, find_models
 from vlfusion.zoo.names import entry_of, require_model
 from vlfusion.zoo.places import is_here
