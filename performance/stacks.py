@@ -3,9 +3,9 @@
     python performance/stacks.py memory laplacian-mff --planes 73 --size 3000 4000
     python performance/stacks.py order STACKS/ film-mff cross-bilateral --scale 0.25
 
-`memory` draws planes of a random scene, each sharp in a band, and fuses them from files; the peak is that of the whole
-process, with torch. `order` fuses the stacks of a folder in every order, and in shuffled ones, and compares the grey
-levels before the protocol rounds or stretches them.
+`memory` draws planes of a random scene, each sharp in a band, and fuses them from files, or from the pages of one file
+with `--pages`; the peak is that of the whole process, with torch. `order` fuses the stacks of a folder in every order,
+and in shuffled ones, and compares the grey levels before the protocol rounds or stretches them.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 import torch
 
 from vlfusion import Fuser, fuse_stacks
@@ -37,12 +38,20 @@ def main() -> None:
 def memory(args: argparse.Namespace) -> None:
     """Measure seconds and the peak memory of the process, from files to a file."""
     with tempfile.TemporaryDirectory() as out:
-        draw_planes(Path(out, 'stack'), args.planes, tuple(args.size))
+        stack = Path(out, 'stack')
+        draw_planes(stack, args.planes, tuple(args.size))
+        if args.pages:
+            files, stack = sorted(stack.iterdir()), Path(out, 'pages.tif')
+            with tifffile.TiffWriter(stack, bigtiff=True) as file:
+                for path in files:
+                    file.write(read_image(path)[..., ::-1], photometric='rgb')
+                    path.unlink()
         drawn = peak()
         began = time.perf_counter()
-        fuse_stacks(args.sources[0], [Path(out, 'stack')], Path(out, 'fused.png'), tiles=args.tiles)
+        fuse_stacks(args.sources[0], [stack], Path(out, 'fused.png'), tiles=args.tiles)
         seconds, (height, width) = time.perf_counter() - began, args.size
-        print(f'{args.sources[0]}: {args.planes} planes of {width}x{height} in {seconds:.0f} s, peak {peak():.2f} GiB '
+        what = 'pages' if args.pages else 'planes'
+        print(f'{args.sources[0]}: {args.planes} {what} of {width}x{height} in {seconds:.0f} s, peak {peak():.2f} GiB '
               f'of the process ({drawn:.2f} GiB before fusing)')
 
 
@@ -100,6 +109,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('part', choices=('memory', 'order'))
     parser.add_argument('sources', nargs='+', help='memory: a model; order: a folder of stacks, then models')
     parser.add_argument('--planes', type=int, default=73)
+    parser.add_argument('--pages', action='store_true', help='memory: read the planes as pages of one file')
     parser.add_argument('--size', type=int, nargs=2, default=(3000, 4000), metavar=('H', 'W'))
     parser.add_argument('--tiles', default='auto')
     parser.add_argument('--scale', type=float, default=1, help='order: make pictures smaller first')

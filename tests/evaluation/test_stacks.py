@@ -5,13 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from vlfusion import score, score_stack, score_stacks
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.evaluation.rows import read_csv
-from vlfusion.imaging.images import write_image
+from vlfusion.imaging.images import read_image, write_image
 from vlfusion.metrics import MEF_SSIM, Qabf, metric
 from vlfusion.metrics.base import metric_names
 from vlfusion.metrics.gradients import edge_strength
@@ -31,6 +32,16 @@ def files(tmp_path):
         for number, image in enumerate(images[1:]):
             write_image(tmp_path / f'stacks/{name}/{number}.png', image)
     return tmp_path
+
+
+def test_pages_of_a_file_score_as_their_pictures(files):
+    (files / 'pages').mkdir()
+    for name, count in (('p', 3), ('q', 4)):
+        tifffile.imwrite(files / f'pages/{name}.tif', np.stack([
+            read_image(files / f'stacks/{name}/{number}.png') for number in range(count)]), photometric='minisblack')
+    scores = [score_stacks(files / 'fused', [files / place], metrics=['Qabf', 'MEF_SSIM', 'MI'])
+              for place in ('stacks', 'pages')]
+    assert scores[0].rows == scores[1].rows and len(scores[0].rows) == 2
 
 
 def test_two_sources_are_a_pair():

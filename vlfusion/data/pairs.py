@@ -278,7 +278,7 @@ def check_images(pairs: Iterable[Pair], threads: int | None = None, task: Task |
         note_misalignment(pair.path_a, pair.path_b, *(read_image(*source) for source in pair.sources))
 
 
-def read_images(name: str, paths: Sequence[Path], readings: Sequence[Reading] = ()
+def read_images(name: str, paths: Sequence[os.PathLike], readings: Sequence[Reading] = ()
                 ) -> tuple[list[Shaped[np.ndarray, 'h w *bgr']], list[str]]:
     """Read the images of one name with `read_image`, and list their problems: damage, unequal sizes.
 

@@ -191,7 +191,7 @@ def chosen_columns(metrics: Sequence[str] | None, truth_metrics: Sequence[str] |
     return columns, frozenset(columns) - {full_name(column, protocol.code) for column in named}
 
 
-def score_all(scorer: 'Scorer', matched: Mapping[str, tuple[Path, ...]], workers: int,
+def score_all(scorer: 'Scorer', matched: Mapping[str, tuple[os.PathLike, ...]], workers: int,
               progress: Callable[[int, int], None] | None) -> dict[str, 'Scored']:
     """The scores of every image by its name.
 
@@ -259,7 +259,7 @@ class Scorer:
         """Keys of the `count` images of one name, keys of the sources among them, and the sources' reading rules."""
         return self.keys, PAIR, self.readings
 
-    def __call__(self, files: tuple[str, tuple[Path, ...]]) -> Scored | list[str]:
+    def __call__(self, files: tuple[str, tuple[os.PathLike, ...]]) -> Scored | list[str]:
         """The scores of an image from its files, one for each of the keys, or a list of problems."""
         name, paths = files
         images, problems = read_images(name, paths, (AS_STORED, *self.layout(len(paths))[2]))
