@@ -8,7 +8,7 @@ from pathlib import Path
 from vlfusion.app.equal import command
 from vlfusion.app.limits import Limits, gather, show_left_out
 from vlfusion.app.models import Models, Settings, overheard
-from vlfusion.app.pair import brief, without_folders
+from vlfusion.app.pair import brief, facts, without_folders
 from vlfusion.app.pictures import write_shown
 from vlfusion.data.pairs import Pair, as_pattern, find_pairs
 from vlfusion.errors import DataError
@@ -85,9 +85,10 @@ def fuse_folders(models: Models, settings: Settings, uploads_a: Sequence[Path], 
             pass
         if not records:
             raise next(iter(failed.values()))
-        record = _facts(fuser, settings) | {'pairs': dict(sorted(records.items())),
-                                            'failed': {name: error.problem.replace(f'{folder}/', '')
-                                                       for name, error in sorted(failed.items())}}
+        record = facts(fuser, settings) | {
+            'modality_a': found[0].modality_a, 'modality_b': found[0].modality_b,
+            'pairs': dict(sorted(records.items())),
+            'failed': {name: error.problem.replace(f'{folder}/', '') for name, error in sorted(failed.items())}}
         archive = folder / 'fused.zip'
         with whole(archive) as temporary, zipfile.ZipFile(temporary, 'w') as opened:
             for name in sorted(records):
@@ -109,11 +110,3 @@ def _pattern(folder: Path) -> str:
 def _record(pair: Pair, fused: Fused, path: Path) -> dict[str, str | None]:
     return {'source_a': file_digest(pair.path_a), 'source_b': file_digest(pair.path_b), 'fused': file_digest(path),
             'alignment': str(fused.alignment) if fused.alignment else None}
-
-
-def _facts(fuser: object, settings: Settings) -> dict[str, object]:
-    from vlfusion import __version__
-    return {'vlfusion': __version__, 'model': Path(fuser.checkpoint).name, 'origin': fuser.origin,
-            'protocol': fuser.protocol.name, 'chroma': fuser.chroma, 'modality_a': settings.modality_a or None,
-            'modality_b': settings.modality_b or None, 'fit': settings.fit, 'register': settings.register or None,
-            'instruction': settings.instruction or None, 'device': fuser.device}

@@ -18,7 +18,7 @@ from vlfusion.app.limits import Limits
 from vlfusion.app.models import Models, Settings
 from vlfusion.app.pair import LONGEST_TEXT
 from vlfusion.console.notes import LOG
-from vlfusion.errors import VLFusionError
+from vlfusion.errors import VLFusionError, one_line
 from vlfusion.imaging.images import read_image
 from vlfusion.imaging.registration.alignment import MOTIONS
 from vlfusion.system.memory import out_of_memory
@@ -119,7 +119,7 @@ def settings(model: str, modality_a: str | None, modality_b: str | None, fit: st
              instruction: str | None) -> Settings:
     """Return the settings of a visitor from the values of components."""
     return Settings(model, modality_a or '', modality_b or '', fit or 'refuse',
-                    '' if register == NO_MOVE else register or '', instruction or '')
+                    '' if register == NO_MOVE else register or '', one_line(instruction or '')[:LONGEST_TEXT])
 
 
 def both(upload_a: str | None, upload_b: str | None) -> list[Path]:

@@ -27,6 +27,7 @@ from vlfusion.imaging.images import luminance, read_image, write_image
 from vlfusion.imaging.registration.alignment import Alignment, align, move
 
 if TYPE_CHECKING:
+    from vlfusion.imaging.picture import Fused
     from vlfusion.inference.fuser import Fuser
 
 #: Longest instruction and paragraph, in characters.
@@ -180,9 +181,6 @@ class Result:
     Attributes:
         folder: folder of all files.
         settings: settings it was fused with.
-        a, b: sources as they were fused: of one size, and B perhaps moved.
-        fused: the fused picture, which visitors download.
-        grey: its luminance.
         words: words that the model read, on A and B, or on the pair.
         edited: whether the visitor edited them.
         seconds: time of describing, and of fusing with reading and writing.
@@ -195,10 +193,6 @@ class Result:
 
     folder: Path
     settings: Settings
-    a: Path
-    b: Path
-    fused: Path
-    grey: Path
     words: list[str]
     edited: bool
     seconds: tuple[float, float]
@@ -208,6 +202,26 @@ class Result:
     record: dict[str, Any]
     command: str
     python: str
+
+    @property
+    def a(self) -> Path:
+        """Source A as it was fused."""
+        return self.folder / 'a.png'
+
+    @property
+    def b(self) -> Path:
+        """Source B as it was fused: of A's size, and perhaps moved onto A."""
+        return self.folder / 'b.png'
+
+    @property
+    def fused(self) -> Path:
+        """The fused picture, which visitors download."""
+        return self.folder / 'fused.png'
+
+    @property
+    def grey(self) -> Path:
+        """Its luminance."""
+        return self.folder / 'grey.png'
 
     @property
     def downloads(self) -> list[Path]:
@@ -251,27 +265,31 @@ def fuse(models: Models, settings: Settings, uploads: Sequence[Path], folder: Pa
         [fused] = fuser.fuse_many([pair], (lambda _: text) if edited else None,
                                   instruction=settings.instruction or None)
         seconds, memory = (ready - began, time.perf_counter() - ready), watch.bytes()
-        fused.save(folder / 'fused.png')
-        fused.save(folder / 'grey.png', grey=True)
-        if edited and len(text) == 1:
+        _write_pictures(folder, paths, fused, settings)
+        if has_file := edited and len(text) == 1:
             write_array(folder / WORDS_FILE, next(iter(text.values())))
-        image_a, image_b = fit_pair(*map(read_image, paths), settings.fit, paths)
-        if fused.alignment and fused.alignment.verdict == 'misaligned':
-            image_b = move(image_b, fused.alignment)
-        for name, image in {'a': image_a, 'b': image_b}.items():
-            write_image(folder / f'{name}.png', image)
         parameters = sum(weights.numel() for weights in fuser.model.parameters())
-        record = _record(fuser, settings, paths, pair, read, edited, seconds, memory, parameters)
-        record['alignment'] = str(fused.alignment) if fused.alignment else None
-        record['fused'] = {'sha256': file_digest(folder / 'fused.png'), 'shape': list(fused.colour.shape)}
+        record = _record(fuser, settings, pair, fused) | {
+            'words': read, 'words_edited': edited, 'seconds': {'describing': seconds[0], 'fusing': seconds[1]},
+            'peak_bytes': memory, 'parameters': parameters, 'fused': {'sha256': file_digest(folder / 'fused.png')}}
         write_json(folder / 'fused.json', record)
         lasting = list(dict.fromkeys(_without(note, folder) for note in notes))
-    sources, shorter = names_of(uploads), brief(settings, fuser)
-    has_command = not edited or len(text) == 1
-    return Result(folder, settings, folder / 'a.png', folder / 'b.png', folder / 'fused.png', folder / 'grey.png', read,
-                  edited, seconds, memory, parameters, lasting, record,
-                  command(shorter, sources, 'fused.png', models.options, edited) if has_command else '',
-                  python(shorter, sources, 'fused.png', models.options, read if edited else ()))
+        same = brief(settings, fuser), names_of(uploads), 'fused.png', models.options
+    return Result(
+        folder, settings, words=read, edited=edited, seconds=seconds, memory=memory, parameters=parameters,
+        notes=lasting, record=record, command=command(*same, edited) if has_file or not edited else '',
+        python=python(*same, read if edited else ()))
+
+
+def _write_pictures(folder: Path, paths: Sequence[Path], fused: 'Fused', settings: Settings) -> None:
+    """Write the result, and both sources as they were fused."""
+    fused.save(folder / 'fused.png')
+    fused.save(folder / 'grey.png', grey=True)
+    image_a, image_b = fit_pair(*map(read_image, paths), settings.fit, paths)
+    if fused.alignment and fused.alignment.verdict == 'misaligned':
+        image_b = move(image_b, fused.alignment)
+    write_image(folder / 'a.png', image_a)
+    write_image(folder / 'b.png', image_b)
 
 
 def brief(settings: Settings, fuser: 'Fuser') -> Settings:
@@ -287,18 +305,20 @@ def names_of(uploads: Sequence[Path]) -> list[str]:
     return [f'{side}/{name}' for side, name in zip('AB', names, strict=True)] if len(set(names)) == 1 else names
 
 
-def _record(fuser: 'Fuser', settings: Settings, paths: Sequence[Path], pair: Pair, words: Sequence[str], edited: bool,
-            seconds: tuple[float, float], memory: int | None, parameters: int) -> dict[str, Any]:
+def _record(fuser: 'Fuser', settings: Settings, pair: Pair, fused: 'Fused') -> dict[str, Any]:
+    """Return how a pair was fused; without names of files."""
+    sources = {f'source_{side}': {'sha256': file_digest(path), 'modality': modality} for side, path, modality in (
+        ('a', pair.path_a, pair.modality_a), ('b', pair.path_b, pair.modality_b))}
+    return facts(fuser, settings) | sources | {'alignment': str(fused.alignment) if fused.alignment else None}
+
+
+def facts(fuser: 'Fuser', settings: Settings) -> dict[str, Any]:
+    """Return the facts of every record: version, model, and how it was told to fuse."""
     from vlfusion import __version__
-    modalities = pair.modality_a, pair.modality_b
-    sources = {f'source_{side}': {'sha256': file_digest(path), 'modality': modality}
-               for side, path, modality in zip('ab', paths, modalities, strict=True)}
     return {'vlfusion': __version__, 'model': Path(fuser.checkpoint).name, 'origin': fuser.origin,
-            'task': fuser.task.name, 'protocol': fuser.protocol.name, 'chroma': fuser.chroma, **sources,
-            'fit': settings.fit, 'register': settings.register or None,
-            'instruction': settings.instruction or None, 'words': list(words), 'words_edited': edited,
-            'device': fuser.device, 'seconds': {'describing': seconds[0], 'fusing': seconds[1]},
-            'peak_bytes': memory, 'parameters': parameters}
+            'task': fuser.task.name, 'protocol': fuser.protocol.name, 'chroma': fuser.chroma, 'fit': settings.fit,
+            'register': settings.register or None, 'instruction': settings.instruction or None,
+            'device': fuser.device}
 
 
 def difference(result: Result, source: str, gain: float) -> tuple[str, Path]:
@@ -347,8 +367,8 @@ class Scores:
                        + ''.join(f'<td>{_number(row[metric])}</td>' for metric in self.arrows) + '</tr>'
                        for name, row in self.rows.items())
         table = f'<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
-        return (f'<div class="vl-table">{table}</div><p class="vl-hint">Protocol {html.escape(self.protocol)}. Controls '
-                'are no fusions: where one of them is ahead, the metric rewards something else.</p>')
+        return (f'<div class="vl-table">{table}</div><p class="vl-hint">Protocol {html.escape(self.protocol)}. '
+                'Controls are no fusions: where one of them is ahead, the metric rewards something else.</p>')
 
 
 def _number(value: float | None) -> str:
