@@ -12,7 +12,8 @@ import pytest
 from vlfusion.analysis.leaderboard import board_of, leaderboard
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
-from vlfusion.evaluation.rows import write_csv
+from vlfusion.evaluation.rows import read_csv, write_csv
+from vlfusion.metrics.columns import heading
 
 pytest.importorskip('scipy', reason="pip install 'vlfusion[benchmark]'")
 
@@ -42,6 +43,15 @@ def test_bold_is_what_wins_and_ties_are_marked(files):
     cells = {line.split(' | ')[0].strip('| '): line.split(' | ')[1:3] for line in lines[2:]}
     assert cells['best_1'][0].startswith('**') and '(1)**' in cells['best_1'][0]
     assert cells['b'][1].endswith('(1) =') and cells['c'][1].endswith('(1) =') and '*' not in ''.join(cells['b'])
+
+
+def test_a_metric_without_a_better_side_ranks_nothing(files):
+    for path in files.values():
+        write_csv(path, [row | {'Level': 3.} for row in read_csv(path)])
+    assert [*leaderboard(files).comparisons] == ['EN', 'CE']
+    with pytest.raises(ConfigError, match='Level cannot rank methods: neither higher nor lower'):
+        leaderboard(files, metrics=['EN', 'Level'])
+    assert heading('Level') == 'Level (grey level)'
 
 
 def test_every_form_is_written(files, tmp_path, capsys):

@@ -20,7 +20,7 @@ image = torch.full((2, 1, 48, 50), 7.0)
                                         *map(TRUTH_METRICS.get, TRUTH_METRICS.names())], ids=lambda it: it.info.name)
 def test_every_metric_has_its_facts(registered):
     for info in [registered.info, *(other.info for other in registered.variants.values())]:
-        assert info.direction in ('higher', 'lower')
+        assert info.direction in ('higher', 'lower', 'neither')
         assert info.over in ('none', 'sum', 'mean', 'weighted', 'joint', 'truth')
         assert info.range[0] < info.range[1]
         assert registered.__doc__ and info.title and info.source

@@ -275,6 +275,7 @@ def board_of(rows: Mapping[str, Sequence[Row]], *, metrics: Sequence[str] | None
     protocol = str(next(iter(rows.values()))[0].get('protocol', ''))
     code = code_of(protocol)
     if metrics is None:
+        shared = [name for name in shared if metric_of(name, code).info.direction != 'neither']
         metrics = [name for name in shared if any(row[name] is not None for of in rows.values() for row in of)]
     else:
         metrics = [_column(name, code, shared) for name in metrics]
@@ -334,8 +335,16 @@ def _column(name: str, code: str, columns: Sequence[str]) -> str:
 
 
 def higher(metric: str, code: str) -> bool:
-    """Tell whether a higher value of a metric is better, with the default variant of a protocol's code."""
-    return metric_of(metric, code).info.higher
+    """Tell whether a higher value of a metric is better, with the default variant of a protocol's code.
+
+    Raises:
+        ConfigError: neither higher nor lower values are better.
+    """
+    info = metric_of(metric, code).info
+    if info.direction == 'neither':
+        raise ConfigError(f'{metric} cannot rank methods: neither higher nor lower values are better.',
+                          'Leave it out of the comparison; `vlfusion evaluate` computes it.')
+    return info.higher
 
 
 def _reference(value: float | None, form: str, pad: str) -> str:

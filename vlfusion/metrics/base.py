@@ -51,7 +51,7 @@ class MetricInfo:
     Attributes:
         name: name of the function, under which it is registered.
         title: name in words.
-        direction: whether `higher` or `lower` values are better.
+        direction: whether `higher` or `lower` values are better, or `neither`, as for a mean grey level.
         range: least and greatest value.
         source: publication that defines the metric.
         over: treatment of the two sources: `none` (only the fused image counts), `sum` or `mean` of one value for each,
@@ -70,7 +70,7 @@ class MetricInfo:
 
     name: str
     title: str
-    direction: Literal['higher', 'lower']
+    direction: Literal['higher', 'lower', 'neither']
     range: tuple[float, float]
     source: str
     over: Literal['none', 'sum', 'mean', 'weighted', 'joint', 'truth']
@@ -90,8 +90,8 @@ class MetricInfo:
 
     @property
     def arrow(self) -> str:
-        """Arrow to the better side."""
-        return '↑' if self.higher else '↓'
+        """Arrow to the better side; empty if neither is."""
+        return {'higher': '↑', 'lower': '↓', 'neither': ''}[self.direction]
 
     @property
     def inputs(self) -> tuple[str, ...]:

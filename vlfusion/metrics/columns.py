@@ -43,7 +43,7 @@ def heading(column: str, code: str = '') -> str:
     ('EN ↑ (bit)', 'MI:film ↑ (nat)', 'truth/PSNR ↑ (dB)')
     """
     info = metric_of(column, code).info
-    return f'{column} {info.arrow}' + (f' ({info.unit})' if info.unit else '')
+    return ' '.join(filter(None, (column, info.arrow, f'({info.unit})' if info.unit else '')))
 
 
 def other_variants(column: str, code: str = '') -> list[str]:

@@ -15,14 +15,13 @@ def fine(image: Image) -> Image:
     return image - smooth(image)
 
 
-@fusion_metric(title='Detail', direction='higher', unit='grey level', range=(0., 255.), over='none',
+@fusion_metric(title='Detail', direction='neither', unit='grey level', range=(0., 255.), over='none',
                source="vlfusion's own")
 def Detail(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
            source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`Detail = mean(|F - S F|)`, with `S` a Gaussian blur of 2 pixels: what "more detail" asks for.
 
-    It is the detail that `vlfusion.imaging.asked_picture` multiplies. A higher value is more detailed, not better:
-    noise counts too.
+    It is the detail that `vlfusion.imaging.asked_picture` multiplies. Noise counts as detail.
 
     Args:
         fused: grey levels in 0..255.

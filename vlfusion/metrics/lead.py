@@ -20,13 +20,13 @@ def lead(fused: Image, source_a: Image, source_b: Image, weight: Image | None = 
     return (to_b - to_a) / (to_a + to_b)
 
 
-@fusion_metric(title='Lead of source A', direction='higher', range=(-1., 1.), over='joint', source="vlfusion's own")
+@fusion_metric(title='Lead of source A', direction='neither', range=(-1., 1.), over='joint', source="vlfusion's own")
 def LeadA(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
           source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`LeadA = (d_B - d_A) / (d_A + d_B)`, with `d_X = mean(|S F - S X|)` and `S` a Gaussian blur of 2 pixels.
 
     It is 1 if the intensity of the fused image is that of source A, -1 if it is that of source B, and 0 if both are
-    equally near. "Emphasise the PET" asks it to move to the PET's side. A higher value is not better.
+    equally near. "Emphasise the PET" asks it to move to the PET's side.
 
     Args:
         fused, source_a, source_b: grey levels in 0..255.
@@ -40,14 +40,13 @@ def LeadA(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 
     return lead(*map(smooth, (fused, source_a, source_b)))
 
 
-@fusion_metric(title='Lead of source A in texture', direction='higher', range=(-1., 1.), over='joint',
+@fusion_metric(title='Lead of source A in texture', direction='neither', range=(-1., 1.), over='joint',
                source="vlfusion's own")
 def TextureLeadA(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
                  source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
     """`TextureLeadA = (d_B - d_A) / (d_A + d_B)`, with `d_X = mean(|D F - D X|)` and `D X = X - S X`.
 
-    It is `LeadA` of the fine structures. "Keep the MRI's texture" asks it to move to the MRI's side. A higher value is
-    not better.
+    It is `LeadA` of the fine structures. "Keep the MRI's texture" asks it to move to the MRI's side.
 
     Args:
         fused, source_a, source_b: grey levels in 0..255.

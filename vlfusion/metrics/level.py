@@ -7,11 +7,11 @@ from vlfusion.metrics.base import fusion_metric
 from vlfusion.metrics.weighted import weighted_mean
 
 
-@fusion_metric(title='Mean grey level', direction='higher', unit='grey level', range=(0., 255.), over='none',
+@fusion_metric(title='Mean grey level', direction='neither', unit='grey level', range=(0., 255.), over='none',
                source="vlfusion's own")
 def Level(fused: Float[Tensor, 'batch 1 h w'], source_a: Float[Tensor, 'batch 1 h w'],
           source_b: Float[Tensor, 'batch 1 h w']) -> Float[Tensor, ' batch']:
-    """`Level = mean(F)`: what "brighter" and "darker" ask for. A higher value is brighter, not better.
+    """`Level = mean(F)`: what "brighter" and "darker" ask for. A higher value is brighter.
 
     A protocol with a min-max stretch changes it, so score under `plain`.
 
