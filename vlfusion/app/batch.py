@@ -10,7 +10,7 @@ from vlfusion.app.limits import Limits, gather, show_left_out
 from vlfusion.app.models import Models, Settings, overheard
 from vlfusion.app.pair import brief, facts, without_folders
 from vlfusion.app.pictures import write_shown
-from vlfusion.data.pairs import Pair, as_pattern, find_pairs
+from vlfusion.data.pairs import Pair, find_pairs
 from vlfusion.errors import DataError
 from vlfusion.files import file_digest, strict_json, whole
 from vlfusion.imaging.picture import Fused
@@ -62,9 +62,8 @@ def fuse_folders(models: Models, settings: Settings, uploads_a: Sequence[Path], 
     with models.use(settings) as fuser, overheard() as notes, without_folders(folder):
         left_out = [name for uploads, side in ((uploads_a, 'A'), (uploads_b, 'B'))
                     for name in gather(uploads, folder / side, limits)]
-        found = find_pairs('.', *(_pattern(folder / side) for side in 'AB'),
-                           modality_a=settings.modality_a or fuser.texts.modality_a,
-                           modality_b=settings.modality_b or fuser.texts.modality_b)
+        found = _pairs(folder, settings.modality_a or fuser.texts.modality_a,
+                       settings.modality_b or fuser.texts.modality_b)
         shown, records, failed = [], {}, {}
         out = folder / 'fused'
 
@@ -101,10 +100,15 @@ def fuse_folders(models: Models, settings: Settings, uploads_a: Sequence[Path], 
                  command(brief(settings, fuser), ['A/', 'B/'], 'fused/', models.options))
 
 
-def _pattern(folder: Path) -> str:
-    """Return a pattern of all pictures of a folder, and of its folders if it has some."""
-    nested = any(path.is_dir() for path in folder.iterdir())
-    return f'{as_pattern(folder)}/**/{{name}}.*' if nested else as_pattern(folder)
+def _pairs(folder: Path, modality_a: str, modality_b: str) -> list[Pair]:
+    """Pair the pictures of the folders A and B; names include folders below these."""
+    patterns = [f'{side}/**/{{name}}.*' if any(path.is_dir() for path in (folder / side).iterdir()) else side
+                for side in 'AB']
+    try:
+        return find_pairs(folder, *patterns, modality_a=modality_a, modality_b=modality_b)
+    except DataError as error:
+        raise DataError(error.problem, 'The two files of a pair share one name, in the same letter case. Rename or '
+                                       'remove the files that are listed.') from error
 
 
 def _record(pair: Pair, fused: Fused, path: Path) -> dict[str, str | None]:
