@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist works
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: install demo zoo test quick test-gpu test-vllm lint performance benchmark clean
+.PHONY: install demo zoo test quick test-gpu test-vllm lint performance benchmark docs tutorials clean
 
 install: $(VENV)/installed
 
@@ -74,5 +74,17 @@ lint: install
 performance benchmark: install
 	$(BIN)/python performance/film.py
 
+# The documentation's site. Open docs/_build/index.html.
+docs: $(VENV)/docs-installed
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+
+# Run the notebooks of docs/tutorials, and keep their outputs.
+tutorials: $(VENV)/docs-installed
+	$(BIN)/python scripts/tutorials.py
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) $(DEMO_OUT) data/sample
+	rm -rf $(VENV) $(VLLM_VENV) $(DEMO_OUT) data/sample docs/_build docs/reference/api

@@ -1,13 +1,48 @@
-"""Sphinx configuration: sphinx-build docs docs/_build"""
+"""Configuration of the documentation's site, which `make docs` builds into docs/_build."""
+
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path[:0] = [str(DOCS.parent), str(DOCS / '_extensions')]
+
+_setup = ConfigParser()
+_setup.read(DOCS.parent / 'setup.cfg', encoding='utf-8')
 
 project = 'vlfusion'
-extensions = ['myst_parser', 'sphinxcontrib.mermaid']
-source_suffix = {'.md': 'markdown'}
-exclude_patterns = ['_build']
-html_theme = 'alabaster'
-# GitHub draws ```mermaid by itself; here it is a directive.
+extensions = ['myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx_copybutton',
+              'api_pages', 'docstrings', 'mermaid', 'reading_order', 'repository_links']
+exclude_patterns = ['_build', '_extensions']
+html_theme = 'furo'
+html_title = 'vlfusion'
+html_theme_options = {'navigation_with_keys': True}
+# Blocks without a language are command lines, except in the API, whose blocks have one.
+highlight_language = 'bash'
+
+# Links such as data.md#patterns lead to headings, as on the forge, and ```mermaid is a directive.
+myst_heading_anchors = 4
 myst_fence_as_directive = ['mermaid']
-# Headings down to ### are targets of links such as data.md#patterns.
-myst_heading_anchors = 3
-# Links to READMEs and folders outside docs/ are for readers of the repository; tests/test_links.py holds all links.
-suppress_warnings = ['myst.xref_missing']
+# Tutorials hold their outputs; `make tutorials` runs them.
+nb_execution_mode = 'off'
+
+autodoc_member_order = 'bysource'
+autodoc_preserve_defaults = True
+autodoc_typehints_format = 'short'
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 100
+# Annotations have short names, and two rooms have a `Report`.
+suppress_warnings = ['ref.python']
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+# Lines of output are not copied, nor are prompts.
+copybutton_prompt_text = r'\$ |>>> |\.\.\. '
+copybutton_prompt_is_regexp = True
+
+#: Address of the repository, or empty if setup.cfg has none. Links to its files lead there.
+repository_url = _setup['metadata'].get('url', '').rstrip('/')
+if repository_url:
+    html_theme_options |= {'source_repository': f'{repository_url}/', 'source_branch': 'main',
+                           'source_directory': 'docs/'}

@@ -52,8 +52,8 @@ class VolumePairDataset(PairDataset):
         least: smallest share of the pixels of a slice that are not black, in both sources; slices with less are left
             out.
         slices: folder for the slices; by default `volumes` in vlfusion's cache folder.
-        modality_a, modality_b, text_source, language, text_length, text_policy, words, instructions, pipeline, check,
-            name: as for `PairDataset`.
+        modality_a, modality_b, text_source, language, text_length, text_policy: as for `PairDataset`.
+        words, instructions, pipeline, check, name: as for `PairDataset`.
 
     Attributes:
         cases: names of the cases, sorted.
