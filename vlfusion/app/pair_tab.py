@@ -86,8 +86,8 @@ class PairTab:
         with self.desk.work() as folder:
             return _boxes(pair.read_words(self.desk.models, visitor, uploads, folder, self.desk.limits), visitor)
 
-    def fuse(self, before: Any, other: Any, upload_a: str | None, upload_b: str | None, words_a: str, words_b: str,
-             against: str, *chosen: Any) -> list[Any]:
+    def fuse(self, before: Any, other: Any, upload_a: str | None, upload_b: str | None, words_a: str | None,
+             words_b: str | None, against: str, *chosen: Any) -> list[Any]:
         """Fuse the pair, and show the result."""
         uploads, visitor = both(upload_a, upload_b), settings(*chosen)
         with self.desk.work(keep=True) as folder:
@@ -125,7 +125,7 @@ class PairTab:
         return [str(path), text]
 
     def fuse_again(self, result: pair.Result | None, before: Any, upload_a: str | None, upload_b: str | None,
-                   words_a: str, words_b: str, instruction: str) -> list[Any]:
+                   words_a: str | None, words_b: str | None, instruction: str | None) -> list[Any]:
         """Fuse the same pair under other words, and show what they changed."""
         uploads = both(upload_a, upload_b)
         visitor = replace(self._needed(result).settings, instruction=instruction or '')

@@ -37,7 +37,7 @@ class VolumesTab:
     instruction: gr.Textbox | None = None
 
     def fuse(self, before: Any, upload_a: str | None, upload_b: str | None, colormap: str, axis: str, every: float,
-             model: str, modality_a: str, modality_b: str, instruction: str,
+             model: str, modality_a: str | None, modality_b: str | None, instruction: str | None,
              progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008  (Gradio looks for it there)
         """Fuse two volumes, and show the slice in the middle."""
         uploads, visitor = both(upload_a, upload_b), settings(model, modality_a, modality_b, '', '', instruction)
