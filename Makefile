@@ -74,9 +74,9 @@ lint: install
 performance benchmark: install
 	$(BIN)/python performance/film.py
 
-# The documentation's site. Open docs/_build/index.html.
+# The documentation's site. Open docs/_build/html/index.html.
 docs: $(VENV)/docs-installed
-	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
 # Run the notebooks of docs/tutorials, and keep their outputs.
 tutorials: $(VENV)/docs-installed

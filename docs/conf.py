@@ -1,4 +1,4 @@
-"""Configuration of the documentation's site, which `make docs` builds into docs/_build."""
+"""Configuration of the documentation's site, which `make docs` builds into docs/_build/html."""
 
 import sys
 from configparser import ConfigParser

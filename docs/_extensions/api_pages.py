@@ -5,6 +5,8 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+from docstrings import as_rst
+
 PACKAGE = Path(__file__).parents[2] / 'vlfusion'
 #: Modules that are no room, but whose names every user of Python meets.
 MODULES = ('errors', 'registry')
@@ -58,18 +60,18 @@ def _name(room: str, name: str) -> str:
     module = f'vlfusion.{room}'.rstrip('.')
     obj = getattr(import_module(module), name)
     if not getattr(obj, '__module__', '').startswith('vlfusion'):
-        return f'.. autodata:: {_home(room, name)}.{name}\n   :no-value:\n\n'
+        return f'.. py:data:: {module}.{name}\n\n   {_comment(room, name)}\n\n'
     if room and isinstance(obj, type) and not obj.__module__.startswith(module):
         return f':py:class:`{obj.__module__}.{name}`\n\n'
     return (f'.. autoclass:: {module}.{name}\n   :members:\n\n' if isinstance(obj, type)
             else f'.. autofunction:: {module}.{name}\n\n')
 
 
-def _home(room: str, name: str) -> str:
-    """Module of a room that assigns a name."""
-    [home] = [path for path in (PACKAGE / room).glob('*.py')
-              if re.search(rf'^{name}\b.* = ', path.read_text(encoding='utf-8'), re.MULTILINE)]
-    return f'vlfusion.{room}.{home.stem}'
+def _comment(room: str, name: str) -> str:
+    """Return the comment above the assignment of a name in a room, in one line."""
+    [comment] = [match[1] for path in (PACKAGE / room).glob('*.py') if (match := re.search(
+        rf'((?:^#:.*\n)*)^{name}\b[^\n]* = ', path.read_text(encoding='utf-8'), re.MULTILINE))]
+    return ' '.join(as_rst([line.removeprefix('#:').strip() for line in comment.splitlines()]))
 
 
 def write_pages(out: Path) -> None:
