@@ -62,7 +62,7 @@ def _name(room: str, name: str) -> str:
     if not getattr(obj, '__module__', '').startswith('vlfusion'):
         return f'.. py:data:: {module}.{name}\n\n   {_comment(room, name)}\n\n'
     if room and isinstance(obj, type) and not obj.__module__.startswith(module):
-        return f':py:class:`{obj.__module__}.{name}`\n\n'
+        return f':py:class:`vlfusion.{obj.__module__.split(".")[1]}.{name}`\n\n'
     return (f'.. autoclass:: {module}.{name}\n   :members:\n\n' if isinstance(obj, type)
             else f'.. autofunction:: {module}.{name}\n\n')
 

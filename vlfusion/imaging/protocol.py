@@ -71,6 +71,7 @@ class Protocol:
         return self.colour == 'channels' and fused.ndim == 3
 
 
+#: Protocols by name.
 PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('film', 1, luminance='film', stretch='min-max', rounding='truncate', code='film'),
     Protocol('cddfuse', 1, luminance='film', stretch='min-max', rounding='half-down', code='cddfuse'),

@@ -24,6 +24,7 @@ class Task:
     chroma: str
 
 
+#: Tasks by name.
 TASKS = {task.name: task for task in (
     Task('ivf', 'infrared-visible fusion', 'infrared', 'visible', 'visible'),
     Task('mif', 'medical image fusion', 'MRI', 'CT, PET or SPECT', 'visible'),

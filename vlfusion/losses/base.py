@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from vlfusion.registry import LOSSES
 
-Image = Float[Tensor, 'batch 1 h w']  # luminance in [0, 1]
+#: Luminance in [0, 1].
+Image = Float[Tensor, 'batch 1 h w']
+#: Value of a loss.
 Scalar = Float[Tensor, '']
 
 
