@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 --dist works
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: install demo zoo test quick test-gpu test-vllm lint performance benchmark docs tutorials clean
+.PHONY: install demo zoo test quick test-gpu test-vllm lint performance benchmark docs tutorials wheel clean
 
 install: $(VENV)/installed
 
@@ -86,5 +86,10 @@ $(VENV)/docs-installed: $(VENV)/installed
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	touch $@
 
+# Wheels of vlfusion and of all plugins, and the source distribution, in dist/.
+wheel: install
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist . $(PLUGINS:%=./%)
+	$(BIN)/python -c "from setuptools.build_meta import build_sdist; build_sdist('dist')"
+
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) $(DEMO_OUT) data/sample docs/_build docs/reference/api
+	rm -rf $(VENV) $(VLLM_VENV) $(DEMO_OUT) data/sample docs/_build docs/reference/api build dist

@@ -1,11 +1,15 @@
 """Wheels of vlfusion and plugins, installed where there is no checkout: they work, and one plugin can be taken away."""
 
+import json
 import os
 import shutil
 import site
 import subprocess
 import sys
+import tarfile
 import venv
+import zipfile
+from email import message_from_string
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -14,6 +18,8 @@ import pytest
 from naming import write_checkpoint
 from packaging.requirements import Requirement
 
+from vlfusion import __version__
+from vlfusion.imaging.images import read_image
 from vlfusion.testing.toys import draw_pairs
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +34,17 @@ state = MODELS.build(model).state_dict()
 torch.save(dict(state_dict=state, meta=dict(vlfusion=dict(task='ivf', model=model))), 'x.pth')
 print(vlfusion.__file__, vlfusion_cddfuse.__file__)
 """
+#: Two verbs in one process, because importing torch takes most of the time.
+FUSE_AND_REPORT = """
+import contextlib, sys
+from vlfusion.cli import main
+with contextlib.redirect_stdout(sys.stderr):
+    assert main(['fuse', 'laplacian', 'ir/a.png', 'vi/a.png', '-o', 'fused.png']) == 0
+sys.exit(main(['env', '--json']))
+"""
+#: Files beside the packages that building reads.
+METADATA = ('setup.cfg', 'setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
+            'CITATION.cff')
 UNIX = pytest.mark.skipif(sys.platform == 'win32', reason='the environment is laid out as on Unix')
 
 
@@ -39,7 +56,7 @@ def wheels(tmp_path_factory):
         target = folder / 'sources' / source
         target.mkdir(parents=True, exist_ok=True)
         for path in (ROOT / source).iterdir():  # building writes beside the sources
-            if path.name in ('setup.cfg', 'setup.py', 'pyproject.toml', 'README.md', 'LICENSE'):
+            if path.name in METADATA:
                 shutil.copy(path, target)
             elif path.name == 'configs' or (path.name.startswith('vlfusion') and path.suffix != '.egg-info'):
                 shutil.copytree(path, target / path.name, ignore=shutil.ignore_patterns('__pycache__'))
@@ -51,6 +68,8 @@ def wheels(tmp_path_factory):
                                        encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2')))
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-index', '--no-deps', '--no-build-isolation',
                     '--wheel-dir', folder, *(folder / 'sources' / source for source in SOURCES)], check=True)
+    build = 'import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])'
+    subprocess.run([sys.executable, '-c', build, folder], cwd=folder / 'sources', check=True, capture_output=True)
     shutil.rmtree(folder / 'sources')
     return {path.name.partition('-')[0]: path for path in folder.glob('*.whl')}
 
@@ -87,6 +106,55 @@ def required(name, found):
         if requirement.marker is None or requirement.marker.evaluate({'extra': ''}):
             required(requirement.name.lower().replace('_', '-'), found)
     return found
+
+
+@pytest.mark.slow
+def test_wheel_and_source_distribution_are_complete(wheels, tmp_path):
+    packed = zipfile.ZipFile(wheels['vlfusion'])
+    names = {name for name in packed.namelist() if '.dist-info/' not in name}
+    files = {path.relative_to(ROOT) for room in ('vlfusion', 'configs') for path in (ROOT / room).rglob('*')
+             if path.is_file() and '__pycache__' not in path.parts}
+    assert names == {(Path('vlfusion') / path if path.parts[0] == 'configs' else path).as_posix() for path in files
+                     if path.name != 'README.md'}
+    assert {'vlfusion/py.typed', 'vlfusion/configs/film/film_mif.py', 'vlfusion/language/prompts/pair.v1.md',
+            'vlfusion/app/assets/app.css'} <= names
+
+    metadata = Path(packed.extract(next(name for name in packed.namelist() if name.endswith('/METADATA')), tmp_path))
+    facts = message_from_string(metadata.read_text(encoding='utf-8'))
+    assert facts['Version'] == __version__ and facts['License-Expression'] == 'Apache-2.0'
+    assert facts['Keywords'] and facts.get_all('Project-URL') and facts['License-File'] == 'LICENSE'
+    assert {'Typing :: Typed', 'Programming Language :: Python :: 3.13'} <= {*facts.get_all('Classifier')}
+    assert '# vlfusion' in facts.get_payload()
+    assert f'version: {__version__}\n' in (ROOT / 'CITATION.cff').read_text(encoding='utf-8')
+
+    with tarfile.open(next(wheels['vlfusion'].parent.glob('vlfusion-*.tar.gz'))) as source:
+        source.extractall(tmp_path, filter='data')
+    unpacked = tmp_path / f'vlfusion-{__version__}'
+    assert all((unpacked / name).is_file() for name in METADATA)
+    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-index', '--no-deps', '--no-build-isolation',
+                    '--wheel-dir', tmp_path, unpacked], check=True)
+    [again] = tmp_path.glob('*.whl')
+    assert {name for name in zipfile.ZipFile(again).namelist() if '.dist-info/' not in name} == names
+
+
+@UNIX
+@pytest.mark.slow
+def test_the_wheel_works_in_a_folder_of_its_own(wheels, tmp_path):
+    target = tmp_path / 'target'
+    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps', '--no-compile',
+                    '--target', target, wheels['vlfusion'], wheels['vlfusion_classical']], check=True)
+    draw_pairs(tmp_path, ['a'], 'ir', 'vi', size=(64, 64))
+    settings = {**os.environ, 'PYTHONPATH': str(target), 'VLFUSION_PLUGINS': 'classical',
+                'VLFUSION_HOME': str(tmp_path / 'home')}
+
+    def run(*words):
+        return subprocess.run([sys.executable, '-P', *words], cwd=tmp_path, env=settings, check=True,
+                              capture_output=True, text=True).stdout
+    assert run('-m', 'vlfusion', '--version') == f'vlfusion {__version__}\n'
+    facts = json.loads(run('-c', FUSE_AND_REPORT))
+    assert read_image(tmp_path / 'fused.png').shape[:2] == (64, 64)
+    assert facts['platform']['vlfusion'] == str(target / 'vlfusion') and 'language' in facts['extras']
+    assert [plugin['status'] for plugin in facts['plugins'] if plugin['name'] == 'classical'] == ['loaded']
 
 
 @UNIX
