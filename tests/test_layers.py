@@ -9,6 +9,7 @@ LAYERS = [
     'cli',
     'app',
     'catalogue',
+    'environment',
     'scaffold',
     'testing',
     'benchmark',

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -184,14 +185,18 @@ class Leaderboard:
         return '\n'.join([f'\\begin{{tabular}}{{l{"r" * (len(head) - 1)}}}', r'\toprule', line(head), r'\midrule',
                           *map(line, methods), *failed, *below, r'\bottomrule', r'\end{tabular}', ''])
 
-    def json(self) -> str:
-        """The board in JSON: means, intervals, ranks, and p over all methods and of every two."""
+    def facts(self) -> dict[str, Any]:
+        """The board as plain data: means, intervals, ranks, and p over all methods and of every two."""
         metrics = {metric: dict(means=one.means, intervals=one.intervals, ranks=one.ranks, p=one.p,
                                 pairs=[dict(methods=pair, p=level) for pair, level in one.pairs.items()])
                    for metric, one in self.comparisons.items()}
-        return strict_json(dict(protocol=self.protocol, images=self.images, cases=self.cases, alpha=self.alpha,
-                                warning=self.warning, mean_ranks=self.mean_ranks(), places=self.places(),
-                                note=self.note, metrics=metrics, references=self.references, failures=self.failures))
+        return dict(protocol=self.protocol, images=self.images, cases=self.cases, alpha=self.alpha,
+                    warning=self.warning, mean_ranks=self.mean_ranks(), places=self.places(), note=self.note,
+                    metrics=metrics, references=self.references, failures=self.failures)
+
+    def json(self) -> str:
+        """The board's `facts` in JSON."""
+        return strict_json(self.facts())
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the board in the format of the path's ending: `.md`, `.tex` or `.json`.

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: `vlfusion VERB ...`, and `tools/VERB.py ...`, which runs the same code.
 
 A verb is a module with `add_arguments(parser)` and `run(args) -> exit code`; its docstring is its help. It parses and
@@ -15,7 +16,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
-from vlfusion.cli.ending import run_to_the_end
+from vlfusion.cli.ending import run_to_the_end, traced
 from vlfusion.system.threads import bound_spinning
 
 #: The verbs with their help lines, in the order of the help. `ablate-text` is the module `ablate_text`.
@@ -45,11 +46,22 @@ VERBS = {
     'list': 'list the names that a config can use, with a line on each',
     'new-plugin': 'write a new plugin to fill with your own method',
     'check-plugin': 'check what a plugin provides',
+    'env': 'print versions, devices, extras, plugins and settings, for a report of an error',
+    'completion': 'print what makes a shell complete verbs, options and names',
 }
 
 
 #: Variables that forbid downloads: vlfusion's own, and that of huggingface_hub and transformers.
 OFFLINE = {'VLFUSION_OFFLINE': '1', 'HF_HUB_OFFLINE': '1'}
+#: Variables that turn off progress bars of other libraries.
+QUIET = {'TQDM_DISABLE': '1', 'HF_HUB_DISABLE_PROGRESS_BARS': '1'}
+#: Options of all verbs, by their name in the namespace. They may stand anywhere, also after `prepare-data weights`.
+COMMON = {
+    'offline': (('--offline',), 'download nothing: no weights, no data, nothing from a model hub'),
+    'quiet': (('-q', '--quiet'), 'print neither progress nor notes, only results, warnings and errors'),
+    'verbose': (('-v', '--verbose'), 'print more: the log of a training or test with environment and config, and '
+                                     'where in the code an error was raised'),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,9 +72,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def command() -> int | None:
         args = parse(sys.argv[1:] if argv is None else argv)
-        with variables(OFFLINE if args.offline else {}):
+        from vlfusion.console.verbosity import Verbosity, verbosity
+        chosen = {**(OFFLINE if args.offline else {}), **(QUIET if args.quiet else {})}
+        with variables(chosen), verbosity(Verbosity(1 + args.verbose - args.quiet)), traced(args.verbose):
             return args.run(args)
+    if '_ARGCOMPLETE' in os.environ:
+        complete()
     return run_to_the_end(command)
+
+
+def complete() -> None:
+    """Answer a shell that asks how to complete a line; ends the process."""
+    import argcomplete
+
+    from vlfusion.cli.completion import add_completers
+    line = os.environ['COMP_LINE'].split()
+    parser = make_parser(next((word for word in line[1:] if not word.startswith('-')), None))
+    add_completers(parser)
+    argcomplete.autocomplete(parser)
 
 
 @contextmanager
@@ -87,25 +114,35 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments of the command line, with the function `run` of their verb."""
+def make_parser(chosen: str | None) -> Parser:
+    """Return the parser of all verbs. Only the chosen one has its arguments, because they need imports."""
     from vlfusion import __version__
     parser = Parser(prog='vlfusion', description='Vision-language guided image fusion.')
     parser.add_argument('--version', action='version', version=f'vlfusion {__version__}')
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
-    chosen = next((word for word in argv if not word.startswith('-')), None)
     for verb, line in VERBS.items():
         verb_parser = verbs.add_parser(verb, help=line, formatter_class=argparse.RawDescriptionHelpFormatter)
         if verb == chosen:
             module = import_module(f'vlfusion.cli.{verb.replace("-", "_")}')
             verb_parser.description = module.__doc__
             module.add_arguments(verb_parser)
-            verb_parser.add_argument('--offline', action='store_true',
-                                     help='download nothing: no weights, no data, nothing from a model hub')
+            for flags, meaning in COMMON.values():
+                verb_parser.add_argument(*flags, action='store_true', help=meaning)
             verb_parser.set_defaults(run=module.run)
-    words = [word for word in argv if word != '--offline']  # it may stand anywhere, also after `prepare-data weights`
+    return parser
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of the command line, with the function `run` of their verb."""
+    names = {flag: name for name, (flags, _) in COMMON.items() for flag in flags}
+    words = [word for word in argv if word not in names]
+    parser = make_parser(next((word for word in words if not word.startswith('-')), None))
     args = parser.parse_args(words)
-    args.offline |= len(words) < len(argv)
+    for word in argv:
+        if word in names:
+            setattr(args, names[word], True)
+    if args.quiet and args.verbose:
+        parser.error('-q asks for less and -v for more: give one of the two.')
     if any('~' in word for word in argv):
         from vlfusion.config import expand_home
         args = argparse.Namespace(**expand_home(vars(args)))

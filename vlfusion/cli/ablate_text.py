@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
     from vlfusion.cli.options import add_config, add_texts, add_trust, add_words
     from vlfusion.cli.own_data import add_own_data
+    from vlfusion.cli.tables import add_json
     from vlfusion.guards.ranges import COUNT, FRACTION, SEED, WHOLE
     add_config(parser, model=True)
     add_words(parser, keeps=True)
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--drawn', nargs='?', const=3, type=COUNT, metavar='STATES',
                         help='only measure how far texts drawn at random move the network: with the checkpoint, or '
                              'without one in several random states (default: 3)')
+    add_json(parser)
     asked = parser.add_argument_group('obedience')
     asked.add_argument('--instructions', nargs='?', const='fusion.v2', metavar='VOCABULARY',
                        help='measure instead whether pictures obey held-out instructions of a vocabulary, by name or '
@@ -97,6 +99,9 @@ def run(args: argparse.Namespace) -> int:
         other_texts=by_folder(args.other_texts), **chosen, protocol=args.protocol, alpha=args.alpha, limit=args.limit,
         pair_maps=args.pair_maps, out=out,
         inputs=dict(options=args.cfg_options, other_options=args.other_options), show=partial(track, step='fusing'))
+    if args.json:
+        print(ablation.json())
+        return 0
     print(ablation.markdown())
     print(f'Tables: {out}/ablation.md, ablation.json\n'
           f'Scores: {out}/scores/, {out}/changes.csv\n'
@@ -126,6 +131,9 @@ def _obey(args: argparse.Namespace, config: 'Config') -> int:
         config, args.checkpoint, vocabulary=args.instructions, against=args.against, per_case=args.per_case,
         per_region=args.per_region, protocol=args.protocol, alpha=args.alpha, limit=args.limit, seed=args.seed, out=out,
         inputs=dict(options=args.cfg_options), show=partial(track, step='fusing'), **chosen)
+    if args.json:
+        print(obedience.json())
+        return 0
     print(obedience.markdown())
     print(f'Tables:   {out}/obedience.md, obedience.json\n'
           f'Pictures: {out}/cases.csv, one a line; {out}/obedience.png shows a few')
@@ -143,10 +151,16 @@ def _drawn(args: argparse.Namespace) -> int:
     from vlfusion.zoo.names import is_model
     config = None if is_model(args.config) else load_config(args.config, args.cfg_options)
     rows = reach_of_text(args.checkpoint or config or args.config, states=args.drawn)
+    reading = reading_losses(config) if config is not None and (config.get('model') or {}).get('losses') else None
+    if args.json:
+        from dataclasses import asdict
+
+        from vlfusion.cli.tables import print_json
+        print_json(dict(reach=[asdict(row) for row in rows], reading_losses=reading))
+        return 0
     print(f'Change of the output when a text drawn at random replaces another one, in grey levels:\n\n'
           f'{reach_table(rows)}')
-    if config is not None and (config.get('model') or {}).get('losses'):
-        reading = reading_losses(config)
+    if reading is not None:
         print('\n'.join(f'{loss} reads {" and ".join(texts)}.' for loss, texts in reading.items()) or
               'No loss of the config reads a text. ' + (
                   'So training rewards a text only through the fused image.' if config.model.type == 'FusionModel' else

@@ -20,6 +20,7 @@ from vlfusion.errors import listing
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_config, add_launcher, add_words
+    from vlfusion.cli.tables import add_json
     add_config(parser)
     add_words(parser, keeps=True)
     parser.add_argument('--out', help='folder to write to (default: work_dirs/benchmark/NAME)')
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='also describe images with parts that need a network, a key or files of a hub (parts that '
                              'need nothing from outside are always used)')
     parser.add_argument('--no-report', action='store_true', help='write tables only')
+    add_json(parser)
     add_launcher(parser)
 
 
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion.benchmark.needs import needs_of
     from vlfusion.benchmark.outputs import print_summary
     from vlfusion.benchmark.processes import Group
+    from vlfusion.cli.tables import print_json
     from vlfusion.console.progress import ShowProgress
 
     began = time.perf_counter()
@@ -55,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
     with ShowProgress(quiet=group.rank > 0) as progress:
         comparison = run_plan(plan, get=args.get, describe=args.describe, report=not args.no_report,
                               ablation=args.ablation, group=group, progress=progress)
-    if group.rank == 0:
+    if group.rank == 0 and args.json:
+        print_json(dict(sets={result.name: result.board.facts() for result in comparison.sets},
+                        counts=comparison.counts, files=[str(path) for path in comparison.files]))
+    elif group.rank == 0:
         for result in comparison.sets:
             print_summary(result, Console())
         counts = comparison.counts
@@ -63,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
               f'({counts["known scores"]} known), in {time.perf_counter() - began:.0f} s.')
         for path in comparison.files:
             print(f'Wrote {path}')
+    if group.rank == 0:
         _print_failures(comparison.failures)
     code = 1 if comparison.failures else 0
     group.end(code)

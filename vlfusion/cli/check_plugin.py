@@ -19,6 +19,7 @@ from vlfusion.errors import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
     from vlfusion.cli.options import add_imports
+    from vlfusion.cli.tables import add_json
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('name', nargs='?', help='the plugin: its entry point, import package or distribution; see '
                                                 '`vlfusion list plugins` (default: the modules of --import)')
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='arguments for entries that have them, such as dim=8')
     parser.add_argument('--size', nargs=2, type=COUNT, default=(20, 28), metavar=('HEIGHT', 'WIDTH'),
                         help='size of the test images, for networks that need certain multiples (default: 20 28)')
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from vlfusion.cli.options import import_modules
-    from vlfusion.cli.tables import open_console
+    from vlfusion.cli.tables import open_console, print_json
     from vlfusion.guards.cells import terminal_cell
     from vlfusion.testing.plugins import find_plugin, required, survey
 
@@ -54,6 +56,12 @@ def run(args: argparse.Namespace) -> int:
         packages = list(dict.fromkeys(module.partition('.')[0] for module in args.modules))
         title = f'modules {", ".join(args.modules)}'
     entries = survey(packages, only=args.only or (), options=nested(args.options), size=tuple(args.size))
+    if args.json:
+        checks = [dict(registry=registry.name, name=name, check=outcome.check, holds=outcome.holds,
+                       detail=outcome.detail, required=required(outcome))
+                  for registry, name, outcomes in entries for outcome in outcomes]
+        print_json(dict(title=title, checks=checks))
+        return int(any(check['holds'] is False and check['required'] for check in checks))
     console = open_console(160)
     console.print(title, highlight=False, markup=False)
     table, failed = Table('registry', 'name', 'check', '', '', box=None), 0

@@ -13,24 +13,34 @@ from vlfusion.errors import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.tables import add_json
     from vlfusion.guards.ranges import WHOLE
     parser.add_argument('one', help='a picture, a folder, or a pattern such as fused/{name}.png')
     parser.add_argument('other', help='the picture, folder or pattern to compare it with')
     parser.add_argument('--most', type=WHOLE, metavar='LEVELS', help='fail if a picture differs by more levels')
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from vlfusion.evaluation.difference import differences, over_all
+    pictures = differences(args.one, args.other)
+    beyond = [picture.name for picture in pictures if args.most is not None and picture.largest > args.most]
+    if args.json:
+        from dataclasses import asdict
+
+        from vlfusion.cli.tables import print_json
+        print_json(dict(pictures=[asdict(picture) for picture in pictures], all=asdict(over_all(pictures)),
+                        beyond=beyond))
+        return 1 if beyond else 0
+
     from rich.table import Table
 
     from vlfusion.cli.tables import open_console
-    from vlfusion.evaluation.difference import differences, over_all
     from vlfusion.guards.cells import terminal_cell
-    pictures = differences(args.one, args.other)
     table = Table('picture', 'largest', 'mean', 'equal', box=None)
     for row in [*pictures, *([over_all(pictures)] if len(pictures) > 1 else [])]:
         table.add_row(terminal_cell(row.name), str(row.largest), f'{row.mean:.2g}', f'{row.equal:.3%}')
     open_console(120).print(table)
-    beyond = [picture.name for picture in pictures if args.most is not None and picture.largest > args.most]
     if beyond:
         print(f'{len(beyond)} of {len(pictures)} differ by more than {args.most}: {printable(", ".join(beyond))}.')
     return 1 if beyond else 0

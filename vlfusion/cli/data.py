@@ -21,17 +21,22 @@ MOST = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.tables import add_json
     parser.add_argument('words', nargs='*', metavar='[get | check] NAME',
                         help='names of sets; before them `get` to fetch or `check` to check; nothing or a task to list')
     parser.add_argument('--root', default='data', metavar='DIR',
                         help='folder that gets ivf/, mif/, mef/ and mff/ (default: %(default)s)')
     parser.add_argument('--force', action='store_true', help='get: replace files that have another content')
-    parser.add_argument('--markdown', action='store_true', help='print the reference page of all sets')
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument('--markdown', action='store_true', help='print the reference page of all sets')
+    add_json(form)
 
 
 def run(args: argparse.Namespace) -> int:
+    from vlfusion.cli.options import refuse_given
+    from vlfusion.cli.tables import print_json
     from vlfusion.imaging.tasks import TASKS
-    from vlfusion.zoo.set_cards import card, reference_page
+    from vlfusion.zoo.set_cards import card, facts, reference_page
     from vlfusion.zoo.sets import get_set
 
     if args.markdown:
@@ -42,24 +47,30 @@ def run(args: argparse.Namespace) -> int:
     if args.words and not names:
         raise ConfigError(f'`vlfusion data {action}` needs the name of a set.', '`vlfusion data` lists all sets.')
     if action == 'get':
+        refuse_given(args, ['json'], 'with `get`')
         return _get(names, args)
     if action == 'check':
-        return max(_check(name, args.root) for name in names)
+        return _check(names, args.root, args.json)
     if {*names} <= TASKS.keys():
-        return _list(names, args.root)
+        return _list(names, args.root, args.json)
+    if args.json:
+        print_json([facts(entry.name, entry, args.root) for entry in map(get_set, names)])
+        return 0
     print('\n\n'.join(card(get_set(name)) for name in names))
     return 0
 
 
-def _list(tasks: list[str], root: str) -> int:
-    from vlfusion.cli.tables import open_console, print_table
-    from vlfusion.zoo.set_cards import count_here, how_large, pairs_in_words
+def _list(tasks: list[str], root: str, as_json: bool) -> int:
+    from vlfusion.cli.tables import open_console, print_json, print_table
+    from vlfusion.zoo.set_cards import count_here, facts, how_large, pairs_in_words
     from vlfusion.zoo.sets import FACTS, find_sets
 
+    sets = {name: entry for name, entry in find_sets().items() if not tasks or {*tasks} & {*entry.tasks}}
+    if as_json:
+        print_json([facts(name, entry, root) for name, entry in sets.items()])
+        return 0
     rows, console = [], open_console()
-    for name, entry in find_sets().items():
-        if tasks and not {*tasks} & {*entry.tasks}:
-            continue
+    for name, entry in sets.items():
         here = count_here(entry, root)
         state = '' if not here else 'yes' if here == len(entry.files) else f'{here} of {len(entry.files)} files'
         rows.append((name, ' '.join(entry.tasks), pairs_in_words(entry), how_large(entry), state, entry.licence,
@@ -87,20 +98,27 @@ def _get(names: list[str], args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(name: str, root: str) -> int:
+def _check(names: list[str], root: str, as_json: bool) -> int:
+    from vlfusion.cli.tables import print_json
     from vlfusion.console.progress import ShowProgress
     from vlfusion.zoo.set_check import check_set, is_complete
     from vlfusion.zoo.sets import get_set, how_to_get
 
-    entry = get_set(name)
-    with ShowProgress(quiet=not sys.stderr.isatty()) as show:
-        findings = check_set(entry.scoped, root, show)
-    _print(findings)
-    complete = is_complete(findings)
-    print(f'{entry.name} under {root} is {"complete" if complete else "not complete"}.')
-    if not complete:
-        print(how_to_get(entry, root) if entry.files else f'`vlfusion data {entry.name}` shows the layout.')
-    return 0 if complete else 1
+    checks = []
+    for entry in map(get_set, names):
+        with ShowProgress(quiet=not sys.stderr.isatty()) as show:
+            findings = check_set(entry.scoped, root, show)
+        complete = is_complete(findings)
+        checks.append(dict(name=entry.name, complete=complete, findings=[each._asdict() for each in findings]))
+        if as_json:
+            continue
+        _print(findings)
+        print(f'{entry.name} under {root} is {"complete" if complete else "not complete"}.')
+        if not complete:
+            print(how_to_get(entry, root) if entry.files else f'`vlfusion data {entry.name}` shows the layout.')
+    if as_json:
+        print_json(checks)
+    return 0 if all(check['complete'] for check in checks) else 1
 
 
 def _print(findings: list) -> None:

@@ -11,6 +11,7 @@ import signal
 import stat
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,6 +88,17 @@ def _end(error: BaseException) -> int:
         raise error
     _print(f'error: {mask(explained(error))}')
     return USAGE
+
+
+@contextmanager
+def traced(verbose: bool) -> Iterator[None]:
+    """Print where in the code an error of the block was raised, if `verbose`; the error goes on."""
+    try:
+        yield
+    except (OSError, VLFusionError):
+        if verbose:
+            _print(printable(mask(traceback.format_exc())))
+        raise
 
 
 def explained(error: OSError | VLFusionError) -> str:

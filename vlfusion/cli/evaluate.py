@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.fuse_video import add_pairing
     from vlfusion.cli.options import add_imports, add_maps, add_reading
+    from vlfusion.cli.tables import add_json
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
     parser.add_argument('--source-a', metavar='DIR',
@@ -56,13 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help='rule for sources of different size (default: refuse)')
     parser.add_argument('--workers', type=COUNT, help='images scored at once (default: one per core)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ...')
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
     from vlfusion.cli.stacks import require_sources
-    from vlfusion.cli.tables import open_console
+    from vlfusion.cli.tables import open_console, print_json
     from vlfusion.evaluation.outputs import check_output
 
     if args.truth_metrics and args.truth is None:
@@ -86,6 +88,9 @@ def run(args: argparse.Namespace) -> int:
     with ShowProgress() as show:
         scores = score(args, partial(show, 'scoring'))
     written = scores.write(args.out)
+    if args.json:
+        print_json(scores.record)
+        return 0
     console = open_console(160)
     console.print(summary_table(scores.rows, scores.undefined))
     if scores.controls:

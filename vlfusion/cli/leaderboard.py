@@ -16,6 +16,7 @@ from vlfusion.errors import ConfigError, DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.tables import add_json
     from vlfusion.guards.ranges import FRACTION
     parser.add_argument('scores', nargs='+', metavar='[NAME=]FILE.csv', help='per-image scores of each method')
     parser.add_argument('--metrics', nargs='+', help='metrics to compare (default: all that every file has)')
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--correction', default='holm',
                         help='correction for the number of comparisons: holm (default) or finner')
     parser.add_argument('--out', nargs='+', metavar='FILE', default=[], help='files to write: .md, .tex, .json')
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,9 +49,13 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from vlfusion.analysis.leaderboard import leaderboard, print_board
+    from vlfusion.cli.tables import print_json
     board = leaderboard(scores, metrics=args.metrics, alpha=args.alpha, correction=args.correction)
     for path in args.out:
         board.write(path)
+    if args.json:
+        print_json(board.facts())
+        return 0
     print_board(board, Console())
     print(f'\n{board.images} images, protocol {board.protocol or "unknown"}, alpha {board.alpha:g}.'
           + ''.join(f' Wrote {path}.' for path in args.out))

@@ -12,10 +12,12 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports
+    from vlfusion.cli.tables import add_json
     parser.add_argument('words', nargs='*', metavar='KIND | WORD',
                         help='a kind, such as backbones, configs or prompts; then words that an entry must have')
     parser.add_argument('--all', action='store_true', help="also MMEngine's and mmcv's own entries")
     add_imports(parser, 'more')
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,11 +26,14 @@ def run(args: argparse.Namespace) -> int:
     from vlfusion import plugins
     from vlfusion.catalogue import OTHERS, find_entries
     from vlfusion.cli.options import import_modules
-    from vlfusion.cli.tables import open_console
+    from vlfusion.cli.tables import open_console, print_json
     from vlfusion.guards.cells import terminal_cell
 
     import_modules(args.modules)
     groups = find_entries(args.words, args.all)
+    if args.json:
+        print_json({kind: [entry._asdict() for entry in entries] for kind, entries in groups.items()})
+        return 0
     console = open_console()
     for kind, entries in groups.items():
         console.print(f'[bold]{kind}[/bold] ({len(entries)})', highlight=False)

@@ -10,21 +10,27 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports
+    from vlfusion.cli.tables import add_json
     add_imports(parser, 'metrics')
     parser.add_argument('names', nargs='*', metavar='NAME', help='metrics to explain, such as VIF or MI:film')
-    parser.add_argument('--markdown', action='store_true', help='print the reference page of all metrics')
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument('--markdown', action='store_true', help='print the reference page of all metrics')
+    add_json(form)
 
 
 def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from vlfusion.cli.options import import_modules
-    from vlfusion.cli.tables import open_console
-    from vlfusion.metrics.reference import every_metric, explain, reference_page, shown_name
+    from vlfusion.cli.tables import open_console, print_json
+    from vlfusion.metrics.reference import every_metric, explain, facts, find_metric, reference_page, shown_name
 
     import_modules(args.modules)
     if args.markdown:
         print(reference_page(), end='')
+        return 0
+    if args.json:
+        print_json([*map(facts, map(find_metric, args.names) if args.names else every_metric())])
         return 0
     if args.names:
         print('\n\n'.join(map(explain, args.names)))

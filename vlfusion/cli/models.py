@@ -17,15 +17,22 @@ from vlfusion.errors import CheckpointError, ConfigError, DownloadError, listing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.tables import add_json
     parser.add_argument('words', nargs='*', metavar='WORD | NAME | get NAME ... | add NAME FILE ...',
                         help='words of the card; a name; or `get` or `add`')
-    parser.add_argument('--markdown', action='store_true', help='print the reference page of all models')
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument('--markdown', action='store_true', help='print the reference page of all models')
+    add_json(form)
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.zoo.cards import card, method_card, reference_page, search
+    from vlfusion.cli.options import refuse_given
+    from vlfusion.cli.tables import print_json
+    from vlfusion.zoo.cards import card, facts, method_card, method_facts, reference_page, search
     from vlfusion.zoo.entries import find_method, find_model
     first, *others = args.words or ['']
+    if first in ('get', 'add'):
+        refuse_given(args, ['json'], f'with `{first}`')
     if args.markdown:
         print(reference_page(), end='')
     elif first == 'get':
@@ -33,9 +40,11 @@ def run(args: argparse.Namespace) -> int:
     elif first == 'add':
         _add(others)
     elif not others and (entry := find_model(first)):
-        print(card(entry))
+        print_json([facts(first, entry)]) if args.json else print(card(entry))
     elif not others and first and (method := find_method(first)):
-        print(method_card(method))
+        print_json([method_facts(method)]) if args.json else print(method_card(method))
+    elif args.json:
+        print_json([facts(name, entry) for name, entry in search(args.words).items()])
     else:
         _table(search(args.words))
     return 0

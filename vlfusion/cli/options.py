@@ -64,12 +64,6 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
                              'are refused and shown)')
 
 
-def add_verbose(parser: argparse.ArgumentParser) -> None:
-    """Add the option that prints the whole log."""
-    parser.add_argument('-v', '--verbose', action='store_true',
-                        help='print the environment, the whole config and every line of the log, as in the log file')
-
-
 def add_imports(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the option that imports modules before the work, so that they register `what`."""
     parser.add_argument('--import', dest='modules', nargs='+', default=[], metavar='MODULE',

@@ -16,6 +16,7 @@ from vlfusion.errors import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_reading
+    from vlfusion.cli.tables import add_json
     parser.add_argument('method', nargs='?', help='film, cddfuse, or any other row of a published table')
     parser.add_argument('--dataset', metavar='NAME', help="the paper's name of the data set, such as Lytro or MRI-CT")
     parser.add_argument('--fused', metavar='DIR', help="folder of fused images, or a pattern such as 'out/{name}.*'")
@@ -32,18 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--protocol', help='protocol of the scores (default: the protocol named like the paper)')
     parser.add_argument('--out', metavar='FILE.json', help='file to write all results to')
     parser.add_argument('--list', action='store_true', help='list the published tables, and do nothing else')
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
     from vlfusion.analysis.published import published, read_published
-    from vlfusion.cli.tables import open_console
+    from vlfusion.cli.tables import open_console, print_json
     from vlfusion.guards.outputs import check_outputs
 
     console = open_console(160)
     if args.list:
-        console.print(_overview(read_published(args.published)))
+        rows = read_published(args.published)
+        print_json(_tables(rows)) if args.json else console.print(_overview(rows))
         return 0
     if lacking := [name for name in ('method', 'dataset', 'fused') if not getattr(args, name)]:
         raise ConfigError(f'There is no {" and no ".join(lacking)}.', 'Write for example: vlfusion reproduce film '
@@ -61,21 +64,31 @@ def run(args: argparse.Namespace) -> int:
         reproduction = compare_folder(rows, args.fused, source_a=args.source_a, source_b=args.source_b,
                                       reading=reading_keys(args), data_root=args.data_root, names=args.names,
                                       protocol=args.protocol, progress=partial(show, 'scoring'))
+    if args.out:
+        reproduction.write(args.out)
+    if args.json:
+        print_json(reproduction.record())
+        return 0
     for table in reproduction.tables():
         console.print(table)
     for remark in reproduction.remarks():
         print(remark)
     if args.out:
-        reproduction.write(args.out)
         print(f'Wrote {args.out}.')
     return 0
+
+
+def _tables(rows):
+    from vlfusion.analysis.published import PAIRS, overview
+    return [dict(paper=paper, table=where, dataset=dataset, pairs=PAIRS.get((paper, dataset)), methods=methods)
+            for paper, where, dataset, methods in overview(rows)]
 
 
 def _overview(rows):
     from rich.table import Table
 
-    from vlfusion.analysis.published import PAIRS, overview
     table = Table('paper', 'table', 'data set', 'pairs', 'methods', box=None)
-    for paper, where, dataset, methods in overview(rows):
-        table.add_row(paper, where, dataset, str(PAIRS.get((paper, dataset), 'not stated')), ', '.join(methods))
+    for row in _tables(rows):
+        table.add_row(row['paper'], row['table'], row['dataset'], str(row['pairs'] or 'not stated'),
+                      ', '.join(row['methods']))
     return table

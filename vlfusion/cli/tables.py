@@ -1,9 +1,13 @@
-"""Tables that verbs print on a terminal, or to a file."""
+"""Tables that verbs print on a terminal, or to a file; and the same facts as JSON."""
 
+import argparse
+import json
 from collections.abc import Collection, Iterable, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vlfusion.errors import printable
+from vlfusion.files import strict_json
 from vlfusion.guards.cells import terminal_cell
 
 if TYPE_CHECKING:
@@ -41,3 +45,14 @@ def print_table(console: 'Console', columns: Sequence[str], rows: Iterable[Seque
     for cells in rows:
         table.add_row(*map(terminal_cell, compress(cells, shown)))
     console.print(table, highlight=False)
+
+
+def add_json(parser: argparse._ActionsContainer) -> None:
+    """Add the option that prints JSON in place of a table."""
+    parser.add_argument('--json', action='store_true', help='print JSON for programs instead of text')
+
+
+def print_json(value: Any) -> None:
+    """Print plain data as `vlfusion.files.strict_json`. Characters that control a terminal become escapes."""
+    text = strict_json(value)
+    print(text if printable(text) == text else json.dumps(json.loads(text), indent=2))

@@ -7,11 +7,14 @@
 """
 
 import argparse
+import sys
+from contextlib import nullcontext, redirect_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher, add_texts, add_trust, add_verbose, add_words
+    from vlfusion.cli.options import add_config, add_launcher, add_texts, add_trust, add_words
     from vlfusion.cli.own_data import add_own_data
+    from vlfusion.cli.tables import add_json
     add_config(parser, model=True)
     add_words(parser, keeps=True)
     add_own_data(parser)
@@ -24,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--protocol', help="how outputs become grey levels, such as 'film' or 'plain'")
     parser.add_argument('--chroma', metavar='RULE', help="where colour comes from: visible, weighted, a plugin's rule "
                                                          "(default: the config's, else the task's)")
-    add_verbose(parser)
+    add_json(parser)
     add_launcher(parser)
 
 
@@ -38,13 +41,18 @@ def run(args: argparse.Namespace) -> int:
 
     from rich.console import Console
 
+    from vlfusion.cli.tables import print_json
     from vlfusion.engine.compat import end_of_group_member
     from vlfusion.engine.stages import test
     from vlfusion.evaluation.rows import read_csv
+    from vlfusion.evaluation.statistics import summary
     from vlfusion.evaluation.tables import summary_table
-    tested = test(config, args.checkpoint, out=args.out, protocol=args.protocol, chroma=args.chroma,
-                  launcher=args.launcher, verbose=args.verbose)
-    if tested.runner.rank == 0:
+    with redirect_stdout(sys.stderr) if args.json else nullcontext():
+        tested = test(config, args.checkpoint, out=args.out, protocol=args.protocol, chroma=args.chroma,
+                      launcher=args.launcher, verbose=args.verbose)
+    if tested.runner.rank == 0 and args.json:
+        print_json(dict(out=str(tested.out), tables={str(table): summary(read_csv(table)) for table in tested.tables}))
+    elif tested.runner.rank == 0:
         for table in tested.tables:
             Console().print(summary_table(read_csv(table)))
         print(f'Fused images:  {tested.out}/grey and {tested.out}/colour\n'

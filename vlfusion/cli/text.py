@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.key_values import KeyValues
     from vlfusion.cli.options import add_config, add_imports, add_words
     from vlfusion.cli.own_data import add_own_data
+    from vlfusion.cli.tables import add_json
     from vlfusion.config import SPLITS
     from vlfusion.guards.ranges import COUNT, WHOLE
     verbs = parser.add_subparsers(required=True, metavar='WHAT')
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument('name', metavar='NAME', help='name of a pair, or an image file')
     show.add_argument('--source', choices=('a', 'b'), help='one image of the pair (default: both)')
     show.add_argument('--modality', help='modality of an image file (default: as in the config)')
-    show.add_argument('--json', action='store_true', help='print the whole records as JSON')
+    add_json(show)
     add_split(show)
     add_words(show)
     add_own_data(show)
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     audit.add_argument('--max-tokens', type=COUNT, metavar='N', help='report texts with more tokens as long')
     audit.add_argument('--try-encoder', action='store_true',
                        help='load the text encoder and try the paragraphs that have no features')
+    add_json(audit)
     add_split(audit)
     add_words(audit)
     add_own_data(audit)
@@ -104,11 +106,11 @@ def _observe(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    import json
     from pathlib import Path
 
     config = _config(args, language=True)
 
+    from vlfusion.cli.tables import print_json
     from vlfusion.data.from_config import find_subjects
     from vlfusion.language.lookup import Records
     from vlfusion.language.show import entry_of, lines, problems
@@ -117,8 +119,7 @@ def _show(args: argparse.Namespace) -> int:
                              modality=args.modality, splits=args.split)
     entries = [entry_of(records, subject) for subject in subjects]
     if args.json:
-        text = json.dumps(entries, indent=1, ensure_ascii=False)
-        print(text if printable(text) == text else json.dumps(entries, indent=1))
+        print_json(entries)
     else:
         print(printable('\n\n'.join('\n'.join(lines(entry)) for entry in entries)))
     if missing := [problem for subject, entry in zip(subjects, entries, strict=True)
@@ -153,11 +154,17 @@ def _audit(args: argparse.Namespace) -> int:
 
     from vlfusion.language.audit import COLUMNS, Limits, check
     rows = check(texts, prompt, Limits(args.min_words, args.max_words, args.max_tokens))
-    _print_audit(rows)
+    if not args.json:
+        _print_audit(rows)
     if args.out:
         with whole_file(args.out) as file:
             write_table(file, COLUMNS, (row.cells() for row in rows))
-        print(f'One line per image is in {args.out}.')
+        if not args.json:
+            print(f'One line per image is in {args.out}.')
+    if args.json:
+        from vlfusion.cli.tables import print_json
+        from vlfusion.language.audit import summary
+        print_json(dict(groups=summary(rows), images=[row.cells() for row in rows]))
     return 0
 
 

@@ -10,7 +10,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from vlfusion.cli.options import add_config, add_launcher, add_texts, add_verbose, add_words
+    from vlfusion.cli.options import add_config, add_launcher, add_texts, add_words
     from vlfusion.cli.own_data import DEFAULT, add_own_data
     add_config(parser, 'or the name of a model to train further; without either, your own pairs are trained on with '
                        + DEFAULT.format(task='TASK'))
@@ -21,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--resume', action='store_true', help='continue from the newest checkpoint in the work_dir')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or CUDA')
     parser.add_argument('--tensorboard', action='store_true', help='also log to TensorBoard (extra: tensorboard)')
-    add_verbose(parser)
     add_launcher(parser)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from vlfusion.cli.tables import add_json
     from vlfusion.guards.ranges import WHOLE
     parser.add_argument('name', nargs='?', help='recipe to explain, such as film')
     parser.add_argument('--serve', nargs='?', const='', metavar='MODEL.gguf',
@@ -26,14 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--projector', metavar='MMPROJ.gguf', help='file that lets the served model see images')
     parser.add_argument('--port', type=WHOLE, default=8080, metavar='N',
                         help='port of the server; 0 for a free one (default: %(default)s)')
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from vlfusion.cli.options import refuse_given
     if args.serve is not None:
+        refuse_given(args, ['json'], 'with --serve')
         if args.name:
             raise ConfigError(f'--serve starts a server and does not explain {args.name!r}.',
                               'Write `vlfusion words --serve MODEL.gguf`.')
         return _serve(args)
+    if args.json:
+        return _print_json(args.name)
     if args.name:
         return _explain(args.name)
     return _list()
@@ -51,6 +57,17 @@ def _list() -> int:
     print_table(console, columns, rows, whole=['recipe', 'key'], details=['words'])
     console.print('\n~ is an estimate. `vlfusion words NAME` explains a recipe; `vlfusion describe FOLDER --words '
                   'NAME` uses it.', highlight=False, markup=False)
+    return 0
+
+
+def _print_json(name: str | None) -> int:
+    from vlfusion.cli.tables import print_json
+    from vlfusion.language.recipes import find_recipes, get_recipe
+    recipes = {name: get_recipe(name)} if name else find_recipes()
+    print_json([dict(name=name, package=recipe.package, title=recipe.title, facts=dict(recipe.facts),
+                     models=list(recipe.models), width=recipe.width, file=str(recipe.file),
+                     obstacles=recipe.obstacles(), downloaded=recipe.is_here())
+                for name, recipe in recipes.items()])
     return 0
 
 

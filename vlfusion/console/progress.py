@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from vlfusion.console.verbosity import is_quiet
+
 #: Least seconds between two lines. In long work it is a tenth of the elapsed time, so a week of training prints few.
 INTERVAL = 30
 
@@ -35,13 +37,15 @@ class ShowProgress:
     after one piece of work.
 
     Args:
-        quiet: True to show nothing, for example in all processes of a group but the first.
+        quiet: True to show nothing, for example in all processes of a group but the first. With `-q` nothing is shown
+            either.
         console: target of the output; stderr by default.
         clock: returns the time in seconds.
     """
 
     def __init__(self, quiet: bool = False, console: Console | None = None,
                  clock: Callable[[], float] = time.monotonic):
+        quiet = quiet or is_quiet()
         self.console = console or Console(stderr=True)
         self.live = self.console.is_interactive and not quiet
         self._lines = not (quiet or self.live)
@@ -90,8 +94,9 @@ class ShowProgress:
                 self._line(task, begins, inner)
 
     def print(self, text: str) -> None:
-        """Print a line above the bars."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        """Print a line above the bars, unless `-q` asks for results only."""
+        if not is_quiet():
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _task(self, step: str) -> Task:
         return next(task for task in self._bars.tasks if task.id == self._tasks[step])

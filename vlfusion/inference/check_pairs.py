@@ -43,6 +43,13 @@ class PairChecks:
         """Number of pairs of each verdict: `aligned`, `misaligned`, `unsure`."""
         return Counter(alignment.verdict for alignment in self.alignments.values())
 
+    def facts(self) -> dict[str, Any]:
+        """All pairs as plain data: the columns of `alignment.csv`, and errors of pairs that could not be compared."""
+        rows = [_row(name, alignment) for name, alignment in self.alignments.items()]
+        return dict(pairs=[{key: None if value == '' else value for key, value in row.items()} for row in rows],
+                    verdicts=dict(self.verdicts), common_shift=self.common_shift,
+                    failed={name: f'{error.problem} {error.remedy}' for name, error in self.failed.items()})
+
     @property
     def common_shift(self) -> tuple[float, float] | None:
         """Median shift of the misaligned pairs; None if there are fewer than three, or they do not share it.

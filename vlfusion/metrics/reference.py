@@ -3,7 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from inspect import cleandoc
+from typing import Any
 
 from vlfusion.metrics.base import CODES, Metric, MetricInfo, metric, metric_names
 from vlfusion.registry import FUSION_METRICS, TRUTH_METRICS
@@ -30,6 +32,33 @@ def shown_name(info: MetricInfo) -> str:
     return f'truth/{info.name}' if info.over == 'truth' else info.name
 
 
+def find_metric(name: str) -> Metric:
+    """Return a metric by its name, also one that compares to a true image.
+
+    Args:
+        name: such as `VIF` or `MI:film`; a metric that compares to a true image, such as `PSNR`, as well.
+
+    Raises:
+        UnknownNameError: no metric, or no variant of it, has that name.
+    """
+    plain = name.partition(':')[0]
+    return metric(name, truth=plain not in FUSION_METRICS and plain in TRUTH_METRICS)
+
+
+def facts(function: Metric) -> dict[str, Any]:
+    """Return all facts about a metric as plain data.
+
+    >>> from vlfusion.metrics import EN
+    >>> facts(EN)['direction'], facts(EN)['range'], facts(EN)['unit']
+    ('higher', [0.0, 8.0], 'bit')
+    """
+    info = function.info
+    plain = {field.name: getattr(info, field.name) for field in fields(info) if field.name != 'variants'}
+    return {**plain, 'name': shown_name(info), 'range': list(info.range),
+            'formula': formula(function).strip('`').replace(r'\|', '|'),
+            'variants': {name: variant.note for name, variant in info.variants.items()}}
+
+
 def explain(name: str) -> str:
     """Explain a metric: formula, direction, range, source, and what other published code computes.
 
@@ -39,8 +68,7 @@ def explain(name: str) -> str:
     Raises:
         UnknownNameError: no metric, or no variant of it, has that name.
     """
-    plain = name.partition(':')[0]
-    function = metric(name, truth=plain not in FUSION_METRICS and plain in TRUTH_METRICS)
+    function = find_metric(name)
     info = function.info
     facts = {'title': info.title, 'better': info.direction, 'range': f'{info.range[0]:g} to {info.range[1]:g}',
              'unit': info.unit, 'over sources': info.over, 'maps': ', '.join(info.maps),

@@ -1,6 +1,8 @@
 """Cards of named models: all facts about a model as Markdown, and the reference page of all models."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
 from vlfusion.errors import UnknownNameError
 from vlfusion.files import size_in_words
@@ -41,6 +43,19 @@ def row(name: str, entry: ModelEntry) -> dict[str, str]:
             'parameters': f'{parameters:,}' if parameters else 'none', 'text': entry.method.text or 'none',
             'weights': str(entry.source or 'none needed'), 'licence': entry.licence,
             'size': size_in_words(size(entry)) if entry.source else '', 'here': 'yes' if is_here(entry) else 'no'}
+
+
+def facts(name: str, entry: ModelEntry) -> dict[str, Any]:
+    """Return all facts about a model as plain data; `bytes` is the size of the weights, None if it is not known."""
+    return {'name': name, 'package': entry.package, 'method': method_facts(entry.method), 'tasks': list(entry.tasks),
+            'weights': str(entry.source) if entry.source else None, 'bytes': size(entry) if entry.source else 0,
+            'here': is_here(entry), **{key: getattr(entry, key) for key in (
+                'licence', 'protocol', 'chroma', 'words', 'config', 'trained', 'verified', 'numbers', 'notes')}}
+
+
+def method_facts(method: Method) -> dict[str, Any]:
+    """Return all facts about a method as plain data."""
+    return asdict(method)
 
 
 def card(entry: ModelEntry) -> str:

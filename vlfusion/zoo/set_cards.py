@@ -31,6 +31,17 @@ No image is part of vlfusion. The licence is that of the repository or page; "no
 """
 
 
+def facts(name: str, entry: DataSet, root: str | os.PathLike = ROOT) -> dict[str, Any]:
+    """Return all facts about a data set as plain data; `here` counts its files under `root`.
+
+    `bytes` and `files` are 0 for a set that cannot be fetched, and a number of pairs is 0 if it is not known.
+    """
+    return {'name': name, 'package': entry.package, 'tasks': list(entry.tasks), 'title': entry.title,
+            'pairs': entry.counts, 'files': len(entry.files), 'bytes': entry.bytes, 'here': count_here(entry, root),
+            'folders': entry.folders, 'from': entry.address, 'read_by': configs_that_read(entry),
+            **{key: getattr(entry, key) for key in ('size', 'licence', 'paper', 'citation', 'steps', 'notes')}}
+
+
 def card(entry: DataSet) -> str:
     """Return all facts about a data set as Markdown."""
     places = [f'[{repo}](https://github.com/{repo}/tree/{commit}) at commit {commit[:10]}: {len(entry.files)} files, '

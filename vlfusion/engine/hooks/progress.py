@@ -8,6 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from vlfusion.console.progress import ShowProgress, duration
+from vlfusion.console.verbosity import is_quiet
 from vlfusion.engine.compat import screen_handlers
 from vlfusion.engine.hooks.summary import summary
 from vlfusion.registry import HOOKS
@@ -75,7 +76,8 @@ class ProgressHook(Hook):
 
     def _open(self, runner, step: str, done: int, total: int) -> None:
         if is_main_process():
-            print('\n'.join(summary(runner, step)), flush=True)
+            if not is_quiet():
+                print('\n'.join(summary(runner, step)), flush=True)
             self._show = ShowProgress().__enter__()
             self._show(step, done, total)
             self._point_logs_at_stderr(runner)
