@@ -13,8 +13,15 @@ SPECIAL = re.compile(r'[\\*|]|(?<=\w)_(?!\w)')
 def as_rst(lines: list[str]) -> list[str]:
     r"""Turn the lines of a docstring into reStructuredText with Google's sections.
 
-    >>> as_rst(['Give `a|b` and |a|:', '', "    x = f('a')", '', 'Args:', '    a: `b`, *not* c_'])
-    ['Give ``a|b`` and \\|a\\|:', '', '.. code-block:: python', '', "    x = f('a')", '', 'Args:', '    a: ``b``, \\*not\\* c\\_']
+    >>> print('\n'.join(as_rst(['Give `a|b` or |a|:', '', "    x = f('a')", '', 'Args:', '    a: `Pair`s, *not* c_'])))
+    Give ``a|b`` or \|a\|:
+    <BLANKLINE>
+    .. code-block:: python
+    <BLANKLINE>
+        x = f('a')
+    <BLANKLINE>
+    Args:
+        a: ``Pair``\ s, \*not\* c\_
     """
     done, prose, in_section, in_code, in_doctest = [], [], False, False, False
     for number, line in enumerate(lines):
