@@ -51,6 +51,10 @@ def test_a_metric_without_a_better_side_ranks_nothing(files):
     assert [*leaderboard(files).comparisons] == ['EN', 'CE']
     with pytest.raises(ConfigError, match='Level cannot rank methods: neither higher nor lower'):
         leaderboard(files, metrics=['EN', 'Level'])
+    for path in files.values():
+        write_csv(path, [{key: row[key] for key in ('name', 'protocol', 'Level')} for row in read_csv(path)])
+    with pytest.raises(DataError, match='No metric of these files can rank'):
+        leaderboard(files)
     assert heading('Level') == 'Level (grey level)'
 
 

@@ -54,3 +54,5 @@ def test_boxes_are_weighed_together():
     np.testing.assert_array_equal(both, np.maximum(boxes_weight([one], 100, 200), boxes_weight([other], 100, 200)))
     assert both[50, 50] == pytest.approx(0.5, abs=0.15), 'the edge is soft'
     assert not boxes_weight([], 4, 4).any()
+    small = boxes_weight([(0.5, 0.5, 0.52, 0.58)], 500, 500)
+    assert small[270, 255] > 0.99 and small[270, 265] < 0.01, 'a small thing is changed wholly, and little beside it'

@@ -150,6 +150,8 @@ def test_a_trained_model_keeps_its_text_encoder_and_a_new_one_gets_that_of_the_w
     assert combine(words, two, trained=True)[0]['instruction_encoder'] == dict(type='I')
     strange = find_words(words.language | dict(instruction_encoder=dict(type='W')))
     assert 'instruction_encoder' not in combine(strange, own, trained=True)[0], 'the model has none'
+    alone = dict(store='own', instruction_encoder=dict(type='I'))
+    assert combine(words, alone, trained=True)[0]['instruction_encoder'] == dict(type='I')
     new, note = combine(words, own, trained=False)
     assert new['encoder'] == MINILM and 'its text encoder TransformersTextEncoder' in note
     assert combine(words, None, trained=True)[0] == words.language

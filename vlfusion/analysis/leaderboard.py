@@ -255,14 +255,17 @@ def leaderboard(scores: Mapping[str, str | os.PathLike], metrics: Sequence[str] 
 
     Args:
         scores: per-image CSV file of each method, by the method's name in the table.
-        metrics: names of columns, with or without a variant; by default all that every file has, except empty ones.
+        metrics: names of columns, with or without a variant; by default all that every file has, except empty ones and
+            those that have no better side, such as `Level`.
         alpha: level below which an adjusted p counts as a difference.
         correction: correction for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
 
     A method with a score that is not finite takes no part in the comparison under that metric, and has no mean rank.
 
     Raises:
-        DataError: the files have different images or protocols; all differences are named.
+        DataError: the files have different images or protocols; all differences are named. Or they have no metric that
+            ranks.
+        ConfigError: a metric that was asked for has no better side.
         UnknownNameError: a file lacks a metric that was asked for.
     """
     return board_of({method: read_csv(path) for method, path in scores.items()}, metrics=metrics, alpha=alpha,
@@ -284,6 +287,8 @@ def board_of(rows: Mapping[str, Sequence[Row]], *, metrics: Sequence[str] | None
         metrics = [name for name in shared if any(row[name] is not None for of in rows.values() for row in of)]
     else:
         metrics = [_column(name, code, shared) for name in metrics]
+    if not metrics and not shared:
+        raise DataError('No metric of these files can rank methods.', 'Score with metrics that have a better side.')
     comparisons, images = {}, len(next(iter(rows.values())))
     cases = [case_of(name) for name in sorted(row['name'] for row in next(iter(rows.values())))]
     for name in metrics or shared:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from torch.utils.data import Subset
 
+from vlfusion.analysis.leaderboard import higher
 from vlfusion.analysis.published import published
 from vlfusion.analysis.statistics import CORRECTIONS
 from vlfusion.benchmark.methods import KINDS, FolderMethod, ModelMethod, check_keys, method_of
@@ -258,6 +259,8 @@ def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = N
         raise ConfigError(f'{path} has no metric.', "Write metrics=['EN', 'SD'], or leave the key out.")
     metrics, truth_metrics = ([full_name(column, protocol.code) for column in columns]
                               for columns in (metrics, truth_metrics))
+    for column in metrics:
+        higher(column, protocol.code)  # raises if neither side is better
     controls = config.get('controls', True)
     controls = list(CONTROLS) if controls is True else list(controls or ())
     for control in controls:

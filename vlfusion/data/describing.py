@@ -18,7 +18,7 @@ from vlfusion.imaging.reading.image import FLOAT_SUFFIXES
 from vlfusion.language.fixed import encode_fixed, missing_fixed
 from vlfusion.language.pipeline import DescriptionPipeline, Plan, Report
 from vlfusion.language.recipes import find_words
-from vlfusion.language.section import require_section, section_of
+from vlfusion.language.section import INSTRUCTION, require_section, section_of
 from vlfusion.language.subjects import ImageToDescribe, Subject
 
 
@@ -75,10 +75,14 @@ def describe(config: str | os.PathLike | Config, *, splits: Sequence[str] | None
     """
     config = as_config(config)
     language = require_section(config.get('language'), config.filename)
-    encode, fixed, new_fixed = missing_fixed if dry_run else encode_fixed, [], []
+    alike: dict[bool, list[str]] = {}  # texts by whether they have an encoder of their own
     for name, texts in texts_to_encode(config, splits).items():
-        fixed += texts
-        new_fixed += encode(section_of(name, language), texts)
+        alike.setdefault(section_of(name, language) != language, []).extend(texts)
+    fixed, new_fixed = [], []
+    for own, texts in alike.items():
+        fixed += dict.fromkeys(texts)
+        new_fixed += (missing_fixed if dry_run else encode_fixed)(
+            section_of(INSTRUCTION, language) if own else language, texts)
     if fixed and not reads_stream(config):
         return Descriptions(fixed, new_fixed)
     pipeline = DescriptionPipeline(language)

@@ -61,7 +61,7 @@ def boxes_weight(boxes: Iterable[Sequence[float]], height: int, width: int) -> F
     row, column = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
     weight = np.zeros((height, width), np.float32)
     for x0, y0, x1, y1 in boxes:
-        inside = [_step((middle - distance) / EDGE) for middle, distance in (
+        inside = [_step((half - distance) / min(EDGE, half / 2)) for half, distance in (  # small boxes have sharp edges
             ((y1 - y0) / 2, abs(row - (y0 + y1) / 2)[:, None]), ((x1 - x0) / 2, abs(column - (x0 + x1) / 2)[None]))]
         weight = np.maximum(weight, inside[0] * inside[1])
     return weight.astype(np.float32)

@@ -22,6 +22,7 @@ from vlfusion.data.patterns import contents_of
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.keys import Keys
+from vlfusion.language.section import INSTRUCTION as INSTRUCTION  # for models, which do not import language
 from vlfusion.language.section import section, section_of
 from vlfusion.language.store import TextStore
 from vlfusion.language.subjects import Subject, content_of, subjects_of
@@ -314,9 +315,12 @@ class WrittenText(TextSource):
 
 def encode_given(sources: Iterable[TextSource], pairs: Iterable[Pair]) -> None:
     """Encode the texts of some pairs that no LLM writes, each by the section of its source; errors as `given_texts`."""
+    pairs, alike = list(pairs), {}
     for source in sources:
-        if texts := given_texts([source], pairs):
-            encode_fixed(source.language, texts)
+        if isinstance(source, FixedText | WrittenText):
+            alike.setdefault(id(source.language), []).append(source)
+    for group in alike.values():  # each encoder is loaded once
+        encode_fixed(group[0].language, given_texts(group, pairs))
 
 
 def given_texts(sources: Iterable[TextSource], pairs: Iterable[Pair]) -> list[str]:

@@ -510,6 +510,9 @@ class Fuser:
                 described: bool) -> dict[str, Shaped[Tensor, '1 ...']]:
         """Inputs of the network for a pair; the pair is described first unless its texts are given or in the store."""
         texts = self.texts.features(pair, given, described)
+        if 'region' in images and INSTRUCTION in self.text_dims and INSTRUCTION not in texts:
+            raise ConfigError(f'The map region of {pair.name} says where an instruction holds, but there is none.',
+                              'Give an instruction, or leave the map out.')
         height, width = images['source_a'].shape[:2]
         for name, image in images.items():
             if image.shape[:2] != (height, width):
@@ -523,6 +526,8 @@ class Fuser:
         """The region that an instruction concerns, as a map, if it names a thing that a captioner has found."""
         described = any(name not in given for name in self.texts.about_images)
         if not instruction or 'region' not in self.maps or 'region' in inputs or not described:
+            return {}
+        if self.register or self.fit == 'crop':  # captioners see the images as they are stored
             return {}
         if not (named := self.texts.named_boxes(pair, instruction)):
             return {}

@@ -240,10 +240,15 @@ class Texts:
         """Return the boxes of things that a captioner found in a described pair and a sentence names, by their names.
 
         A name is found in the sentence if its words stand there next to each other, in the singular or the plural.
+        Observations that the text store has lost have no boxes.
         """
         named: dict[str, list[Box]] = {}
         for subject in self._described(pair, self.source):
-            for observation in self._pipeline.prompt_of(subject).observations:
+            try:
+                observations = self._pipeline.prompt_of(subject).observations
+            except DataError:
+                continue
+            for observation in observations:
                 if observation.box and names_thing(sentence, observation.text):
                     named.setdefault(observation.text, []).append(observation.box)
         return named
@@ -314,15 +319,21 @@ def names_thing(sentence: str, thing: str) -> bool:
 
     >>> names_thing('Show the people on the left more clearly.', 'a person'), names_thing('Show the PET.', 'car')
     (True, False)
+    >>> names_thing('Brighten the buses.', 'bus'), names_thing('Sharpen the glass.', 'gas')
+    (True, False)
     """
     words, parts = (re.findall(r'\w+', text.casefold()) for text in (sentence, thing))
-    words, parts = ([_singular(word) for word in text if word not in ('a', 'an', 'the')] for text in (words, parts))
-    return bool(parts) and any(words[start:start + len(parts)] == parts for start in range(len(words)))
+    words, parts = ([word for word in text if word not in ('a', 'an', 'the')] for text in (words, parts))
+    starts = range(len(words) - len(parts) + 1) if parts else ()
+    return any(all(map(_same_noun, words[start:], parts)) for start in starts)
 
 
-def _singular(word: str) -> str:
-    irregular = {'people': 'person', 'persons': 'person', 'men': 'man', 'women': 'woman', 'children': 'child'}
-    return irregular.get(word) or (word.removesuffix('s') if not word.endswith(('ss', 'us')) else word)
+def _same_noun(word: str, other: str) -> bool:
+    """Tell whether two words are equal, or one is the plural of the other."""
+    irregular = {'people': 'person', 'men': 'man', 'women': 'woman', 'children': 'child'}
+    word, other = irregular.get(word, word), irregular.get(other, other)
+    shorter, longer = sorted((word, other), key=len)
+    return longer in (shorter, f'{shorter}s', f'{shorter}es', re.sub('y$', 'ies', shorter))
 
 
 def make_words(language: Mapping, sources: Mapping[str, Mapping], pairs: Sequence[Pair],

@@ -200,10 +200,10 @@ def combine(words: Words, own: Mapping[str, Any] | None, *, trained: bool) -> tu
     if own.get('fixed'):
         language.setdefault('fixed', own['fixed'])
     whose = 'its'
-    if trained and own.get('encoder'):
-        language = {key: part for key, part in language.items() if key not in ENCODERS}
-        language |= {key: own[key] for key in ENCODERS if key in own}
-        whose = "the model's"
+    if trained:
+        language.pop('instruction_encoder', None)
+        language |= {key: own[key] for key in ENCODERS if own.get(key)}
+        whose = "the model's" if own.get('encoder') else whose
     parts = [*language.get('captioners', ()), *filter(None, [language.get('llm')])]
     encoder = f'{whose} text encoder {_shown(language["encoder"])}' if 'encoder' in language else 'no text encoder'
     return language, f'Words by {words.label}: {", ".join(map(_shown, parts))}; {encoder}.'

@@ -11,17 +11,18 @@ from jaxtyping import Bool, Float
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from vlfusion.data.text import INSTRUCTION
 from vlfusion.errors import ConfigError, DataError, NetworkError
 from vlfusion.guards.foreign import foreign
-from vlfusion.language.section import INSTRUCTION
 from vlfusion.models.stacks import Mapped, Stack
 from vlfusion.registry import BACKBONES, LOSSES, MODELS
 
 _INSTRUCTED = "Train with type='InstructedModel', and set instructions=dict(vocabulary='fusion.v2') in the data set."
+#: What losses may want of the reading of instructions: what a backbone reads, and the right answers.
+READ = ('amounts', 'directions', 'places', 'read_ask', 'read_region')
 #: Remedies for inputs of losses that do not come from files.
 _REMEDIES = dict.fromkeys(('ask', 'region', 'instructions', 'reference'), _INSTRUCTED) | dict.fromkeys(
-    ('numbers', 'asked', 'places', 'read_ask', 'read_region'),
-    f'{_INSTRUCTED} The backbone must have a method understand, as FILM with instruction_dim.')
+    READ, f'{_INSTRUCTED} The backbone must have a method understand, as FILM with instruction_dim.')
 
 
 @MODELS.register_module()

@@ -7,11 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlfusion.errors import ConfigError
-from vlfusion.models.fusion_model import FusionModel, map_inputs, text_dims
+from vlfusion.models.fusion_model import READ, FusionModel, map_inputs, text_dims
 from vlfusion.registry import MODELS
-
-#: What losses may want of the reading of instructions, also of those that are not fused.
-READ = {'amounts', 'directions', 'places', 'read_ask', 'read_region'}
 
 
 @MODELS.register_module()
@@ -46,7 +43,7 @@ class InstructedModel(FusionModel):
     def __init__(self, stream: str = 'instruction', pictures: int | None = None, own_reference: bool = True,
                  **options):
         super().__init__(**options)
-        if unread := [name for name, wants in self._wants.items() if pictures == 0 and not READ & wants.keys()]:
+        if unread := [name for name, wants in self._wants.items() if pictures == 0 and wants.keys().isdisjoint(READ)]:
             raise ConfigError(f'pictures=0 fuses nothing, but the loss {unread[0]} compares pictures.',
                               'Keep ReadingLoss and RegionLoss only, or raise pictures.')
         self.stream, self.pictures, self.own_reference = stream, pictures, own_reference
@@ -63,11 +60,14 @@ class InstructedModel(FusionModel):
                 `region` `(batch, several, h, w)`.
         """
         if mode != 'loss' or 'ask' not in sample:
+            if 'ask' in sample:  # its region is the right one, and no map for the backbone
+                del sample['region']
             return super().forward(source_a, source_b, mode=mode, **sample)
         self.require_losses()
         instructed = {key: sample.pop(key) for key in (self.stream, f'{self.stream}_mask', 'ask', 'region')}
         instructed['region'] = instructed['region'][:, :, None]
-        if hasattr(self.backbone, 'understand') and READ & {name for wants in self._wants.values() for name in wants}:
+        if hasattr(self.backbone, 'understand') and not all(wants.keys().isdisjoint(READ)
+                                                            for wants in self._wants.values()):
             read = {key: value.flatten(0, 1) for key, value in instructed.items()}
             sample['read_ask'], sample['read_region'] = read['ask'], read['region']
             sample |= self.backbone.understand(source_a, source_b, read[self.stream], read[f'{self.stream}_mask'])

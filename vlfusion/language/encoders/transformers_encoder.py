@@ -142,7 +142,8 @@ class TransformersTextEncoder:
     def _hidden(self, padded: Mapping[str, Tensor]) -> Float[Tensor, 'text token dim']:
         if self.layers is None:
             return self.model(**padded).last_hidden_state
-        states = self.model(**padded, output_hidden_states=True).hidden_states
+        output = self.model(**padded, output_hidden_states=True)
+        states = [*output.hidden_states[:-1], output.last_hidden_state]  # some models normalise the last one only here
         return torch.cat([states[layer] for layer in self.layers], -1)
 
 
