@@ -1,5 +1,6 @@
 """Configuration of the documentation's site, which `make docs` builds into docs/_build/html."""
 
+import os
 import sys
 from configparser import ConfigParser
 from pathlib import Path
@@ -41,8 +42,10 @@ napoleon_use_rtype = False
 copybutton_prompt_text = r'\$ |>>> |\.\.\. '
 copybutton_prompt_is_regexp = True
 
-#: Address of the repository, or empty if setup.cfg has none. Links to its files lead there.
-repository_url = _setup['metadata'].get('url', '').rstrip('/')
+#: Address of the repository, to whose files links lead: that of setup.cfg, or of the forge that builds the site. Where
+#: neither is known, these links are plain words.
+_forge, _name = (os.environ.get(f'GITHUB_{part}', '') for part in ('SERVER_URL', 'REPOSITORY'))
+repository_url = _setup['metadata'].get('url', f'{_forge}/{_name}' if _name else '').rstrip('/')
 if repository_url:
     html_theme_options |= {'source_repository': f'{repository_url}/', 'source_branch': 'main',
                            'source_directory': 'docs/'}

@@ -95,10 +95,11 @@ def draw(cells: dict[str, dict[str, Cell]], path: Path) -> None:
     """Draw a column of dots for each metric, and lines for the controls."""
     from matplotlib.figure import Figure
 
-    methods = [name for name in cells[METRICS[0]] if not name.startswith('control: ')]
+    metrics = [metric for metric in METRICS if metric in cells]
+    methods = [name for name in cells[metrics[0]] if not name.startswith('control: ')]
     figure = Figure(figsize=(7.16, 0.75 + 0.17 * len(methods)), facecolor='white', layout='constrained')
-    panels = figure.subplots(1, len(METRICS), sharey=True)
-    for axes, metric in zip(panels, METRICS, strict=True):
+    panels = figure.subplots(1, len(metrics), sharey=True)
+    for axes, metric in zip(panels, metrics, strict=True):
         for unbeaten, face in ((True, COLOURS[-1]), (False, 'white')):
             dots = [(cell.value, place) for place, method in enumerate(methods)
                     if (cell := cells[metric][method]).unbeaten == unbeaten and cell.value is not None]

@@ -7,9 +7,9 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / 'vlfusion'
 #: Tests of several modules at once: of a verb from its arguments to its files, of whole families, of the repository.
 ACROSS = {
-    '': 'configs configs_cost conformance devices did_the_text_do_anything front_door howto_own_method '
-        'examples installation known_plugins layers layout links named_paths plugin_configs prose swaps '
-        'typecheck workflows',
+    '': 'configs configs_cost conformance devices did_the_text_do_anything documentation front_door howto_own_method '
+        'examples installation known_plugins layers layout links named_paths plugin_configs prose readme results_pages '
+        'swaps tutorials typecheck workflows',
     'cli': 'guesses named_models numbers pages plugins start verbs',
     'inference': 'instructions values',
     'language': 'describe exchange howto pairs repair running server_kills',
