@@ -38,10 +38,12 @@ def draw_thermal(path: Path) -> None:
     assert cv2.imwrite(str(path), image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('place', ['own_captioner'], indirect=True)
 def test_the_captioner_finds_hot_spots(place, capsys):
     draw_thermal(place / 'ir/a.png')
-    assert main(['text', 'observe', 'HotSpotCaptioner', 'ir/a.png', '--modality', 'infrared', '--import', 'hot_spots']) == 0
+    assert main(['text', 'observe', 'HotSpotCaptioner', 'ir/a.png', '--modality', 'infrared', '--import',
+                 'hot_spots']) == 0
     [line] = capsys.readouterr().out.splitlines()
     assert 'a hot spot' in line and 'upper right' in line
     assert main(['check-plugin', '--import', 'hot_spots']) == 0
@@ -56,6 +58,7 @@ def test_the_captioner_is_a_part_of_words(place, capsys):
     assert 'hot spot' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('place', ['own_llm'], indirect=True)
 def test_the_llm_is_a_program(place, capsys):
     from vlfusion.errors import ConfigError, DataError
