@@ -1,4 +1,4 @@
-"""What the workflows and forms under .github call is there."""
+"""Targets, extras, verbs and files that the workflows and forms under .github name."""
 
 import configparser
 import re
