@@ -29,7 +29,7 @@ if os.environ.get('VLFUSION_TYPECHECK', '1') != '0':
 
 #: Modules of the page that import Gradio, which is an extra: without it their docstrings are not tested.
 collect_ignore = [] if find_spec('gradio') else [
-    f'vlfusion/app/{name}.py' for name in ('desk', 'folders_tab', 'page', 'pair_tab', 'volumes_tab')]
+    f'vlfusion/app/{name}.py' for name in ('desk', 'folders_tab', 'page', 'pair_tab', 'remote', 'volumes_tab')]
 
 
 def pytest_configure(config: pytest.Config) -> None:

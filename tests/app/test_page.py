@@ -101,7 +101,7 @@ def test_a_pair_from_upload_to_download(tab, data, tmp_path):
     fuse(tab)
     words = [tab.input_value(f'#words-{side} textarea') for side in 'ab']
     assert 'MRI kind' in words[0] and 'PET kind' in words[1]
-    assert re.search(r'[\d.]+ s to fuse, .* of memory.*; 2,494,572 parameters, on cpu', tab.inner_text('#costs'))
+    assert re.search(r'[\d.]+ s to fuse, .* of memory.*; 2,593,904 parameters, on cpu', tab.inner_text('#costs'))
     assert tab.locator('#slider img').count() == 2
     go(tab, 'Zoom')
     frames = tab.locator('#zoomed .vl-frame img')
@@ -267,6 +267,24 @@ def test_only_uploads_are_read(opened, data):
             urllib.request.urlopen(f'{opened.address}gradio_api/file={path}')
         assert error.value.code in (403, 404)
     assert opened.address.startswith('http://127.0.0.1:') and not opened.public
+
+
+def test_no_visitor_makes_the_server_download(opened):
+    """Addresses are refused as the path of an upload and behind `/file=`, before a name is looked up."""
+    api, file = f'{opened.address}gradio_api', 'https://example.org/a.png'
+    for form in (file, file.replace('https', 'HTTPS'), 'https%3A//example.org/a.png'):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(f'{api}/file={form}')
+        assert error.value.code == 403 and b'got an address' in error.value.read()
+    look = next(number for number, function in opened.page.fns.items() if function.name == 'look')
+    inputs = len(opened.page.fns[look].inputs)
+    payload = {'path': file, 'orig_name': 'a.png', 'meta': {'_type': 'gradio.FileData'}}
+    body = json.dumps({'data': [payload, *[None] * (inputs - 1)], 'fn_index': look, 'session_hash': 'stranger'})
+    urllib.request.urlopen(urllib.request.Request(f'{api}/queue/join', body.encode(),
+                                                  {'Content-Type': 'application/json'})).read()
+    with urllib.request.urlopen(f'{api}/queue/data?session_hash=stranger', timeout=60) as stream:
+        said = next(line for line in stream if b'process_completed' in line).decode()
+    assert '"success":false' in said.replace(' ', '') and 'got an address' in said
 
 
 def test_a_phone_and_the_dark(opened, chromium, data):

@@ -14,6 +14,7 @@ from vlfusion.app.limits import Limits
 from vlfusion.app.models import Models, modality_choices, titles
 from vlfusion.app.pair import presets
 from vlfusion.app.pair_tab import PairTab
+from vlfusion.app.remote import LocalBlocks
 from vlfusion.app.volumes_tab import VolumesTab
 
 _TITLE = '''# vlfusion
@@ -37,7 +38,7 @@ def theme() -> gr.themes.Base:
                     body_text_color_subdued_dark='*neutral_300')
 
 
-def build(models: Models, limits: Limits, folder: Path) -> gr.Blocks:
+def build(models: Models, limits: Limits, folder: Path) -> LocalBlocks:
     """Build the page.
 
     Args:
@@ -48,7 +49,7 @@ def build(models: Models, limits: Limits, folder: Path) -> gr.Blocks:
     desk = Desk(models, limits, folder)
     pairs, folders, volumes = PairTab(desk), FoldersTab(desk), VolumesTab(desk)
     choices = _choices(models, models.first)
-    with gr.Blocks(title='vlfusion', analytics_enabled=False, delete_cache=(LIFETIME, LIFETIME)) as blocks:
+    with LocalBlocks(title='vlfusion', analytics_enabled=False, delete_cache=(LIFETIME, LIFETIME)) as blocks:
         gr.Markdown(_TITLE, elem_classes='vl-top')
         with gr.Row():
             model = gr.Dropdown(titles(models.names, models.entries), value=models.first, label='Model', scale=3,

@@ -109,8 +109,12 @@ def make_page(model: str = '', folder: str | os.PathLike | None = None, *, limit
 
 def launch_options(limits: Limits) -> dict[str, Any]:
     """Return the arguments of Gradio's `launch` that every server of the page needs."""
+    from starlette.middleware import Middleware
+
     from vlfusion.app.page import theme
+    from vlfusion.app.remote import RefuseAddresses
     script = (ASSETS / 'zoom.js').read_text(encoding='utf-8')
     return dict(theme=theme(), css_paths=ASSETS / 'app.css', head=f'<script>{script}</script>',
                 max_file_size=limits.bytes, allowed_paths=[], footer_links=[], enable_monitoring=False, quiet=True,
-                show_error=False, ssr_mode=False, pwa=False, mcp_server=False, state_session_capacity=100)
+                show_error=False, ssr_mode=False, pwa=False, mcp_server=False,
+                app_kwargs={'middleware': [Middleware(RefuseAddresses)]})
