@@ -15,7 +15,6 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
-from traitlets.config import Config
 
 from vlfusion.files import whole
 
@@ -42,8 +41,7 @@ def run(path: Path) -> None:
     """Run one notebook and write it, or exit if it became too large to read on a forge."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(notebook, timeout=1200, resources={'metadata': {'path': folder}},
-                       config=Config({'KernelManager': {'transport': 'ipc'}})).execute()
+        NotebookClient(notebook, timeout=1200, startup_timeout=600, resources={'metadata': {'path': folder}}).execute()
     for cell in notebook.cells:
         cell.metadata.clear()
         if cell.cell_type == 'code':
