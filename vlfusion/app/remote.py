@@ -1,6 +1,7 @@
 """Addresses of other servers, which the page never fetches.
 
-Gradio downloads a file for anyone who names its address: as the path of an upload, or behind `/file=`. Both are refused.
+Gradio downloads a file for anyone who names its address: as the path of an upload, or behind `/file=`. Both are
+refused.
 """
 
 import re
