@@ -1,4 +1,4 @@
-"""Put the tables of a comparison into its page under docs/results, below charts of them. The text above stays as it is.
+"""Put the tables of a comparison into its page under docs/results, folded, and charts of them above its text.
 
     vlfusion benchmark mif --get
     python scripts/results.py docs/results/mif.md work_dirs/benchmark/mif/leaderboard.md
@@ -22,6 +22,7 @@ TABLE = 'The table'
 METRICS = ('SD', 'SF', 'VIF', 'Qabf')
 #: Controls of a chart, with the style of their lines.
 CONTROLS = {'copy of A': '--', 'copy of B': ':', 'noisy mean': '-.'}
+CHART = re.compile(r'^!\[.*\]\(\.\./pictures/results_.*\n\*.*\*\n\n', re.MULTILINE)
 FOLD = re.compile(r'<details><summary>(.*?)</summary>\n\n(.*?)\n\n</details>', re.DOTALL)
 
 
@@ -39,33 +40,42 @@ class Cell:
 
 
 def main(page: Path, leaderboard: Path | None = None, pictures: Path = PICTURES) -> None:
-    """Replace everything from the first data set of `page` on by charts and tables, those of `leaderboard` if given."""
+    """Replace the tables of `page` by those of `leaderboard`, if given, and draw a chart of each data set.
+
+    Charts stand below the first paragraph, tables at the end, folded.
+    """
     text, _, own = page.read_text(encoding='utf-8').partition('\n## ')
     tables = leaderboard.read_text(encoding='utf-8') if leaderboard else _unfolded(f'## {own}')
     lines = [line for line in tables.splitlines()
              if not re.match(r'\| [^|]+ \| failed \|', line) and not re.match(r'\S+ failed: ', line)]
     tables = re.sub(r'\n{3,}', '\n\n', '\n'.join(lines)).strip()
-    blocks = filter(None, re.split(r'^(?=##)', tables, flags=re.MULTILINE))
-    page.write_text('\n\n'.join([text.rstrip(), *(_folded(block, pictures) for block in blocks)]) + '\n',
-                    encoding='utf-8')
+    blocks = [*filter(None, re.split(r'^(?=##)', tables, flags=re.MULTILINE))]
+    charts = [_chart(block, pictures) for block in blocks if not block.startswith('###')]
+    title, summary, *rest = re.sub(CHART, '', text).strip().split('\n\n')
+    page.write_text('\n\n'.join([title, summary, *charts, *rest, *map(_folded, blocks)]) + '\n', encoding='utf-8')
 
 
 def _unfolded(tables: str) -> str:
     """Undo `_folded`."""
-    tables = re.sub(r'^!\[.*\n\n', '', tables, flags=re.MULTILINE)
     return FOLD.sub(lambda fold: fold[2] if fold[1] == TABLE else f'### {fold[1]}\n\n{fold[2]}', tables)
 
 
-def _folded(block: str, pictures: Path) -> str:
-    """Return a block of the leaderboard with its table folded; the first of a data set has a chart above it."""
+def _chart(block: str, pictures: Path) -> str:
+    """Draw the chart of a data set, and return the picture with its caption."""
     title, _, body = block.strip().partition('\n')
-    name, body = title.lstrip('# '), body.strip()
-    if title.startswith('###'):
-        return f'<details><summary>{name}</summary>\n\n{body}\n\n</details>'
-    chart = pictures / f'results_{name.partition(":")[0].lower()}.svg'
-    draw(read_cells(body), chart)
-    return (f'{title}\n\n![{", ".join(METRICS)} of each method, beside control images]'
-            f'(../pictures/{chart.name})\n\n<details><summary>{TABLE}</summary>\n\n{body}\n\n</details>')
+    name = title.lstrip('# ').partition(':')[0]
+    path = pictures / f'results_{name.lower()}.svg'
+    draw(read_cells(body), path)
+    return (f'![{name}: {", ".join(METRICS)} of each method, beside control images](../pictures/{path.name})\n'
+            f'*{name}. Filled dots: no method is significantly better. Lines: control images, which no method made.*')
+
+
+def _folded(block: str) -> str:
+    """Return a block of the leaderboard with its table folded."""
+    title, _, body = block.strip().partition('\n')
+    deeper = title.startswith('###')
+    fold = f'<details><summary>{title.lstrip("# ") if deeper else TABLE}</summary>\n\n{body.strip()}\n\n</details>'
+    return fold if deeper else f'{title}\n\n{fold}'
 
 
 def read_cells(table: str) -> dict[str, dict[str, Cell]]:

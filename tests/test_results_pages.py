@@ -43,7 +43,7 @@ def test_a_new_leaderboard_replaces_the_tables(results, tmp_path):
                      '| *control: copy of A* | 4 | 3 | 1 | 1 |  |\n\nB failed: no weights\n\n### Costs\n\n| a |\n')
     results.main(page, board, tmp_path)
     text = page.read_text(encoding='utf-8')
-    assert text.startswith('# Title\n\nWords.\n\n') and 'failed' not in text and 'Old' not in text
+    assert text.startswith('# Title\n\nWords.\n\n![TNO: ') and 'failed' not in text and 'Old' not in text
     assert text.index('![') < text.index('<details><summary>The table</summary>') < text.index('| A | **5 (1)**')
     assert text.endswith('<details><summary>Costs</summary>\n\n| a |\n\n</details>\n')
     assert '>A</text>' in (tmp_path / 'results_tno.svg').read_text(encoding='utf-8')
