@@ -1,12 +1,15 @@
 """GeoTIFF files keep their place on earth; rasterio writes and reads them."""
 
+import os
+
 import numpy as np
 import pytest
 
 from vlfusion.console.notes import new_run
 from vlfusion.errors import DataError
-from vlfusion.imaging.georeference import georeference_of_result, read_georeference
+from vlfusion.imaging.georeference import georeference_of_result, is_georeferenced, read_georeference
 from vlfusion.imaging.images import read_image, write_image
+from vlfusion.imaging.reading.pages import pages_of
 
 rasterio = pytest.importorskip('rasterio', reason="pip install 'vlfusion[geo]'")
 TRANSFORM = rasterio.Affine(10, 0.5, 500_000, -0.5, -10, 4_600_000)
@@ -34,6 +37,22 @@ def test_files_without_a_georeference_have_none(tmp_path):
     write_image(tmp_path / 'a.tif', IMAGE)
     write_image(tmp_path / 'a.png', IMAGE)
     assert read_georeference(tmp_path / 'a.tif') is None and read_georeference(tmp_path / 'a.png') is None
+
+
+def test_a_file_that_cannot_be_opened_has_none(tmp_path):
+    """The reading of its pixels reports it, for its pair alone."""
+    (tmp_path / 'link.tif').symlink_to('absent.tif')
+    (tmp_path / 'folder.tif').mkdir()
+    (tmp_path / 'empty.tif').touch()
+    (tmp_path / 'closed.tif').write_bytes(write_geotiff(tmp_path / 'a.tif').read_bytes())
+    (tmp_path / 'closed.tif').chmod(0)
+    names = ['absent', 'link', 'folder', 'empty'] + ['closed'] * (not os.access(tmp_path / 'closed.tif', os.R_OK))
+    for name in names:
+        assert not is_georeferenced(tmp_path / f'{name}.tif')
+        assert len(pages_of(tmp_path / f'{name}.tif')) == 1
+        with pytest.raises(DataError, match=f'{name}.tif'):
+            read_image(tmp_path / f'{name}.tif')
+    assert is_georeferenced(tmp_path / 'a.tif')
 
 
 @pytest.mark.parametrize(('fit', 'size'), [('crop', (20, 31)), ('resize', (60, 80))])

@@ -13,9 +13,10 @@ from vlfusion.data.patterns import contents_of, is_file
 from vlfusion.errors import DataError, listing
 from vlfusion.imaging.georeference import TIFF_SUFFIXES
 from vlfusion.imaging.images import SUFFIXES
-from vlfusion.imaging.reading.image import FLOAT_SUFFIXES
+from vlfusion.imaging.reading.image import FLOAT_SUFFIXES, volume_in_a_page
 from vlfusion.imaging.reading.pages import Page, pages_of
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
+from vlfusion.imaging.reading.tiff import read_tiff_header
 
 _ADVICE = ('Give the pictures of one stack, or one file with several pages, or one folder of stacks (stacks/01/0.png '
            '...), or two or more folders or patterns whose files share their names.')
@@ -90,6 +91,8 @@ def _of_files(paths: Sequence[Path], reading: Reading) -> FoundStack:
     if len(paths) == 1:
         if len(pages := _pages(paths[0], reading)) > 1:
             return FoundStack(paths[0].stem, pages)
+        if (header := read_tiff_header(paths[0])) and header.planes > 1:
+            raise volume_in_a_page(paths[0], header.planes)
         raise DataError(f'A stack has two pictures or more, but there is only {paths[0]}.', _ADVICE)
     for first, second in combinations(paths, 2):
         if first.samefile(second):

@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 from vlfusion.console.notes import note
 from vlfusion.errors import DataError, needs
 from vlfusion.imaging.fit import Size, crop_offset
+from vlfusion.imaging.reading.header import Header
 from vlfusion.imaging.reading.tiff import read_tiff_header
 
 #: Endings of files that can hold a georeference.
@@ -62,17 +63,22 @@ def _rasterio() -> AbstractContextManager[None]:
 
 
 def is_georeferenced(path: str | os.PathLike) -> bool:
-    """Tell whether a file is a GeoTIFF, by its header alone.
+    """Tell whether a file is a GeoTIFF, by its header alone. A file that cannot be read is none.
 
     Raises:
         ConfigError: it is, and rasterio is missing.
     """
+    return _geotiff_header(path) is not None
+
+
+def _geotiff_header(path: str | os.PathLike) -> Header | None:
+    """The header of a GeoTIFF, for which rasterio is there; None for other files."""
     header = read_tiff_header(path) if Path(path).suffix.lower() in TIFF_SUFFIXES else None
     if not (header and header.georeferenced):
-        return False
+        return None
     with _rasterio():
         import rasterio  # noqa: F401
-    return True
+    return header
 
 
 def read_georeference(path: str | os.PathLike) -> Georeference | None:
@@ -82,9 +88,9 @@ def read_georeference(path: str | os.PathLike) -> Georeference | None:
         ConfigError: the file is a GeoTIFF, and rasterio is missing.
         DataError: rasterio cannot read the file.
     """
-    if not is_georeferenced(path):
+    header = _geotiff_header(path)
+    if not header:
         return None
-    header = read_tiff_header(path)
     if header.orientation != 1:
         note('georeference', f'{path} is georeferenced, but stored turned or mirrored; its georeference is not kept.')
         return None
@@ -119,7 +125,8 @@ def georeference_of_result(target: Path, paths: Sequence[str | os.PathLike], siz
     Raises:
         ConfigError, DataError: as for `read_georeference`.
     """
-    for number, path in enumerate(paths if target.suffix.lower() in TIFF_SUFFIXES else ()):
+    files = dict.fromkeys(map(os.fspath, paths))  # each once, also if a file gives several pages
+    for number, path in enumerate(files if target.suffix.lower() in TIFF_SUFFIXES else ()):
         reference = read_georeference(path)
         if reference and number == 1 and moved:
             note('georeference', f'{path} is georeferenced, but was moved onto {paths[0]}, which is not; the fused '

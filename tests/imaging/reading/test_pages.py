@@ -5,6 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from vlfusion.data.stacks import find_stacks
 from vlfusion.errors import DataError
 from vlfusion.imaging.images import read_image
 from vlfusion.imaging.reading.pages import Page, pages_of
@@ -39,11 +40,44 @@ def test_a_page_is_read_without_the_others(tmp_path, write, pages):
         np.testing.assert_array_equal(read_image(page), expected[..., ::-1] if expected.ndim == 3 else expected)
         alone = page_alone(path, page.number)
         assert len(alone) < path.stat().st_size / 4 and read_tiff(alone).header.pages == 1
-        assert sum(1 for _ in tifffile.TiffFile(path).pages) == 5
     with pytest.raises(DataError, match=r'a\.tif \(page 6\) has no page 6'):
         read_image(Page(path, 6))
     with pytest.raises(DataError, match=r'Page 2 was chosen of .*\(page 1\)'):
         read_image(Page(path, 1), Reading.of(page=2))
+
+
+def test_the_directories_that_are_read_grow_with_the_pages_not_with_their_square(tmp_path, monkeypatch):
+    path, read = tmp_path / 'a.tif', []
+    by_tifffile(DEEP[np.arange(60) % 5])(path)
+    parse = tifffile.TiffPage.__init__
+    monkeypatch.setattr(tifffile.TiffPage, '__init__', lambda self, *args, **options: (
+        read.append(self), parse(self, *args, **options))[1])
+    for number, page in enumerate(pages_of(path)):
+        np.testing.assert_array_equal(read_image(page), DEEP[number % 5])
+    assert 60 < len(read) < 6 * 60
+
+
+def test_a_page_with_smaller_copies_before_it(tmp_path):
+    with tifffile.TiffWriter(tmp_path / 'a.tif') as file:
+        for page in DEEP[:3]:
+            file.write(page, photometric='minisblack')
+            file.write(page[::2, ::2], photometric='minisblack', subfiletype=1)
+    pages = pages_of(tmp_path / 'a.tif')
+    assert [page.number for page in pages] == [1, 2, 3]
+    for page, expected in zip(pages, DEEP, strict=False):
+        np.testing.assert_array_equal(read_image(page), expected)
+        np.testing.assert_array_equal(read_image(page.path, Reading.of(page=page.number)), expected)
+
+
+def test_a_volume_in_one_page_is_named(tmp_path):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, DEEP, volumetric=True, tile=(16, 16, 16), photometric='minisblack')
+    assert pages_of(path) == [Page(path, 1)]
+    for source in (path, *pages_of(path)):
+        with pytest.raises(DataError, match=r'a\.tif.* holds a volume of 5 planes in one page'):
+            read_image(source)
+    with pytest.raises(DataError, match='holds a volume of 5 planes'):
+        find_stacks([path])
 
 
 def test_the_rules_of_reading_hold_for_a_page(tmp_path):

@@ -37,6 +37,7 @@ class Header:
         colour: meaning of the bands if they are not grey, red, green, blue or alpha: `CMYK` or `multi-band`; or `raw`
             for the preview in a camera's raw file.
         georeferenced: whether the file says where on earth the image lies.
+        planes: number of planes of the image; more than 1 in a volume.
     """
 
     width: int
@@ -46,6 +47,7 @@ class Header:
     orientation: int = 1
     colour: str = ''
     georeferenced: bool = False
+    planes: int = 1
 
 
 def open_image(data: bytes) -> ImageFile | None:

@@ -61,12 +61,13 @@ def read_image(path: str | os.PathLike, reading: Reading = AS_STORED,
             page (for several pages), of bands (for other bands than grey or colour), or a range (for values other than
             8- or 16-bit).
     """
+    offset = None
     if isinstance(path, Page):
         if reading.page:
             raise DataError(f'Page {reading.page} was chosen of {path}.', 'Leave the choice of a page out.')
-        reading = replace(reading, page=path.number)
+        reading, offset = replace(reading, page=path.number), path.offset
     try:
-        alone = None if reading.page is None or unreadable(path) else page_alone(path, reading.page)
+        alone = None if reading.page is None or unreadable(path) else page_alone(path, reading.page, offset)
         data = alone or read_file(path)
         if alone:
             reading = replace(reading, page=None)
@@ -138,6 +139,8 @@ def _check_content(path: object, header: Header, reading: Reading) -> None:
     if header.pages > 1 and not reading.page:
         raise DataError(f'{path} holds {header.pages} pages (or frames), but only one picture can be read.',
                         f'Choose one, counted from 1, {_CHOOSE.format("page")}')
+    if header.planes > 1:
+        raise volume_in_a_page(path, header.planes)
     if header.colour == 'CMYK':
         raise DataError(f'{path} holds CMYK colour, which is not supported.', "Convert it to RGB, in Python: "
                         "from PIL import Image; Image.open(path).convert('RGB').save('rgb.png')")
@@ -148,6 +151,12 @@ def _check_content(path: object, header: Header, reading: Reading) -> None:
         raise DataError(f'{path} has {header.bands} bands; expected grey (1) or colour (3, perhaps with alpha).',
                         'Choose one band, or three for red, green and blue, counted from 1, such as 4,3,2, '
                         f'{_CHOOSE.format("bands")}')
+
+
+def volume_in_a_page(path: object, planes: int) -> DataError:
+    """The error of a TIFF file that has a volume where a picture is expected."""
+    return DataError(f'{path} holds a volume of {planes} planes in one page; expected a picture.',
+                     'Save each plane as a page or a file of its own, for example with the package tifffile.')
 
 
 def _no_such_page(path: object, reading: Reading) -> DataError:

@@ -1,12 +1,14 @@
 """Pages of a file, each of which can be given where the path of an image is expected."""
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from vlfusion.imaging.reading.file import read_file, unreadable
+from vlfusion.errors import DataError
+from vlfusion.imaging.reading.file import read_file
 from vlfusion.imaging.reading.header import read_header
-from vlfusion.imaging.reading.tiff import read_tiff_header
+from vlfusion.imaging.reading.tiff import page_offsets, read_tiff_header
 
 
 @dataclass(frozen=True)
@@ -16,10 +18,13 @@ class Page(os.PathLike):
     Attributes:
         path: the file.
         number: number of the page or frame, from 1.
+        offset: place of the page in a TIFF file in bytes, which `page_alone` takes; None if
+            it is unknown.
     """
 
     path: Path
     number: int
+    offset: int | None = field(default=None, compare=False, repr=False)
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
@@ -33,5 +38,10 @@ def pages_of(path: str | os.PathLike) -> list[Page]:
 
     The pixels of TIFF files are not read.
     """
-    header = None if unreadable(path) else read_tiff_header(path) or read_header(read_file(path))
-    return [Page(Path(path), number) for number in range(1, (header.pages if header else 1) + 1)]
+    path = Path(path)
+    if len(offsets := page_offsets(path)) > 1:
+        return [Page(path, number, offset) for number, offset in enumerate(offsets, 1)]
+    header = read_tiff_header(path)
+    with suppress(DataError):  # whoever reads the page reports a file that cannot be read
+        header = header or read_header(read_file(path))
+    return [Page(path, number) for number in range(1, (header.pages if header else 1) + 1)]

@@ -6,16 +6,22 @@ apart. These files are decoded by tifffile.
 
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedIOBase, BytesIO
 from itertools import accumulate
 from struct import pack
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Shaped
 
 from vlfusion.errors import DataError
+from vlfusion.imaging.reading.file import unreadable
 from vlfusion.imaging.reading.header import Header, read_header, valid_orientation
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile
 
 _GREY, _RGB, _COLOUR, _CMYK = (0, 1), 2, (2, 3, 6, 8), 5  # photometric interpretations: see TIFF 6.0
 _ALPHA = ((1,), (2,))  # values of ExtraSamples
@@ -131,13 +137,35 @@ def read_tiff(data: bytes, number: int | None = None) -> Tiff | None:
 
 
 def read_tiff_header(path: str | os.PathLike) -> Header | None:
-    """Read the header of a TIFF file's first page, and no pixels; None as for `read_tiff`."""
-    with open(path, 'rb') as file:
+    """Read the header of a TIFF file's first page, and no pixels; None as for `read_tiff`, or if it cannot be opened.
+
+    Nothing is raised, so that the reading of the pixels reports the file.
+    """
+    if unreadable(path):
+        return None
+    with suppress(OSError), open(path, 'rb') as file:
         chosen = _choose(file)
-    return chosen and chosen[0]
+        return chosen and chosen[0]
+    return None
 
 
-def page_alone(path: str | os.PathLike, number: int) -> bytes | None:
+def page_offsets(path: str | os.PathLike) -> list[int]:
+    """Return the place of each page of a TIFF file in bytes, without smaller copies.
+
+    With its place, `page_alone` finds a page without reading the directories of the others. The list is empty if the
+    file is not TIFF, or its pages can only be read together.
+    """
+    if unreadable(path):
+        return []
+    with suppress(OSError), open(path, 'rb') as file:
+        pages = _pages(file)
+        # tifffile corrects the directories of these microscopes by each other
+        if pages and not (pages[0].parent.is_lsm or pages[0].parent.is_ndpi or pages[0].parent.is_scanimage):
+            return [page.offset for page in pages if not _is_copy(page)]
+    return []
+
+
+def page_alone(path: str | os.PathLike, number: int, page_offset: int | None = None) -> bytes | None:
     """Read one page of a file with several, as the bytes of a TIFF file that holds this page alone.
 
     Memory then depends on the page, not on the file.
@@ -145,18 +173,23 @@ def page_alone(path: str | os.PathLike, number: int) -> bytes | None:
     Args:
         path: the file.
         number: number of the page, from 1.
+        page_offset: its place, one of several `page_offsets`.
 
     Returns:
-        The bytes; None if the file is not TIFF, has one page, or is so unusual that it must be read whole.
+        The bytes; None if the file is not TIFF, has one page, cannot be opened, or is so unusual that it must be read
+        whole.
 
     Raises:
         IndexError: the file has no page of that number.
     """
-    with open(path, 'rb') as file:
-        chosen = _choose(file, number)
-        if chosen is None or chosen[0].pages == 1 or chosen[0].colour == 'raw' or chosen[1].compression == _OLD_JPEG:
+    with suppress(OSError), open(path, 'rb') as file:
+        chosen = _choose(file, number) if page_offset is None else _at(file, page_offset)
+        if chosen is None or page_offset is None and chosen[0].pages == 1:
             return None
-        page, form = chosen[1], chosen[1].parent.tiff
+        header, page = chosen
+        if header.colour == 'raw' or page.compression == _OLD_JPEG:
+            return None
+        form = page.parent.tiff
         wide = form.offsetsize == 8  # BigTIFF
         integer, dtype = form.byteorder + 'IQ'[wide], (4, 16)[wide]  # LONG or LONG8
 
@@ -191,30 +224,61 @@ def page_alone(path: str | os.PathLike, number: int) -> bytes | None:
             if len(parts[-1]) < count:  # the file is cut off, and so is the result
                 break
         return b''.join(parts)
+    return None
 
 
 def _choose(file: BufferedIOBase, number: int | None = None) -> tuple[Header, object] | None:
     """The header of a page and the page, as for `read_tiff`."""
-    start = file.read(10)
-    if start[:4] not in _STARTS:
+    pages = _pages(file)
+    if not pages:
         return None
+    whole = [page for page in pages if not _is_copy(page)]
+    page = (whole or pages)[(number or 1) - 1]
+    return _header(file, page, len(whole)), page
+
+
+def _at(file: BufferedIOBase, offset: int) -> tuple[Header, object] | None:
+    """The header of the page at a place and the page, without a search; None if there is none."""
+    import tifffile
+    try:
+        tiff = _open(file)
+        tiff.filehandle.seek(offset)
+        page = tifffile.TiffPage(tiff, index=0)
+    except Exception:
+        return None
+    return _header(file, page, 1), page
+
+
+def _open(file: BufferedIOBase) -> 'TiffFile':
     import tifffile
     logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # callers raise errors that name the file
     file.seek(0)
+    return tifffile.TiffFile(file)
+
+
+def _pages(file: BufferedIOBase) -> list:
+    """All pages of a file, as tifffile represents them; none if it is not TIFF or damaged."""
+    if file.read(4) not in _STARTS:
+        return []
     try:
-        pages = list(tifffile.TiffFile(file).pages)
+        return list(_open(file).pages)
     except Exception:
-        return None
-    whole = [page for page in pages if not (page.is_reduced or page.is_mask)]
-    if not pages:
-        return None
-    page = (whole or pages)[(number or 1) - 1]
-    raw = _DNG in page.tags or not whole and _SUBIFDS in page.tags or start[8:10] == b'CR'
+        return []
+
+
+def _is_copy(page: object) -> bool:
+    """Tell whether a page is a smaller copy or a mask of another."""
+    return bool(page.is_reduced or page.is_mask)
+
+
+def _header(file: BufferedIOBase, page: object, whole: int) -> Header:
+    """The header of a page of a file with so many pages that are no copies."""
+    file.seek(8)
+    raw = _DNG in page.tags or not whole and _SUBIFDS in page.tags or file.read(2) == b'CR'
     tag = page.tags.get(_ORIENTATION)
     return Header(
-        page.imagewidth, page.imagelength, page.samplesperpixel, max(len(whole), 1) * max(page.imagedepth, 1),
-        valid_orientation(tag and tag.value), 'raw' if raw else _colour(page),
-        any(code in page.tags for code in _GEO)), page
+        page.imagewidth, page.imagelength, page.samplesperpixel, max(whole, 1), valid_orientation(tag and tag.value),
+        'raw' if raw else _colour(page), any(code in page.tags for code in _GEO), max(page.imagedepth, 1))
 
 
 def orientation_of(data: bytes, number: int | None = None) -> int:
