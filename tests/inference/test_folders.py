@@ -1,10 +1,15 @@
 """Two images, or two folders, fused into files by a classical method."""
 
+import sys
+
+import numpy as np
 import pytest
+import tifffile
 
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.imaging.images import read_image
 from vlfusion.inference.folders import fuse, plan_files
+from vlfusion.inference.stack_files import plan_stacks
 from vlfusion.testing.toys import draw_pairs
 
 
@@ -41,6 +46,33 @@ def test_a_pair_that_fails_does_not_stop_the_others(method, folders):
     assert list(done.written) == ['q'] and 'p.png' in str(done.failed['p'])
     with pytest.raises(DataError, match=r'p\.png'):
         fuse(method, *folders, names=['p'])
+
+
+def write_geotiff(path):
+    """A GeoTIFF file, as far as its header says."""
+    tifffile.imwrite(path, np.zeros((40, 48), np.uint8), extratags=[(33550, 'd', 3, (10., 10., 0.), True)])
+    return path
+
+
+def test_a_single_picture_without_a_georeference_needs_no_rasterio(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rasterio', None)
+    sources = [write_geotiff(tmp_path / f'{name}.tif') for name in 'ab']
+    (tmp_path / 'out').mkdir()
+    assert list(plan_files(*sources, tmp_path / 'x.png').values()) == [tmp_path / 'x.png']
+    assert list(plan_stacks(sources, tmp_path / 'x.png').values()) == [tmp_path / 'x.png']
+    assert list(plan_files(*sources, tmp_path / 'out', suffix='png').values()) == [tmp_path / 'out/a.png']
+    for plan in (lambda out: plan_files(*sources, out), lambda out: plan_stacks(sources, out)):
+        for out in (tmp_path / 'x.tif', tmp_path / 'out'):
+            with pytest.raises(ConfigError, match='rasterio'):
+                plan(out)
+
+
+def test_an_empty_tiff_file_fails_its_pair_alone(method, folders):
+    ir, _, out = folders
+    (ir / 'p.png').unlink()
+    (ir / 'p.tif').write_bytes(b'')
+    done = fuse(method, *folders)
+    assert done.written == {'q': out / 'q.png'} and 'it is empty' in str(done.failed['p'])
 
 
 def test_a_text_for_a_model_that_reads_none(method, folders, tmp_path):

@@ -16,7 +16,7 @@ from vlfusion.data.pairs import Pair, as_pattern, find_pairs
 from vlfusion.data.patterns import is_file
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.guards.outputs import check_outputs
-from vlfusion.imaging.georeference import georeference_of_result, is_georeferenced
+from vlfusion.imaging.georeference import TIFF_SUFFIXES, georeference_of_result, is_georeferenced
 from vlfusion.imaging.images import SUFFIXES, check_ending
 from vlfusion.imaging.reading.rule import readings_of
 from vlfusion.zoo.names import require_model
@@ -167,44 +167,46 @@ def plan_files(source_a: PathLike, source_b: PathLike, out: PathLike, *,
     if folders and (target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir()):
         raise DataError(f'{out} is a file, but the results of two folders go into a folder.', 'Give a folder as --out.')
     pairs, single = find_sources(source_a, source_b, names, reading, maps)
-    places = results_in(target, {pair: (pair.path_a, pair.path_b) for pair in pairs}, suffix, depth)
-    return {pairs[0]: single_result(out, places[pairs[0]], suffix, depth)} if single else places
+    return plan_results(out, {pair: (pair.path_a, pair.path_b) for pair in pairs}, single, suffix, depth)
 
 
-def results_in(folder: Path, sources: Mapping[Item, Sequence[PathLike]], suffix: str | None = None,
-               depth: int = 8) -> dict[Item, Path]:
-    """Return the file of each result in a folder: `.tif` if a source is georeferenced, which is kept so, else `.png`.
+def plan_results(out: PathLike, sources: Mapping[Item, Sequence[PathLike]], single: bool, suffix: str | None = None,
+                 depth: int = 8) -> dict[Item, Path]:
+    """Return the file of each result.
+
+    In a folder it is a `.tif` file if a source is georeferenced, so that this is kept, and a `.png` file otherwise.
 
     Args:
-        folder: folder of the results.
+        out: folder of the results; or the file, if there is a single one.
         sources: files of the sources of each pair or stack, which has a name.
-        suffix: ending of all results instead.
+        single: whether there is one result that may be a file. An `out` that is no folder is then this file.
+        suffix: ending of all results in a folder instead.
         depth: bits of the results.
 
     Raises:
-        DataError: no image with so many bits has that ending.
-        ConfigError: a source is georeferenced, and rasterio is missing.
+        DataError: no image with so many bits has the ending, or there is a suffix for a file.
+        ConfigError: the result is to keep a georeference, and rasterio is missing.
     """
+    folder = Path(out)
+    if single and not (folder.is_dir() or str(out).endswith(('/', os.sep))):
+        if suffix:
+            raise DataError(f'{out} is the file of the result, so the suffix {suffix} has no effect.',
+                            'Leave it out, or give a folder as --out.')
+        check_ending(out, depth)
+        if folder.suffix.lower() in TIFF_SUFFIXES:
+            for paths in sources.values():
+                _any_georeferenced(paths)  # raises an error without rasterio, before the work
+        return dict.fromkeys(sources, folder)
     if suffix:
         suffix = f'.{suffix.removeprefix(".")}'
         check_ending(f'fused{suffix}', depth)
-    return {item: inside(folder, item.name, suffix or ('.tif' if any(map(is_georeferenced, paths)) else '.png'))
+    return {item: inside(folder, item.name, suffix or ('.tif' if _any_georeferenced(paths) else '.png'))
             for item, paths in sources.items()}
 
 
-def single_result(out: PathLike, inside_it: Path, suffix: str | None = None, depth: int = 8) -> Path:
-    """Return the file of the only result: `out`, or `inside_it` if that is a folder.
-
-    Raises:
-        DataError: the file has no ending of an image format, or has one beside `suffix`.
-    """
-    if Path(out).is_dir() or str(out).endswith(('/', os.sep)):
-        return inside_it
-    if suffix:
-        raise DataError(f'{out} is the file of the result, so the suffix {suffix} has no effect.',
-                        'Leave it out, or give a folder as --out.')
-    check_ending(out, depth)
-    return Path(out)
+def _any_georeferenced(paths: Sequence[PathLike]) -> bool:
+    """Tell whether a file is georeferenced; each is asked once, also if it gives several pages."""
+    return any(map(is_georeferenced, dict.fromkeys(map(os.fspath, paths))))
 
 
 def find_sources(source_a: PathLike, source_b: PathLike, names: Sequence[str] | PathLike | None = None,

@@ -18,7 +18,7 @@ from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.georeference import georeference_of_result
 from vlfusion.imaging.images import SUFFIXES
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
-from vlfusion.inference.folders import FusedFiles, open_fuser, results_in, single_result, tell_model
+from vlfusion.inference.folders import FusedFiles, open_fuser, plan_results, tell_model
 from vlfusion.zoo.names import require_model
 
 PathLike = str | os.PathLike
@@ -103,10 +103,10 @@ def plan_stacks(sources: Sequence[PathLike], out: PathLike, names: Sequence[str]
         DataError: as for `find_stacks`, or the output fits neither one result nor several.
     """
     stacks, target = find_stacks(sources, names, reading), Path(out)
-    places, first = results_in(target, {stack: stack.paths for stack in stacks}, suffix, depth), stacks[0].paths[0]
-    if is_file(Path(sources[0])) or len(sources) == 1 and isinstance(first, Path) and first.parent.samefile(sources[0]):
-        return {stacks[0]: single_result(out, places[stacks[0]], suffix, depth)}
-    if target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir():
+    first = stacks[0].paths[0]
+    single = is_file(Path(sources[0])) or (
+        len(sources) == 1 and isinstance(first, Path) and first.parent.samefile(sources[0]))
+    if not single and (target.is_file() or target.suffix.lower() in SUFFIXES and not target.is_dir()):
         raise DataError(f'{out} is a file, but the results of stacks in folders go into a folder.',
                         'Give a folder as --out.')
-    return places
+    return plan_results(out, {stack: stack.paths for stack in stacks}, single, suffix, depth)
