@@ -149,8 +149,11 @@ def test_the_shape_of_pixels_stays(tmp_path, frames, videos):
         assert VideoFile(fuse_video('average', *sources, tmp_path / out, codec=codec).path).aspect == wide
     with pytest.raises(DataError, match=r'A \.mkv file with ffv1 cannot say that its pixels are 16:15'):
         fuse_video('average', *sources, tmp_path / 'x.mkv', codec='ffv1')
-    with pytest.raises(DataError, match=r'vi\.mkv are 1:1(?s:.)*scale=iw\*sar'):
-        fuse_video('average', sources[0], videos[1], tmp_path / 'x.mp4')
+    square = tmp_path / 'square.mp4'
+    write_toy_video(square, frames[1], codec='libx264', aspect=Fraction(1))
+    with pytest.raises(DataError, match=r'square\.mp4 are 1:1(?s:.)*scale=iw\*sar'):
+        fuse_video('average', sources[0], square, tmp_path / 'x.mp4')
+    assert VideoFile(fuse_video('average', sources[0], videos[1], tmp_path / 'said.mp4').path).aspect == wide
     ir = folder(tmp_path / 'ir', frames[0])
     assert VideoFile(fuse_video('average', ir, sources[1], tmp_path / 'mixed.mp4').path).aspect == wide
     upright = [np.rot90(image) for image in frames[1]]  # a phone's video: stored turned, shown upright
@@ -265,6 +268,9 @@ def test_command_line(videos, tmp_path, capsys, frames):
         assert problem in capsys.readouterr().err
     assert main([*command[:4], str(videos[1]), *command[4:]]) == 2
     assert 'Videos are fused in pairs, but 3 sources were given' in capsys.readouterr().err
+    for sources in (['a'], ['a', 'b', 'c']):
+        assert main(['fuse', METHOD, *(f'{tmp_path}/{name}' for name in sources), '--frame-rate', '25', '-o', 'x/']) == 2
+        assert '--frame-rate makes' in (problem := capsys.readouterr().err) and 'leave --frame-rate out' in problem
     pictures = ['fuse', METHOD, *(str(folder(tmp_path / name, frames[0]) / 'f00001.png') for name in 'xy'), '-o',
                 str(tmp_path / 'z.png')]
     for options, problem in ((['--codec', 'ffv1'], '--codec has no effect on pictures'),

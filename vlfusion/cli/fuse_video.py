@@ -36,10 +36,15 @@ def are_videos(args: argparse.Namespace) -> bool:
     """
     from vlfusion.inference.video import wants_video
     sources = [source for source in (args.source_a, args.source_b, *args.others) if source is not None]
-    videos = wants_video(sources, args.out) or bool(args.frame_rate) and not any(map(os.path.isfile, sources))
+    videos = wants_video(sources, args.out)
+    framed = not videos and bool(args.frame_rate) and not any(map(os.path.isfile, sources))
+    given = f'{len(sources)} source{"s were" if len(sources) > 1 else " was"} given'
+    if framed and len(sources) != 2:
+        raise ConfigError(f'--frame-rate makes the pictures of two folders the frames of two videos, but {given}.',
+                          'Give two folders; or leave --frame-rate out to fuse a stack.')
     if videos and len(sources) != 2:
-        raise ConfigError(f'Videos are fused in pairs, but {len(sources)} sources were given.', 'Give two videos.')
-    return videos
+        raise ConfigError(f'Videos are fused in pairs, but {given}.', 'Give two videos.')
+    return videos or framed
 
 
 def run(args: argparse.Namespace) -> int:

@@ -166,4 +166,4 @@ def test_pixels_that_are_not_square(tmp_path, images, ending, codec, rotation, a
     write_toy_video(path, images, codec=codec, rotation=rotation, aspect=Fraction(16, 15))
     assert VideoFile(path).aspect == aspect
     write_toy_video(path, images, codec=codec, rotation=rotation)
-    assert VideoFile(path).aspect == 1
+    assert VideoFile(path).aspect is None

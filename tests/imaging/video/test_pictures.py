@@ -43,7 +43,7 @@ def test_an_error_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize(('out', 'suffix', 'problem'), [
     ('frames/1.png', None, 'one picture, but there are many frames'), ('%d/1.png', None, 'one picture'),
-    ('f%d_%d.png', None, 'one picture'), ('f%s.png', None, 'one picture'), ('%05d.png', '.tif', 'no effect')])
+    ('50%_%d.png', None, 'more than one %'), ('f%s.png', None, 'one picture'), ('%05d.png', '.tif', 'no effect')])
 def test_outputs_that_are_no_folder(tmp_path, out, suffix, problem):
     with pytest.raises(DataError, match=problem):
         numbered_names(tmp_path / out, suffix)

@@ -53,7 +53,7 @@ class VideoFile:
     Attributes:
         seconds: duration as the header says; None if it does not.
         sounds: names of the audio codecs; empty without sound.
-        aspect: width of an upright pixel over its height; 1 if the file does not say.
+        aspect: width of an upright pixel over its height; None if the file does not say.
         start: time stamp of the first frame in seconds, on the clock that the sound shares; known once it is read.
 
     Raises:
@@ -206,11 +206,11 @@ def _seconds(container: 'InputContainer', stream: 'VideoStream') -> Fraction | N
     return seconds if seconds > 0 else None
 
 
-def _aspect(container: 'InputContainer', stream: 'VideoStream') -> Fraction:
-    """Width of a pixel over its height on the screen; where the pixels are not square, a frame is decoded."""
+def _aspect(container: 'InputContainer', stream: 'VideoStream') -> Fraction | None:
+    """Width of a pixel over its height on the screen, or None; where the pixels are not square, a frame is decoded."""
     import av
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    if aspect == 1:
+    aspect = stream.sample_aspect_ratio or None  # 0 stands for an unknown shape
+    if aspect in (None, 1):
         return aspect
     try:
         matrix = display_matrix(next(container.decode(stream)))

@@ -52,14 +52,18 @@ def numbered_names(out: str | os.PathLike, suffix: str | None = None) -> Numbere
         suffix: ending of the pictures in a folder; by default `.png`.
 
     Raises:
-        DataError: `out` is a single picture, or a pattern beside `suffix`.
+        DataError: `out` is a single picture, a pattern with a second `%`, or a pattern beside `suffix`.
     """
     path = Path(out)
     if str(out).endswith(('/', os.sep)) or path.is_dir() or not path.suffix:
         return NumberedNames(path, f'%05d.{(suffix or ".png").removeprefix(".")}')
     if path.suffix.lower() not in SUFFIXES:
         return None
-    if len(re.findall('%', path.name)) != 1 or not re.search(r'%(0\d+)?d', path.name):
+    numbers = re.findall(r'%(?:0\d+)?d', path.name)
+    if numbers and path.name.count('%') > 1:
+        raise DataError(f'{path.name} has more than one %, but a pattern has only that of the number.',
+                        f'Leave the others out, as in {path.parent / "frame_%05d"}{path.suffix}.')
+    if not numbers:
         raise DataError(f'{out} is one picture, but there are many frames.',
                         'Give a folder, such as frames/, or a pattern, such as frames/%05d.png.')
     if suffix:
