@@ -7,7 +7,7 @@ import pytest
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.images import read_image
 from vlfusion.imaging.registration import mutual
-from vlfusion.imaging.registration.alignment import align, known_movement, move
+from vlfusion.imaging.registration.alignment import Alignment, align, known_movement, move
 from vlfusion.imaging.registration.motion import distance
 from vlfusion.imaging.registration.warp import warp
 from vlfusion.testing.moved_pairs import moved_pair
@@ -44,6 +44,15 @@ def test_a_rigid_movement_between_drawn_modalities_is_found():
     assert found.confidence == 'high' and found.verdict == 'misaligned' and found.measure == 'edges'
     assert found.mutual_information[1] > found.mutual_information[0]
     assert distance(align(a, move(b, found), 'rigid').matrix, np.eye(3), a.shape) < 0.5
+
+
+@pytest.mark.parametrize(('offset', 'uncertainty', 'difference', 'longest', 'verdict'), [
+    (2.5, 0.5, 9, 512, 'misaligned'), (0.9, 0.5, np.inf, 512, 'aligned'), (2.5, 0.5, 0.5, 512, 'misaligned'),
+    (2.5, 1.9, 9, 1024, 'misaligned'), (1.8, 1.9, 9, 1024, 'aligned'), (2.5, 1.5, 2, 512, 'aligned'),
+    (3.5, 1.5, 2, 512, 'misaligned'), (0.5, 4, 0.5, 512, 'unsure')])
+def test_halves_that_agree_decide_within_a_pixel_or_their_difference(offset, uncertainty, difference, longest, verdict):
+    assert Alignment(np.eye(3), (96, longest), 'rigid', offset, uncertainty, difference, 2., (0.5, 0.7), (4., 0.3),
+                     'edges').verdict == verdict
 
 
 def test_what_a_moved_image_does_not_show_is_black():

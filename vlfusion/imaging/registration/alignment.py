@@ -27,12 +27,11 @@ from vlfusion.imaging.registration.warp import warp
 Plane = Float[np.ndarray, 'h w']
 #: Movements that `--register` takes, and their effect.
 MOTIONS = tuple(PARAMETERS)
-#: Least distinctness at which edges that are not precise are trusted. True registrations of infrared and visible images
-#: and of MRI and CT reach 1.2 to 3.2; PET and SPECT, whose edges are blurred, 0.9 to 1.3.
+#: Least distinctness at which edges that are not precise are trusted. Below it, another shift fits nearly as well, as
+#: with the blurred edges of PET and SPECT.
 _DISTINCT = 1.35
-#: Pixels of images of 512 within which estimates agree closely, and roughly. The first was chosen on 51 moved pairs of
-#: RoadScene, TNO and Harvard. The 15 whose halves differed by less were found within 0.3 pixels; halves of those that
-#: were wrong by more than 2 pixels differed by 1.9 or more.
+#: Pixels of images of 512 within which estimates agree closely, and roughly. Halves of the edges that agree closely are
+#: trusted alone. Those that agree roughly need mutual information that does so too.
 _CLOSE, _ROUGH = 1., 3.
 #: Further starts of mutual information: shifts and rotation in normalised coordinates.
 _STARTS = ((0.12, 0, 0.1), (-0.12, 0, -0.1), (0, 0.12, -0.1), (0, -0.12, 0.1))
@@ -143,12 +142,13 @@ two halves of the edges differ by 0.2 pixels, edges and mutual information by 0.
     def verdict(self) -> Literal['aligned', 'misaligned', 'unsure']:
         """`aligned` if the offset is within what the confidence can tell; `unsure` if the confidence is low.
 
-        That is a pixel (or the uncertainty) at high confidence, and three pixels at fair confidence.
+        Where the halves agree within a pixel of 512, the offset may be a pixel, or the uncertainty if that is more.
+        Elsewhere it may be three pixels, of 512 in larger images.
         """
         if self.confidence == 'low':
             return 'unsure'
-        unit = _unit(self.size)
-        tolerance = max(1, self.uncertainty, self.difference) if self.confidence == 'high' else _ROUGH * unit
+        by_halves = self.measure == 'edges' and self.uncertainty <= self.limits[0]
+        tolerance = max(1, self.uncertainty) if by_halves else _ROUGH * _unit(self.size)
         return 'aligned' if self.offset <= tolerance else 'misaligned'
 
 
