@@ -326,7 +326,7 @@ def _resolved(files: Mapping[str, Path]) -> dict[str, Path]:
 
 def listed_names(root: Path, names: Names, known: Iterable[str],
                  what: str = 'image') -> tuple[list[str], list[str]]:
-    """Return the listed names that exist, sorted, and the problems of the others; `what` has a name, in messages."""
+    """Return the listed names that exist, sorted, and the problems of the others. `what`: noun for messages."""
     where = 'the list of names'
     if isinstance(names, str | os.PathLike):
         where = root / names

@@ -81,9 +81,14 @@ def test_what_every_backbone_must_do(fusion):
 
 
 def test_fusion_rules_by_hand():
-    features = [torch.tensor([1., 5.]), torch.tensor([4., 0.]), torch.tensor([1., 1.])]
-    fused = {name: rule(features).tolist() for name, rule in FUSION_RULES.items()}
-    assert fused == {'max': [4, 5], 'mean': [2, 2], 'sum': [6, 6]}
+    """Without its layers, a network is its rule."""
+    sources = [torch.tensor(values).view(1, 3, 1, 1) for values in ([1., 5., 0.], [4., 0., 0.], [1., 1., 0.])]
+    fused = {}
+    for rule in FUSION_RULES:
+        ifcnn = IFCNN(rule)
+        ifcnn.first = ifcnn.extract = ifcnn.reconstruct = ifcnn.output = torch.nn.Identity()
+        fused[rule] = ifcnn.fuse_colour(*sources).flatten().tolist()
+    assert fused == {'max': [4, 5, 0], 'mean': [2, 2, 0], 'sum': [6, 6, 0]}
 
 
 def test_more_than_two_sources():

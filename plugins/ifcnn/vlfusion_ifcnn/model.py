@@ -15,20 +15,13 @@ from torch import Tensor, nn
 
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.errors import CheckpointError, ConfigError, did_you_mean
+from vlfusion.models.layers.merging import merge_features
 from vlfusion.models.released import convert, without_prefix
 from vlfusion.models.stacks import Stack
 from vlfusion.registry import BACKBONES
 
-
-def _mean(features: Iterable[Tensor]) -> Tensor:
-    total, count = 0, 0
-    for source in features:
-        total, count = total + source, count + 1
-    return total / count
-
-
-#: Rules that merge the features of all sources, by their name in a config. They hold one source at a time.
-FUSION_RULES = {'max': lambda features: reduce(torch.maximum, features), 'mean': _mean, 'sum': sum}
+#: Rules that merge the features of all sources.
+FUSION_RULES = ('max', 'mean', 'sum')
 
 
 @BACKBONES.register_module()
@@ -118,7 +111,7 @@ class IFCNN(nn.Module):
 
     def _fuse(self, sources: Iterable[Float[Tensor, 'batch 3 h w']]) -> Float[Tensor, 'batch 3 h w']:
         features = (self.extract(self.first((source - self.mean) / self.deviation)) for source in sources)
-        fused = self.output(self.reconstruct(FUSION_RULES[self.fusion](features)))
+        fused = self.output(self.reconstruct(_merge(features, self.fusion)))
         return fused * self.deviation + self.mean
 
     @staticmethod
@@ -136,6 +129,13 @@ class IFCNN(nn.Module):
         state = {f'{released}.bn.num_batches_tracked': torch.tensor(0) for released in ('conv2', 'conv3')} | state
         return convert(IFCNN, state, _released_name,
                        remedy='Give one of IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth, unchanged.')
+
+
+def _merge(features: Iterable[Float[Tensor, 'batch dim h w']], rule: str) -> Float[Tensor, 'batch dim h w']:
+    """Merge the features of all sources by one of `FUSION_RULES`; one source is held at a time."""
+    if rule == 'max':
+        return reduce(torch.maximum, features)
+    return merge_features(([source] for source in features), rule)[0]
 
 
 def _conv_block(dim: int) -> nn.Sequential:

@@ -26,8 +26,10 @@ def merge_features(sources: Iterable[Sequence[Maps]], rule: str) -> list[Maps]:
     """
     totals, weights = [], []
     for maps in sources:
-        shares = [_activity(features) if rule == 'l1' else 1 for features in maps]
-        terms = [share * features for share, features in zip(shares, maps, strict=True)]
+        shares, terms = [1] * len(maps), list(maps)
+        if rule == 'l1':
+            shares = [_activity(features) for features in maps]
+            terms = [share * features for share, features in zip(shares, maps, strict=True)]
         totals = [total + term for total, term in zip(totals, terms, strict=True)] if totals else terms
         weights = [weight + share for weight, share in zip(weights, shares, strict=True)] if weights else shares
     if rule == 'sum':
