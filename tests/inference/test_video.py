@@ -269,7 +269,8 @@ def test_command_line(videos, tmp_path, capsys, frames):
     assert main([*command[:4], str(videos[1]), *command[4:]]) == 2
     assert 'Videos are fused in pairs, but 3 sources were given' in capsys.readouterr().err
     for sources in (['a'], ['a', 'b', 'c']):
-        assert main(['fuse', METHOD, *(f'{tmp_path}/{name}' for name in sources), '--frame-rate', '25', '-o', 'x/']) == 2
+        stacks = [f'{tmp_path}/{name}' for name in sources]
+        assert main(['fuse', METHOD, *stacks, '--frame-rate', '25', '-o', 'x/']) == 2
         assert '--frame-rate makes' in (problem := capsys.readouterr().err) and 'leave --frame-rate out' in problem
     pictures = ['fuse', METHOD, *(str(folder(tmp_path / name, frames[0]) / 'f00001.png') for name in 'xy'), '-o',
                 str(tmp_path / 'z.png')]
