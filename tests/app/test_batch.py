@@ -13,6 +13,7 @@ import vlfusion
 from vlfusion.app.batch import fuse_folders
 from vlfusion.app.models import Settings
 from vlfusion.app.pair import Refused
+from vlfusion.files import file_digest
 from vlfusion.imaging.images import read_image
 from vlfusion.testing.toys import draw_pairs
 
@@ -55,7 +56,9 @@ def test_a_folder_and_an_archive_are_fused_like_the_command(models, folders, tmp
     for name in ('1.png', '2.png'):
         assert (tmp_path / 'out' / name).read_bytes() == (tmp_path / 'command' / name).read_bytes()
     record = json.loads((tmp_path / 'out/fused.json').read_text())
-    assert [*record['pairs']] == ['1', '2'] and record['model'] == 'laplacian' and record['failed'] == {}
+    assert record['model'] == 'laplacian' and record['failed'] == []
+    assert [pair['fused'] for pair in record['pairs']] == [file_digest(tmp_path / f'out/{name}.png') for name in '12']
+    assert record['pairs'][1]['source_a'] == file_digest(folders / 'ir/2.png')
 
 
 def test_what_has_no_partner_is_named(models, folders, tmp_path, limits):
@@ -81,6 +84,11 @@ def test_a_pair_that_fails_is_named_and_the_others_are_fused(models, folders, tm
     cv2.imwrite(str(folders / 'vi/2.png'), np.zeros((20, 20), np.uint8))
     done = fuse_folders(models, IVF, files(folders, 'ir'), files(folders, 'vi'), tmp_path / 'work', limits)
     assert done.fused == ['1'] and 'B/2.png is 20x20' in done.failed['2'] and str(tmp_path) not in done.failed['2']
+    assert '--fit' not in done.failed['2'] and 'whether to resize or crop' in done.failed['2']
+    unpacked(done.archive, tmp_path)
+    record = (tmp_path / 'out/fused.json').read_text()
+    assert '2.png' not in record, 'a record identifies files by their digests'
+    assert [pair['source_b'] for pair in json.loads(record)['failed']] == [file_digest(folders / 'vi/2.png')]
     resized = fuse_folders(models, replace(IVF, fit='resize'), files(folders, 'ir'), files(folders, 'vi'),
                            tmp_path / 'resized', limits)
     assert resized.fused == ['1', '2'] and any('resized' in note for note in resized.notes)
@@ -99,5 +107,5 @@ def test_registration_holds_for_each_pair(models, folders, tmp_path, limits):
                         tmp_path / 'work', limits)
     unpacked(done.archive, tmp_path)
     pairs = json.loads((tmp_path / 'out/fused.json').read_text())['pairs']
-    assert [pairs[name]['alignment'].partition(' pixels')[0] for name in '12'] == [
+    assert [pair['alignment'].partition(' pixels')[0] for pair in pairs] == [
         'misaligned by 4.0', 'misaligned by 5.0']

@@ -120,6 +120,22 @@ def test_counts_names_and_kinds(png, bomb, uploads, tmp_path, limits):
             (uploads, 'Two files of .* are called street.png'), ([bomb], '1000x1000 pixels')]):
         with pytest.raises(DataError, match=said):
             gather(files, tmp_path / f'folder {number}', limits)
-    (tmp_path / 'torn.zip').write_bytes(many.read_bytes()[:40] + many.read_bytes()[-400:])
-    with pytest.raises(DataError):
-        gather([tmp_path / 'torn.zip'], tmp_path / 'torn', limits)
+
+
+@pytest.mark.parametrize('method', [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_damaged_archives_are_named(method, png, tmp_path, limits):
+    path = tmp_path / 'torn.zip'
+    with zipfile.ZipFile(path, 'w', method) as archive:
+        archive.writestr('1.png', png)
+    whole = path.read_bytes()
+    damages = {'truncated': whole[:len(whole) // 2], 'overwritten': whole[:36] + b'\xff' * 40 + whole[76:],
+               'shortened': whole[:60] + whole[-400:]}
+    for damage, content in damages.items():
+        path.write_bytes(content)
+        with pytest.raises(DataError, match='The archive torn.zip cannot be unpacked'):
+            gather([path], tmp_path / damage, limits)
+
+
+def test_a_removed_upload_is_asked_for_again(tmp_path, limits):
+    with pytest.raises(DataError, match='Upload it again'):
+        gather([tmp_path / 'gone.png'], tmp_path / 'A', limits)

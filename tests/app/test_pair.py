@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ import vlfusion
 from vlfusion.app import pair
 from vlfusion.app.models import Models, Settings
 from vlfusion.cli import main
-from vlfusion.imaging.images import read_image
+from vlfusion.imaging.images import read_image, write_image
 
 IVF = Settings('laplacian', 'infrared', 'visible')
 #: A name that no record may hold.
@@ -109,16 +111,16 @@ def test_words_are_read_edited_and_compared(uploads, tmp_path, limits, monkeypat
 
     other = pair.fuse(models, settings, uploads, tmp_path / 'other', limits, ['A horse at night.', words[1]])
     assert other.edited and other.words == ['A horse at night.', words[1]]
-    changes, drawn = pair.change(own, other)
+    change = pair.change(own, other)
+    changes = change.luminance
     difference = read_image(other.grey).astype(int) - read_image(own.grey)
     assert changes.mean == pytest.approx(np.abs(difference).mean()) and changes.pixels > 0
-    assert read_image(drawn).shape == (64, 80, 3)
+    assert not change.same and all(read_image(drawn).shape == (64, 80, 3) for drawn in change.maps.values())
     filled = pair.fuse(models, settings, uploads, tmp_path / 'filled', limits, ['A horse at night.', None])
     assert filled.words == other.words and filled.fused.read_bytes() == other.fused.read_bytes()
     empty = pair.fuse(models, settings, uploads, tmp_path / 'empty', limits, ['', ''])
-    assert empty.edited and empty.words == ['', ''] and pair.change(own, empty)[0].pixels > 0
-    same, _ = pair.change(own, own)
-    assert str(same) == 'not one pixel differs'
+    assert empty.edited and empty.words == ['', ''] and not pair.change(own, empty).same
+    assert str(pair.change(own, own)) == 'not one pixel differs'
 
     told = pair.fuse(models, Settings('film-guide-ivf', instruction='Make the picture much brighter.'), uploads,
                      tmp_path / 'told', limits)
@@ -141,7 +143,7 @@ def test_differences_and_scores(models, uploads, tmp_path, limits):
     result = pair.fuse(models, IVF, uploads, tmp_path / 'work', limits)
     text, drawn = pair.difference(result, 'a', 4.)
     expected = np.abs(read_image(result.grey).astype(int) - read_image(uploads[0]))
-    assert f'by {expected.mean():.2f} grey levels on average' in text and f'{expected.max()} at most' in text
+    assert f'by {expected.mean():.2f} levels on average' in text and f'{expected.max()} at most' in text
     assert read_image(drawn).shape == (64, 80, 3)
     scores = pair.score(models, result, 'plain', ['EN', 'MI', 'CE'])
     assert scores.rows['fused'] == pytest.approx(vlfusion.score(result.fused, *uploads, ['EN', 'MI', 'CE']))
@@ -173,6 +175,28 @@ def test_preset_instructions_are_obeyed(uploads, tmp_path, limits):
                 lambda x, _: np.abs(np.diff(x)).mean(), lambda _, y: (y.max(axis=2) - y.min(axis=2)).mean()]
     obeyed = [measure(*fused(preset)) > measure(own, colour) for preset, measure in zip(presets, measures, strict=True)]
     assert sum(obeyed) >= 7, dict(zip(presets, obeyed, strict=True))  # no network obeys always
+
+
+def test_a_change_of_colour_alone_is_a_change(models, uploads, tmp_path, limits):
+    result = pair.fuse(models, IVF, uploads, tmp_path / 'work', limits)
+    other = replace(result, folder=tmp_path / 'other')
+    shutil.copytree(result.folder, other.folder)
+    assert pair.change(result, other).same
+    ycrcb = cv2.cvtColor(read_image(result.fused), cv2.COLOR_BGR2YCrCb)
+    ycrcb[..., 1] += 20
+    write_image(other.fused, cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2BGR))
+    change = pair.change(result, other)
+    assert not change.same and change.luminance.pixels == 0 and 10 < change.colour.mean < 21
+    assert str(change).startswith('in luminance, not one pixel differs; in colour, ') and len(change.maps) == 2
+
+
+def test_a_result_knows_its_sources(models, uploads, tmp_path, limits):
+    result = pair.fuse(models, IVF, uploads, tmp_path / 'work', limits)
+    assert pair.has_sources(result, uploads) and not pair.has_sources(result, uploads[::-1])
+    uploads[0].unlink()
+    assert not pair.has_sources(result, uploads)
+    with pytest.raises(pair.Refused, match='Upload it again'):
+        pair.fuse(models, IVF, uploads, tmp_path / 'again', limits)
 
 
 def test_presets_name_the_sources():

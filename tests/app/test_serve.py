@@ -42,6 +42,9 @@ def test_the_verb_serves_this_machine_alone_and_leaves_nothing(request, tmp_path
 
 
 def test_a_public_page_is_warned_of_before_it_opens(capsys):
+    with pytest.raises(SystemExit):
+        main(['app', 'laplacian', '--port', '65536'])
+    assert 'a port from 1 to 65535' in capsys.readouterr().err
     assert main(['app', 'laplacain', '--share']) == 2
     printed = capsys.readouterr()
     assert 'Everyone who knows the address' in printed.out and 'Did you mean laplacian?' in printed.err
@@ -51,12 +54,14 @@ def test_a_public_page_is_warned_of_before_it_opens(capsys):
 def test_a_taken_port_is_named():
     from vlfusion.app.serve import open_page
     pytest.importorskip('vlfusion_classical', reason='pip install --editable plugins/classical')
+    before = dict(os.environ)
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', 0))
         taken.listen()
         with (pytest.raises(ConfigError, match='cannot be opened: .*port'),
               open_page('laplacian', port=taken.getsockname()[1])):
             pass
+    assert dict(os.environ) == before
 
 
 @pytest.mark.slow

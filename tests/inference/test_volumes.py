@@ -58,6 +58,16 @@ def series(tmp_path, monkeypatch):
             write_series('ct', rng.integers(-900, 900, SHAPE_B), flipped(AFFINE_B), 'CT'))
 
 
+def test_an_open_fuser_gives_the_same_volume(method, sources, monkeypatch):
+    fuser = vlfusion.Fuser(method)
+    expected = vlfusion.fuse_volumes(method, *sources, 'fused.nii.gz', modality_b='PET')
+    monkeypatch.setattr('vlfusion.inference.volumes.open_fuser', None)
+    done = vlfusion.fuse_volumes(fuser, *sources, 'again.nii.gz', modality_b='PET')
+    assert done.written[0].read_bytes() == expected.written[0].read_bytes() and done.record == expected.record
+    with pytest.raises(ConfigError, match='protocol cannot be set any more'):
+        vlfusion.fuse_volumes(fuser, *sources, 'other.nii.gz', protocol='plain')
+
+
 def pictures_of(sources, folder, **options):
     """Write the slices of two volumes as 16-bit PNG files, as a user without volumes would."""
     pair = VolumePair(*map(read_volume, sources), **options)

@@ -8,7 +8,7 @@ from pathlib import Path
 from vlfusion.app.equal import command
 from vlfusion.app.limits import Limits, gather, show_left_out
 from vlfusion.app.models import Models, Settings, overheard
-from vlfusion.app.pair import brief, facts, without_folders
+from vlfusion.app.pair import brief, facts, for_visitors, without, without_folders
 from vlfusion.app.pictures import write_shown
 from vlfusion.data.pairs import Pair, find_pairs
 from vlfusion.errors import DataError
@@ -62,7 +62,7 @@ def fuse_folders(models: Models, settings: Settings, uploads_a: Sequence[Path], 
     with models.use(settings) as fuser, overheard() as notes, without_folders(folder):
         left_out = [name for uploads, side in ((uploads_a, 'A'), (uploads_b, 'B'))
                     for name in gather(uploads, folder / side, limits)]
-        found = _pairs(folder, settings.modality_a or fuser.texts.modality_a,
+        pairs = _pairs(folder, settings.modality_a or fuser.texts.modality_a,
                        settings.modality_b or fuser.texts.modality_b)
         shown, records, failed = [], {}, {}
         out = folder / 'fused'
@@ -73,31 +73,31 @@ def fuse_folders(models: Models, settings: Settings, uploads_a: Sequence[Path], 
             if len(shown) < SHOWN:
                 shown.append((write_shown(folder / 'shown' / f'{pair.name}.png', fused.colour), pair.name))
             records[pair.name] = _record(pair, fused, path)
-            step('Fusing', len(records) + len(failed), len(found))
+            step('Fusing', len(records) + len(failed), len(pairs))
 
         def fail(pair: Pair, error: DataError) -> None:
             failed[pair.name] = error
 
-        step('Fusing', 0, len(found))
-        for _ in fuser.fuse_many(found, finish=finish, failed=fail, describing=step,
+        step('Fusing', 0, len(pairs))
+        for _ in fuser.fuse_many(pairs, finish=finish, failed=fail, describing=step,
                                  instruction=settings.instruction or None):
             pass
         if not records:
             raise next(iter(failed.values()))
         record = facts(fuser, settings) | {
-            'modality_a': found[0].modality_a, 'modality_b': found[0].modality_b,
-            'pairs': dict(sorted(records.items())),
-            'failed': {name: error.problem.replace(f'{folder}/', '') for name, error in sorted(failed.items())}}
+            'modality_a': pairs[0].modality_a, 'modality_b': pairs[0].modality_b,
+            'pairs': [records[name] for name in sorted(records)],
+            'failed': [_digests(pair) for pair in pairs if pair.name in failed]}
         archive = folder / 'fused.zip'
         with whole(archive) as temporary, zipfile.ZipFile(temporary, 'w') as opened:
             for name in sorted(records):
                 opened.write(out / f'{name}.png', f'{name}.png')
             opened.writestr('fused.json', strict_json(record))
-    reasons = {name: f'{error.problem} {error.remedy}'.replace(f'{folder}/', '') for name, error in failed.items()}
-    lasting = [note.replace(f'{folder}/', '') for note in notes]
+    reasons = {name: without(f'{error.problem} {for_visitors(error.remedy)}', folder) for name, error in failed.items()}
+    lasting = [without(note, folder) for note in notes]
     return Batch(folder, archive, sorted(shown, key=lambda item: item[1]), sorted(records), reasons,
                  [*filter(None, [show_left_out(left_out)]), *lasting],
-                 command(brief(settings, fuser), ['A/', 'B/'], 'fused/', models.options))
+                 command(brief(settings, fuser), ['A/', 'B/'], 'fused/', models.shown_options, modules=models.modules))
 
 
 def _pairs(folder: Path, modality_a: str, modality_b: str) -> list[Pair]:
@@ -112,5 +112,9 @@ def _pairs(folder: Path, modality_a: str, modality_b: str) -> list[Pair]:
 
 
 def _record(pair: Pair, fused: Fused, path: Path) -> dict[str, str | None]:
-    return {'source_a': file_digest(pair.path_a), 'source_b': file_digest(pair.path_b), 'fused': file_digest(path),
-            'alignment': str(fused.alignment) if fused.alignment else None}
+    return _digests(pair) | {'fused': file_digest(path), 'alignment': str(fused.alignment) if fused.alignment else None}
+
+
+def _digests(pair: Pair) -> dict[str, str]:
+    """Return what identifies the sources of a pair in a record, because their names may hold those of patients."""
+    return {'source_a': file_digest(pair.path_a), 'source_b': file_digest(pair.path_b)}

@@ -3,11 +3,14 @@
 import html
 import shutil
 import tempfile
+import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import gradio as gr
@@ -23,8 +26,8 @@ from vlfusion.imaging.images import read_image
 from vlfusion.imaging.registration.alignment import MOTIONS
 from vlfusion.system.memory import out_of_memory
 
-#: Seconds after which the files of a visitor who left are removed.
-LIFETIME = 3600
+#: Seconds after which files that nobody has written to are removed, and seconds between two looks for them.
+LIFETIME, SWEEP = 3600, 600
 #: Options of events that work: one queue for all, so that visitors come one after the other.
 WORK = dict(concurrency_id='work', concurrency_limit=1, api_visibility='private')
 #: Options of events that are done at once.
@@ -68,6 +71,30 @@ class Desk:
         place.mkdir(exist_ok=True)
         return Path(tempfile.mkdtemp(dir=place))
 
+    def settings(self, *values: str | None) -> Settings:
+        """Return the settings of a visitor from the values of components; what the model does not read is left out."""
+        return self.models.readable(settings(*values))
+
+    def sweep(self, age: float = LIFETIME) -> None:
+        """Remove results, uploads and descriptions that are older than `age` in seconds; a kept text store stays."""
+        oldest = time.time() - age
+        with self.models.alone():  # no work is under way
+            for place in (self.folder / 'work').glob('*'):
+                if max(path.stat().st_mtime for path in (place, *place.rglob('*'))) < oldest:
+                    shutil.rmtree(place, ignore_errors=True)
+            for name in ('uploads', 'text'):
+                for path in (self.folder / name).rglob('*'):
+                    if path.is_file() and path.stat().st_mtime < oldest:
+                        path.unlink(missing_ok=True)
+
+    def keep_swept(self, stop: Event) -> None:
+        """Sweep until `stop` is set or the folder is gone."""
+        while not stop.wait(SWEEP) and self.folder.exists():
+            try:
+                self.sweep()
+            except OSError as error:  # a file that vanished meanwhile; the next sweep takes the rest
+                LOG.warning('The page could not remove old files: %s', type(error).__name__)
+
     @contextmanager
     def work(self, keep: bool = False) -> Iterator[Path]:
         """Yield an empty folder, and remove it at the end; with `keep` only after an error."""
@@ -87,11 +114,11 @@ def remove(result: object) -> None:
 
 
 def result_state() -> gr.State:
-    """Return the place of a visitor's result, whose files are removed when the visitor has left."""
+    """Return the place of a visitor's result, whose files are removed after `LIFETIME`."""
     return gr.State(None, time_to_live=LIFETIME, delete_callback=remove)
 
 
-def told(function: Callable) -> Callable:
+def with_messages(function: Callable) -> Callable:
     """Show errors of a callback as one message on the page, without a traceback."""
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -104,9 +131,17 @@ def told(function: Callable) -> Callable:
         except Exception as error:
             if out_of_memory(error):
                 raise message('The memory of this machine is not enough.', 'Give smaller pictures.') from error
-            LOG.exception('The page failed.')
-            raise message('Something failed that the page did not expect.', 'The terminal says what.') from error
+            LOG.error('The page failed: %s', _where(error))
+            raise message('Something failed that the page did not expect.',
+                          'Ask whoever runs the page: its terminal says where.') from None
     return call
+
+
+def _where(error: BaseException) -> str:
+    """Return the kind of an error and the lines that raised it; its text could name a visitor's files."""
+    lines = [f'  {Path(frame.filename).name}:{frame.lineno} in {frame.name}'
+             for frame in traceback.extract_tb(error.__traceback__)]
+    return '\n'.join([type(error).__name__, *lines])
 
 
 def message(problem: str, remedy: str) -> gr.Error:

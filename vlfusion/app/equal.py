@@ -11,7 +11,7 @@ WORDS_FILE = 'words.npy'
 
 
 def command(settings: Settings, sources: Sequence[str], out: str, options: Mapping[str, Any],
-            edited: bool = False) -> str:
+            edited: bool = False, modules: Sequence[str] = ()) -> str:
     """Return the `vlfusion fuse` that gives the same result.
 
     Args:
@@ -20,20 +20,27 @@ def command(settings: Settings, sources: Sequence[str], out: str, options: Mappi
         out: name of the result.
         options: options of the page's `Fuser`s.
         edited: whether the words were edited, so that their features come from `WORDS_FILE`.
+        modules: modules that the page was opened with, `--import`.
 
     >>> print(command(Settings('film-mif', modality_b='PET'), ['mri.png', 'pet 1.png'], 'fused.png', {}))
     vlfusion fuse film-mif mri.png 'pet 1.png' -o fused.png --modality-b PET
+    >>> print(command(Settings('x', instruction='-brighter'), ['-a.png', 'b.png'], 'fused.png', {}, modules=['mine']))
+    vlfusion fuse x ./-a.png b.png -o fused.png --instruction=-brighter --import mine
     """
-    words = ['vlfusion', 'fuse', settings.model, *sources, '-o', out]
+    words = ['vlfusion', 'fuse', settings.model, *map(_no_option, sources), '-o', out]
     given = _given(settings) | {name: value for name, value in options.items() if value}
     for name, value in given.items():
         option = '--trust-checkpoint' if name == 'trust' else f'--{name.replace("_", "-")}'
-        words += [option] if value is True else [option, str(value)]
+        if value is True:
+            words.append(option)
+        else:  # a value that begins with a dash would be taken for an option
+            words += [f'{option}={value}'] if str(value).startswith('-') else [option, str(value)]
+    words += ['--import', *modules] if modules else []
     return shlex.join([*words, *(['--text', WORDS_FILE] if edited else [])])
 
 
 def python(settings: Settings, sources: Sequence[str], out: str, options: Mapping[str, Any],
-           words: Sequence[str] = ()) -> str:
+           words: Sequence[str] = (), modules: Sequence[str] = ()) -> str:
     """Return the lines of Python that give the same result for a pair; `words` are the edited ones.
 
     >>> print(python(Settings('laplacian-ivf'), ['ir.png', 'vi.png'], 'fused.png', {}))
@@ -45,7 +52,8 @@ def python(settings: Settings, sources: Sequence[str], out: str, options: Mappin
     """
     given = _given(settings) | {name: value for name, value in options.items() if value}
     instruction = given.pop('instruction', None)
-    lines = ['import vlfusion', '', f'fuser = vlfusion.Fuser({_arguments([settings.model], given)})']
+    imports = [*(f'import {module}' for module in modules), 'import vlfusion']
+    lines = [*imports, '', f'fuser = vlfusion.Fuser({_arguments([settings.model], given)})']
     call = {'instruction': instruction} if instruction else {}
     text = ''
     if words:
@@ -61,6 +69,11 @@ def _given(settings: Settings) -> dict[str, str]:
     given = {'modality_a': settings.modality_a, 'modality_b': settings.modality_b, 'fit': fit,
              'register': settings.register, 'instruction': settings.instruction}
     return {name: value for name, value in given.items() if value}
+
+
+def _no_option(name: str) -> str:
+    """Return the path of a file that no parser takes for an option."""
+    return f'./{name}' if name.startswith('-') else name
 
 
 def _arguments(values: Sequence[Any], named: Mapping[str, Any]) -> str:

@@ -22,9 +22,8 @@ from vlfusion.app.desk import (
     remove,
     result_state,
     sentence,
-    settings,
     steps,
-    told,
+    with_messages,
 )
 from vlfusion.imaging.images import SUFFIXES
 
@@ -47,7 +46,7 @@ class FoldersTab:
             raise message('Two folders are needed, but there is one or none.', 'Give the pictures of A and of B.')
         uploads = [[Path(path) for path in paths] for paths in (uploads_a, uploads_b)]
         with self.desk.work(keep=True) as folder:
-            done = batch.fuse_folders(self.desk.models, settings(*chosen), *uploads, folder, self.desk.limits,
+            done = batch.fuse_folders(self.desk.models, self.desk.settings(*chosen), *uploads, folder, self.desk.limits,
                                       steps(progress))
             count = len(done.fused)
             failed = bullets([f'{name} was not fused: {why}' for name, why in done.failed.items()])
@@ -78,5 +77,5 @@ class FoldersTab:
                                  buttons=['fullscreen'], interactive=False, elem_id='gallery')
             command = code('shell', 'The same on the command line', 'folders-command')
         for event in (go.click, self.instruction.submit):
-            event(told(self.fuse), [batches, *folders, *header.all, fit, register, self.instruction],
+            event(with_messages(self.fuse), [batches, *folders, *header.all, fit, register, self.instruction],
                   [batches, result, lines, gallery, archive, command], **WORK, show_progress_on=[go])

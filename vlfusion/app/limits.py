@@ -1,8 +1,10 @@
 """Limits of uploads, checked before anything is decoded or unpacked."""
 
+import lzma
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -98,7 +100,10 @@ def check_volume(path: Path, limits: Limits) -> None:
 
 
 def _check_bytes(path: Path, limits: Limits) -> None:
-    count = path.stat().st_size
+    try:
+        count = path.stat().st_size
+    except FileNotFoundError as error:
+        raise DataError(f'{path.name} is not on the server any more.', 'Upload it again.') from error
     if count > limits.bytes:
         raise DataError(f'{path} has {size_in_words(count)}; this page takes {size_in_words(limits.bytes)}.',
                         'Make it smaller, or ask whoever runs the page for a larger --max-upload.')
@@ -120,7 +125,9 @@ def gather(uploads: Sequence[Path], folder: Path, limits: Limits) -> list[str]:
             files; or an archive is damaged, encrypted, or holds links or paths that lead out of it.
     """
     folder.mkdir(parents=True)
-    archives = [path for path in uploads if zipfile.is_zipfile(path)]
+    for path in uploads:
+        _check_bytes(path, limits)
+    archives = [path for path in uploads if path.suffix.lower() == '.zip' or zipfile.is_zipfile(path)]
     if archives and len(uploads) > 1:
         raise DataError(f'{archives[0].name} is a zip archive, but other files came with it.',
                         'Give one archive, or pictures alone.')
@@ -131,7 +138,6 @@ def gather(uploads: Sequence[Path], folder: Path, limits: Limits) -> list[str]:
         left_out = [path.name for path in uploads if path not in pictures]
         _check_count(len(pictures), folder.name, limits)
         for path in pictures:
-            _check_bytes(path, limits)
             if (folder / path.name).exists():
                 raise DataError(f'Two files of {folder.name} are called {path.name}.', 'Rename one of them.')
             shutil.copyfile(path, folder / path.name)
@@ -162,7 +168,8 @@ def unpack(archive: Path, folder: Path, limits: Limits) -> list[str]:
                     raise DataError(f'{archive.name} holds {info.filename} twice.', 'Pack it again.')
                 target.parent.mkdir(parents=True, exist_ok=True)
                 left = _copy(opened, info, target, left, archive, limits)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, lzma.LZMAError,
+            zlib.error) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f'The archive {archive.name} cannot be unpacked: {error}.',

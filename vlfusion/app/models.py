@@ -3,9 +3,9 @@
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -57,11 +57,13 @@ class Models:
         first: model that the page opens with, in any form that a `Fuser` takes; by default the first by name.
         store: text store, which holds the descriptions of uploaded pictures.
         options: options of every `Fuser`, such as `device`, `words` or `max_memory`.
+        modules: modules that were imported for the page, which lines to copy have to import too.
     """
 
     first: str = ''
     store: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    modules: Sequence[str] = ()
 
     def __post_init__(self):
         self.entries: dict[str, ModelEntry] = {name: entry for name, entry in find_models().items() if is_here(entry)}
@@ -69,6 +71,11 @@ class Models:
             require_model(self.first)
             if entry := entry_of(self.first):
                 self.entries.setdefault(self.first, entry)
+        self._place = self.first
+        if self.first and self.first not in self.entries:
+            self.first = name_of(self.first)  # visitors see no folder of this machine
+            if self.first in self.entries:
+                self.first += ' (checkpoint)'
         self.names = list(dict.fromkeys([*([self.first] if self.first else []), *self.entries]))
         if not self.names:
             raise ConfigError('No model is here.', 'Install `vlfusion-film-weights`, or give one: vlfusion app MODEL.')
@@ -100,10 +107,20 @@ class Models:
             if name not in self._fusers:
                 while len(self._fusers) >= KEPT:
                     self._fusers.popitem(last=False)
-                self._fusers[name] = open_fuser(name, offline=name != self.first, store=self.store,
-                                                **self._options(name))
+                place = self._place if name == self.first and self._place else name
+                fuser = open_fuser(place, offline=name != self.first, store=self.store, **self._options(name))
+                if needed := [each for each, required in fuser.maps.items() if required]:
+                    raise ConfigError(f'The model {name} needs the map {needed[0]!r}, which this page does not take.',
+                                      'Choose another model.')
+                self._fusers[name] = fuser
             self._fusers.move_to_end(name)
             return self._fusers[name]
+
+    @property
+    def shown_options(self) -> dict[str, Any]:
+        """Options for lines that visitors copy, without folders of this machine."""
+        return {name: name_of(value) if isinstance(value, str | os.PathLike) else value
+                for name, value in self.options.items()}
 
     def _options(self, name: str) -> dict[str, Any]:
         """Return the options of a model; words are left out for a model that reads none."""
@@ -129,6 +146,10 @@ class Models:
         """Keep all other work away."""
         with self._lock:
             yield
+
+    def readable(self, settings: Settings) -> Settings:
+        """Return settings without an instruction that the model does not read; its box is hidden on the page."""
+        return settings if self.reads(settings.model)[1] else replace(settings, instruction='')
 
     def reads(self, name: str) -> tuple[bool, bool]:
         """Tell whether a model reads words about the images, and instructions."""
@@ -167,7 +188,8 @@ def modality_choices(task: Task, side: str) -> list[str]:
 
 def name_of(model: str | os.PathLike) -> str:
     """Return the name of a model without the folders of its checkpoint."""
-    return Path(model).name if os.sep in str(model) else str(model)
+    text = str(model)
+    return Path(text).name if any(sign in text for sign in {os.sep, '/'}) and '://' not in text else text
 
 
 def titles(names: list[str], entries: Mapping[str, ModelEntry]) -> list[tuple[str, str]]:

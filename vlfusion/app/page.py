@@ -3,17 +3,15 @@
 State is kept for each visitor (`gr.State`), never in globals. All work goes through one queue, one visitor at a time.
 """
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from vlfusion.app.desk import LIFETIME, WORK, Desk, Header, told
+from vlfusion.app.desk import LIFETIME, QUICK, SWEEP, WORK, Desk, Header, with_messages
 from vlfusion.app.folders_tab import FoldersTab
-from vlfusion.app.limits import Limits
-from vlfusion.app.models import Models, modality_choices, titles
+from vlfusion.app.models import Models, Settings, modality_choices, titles
 from vlfusion.app.pair import presets
-from vlfusion.app.pair_tab import PairTab
+from vlfusion.app.pair_tab import PairTab, boxes
 from vlfusion.app.remote import LocalBlocks
 from vlfusion.app.volumes_tab import VolumesTab
 
@@ -38,18 +36,16 @@ def theme() -> gr.themes.Base:
                     body_text_color_subdued_dark='*neutral_300')
 
 
-def build(models: Models, limits: Limits, folder: Path) -> LocalBlocks:
+def build(desk: Desk) -> LocalBlocks:
     """Build the page.
 
     Args:
-        models: models of the page.
-        limits: largest uploads.
-        folder: folder below which the files of visitors lie.
+        desk: models, limits and folder of the page.
     """
-    desk = Desk(models, limits, folder)
+    models = desk.models
     pairs, folders, volumes = PairTab(desk), FoldersTab(desk), VolumesTab(desk)
     choices = _choices(models, models.first)
-    with LocalBlocks(title='vlfusion', analytics_enabled=False, delete_cache=(LIFETIME, LIFETIME)) as blocks:
+    with LocalBlocks(title='vlfusion', analytics_enabled=False, delete_cache=(SWEEP, LIFETIME)) as blocks:
         gr.Markdown(_TITLE, elem_classes='vl-top')
         with gr.Row():
             model = gr.Dropdown(titles(models.names, models.entries), value=models.first, label='Model', scale=3,
@@ -69,13 +65,20 @@ def build(models: Models, limits: Limits, folder: Path) -> LocalBlocks:
         instructions = [pairs.instructing, folders.instruction, volumes.instruction]
 
         def choose(name: str) -> list[Any]:
-            names, (reads_words, reads_instructions) = _choices(models, name), models.reads(name)
-            return [_card(models, name), *(gr.update(choices=each, value=each[0]) for each in names),
+            names = _choices(models, name)
+            return [*(gr.update(choices=each, value=each[0]) for each in names),
                     gr.update(choices=presets(*(each[0] for each in names)), value=None),
-                    gr.update(visible=reads_words), *[gr.update(visible=reads_instructions)] * len(instructions)]
+                    *boxes([], Settings(name, *(each[0] for each in names)))]
 
-        model.change(told(choose), model, [card, header.modality_a, header.modality_b, pairs.preset, pairs.words,
-                                           *instructions], **WORK, show_progress='hidden')
+        def describe(name: str) -> list[Any]:
+            reads_words, reads_instructions = models.reads(name)
+            return [_card(models, name), gr.update(visible=reads_words),
+                    *[gr.update(visible=reads_instructions)] * len(instructions)]
+
+        # Modalities are those of the new model at once; the rest waits until it is loaded.
+        model.change(with_messages(choose), model, [
+            header.modality_a, header.modality_b, pairs.preset, *pairs.words_boxes], **QUICK)
+        model.change(with_messages(describe), model, [card, pairs.words, *instructions], **WORK, show_progress='hidden')
     return blocks
 
 

@@ -1,6 +1,7 @@
 """Work on a pair: look at it, read its words, fuse it, compare, score."""
 
 import html
+import os
 import re
 import shutil
 import time
@@ -17,7 +18,7 @@ from jaxtyping import Shaped
 from vlfusion.app.equal import WORDS_FILE, command, python
 from vlfusion.app.limits import Limits, check_picture
 from vlfusion.app.models import Models, Settings, overheard
-from vlfusion.app.pictures import Changes, compare, write_shown
+from vlfusion.app.pictures import Changes, compare, compare_colours, write_shown
 from vlfusion.data.pairs import Pair
 from vlfusion.data.suspicion import note_suspicion
 from vlfusion.errors import DataError, VLFusionError, one_line
@@ -44,11 +45,40 @@ def without_folders(folder: Path) -> Iterator[None]:
     try:
         yield
     except VLFusionError as error:
-        raise Refused(*(_without(text, folder) for text in (error.problem, error.remedy))) from error
+        raise Refused(without(error.problem, folder), without(for_visitors(error.remedy), folder)) from error
 
 
-def _without(text: str, folder: Path) -> str:
-    return text.replace(f'{folder}/', '').replace(str(folder), 'the upload')
+def without(text: str, folder: Path) -> str:
+    """Take the folder of the uploads out of a text; names below it have forward slashes.
+
+    >>> without('/work/1/A/mri.png does not fit; see /work/1.', Path('/work/1'))
+    'A/mri.png does not fit; see the upload.'
+    """
+    for place in {str(folder), folder.as_posix()}:
+        text = re.sub(re.escape(place) + r'[\\/]([AB])[\\/]', r'\1/', text)
+        text = text.replace(f'{place}{os.sep}', '').replace(f'{place}/', '').replace(place, 'the upload')
+    return text
+
+
+#: Advice on the page in place of advice that names an option of the command line.
+_ADVICE = {'--fit': 'Choose on the page whether to resize or crop.',
+           '--register': 'Choose another registration on the page, or none.',
+           '--instruction': 'Change the instruction.', '--max-memory': 'Give smaller pictures.'}
+
+
+def for_visitors(remedy: str) -> str:
+    """Replace advice that only the person who runs the page can follow.
+
+    >>> for_visitors('Give --fit resize.'), for_visitors("pip install 'vlfusion[medical]'")
+    ('Choose on the page whether to resize or crop.', "Ask whoever runs the page: pip install 'vlfusion[medical]'")
+    """
+    if 'whoever runs the page' in remedy:
+        return remedy
+    for option, advice in _ADVICE.items():
+        if option in remedy:
+            return advice
+    of_the_owner = re.search(r'pip install|--\w|language\.\w|CONFIG', remedy)
+    return f'Ask whoever runs the page: {remedy}' if of_the_owner else remedy
 
 
 @dataclass(frozen=True)
@@ -74,12 +104,20 @@ def take(uploads: Sequence[Path], folder: Path, limits: Limits) -> tuple[Path, P
     for upload, side in zip(uploads, 'AB', strict=True):
         place = folder / side / upload.name
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(upload, place)
+        copy_upload(upload, place)
         places.append(place)
     with without_folders(folder):
         for place in places:
             check_picture(place, limits)
     return tuple(places)
+
+
+def copy_upload(upload: Path, place: Path) -> None:
+    """Copy an upload; raises Refused if it has been removed meanwhile."""
+    try:
+        shutil.copyfile(upload, place)
+    except FileNotFoundError as error:
+        raise Refused(f'{upload.name} is not on the server any more.', 'Upload it again.') from error
 
 
 def look(models: Models, settings: Settings, uploads: Sequence[Path], folder: Path, limits: Limits) -> Look:
@@ -109,7 +147,7 @@ def look(models: Models, settings: Settings, uploads: Sequence[Path], folder: Pa
         else:
             note_suspicion(*paths, image_a, image_b, models.task(settings.model))
             lines.append(_about_registration(image_a, image_b, settings))
-    return Look(shown, sizes, [*lines, *(_without(note, folder) for note in notes)], fits)
+    return Look(shown, sizes, [*lines, *(without(note, folder) for note in notes)], fits)
 
 
 def _about_sizes(sizes: Sequence[tuple[int, int]], settings: Settings) -> list[str]:
@@ -171,6 +209,9 @@ def _words(fuser: 'Fuser', pair: Pair, words: Sequence[str | None]) -> tuple[lis
     described = described or _described(fuser, pair)
     read = [own if given is None else one_line(given)[:LONGEST_TEXT]
             for given, own in zip_longest(words[:len(described)], described)]
+    if any(map(one_line, filter(None, words[len(described):]))):
+        raise DataError(f'The model reads {len(described)} paragraph on the pair, but got {len(words)}.',
+                        'Write all words into the first box.')
     return (read, True) if [*map(one_line, read)] != [*map(one_line, described)] else (described, False)
 
 
@@ -273,12 +314,12 @@ def fuse(models: Models, settings: Settings, uploads: Sequence[Path], folder: Pa
             'words': read, 'words_edited': edited, 'seconds': {'describing': seconds[0], 'fusing': seconds[1]},
             'peak_bytes': memory, 'parameters': parameters, 'fused': {'sha256': file_digest(folder / 'fused.png')}}
         write_json(folder / 'fused.json', record)
-        lasting = list(dict.fromkeys(_without(note, folder) for note in notes))
-        same = brief(settings, fuser), names_of(uploads), 'fused.png', models.options
+        lasting = list(dict.fromkeys(without(note, folder) for note in notes))
+        same = brief(settings, fuser), names_of(uploads, 'fused.png'), 'fused.png', models.shown_options
     return Result(
         folder, settings, words=read, edited=edited, seconds=seconds, memory=memory, parameters=parameters,
-        notes=lasting, record=record, command=command(*same, edited) if has_file or not edited else '',
-        python=python(*same, read if edited else ()))
+        notes=lasting, record=record, command=command(*same, edited, models.modules) if has_file or not edited else '',
+        python=python(*same, read if edited else (), models.modules))
 
 
 def _write_pictures(folder: Path, paths: Sequence[Path], fused: 'Fused', settings: Settings) -> None:
@@ -299,10 +340,15 @@ def brief(settings: Settings, fuser: 'Fuser') -> Settings:
                    modality_b='' if settings.modality_b == task.modality_b else settings.modality_b)
 
 
-def names_of(uploads: Sequence[Path]) -> list[str]:
-    """Return the names of the uploads, in folders A and B if both have one name."""
+def names_of(uploads: Sequence[Path], *results: str) -> list[str]:
+    """Return the names of the uploads; in folders A and B if both have one name, or one has the name of a result.
+
+    >>> names_of([Path('mri.png'), Path('fused.png')], 'fused.png')
+    ['A/mri.png', 'B/fused.png']
+    """
     names = [upload.name for upload in uploads]
-    return [f'{side}/{name}' for side, name in zip('AB', names, strict=True)] if len(set(names)) == 1 else names
+    clash = len({*names, *results}) < len(names) + len(results)
+    return [f'{side}/{name}' for side, name in zip('AB', names, strict=True)] if clash else names
 
 
 def _record(fuser: 'Fuser', settings: Settings, pair: Pair, fused: 'Fused') -> dict[str, Any]:
@@ -328,10 +374,48 @@ def difference(result: Result, source: str, gain: float) -> tuple[str, Path]:
                      f'Fused picture and source {source.upper()}')
 
 
-def change(result: Result, other: Result, gain: float = 8.) -> tuple[Changes, Path]:
-    """Return the change between two results of one pair, and a map of it: orange where the other one is brighter."""
-    changes, drawn = compare(read_image(other.grey), read_image(result.grey), gain)
-    return changes, write_shown(other.folder / 'change.png', drawn)
+@dataclass(frozen=True)
+class Change:
+    """Change between two results of one pair.
+
+    Attributes:
+        luminance: change of the luminance, in grey levels.
+        colour: change of the chroma, in levels of Cb or Cr; None if both pictures are grey.
+        same: whether the two fused pictures are the same to the last bit.
+        maps: maps of the changes by title.
+    """
+
+    luminance: Changes
+    colour: Changes | None
+    same: bool
+    maps: dict[str, Path]
+
+    def __str__(self) -> str:
+        """The change in words."""
+        if self.same:
+            return 'not one pixel differs'
+        return f'in luminance, {self.luminance}' + (f'; in colour, {self.colour}' if self.colour else '')
+
+
+def change(result: Result, other: Result, gain: float = 8.) -> Change:
+    """Compare two results of one pair in luminance and in colour, and draw a map of each."""
+    luminance, drawn = compare(read_image(other.grey), read_image(result.grey), gain)
+    maps = {f'change of luminance × {gain:g}: orange is brighter, blue is darker':
+            write_shown(other.folder / 'change.png', drawn)}
+    pictures, colour = [read_image(each.fused) for each in (other, result)], None
+    if any(picture.ndim == 3 for picture in pictures):
+        colour, drawn = compare_colours(*pictures, gain)
+        maps[f'change of colour × {gain:g}'] = write_shown(other.folder / 'change_of_colour.png', drawn)
+    return Change(luminance, colour, np.array_equal(*pictures), maps)
+
+
+def has_sources(result: Result, uploads: Sequence[Path]) -> bool:
+    """Tell whether a result was fused from these uploads."""
+    try:
+        return all(file_digest(upload) == result.record[f'source_{side}']['sha256']
+                   for side, upload in zip('ab', uploads, strict=True))
+    except OSError:
+        return False
 
 
 def luminance_levels(path: Path) -> Shaped[np.ndarray, 'h w']:
@@ -413,6 +497,6 @@ def presets(modality_a: str, modality_b: str) -> list[str]:
     a, b = (re.sub(r'^(over|under|near|far)-(exposed|focused)$', r'\1-\2 image', name)
             for name in (modality_a, modality_b))
     return [f'Show the {b} more strongly.', f'Show the {a} more strongly on the left.',
-            f'Show the {b} strongly more in the centre.', 'Keep both sources equally visible.',
+            f'Show the {b} much more strongly in the centre.', 'Keep both sources equally visible.',
             'Make the picture brighter.', 'Make the picture much darker at the bottom.', 'Raise the contrast.',
             'Show more detail.', 'Make the colours stronger.']

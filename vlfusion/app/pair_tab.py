@@ -1,8 +1,7 @@
 """The tab for one pair: sources, words, the result from all sides, the same pair under other words."""
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,29 @@ from vlfusion.app.desk import (
     remove,
     result_state,
     sentence,
-    settings,
-    told,
+    with_messages,
 )
 from vlfusion.app.examples import example, example_titles
 from vlfusion.app.models import Settings
 from vlfusion.app.pictures import write_shown, zooming
 from vlfusion.imaging.images import SUFFIXES, read_image
 from vlfusion.imaging.protocol import PROTOCOLS
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Words that were made for a visitor, who may have changed the sources meanwhile.
+
+    Attributes:
+        words: the words.
+        visitor: settings that they were made with.
+        asked: values of sources, boxes, model and modalities when they were asked for.
+    """
+
+    words: list[str]
+    visitor: Settings
+    asked: tuple[Any, ...]
+
 
 SOURCES = ['source A', 'source B']
 _QUESTION = '**Did the text do anything?** Change the words, and see what the same model makes of the same pair.'
@@ -47,12 +61,14 @@ class PairTab:
         words: components that only a model that reads words needs.
         instructing: components that only a model that reads instructions needs.
         preset: instructions to choose from.
+        words_boxes: boxes for the words on each source.
     """
 
     desk: Desk
     words: gr.Column | None = None
     instructing: gr.Column | None = None
     preset: gr.Dropdown | None = None
+    words_boxes: list[gr.Textbox] = field(default_factory=list)
 
     # ------------------------------------------------------------------------------------------------- callbacks
 
@@ -63,12 +79,13 @@ class PairTab:
             if not all(uploads):
                 shown = [None if upload is None else self._alone(upload, folder) for upload in uploads]
                 return [*shown, '- Give the other source too.' if any(uploads) else '', gr.update(visible=False)]
-            found = pair.look(self.desk.models, settings(*chosen), uploads, folder, self.desk.limits)
-            return [*map(in_rgb, found.shown), bullets(found.lines),
-                    gr.update(visible=found.sizes[0] != found.sizes[1])]
+            facts = pair.look(self.desk.models, self.desk.settings(*chosen), uploads, folder, self.desk.limits)
+            return [*map(in_rgb, facts.shown), bullets(facts.lines),
+                    gr.update(visible=facts.sizes[0] != facts.sizes[1])]
 
     def _alone(self, upload: Path, folder: Path) -> Any:
-        path = Path(shutil.copyfile(upload, folder / upload.name))
+        path = folder / upload.name
+        pair.copy_upload(upload, path)
         with pair.without_folders(folder):
             pair.check_picture(path, self.desk.limits)
             return in_rgb(write_shown(folder / 'shown.png', read_image(path)))
@@ -80,16 +97,24 @@ class PairTab:
             model = next((name for name in models.names if task in models.tasks(name)), model)
         return [model, *map(str, paths)]
 
-    def read_words(self, upload_a: str | None, upload_b: str | None, *chosen: Any) -> list[Any]:
-        """Show the words that captioners and LLM make."""
-        uploads, visitor = both(upload_a, upload_b), settings(*chosen)
+    def read_words(self, upload_a: str | None, upload_b: str | None, words_a: str | None, words_b: str | None,
+                   *chosen: Any) -> Answer:
+        """Make the words of captioners and LLM, for `show_words`."""
+        uploads, visitor = both(upload_a, upload_b), self.desk.settings(*chosen)
         with self.desk.work() as folder:
-            return _boxes(pair.read_words(self.desk.models, visitor, uploads, folder, self.desk.limits), visitor)
+            words = pair.read_words(self.desk.models, visitor, uploads, folder, self.desk.limits)
+        return Answer(words, visitor, (upload_a, upload_b, words_a, words_b, *chosen[:3]))
+
+    def show_words(self, answer: Answer | None, *now: Any) -> list[Any]:
+        """Show words, unless sources, model, modalities or boxes have changed since they were asked for."""
+        if answer is None or answer.asked != now:
+            return [gr.skip()] * 2
+        return boxes(answer.words, answer.visitor)
 
     def fuse(self, before: Any, other: Any, upload_a: str | None, upload_b: str | None, words_a: str | None,
-             words_b: str | None, against: str, *chosen: Any) -> list[Any]:
+             words_b: str | None, against: str, minus: str, gain: float, *chosen: Any) -> list[Any]:
         """Fuse the pair, and show the result."""
-        uploads, visitor = both(upload_a, upload_b), settings(*chosen)
+        uploads, visitor = both(upload_a, upload_b), self.desk.settings(*chosen)
         with self.desk.work(keep=True) as folder:
             result = pair.fuse(self.desk.models, visitor, uploads, folder, self.desk.limits, _given(words_a, words_b))
             pictures = _shown(result)
@@ -102,15 +127,16 @@ class PairTab:
         files = [picture, record, gr.update(value=features[0] if features else None, visible=bool(features)),
                  result.command or '# Words of several texts have no option. The lines of Python give them.',
                  result.python]
-        old = [gr.update(visible=False), '', None, '']
-        return [*results, *files, *_boxes(result.words, visitor), *self._others(result), *old]
+        answer = Answer(result.words, visitor, (upload_a, upload_b, words_a, words_b, *chosen[:3]))
+        return [*results, *files, answer, *self._others(result), gr.update(visible=False), '',
+                *self.difference(result, minus, gain)]
 
     def _others(self, result: pair.Result) -> list[Any]:
         """Return updates of the boxes for other words: those that the model reads, with the words that it had."""
         reads_words, reads_instructions = self.desk.models.reads(result.settings.model)
         either = reads_words or reads_instructions
-        boxes = _boxes(result.words, result.settings, 'Other words') if reads_words else [gr.update(visible=False)] * 2
-        return [_QUESTION if either else 'This model reads no words, so they cannot do anything.', *boxes,
+        texts = boxes(result.words, result.settings, 'Other words') if reads_words else [gr.update(visible=False)] * 2
+        return [_QUESTION if either else 'This model reads no words, so they cannot do anything.', *texts,
                 gr.update(value=result.settings.instruction, visible=reads_instructions), gr.update(visible=either)]
 
     def slider(self, result: pair.Result | None, against: str) -> Any:
@@ -128,21 +154,21 @@ class PairTab:
                    words_a: str | None, words_b: str | None, instruction: str | None) -> list[Any]:
         """Fuse the same pair under other words, and show what they changed."""
         uploads = both(upload_a, upload_b)
-        visitor = replace(self._needed(result).settings, instruction=instruction or '')
+        visitor = self.desk.models.readable(replace(self._needed(result).settings, instruction=instruction or ''))
+        if not pair.has_sources(result, uploads):
+            raise message('The sources have changed since the result.', 'Fuse the pair again first.')
         with self.desk.work(keep=True) as folder:
             words = [words_a or '', words_b or ''][:len(result.words)]
             other = pair.fuse(self.desk.models, visitor, uploads, folder, self.desk.limits, words)
-            if any(other.record[source] != result.record[source] for source in ('source_a', 'source_b')):
-                raise message('The sources have changed since the result.', 'Fuse the pair again first.')
-            changes, drawn = pair.change(result, other)
+            change = pair.change(result, other)
             pictures = zooming({'under its own words': _shown(result)['fused'],
                                 'under the other words': _shown(other)['fused'],
-                                'change × 8: orange is brighter, blue is darker': drawn})
+                                **change.maps})
         remove(before)
         if (other.words, other.settings) == (result.words, result.settings):
             verdict = 'These are the words that it had.'
         else:
-            verdict = f'The other words did {"something" if changes.pixels else "nothing"}: {changes}.'
+            verdict = f'The other words did {"nothing" if change.same else "something"}: {change}.'
         return [other, gr.update(visible=True), verdict, pictures, str(other.fused)]
 
     def score(self, result: pair.Result | None, protocol: str) -> str:
@@ -163,7 +189,7 @@ class PairTab:
             header: components above the tabs.
             choices: words for the modality of each source.
         """
-        result, other = result_state(), result_state()
+        result, other, answer = result_state(), result_state(), gr.State(None)
         reads_words, reads_instructions = self.desk.models.reads(header.model.value)
         examples = self._examples()
         with gr.Row():
@@ -173,6 +199,7 @@ class PairTab:
                     words_a, words_b = [
                         sentence(f'Words on source {side.upper()}', elem_id=f'words-{side}',
                                  placeholder='Left empty, captioner and LLM write them.') for side in 'ab']
+                    self.words_boxes = [words_a, words_b]
                     read = gr.Button('Read the words that captioner and LLM make', size='sm', elem_id='read')
                 with gr.Column(visible=reads_instructions) as self.instructing:
                     instruction = sentence('Instruction', elem_id='instruction',
@@ -190,7 +217,7 @@ class PairTab:
                         with gr.Tab('Zoom'):
                             zoomed = gr.HTML(elem_id='zoomed')
                         with gr.Tab('Difference') as tab:
-                            difference = self._difference(result, tab)
+                            difference, differing = self._difference(result, tab)
                         with gr.Tab('Words'):
                             others, changed = self._other_words(result, other, sources)
                         with gr.Tab('Metrics'):
@@ -200,26 +227,34 @@ class PairTab:
                     costs = gr.Markdown(elem_classes='vl-card', elem_id='costs')
 
         chosen = [*header.all, fit, register, instruction]
-        look = dict(fn=told(self.look), inputs=[*sources, *chosen], outputs=[*shown, status, fit], **WORK,
+        look = dict(fn=with_messages(self.look), inputs=[*sources, *chosen], outputs=[*shown, status, fit], **WORK,
                     show_progress='minimal')
-        no_words = dict(fn=lambda: ['', ''], inputs=None, outputs=[words_a, words_b], **QUICK)
+        no_words = dict(fn=lambda: ['', ''], inputs=None, outputs=self.words_boxes, **QUICK)
+        # What the old sources showed is cleared first: the new ones may be refused.
+        cleared = dict(fn=lambda: ['', '', None, None, ''], inputs=None, outputs=[*self.words_boxes, *shown, status],
+                       **QUICK)
         for source in sources:
-            source.upload(**no_words).then(**look)
-            source.clear(**no_words).then(**look)
-        swap.click(lambda a, b: [b, a, '', ''], sources, [*sources, words_a, words_b], **QUICK).then(**look)
+            source.upload(**cleared).then(**look)
+            source.clear(**cleared).then(**look)
+        swap.click(lambda a, b: [b, a], sources, sources, **QUICK).then(**cleared).then(**look)
         for component in (fit, register):
             component.input(**look)
         for component in header.all:
             component.change(**no_words)
         for task, button in examples.items():
-            button.click(told(partial(self.example, task)), header.model, [header.model, *sources], **WORK,
-                         show_progress='minimal').success(**no_words).then(**look)
+            button.click(with_messages(partial(self.example, task)), header.model, [header.model, *sources], **WORK,
+                         show_progress='minimal').success(**cleared).then(**look)
         self.preset.input(lambda chosen: chosen or gr.skip(), self.preset, instruction, **QUICK)
-        read.click(told(self.read_words), [*sources, *chosen], [words_a, words_b], **WORK)
+        # The second event of each reads the sources as they are when the words arrive. The path of an upload holds a
+        # digest of its content, so equal paths are equal sources.
+        now = [*sources, words_a, words_b, *header.all]
+        arrive = dict(fn=self.show_words, inputs=[answer, *now], outputs=self.words_boxes, **QUICK)
+        read.click(with_messages(self.read_words), [*now[:4], *chosen], answer, **WORK,
+                   show_progress_on=self.words_boxes).success(**arrive)
         for event in (go.click, instruction.submit, words_a.submit, words_b.submit):
-            event(told(self.fuse), [result, other, *sources, words_a, words_b, against, *chosen],
-                  [result, other, whole, waiting, slider, zoomed, costs, *files, words_a, words_b, *others, changed,
-                   table, *difference], **WORK, show_progress_on=[go, slider])
+            event(with_messages(self.fuse), [result, other, *now[:4], against, *differing, *chosen],
+                  [result, other, whole, waiting, slider, zoomed, costs, *files, answer, *others, changed, table,
+                   *difference], **WORK, show_progress_on=[go, slider]).success(**arrive)
 
     def _examples(self) -> dict[str, gr.Button]:
         titles = example_titles()
@@ -250,10 +285,10 @@ class PairTab:
         against = gr.Radio(SOURCES, value='source A', label='Left of the slider', elem_id='against')
         slider = gr.ImageSlider(label='Source left, fused right', show_label=False, interactive=False, height=460,
                                 buttons=['fullscreen'], elem_id='slider')
-        against.input(told(self.slider), [result, against], slider, **QUICK)
+        against.input(with_messages(self.slider), [result, against], slider, **QUICK)
         return slider, against
 
-    def _difference(self, result: gr.State, tab: gr.Tab) -> list[Any]:
+    def _difference(self, result: gr.State, tab: gr.Tab) -> tuple[list[Any], list[Any]]:
         with gr.Row():
             against = gr.Radio(SOURCES, value='source A', label='Fused minus', elem_id='minus')
             gain = gr.Slider(1, 16, value=4, step=1, label='Gain', elem_id='gain', buttons=[])
@@ -261,8 +296,9 @@ class PairTab:
                          buttons=['fullscreen'], elem_id='difference', elem_classes='vl-fill')
         about = gr.Markdown(elem_id='about-difference')
         for event in (tab.select, against.input, gain.release):
-            event(told(self.difference), [result, against, gain], [shown, about], **WORK, show_progress='minimal')
-        return [shown, about]
+            event(with_messages(self.difference), [result, against, gain], [shown, about], **WORK,
+                  show_progress='minimal')
+        return [shown, about], [against, gain]
 
     def _other_words(self, result: gr.State, other: gr.State, sources: list) -> tuple[list[Any], gr.Column]:
         question = gr.Markdown(elem_classes='vl-card', elem_id='question')
@@ -275,8 +311,8 @@ class PairTab:
             beside = gr.HTML(elem_id='beside')
             picture = gr.DownloadButton('Picture under the other words', size='sm', elem_id='other-picture')
         for event in (again.click, *(text.submit for text in texts)):
-            event(told(self.fuse_again), [result, other, *sources, *texts], [other, changed, verdict, beside, picture],
-                  **WORK, show_progress_on=[again])
+            event(with_messages(self.fuse_again), [result, other, *sources, *texts],
+                  [other, changed, verdict, beside, picture], **WORK, show_progress_on=[again])
         return [question, *texts, again], changed
 
     def _metrics(self, result: gr.State) -> gr.HTML:
@@ -284,7 +320,7 @@ class PairTab:
             protocol = gr.Dropdown([*PROTOCOLS], value='plain', label='Protocol', elem_id='protocol')
             score = gr.Button('Score', variant='primary', elem_id='score')
         table = gr.HTML(elem_id='scores', apply_default_css=False)
-        score.click(told(self.score), [result, protocol], table, **WORK)
+        score.click(with_messages(self.score), [result, protocol], table, **WORK)
         return table
 
     def _files(self) -> list[Any]:
@@ -301,7 +337,7 @@ def _given(*words: str | None) -> list[str | None]:
     return [text if text and text.strip() else None for text in words]
 
 
-def _boxes(words: Sequence[str], visitor: Settings, title: str = 'Words') -> list[Any]:
+def boxes(words: Sequence[str], visitor: Settings, title: str = 'Words') -> list[Any]:
     """Return updates of the boxes of both sources; one box is left if there is one paragraph on the pair."""
     if len(words) == 1:
         return [gr.update(value=words[0], label=f'{title} on the pair'), gr.update(value='', visible=False)]

@@ -34,7 +34,7 @@ def write_shown(path: Path, image: Shaped[np.ndarray, 'h w *bgr']) -> Path:
 
 @dataclass(frozen=True)
 class Changes:
-    """Difference of two grey pictures in grey levels of 255.
+    """Difference of two pictures in levels of 255.
 
     Attributes:
         mean: mean absolute difference.
@@ -50,29 +50,59 @@ class Changes:
         """The difference in words.
 
         >>> print(Changes(0.0, 0.0, 0.0), Changes(1.5, 12.0, 0.25), sep='; ')
-        not one pixel differs; 25.0 % of the pixels differ, by 1.50 grey levels on average over all and 12 at most
+        not one pixel differs; 25.0 % of the pixels differ, by 1.50 levels on average over all and 12 at most
         """
         if not self.pixels:
             return 'not one pixel differs'
-        return (f'{self.pixels:.1%} of the pixels differ, by {self.mean:.2f} grey levels on average over all and '
+        return (f'{self.pixels:.1%} of the pixels differ, by {self.mean:.2f} levels on average over all and '
                 f'{self.largest:.0f} at most').replace('%', ' %')
 
 
-def compare(one: Shaped[np.ndarray, 'h w'], other: Shaped[np.ndarray, 'h w'], gain: float = 4.
+def compare(image: Shaped[np.ndarray, 'h w'], reference: Shaped[np.ndarray, 'h w'], gain: float = 4.
             ) -> tuple[Changes, UInt8[np.ndarray, 'h w 3']]:
-    """Compare two grey pictures; returns the changes and a map, orange where `one` is brighter and blue where darker.
+    """Compare two grey pictures; returns the changes and a map, orange where `image` is brighter and blue where darker.
 
     Args:
-        one, other: 8- or 16-bit grey levels.
+        image, reference: 8- or 16-bit grey levels.
         gain: factor of the map: at 4, a difference of 64 grey levels has the full colour.
     """
-    scale = [np.float32(255 / np.iinfo(picture.dtype).max) for picture in (one, other)]
-    difference = one.astype(np.float32) * scale[0] - other.astype(np.float32) * scale[1]
+    difference = _levels(image) - _levels(reference)
     size = np.abs(difference)
-    changes = Changes(float(size.mean()), float(size.max()), float((size > 0).mean()))
     strength = (size * np.float32(gain / 255)).clip(0, 1)[..., None]
     drawn = np.where((difference > 0)[..., None], _BRIGHTER, _DARKER) * strength
-    return changes, np.round(drawn).astype(np.uint8)
+    return _changes(size), np.round(drawn).astype(np.uint8)
+
+
+def compare_colours(image: Shaped[np.ndarray, 'h w ...'], reference: Shaped[np.ndarray, 'h w ...'], gain: float = 4.
+                    ) -> tuple[Changes, UInt8[np.ndarray, 'h w 3']]:
+    """Compare the chroma of two pictures; a grey one has none.
+
+    Args:
+        image, reference: 8- or 16-bit levels, blue-green-red or grey.
+        gain: factor of the map.
+
+    Returns:
+        The changes, at each pixel those of Cb or Cr, whichever is larger; and a map in grey.
+    """
+    size = np.abs(_chroma(image) - _chroma(reference)).max(axis=2)
+    drawn = np.round((size * np.float32(gain)).clip(0, 255)).astype(np.uint8)
+    return _changes(size), np.dstack([drawn] * 3)
+
+
+def _chroma(image: Shaped[np.ndarray, 'h w ...']) -> Shaped[np.ndarray, 'h w 2']:
+    levels = _levels(image)
+    if levels.ndim == 2:
+        return np.zeros((*levels.shape, 2), np.float32)
+    # 8-bit levels, so that the rounding of grey levels that change is not taken for a change of colour.
+    return np.round(cv2.cvtColor(levels / 255, cv2.COLOR_BGR2YCrCb)[..., 1:] * 255)
+
+
+def _levels(image: Shaped[np.ndarray, 'h w ...']) -> Shaped[np.ndarray, 'h w ...']:
+    return image.astype(np.float32) * np.float32(255 / np.iinfo(image.dtype).max)
+
+
+def _changes(size: Shaped[np.ndarray, 'h w']) -> Changes:
+    return Changes(float(size.mean()), float(size.max()), float((size > 0).mean()))
 
 
 def zooming(pictures: Mapping[str, Path]) -> str:

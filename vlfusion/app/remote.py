@@ -33,10 +33,13 @@ class LocalBlocks(gr.Blocks):
     """Blocks whose inputs are uploads, never addresses."""
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Prepare the inputs of a callback; an address is an error before anything is fetched."""
+        """Prepare the inputs of a callback; an address or a missing upload is an error."""
         if names_address(inputs):
             raise gr.Error(_PROBLEM, print_exception=False)
-        return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        try:
+            return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        except FileNotFoundError as error:  # uploads are removed after a while
+            raise gr.Error('A file is not on the server any more. Upload it again.', print_exception=False) from error
 
 
 class RefuseAddresses:

@@ -1,8 +1,7 @@
 """Two uploaded volumes, fused slice by slice, and their slices for the page."""
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from vlfusion.app.batch import Step
 from vlfusion.app.equal import command
 from vlfusion.app.limits import Limits, check_volume
 from vlfusion.app.models import Models, Settings, overheard
-from vlfusion.app.pair import brief, without_folders
+from vlfusion.app.pair import brief, copy_upload, names_of, without, without_folders
 from vlfusion.console.progress import ShowProgress
 from vlfusion.imaging.images import to_8bit
 from vlfusion.inference.volumes import fuse_volumes
@@ -90,20 +89,19 @@ def fuse_uploads(models: Models, settings: Settings, uploads: Sequence[Path], fo
     for upload, side in zip(uploads, 'AB', strict=True):
         place = folder / side / upload.name
         place.parent.mkdir(parents=True)
-        shutil.copyfile(upload, place)
+        copy_upload(upload, place)
         paths.append(place)
     options = {name: value for name, value in {'colormap': colormap, 'axis': axis}.items() if value}
     with without_folders(folder):
         for path in paths:
             check_volume(path, limits)
-    with models.alone(), overheard() as notes, without_folders(folder):
+    settings, show = replace(settings, fit='refuse', register=''), _Steps(step)
+    with models.use(settings) as fuser, overheard() as notes, without_folders(folder):
         reads_words, _ = models.reads(settings.model)
-        show = _Steps(step)
         done = fuse_volumes(
-            settings.model, *paths, folder / 'fused.nii.gz', **options, every=every if reads_words else None,
-            offline=settings.model != models.first, show=show, modality_a=settings.modality_a or None,
-            modality_b=settings.modality_b or None, instruction=settings.instruction or None, store=models.store,
-            **models.options)
+            fuser, *paths, folder / 'fused.nii.gz', **options, every=every if reads_words else None, show=show,
+            modality_a=settings.modality_a or None, modality_b=settings.modality_b or None,
+            instruction=settings.instruction or None)
         pair = VolumePair(*map(read_volume, paths), axis=axis or None)
         result = VolumePair(read_volume(paths[0]), read_volume(folder / 'fused.nii.gz'), axis=axis or None,
                             window_b=_AS_STORED)
@@ -120,11 +118,12 @@ def fuse_uploads(models: Models, settings: Settings, uploads: Sequence[Path], fo
                             else to_8bit(coloured(image_b, table, pair.inside_b(index)))[..., ::-1])
         for name, slices in {'a': slices_a, 'b': slices_b, 'fused': shown}.items():
             np.save(folder / f'{name}.npy', np.stack(slices))
-    kept = [line.replace(f'{folder}/', '') for line in [*show.kept, *notes]]
-    shorter = brief(settings, models.fuser(settings.model))
-    asked = {**({'describe': f'every={every}'} if reads_words else {}), **options, **models.options}
+        shorter = brief(settings, fuser)
+    kept = [without(line, folder) for line in [*show.kept, *notes]]
+    asked = {**({'describe': f'every={every}'} if reads_words else {}), **options, **models.shown_options}
     return FusedVolumes(folder, list(done.written), len(pair), pair.aspect, kept,
-                        command(shorter, [upload.name for upload in uploads], 'fused.nii.gz', asked))
+                        command(shorter, names_of(uploads, 'fused.nii.gz', 'fused_rgb.nii.gz'), 'fused.nii.gz', asked,
+                                modules=models.modules))
 
 
 def _coloured_slices(path: Path, pair: VolumePair) -> list[UInt8[np.ndarray, 'h w 3']]:
@@ -140,5 +139,4 @@ def _coloured_slices(path: Path, pair: VolumePair) -> list[UInt8[np.ndarray, 'h 
 
 def read_like(pair: VolumePair, values: np.ndarray) -> VolumePair:
     """Return a pair whose second volume has the given 8-bit levels on the grid of the first."""
-    from dataclasses import replace
     return VolumePair(pair.grid, replace(pair.grid, values=values), axis=pair.axis, window_b=_AS_STORED)

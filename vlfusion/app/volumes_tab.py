@@ -17,9 +17,8 @@ from vlfusion.app.desk import (
     remove,
     result_state,
     sentence,
-    settings,
     steps,
-    told,
+    with_messages,
 )
 
 _NO_COLOUR, _AS_ACQUIRED = 'none', 'as acquired'
@@ -40,7 +39,8 @@ class VolumesTab:
              model: str, modality_a: str | None, modality_b: str | None, instruction: str | None,
              progress: gr.Progress = gr.Progress()) -> list[Any]:  # noqa: B008  (Gradio looks for it there)
         """Fuse two volumes, and show the slice in the middle."""
-        uploads, visitor = both(upload_a, upload_b), settings(model, modality_a, modality_b, '', '', instruction)
+        uploads = both(upload_a, upload_b)
+        visitor = self.desk.settings(model, modality_a, modality_b, '', '', instruction)
         with self.desk.work(keep=True) as folder:
             done = volume.fuse_uploads(
                 self.desk.models, visitor, uploads, folder, self.desk.limits, step=steps(progress), every=int(every),
@@ -79,6 +79,6 @@ class VolumesTab:
             files = gr.File(label='The fused volume and its record', interactive=False, elem_id='volume-files')
             command = code('shell', 'The same on the command line', 'volumes-command')
         for event in (go.click, self.instruction.submit):
-            event(told(self.fuse), [volumes, *sources, colormap, axis, every, *header.all, self.instruction],
+            event(with_messages(self.fuse), [volumes, *sources, colormap, axis, every, *header.all, self.instruction],
                   [volumes, result, index, *shown, lines, files, command], **WORK, show_progress_on=[go])
-        index.change(told(self.slice), [volumes, index], shown, **QUICK, trigger_mode='always_last')
+        index.change(with_messages(self.slice), [volumes, index], shown, **QUICK, trigger_mode='always_last')

@@ -13,11 +13,11 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_imports, add_trust, add_words
-    from vlfusion.guards.ranges import COUNT
+    from vlfusion.guards.ranges import COUNT, PORT
     parser.add_argument('model', nargs='?', default='', metavar='MODEL',
                         help='model to begin with, as for `fuse` (default: the first whose weights are here); the page '
                              'offers all of them')
-    parser.add_argument('--port', type=COUNT, metavar='N', help='port of the page (default: the first free from 7860)')
+    parser.add_argument('--port', type=PORT, metavar='N', help='port of the page (default: the first free from 7860)')
     parser.add_argument('--open', action='store_true', help='open the page in the browser')
     parser.add_argument('--share', action='store_true',
                         help='give the page a public address: everyone who knows it can use this machine to fuse')
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
               'and compute on it, for up to a week, and pictures pass through a server of Gradio. Do not use it for '
               'pictures of patients.', flush=True)
     with open_page(args.model, port=args.port, share=args.share, limits=limits, browser=args.open, store=args.store,
-                   **given) as opened:
+                   modules=args.modules, **given) as opened:
         print(f'The page is open at {opened.address}' + (f', and for everyone at {opened.public}' if opened.public else
                                                          ', for this machine alone') + '. Ctrl-C ends it.', flush=True)
         opened.wait()

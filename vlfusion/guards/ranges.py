@@ -42,6 +42,7 @@ class Number:
 
 COUNT = Number(int, 'a whole number of at least 1', lambda number: number >= 1)
 WHOLE = Number(int, 'a whole number of at least 0', lambda number: number >= 0)
+PORT = Number(int, 'a port from 1 to 65535', lambda number: 1 <= number <= 65535)
 SEED = Number(int, f'a whole number from 0 to {2 ** 32 - 1}', lambda number: 0 <= number < 2 ** 32)
 FRACTION = Number(float, 'a number above 0 and below 1', lambda number: 0 < number < 1)
 NOT_NEGATIVE = Number(float, 'a number of at least 0', lambda number: number >= 0)

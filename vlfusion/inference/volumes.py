@@ -57,7 +57,7 @@ class FusedVolume:
     words: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
 
 
-def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: PathLike, *,
+def fuse_volumes(checkpoint: 'PathLike | Fuser', source_a: PathLike, source_b: PathLike, out: PathLike, *,
                  onto: str = 'a', axis: str | None = None, window_a: str | None = None, window_b: str | None = None,
                  colormap: str | None = None, mosaic: PathLike | None = None, every: int | None = None,
                  describe: bool = False, keep_patient: bool = False, offline: bool = False,
@@ -71,7 +71,7 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
     their names and headers may hold the patient's name.
 
     Args:
-        checkpoint: model, as for `vlfusion.fuse`.
+        checkpoint: model, as for `vlfusion.fuse`, or an open `Fuser`, which is not loaded again.
         source_a, source_b: volumes: NIfTI files, or folders of a DICOM series; A is the MRI.
         out: what to write, by its ending. `.nii` or `.nii.gz`: the fused luminance; with a colour map also the
             coloured volume, as `NAME_rgb.nii.gz`. `.png`: a mosaic alone. No ending: a new folder of DICOM secondary
@@ -86,7 +86,7 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
         offline: True to download no weights.
         show: progress and notes; by default notes are logged and no progress is shown.
         options: options of the `Fuser`, such as `instruction`, `device` or `protocol`; `depth`, `fit` and `register`
-            are for pictures.
+            are for pictures. With an open `Fuser` only `modality_a`, `modality_b` and `instruction` may be given.
 
     Raises:
         DataError: a source is no volume, holds several, or does not fit the other or its window; or the result cannot
@@ -108,7 +108,11 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
         raise ConfigError('A patient is kept in DICOM files only.',
                           'Leave --keep-patient out, or name a folder as --out.')
     table = colour_table(colormap) if colormap else None
-    require_model(checkpoint)
+    is_open = not isinstance(checkpoint, str | os.PathLike)
+    if is_open:
+        _check_open(checkpoint, options)
+    else:
+        require_model(checkpoint)
     check_outputs(outputs.values(), [source_a, source_b])
     step, say = show or (lambda *_, **__: None), show.print if show else LOG.warning
     pair = VolumePair(read_volume(source_a), read_volume(source_b), onto=onto, axis=axis, window_a=window_a,
@@ -121,7 +125,7 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
 
     for side, volume in zip('ab', pair.volumes, strict=True):
         options[f'modality_{side}'] = options.get(f'modality_{side}') or MODALITIES.get(volume.modality)
-    fuser = open_fuser(checkpoint, offline=offline, show=show, **options)
+    fuser = checkpoint if is_open else open_fuser(checkpoint, offline=offline, show=show, **options)
     fuser.check_maps({})
     if every is not None and not fuser.texts.source:
         raise ConfigError(f'every={every} chooses slices to describe, but the model reads no text.', 'Leave it out.')
@@ -129,10 +133,20 @@ def fuse_volumes(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, o
     if fuser.protocol.stretch == 'min-max':
         say(f'The protocol {fuser.protocol.name} stretches each slice to its own black and white; --protocol plain '
             'keeps one scale for all slices.')
-    fused, words = _fuse_slices(fuser, pair, every, describe, step)
+    fused, words = _fuse_slices(fuser, pair, every, describe, step, options)
     record = _record(pair, fuser, colormap, every, options.get('instruction'))
     _write(outputs, pair, fused, table, fuser.chroma, record, keep_patient)
     return FusedVolume(tuple(outputs.values()), record, words)
+
+
+def _check_open(fuser: 'Fuser', options: Mapping[str, Any]) -> None:
+    """Raise ConfigError if an open `Fuser` has settings for pictures, or options of its making are given."""
+    if fixed := sorted(options.keys() - {'modality_a', 'modality_b', 'instruction'}):
+        raise ConfigError(f'The Fuser is open, so {fixed[0]} cannot be set any more.',
+                          'Set it when you open the Fuser.')
+    if fuser.depth != 8 or fuser.fit != 'refuse' or fuser.register:
+        raise ConfigError('Volumes are fused without depth, fit and register, but the Fuser has one of them.',
+                          'Open a Fuser without them.')
 
 
 def plan_outputs(out: Path, colormap: str | None, mosaic: PathLike | None) -> dict[str, Path]:
@@ -185,11 +199,12 @@ def same_frame(pair: VolumePair) -> bool | None:
 
 
 def _fuse_slices(fuser: 'Fuser', pair: VolumePair, every: int | None, describe: bool,
-                 step: Any) -> tuple[list['Fused'], dict[str, dict[str, str]]]:
+                 step: Any, options: Mapping[str, Any]) -> tuple[list['Fused'], dict[str, dict[str, str]]]:
     """The fused slices in order, and the words that were read about the described ones."""
     count = len(pair)
     with TemporaryDirectory(prefix='vlfusion-') as folder:
-        slices = [Pair(name, *(Path(folder, f'{name}_{side}.png') for side in 'ab'))
+        slices = [Pair(name, *(Path(folder, f'{name}_{side}.png') for side in 'ab'),
+                       options['modality_a'] or '', options['modality_b'] or '')
                   for name in map(SLICE.format, range(count))]
         number = {item.name: index for index, item in enumerate(slices)}
         described = [slices[index] for index in described_slices(count, every or 1)] if fuser.texts.source else []
@@ -208,7 +223,8 @@ def _fuse_slices(fuser: 'Fuser', pair: VolumePair, every: int | None, describe: 
 
         fused = []
         step('fusing slices', 0, count)
-        for result in fuser.fuse_many(slices, text if described else None, read=read):
+        for result in fuser.fuse_many(slices, text if described else None, read=read,
+                                      instruction=options.get('instruction')):
             fused.append(result)
             step('fusing slices', len(fused), count)
         words = {item.name: fuser.texts.paragraphs(item) for item in described if describe}
@@ -270,8 +286,9 @@ def _record(pair: VolumePair, fuser: 'Fuser', colormap: str | None, every: int |
     described = {'described_every': every or 1} if fuser.texts.source else {}
     return {
         'summary': f'vlfusion {Path(fuser.checkpoint).name}; A {pair.window_a.rule}; B {pair.window_b.rule}',
-        'vlfusion': __version__, 'model': fuser.checkpoint, 'origin': fuser.origin, 'protocol': fuser.protocol.name,
-        'chroma': fuser.chroma, 'colormap': colormap, 'instruction': instruction, **described, **sources,
+        'vlfusion': __version__, 'model': Path(fuser.checkpoint).name, 'origin': fuser.origin,
+        'protocol': fuser.protocol.name, 'chroma': fuser.chroma, 'colormap': colormap,
+        'instruction': instruction, **described, **sources,
         'grid': {'of': f'source_{pair.onto}', 'shape': list(pair.grid.shape), 'affine': pair.grid.affine.tolist(),
                  'interpolation': 'linear', 'coverage': pair.coverage, 'same_frame': same_frame(pair)},
         'axis': pair.axis, 'slices': len(pair)}
