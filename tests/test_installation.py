@@ -121,7 +121,7 @@ def test_wheel_and_source_distribution_are_complete(wheels, tmp_path):
 
     metadata = Path(packed.extract(next(name for name in packed.namelist() if name.endswith('/METADATA')), tmp_path))
     facts = message_from_string(metadata.read_text(encoding='utf-8'))
-    assert facts['Version'] == __version__ and facts['License-Expression'] == 'Apache-2.0'
+    assert facts['Version'] == __version__ and facts['License'] == 'Apache-2.0'
     assert facts['Keywords'] and facts.get_all('Project-URL') and facts['License-File'] == 'LICENSE'
     assert {'Typing :: Typed', 'Programming Language :: Python :: 3.13'} <= {*facts.get_all('Classifier')}
     assert '# vlfusion' in facts.get_payload()
