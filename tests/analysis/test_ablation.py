@@ -82,7 +82,7 @@ def louder(film):
     with torch.no_grad():
         film.text_projection.weight *= 20
         if film.correction is not None:  # it begins at zero
-            torch.nn.init.normal_(film.correction.numbers[-1].weight, std=0.1)
+            torch.nn.init.normal_(film.correction.numbers[-1].weight)
 
 
 def deaf(film):

@@ -184,6 +184,8 @@ def steered(saved):
     for name, value in checkpoint['state_dict'].items():
         if name.endswith('correction.numbers.3.weight'):
             torch.nn.init.normal_(value, std=0.1)
+        if name.endswith('correction.numbers.3.bias'):
+            torch.nn.init.ones_(value)
     checkpoint['meta']['vlfusion']['language'] = dict(
         store='text', encoder=dict(type='TransformersTextEncoder', model='all-MiniLM-L6-v2'))
     torch.save(checkpoint, path)

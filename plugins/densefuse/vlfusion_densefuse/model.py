@@ -29,6 +29,7 @@ class DenseFuse(DenseEncoder):
         dim: channels of the first convolution and of each layer of the dense block; the encoder gives four times as
             many.
 
+    >>> import torch
     >>> DenseFuse()(torch.rand(2, 1, 20, 28), torch.rand(2, 1, 20, 28)).shape
     torch.Size([2, 1, 20, 28])
 

@@ -39,3 +39,10 @@ def test_lines_of_encoders_have_arguments_that_exist(line):
 def test_lines_of_joining_are_rules(line):
     config = eval(line.partition('=')[2])
     join_rule(config.get('join'), len(STREAMS[config['stream']]))
+
+
+def test_an_encoder_of_instructions_has_arguments_that_exist():
+    keys = {}
+    exec(BLOCKS[2], keys)
+    config = keys['language']['instruction_encoder']
+    check_arguments(TEXT_ENCODERS.get(config['type']), config)
