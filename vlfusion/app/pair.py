@@ -51,7 +51,7 @@ def without_folders(folder: Path) -> Iterator[None]:
 def without(text: str, folder: Path) -> str:
     """Take the folder of the uploads out of a text; names below it have forward slashes.
 
-    >>> without('/work/1/A/mri.png does not fit; see /work/1.', Path('/work/1'))
+    >>> without('/srv/1/A/mri.png does not fit; see /srv/1.', Path('/srv/1'))
     'A/mri.png does not fit; see the upload.'
     """
     for place in {str(folder), folder.as_posix()}:

@@ -61,7 +61,7 @@ class InstructedModel(FusionModel):
         """
         if mode != 'loss' or 'ask' not in sample:
             if 'ask' in sample:  # its region is the right one, and no map for the backbone
-                del sample['region']
+                sample.pop('region', None)
             return super().forward(source_a, source_b, mode=mode, **sample)
         self.require_losses()
         instructed = {key: sample.pop(key) for key in (self.stream, f'{self.stream}_mask', 'ask', 'region')}
