@@ -37,7 +37,7 @@ def test_a_notebook_was_run_and_is_small(path):
 @pytest.mark.slow
 @pytest.mark.parametrize('path', TUTORIALS, ids=lambda path: path.stem)
 def test_the_cells_of_a_notebook_run(path, tmp_path, monkeypatch):
-    for package, extra in (('IPython', 'docs'), ('nilearn', 'sample'), ('scikit_posthocs', 'benchmark')):
+    for package, extra in (('IPython', 'dev'), ('nilearn', 'sample'), ('scikit_posthocs', 'benchmark')):
         pytest.importorskip(package, reason=f"pip install 'vlfusion[{extra}]'")
     for plugin in ('vlfusion_classical', 'vlfusion_film_weights'):
         pytest.importorskip(plugin, reason=f'pip install --editable plugins/{plugin.removeprefix("vlfusion_")}')
