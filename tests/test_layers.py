@@ -13,6 +13,7 @@ LAYERS = [
     'scaffold',
     'testing',
     'benchmark',
+    'downstream',
     'analysis',
     'inference',
     'engine',

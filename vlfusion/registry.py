@@ -193,6 +193,9 @@ LOSSES = Registry('loss', locations=('vlfusion.losses',))
 FUSION_METRICS = Registry('fusion metric', locations=('vlfusion.metrics',))
 TRUTH_METRICS = Registry('truth metric', locations=('vlfusion.metrics',))
 CHROMA_RULES = Registry('colour rule', locations=('vlfusion.imaging.chroma',))
+LABELS = Registry('label format', locations=('vlfusion.downstream.labels',))
+DETECTORS = Registry('detector', locations=('vlfusion.downstream.detectors',))
+SEGMENTERS = Registry('segmenter', locations=('vlfusion.downstream.segmenters',))
 
 # MMEngine's registries that vlfusion adds to.
 MODELS = Registry('model', root.MODELS, ('vlfusion.models',))

@@ -1,0 +1,1 @@
+"""Detectors that are swapped by config."""

@@ -1,0 +1,1 @@
+"""Formats of labels, and the published data sets that use them."""

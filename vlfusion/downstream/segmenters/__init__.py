@@ -1,0 +1,1 @@
+"""Segmenters that are swapped by config."""
