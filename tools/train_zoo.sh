@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train the weights that ship, all of them in turn, on one core at the lowest priority. Run it again to continue: if it is
-# killed, at most the 10 steps since the last checkpoint are lost.
+# killed, at most the 10 steps since the last checkpoint are lost. Where no checkpoint of a task lies, it begins with the
+# weights that ship.
 #
 #     tools/train_zoo.sh DATA [MINUTES]          # folder with ivf/ mif/ mef/ mff/; minutes of each turn (default 20)
 #     tools/train_zoo.sh DATA --cooldown TASK    # finish the newest checkpoint of a task, to ship it
@@ -37,7 +38,7 @@ while [ -n "$tasks" ]; do
         # 124 or 137: the turn is over. An unfinished checkpoint is never left behind.
         code=0
         timeout --signal=KILL "${turn}m" vlfusion train "configs/zoo/film_$task.py" --resume \
-            --cfg-options data_root="$data" || code=$?
+            --cfg-options data_root="$data" load_from="film-${task/_/-}" || code=$?
         case $code in
             0) ;;
             124 | 137) left+=" $task" ;;
