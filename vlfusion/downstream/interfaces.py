@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from vlfusion.data.names import composed
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 
@@ -33,6 +34,14 @@ class Labels(ABC):
     @abstractmethod
     def names(self) -> list[str]:
         """Return the names of all labelled images, sorted."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether an image has a label, which may be an empty one."""
+        return composed(name) in self.names()
+
+    def where(self, name: str) -> str:
+        """Return the place of a label in words, such as its file."""
+        return name
 
     @abstractmethod
     def read(self, name: str, size: tuple[int, int]) -> Boxes | Mask:
