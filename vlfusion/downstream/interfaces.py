@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 from torch import Tensor, nn
 
 from vlfusion.data.names import composed
@@ -14,7 +14,7 @@ from vlfusion.downstream.classes import ClassTable
 #: An RGB picture; grey pictures are repeated over the three channels.
 Picture = UInt8[np.ndarray, 'height width 3']
 #: Class of each pixel, by number.
-Mask = Int[np.ndarray, 'height width']
+Mask = Integer[np.ndarray, 'height width']
 
 
 class Labels(ABC):

@@ -1,1 +1,1 @@
-"""Scores of predictions against labels: average precision of boxes, and mean intersection over union of masks."""
+"""Scores of detections and masks of any program: of a set, of each class and image, with intervals and significance."""

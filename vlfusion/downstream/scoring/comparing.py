@@ -1,0 +1,196 @@
+"""Intervals and significant differences of the scores of a set, such as mAP and mIoU, by drawing images.
+
+The score of a set is no mean over its images, so no test of means applies to it. Intervals come from the bootstrap:
+sets of as many images are drawn with replacement and scored (Efron, Annals of Statistics 7(1), 1979). Two methods are
+compared by a permutation test, approximate randomisation: if they were alike, the predictions of any image could be
+swapped between them. The p is the share of swaps that give a difference at least as large as the one that was found
+(Noreen, Computer-Intensive Methods for Testing Hypotheses, 1989; Yeh, COLING 2000, for F scores of sets). With few
+images all swaps are made, so p is exact. Holm's correction covers the number of pairs of methods.
+
+Values of single images are compared by `vlfusion.analysis.statistics.compare`, as those of any other metric: the `rows`
+of scores are rows of a leaderboard. The two answer different questions. A test of the set weighs large things, rare
+classes and confident mistakes as the score does; a test by image asks whether most images get better.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vlfusion.analysis.statistics import Comparison, adjust
+from vlfusion.downstream.scoring.set_scores import SetScores
+from vlfusion.errors import DataError, listing
+
+#: Drawn sets for an interval, and swaps for a p.
+RESAMPLES = 1000
+#: Differences that are equal up to rounding.
+ROUNDING = 1e-12
+
+
+def intervals(scores: SetScores, *, alpha: float = 0.05, resamples: int = RESAMPLES,
+              cases: Sequence[str] | None = None) -> dict[str, tuple[float, float]]:
+    """Bootstrap intervals of a set's scores at `1 - alpha` (percentiles), with a fixed seed, by column.
+
+    Drawn sets in which a score is not defined, because no image has a label, are left out of its interval. The time is
+    `resamples` times that of a score: for 1000 images with 30 detections each about 12 s on one core.
+
+    Args:
+        scores: scores of the set.
+        alpha: one minus the level.
+        resamples: number of drawn sets; 0 returns the scores themselves.
+        cases: case of each image, in the order of `names`. Whole cases are drawn, as frames of one video are not
+            independent. By default each image is a case of its own.
+
+    Raises:
+        DataError: there are not as many cases as images.
+    """
+    members = _members(scores, cases)
+    if len(members) < 2 or not resamples:
+        return {column: (value, value) for column, value in scores.values.items()}
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(resamples):
+        chosen = np.concatenate([members[case] for case in np.sort(rng.integers(0, len(members), len(members)))])
+        drawn.append(scores.score(_take(scores.parts, chosen)))
+    with np.errstate(invalid='ignore'):
+        low, high = (np.array([np.quantile(column[~np.isnan(column)], level) if (~np.isnan(column)).any() else np.nan
+                               for column in np.stack(drawn, 1)]) for level in (alpha / 2, 1 - alpha / 2))
+    return {column: (low[k].item(), high[k].item()) for k, column in enumerate(scores.columns)}
+
+
+def differences(one: SetScores, other: SetScores, *, resamples: int = RESAMPLES,
+                cases: Sequence[str] | None = None) -> dict[str, float]:
+    """Two-sided p of the difference of two methods by column, of a paired permutation test over the images.
+
+    The time is `2 resamples` times that of a score. NaN if a score is not defined for both methods.
+
+    Args:
+        one, other: scores of two methods on the same images.
+        resamples: number of random swaps, with a fixed seed. If all swaps are no more, all are made.
+        cases: as for `intervals`; whole cases are swapped.
+
+    Raises:
+        DataError: the images differ.
+    """
+    _check_alike({'one': one, 'other': other})
+    members = _members(one, cases)
+    found = _values(one) - _values(other)
+    if not np.nan_to_num(found).any():  # no swap gives a smaller difference
+        return dict(zip(one.columns, np.where(np.isnan(found), np.nan, 1.).tolist(), strict=True))
+    exact = 2 ** (len(members) - 1) <= resamples
+    reached, swaps = np.zeros(len(found)), 0
+    for swapped in _swaps(len(members), resamples if not exact else None):
+        images = np.zeros(len(one.names), bool)
+        for case in np.flatnonzero(swapped):
+            images[members[case]] = True
+        difference = one.score(_mixed(one.parts, other.parts, images)) - other.score(
+            _mixed(other.parts, one.parts, images))
+        # Where a swap leaves a score undefined, it counts against a difference.
+        reached += ~(np.abs(difference) < np.abs(found) - ROUNDING)
+        swaps += 1
+    p = reached / swaps if exact else (reached + 1) / (swaps + 1)
+    return dict(zip(one.columns, np.where(np.isnan(found), np.nan, p).tolist(), strict=True))
+
+
+def compare_sets(scores: Mapping[str, SetScores], columns: Sequence[str] | None = None, *, alpha: float = 0.05,
+                 resamples: int = RESAMPLES, correction: str = 'holm', cases: Sequence[str] | None = None
+                 ) -> dict[str, Comparison]:
+    """Compare methods by the scores of a set.
+
+        compare_sets({'FILM': film, 'Average': average})['AP50'].winner
+
+    Args:
+        scores: scores of each method on the same images, as `score_detections` or `score_masks` returns them.
+        columns: scores to compare; by default all. In each of them higher is better.
+        alpha: level below which an adjusted p counts as a difference.
+        resamples: number of drawn sets for intervals and of swaps for each pair of methods. The smallest p of a pair is
+            `1 / (resamples + 1)`, which Holm multiplies by the number of pairs.
+        correction: a name in `vlfusion.analysis.statistics.CORRECTIONS`.
+        cases: case of each image in the order of their names; by default each is a case of its own.
+
+    Returns:
+        A comparison for each column. Its `means` are the scores of the set, its `p` is the smallest adjusted p. Methods
+        whose score is not defined take no part.
+
+    Raises:
+        DataError: there is no method, or images or columns differ; all are named.
+    """
+    _check_alike(scores)
+    first = next(iter(scores.values()))
+    columns = first.columns if columns is None else columns
+    of_all = {method: intervals(one, alpha=alpha, resamples=resamples, cases=cases) for method, one in scores.items()}
+    raw = {pair: differences(scores[pair[0]], scores[pair[1]], resamples=resamples, cases=cases)
+           for pair in combinations(scores, 2)}
+    return {column: _comparison({method: one.values[column] for method, one in scores.items()},
+                                {method: ends[column] for method, ends in of_all.items()},
+                                {pair: levels[column] for pair, levels in raw.items()},
+                                alpha, correction, len(first.names), len({*cases}) if cases else 0)
+            for column in columns}
+
+
+def _comparison(values: Mapping[str, float], ends: Mapping[str, tuple[float, float]],
+                raw: Mapping[tuple[str, str], float], alpha: float, correction: str, images: int, cases: int
+                ) -> Comparison:
+    methods = [method for method, value in values.items() if np.isfinite(value)]
+    pairs = list(combinations(methods, 2))
+    levels = dict(zip(pairs, adjust([raw[pair] for pair in pairs], correction).tolist() if pairs else [], strict=True))
+    ranks = dict.fromkeys(methods, 1)
+    for (one, other), level in levels.items():
+        if level < alpha:
+            ranks[other if values[one] > values[other] else one] += 1
+    return Comparison(means={method: values[method] for method in methods},
+                      intervals={method: ends[method] for method in methods}, ranks=ranks,
+                      p=min(levels.values(), default=1.), pairs=levels, images=images, alpha=alpha,
+                      cases=cases if cases < images else 0)
+
+
+def _check_alike(scores: Mapping[str, SetScores]) -> None:
+    if not scores:
+        raise DataError('There is no method to compare.', 'Give the scores of at least one.')
+    every = set().union(*(one.names for one in scores.values()))
+    faults = [f'{method} lacks {len(lacking)} of {len(every)} images: {", ".join(lacking[:5])}'
+              for method, one in scores.items() if (lacking := sorted(every - {*one.names}))]
+    if len({one.columns for one in scores.values()}) > 1:
+        faults += [f'{method} has {", ".join(one.columns)}' for method, one in scores.items()]
+    if faults:
+        raise DataError(f'The methods were not scored alike:\n{listing(faults)}',
+                        'Score every method on the same images by the same definition.')
+
+
+def _members(scores: SetScores, cases: Sequence[str] | None) -> list[np.ndarray]:
+    """Indices of the images of each case."""
+    if cases is None:
+        return [np.array([index]) for index in range(len(scores.names))]
+    if len(cases) != len(scores.names):
+        raise DataError(f'There are {len(scores.names)} images, but cases of {len(cases)}.',
+                        'Give the case of each image.')
+    _, index = np.unique(list(cases), return_inverse=True)
+    return [np.flatnonzero(index == case) for case in range(index.max() + 1)]
+
+
+def _swaps(count: int, resamples: int | None) -> Iterator[Bool[np.ndarray, ' case']]:
+    """Random swaps of cases; with None all of them. Swapping all others too only turns the sign, so one case stays."""
+    if resamples is None:
+        for number in range(2 ** (count - 1)):
+            yield np.array([number >> bit & 1 for bit in range(count)], bool)
+        return
+    rng = np.random.default_rng(0)
+    for _ in range(resamples):
+        yield rng.random(count) < 0.5
+
+
+def _values(scores: SetScores) -> Float[np.ndarray, ' column']:
+    return np.array([*scores.values.values()])
+
+
+def _take(parts: Sequence[Any] | np.ndarray, chosen: np.ndarray) -> Sequence[Any] | np.ndarray:
+    return parts[chosen] if isinstance(parts, np.ndarray) else [parts[index] for index in chosen]
+
+
+def _mixed(parts: Sequence[Any] | np.ndarray, others: Sequence[Any] | np.ndarray,
+           swapped: Bool[np.ndarray, ' image']) -> Sequence[Any] | np.ndarray:
+    """The parts of a method, with those of another where they are swapped."""
+    if isinstance(parts, np.ndarray):
+        return np.where(swapped[:, None, None], others, parts)
+    return [other if swap else part for part, other, swap in zip(parts, others, swapped, strict=True)]
