@@ -38,6 +38,7 @@ VERBS = {
     'metrics': 'list the metrics, or explain one with its variants',
     'benchmark': 'compare methods on data sets: leaderboards, costs, report',
     'leaderboard': 'compare methods by their scores, with tests of significance',
+    'downstream': 'detect and segment in fused pictures: check labels, score predictions, compare methods',
     'ablate-text': 'compare fusions under own, empty, fixed, swapped, shuffled and noisy texts',
     'reproduce': "compare a folder with a paper's numbers, and explain gaps",
     'compare': 'compare two folders of pictures in grey levels',

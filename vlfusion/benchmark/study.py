@@ -1,0 +1,200 @@
+"""The plan of a downstream study, read from a config: does a network find more in fused pictures than in a source?
+
+    _base_ = 'vlfusion::downstream/msrs'          # task, data_root, classes, labels, and the pairs of train and test
+    methods = dict(
+        Average='average',
+        FILM='film-ivf',
+        Mine=dict(fused=dict(train='results/mine/train', test='results/mine/test')))
+    network = dict(type='TransformersSegmenter', model='nvidia/mit-b1')
+    training = dict(max_iters=20000, batch_size=8)
+
+Each method fuses both splits. One network for each method and seed learns the training pictures, all by the same plan,
+and is scored on the test pictures; so is one for each source alone. Without `training`, the network is used as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from vlfusion.analysis.statistics import CORRECTIONS
+from vlfusion.benchmark.methods import check_keys, method_of
+from vlfusion.benchmark.plan import Plan, SetPlan
+from vlfusion.config import SPLITS as ALL_SPLITS
+from vlfusion.config import load_config
+from vlfusion.config_names import require_config
+from vlfusion.downstream.sets import KEYS as SET_KEYS
+from vlfusion.downstream.sets import LabelledSet, load_labelled
+from vlfusion.downstream.training import TrainingPlan
+from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.guards.arguments import check_arguments, fits
+from vlfusion.guards.ranges import FRACTION, SEED
+from vlfusion.guards.redaction import without_secrets
+from vlfusion.imaging.chroma import chroma_name
+from vlfusion.imaging.protocol import get_protocol
+from vlfusion.imaging.tasks import get_task
+from vlfusion.inference.tiling import MODES
+from vlfusion.language.recipes import find_words
+from vlfusion.registry import DETECTORS, SEGMENTERS
+from vlfusion.system.memory import parse_bytes
+
+#: Splits that a study uses.
+SPLITS = ('train', 'test')
+#: Ending of the row of a source alone, after its modality.
+ALONE = ' alone'
+#: Keys of a study's config, and their types.
+KEYS = dict(task=str, data_root=str, classes=str | Sequence[str] | dict, labels=dict, compared_labels=dict,
+            lists_from=str, train=dict, val=dict, test=dict, methods=dict, sources=bool, network=dict,
+            training=dict | None, seeds=Sequence[int], variant=str, protocol=str, chroma=str, tiles=str,
+            max_memory=str | int, words=str, alpha=float, correction=str, title=str, work_dir=str, cache=str,
+            default_scope=str, custom_imports=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """A downstream study.
+
+    Attributes:
+        title: title of the table.
+        sets: labelled pairs of each split, by its name.
+        fusing: plan by which the methods fuse the splits; its data sets have the names of the splits.
+        network: config of the detector or segmenter.
+        training: how a network is trained; None if it is used as it is.
+        seeds: seeds of the trainings.
+        sources: whether each source alone is a row too.
+        variant: definition of mIoU or of average precision, see `vlfusion.downstream.scoring.variants`.
+        alpha: level of significance.
+        correction: correction for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
+        out: folder of all results.
+        config: config as it was read, without secrets.
+    """
+
+    title: str
+    sets: Mapping[str, LabelledSet]
+    fusing: Plan
+    network: Mapping[str, Any]
+    training: TrainingPlan | None
+    seeds: Sequence[int]
+    sources: bool
+    variant: str
+    alpha: float
+    correction: str
+    out: Path
+    config: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """What is labelled: `boxes` or `masks`."""
+        return self.sets['test'].labels.kind
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the rows: methods, then sources."""
+        return [*(method.name for method in self.fusing.methods), *(self.alone if self.sources else ())]
+
+    @property
+    def alone(self) -> tuple[str, str]:
+        """Names of the rows of source A and source B."""
+        task = self.fusing.datasets[0].task
+        return f'{task.modality_a}{ALONE}', f'{task.modality_b}{ALONE}'
+
+
+def load_study(path: str, cfg_options: dict | None = None, *, out: str | None = None,
+               cache: str | None = None) -> StudyPlan:
+    """Read the config of a downstream study.
+
+        study = vlfusion.load_study('my_study.py', {'seeds': [0, 1, 2]})
+
+    Args:
+        path: config file, or the name of a config that ships.
+        cfg_options: new values by dotted key, as `load_config` takes them.
+        out: folder for all results; by default the config's `work_dir`, or `work_dirs/downstream/NAME`.
+        cache: folder of fused pictures, which studies and comparisons may share; by default `OUT/cache`.
+
+    Raises:
+        ConfigError: the config has an unknown key or a wrong value, or lacks methods, a network or a test split.
+        DataError: pairs or labels are missing.
+    """
+    config = load_config(require_config(path), cfg_options, KEYS)
+    check_keys(f'The study {path}', {key: value for key, value in config.items() if not key.startswith('_')}, KEYS)
+    if not config.get('network'):
+        raise ConfigError(f'{path} has no network.',
+                          "Write network=dict(type=...): `vlfusion list detector segmenter` names them.")
+    training = None if config.get('training') is None else _training(config.training)
+    splits = [split for split in SPLITS if split == 'test' or training]
+    if lacking := [split for split in splits if not config.get(split)]:
+        raise ConfigError(f'{path} has no pairs to {lacking[0]} on.',
+                          f"Write {lacking[0]}=dict(source_a='ir', source_b='vi', names='{lacking[0]}.txt').")
+    if not config.get('methods') and not config.get('sources', True):
+        raise ConfigError(f'{path} has no methods and no sources, so there is nothing to compare.',
+                          "Write methods=dict(NAME='film-ivf').")
+    sets = load_labelled({key: value for key, value in config.to_dict().items()
+                          if key in splits or key in SET_KEYS and key not in ALL_SPLITS})
+    _check_network(config.network, sets['test'].labels.kind)
+    seeds, alpha = list(config.get('seeds', [0])), config.get('alpha', 0.05)
+    FRACTION.check('alpha', alpha)
+    for index, seed in enumerate(seeds):
+        SEED.check(f'seeds[{index}]', seed)
+    if not seeds:
+        raise ConfigError('seeds is empty.', 'Write seeds=[0], or leave the key out.')
+    if (correction := config.get('correction', 'holm')) not in CORRECTIONS:
+        raise ConfigError(f'Unknown correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
+    folder = Path(out or config.get('work_dir') or f'work_dirs/downstream/{Path(path).stem}')
+    fusing = _fusing(config, splits, folder, cache)
+    plan = StudyPlan(title=config.get('title', Path(path).stem), sets=sets, fusing=fusing,
+                     network=config.network.to_dict(), training=training, seeds=seeds,
+                     sources=config.get('sources', True), variant=config.get('variant', ''), alpha=alpha,
+                     correction=correction, out=folder, config=without_secrets(config.to_dict()))
+    if taken := [method.name for method in fusing.methods if method.name in plan.alone]:
+        raise ConfigError(f'The method name {taken[0]!r} is that of a source alone.', 'Give it another name.')
+    return plan
+
+
+def _training(entry: Mapping) -> TrainingPlan:
+    check_arguments(TrainingPlan, entry, 'training')
+    return TrainingPlan(**entry)
+
+
+def _check_network(network: Mapping[str, Any], kind: str) -> None:
+    """Refuse a segmenter for boxes and a detector for masks."""
+    fitting, other = (DETECTORS, SEGMENTERS) if kind == 'boxes' else (SEGMENTERS, DETECTORS)
+    name = network.get('type')
+    if isinstance(name, str) and name not in fitting and name in other:
+        raise ConfigError(f'The labels are {kind}, but {name} is a {other.name}.',
+                          f'Choose a {fitting.name}: {", ".join(fitting.names())}.')
+
+
+def _fusing(config: Config, splits: Sequence[str], folder: Path, cache: str | None) -> Plan:
+    """The plan by which the methods fuse the splits; nothing is scored."""
+    task = get_task(config.get('task', 'ivf')).name
+    datasets = [SetPlan(split, dict(type='PairDataset', task=task, data_root=config.get('data_root', '.'),
+                                    pipeline=[dict(type='LoadPair'), dict(type='PackPair')],
+                                    **{key: value for key, value in config[split].items() if key != 'labels'}))
+                for split in splits]
+    tiles, max_memory = config.get('tiles', 'auto'), config.get('max_memory')
+    if tiles not in MODES:
+        raise ConfigError(f'Unknown way to tile {tiles!r}.', did_you_mean(tiles, MODES))
+    methods = [method_of(name, _of_one_split(name, entry, splits), splits)
+               for name, entry in config.get('methods', {}).items()]
+    return Plan(title='', datasets=datasets, methods=methods, printed={}, metrics=[], truth_metrics=[], controls=[],
+                protocol=get_protocol(config.get('protocol', 'film')), seeds=[0], robustness=False, alpha=0.05,
+                correction='holm', out=folder, cache=Path(cache or config.get('cache') or folder / 'cache'), config={},
+                chroma=config.get('chroma') and chroma_name(config.chroma), tiles=tiles,
+                max_memory=None if max_memory is None else parse_bytes(str(max_memory)),
+                words=find_words(config.words) if config.get('words') else None)
+
+
+def _of_one_split(name: str, entry: Any, splits: Sequence[str]) -> Any:
+    """Refuse rows of papers, and leave out the folders of splits that are not used."""
+    if not isinstance(entry, Mapping):
+        return entry
+    if 'printed' in entry:
+        raise ConfigError(f'The method {name} is a row of a paper, which has no pictures.', 'Leave it out.')
+    if not fits(fused := entry.get('fused'), dict[str, str] | None):
+        return entry
+    if fused and (lacking := [split for split in splits if split not in fused]):
+        raise ConfigError(f'The method {name} has no folder for the split {lacking[0]!r}.',
+                          f"Write fused=dict({', '.join(f'{split}=...' for split in splits)}).")
+    return {**entry, 'fused': {split: fused[split] for split in splits}} if fused else entry

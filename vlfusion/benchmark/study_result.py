@@ -1,0 +1,139 @@
+"""The result of a downstream study: scores of every row, significant differences, and the files of both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vlfusion.analysis.leaderboard import Leaderboard
+from vlfusion.analysis.numbers import numeral
+from vlfusion.benchmark.outputs import file_names
+from vlfusion.benchmark.run import Progress
+from vlfusion.benchmark.study import StudyPlan
+from vlfusion.benchmark.study_run import StudyRun
+from vlfusion.downstream.scoring.comparing import compare_sets
+from vlfusion.downstream.scoring.detections import score_detections
+from vlfusion.downstream.scoring.masks import score_masks
+from vlfusion.downstream.scoring.seeds import AcrossSeeds
+from vlfusion.evaluation.rows import write_csv
+from vlfusion.files import whole_file, write_json
+from vlfusion.guards.cells import markdown_cell, markdown_table
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """Result of `run_study`.
+
+    Attributes:
+        plan: plan of the study.
+        scores: scores of each row, the mean over its seeds.
+        board: rows compared under every score of the set, by drawing images (`compare_sets`).
+        failures: reason why a row has no scores, by its name.
+        counts: numbers of networks `trained` and `known`.
+        files: files that a reader should open.
+    """
+
+    plan: StudyPlan
+    scores: Mapping[str, AcrossSeeds]
+    board: Leaderboard
+    failures: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    files: Sequence[Path] = ()
+
+    @property
+    def main(self) -> str:
+        """The usual score: `AP50` or `mIoU`, with its variant."""
+        return next(iter(self.board.comparisons))
+
+    def verdicts(self) -> dict[str, str]:
+        """Say for each method whether fusing helped: by the main score, against the better source alone."""
+        comparison, alone = self.board.comparisons[self.main], self.plan.alone
+        sources = {name: comparison.means[name] for name in alone if name in comparison.means}
+        if not sources:
+            return {}
+        better = max(sources, key=sources.get)
+        verdicts = {}
+        for method, score in comparison.means.items():
+            if method in alone:
+                continue
+            p = next(level for pair, level in comparison.pairs.items() if {*pair} == {method, better})
+            finding = 'does not differ significantly from' if p >= self.plan.alpha else (
+                'beats' if score > sources[better] else 'loses to')
+            verdicts[method] = (f'{method} {finding} {better}: {self.main} {numeral(score, ".3f")} and '
+                                f'{numeral(sources[better], ".3f")}, p = {numeral(p, ".2g")}.')
+        return verdicts
+
+    def per_class(self) -> list[list[str]]:
+        """The main score of each row by class; the first line holds the names of the classes."""
+        column = 'IoU' if self.plan.kind == 'masks' else self.main
+        classes = list(next(iter(self.scores.values())).per_class)
+        return [['method', *classes], *([name, *(numeral(scores.per_class[of][column], '.3f') for of in classes)]
+                                        for name, scores in self.scores.items())]
+
+    def markdown(self) -> str:
+        """All tables in Markdown."""
+        seeds = len(self.plan.seeds) if self.plan.training else 1
+        spread = [['method', *(f'seed {seed}' for seed in self.plan.seeds)],
+                  *([name, *(numeral(one.values[self.main], '.3f') for one in scores.by_seed)]
+                    for name, scores in self.scores.items())]
+        network = self.plan.network['type']
+        use = f'trained {self.plan.training.max_iters:,} steps on the pictures of each row' if self.plan.training else \
+            'as it is'
+        parts = [f'## {self.plan.title}: {self.board.images} images, {network} {use}', '', self.board.markdown(),
+                 *(f'- {markdown_cell(verdict)}' for verdict in self.verdicts().values()), '',
+                 f'### {"IoU" if self.plan.kind == "masks" else self.main} by class', '', _table(self.per_class())]
+        if seeds > 1:
+            parts += [f'### {self.main} by seed', '', _table(spread)]
+        return '\n'.join(parts)
+
+    def write(self) -> list[Path]:
+        """Write tables and scores of images to the folder of the plan, and return the files."""
+        out, names = self.plan.out, file_names(list(self.scores))
+        with whole_file(out / 'table.md') as file:
+            file.write(self.markdown())
+        for ending in ('tex', 'json'):
+            self.board.write(out / f'table.{ending}')
+        for name, scores in self.scores.items():
+            (out / 'scores').mkdir(parents=True, exist_ok=True)
+            write_csv(out / 'scores' / f'{names[name]}.csv', scores.rows)
+        write_json(out / 'study.json', dict(
+            title=self.plan.title, images=self.board.images, seeds=list(self.plan.seeds), verdicts=self.verdicts(),
+            failures=dict(self.failures), config=self.plan.config,
+            scores={name: dict(values=scores.values, per_class=scores.per_class,
+                               by_seed=[one.values for one in scores.by_seed])
+                    for name, scores in self.scores.items()}))
+        return [out / 'table.md', out / 'table.tex', out / 'table.json', out / 'study.json']
+
+
+def run_study(plan: StudyPlan, *, progress: Progress = lambda *_: None) -> StudyResult:
+    """Fuse, train, find and score as a plan says, and write the tables to `plan.out`.
+
+    What an earlier run finished is not done again, and a killed training continues. A row that fails is named in
+    `failures`; the others go on.
+
+        result = vlfusion.run_study(vlfusion.load_study('my_study.py'))
+        print(result.markdown())
+
+    Args:
+        plan: plan of `load_study`.
+        progress: called with a step, the items done and the items in total.
+
+    Raises:
+        DataError: a picture, a pair or a label is missing or not valid.
+        ConfigError: a package is not installed.
+    """
+    run = StudyRun(plan, progress)
+    found = run.predict(run.fuse())
+    test = plan.sets['test']
+    labels = {pair.name: label for pair, label in test}
+    score = score_detections if plan.kind == 'boxes' else score_masks
+    scores = {name: AcrossSeeds([score(predicted, labels, test.classes, variant=plan.variant) for predicted in seeds])
+              for name, seeds in found.items()}
+    comparisons = compare_sets(scores, alpha=plan.alpha, correction=plan.correction) if scores else {}
+    board = Leaderboard('', len(test), comparisons, plan.alpha, failures=run.failures, names=tuple(scores))
+    result = StudyResult(plan, scores, board, run.failures, run.counts)
+    return StudyResult(plan, scores, board, run.failures, run.counts, result.write()) if scores else result
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    head, *rows = ([markdown_cell(cell) for cell in line] for line in lines)
+    return markdown_table(head, rows) + '\n'

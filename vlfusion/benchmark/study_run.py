@@ -1,0 +1,148 @@
+"""The work of a downstream study: methods fuse, a network learns the pictures of each, and finds things in others."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vlfusion.benchmark.cache import content_digest, key_of
+from vlfusion.benchmark.outputs import file_names
+from vlfusion.benchmark.run import Progress, Run
+from vlfusion.benchmark.study import StudyPlan
+from vlfusion.console.notes import new_run
+from vlfusion.downstream.boxes import Boxes
+from vlfusion.downstream.interfaces import Mask
+from vlfusion.downstream.predictions import read_predictions, write_predictions
+from vlfusion.downstream.training import predict, train_network
+from vlfusion.errors import VLFusionError, printable
+from vlfusion.files import write_json
+from vlfusion.guards.foreign import described, is_end
+from vlfusion.imaging.images import read_image, to_8bit
+from vlfusion.imaging.reading.rule import AS_STORED
+
+
+@dataclass
+class StudyRun:
+    """A run of a study. What an earlier run finished is not done again; a changed picture, label or setting is.
+
+        OUT/runs/ROW/seed_0/KEY/            checkpoints of a training, and its log
+        OUT/runs/ROW/seed_0/KEY/predictions  boxes (COCO json) or masks (index PNG) of the test pictures
+
+    Attributes:
+        plan: plan of the study.
+        progress: called at every step.
+        failures: reason why a row has no result, by its name.
+        counts: number of networks `trained` and `known`.
+    """
+
+    plan: StudyPlan
+    progress: Progress = lambda *_: None
+    failures: dict[str, str] = field(default_factory=dict)
+    counts: Counter = field(default_factory=Counter)
+
+    def __post_init__(self):
+        self._run = Run(self.plan.fusing, progress=self.progress)
+        self._folders = file_names(self.plan.names)
+
+    def fuse(self) -> dict[str, dict[str, dict[str, Path]]]:
+        """Fuse all splits.
+
+        Returns:
+            The picture of each pair, by row, split and name. A row that failed is left out.
+        """
+        self._run.check()
+        new_run()
+        pictures: dict[str, dict[str, dict[str, Path]]] = {
+            name: {split: {} for split in self.plan.sets} for name in self.plan.names}
+        for unit in self._run.fuse():
+            pictures[unit.method][unit.dataset.name][unit.pair.name] = unit.colour
+        for (_, method), why in self._run.failures.items():
+            self.failures.setdefault(method, why)
+            pictures.pop(method, None)
+        if self.plan.sources:
+            for split, labelled in self.plan.sets.items():
+                for pair in labelled.pairs:
+                    for name, (path, reading) in zip(self.plan.alone, pair.sources, strict=True):
+                        pictures[name][split][pair.name] = self._source(path, reading)
+        return pictures
+
+    def train(self, pictures: Mapping[str, Mapping[str, Mapping[str, Path]]]) -> None:
+        """Train the networks of all rows and seeds; continues where a killed run ended."""
+        if self.plan.training is None:
+            return
+        for name, splits in pictures.items():
+            for seed in self.plan.seeds:
+                self._attempt(name, partial(self._trained, name, seed, splits))
+
+    def predict(self, pictures: Mapping[str, Mapping[str, Mapping[str, Path]]]
+                ) -> dict[str, list[dict[str, Boxes | Mask]]]:
+        """Return what the networks of each row find in the test pictures, by seed and name; trains what is not."""
+        return {name: found for name, splits in pictures.items() if (found := self._attempt(name, partial(
+            self._found, name, splits))) is not None}
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """Seeds of the networks; a network that is not trained runs once."""
+        return self.plan.seeds if self.plan.training else self.plan.seeds[:1]
+
+    def _attempt(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do some work for a row; if it fails, the row says why, and the others go on."""
+        if name in self.failures:
+            return None
+        try:
+            return work()
+        except BaseException as error:
+            if is_end(error):
+                raise
+            problem = error.problem if isinstance(error, VLFusionError) else described(error)
+            self.failures[name] = ' '.join(problem.split())
+            print(printable(f'{name} failed: {problem}'), file=sys.stderr)
+            return None
+
+    def _found(self, name: str, splits: Mapping[str, Mapping[str, Path]]) -> list[dict[str, Boxes | Mask]]:
+        return [self._predicted(name, seed, splits) for seed in self.seeds]
+
+    def _trained(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]) -> Path:
+        """The checkpoint of a row's network."""
+        plan, folder = self.plan, self._folder(name, seed, splits['train'])
+        self.counts['known' if (folder / 'finished.json').is_file() else 'trained'] += 1
+        checkpoint = train_network(
+            plan.network, plan.sets['train'].labels, splits['train'], plan.training, folder, seed=seed,
+            progress=lambda done, total: self.progress(f'training on {name}, seed {seed}', done, total))
+        write_json(folder / 'finished.json', dict(row=name, seed=seed, checkpoint=checkpoint.name))
+        return checkpoint
+
+    def _predicted(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]) -> dict[str, Boxes | Mask]:
+        """What a row's network finds in each test picture."""
+        plan, test = self.plan, splits['test']
+        labels = plan.sets['test'].labels
+        checkpoint = self._trained(name, seed, splits) if plan.training else None
+        folder = self._folder(name, seed, splits['train'] if plan.training else test)
+        key = key_of(pictures={pair: content_digest(path) for pair, path in test.items()})
+        place = folder / 'predictions' / key[:12]
+        if not place.is_dir():
+            about = f'finding {labels.kind} in {name}'
+            found = {}
+            for done, (pair, result) in enumerate(predict(plan.network, labels.classes, test, checkpoint), 1):
+                found[pair] = result
+                self.progress(about, done, len(test))
+            write_predictions(place, found, labels.classes)
+        return read_predictions(place, labels.classes, list(test))
+
+    def _folder(self, name: str, seed: int, pictures: Mapping[str, Path]) -> Path:
+        """The folder of a row's network: its name changes with everything that the network depends on."""
+        plan = self.plan
+        labels = plan.config.get('labels') if plan.training else None
+        key = key_of(network=plan.network, training=str(plan.training), labels=labels,
+                     pictures={pair: content_digest(path) for pair, path in pictures.items()} if plan.training else '')
+        return plan.out / 'runs' / self._folders[name] / f'seed_{seed}' / key[:12]
+
+    def _source(self, path: Path, reading) -> Path:
+        """A source as an 8-bit picture: its own file if it is one."""
+        image = read_image(path, reading)
+        if reading == AS_STORED and image.dtype.itemsize == 1:
+            return path
+        return self._run.cache.picture(self._run.cache.keep_picture(to_8bit(image)))
