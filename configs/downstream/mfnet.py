@@ -10,7 +10,7 @@ task = 'ivf'
 data_root = 'data/MFNet'
 classes = 'MFNet'
 labels = dict(type='IndexMasks', place='label')
-lists_from = 'The lists come with the data set, one name a line: put train.txt, val.txt and test.txt into the data root.'
+lists_from = 'The lists come with the data set: put train.txt, val.txt and test.txt into the data root.'
 
 train = dict(source_a='infrared', source_b='visible', names='train.txt')
 val = dict(source_a='infrared', source_b='visible', names='val.txt')

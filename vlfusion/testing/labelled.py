@@ -56,11 +56,11 @@ def write_voc(path: str | os.PathLike, boxes: Iterable[NumberedBox], names: Sequ
     _write(path, ElementTree.tostring(root, 'unicode'))
 
 
-def write_mask(path: str | os.PathLike, mask: np.ndarray, palette: Sequence[Sequence[int]] = ()) -> None:
+def write_mask(path: str | os.PathLike, mask: np.ndarray, palette: Sequence[Sequence[int]] | np.ndarray = ()) -> None:
     """Write numbers of classes as an 8-bit PNG file, grey or with a palette."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(mask.astype(np.uint8))
-    if palette:
+    if len(palette):
         image.putpalette(np.array(palette, np.uint8).ravel().tolist())
     image.save(path)
 
