@@ -21,7 +21,7 @@ from vlfusion.evaluation.rows import Row, columns, read_csv
 from vlfusion.files import strict_json, write_whole
 from vlfusion.guards.cells import markdown_cell, terminal_cell
 from vlfusion.imaging.protocol import code_of
-from vlfusion.metrics.columns import full_name, metric_of
+from vlfusion.metrics.columns import full_name, info_of
 
 #: Mark of a tie, behind a mean: no method is better, but it does not beat all.
 TIE = '='
@@ -283,7 +283,7 @@ def board_of(rows: Mapping[str, Sequence[Row]], *, metrics: Sequence[str] | None
     protocol = str(next(iter(rows.values()))[0].get('protocol', ''))
     code = code_of(protocol)
     if metrics is None:
-        shared = [name for name in shared if metric_of(name, code).info.direction != 'neither']
+        shared = [name for name in shared if info_of(name, code).direction != 'neither']
         metrics = [name for name in shared if any(row[name] is not None for of in rows.values() for row in of)]
     else:
         metrics = [_column(name, code, shared) for name in metrics]
@@ -350,7 +350,7 @@ def higher(metric: str, code: str) -> bool:
     Raises:
         ConfigError: neither higher nor lower values are better.
     """
-    info = metric_of(metric, code).info
+    info = info_of(metric, code)
     if info.direction == 'neither':
         raise ConfigError(f'{metric} cannot rank methods: neither higher nor lower values are better.',
                           'Leave it out of the comparison; `vlfusion evaluate` computes it.')

@@ -37,6 +37,6 @@ def _is_ours(path: Path) -> bool:
     try:
         text = path.read_text(encoding='utf-8')
         return text.startswith('name,control,') if path.suffix == '.csv' else \
-            {'schema', 'protocol', 'inputs'} <= json.loads(text).keys()
+            {'schema', 'summary', 'inputs'} <= json.loads(text).keys()
     except (OSError, ValueError, AttributeError):
         return False

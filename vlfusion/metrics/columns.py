@@ -3,7 +3,8 @@
 The full name of a column includes its variant. Plain `MI` is the default of a metric that has variants.
 """
 
-from vlfusion.metrics.base import Metric, metric
+from vlfusion.metrics.base import Metric, MetricInfo, metric
+from vlfusion.metrics.task_scores import task_score
 
 #: Prefix of a metric that compares to a true image.
 TRUTH = 'truth/'
@@ -26,13 +27,22 @@ def metric_of(column: str, code: str = '') -> Metric:
     return metric(name, code, truth=name != column)
 
 
+def info_of(column: str, code: str = '') -> MetricInfo:
+    """Facts about a column: those of its metric, or of a score of detections or masks. Arguments as for `metric_of`.
+
+    >>> info_of('truth/PSNR').over, info_of('mIoU:mrfs').direction
+    ('truth', 'higher')
+    """
+    return task_score(column) or metric_of(column, code).info
+
+
 def full_name(column: str, code: str = '') -> str:
     """The column's name with its variant. Arguments and errors are those of `metric_of`.
 
     >>> full_name('MI', 'film'), full_name('EN', 'film'), full_name('MI:tang', 'film'), full_name('truth/PSNR', 'film')
     ('MI:film', 'EN', 'MI:tang', 'truth/PSNR')
     """
-    variant = metric_of(column, code).info.variant
+    variant = info_of(column, code).variant
     return column.partition(':')[0] + (f':{variant}' if variant else '')
 
 
@@ -42,7 +52,7 @@ def heading(column: str, code: str = '') -> str:
     >>> heading('EN'), heading('MI:film'), heading('truth/PSNR')
     ('EN ↑ (bit)', 'MI:film ↑ (nat)', 'truth/PSNR ↑ (dB)')
     """
-    info = metric_of(column, code).info
+    info = info_of(column, code)
     return ' '.join(filter(None, (column, info.arrow, f'({info.unit})' if info.unit else '')))
 
 
