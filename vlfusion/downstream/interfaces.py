@@ -15,6 +15,8 @@ from vlfusion.downstream.classes import ClassTable
 Picture = UInt8[np.ndarray, 'height width 3']
 #: Class of each pixel, by number.
 Mask = Integer[np.ndarray, 'height width']
+#: Value of pixels that have no part in a training step. It is the `ignore_index` that torch's losses have by default.
+IGNORED = -100
 
 
 class Labels(ABC):
@@ -74,7 +76,7 @@ class Detector(nn.Module, ABC):
         """Return the boxes in each picture with their scores, the best first."""
 
     def losses(self, pictures: Float[Tensor, 'batch 3 height width'], labels: Sequence[Boxes]) -> dict[str, Tensor]:
-        """Return the losses of a training step, to be summed. Pictures are in [0, 1]."""
+        """Return the losses of a training step, to be summed. Pictures are in [0, 1], ignored boxes have no part."""
         raise NotImplementedError
 
 
@@ -95,5 +97,9 @@ class Segmenter(nn.Module, ABC):
 
     def losses(self, pictures: Float[Tensor, 'batch 3 height width'],
                labels: Int[Tensor, 'batch height width']) -> dict[str, Tensor]:
-        """Return the losses of a training step, to be summed. Pictures are in [0, 1]; void pixels have no part."""
+        """Return the losses of a training step, to be summed.
+
+        Pictures are in [0, 1]. Pixels labelled `IGNORED` have no part. The void class counts as any other: in MSRS and
+        MFNet it is the background, which a network must learn to tell from things.
+        """
         raise NotImplementedError

@@ -15,8 +15,8 @@ Item = TypeVar('Item')
 Result = TypeVar('Result')
 
 
-def load_transformers(part: str, auto: str, model: str, revision: str | None, device: str,
-                      dtype: str) -> tuple[Any, nn.Module]:
+def load_transformers(part: str, auto: str, model: str, revision: str | None, device: str, dtype: str, *,
+                      new_head: Sequence[str] | None = None) -> tuple[Any, nn.Module]:
     """Load the processor and the model of a checkpoint, ready for inference.
 
     Args:
@@ -26,6 +26,8 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
         revision: branch, tag or commit of a hub model.
         device: `cpu`, `cuda`, or `auto`, which is a GPU if there is one.
         dtype: `float32`, `float16` or `bfloat16`.
+        new_head: classes of a new head. Layers that depend on the classes, or that follow the checkpoint's network,
+            then begin at random, to be trained.
 
     Raises:
         ConfigError: transformers is not installed, or the checkpoint cannot be loaded or lacks weights of the model.
@@ -34,17 +36,21 @@ def load_transformers(part: str, auto: str, model: str, revision: str | None, de
     with needs(part, 'transformers', 'language,vision'):
         import transformers
     options = dict(trust_remote_code=False, **({'revision': revision} if revision else {}))
+    head = {} if new_head is None else dict(
+        id2label=dict(enumerate(new_head)), label2id={name: number for number, name in enumerate(new_head)},
+        ignore_mismatched_sizes=True)
     try:
         processor = transformers.AutoProcessor.from_pretrained(model, **options)
         network, report = getattr(transformers, auto).from_pretrained(
-            model, dtype=precision, output_loading_info=True, **options)
+            model, dtype=precision, output_loading_info=True, **head, **options)
         network = network.to(torch_device(device)).eval()
     except Exception as error:  # a missing library, a damaged file and an absent device fail in many ways
         raise ConfigError(f'{part} cannot load the model {model!r}: {error}',
                           'Give a folder or a model id of the hub that holds a model of this kind with its processor, '
                           'and a device that exists. The first use loads it from the hub, or from a mirror that '
                           'HF_ENDPOINT names.') from error
-    if missing := sorted(report['missing_keys']):
+    body = '' if new_head is None else f'{network.base_model_prefix}.'
+    if missing := sorted(key for key in report['missing_keys'] if key.startswith(body)):
         raise ConfigError(f'The checkpoint {model!r} lacks {len(missing)} weights of a {type(network).__name__}, such '
                           f'as {missing[0]}; they would be random.', f'Give {part} a checkpoint of that class.')
     return processor, network
