@@ -44,7 +44,8 @@ def place_classes(part: str, own: Mapping[int, str], classes: ClassTable,
     theirs = {name.casefold(): name for name in own.values()}
     wanted = {name: name for name in theirs if name in ours} if names is None else {
         str(name).casefold(): str(place).casefold() for name, place in names.items()}
-    unknown = [*(name for name in wanted if name not in theirs), *(name for name in wanted.values() if name not in ours)]
+    unknown = [*(name for name in wanted if name not in theirs),
+               *(name for name in wanted.values() if name not in ours)]
     if unknown or not wanted:
         problem = f'{", ".join(map(repr, unknown))} is no class of' if unknown else 'No class has the same name in'
         raise ConfigError(f'{problem} the network of {part} and the table.\n' + listing([
@@ -76,7 +77,8 @@ def device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 
-def as_tensors(pictures: Sequence[Picture], device: torch.device | str = 'cpu') -> Float[Tensor, 'batch 3 height width']:
+def as_tensors(pictures: Sequence[Picture],
+               device: torch.device | str = 'cpu') -> Float[Tensor, 'batch 3 height width']:
     """Stack pictures of one size into a batch in [0, 1]."""
     return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float() / 255
 

@@ -31,10 +31,10 @@ from vlfusion.registry import DETECTORS
 class TorchvisionDetector(Detector):
     """Detector of torchvision by its name there, trained by torchvision, here, or both.
 
-    A small FCOS that learns from nothing on a processor, as in tests/downstream/test_training.py:
+    A small FCOS that learns from nothing on a processor:
 
-        dict(type='TorchvisionDetector', model='fcos', backbone='test_resnet', levels=(2, 3), channels=64, convs=1,
-             size=(96, 96))
+        dict(type='TorchvisionDetector', model='fcos', backbone='test_resnet', levels=(1, 2, 3), channels=64, convs=1,
+             size=(64, 64))
 
     Args:
         classes: classes of the labels.
@@ -56,8 +56,8 @@ class TorchvisionDetector(Detector):
         batch_size: pictures in one batch when boxes are predicted.
 
     Raises:
-        ConfigError: torchvision or timm is not installed, the model or its weights are not known or cannot be loaded, no
-            class of the weights has a place in the table, or a setting is out of range.
+        ConfigError: torchvision or timm is not installed, the model or its weights are not known or cannot be loaded,
+            no class of the weights has a place in the table, or a setting is out of range.
     """
 
     trainable = True

@@ -23,7 +23,7 @@ BY_MASKS = ('mask2former', 'maskformer')
 class TransformersSegmenter(Segmenter):
     """Semantic segmenter of the transformers library, trained there, here, or both.
 
-    A tiny SegFormer that learns from nothing on a processor, as in tests/downstream/test_training.py:
+    A tiny SegFormer that learns from nothing on a processor:
 
         dict(type='TransformersSegmenter', size=(64, 64), model=dict(
             model_type='segformer', depths=(1, 1, 1, 1), hidden_sizes=(16, 32, 64, 64), decoder_hidden_size=64,
@@ -32,8 +32,8 @@ class TransformersSegmenter(Segmenter):
     Args:
         classes: classes of the labels.
         model: a folder, the id of a model on the Hugging Face hub, such as `nvidia/mit-b1` with a new head or
-            `nvidia/segformer-b0-finetuned-ade-512-512`, or a config of transformers with its `model_type`, whose weights
-            are random.
+            `nvidia/segformer-b0-finetuned-ade-512-512`, or a config of transformers with its `model_type`, whose
+            weights are random.
         names: a dict from the model's own class names to those of the table; by default equal names. Pixels of other
             classes become void. It has no effect with a new head or a config.
         new_head: True to begin with the weights, but with random layers for the classes of the table, to be trained.

@@ -10,7 +10,8 @@ def summary(runner, stage: str) -> list[str]:
         runner: MMEngine's Runner, with its checkpoint loaded.
         stage: `training` or `testing`.
     """
-    backbone = getattr(runner.model, 'module', runner.model).backbone
+    model = getattr(runner.model, 'module', runner.model)
+    backbone = getattr(model, 'backbone', None) or model.network
     count = sum(parameter.numel() for parameter in backbone.parameters())
     device = next((parameter.device for parameter in backbone.parameters()), 'cpu')
     weights = f', weights of {runner.cfg.load_from}' if runner.cfg.get('load_from') else ''
@@ -26,14 +27,20 @@ def summary(runner, stage: str) -> list[str]:
 
 def _data(loader) -> str:
     name, count = getattr(loader.dataset, 'name', type(loader.dataset).__name__), len(loader.dataset)
-    return f'{name} ({count:,} pair{"s" * (count != 1)})'
+    return f'{name} ({count:,} {_noun(loader)}{"s" * (count != 1)})'
+
+
+def _noun(loader) -> str:
+    """Return the word for one sample of a data set."""
+    return getattr(loader.dataset, 'noun', 'pair')
 
 
 def _steps(runner) -> str:
     batch = runner.train_dataloader.batch_size * runner.world_size
     rounds = runner.max_iters * batch / len(runner.train_dataloader.dataset)
     passes = 'once' if rounds == 1 else f'{rounds:,.3g} times'
-    line = f'Steps: {runner.max_iters:,}, each of {batch} pair{"s" * (batch != 1)}, {passes} through the data'
+    samples = f'{batch} {_noun(runner.train_dataloader)}{"s" * (batch != 1)}'
+    line = f'Steps: {runner.max_iters:,}, each of {samples}, {passes} through the data'
     return line + (f', from step {runner.iter + 1:,} on' if runner.iter else '')
 
 
