@@ -78,21 +78,23 @@ def sheet_picture(model: str, sample: Path, folder: Path) -> None:
     save(sheet.crop((0, 0, sheet.width, min(sheet.height, sheet.width))), OUT / 'sheet.webp')
 
 
-def report_picture(sample: Path, folder: Path) -> None:
-    """Take a screenshot of the report of a small comparison."""
+def report_picture(folder: Path) -> None:
+    """Take a screenshot of the report of a comparison on 20 pairs, enough for significant differences."""
+    make_sample(folder / 'many', count=60, size=192)
     plan = folder / 'plan.py'
-    source_a, source_b = SOURCES['ivf']
+    source_a, source_b = SOURCES['mif']
     plan.write_text(f'''
 _base_ = [{str(ROOT / "configs/_base_/benchmark/classical.py")!r}]
-title = 'Classical methods on simulated pairs'
-datasets = dict(Simulated=dict(type='PairDataset', task='ivf', data_root={str(sample / 'ivf/test')!r},
-                               source_a={source_a!r}, source_b={source_b!r}))
+title = 'FILM and classical methods on simulated brains'
+methods = dict(FILM='film-mif')
+datasets = dict(Simulated=dict(type='PairDataset', task='mif', data_root={str(folder / 'many/mif/test')!r},
+                               source_a={source_a!r}, source_b={source_b!r}, modality_b={source_b!r}))
 protocol = 'film'
 ''')
     run('benchmark', plan, '--out', folder / 'benchmark')
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=which('chromium'))
-        page = browser.new_page(viewport={'width': 1100, 'height': 800})
+        page = browser.new_page(viewport={'width': 1100, 'height': 850})
         page.goto((folder / 'benchmark/report.html').as_uri())
         page.screenshot(path=folder / 'report.png')
         browser.close()
@@ -143,7 +145,7 @@ def main(arguments: list[str]) -> None:
             OUT.mkdir(exist_ok=True)
             instructed_strip('film-guide-mif', folder / 'sample', folder)
             sheet_picture('film-mif', folder / 'sample', folder)
-            report_picture(folder / 'sample', folder)
+            report_picture(folder)
             video_picture(folder / 'sample', folder)
         for argument in arguments:
             plugin, _, model = argument.partition('=')

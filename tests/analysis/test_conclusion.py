@@ -7,8 +7,13 @@ import pytest
 
 pytest.importorskip('scipy', reason="pip install 'vlfusion[benchmark]'")
 
-from vlfusion.analysis.conclusion import conclude  # noqa: E402
+from vlfusion.analysis.conclusion import conclude as conclusion  # noqa: E402
 from vlfusion.analysis.leaderboard import board_of  # noqa: E402
+
+
+def conclude(board):
+    return conclusion(board).sentences
+
 
 NOISE = np.random.default_rng(0).normal(0, 1, 15)
 WOBBLE = 0.01 * (-1.) ** np.arange(15) * (1 + np.arange(15) % 4)
@@ -55,6 +60,17 @@ def test_what_remains_in_doubt():
         'By the mean rank over the metrics A stands first (1.00), but may take places 1–3: differences that are not '
         'significant may fall either way, and other ways of scoring give another order.',
         'Mind the policy.', 'D and E failed.']
+
+
+def test_metrics_that_reward_control_images_are_doubted():
+    rewarding = replace(board(EN=dict(A=3, B=2), CE=dict(A=3, B=2), VIF=dict(A=3, B=2)), references={
+        'control: noisy mean': dict(EN=9., CE=-9., VIF=-9.), 'control: copy of A': dict(EN=0., CE=-5., VIF=9.),
+        'printed': dict(EN=99.)})
+    found = conclusion(rewarding)
+    assert found.doubts[-1] == (
+        'Control images, which no method made, score better than every method in EN (noisy mean), CE (noisy mean and '
+        'copy of A) and VIF (copy of A): there a better score is no proof of a better picture.'), 'lower CE is better'
+    assert not found.ties and 'Control' not in ' '.join(found.differs)
 
 
 def test_no_conclusion_where_there_is_none():

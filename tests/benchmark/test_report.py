@@ -107,7 +107,7 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         if tag in ('script', 'style'):
             self.open = None
-        self.text += ' ' * (tag in ('td', 'th', 'p'))
+        self.text += ' ' * (tag in ('td', 'th', 'p', 'dt', 'dd'))
 
     def handle_data(self, data):
         if self.open is None:
@@ -137,15 +137,39 @@ def test_the_first_page_says_what_was_found_and_shows_a_pair(results, page, path
     _, sets = results
     text, held = ' '.join(page.text.split()), path.read_text(encoding='utf-8')
     assert 'On 10 pairs best is significantly better than every other method in 1 of 2 metrics (EN).' in text
-    assert 'In CE no two methods differ significantly. By the mean rank over the metrics best stands first' in text
+    assert 'In CE no two methods differ significantly. ' in text
+    assert 'Doubt By the mean rank over the metrics best stands first (1.00), but may take places 1–2' in text
     assert text.index('On 10 pairs') < text.index('Means over the images') and 'broken failed.' in text
     strip = held.partition('<div class="strip"')[2].partition('</div>')[0]
-    assert re.findall(r'<figcaption>(.*?)</figcaption>', strip)[:3] == ['source A: MRI', 'source B: CT, PET or SPECT',
-                                                                      'best']
-    assert strip.count('src="data:image/webp') == 5 and held.index('class="strip"') < held.index('leaderboard">')
+    captions = [Page(part).text for part in re.findall(r'<figcaption>(.*?)</figcaption>', strip)]
+    assert captions[:3] == ['source A: MRI', 'source B: CT, PET or SPECT', 'best places 1–2 of 2']
+    assert captions[3:] == [f'{HOSTILE} places 1–2 of 2', 'partial', 'control: mean made by no method']
+    order = ['class="strip"', 'class="differs"', 'class="ties"', 'class="doubts"', 'class="places"', 'leaderboard">']
+    assert strip.count('src="data:image/webp') == 6 and sorted(order, key=held.index) == order
     plainer = [min(cv2.imread(str(path), 0).std() for path in (pair.source_a, pair.source_b))
                for pair in sets[0].pairs]
     assert f'The pair <a href="#Harvard%2FPET%20%26%20MRI/{NAMES[np.argmax(plainer)]}"' in held
+
+
+def test_the_control_of_the_strip_is_made_of_the_pair_in_the_colours_of_results(results, tmp_path):
+    """Many methods: the first and the last stand in the strip, and the control that beats them most."""
+    _, sets = results
+    references = {'control: mean': {'EN': 4., 'CE': 3.}, 'control: noisy mean': {'EN': 9., 'CE': 0.}}
+    names = [f'm{index}' for index in range(9)]
+    board = replace(sets[0].board, references=references, failures={}, comparisons={
+        'EN': compare({name: np.arange(10.) - index for index, name in enumerate(names)})})
+    pair = sets[0].pairs[4]
+    pairs = [replace(pair, fused=dict.fromkeys(names, pair.fused['best']))]
+    rows = {name: [{'name': pair.name, 'EN': 1.}] for name in names}
+    shown = report._strip(replace(sets[0], board=board, rows=rows, pairs=pairs), report._Pictures(tmp_path, 320, 90))
+    assert [one['name'] for one in shown['pictures'][2:]] == [*names[:5], 'm8', 'control: noisy mean']
+    assert shown['left_out'] == 3
+    held = base64.b64decode(shown['pictures'][-1]['picture'].partition(',')[2])
+    control = cv2.imdecode(np.frombuffer(held, np.uint8), cv2.IMREAD_COLOR)
+    sources = [cv2.imread(str(path)) for path in (pair.source_a, pair.source_b)]
+    grey = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(int) for image in (*sources, control)]
+    assert 4 < (grey[2] - (grey[0] + grey[1]) / 2).std() < 14, 'noise of 10 grey levels'
+    assert control.std(2).mean() > 5 and sources[1].std(2).mean() > 5, 'the chroma of source B'
 
 
 def test_a_source_is_called_what_it_is(results, tmp_path):
@@ -243,7 +267,7 @@ def test_one_method_alone_has_nothing_to_differ_from(results, tmp_path):
     report.write_report(tmp_path / 'report.html', [replace(sets[0], board=board, costs=[], subsets={})], {})
     text = (tmp_path / 'report.html').read_text()
     assert text.count('role="img"') == 1 and 'class="best"' not in text
-    assert f'>{TIE}</b>' not in text.partition('<tbody')[2]
+    assert f'>{TIE}</b>' not in text.partition('<tbody')[2].partition('</table>')[0] and 'class="places"' not in text
 
 
 def test_the_same_results_give_the_same_bytes(results, tmp_path):
@@ -367,7 +391,7 @@ def test_sorting_by_click_and_by_keyboard(view):
 
 
 def test_nothing_is_decoded_before_a_pair_is_opened(view):
-    assert view.evaluate('document.images.length') == 1 + 2 * 5  # the ablation's map, and a small strip of each set
+    assert view.evaluate('document.images.length') == 1 + 2 * 6  # the ablation's map, and a small strip of each set
     view.evaluate('scrollTo(0, 300)')
     opened(view)
     # Two sources and three results; what is to be laid over them has no source yet.
@@ -517,7 +541,8 @@ def test_nothing_is_cut_at_any_width(view, width):
     assert view.evaluate(f"""() => [...document.querySelectorAll('{shown}')].every((one) =>
         one.getBoundingClientRect().right <= innerWidth + 1)""")
     assert view.evaluate("[...document.querySelectorAll('table')].every((one) => one.parentNode.matches('.scroll'))")
-    assert view.locator('.conclusion >> nth=0').bounding_box()['y'] < 800
+    assert view.locator('.strip >> nth=0').bounding_box()['y'] < 400
+    assert view.locator('.conclusion >> nth=0').bounding_box()['y'] < 1000
 
 
 def test_dark_and_light(view):
@@ -534,6 +559,13 @@ def test_dark_and_light(view):
             assert abs(brightness('backgroundColor', selector) - light[0]) < 20, selector
     view.emulate_media(media='print')
     assert brightness('backgroundColor') > 200, 'paper is white'
+    view.emulate_media(media='screen', color_scheme='light')
+    view.keyboard.press('Escape')
+    view.focus('#scheme')
+    for dark in (True, False):  # whatever the system has
+        view.keyboard.press('Enter')
+        assert (brightness('backgroundColor') < 50) == dark == (brightness('color') > 200)
+    assert view.inner_text('#scheme') == 'Dark'
 
 
 def test_print(view):

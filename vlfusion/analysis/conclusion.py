@@ -1,31 +1,56 @@
 """Conclusions of a comparison, in sentences that its statistics support."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from vlfusion.analysis.leaderboard import Leaderboard
+from vlfusion.analysis.leaderboard import Leaderboard, higher
 from vlfusion.analysis.numbers import span
+from vlfusion.evaluation.controls import CONTROL
+from vlfusion.imaging.protocol import code_of
 
 #: Largest number of methods that a sentence names; the others are counted.
 MOST_NAMED = 3
 
 
-def conclude(board: Leaderboard) -> list[str]:
-    """Sentences on the significantly best methods and ties of each metric, and on how certain the overall order is."""
+@dataclass
+class Conclusion:
+    """Sentences on a comparison.
+
+    Attributes:
+        differs: the significantly best methods, and an overall order that is certain.
+        ties: metrics without a significantly best method.
+        doubts: an overall order that is not certain, metrics that reward control images, notes, and failures.
+    """
+
+    differs: list[str]
+    ties: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+    @property
+    def sentences(self) -> list[str]:
+        """All sentences, in the order of reading."""
+        return [*self.differs, *self.ties, *self.doubts]
+
+
+def conclude(board: Leaderboard) -> Conclusion:
+    """Conclude which methods differ significantly, which do not, and what a reader must doubt."""
     compared = [comparison for comparison in board.comparisons.values() if len(comparison.means) > 1]
     on = f'On {board.images} pair{"s" * (board.images != 1)}'
     if not compared:
-        sentences = [f'{on} there is nothing to compare: {_count(len(board.methods), "method")} '
-                     f'{"has" if len(board.methods) == 1 else "have"} results.']
+        found = Conclusion([f'{on} there is nothing to compare: {_count(len(board.methods), "method")} '
+                            f'{"has" if len(board.methods) == 1 else "have"} results.'])
     elif board.warning:
-        sentences = [f'{on} no method is shown to be better than another: with so few pairs no difference can be '
-                     'significant.']
+        found = Conclusion([f'{on} no method is shown to be better than another: with so few pairs no difference can '
+                            'be significant.'])
     else:
-        sentences = [f'{on} {_winners(board)}', *_ties(board), *_order(board)]
+        certain, doubts = _order(board)
+        found = Conclusion([f'{on} {_winners(board)}', *certain], _ties(board), doubts)
+    found.doubts += _rewarded_controls(board)
     if board.note:
-        sentences.append(board.note)
+        found.doubts.append(board.note)
     if board.failures:
-        sentences.append(f'{enumeration(list(board.failures))} failed.')
-    return sentences
+        found.doubts.append(f'{enumeration(list(board.failures))} failed.')
+    return found
 
 
 def _winners(board: Leaderboard) -> str:
@@ -68,26 +93,49 @@ def _ties(board: Leaderboard) -> list[str]:
     return [f'In {enumeration(metrics)} {finding}.' for finding, metrics in groups.items()]
 
 
-def _order(board: Leaderboard) -> list[str]:
-    """Name the first method by mean rank, how certain its place is, and the methods without a rank."""
+def _order(board: Leaderboard) -> tuple[list[str], list[str]]:
+    """Name the first method by mean rank, in the first list if its place is certain, and methods without a rank."""
     places, ranks = board.places(), board.mean_ranks()
-    sentences = []
+    certain, doubts = [], []
     if first := [method for method, (place, *_) in places.items() if place == 1]:
         by_rank = 'By the mean rank over the metrics'
         _, best, worst = places[first[0]]
         if len(first) > 1:
-            sentences = [f'{by_rank} {enumeration(first, MOST_NAMED)} share the first place ({ranks[first[0]]:.2f}).']
+            doubts = [f'{by_rank} {enumeration(first, MOST_NAMED)} share the first place ({ranks[first[0]]:.2f}).']
         elif best < worst:
-            sentences = [f'{by_rank} {first[0]} stands first ({ranks[first[0]]:.2f}), but may take places '
-                         f'{span(best, worst)}: {board.reasons_of_doubt}.']
+            doubts = [f'{by_rank} {first[0]} stands first ({ranks[first[0]]:.2f}), but may take places '
+                      f'{span(best, worst)}: {board.reasons_of_doubt}.']
         else:
             ways = ', and under every other way of scoring' if board.elsewhere else ''
-            sentences = [f'{by_rank} {first[0]} stands first ({ranks[first[0]]:.2f}), whichever way differences that '
-                         f'are not significant fall{ways}.']
+            certain = [f'{by_rank} {first[0]} stands first ({ranks[first[0]]:.2f}), whichever way differences that '
+                       f'are not significant fall{ways}.']
     if unranked := [method for method in board.methods if method not in places]:
-        sentences.append(f'{enumeration(unranked, MOST_NAMED)} {"has" if len(unranked) == 1 else "have"} no mean rank, '
-                         'as not every score is finite.')
-    return sentences
+        doubts.append(f'{enumeration(unranked, MOST_NAMED)} {"has" if len(unranked) == 1 else "have"} no mean rank, '
+                      'as not every score is finite.')
+    return certain, doubts
+
+
+def rewarded_controls(board: Leaderboard) -> dict[str, list[str]]:
+    """For each metric, the control images whose mean is better than that of every method; best first."""
+    code, rewarded = code_of(board.protocol), {}
+    for metric, comparison in board.comparisons.items():
+        sign = 1 if higher(metric, code) else -1
+        best = max((sign * mean for mean in comparison.means.values()), default=float('inf'))
+        means = {name: sign * row[metric] for name, row in board.references.items()
+                 if name.startswith(CONTROL) and metric in row}
+        if better := [name for name, mean in means.items() if mean > best]:
+            rewarded[metric] = sorted(better, key=lambda name: -means[name])
+    return rewarded
+
+
+def _rewarded_controls(board: Leaderboard) -> list[str]:
+    """Name the metrics under which trivial pictures score better than every method."""
+    groups: dict[str, list[str]] = {}
+    for metric, controls in rewarded_controls(board).items():
+        groups.setdefault(enumeration([name.removeprefix(CONTROL) for name in controls]), []).append(metric)
+    parts = [f'{enumeration(metrics)} ({controls})' for controls, metrics in groups.items()]
+    return [f'Control images, which no method made, score better than every method in {enumeration(parts)}: '
+            'there a better score is no proof of a better picture.'] * bool(parts)
 
 
 def enumeration(words: Sequence[str], most: int | None = None) -> str:

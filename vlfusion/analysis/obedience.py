@@ -268,7 +268,7 @@ class Obedience:
         names = {'none': f'{self.title} without an instruction'}
         board = board_of({names.get(name, name): rows for name, rows in self.scores.items()}, alpha=self.alpha)
         return [f'Without an instruction {self.equal} of {self.images} pictures equal those of {markdown_cell(other)} '
-                f'to the bit. {" ".join(conclude(board))}\n', board.markdown()]
+                f'to the bit. {" ".join(conclude(board).sentences)}\n', board.markdown()]
 
     def _notes(self) -> list[str]:
         margins = ', '.join(f'{quantity.name} {100 * quantity.margin:g} %' if quantity.relative else

@@ -27,6 +27,7 @@ from vlfusion.data.text import text_configs
 from vlfusion.engine.checkpoints import build_weightless, experiment_of, load_model, read_experiment
 from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DownloadError, UnknownNameError, VLFusionError, did_you_mean
+from vlfusion.evaluation.controls import CONTROL
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.imaging.images import SUFFIXES
 from vlfusion.inference.texts import check_instruction
@@ -212,8 +213,6 @@ def _files(pattern: str) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-#: Prefix of the rows of control images.
-CONTROL = 'control: '
 #: Keys of a method's entry in a config, by the kind of method.
 KINDS = {'a model': dict(checkpoint=str | Sequence[str], config=str, model=dict, text_source=dict | None, language=dict,
                          protocol=str, text_policy=str | dict, datasets=Sequence[str], instruction=str),

@@ -32,12 +32,12 @@ from vlfusion.analysis.diagram import critical_difference
 from vlfusion.analysis.leaderboard import Leaderboard, higher, places_of, print_board
 from vlfusion.analysis.numbers import UNDEFINED, measured_time, numeral
 from vlfusion.benchmark.cache import content_digest
-from vlfusion.benchmark.methods import CONTROL
 from vlfusion.benchmark.report import write_report
 from vlfusion.benchmark.results import Cost, SetResult
 from vlfusion.benchmark.run import Run, Unit
 from vlfusion.data.names import inside
 from vlfusion.errors import ConfigError, printable
+from vlfusion.evaluation.controls import CONTROL
 from vlfusion.evaluation.record import SCHEMA, facts
 from vlfusion.evaluation.rows import columns
 from vlfusion.files import whole, whole_file, windows_fault, write_json

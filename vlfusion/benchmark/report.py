@@ -9,6 +9,8 @@ import hashlib
 import json
 import math
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,16 +19,20 @@ from urllib.parse import quote
 
 import cv2
 import numpy as np
+import torch
+from jaxtyping import Shaped
 
 from vlfusion.analysis.ablation import Ablation
-from vlfusion.analysis.conclusion import conclude
+from vlfusion.analysis.conclusion import conclude, rewarded_controls
 from vlfusion.analysis.diagram import critical_difference, distribution, svg
 from vlfusion.analysis.leaderboard import TIE, Leaderboard, higher, places_of
 from vlfusion.analysis.numbers import UNDEFINED, measured_time, numeral, span, without_zeros
 from vlfusion.analysis.statistics import Comparison
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.errors import ConfigError, DataError, needs
+from vlfusion.evaluation.controls import CONTROL, control_images
 from vlfusion.files import whole_file
+from vlfusion.imaging.chroma import add_chroma
 from vlfusion.imaging.images import luminance, read_image, to_8bit
 from vlfusion.imaging.protocol import code_of
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
@@ -35,8 +41,12 @@ from vlfusion.metrics.columns import heading, metric_of
 from vlfusion.system.workers import in_order
 
 ASSETS = Path(__file__).with_name('report_assets')
-#: The strip of pictures at the top: longest side in pixels, number of methods, and number of pairs to choose from.
-STRIP_SIDE, STRIP_METHODS, STRIP_CHOICE = 320, 4, 24
+#: The strip of pictures at the top: longest side in pixels, most methods, and number of pairs to choose from.
+STRIP_SIDE, STRIP_METHODS, STRIP_CHOICE = 320, 6, 24
+#: Control images that the strip may show; copies of the sources stand there already.
+SHOWN_CONTROLS = ('noisy mean', 'mean', 'maximum')
+#: Largest number of pairs whose names are listed unfolded.
+LISTED = 60
 #: Number of a method's worst and best pairs that are named under each metric.
 EXTREMES = 3
 
@@ -70,6 +80,8 @@ def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: M
 
     pages = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                         lstrip_blocks=True)
+    pages.filters['breakable'] = lambda name: Markup('<wbr>').join(re.split(
+        r'(?<=[a-z0-9])(?=[A-Z])|(?<=[_/.:-])(?=\w)', name))
     scripts = [(ASSETS / name).read_text(encoding='utf-8')
                for name in ('sortable.min.js', 'panzoom.min.js', 'report.js')]
     picture = _Pictures(Path(path).absolute().parent, image_side, quality)
@@ -100,22 +112,65 @@ def _section(result: SetResult, anchor: str, markup: Callable[[str], str], pictu
     extremes = [dict(metric=heading, rows=[(method, *_extremes(result, method, metric, code)) for method in methods])
                 for metric, heading in zip(board.comparisons, metrics, strict=True)]
     return dict(name=result.name, anchor=anchor, task=task.title if task else result.task, board=board, table=table,
-                conclusion=conclude(board), strip=_strip(result, picture),
+                conclusion=conclude(board), strip=_strip(result, picture), places=_places(board),
                 subsets=[_table(f'{result.name}: {name}', subset) for name, subset in result.subsets.items()],
                 figures=figures, extremes=extremes, costs=[_cost(cost) for cost in result.costs],
                 robustness=_robustness(result.robustness, methods),
-                pairs=[(pair.name, _route(result, pair.name)) for pair in result.pairs])
+                pairs=[(pair.name, _route(result, pair.name)) for pair in result.pairs],
+                unfolded=len(result.pairs) <= LISTED)
 
 
 def _strip(result: SetResult, picture: '_Pictures') -> dict[str, Any]:
-    """The pair at the top of the section: its name, its route, its sources and the results of the first methods."""
+    """The pair at the top of the section: its name, its route, and its pictures.
+
+    These are its sources, the results of the first methods and of the last one, and a control image.
+    """
     if not (pair := _most_detailed(result.pairs)):
         return dict(pictures=[])
-    pictures = _sources(result, pair, picture)
-    methods = [method for method in result.board.methods if method in pair.fused][:STRIP_METHODS]
-    pictures += [dict(name=method, **picture(pair.fused[method])) for method in methods]
-    return dict(pair=pair.name, route=_route(result, pair.name),
+    methods = [method for method in result.board.methods if method in pair.fused]
+    left_out = methods[STRIP_METHODS - 1:-1] if len(methods) > STRIP_METHODS else []
+    places = result.board.places()
+    pictures = [dict(**source, says='') for source in _sources(result, pair, picture)]
+    pictures += [dict(name=method, says=_place(places, method), **picture(pair.fused[method]))
+                 for method in methods if method not in left_out]
+    if control := _shown_control(result.board):
+        pictures.append(dict(name=control, says='made by no method', **picture.of(_control(result, pair, control))))
+    return dict(pair=pair.name, route=_route(result, pair.name), left_out=len(left_out), control=control,
                 pictures=[shown for shown in pictures if shown['picture']])
+
+
+def _place(places: Mapping[str, tuple[int, int, int]], method: str) -> str:
+    """The places that a method may take, in words; empty without a rank."""
+    if method not in places:
+        return ''
+    _, first, last = places[method]
+    return f'place{"s" * (first < last)} {span(first, last)} of {len(places)}'
+
+
+def _shown_control(board: Leaderboard) -> str:
+    """The control image that scores better than every method under the most metrics; empty if there is none."""
+    beats = Counter(name for controls in rewarded_controls(board).values() for name in controls)
+    present = [CONTROL + name for name in SHOWN_CONTROLS if CONTROL + name in board.references]
+    return max(present, key=lambda name: beats[name], default='')
+
+
+def _control(result: SetResult, pair: PairResult, control: str) -> Shaped[np.ndarray, 'h w *bgr']:
+    """A control image of a pair, in the colours that results have."""
+    sources = [read_image(path, reading)
+               for path, reading in zip((pair.source_a, pair.source_b), pair.readings, strict=True)]
+    levels = (torch.from_numpy(np.round(luminance(image) * 255))[None, None].double() for image in sources)
+    grey = control_images(pair.name, *levels)[control.removeprefix(CONTROL)][0, 0].numpy().astype(np.uint8)
+    task = TASKS.get(result.task)
+    chroma = result.chroma or (task.chroma if task else '')
+    return add_chroma(grey, *sources, chroma) if chroma else grey
+
+
+def _places(board: Leaderboard) -> list[dict[str, Any]]:
+    """Data of the chart of places: a row for each method that has one."""
+    places, ranks = board.places(), board.mean_ranks()
+    return [dict(method=method, place=place, first=first, last=last, of=len(places), rank=f'{ranks[method]:.2f}',
+                 shown=span(first, last), says=_place(places, method))
+            for method in board.methods if method in places for place, first, last in [places[method]]]
 
 
 def _most_detailed(pairs: Sequence[PairResult]) -> PairResult | None:
@@ -354,13 +409,17 @@ class _Pictures:
             image = read_image(path, reading)
         except DataError as error:
             return dict(picture='', link=link, problem=error.problem)
+        return self.of(image) | dict(link=link)
+
+    def of(self, image: Shaped[np.ndarray, 'h w *bgr']) -> dict[str, Any]:
+        """The copy of an image that has no file."""
         image = to_8bit(image)
         h, w = image.shape[:2]
         if (scale := self.side / max(h, w)) < 1:
             image = cv2.resize(image, (max(1, round(w * scale)), max(1, round(h * scale))),
                                interpolation=cv2.INTER_AREA)
         held = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, self.quality])[1]
-        return dict(picture=f'data:image/webp;base64,{base64.b64encode(held).decode()}', link=link, problem='',
+        return dict(picture=f'data:image/webp;base64,{base64.b64encode(held).decode()}', link='', problem='',
                     height=h, width=w)
 
     def _link(self, path: Path) -> str:

@@ -72,6 +72,7 @@ class SetResult:
         robustness: mean rank of each method over the metrics (NaN if it has none), for each way of scoring: an output
             policy or a metric's variant; the first way is the board's own.
         subsets: leaderboards of the subsets by name, if the plan asks for them.
+        chroma: name of the colour rule of the pictures; empty for that of the task.
     """
 
     name: str
@@ -82,3 +83,4 @@ class SetResult:
     costs: list[Cost] = field(default_factory=list)
     robustness: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     subsets: Mapping[str, Leaderboard] = field(default_factory=dict)
+    chroma: str = ''

@@ -23,7 +23,7 @@ import vlfusion.imaging.reading
 import vlfusion.metrics
 from vlfusion.benchmark.cache import Cache, code_digest, content_digest, image_digest, key_of, modules_of
 from vlfusion.benchmark.costs import count_macs, measure
-from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod, Repeat
+from vlfusion.benchmark.methods import FolderMethod, ModelMethod, Repeat
 from vlfusion.benchmark.plan import Output, Plan, SetOfPairs, SetPlan
 from vlfusion.console.notes import new_run, note
 from vlfusion.data.affixes import affix_in_words
@@ -32,7 +32,7 @@ from vlfusion.data.policies import fixed_text
 from vlfusion.data.text import text_configs
 from vlfusion.engine.trust import believed_language, believed_parts
 from vlfusion.errors import DataError, VLFusionError, listing, printable
-from vlfusion.evaluation.controls import control_images
+from vlfusion.evaluation.controls import CONTROL, control_images
 from vlfusion.guards.foreign import described, is_end
 from vlfusion.imaging.chroma import add_chroma
 from vlfusion.imaging.images import read_image

@@ -10,13 +10,14 @@ import numpy as np
 from vlfusion.analysis.leaderboard import Leaderboard, board_of, higher, places_of
 from vlfusion.analysis.statistics import compare
 from vlfusion.benchmark.costs import costs
-from vlfusion.benchmark.methods import CONTROL, FolderMethod, ModelMethod
+from vlfusion.benchmark.methods import FolderMethod, ModelMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
 from vlfusion.benchmark.run import Run, Unit
 from vlfusion.data.names import case_of
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import text_sources
+from vlfusion.evaluation.controls import CONTROL
 from vlfusion.evaluation.rows import Row, columns
 
 #: Prefix of the names of other output policies among the ways of scoring.
@@ -54,7 +55,8 @@ class _SetTables:
                    if '/' in name} if self.set_plan.by_subset else ()
         return SetResult(self.set_plan.name, self.set_plan.task.name, board, rows | controls, self._pairs(),
                          self._costs(), ways,
-                         {subset: self._board(rows, controls, f'{subset}/') for subset in sorted(subsets)})
+                         {subset: self._board(rows, controls, f'{subset}/') for subset in sorted(subsets)},
+                         self.plan.chroma_of(self.set_plan))
 
     def _files_beside_outputs(self) -> str:
         """Note on files that are compared with outputs of models, where the protocol stretches outputs only."""

@@ -9,6 +9,8 @@ from torch import Tensor
 
 #: The controls, in the order of tables.
 CONTROLS = ('copy of A', 'copy of B', 'mean', 'maximum', 'noisy mean')
+#: Prefix of their names among those of methods.
+CONTROL = 'control: '
 SIGMA = 10.
 
 

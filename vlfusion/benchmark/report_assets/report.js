@@ -233,6 +233,24 @@ document.addEventListener('DOMContentLoaded', () => {
     pictures.style.setProperty('--size', `${event.target.value}px`);
     zoom(0); // Panzoom moves by pixels of the old size
   });
+
+  // Light or dark: as the system, until the reader chooses; paper stays white
+  const [rule] = [...document.styleSheets[0].cssRules].filter((one) => one.media?.mediaText.includes('color-scheme'));
+  const system = matchMedia('(prefers-color-scheme: dark)');
+  let dark = null; // the reader's choice
+  function offerScheme() {
+    at('scheme').textContent = dark ?? system.matches ? 'Light' : 'Dark';
+  }
+  at('scheme').addEventListener('click', () => {
+    dark = !(dark ?? system.matches);
+    rule.media.mediaText = `screen and ${dark ? '(min-width: 0)' : '(max-width: 0)'}`;
+    document.documentElement.style.colorScheme = dark ? 'dark' : 'light';
+    offerScheme();
+  });
+  at('scheme').hidden = false;
+  offerScheme();
+  system.addEventListener('change', offerScheme);
+
   for (const button of document.querySelectorAll('.help')) {
     button.addEventListener('click', () => at('shortcuts').showModal());
   }
