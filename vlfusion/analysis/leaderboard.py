@@ -48,6 +48,7 @@ class Leaderboard:
         elsewhere: places of each method under other ways of scoring, if known.
         note: notes for below the table, such as on a first place that depends on the way of scoring, or on methods that
             fused pairs in blended windows.
+        legend: meaning of the marks.
     """
 
     protocol: str
@@ -59,6 +60,7 @@ class Leaderboard:
     names: Sequence[str] = ()
     elsewhere: Mapping[str, Sequence[int]] = field(default_factory=dict)
     note: str = ''
+    legend: str = LEGEND
 
     @property
     def methods(self) -> list[str]:
@@ -309,9 +311,9 @@ def print_board(board: Leaderboard, console: Console, title: str = '') -> None:
         console.print(printable(title), markup=False, highlight=False, style='bold')
     for table in board.tables(console):
         console.print(table)
-    lines = [LEGEND, board.doubt, board.note, *(f'{name} failed: {why}' for name, why in board.failures.items())]
+    lines = [board.legend, board.doubt, board.note, *(f'{name} failed: {why}' for name, why in board.failures.items())]
     for line in filter(None, lines):
-        style = 'dim' if line in (LEGEND, board.doubt) else ''
+        style = 'dim' if line in (board.legend, board.doubt) else ''
         console.print(printable(line), markup=False, highlight=False, style=style)
 
 

@@ -45,6 +45,10 @@ class Labels(ABC):
         """Return the place of a label in words, such as its file."""
         return name
 
+    def size(self, name: str) -> tuple[int, int] | None:
+        """Return height and width of an image as its label states them; None if it does not."""
+        return None
+
     @abstractmethod
     def read(self, name: str, size: tuple[int, int]) -> Boxes | Mask:
         """Read the label of an image.

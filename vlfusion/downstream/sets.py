@@ -172,7 +172,7 @@ def size_of(pair: Pair) -> tuple[int, int]:
     Raises:
         DataError: an image cannot be read, or the two differ in size.
     """
-    sizes = [_image_size(path, reading) for path, reading in pair.sources]
+    sizes = [image_size(path, reading) for path, reading in pair.sources]
     if sizes[0] != sizes[1]:
         (height_a, width_a), (height_b, width_b) = sizes
         raise LabelError([Fault('size', pair.name, f'{pair.path_a} is {width_a}x{height_a}, but {pair.path_b} is '
@@ -181,7 +181,8 @@ def size_of(pair: Pair) -> tuple[int, int]:
     return sizes[0]
 
 
-def _image_size(path: Path, reading: Reading) -> tuple[int, int]:
+def image_size(path: Path, reading: Reading = AS_STORED) -> tuple[int, int]:
+    """Return height and width of an image file, from its header if possible."""
     header = None
     if reading == AS_STORED and path.is_file():
         with path.open('rb') as file:

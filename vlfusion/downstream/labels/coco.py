@@ -65,6 +65,11 @@ class COCOLabels(Labels):
     def where(self, name: str) -> str:
         return f'{self.path}: {name}'
 
+    def size(self, name: str) -> tuple[int, int] | None:
+        image = self.images.get(composed(name), {})
+        sides = image.get('height'), image.get('width')
+        return sides if all(isinstance(side, int) and side > 0 for side in sides) else None
+
     def read(self, name: str, size: tuple[int, int]) -> Boxes:
         image = self.images.get(composed(name))
         if image is None:

@@ -59,7 +59,7 @@ def box_fault(box: LabelledBox, size: tuple[int, int], remark: str = '') -> Faul
 
 
 def as_boxes(boxes: Iterable[LabelledBox], size: tuple[int, int], faults: Iterable[Fault] = (),
-             remark: str = '') -> Boxes:
+             remark: str = '', bounded: bool = True) -> Boxes:
     """Collect the boxes of an image.
 
     Boxes that pass the border of the image by up to half a pixel are cut there.
@@ -69,19 +69,22 @@ def as_boxes(boxes: Iterable[LabelledBox], size: tuple[int, int], faults: Iterab
         size: height and width of the image.
         faults: faults that were found before.
         remark: advice on a box outside, in a few words.
+        bounded: False for predictions, which may reach out of the image or have no area. They stay as they are.
 
     Raises:
         LabelError: lists every box that is not finite, has no area, or reaches out of the image.
     """
     boxes, faults = list(boxes), list(faults)
-    faults += filter(None, (box_fault(box, size, remark) for box in boxes))
+    if bounded:
+        faults += filter(None, (box_fault(box, size, remark) for box in boxes))
     if faults:
         raise LabelError(faults)
     height, width = size
     corners = np.array([box.corners for box in boxes], np.float64).reshape(-1, 4)
+    corners = corners.clip(0, [width, height, width, height]) if bounded else corners
     scored = bool(boxes) and all(box.score is not None for box in boxes)
     return Boxes(
-        corners.clip(0, [width, height, width, height]), np.array([box.number for box in boxes], np.int64),
+        corners, np.array([box.number for box in boxes], np.int64),
         np.array([box.score for box in boxes], np.float64) if scored else None,
         ignored=np.array([box.ignored for box in boxes]) if any(box.ignored for box in boxes) else None,
         areas=np.array([_area(box) for box in boxes]) if any(box.area is not None for box in boxes) else None)

@@ -132,6 +132,10 @@ class IndexMasks(LabelFiles):
             raise ConfigError(f'ignore={ignore} needs a void class, and the class table has none.',
                               "Write classes=dict(names=['void', ...], void=0).")
 
+    def size(self, name: str) -> tuple[int, int] | None:
+        image = open_image(_bytes(self._file(name)))
+        return image and image.size[::-1]
+
     def read(self, name: str, size: tuple[int, int]) -> Mask:
         path: Path = self._file(name)
         mask = read_mask(path, self.classes, self.ignore)

@@ -51,6 +51,11 @@ class VOCLabels(LabelFiles):
         self.corners, self.renamed = corners, names or {}
         require_classes(self.renamed, self.classes)
 
+    def size(self, name: str) -> tuple[int, int] | None:
+        stated = read_xml(self._file(name))[0].find('size')
+        texts = [stated.findtext(key, '').strip() for key in ('height', 'width')] if stated is not None else ['']
+        return tuple(map(int, texts)) if all(text.isdecimal() and int(text) for text in texts) else None
+
     def read(self, name: str, size: tuple[int, int]) -> Boxes:
         path = self._file(name)
         root, lines = read_xml(path)

@@ -18,7 +18,8 @@ from vlfusion.registry import LABELS
 _LABEL = 'class cx cy width height'
 
 
-def read_yolo(path: str | os.PathLike, size: tuple[int, int], ids: Sequence[int], scores: bool = False) -> Boxes:
+def read_yolo(path: str | os.PathLike, size: tuple[int, int], ids: Sequence[int], scores: bool = False,
+              others: bool = False) -> Boxes:
     """Read the boxes of a YOLO text file.
 
     Each line is `class cx cy width height`, the centre and the size as parts of the image's width and height.
@@ -27,7 +28,9 @@ def read_yolo(path: str | os.PathLike, size: tuple[int, int], ids: Sequence[int]
         path: the file. An empty one has no boxes.
         size: height and width of the image.
         ids: number in the file of each class of the table.
-        scores: True for predictions, whose lines end with a confidence in [0, 1].
+        scores: True for predictions, whose lines end with a confidence in [0, 1]. Their boxes may have no area, or
+            reach out of the image.
+        others: True to leave out boxes of other numbers.
 
     Raises:
         LabelError: the file cannot be read; a line has another form, an unknown number, or a box that is not valid or
@@ -38,8 +41,11 @@ def read_yolo(path: str | os.PathLike, size: tuple[int, int], ids: Sequence[int]
     for count, line in enumerate(read_text(Path(path)).splitlines(), 1):
         if line.strip():
             box = _box(line.split(), at_line(path, count), size, numbers, scores)
-            (faults if isinstance(box, Fault) else boxes).append(box)
-    return as_boxes(boxes, size, faults)
+            if isinstance(box, LabelledBox):
+                boxes.append(box)
+            elif not (others and box.kind == 'unknown class'):
+                faults.append(box)
+    return as_boxes(boxes, size, faults, bounded=not scores)
 
 
 def _box(words: list[str], place: str, size: tuple[int, int], numbers: dict[int, int],
@@ -60,7 +66,7 @@ def _box(words: list[str], place: str, size: tuple[int, int], numbers: dict[int,
         known = ', '.join(map(str, numbers)) if len(numbers) < 20 else f'0 to {max(numbers)}'
         return Fault('unknown class', place, f'the class is {words[0]}; expected one of {known}')
     _, cx, cy, across, down, *score = values
-    if across <= 0 or down <= 0:
+    if min(across, down) < 0 or not (scores or across and down):
         return Fault('not readable', place, f'the box has the size {across:g} x {down:g}; expected more than 0')
     if score and not 0 <= score[0] <= 1:
         return Fault('not readable', place, f'the confidence is {score[0]:g}; expected 0 to 1')

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vlfusion.analysis.leaderboard import Leaderboard
 from vlfusion.analysis.statistics import Comparison, adjust
 from vlfusion.downstream.scoring.set_scores import SetScores
 from vlfusion.errors import DataError, listing
@@ -27,6 +28,10 @@ from vlfusion.errors import DataError, listing
 RESAMPLES = 1000
 #: Differences that are equal up to rounding.
 ROUNDING = 1e-12
+#: Meaning of the marks in a table of sets.
+LEGEND = ('Scores of the whole set; in brackets the rank, 1 plus the number of methods that are significantly better '
+          '(permutation test over the images, Holm). Bold beats every other method; = marks a tie: no method is '
+          'better, but it does not beat all.')
 
 
 def intervals(scores: SetScores, *, alpha: float = 0.05, resamples: int = RESAMPLES,
@@ -127,6 +132,15 @@ def compare_sets(scores: Mapping[str, SetScores], columns: Sequence[str] | None 
                                 {pair: levels[column] for pair, levels in raw.items()},
                                 alpha, correction, len(first.names), len({*cases}) if cases else 0)
             for column in columns}
+
+
+def board_of_sets(scores: Mapping[str, SetScores], columns: Sequence[str] | None = None, *, alpha: float = 0.05,
+                  resamples: int = RESAMPLES, correction: str = 'holm', cases: Sequence[str] | None = None
+                  ) -> Leaderboard:
+    """Compare methods by the scores of a set, as a table. Arguments and errors as for `compare_sets`."""
+    comparisons = compare_sets(scores, columns, alpha=alpha, resamples=resamples, correction=correction, cases=cases)
+    return Leaderboard('', len(next(iter(scores.values())).names), comparisons, alpha, names=tuple(scores),
+                       legend=LEGEND)
 
 
 def _comparison(values: Mapping[str, float], ends: Mapping[str, tuple[float, float]],
