@@ -1,5 +1,6 @@
 """Detection and segmentation of fused pictures: does fusing help?
 
+    vlfusion downstream check downstream/m3fd          # read every label, list faults, count classes
     vlfusion downstream train my_study.py              # fuse with each method, train a network on the pictures of each
     vlfusion downstream test my_study.py               # find things in the test pictures, score, and print the table
 
@@ -11,6 +12,7 @@ from importlib import import_module
 
 #: Actions with their help lines. Each is a module `downstream_NAME`, except `train` and `test`, which share one.
 ACTIONS = {
+    'check': 'read every label of a set, list the faults, and count the classes',
     'train': 'fuse with the methods of a study, and train a network on the pictures of each',
     'test': 'score what the networks of a study find in the test pictures, and print the table',
 }
