@@ -13,7 +13,7 @@ in under a minute each:
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -34,6 +34,7 @@ from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.interfaces import IGNORED, Detector, Labels, Mask, Picture, Segmenter
 from vlfusion.engine.compat import load_checkpoint_file
+from vlfusion.engine.hooks import ProgressHook
 from vlfusion.engine.locks import lock_work_dir
 from vlfusion.engine.runner import FusionRunner, latest_checkpoint
 from vlfusion.engine.states import load_strictly, write_state
@@ -59,7 +60,8 @@ class TrainingPlan:
 
     Attributes:
         max_iters: training steps.
-        size: height and width of the training pictures. The network should see pictures of this size later too.
+        size: height and width of the training pictures; None for those of the first picture. The network should see
+            pictures of this size later too.
         batch_size: pictures in a step.
         lr: learning rate after the warm-up. It falls to zero at the end.
         optimizer: the optimizer of torch with its other settings.
@@ -70,7 +72,6 @@ class TrainingPlan:
         scale: least and largest scale. At 1 the whole picture just fits into `size`.
         learn_void: True to train the void class as any other, as is usual for MSRS and MFNet, where it is the
             background; False to leave its pixels out.
-        seed: seed of the first weights, the order of pictures and their changes.
         workers: processes that read pictures; 0 for this process.
         save_every: steps between two checkpoints, from which an interrupted training goes on.
 
@@ -79,7 +80,7 @@ class TrainingPlan:
     """
 
     max_iters: int
-    size: tuple[int, int]
+    size: tuple[int, int] | None = None
     batch_size: int = 8
     lr: float = 1e-4
     optimizer: Mapping[str, Any] = field(default_factory=lambda: dict(type='AdamW', weight_decay=1e-4))
@@ -89,7 +90,6 @@ class TrainingPlan:
     flip: float = 0.5
     scale: tuple[float, float] = (0.5, 2.0)
     learn_void: bool = True
-    seed: int = 0
     workers: int = 0
     save_every: int = 500
 
@@ -99,6 +99,8 @@ class TrainingPlan:
             COUNT.check(f'training.{name}', value)
         for name in ('size', 'scale'):
             values = getattr(self, name)
+            if name == 'size' and values is None:
+                continue
             if isinstance(values, str) or len(values) != 2:
                 raise ConfigError(f'training.{name} is {values!r}.', f'Give two numbers, such as {name}=(480, 640).'
                                   if name == 'size' else 'Give the least and the largest, such as scale=(0.5, 2.0).')
@@ -109,33 +111,36 @@ class TrainingPlan:
             raise ConfigError(f'training.scale is {self.scale} and training.flip is {self.flip}.',
                               'Give the least scale first, and a probability from 0 to 1.')
         for name, kind in (('lr', POSITIVE), ('power', NOT_NEGATIVE), ('warmup', WHOLE), ('workers', WHOLE),
-                           ('seed', SEED), *([('clip', POSITIVE)] if self.clip is not None else [])):
+                           *([('clip', POSITIVE)] if self.clip is not None else [])):
             kind.check(f'training.{name}', getattr(self, name))
         if self.warmup >= self.max_iters:
             object.__setattr__(self, 'warmup', self.max_iters // 2)
 
 
-def train_network(network: Mapping[str, Any], classes: ClassTable, pictures: Mapping[str, str | os.PathLike],
-                  labels: Labels, training: TrainingPlan, work_dir: str | os.PathLike, *,
-                  verbose: bool = False) -> Path:
+def train_network(network: Mapping[str, Any], labels: Labels, pictures: Mapping[str, str | os.PathLike],
+                  training: TrainingPlan, work_dir: str | os.PathLike, *, seed: int = 0,
+                  progress: Callable[[int, int], object] | None = None, verbose: bool = False) -> Path:
     """Train a detector or segmenter, or go on with a training that was interrupted.
 
     An interrupted training ends with the weights of an uninterrupted one. A finished one is not repeated. Equal
     arguments give equal weights on a processor; on a GPU they are equal to rounding.
 
-        checkpoint = train_network(detector, labels.classes, pictures, labels, training, 'work_dirs/film')
+        checkpoint = train_network(detector, labels, pictures, training, 'work_dirs/film')
+        for name, boxes in predict(detector, labels.classes, test_pictures, checkpoint):
+            print(name, len(boxes))
 
     Args:
         network: config of a detector or segmenter.
-        classes: classes of the labels.
-        pictures: file of each picture by its name.
         labels: boxes for a detector, masks for a segmenter. They may hold further names.
+        pictures: file of each picture by its name.
         training: budget and settings.
         work_dir: folder of this training, for its log, its checkpoints and the trained network.
+        seed: seed of the first weights, the order of pictures and their changes.
+        progress: called after each step with the number of finished steps and of all; None prints the progress.
         verbose: True to show every line of the log; its file always has them.
 
     Returns:
-        The trained weights, `work_dir/network.safetensors`, for `load_network`.
+        The trained weights, `work_dir/network.safetensors`, for `load_network` and `predict`.
 
     Raises:
         ConfigError: the config of the network is not valid, the network cannot be trained, labels of the other kind are
@@ -145,22 +150,24 @@ def train_network(network: Mapping[str, Any], classes: ClassTable, pictures: Map
     """
     if not pictures:
         raise DataError('There are no pictures to train on.', 'Give at least one with its label.')
+    SEED.check('seed', seed)
     _check_kind(network, labels)
     work_dir = Path(work_dir)
     lock = lock_work_dir(work_dir)
     try:
         data = LabelledPictures(pictures, labels, training)
-        record = dict(network=_plain(network), classes=list(classes.names), training=_plain(asdict(training)),
-                      data=data.digest())
+        record = dict(network=_plain(network), classes=list(labels.classes.names), training=_plain(asdict(training)),
+                      seed=seed, data=data.digest())
         target = work_dir / NETWORK
         if _belongs(work_dir, record) and target.is_file():
             return target
-        set_random_seed(training.seed)
-        built = build_network(network, classes)
+        set_random_seed(seed)
+        built = build_network(network, labels.classes)
         if not built.trainable:
             raise ConfigError(f'{type(built).__name__} cannot be trained as it is configured.',
                               "Set new_head=True and dtype='float32', or use its own classes without training.")
-        runner = _runner(built, data, record, training, work_dir, verbose, lock)
+        hooks = [_Steps(seed), ProgressHook(progress)]
+        runner = _runner(built, data, record, training, work_dir, seed, hooks, verbose=verbose, lock=lock)
         with foreign(f'{type(built).__name__} fails in training', NetworkError, 'Check its config and the batch size.'):
             runner.train()
         state = {name: value.cpu() for name, value in built.state_dict().items()}
@@ -205,25 +212,28 @@ def load_network(network: Mapping[str, Any], classes: ClassTable,
     return built.eval()
 
 
-def predict(network: Detector | Segmenter, pictures: Mapping[str, str | os.PathLike],
-            batch_size: int = 4) -> Iterator[tuple[str, Boxes | Mask]]:
+def predict(network: Mapping[str, Any], classes: ClassTable, pictures: Mapping[str, str | os.PathLike],
+            checkpoint: str | os.PathLike | None = None) -> Iterator[tuple[str, Boxes | Mask]]:
     """Yield the name of each picture with its boxes or mask, in the order of the pictures.
 
     Args:
-        network: a detector or segmenter; it stays on its device.
+        network: config of a detector or segmenter.
+        classes: classes of the labels.
         pictures: file of each picture by its name.
-        batch_size: pictures that are read at once.
+        checkpoint: weights as `train_network` wrote them; None for a network that is used as it is.
 
     Raises:
+        ConfigError, UnknownNameError, CheckpointError: as for `load_network`.
         DataError: a picture is absent or not an image.
         NetworkError: the network fails; names the pictures.
     """
-    names = list(pictures)
-    work = network.detect if isinstance(network, Detector) else network.segment
-    for start in range(0, len(names), batch_size):
-        batch = names[start:start + batch_size]
+    built = load_network(network, classes, checkpoint) if checkpoint else build_network(network, classes)
+    work = built.detect if isinstance(built, Detector) else built.segment
+    names, size = list(pictures), getattr(built, 'batch_size', 4)
+    for start in range(0, len(names), size):
+        batch = names[start:start + size]
         read = [read_picture(pictures[name]) for name in batch]
-        with foreign(f'{type(network).__name__} fails at {", ".join(batch)}', NetworkError):
+        with foreign(f'{type(built).__name__} fails at {", ".join(batch)}', NetworkError):
             results = work(read)
         yield from zip(batch, results, strict=True)
 
@@ -247,7 +257,7 @@ class LabelledPictures(Dataset):
         DataError: a picture or label is absent or not valid.
     """
 
-    name, noun = 'labelled pictures', 'picture'
+    name, noun, metainfo = 'labelled pictures', 'picture', {}  # MMEngine warns of a data set without metainfo
 
     def __init__(self, pictures: Mapping[str, str | os.PathLike], labels: Labels, training: TrainingPlan):
         from torchvision.transforms import v2
@@ -263,11 +273,12 @@ class LabelledPictures(Dataset):
             self._digest.update(f'{name} {file_digest(self.files[name])} '.encode())
             for part in parts:
                 self._digest.update(b'none' if part is None else np.ascontiguousarray(part).tobytes())
+        size = training.size or read_picture(next(iter(self.files.values()))).shape[:2]
         fill = {Image: PADDING, MaskTensor: IGNORED}
         self.change = v2.Compose([
             v2.RandomHorizontalFlip(training.flip),
-            v2.ScaleJitter(training.size, training.scale, antialias=True),
-            v2.RandomCrop(training.size, pad_if_needed=True, fill=fill),
+            v2.ScaleJitter(size, training.scale, antialias=True),
+            v2.RandomCrop(size, pad_if_needed=True, fill=fill),
             v2.ClampBoundingBoxes(),
             v2.SanitizeBoundingBoxes(min_size=1, labels_getter=lambda sample: sample.get('classes'))
             if labels.kind == 'boxes' else v2.Identity(),
@@ -344,8 +355,8 @@ class _Steps(Hook):
 
 
 def _runner(network: Detector | Segmenter, data: LabelledPictures, record: Mapping, training: TrainingPlan,
-            work_dir: Path, verbose: bool, lock: Any) -> FusionRunner:
-    loader = DataLoader(data, training.batch_size, sampler=EpochSampler(data, seed=training.seed), collate_fn=_batch,
+            work_dir: Path, seed: int, own_hooks: list[Hook], **options: Any) -> FusionRunner:
+    loader = DataLoader(data, training.batch_size, sampler=EpochSampler(data, seed=seed), collate_fn=_batch,
                         num_workers=training.workers, persistent_workers=training.workers > 0)
     schedule = [dict(type='PolyLR', power=training.power, eta_min=0., begin=training.warmup, end=training.max_iters,
                      by_epoch=False)]
@@ -359,11 +370,11 @@ def _runner(network: Detector | Segmenter, data: LabelledPictures, record: Mappi
     return FusionRunner(
         _Training(network), str(work_dir), train_dataloader=loader, optim_wrapper=optimizer, param_scheduler=schedule,
         train_cfg=dict(type='ResumableTrainLoop', max_iters=training.max_iters), default_hooks=hooks,
-        custom_hooks=[_Steps(training.seed)], resume=latest_checkpoint(work_dir) is not None,
-        randomness=dict(seed=training.seed), default_scope='vlfusion', log_processor=dict(by_epoch=False),
+        custom_hooks=own_hooks, resume=latest_checkpoint(work_dir) is not None,
+        randomness=dict(seed=seed), default_scope='vlfusion', log_processor=dict(by_epoch=False),
         env_cfg=dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')),
         visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]), cfg=Config(dict(record)),
-        verbose=verbose, lock=lock)
+        **options)
 
 
 def _registry(network: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 
 import torch
 from mmengine.dist import is_main_process
@@ -23,11 +24,15 @@ class ProgressHook(Hook):
     """Print a summary of the run, its progress, the scores of each validation, and an estimate of its duration.
 
     Data, text and checkpoint are checked before, so nothing is printed ahead of an error.
+
+    Args:
+        report: called with the number of finished steps and of all steps of a training, which then prints nothing.
     """
 
     priority = 'VERY_LOW'
 
-    def __init__(self) -> None:
+    def __init__(self, report: Callable[[int, int], object] | None = None) -> None:
+        self._report = report
         self._show: ShowProgress | None = None
 
     def before_train(self, runner) -> None:
@@ -35,6 +40,8 @@ class ProgressHook(Hook):
         self._steps, self._began, self._estimated = 0, 0.0, False
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
+        if self._report:
+            self._report(runner.iter + 1, runner.max_iters)
         if not self._show:
             return
         done = runner.iter + 1
@@ -75,7 +82,7 @@ class ProgressHook(Hook):
         self._close(runner)
 
     def _open(self, runner, step: str, done: int, total: int) -> None:
-        if is_main_process():
+        if is_main_process() and not self._report:
             if not is_quiet():
                 print('\n'.join(summary(runner, step)), flush=True)
             self._show = ShowProgress().__enter__()
