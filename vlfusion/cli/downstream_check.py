@@ -27,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from vlfusion.benchmark.study import KEYS
     from vlfusion.cli.tables import open_console, print_json, print_table
     from vlfusion.config import load_config
     from vlfusion.console.progress import ShowProgress
     from vlfusion.downstream.check import check_labels
-    from vlfusion.downstream.sets import KEYS
 
     config = load_config(args.config, args.cfg_options, KEYS)
     with ShowProgress(quiet=not sys.stderr.isatty()) as show:
