@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,11 @@ from vlfusion.console.notes import new_run
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.interfaces import Mask
 from vlfusion.downstream.predictions import read_predictions, write_predictions
-from vlfusion.downstream.training import predict, train_network
+from vlfusion.downstream.training import NETWORK, build_network, load_network, predict, train_network
 from vlfusion.errors import VLFusionError, printable
-from vlfusion.files import write_json
 from vlfusion.guards.foreign import described, is_end
 from vlfusion.imaging.images import read_image, to_8bit
-from vlfusion.imaging.reading.rule import AS_STORED
+from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
 
 @dataclass
@@ -108,12 +107,11 @@ class StudyRun:
     def _trained(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]) -> Path:
         """The checkpoint of a row's network."""
         plan, folder = self.plan, self._folder(name, seed, splits['train'])
-        self.counts['known' if (folder / 'finished.json').is_file() else 'trained'] += 1
-        checkpoint = train_network(
-            plan.network, plan.sets['train'].labels, splits['train'], plan.training, folder, seed=seed,
-            progress=lambda done, total: self.progress(f'training on {name}, seed {seed}', done, total))
-        write_json(folder / 'finished.json', dict(row=name, seed=seed, checkpoint=checkpoint.name))
-        return checkpoint
+        labels = plan.sets['train'].labels
+        self.counts['known' if (folder / NETWORK).is_file() else 'trained'] += 1
+        self.progress(f'training on {name}, seed {seed}', 0, plan.training.max_iters)
+        return train_network(plan.network, labels.classes, splits['train'], labels,
+                             replace(plan.training, seed=seed), folder)
 
     def _predicted(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]) -> dict[str, Boxes | Mask]:
         """What a row's network finds in each test picture."""
@@ -121,12 +119,12 @@ class StudyRun:
         labels = plan.sets['test'].labels
         checkpoint = self._trained(name, seed, splits) if plan.training else None
         folder = self._folder(name, seed, splits['train'] if plan.training else test)
-        key = key_of(pictures={pair: content_digest(path) for pair, path in test.items()})
-        place = folder / 'predictions' / key[:12]
-        if not place.is_dir():
-            about = f'finding {labels.kind} in {name}'
-            found = {}
-            for done, (pair, result) in enumerate(predict(plan.network, labels.classes, test, checkpoint), 1):
+        place = folder / 'predictions' / key_of(pictures=_digests(test))[:12]
+        if not place.exists():
+            network = (load_network(plan.network, labels.classes, checkpoint) if checkpoint else
+                       build_network(plan.network, labels.classes).eval())
+            found, about = {}, f'finding {labels.kind} in {name}'
+            for done, (pair, result) in enumerate(predict(network, test), 1):
                 found[pair] = result
                 self.progress(about, done, len(test))
             write_predictions(place, found, labels.classes)
@@ -135,14 +133,18 @@ class StudyRun:
     def _folder(self, name: str, seed: int, pictures: Mapping[str, Path]) -> Path:
         """The folder of a row's network: its name changes with everything that the network depends on."""
         plan = self.plan
-        labels = plan.config.get('labels') if plan.training else None
-        key = key_of(network=plan.network, training=str(plan.training), labels=labels,
-                     pictures={pair: content_digest(path) for pair, path in pictures.items()} if plan.training else '')
+        learnt = dict(training=str(replace(plan.training, seed=seed)), pictures=_digests(pictures)) if plan.training \
+            else {}
+        key = key_of(network=plan.network, classes=plan.sets['test'].classes.names, **learnt)
         return plan.out / 'runs' / self._folders[name] / f'seed_{seed}' / key[:12]
 
-    def _source(self, path: Path, reading) -> Path:
+    def _source(self, path: Path, reading: Reading) -> Path:
         """A source as an 8-bit picture: its own file if it is one."""
         image = read_image(path, reading)
         if reading == AS_STORED and image.dtype.itemsize == 1:
             return path
         return self._run.cache.picture(self._run.cache.keep_picture(to_8bit(image)))
+
+
+def _digests(pictures: Mapping[str, Path]) -> dict[str, str]:
+    return {name: content_digest(path) for name, path in pictures.items()}

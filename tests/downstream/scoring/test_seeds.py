@@ -17,7 +17,8 @@ NAMES = [f'{index:02d}' for index in range(9)]
 def masks(wrong, seed):
     generator = np.random.default_rng(seed)
     labels = {name: np.random.default_rng(int(name)).integers(0, 2, (6, 7)) for name in NAMES}
-    return {name: np.where(generator.random((6, 7)) < wrong, 1 - label, label) for name, label in labels.items()}, labels
+    wrongly = {name: np.where(generator.random((6, 7)) < wrong, 1 - label, label) for name, label in labels.items()}
+    return wrongly, labels
 
 
 def boxes(noise, seed):
