@@ -1,7 +1,7 @@
 """The result of a downstream study: scores of every row, significant differences, and the files of both."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vlfusion.analysis.leaderboard import Leaderboard
@@ -10,7 +10,7 @@ from vlfusion.benchmark.outputs import file_names
 from vlfusion.benchmark.run import Progress
 from vlfusion.benchmark.study import StudyPlan
 from vlfusion.benchmark.study_run import StudyRun
-from vlfusion.downstream.scoring.comparing import compare_sets
+from vlfusion.downstream.scoring.comparing import board_of_sets
 from vlfusion.downstream.scoring.detections import score_detections
 from vlfusion.downstream.scoring.masks import score_masks
 from vlfusion.downstream.scoring.seeds import AcrossSeeds
@@ -128,8 +128,9 @@ def run_study(plan: StudyPlan, *, progress: Progress = lambda *_: None) -> Study
     score = score_detections if plan.kind == 'boxes' else score_masks
     scores = {name: AcrossSeeds([score(predicted, labels, test.classes, variant=plan.variant) for predicted in seeds])
               for name, seeds in found.items()}
-    comparisons = compare_sets(scores, alpha=plan.alpha, correction=plan.correction) if scores else {}
-    board = Leaderboard('', len(test), comparisons, plan.alpha, failures=run.failures, names=tuple(scores))
+    board = board_of_sets(scores, alpha=plan.alpha, correction=plan.correction) if scores else \
+        Leaderboard('', len(test), {}, plan.alpha)
+    board = replace(board, failures=run.failures)
     result = StudyResult(plan, scores, board, run.failures, run.counts)
     return StudyResult(plan, scores, board, run.failures, run.counts, result.write()) if scores else result
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vlfusion.downstream.classes import ClassTable
 
-#: Classes of the boxes. A warm disc is seen by source A only, a painted square by source B only.
+#: Classes of the boxes: warm discs, which are bright in source A, and painted squares, which are dark in source B.
 THINGS = ClassTable(('warm', 'painted'))
 #: Classes of the masks: the same after pixels of no thing.
 SURFACES = ClassTable(('nothing', *THINGS.names), void=0, palette=((0, 0, 0), (192, 64, 0), (0, 96, 192)))
@@ -49,11 +49,10 @@ def draw_scenes(folder: str | os.PathLike, names: Iterable[str], size: tuple[int
                 shape = rows ** 2 + columns ** 2 <= (side / 2) ** 2
             place = slice(top, top + side), slice(left, left + side)
             mask[place][shape] = kind + 1
-            change = np.full((side, side), 90.) + generator.normal(0, 6, (side, side))
             if kind == 0:
-                infrared[place][shape] += change[shape]
+                infrared[place][shape] += 90
             else:
-                visible[place][shape] += change[shape][:, None]
+                visible[place][shape] -= 60
             lines.append(f'{kind} {(left + side / 2) / width:.6f} {(top + side / 2) / height:.6f} '
                          f'{side / width:.6f} {side / height:.6f}')
         for place, image in (('ir', infrared), ('vi', visible), ('masks', mask)):
