@@ -78,6 +78,20 @@ def sheet_picture(model: str, sample: Path, folder: Path) -> None:
     save(sheet.crop((0, 0, sheet.width, min(sheet.height, sheet.width))), OUT / 'sheet.webp')
 
 
+def words_picture(sample: Path, folder: Path) -> None:
+    """Draw two pairs under no instruction and under two, with the words that guided the pictures."""
+    source_a, source_b = (sample / 'mif/test' / kind for kind in SOURCES['mif'])
+    columns = dict(zip(SOURCES['mif'], (source_a, source_b), strict=True))
+    for title, instruction in {'no instruction': (), '(1)': INSTRUCTIONS[:1], '(2)': INSTRUCTIONS[1:]}.items():
+        columns[title] = folder / 'told' / title
+        run('fuse', 'film-guide-mif', source_a, source_b, '--modality-b', 'PET', '--describe', '-o', columns[title],
+            *(word for sentence in instruction for word in ('--instruction', sentence)))
+    sheet = folder / 'words.png'
+    write_sheet(contact_sheet(columns, sorted(path.stem for path in source_a.iterdir())[:2], row_labels=True), sheet,
+                dpi=150)
+    save(Image.open(sheet), OUT / 'words_sheet.webp')
+
+
 def report_picture(folder: Path) -> None:
     """Take a screenshot of the report of a comparison on 20 pairs, enough for significant differences."""
     make_sample(folder / 'many', count=60, size=192)
@@ -145,6 +159,7 @@ def main(arguments: list[str]) -> None:
             OUT.mkdir(exist_ok=True)
             instructed_strip('film-guide-mif', folder / 'sample', folder)
             sheet_picture('film-mif', folder / 'sample', folder)
+            words_picture(folder / 'sample', folder)
             report_picture(folder)
             video_picture(folder / 'sample', folder)
         for argument in arguments:

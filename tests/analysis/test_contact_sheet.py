@@ -16,6 +16,7 @@ from fonts import installer
 
 from vlfusion.analysis.contact_sheet import COLOURS, Crop, contact_sheet, parse_crop, write_sheet
 from vlfusion.cli import main
+from vlfusion.data.words_record import write_words
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.reading.rule import Reading
 from vlfusion.testing.toys import draw_pairs
@@ -177,6 +178,27 @@ def test_words_stand_below_their_row():
     assert height > plain.get_size_inches()[1] and not texts(plain, 'words')
     with pytest.raises(ConfigError, match='belongs to no row'):
         contact_sheet(COLUMNS, texts={'p9': words})
+
+
+def test_words_of_records_stand_below_their_row_clipped_and_said_to_be():
+    Path('other').mkdir()
+    for name in ('p0', 'p1', 'p2'):
+        cv2.imwrite(f'other/{name}.png', cv2.imread(f'mean/{name}.png') // 2)
+    seen = {'infrared': 'A warm horse stands before a cold brick wall that hides the road behind it. ' * 6}
+    write_words({'p1': Path('mean/p1.png')}, {'p1': seen})
+    write_words({'p1': Path('other/p1.png')}, {'p1': seen | {'instruction': 'Show the horse.'}})
+    write_words({'p2': Path('other/p2.png')}, {'p2': {'instruction': 'Words of another picture.'}})
+    cv2.imwrite('other/p2.png', np.zeros((48, 56), np.uint8))
+    notes = []
+    figure = contact_sheet({**COLUMNS, 'told': 'other'}, note=notes.append)
+    first, *lines = texts(figure, 'words')
+    assert first == 'told — instruction: Show the horse.', 'what differs comes first, with its columns'
+    assert len(lines) == 2 and lines[0].startswith('infrared: A warm horse') and lines[1].endswith(' …'), 'once'
+    assert notes == ['1 text below the pictures ends with an ellipsis after 2 lines; --words gives more.']
+    whole = texts(contact_sheet({**COLUMNS, 'told': 'other'}, words=99, note=notes.append), 'words')
+    assert ' '.join(whole[1:]) == f'infrared: {seen["infrared"]}'.strip() and len(notes) == 1
+    assert not texts(contact_sheet({**COLUMNS, 'told': 'other'}, words=0), 'words')
+    assert texts(contact_sheet({**COLUMNS, 'told': 'other'}, texts={'p0': 'mine'}), 'words') == ['mine']
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
 """Fusing as an instruction says: with a small FILM that reads one, and the text encoder of the shipped weights."""
 
+from pathlib import Path
+from unittest.mock import ANY
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ import vlfusion
 from vlfusion import Fuser
 from vlfusion.cli import main
 from vlfusion.data.pairs import find_pairs
+from vlfusion.data.words_record import read_words
 from vlfusion.errors import ConfigError, DataError, VLFusionError
 from vlfusion.imaging.images import read_image
 from vlfusion.language.captioners import MeasuredCaptioner
@@ -100,6 +104,12 @@ def test_the_command_prints_the_words_that_were_used(folder, steered, capsys):
     done = vlfusion.fuse(steered, *ends(folder), 'x.png', text='text.npy', instruction=LEFT, describe=True,
                          store='text')
     assert done.words == {'p': {'instruction': LEFT}}
+    # The record beside the pictures keeps the words of each.
+    assert read_words(Path('left.png')) == {'infrared': ANY, 'visible': ANY, 'instruction': LEFT}
+    assert read_words(Path('plain.png')).keys() == {'infrared', 'visible'}
+    assert read_words(Path('x.png')) == {'instruction': LEFT}
+    Path('fused.json').write_text('{}')
+    assert main([*command, 'left.png', '--describe']) == 2 and 'no record of fused' in capsys.readouterr().err
 
 
 def test_the_experiment_may_name_an_instruction(folder, steered):

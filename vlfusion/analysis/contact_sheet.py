@@ -24,11 +24,13 @@ from jaxtyping import Shaped, UInt8
 from vlfusion.data.names import spelled
 from vlfusion.data.pairs import MOST, as_pattern, find_files, read_images
 from vlfusion.data.patterns import stem_of
+from vlfusion.data.words_record import read_words
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing, needs, one_line
 from vlfusion.files import whole
 from vlfusion.imaging.images import to_8bit
 from vlfusion.imaging.lettering import Fonts, Pen, fonts_for, without_font_warnings, wrap
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
+from vlfusion.language.section import INSTRUCTION
 
 Picture = UInt8[np.ndarray, 'h w 3']
 #: The colours of Okabe and Ito, which readers with colour vision deficiency can distinguish. Colours that show on both
@@ -42,6 +44,8 @@ MOST_PIXELS = 2 ** 16 - 1
 MOST_ROWS = 30
 #: Gaps between pictures and between rows, in inches.
 GAP, ROW_GAP = 0.03, 0.06
+#: Most lines of a text that guided a picture.
+WORDS = 2
 #: Line width of a crop's frame, and font size, in points.
 FRAME, FONT = 1., 8.
 #: Height of a line, as a multiple of the font size.
@@ -99,7 +103,8 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
                   crops: Sequence[Crop] = (), *, inset: str = 'below',
                   interpolation: str = 'nearest', width: float = 7.16, row_labels: bool | Sequence[str] = False,
                   dpi: int = 300, readings: Mapping[str, Reading] = MappingProxyType({}),
-                  texts: Mapping[str, str] | None = None, note: Callable[[str], None] = print):
+                  texts: Mapping[str, str] | None = None, words: int = WORDS,
+                  note: Callable[[str], None] = print):
     """Draw a figure: a row for each pair, a column for each source and method.
 
         sheet = vlfusion.contact_sheet({'MRI': 'mri', 'PET': 'pet', 'FILM': 'fused/film'}, names=['12', '25'])
@@ -116,9 +121,11 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
         row_labels: whether to write the names at the left; or a text for each row to write instead.
         dpi: resolution up to which crops are enlarged.
         readings: rules by which the files of some columns are read, by the columns' titles.
-        texts: text below a row, by its name, such as the paragraph that a model read.
-        note: called with a message if a suffix that all files of a folder share is left out of their names, or if no
-            installed font has a letter.
+        texts: text below a row, by its name, such as the paragraph that a model read. By default the words that guided
+            each picture stand there, if a record beside the picture has them, see `vlfusion.data.words_record`.
+        words: most lines of each text; a longer one ends with an ellipsis. 0 for no words.
+        note: called with a message if a suffix that all files of a folder share is left out of their names, if no
+            installed font has a letter, or if words are clipped.
 
     Returns:
         A `matplotlib.figure.Figure`. Its pictures are RGB images with the `gid` `picture` or `crop`.
@@ -131,17 +138,24 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
     check_options(inset, interpolation, width, dpi)
     rows = _read(columns, names, readings, note)
     labels = list(rows) if row_labels is True else list(row_labels or [])
+    guides = _guides(columns, names, readings) if texts is None and words > 0 else {}
     texts = texts or {}
     if unknown := sorted(texts.keys() - rows.keys()):
         raise ConfigError(f'The text {unknown[0]!r} belongs to no row of the figure.', did_you_mean(unknown[0], rows))
     if labels and len(labels) != len(rows):
         raise ConfigError(f'There are {len(labels)} row labels for {len(rows)} rows.', 'Give one for each row.')
     chosen = _crops_of(rows, crops, len(COLOURS) if inset == 'below' else 4)
-    fonts = fonts_for([*columns, *labels, *texts.values()])
+    fonts = fonts_for([*columns, *labels, *texts.values(), *(text for of_row in guides.values() for text in of_row)])
     if fonts.note:
         note(fonts.note)
     sheet = _Sheet(figure_class, fonts, len(columns), width, bool(labels), inset, INTERPOLATIONS[interpolation], dpi)
-    lines = {name: sheet.wrap(texts.get(name, '')) for name in rows}
+    guides = {name: [sheet.wrap(text) for text in of_row] for name, of_row in guides.items()}
+    if clipped := sum(len(lines) > words for of_row in guides.values() for lines in of_row):
+        note(f'{clipped} text{"s" * (clipped > 1)} below the pictures end{"s" * (clipped == 1)} with an ellipsis after '
+             f'{words} line{"s" * (words > 1)}; --words gives more.')
+    lines = {name: [*sheet.wrap(texts.get(name, '')),
+                    *(line for of_text in guides.get(name, ()) for line in sheet.clip(of_text, words))]
+             for name in rows}
     heights = [sheet.row_height(pictures[0], chosen[name]) + sheet.lines_height(lines[name])
                for name, pictures in rows.items()]
     sheet.begin(sum(heights) + ROW_GAP * (len(rows) - 1))
@@ -221,6 +235,15 @@ class _Sheet:
         """Break a text below a row into lines."""
         inches = FONT / 72 / self.pen.size
         return wrap(text, (self.width - self.left) * 0.98, lambda line: self.pen.length(line) * inches)
+
+    def clip(self, lines: Sequence[str], most: int) -> list[str]:
+        """Leave out lines after the first `most`; an ellipsis says so."""
+        if len(lines) <= most:
+            return list(lines)
+        last = lines[most - 1]
+        while ' ' in last and len(self.wrap(f'{last} …')) > 1:
+            last = last.rpartition(' ')[0]
+        return [*lines[:most - 1], f'{last} …']
 
     @staticmethod
     def lines_height(lines: Sequence[str]) -> float:
@@ -353,6 +376,25 @@ def read_texts(place: str, names: Iterable[str]) -> dict[str, str]:
         raise DataError(f'{len(missing)} texts are missing:\n{listing(missing, MOST)}',
                         "Give a pattern for the files: --texts 'words/{name}.txt'.")
     return {name: path.read_text(encoding='utf-8', errors='replace').strip() for name, path in files.items()}
+
+
+def _guides(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None,
+            readings: Mapping[str, Reading]) -> dict[str, list[str]]:
+    """The words that guided the pictures of each row, by row: instructions first, and each text once.
+
+    The titles of its pictures stand before a text that did not guide all pictures with words.
+    """
+    guides = {}
+    for name, files in find_rows(columns, names, readings).items():
+        readers: dict[tuple[str, str], list[str]] = {}
+        guided = {title: read for title, path in zip(columns, files, strict=True) if (read := read_words(path))}
+        for title, read in guided.items():
+            for item in read.items():
+                readers.setdefault(item, []).append(title)
+        instructions_first = sorted(readers.items(), key=lambda item: item[0][0] != INSTRUCTION)
+        guides[name] = [f'{", ".join(titles)} — ' * (len(titles) < len(guided)) + f'{about}: {text}'
+                        for (about, text), titles in instructions_first]
+    return guides
 
 
 def _read(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None,

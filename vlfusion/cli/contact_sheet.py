@@ -4,7 +4,7 @@
         --names 12 25 --crop 40,60,64,64 --crop 100,20,32,32 --crop 25:80,90,64,64 --out figure.pdf figure.png
 
 The title of a column stands before the `=`; without one, it is the name of the folder. A pair with its own crops gets
-only those.
+only those. Words that guided the pictures stand below their row.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from vlfusion.errors import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.options import add_reading
-    from vlfusion.guards.ranges import COUNT, POSITIVE
+    from vlfusion.guards.ranges import COUNT, POSITIVE, WHOLE
     parser.add_argument('methods', nargs='*', metavar='[TITLE=]DIR',
                         help="folder of fused images, or a pattern such as 'FILM=out/{name}_fused.*'")
     parser.add_argument('--source-a', required=True, metavar='[TITLE=]DIR', help='folder or pattern of source A')
@@ -30,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--row-labels', nargs='*', metavar='TEXT', help='write the names at the left, or these texts')
     parser.add_argument('--texts', metavar='DIR',
                         help="write the text of DIR/NAME.txt below each row; or a pattern such as 'words/{name}.md'")
+    parser.add_argument('--words', type=WHOLE, default=2, metavar='LINES',
+                        help='most lines of each text that guided a picture; these stand below the row if the record '
+                             'fused.json beside the picture has them, see `fuse --describe`; 0 for none '
+                             '(default: %(default)s)')
     parser.add_argument('--width', type=POSITIVE, default=7.16, metavar='INCHES',
                         help='width of the figure (default: %(default)s, two columns of IEEE; one column is 3.5)')
     parser.add_argument('--dpi', type=COUNT, default=300,
@@ -64,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     labels = False if args.row_labels is None else args.row_labels or True
     figure = contact_sheet(columns, args.names, [parse_crop(crop) for crop in args.crops], inset=args.inset,
                            interpolation=args.interpolation, width=args.width, row_labels=labels, dpi=args.dpi,
-                           readings=rules, texts=texts, note=partial(print, file=sys.stderr))
+                           readings=rules, texts=texts, words=args.words, note=partial(print, file=sys.stderr))
     for path in args.out:
         write_sheet(figure, path, args.dpi)
     width, height = figure.get_size_inches()

@@ -128,11 +128,14 @@ def run(args: argparse.Namespace) -> int:
 def report(args: argparse.Namespace, done: 'FusedFiles') -> None:
     """Print what was written, how the sources were read, and which pairs failed."""
     from vlfusion.cli.options import reading_keys
+    from vlfusion.data.words_record import RECORD
     from vlfusion.imaging.reading.rule import readings_of
     files, written, failed = [*done.written.values(), *done.kept.values()], len(done.written), done.failed
     for name, words in done.words.items():
         for about, paragraph in words.items():
             print(printable(f'{name}, {about}: {paragraph}'))
+    for path in sorted({done.written[name].parent / RECORD for name in done.words}):
+        print(printable(f'Wrote these words to {path}.'))
     for name, alignment in done.alignments.items():
         print(printable(f'{name}: {alignment}'))
     where = files[0] if len(files) == 1 and not failed else args.out

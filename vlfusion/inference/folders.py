@@ -14,6 +14,7 @@ from vlfusion.console.progress import ShowProgress
 from vlfusion.data.names import inside
 from vlfusion.data.pairs import Pair, as_pattern, find_pairs
 from vlfusion.data.patterns import is_file
+from vlfusion.data.words_record import check_records, write_words
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.guards.outputs import check_outputs
 from vlfusion.imaging.georeference import TIFF_SUFFIXES, georeference_of_result, is_georeferenced
@@ -79,7 +80,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
             folder of `NAME.npy`. They never replace an instruction.
         reading: rules by which the sources are read: `range_a`, `range_b`, `page_a`, `page_b`, `bands_a`, `bands_b`.
         offline: True to download no weights.
-        describe: True to return the words that the model read.
+        describe: True to return the words that the model read, and to write them to `fused.json` beside the results.
         show: progress and notes; by default notes are logged and no progress is shown.
         maps: further images of the pairs that the model reads, by name: folders or patterns; files for two images.
         suffix: ending of the results in a folder; by default `.tif` for pairs with a georeferenced source, and `.png`
@@ -103,6 +104,8 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     check_outputs([out, *files.values()] if os.path.isdir(out) else files.values(), [
         source_a, source_b, text, *filter(_is_file, [checkpoint, options.get('words')]),
         *(path for pair in files for path, _ in pair.images)])
+    if describe:
+        check_records({pair.name: path for pair, path in files.items()})
     kept = {pair: path for pair, path in files.items() if skip_existing and path.is_file()}
     pairs = [pair for pair in files if pair not in kept]
 
@@ -133,6 +136,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     given = fuser.texts.about_images if text else ()
     words = {pair.name: read for pair in pairs
              if describe and pair.name in written and (read := fuser.texts.paragraphs(pair, given))}
+    write_words(written, words)
     return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed, words, alignments)
 
 
