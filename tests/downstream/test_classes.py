@@ -34,7 +34,8 @@ def test_a_config_gives_a_table_of_its_own():
 
 
 @pytest.mark.parametrize(('classes', 'message'), [
-    ([], 'expected a list of words'), (dict(names=['a', 3]), 'expected a list of words'), (['a', 'A'], "names 'a' twice"),
+    ([], 'expected a list of words'), (dict(names=['a', 3]), 'expected a list of words'),
+    (['a', 'A'], "names 'a' twice"),
     (dict(names=['a'], viod=0), 'Did you mean void'), (dict(names=['a'], void=1), 'numbered 0 to 0'),
     (dict(names=['a', 'b'], palette=[[0, 0, 0]]), 'does not fit 2 classes'),
     (dict(names=['a'], palette=[[0, 0, 256]]), 'does not fit 1 classes')])
