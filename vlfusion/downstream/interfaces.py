@@ -11,10 +11,10 @@ from vlfusion.data.names import composed
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 
-#: An RGB picture; grey pictures are repeated over the three channels.
-Picture = UInt8[np.ndarray, 'height width 3']
+#: An RGB picture; grey pictures are repeated over the three channels. Pictures of one call may differ in size.
+Picture = UInt8[np.ndarray, '_height _width 3']
 #: Class of each pixel, by number.
-Mask = Integer[np.ndarray, 'height width']
+Mask = Integer[np.ndarray, '_height _width']
 #: Value of pixels that have no part in a training step. It is the `ignore_index` that torch's losses have by default.
 IGNORED = -100
 

@@ -58,7 +58,7 @@ def check_size(part: str, size: Sequence[int] | None) -> tuple[int, int] | None:
     """Return height and width that a network sees; raise ConfigError unless they are two whole numbers from 1."""
     if size is None:
         return None
-    if isinstance(size, str) or len(size) != 2:
+    if len(size) != 2:
         raise ConfigError(f'size of {part} is {size!r}.', 'Give height and width, such as size=(480, 640).')
     for number in size:
         COUNT.check(f'size of {part}', number)

@@ -73,7 +73,7 @@ def model_type(part: str, model: str | Mapping, revision: str | None) -> str:
 
 
 def processed(processor: Any, network: nn.Module, pictures: Sequence[Picture],
-              size: tuple[int, int] | None) -> dict[str, Tensor]:
+              size: tuple[int, int] | None) -> Mapping[str, Any]:
     """Prepare pictures of one size for a network, as its image processor says.
 
     Args:
