@@ -10,6 +10,7 @@ from vlfusion.benchmark.outputs import file_names
 from vlfusion.benchmark.run import Progress
 from vlfusion.benchmark.study import StudyPlan
 from vlfusion.benchmark.study_run import StudyRun
+from vlfusion.benchmark.study_sheet import draw_cases, worst_cases
 from vlfusion.downstream.scoring.comparing import board_of_sets
 from vlfusion.downstream.scoring.detections import score_detections
 from vlfusion.downstream.scoring.masks import score_masks
@@ -122,7 +123,8 @@ def run_study(plan: StudyPlan, *, progress: Progress = lambda *_: None) -> Study
         ConfigError: a package is not installed.
     """
     run = StudyRun(plan, progress)
-    found = run.predict(run.fuse())
+    pictures = run.fuse()
+    found = run.predict(pictures)
     test = plan.sets['test']
     labels = {pair.name: label for pair, label in test}
     score = score_detections if plan.kind == 'boxes' else score_masks
@@ -132,7 +134,12 @@ def run_study(plan: StudyPlan, *, progress: Progress = lambda *_: None) -> Study
         Leaderboard('', len(test), {}, plan.alpha)
     board = replace(board, failures=run.failures)
     result = StudyResult(plan, scores, board, run.failures, run.counts)
-    return StudyResult(plan, scores, board, run.failures, run.counts, result.write()) if scores else result
+    if not scores:
+        return result
+    sheet = draw_cases(plan.out, worst_cases(scores), board.methods,
+                       {name: splits['test'] for name, splits in pictures.items()},
+                       {name: seeds[0] for name, seeds in found.items()}, labels, scores, test.classes)
+    return replace(result, files=[*result.write(), sheet])
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:

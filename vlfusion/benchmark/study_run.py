@@ -1,12 +1,15 @@
 """The work of a downstream study: methods fuse, a network learns the pictures of each, and finds things in others."""
 
+import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vlfusion.benchmark.cache import content_digest, key_of
 from vlfusion.benchmark.outputs import file_names
@@ -16,7 +19,7 @@ from vlfusion.console.notes import new_run
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.interfaces import Mask
 from vlfusion.downstream.predictions import read_predictions, write_predictions
-from vlfusion.downstream.training import NETWORK, build_network, load_network, predict, train_network
+from vlfusion.downstream.training import NETWORK, predict, train_network
 from vlfusion.errors import VLFusionError, printable
 from vlfusion.guards.foreign import described, is_end
 from vlfusion.imaging.images import read_image, to_8bit
@@ -97,7 +100,8 @@ class StudyRun:
             if is_end(error):
                 raise
             problem = error.problem if isinstance(error, VLFusionError) else described(error)
-            self.failures[name] = ' '.join(problem.split())
+            remedy = f' {error.remedy}' if isinstance(error, VLFusionError) and error.remedy else ''
+            self.failures[name] = ' '.join(f'{problem}{remedy}'.split())
             print(printable(f'{name} failed: {problem}'), file=sys.stderr)
             return None
 
@@ -109,9 +113,8 @@ class StudyRun:
         plan, folder = self.plan, self._folder(name, seed, splits['train'])
         labels = plan.sets['train'].labels
         self.counts['known' if (folder / NETWORK).is_file() else 'trained'] += 1
-        self.progress(f'training on {name}, seed {seed}', 0, plan.training.max_iters)
-        return train_network(plan.network, labels.classes, splits['train'], labels,
-                             replace(plan.training, seed=seed), folder)
+        return train_network(plan.network, labels, splits['train'], plan.training, folder, seed=seed,
+                             progress=partial(self.progress, f'training on {name}, seed {seed}'))
 
     def _predicted(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]) -> dict[str, Boxes | Mask]:
         """What a row's network finds in each test picture."""
@@ -121,10 +124,8 @@ class StudyRun:
         folder = self._folder(name, seed, splits['train'] if plan.training else test)
         place = folder / 'predictions' / key_of(pictures=_digests(test))[:12]
         if not place.exists():
-            network = (load_network(plan.network, labels.classes, checkpoint) if checkpoint else
-                       build_network(plan.network, labels.classes).eval())
             found, about = {}, f'finding {labels.kind} in {name}'
-            for done, (pair, result) in enumerate(predict(network, test), 1):
+            for done, (pair, result) in enumerate(predict(plan.network, labels.classes, test, checkpoint), 1):
                 found[pair] = result
                 self.progress(about, done, len(test))
             write_predictions(place, found, labels.classes)
@@ -133,10 +134,21 @@ class StudyRun:
     def _folder(self, name: str, seed: int, pictures: Mapping[str, Path]) -> Path:
         """The folder of a row's network: its name changes with everything that the network depends on."""
         plan = self.plan
-        learnt = dict(training=str(replace(plan.training, seed=seed)), pictures=_digests(pictures)) if plan.training \
+        learnt = dict(training=str(plan.training), pictures=_digests(pictures), labels=self._taught) if plan.training \
             else {}
         key = key_of(network=plan.network, classes=plan.sets['test'].classes.names, **learnt)
         return plan.out / 'runs' / self._folders[name] / f'seed_{seed}' / key[:12]
+
+    @cached_property
+    def _taught(self) -> str:
+        """A digest of the training labels."""
+        digest = hashlib.sha256()
+        for pair, label in self.plan.sets['train']:
+            digest.update(pair.name.encode())
+            parts = (label.corners, label.classes, label.ignored) if isinstance(label, Boxes) else (label,)
+            for part in parts:
+                digest.update(b'none' if part is None else np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
 
     def _source(self, path: Path, reading: Reading) -> Path:
         """A source as an 8-bit picture: its own file if it is one."""
