@@ -1,6 +1,7 @@
 """Detection and segmentation of fused pictures: does fusing help?
 
     vlfusion downstream check downstream/m3fd          # read every label, list faults, count classes
+    vlfusion downstream score masks pred/ --labels DIR # score what any program found: mAP, mIoU, intervals
     vlfusion downstream train my_study.py              # fuse with each method, train a network on the pictures of each
     vlfusion downstream test my_study.py               # find things in the test pictures, score, and print the table
 
@@ -13,6 +14,7 @@ from importlib import import_module
 #: Actions with their help lines. Each is a module `downstream_NAME`, except `train` and `test`, which share one.
 ACTIONS = {
     'check': 'read every label of a set, list the faults, and count the classes',
+    'score': 'score detections or masks of any program against labels, and compare several',
     'train': 'fuse with the methods of a study, and train a network on the pictures of each',
     'test': 'score what the networks of a study find in the test pictures, and print the table',
 }

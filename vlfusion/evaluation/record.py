@@ -56,7 +56,7 @@ def record(protocol: Protocol, metrics: Sequence[str], rows: Sequence[Row], *, t
         'summary': summary(rows),
         'undefined': [asdict(item) for item in undefined],
         'controls': {name: summary(part) for name, part in by_control.items()},
-        'inputs': {key: {**part, 'sha256': _digest(part['files'])} for key, part in (inputs or {}).items()},
+        'inputs': {key: {**part, 'sha256': digest_of(part['files'])} for key, part in (inputs or {}).items()},
     }
 
 
@@ -89,6 +89,6 @@ def _column(column: str, code: str) -> dict[str, str]:
     return {'column': column, **chosen, 'package': distribution_of(metric)}
 
 
-def _digest(files: Mapping[str, str]) -> str:
+def digest_of(files: Mapping[str, str]) -> str:
     """A hash of a folder, over lines with the sorted names and hashes of its files."""
     return hashlib.sha256(''.join(f'{name}\0{files[name]}\n' for name in sorted(files)).encode()).hexdigest()
