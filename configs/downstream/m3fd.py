@@ -2,9 +2,9 @@
 
 M3FD_Detection/{ir,vi,labels,Annotation}, M3FD_Detection/ImageSets/Main/{trainval,test}.txt.
 
-The published package names the folders Ir and Vis, and has XML labels in Annotation. TarDAL's own data have ir, vi and
-labels. No split is official. These lists are those of E2E-MFD (2,940 and 1,260 names). For TarDAL's, set names to
-meta/train.txt and meta/val.txt.
+This is the layout of TarDAL's code. The package of its authors has Ir, Vis and XML labels in Annotation, which
+downstream/m3fd_xml reads. No split is official. These lists are those of E2E-MFD (2,940 and 1,260 names). For TarDAL's,
+set names to meta/train.txt and meta/val.txt.
 
 Text labels hold numbers, and two lists of names are in use, which swap Lamp and Motorcycle. This one is TarDAL's. If
 Annotation is there too, `vlfusion downstream check` compares both.

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,13 @@ class LabelledSet:
         """Return the names of the pairs."""
         return [pair.name for pair in self.pairs]
 
+    @cached_property
+    def _by_name(self) -> dict[str, Pair]:
+        return {composed(pair.name): pair for pair in self.pairs}
+
     def pair(self, name: str) -> Pair:
         """Return the pair of a name; raise UnknownNameError if there is none."""
-        wanted = composed(name)
-        if match := next((pair for pair in self.pairs if composed(pair.name) == wanted), None):
+        if match := self._by_name.get(composed(name)):
             return match
         raise UnknownNameError(f'The split {self.name} has no pair {name!r}.', did_you_mean(name, self.names()[:1000]))
 
@@ -124,7 +128,8 @@ def load_labelled(config: str | os.PathLike | Config | Mapping[str, Any], *,
     if not splits:
         raise ConfigError(f'{_name_of(config)} has no split.', "Write test=dict(source_a='ir', source_b='vi').")
     table = get_classes(plain['classes'])
-    sets = {split: _labelled_set(split, plain[split], plain, table) for split in splits}
+    readers: dict[str | None, Labels] = {}
+    sets = {split: _labelled_set(split, plain[split], plain, table, readers) for split in splits}
     _note_order(table, sets[splits[0]].labels)
     if check:
         refuse([fault for labelled in sets.values() for fault in unlabelled(labelled)], sets)
@@ -193,7 +198,9 @@ def image_size(path: Path, reading: Reading = AS_STORED) -> tuple[int, int]:
     return (header.width, header.height) if turned else (header.height, header.width)
 
 
-def _labelled_set(split: str, part: Mapping[str, Any], config: Mapping[str, Any], table: ClassTable) -> LabelledSet:
+def _labelled_set(split: str, part: Mapping[str, Any], config: Mapping[str, Any], table: ClassTable,
+                  readers: dict[str | None, Labels]) -> LabelledSet:
+    """Find the pairs of a split. Splits that have their labels in one place share a reader."""
     if not isinstance(part, Mapping):
         raise ConfigError(f'{split} is {part!r}.', f"Write {split}=dict(source_a='ir', source_b='vi').")
     arguments = {key: value for key, value in part.items() if key != 'labels'}
@@ -206,7 +213,10 @@ def _labelled_set(split: str, part: Mapping[str, Any], config: Mapping[str, Any]
         task = get_task(config['task'])
         arguments = dict(modality_a=task.modality_a, modality_b=task.modality_b) | arguments
     pairs = tuple(find_pairs(root, **arguments))
-    return LabelledSet(split, pairs, build_labels(config['labels'], root, table, part.get('labels')))
+    place = part.get('labels')
+    if place not in readers:
+        readers[place] = build_labels(config['labels'], root, table, place)
+    return LabelledSet(split, pairs, readers[place])
 
 
 def build_labels(part: Mapping[str, Any], root: str | os.PathLike, table: ClassTable,

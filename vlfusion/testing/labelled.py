@@ -74,22 +74,33 @@ def draw_labelled(name: str, root: str | os.PathLike) -> None:
     """Draw a set of a few pairs as the config `downstream/NAME` reads it.
 
     Args:
-        name: `m3fd`, `llvip`, `msrs_detection`, `msrs`, `mfnet` or `fmb`.
+        name: `m3fd`, `m3fd_xml`, `llvip`, `msrs_detection`, `msrs`, `mfnet` or `fmb`.
         root: folder that becomes the data root.
     """
     LAYOUTS[name](Path(root))
 
 
 def _m3fd(root: Path) -> None:
-    """Both images with three channels, text and XML labels of the same boxes, lists without suffixes."""
-    names = ['00000', '00001', '00002']
-    draw_pairs(root, names, size=SIZE)
-    _repeat_channels(root / 'ir')
-    for name in names:
+    """Text and XML labels of the same boxes, which differ by VOC's count from 1."""
+    for name in _m3fd_images(root, 'ir', 'vi'):
         write_yolo(root / f'labels/{name}.txt', BOXES)
         write_voc(root / f'Annotation/{name}.xml', BOXES, get_classes('M3FD').names)
+
+
+def _m3fd_xml(root: Path) -> None:
+    """The package of its authors."""
+    for name in _m3fd_images(root, 'Ir', 'Vis'):
+        write_voc(root / f'Annotation/{name}.xml', BOXES, get_classes('M3FD').names, edges=True)
+
+
+def _m3fd_images(root: Path, source_a: str, source_b: str) -> list[str]:
+    """Both images have three channels; the lists have no suffixes."""
+    names = ['00000', '00001', '00002']
+    draw_pairs(root, names, source_a, source_b, SIZE)
+    _repeat_channels(root / source_a)
     _write(root / 'ImageSets/Main/trainval.txt', '00001\n00002\n')
     _write(root / 'ImageSets/Main/test.txt', '00000\n')
+    return names
 
 
 def _llvip(root: Path) -> None:
@@ -140,7 +151,8 @@ def _fmb(root: Path) -> None:
 
 #: Function that draws each set.
 LAYOUTS: dict[str, Callable[[Path], None]] = {
-    'm3fd': _m3fd, 'llvip': _llvip, 'msrs_detection': _msrs_detection, 'msrs': _msrs, 'mfnet': _mfnet, 'fmb': _fmb}
+    'm3fd': _m3fd, 'm3fd_xml': _m3fd_xml, 'llvip': _llvip, 'msrs_detection': _msrs_detection, 'msrs': _msrs,
+    'mfnet': _mfnet, 'fmb': _fmb}
 
 
 def _write(path: str | os.PathLike, text: str) -> None:
