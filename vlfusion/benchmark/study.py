@@ -25,10 +25,11 @@ from vlfusion.benchmark.plan import Plan, SetPlan
 from vlfusion.config import SPLITS as ALL_SPLITS
 from vlfusion.config import load_config
 from vlfusion.config_names import require_config
+from vlfusion.downstream.scoring.variants import AVERAGE_PRECISIONS, mean_iou_of
 from vlfusion.downstream.sets import KEYS as SET_KEYS
 from vlfusion.downstream.sets import LabelledSet, load_labelled
 from vlfusion.downstream.training import TrainingPlan
-from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
 from vlfusion.guards.arguments import check_arguments, fits
 from vlfusion.guards.ranges import FRACTION, SEED
 from vlfusion.guards.redaction import without_secrets
@@ -133,6 +134,7 @@ def load_study(path: str, cfg_options: dict | None = None, *, out: str | None = 
     sets = load_labelled({key: value for key, value in config.to_dict().items()
                           if key in splits or key in SET_KEYS and key not in ALL_SPLITS})
     _check_network(config.network, sets['test'].labels.kind)
+    _check_variant(config.get('variant', ''), sets['test'])
     seeds, alpha = list(config.get('seeds', [0])), config.get('alpha', 0.05)
     FRACTION.check('alpha', alpha)
     for index, seed in enumerate(seeds):
@@ -164,6 +166,14 @@ def _check_network(network: Mapping[str, Any], kind: str) -> None:
     if isinstance(name, str) and name not in fitting and name in other:
         raise ConfigError(f'The labels are {kind}, but {name} is a {other.name}.',
                           f'Choose a {fitting.name}: {", ".join(fitting.names())}.')
+
+
+def _check_variant(variant: str, labelled: LabelledSet) -> None:
+    if labelled.labels.kind == 'masks':
+        mean_iou_of(variant).evaluated(labelled.classes)
+    elif variant not in AVERAGE_PRECISIONS:
+        raise UnknownNameError(f'There is no average precision {variant!r}.',
+                               did_you_mean(variant, filter(None, AVERAGE_PRECISIONS)))
 
 
 def _fusing(config: Config, splits: Sequence[str], folder: Path, cache: str | None) -> Plan:
