@@ -25,11 +25,11 @@ from vlfusion.benchmark.plan import Plan, SetPlan
 from vlfusion.config import SPLITS as ALL_SPLITS
 from vlfusion.config import load_config
 from vlfusion.config_names import require_config
-from vlfusion.downstream.scoring.variants import AVERAGE_PRECISIONS, mean_iou_of
+from vlfusion.downstream.scoring.variants import check_average_precision, mean_iou_of
 from vlfusion.downstream.sets import KEYS as SET_KEYS
 from vlfusion.downstream.sets import LabelledSet, load_labelled
 from vlfusion.downstream.training import TrainingPlan
-from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean
+from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.guards.arguments import check_arguments, fits
 from vlfusion.guards.ranges import FRACTION, SEED
 from vlfusion.guards.redaction import without_secrets
@@ -171,9 +171,8 @@ def _check_network(network: Mapping[str, Any], kind: str) -> None:
 def _check_variant(variant: str, labelled: LabelledSet) -> None:
     if labelled.labels.kind == 'masks':
         mean_iou_of(variant).evaluated(labelled.classes)
-    elif variant not in AVERAGE_PRECISIONS:
-        raise UnknownNameError(f'There is no average precision {variant!r}.',
-                               did_you_mean(variant, filter(None, AVERAGE_PRECISIONS)))
+    else:
+        check_average_precision(variant)
 
 
 def _fusing(config: Config, splits: Sequence[str], folder: Path, cache: str | None) -> Plan:

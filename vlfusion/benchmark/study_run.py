@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,9 +18,11 @@ from vlfusion.benchmark.study import StudyPlan
 from vlfusion.console.notes import new_run
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.interfaces import Mask
-from vlfusion.downstream.predictions import read_predictions, write_predictions
+from vlfusion.downstream.predictions import read_predictions, write_coco_results, write_masks
+from vlfusion.downstream.sets import size_of
 from vlfusion.downstream.training import NETWORK, predict, train_network
 from vlfusion.errors import VLFusionError, printable
+from vlfusion.files import whole_folder
 from vlfusion.guards.foreign import described, is_end
 from vlfusion.imaging.images import read_image, to_8bit
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
@@ -80,7 +82,7 @@ class StudyRun:
                 self._attempt(name, partial(self._trained, name, seed, splits))
 
     def predict(self, pictures: Mapping[str, Mapping[str, Mapping[str, Path]]]
-                ) -> dict[str, list[dict[str, Boxes | Mask]]]:
+                ) -> dict[str, list[Mapping[str, Boxes | Mask]]]:
         """Return what the networks of each row find in the test pictures, by seed and name; trains what is not."""
         return {name: found for name, splits in pictures.items() if (found := self._attempt(name, partial(
             self._found, name, splits))) is not None}
@@ -105,7 +107,7 @@ class StudyRun:
             print(printable(f'{name} failed: {problem}'), file=sys.stderr)
             return None
 
-    def _found(self, name: str, splits: Mapping[str, Mapping[str, Path]]) -> list[dict[str, Boxes | Mask]]:
+    def _found(self, name: str, splits: Mapping[str, Mapping[str, Path]]) -> list[Mapping[str, Boxes | Mask]]:
         return [self._predicted(name, seed, splits) for seed in self.seeds]
 
     def _trained(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]) -> Path:
@@ -116,20 +118,32 @@ class StudyRun:
         return train_network(plan.network, labels, splits['train'], plan.training, folder, seed=seed,
                              progress=partial(self.progress, f'training on {name}, seed {seed}'))
 
-    def _predicted(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]) -> dict[str, Boxes | Mask]:
+    def _predicted(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]
+                   ) -> Mapping[str, Boxes | Mask]:
         """What a row's network finds in each test picture."""
         plan, test = self.plan, splits['test']
         labels = plan.sets['test'].labels
         checkpoint = self._trained(name, seed, splits) if plan.training else None
         folder = self._folder(name, seed, splits['train'] if plan.training else test)
         place = folder / 'predictions' / key_of(pictures=_digests(test))[:12]
-        if not place.exists():
-            found, about = {}, f'finding {labels.kind} in {name}'
-            for done, (pair, result) in enumerate(predict(plan.network, labels.classes, test, checkpoint), 1):
-                found[pair] = result
-                self.progress(about, done, len(test))
-            write_predictions(place, found, labels.classes)
-        return read_predictions(place, labels.classes, list(test))
+        results = predict(plan.network, labels.classes, test, checkpoint)
+        if labels.kind == 'boxes':
+            place = place.with_suffix('.json')
+            if not place.is_file():
+                write_coco_results(place, dict(self._counted(results, name)))
+        elif not place.is_dir():
+            with whole_folder(place) as temporary:  # masks of a large set do not fit into memory together
+                for pair, mask in self._counted(results, name):
+                    write_masks(temporary, {pair: mask}, labels.classes)
+        pairs = {pair.name: pair for pair in plan.sets['test'].pairs}
+        return read_predictions(place, labels, list(test), lambda pair: size_of(pairs[pair])).images
+
+    def _counted(self, results: Iterable[tuple[str, Boxes | Mask]], name: str) -> Iterator[tuple[str, Boxes | Mask]]:
+        """Pass on the results of a row, and report each."""
+        plan = self.plan
+        for done, result in enumerate(results, 1):
+            yield result
+            self.progress(f'finding {plan.kind} in {name}', done, len(plan.sets['test']))
 
     def _folder(self, name: str, seed: int, pictures: Mapping[str, Path]) -> Path:
         """The folder of a row's network: its name changes with everything that the network depends on."""

@@ -20,8 +20,8 @@ from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.scoring.pairing import paired
 from vlfusion.downstream.scoring.set_scores import SetScores
-from vlfusion.downstream.scoring.variants import AVERAGE_PRECISIONS
-from vlfusion.errors import DataError, UnknownNameError, did_you_mean, listing, needs
+from vlfusion.downstream.scoring.variants import check_average_precision
+from vlfusion.errors import DataError, listing, needs
 from vlfusion.evaluation.rows import Row
 
 #: Thresholds of IoU: a detection is right if it overlaps a label by at least as much.
@@ -155,9 +155,7 @@ def score_detections(predictions: Mapping[str, Boxes], labels: Mapping[str, Boxe
         UnknownNameError: there is no such average precision.
         ConfigError: faster-coco-eval is not installed.
     """
-    if variant not in AVERAGE_PRECISIONS:
-        raise UnknownNameError(f'There is no average precision {variant!r}.',
-                               did_you_mean(variant, filter(None, AVERAGE_PRECISIONS)))
+    check_average_precision(variant)
     names = paired(predictions, labels)
     faults = [f'{name}: {fault}' for side, scored in ((labels, False), (predictions, True)) for name in names
               if (fault := fault_of(side[name], len(classes), scored))]

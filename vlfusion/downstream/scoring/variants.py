@@ -111,3 +111,10 @@ def mean_iou_of(variant: str) -> MeanIoU:
     if variant not in MEAN_IOUS:
         raise UnknownNameError(f'There is no mIoU {variant!r}.', did_you_mean(variant, filter(None, MEAN_IOUS)))
     return MEAN_IOUS[variant]
+
+
+def check_average_precision(variant: str) -> None:
+    """Raise an UnknownNameError if no average precision has the name."""
+    if variant not in AVERAGE_PRECISIONS:
+        raise UnknownNameError(f'There is no average precision {variant!r}.',
+                               did_you_mean(variant, filter(None, AVERAGE_PRECISIONS)))
