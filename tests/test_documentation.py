@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -88,3 +89,22 @@ def test_the_extra_docs_has_what_the_configuration_names():
     own = {path.stem for path in (DOCS / '_extensions').glob('*.py')}
     assert {name.partition('.')[0] for name in names if name not in own} | {'furo'} <= packages
     assert own <= set(names)
+
+
+def test_words_before_a_colon_are_no_type():
+    napoleon = pytest.importorskip('sphinx.ext.napoleon', reason="pip install 'vlfusion[docs]'")
+    docstrings = importlib.import_module('docstrings')
+    lines = ['Label of each row of scores: name and version.', '', 'More.']
+    docstrings.convert(None, 'property', 'label', None, None, lines)
+    shown = str(napoleon.GoogleDocstring(lines, what='property', name='label', obj=None, options=None))
+    assert 'Label of each row of scores: name and version.\n' in shown and ':type:' not in shown
+
+
+@pytest.mark.slow
+def test_the_site_has_no_warning(tmp_path):
+    """Read every page and docstring, and resolve all links; `make docs` also writes the pages."""
+    for package in ('furo', 'myst_nb', 'sphinx_copybutton'):
+        pytest.importorskip(package, reason="pip install 'vlfusion[docs]'")
+    done = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-b', 'dummy', '-d',
+                           str(tmp_path / 'trees'), str(DOCS), str(tmp_path / 'site')], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr

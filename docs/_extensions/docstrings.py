@@ -73,8 +73,11 @@ def _inline(lines: list[str]) -> list[str]:
 
 
 def convert(app, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Convert a docstring before napoleon reads its sections."""
-    lines[:] = as_rst(lines)
+    """Convert a docstring before napoleon reads its sections.
+
+    Of an attribute, napoleon takes words before a colon for its type. After an empty comment it does not.
+    """
+    lines[:] = ['..', ''] * (what in ('attribute', 'data', 'property')) + as_rst(lines)
 
 
 def setup(app) -> dict:
