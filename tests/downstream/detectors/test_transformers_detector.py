@@ -102,8 +102,8 @@ def test_a_new_head_keeps_the_body(saved, one_box):
     assert sum(detector.losses(torch.rand(1, 3, 64, 64), [one_box]).values()).isfinite()
 
 
-def test_half_precision(saved, odd_pictures):
-    detector = TransformersDetector(TABLE, saved, new_head=True, dtype='bfloat16', threshold=0)
+def test_half_precision(odd_pictures):
+    detector = build(dtype='bfloat16')
     assert not detector.trainable and len(detector.detect(odd_pictures)[0])
 
 
