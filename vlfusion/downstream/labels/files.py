@@ -59,7 +59,7 @@ class LabelFiles(Labels):
             return path
         near = [str(path) for other, path in self.files.items() if other.casefold() == composed(name).casefold()]
         raise LabelError([Fault('no label', name, f'has no label (*{self.suffixes[0]}) in {self.place}'
-                                                  + f'; did you mean {near[0]}?' * bool(near))])
+                                                  + (f'; did you mean {near[0]}?' if near else ''))])
 
 
 def _plain_part(path: Path) -> Path:
