@@ -2,9 +2,9 @@
 
 LLVIP/{infrared,visible}/{train,test}, LLVIP/Annotations.
 
-The folders are the split: 12,025 and 3,463 pairs. Numbers in the XML labels are edges of boxes, as the authors' own
-code takes them. Labels that were converted for YOLO are read with labels.type=YOLOLabels, and with labels/train and
-labels/val as the places of the two splits.
+The folders are the split: 12,025 and 3,463 pairs, with 33,648 and 7,931 boxes. Numbers in the XML labels are edges of
+boxes, as the authors' own code takes them. Labels that were converted for YOLO are read with labels.type=YOLOLabels,
+and with labels/train and labels/val as the places of the two splits.
 """
 
 task = 'ivf'
