@@ -61,6 +61,12 @@ def test_a_missing_list_says_where_the_published_one_lies(tmp_path):
         load_labelled(config)
 
 
+def test_a_missing_data_root_says_how_to_get_the_set(tmp_path):
+    config = load_config('configs/downstream/m3fd_xml.py', {'data_root': str(tmp_path / 'M3FD_Detection')}, known=KEYS)
+    with pytest.raises(DataError, match='`vlfusion data M3FD-Detection` says where M3FD-Detection is'):
+        load_labelled(config)
+
+
 def test_pairs_in_train_and_test_are_refused_and_those_in_val_and_test_are_noted(tmp_path, caplog):
     config = drawn('mfnet', tmp_path)
     (tmp_path / 'val.txt').write_text('00003D\n')

@@ -71,4 +71,4 @@ def _print_faults(faults: list, most: int) -> None:
             print(printable(f'    {fault}', lines=False))
         if len(group) > most:
             print(f'    ... and {len(group) - most:,} more; --all prints them')
-    print(f'\n{len(faults):,} faults.' if faults else 'No faults.')
+    print(f'\n{len(faults):,} fault{"s" * (len(faults) > 1)}.' if faults else 'No faults.')

@@ -237,8 +237,11 @@ def build_labels(part: Mapping[str, Any], root: str | os.PathLike, table: ClassT
 
 
 def _require_list(root: Path, names: Any, lists_from: str) -> None:
-    """Raise DataError if a file with names is missing, with advice where it can be found."""
-    if isinstance(names, str | os.PathLike) and not (root / names).is_file():
+    """Raise DataError if a file with names is missing, with advice where it can be found.
+
+    Without the whole data root, `find_pairs` has better advice.
+    """
+    if isinstance(names, str | os.PathLike) and root.is_dir() and not (root / names).is_file():
         raise DataError(f'There is no list of names at {root / names}; {contents_of((root / names).parent)}.',
                         lists_from or 'Write the names of the pairs of the split into it, one a line, or give another '
                                       'list with names=...')
