@@ -93,7 +93,6 @@ def test_images_of_two_sizes_are_refused(tmp_path):
 
 @pytest.mark.parametrize(('change', 'message'), [
     (dict(labels=None), "has no 'labels'"), (dict(test=None, train=None), 'has no split'),
-    (dict(labels=dict(type='YOLOLabel', place='labels')), 'Did you mean YOLOLabels'),
     (dict(labels=dict(type='YOLOLabels')), 'have no place'), (dict(classes='M3DF'), 'Did you mean M3FD'),
     (dict(test=dict(source_a='ir', source='vi')), "no argument 'source'"), (dict(test=dict(source_a='ir')), 'source_b'),
     (dict(labels=dict(type='YOLOLabels', place='label')), r'no labels \(\*.txt\) in .*/label')])
