@@ -27,6 +27,7 @@ from .data.own_folders import use_folders as use_folders
 from .data.own_texts import use_texts as use_texts
 from .data.pairs import find_pairs as find_pairs
 from .data.words import use_words as use_words
+from .downstream.scoring.files import score_predictions as score_predictions
 from .engine.checkpoints import load_model as load_model
 from .engine.model_configs import config_of as config_of
 from .engine.publish import publish as publish

@@ -11,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.scoring.detections import score_detections
+from vlfusion.downstream.scoring.variants import AVERAGE_PRECISIONS
 from vlfusion.errors import DataError, UnknownNameError
 
 TABLE = ClassTable(('People', 'Car', 'Bus'))
@@ -100,6 +101,7 @@ def test_scores_are_those_of_pycocotools(case):
     values, of_classes = by_pycocotools(found, truth)
     np.testing.assert_allclose([*scores.values.values()], values, rtol=0, atol=1e-9)
     np.testing.assert_allclose([row['AP50'] for row in scores.per_class.values()], of_classes, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(scores.pooled()(np.ones((1, len(truth)), int)), values, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize('case', ['drawn 1', 'crowds 2', 'ties 3'])
@@ -115,14 +117,23 @@ def test_an_image_has_the_same_scores_alone_and_in_its_set(case):
         assert {column: row[column] for column in alone.columns} == alone.values
 
 
-def test_samples_of_images_are_scored_as_sets_of_copies():
-    found, truth = drawn(11, images=9)
-    scores, drawn_images = score_detections(found, truth, TABLE), [0, 0, 3, 4, 4, 4, 8]
-    names = [f'{number:03d}' for number in drawn_images]
-    copies = score_detections({f'{k}': found[name] for k, name in enumerate(names)},
-                              {f'{k}': truth[name] for k, name in enumerate(names)}, TABLE)
-    assert scores.score([scores.parts[k] for k in drawn_images]).tolist() == [*copies.values.values()]
-    assert scores.values == score_detections(found, truth, TABLE).values, 'scoring a sample changes nothing'
+@pytest.mark.parametrize('variant', AVERAGE_PRECISIONS)
+@pytest.mark.parametrize(('crowds', 'digits'), [(False, None), (True, None), (False, 1)], ids=str)
+def test_drawn_sets_are_scored_as_sets_of_copies(variant, crowds, digits):
+    """Also with the detections of another method in some images. Ties inside an image have no order in copies of it."""
+    sides = [drawn(11, images=9, crowds=crowds, digits=digits, noise=noise) for noise in (4, 9)]
+    one, other = (score_detections(found, sides[0][1], TABLE, variant=variant) for found, _ in sides)
+    pool, rng = one.pooled([other]), np.random.default_rng(0)
+    for _ in range(4):
+        counts = rng.integers(0, 3, (2, 9)) if digits is None else np.eye(3, dtype=int)[rng.integers(0, 3, 9)].T[:2]
+        picked = [(method, image) for image in range(9) for method in (0, 1) for _ in range(counts[method, image])]
+        copies = score_detections(
+            {f'{k:02d}': sides[method][0][f'{image:03d}'] for k, (method, image) in enumerate(picked)},
+            {f'{k:02d}': sides[0][1][f'{image:03d}'] for k, (_, image) in enumerate(picked)}, TABLE, variant=variant)
+        np.testing.assert_allclose(pool(counts), [*copies.values.values()], rtol=0, atol=1e-12)
+    parts = [one.parts[image] for image in (0, 0, 3, 8)]
+    counts = np.bincount([0, 0, 3, 8], minlength=9)[None]
+    np.testing.assert_allclose(one.score(parts), one.pooled()(counts), rtol=0, atol=1e-12)
 
 
 def test_detections_beyond_the_most_do_not_count():

@@ -14,10 +14,9 @@ classes and confident mistakes as the score does; a test by image asks whether m
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 
 from vlfusion.analysis.leaderboard import Leaderboard
 from vlfusion.analysis.statistics import Comparison, adjust
@@ -38,8 +37,8 @@ def intervals(scores: SetScores, *, alpha: float = 0.05, resamples: int = RESAMP
               cases: Sequence[str] | None = None) -> dict[str, tuple[float, float]]:
     """Bootstrap intervals of a set's scores at `1 - alpha` (percentiles), with a fixed seed, by column.
 
-    Drawn sets in which a score is not defined, because no image has a label, are left out of its interval. The time is
-    `resamples` times that of a score: for 1000 images with 30 detections each about 12 s on one core.
+    Drawn sets in which a score is not defined, because no image has a label, are left out of its interval. 1000 sets of
+    1260 images with 100 detections each take 8 s on a core.
 
     Args:
         scores: scores of the set.
@@ -54,10 +53,10 @@ def intervals(scores: SetScores, *, alpha: float = 0.05, resamples: int = RESAMP
     members = _members(scores, cases)
     if len(members) < 2 or not resamples:
         return {column: (value, value) for column, value in scores.values.items()}
-    rng, drawn = np.random.default_rng(0), []
+    rng, score, drawn = np.random.default_rng(0), scores.pooled(), []
     for _ in range(resamples):
-        chosen = np.concatenate([members[case] for case in np.sort(rng.integers(0, len(members), len(members)))])
-        drawn.append(scores.score(_take(scores.parts, chosen)))
+        counts = np.bincount(rng.integers(0, len(members), len(members)), minlength=len(members))
+        drawn.append(score((counts @ members)[None]))
     with np.errstate(invalid='ignore'):
         low, high = (np.array([np.quantile(column[~np.isnan(column)], level) if (~np.isnan(column)).any() else np.nan
                                for column in np.stack(drawn, 1)]) for level in (alpha / 2, 1 - alpha / 2))
@@ -68,7 +67,7 @@ def differences(one: SetScores, other: SetScores, *, resamples: int = RESAMPLES,
                 cases: Sequence[str] | None = None) -> dict[str, float]:
     """Two-sided p of the difference of two methods by column, of a paired permutation test over the images.
 
-    The time is `2 resamples` times that of a score. NaN if a score is not defined for both methods.
+    1000 swaps take twice the time of an interval. NaN if a score is not defined for both methods.
 
     Args:
         one, other: scores of two methods on the same images.
@@ -85,12 +84,10 @@ def differences(one: SetScores, other: SetScores, *, resamples: int = RESAMPLES,
         return dict(zip(one.columns, np.where(np.isnan(found), np.nan, 1.).tolist(), strict=True))
     exact = 2 ** (len(members) - 1) <= resamples
     reached, swaps = np.zeros(len(found)), 0
-    for swapped in _swaps(len(members), resamples if not exact else None):
-        images = np.zeros(len(one.names), bool)
-        for case in np.flatnonzero(swapped):
-            images[members[case]] = True
-        difference = one.score(_mixed(one.parts, other.parts, images)) - other.score(
-            _mixed(other.parts, one.parts, images))
+    score = one.pooled([other])
+    for swapped in _swaps(len(members), None if exact else resamples):
+        second = swapped @ members
+        difference = score(np.stack([1 - second, second])) - score(np.stack([second, 1 - second]))
         # Where a swap leaves a score undefined, it counts against a difference.
         reached += ~(np.abs(difference) < np.abs(found) - ROUNDING)
         swaps += 1
@@ -172,39 +169,30 @@ def _check_alike(scores: Mapping[str, SetScores]) -> None:
                         'Score every method on the same images by the same definition.')
 
 
-def _members(scores: SetScores, cases: Sequence[str] | None) -> list[np.ndarray]:
-    """Indices of the images of each case."""
+def _members(scores: SetScores, cases: Sequence[str] | None) -> Int[np.ndarray, 'case image']:
+    """Table with 1 where an image belongs to a case."""
     if cases is None:
-        return [np.array([index]) for index in range(len(scores.names))]
+        return np.eye(len(scores.names), dtype=int)
     if len(cases) != len(scores.names):
         raise DataError(f'There are {len(scores.names)} images, but cases of {len(cases)}.',
                         'Give the case of each image.')
-    _, index = np.unique(list(cases), return_inverse=True)
-    return [np.flatnonzero(index == case) for case in range(index.max() + 1)]
+    known, index = np.unique(list(cases), return_inverse=True)
+    return (np.arange(len(known))[:, None] == index).astype(int)
 
 
-def _swaps(count: int, resamples: int | None) -> Iterator[Bool[np.ndarray, ' case']]:
-    """Random swaps of cases; with None all of them. Swapping all others too only turns the sign, so one case stays."""
+def _swaps(count: int, resamples: int | None) -> Iterator[Int[np.ndarray, ' case']]:
+    """Random swaps of cases, 1 where one is swapped; with None all swaps.
+
+    Swapping all others too only turns the sign of a difference, so one case stays.
+    """
     if resamples is None:
         for number in range(2 ** (count - 1)):
-            yield np.array([number >> bit & 1 for bit in range(count)], bool)
+            yield np.array([number >> bit & 1 for bit in range(count)])
         return
     rng = np.random.default_rng(0)
     for _ in range(resamples):
-        yield rng.random(count) < 0.5
+        yield rng.integers(0, 2, count)
 
 
 def _values(scores: SetScores) -> Float[np.ndarray, ' column']:
     return np.array([*scores.values.values()])
-
-
-def _take(parts: Sequence[Any] | np.ndarray, chosen: np.ndarray) -> Sequence[Any] | np.ndarray:
-    return parts[chosen] if isinstance(parts, np.ndarray) else [parts[index] for index in chosen]
-
-
-def _mixed(parts: Sequence[Any] | np.ndarray, others: Sequence[Any] | np.ndarray,
-           swapped: Bool[np.ndarray, ' image']) -> Sequence[Any] | np.ndarray:
-    """The parts of a method, with those of another where they are swapped."""
-    if isinstance(parts, np.ndarray):
-        return np.where(swapped[:, None, None], others, parts)
-    return [other if swap else part for part, other, swap in zip(parts, others, swapped, strict=True)]

@@ -1,13 +1,14 @@
 """Average precision of detections: of a set, of each class and of each image.
 
 faster-coco-eval matches boxes and computes precision. Tests compare it with pycocotools. Its evaluator keeps what it
-found out about each image, so samples of images are scored without another matching, which torchmetrics cannot.
+found out about each image, so an image is scored alone without another matching, which torchmetrics cannot. Drawn sets
+of images are scored by `vlfusion.downstream.scoring.drawn_detections`, which is faster.
 
     Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014
     Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV 111, 2015
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,16 +19,13 @@ from jaxtyping import Float, Int
 
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
+from vlfusion.downstream.scoring.drawn_detections import Matches, Pool
 from vlfusion.downstream.scoring.pairing import paired
 from vlfusion.downstream.scoring.set_scores import SetScores
-from vlfusion.downstream.scoring.variants import check_average_precision
+from vlfusion.downstream.scoring.variants import POINTS, THRESHOLDS, check_average_precision
 from vlfusion.errors import DataError, listing, needs
 from vlfusion.evaluation.rows import Row
 
-#: Thresholds of IoU: a detection is right if it overlaps a label by at least as much.
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
-#: Points of recall at which COCO and PASCAL VOC 2007 read the precision.
-POINTS = {'': np.linspace(0, 1, 101), 'voc07': np.linspace(0, 1, 11)}
 #: Most detections of a class in an image that count, those with the highest scores.
 MOST = 100
 
@@ -66,6 +64,15 @@ class DetectionScores(SetScores):
     def score(self, parts: Sequence[Part]) -> Float[np.ndarray, ' column']:
         """Means over the classes that have labels in these images, in the order of `columns`."""
         return _means(*self._curves(parts))
+
+    def pooled(self, others: Sequence['DetectionScores'] = ()) -> Callable[[np.ndarray], Float[np.ndarray, ' column']]:
+        labels = np.stack([part.labels for part in self.parts])
+        return Pool([scores._matches for scores in (self, *others)], labels, self.variant)
+
+    @cached_property
+    def _matches(self) -> Matches:
+        """Matches of all detections, in the form that drawn sets need."""
+        return Matches.of(self._evaluator, len(self.names), len(self.classes))
 
     @cached_property
     def per_class(self) -> dict[str, dict[str, float]]:

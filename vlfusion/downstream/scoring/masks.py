@@ -1,6 +1,6 @@
 """IoU and accuracy of masks: of a set, of each class and of each image, in several published definitions of mIoU."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,8 +38,8 @@ class MaskScores(SetScores):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the scores: `mIoU` with its variant, `mAcc`, the mean accuracy of classes, and `accuracy`."""
-        return 'mIoU' + f':{self.variant}' * bool(self.variant), 'mAcc', 'accuracy'
+        """Names of the scores with their variant: `mIoU`; `mAcc`, the mean accuracy of classes; and `accuracy`."""
+        return tuple(name + f':{self.variant}' * bool(self.variant) for name in ('mIoU', 'mAcc', 'accuracy'))
 
     def score(self, parts: Int[np.ndarray, 'image label predicted']) -> Float[np.ndarray, ' column']:
         """Scores of the sum of these confusion matrices, in the order of `columns`."""
@@ -50,6 +50,10 @@ class MaskScores(SetScores):
         labelled = counted[rule.evaluated(self.classes)].sum()
         right = np.diag(counted)[rule.evaluated(self.classes)].sum()
         return np.array([rule.mean(iou), rule.mean(accuracy), right / labelled if labelled else np.nan])
+
+    def pooled(self, others: Sequence['MaskScores'] = ()) -> Callable[[np.ndarray], Float[np.ndarray, ' column']]:
+        sides = np.stack([self.parts, *(other.parts for other in others)])
+        return lambda counts: self.score(np.tensordot(counts, sides, 2)[None])
 
     @cached_property
     def per_class(self) -> dict[str, dict[str, float]]:

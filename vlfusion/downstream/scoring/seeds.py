@@ -1,6 +1,6 @@
 """Scores of several networks that differ in their seed only: the mean of each score over the seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +35,10 @@ class AcrossSeeds(SetScores):
         """Mean over the seeds of the scores of a set of images."""
         return np.mean([scores.score(np.stack(own) if isinstance(scores.parts, np.ndarray) else own)
                         for scores, own in zip(self.by_seed, zip(*parts, strict=True), strict=True)], 0)
+
+    def pooled(self, others: Sequence['AcrossSeeds'] = ()) -> Callable[[np.ndarray], Float[np.ndarray, ' column']]:
+        pools = [scores.pooled([other.by_seed[seed] for other in others]) for seed, scores in enumerate(self.by_seed)]
+        return lambda counts: np.mean([pool(counts) for pool in pools], 0)
 
     @cached_property
     def per_class(self) -> dict[str, dict[str, float]]:

@@ -1,12 +1,12 @@
 """The common face of scores of detections and of masks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.evaluation.rows import Row
@@ -40,6 +40,22 @@ class SetScores(ABC):
     @abstractmethod
     def score(self, parts: Sequence[Any] | np.ndarray) -> Float[np.ndarray, ' column']:
         """Scores of a set of images in the order of `columns`, from their parts, which may repeat."""
+
+    def pooled(self, others: Sequence['SetScores'] = ()) -> Callable[[np.ndarray], Float[np.ndarray, ' column']]:
+        """Return a function that scores drawn sets, many times and fast.
+
+        Its argument `(method, image)` says how often each image is in the set, with the predictions of this method in
+        the first row, and with those of the others, on the same images, in the next ones. It returns scores in the
+        order of `columns`.
+        """
+        sides = [self.parts, *(other.parts for other in others)]
+
+        def score(counts: Int[np.ndarray, 'method image']) -> Float[np.ndarray, ' column']:
+            images, methods = np.nonzero(counts.T)
+            drawn = np.repeat(np.stack([methods, images], 1), counts[methods, images], axis=0)
+            parts = [sides[method][image] for method, image in drawn]
+            return self.score(np.stack(parts) if isinstance(self.parts, np.ndarray) else parts)
+        return score
 
     @property
     @abstractmethod

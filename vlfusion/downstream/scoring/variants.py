@@ -91,6 +91,10 @@ MEAN_IOUS: Mapping[str, MeanIoU] = {
     'ignore': MeanIoU('the mean over classes that occur; pixels whose label is void are not counted',
                       'mmsegmentation, IoUMetric with ignore_index; the rule of Cityscapes', 'unlabelled'),
 }
+#: Thresholds of IoU: a detection is right if it overlaps a label by at least as much.
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+#: Points of recall at which COCO and PASCAL VOC 2007 read the precision.
+POINTS: Mapping[str, np.ndarray] = {'': np.linspace(0, 1, 101), 'voc07': np.linspace(0, 1, 11)}
 #: Names of average precision, with their points of recall. The empty name is the default.
 AVERAGE_PRECISIONS: Mapping[str, str] = {
     '': 'the mean precision at 101 points of recall, as COCO has it',
