@@ -68,7 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from functools import partial
+
     from vlfusion.cli.tables import print_json
+    from vlfusion.console.progress import ShowProgress
     from vlfusion.downstream.scoring.comparing import board_of_sets
     from vlfusion.downstream.scoring.files import score_predictions
     from vlfusion.evaluation.outputs import check_output
@@ -82,8 +85,9 @@ def run(args: argparse.Namespace) -> int:
         place, labels, names=args.names, images=args.images, variant=args.variant, ids=args.ids, missing=args.missing,
         others='leave out' if args.leave_out_others else 'error', resize=args.resize)
         for name, place in places.items()}
-    board = board_of_sets({name: result.scores for name, result in results.items()}, alpha=args.alpha,
-                          resamples=args.resamples)
+    with ShowProgress() as show:
+        board = board_of_sets({name: result.scores for name, result in results.items()}, alpha=args.alpha,
+                              resamples=args.resamples, progress=partial(show, 'drawing sets'))
     written = [path for name, file in files.items() for path in results[name].write(file)]
     if len(places) > 1 and args.out:
         written += [Path(args.out, f'board.{ending}') for ending in ('md', 'tex', 'json')]

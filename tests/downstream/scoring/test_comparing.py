@@ -57,6 +57,14 @@ def test_few_images_get_all_swaps():
     assert differences(masks(1, 1., images=1), masks(2, 0.3, images=1))['mIoU'] == 1
 
 
+def test_swaps_suffice_for_the_number_of_methods_and_stop_early():
+    good, also, poor = masks(1, 0.9), masks(2, 0.9), masks(3, 0.5)
+    result = compare_sets({'good': good, 'also': also, 'poor': poor}, ['mIoU'], resamples=1)['mIoU']
+    assert result.pairs['good', 'poor'] == pytest.approx(3 / 121), '120 swaps for three pairs at 5 %'
+    p = differences(good, also, resamples=5000)['mIoU']
+    assert (50 / p) == pytest.approx(round(50 / p)) and 50 / p < 1000, 'the fiftieth swap that was as far apart was last'
+
+
 def test_the_interval_is_the_bootstrap_of_the_summed_matrices():
     scores = masks(1, 0.7)
     rng, drawn = np.random.default_rng(0), []
