@@ -167,7 +167,7 @@ def test_errors_before_the_first_step(scenes, boxes, masks, pictures, tmp_path):
         train(FCOS, boxes, {})
     with pytest.raises(DataError, match='absent'):
         train(FCOS, boxes, {'absent': pictures['000']})
-    with pytest.raises(ConfigError, match='optim_wrapper cannot be built'):
+    with pytest.raises(UnknownNameError, match='not a known optimizer'):
         train(FCOS, boxes, pictures, optimizer=dict(type='Adm'))
 
 
