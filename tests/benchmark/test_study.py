@@ -13,6 +13,7 @@ from vlfusion.benchmark.study_run import StudyRun
 from vlfusion.cli import main
 from vlfusion.errors import ConfigError, VLFusionError
 from vlfusion.evaluation.rows import read_csv
+from vlfusion.files import strict_json
 from vlfusion.testing.labelled_toys import draw_scenes
 
 TRAIN, TEST = [f's{index:02d}' for index in range(24)], [f't{index:02d}' for index in range(16)]
@@ -35,29 +36,28 @@ def scenes(tmp_path_factory):
 def write_study(folder, scenes, kind='masks', **changes):
     """A study's config; `None` leaves a key out."""
     config = dict(
-        title='Scenes', task='ivf', data_root=str(scenes), protocol='plain',
+        title='Scenes', task='ivf', resamples=200, data_root=str(scenes), protocol='plain',
         classes=dict(names=['nothing', 'warm', 'painted'], void=0) if kind == 'masks' else ['warm', 'painted'],
         labels=dict(type='IndexMasks', place='masks') if kind == 'masks' else dict(type='YOLOLabels', place='labels'),
         train=dict(source_a='ir', source_b='vi', names='train.txt'),
         test=dict(source_a='ir', source_b='vi', names='test.txt'),
         methods=dict(Laplacian='laplacian', Infrared=dict(fused=dict.fromkeys(('train', 'test'), f'{scenes}/ir'))),
         network=SEGMENTER if kind == 'masks' else DETECTOR,
-        training=dict(max_iters=150, size=(64, 64), lr=3e-3, save_every=20)) | changes
+        training=dict(max_iters=100, batch_size=4, size=(64, 64), lr=3e-3, scale=(0.8, 1.25))) | changes
     path = folder / 'study.py'
     path.write_text(''.join(f'{key} = {value!r}\n' for key, value in config.items() if value is not None))
     return str(path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('kind', 'column'), [('masks', 'mIoU'), ('boxes', 'AP50')])
-def test_fused_pictures_beat_each_source_and_a_method_that_drops_one(scenes, tmp_path, capsys, kind, column):
-    path = write_study(tmp_path, scenes, kind)
+def test_fused_pictures_beat_each_source_and_a_method_that_drops_one(scenes, tmp_path, capsys):
+    path, column = write_study(tmp_path, scenes, 'boxes'), 'AP50'
     assert main(['downstream', 'test', path, '--out', str(tmp_path / 'out'), '--json']) == 0
     answer = json.loads(capsys.readouterr().out)
     facts = answer['board']['metrics'][column]
     others = ['Infrared', 'infrared alone', 'visible alone']
     assert facts['ranks'] == {'Laplacian': 1} | dict.fromkeys(others, 2)
-    assert all(facts['means']['Laplacian'] > facts['means'][name] + 0.15 for name in others)
+    assert all(facts['means']['Laplacian'] > facts['means'][name] + 0.3 for name in others)
     assert facts['means']['Infrared'] == facts['means']['infrared alone'], 'the same pictures, network, seed and budget'
     assert 'Laplacian beats' in answer['verdicts']['Laplacian'] and 'does not differ' in answer['verdicts']['Infrared']
     rows = read_csv(tmp_path / 'out/scores/Laplacian.csv')
@@ -66,9 +66,10 @@ def test_fused_pictures_beat_each_source_and_a_method_that_drops_one(scenes, tmp
 
     study = load_study(path, out=str(tmp_path / 'out'))
     again = run_study(study)
-    assert again.counts == {'known': 4} and again.board.facts()['metrics'][column] == pytest.approx(facts)
+    assert again.counts == {'known': 4}
+    assert json.loads(strict_json(again.board.facts()['metrics'][column])) == facts, 'nothing is left to chance'
     text = (tmp_path / 'out/table.md').read_text()
-    assert re.search(r'^\| Laplacian \| \*\*0\.\d+ \(1\)\*\*', text, re.MULTILINE) and '| warm | painted |' in text
+    assert re.search(r'^\| Laplacian \| \*\*[\d.]+ \(1\)\*\*', text, re.MULTILINE) and '| warm | painted |' in text
 
 
 @pytest.mark.slow
@@ -77,17 +78,17 @@ def test_a_training_that_diverges_is_a_row_with_its_error(scenes, tmp_path, caps
     options = ['--cfg-options', 'training.lr=1e30', 'training.clip=None', 'training.warmup=0']
     assert main(['downstream', 'train', path, '--out', str(tmp_path / 'out'), *options]) == 1
     err = capsys.readouterr().err
-    assert 'Laplacian failed' in err and 'not finite' in err
+    assert 'Laplacian failed' in err and 'the training diverges' in err
     result = run_study(load_study(path, {'training.lr': 1e30, 'training.clip': None, 'training.warmup': 0},
                                   out=str(tmp_path / 'out')))
-    assert 'not finite' in result.failures['Laplacian'] and result.files == ()
+    assert 'the training diverges' in result.failures['Laplacian'] and result.files == ()
 
 
 def test_networks_as_they_are_need_no_training_split(scenes, tmp_path):
-    path = write_study(tmp_path, scenes, training=None, train=None, seeds=[0, 1])
+    path = write_study(tmp_path, scenes, training=None, train=None, seeds=[0, 1], methods=dict(Laplacian='laplacian'))
     result = run_study(load_study(path, out=str(tmp_path / 'out')))
     assert result.plan.sets.keys() == {'test'} and [*result.scores] == [
-        'Laplacian', 'Infrared', 'infrared alone', 'visible alone']
+        'Laplacian', 'infrared alone', 'visible alone']
     assert all(len(scores.by_seed) == 1 for scores in result.scores.values()), 'nothing depends on a seed'
     assert 'TransformersSegmenter as it is' in result.markdown()
 

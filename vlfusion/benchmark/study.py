@@ -25,13 +25,14 @@ from vlfusion.benchmark.plan import Plan, SetPlan
 from vlfusion.config import SPLITS as ALL_SPLITS
 from vlfusion.config import load_config
 from vlfusion.config_names import require_config
+from vlfusion.downstream.scoring.comparing import RESAMPLES
 from vlfusion.downstream.scoring.variants import check_average_precision, mean_iou_of
 from vlfusion.downstream.sets import KEYS as SET_KEYS
 from vlfusion.downstream.sets import LabelledSet, load_labelled
 from vlfusion.downstream.training import TrainingPlan
 from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.guards.arguments import check_arguments, fits
-from vlfusion.guards.ranges import FRACTION, SEED
+from vlfusion.guards.ranges import COUNT, FRACTION, SEED
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.protocol import get_protocol
@@ -49,8 +50,8 @@ ALONE = ' alone'
 KEYS = dict(task=str, data_root=str, classes=str | Sequence[str] | dict, labels=dict, compared_labels=dict,
             lists_from=str, train=dict, val=dict, test=dict, methods=dict, sources=bool, network=dict,
             training=dict | None, seeds=Sequence[int], variant=str, protocol=str, chroma=str, tiles=str,
-            max_memory=str | int, words=str, alpha=float, correction=str, title=str, work_dir=str, cache=str,
-            default_scope=str, custom_imports=dict)
+            max_memory=str | int, words=str, alpha=float, correction=str, resamples=int, title=str, work_dir=str,
+            cache=str, default_scope=str, custom_imports=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ class StudyPlan:
         variant: definition of mIoU or of average precision, see `vlfusion.downstream.scoring.variants`.
         alpha: level of significance.
         correction: correction for the number of comparisons, see `vlfusion.analysis.statistics.compare`.
+        resamples: drawn sets for each interval and swaps for each comparison, see `compare_sets`.
         out: folder of all results.
         config: config as it was read, without secrets.
     """
@@ -82,12 +84,13 @@ class StudyPlan:
     variant: str
     alpha: float
     correction: str
+    resamples: int
     out: Path
     config: Mapping[str, Any]
 
     @property
     def kind(self) -> str:
-        """What is labelled: `boxes` or `masks`."""
+        """Kind of the labels: `boxes` or `masks`."""
         return self.sets['test'].labels.kind
 
     @property
@@ -137,6 +140,7 @@ def load_study(path: str, cfg_options: dict | None = None, *, out: str | None = 
     _check_variant(config.get('variant', ''), sets['test'])
     seeds, alpha = list(config.get('seeds', [0])), config.get('alpha', 0.05)
     FRACTION.check('alpha', alpha)
+    COUNT.check('resamples', config.get('resamples', RESAMPLES))
     for index, seed in enumerate(seeds):
         SEED.check(f'seeds[{index}]', seed)
     if not seeds:
@@ -148,7 +152,8 @@ def load_study(path: str, cfg_options: dict | None = None, *, out: str | None = 
     plan = StudyPlan(title=config.get('title', Path(path).stem), sets=sets, fusing=fusing,
                      network=config.network.to_dict(), training=training, seeds=seeds,
                      sources=config.get('sources', True), variant=config.get('variant', ''), alpha=alpha,
-                     correction=correction, out=folder, config=without_secrets(config.to_dict()))
+                     correction=correction, resamples=config.get('resamples', RESAMPLES), out=folder,
+                     config=without_secrets(config.to_dict()))
     if taken := [method.name for method in fusing.methods if method.name in plan.alone]:
         raise ConfigError(f'The method name {taken[0]!r} is that of a source alone.', 'Give it another name.')
     return plan

@@ -130,8 +130,8 @@ def run_study(plan: StudyPlan, *, progress: Progress = lambda *_: None) -> Study
     score = score_detections if plan.kind == 'boxes' else score_masks
     scores = {name: AcrossSeeds([score(predicted, labels, test.classes, variant=plan.variant) for predicted in seeds])
               for name, seeds in found.items()}
-    board = board_of_sets(scores, alpha=plan.alpha, correction=plan.correction) if scores else \
-        Leaderboard('', len(test), {}, plan.alpha)
+    board = board_of_sets(scores, alpha=plan.alpha, correction=plan.correction,
+                          resamples=plan.resamples) if scores else Leaderboard('', len(test), {}, plan.alpha)
     board = replace(board, failures=run.failures)
     result = StudyResult(plan, scores, board, run.failures, run.counts)
     if not scores:

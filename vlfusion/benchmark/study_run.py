@@ -120,7 +120,7 @@ class StudyRun:
 
     def _predicted(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]
                    ) -> Mapping[str, Boxes | Mask]:
-        """What a row's network finds in each test picture."""
+        """Return the findings of a row's network in each test picture."""
         plan, test = self.plan, splits['test']
         labels = plan.sets['test'].labels
         checkpoint = self._trained(name, seed, splits) if plan.training else None

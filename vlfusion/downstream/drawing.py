@@ -1,10 +1,9 @@
 """Boxes and masks drawn over pictures, to look at."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
 
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
@@ -45,8 +44,8 @@ def draw(picture: Picture, found: Boxes | Mask, classes: ClassTable, label: Boxe
         return drawn.permute(1, 2, 0).numpy()
     width = max(1, round(min(picture.shape[:2]) / 200))
     if label is not None and len(label):
-        image = draw_bounding_boxes(image, _corners(label, slice(None)), colors=LABEL, width=width)
-    kept = slice(None) if found.scores is None else found.scores >= least
+        image = draw_bounding_boxes(image, _corners(label, np.ones(len(label), bool)), colors=LABEL, width=width)
+    kept = np.ones(len(found), bool) if found.scores is None else found.scores >= least
     classes_of = found.classes[kept]
     if len(classes_of):
         image = draw_bounding_boxes(image, _corners(found, kept), width=2 * width,
@@ -54,5 +53,5 @@ def draw(picture: Picture, found: Boxes | Mask, classes: ClassTable, label: Boxe
     return image.permute(1, 2, 0).numpy()
 
 
-def _corners(boxes: Boxes, kept: slice | Sequence[bool]) -> torch.Tensor:
+def _corners(boxes: Boxes, kept: Bool[np.ndarray, ' box']) -> Float[Tensor, 'kept 4']:
     return torch.from_numpy(np.asarray(boxes.corners, float)[kept])
