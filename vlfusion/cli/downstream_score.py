@@ -202,9 +202,12 @@ def _print(results: 'dict[str, PredictionScores]', board, per_class: bool) -> No
     print(f'{board.images} image{"s" * (board.images != 1)}, {_definition(next(iter(results.values())))}.')
     if board.warning:
         print(f'Note: {board.warning}')
+    methods: dict[str, list[str]] = {}
     for name, result in results.items():
         for note in result.notes:
-            print(f'Note: {name}: {note}')
+            methods.setdefault(note, []).append(name)
+    for note, names in methods.items():
+        print('Note: ' + f'{", ".join(names)}: ' * (len(names) < len(results)) + note)
 
 
 def _definition(result: 'PredictionScores') -> str:

@@ -62,7 +62,7 @@ def test_swaps_suffice_for_the_number_of_methods_and_stop_early():
     result = compare_sets({'good': good, 'also': also, 'poor': poor}, ['mIoU'], resamples=1)['mIoU']
     assert result.pairs['good', 'poor'] == pytest.approx(3 / 121), '120 swaps for three pairs at 5 %'
     p = differences(good, also, resamples=5000)['mIoU']
-    assert (50 / p) == pytest.approx(round(50 / p)) and 50 / p < 1000, 'the fiftieth swap that was as far apart was last'
+    assert (50 / p) == pytest.approx(round(50 / p)) and 50 / p < 1000, 'the fiftieth that was as far apart ends it'
 
 
 def test_the_interval_is_the_bootstrap_of_the_summed_matrices():
