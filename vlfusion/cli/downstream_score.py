@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from functools import partial
 
+    from vlfusion.cli.options import refuse_given
     from vlfusion.cli.tables import print_json
     from vlfusion.console.progress import ShowProgress
     from vlfusion.downstream.scoring.comparing import board_of_sets
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     files = _outputs(args.out, places)
     for file in files.values():
         check_output(file)
+    refuse_given(args, ('ids', 'leave_out_others') if args.kind == 'masks' else ('resize',), f'on {args.kind}')
     labels = _labels(args)
     results = {name: score_predictions(
         place, labels, names=args.names, images=args.images, variant=args.variant, ids=args.ids, missing=args.missing,
@@ -142,6 +144,7 @@ def _labels(args: argparse.Namespace) -> 'Labels | LabelledSet':
             raise ConfigError(f'The labels of {args.set} are {split.labels.kind}, but {args.kind} are to be scored.',
                               'Give a set with labels of the same kind.')
         return split
+    refuse_given(args, ('cfg_options',), 'with --labels', 'Give the config of a set with --set.')
     if args.classes is None:
         raise ConfigError('--labels need a class table, because numbers mean nothing without it.',
                           'Give --classes M3FD, or names in the order of their numbers: --classes person,car.')

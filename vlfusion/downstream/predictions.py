@@ -237,7 +237,7 @@ def _read_yolo(place: Path, labels: Labels, names: Collection[str], size: Sizes,
                         'Give a file for each image; it is empty if nothing was found.')
     ids, left_out = rules.ids or range(len(labels.classes)), 0
     for name in names:
-        if name in silent:
+        if name not in files:
             boxes[name] = _scored((), (0, 0))
             continue
         try:

@@ -18,7 +18,7 @@ from vlfusion.downstream.predictions import PredictionRules, Predictions, Sizes,
 from vlfusion.downstream.scoring.detections import MOST, score_detections
 from vlfusion.downstream.scoring.masks import score_masks
 from vlfusion.downstream.scoring.set_scores import SetScores
-from vlfusion.downstream.scoring.variants import AVERAGE_PRECISIONS, mean_iou_of
+from vlfusion.downstream.scoring.variants import AVERAGE_PRECISIONS, check_average_precision, mean_iou_of
 from vlfusion.downstream.sets import LabelledSet, image_size, size_of
 from vlfusion.errors import DataError, listing
 from vlfusion.evaluation.outputs import check_output, output_files
@@ -106,6 +106,10 @@ def score_predictions(place: str | os.PathLike, labels: Labels | LabelledSet, *,
         UnknownNameError: there is no such definition.
     """
     split, labels = (labels, labels.labels) if isinstance(labels, LabelledSet) else (None, labels)
+    if labels.kind == 'boxes':
+        check_average_precision(variant)
+    else:
+        mean_iou_of(variant).evaluated(labels.classes)
     rules = PredictionRules(ids, missing, others, resize)
     chosen = _chosen(labels.names() if split is None else split.names(), names)
     size = _sizes(split, labels, images, chosen)
