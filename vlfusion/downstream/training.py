@@ -1,7 +1,7 @@
 """Train a detector or segmenter on pictures with labels, and predict with it.
 
 Two networks that learn the scenes of `vlfusion.testing.labelled_toys` from nothing, on one thread of a processor, as
-tests/downstream/test_training.py holds. The detector takes about 20 seconds, the segmenter 10, and 24 pictures suffice it:
+tests/downstream/test_training.py holds. The detector takes about 20 seconds. The segmenter takes 10, from 24 pictures:
 
     detector = dict(type='TorchvisionDetector', model='fcos', backbone='test_resnet', levels=(1, 2, 3), channels=64,
                     convs=1, size=(64, 64))
