@@ -78,5 +78,6 @@ def _plugins() -> Iterable[str]:
 #: Lists of names that an argument takes: by its option or its destination, or by verb and destination.
 NAMES: dict[str, tuple[Callable[[], Iterable[str]], ...]] = {
     'checkpoint': (_models,), 'model': (_models,), 'config': (_configs, _models), '--words': (_recipes,),
-    '--against': (_models,), '--set': (_configs,), 'models words': (_models,), 'data words': (_sets, lambda: ('get', 'check')),
+    '--against': (_models,), '--set': (_configs,), 'models words': (_models,),
+    'data words': (_sets, lambda: ('get', 'check')),
     'words name': (_recipes,), 'check-plugin name': (_plugins,)}
