@@ -5,11 +5,14 @@ import threading
 import time
 
 import pytest
+import torch
 from naming import write_checkpoint
+from torch import nn
 
 from vlfusion.app.models import Models, Settings, overheard, titles
 from vlfusion.console.notes import note
 from vlfusion.errors import CheckpointError, ConfigError, UnknownNameError
+from vlfusion.registry import BACKBONES, snapshot
 
 
 def test_visitors_choose_among_what_is_here(models):
@@ -27,6 +30,32 @@ def test_a_checkpoint_is_a_model_too(tmp_path):
     models = Models(str(tmp_path / 'mine.safetensors'))
     assert models.first == 'mine.safetensors' and models.tasks(models.first) == ('ivf',)
     assert titles(models.names, models.entries)[0] == ('mine.safetensors', models.first)
+
+
+class Guided(nn.Module):
+    """Source A within a mask, and source B elsewhere."""
+
+    maps = ('mask',)
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, source_a, source_b, text=None, text_mask=None, *, mask):
+        return self.scale * (mask * source_a + (1 - mask) * source_b)
+
+
+def test_a_model_that_needs_a_map_is_refused(tmp_path):
+    undo = snapshot()
+    try:
+        BACKBONES.register_module(module=Guided)
+        write_checkpoint(tmp_path / 'guided.safetensors', 'Guided')
+        models = Models(str(tmp_path / 'guided.safetensors'))
+        with pytest.raises(ConfigError, match="guided.safetensors needs the map 'mask'") as error:
+            models.fuser(models.first)
+        assert error.value.remedy == 'Choose another model.' and str(tmp_path) not in str(error.value)
+    finally:
+        undo()
 
 
 def test_settings_hold_for_one_visitor(models):

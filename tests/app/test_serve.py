@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -79,3 +80,26 @@ def test_the_space_is_this_page(request):
     assert facts['sdk_version'].startswith(wanted) and len(facts['short_description']) <= 60
     required = (space / 'requirements.txt').read_text().split()
     assert required[0].startswith('vlfusion[app,') and 'vlfusion-film-weights' in required
+
+
+@pytest.mark.slow
+def test_a_stopped_space_leaves_no_upload(request, tmp_path):
+    """SIGTERM, which a Space gets when it sleeps, ends the page as Ctrl-C does."""
+    pytest.importorskip('vlfusion_film_weights', reason='pip install --editable plugins/film_weights')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    run = subprocess.Popen([sys.executable, request.config.rootpath / 'examples/space/app.py'],
+                           env={**os.environ, 'TMPDIR': str(tmp_path), 'GRADIO_SERVER_PORT': str(port)})
+    try:
+        for _ in range(600):
+            with socket.socket() as client:
+                if run.poll() is not None or client.connect_ex(('127.0.0.1', port)) == 0:
+                    break
+            time.sleep(0.1)
+        assert run.poll() is None and [*tmp_path.glob('vlfusion-app-*')]
+        run.terminate()
+        assert run.wait(timeout=30) == 143
+    finally:
+        run.kill()
+    assert not [*tmp_path.glob('vlfusion-app-*')]

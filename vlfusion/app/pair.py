@@ -210,8 +210,9 @@ def _words(fuser: 'Fuser', pair: Pair, words: Sequence[str | None]) -> tuple[lis
     read = [own if given is None else one_line(given)[:LONGEST_TEXT]
             for given, own in zip_longest(words[:len(described)], described)]
     if any(map(one_line, filter(None, words[len(described):]))):
-        raise DataError(f'The model reads {len(described)} paragraph on the pair, but got {len(words)}.',
-                        'Write all words into the first box.')
+        raise DataError(f'The model reads {len(described)} paragraph{"s" * (len(described) > 1)} on a pair, but got '
+                        f'{len(words)}.', 'Write all words into the first box.' if len(described) == 1 else
+                        f'Write {len(described)} paragraphs.')
     return (read, True) if [*map(one_line, read)] != [*map(one_line, described)] else (described, False)
 
 
