@@ -13,7 +13,6 @@ import vlfusion
 from vlfusion.app import pair
 from vlfusion.app.models import Models, Settings
 from vlfusion.cli import main
-from vlfusion.errors import DataError
 from vlfusion.imaging.images import read_image, write_image
 
 IVF = Settings('laplacian', 'infrared', 'visible')
@@ -119,7 +118,7 @@ def test_words_are_read_edited_and_compared(uploads, tmp_path, limits, monkeypat
     assert not change.same and all(read_image(drawn).shape == (64, 80, 3) for drawn in change.maps.values())
     filled = pair.fuse(models, settings, uploads, tmp_path / 'filled', limits, ['A horse at night.', None])
     assert filled.words == other.words and filled.fused.read_bytes() == other.fused.read_bytes()
-    with pytest.raises(DataError, match='reads 2 paragraphs on a pair, but got 3'):
+    with pytest.raises(pair.Refused, match='reads 2 paragraphs on a pair, but got 3'):
         pair.fuse(models, settings, uploads, tmp_path / 'surplus', limits, [*words, 'A third.'])
     empty = pair.fuse(models, settings, uploads, tmp_path / 'empty', limits, ['', ''])
     assert empty.edited and empty.words == ['', ''] and not pair.change(own, empty).same
