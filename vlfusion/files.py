@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -184,6 +185,24 @@ def file_digest(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file in hex."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def content_digest(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file. A known file is read again only if its size or time changed.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        status = os.stat(path)
+        return _digest(str(path), status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise DataError(f'Cannot read {path}: {error}.', 'Check the path and its permissions.') from error
+
+
+@cache
+def _digest(path: str, size: int, changed: int) -> str:
+    return file_digest(path)
 
 
 def size_in_words(count: int | None) -> str:

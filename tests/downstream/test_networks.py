@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vlfusion.console.notes import new_run
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.networks import (
@@ -20,8 +21,10 @@ COCO = {1: 'person', 2: 'bicycle', 3: 'car', 8: 'truck'}
 TABLE = ClassTable(('People', 'Car', 'Truck'))
 
 
-def test_equal_names_in_any_case_are_the_default():
+def test_equal_names_in_any_case_are_the_default(caplog):
+    new_run()
     assert place_classes('Net', COCO, TABLE) == {3: 1, 8: 2}
+    assert 'Net has no class for People, so it never finds one' in caplog.text
 
 
 def test_names_may_map_several_classes_to_one():

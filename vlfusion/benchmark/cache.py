@@ -25,8 +25,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from vlfusion.errors import DataError
-from vlfusion.files import file_digest, write_whole
+from vlfusion.files import content_digest, write_whole
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
 #: Packages whose version may change the last bits of a result.
@@ -97,28 +96,10 @@ def key_of(**parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def content_digest(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file. A known file is read again only if its size or time changed.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    try:
-        status = os.stat(path)
-        return _digest(str(path), status.st_size, status.st_mtime_ns)
-    except OSError as error:
-        raise DataError(f'Cannot read {path}: {error}.', 'Check the path and its permissions.') from error
-
-
 def image_digest(path: str | os.PathLike, reading: Reading = AS_STORED) -> str:
     """The digest of an image: `content_digest`, or a hash of it and the reading rule if there is one."""
     digest = content_digest(path)
     return key_of(content=digest, reading=str(reading)) if str(reading) else digest
-
-
-@once
-def _digest(path: str, size: int, changed: int) -> str:
-    return file_digest(path)
 
 
 def code_digest(*modules: ModuleType) -> str:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vlfusion.console.notes import note
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.interfaces import Picture
@@ -32,7 +33,8 @@ def place_classes(part: str, own: Mapping[int, str], classes: ClassTable,
         names: own class name -> name in the table; None takes equal names, in any case.
 
     Returns:
-        The network's number of a class -> its number in the table. Classes without a place are absent.
+        The network's number of a class -> its number in the table. Classes without a place are absent. A note names
+        classes of the table that the network cannot find.
 
     Raises:
         ConfigError: no class has a place, or `names` holds a name that one side does not know.
@@ -51,6 +53,10 @@ def place_classes(part: str, own: Mapping[int, str], classes: ClassTable,
         raise ConfigError(f'{problem} the network of {part} and the table.\n' + listing([
             f'The network has: {", ".join(own.values())}', f'The table has: {", ".join(classes.names)}']),
             "Write names={'class of the network': 'class of the table', ...}.")
+    if never := [name for number, name in enumerate(classes.names)
+                 if name.casefold() not in wanted.values() and number != classes.void]:
+        note(f'classes that {part} cannot find', f'{part} has no class for {", ".join(never)}, so it never finds one. '
+                                                 "Write names={'class of the network': 'class of the table', ...}.")
     return {number: ours[wanted[name.casefold()]] for number, name in own.items() if name.casefold() in wanted}
 
 

@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,14 @@ from vlfusion.data.sampler import Draw, EpochSampler
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.interfaces import IGNORED, Detector, Labels, Mask, Picture, Segmenter
+from vlfusion.downstream.sets import image_size
 from vlfusion.engine.compat import load_checkpoint_file
 from vlfusion.engine.hooks import ProgressHook
 from vlfusion.engine.locks import lock_work_dir
 from vlfusion.engine.runner import FusionRunner, latest_checkpoint
 from vlfusion.engine.states import load_strictly, write_state
 from vlfusion.errors import CheckpointError, ConfigError, DataError, NetworkError, UnknownNameError
-from vlfusion.files import file_digest, strict_json, write_json
+from vlfusion.files import content_digest, strict_json, write_json
 from vlfusion.guards.foreign import foreign
 from vlfusion.guards.ranges import COUNT, NOT_NEGATIVE, POSITIVE, SEED, WHOLE
 from vlfusion.imaging.reading.image import read_image
@@ -148,7 +150,8 @@ def train_network(network: Mapping[str, Any], labels: Labels, pictures: Mapping[
     Raises:
         ConfigError: the config of the network is not valid, the network cannot be trained, labels of the other kind are
             given, another process trains in this folder, or the folder belongs to another training.
-        DataError: there is no picture, or a picture or label is absent or not valid. Raised before training begins.
+        DataError: there is no picture, a picture or label is absent, or one is not valid. All but damaged pictures are
+            named before training begins.
         NetworkError: the loss is not finite, or the network fails; names the step.
     """
     if not pictures:
@@ -160,7 +163,7 @@ def train_network(network: Mapping[str, Any], labels: Labels, pictures: Mapping[
     try:
         data = LabelledPictures(pictures, labels, training)
         record = dict(network=_plain(network), classes=list(labels.classes.names), training=_plain(asdict(training)),
-                      seed=seed, data=data.digest())
+                      seed=seed, data=data.digest)
         target = work_dir / NETWORK
         if _belongs(work_dir, record) and target.is_file():
             return target
@@ -256,8 +259,11 @@ class LabelledPictures(Dataset):
         labels: boxes or masks.
         training: the plan: size, scale, flips, void.
 
+    Attributes:
+        digest: SHA-256 of all names, pictures and labels in hex.
+
     Raises:
-        DataError: a picture or label is absent or not valid.
+        DataError: a picture is absent, or a label is absent or not valid.
     """
 
     name, noun, metainfo = 'labelled pictures', 'picture', {}  # MMEngine warns of a data set without metainfo
@@ -266,33 +272,30 @@ class LabelledPictures(Dataset):
         from torchvision.transforms import v2
         from torchvision.tv_tensors import Image
         from torchvision.tv_tensors import Mask as MaskTensor
-        self.names, self.files, self.labels, self.training = list(pictures), dict(pictures), labels, training
-        self.boxes, self._digest = {}, sha256()
-        for name in self.names:
-            label = labels.read(name, read_picture(self.files[name]).shape[:2])
+        self.names, self.labels, self.training = list(pictures), labels, training
+        self.files = {name: Path(path) for name, path in pictures.items()}
+        self.boxes, digest = {}, sha256()
+        for name, path in self.files.items():
+            digest.update(f'{name} {content_digest(path)} '.encode())
+            label = labels.read(name, image_size(path))
             if labels.kind == 'boxes':
                 self.boxes[name] = label
-            parts = (label.corners, label.classes, label.ignored) if labels.kind == 'boxes' else (label,)
-            self._digest.update(f'{name} {file_digest(self.files[name])} '.encode())
-            for part in parts:
-                self._digest.update(b'none' if part is None else np.ascontiguousarray(part).tobytes())
-        size = training.size or read_picture(next(iter(self.files.values()))).shape[:2]
+            for part in (label.corners, label.classes, label.ignored) if labels.kind == 'boxes' else (label,):
+                digest.update(b'none' if part is None else np.ascontiguousarray(part).tobytes())
+        self.digest = digest.hexdigest()
+        size = training.size or image_size(self.files[self.names[0]])
         fill = {Image: PADDING, MaskTensor: IGNORED}
         self.change = v2.Compose([
             v2.RandomHorizontalFlip(training.flip),
             v2.ScaleJitter(size, training.scale, antialias=True),
             v2.RandomCrop(size, pad_if_needed=True, fill=fill),
             v2.ClampBoundingBoxes(),
-            v2.SanitizeBoundingBoxes(min_size=1, labels_getter=lambda sample: sample.get('classes'))
+            v2.SanitizeBoundingBoxes(min_size=1, labels_getter=itemgetter('classes'))
             if labels.kind == 'boxes' else v2.Identity(),
             v2.ToDtype({Image: torch.float32, 'others': None}, scale=True)])
 
     def __len__(self) -> int:
         return len(self.names)
-
-    def digest(self) -> str:
-        """Return a digest of all pictures and labels in hex."""
-        return self._digest.hexdigest()
 
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
         from torchvision.tv_tensors import BoundingBoxes, Image
