@@ -127,7 +127,7 @@ def train_network(network: Mapping[str, Any], labels: Labels, pictures: Mapping[
                   progress: Callable[[int, int], object] | None = None, verbose: bool = False) -> Path:
     """Train a detector or segmenter, or go on with a training that was interrupted.
 
-    An interrupted training ends with the weights of an uninterrupted one. A finished one is not repeated. Equal
+    It takes the GPU if there is one. An interrupted training ends with the weights of an uninterrupted one. A finished one is not repeated. Equal
     arguments give equal weights on a processor; on a GPU they are equal to rounding.
 
         checkpoint = train_network(detector, labels, pictures, training, 'work_dirs/film')

@@ -49,6 +49,7 @@ def test_weights_of_torchvision_with_their_classes_and_with_a_new_head(tmp_path,
     places = np.zeros(21, np.int64)
     places[[source.meta['categories'].index(name) for name in ('car', 'person')]] = 1, 2
     assert (segmenter.segment(odd_pictures[:1])[0] == places[own]).mean() > 0.999
+    assert not segmenter.trainable
     with pytest.raises(ConfigError, match='new_head'):
         segmenter.losses(torch.rand(2, 3, 64, 64), torch.zeros(2, 64, 64, dtype=torch.long))
     body = TorchvisionSegmenter(TABLE, LRASPP, weights='COCO_WITH_VOC_LABELS_V1', new_head=True).network.state_dict()

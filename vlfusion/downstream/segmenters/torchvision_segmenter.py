@@ -48,8 +48,6 @@ class TorchvisionSegmenter(Segmenter):
             range.
     """
 
-    trainable = True
-
     def __init__(self, classes: ClassTable, model: str, *, weights: str | None = None,
                  names: Mapping[str, str] | None = None, new_head: bool = False, size: Sequence[int] | None = None,
                  device: str = 'cpu', batch_size: int = 4):
@@ -61,6 +59,7 @@ class TorchvisionSegmenter(Segmenter):
         self.places = None if own is None or new_head else place_masks(part, dict(enumerate(own)), classes, names)
         count = len(classes) if self.places is None else len(self.places)
         self.network = build_torchvision(part, 'segmentation', model, weights, count)
+        self.trainable = self.places is None
         self.eval().to(torch_device(device))
 
     @torch.inference_mode()
@@ -77,7 +76,7 @@ class TorchvisionSegmenter(Segmenter):
 
     def losses(self, pictures: Float[Tensor, 'batch 3 height width'],
                labels: Int[Tensor, 'batch height width']) -> dict[str, Tensor]:
-        if self.places is not None:
+        if not self.trainable:
             raise ConfigError(f'{type(self).__name__} has the classes of its weights, which are not trained further.',
                               'Set new_head=True to train it for the classes of the labels.')
         if len(pictures) < 2:
