@@ -127,8 +127,9 @@ def train_network(network: Mapping[str, Any], labels: Labels, pictures: Mapping[
                   progress: Callable[[int, int], object] | None = None, verbose: bool = False) -> Path:
     """Train a detector or segmenter, or go on with a training that was interrupted.
 
-    It takes the GPU if there is one. An interrupted training ends with the weights of an uninterrupted one. A finished one is not repeated. Equal
-    arguments give equal weights on a processor; on a GPU they are equal to rounding.
+    It takes the GPU if there is one. An interrupted training ends with the weights of an uninterrupted one. A finished
+    one is not repeated. Equal arguments give equal weights on a processor; on a GPU, additions in another order may
+    change the last digits.
 
         checkpoint = train_network(detector, labels, pictures, training, 'work_dirs/film')
         for name, boxes in predict(detector, labels.classes, test_pictures, checkpoint):
