@@ -357,7 +357,7 @@ class _Steps(Hook):
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
         loss = torch.as_tensor(outputs['loss']).item()
         if not math.isfinite(loss):
-            raise NetworkError(f'The loss of step {runner.iter + 1} is {loss}, which is not finite.',
+            raise NetworkError(f'The loss of step {runner.iter + 1} is {loss}, which is not finite: the training diverges.',
                                'Lower the learning rate, lengthen the warm-up, or clip the gradient.')
 
 
