@@ -14,6 +14,8 @@ from vlfusion.benchmark.plan import Plan
 from vlfusion.benchmark.processes import Group
 from vlfusion.benchmark.results import SetResult
 from vlfusion.benchmark.run import Progress, Run
+from vlfusion.benchmark.study import load_studies
+from vlfusion.benchmark.study_result import StudyResult, run_study
 from vlfusion.benchmark.tables import results
 
 
@@ -28,6 +30,7 @@ class Comparison:
             `known scores`.
         seconds: duration of each part of the work.
         files: files that a reader should open.
+        studies: downstream studies, by name.
     """
 
     sets: Sequence[SetResult]
@@ -35,6 +38,7 @@ class Comparison:
     counts: Mapping[str, int]
     seconds: Mapping[str, float] = field(default_factory=dict)
     files: Sequence[Path] = ()
+    studies: Mapping[str, StudyResult] = field(default_factory=dict)
 
 
 def run_plan(plan: Plan, *, get: bool = False, describe: bool = False, report: bool = True,
@@ -66,6 +70,7 @@ def run_plan(plan: Plan, *, get: bool = False, describe: bool = False, report: b
         DataError: a fused picture is missing, a data set has no pair, or the folder contains no ablation.
     """
     check_needs()
+    planned = load_studies(plan)
     shown = None if ablation is None else Ablation.read(ablation)
     group, clock = group or Group(), _Clock()
     refused = download(needs_of(plan), progress) if get else {}
@@ -82,9 +87,15 @@ def run_plan(plan: Plan, *, get: bool = False, describe: bool = False, report: b
     units = units if group.world == 1 else run.units()
     sets = results(run, units)
     clock.lap('comparing')
-    files = write_all(plan.out, run, units, sets, manifest(run, clock.seconds), report=report, ablation=shown)
+    studies = {name: run_study(study, progress=progress) for name, study in planned.items()}
+    if studies:
+        clock.lap('downstream')
+    files = write_all(plan.out, run, units, sets, manifest(run, clock.seconds), report=report, ablation=shown,
+                      studies=list(studies.values()))
     clock.lap('writing')
-    return Comparison(sets, run.failures, run.counts, clock.seconds, files)
+    failures = run.failures | {(name, row): why for name, study in studies.items()
+                               for row, why in study.failures.items()}
+    return Comparison(sets, failures, run.counts, clock.seconds, files, studies)
 
 
 class _Clock:

@@ -8,18 +8,17 @@
     OUT/scores.json costs.json      meaning of the columns of the two
     OUT/fused/SET/METHOD/NAME.png   fused images of the methods
     OUT/manifest.json               code, packages, hardware, inputs, protocol, time
+    OUT/downstream/STUDY/           networks, findings, tables and pictures of each downstream study
     OUT/report.html                 all of it in one page
 """
 
 import importlib.util
 import json
 import math
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,13 @@ from vlfusion.benchmark.cache import content_digest
 from vlfusion.benchmark.report import write_report
 from vlfusion.benchmark.results import Cost, SetResult
 from vlfusion.benchmark.run import Run, Unit
-from vlfusion.data.names import inside
+from vlfusion.benchmark.study_result import StudyResult
+from vlfusion.data.names import file_names, inside
 from vlfusion.errors import ConfigError, printable
 from vlfusion.evaluation.controls import CONTROL
 from vlfusion.evaluation.record import SCHEMA, facts
 from vlfusion.evaluation.rows import columns
-from vlfusion.files import whole, whole_file, windows_fault, write_json
+from vlfusion.files import whole, whole_file, write_json
 from vlfusion.guards.cells import markdown_cell, markdown_table, terminal_cell, write_table
 from vlfusion.imaging.lettering import fonts_for, without_font_warnings
 from vlfusion.imaging.protocol import code_of
@@ -103,8 +103,8 @@ def _scores(run: Run, units: Iterable[Unit]) -> Iterator[dict[str, Any]]:
                                    unit.output, unit.pair.name, label, column, value, reason), strict=True))
 
 
-def write_boards(out: Path, sets: Sequence[SetResult]) -> list[Path]:
-    """Write the tables and diagrams of every data set; returns the files."""
+def write_boards(out: Path, sets: Sequence[SetResult], studies: Sequence[StudyResult] = ()) -> list[Path]:
+    """Write the tables and diagrams of every data set, and a page of these and of all studies; returns the files."""
     boards = {f'{result.name} {name}'.rstrip(): board for result in sets
               for name, board in {'': result.board, **result.subsets}.items()}
     diagrams = {f'{result.name} {metric}': (result, metric, comparison) for result in sets
@@ -125,7 +125,7 @@ def write_boards(out: Path, sets: Sequence[SetResult]) -> list[Path]:
         with whole(written[-1]) as file, without_font_warnings():
             figure.savefig(file, format='pdf', bbox_inches='tight', metadata={'CreationDate': None})
     with whole_file(out / 'leaderboard.md') as file:
-        file.write('\n'.join(summary(result) for result in sets))
+        file.write('\n'.join([*map(summary, sets), *(study.markdown() for study in studies)]))
     return written
 
 
@@ -245,33 +245,17 @@ def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     write_json(path, json.loads(json.dumps(content, default=str)))
 
 
-def file_names(names: Sequence[str]) -> dict[str, str]:
-    """File names that every file system supports, by name; they differ even if letter case is ignored.
-
-    >>> file_names(['Ours (v2): MI:tang', 'Mean', 'Mean*', 'mean', '..'])
-    {'Ours (v2): MI:tang': 'Ours_v2_MI_tang', 'Mean': 'Mean', 'Mean*': 'Mean_2', 'mean': 'mean_3', '..': 'unnamed'}
-    """
-    taken, files = set(), {}
-    for name in names:
-        plain = re.sub(r'[^\w.+-]+', '_', name).strip('_.') or 'unnamed'
-        if windows_fault(plain):
-            plain = f'_{plain}'
-        chosen = next(choice for number in count(1) if (choice := plain if number == 1 else f'{plain}_{number}')
-                      .casefold() not in taken)
-        taken.add(chosen.casefold())
-        files[name] = chosen
-    return files
-
-
 def write_all(out: Path, run: Run, units: Sequence[Unit], sets: Sequence[SetResult], manifest: Mapping[str, Any],
-              report: bool = True, ablation: Ablation | None = None) -> list[Path]:
+              report: bool = True, ablation: Ablation | None = None,
+              studies: Sequence[StudyResult] = ()) -> list[Path]:
     """Write everything but the cache; returns the files that a reader should open."""
     write_scores(out / 'scores.csv', run, units)
     write_costs(out / 'costs.csv', sets)
     reports = [out / 'report.html'] if report else []
-    written = [*write_pictures(out, sets), *write_boards(out, sets), *reports]
+    written = [*write_pictures(out, sets), *write_boards(out, sets, studies), *reports]
     manifest = {**manifest, 'files': remove_others(out, written)}
     write_manifest(out / 'manifest.json', manifest)
     for path in reports:
-        write_report(path, sets, {**manifest, 'files': len(written)}, ablation, title=run.plan.title)
+        write_report(path, sets, {**manifest, 'files': len(written)}, ablation, title=run.plan.title,
+                     studies=studies)
     return [out / 'leaderboard.md', *reports]

@@ -10,6 +10,7 @@
         Theirs=dict(printed=dict(Harvard=dict(EN=4.5, SD=60.1)), source='Table 3'))
     protocol = 'film'
     metrics = ['EN', 'SD', 'SF', 'AG', 'VIF', 'Qabf']
+    downstream = dict(Roads='my_study.py')      # does a network find more in these models' pictures?
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +50,7 @@ from vlfusion.system.memory import parse_bytes
 KEYS = dict(datasets=dict, methods=dict, protocol=str, metrics=Sequence[str], truth_metrics=Sequence[str],
             controls=bool | Sequence[str] | None, seeds=Sequence[int], robustness=bool, alpha=float, correction=str,
             chroma=str, tiles=str, max_memory=str | int, title=str, work_dir=str, cache=str, default_scope=str,
-            custom_imports=dict, words=str)
+            custom_imports=dict, words=str, downstream=dict[str, str])
 SET_KEYS = dict(config=str, split=str, only=str | None, limit=int | None, by_subset=bool, texts=dict, data_root=str,
                 text_source=dict | None, language=dict)
 
@@ -156,6 +157,8 @@ class Plan:
         tiles: mode in which models fuse large pairs, see `vlfusion.Fuser`.
         max_memory: bytes that a forward pass may use; None for four fifths of the free memory.
         words: words by which images are described for all methods that read text; None for those of each method.
+        downstream: configs of downstream studies by name, in which the models take part; see
+            `vlfusion.benchmark.study.load_study`.
     """
 
     title: str
@@ -177,6 +180,7 @@ class Plan:
     tiles: str = 'auto'
     max_memory: int | None = None
     words: Words | None = None
+    downstream: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def output(self) -> Output:
@@ -285,7 +289,8 @@ def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = N
                 cache=Path(cache or config.get('cache') or folder / 'cache'), config=without_secrets(config.to_dict()),
                 chroma=config.get('chroma') and chroma_name(config.chroma), tiles=tiles,
                 max_memory=None if max_memory is None else parse_bytes(str(max_memory)),
-                words=find_words(config.words) if config.get('words') else None)
+                words=find_words(config.words) if config.get('words') else None,
+                downstream=dict(config.get('downstream', {})))
 
 
 def _list(config: Config, key: str, default: Sequence) -> list:

@@ -12,19 +12,21 @@ Each method fuses both splits. One network for each method and seed learns the t
 and is scored on the test pictures; so is one for each source alone. Without `training`, the network is used as it is.
 """
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from vlfusion.analysis.statistics import CORRECTIONS
-from vlfusion.benchmark.methods import check_keys, method_of
+from vlfusion.benchmark.methods import ModelMethod, check_keys, method_of
 from vlfusion.benchmark.plan import Plan, SetPlan
 from vlfusion.config import SPLITS as ALL_SPLITS
 from vlfusion.config import load_config
 from vlfusion.config_names import require_config
+from vlfusion.data.names import file_names
 from vlfusion.downstream.scoring.comparing import RESAMPLES
 from vlfusion.downstream.scoring.variants import check_average_precision, mean_iou_of
 from vlfusion.downstream.sets import KEYS as SET_KEYS
@@ -105,8 +107,8 @@ class StudyPlan:
         return f'{task.modality_a}{ALONE}', f'{task.modality_b}{ALONE}'
 
 
-def load_study(path: str, cfg_options: dict | None = None, *, out: str | None = None,
-               cache: str | None = None) -> StudyPlan:
+def load_study(path: str, cfg_options: dict | None = None, *, out: str | os.PathLike | None = None,
+               cache: str | os.PathLike | None = None, models: Sequence[ModelMethod] = ()) -> StudyPlan:
     """Read the config of a downstream study.
 
         study = vlfusion.load_study('my_study.py', {'seeds': [0, 1, 2]})
@@ -116,6 +118,7 @@ def load_study(path: str, cfg_options: dict | None = None, *, out: str | None = 
         cfg_options: new values by dotted key, as `load_config` takes them.
         out: folder for all results; by default the config's `work_dir`, or `work_dirs/downstream/NAME`.
         cache: folder of fused pictures, which studies and comparisons may share; by default `OUT/cache`.
+        models: further methods, such as those of a comparison; the config's own of the same name replace them.
 
     Raises:
         ConfigError: the config has an unknown key or a wrong value, or lacks methods, a network or a test split.
@@ -131,7 +134,7 @@ def load_study(path: str, cfg_options: dict | None = None, *, out: str | None = 
     if lacking := [split for split in splits if not config.get(split)]:
         raise ConfigError(f'{path} has no pairs to {lacking[0]} on.',
                           f"Write {lacking[0]}=dict(source_a='ir', source_b='vi', names='{lacking[0]}.txt').")
-    if not config.get('methods') and not config.get('sources', True):
+    if not config.get('methods') and not models and not config.get('sources', True):
         raise ConfigError(f'{path} has no methods and no sources, so there is nothing to compare.',
                           "Write methods=dict(NAME='film-ivf').")
     sets = load_labelled({key: value for key, value in config.to_dict().items()
@@ -148,7 +151,7 @@ def load_study(path: str, cfg_options: dict | None = None, *, out: str | None = 
     if (correction := config.get('correction', 'holm')) not in CORRECTIONS:
         raise ConfigError(f'Unknown correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
     folder = Path(out or config.get('work_dir') or f'work_dirs/downstream/{Path(path).stem}')
-    fusing = _fusing(config, splits, folder, cache)
+    fusing = _fusing(config, splits, folder, cache, models)
     plan = StudyPlan(title=config.get('title', Path(path).stem), sets=sets, fusing=fusing,
                      network=config.network.to_dict(), training=training, seeds=seeds,
                      sources=config.get('sources', True), variant=config.get('variant', ''), alpha=alpha,
@@ -162,6 +165,14 @@ def load_study(path: str, cfg_options: dict | None = None, *, out: str | None = 
 def _training(entry: Mapping) -> TrainingPlan:
     check_arguments(TrainingPlan, entry, 'training')
     return TrainingPlan(**entry)
+
+
+def load_studies(plan: Plan) -> dict[str, StudyPlan]:
+    """Read the studies of a comparison, by name: those of its `downstream`, with its models as further methods."""
+    folders = file_names(list(plan.downstream))
+    models = [method for method in plan.methods if isinstance(method, ModelMethod)]
+    return {name: load_study(path, {'title': name}, out=plan.out / 'downstream' / folders[name], cache=plan.cache,
+                             models=models) for name, path in plan.downstream.items()}
 
 
 def _check_network(network: Mapping[str, Any], kind: str) -> None:
@@ -180,7 +191,8 @@ def _check_variant(variant: str, labelled: LabelledSet) -> None:
         check_average_precision(variant)
 
 
-def _fusing(config: Config, splits: Sequence[str], folder: Path, cache: str | None) -> Plan:
+def _fusing(config: Config, splits: Sequence[str], folder: Path, cache: str | os.PathLike | None,
+            models: Sequence[ModelMethod]) -> Plan:
     """The plan by which the methods fuse the splits; nothing is scored."""
     task = get_task(config.get('task', 'ivf')).name
     datasets = [SetPlan(split, dict(type='PairDataset', task=task, data_root=config.get('data_root', '.'),
@@ -192,6 +204,7 @@ def _fusing(config: Config, splits: Sequence[str], folder: Path, cache: str | No
         raise ConfigError(f'Unknown way to tile {tiles!r}.', did_you_mean(tiles, MODES))
     methods = [method_of(name, _of_one_split(name, entry, splits), splits)
                for name, entry in config.get('methods', {}).items()]
+    methods += [replace(model, datasets=()) for model in models if model.name not in {own.name for own in methods}]
     return Plan(title='', datasets=datasets, methods=methods, printed={}, metrics=[], truth_metrics=[], controls=[],
                 protocol=get_protocol(config.get('protocol', 'film')), seeds=[0], robustness=False, alpha=0.05,
                 correction='holm', out=folder, cache=Path(cache or config.get('cache') or folder / 'cache'), config={},

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from vlfusion.analysis.leaderboard import Leaderboard
 from vlfusion.analysis.numbers import numeral
-from vlfusion.benchmark.outputs import file_names
 from vlfusion.benchmark.run import Progress
 from vlfusion.benchmark.study import StudyPlan
 from vlfusion.benchmark.study_run import StudyRun
 from vlfusion.benchmark.study_sheet import draw_cases, worst_cases
+from vlfusion.data.names import file_names
 from vlfusion.downstream.scoring.comparing import board_of_sets
 from vlfusion.downstream.scoring.detections import score_detections
 from vlfusion.downstream.scoring.masks import score_masks

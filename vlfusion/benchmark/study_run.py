@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from vlfusion.benchmark.cache import content_digest, key_of
-from vlfusion.benchmark.outputs import file_names
 from vlfusion.benchmark.run import Progress, Run
 from vlfusion.benchmark.study import StudyPlan
 from vlfusion.console.notes import new_run
+from vlfusion.data.names import file_names
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.interfaces import Mask
 from vlfusion.downstream.predictions import read_predictions, write_coco_results, write_masks

@@ -7,8 +7,7 @@ import numpy as np
 
 from vlfusion.analysis.contact_sheet import contact_sheet
 from vlfusion.analysis.numbers import numeral
-from vlfusion.benchmark.outputs import file_names
-from vlfusion.data.names import inside
+from vlfusion.data.names import file_names, inside
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.drawing import draw

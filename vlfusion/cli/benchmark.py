@@ -60,10 +60,14 @@ def run(args: argparse.Namespace) -> int:
                               ablation=args.ablation, group=group, progress=progress)
     if group.rank == 0 and args.json:
         print_json(dict(sets={result.name: result.board.facts() for result in comparison.sets},
+                        studies={name: dict(board=study.board.facts(), verdicts=study.verdicts())
+                                 for name, study in comparison.studies.items()},
                         counts=comparison.counts, files=[str(path) for path in comparison.files]))
     elif group.rank == 0:
         for result in comparison.sets:
             print_summary(result, Console())
+        for study in comparison.studies.values():
+            print(study.markdown())
         counts = comparison.counts
         print(f'Fused {counts["fused"]} pairs ({counts["known pairs"]} known), scored {counts["scored"]} pictures '
               f'({counts["known scores"]} known), in {time.perf_counter() - began:.0f} s.')

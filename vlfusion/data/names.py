@@ -7,11 +7,13 @@ Results are saved under these names, so a name must not lead out of its folder. 
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from vlfusion.errors import ConfigError, DataError, listing, short_repr
+from vlfusion.files import windows_fault
 
 #: Longest part of a name in bytes of UTF-8. With a suffix such as `.png` it must fit into the 255 of a file name.
 LONGEST_PART = 251
@@ -105,6 +107,24 @@ def require_names(names: Iterable[Any], origin: str | os.PathLike, remedy: str) 
             seen.add(name)
     if problems:
         raise DataError(f'{origin} holds invalid names of pairs:\n{listing(problems)}', remedy)
+
+
+def file_names(names: Sequence[str]) -> dict[str, str]:
+    """File names that every file system supports, by name; they differ even if letter case is ignored.
+
+    >>> file_names(['Ours (v2): MI:tang', 'Mean', 'Mean*', 'mean', '..'])
+    {'Ours (v2): MI:tang': 'Ours_v2_MI_tang', 'Mean': 'Mean', 'Mean*': 'Mean_2', 'mean': 'mean_3', '..': 'unnamed'}
+    """
+    taken, files = set(), {}
+    for name in names:
+        plain = re.sub(r'[^\w.+-]+', '_', name).strip('_.') or 'unnamed'
+        if windows_fault(plain):
+            plain = f'_{plain}'
+        chosen = next(choice for number in count(1) if (choice := plain if number == 1 else f'{plain}_{number}')
+                      .casefold() not in taken)
+        taken.add(chosen.casefold())
+        files[name] = chosen
+    return files
 
 
 def is_keyword(name: Any) -> bool:
