@@ -29,6 +29,7 @@ from vlfusion.analysis.leaderboard import TIE, Leaderboard, higher, places_of
 from vlfusion.analysis.numbers import UNDEFINED, measured_time, numeral, span, without_zeros
 from vlfusion.analysis.statistics import Comparison
 from vlfusion.benchmark.results import Cost, PairResult, SetResult
+from vlfusion.benchmark.study_result import StudyResult
 from vlfusion.errors import ConfigError, DataError, needs
 from vlfusion.evaluation.controls import CONTROL, control_images
 from vlfusion.files import whole_file
@@ -37,7 +38,7 @@ from vlfusion.imaging.images import luminance, read_image, to_8bit
 from vlfusion.imaging.protocol import code_of
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 from vlfusion.imaging.tasks import TASKS
-from vlfusion.metrics.columns import heading, metric_of
+from vlfusion.metrics.columns import heading, info_of
 from vlfusion.system.workers import in_order
 
 ASSETS = Path(__file__).with_name('report_assets')
@@ -53,7 +54,7 @@ EXTREMES = 3
 
 def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: Mapping[str, Any],
                  ablation: Ablation | None = None, title: str = 'A comparison of image fusion methods',
-                 image_side: int = 640, quality: int = 85) -> None:
+                 image_side: int = 640, quality: int = 85, studies: Sequence[StudyResult] = ()) -> None:
     """Write the report. Missing folders are made; a reader never sees half a file.
 
     Names, texts and messages may contain anything: they are shown as they are, and never run. A picture that cannot be
@@ -67,6 +68,7 @@ def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: M
         title: title of the page.
         image_side: longest side of the pictures in pixels; larger pictures are scaled down, smaller are not enlarged.
         quality: quality of their compression (WebP), 1..100.
+        studies: downstream studies with tables in the report.
 
     Raises:
         ConfigError: jinja2, matplotlib or scikit-posthocs is not installed, or a number is out of its range.
@@ -93,6 +95,8 @@ def write_report(path: str | os.PathLike, sets: Sequence[SetResult], manifest: M
         # The digests allow these scripts only, whatever a name contains; and nothing is fetched.
         page = pages.get_template('report.html').generate(
             title=title, sections=sections, ablation=ablation and _ablation(ablation, picture), blocks=blocks,
+            studies=[_study(study, f'study-{index}', _Pictures(picture.folder, 1600, quality))
+                     for index, study in enumerate(studies, 1)],
             index=dict(sets=[_index(result, section['anchor'])
                              for result, section in zip(sets, sections, strict=True)]),
             manifest=json.dumps(manifest, indent=1, default=str, ensure_ascii=False), image_side=image_side,
@@ -215,7 +219,7 @@ def _table(name: str, board: Leaderboard) -> dict[str, Any]:
 
 
 def _heading(metric: str, code: str) -> dict[str, str]:
-    info = metric_of(metric, code).info
+    info = info_of(metric, code)
     return dict(name=metric, arrow=info.arrow,
                 label=f'{info.title} ({info.label}{", " * bool(info.unit)}{info.unit}); {info.direction} is better')
 
@@ -323,6 +327,15 @@ def _robustness(ways: Mapping[str, Mapping[str, float]], methods: Sequence[str])
         rows.append(dict(method=method, cells=cells, first=own[0] if own else None,
                          moves=max(known) - min(known) if len(known) == len(own) > 0 else None))
     return dict(ways=list(ways), rows=rows)
+
+
+def _study(study: StudyResult, anchor: str, picture: '_Pictures') -> dict[str, Any]:
+    """Data of the template about a downstream study."""
+    sheets = [path for path in study.files if path.suffix == '.png']
+    head, *rows = study.per_class()
+    return dict(title=study.plan.title, anchor=anchor, network=study.network,
+                table=_table(study.plan.title, study.board), verdicts=list(study.verdicts().values()),
+                classes=dict(head=head, rows=rows, score=study.class_score), sheets=[picture(path) for path in sheets])
 
 
 def _ablation(found: Ablation, picture: '_Pictures') -> dict[str, Any]:

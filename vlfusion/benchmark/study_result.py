@@ -42,20 +42,34 @@ class StudyResult:
 
     @property
     def main(self) -> str:
-        """The usual score: `AP50` or `mIoU`, with its variant."""
-        return next(iter(self.board.comparisons))
+        """The usual score: `AP50` or `mIoU`, with its variant; empty if every row failed."""
+        return next(iter(self.board.comparisons), '')
+
+    @property
+    def class_score(self) -> str:
+        """The score of a class: `AP50` with its variant, or `IoU`."""
+        return 'IoU' if self.plan.kind == 'masks' else self.main
+
+    @property
+    def network(self) -> str:
+        """The network and its training, in words."""
+        use = f'trained {self.plan.training.max_iters:,} steps on the pictures of each row' if self.plan.training else \
+            'as it is'
+        return f'{self.plan.network["type"]} {use}'
 
     def verdicts(self) -> dict[str, str]:
         """Say for each method whether fusing helped: by the main score, against the better source alone."""
-        comparison, alone = self.board.comparisons[self.main], self.plan.alone
-        sources = {name: comparison.means[name] for name in alone if name in comparison.means}
+        alone = self.plan.alone
+        comparison = self.board.comparisons.get(self.main)
+        sources = {name: comparison.means[name] for name in alone if name in comparison.means} if comparison else {}
         if not sources:
             return {}
         better = max(sources, key=sources.get)
         verdicts = {}
-        for method, score in comparison.means.items():
-            if method in alone:
+        for method in self.board.methods:
+            if method in alone or method not in comparison.means:
                 continue
+            score = comparison.means[method]
             p = next(level for pair, level in comparison.pairs.items() if {*pair} == {method, better})
             finding = 'does not differ significantly from' if p >= self.plan.alpha else (
                 'beats' if score > sources[better] else 'loses to')
@@ -65,10 +79,11 @@ class StudyResult:
 
     def per_class(self) -> list[list[str]]:
         """The main score of each row by class; the first line holds the names of the classes."""
-        column = 'IoU' if self.plan.kind == 'masks' else self.main
-        classes = list(next(iter(self.scores.values())).per_class)
-        return [['method', *classes], *([name, *(numeral(scores.per_class[of][column], '.3f') for of in classes)]
-                                        for name, scores in self.scores.items())]
+        classes = list(next(iter(self.scores.values())).per_class) if self.scores else []
+        values = {name: [scores.per_class[of][self.class_score] for of in classes]
+                  for name, scores in self.scores.items()}
+        return [['method', *classes],
+                *([name, *(numeral(value, '.3f') for value in of)] for name, of in values.items())]
 
     def markdown(self) -> str:
         """All tables in Markdown."""
@@ -76,13 +91,11 @@ class StudyResult:
         spread = [['method', *(f'seed {seed}' for seed in self.plan.seeds)],
                   *([name, *(numeral(one.values[self.main], '.3f') for one in scores.by_seed)]
                     for name, scores in self.scores.items())]
-        network = self.plan.network['type']
-        use = f'trained {self.plan.training.max_iters:,} steps on the pictures of each row' if self.plan.training else \
-            'as it is'
-        parts = [f'## {self.plan.title}: {self.board.images} images, {network} {use}', '', self.board.markdown(),
-                 *(f'- {markdown_cell(verdict)}' for verdict in self.verdicts().values()), '',
-                 f'### {"IoU" if self.plan.kind == "masks" else self.main} by class', '', _table(self.per_class())]
-        if seeds > 1:
+        parts = [f'## {self.plan.title}: {self.board.images} images, {self.network}', '', self.board.markdown(),
+                 *(f'- {markdown_cell(verdict)}' for verdict in self.verdicts().values())]
+        if self.scores:
+            parts += ['', f'### {self.class_score} by class', '', _table(self.per_class())]
+        if self.scores and seeds > 1:
             parts += [f'### {self.main} by seed', '', _table(spread)]
         return '\n'.join(parts)
 
