@@ -193,10 +193,11 @@ def test_words_of_records_stand_below_their_row_clipped_and_said_to_be():
     figure = contact_sheet({**COLUMNS, 'told': 'other'}, note=notes.append)
     first, *lines = texts(figure, 'words')
     assert first == 'told — instruction: Show the horse.', 'what differs comes first, with its columns'
-    assert len(lines) == 2 and lines[0].startswith('infrared: A warm horse') and lines[1].endswith(' …'), 'once'
-    assert notes == ['1 text below the pictures ends with an ellipsis after 2 lines; --words gives more.']
+    assert len(lines) == 2 and lines[0].startswith('Mean, told — infrared: A warm horse')
+    assert lines[1].endswith(' …')
+    assert notes == ['1 text below the pictures ends with an ellipsis after 2 lines; --words or words= gives more.']
     whole = texts(contact_sheet({**COLUMNS, 'told': 'other'}, words=99, note=notes.append), 'words')
-    assert ' '.join(whole[1:]) == f'infrared: {seen["infrared"]}'.strip() and len(notes) == 1
+    assert ' '.join(whole[1:]) == f'Mean, told — infrared: {seen["infrared"]}'.strip() and len(notes) == 1
     assert not texts(contact_sheet({**COLUMNS, 'told': 'other'}, words=0), 'words')
     assert texts(contact_sheet({**COLUMNS, 'told': 'other'}, texts={'p0': 'mine'}), 'words') == ['mine']
 

@@ -152,7 +152,7 @@ def contact_sheet(columns: Mapping[str, str | os.PathLike], names: Sequence[str]
     guides = {name: [sheet.wrap(text) for text in of_row] for name, of_row in guides.items()}
     if clipped := sum(len(lines) > words for of_row in guides.values() for lines in of_row):
         note(f'{clipped} text{"s" * (clipped > 1)} below the pictures end{"s" * (clipped == 1)} with an ellipsis after '
-             f'{words} line{"s" * (words > 1)}; --words gives more.')
+             f'{words} line{"s" * (words > 1)}; --words or words= gives more.')
     lines = {name: [*sheet.wrap(texts.get(name, '')),
                     *(line for of_text in guides.get(name, ()) for line in sheet.clip(of_text, words))]
              for name in rows}
@@ -380,20 +380,15 @@ def read_texts(place: str, names: Iterable[str]) -> dict[str, str]:
 
 def _guides(columns: Mapping[str, str | os.PathLike], names: Sequence[str] | None,
             readings: Mapping[str, Reading]) -> dict[str, list[str]]:
-    """The words that guided the pictures of each row, by row: instructions first, and each text once.
-
-    The titles of its pictures stand before a text that did not guide all pictures with words.
-    """
+    """The words that guided pictures of each row, by row: instructions first, each text once, with its columns."""
     guides = {}
     for name, files in find_rows(columns, names, readings).items():
         readers: dict[tuple[str, str], list[str]] = {}
-        guided = {title: read for title, path in zip(columns, files, strict=True) if (read := read_words(path))}
-        for title, read in guided.items():
-            for item in read.items():
+        for title, path in zip(columns, files, strict=True):
+            for item in (read_words(path) or {}).items():
                 readers.setdefault(item, []).append(title)
         instructions_first = sorted(readers.items(), key=lambda item: item[0][0] != INSTRUCTION)
-        guides[name] = [f'{", ".join(titles)} — ' * (len(titles) < len(guided)) + f'{about}: {text}'
-                        for (about, text), titles in instructions_first]
+        guides[name] = [f'{", ".join(titles)} — {about}: {text}' for (about, text), titles in instructions_first]
     return guides
 
 
