@@ -20,6 +20,8 @@ from .analysis.obedience_run import measure_obedience as measure_obedience
 from .analysis.text_variants import ablate_text as ablate_text
 from .benchmark.comparison import run_plan as run_plan
 from .benchmark.plan import load_plan as load_plan
+from .benchmark.study import load_study as load_study
+from .benchmark.study_result import run_study as run_study
 from .config import load_config as load_config
 from .data.describing import describe as describe
 from .data.describing import describe_folder as describe_folder
