@@ -146,6 +146,9 @@ def test_a_finished_training_is_not_repeated_and_its_folder_is_its_own(boxes, pi
             ('another data', FCOS, PLAN, 0, dict(list(pictures.items())[1:]))):
         with pytest.raises(ConfigError, match=message):
             train_network(network, boxes, these, plan, tmp_path, seed=seed)
+    (tmp_path / 'training.json').unlink()
+    with pytest.raises(ConfigError, match='its record cannot be read'):
+        train_network(FCOS, boxes, pictures, PLAN, tmp_path)
 
 
 def test_a_loss_that_is_not_finite_names_its_step(masks, pictures, tmp_path):
@@ -171,6 +174,8 @@ def test_errors_before_the_first_step(scenes, boxes, masks, pictures, tmp_path):
         train(FCOS, boxes, {'absent': pictures['000']})
     with pytest.raises(UnknownNameError, match='not a known optimizer'):
         train(FCOS, boxes, pictures, optimizer=dict(type='Adm'))
+    with pytest.raises(NetworkError, match='at 1 of 2'):  # the folder still belongs to nobody
+        train(FCOS, boxes, pictures)
 
 
 @pytest.mark.parametrize('settings, message', [

@@ -14,6 +14,7 @@ tests/downstream/test_training.py holds. The detector takes about 20 seconds. Th
     training = TrainingPlan(max_iters=150, size=(64, 64), lr=3e-3, scale=(0.9, 1.2))
 """
 
+import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,7 +167,8 @@ def train_network(network: Mapping[str, Any], labels: Labels, pictures: Mapping[
         record = dict(network=_plain(network), classes=list(labels.classes.names), training=_plain(asdict(training)),
                       seed=seed, data=data.digest)
         target = work_dir / NETWORK
-        if _belongs(work_dir, record) and target.is_file():
+        _claim(work_dir, record)
+        if target.is_file():
             return target
         set_random_seed(seed)
         built = build_network(network, labels.classes)
@@ -357,8 +359,8 @@ class _Steps(Hook):
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
         loss = torch.as_tensor(outputs['loss']).item()
         if not math.isfinite(loss):
-            raise NetworkError(f'The loss of step {runner.iter + 1} is {loss}, which is not finite: the training diverges.',
-                               'Lower the learning rate, lengthen the warm-up, or clip the gradient.')
+            raise NetworkError(f'The loss of step {runner.iter + 1} is {loss}, which is not finite: the training '
+                               'diverges.', 'Lower the learning rate, lengthen the warm-up, or clip the gradient.')
 
 
 def _runner(network: Detector | Segmenter, data: LabelledPictures, record: Mapping, training: TrainingPlan,
@@ -401,22 +403,19 @@ def _check_kind(network: Mapping[str, Any], labels: Labels) -> None:
                           'Use a segmenter for masks, and a detector for boxes.')
 
 
-def _belongs(work_dir: Path, record: Mapping[str, Any]) -> bool:
-    """Note which training a folder belongs to; refuse one that belongs to another."""
-    import json
-    path, text = work_dir / RECORD, strict_json(record)
-    if path.is_file():
+def _claim(work_dir: Path, record: Mapping[str, Any]) -> None:
+    """Note which training a folder belongs to; refuse one that holds weights of another."""
+    path = work_dir / RECORD
+    if (work_dir / NETWORK).is_file() or latest_checkpoint(work_dir):
         try:
             before = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError as error:
-            raise ConfigError(f'{path} is damaged: {error}.', f'Remove the folder {work_dir}, or choose another.'
-                              ) from error
-        if changed := [key for key, value in json.loads(text).items() if before.get(key) != value]:
+        except (OSError, ValueError) as error:
+            raise ConfigError(f'{work_dir} holds weights, but its record cannot be read: {error}.',
+                              'Choose another work_dir, or remove this one.') from error
+        if changed := [key for key, value in json.loads(strict_json(record)).items() if before.get(key) != value]:
             raise ConfigError(f'{work_dir} belongs to a training with another {" and ".join(changed)}.',
                               'Choose another work_dir, or remove this one to train again.')
-        return True
     write_json(path, record)
-    return False
 
 
 def _plain(value: Any) -> Any:
