@@ -17,9 +17,10 @@ from vlfusion.testing.toys import draw_pairs
 PAGE = (Path(__file__).parents[1] / 'docs/reference/python.md').read_text(encoding='utf-8')
 NAMES = ['Fuser', 'ablate_text', 'check_pairs', 'check_set', 'config_of', 'contact_sheet', 'describe',
          'describe_folder', 'export_model', 'fetch_set', 'find_pairs', 'fuse', 'fuse_stacks', 'fuse_video',
-         'fuse_volumes', 'leaderboard', 'load_config', 'load_model', 'load_plan', 'load_study', 'measure_obedience', 'publish',
-         'reach_of_text', 'read_image', 'read_volume', 'run_plan', 'run_study', 'score', 'score_folder', 'score_predictions',
-         'score_sequence', 'score_stack', 'score_stacks', 'test', 'train', 'use_folders', 'use_texts', 'use_words', 'write_image']
+         'fuse_volumes', 'leaderboard', 'load_config', 'load_model', 'load_plan', 'load_study',
+         'measure_obedience', 'publish', 'reach_of_text', 'read_image', 'read_volume', 'run_plan',
+         'run_study', 'score', 'score_folder', 'score_predictions', 'score_sequence', 'score_stack',
+         'score_stacks', 'test', 'train', 'use_folders', 'use_texts', 'use_words', 'write_image']
 
 ROOMS = ['analysis', 'benchmark', 'data', 'engine', 'evaluation', 'imaging', 'inference', 'language', 'losses',
          'metrics', 'models', 'testing', 'zoo']

@@ -84,13 +84,30 @@ def test_a_training_that_diverges_is_a_row_with_its_error(scenes, tmp_path, caps
     assert 'the training diverges' in result.failures['Laplacian'] and result.files == ()
 
 
-def test_networks_as_they_are_need_no_training_split(scenes, tmp_path):
-    path = write_study(tmp_path, scenes, training=None, train=None, seeds=[0, 1], methods=dict(Laplacian='laplacian'))
+@pytest.fixture(scope='module')
+def published(tmp_path_factory):
+    """A segmenter with classes of its own, as transformers saves it."""
+    from transformers import SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessor
+    folder = tmp_path_factory.mktemp('segformer')
+    settings = {key: value for key, value in SEGMENTER['model'].items() if key != 'model_type'}
+    names = {0: 'nothing', 1: 'painted', 2: 'warm'}
+    SegformerForSemanticSegmentation(SegformerConfig(**settings, id2label=names)).save_pretrained(folder)
+    SegformerImageProcessor(size={'height': 64, 'width': 64}).save_pretrained(folder)
+    return str(folder)
+
+
+def test_networks_as_they_are_need_no_training_split(scenes, tmp_path, published):
+    path = write_study(tmp_path, scenes, training=None, train=None, seeds=[0, 1], methods=dict(Laplacian='laplacian'),
+                       network=dict(type='TransformersSegmenter', model=published))
     result = run_study(load_study(path, out=str(tmp_path / 'out')))
     assert result.plan.sets.keys() == {'test'} and [*result.scores] == [
         'Laplacian', 'infrared alone', 'visible alone']
     assert all(len(scores.by_seed) == 1 for scores in result.scores.values()), 'nothing depends on a seed'
     assert 'TransformersSegmenter as it is' in result.markdown()
+    random = write_study(tmp_path, scenes, training=None, train=None, methods={})
+    result = run_study(load_study(random, out=str(tmp_path / 'random')))
+    assert result.scores == {} and all('has random weights' in why for why in result.failures.values())
+    assert '## Scenes' in result.markdown() and result.verdicts() == {}
 
 
 def test_a_changed_label_or_picture_trains_again(scenes, tmp_path):

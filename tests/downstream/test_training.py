@@ -250,14 +250,19 @@ def test_the_void_class_may_be_left_out(tmp_path):
         assert set(label) == expected
 
 
-def test_predictions_come_in_order_and_in_the_size_of_each_picture(scenes, tmp_path):
+def test_predictions_come_in_order_and_in_the_size_of_each_picture(scenes, boxes, masks, pictures, tmp_path):
     cv2.imwrite(str(tmp_path / 'odd.png'), np.full((53, 75, 3), 90, np.uint8))
     files = {'odd': tmp_path / 'odd.png', **{name: scenes / f'mean/{name}.png' for name in ('003', '001')}}
-    results = list(predict(TINY_SEGMENTER, SURFACES, files))
+    segmenter, detector = (train_network(network, labels, pictures, PLAN, tmp_path / labels.kind)
+                           for network, labels in ((TINY_SEGMENTER, masks), (FCOS, boxes)))
+    results = list(predict(TINY_SEGMENTER, SURFACES, files, segmenter))
     assert [name for name, _ in results] == ['odd', '003', '001']
     assert [mask.shape for _, mask in results] == [(53, 75), (64, 64), (64, 64)]
-    assert [name for name, boxes in predict(FCOS, THINGS, files) if isinstance(boxes, Boxes)] == list(files)
+    assert [name for name, boxes in predict(FCOS, THINGS, files, detector) if isinstance(boxes, Boxes)] == list(files)
     assert read_picture(files['odd']).shape == (53, 75, 3)
+    for network, table in ((TINY_SEGMENTER, SURFACES), (FCOS, THINGS)):
+        with pytest.raises(ConfigError, match='random weights'):
+            next(predict(network, table, files))
 
 
 @pytest.mark.slow

@@ -71,9 +71,10 @@ class Detector(nn.Module, ABC):
 
     Attributes:
         trainable: whether `losses` works.
+        untrained: whether some weights are random, so that only a trained network can find anything.
     """
 
-    trainable = False
+    trainable = untrained = False
 
     @abstractmethod
     def detect(self, pictures: Sequence[Picture]) -> list[Boxes]:
@@ -91,9 +92,10 @@ class Segmenter(nn.Module, ABC):
 
     Attributes:
         trainable: whether `losses` works.
+        untrained: whether some weights are random, so that only a trained network can find anything.
     """
 
-    trainable = False
+    trainable = untrained = False
 
     @abstractmethod
     def segment(self, pictures: Sequence[Picture]) -> list[Mask]:

@@ -232,11 +232,15 @@ def predict(network: Mapping[str, Any], classes: ClassTable, pictures: Mapping[s
         checkpoint: weights as `train_network` wrote them; None for a network that is used as it is.
 
     Raises:
-        ConfigError, UnknownNameError, CheckpointError: as for `load_network`.
+        ConfigError, UnknownNameError, CheckpointError: as for `load_network`; or without a checkpoint, the network has
+            random weights.
         DataError: a picture is absent or not an image.
         NetworkError: the network fails; names the pictures.
     """
     built = load_network(network, classes, checkpoint) if checkpoint else build_network(network, classes)
+    if built.untrained and not checkpoint:
+        raise ConfigError(f'{type(built).__name__} has random weights, so it finds nothing.',
+                          'Train it: write training=dict(max_iters=..., size=...). Or give it published weights.')
     work = built.detect if isinstance(built, Detector) else built.segment
     names, size = list(pictures), getattr(built, 'batch_size', 4)
     for start in range(0, len(names), size):

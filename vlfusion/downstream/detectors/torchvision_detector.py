@@ -77,7 +77,8 @@ class TorchvisionDetector(Detector):
         options = {f'{prefix}score_thresh': threshold, f'{prefix}detections_per_img': top_k,
                    **({} if overlap is None else {f'{prefix}nms_thresh': overlap})}
         own = own_classes(part, 'detection', model, weights) if weights and model != 'fcos' else None
-        if own is None or new_head:
+        self.untrained = own is None or new_head
+        if self.untrained:
             own = ['__background__', *classes.names]  # class 0 of torchvision is no thing
             self.places = {number + 1: number for number in range(len(classes))}
         else:

@@ -53,7 +53,8 @@ class TransformersDetector(Detector):
                                                             new_head, revision, device, dtype)
         self.places = {number: number for number in range(len(classes))} if own is None else place_classes(
             part, own, classes, names)
-        self.trainable = own is None and dtype == 'float32'
+        self.untrained = own is None
+        self.trainable = self.untrained and dtype == 'float32'
 
     @torch.inference_mode()
     def detect(self, pictures: Sequence[Picture]) -> list[Boxes]:

@@ -59,7 +59,7 @@ class TorchvisionSegmenter(Segmenter):
         self.places = None if own is None or new_head else place_masks(part, dict(enumerate(own)), classes, names)
         count = len(classes) if self.places is None else len(self.places)
         self.network = build_torchvision(part, 'segmentation', model, weights, count)
-        self.trainable = self.places is None
+        self.trainable = self.untrained = self.places is None
         self.eval().to(torch_device(device))
 
     @torch.inference_mode()

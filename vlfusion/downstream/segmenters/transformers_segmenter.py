@@ -61,7 +61,8 @@ class TransformersSegmenter(Segmenter):
         self.processor, self.network, own = load_pretrained(part, auto, model, classes, new_head, revision, device,
                                                             dtype)
         self.places = None if own is None else place_masks(part, own, classes, names)
-        self.trainable = own is None and dtype == 'float32'
+        self.untrained = own is None
+        self.trainable = self.untrained and dtype == 'float32'
 
     @torch.inference_mode()
     def segment(self, pictures: Sequence[Picture]) -> list[Mask]:
