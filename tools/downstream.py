@@ -1,4 +1,4 @@
-"""`vlfusion downstream` for a checkout: python tools/leaderboard.py --help"""
+"""`vlfusion downstream` for a checkout: python tools/downstream.py --help"""
 
 from vlfusion.cli import script
 

@@ -1,4 +1,4 @@
-"""MFNet for segmentation: 1,569 pairs of roads by day and night, 640x480, with the nine classes of MSRS.
+"""MFNet for segmentation: 1,569 pairs of roads by day and night, 640x480, with the classes of MSRS.
 
 MFNet/{infrared,visible,label}, MFNet/{train,val,test}.txt, the layout of MRFS.
 

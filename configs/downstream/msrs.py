@@ -1,4 +1,4 @@
-"""MSRS for segmentation: 1,083 and 361 pairs of roads by day and night, 640x480, with nine classes.
+"""MSRS for segmentation: 1,083 and 361 pairs of roads by day and night, 640x480, with eight classes and void.
 
 MSRS/{train,test}/{ir,vi,Segmentation_labels}.
 

@@ -3,7 +3,8 @@
 Command:    vlfusion downstream test downstream/study_msrs
 Needs:      MSRS as `downstream/msrs` describes it; pip install 'vlfusion[downstream,language,vision,weights]'. The
             weights nvidia/mit-b1 come from the Hugging Face hub at the first use (55 MB).
-Hardware:   a GPU with 16 GB. 20,000 steps of eight pictures for each row and seed. Not run by us yet.
+Hardware:   a GPU with 16 GB. 20,000 steps of eight pictures for each row and seed. Time and
+            scores are not measured.
 Budget:     that of the SegFormer paper in rate and optimizer, with an eighth of its steps.
 """
 

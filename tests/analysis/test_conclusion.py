@@ -32,11 +32,11 @@ def test_who_is_significantly_best_and_where():
     found = conclude(board(EN=dict(A=3, B=2, C=1), SD=dict(A=3, B=2, C=1), SF=dict(A=1, B=3, C=2)))
     assert found == [
         'On 15 pairs A is significantly better than every other method in 2 of 3 metrics (EN and SD) and B in 1 (SF).',
-        'By the mean rank over the metrics A and B share the first place (1.67).']
+        'By the mean rank over the metrics, A and B share the first place (1.67).']
     found = conclude(board(EN=dict(A=3, B=2), SD=dict(A=3, B=2)))
     assert found == [
         'On 15 pairs A is significantly better than every other method in both metrics (EN and SD).',
-        'By the mean rank over the metrics A stands first (1.00), whichever way differences that are not significant '
+        'By the mean rank over the metrics, A stands first (1.00), whichever way differences that are not significant '
         'fall.']
 
 
@@ -44,20 +44,20 @@ def test_a_tie_is_said_to_be_one():
     tied = board(EN=dict(A=2, B=2, C=1), SD=dict(A=1, B=1, C=1))
     assert conclude(tied) == [
         'On 15 pairs no method is significantly better than every other in any of the 2 metrics.',
-        'In EN A and B tie: nothing is significantly better than they are.',
+        'In EN, A and B tie: nothing is significantly better than they are.',
         'In SD no two methods differ significantly.',
-        'By the mean rank over the metrics A and B share the first place (1.00).']
+        'By the mean rank over the metrics, A and B share the first place (1.00).']
     assert tied.comparisons['EN'].best == ['A', 'B'] and tied.comparisons['SD'].best == ['A', 'B', 'C']
 
 
 def test_what_remains_in_doubt():
     doubtful = board(EN=dict(A=3, B=2, C=1), SD=dict(A=1, B=1, C=1))
     assert conclude(doubtful)[-1] == (
-        'By the mean rank over the metrics A stands first (1.00), but may take places 1–3: differences that are not '
+        'By the mean rank over the metrics, A stands first (1.00), but may take places 1–3: differences that are not '
         'significant may fall either way.')
     noted = replace(doubtful, elsewhere={'A': [1, 3]}, note='Mind the policy.', failures={'D': 'no file', 'E': 'no'})
     assert conclude(noted)[-3:] == [
-        'By the mean rank over the metrics A stands first (1.00), but may take places 1–3: differences that are not '
+        'By the mean rank over the metrics, A stands first (1.00), but may take places 1–3: differences that are not '
         'significant may fall either way, and other ways of scoring give another order.',
         'Mind the policy.', 'D and E failed.']
 

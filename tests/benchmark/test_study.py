@@ -81,7 +81,8 @@ def test_a_training_that_diverges_is_a_row_with_its_error(scenes, tmp_path, caps
     assert 'Laplacian failed' in err and 'the training diverges' in err
     result = run_study(load_study(path, {'training.lr': 1e30, 'training.clip': None, 'training.warmup': 0},
                                   out=str(tmp_path / 'out')))
-    assert 'the training diverges' in result.failures['Laplacian'] and result.files == ()
+    assert 'the training diverges' in result.failures['Laplacian'] and result.counts == {}
+    assert 'Laplacian failed: The loss of step' in (tmp_path / 'out/table.md').read_text()
 
 
 @pytest.fixture(scope='module')

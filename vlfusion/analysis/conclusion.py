@@ -20,11 +20,13 @@ class Conclusion:
         differs: the significantly best methods, and an overall order that is certain.
         ties: metrics without a significantly best method.
         doubts: an overall order that is not certain, metrics that reward control images, notes, and failures.
+        certain: whether `differs` names a difference; otherwise it says that there is none.
     """
 
     differs: list[str]
     ties: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    certain: bool = False
 
     @property
     def sentences(self) -> list[str]:
@@ -44,7 +46,8 @@ def conclude(board: Leaderboard) -> Conclusion:
                             'be significant.'])
     else:
         certain, doubts = _order(board)
-        found = Conclusion([f'{on} {_winners(board)}', *certain], _ties(board), doubts)
+        wins = any(comparison.winner for comparison in compared)
+        found = Conclusion([f'{on} {_winners(board)}', *certain], _ties(board), doubts, wins or bool(certain))
     found.doubts += _rewarded_controls(board)
     if board.note:
         found.doubts.append(board.note)
@@ -90,7 +93,7 @@ def _ties(board: Leaderboard) -> list[str]:
             else:
                 finding = f'{enumeration(best, MOST_NAMED)} tie: nothing is significantly better than they are'
             groups.setdefault(finding, []).append(metric)
-    return [f'In {enumeration(metrics)} {finding}.' for finding, metrics in groups.items()]
+    return [f'In {enumeration(metrics)}, {finding}.' for finding, metrics in groups.items()]
 
 
 def _order(board: Leaderboard) -> tuple[list[str], list[str]]:
@@ -98,7 +101,7 @@ def _order(board: Leaderboard) -> tuple[list[str], list[str]]:
     places, ranks = board.places(), board.mean_ranks()
     certain, doubts = [], []
     if first := [method for method, (place, *_) in places.items() if place == 1]:
-        by_rank = 'By the mean rank over the metrics'
+        by_rank = 'By the mean rank over the metrics,'
         _, best, worst = places[first[0]]
         if len(first) > 1:
             doubts = [f'{by_rank} {enumeration(first, MOST_NAMED)} share the first place ({ranks[first[0]]:.2f}).']

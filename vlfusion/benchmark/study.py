@@ -5,8 +5,8 @@
         Average='average',
         FILM='film-ivf',
         Mine=dict(fused=dict(train='results/mine/train', test='results/mine/test')))
-    network = dict(type='TransformersSegmenter', model='nvidia/mit-b1')
-    training = dict(max_iters=20000, batch_size=8)
+    network = dict(type='TransformersSegmenter', model='nvidia/mit-b1', new_head=True, size=(480, 640))
+    training = dict(max_iters=20_000, batch_size=8, size=(480, 640))
 
 Each method fuses both splits. One network for each method and seed learns the training pictures, all by the same plan,
 and is scored on the test pictures; so is one for each source alone. Without `training`, the network is used as it is.

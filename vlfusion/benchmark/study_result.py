@@ -148,7 +148,7 @@ def run_study(plan: StudyPlan, *, progress: Progress = lambda *_: None) -> Study
     board = replace(board, failures=run.failures)
     result = StudyResult(plan, scores, board, run.failures, run.counts)
     if not scores:
-        return result
+        return replace(result, files=result.write())
     sheet = draw_cases(plan.out, worst_cases(scores), board.methods,
                        {name: splits['test'] for name, splits in pictures.items()},
                        {name: seeds[0] for name, seeds in found.items()}, labels, scores, test.classes)

@@ -114,9 +114,11 @@ class StudyRun:
         """The checkpoint of a row's network."""
         plan, folder = self.plan, self._folder(name, seed, splits['train'])
         labels = plan.sets['train'].labels
-        self.counts['known' if (folder / NETWORK).is_file() else 'trained'] += 1
-        return train_network(plan.network, labels, splits['train'], plan.training, folder, seed=seed,
-                             progress=partial(self.progress, f'training on {name}, seed {seed}'))
+        known = (folder / NETWORK).is_file()
+        checkpoint = train_network(plan.network, labels, splits['train'], plan.training, folder, seed=seed,
+                                   progress=partial(self.progress, f'training on {name}, seed {seed}'))
+        self.counts['known' if known else 'trained'] += 1
+        return checkpoint
 
     def _predicted(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]
                    ) -> Mapping[str, Boxes | Mask]:

@@ -10,7 +10,7 @@ from vlfusion.analysis.numbers import numeral
 from vlfusion.data.names import file_names, inside
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
-from vlfusion.downstream.drawing import draw
+from vlfusion.downstream.drawing import colours_of, draw
 from vlfusion.downstream.interfaces import Mask
 from vlfusion.downstream.scoring.set_scores import SetScores
 from vlfusion.downstream.training import read_picture
@@ -65,6 +65,11 @@ def draw_cases(out: Path, names: Sequence[str], rows: Sequence[str], pictures: M
              for name in names}
     sheet = contact_sheet({title: f'{folder}/{{name}}.png' for title, folder in folders.items()}, names, texts=texts,
                           note=lambda _: None)
+    from matplotlib.patches import Patch
+    colours = colours_of(classes)
+    sheet.legend(handles=[Patch(color=np.array(colours[number]) / 255, label=name)
+                          for number, name in enumerate(classes.names) if number != classes.void],
+                 loc='upper center', bbox_to_anchor=(0.5, 0), ncols=6, frameon=False, fontsize=8)
     with whole(out / 'worst.png') as file:
         sheet.savefig(file, format='png', dpi=150, bbox_inches='tight')
     return out / 'worst.png'

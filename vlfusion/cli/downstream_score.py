@@ -124,7 +124,7 @@ def _outputs(out: str | None, places: dict[str, str]) -> dict[str, Path]:
         return dict.fromkeys(places, Path(out))
     if Path(out).suffix == '.csv':
         raise ConfigError(f'{out} is one file, but there are {len(places)} methods.', 'Give a folder with --out.')
-    from vlfusion.benchmark.outputs import file_names
+    from vlfusion.data.names import file_names
     return {name: Path(out, f'{file}.csv') for name, file in file_names(list(places)).items()}
 
 
@@ -148,7 +148,8 @@ def _labels(args: argparse.Namespace) -> 'Labels | LabelledSet':
     if args.classes is None:
         raise ConfigError('--labels need a class table, because numbers mean nothing without it.',
                           'Give --classes M3FD, or names in the order of their numbers: --classes person,car.')
-    classes = get_classes(args.classes.split(',') if ',' in args.classes else args.classes)
+    names = [name.strip() for name in args.classes.split(',') if name.strip()]
+    classes = get_classes(names if ',' in args.classes else args.classes)
     if args.void is not None:
         from dataclasses import replace
         if (void := classes.number_of(args.void)) is None:

@@ -9,7 +9,6 @@ code is 1. Configs are described in docs/howto/downstream.md.
 """
 
 import argparse
-import sys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,9 +42,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         if files:
             print(result.markdown())
-        print(f'{counts["trained"]} networks trained, {counts["known"]} known.')
+        if plan.training:
+            print(f'Trained {counts["trained"]} networks ({counts["known"]} known).')
         for path in files:
             print(f'Wrote {path}')
-    for name, why in failures.items():
-        print(f'{name} failed: {why}', file=sys.stderr)
     return 1 if failures else 0

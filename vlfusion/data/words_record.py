@@ -3,7 +3,7 @@
     fused.json   {"vlfusion": "1.0", "pairs": [{"fused": SHA256, "words": {"MRI": "...", "instruction": "..."}}]}
 
 A picture is known by its SHA-256, so a record never speaks of another picture, and holds no name of a file. The page
-of `vlfusion app` writes the same file with further keys.
+of `vlfusion app` gives a record of one pair, which is read here too.
 """
 
 import json

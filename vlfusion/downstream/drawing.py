@@ -1,8 +1,10 @@
 """Boxes and masks drawn over pictures, to look at."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vlfusion.downstream.boxes import Boxes
@@ -44,14 +46,14 @@ def draw(picture: Picture, found: Boxes | Mask, classes: ClassTable, label: Boxe
         return drawn.permute(1, 2, 0).numpy()
     width = max(1, round(min(picture.shape[:2]) / 200))
     if label is not None and len(label):
-        image = draw_bounding_boxes(image, _corners(label, np.ones(len(label), bool)), colors=LABEL, width=width)
-    kept = np.ones(len(found), bool) if found.scores is None else found.scores >= least
-    classes_of = found.classes[kept]
-    if len(classes_of):
-        image = draw_bounding_boxes(image, _corners(found, kept), width=2 * width,
-                                    colors=[colours[number] for number in classes_of])
+        image = draw_bounding_boxes(image, _corners(label, range(len(label))), colors=LABEL, width=width)
+    scores = np.ones(len(found)) if found.scores is None else found.scores
+    shown = [index for index in np.argsort(scores, kind='stable') if scores[index] >= least]  # the best lies on top
+    if shown:
+        image = draw_bounding_boxes(image, _corners(found, shown), width=2 * width,
+                                    colors=[colours[number] for number in found.classes[shown]])
     return image.permute(1, 2, 0).numpy()
 
 
-def _corners(boxes: Boxes, kept: Bool[np.ndarray, ' box']) -> Float[Tensor, 'kept 4']:
-    return torch.from_numpy(np.asarray(boxes.corners, float)[kept])
+def _corners(boxes: Boxes, indices: Sequence[int]) -> Float[Tensor, 'shown 4']:
+    return torch.from_numpy(np.asarray(boxes.corners, float)[list(indices)])

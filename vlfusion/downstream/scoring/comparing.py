@@ -42,8 +42,7 @@ def intervals(scores: SetScores, *, alpha: float = 0.05, resamples: int = RESAMP
               cases: Sequence[str] | None = None) -> dict[str, tuple[float, float]]:
     """Bootstrap intervals of a set's scores at `1 - alpha` (percentiles), with a fixed seed, by column.
 
-    Drawn sets in which a score is not defined, because no image has a label, are left out of its interval. 1000 sets of
-    1260 images with 100 detections each take 8 s on a core.
+    Drawn sets in which a score is not defined, because no image has a label, are left out of its interval.
 
     Args:
         scores: scores of the set.
