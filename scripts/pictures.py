@@ -6,8 +6,10 @@
 All pairs are simulated, so the project may show them. Each file is smaller than 100 kB.
 """
 
+import re
 import sys
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 from shutil import which
 
@@ -134,6 +136,19 @@ def video_picture(sample: Path, folder: Path) -> None:
     save(Image.open(sheet), OUT / 'video.webp')
 
 
+def downstream_picture(folder: Path) -> None:
+    """Draw the hardest scenes of the example in docs/howto/downstream.md; takes two minutes."""
+    blocks = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/howto/downstream.md').read_text(encoding='utf-8'), re.DOTALL)
+    [scenes] = [block for block in blocks if 'draw_scenes(' in block]
+    [study] = [block for block in blocks if block.startswith('# scenes.py')]
+    with chdir(folder):
+        exec(scenes)
+        Path('scenes.py').write_text(study)
+        run('downstream', 'test', 'scenes.py', '--out', 'study')
+    sheet = Image.open(folder / 'study/worst.png')
+    save(sheet.resize((sheet.width * 3 // 4, sheet.height * 3 // 4)), OUT / 'downstream.webp')
+
+
 def plugin_strip(plugin: str, model: str, sample: Path, folder: Path) -> None:
     """Draw the sources of a simulated pair of the method's task, and the result of its weights."""
     fuser = Fuser(model)
@@ -162,6 +177,7 @@ def main(arguments: list[str]) -> None:
             words_picture(folder / 'sample', folder)
             report_picture(folder)
             video_picture(folder / 'sample', folder)
+            downstream_picture(folder)
         for argument in arguments:
             plugin, _, model = argument.partition('=')
             plugin_strip(plugin, model, folder / 'sample', folder / plugin)

@@ -45,7 +45,7 @@ def test_a_tie_is_said_to_be_one():
     assert conclude(tied) == [
         'On 15 pairs no method is significantly better than every other in any of the 2 metrics.',
         'In EN, A and B tie: nothing is significantly better than they are.',
-        'In SD no two methods differ significantly.',
+        'In SD, no two methods differ significantly.',
         'By the mean rank over the metrics, A and B share the first place (1.00).']
     assert tied.comparisons['EN'].best == ['A', 'B'] and tied.comparisons['SD'].best == ['A', 'B', 'C']
 
