@@ -138,11 +138,12 @@ def video_picture(sample: Path, folder: Path) -> None:
 
 def downstream_picture(folder: Path) -> None:
     """Draw the hardest scenes of the example in docs/howto/downstream.md; takes two minutes."""
-    blocks = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/howto/downstream.md').read_text(encoding='utf-8'), re.DOTALL)
+    page = (ROOT / 'docs/howto/downstream.md').read_text(encoding='utf-8')
+    blocks = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
     [scenes] = [block for block in blocks if 'draw_scenes(' in block]
     [study] = [block for block in blocks if block.startswith('# scenes.py')]
     with chdir(folder):
-        exec(scenes)
+        exec(scenes, {})
         Path('scenes.py').write_text(study)
         run('downstream', 'test', 'scenes.py', '--out', 'study')
     sheet = Image.open(folder / 'study/worst.png')

@@ -1,8 +1,8 @@
 """Average precision of detections: of a set, of each class and of each image.
 
-faster-coco-eval matches boxes and computes precision. Tests compare it with pycocotools. Its evaluator keeps the matches
-of each image, so single images are scored without matching again. `vlfusion.downstream.scoring.drawn_detections` scores
-drawn sets of images, and is faster.
+faster-coco-eval matches boxes and computes precision. Tests compare it with pycocotools. Its evaluator keeps the
+matches of each image, so single images are scored without matching again. Drawn sets of images are scored by
+`vlfusion.downstream.scoring.drawn_detections`, which is faster.
 
     Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014
     Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV 111, 2015
