@@ -136,6 +136,16 @@ def video_picture(sample: Path, folder: Path) -> None:
     save(Image.open(sheet), OUT / 'video.webp')
 
 
+def colour_picture(sample: Path, folder: Path) -> None:
+    """Draw one pair of exposures under each colour rule."""
+    places = [sample / 'mef/test' / source for source in SOURCES['mef']]
+    columns = dict(zip(('over-exposed (A)', 'under-exposed (B)'), places, strict=True))
+    for rule in ('visible', 'weighted'):
+        columns[f'{rule}'] = folder / rule
+        run('fuse', 'mertens', *places, '-o', folder / rule, '--chroma', rule)
+    draw(OUT / 'colour.webp', columns, middle_name(places[0]))
+
+
 def downstream_picture(folder: Path) -> None:
     """Draw the hardest scenes of the example in docs/howto/downstream.md; takes two minutes."""
     page = (ROOT / 'docs/howto/downstream.md').read_text(encoding='utf-8')
@@ -178,6 +188,7 @@ def main(arguments: list[str]) -> None:
             words_picture(folder / 'sample', folder)
             report_picture(folder)
             video_picture(folder / 'sample', folder)
+            colour_picture(folder / 'sample', folder)
             downstream_picture(folder)
         for argument in arguments:
             plugin, _, model = argument.partition('=')
