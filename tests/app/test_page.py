@@ -207,6 +207,23 @@ def test_examples_swap_and_models(tab):
     assert not tab.is_visible('#again') and not tab.is_visible('#other-a')
 
 
+def test_two_sizes_and_an_instruction_from_the_list(tab, data, tmp_path):
+    upload(tab, '#source-a', data / 'MRI/1.png', '#shown-a img')
+    cv2.imwrite(str(tmp_path / 'wide.png'), cv2.resize(cv2.imread(str(data / 'PET/1.png')), (70, 60)))
+    upload(tab, '#source-b', tmp_path / 'wide.png', '#shown-b img')
+    tab.wait_for_selector('#fit:visible')
+    tab.locator('#fit').get_by_text('resize').click()
+    tab.click('#preset input')
+    tab.locator('[role=option]').first.click()
+    tab.wait_for_function("document.querySelector('#instruction textarea').value")
+    fuse(tab)
+    asked = tab.input_value('#instruction textarea')
+    go(tab, 'Files')
+    record = json.loads(download(tab, '#record').read_text())
+    assert record['instruction'] == asked and record['fit'] == 'resize'
+    assert '--fit resize' in tab.inner_text('#command').replace('\n', ' ')
+
+
 def test_folders_come_back_as_an_archive(tab, data, tmp_path):
     go(tab, 'Folders')
     with zipfile.ZipFile(tmp_path / 'pet.zip', 'w') as archive:
