@@ -82,6 +82,7 @@ def give(tab, data, name='1'):
 def fuse(tab):
     tab.click('#fuse')
     tab.wait_for_selector('#slider img')
+    tab.wait_for_function("document.querySelector('#words-b textarea').value")  # parts of an answer are shown one by one
 
 
 def download(tab, selector):

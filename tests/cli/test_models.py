@@ -47,7 +47,7 @@ def test_get_prints_paths_and_goes_on_after_a_failure(package, capsys):
     assert '404' in err and 'vlfusion models add m-gone a.pth' in err
     assert main(['models', 'get', 'm-gone', 'm-lost', 'm-released']) == 2
     out, err = capsys.readouterr()
-    assert out.startswith('m-released: ') and '2 of 3 models cannot be loaded' in err and err.count('404') == 2
+    assert out.startswith('m-released: ') and '2 of 3 models cannot be loaded' in err and err.count('status 404') == 2
 
 
 def test_add_a_file_that_is_not_there(package, capsys):
