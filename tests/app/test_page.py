@@ -82,7 +82,6 @@ def give(tab, data, name='1'):
 def fuse(tab):
     tab.click('#fuse')
     tab.wait_for_selector('#slider img')
-    tab.wait_for_function("document.querySelector('#words-b textarea').value")  # parts of an answer are shown one by one
 
 
 def download(tab, selector):
@@ -113,6 +112,7 @@ def test_a_pair_from_upload_to_download(tab, data, tmp_path):
     verdicts = r'Registered: the two lie [\d.]+|Misaligned by [\d.]+|Registration is not certain: .* by eye'
     assert re.search(verdicts, status)
     fuse(tab)
+    tab.wait_for_function("document.querySelector('#words-b textarea')?.value")  # parts of an answer come one by one
     words = [tab.input_value(f'#words-{side} textarea') for side in 'ab']
     assert 'MRI kind' in words[0] and 'PET kind' in words[1]
     assert re.search(r'[\d.]+ s to fuse, .* of memory.*; 2,593,904 parameters, on cpu', tab.inner_text('#costs'))
