@@ -5,22 +5,8 @@ import sys
 
 import pytest
 
-from vlfusion.benchmark.cache import Cache, code_digest, content_digest, image_digest, modules_of
+from vlfusion.benchmark.cache import Cache, content_digest, image_digest
 from vlfusion.imaging.reading.rule import Reading
-from vlfusion.models.fusion_model import FusionModel
-
-
-def test_code_beside_a_single_module_counts(toys, tmp_path, monkeypatch):
-    (tmp_path / 'toy_layers.py').write_text('VALUE = 1\n')
-    import toy_layers
-    monkeypatch.setitem(sys.modules, 'toy_layers', toy_layers)
-    modules = modules_of(toys.ToyMean)
-    assert modules[0] is toys and toy_layers in modules and sys not in modules
-    before = code_digest(*modules)
-    assert code_digest(*modules_of(toys.ToyMean)) == before
-    (tmp_path / 'toy_layers.py').write_text('VALUE = 22\n')
-    assert code_digest(*modules) != before
-    assert modules_of(FusionModel) == [sys.modules[FusionModel.__module__]]
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 """Training of small real networks on drawn scenes: it learns, resumes, and names its errors."""
 
+import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -23,6 +25,7 @@ from vlfusion.downstream.labels import IndexMasks, YOLOLabels
 from vlfusion.downstream.training import (
     LabelledPictures,
     TrainingPlan,
+    identity,
     load_network,
     predict,
     read_picture,
@@ -149,6 +152,27 @@ def test_a_finished_training_is_not_repeated_and_its_folder_is_its_own(boxes, pi
     (tmp_path / 'training.json').unlink()
     with pytest.raises(ConfigError, match='its record cannot be read'):
         train_network(FCOS, boxes, pictures, PLAN, tmp_path)
+
+
+def test_the_identity_of_a_training_is_what_decides_its_weights(tmp_path):
+    first = identity(FCOS, THINGS, PLAN)
+    assert json.loads(json.dumps(first)) == first
+    for setting in (dict(device='cuda'), dict(batch_size=9), dict(threshold=0.4), dict(top_k=3), dict(overlap=0.6),
+                    dict(api_key='sk-0123456789')):
+        assert identity(FCOS | setting, THINGS, PLAN) == first, setting
+    assert identity(FCOS, THINGS, replace(PLAN, workers=2, save_every=1)) == first
+    others = [identity(FCOS | dict(channels=16), THINGS, PLAN), identity(FCOS, THINGS, replace(PLAN, lr=1.)),
+              identity(FCOS, THINGS, None), identity(FCOS, ClassTable(THINGS.names, void=0), PLAN),
+              identity(FCOS, ClassTable(('a', 'b')), PLAN), identity(dict(FCOS, revision='v2'), THINGS, PLAN)]
+    assert all(other != first for other in others)
+    local = dict(type='TransformersDetector', model=str(tmp_path / 'here'))
+    for place, weights in (('here', b'1'), ('there', b'1'), ('changed', b'23')):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / 'config.json').write_text('{}')
+        (tmp_path / place / 'model.safetensors').write_bytes(weights)
+    here, there, changed = (identity(dict(local, model=tmp_path / place), THINGS, PLAN)
+                            for place in ('here', 'there', 'changed'))
+    assert here == there == identity(local, THINGS, PLAN) != changed
 
 
 def test_a_loss_that_is_not_finite_names_its_step(masks, pictures, tmp_path):

@@ -13,24 +13,17 @@ unfinished work, and several processes can fill one folder.
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Callable, Mapping
-from functools import cache as once
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from vlfusion.engine.digests import key_of
 from vlfusion.files import content_digest, write_whole
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
-
-#: Packages whose version may change the last bits of a result.
-NUMERIC = ('torch', 'torchvision', 'numpy', 'scipy', 'opencv-python', 'opencv-python-headless', 'mmengine', 'mmcv-lite',
-           'timm', 'transformers', 'open_clip_torch', 'PyWavelets')
 
 
 class Cache:
@@ -87,63 +80,7 @@ class Cache:
         return self.root / kind / key[:2] / f'{key}{ending}'
 
 
-def key_of(**parts: Any) -> str:
-    """A hash of plain data.
-
-    >>> key_of(a=1, b='x') == key_of(b='x', a=1) != key_of(a=2, b='x')
-    True
-    """
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-
 def image_digest(path: str | os.PathLike, reading: Reading = AS_STORED) -> str:
     """The digest of an image: `content_digest`, or a hash of it and the reading rule if there is one."""
     digest = content_digest(path)
     return key_of(content=digest, reading=str(reading)) if str(reading) else digest
-
-
-def code_digest(*modules: ModuleType) -> str:
-    """A hash of the Python sources of modules and packages, and of the versions in `NUMERIC`.
-
-    Any change of a source counts, even of a comment: a run too many is better than a result of older code.
-    """
-    return key_of(sources={name: content_digest(file) for module in modules for name, file in _sources(module)},
-                  versions=_versions())
-
-
-def modules_of(entry: Callable | None) -> list[ModuleType]:
-    """The modules whose source decides the results of a class or function.
-
-    For a plugin, its whole package; for vlfusion, that module only (the rest is hashed separately); for a loose script,
-    every loaded module in its folder.
-    """
-    if entry is None:
-        return []
-    module = sys.modules[entry.__module__]
-    top, dot, _ = entry.__module__.partition('.')
-    if top == 'vlfusion':
-        return [module]
-    if dot or hasattr(module, '__path__'):
-        return [sys.modules[top]]
-    folder = Path(getattr(module, '__file__', None) or '.').parent
-    return [module, *(other for other in list(sys.modules.values())
-                      if other is not module and Path(getattr(other, '__file__', None) or '/').parent == folder)]
-
-
-def _sources(module: ModuleType) -> list[tuple[str, Path]]:
-    """The files of a module or package, with names that do not depend on where it is installed."""
-    if folders := getattr(module, '__path__', None):
-        return [(f'{module.__name__}/{file.relative_to(folder)}', file)
-                for folder in folders for file in sorted(Path(folder).rglob('*.py'))]
-    return [(module.__name__, Path(module.__file__))] if getattr(module, '__file__', None) else []
-
-
-@once
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in NUMERIC:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

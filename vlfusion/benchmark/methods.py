@@ -17,7 +17,6 @@ import vlfusion.imaging.reading
 import vlfusion.inference.network
 import vlfusion.inference.tiling
 import vlfusion.models
-from vlfusion.benchmark.cache import code_digest, content_digest, key_of, modules_of
 from vlfusion.config import load_config
 from vlfusion.config_names import require_config
 from vlfusion.data.affixes import common_affix
@@ -25,9 +24,11 @@ from vlfusion.data.names import spellings
 from vlfusion.data.pairs import Pair
 from vlfusion.data.text import text_configs
 from vlfusion.engine.checkpoints import build_weightless, experiment_of, load_model, read_experiment
+from vlfusion.engine.digests import code_digest, key_of, modules_of
 from vlfusion.engine.named import Located, locate
 from vlfusion.errors import ConfigError, DownloadError, UnknownNameError, VLFusionError, did_you_mean
 from vlfusion.evaluation.controls import CONTROL
+from vlfusion.files import content_digest
 from vlfusion.guards.arguments import fits, words_of
 from vlfusion.imaging.images import SUFFIXES
 from vlfusion.inference.texts import check_instruction

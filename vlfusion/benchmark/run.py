@@ -21,7 +21,7 @@ import vlfusion.imaging.chroma
 import vlfusion.imaging.images
 import vlfusion.imaging.reading
 import vlfusion.metrics
-from vlfusion.benchmark.cache import Cache, code_digest, content_digest, image_digest, key_of, modules_of
+from vlfusion.benchmark.cache import Cache, image_digest
 from vlfusion.benchmark.costs import count_macs, measure
 from vlfusion.benchmark.methods import FolderMethod, ModelMethod, Repeat
 from vlfusion.benchmark.plan import Output, Plan, SetOfPairs, SetPlan
@@ -30,9 +30,11 @@ from vlfusion.data.affixes import affix_in_words
 from vlfusion.data.pairs import Pair
 from vlfusion.data.policies import fixed_text
 from vlfusion.data.text import text_configs
+from vlfusion.engine.digests import code_digest, key_of, modules_of
 from vlfusion.engine.trust import believed_language, believed_parts
 from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import CONTROL, control_images
+from vlfusion.files import content_digest
 from vlfusion.guards.foreign import described, is_end
 from vlfusion.imaging.chroma import add_chroma
 from vlfusion.imaging.images import read_image

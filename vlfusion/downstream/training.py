@@ -40,6 +40,7 @@ from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.interfaces import IGNORED, Detector, Labels, Mask, Picture, Segmenter
 from vlfusion.downstream.sets import image_size
 from vlfusion.engine.compat import load_checkpoint_file
+from vlfusion.engine.digests import code_digest, key_of, modules_of
 from vlfusion.engine.hooks import ProgressHook
 from vlfusion.engine.locks import lock_work_dir
 from vlfusion.engine.runner import FusionRunner, latest_checkpoint
@@ -48,12 +49,18 @@ from vlfusion.errors import CheckpointError, ConfigError, DataError, NetworkErro
 from vlfusion.files import content_digest, strict_json, write_json
 from vlfusion.guards.foreign import foreign
 from vlfusion.guards.ranges import COUNT, NOT_NEGATIVE, POSITIVE, SEED, WHOLE
+from vlfusion.guards.redaction import without_secrets
 from vlfusion.imaging.reading.image import read_image
 from vlfusion.language.captioners.pixels import rgb
 from vlfusion.registry import DETECTORS, SEGMENTERS
 
 #: The trained network in its work_dir, and the record of the training that the folder belongs to.
 NETWORK, RECORD = 'network.safetensors', 'training.json'
+#: Settings of a network, and of a training, that change how it runs or what it reports, but not its weights.
+NOT_LEARNT = frozenset(('device', 'batch_size', 'threshold', 'top_k', 'overlap'))
+NOT_LEARNT_FROM = frozenset(('workers', 'save_every'))
+#: Parts of `identity` in words, where they differ from their keys.
+_IN_WORDS = dict(void='void class', code="code of the network's class")
 #: Grey level beside a picture that is smaller than what the network sees.
 PADDING = 114
 
@@ -164,8 +171,7 @@ def train_network(network: Mapping[str, Any], labels: Labels, pictures: Mapping[
     lock = lock_work_dir(work_dir)
     try:
         data = LabelledPictures(pictures, labels, training)
-        record = dict(network=_plain(network), classes=list(labels.classes.names), training=_plain(asdict(training)),
-                      seed=seed, data=data.digest)
+        record = dict(identity(network, labels.classes, training), seed=seed, data=data.digest)
         target = work_dir / NETWORK
         _claim(work_dir, record)
         if target.is_file():
@@ -186,6 +192,37 @@ def train_network(network: Mapping[str, Any], labels: Labels, pictures: Mapping[
         return target
     finally:
         lock.release(force=True)
+
+
+def identity(network: Mapping[str, Any], classes: ClassTable, training: TrainingPlan | None) -> dict[str, Any]:
+    """Return all that decides the weights of a trained network, but for the seed, the pictures and their labels.
+
+    Settings that only change how a network runs or what it reports have no part: `NOT_LEARNT` and `NOT_LEARNT_FROM`.
+    Secrets are left out. A model in a local folder counts by the content of its files, wherever it lies.
+
+    Args:
+        network: config of a detector or segmenter.
+        classes: classes of the labels.
+        training: budget and settings; None for a network that is used as it is.
+
+    Returns:
+        Plain data: the `network`, the names of the `classes`, the number of the `void` class, the `training`, and a
+        digest of the `code` of the network's class.
+
+    Raises:
+        UnknownNameError: the network is neither a detector nor a segmenter.
+        DataError: a file of the model cannot be read.
+    """
+    registry = _registry(network)
+    parts = {key: value for key, value in network.items() if key not in NOT_LEARNT}
+    if files := _model_files(network.get('model')):
+        parts['model'] = dict(files=key_of(files={file.name: content_digest(file) for file in files}))
+        parts.pop('revision', None)
+    settings = None if training is None else {
+        key: value for key, value in asdict(training).items() if key not in NOT_LEARNT_FROM}
+    return dict(network=without_secrets(_plain(parts)), classes=list(classes.names), void=classes.void,
+                training=without_secrets(_plain(settings)),
+                code=code_digest(*modules_of(registry.get(network['type'])), packages=()))
 
 
 def build_network(network: Mapping[str, Any], classes: ClassTable) -> Detector | Segmenter:
@@ -417,13 +454,24 @@ def _claim(work_dir: Path, record: Mapping[str, Any]) -> None:
             raise ConfigError(f'{work_dir} holds weights, but its record cannot be read: {error}.',
                               'Choose another work_dir, or remove this one.') from error
         if changed := [key for key, value in json.loads(strict_json(record)).items() if before.get(key) != value]:
-            raise ConfigError(f'{work_dir} belongs to a training with another {" and ".join(changed)}.',
+            changed = ' and '.join(_IN_WORDS.get(key, key) for key in changed)
+            raise ConfigError(f'{work_dir} belongs to a training with another {changed}.',
                               'Choose another work_dir, or remove this one to train again.')
     write_json(path, record)
 
 
+def _model_files(model: Any) -> list[Path]:
+    """Return the files of a local model of transformers; none for the id of a hub model, or a config."""
+    folder = Path(model).expanduser() if isinstance(model, str | os.PathLike) else None
+    if folder is None or not (folder / 'config.json').is_file():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith('.'))
+
+
 def _plain(value: Any) -> Any:
     """Return plain data with dicts and lists only, as JSON holds it."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
