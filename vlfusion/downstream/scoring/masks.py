@@ -68,11 +68,12 @@ class MaskScores(SetScores):
 
     @property
     def unlabelled(self) -> list[str]:
-        """Images without a score of their own, because no pixel has a label of a scored class."""
-        rule = mean_iou_of(self.variant)
-        kept = rule.evaluated(self.classes)
-        return [name for name, part in zip(self.names, self.parts, strict=True)
-                if not rule.counted(part, self.classes)[kept].sum()]
+        """Images without a score of their own, because no pixel has a label of a scored class.
+
+        Predictions have no part in it, so all methods and seeds have rows of the same images.
+        """
+        kept = mean_iou_of(self.variant).evaluated(self.classes)
+        return [name for name, part in zip(self.names, self.parts, strict=True) if not part[kept].sum()]
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -80,6 +81,9 @@ class MaskScores(SetScores):
 
         The mIoU of an image is the mean over the classes that occur in it. It does not depend on other images. The
         mean of these values is not the mIoU of the set, in which large things and rare classes count more.
+
+        `sea` and `sea13` do not count pixels that are predicted as void. An image that is predicted as void wherever
+        it has a label has no counted pixel, so by these definitions its scores are NaN, not 0.
         """
         left_out = {*self.unlabelled}
         return [{'name': name, **dict(zip(self.columns, self.score(part[None]).tolist(), strict=True))}

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from vlfusion.downstream.scoring.set_scores import SetScores
-from vlfusion.evaluation.rows import Row, columns
+from vlfusion.errors import DataError
+from vlfusion.evaluation.rows import Row
 
 
 class AcrossSeeds(SetScores):
@@ -19,11 +20,17 @@ class AcrossSeeds(SetScores):
 
     Args:
         by_seed: scores of each seed, by one definition.
+
+    Raises:
+        DataError: the seeds have other images.
     """
 
     def __init__(self, by_seed: Sequence[SetScores]):
         self.by_seed = tuple(by_seed)
         first = self.by_seed[0]
+        if other := sorted({name for scores in self.by_seed for name in {*scores.names} ^ {*first.names}}):
+            raise DataError(f'The seeds differ in their images: {", ".join(other[:5])} ({len(other)} in all).',
+                            'Score the networks of all seeds on the same images.')
         self.names, self.classes, self.variant = first.names, first.classes, first.variant
         self.parts: list[tuple[Any, ...]] = list(zip(*(scores.parts for scores in self.by_seed), strict=True))
 
@@ -53,8 +60,8 @@ class AcrossSeeds(SetScores):
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Means over the seeds of the scores of each image alone."""
-        tables = [columns(scores.rows) for scores in self.by_seed]
-        means = {key: np.mean([table[key] for table in tables], 0) for key in tables[0]}
-        return [{'name': row['name'], **{key: values[index].item() for key, values in means.items()}}
-                for index, row in enumerate(self.by_seed[0].rows)]
+        """Means over the seeds of the scores of each image alone; NaN where a seed has none."""
+        first, *others = ({row['name']: row for row in scores.rows} for scores in self.by_seed)
+        return [{key: value if key == 'name' else float(np.mean([value, *(
+            other.get(name, {}).get(key, np.nan) for other in others)])) for key, value in row.items()}
+                for name, row in first.items()]
