@@ -264,6 +264,21 @@ def test_changes_move_labels_with_their_pixels(tmp_path):
     assert torch.equal(again[Draw(0, 3)]['picture'], with_boxes[Draw(0, 3)]['picture'])
 
 
+@pytest.mark.parametrize('shape', [(48, 64), (96, 128), (64, 48), (30, 90)])
+def test_at_scale_1_the_whole_picture_just_fits(shape, tmp_path):
+    size = (48, 64)
+    cv2.imwrite(str(tmp_path / 'a.png'), np.full(shape, 255, np.uint8))
+    plan, files = TrainingPlan(max_iters=1, size=size, scale=(1, 1)), {'a': tmp_path / 'a.png'}
+    box = Boxes(np.array([[0., 0, *shape[::-1]]]), np.array([0]))
+    sample = LabelledPictures(files, Given('boxes', box, THINGS), plan)[Draw(0, 0)]
+    masked = LabelledPictures(files, Given('masks', np.ones(shape, np.uint8), SURFACES), plan)[Draw(0, 0)]
+    expected = [round(side * min(48 / shape[0], 64 / shape[1])) for side in shape]
+    rows, columns = np.nonzero(sample['picture'][0].numpy() > 0.9)
+    ((x0, y0, x1, y1),) = sample['label'].corners
+    assert [np.ptp(rows) + 1, np.ptp(columns) + 1] == expected == [y1 - y0, x1 - x0]
+    assert (masked['label'] == 1).sum() == np.prod(expected)
+
+
 def test_the_void_class_may_be_left_out(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((8, 8), np.uint8))
     mask = np.arange(64).reshape(8, 8) % 3

@@ -331,7 +331,7 @@ class LabelledPictures(Dataset):
         fill = {Image: PADDING, MaskTensor: IGNORED}
         self.change = v2.Compose([
             v2.RandomHorizontalFlip(training.flip),
-            v2.ScaleJitter(size, training.scale, antialias=True),
+            _Scale(size, training.scale),
             v2.RandomCrop(size, pad_if_needed=True, fill=fill),
             v2.ClampBoundingBoxes(),
             v2.SanitizeBoundingBoxes(min_size=1, labels_getter=itemgetter('classes'))
@@ -367,6 +367,28 @@ class LabelledPictures(Dataset):
         else:
             plain['label'] = plain.pop('mask')
         return plain
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Scale a sample by chance. At scale 1 the whole picture just fits into `size`, height and width.
+
+    `ScaleJitter` of torchvision 0.29 divides the height of the size by the width of the picture.
+    """
+
+    size: Sequence[int]
+    scale: Sequence[float]
+
+    def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        from torchvision.transforms.v2.functional import resize
+        from torchvision.tv_tensors import TVTensor
+        least, most = self.scale
+        sides = sample['picture'].shape[-2:]
+        scale = (least + torch.rand(()).item() * (most - least)) * min(
+            target / side for target, side in zip(self.size, sides, strict=True))
+        scaled = [max(1, round(side * scale)) for side in sides]
+        return {key: resize(value, scaled, antialias=True) if isinstance(value, TVTensor) else value
+                for key, value in sample.items()}
 
 
 def _batch(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
