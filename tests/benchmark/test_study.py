@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from vlfusion.benchmark.study import load_study
 from vlfusion.benchmark.study_result import run_study
 from vlfusion.benchmark.study_run import StudyRun
 from vlfusion.cli import main
+from vlfusion.downstream.scoring.comparing import board_of_sets
 from vlfusion.errors import ConfigError, VLFusionError
 from vlfusion.evaluation.rows import read_csv
 from vlfusion.files import strict_json
@@ -109,6 +111,51 @@ def test_networks_as_they_are_need_no_training_split(scenes, tmp_path, published
     result = run_study(load_study(random, out=str(tmp_path / 'random')))
     assert result.scores == {} and all('has random weights' in why for why in result.failures.values())
     assert '## Scenes' in result.markdown() and result.verdicts() == {}
+
+
+def test_names_in_folders_and_a_picture_of_another_size(tmp_path, published):
+    root = tmp_path / 'scenes'
+    for part in ('day', 'nächte 夜'):
+        draw_scenes(root / 'drawn', ['0000', '0001'], seed=len(part))
+        for place in ('ir', 'vi', 'masks'):
+            (root / place).mkdir(parents=True, exist_ok=True)
+            (root / 'drawn' / place).rename(root / place / part)
+    half = tmp_path / 'half'
+    for path in (root / 'ir').rglob('*.png'):
+        (half / path.relative_to(root / 'ir')).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(half / path.relative_to(root / 'ir')), cv2.resize(cv2.imread(str(path), 0), (32, 32)))
+    path = write_study(tmp_path, root, training=None, train=None, test=dict(source_a='ir/**', source_b='vi/**'),
+                       labels=dict(type='IndexMasks', place='masks/**'),
+                       methods=dict(Laplacian='laplacian', Half=dict(fused=dict(test=str(half)))),
+                       network=dict(type='TransformersSegmenter', model=published))
+    result = run_study(load_study(path, out=str(tmp_path / 'out')))
+    assert 'is 32x32, but its sources are 64x64' in result.failures['Half'] and 'Laplacian' in result.scores
+    assert {row['name'] for row in result.scores['Laplacian'].rows} == {
+        f'{part}/{name}' for part in ('day', 'nächte 夜') for name in ('0000', '0001')}
+    assert (tmp_path / 'out/worst.png').is_file()
+
+    [findings] = (tmp_path / 'out/runs/Laplacian').rglob('predictions/*')
+    next(findings.rglob('*.png')).unlink()  # what an earlier run lost is found again
+    (tmp_path / 'out/scores/Maximum.csv').write_text('name,mIoU\n')  # of a row that the study no longer has
+    again = run_study(load_study(path, out=str(tmp_path / 'out')))
+    assert again.scores['Laplacian'].values == result.scores['Laplacian'].values
+    assert sorted(path.stem for path in (tmp_path / 'out/scores').iterdir()) == [
+        'Laplacian', 'infrared_alone', 'visible_alone']
+
+
+def test_a_source_that_fails_leaves_no_verdict(scenes, tmp_path, published):
+    path = write_study(tmp_path, scenes, training=None, train=None, methods=dict(Laplacian='laplacian'),
+                       network=dict(type='TransformersSegmenter', model=published))
+    result = run_study(load_study(path, out=str(tmp_path / 'out')))
+    assert 'alone' in result.verdicts()['Laplacian']
+    other = replace(result, board=board_of_sets({name: scores for name, scores in result.scores.items()
+                                                 if name != 'infrared alone'}, resamples=50))
+    assert other.verdicts() == {}
+
+
+def test_each_checkpoint_is_a_row(scenes, tmp_path):
+    study = load_study(write_study(tmp_path, scenes, methods=dict(Two=dict(checkpoint=['film-ivf', 'film-guide-ivf']))))
+    assert study.names == ['Two 1', 'Two 2', 'infrared alone', 'visible alone']
 
 
 def test_a_changed_label_or_picture_trains_again(scenes, tmp_path):

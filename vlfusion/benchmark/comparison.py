@@ -17,6 +17,7 @@ from vlfusion.benchmark.run import Progress, Run
 from vlfusion.benchmark.study import load_studies
 from vlfusion.benchmark.study_result import StudyResult, run_study
 from vlfusion.benchmark.tables import results
+from vlfusion.guards.foreign import described, is_end
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,20 @@ def run_plan(plan: Plan, *, get: bool = False, describe: bool = False, report: b
     units = units if group.world == 1 else run.units()
     sets = results(run, units)
     clock.lap('comparing')
-    studies = {name: run_study(study, progress=progress) for name, study in planned.items()}
-    if studies:
+    studies, failures = {}, dict(run.failures)
+    for name, study in planned.items():
+        try:
+            studies[name] = run_study(study, get=get, describe=describe, progress=progress)
+        except BaseException as error:  # the tables of the pictures are done, and must not be lost
+            if is_end(error):
+                raise
+            failures[name, 'the whole study'] = described(error)
+    if planned:
         clock.lap('downstream')
     files = write_all(plan.out, run, units, sets, manifest(run, clock.seconds), report=report, ablation=shown,
                       studies=list(studies.values()))
     clock.lap('writing')
-    failures = run.failures | {(name, row): why for name, study in studies.items()
-                               for row, why in study.failures.items()}
+    failures |= {(name, row): why for name, study in studies.items() for row, why in study.failures.items()}
     return Comparison(sets, failures, run.counts, clock.seconds, files, studies)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from mmengine.config import Config
 
 from vlfusion.analysis.statistics import CORRECTIONS
-from vlfusion.benchmark.methods import ModelMethod, check_keys, method_of
+from vlfusion.benchmark.methods import FolderMethod, ModelMethod, check_keys, method_of
 from vlfusion.benchmark.plan import Plan, SetPlan
 from vlfusion.config import SPLITS as ALL_SPLITS
 from vlfusion.config import load_config
@@ -205,12 +205,21 @@ def _fusing(config: Config, splits: Sequence[str], folder: Path, cache: str | os
     methods = [method_of(name, _of_one_split(name, entry, splits), splits)
                for name, entry in config.get('methods', {}).items()]
     methods += [replace(model, datasets=()) for model in models if model.name not in {own.name for own in methods}]
+    methods = [part for method in methods for part in _single(method)]
     return Plan(title='', datasets=datasets, methods=methods, printed={}, metrics=[], truth_metrics=[], controls=[],
                 protocol=get_protocol(config.get('protocol', 'film')), seeds=[0], robustness=False, alpha=0.05,
                 correction='holm', out=folder, cache=Path(cache or config.get('cache') or folder / 'cache'), config={},
                 chroma=config.get('chroma') and chroma_name(config.chroma), tiles=tiles,
                 max_memory=None if max_memory is None else parse_bytes(str(max_memory)),
                 words=find_words(config.words) if config.get('words') else None)
+
+
+def _single(method: ModelMethod | FolderMethod) -> list[ModelMethod | FolderMethod]:
+    """A method for each of its checkpoints, as each gives pictures of its own."""
+    if isinstance(method, FolderMethod) or len(method.checkpoints) < 2:
+        return [method]
+    return [replace(method, name=f'{method.name} {index}', checkpoints=[checkpoint])
+            for index, checkpoint in enumerate(method.checkpoints, 1)]
 
 
 def _of_one_split(name: str, entry: Any, splits: Sequence[str]) -> Any:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from vlfusion.analysis.leaderboard import Leaderboard
 from vlfusion.analysis.numbers import numeral
+from vlfusion.benchmark.needs import download, needs_of
 from vlfusion.benchmark.run import Progress
 from vlfusion.benchmark.study import StudyPlan
 from vlfusion.benchmark.study_run import StudyRun
@@ -16,7 +18,7 @@ from vlfusion.downstream.scoring.detections import score_detections
 from vlfusion.downstream.scoring.masks import score_masks
 from vlfusion.downstream.scoring.seeds import AcrossSeeds
 from vlfusion.evaluation.rows import write_csv
-from vlfusion.files import whole_file, write_json
+from vlfusion.files import make_folder, whole_file, write_json
 from vlfusion.guards.cells import markdown_cell, markdown_table
 
 
@@ -62,7 +64,7 @@ class StudyResult:
         alone = self.plan.alone
         comparison = self.board.comparisons.get(self.main)
         sources = {name: comparison.means[name] for name in alone if name in comparison.means} if comparison else {}
-        if not sources:
+        if len(sources) < 2:  # the better of the two is not known
             return {}
         better = max(sources, key=sources.get)
         verdicts = {}
@@ -106,9 +108,13 @@ class StudyResult:
             file.write(self.markdown())
         for ending in ('tex', 'json'):
             self.board.write(out / f'table.{ending}')
-        for name, scores in self.scores.items():
-            (out / 'scores').mkdir(parents=True, exist_ok=True)
-            write_csv(out / 'scores' / f'{names[name]}.csv', scores.rows)
+        tables = {out / 'scores' / f'{names[name]}.csv': scores.rows for name, scores in self.scores.items()
+                  if scores.rows}
+        make_folder(out / 'scores')
+        for path in {*(out / 'scores').glob('*.csv')} - tables.keys():  # of a row that an earlier run had
+            path.unlink()
+        for path, rows in tables.items():
+            write_csv(path, rows)
         write_json(out / 'study.json', dict(
             title=self.plan.title, images=self.board.images, seeds=list(self.plan.seeds), verdicts=self.verdicts(),
             failures=dict(self.failures), config=self.plan.config,
@@ -118,7 +124,8 @@ class StudyResult:
         return [out / 'table.md', out / 'table.tex', out / 'table.json', out / 'study.json']
 
 
-def run_study(plan: StudyPlan, *, progress: Progress = lambda *_: None) -> StudyResult:
+def run_study(plan: StudyPlan, *, get: bool = False, describe: bool = False,
+              progress: Progress = lambda *_: None) -> StudyResult:
     """Fuse, train, find and score as a plan says, and write the tables to `plan.out`.
 
     What an earlier run finished is not done again, and a killed training continues. A row that fails is named in
@@ -129,30 +136,34 @@ def run_study(plan: StudyPlan, *, progress: Progress = lambda *_: None) -> Study
 
     Args:
         plan: plan of `load_study`.
+        get, describe: as for `vlfusion.run_plan`.
         progress: called with a step, the items done and the items in total.
 
     Raises:
         DataError: a picture, a pair or a label is missing or not valid.
         ConfigError: a package is not installed.
     """
-    run = StudyRun(plan, progress)
+    run = StudyRun(plan, progress, describe, download(needs_of(plan.fusing), progress) if get else {})
     pictures = run.fuse()
     found = run.predict(pictures)
     test = plan.sets['test']
-    labels = {pair.name: label for pair, label in test}
-    score = score_detections if plan.kind == 'boxes' else score_masks
-    scores = {name: AcrossSeeds([score(predicted, labels, test.classes, variant=plan.variant) for predicted in seeds])
+    labels = dict(test.by_name) if plan.kind == 'boxes' else test.by_name
+    score = partial(score_detections if plan.kind == 'boxes' else score_masks, labels=labels, classes=test.classes,
+                    variant=plan.variant)
+    scored = {name: run.attempt(name, lambda seeds=seeds: AcrossSeeds([score(predicted) for predicted in seeds]))
               for name, seeds in found.items()}
+    scores = {name: scores for name, scores in scored.items() if scores is not None}
     board = board_of_sets(scores, alpha=plan.alpha, correction=plan.correction,
                           resamples=plan.resamples) if scores else Leaderboard('', len(test), {}, plan.alpha)
     board = replace(board, failures=run.failures)
     result = StudyResult(plan, scores, board, run.failures, run.counts)
-    if not scores:
-        return replace(result, files=result.write())
-    sheet = draw_cases(plan.out, worst_cases(scores), board.methods,
+    files = result.write()
+    if not (worst := worst_cases(scores)):
+        return replace(result, files=files)
+    sheet = draw_cases(plan.out, worst, board.methods,
                        {name: splits['test'] for name, splits in pictures.items()},
                        {name: seeds[0] for name, seeds in found.items()}, labels, scores, test.classes)
-    return replace(result, files=[*result.write(), sheet])
+    return replace(result, files=[*files, sheet])
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:

@@ -1,9 +1,11 @@
 """The work of a downstream study: methods fuse, a network learns the pictures of each, and finds things in others."""
 
 import hashlib
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,9 +21,9 @@ from vlfusion.data.names import file_names
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.interfaces import Mask
 from vlfusion.downstream.predictions import read_predictions, write_coco_results, write_masks
-from vlfusion.downstream.sets import size_of
+from vlfusion.downstream.sets import image_size, size_of
 from vlfusion.downstream.training import NETWORK, predict, train_network
-from vlfusion.errors import VLFusionError, printable
+from vlfusion.errors import DataError, VLFusionError, printable
 from vlfusion.files import whole_folder
 from vlfusion.guards.foreign import described, is_end
 from vlfusion.imaging.images import read_image, to_8bit
@@ -38,17 +40,20 @@ class StudyRun:
     Attributes:
         plan: plan of the study.
         progress: called at every step.
+        describe, refused: as for `vlfusion.benchmark.run.Run`.
         failures: reason why a row has no result, by its name.
         counts: number of networks `trained` and `known`.
     """
 
     plan: StudyPlan
     progress: Progress = lambda *_: None
+    describe: bool = False
+    refused: Mapping[str, VLFusionError] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     counts: Counter = field(default_factory=Counter)
 
     def __post_init__(self):
-        self._run = Run(self.plan.fusing, progress=self.progress)
+        self._run = Run(self.plan.fusing, progress=self.progress, describe=self.describe, refused=self.refused)
         self._folders = file_names(self.plan.names)
 
     def fuse(self) -> dict[str, dict[str, dict[str, Path]]]:
@@ -65,7 +70,9 @@ class StudyRun:
             pictures[unit.method][unit.dataset.name][unit.pair.name] = unit.colour
         for (_, method), why in self._run.failures.items():
             self.failures.setdefault(method, why)
-            pictures.pop(method, None)
+        for method in self.plan.fusing.methods:
+            self.attempt(method.name, partial(self._check_sizes, pictures[method.name]))
+        pictures = {name: splits for name, splits in pictures.items() if name not in self.failures}
         if self.plan.sources:
             for split, labelled in self.plan.sets.items():
                 for pair in labelled.pairs:
@@ -79,12 +86,12 @@ class StudyRun:
             return
         for name, splits in pictures.items():
             for seed in self.plan.seeds:
-                self._attempt(name, partial(self._trained, name, seed, splits))
+                self.attempt(name, partial(self._trained, name, seed, splits))
 
     def predict(self, pictures: Mapping[str, Mapping[str, Mapping[str, Path]]]
                 ) -> dict[str, list[Mapping[str, Boxes | Mask]]]:
         """Return what the networks of each row find in the test pictures, by seed and name; trains what is not."""
-        return {name: found for name, splits in pictures.items() if (found := self._attempt(name, partial(
+        return {name: found for name, splits in pictures.items() if (found := self.attempt(name, partial(
             self._found, name, splits))) is not None}
 
     @property
@@ -92,7 +99,16 @@ class StudyRun:
         """Seeds of the networks; a network that is not trained runs once."""
         return self.plan.seeds if self.plan.training else self.plan.seeds[:1]
 
-    def _attempt(self, name: str, work: Callable[[], Any]) -> Any:
+    def _check_sizes(self, pictures: Mapping[str, Mapping[str, Path]]) -> None:
+        """Refuse pictures of another size than their sources: boxes and masks would not fit the labels."""
+        for split, labelled in self.plan.sets.items():
+            for pair in labelled.pairs:
+                path, (height, width) = pictures[split][pair.name], size_of(pair)
+                if (size := image_size(path)) != (height, width):
+                    raise DataError(f'{path} is {size[1]}x{size[0]}, but its sources are {width}x{height} (width x '
+                                    'height).', 'Fuse the pair again at the size of its sources.')
+
+    def attempt(self, name: str, work: Callable[[], Any]) -> Any:
         """Do some work for a row; if it fails, the row says why, and the others go on."""
         if name in self.failures:
             return None
@@ -127,18 +143,21 @@ class StudyRun:
         labels = plan.sets['test'].labels
         checkpoint = self._trained(name, seed, splits) if plan.training else None
         folder = self._folder(name, seed, splits['train'] if plan.training else test)
-        place = folder / 'predictions' / key_of(pictures=_digests(test))[:12]
+        place = folder / 'predictions' / f'{key_of(pictures=_digests(test))[:12]}{".json" * (labels.kind == "boxes")}'
+        pairs = {pair.name: pair for pair in plan.sets['test'].pairs}
+        read = partial(read_predictions, place, labels, list(test), lambda pair: size_of(pairs[pair]))
+        if place.exists():
+            with suppress(DataError):  # a file was removed or damaged: find again
+                return read().images
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
         results = predict(plan.network, labels.classes, test, checkpoint)
         if labels.kind == 'boxes':
-            place = place.with_suffix('.json')
-            if not place.is_file():
-                write_coco_results(place, dict(self._counted(results, name)))
-        elif not place.is_dir():
+            write_coco_results(place, dict(self._counted(results, name)))
+        else:
             with whole_folder(place) as temporary:  # masks of a large set do not fit into memory together
                 for pair, mask in self._counted(results, name):
                     write_masks(temporary, {pair: mask}, labels.classes)
-        pairs = {pair.name: pair for pair in plan.sets['test'].pairs}
-        return read_predictions(place, labels, list(test), lambda pair: size_of(pairs[pair])).images
+        return read().images
 
     def _counted(self, results: Iterable[tuple[str, Boxes | Mask]], name: str) -> Iterator[tuple[str, Boxes | Mask]]:
         """Pass on the results of a row, and report each."""

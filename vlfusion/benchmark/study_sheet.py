@@ -1,5 +1,7 @@
 """The hardest test pictures of a study, with what was found drawn over them, as a figure."""
 
+import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -7,14 +9,14 @@ import numpy as np
 
 from vlfusion.analysis.contact_sheet import contact_sheet
 from vlfusion.analysis.numbers import numeral
-from vlfusion.data.names import file_names, inside
+from vlfusion.data.names import file_names
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.drawing import colours_of, draw
 from vlfusion.downstream.interfaces import Mask
 from vlfusion.downstream.scoring.set_scores import SetScores
 from vlfusion.downstream.training import read_picture
-from vlfusion.files import whole
+from vlfusion.files import make_folder, whole
 from vlfusion.imaging.images import write_image
 
 #: Pictures of the figure, and methods beside the labels.
@@ -49,6 +51,9 @@ def draw_cases(out: Path, names: Sequence[str], rows: Sequence[str], pictures: M
         classes: the class table.
     """
     shown = list(rows)[:COLUMNS]
+    if (out / 'drawn').is_dir():
+        shutil.rmtree(out / 'drawn')  # pictures of an earlier run
+    files = file_names(list(names))
     folders = {title: out / 'drawn' / folder for title, folder in file_names([LABELS, *shown]).items()}
     for name in names:
         truth = labels[name]
@@ -56,14 +61,15 @@ def draw_cases(out: Path, names: Sequence[str], rows: Sequence[str], pictures: M
         drawn = {LABELS: draw(read_picture(pictures[shown[0]][name]), truth, classes)} | {
             row: draw(read_picture(pictures[row][name]), found[row][name], classes, beside) for row in shown}
         for title, picture in drawn.items():
-            path = inside(folders[title], name, '.png')
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path = folders[title] / f'{files[name]}.png'
+            make_folder(path.parent)
             write_image(path, np.ascontiguousarray(picture[..., ::-1]))
     column = next(iter(scores.values())).columns[0]
     by_row = {row: {line['name']: line[column] for line in scores[row].rows} for row in shown}
-    texts = {name: f'{name}: {column} ' + ', '.join(f'{numeral(by_row[row][name], ".2f")} ({row})' for row in shown)
-             for name in names}
-    sheet = contact_sheet({title: f'{folder}/{{name}}.png' for title, folder in folders.items()}, names, texts=texts,
+    texts = {files[name]: f'{name}: {column} ' + ', '.join(
+        f'{numeral(by_row[row].get(name, math.nan), ".2f")} ({row})' for row in shown) for name in names}
+    sheet = contact_sheet({title: f'{folder}/{{name}}.png' for title, folder in folders.items()},
+                          [files[name] for name in names], texts=texts,
                           note=lambda _: None)
     from matplotlib.patches import Patch
     colours = colours_of(classes)

@@ -17,10 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('--out', help='folder to write to (default: work_dirs/downstream/NAME)')
     parser.add_argument('--cache', help='folder of fused pictures, which studies may share (default: OUT/cache)')
+    parser.add_argument('--get', action='store_true', help='first download the weights that are not here')
+    parser.add_argument('--describe', action='store_true',
+                        help='also describe images with parts that need a network, a key or files of a hub')
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from vlfusion.benchmark.needs import download, needs_of
     from vlfusion.benchmark.study import load_study
     from vlfusion.benchmark.study_result import run_study
     from vlfusion.benchmark.study_run import StudyRun
@@ -30,11 +34,12 @@ def run(args: argparse.Namespace) -> int:
     plan = load_study(args.config, args.cfg_options, out=args.out, cache=args.cache)
     with ShowProgress() as progress:
         if args.action == 'train':
-            run = StudyRun(plan, progress)
+            run = StudyRun(plan, progress, args.describe,
+                           download(needs_of(plan.fusing), progress) if args.get else {})
             run.train(run.fuse())
             failures, counts, files = run.failures, run.counts, []
         else:
-            result = run_study(plan, progress=progress)
+            result = run_study(plan, get=args.get, describe=args.describe, progress=progress)
             failures, counts, files = result.failures, result.counts, result.files
     if args.json:
         print_json(dict(counts=dict(counts), failures=dict(failures), files=[str(path) for path in files],

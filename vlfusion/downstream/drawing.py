@@ -48,7 +48,8 @@ def draw(picture: Picture, found: Boxes | Mask, classes: ClassTable, label: Boxe
     if label is not None and len(label):
         image = draw_bounding_boxes(image, _corners(label, range(len(label))), colors=LABEL, width=width)
     scores = np.ones(len(found)) if found.scores is None else found.scores
-    shown = [index for index in np.argsort(scores, kind='stable') if scores[index] >= least]  # the best lies on top
+    # The best lies on top.
+    shown = [index for index in np.argsort(scores, kind='stable').tolist() if scores[index] >= least]
     if shown:
         image = draw_bounding_boxes(image, _corners(found, shown), width=2 * width,
                                     colors=[colours[number] for number in found.classes[shown]])

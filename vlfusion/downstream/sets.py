@@ -89,9 +89,28 @@ class LabelledSet:
         pair = self.pair(pair) if isinstance(pair, str) else pair
         return self.labels.read(pair.name, size_of(pair))
 
+    @property
+    def by_name(self) -> Mapping[str, Boxes | Mask]:
+        """Labels by the pair's name. Each access reads the file, so that masks of a large set are not held together."""
+        return _ByName(self)
+
     def subset(self, names: Sequence[str]) -> 'LabelledSet':
         """Return the set with these pairs only, sorted by name; raise UnknownNameError if one does not exist."""
         return replace(self, pairs=tuple(sorted(map(self.pair, names), key=lambda pair: pair.name)))
+
+
+class _ByName(Mapping):
+    def __init__(self, labelled: LabelledSet):
+        self._labelled, self._pairs = labelled, {pair.name: pair for pair in labelled.pairs}
+
+    def __getitem__(self, name: str) -> Boxes | Mask:
+        return self._labelled.label(self._pairs[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
 
 
 def load_labelled(config: str | os.PathLike | Config | Mapping[str, Any], *,
