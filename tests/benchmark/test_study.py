@@ -158,6 +158,18 @@ def test_each_checkpoint_is_a_row(scenes, tmp_path):
     assert study.names == ['Two 1', 'Two 2', 'infrared alone', 'visible alone']
 
 
+def test_only_what_decides_the_weights_trains_again(scenes, tmp_path):
+    def folder(**options):
+        options = {key.replace('_of_', '.'): value for key, value in options.items()}
+        return StudyRun(load_study(path, options, out=str(tmp_path)))._folder('Laplacian', 0, pictures)
+
+    path, pictures = write_study(tmp_path, scenes), {name: scenes / 'vi' / f'{name}.png' for name in TRAIN}
+    same = dict(training_of_workers=1), dict(training_of_save_every=9), dict(network_of_batch_size=2)
+    others = dict(training_of_lr=1e-3), dict(classes_of_void=1), dict(network_of_size=(96, 96))
+    assert {folder(**options) for options in same} == {folder()}
+    assert len({folder(), *(folder(**options) for options in others)}) == 4
+
+
 def test_a_changed_label_or_picture_trains_again(scenes, tmp_path):
     study = load_study(write_study(tmp_path, scenes), out=str(tmp_path / 'out'))
     run = StudyRun(study)

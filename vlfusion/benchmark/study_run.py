@@ -22,10 +22,11 @@ from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.interfaces import Mask
 from vlfusion.downstream.predictions import read_predictions, write_coco_results, write_masks
 from vlfusion.downstream.sets import image_size, size_of
-from vlfusion.downstream.training import NETWORK, predict, train_network
+from vlfusion.downstream.training import NETWORK, identity, predict, train_network
 from vlfusion.errors import DataError, VLFusionError, printable
 from vlfusion.files import whole_folder
 from vlfusion.guards.foreign import described, is_end
+from vlfusion.guards.redaction import without_secrets
 from vlfusion.imaging.images import read_image, to_8bit
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
 
@@ -143,7 +144,8 @@ class StudyRun:
         labels = plan.sets['test'].labels
         checkpoint = self._trained(name, seed, splits) if plan.training else None
         folder = self._folder(name, seed, splits['train'] if plan.training else test)
-        place = folder / 'predictions' / f'{key_of(pictures=_digests(test))[:12]}{".json" * (labels.kind == "boxes")}'
+        key = key_of(pictures=_digests(test), network=without_secrets(dict(plan.network)))
+        place = folder / 'predictions' / f'{key[:12]}{".json" * (labels.kind == "boxes")}'
         pairs = {pair.name: pair for pair in plan.sets['test'].pairs}
         read = partial(read_predictions, place, labels, list(test), lambda pair: size_of(pairs[pair]))
         if place.exists():
@@ -169,9 +171,8 @@ class StudyRun:
     def _folder(self, name: str, seed: int, pictures: Mapping[str, Path]) -> Path:
         """The folder of a row's network: its name changes with everything that the network depends on."""
         plan = self.plan
-        learnt = dict(training=str(plan.training), pictures=_digests(pictures), labels=self._taught) if plan.training \
-            else {}
-        key = key_of(network=plan.network, classes=plan.sets['test'].classes.names, **learnt)
+        learnt = dict(pictures=_digests(pictures), labels=self._taught) if plan.training else {}
+        key = key_of(**identity(plan.network, plan.sets['test'].classes, plan.training), **learnt)
         return plan.out / 'runs' / self._folders[name] / f'seed_{seed}' / key[:12]
 
     @cached_property
