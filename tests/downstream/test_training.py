@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from vlfusion.data.sampler import Draw
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
+from vlfusion.downstream.detectors import TorchvisionDetector
 from vlfusion.downstream.interfaces import IGNORED
 from vlfusion.downstream.labels import IndexMasks, YOLOLabels
 from vlfusion.downstream.training import (
@@ -32,6 +33,7 @@ from vlfusion.downstream.training import (
     train_network,
 )
 from vlfusion.errors import CheckpointError, ConfigError, DataError, NetworkError, UnknownNameError
+from vlfusion.registry import DETECTORS, snapshot
 from vlfusion.testing.labelled_toys import SURFACES, THINGS, draw_scenes
 
 pytest.importorskip('torchvision')
@@ -126,6 +128,7 @@ import time
 from pathlib import Path
 from vlfusion.downstream.labels import YOLOLabels
 from vlfusion.downstream.training import TrainingPlan, train_network
+from vlfusion.registry import DETECTORS, snapshot
 from vlfusion.testing.labelled_toys import THINGS
 root = Path({str(scenes)!r})
 train_network({FCOS!r}, YOLOLabels('labels', THINGS, root), {{path.stem: path for path in sorted(root.glob('mean/*'))}},
@@ -149,6 +152,12 @@ def test_a_finished_training_is_not_repeated_and_its_folder_is_its_own(boxes, pi
             ('another data', FCOS, PLAN, 0, dict(list(pictures.items())[1:]))):
         with pytest.raises(ConfigError, match=message):
             train_network(network, boxes, these, plan, tmp_path, seed=seed)
+    boxes.classes = replace(THINGS, void=0)
+    with pytest.raises(ConfigError, match='another void class.'):
+        train_network(FCOS, boxes, pictures, PLAN, tmp_path)
+    boxes.classes = THINGS
+    for network, plan in ((FCOS | dict(batch_size=1, top_k=5), PLAN), (FCOS, replace(PLAN, workers=1, save_every=3))):
+        assert train_network(network, boxes, pictures, plan, tmp_path, progress=interrupt_at(1)) == first
     (tmp_path / 'training.json').unlink()
     with pytest.raises(ConfigError, match='its record cannot be read'):
         train_network(FCOS, boxes, pictures, PLAN, tmp_path)
@@ -173,6 +182,27 @@ def test_the_identity_of_a_training_is_what_decides_its_weights(tmp_path):
     here, there, changed = (identity(dict(local, model=tmp_path / place), THINGS, PLAN)
                             for place in ('here', 'there', 'changed'))
     assert here == there == identity(local, THINGS, PLAN) != changed
+
+
+def test_secrets_reach_the_network_but_no_file(boxes, pictures, tmp_path):
+    secrets, got = ('sk-0123456789abc', 'hf_ABCDEFGH01234567'), []
+
+    class Paid(TorchvisionDetector):
+        def __init__(self, classes, *, api_key, service, **settings):
+            got.extend([api_key, service['token']])
+            super().__init__(classes, **settings)
+
+    undo = snapshot()
+    DETECTORS.register_module(module=Paid)
+    try:
+        network = FCOS | dict(type='Paid', api_key=secrets[0],
+                              service=dict(token=secrets[1], url=f'http://{secrets[0]}@host'))
+        train_network(network, boxes, pictures, replace(PLAN, max_iters=2), tmp_path, progress=interrupt_at(9))
+    finally:
+        undo()
+    files = [path for path in tmp_path.rglob('*') if path.is_file()]
+    assert got == [*secrets] and {'training.json', 'network.safetensors', 'config.py'} <= {path.name for path in files}
+    assert [path for path in files if any(secret.encode() in path.read_bytes() for secret in secrets)] == []
 
 
 def test_a_loss_that_is_not_finite_names_its_step(masks, pictures, tmp_path):

@@ -11,6 +11,7 @@ from vlfusion.downstream.interfaces import Picture
 from vlfusion.downstream.networks import normalised
 from vlfusion.errors import ConfigError, needs
 from vlfusion.guards.foreign import foreign
+from vlfusion.guards.redaction import without_secrets
 from vlfusion.guards.remote_code import refuse_remote_code
 from vlfusion.language.captioners.parts import load_transformers
 from vlfusion.language.precision import torch_device, torch_dtype
@@ -54,7 +55,7 @@ def load_pretrained(part: str, auto: str, model: str | Mapping, classes: ClassTa
         network = network.to(torch_device(device)).eval()
         processor = IMAGE_PROCESSOR_MAPPING[type(config)]['torchvision']()
     except Exception as error:  # settings that do not fit fail in many ways
-        raise ConfigError(f'{part} cannot build the model {dict(model)!r:.300}: {error}',
+        raise ConfigError(f'{part} cannot build the model {without_secrets(dict(model))!r:.300}: {error}',
                           "Write the config of transformers as model=dict(model_type='segformer', ...).") from error
     return processor, network, None
 
