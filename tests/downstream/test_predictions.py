@@ -1,6 +1,7 @@
 """Predictions are read as other programs write them, and every fault names its file and line."""
 
 import json
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -117,6 +118,15 @@ def test_ids_of_classes(labels, tmp_path):
     (json.dumps([BOX | {'bbox': [1, 2, 3]}]), r'the box is \[1, 2, 3\]'),
     (json.dumps([BOX | {'bbox': [1, 2, -3, 4]}]), r'the box is \[1, 2, -3, 4\]'),
     (json.dumps([BOX, BOX | {'score': None}]), r'json\[1\]: the score is None'),
+    (json.dumps([BOX | {'bbox': [1, 2, 3, 10 ** 400]}]), r'json\[0\]: the box is \[1, 2, 3, 1000'),
+    (json.dumps([BOX | {'bbox': [1e308, 2, 1e308, 4]}]), r'json\[0\]: the box .* is not finite'),
+    (json.dumps([BOX | {'score': 10 ** 400}]), r'json\[0\]: the score is 1000'),
+    (json.dumps([BOX | {'category_id': [1]}]), r'json\[0\]: category_id is \[1\]'),
+    (json.dumps([BOX | {'image_id': [0]}]), r'json\[0\]: image_id is \[0\]'),
+    (json.dumps([BOX | {'image_id': True}]), r'json\[0\]: image_id is True'),
+    (json.dumps(dict(annotations=[], images=5)), 'images is 5, not a list'),
+    (json.dumps(dict(annotations=[], images=[dict(id=[1], file_name='a')])), r'images\[0\]: id is \[1\]'),
+    (json.dumps(dict(annotations=[], categories=[dict(id={}, name='a')])), r'categories\[0\]: id is {}'),
     (json.dumps(dict(annotations=[], images=[{}])), r'images\[0\] lacks id or file_name')])
 def test_faults_of_results_name_the_entry(labels, tmp_path, content, words):
     (tmp_path / 'found.json').write_text(content)
@@ -187,3 +197,64 @@ def test_masks_keep_the_palette(tmp_path):
     mask = np.arange(9).reshape(3, 3)
     write_masks(tmp_path, {'x/a': mask}, table)
     assert IndexMasks('x', table, tmp_path).read('a', (3, 3)).tolist() == mask.tolist()
+
+
+def test_decomposed_names_keep_their_predictions(tmp_path):
+    """Names as macOS stored them find files and results of either spelling."""
+    table, mask, (nfc, nfd) = ClassTable(('void', 'car')), np.ones((3, 4), int), (
+        normalize(form, 'Kößén') for form in ('NFC', 'NFD'))
+    write_mask(tmp_path / f'labels/{nfc}.png', mask)
+    write_yolo(tmp_path / f'yolo_labels/{nfc}.txt', [])
+    write_masks(tmp_path / 'masks', {nfd: mask}, table)
+    masks = IndexMasks('labels', table, tmp_path)
+    found = read_predictions(tmp_path / 'masks', masks, [nfd], masks.size)
+    assert (found.images[nfd].tolist(), found.unscored) == (mask.tolist(), ())
+    boxed = YOLOLabels('yolo_labels', 'M3FD', tmp_path)
+    write_yolo_results(tmp_path / 'yolo', {nfc: boxes(1)}, size)
+    write_coco_results(tmp_path / 'found.json', {nfc: boxes(1)})
+    for place in ('yolo', 'found.json'):
+        result = read(boxed, tmp_path / place, [nfd], ids=range(6))
+        assert (len(result.images[nfd]), result.silent, result.unscored) == (4, (), ())
+
+
+def test_a_folder_is_read_to_the_depth_of_the_names(tmp_path):
+    table, names = ClassTable(('void', 'car')), ['day/1', 'night/1', 'day[2]/x']
+    masks = {name: np.full((3, 4), k % 2) for k, name in enumerate(names)}
+    write_masks(tmp_path / 'labels', masks, table)
+    write_masks(tmp_path / 'found [1]', masks, table)
+    labels = IndexMasks('labels/**', table, tmp_path)
+    result = read_predictions(tmp_path / 'found [1]', labels, names, labels.size)
+    assert {name: mask.tolist() for name, mask in result.images.items()} == {
+        name: mask.tolist() for name, mask in masks.items()}
+    assert sorted(result.files) == ['day/1.png', 'day[2]/x.png', 'night/1.png'], 'each is on record'
+
+
+def test_labels_without_folders_are_those_of_the_pairs(tmp_path):
+    """No stem repeats among the labels, so that they are listed without folders; the pairs have them."""
+    for name in ('day/0', 'night/1'):
+        write_yolo(tmp_path / f'labels/{name}.txt', [])
+    labels = YOLOLabels('labels/*', 'M3FD', tmp_path)
+    names = ['day/0', 'night/1']
+    write_yolo_results(tmp_path / 'yolo', {name: boxes(1) for name in names}, size)
+    write_coco_results(tmp_path / 'found.json', {name: boxes(1) for name in names})
+    for place in ('yolo', 'found.json'):
+        result = read(labels, tmp_path / place, names, ids=range(6))
+        assert ([len(result.images[name]) for name in names], result.unscored) == ([4, 4], ())
+
+
+def test_two_images_are_never_one(labels, tmp_path):
+    path = tmp_path / 'found.json'
+    path.write_text(json.dumps([BOX | {'image_id': f'{part}/00001.png'} for part in ('day', 'night')]))
+    with pytest.raises(DataError, match=r"json\[1\]: the images 'day/00001.png' and 'night/00001.png' would both be"):
+        read(labels, path)
+    images = [dict(id=k, file_name=f'{part}/00001.png') for k, part in enumerate(('day', 'night'))]
+    path.write_text(json.dumps(dict(annotations=[BOX | {'image_id': 1}], images=images)))
+    with pytest.raises(DataError, match="the images 'day/00001.png' and 'night/00001.png' would both be '00001'"):
+        read(labels, path)
+    path.write_text(json.dumps(dict(annotations=[], images=[images[0]] * 2)))
+    with pytest.raises(DataError, match=r'images\[1\] has the id 0 of another'):
+        read(labels, path)
+    path.write_text(json.dumps([BOX | {'image_id': 'night/1.png'}, BOX | {'image_id': 'out/day/1.png'}]))
+    write_yolo(tmp_path / 'more/day/1.txt', [])
+    with pytest.raises(DataError, match=r"1 boxes are for the image 'night/1.png', which has no label"):
+        read(YOLOLabels('more/*', 'M3FD', tmp_path), path, ['day/1'])

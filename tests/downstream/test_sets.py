@@ -6,8 +6,10 @@ import pytest
 
 from vlfusion.config import load_config
 from vlfusion.downstream.boxes import Boxes
+from vlfusion.downstream.check import check_labels
 from vlfusion.downstream.sets import KEYS, load_labelled
 from vlfusion.errors import ConfigError, DataError, UnknownNameError
+from vlfusion.imaging.images import write_image
 from vlfusion.testing.labelled import BOXES, LAYOUTS, SIZE, draw_labelled, drawn_mask, write_yolo
 
 
@@ -110,3 +112,25 @@ def test_labels_in_deeper_folders_have_the_names_of_their_pairs(tmp_path):
     sets = load_labelled(dict(data_root=str(tmp_path), classes='M3FD', labels=dict(type='YOLOLabels', place='labels/*'),
                               test=dict(source_a='ir/*', source_b='vi/*')))
     assert [(pair.name, len(boxes)) for pair, boxes in sets['test']] == [('day/1', 1), ('night/1', 2)]
+
+
+def test_the_names_of_pairs_decide_on_folders_of_labels(tmp_path):
+    """Images repeat a stem, labels do not."""
+    for name in ('day/0', 'night/0', 'night/1'):
+        for side in ('ir', 'vi'):
+            write_image(tmp_path / f'{name[:-2]}/{side}/{name[-1]}.png', np.zeros(SIZE, np.uint8))
+    for name in ('day/0', 'night/1'):
+        write_yolo(tmp_path / f'{name[:-2]}/labels/{name[-1]}.txt', [])
+    config = dict(data_root=str(tmp_path), classes='M3FD', labels=dict(type='YOLOLabels', place='*/labels'),
+                  test=dict(source_a='*/ir', source_b='*/vi', names=['day/0', 'night/1']))
+    assert [pair.name for pair, _ in load_labelled(config)['test']] == ['day/0', 'night/1']
+    result = check_labels(config)
+    assert result.faults == []
+    config['test'].pop('names')
+    with pytest.raises(DataError, match='night/0: the pair of test has no label'):
+        load_labelled(config)
+    write_image(tmp_path / 'ir/0.png', np.zeros(SIZE, np.uint8))
+    write_image(tmp_path / 'vi/0.png', np.zeros(SIZE, np.uint8))
+    config['test'] = dict(source_a='**/ir', source_b='**/vi', names=['0', 'day/0'])
+    with pytest.raises(DataError, match='day/0: the pair of test has the label of 0: .*day/labels/0.txt'):
+        load_labelled(config)

@@ -51,6 +51,13 @@ def list_files(root: Path, pattern: str, suffixes: tuple[str, ...]) -> list[Fitt
     return files
 
 
+def files_within(place: str | os.PathLike, suffixes: tuple[str, ...], deep: bool) -> list[FittingFile]:
+    """List the files of a folder, also those of the folders in it if `deep`; or those that match a pattern."""
+    if Path(place).is_dir():  # its name may hold signs of patterns
+        return list_files(Path(place), '**' if deep else '{name}.*', suffixes)
+    return list_files(Path(), str(place), suffixes)
+
+
 def is_file(source: Path) -> bool:
     """Tell whether a source is a file; otherwise it is a folder or a pattern.
 

@@ -207,7 +207,8 @@ def _without_pair(sets: Mapping[str, LabelledSet], config: Mapping[str, Any], no
         notes.append(f'{len(known - listed)} pairs are in no split, such as {min(known - listed)}.')
     seen = set()
     for labelled in sets.values():
+        paired = set(map(labelled.labels.listed, known))
         for name in labelled.labels.names():
-            if composed(name) not in known and (place := labelled.labels.where(name)) not in seen:
+            if name not in paired and (place := labelled.labels.where(name)) not in seen:
                 seen.add(place)
                 yield Fault('no pair', place, f'there are no images {name} in any split')

@@ -39,7 +39,11 @@ class Labels(ABC):
 
     def has(self, name: str) -> bool:
         """Tell whether an image has a label, which may be an empty one."""
-        return composed(name) in self.names()
+        return self.listed(name) in self.names()
+
+    def listed(self, name: str) -> str:
+        """Return the name that `names` has for an image, which may lack the folders of the pair's name."""
+        return composed(name)
 
     def where(self, name: str) -> str:
         """Return the place of a label in words, such as its file."""

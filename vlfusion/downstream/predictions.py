@@ -17,11 +17,11 @@ import numpy as np
 from PIL import Image
 
 from vlfusion.data.names import composed, inside
-from vlfusion.data.patterns import by_name, contents_of, list_files, stem_of
+from vlfusion.data.patterns import by_name, contents_of, files_within, stem_of
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import ClassTable
 from vlfusion.downstream.interfaces import Labels, Mask
-from vlfusion.downstream.labels.coco import COCOLabels
+from vlfusion.downstream.labels.coco import COCOLabels, is_id, is_number
 from vlfusion.downstream.labels.corners import LabelledBox, as_boxes
 from vlfusion.downstream.labels.faults import Fault, LabelError
 from vlfusion.downstream.labels.files import read_text
@@ -119,6 +119,7 @@ def read_coco_results(path: str | os.PathLike, labels: Labels, names: Collection
     number_of = _numbers_by_id(content.get('categories'), entries, labels, rules, path)
     boxes: dict[str, list[LabelledBox]] = defaultdict(list)
     strangers: Counter = Counter()
+    spelled: dict[str, int | str] = {}
     for index, entry in enumerate(entries):
         where = f'{path}[{index}]'
         if fault := _entry_fault(entry):
@@ -128,6 +129,9 @@ def read_coco_results(path: str | os.PathLike, labels: Labels, names: Collection
         number = number_of.get(category)
         if name is None:
             strangers[entry['image_id']] += 1
+        elif spelled.setdefault(name, entry['image_id']) != entry['image_id']:
+            faults.append(Fault('not readable', where, f'the images {short_repr(spelled[name])} and '
+                                                       f'{short_repr(entry["image_id"])} would both be {name!r}'))
         elif number is None and (rules.others == 'leave out' or category in number_of):
             left_out += 1
         elif number is None:
@@ -226,7 +230,7 @@ def _read_masks(place: Path, labels: Labels, names: Collection[str], size: Sizes
                         'Predict every image of the split, or name the images to score.')
     chosen = {name: files[name] for name in names}
     return Predictions(_MaskFiles(chosen, labels.classes, size, rules.resize),
-                       {path.name: path for path in chosen.values()}, (), tuple(sorted(files.keys() - {*names})))
+                       by_file(chosen), (), tuple(sorted(files.keys() - {*names})))
 
 
 def _read_yolo(place: Path, labels: Labels, names: Collection[str], size: Sizes, rules: PredictionRules) -> Predictions:
@@ -250,24 +254,38 @@ def _read_yolo(place: Path, labels: Labels, names: Collection[str], size: Sizes,
             boxes[name] = _scored((), (0, 0))
     if faults:
         raise LabelError(faults)
-    return Predictions(boxes, {files[name].name: files[name] for name in names if name in files}, tuple(silent),
+    return Predictions(boxes, by_file({name: files[name] for name in names if name in files}), tuple(silent),
                        tuple(sorted(files.keys() - {*names})), left_out)
 
 
 def _files(place: Path, suffix: str, labels: Labels, names: Collection[str]) -> dict[str, Path]:
     """Files of predictions by name; raises a DataError if there are none, or if an image has no label."""
-    listed = list_files(Path(), str(place), (suffix,))
-    known = {composed(name) for name in (*labels.names(), *names)}
+    known = _spellings(labels, names)
     deep = any('/' in name for name in known)
+    listed = files_within(place, (suffix,), deep)
     files, problems = by_name(listed, deep, 'the predictions')
     problems += [f'{path} is for {name!r}, which has no label' for name, path in files.items() if name not in known]
+    chosen = {known[name]: path for name, path in files.items() if name in known}
+    problems += [f'{path} and {chosen[known[name]]} are for one image' for name, path in files.items()
+                 if name in known and chosen[known[name]] != path]
     if problems:
         raise DataError(f'The predictions in {place} do not fit the labels:\n{listing(problems)}',
                         'A prediction has the name of its image. Remove other files, or give the labels of this set.')
     if not files:
         raise DataError(f'There are no predictions (*{suffix}) in {place}; {contents_of(place)}.',
                         'Give the folder that the other program wrote, or its .json file.')
-    return files
+    return chosen
+
+
+def _spellings(labels: Labels, names: Collection[str]) -> dict[str, str]:
+    """Name of each image by its composed name, and by that in the labels, which may lack its folders."""
+    return ({composed(name): name for name in labels.names()} | {labels.listed(name): name for name in names}
+            | {composed(name): name for name in names})
+
+
+def by_file(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Return files of images by their own names, with the folders of the images' names."""
+    return {str(PurePosixPath(name).with_name(path.name)): path for name, path in files.items()}
 
 
 def _scored(boxes: Collection[LabelledBox], size: tuple[int, int]) -> Boxes:
@@ -290,9 +308,20 @@ def _entries(path: Path) -> tuple[list, dict[str, Any]]:
                          "COCO's results are a list of image_id, category_id, bbox and score.")
     for key in ('images', 'categories'):
         wanted = ('id', 'file_name' if key == 'images' else 'name')
-        for index, entry in enumerate(around.get(key) or ()):
+        listed, ids = around.get(key) or [], Counter()
+        if not isinstance(listed, list):
+            raise LabelError([Fault('not readable', str(path), f'{key} is {short_repr(listed)}, not a list')])
+        for index, entry in enumerate(listed):
+            place = f'{key}[{index}]'
             if not isinstance(entry, dict) or not {*wanted} <= entry.keys():
-                raise LabelError([Fault('not readable', str(path), f'{key}[{index}] lacks {" or ".join(wanted)}')])
+                raise LabelError([Fault('not readable', str(path), f'{place} lacks {" or ".join(wanted)}')])
+            if not is_id(entry['id']):
+                raise LabelError([Fault('not readable', str(path), f'{place}: id is {short_repr(entry["id"])}; '
+                                                                   'expected a whole number or a text')])
+            ids[entry['id']] += 1
+            if ids[entry['id']] > 1:
+                raise LabelError([Fault('not readable', str(path), f'{place} has the id {short_repr(entry["id"])} of '
+                                                                   'another')])
     return entries, around
 
 
@@ -306,31 +335,42 @@ def _entry_fault(entry: Any) -> str:
     box, score = entry['bbox'], entry['score']
     if not (isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box)) and min(box[2:]) >= 0):
         return f'the box is {short_repr(box)}; expected [x, y, width, height]'
+    if not all(math.isfinite(start + length) for start, length in zip(box[:2], box[2:], strict=True)):
+        return f'the box {short_repr(box)} is not finite'
     if not _is_finite(score):
         return f'the score is {short_repr(score)}; expected a number'
-    if not all(isinstance(entry[key], int | str) for key in keys[:2]):
-        return f'image_id and category_id are {short_repr(entry["image_id"])} and {short_repr(entry["category_id"])}'
+    if wrong := [key for key in keys[:2] if not is_id(entry[key])]:
+        return f'{wrong[0]} is {short_repr(entry[wrong[0]])}; expected a whole number or a text'
     return ''
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)
 
 
 def _names_by_id(images: Sequence[dict] | None, labels: Labels, names: Collection[str],
                  path: Path) -> Callable[[int | str], str | None]:
     """Function from the `image_id` of a result to the name of the image; None if it has no label."""
-    known = {composed(name): name for name in (*labels.names(), *names)}
+    known = _spellings(labels, names)
     by_id: dict[int | str, str | None] = {}
     if images:
         by_id = {image['id']: _as_name(str(image['file_name']), known) for image in images}
+        files: dict[str, str] = {}
+        for image in images:
+            name, file = by_id[image['id']], str(image['file_name'])
+            if name is not None and name in files:
+                raise LabelError([Fault('not readable', str(path), f'the images {files[name]!r} and {file!r} would '
+                                                                   f'both be {name!r}')],
+                                 'Give the file names of the labelled images.')
+            if name is not None:
+                files[name] = file
     elif isinstance(labels, COCOLabels):
-        by_id = {image['id']: name for name, image in labels.images.items()}
+        by_id = {image['id']: known[name] for name, image in labels.images.items()}
+    numbers = {int(name): known[name] for name in known if name.isdecimal()}
     spelled = Counter(int(name) for name in known if name.isdecimal())
-    numbers = {int(name): name for name in known if name.isdecimal()}
 
     def name_of(image: int | str) -> str | None:
-        if image in by_id or by_id and isinstance(image, int):
+        if image in by_id or by_id and not isinstance(image, str):
             return by_id.get(image)
         if isinstance(image, str):
             return _as_name(image, known)
@@ -343,9 +383,14 @@ def _names_by_id(images: Sequence[dict] | None, labels: Labels, names: Collectio
 
 
 def _as_name(text: str, known: Mapping[str, str]) -> str | None:
+    """Name of the image that a text spells: as a whole, else by its last parts, such as `day/1` of `out/day/1.png`."""
     path = composed(text.replace('\\', '/'))
-    return next((known[name] for name in (path, stem_of(path), PurePosixPath(stem_of(path)).name) if name in known),
-                None)
+    if whole_name := known.get(path) or known.get(stem_of(path)):
+        return whole_name
+    parts = stem_of(path).split('/')
+    ends = ('/'.join(parts[start:]) for start in range(1, len(parts)))
+    # A name with folders is not found by its last part alone: `night/1.png` is not `day/1`.
+    return next((known[end] for end in ends if end in known and composed(known[end]) == end), None)
 
 
 def _numbers_by_id(categories: Sequence[dict] | None, entries: Sequence, labels: Labels, rules: PredictionRules,
@@ -359,7 +404,7 @@ def _numbers_by_id(categories: Sequence[dict] | None, entries: Sequence, labels:
                 if (number := table.number_of(str(entry['name']))) is not None}
     if isinstance(labels, COCOLabels):
         return labels.numbers
-    present = {entry.get('category_id') for entry in entries if isinstance(entry, dict)}
+    present = {entry['category_id'] for entry in entries if isinstance(entry, dict) and is_id(entry.get('category_id'))}
     if not present or 0 in present:
         return {number: number for number in range(len(table))}
     if len(table) in present:

@@ -168,9 +168,16 @@ def refuse(faults: Sequence[Fault], sets: Mapping[str, LabelledSet]) -> None:
 
 
 def unlabelled(labelled: LabelledSet) -> list[Fault]:
-    """Return a fault for each pair without a label."""
-    return [Fault('no label', pair.name, f'the pair of {labelled.name} has no label')
-            for pair in labelled.pairs if not labelled.labels.has(pair.name)]
+    """Return a fault for each pair without a label, or with that of another pair."""
+    faults, owners = [], {}
+    for pair in labelled.pairs:
+        owner = owners.setdefault(labelled.labels.listed(pair.name), pair.name)
+        if not labelled.labels.has(pair.name):
+            faults.append(Fault('no label', pair.name, f'the pair of {labelled.name} has no label'))
+        elif owner != pair.name:
+            faults.append(Fault('no label', pair.name, f'the pair of {labelled.name} has the label of {owner}: '
+                                                       f'{labelled.labels.where(owner)}'))
+    return faults
 
 
 def overlaps(sets: Mapping[str, LabelledSet]) -> list[Fault]:

@@ -35,6 +35,9 @@ def test_categories_are_matched_by_name(tmp_path):
 def test_equal_stems_keep_their_folders(tmp_path):
     images = [dict(id=1, file_name='day/1.png'), dict(id=2, file_name='night/1.png')]
     assert labels_of(tmp_path, content(images=images, annotations=[])).names() == ['day/1', 'night/1']
+    images[1]['file_name'] = 'night/2.png'
+    labels = labels_of(tmp_path, content(images=images, annotations=[]))
+    assert labels.names() == ['1', '2'] and labels.has('night/2') and not labels.has('day/2')
 
 
 def test_categories_are_translated_or_left_out(tmp_path):
@@ -48,10 +51,18 @@ def test_categories_are_translated_or_left_out(tmp_path):
 @pytest.mark.parametrize(('box', 'message'), [
     ([1, 1, -2, 2], r'annotations\[0\]: .* has the size -2x2'), ([60, 1, 5, 2], 'reaches 1 pixels out of'),
     ([1, 1, 2], r'the box is \[1, 1, 2\]; expected \[x, y, width, height\]'),
-    ([1, 1, float('nan'), 1], 'is not finite')])
+    ([1, 1, 10 ** 400, 2], r'annotations\[0\]: the box is \[1, 1, 1000'), ([1, 1, float('nan'), 1], 'is not finite')])
 def test_wrong_boxes_are_named(box, message, tmp_path):
     labels = labels_of(tmp_path, content(annotations=[dict(image_id=7, category_id=3, bbox=box)]))
     with pytest.raises(LabelError, match=message):
+        labels.read('a', SIZE)
+
+
+@pytest.mark.parametrize('crowd', ['0', 2, None, 1.5, []])
+def test_crowds_are_0_or_1(crowd, tmp_path):
+    labels = labels_of(tmp_path, content(annotations=[dict(image_id=7, category_id=3, bbox=[1, 1, 2, 2],
+                                                           iscrowd=crowd)]))
+    with pytest.raises(LabelError, match=r'boxes.json: a, annotations\[0\]: iscrowd is .*; expected 0 or 1'):
         labels.read('a', SIZE)
 
 
@@ -67,6 +78,10 @@ def test_the_size_of_another_image_is_refused(tmp_path):
     ('{', 'is not valid JSON'), ([], 'holds a list, as predictions do'), ({}, "the file lacks 'images'"),
     (content(images=3), 'images is not a list'), (content(images=[{}]), r"images\[0\] lacks 'id'"),
     (content(images=[]), '1 ids have boxes but no image, such as 7'),
+    (content(images=[dict(id=[7], file_name='a.png')]), r'images\[0\]: id is \[7\]'),
+    (content(categories=[dict(id={}, name='Car')]), r'categories\[0\]: id is {}'),
+    (content(annotations=[dict(image_id=[7], category_id=3, bbox=[])]), r'annotations\[0\]: image_id is \[7\]'),
+    (content(annotations=[dict(image_id=7, category_id=[3], bbox=[])]), r'annotations\[0\]: category_id is \[3\]'),
     (content(annotations=[dict(image_id=7)]), r"annotations\[0\] lacks 'category_id'"),
     (content(images=[dict(id=7, file_name='a.png')] * 2), "1 images share their name with another, such as 'a'")])
 def test_wrong_files_are_refused(value, message, tmp_path):

@@ -1,16 +1,18 @@
 """Predictions in files are scored as those in memory, and the record says how."""
 
 import json
+from unicodedata import normalize
 
 import numpy as np
 import pytest
 
+from vlfusion.data.pairs import Pair
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.labels import YOLOLabels
 from vlfusion.downstream.predictions import write_yolo_results
 from vlfusion.downstream.scoring.detections import score_detections
 from vlfusion.downstream.scoring.files import score_predictions
-from vlfusion.downstream.sets import load_labelled
+from vlfusion.downstream.sets import LabelledSet, load_labelled
 from vlfusion.errors import ConfigError, DataError
 from vlfusion.imaging.images import write_image
 from vlfusion.testing.labelled import BOXES, SIZE, draw_labelled, write_yolo
@@ -73,3 +75,16 @@ def test_faults(labels, tmp_path):
     (tmp_path / 'ir/2.png').unlink()
     with pytest.raises(DataError, match='2 has no image in .*ir'):
         score_predictions(tmp_path / 'found', labels, images=tmp_path / 'ir')
+
+
+def test_images_are_found_under_every_spelling_and_in_folders(tmp_path):
+    name = normalize('NFD', 'é/1')
+    write_yolo(tmp_path / f'labels/{name}.txt', BOXES)
+    write_image(tmp_path / f'ir/{name}.png', np.zeros(SIZE, np.uint8))
+    labels = YOLOLabels('labels/*', 'M3FD', tmp_path)
+    found = Boxes(labels.read(name, SIZE).corners, np.array([0, 1]), np.ones(2))
+    write_yolo_results(tmp_path / 'found', {name: found}, lambda _: SIZE)
+    result = score_predictions(tmp_path / 'found', LabelledSet('test', (Pair(name, tmp_path, tmp_path),), labels),
+                               images=tmp_path / 'ir')
+    assert result.scores.values['AP50'] == 1 and result.notes == []
+    assert {side: len(part['files']) for side, part in result.record['inputs'].items()} == dict(predictions=1, labels=1)

@@ -1,6 +1,7 @@
 """Labels that are one file for each image."""
 
 import os
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from vlfusion.data.names import composed
@@ -34,7 +35,8 @@ class LabelFiles(Labels):
         self.classes, self.place = get_classes(classes), place
         root = Path(data_root)
         listed = list_files(root, place, self.suffixes)
-        files, problems = by_name(listed, repeats_stems(listed), 'the labels')
+        deep = repeats_stems(listed)
+        files, problems = by_name(listed, deep, 'the labels')
         if problems:
             raise DataError(f'The labels under {root} are not clear:\n{listing(problems)}',
                             'Rename or remove the listed files.')
@@ -43,23 +45,42 @@ class LabelFiles(Labels):
                             f'{contents_of(_plain_part(root / place))}.',
                             'Correct data_root, or the place of the labels.')
         self.files: dict[str, Path] = files
+        self._listed = also_known(files, [(composed(file.name(deep)), file.stem, file.name(True)) for file in listed])
 
     def names(self) -> list[str]:
         return sorted(self.files)
 
     def has(self, name: str) -> bool:
-        return composed(name) in self.files
+        return self.listed(name) in self.files
+
+    def listed(self, name: str) -> str:
+        return self._listed.get(composed(name), composed(name))
 
     def where(self, name: str) -> str:
-        return str(self.files.get(composed(name), name))
+        return str(self.files.get(self.listed(name), name))
 
     def _file(self, name: str) -> Path:
         """Return the file of a name; raise LabelError if there is none."""
-        if path := self.files.get(composed(name)):
+        if path := self.files.get(self.listed(name)):
             return path
         near = [str(path) for other, path in self.files.items() if other.casefold() == composed(name).casefold()]
         raise LabelError([Fault('no label', name, f'has no label (*{self.suffixes[0]}) in {self.place}'
                                                   + (f'; did you mean {near[0]}?' if near else ''))])
+
+
+def also_known(listed: Collection[str], others: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Return the listed name of each other spelling that only one has: images alone know whether names have folders.
+
+    Args:
+        listed: names of the labels.
+        others: a listed name, then its other spellings, such as those without folders and with all folders.
+    """
+    names: dict[str, set[str]] = {}
+    for name, *spellings in others:
+        for spelling in spellings:
+            names.setdefault(composed(spelling), set()).add(name)
+    return {spelling: next(iter(found)) for spelling, found in names.items()
+            if len(found) == 1 and spelling not in listed}
 
 
 def _plain_part(path: Path) -> Path:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from vlfusion.data.names import composed
 from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.classes import Classes
 from vlfusion.downstream.labels.corners import LabelledBox, as_boxes
@@ -118,6 +117,6 @@ class YOLOLabels(LabelFiles):
         return self.missing == 'empty' or super().has(name)
 
     def read(self, name: str, size: tuple[int, int]) -> Boxes:
-        if self.missing == 'empty' and composed(name) not in self.files:
+        if self.missing == 'empty' and self.listed(name) not in self.files:
             return as_boxes([], size)
         return read_yolo(self._file(name), size, self.ids)

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from vlfusion import __version__
 from vlfusion.data.names import composed
 from vlfusion.data.pairs import listed_names
-from vlfusion.data.patterns import by_name, contents_of, list_files
+from vlfusion.data.patterns import by_name, contents_of, files_within
 from vlfusion.downstream.interfaces import Labels
 from vlfusion.downstream.labels.files import LabelFiles
-from vlfusion.downstream.predictions import PredictionRules, Predictions, Sizes, read_predictions
+from vlfusion.downstream.predictions import PredictionRules, Predictions, Sizes, by_file, read_predictions
 from vlfusion.downstream.scoring.detections import MOST, score_detections
 from vlfusion.downstream.scoring.masks import score_masks
 from vlfusion.downstream.scoring.set_scores import SetScores
@@ -164,9 +164,10 @@ def _sizes(split: LabelledSet | None, labels: Labels, images: str | os.PathLike 
             raise DataError(f'The labels do not state the size of {len(unknown)} images, such as {unknown[0]}.',
                             'Give the folder of the images (--images), such as that of the infrared ones.')
         return stated.__getitem__
-    listed = list_files(Path(), str(images), SUFFIXES)
-    files, problems = by_name(listed, any('/' in name for name in names), 'the images')
-    problems += [f'{name} has no image in {images}; {contents_of(Path(images))}' for name in names if name not in files]
+    deep = any('/' in name for name in names)
+    files, problems = by_name(files_within(images, SUFFIXES, deep), deep, 'the images')
+    problems += [f'{name} has no image in {images}; {contents_of(Path(images))}' for name in names
+                 if composed(name) not in files]
     if problems:
         raise DataError(f'The images do not fit the labels:\n{listing(problems)}',
                         'Images have the names of their labels.')
@@ -174,7 +175,7 @@ def _sizes(split: LabelledSet | None, labels: Labels, images: str | os.PathLike 
 
     def size(name: str) -> tuple[int, int]:
         if name not in sizes:
-            sizes[name] = image_size(files[name])
+            sizes[name] = image_size(files[composed(name)])
         return sizes[name]
     return size
 
@@ -184,8 +185,8 @@ def _record(place: str | os.PathLike, labels: Labels, scores: SetScores, predict
     """Record of a scoring. The records of two equal scorings differ in `created` only."""
     boxes = labels.kind == 'boxes'
     if isinstance(labels, LabelFiles):
-        files = {labels.files[composed(name)].name: labels.files[composed(name)] for name in scores.names
-                 if composed(name) in labels.files}
+        files = by_file({name: labels.files[labels.listed(name)] for name in scores.names
+                         if labels.listed(name) in labels.files})
     else:
         files = {path.name: path} if (path := getattr(labels, 'path', None)) else {}
     inputs = {'predictions': (str(place), predictions.files), 'labels': (str(getattr(labels, 'place', '')), files)}
