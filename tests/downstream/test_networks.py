@@ -44,6 +44,10 @@ def test_pixels_of_other_classes_become_void():
     own = {0: 'sky', 1: 'car', 2: 'person'}
     assert place_masks('Net', own, ClassTable(('void', 'Person', 'Car'), void=0)).tolist() == [0, 2, 1]
     assert place_masks('Net', own, ClassTable(('car', 'person', 'sky'))).tolist() == [2, 0, 1]
+    for count, dtype in ((255, np.uint8), (256, np.uint16)):
+        table = ClassTable(('car', 'person', 'sky', *map(str, range(count - 3))))
+        with_gap = place_masks('Net', own | {4: 'car'}, table)  # the number 3 is free
+        assert with_gap.tolist() == [2, 0, 1, count, 0] and with_gap.dtype == dtype == table.dtype
     with pytest.raises(ConfigError, match='no void class: sky'):
         place_masks('Net', own, ClassTable(('Person', 'Car')))
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
+import numpy as np
+
 from vlfusion.errors import ConfigError, UnknownNameError, did_you_mean, needs, short_repr
 
 
@@ -24,6 +26,15 @@ class ClassTable:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest type of a mask: it holds the number of each class, and one more that is no class.
+
+        >>> ClassTable(('People', 'Car')).dtype
+        dtype('uint8')
+        """
+        return np.min_scalar_type(len(self))
 
     def number_of(self, name: str) -> int | None:
         """Return the number of a class by its name, in any letter case; None if no class has the name.

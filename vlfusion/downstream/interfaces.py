@@ -103,7 +103,7 @@ class Segmenter(nn.Module, ABC):
 
     @abstractmethod
     def segment(self, pictures: Sequence[Picture]) -> list[Mask]:
-        """Return a mask in the size of each picture."""
+        """Return a mask in the size of each picture, best of the table's `dtype`."""
 
     def losses(self, pictures: Float[Tensor, 'batch 3 height width'],
                labels: Int[Tensor, 'batch height width']) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt
 from torch import Tensor, nn
 
 from vlfusion.console.notes import note
@@ -123,19 +123,23 @@ def predicted(thing: Mapping[str, Any], places: Mapping[int, int], size: tuple[i
 
 
 def place_masks(part: str, own: Mapping[int, str], classes: ClassTable,
-                names: Mapping[str, str] | None = None) -> Int[np.ndarray, ' own']:
+                names: Mapping[str, str] | None = None) -> UInt[np.ndarray, ' own']:
     """Map each class of a segmenter to a class of the table; those without a place become void.
 
     Arguments and errors as for `place_classes`.
 
     Raises:
         ConfigError: also if some class has no place, and the table has no void class.
+
+    >>> place_masks('Net', {0: 'wall', 2: 'car'}, ClassTable(('none', 'Car'), void=0))
+    array([0, 0, 1], dtype=uint8)
     """
     places = place_classes(part, own, classes, names)
     if classes.void is None and (homeless := [name for number, name in own.items() if number not in places]):
         raise ConfigError(f'{len(homeless)} classes of the network of {part} have no place in the table, which has no '
                           f'void class: {", ".join(homeless[:5])}.',
                           'Give each a place in names, or the table a void class.')
-    table = np.full(max(own) + 1, -1 if classes.void is None else classes.void, np.int64)
+    # Without a void class, a number that the network leaves free becomes one that is no class, which scores refuse.
+    table = np.full(max(own) + 1, len(classes) if classes.void is None else classes.void, classes.dtype)
     table[list(places)] = list(places.values())
     return table

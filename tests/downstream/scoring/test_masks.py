@@ -107,6 +107,12 @@ def test_255_is_not_counted_and_other_numbers_are_refused():
         confusion(label * 0, label * 0 + 3, 2)
 
 
+def test_small_types_do_not_overflow():
+    mask = np.random.default_rng(0).integers(0, 200, (40, 50))
+    assert np.array_equal(confusion(mask.astype(np.uint8), mask[::-1].astype(np.uint8), 200),
+                          confusion(mask, mask[::-1], 200))
+
+
 def test_faults_name_the_image():
     with pytest.raises(DataError, match=r'mask of a is 3 x 2, but its label is 2 x 3'):
         score_masks({'a': np.zeros((3, 2), int)}, {'a': np.zeros((2, 3), int)}, TABLE)

@@ -26,7 +26,7 @@ def test_a_segmenter_learns_and_answers_in_the_size_of_each_picture(model, odd_p
         assert loss.isfinite()
     masks = segmenter.segment(odd_pictures)
     assert [mask.shape for mask in masks] == [(53, 75), (53, 75), (40, 31)]
-    assert all(mask.dtype == np.int64 and set(np.unique(mask)) <= {0, 1, 2} for mask in masks)
+    assert all(mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 1, 2} for mask in masks)
 
 
 def test_one_picture_in_a_batch_is_refused():

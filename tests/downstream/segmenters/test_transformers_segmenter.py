@@ -36,7 +36,7 @@ def saved(tmp_path_factory):
 def test_masks_have_the_size_of_each_picture(name, odd_pictures):
     masks = build(name).segment(odd_pictures)
     assert [mask.shape for mask in masks] == [(53, 75), (53, 75), (40, 31)]
-    assert all(mask.dtype == np.int64 and set(np.unique(mask)) <= {0, 1, 2} for mask in masks)
+    assert all(mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 1, 2} for mask in masks)
 
 
 @pytest.mark.parametrize('name', TINY)

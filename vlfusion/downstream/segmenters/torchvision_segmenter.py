@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -54,7 +53,7 @@ class TorchvisionSegmenter(Segmenter):
         super().__init__()
         part = type(self).__name__
         check_numbers(part, {'batch_size': batch_size})
-        self.size, self.batch_size = check_size(part, size), batch_size
+        self.size, self.batch_size, self.dtype = check_size(part, size), batch_size, classes.dtype
         own = own_classes(part, 'segmentation', model, weights) if weights else None
         self.places = None if own is None or new_head else place_masks(part, dict(enumerate(own)), classes, names)
         count = len(classes) if self.places is None else len(self.places)
@@ -71,8 +70,8 @@ class TorchvisionSegmenter(Segmenter):
         batch = as_tensors(pictures, device_of(self))
         seen = batch if self.size is None else interpolate(batch, self.size, mode='bilinear', antialias=True)
         logits = interpolate(self.network(normalised(seen))['out'], batch.shape[2:], mode='bilinear')
-        masks = logits.argmax(1).cpu().numpy().astype(np.int64)
-        return list(masks if self.places is None else self.places[masks])
+        masks = logits.argmax(1).cpu().numpy()
+        return list(masks.astype(self.dtype) if self.places is None else self.places[masks])
 
     def losses(self, pictures: Float[Tensor, 'batch 3 height width'],
                labels: Int[Tensor, 'batch height width']) -> dict[str, Tensor]:

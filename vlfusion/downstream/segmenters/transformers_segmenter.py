@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -54,7 +53,7 @@ class TransformersSegmenter(Segmenter):
         super().__init__()
         part = type(self).__name__
         check_numbers(part, {'batch_size': batch_size})
-        self.size, self.batch_size = check_size(part, size), batch_size
+        self.size, self.batch_size, self.dtype = check_size(part, size), batch_size, classes.dtype
         kind = model_type(part, model, revision)
         self.by_masks = kind in BY_MASKS
         auto = 'AutoModelForUniversalSegmentation' if self.by_masks else 'AutoModelForSemanticSegmentation'
@@ -73,8 +72,8 @@ class TransformersSegmenter(Segmenter):
         outputs = self.network(**processed(self.processor, self.network, pictures, self.size))
         masks = self.processor.post_process_semantic_segmentation(
             outputs, target_sizes=[picture.shape[:2] for picture in pictures])
-        masks = [mask.cpu().numpy().astype(np.int64) for mask in masks]
-        return masks if self.places is None else [self.places[mask] for mask in masks]
+        masks = [mask.cpu().numpy() for mask in masks]
+        return [mask.astype(self.dtype) if self.places is None else self.places[mask] for mask in masks]
 
     def losses(self, pictures: Float[Tensor, 'batch 3 height width'],
                labels: Int[Tensor, 'batch height width']) -> dict[str, Tensor]:
