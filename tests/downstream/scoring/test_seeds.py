@@ -47,7 +47,7 @@ def test_each_score_is_the_mean_over_the_seeds(score, draw):
 
 @pytest.mark.parametrize('variant', MEAN_IOUS)
 def test_an_image_of_void_only_in_one_seed_keeps_its_row(variant, tmp_path):
-    """By `sea` its score is NaN, which a file of scores holds; the other images keep their own."""
+    """A score that `sea` does not define is NaN, which a file of scores holds; the other images keep their own."""
     table = ClassTable(('void', 'one', 'two', 'Bicycle'), void=0)
     labels = {name: np.full((4, 4), 1) for name in 'abc'} | {'d': np.zeros((4, 4), int)}
     first = {name: np.where(np.arange(16).reshape(4, 4) < right, 1, 2) for name, right in zip('abcd', (4, 8, 12, 0),
