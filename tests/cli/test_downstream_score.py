@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
 import vlfusion
 from vlfusion.cli import main
@@ -91,12 +92,53 @@ def test_masks(place, capsys):
     assert record['definition'].endswith('counts as 0')
 
 
+def test_places_may_hold_the_sign_of_names(place, capsys):
+    for name, boxes in PLACES.items():
+        write_voc(f'labels/{name}.xml', boxes, get_classes('M3FD').names)
+    for folder in ('runs/lr=0.1/labels', 'lr=0.2', 'plain'):
+        write_yolo_results(folder, predicted(1.), lambda _: SIZE)
+    assert main(['downstream', 'score', 'detections', 'runs/lr=0.1/labels', 'lr=0.2', 'lr=plain',
+                 'Mine=runs/lr=0.1/labels', '--labels', 'labels', '--classes', 'M3FD', '--resamples', '1',
+                 '--json']) == 0
+    assert [*json.loads(capsys.readouterr().out)['methods']] == ['labels', 'lr=0.2', 'lr', 'Mine']
+
+
+def test_masks_with_pixels_without_a_label(place, capsys):
+    write_mask('labels/1.png', np.array([[255, 1], [1, 0]]))
+    write_masks('found', {'1': np.array([[1, 1], [1, 0]])}, get_classes(['void', 'car']))
+    scoring = ['downstream', 'score', 'masks', 'found', '--labels', 'labels', '--classes', 'void,car']
+    assert main(scoring) == 2
+    assert 'write ignore=255 for the labels (on the command line --ignore 255)' in capsys.readouterr().err
+    assert main([*scoring, '--ignore', '255']) == 2
+    assert 'needs a void class' in capsys.readouterr().err
+    assert main([*scoring, '--ignore', '255', '--void', 'void', '--variant', 'ignore', '--json']) == 0
+    assert json.loads(capsys.readouterr().out)['methods']['found']['per_class']['car']['IoU'] == 1
+
+
+def test_a_study_is_a_set(place, caplog):
+    draw_labelled('msrs_detection', place / 'data')
+    (place / 'study.py').write_text("_base_ = 'vlfusion::downstream/msrs_detection'\n"
+                                    "methods = dict(Average='average')\nprotocol = 'y'\n"
+                                    "network = dict(type='TorchvisionDetector')\n")
+    (place / 'found').mkdir()
+    (place / 'found/00004N.txt').touch()
+    log = MMLogger.get_current_instance()
+    log.addHandler(caplog.handler)
+    try:
+        assert main(['downstream', 'score', 'detections', 'found', '--set', 'study.py', '--cfg-options',
+                     'data_root=data', '--ids', '0', '2', '--resamples', '1']) == 0
+    finally:
+        log.removeHandler(caplog.handler)
+    assert [record.message for record in caplog.records if record.levelname == 'WARNING'] == []
+
+
 @pytest.mark.parametrize(('words', 'message'), [
     (['detections', 'near', '--labels', 'labels'], '--labels need a class table'),
     (['detections', 'near', '--labels', 'labels', '--classes', 'M3FD'], 'do not state the size of 1 images'),
     (['detections', 'near', 'near', '--labels', 'labels', '--classes', 'M3FD'], "Two methods have the name 'near'"),
     (['detections', 'near', '--labels', '.', '--classes', 'M3FD'], 'holds no .txt, .xml or .json file'),
     (['detections', 'near', '--set', 'downstream/msrs', '--classes', 'MSRS'], '--classes has no effect with --set'),
+    (['detections', 'near', '--set', 'downstream/msrs', '--ignore', '255'], '--ignore has no effect on detections'),
     (['masks', 'near', '--labels', 'labels', '--classes', 'MSRS'], 'There are no labels'),
     (['masks', 'near', '--labels', 'labels', '--classes', 'MSRS', '--ids', '1'], '--ids has no effect on masks'),
     (['detections', 'near', '--labels', 'labels', '--classes', 'M3FD', '--variant', 'sea'],

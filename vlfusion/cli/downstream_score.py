@@ -44,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--classes', metavar='TABLE', help='class table of --labels: M3FD, LLVIP, MSRS, FMB, COCO ..., '
                                                            'or names in the order of their numbers: person,car')
     parser.add_argument('--void', metavar='NAME', help='class of pixels without a label, if --classes are names')
+    parser.add_argument('--ignore', type=int, metavar='N',
+                        help='number of further pixels without a label in the masks of --labels, such as 255')
     parser.add_argument('--format', choices=FORMATS, help='format of --labels, if its folder holds several')
     parser.add_argument('--images', metavar='DIR', help='folder of the images, whose sizes YOLO labels need')
     parser.add_argument('--names', metavar='FILE', help='names of the images to score, one on each line (default: all '
@@ -81,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     files = _outputs(args.out, places)
     for file in files.values():
         check_output(file)
-    refuse_given(args, ('ids', 'leave_out_others') if args.kind == 'masks' else ('resize',), f'on {args.kind}')
+    refuse_given(args, ('ids', 'leave_out_others') if args.kind == 'masks' else ('resize', 'ignore'),
+                 f'on {args.kind}')
     labels = _labels(args)
     results = {name: score_predictions(
         place, labels, names=args.names, images=args.images, variant=args.variant, ids=args.ids, missing=args.missing,
@@ -108,12 +111,20 @@ def _places(words: list[str]) -> dict[str, str]:
     """Places of predictions by the name of their method."""
     places: dict[str, str] = {}
     for word in words:
-        name, _, place = word.rpartition('=')
-        name = name or Path(place).stem
+        name, place = _named(word)
+        name = name or (Path(place).name if Path(place).is_dir() else Path(place).stem)
         if name in places:
             raise ConfigError(f'Two methods have the name {name!r}.', f'Give one another name: NAME={place}')
         places[name] = place
     return places
+
+
+def _named(word: str) -> tuple[str, str]:
+    """Split `NAME=PLACE`; the name is empty if the word is a place, such as `runs/lr=0.1/labels`."""
+    from glob import glob
+    name, equals, place = word.partition('=')
+    named = equals and '/' not in name and not Path(word).exists() and not glob(word)
+    return (name, place) if named else ('', word)
 
 
 def _outputs(out: str | None, places: dict[str, str]) -> dict[str, Path]:
@@ -133,9 +144,10 @@ def _labels(args: argparse.Namespace) -> 'Labels | LabelledSet':
     from vlfusion.downstream.classes import get_classes
     from vlfusion.errors import UnknownNameError, did_you_mean
     if args.set is not None:
-        refuse_given(args, ('classes', 'void', 'format'), 'with --set', 'The config of the set says it.')
+        refuse_given(args, ('classes', 'void', 'ignore', 'format'), 'with --set', 'The config of the set says it.')
+        from vlfusion.benchmark.study import KEYS  # a study is a set with more keys
         from vlfusion.config import load_config
-        from vlfusion.downstream.sets import KEYS, load_labelled
+        from vlfusion.downstream.sets import load_labelled
         sets = load_labelled(load_config(args.set, args.cfg_options, known=KEYS))
         if args.split not in sets:
             raise UnknownNameError(f'{args.set} has no split {args.split!r}.', did_you_mean(args.split, sets))
@@ -157,7 +169,7 @@ def _labels(args: argparse.Namespace) -> 'Labels | LabelledSet':
         classes = replace(classes, void=void)
     from vlfusion.registry import LABELS
     kind, _ = FORMATS[args.format or _format(Path(args.labels), args.kind)]
-    labels = LABELS.get(kind)(args.labels, classes)
+    labels = LABELS.get(kind)(args.labels, classes, **({} if args.ignore is None else dict(ignore=args.ignore)))
     if (labels.kind == 'masks') != (args.kind == 'masks'):
         raise ConfigError(f'--format {args.format} does not fit {args.kind}.', 'Leave it out.')
     return labels

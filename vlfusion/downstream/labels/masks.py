@@ -56,7 +56,8 @@ def read_mask(path: str | os.PathLike, classes: ClassTable, ignore: int | None =
         listed = ', '.join(f'{number} ({count} pixels)' for number, count in zip(unknown[:10], counts, strict=False))
         advice = ''
         if len(unknown) == 1 and unknown[0] == 255:
-            advice = 'If 255 stands for pixels without a label, write ignore=255.'
+            advice = ('If 255 stands for pixels without a label, write ignore=255 for the labels (on the command line '
+                      '--ignore 255). A prediction has a class in each pixel.')
         raise LabelError([Fault('unknown class', str(path), f'holds {listed}; the classes are 0 to '
                                                             f'{len(classes) - 1}')], advice)
     return numbers
@@ -130,7 +131,7 @@ class IndexMasks(LabelFiles):
         self.ignore = ignore
         if ignore is not None and self.classes.void is None:
             raise ConfigError(f'ignore={ignore} needs a void class, and the class table has none.',
-                              "Write classes=dict(names=['void', ...], void=0).")
+                              "Write classes=dict(names=['void', ...], void=0), or --void NAME on the command line.")
 
     def size(self, name: str) -> tuple[int, int] | None:
         image = open_image(_bytes(self._file(name)))
