@@ -36,7 +36,8 @@ def score_stacks(fused: Folder, stacks: Sequence[Folder], truth: Folder | None =
         fused: folder of fused images with the names of the stacks, or a pattern such as `out/{name}_fused.*`.
         stacks: a folder of stacks, or several folders whose files of one name form a stack; see
             `vlfusion.data.stacks.find_stacks`.
-        truth, metrics, truth_metrics, protocol, task, workers, device, progress, cluster: as for `vlfusion.score_folder`.
+        truth, metrics, truth_metrics, protocol, task, workers, device, progress, cluster: as for
+            `vlfusion.score_folder`.
         range, page, bands: reading rule of the sources, as of `vlfusion.imaging.reading.rule.Reading.of`.
 
     Raises:

@@ -118,6 +118,10 @@ class Cluster:
             try:
                 ray.init(address=self.address, **quiet)
             except ConnectionError as error:
+                if 'InvalidAuthToken' in str(error.__cause__):
+                    raise ConfigError('The Ray cluster asks for a token, which is missing or another one.',
+                                      'Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file of its token '
+                                      '(docs/howto/cluster.md).') from error
                 if self.address != 'auto' or os.environ.get('RAY_ADDRESS'):
                     raise ConfigError(f'There is no Ray cluster at {os.environ.get("RAY_ADDRESS", self.address)}: '
                                       f'{str(error).splitlines()[0]}', 'Start one (docs/howto/cluster.md), or write '
