@@ -39,8 +39,8 @@ ROWS, SIZE = 4096, 64 << 20
 SMALL, MOST_SMALL = 16 << 20, 32
 #: Largest shard that `compact` makes, in bytes.
 LARGE = 1 << 30
-#: Rows of new files that are kept beside the sorted index; more of them are sorted into it.
-RECENT = 100_000
+#: Rows that came after the index and are kept beside it. With more, or a twentieth of all, a new index is sorted.
+RECENT = 20_000
 OPENED = 128  # shards that stay open, because each takes a file handle
 #: Nanoseconds within which two changes of a folder may have the same time.
 TICK = 20_000_000
@@ -335,18 +335,22 @@ class _Shards:
                 self._journals.setdefault(name, 0)
         for name in self._journals.keys() - set(names):
             del self._journals[name]  # its rows stay, until its shard is seen
-        if self._shards - there or len(there - self._shards) > MOST_SMALL or len(self._recent) > RECENT:
-            self._rebuild()
-            return
+        new, room = sorted(there - self._shards), max(RECENT, len(self._index.keys) // 20)
         try:
-            for name in sorted(there - self._shards):
-                shard = self._open(name)
-                rows = zip(shard.keys, shard.written, shard.removed, strict=True)
-                for row, (key, written, removed) in enumerate(rows):
-                    self._keep(key.tobytes(), _Place(int(written), bool(removed), name, row))
-                self._shards.add(name)
+            if self._shards - there or len(self._recent) + sum(len(self._open(name)) for name in new) > room:
+                self._rebuild()
+                return
+            for name in new:
+                self._add_recent(name)
         except FileNotFoundError:  # merged meanwhile
             self._rebuild()
+
+    def _add_recent(self, name: str) -> None:
+        shard = self._open(name)
+        keys = shard.keys.tobytes()
+        for row, (written, removed) in enumerate(zip(shard.written.tolist(), shard.removed.tolist(), strict=True)):
+            self._keep(keys[row * KEY:(row + 1) * KEY], _Place(written, removed, name, row))
+        self._shards.add(name)
 
     def _rebuild(self) -> None:
         """Sort the rows of all shards into a new index."""
