@@ -28,7 +28,7 @@ def living():
 
 def wait_until_gone(numbers):
     """Return those of some processes that are left after a while."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60  # Ray's agents look for their machine now and then
     while time.monotonic() < until and any(map(psutil.pid_exists, numbers)):
         time.sleep(0.1)
     return [number for number in numbers if psutil.pid_exists(number)
