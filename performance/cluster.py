@@ -4,8 +4,8 @@
     python performance/cluster.py --model laplacian --pairs 2000
 
 Draws pairs, and computes in one thread everywhere. For each way it prints the seconds from the call to the result; with
-workers, also those until Ray runs and the seconds of a second call, when Ray runs already but workers begin again. Files
-and scores of all ways are compared to the bit. `memory` is by how much the peak of this process grew, workers excluded.
+workers, also those until Ray runs, and the seconds of a second call, when Ray runs but workers begin again. Files and
+scores of all ways are compared to the bit. `memory` is by how much the peak of this process grew, without workers.
 """
 
 import argparse

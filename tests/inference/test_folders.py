@@ -114,12 +114,12 @@ def test_workers_of_a_cluster_write_the_same_files(tmp_path):
     files = {path.name: path.read_bytes() for path in sorted((tmp_path / 'plain').iterdir())}
     assert len(files) == 11
 
-    for workers in (1, 3):
-        out, show = tmp_path / str(workers), KillsAWorker(quiet=True)
-        with Cluster('local', workers=workers) as cluster:
+    with Cluster('local', workers=3) as cluster:
+        for cluster.workers in (3, 1):
+            out, show = tmp_path / str(cluster.workers), KillsAWorker(quiet=True)
             done = fuse('film-ivf', *sources, out, cluster=cluster, show=show, **options)
-        assert {path.name: path.read_bytes() for path in sorted(out.iterdir())} == files and len(show.killed) == 1
-        assert list(done.failed) == ['p05'] and str(done.failed['p05']) == str(plain.failed['p05'])
+            assert {path.name: path.read_bytes() for path in sorted(out.iterdir())} == files and len(show.killed) == 1
+            assert list(done.failed) == ['p05'] and str(done.failed['p05']) == str(plain.failed['p05'])
 
 
 class KillsAWorker(ShowProgress):
