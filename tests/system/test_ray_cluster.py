@@ -28,7 +28,7 @@ def living():
 
 def wait_until_gone(numbers):
     """Return those of some processes that are left after a while."""
-    until = time.monotonic() + 60  # Ray's agents look for their machine now and then
+    until = time.monotonic() + 30
     while time.monotonic() < until and any(map(psutil.pid_exists, numbers)):
         time.sleep(0.1)
     return [number for number in numbers if psutil.pid_exists(number)
@@ -143,7 +143,6 @@ from vlfusion.system.ray_cluster import Cluster
 
 def make():
     def work(item):
-        print(item, flush=True)
         open('begun', 'w').close()
         time.sleep(600)
     return work
@@ -159,9 +158,8 @@ sys.exit(run_to_the_end(command))
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_no_process(tmp_path, number, code):
-    """Also SIGKILL, after which nothing of this process can clean up: Ray's own processes notice that it has ended."""
     process = subprocess.Popen([sys.executable, '-c', INTERRUPTED], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 120
     while not (tmp_path / 'begun').exists() and process.poll() is None and time.monotonic() < until:
@@ -171,8 +169,7 @@ def test_a_signal_leaves_no_process(tmp_path, number, code):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     assert len(started) >= 4 and wait_until_gone(started) == []
-    if number == signal.SIGINT:
-        assert 'Stopped by SIGINT' in errors and 'Traceback' not in errors
+    assert f'Stopped by {number.name}' in errors and 'Traceback' not in errors
 
 
 @needs_ray

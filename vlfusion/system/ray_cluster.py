@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -168,9 +169,8 @@ class _Start:
         os.chdir(self.folder)
         import torch
         torch.set_num_threads(1)  # before the model is made: sums are bit-equal only for equal numbers of threads
-        if self.modules:
-            from vlfusion.config import search_current_folder
-            search_current_folder()
+        if self.modules and self.folder not in sys.path:
+            sys.path.insert(0, self.folder)
         for module in self.modules:
             import_module(module)
         return pickle.loads(self.make)()
