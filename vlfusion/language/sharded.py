@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 #: A journal becomes a shard when it has this many rows or bytes: readers parse journals row by row.
 ROWS, SIZE = 4096, 64 << 20
 #: Shards below `SMALL` bytes are merged when there are `MOST_SMALL` of them, as short runs leave them.
-SMALL, MOST_SMALL = 16 << 20, 32
+SMALL, MOST_SMALL = 32 << 20, 32
 #: Largest shard that `compact` makes, in bytes.
 LARGE = 1 << 30
 #: Rows that came after the index and are kept beside it. With more, or a twentieth of all, a new index is sorted.
 RECENT = 20_000
-OPENED = 128  # shards that stay open, because each takes a file handle
+OPENED = 400  # shards that stay open; each takes a file handle, of which a process often has 1024
 #: Nanoseconds within which two changes of a folder may have the same time.
 TICK = 20_000_000
 
@@ -407,9 +407,11 @@ class _Index:
         written, removed, places = (
             np.concatenate([np.empty(0, kind), *column])
             for column, kind in ((written, np.int64), (removed, bool), (places, np.int64)))
-        order = np.lexsort((written, ends))  # versions of a record follow each other, the newest is last
-        twins = np.flatnonzero(ends[order[1:]] == ends[order[:-1]])
-        order = np.delete(order, twins[(self.keys[order[twins]] == self.keys[order[twins + 1]]).all(1)])
+        order = np.argsort(ends)
+        if (ends[order[1:]] == ends[order[:-1]]).any():  # versions of a record, of which only the newest is kept
+            order = np.lexsort((written, ends))
+            twins = np.flatnonzero(ends[order[1:]] == ends[order[:-1]])
+            order = np.delete(order, twins[(self.keys[order[twins]] == self.keys[order[twins + 1]]).all(1)])
         self.keys, self._ends = self.keys[order], ends[order]
         self._written, self.removed, self._places = written[order], removed[order], places[order]
         self._rows = np.sort(self._places)
@@ -456,7 +458,9 @@ def _shard_name() -> str:
 
 
 def _bytes(key: str) -> bytes:
-    with suppress(ValueError):
+    try:
         if len(data := bytes.fromhex(key)) == KEY:
             return data
+    except ValueError:
+        pass
     raise DataError(f'{key!r} is no key of a text store.', f'A key has {2 * KEY} hexadecimal digits.')

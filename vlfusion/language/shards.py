@@ -195,26 +195,31 @@ class Shard:
     def keys(self) -> UInt8[np.ndarray, 'row 32']:
         """The keys."""
         return np.concatenate([np.empty((0, KEY), np.uint8), *(
-            np.frombuffer(batch.column(0).buffers()[1], np.uint8).reshape(-1, KEY)[:batch.num_rows]
-            for batch in self.batches)])
+            np.frombuffer(batch.column(0).buffers()[1], np.uint8, batch.num_rows * KEY).reshape(-1, KEY)
+            for batch in self.batches)])  # pyarrow's own conversions import pandas, which takes longer than the rest
 
     @property
     def written(self) -> Int64[np.ndarray, ' row']:
         """The time of each row."""
-        return np.concatenate([np.empty(0, np.int64), *(batch.column(1).to_numpy() for batch in self.batches)])
+        return np.concatenate([np.empty(0, np.int64), *(
+            np.frombuffer(batch.column(1).buffers()[1], np.int64, batch.num_rows) for batch in self.batches)])
 
     @property
     def removed(self) -> Bool[np.ndarray, ' row']:
         """True for each row that removes its record."""
         columns = [batch.column(2) for batch in self.batches]
-        return np.concatenate([np.empty(0, bool), *(column.is_null().to_numpy(zero_copy_only=False)
-                                                    if column.null_count else np.zeros(len(column), bool)
-                                                    for column in columns)])
+        return np.concatenate([np.empty(0, bool), *(_nulls(column.buffers()[0], len(column)) for column in columns)])
 
     def row(self, index: int) -> Row:
         """Read a row."""
         batch = int(np.searchsorted(self._ends, index, 'right')) if len(self._ends) > 1 else 0
         return _row(self.batches[batch], index - (self._ends[batch - 1] if batch else 0))
+
+
+def _nulls(validity: 'pyarrow.Buffer | None', count: int) -> Bool[np.ndarray, ' row']:
+    if validity is None:
+        return np.zeros(count, bool)
+    return np.unpackbits(np.frombuffer(validity, np.uint8), count=count, bitorder='little') == 0
 
 
 def write_shard(path: Path, batches: Iterable['pyarrow.RecordBatch']) -> None:
