@@ -48,12 +48,13 @@ def cluster():
 def make_square():
     logging.getLogger('vlfusion').warning('not shown: it is logged before the first item')
 
-    def square(item):
+    def square(items):
+        item, = items
         logging.getLogger('vlfusion').warning('note: squares', extra={'kind': 'squares'})
         if item == 'bad':
             raise DataError('bad is no number.', 'Give a number.')
         time.sleep(0.02 * (item % 3))
-        return item ** 2
+        return [item ** 2]
     return square
 
 
@@ -89,13 +90,14 @@ def test_items_are_taken_when_there_is_room(cluster):
 @pytest.mark.slow
 def test_work_of_a_worker_that_ends_is_done_again(cluster, tmp_path):
     def make():
-        def work(item):
-            if item % 5 == 4 and not (tmp_path / str(item)).exists():
-                (tmp_path / str(item)).touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return item
+        def work(items):
+            for item in items:
+                if item % 5 == 4 and not (tmp_path / str(item)).exists():
+                    (tmp_path / str(item)).touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return items
         return work
-    assert list(cluster.in_order(make, range(20))) == [*range(20)]
+    assert list(cluster.in_order(make, range(20), chunk=3)) == [*range(20)]
     assert len([*tmp_path.iterdir()]) == 4
 
 
@@ -103,12 +105,12 @@ def test_work_of_a_worker_that_ends_is_done_again(cluster, tmp_path):
 @pytest.mark.slow
 def test_an_item_that_ends_every_worker_is_given_up(cluster):
     def make():
-        def work(item):
-            if item == 1:
+        def work(items):
+            if 1 in items:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return item
+            return items
         return work
-    results = list(cluster.in_order(make, range(6), lost=lambda item, error: f'{item}: {error.problem}'))
+    results = list(cluster.in_order(make, range(6), chunk=2, lost=lambda item, error: f'{item}: {error.problem}'))
     assert results[0] == 0 and results[2:] == [2, 3, 4, 5] and results[1].startswith('1: 5 workers have ended')
 
 
@@ -128,7 +130,7 @@ def test_workers_compute_in_one_thread_and_get_keys(cluster, monkeypatch):
 
     def make():
         import torch
-        return lambda _: (torch.get_num_threads(), os.environ.get('OPENAI_API_KEY'), os.getcwd())
+        return lambda _: [(torch.get_num_threads(), os.environ.get('OPENAI_API_KEY'), os.getcwd())]
     assert set(cluster.in_order(make, range(4))) == {(1, key, os.getcwd())}
     import ray
     logs = ray._private.worker._global_node.get_logs_dir_path()
@@ -188,9 +190,9 @@ others = [machines.add_node(num_cpus=1) for _ in range(2)]
 def make():
     import ray
     node = ray.get_runtime_context().get_node_id()
-    def work(item):
+    def work(items):
         time.sleep(0.3)
-        return item, node
+        return [(item, node) for item in items]
     return work
 
 with Cluster(machines.address) as cluster:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -206,9 +206,8 @@ def score_all(scorer: 'Scorer', matched: Mapping[str, tuple[os.PathLike, ...]], 
         try:
             if progress:
                 progress(0, len(matched))
-            results = in_order(pool, scorer, matched.items(), 2 * workers) if cluster is None else cluster.in_order(
-                lambda: scorer, matched.items(), gpu=scorer.device.type == 'cuda',
-                lost=lambda files, error: [f'{files[0]}: {error.problem}'])
+            results = in_order(pool, scorer, matched.items(), 2 * workers) if cluster is None else _on_cluster(
+                cluster, scorer, matched)
             for done, (name, result) in enumerate(zip(matched, results, strict=True), 1):
                 if isinstance(result, list):
                     problems += result
@@ -229,6 +228,15 @@ def score_all(scorer: 'Scorer', matched: Mapping[str, tuple[os.PathLike, ...]], 
         raise DataError(f'No metric could be computed:\n{listing(map(str, next(iter(scored.values())).undefined))}',
                         'Score other images, or other metrics.')
     return scored
+
+
+def _on_cluster(cluster: Cluster, scorer: 'Scorer', matched: Mapping[str, tuple[os.PathLike, ...]]
+                ) -> Iterator['Scored | list[str]']:
+    """Yield what the scorer returns for each image, from workers of a cluster."""
+    gpu = scorer.device.type == 'cuda'
+    return cluster.in_order(lambda: lambda images: [*map(scorer, images)], matched.items(), gpu=gpu,
+                            chunk=cluster.share(len(matched), 8, gpu),
+                            lost=lambda files, error: [f'{files[0]}: {error.problem}'])
 
 
 @dataclass(frozen=True)

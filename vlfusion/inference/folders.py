@@ -194,33 +194,28 @@ class FileFuser:
         for _ in results:
             pass
         given = self.fuser.texts.about_images if self.features else ()
-        return [replace(done, words=self.fuser.texts.paragraphs(pair, given)) if self.describe and not done.error
-                else done for pair, done in ends.items()]
+        return [replace(ends[pair], words=self.fuser.texts.paragraphs(pair, given))
+                if self.describe and not ends[pair].error else ends[pair] for pair in files]
 
 
 def _make_file_fuser(checkpoint: PathLike, features: 'FeatureFiles | None', grey: bool, describe: bool, offline: bool,
-                     options: Mapping[str, Any]) -> FileFuser:
-    """Load the model in a worker of a cluster."""
-    return FileFuser(open_fuser(checkpoint, offline=offline, **options), features, grey=grey, describe=describe)
+                     options: Mapping[str, Any]) -> Callable[[Sequence[tuple[Pair, Path]]], list[PairEnd]]:
+    """Load the model in a worker of a cluster; return the function of some pairs and their files."""
+    fuse_files = FileFuser(open_fuser(checkpoint, offline=offline, **options), features, grey=grey, describe=describe)
+    return lambda files: fuse_files(dict(files))
 
 
-def _fuse_on_cluster(cluster: 'Cluster', make: Callable[[], FileFuser], files: Mapping[Pair, Path],
+def _fuse_on_cluster(cluster: 'Cluster', make: Callable[[], Callable], files: Mapping[Pair, Path],
                      device: str | None, batch_size: int | None) -> Iterator[PairEnd]:
-    """Yield the ends of pairs, in their order. Workers get some pairs at a time; one that ends a worker fails alone."""
+    """Yield the ends of pairs, in their order."""
     if device and ':' in device:
         raise ConfigError(f'Ray chooses the GPU of each worker, but the device is {device}.', 'Write cuda.')
     gpu = cluster.gpus() > 0 if device is None else device != 'cpu'
-    pairs, lost, batch = [*files], [], batch_size or (8 if gpu else 1)
-    # Small enough to share the work out evenly; whole batches, because the last bits of a result depend on its batch.
-    size = -(-min(CHUNK, -(-len(pairs) // (4 * cluster.size(gpu)))) // batch) * batch
-    chunks = ({pair: files[pair] for pair in pairs[first:first + size]} for first in range(0, len(pairs), size))
-    for ends in cluster.in_order(make, chunks, gpu=gpu, lost=lambda chunk, _: lost.extend(chunk) or []):
-        yield from ends
-    if not lost:
-        return
-    for ends in cluster.in_order(make, [{pair: files[pair]} for pair in lost], gpu=gpu, lost=lambda chunk, error: [
-            PairEnd(pair.name, DataError(f'{pair.name}: {error.problem}', error.remedy)) for pair in chunk]):
-        yield from ends
+    # Whole batches, because the last bits of a result depend on the other pairs of its batch.
+    batch = batch_size or (8 if gpu else 1)
+    chunk = -(-cluster.share(len(files), CHUNK, gpu) // batch) * batch
+    return cluster.in_order(make, files.items(), chunk=chunk, gpu=gpu, lost=lambda item, error: PairEnd(
+        item[0].name, DataError(f'{item[0].name}: {error.problem}', error.remedy)))
 
 
 def open_fuser(checkpoint: PathLike, *, offline: bool = False, show: ShowProgress | None = None,

@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,7 +80,8 @@ class Cluster:
             with _without_signals():  # a second Ctrl-C must not leave half of the processes
                 ray.shutdown()
 
-    def in_order(self, make: Callable[[], Callable[[Item], Result]], items: Iterable[Item], *, gpu: bool = False,
+    def in_order(self, make: Callable[[], Callable[[Sequence[Item]], Sequence[Result]]], items: Iterable[Item], *,
+                 chunk: int = 1, gpu: bool = False,
                  lost: Callable[[Item, DataError], Result] | None = None) -> Iterator[Result]:
         """Yield the results of a function in the order of the items.
 
@@ -88,8 +90,10 @@ class Cluster:
         done again by another one. The notes that the function logs are logged here, one of each kind.
 
         Args:
-            make: function without arguments that makes the function; a pickle of it goes to the workers.
+            make: function without arguments that makes the function; a pickle of it goes to the workers. The function
+                takes some neighbouring items and returns their results.
             items: items of any number, which can be pickled.
+            chunk: number of items that an actor gets at once. If it ends, they come one by one.
             gpu: True to give each actor a GPU.
             lost: called with an item that has brought down `ATTEMPTS` actors; it returns its result. By default the
                 error is raised.
@@ -97,9 +101,9 @@ class Cluster:
         Raises:
             ConfigError: a worker cannot begin: it lacks the folder, a module, or the same version of vlfusion; or
                 actors end before they have a result.
-            Exception: the error that the function raises for an item, after the results of all items before it.
+            Exception: the error that the function raises, after the results of all chunks before.
         """
-        crew = _Crew(self._connect(), self.size(gpu), _Start.here(make, self.modules, self.variables), gpu)
+        crew = _Crew(self._connect(), self.size(gpu), _Start.here(make, self.modules, self.variables), chunk, gpu)
         return crew.in_order(items, lost)
 
     def gpus(self) -> int:
@@ -109,6 +113,10 @@ class Cluster:
     def size(self, gpu: bool = False) -> int:
         """Number of actors that the cluster is asked for, if each gets a GPU or only a core."""
         return self.workers or max(1, int(self._connect().cluster_resources().get('GPU' if gpu else 'CPU', 1)))
+
+    def share(self, items: int, most: int, gpu: bool = False) -> int:
+        """Return a number of items for an actor at once, at most `most`, so that each actor gets several times some."""
+        return max(1, min(most, -(-items // (4 * self.size(gpu)))))
 
     def _connect(self) -> Any:
         import ray
@@ -178,7 +186,7 @@ class _Start:
 
 @dataclass
 class _Answer:
-    """Result or error of an item, and the notes that were logged with it, each with its kind."""
+    """Results or the error of a chunk, or the result of an item; and the notes that were logged, each with its kind."""
 
     value: Any = None
     error: Exception | None = None
@@ -203,10 +211,10 @@ class _Actor:
                                              'Install the same packages on all machines.'))
         return _Answer()
 
-    def work(self, item: Any) -> _Answer:
+    def work(self, items: Sequence) -> _Answer:
         with _collected() as notes:
             try:
-                return _Answer(self.function(item), notes=notes)
+                return _Answer(self.function(items), notes=notes)
             except VLFusionError as error:
                 return _Answer(error=error, notes=notes)
 
@@ -230,10 +238,10 @@ def _collected() -> Iterator[list[tuple[str, int, str]]]:
 
 @dataclass(order=True)
 class _Task:
-    """An item and its place among all items."""
+    """A chunk of items, and the place of the first among all items."""
 
     place: int
-    item: Any = field(compare=False)
+    items: Sequence = field(compare=False)
 
 
 @dataclass(eq=False)
@@ -253,8 +261,8 @@ class _Hand:
 class _Crew:
     """The actors of one run. An actor answers its calls in the order in which they were made."""
 
-    def __init__(self, ray: Any, workers: int, start: _Start, gpu: bool):
-        self._ray, self._workers, self._start = ray, workers, start
+    def __init__(self, ray: Any, workers: int, start: _Start, chunk: int, gpu: bool):
+        self._ray, self._workers, self._start, self._chunk = ray, workers, start, chunk
         self._actor = ray.remote(_Actor).options(num_cpus=1, num_gpus=int(gpu))
         self._hands: list[_Hand] = []
         self._waiting: list[_Task] = []  # a heap: an item whose actor has ended comes before later ones
@@ -268,7 +276,7 @@ class _Crew:
         try:
             while True:
                 # Results wait for earlier ones, and take memory. So items are not taken far ahead of the oldest.
-                self._fill(remaining, turn + 4 * DEPTH * self._workers)
+                self._fill(remaining, turn + 4 * DEPTH * self._workers * self._chunk)
                 if not self._waiting and not any(hand.calls for hand in self._hands):
                     return
                 self._hand_out()
@@ -286,11 +294,10 @@ class _Crew:
     def _fill(self, remaining: Iterator[Item], end: int) -> None:
         """Take items until each actor finds some; `end` is the first place that must not be taken yet."""
         while self._taken < end and len(self._waiting) < DEPTH * self._workers:
-            try:
-                heappush(self._waiting, _Task(self._taken, next(remaining)))
-            except StopIteration:
+            if not (items := [*islice(remaining, self._chunk)]):
                 return
-            self._taken += 1
+            heappush(self._waiting, _Task(self._taken, items))
+            self._taken += len(items)
 
     def _hand_out(self) -> None:
         """Start actors while there is more work than actors, and give items to those that have room."""
@@ -302,7 +309,7 @@ class _Crew:
             for hand in self._hands:
                 if self._waiting and hand.beginning is None and len(hand.calls) == room:
                     task = heappop(self._waiting)
-                    hand.calls.append((hand.actor.work.remote(task.item), task))
+                    hand.calls.append((hand.actor.work.remote(task.items), task))
 
     def _answers(self, lost: Callable[[Item, DataError], Result] | None) -> dict[int, _Answer]:
         """Wait at most a second, and return the answers that have come by the places of their items."""
@@ -328,10 +335,20 @@ class _Crew:
                 hand.beginning = None
             else:
                 _, task = hand.calls.popleft()
-                answers[task.place] = answer
+                answers |= self._one_by_one(task, answer)
         if time.monotonic() > self._patient_until and all(hand.beginning is not None for hand in self._hands):
             self._log([('waiting', logging.WARNING, 'note: No worker has begun yet. `ray status` shows whether the '
                                                     'cluster has free cores and GPUs.')])
+        return answers
+
+    @staticmethod
+    def _one_by_one(task: _Task, answer: _Answer) -> dict[int, _Answer]:
+        """Divide the answer to a chunk into those to its items; the first one has the notes."""
+        if answer.error is not None:
+            return {task.place: answer}
+        answers = {place: _Answer(value) for place, (_, value) in enumerate(
+            zip(task.items, answer.value, strict=True), task.place)}
+        answers[task.place].notes = answer.notes
         return answers
 
     def _bury(self, hand: _Hand, error: Exception, lost: Callable[[Item, DataError], Result] | None
@@ -348,13 +365,16 @@ class _Crew:
                               'use fewer workers.') from error
         given_up = {}
         if hand.calls:
-            task = hand.calls[0][1]  # it was being worked on; those behind it are innocent
-            self._deaths[task.place] += 1
+            _, task = hand.calls.popleft()  # it was being worked on; those behind it are innocent
+            self._deaths[task.place] += len(task.items) == 1
             if self._deaths[task.place] == ATTEMPTS:
-                hand.calls.popleft()
                 fault = DataError(f'{ATTEMPTS} workers have ended during this work: {cause}',
                                   'If memory was short, use fewer workers.')
-                given_up[task.place] = _Answer(lost(task.item, fault)) if lost else _Answer(error=fault)
+                item, = task.items
+                given_up[task.place] = _Answer(lost(item, fault)) if lost else _Answer(error=fault)
+            else:
+                for place, item in enumerate(task.items, task.place):
+                    heappush(self._waiting, _Task(place, [item]))
         for _, task in hand.calls:
             heappush(self._waiting, task)
         return given_up
