@@ -4,8 +4,8 @@
     python performance/cluster.py --model laplacian --pairs 2000
 
 Draws pairs, and computes in one thread everywhere. For each way it prints the seconds from the call to the result; with
-workers, also those until Ray runs, and the seconds of a second call, when Ray runs but workers begin again. Files and
-scores of all ways are compared to the bit. `memory` is by how much the peak of this process grew, without workers.
+workers, also the seconds until Ray runs, and those in which workers begin, which a call includes. Files and scores of
+all ways are compared to the bit. `memory` is by how much the peak of this process grew, without workers.
 """
 
 import argparse
@@ -39,14 +39,17 @@ def main() -> None:
         fuse = partial(vlfusion.fuse, args.model, 'ir', 'vi', device='cpu', **options)
         fuse('warm', names=['p000000'])
         print(f'{args.pairs} pairs of {args.size[0]}x{args.size[1]}')
-        plain = measured('fuse, this process', lambda: fuse('plain'))
+        began = time.perf_counter()
+        measured('fuse, this process', lambda: fuse('plain'))
+        plain = time.perf_counter() - began
         for workers in args.workers:
             on_cluster(f'fuse, {workers} workers', workers, lambda cluster, out=f'on{workers}': fuse(
                 out, cluster=cluster), plain, args.pairs)
             print(f'{same_files("plain", f"on{workers}")} of {args.pairs} files are equal')
         score = partial(vlfusion.score_folder, 'plain', 'ir', 'vi', workers=1)
-        plain = measured('score, this process', score)
-        rows = score().rows
+        began = time.perf_counter()
+        rows = measured('score, this process', score).rows
+        plain = time.perf_counter() - began
         for workers in args.workers:
             scores = on_cluster(f'score, {workers} workers', workers, lambda cluster: score(cluster=cluster), plain,
                                 args.pairs)
@@ -60,20 +63,29 @@ def on_cluster(name: str, workers: int, work: Callable[[Cluster], Any], plain: f
         cluster.size()
         cluster.gpus()
         started = time.perf_counter() - began
-        measured(name, lambda: work(cluster), f'; Ray began in {started:.1f} s before')
         began = time.perf_counter()
-        result = work(cluster)
+        [*cluster.in_order(lambda: _import_vlfusion, range(workers))]
+        begin = time.perf_counter() - began
+        began = time.perf_counter()
+        result = measured(name, lambda: work(cluster), f'; before that Ray began in {started:.1f} s')
         seconds = time.perf_counter() - began
-    print(f'{name:22} {seconds:7.1f} s, {pairs / seconds:6.1f} pairs/s; this process / this = {plain / seconds:.2f}')
+    print(f'{"":22} {pairs / seconds:7.1f} pairs/s; workers begin in {begin:.1f} s; this process / this = '
+          f'{plain / seconds:.2f}, {plain / (seconds - begin):.2f} after workers have begun')
     return result
 
 
-def measured(name: str, work: Callable[[], Any], more: str = '') -> float:
+def _import_vlfusion(items: list) -> list:
+    """Do what a worker does before its first item, except for loading a model."""
+    import vlfusion.inference.fuser  # noqa: F401
+    return items
+
+
+def measured(name: str, work: Callable[[], Any], more: str = '') -> Any:
     watch, began = PeakOfProcess(), time.perf_counter()
-    work()
+    result = work()
     seconds, peak = time.perf_counter() - began, watch.bytes()
     print(f'{name:22} {seconds:7.1f} s; memory {"?" if peak is None else round(peak / 2**20)} MiB{more}')
-    return seconds
+    return result
 
 
 def same_files(one: str, other: str) -> int:
