@@ -1,6 +1,6 @@
 """Text store for millions of records, in few files.
 
-    <root>/features/0183....arrow       a shard: some thousand records, never changed
+    <root>/features/18d8....arrow       a shard: some thousand records, never changed
     <root>/features/9c1f....journal     the newest records of one process, until they fill a shard
 
 A record is in the journal of its process when `write` returns, so a killed process loses nothing that it confirmed. A
@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +42,7 @@ LARGE = 1 << 30
 #: Rows that came after the index and are kept beside it. With more, or a twentieth of all, a new index is sorted.
 RECENT = 20_000
 OPENED = 400  # shards that stay open; each takes a file handle, of which a process often has 1024
+AT_ONCE = 1 << 16  # keys that are looked for at once
 #: Nanoseconds within which two changes of a folder may have the same time.
 TICK = 20_000_000
 
@@ -79,9 +80,11 @@ class ShardedStore(TextStore):
         return self._stage(stage).has(_bytes(key))
 
     def missing(self, stage: str, keys: Iterable[str]) -> list[str]:
-        keys = list(keys)
-        has = self._stage(stage).has_each([_bytes(key) for key in keys])
-        return [key for key, there in zip(keys, has, strict=True) if not there]
+        of_stage, rest, missing = self._stage(stage), iter(keys), []
+        while group := list(islice(rest, AT_ONCE)):
+            has = of_stage.has_each([_bytes(key) for key in group])
+            missing += [key for key, there in zip(group, has, strict=True) if not there]
+        return missing
 
     def keys(self, stage: str) -> Iterator[str]:
         return map(bytes.hex, self._stage(stage).all_keys())
