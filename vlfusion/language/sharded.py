@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 #: A journal becomes a shard when it has this many rows or bytes: readers parse journals row by row.
 ROWS, SIZE = 4096, 64 << 20
-#: Shards below `SMALL` bytes are merged when there are `MOST_SMALL` of them, as short runs leave them.
-SMALL, MOST_SMALL = 32 << 20, 32
+#: Shards below `SMALL` bytes are merged to ones of `MERGED` bytes when there are `MOST_SMALL` of them.
+SMALL, MERGED, MOST_SMALL = 128 << 20, 256 << 20, 32
 #: Largest shard that `compact` makes, in bytes.
 LARGE = 1 << 30
 #: Rows that came after the index and are kept beside it. With more, or a twentieth of all, a new index is sorted.
@@ -251,7 +251,7 @@ class _Shards:
     def _merge_small(self) -> None:
         if len(self._sizes(SMALL)) >= MOST_SMALL:
             with suppress(Timeout), FileLock(self._lock_file, timeout=0):  # otherwise another process merges them
-                self._merge(SIZE * 4, lambda size, superseded: size < SMALL)
+                self._merge(MERGED, lambda size, superseded: size < SMALL)
 
     def _sizes(self, limit: int) -> dict[str, int]:
         """Return the sizes of shards below a limit, in the order of their names."""
