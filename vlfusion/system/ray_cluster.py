@@ -70,7 +70,7 @@ class Cluster:
         os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')  # Ray would report its use to a server
         os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
         with needs('--ray', 'ray', 'ray'):
-            import_module('ray')
+            from ray import init  # noqa: F401  # a folder `ray` beside the images can be imported too, but is empty
         return self
 
     def __exit__(self, *_) -> None:
