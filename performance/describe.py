@@ -83,23 +83,24 @@ def main() -> None:
     parser.add_argument('--images', type=int, default=400, help='overhead: number of images')
     parser.add_argument('--requests', type=int, default=800, help='server: number of requests')
     parser.add_argument('--records', type=int, default=100_000, help='skipping: number of stored records')
+    parser.add_argument('--store', default='text', help='ending in .shards: a sharded store (default: %(default)s)')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
         for name, measure, count in (('overhead', _overhead, args.images), ('server', _server, args.requests),
                                      ('skipping', _skipping, args.records)):
             if args.only in (None, name):
-                measure(Path(folder) / name, count)
+                measure(Path(folder) / name, count, args.store)
 
 
-def _overhead(folder: Path, count: int) -> None:
+def _overhead(folder: Path, count: int, store: str) -> None:
     """Measure the time outside of the three parts, as a share of the time inside them.
 
     Time inside includes the waiting of the parts' threads. Overhead is everything else: digests, keys, claims, prompts,
     records, and reading that a captioner waits for. Files are read ahead in threads. Reading in parallel to a captioner
     is not overhead, and if it slows the captioner, that counts as time inside.
     """
-    pipeline, images = _ready(LANGUAGE | {'store': str(folder / 'text')}), _draw(folder / 'images', count, size=256)
+    pipeline, images = _ready(LANGUAGE | {'store': str(folder / store)}), _draw(folder / 'images', count, size=256)
     whole = _run(pipeline, images)
     parts = sum(INSIDE.values())
     each = ', '.join(f'{part} {seconds / count * 1e3:.1f} ms' for part, seconds in INSIDE.items())
@@ -107,10 +108,10 @@ def _overhead(folder: Path, count: int) -> None:
     _verdict('    overhead / parts', (whole - parts) / parts, 0.05, '.1%', most=True)
 
 
-def _server(folder: Path, count: int, at_once: int = 16, seconds: float = 0.2) -> None:
+def _server(folder: Path, count: int, store: str, at_once: int = 16, seconds: float = 0.2) -> None:
     with _serving(at_once, seconds) as url:
         llm = dict(type='TimedChat', model='loopback', base_url=f'{url}/v1', concurrency=at_once)
-        pipeline = _ready(LANGUAGE | {'store': str(folder / 'text'), 'llm': llm})
+        pipeline = _ready(LANGUAGE | {'store': str(folder / store), 'llm': llm})
         images = _draw(folder / 'images', count, size=64)
         whole = _run(pipeline, images)
         with urlopen(f'{url}/counts') as answer:
@@ -121,9 +122,9 @@ def _server(folder: Path, count: int, at_once: int = 16, seconds: float = 0.2) -
     _verdict(f'    paragraphs a second / {ideal:.0f}', count / INSIDE['llm'] / ideal, 0.9, '.1%')
 
 
-def _skipping(folder: Path, count: int) -> None:
+def _skipping(folder: Path, count: int, store: str) -> None:
     """Measure a run over images that all have features. Their files are new, so they are in the page cache."""
-    language = LANGUAGE | {'store': str(folder / 'text')}
+    language = LANGUAGE | {'store': str(folder / store)}
     pipeline, images = DescriptionPipeline(language), _scatter(folder / 'images', count)
     features = np.zeros((4, 8), np.float32)
     for image in images:

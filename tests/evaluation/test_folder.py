@@ -5,6 +5,7 @@ import json
 import math
 import threading
 import weakref
+from importlib.util import find_spec
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from vlfusion.imaging.protocol import get_protocol, grey_levels
 from vlfusion.metrics import CC, EN, SD, SF, scoring
 from vlfusion.metrics.undefined import NO_CAUSE
 from vlfusion.registry import FUSION_METRICS
+from vlfusion.system.ray_cluster import Cluster
 from vlfusion.testing.toys import draw_pairs
 
 QUICK = ('EN', 'SD', 'SF')
@@ -525,3 +527,23 @@ def test_scores_of_images_drawn_here(place):
     row = scored(place, protocol='plain').rows[2]
     assert row == {'name': 'p2', 'protocol': 'plain.1', 'EN': EN(image, image, image).item(),
                    'SD': SD(image, image, image).item(), 'SF': SF(image, image, image).item()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec('ray') is None, reason="pip install 'vlfusion[ray]'")
+def test_workers_of_a_cluster_give_equal_scores(place):
+    """Scores, controls and record, to the bit; and the same list of problems."""
+    options = dict(metrics=['EN', 'VIF', 'Qabf', 'MI'], truth=place / 'truth', controls=True)
+    plain = scored(place, **options, workers=2)
+    with Cluster('local', workers=3) as cluster:
+        for cluster.workers in (3, 1):
+            other = scored(place, **options, cluster=cluster)
+            assert (other.rows, other.controls, other.undefined) == (plain.rows, plain.controls, plain.undefined)
+            of_both = [json.dumps(scores.record | {'created': ''}) for scores in (other, plain)]  # NaN equals no NaN
+            assert of_both[0] == of_both[1]
+        (place / 'ir' / 'p1.png').write_bytes(b'no image')
+        with pytest.raises(DataError, match='1 problem') as of_cluster:
+            scored(place, **options, cluster=cluster)
+    with pytest.raises(DataError) as of_threads:
+        scored(place, **options)
+    assert str(of_cluster.value) == str(of_threads.value)

@@ -1,15 +1,20 @@
 """Two images, or two folders, fused into files by a classical method."""
 
 import sys
+from importlib.util import find_spec
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
+from vlfusion.console.progress import ShowProgress
 from vlfusion.errors import CheckpointError, ConfigError, DataError
 from vlfusion.imaging.images import read_image
 from vlfusion.inference.folders import fuse, plan_files
 from vlfusion.inference.stack_files import plan_stacks
+from vlfusion.system.ray_cluster import Cluster
+from vlfusion.system.workers import one_thread_each
 from vlfusion.testing.toys import draw_pairs
 
 
@@ -92,3 +97,39 @@ def test_mistakes_are_told_before_a_model_is_loaded(folders):
         plan_files(ir, vi, out / 'x.png')
     with pytest.raises(DataError, match='No image or folder at'):
         plan_files(ir, vi / 'no', out)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec('ray') is None, reason="pip install 'vlfusion[ray]'")
+def test_workers_of_a_cluster_write_the_same_files(tmp_path):
+    """One and three workers, also if one is killed in the middle; pairs that fail are named as by one process."""
+    pytest.importorskip('vlfusion_film_weights', reason='pip install --editable plugins/film_weights')
+    draw_pairs(tmp_path, [f'p{number:02}' for number in range(12)], size=(64, 72))
+    sources = tmp_path / 'ir', tmp_path / 'vi'
+    (sources[0] / 'p05.png').write_bytes(b'no image')
+    options = dict(text=tmp_path / 'words.npy')
+    np.save(options['text'], np.random.default_rng(0).normal(size=(7, 384)).astype(np.float32))
+    with one_thread_each():
+        plain = fuse('film-ivf', *sources, tmp_path / 'plain', **options)
+    files = {path.name: path.read_bytes() for path in sorted((tmp_path / 'plain').iterdir())}
+    assert len(files) == 11
+
+    with Cluster('local', workers=3) as cluster:
+        for cluster.workers in (3, 1):
+            out, show = tmp_path / str(cluster.workers), KillsAWorker(quiet=True)
+            done = fuse('film-ivf', *sources, out, cluster=cluster, show=show, **options)
+            assert {path.name: path.read_bytes() for path in sorted(out.iterdir())} == files and len(show.killed) == 1
+            assert list(done.failed) == ['p05'] and str(done.failed['p05']) == str(plain.failed['p05'])
+
+
+class KillsAWorker(ShowProgress):
+    """End one worker of the cluster once some pairs are fused."""
+
+    killed = ()
+
+    def __call__(self, step, done, total, **options):
+        if step == 'fusing' and 0 < done < total and not self.killed:
+            self.killed = [child for child in psutil.Process().children(recursive=True)
+                           if ' '.join(child.cmdline()).startswith('ray::_Actor')][:1]
+            for process in self.killed:
+                process.kill()

@@ -2,6 +2,7 @@
 
     vlfusion evaluate fused/ --source-a TNO/ir --source-b TNO/vi --out scores/mine.csv
     vlfusion evaluate fused.mkv --source-a ir.mp4 --source-b vi.mp4 --out scores/video.csv
+    vlfusion evaluate fused/ --source-a TNO/ir --source-b TNO/vi --out scores/mine.csv --ray
     vlfusion evaluate fused/ --stacks stacks/ --metrics Qabf MEF_SSIM --out scores/stacks.csv
     vlfusion evaluate 'out/{name}_fused.*' --source-a ir --source-b vi --metrics VIF MI:tang --controls --out mine.csv
 
@@ -17,11 +18,12 @@ from vlfusion.errors import ConfigError, listing
 
 if TYPE_CHECKING:
     from vlfusion.evaluation.folder import FolderScores
+    from vlfusion.system.ray_cluster import Cluster
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.fuse_video import add_pairing
-    from vlfusion.cli.options import add_imports, add_maps, add_reading
+    from vlfusion.cli.options import add_imports, add_maps, add_ray, add_reading
     from vlfusion.cli.tables import add_json
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('fused', help="folder of fused images, or a pattern such as 'out/{name}_fused.*'")
@@ -56,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--fit', choices=('refuse', 'resize', 'crop'),
                        help='rule for sources of different size (default: refuse)')
     parser.add_argument('--workers', type=COUNT, help='images scored at once (default: one per core)')
+    add_ray(parser, 'score')
     parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 ...')
     add_json(parser)
 
@@ -73,20 +76,20 @@ def run(args: argparse.Namespace) -> int:
     require_sources(args)
     check_output(args.out)
 
-    from vlfusion.cli.options import import_modules, refuse_given
+    from vlfusion.cli.options import import_modules, opened_cluster, refuse_given
     from vlfusion.console.progress import ShowProgress
     from vlfusion.evaluation.tables import controls_table, not_scored, summary_table
     from vlfusion.imaging.video.file import is_video
     import_modules(args.modules)
     sequence = args.sequence or any(is_video(place) for place in (args.fused, args.source_a, args.source_b) if place)
     if sequence:
-        refuse_given(args, ('stacks', 'truth', 'maps', 'controls', 'page_a', 'page_b', 'bands_a', 'bands_b'),
+        refuse_given(args, ('stacks', 'truth', 'maps', 'controls', 'ray', 'page_a', 'page_b', 'bands_a', 'bands_b'),
                      'on sequences')
     else:
         refuse_given(args, ('frame_rate', 'offset', 'fit'), 'on single images', 'Leave it out, or add --sequence.')
     score = _score_stacks if args.stacks else _score_sequence if sequence else _score_folder
-    with ShowProgress() as show:
-        scores = score(args, partial(show, 'scoring'))
+    with opened_cluster(args) as cluster, ShowProgress() as show:
+        scores = score(args, partial(show, 'scoring'), **({} if cluster is None else {'cluster': cluster}))
     written = scores.write(args.out)
     if args.json:
         print_json(scores.record)
@@ -113,20 +116,22 @@ def _score_sequence(args: argparse.Namespace, progress: Callable[[int, int], Non
         range_b=args.range_b, workers=args.workers, device=args.device, progress=progress)
 
 
-def _score_folder(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 'FolderScores':
+def _score_folder(args: argparse.Namespace, progress: Callable[[int, int], None],
+                  cluster: 'Cluster | None' = None) -> 'FolderScores':
     from vlfusion.cli.options import reading_keys
     from vlfusion.evaluation.folder import score_folder
     chosen = {key: value for key in ('metrics', 'truth_metrics') if (value := getattr(args, key))}
     return score_folder(
         args.fused, args.source_a, args.source_b, args.truth, **chosen, maps=args.maps, protocol=args.protocol,
         task=args.task, **reading_keys(args), controls=args.controls, workers=args.workers, device=args.device,
-        progress=progress)
+        progress=progress, cluster=cluster)
 
 
-def _score_stacks(args: argparse.Namespace, progress: Callable[[int, int], None]) -> 'FolderScores':
+def _score_stacks(args: argparse.Namespace, progress: Callable[[int, int], None],
+                  cluster: 'Cluster | None' = None) -> 'FolderScores':
     from vlfusion.cli.stacks import reading_of_all
     from vlfusion.evaluation.stacks import score_stacks
     return score_stacks(
         args.fused, args.stacks, args.truth, metrics=args.metrics, truth_metrics=args.truth_metrics,
         protocol=args.protocol, task=args.task, **reading_of_all(args), workers=args.workers, device=args.device,
-        progress=progress)
+        progress=progress, cluster=cluster)

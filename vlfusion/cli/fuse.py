@@ -6,6 +6,7 @@
     vlfusion fuse film-guide-mif mri.png pet.png -o fused.png --instruction "show the PET more strongly on the left"
     vlfusion fuse CHECKPOINT 'data/{name}_T.*' 'data/{name}_W.*' -o fused/
     vlfusion fuse laplacian IR/ VI/ -o fused/ --skip-existing
+    vlfusion fuse film-ivf IR/ VI/ -o fused/ --ray --workers 4
     vlfusion fuse laplacian-mff plane_*.tif -o all_in_focus.tif
     vlfusion fuse laplacian-mff planes.tif -o all_in_focus.tif
     vlfusion fuse film-mef stacks/ -o fused/
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from vlfusion.cli.fuse_video import add_video_options
     from vlfusion.cli.fuse_volumes import add_volume_options
-    from vlfusion.cli.options import add_describe, add_fit, add_imports, add_maps, add_reading, add_trust, add_words
+    from vlfusion.cli.options import (
+        add_describe,
+        add_fit,
+        add_imports,
+        add_maps,
+        add_ray,
+        add_reading,
+        add_trust,
+        add_words,
+    )
     from vlfusion.guards.ranges import COUNT
     parser.add_argument('checkpoint', metavar='MODEL',
                         help='a checkpoint; or the name of a model, such as film-mif or laplacian (`vlfusion models`); '
@@ -89,6 +99,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                     'are refused')
     parser.add_argument('--depth', type=int, choices=(8, 16), help='bits of the result; 16 for .png and .tif '
                                                                    '(default: 8)')
+    add_ray(parser, 'fuse folders of pairs')
+    parser.add_argument('--workers', type=COUNT, metavar='N',
+                        help='with --ray: pairs fused at once (default: one per GPU of the cluster, else per core)')
     add_volume_options(parser)
     add_video_options(parser)
 
@@ -96,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from vlfusion.cli import fuse_video, fuse_volumes
     from vlfusion.cli.fuse_kinds import require_effect
-    from vlfusion.cli.options import import_modules, reading_keys
+    from vlfusion.cli.options import import_modules, opened_cluster, reading_keys
     from vlfusion.cli.stacks import fuse_stacks, is_stack
     from vlfusion.console.progress import ShowProgress
     from vlfusion.inference.folders import fuse
@@ -111,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     require_effect(args, 'pictures')
     max_memory = args.max_memory and parse_bytes(args.max_memory)
     import_modules(args.modules)
-    with ShowProgress() as show:
+    with opened_cluster(args) as cluster, ShowProgress() as show:
         done = fuse(args.checkpoint, args.source_a, args.source_b, args.out, names=args.names,
                     skip_existing=args.skip_existing, grey=args.grey, text=args.text, reading=reading_keys(args),
                     show=show, describe=args.describe, maps=args.maps, suffix=args.suffix, task=args.task,
@@ -120,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
                     modality_a=args.modality_a, modality_b=args.modality_b, device=args.device,
                     tiles=args.tiles, tile_size=args.tile_size, max_memory=max_memory, batch_size=args.batch_size,
                     precision=args.precision,
-                    fit=args.fit or 'refuse', register=args.register, depth=args.depth or 8)
+                    fit=args.fit or 'refuse', register=args.register, depth=args.depth or 8, cluster=cluster)
     report(args, done)
     return 1 if done.failed else 0
 

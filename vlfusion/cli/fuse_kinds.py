@@ -18,6 +18,8 @@ ONLY = {
     'describe': ['pictures', 'volumes', 'videos'],
     'fit': ['pictures', 'videos'],
     'register': ['pictures'],
+    'ray': ['pictures'],
+    'workers': ['pictures'],
     'depth': ['pictures', 'stacks', 'videos'],
     **dict.fromkeys(['frame_rate', 'offset', 'codec', 'no_audio'], ['videos']),
 }
@@ -31,6 +33,8 @@ def require_effect(args: argparse.Namespace, kind: str) -> None:
         kind: `pictures`, which are pairs of them, `stacks`, `volumes` or `videos`.
     """
     refuse_given(args, [name for name, kinds in ONLY.items() if kind not in kinds], f'on {kind}')
+    if args.workers and args.ray is None:
+        raise ConfigError('--workers has no effect without --ray.', 'Add --ray, or leave it out.')
     if args.describe == 'scene' and kind != 'videos':
         raise ConfigError(f'--describe scene is for videos, but these are {kind}.', 'Leave the word out.')
     if not isinstance(args.describe, bool) and kind == 'pictures':

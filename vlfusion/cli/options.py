@@ -2,9 +2,14 @@
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from vlfusion.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vlfusion.system.ray_cluster import Cluster
 
 
 def add_config(parser: argparse.ArgumentParser, otherwise: str = '', model: bool = False) -> None:
@@ -143,6 +148,32 @@ def refuse_given(args: argparse.Namespace, names: Iterable[str], where: str, rem
         if getattr(args, name):
             option = '--map' if name == 'maps' else f'--{name.replace("_", "-")}'
             raise ConfigError(f'{option} has no effect {where}.', remedy)
+
+
+def add_ray(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option that shares the work on a Ray cluster; `what` says which work."""
+    parser.add_argument('--ray', nargs='?', const='auto', type=ray_address, metavar='ADDRESS',
+                        help=f'{what} on a Ray cluster: the one at this address, else the running one, else one that '
+                             'is started on this machine for this command (docs/howto/cluster.md)')
+
+
+def ray_address(value: str) -> str:
+    """Read the value of `--ray`: `auto`, `local`, or a host with its port."""
+    if value in ('auto', 'local') or re.fullmatch(r'(ray://)?[^/]+:\d+', value):
+        return value
+    raise argparse.ArgumentTypeError(f'expected nothing, auto, local or HOST:PORT, but got {value!r}; put --ray after '
+                                     'the folders')
+
+
+@contextmanager
+def opened_cluster(args: argparse.Namespace) -> Iterator['Cluster | None']:
+    """Yield the cluster that `--ray` and `--workers` name, or None without `--ray`."""
+    if args.ray is None:
+        yield None
+        return
+    from vlfusion.system.ray_cluster import Cluster
+    with Cluster(args.ray, workers=args.workers, modules=getattr(args, 'modules', ())) as cluster:
+        yield cluster
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:

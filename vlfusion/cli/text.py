@@ -1,4 +1,4 @@
-"""Show, audit and exchange the texts of `vlfusion describe`; try a captioner on one image.
+"""Show, audit and exchange the texts of `vlfusion describe`; convert their store; try a captioner on one image.
 
     vlfusion text show film/film_mif PET-MRI/31 --source a
     vlfusion text audit film/film_mif --words qwen-vl --out audit.csv
@@ -6,6 +6,8 @@
     vlfusion text audit --texts data/VLFDataset/Text/MFF/Lytro
     vlfusion text export film/film_mif --out export
     vlfusion text import film/film_mff --features downloads/RealMFF
+    vlfusion text convert data/text data/text.shards
+    vlfusion text compact data/text.shards
     vlfusion text observe MeasuredCaptioner my/scan.png --modality MRI
 """
 
@@ -79,6 +81,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_split(load)
     load.set_defaults(act=_import)
 
+    convert = verbs.add_parser('convert', help='copy a text store to one of the other kind: a folder of small files, '
+                                               'or a sharded store (its path ends in .shards) for millions of records')
+    convert.add_argument('source', metavar='FROM', help='text store to read; it stays as it is')
+    convert.add_argument('target', metavar='TO', help='text store to write; records that it has already are kept')
+    convert.set_defaults(act=_convert)
+
+    compact = verbs.add_parser('compact', help='merge the files of a sharded text store, also while others use it')
+    compact.add_argument('store', metavar='STORE', help='text store whose path ends in .shards')
+    compact.set_defaults(act=_compact)
+
     observe = verbs.add_parser('observe', help="print a captioner's observations of one image or pair; store nothing")
     observe.add_argument('captioner', metavar='CAPTIONER', help='registered name, see `vlfusion list captioners`')
     observe.add_argument('images', nargs='+', metavar='IMAGE', help='image file; two for a captioner of pairs')
@@ -102,6 +114,26 @@ def _observe(args: argparse.Namespace) -> int:
     import_modules(args.modules)
     for observation in observe(dict(type=args.captioner, **args.options), args.images, args.modality):
         print(f'- {printable(observation_line(asdict(observation)))}')
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from functools import partial
+
+    from vlfusion.console.progress import track
+    from vlfusion.language.conversion import convert
+    copied = convert(args.source, args.target, show=partial(track, step='copying'))
+    print(f'{copied.new} records of {args.source} are new in {args.target}, {copied.kept} were there before.\n'
+          f"To read them, write store='{args.target}' in the language section of a config.")
+    if copied.damaged:
+        print(f'{len(copied.damaged)} damaged records were left out:\n{listing(map(printable, copied.damaged), 10)}')
+    return 1 if copied.damaged else 0
+
+
+def _compact(args: argparse.Namespace) -> int:
+    from vlfusion.language.conversion import compact
+    before, after = compact(args.store)
+    print(f'{args.store} has {after} files; it had {before}.')
     return 0
 
 

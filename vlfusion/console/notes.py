@@ -16,4 +16,4 @@ def note(kind: str, text: str) -> None:
     """Log a note, unless one of the same kind was logged in this run."""
     if kind not in _said:
         _said.add(kind)
-        LOG.warning('note: %s', text)
+        LOG.warning('note: %s', text, extra={'kind': kind})

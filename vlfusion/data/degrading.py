@@ -26,7 +26,7 @@ from vlfusion.data.transforms import PackPair
 from vlfusion.errors import ConfigError, DataError, did_you_mean, listing
 from vlfusion.language.keys import Keys
 from vlfusion.language.section import section
-from vlfusion.language.store import TextStore
+from vlfusion.language.store import open_store
 from vlfusion.registry import TRANSFORMS
 
 Plane = Float[np.ndarray, 'h w']
@@ -67,7 +67,7 @@ def read_instructions(language: Mapping, instructions: Mapping[str, Sequence[str
         ConfigError: a degradation has no sentence.
         DataError: sentences are not encoded yet; the message lists them all.
     """
-    store, keys = TextStore(section(language, 'store')), Keys(language)
+    store, keys = open_store(section(language, 'store')), Keys(language)
     for kind in kinds:
         if not instructions.get(kind):
             raise ConfigError(f'`instructions` has no sentence about {kind!r}.', did_you_mean(kind, instructions))

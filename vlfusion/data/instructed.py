@@ -17,7 +17,7 @@ from vlfusion.errors import ConfigError, DataError
 from vlfusion.language.instructions import REGIONS, Ask, Instruction, Vocabulary
 from vlfusion.language.keys import Keys
 from vlfusion.language.section import section, section_of
-from vlfusion.language.store import TextStore
+from vlfusion.language.store import open_store
 
 
 class Instructions:
@@ -60,7 +60,7 @@ class Instructions:
         self.vocabulary, self.count, self.stream = Vocabulary.read(vocabulary), count, stream
         self.encode_empty, self.dropped = encode_empty, dropped
         self._options = dict(size=pool, held_out=held_out, intents=intents, regions=regions, joined=joined)
-        self.store, self.keys = TextStore(section(language, 'store')), Keys(section_of(stream, language))
+        self.store, self.keys = open_store(section(language, 'store')), Keys(section_of(stream, language))
         self._pools: dict[tuple[str, str], list[Instruction]] = {}
         self._features: dict[str, Float[np.ndarray, 'token dim']] = {}
 

@@ -24,7 +24,7 @@ from vlfusion.language.fixed import encode_fixed
 from vlfusion.language.keys import Keys
 from vlfusion.language.section import INSTRUCTION as INSTRUCTION  # for models, which do not import language
 from vlfusion.language.section import section, section_of
-from vlfusion.language.store import TextStore
+from vlfusion.language.store import open_store
 from vlfusion.language.subjects import Subject, content_of, subjects_of
 
 
@@ -152,7 +152,7 @@ class StoredText(TextSource):
         if stream not in STREAMS:
             raise ConfigError(f'Unknown text stream {stream!r}.', did_you_mean(stream, STREAMS))
         self.language, self.sources = language, STREAMS[stream]
-        self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
+        self.store, self.keys = open_store(section(language, 'store')), Keys(language)
         if self.keys.of_pairs and stream != 'pair/paragraph':
             raise ConfigError(f'There is no stream {stream!r}: the prompt {self.keys.prompt.id} is about pairs.',
                               "Set stream='pair/paragraph', or a prompt about one image.")
@@ -200,7 +200,7 @@ class FixedText(TextSource):
     """
 
     def __init__(self, language: dict, text: str):
-        self.text, self.language, self.store = text, language, TextStore(section(language, 'store'))
+        self.text, self.language, self.store = text, language, open_store(section(language, 'store'))
         self.key = Keys(language).fixed(text)
         self.remedy = 'Run `vlfusion describe CONFIG` with the config of this run: it encodes the text once.'
 
@@ -239,7 +239,7 @@ class WrittenText(TextSource):
     def __init__(self, language: dict, root: str | os.PathLike, patterns: str | Sequence[str], join: Any = None):
         self.root, self.patterns = Path(root), [patterns] if isinstance(patterns, str) else list(patterns)
         self.language = language
-        self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
+        self.store, self.keys = open_store(section(language, 'store')), Keys(language)
         self.join = join_rule(join, len(self.patterns))
         self.remedy = 'Run `vlfusion describe CONFIG` with the config of this run: it encodes each text once.'
 
@@ -340,7 +340,7 @@ def given_texts(sources: Iterable[TextSource], pairs: Iterable[Pair]) -> list[st
 
 def paragraphs(language: Mapping, pair: Pair) -> dict[str, str]:
     """Return the paragraphs of a pair or of its images that the text store holds, by subject."""
-    keys, store = Keys(language), TextStore(section(language, 'store'))
+    keys, store = Keys(language), open_store(section(language, 'store'))
     headings = ['pair'] if keys.of_pairs else [f'source A, {pair.modality_a}', f'source B, {pair.modality_b}']
     [both] = subjects_of([pair], of_pairs=True)
     texts = {}

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +34,7 @@ from vlfusion.metrics.undefined import Undefined
 from vlfusion.registry import snapshot
 from vlfusion.system.devices import device_of
 from vlfusion.system.memory import out_of_memory
+from vlfusion.system.ray_cluster import Cluster
 from vlfusion.system.workers import in_order, one_thread_each
 
 Folder = str | os.PathLike
@@ -88,7 +89,8 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
                  protocol: str = 'film', task: str | None = None, range_a: Range = None, range_b: Range = None,
                  page_a: int | None = None, page_b: int | None = None, bands_a: Bands = None, bands_b: Bands = None,
                  controls: bool = False, workers: int | None = None, device: str = 'cpu',
-                 progress: Callable[[int, int], None] | None = None) -> FolderScores:
+                 progress: Callable[[int, int], None] | None = None,
+                 cluster: Cluster | None = None) -> FolderScores:
     """Score every image of a folder.
 
         scores = vlfusion.score_folder('fused', 'TNO/ir', 'TNO/vi', metrics=['VIF', 'MI:tang'])
@@ -117,6 +119,7 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         workers: number of images to score at once; by default torch's number of threads.
         device: device on which to score.
         progress: called after each image with the number of images done and of all images.
+        cluster: Ray cluster whose workers score the images, in numbers that the cluster says; by default threads do.
 
     Raises:
         DataError: an image lacks a partner, cannot be read, has another size, or is not supported by a named metric
@@ -149,7 +152,7 @@ def score_folder(fused: Folder, source_a: Folder, source_b: Folder, truth: Folde
         ranged=[what for what, rule in zip((label_a, label_b), rules.values(), strict=True) if rule.stretch != 'full'])
     new_run()
 
-    results = score_all(scorer, matched, workers, progress)
+    results = score_all(scorer, matched, workers, progress, cluster)
     rows = [result.row for result in results.values()]
     control_rows = [row for result in results.values() for row in result.controls]
     unfinite = [item for result in results.values() for item in result.undefined]
@@ -192,8 +195,8 @@ def chosen_columns(metrics: Sequence[str] | None, truth_metrics: Sequence[str] |
 
 
 def score_all(scorer: 'Scorer', matched: Mapping[str, tuple[os.PathLike, ...]], workers: int,
-              progress: Callable[[int, int], None] | None) -> dict[str, 'Scored']:
-    """The scores of every image by its name.
+              progress: Callable[[int, int], None] | None, cluster: Cluster | None = None) -> dict[str, 'Scored']:
+    """The scores of every image by its name; from threads, or from the workers of a cluster.
 
     Raises:
         DataError: lists all problems, if there are any; or no metric could be computed for any image.
@@ -203,7 +206,8 @@ def score_all(scorer: 'Scorer', matched: Mapping[str, tuple[os.PathLike, ...]], 
         try:
             if progress:
                 progress(0, len(matched))
-            results = in_order(pool, scorer, matched.items(), 2 * workers)
+            results = in_order(pool, scorer, matched.items(), 2 * workers) if cluster is None else _on_cluster(
+                cluster, scorer, matched)
             for done, (name, result) in enumerate(zip(matched, results, strict=True), 1):
                 if isinstance(result, list):
                     problems += result
@@ -224,6 +228,15 @@ def score_all(scorer: 'Scorer', matched: Mapping[str, tuple[os.PathLike, ...]], 
         raise DataError(f'No metric could be computed:\n{listing(map(str, next(iter(scored.values())).undefined))}',
                         'Score other images, or other metrics.')
     return scored
+
+
+def _on_cluster(cluster: Cluster, scorer: 'Scorer', matched: Mapping[str, tuple[os.PathLike, ...]]
+                ) -> Iterator['Scored | list[str]']:
+    """Yield what the scorer returns for each image, from workers of a cluster."""
+    gpu = scorer.device.type == 'cuda'
+    return cluster.in_order(lambda: lambda images: [*map(scorer, images)], matched.items(), gpu=gpu,
+                            chunk=cluster.share(len(matched), 8, gpu),
+                            lost=lambda files, error: [f'{files[0]}: {error.problem}'])
 
 
 @dataclass(frozen=True)
@@ -254,6 +267,12 @@ class Scorer:
     task: Task | None = None
     keys: tuple[str, ...] = ('fused', 'source_a', 'source_b')
     stop: threading.Event = field(default_factory=threading.Event)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != 'stop'}  # an event is of one process
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, stop=threading.Event())
 
     def layout(self, count: int) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Reading, ...]]:
         """Keys of the `count` images of one name, keys of the sources among them, and the sources' reading rules."""

@@ -15,13 +15,15 @@ from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.reading.rule import Reading
 from vlfusion.metrics.scoring import stack_keys
 from vlfusion.system.devices import device_of
+from vlfusion.system.ray_cluster import Cluster
 
 
 def score_stacks(fused: Folder, stacks: Sequence[Folder], truth: Folder | None = None, *,
                  metrics: Sequence[str] | None = None, truth_metrics: Sequence[str] | None = None,
                  protocol: str = 'film', task: str | None = None, range: Range = None, page: int | None = None,
                  bands: Bands = None, workers: int | None = None, device: str = 'cpu',
-                 progress: Callable[[int, int], None] | None = None) -> FolderScores:
+                 progress: Callable[[int, int], None] | None = None,
+                 cluster: Cluster | None = None) -> FolderScores:
     """Score every image of a folder against the stack that it is fused from.
 
         scores = vlfusion.score_stacks('fused', ['stacks'], metrics=['Qabf', 'MEF_SSIM'])
@@ -34,7 +36,8 @@ def score_stacks(fused: Folder, stacks: Sequence[Folder], truth: Folder | None =
         fused: folder of fused images with the names of the stacks, or a pattern such as `out/{name}_fused.*`.
         stacks: a folder of stacks, or several folders whose files of one name form a stack; see
             `vlfusion.data.stacks.find_stacks`.
-        truth, metrics, truth_metrics, protocol, task, workers, device, progress: as for `vlfusion.score_folder`.
+        truth, metrics, truth_metrics, protocol, task, workers, device, progress, cluster: as for
+            `vlfusion.score_folder`.
         range, page, bands: reading rule of the sources, as of `vlfusion.imaging.reading.rule.Reading.of`.
 
     Raises:
@@ -54,7 +57,7 @@ def score_stacks(fused: Folder, stacks: Sequence[Folder], truth: Folder | None =
                           keys=() if truth is None else ('truth',))
     new_run()
     results = score_all(scorer, {name: (first, *found[name], *others) for name, (first, *others) in images.items()},
-                        workers, progress)
+                        workers, progress, cluster)
     rows = [result.row for result in results.values()]
     undefined = [item for result in results.values() for item in result.undefined]
     inputs = {'fused': {'folder': str(fused), 'files': {name: result.digests[0] for name, result in results.items()}},

@@ -4,8 +4,8 @@ torch is imported only after the paths are checked, so that a mistake in a path 
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from vlfusion.data.text import FeatureFiles
     from vlfusion.imaging.registration.alignment import Alignment
     from vlfusion.inference.fuser import Fused, Fuser
+    from vlfusion.system.ray_cluster import Cluster
 
+#: Most pairs that a worker of a cluster gets at once: it reads ahead and writes behind within them.
+CHUNK = 16
 PathLike = str | os.PathLike
 Item = TypeVar('Item')
 
@@ -56,7 +59,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
          names: Sequence[str] | PathLike | None = None, skip_existing: bool = False, grey: bool = False,
          text: PathLike | None = None, reading: Mapping[str, Any] | None = None, offline: bool = False,
          describe: bool = False, show: ShowProgress | None = None, maps: Mapping[str, PathLike] | None = None,
-         suffix: str | None = None, **options: Any) -> FusedFiles:
+         suffix: str | None = None, cluster: 'Cluster | None' = None, **options: Any) -> FusedFiles:
     """Fuse two images, or two folders of images paired by name, and write the results.
 
     Images may have any size. The result gets its colour by the colour rule of the task.
@@ -85,6 +88,7 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
         maps: further images of the pairs that the model reads, by name: folders or patterns; files for two images.
         suffix: ending of the results in a folder; by default `.tif` for pairs with a georeferenced source, and `.png`
             for others.
+        cluster: Ray cluster whose workers fuse the pairs; by default this process does.
         options: options of the `Fuser`, such as `instruction`, `device`, `tiles`, `max_memory`, `protocol`, `fit`,
             `register` or `depth`.
 
@@ -109,35 +113,109 @@ def fuse(checkpoint: PathLike, source_a: PathLike, source_b: PathLike, out: Path
     kept = {pair: path for pair, path in files.items() if skip_existing and path.is_file()}
     pairs = [pair for pair in files if pair not in kept]
 
-    fuser = open_fuser(checkpoint, offline=offline, show=show, **options)
+    # With a cluster the model is loaded here as well, for its messages; the machine may lack the workers' GPU.
+    here = options if cluster is None else options | {'device': 'cpu', 'precision': 'float32'}
+    fuser = open_fuser(checkpoint, offline=offline, show=show, **here)
     fuser.check_maps(maps or {})
     features = _features(text, fuser, pairs) if text else None
     tell_model(fuser, show, grey)
     step = show or (lambda *_, **__: None)
-    written, failed, alignments = {}, {}, {}
-
-    def save(pair: Pair, fused: 'Fused') -> None:
-        moved = fused.alignment is not None and fused.alignment.verdict == 'misaligned'
-        fused.save(files[pair], grey=grey, georeference=georeference_of_result(
-            files[pair], (pair.path_a, pair.path_b), fused.grey.shape, fuser.fit, moved))
-        written[pair.name] = files[pair]
-        if fused.alignment:
-            alignments[pair.name] = fused.alignment
-        step('fusing', len(written) + len(failed), len(pairs))
-
-    results = fuser.fuse_many(pairs, features.load if features else None, save, partial(step, 'one pair', inner=True),
-                              lambda pair, error: failed.update({pair.name: error}), describing=step)
-    step('fusing', 0, len(pairs))
-    for _ in results:
-        pass
+    todo = {pair: files[pair] for pair in pairs}
+    if cluster is None or not todo:
+        ends = FileFuser(fuser, features, grey=grey, describe=describe)(todo, step)
+    else:
+        make, ends = partial(_make_file_fuser, checkpoint, features, grey, describe, offline, options), []
+        step('fusing', 0, len(pairs))
+        for end in _fuse_on_cluster(cluster, make, todo, options.get('device'), options.get('batch_size')):
+            ends.append(end)
+            step('fusing', len(ends), len(pairs))
     step('fusing', len(pairs), len(pairs))
+    ends = {end.name: end for end in ends}
+    failed = {name: end.error for name, end in ends.items() if end.error}
     if len(pairs) == 1 and failed:
         raise next(iter(failed.values()))
-    given = fuser.texts.about_images if text else ()
-    words = {pair.name: read for pair in pairs
-             if describe and pair.name in written and (read := fuser.texts.paragraphs(pair, given))}
+    written = {pair.name: files[pair] for pair in pairs if pair.name in ends and pair.name not in failed}
+    words = {name: ends[name].words for name in written if ends[name].words}
     write_words(written, words)
-    return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed, words, alignments)
+    return FusedFiles(written, {pair.name: path for pair, path in kept.items()}, failed, words,
+                      {name: ends[name].alignment for name in written if ends[name].alignment})
+
+
+@dataclass(frozen=True)
+class PairEnd:
+    """The end of a pair: its file is written, or there is an error.
+
+    Attributes:
+        name: name of the pair.
+        error: reason that the pair could not be fused, if so.
+        alignment: movement between its sources, if they were registered.
+        words: words that the model read, by what they are about; empty unless they were asked for.
+    """
+
+    name: str
+    error: DataError | None = None
+    alignment: 'Alignment | None' = None
+    words: dict[str, str] = field(default_factory=dict)
+
+
+class FileFuser:
+    """Fuse pairs into files, in this process: all pairs of `fuse`, or those that a worker of a cluster gets.
+
+    Args:
+        fuser: the model.
+        features: files of text features, if the model shall not read its own.
+        grey: write luminance only.
+        describe: return the words that the model read.
+    """
+
+    def __init__(self, fuser: 'Fuser', features: 'FeatureFiles | None' = None, *, grey: bool = False,
+                 describe: bool = False):
+        self.fuser, self.features, self.grey, self.describe = fuser, features, grey, describe
+
+    def __call__(self, files: Mapping[Pair, Path], step: Callable[..., None] | None = None) -> list[PairEnd]:
+        """Fuse pairs into their files, and return the ends of the pairs; `step` shows progress."""
+        step = step or (lambda *_, **__: None)
+        ends: dict[Pair, PairEnd] = {}
+
+        def end(pair: Pair, **facts: Any) -> None:
+            ends[pair] = PairEnd(pair.name, **facts)
+
+        def save(pair: Pair, fused: 'Fused') -> None:
+            moved = fused.alignment is not None and fused.alignment.verdict == 'misaligned'
+            fused.save(files[pair], grey=self.grey, georeference=georeference_of_result(
+                files[pair], (pair.path_a, pair.path_b), fused.grey.shape, self.fuser.fit, moved))
+            end(pair, alignment=fused.alignment)
+            step('fusing', len(ends), len(files))
+
+        results = self.fuser.fuse_many(
+            [*files], self.features.load if self.features else None, save, partial(step, 'one pair', inner=True),
+            lambda pair, error: end(pair, error=error), describing=step)
+        step('fusing', 0, len(files))
+        for _ in results:
+            pass
+        given = self.fuser.texts.about_images if self.features else ()
+        return [replace(ends[pair], words=self.fuser.texts.paragraphs(pair, given))
+                if self.describe and not ends[pair].error else ends[pair] for pair in files]
+
+
+def _make_file_fuser(checkpoint: PathLike, features: 'FeatureFiles | None', grey: bool, describe: bool, offline: bool,
+                     options: Mapping[str, Any]) -> Callable[[Sequence[tuple[Pair, Path]]], list[PairEnd]]:
+    """Load the model in a worker of a cluster; return the function of some pairs and their files."""
+    fuse_files = FileFuser(open_fuser(checkpoint, offline=offline, **options), features, grey=grey, describe=describe)
+    return lambda files: fuse_files(dict(files))
+
+
+def _fuse_on_cluster(cluster: 'Cluster', make: Callable[[], Callable], files: Mapping[Pair, Path],
+                     device: str | None, batch_size: int | None) -> Iterator[PairEnd]:
+    """Yield the ends of pairs, in their order."""
+    if device and ':' in device:
+        raise ConfigError(f'Ray chooses the GPU of each worker, but the device is {device}.', 'Write cuda.')
+    gpu = cluster.gpus() > 0 if device is None else device != 'cpu'
+    # Whole batches, because the last bits of a result depend on the other pairs of its batch.
+    batch = batch_size or (8 if gpu else 1)
+    chunk = -(-cluster.share(len(files), CHUNK, gpu) // batch) * batch
+    return cluster.in_order(make, files.items(), chunk=chunk, gpu=gpu, lost=lambda item, error: PairEnd(
+        item[0].name, DataError(f'{item[0].name}: {error.problem}', error.remedy)))
 
 
 def open_fuser(checkpoint: PathLike, *, offline: bool = False, show: ShowProgress | None = None,

@@ -7,7 +7,7 @@ import vlfusion
 from vlfusion.language.interfaces import TextEncoder
 from vlfusion.language.keys import Keys, identity
 from vlfusion.language.section import section
-from vlfusion.language.store import TextStore
+from vlfusion.language.store import open_store
 from vlfusion.registry import TEXT_ENCODERS
 
 
@@ -27,7 +27,7 @@ def encode_fixed(language: Mapping, texts: Sequence[str],
         ConfigError: the section has no store or encoder, or the encoder cannot be built.
         DataError: a text is longer than the encoder reads.
     """
-    store, keys, missing = TextStore(section(language, 'store')), Keys(language), missing_fixed(language, texts)
+    store, keys, missing = open_store(section(language, 'store')), Keys(language), missing_fixed(language, texts)
     if missing:
         built = encoder() if encoder else TEXT_ENCODERS.build(language['encoder'])
         encoded = built.encode(missing)
@@ -42,5 +42,5 @@ def encode_fixed(language: Mapping, texts: Sequence[str],
 
 def missing_fixed(language: Mapping, texts: Sequence[str]) -> list[str]:
     """Return the texts whose features are missing or damaged in the store."""
-    store, keys = TextStore(section(language, 'store')), Keys(language)
+    store, keys = open_store(section(language, 'store')), Keys(language)
     return [text for text in dict.fromkeys(texts) if not store.is_intact('features', keys.fixed(text))]

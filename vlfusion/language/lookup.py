@@ -10,7 +10,7 @@ from vlfusion.language.keys import Content, Keys
 from vlfusion.language.prompt import PromptTemplate
 from vlfusion.language.records import observations, paragraph_of, texts_of
 from vlfusion.language.section import section
-from vlfusion.language.store import STAGES, TextStore
+from vlfusion.language.store import STAGES, open_store
 from vlfusion.language.subjects import Subject, content_of
 
 
@@ -20,7 +20,7 @@ class Stored:
 
     Attributes:
         key: its key in the text store.
-        path: its file.
+        path: its file; for a missing one of a sharded store, the folder of its stage.
         record: its content; None if it is missing or damaged.
         damage: the reason why it cannot be read; empty if it is intact or missing.
     """
@@ -68,7 +68,7 @@ class Records:
     """Records of images or pairs in the text store, under the `language` section of a config."""
 
     def __init__(self, language: Mapping):
-        self.store, self.keys = TextStore(section(language, 'store')), Keys(language)
+        self.store, self.keys = open_store(section(language, 'store')), Keys(language)
 
     def stages(self, *images: Content) -> dict[str, list[Stored]]:
         """Return the records of every stage of an image or a pair. A pair may have several records of observations."""

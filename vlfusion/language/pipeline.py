@@ -19,7 +19,7 @@ from vlfusion.language.report import Plan, Report, Usage
 from vlfusion.language.run import Progress, Run
 from vlfusion.language.section import ENCODERS, section
 from vlfusion.language.stages import Encoding, Observing, Writing
-from vlfusion.language.store import STAGES, TextStore
+from vlfusion.language.store import STAGES, open_store
 from vlfusion.language.subjects import ImageToDescribe, SourcePair, Subject, subjects_of
 from vlfusion.registry import CAPTIONERS, LLMS, TEXT_ENCODERS
 
@@ -57,7 +57,7 @@ class DescriptionPipeline:
 
     def __init__(self, language: Mapping):
         self.language = language
-        self.store = TextStore(section(language, 'store'))
+        self.store = open_store(section(language, 'store'))
         self.keys = Keys(language)
         self.prompt = self.keys.prompt
         self.usage = Usage()

@@ -56,6 +56,7 @@ class Run:
                     self._stop.wait(WAIT)
         finally:
             self._claims.close()
+            self._store.close()
         return self._errors
 
     def _results(self, stage: Stage, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:

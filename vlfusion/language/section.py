@@ -8,7 +8,7 @@ from vlfusion.errors import ConfigError, did_you_mean
 from vlfusion.guards.redaction import without_secrets
 
 #: Keys of the section, with the form of each value.
-KEYS = {'store': 'the path of a folder', 'captioners': 'a list, each entry a dict with a type',
+KEYS = {'store': 'the path of a text store', 'captioners': 'a list, each entry a dict with a type',
         'llm': 'a dict with a type', 'prompt': 'the name of a prompt', 'encoder': 'a dict with a type',
         'instruction_encoder': 'a dict with a type', 'fixed': 'a list of texts'}
 #: Keys of the text encoders: that of descriptions and other texts, and one for instructions, where they have their own.

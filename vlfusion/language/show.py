@@ -99,7 +99,7 @@ def _record_lines(stage: str, stored: dict, of_pair: bool) -> Iterator[str]:
     yield f'    made      {facts["date"]} in {seconds} s by vlfusion {facts["vlfusion"]}'
     yield f'    key       {stored["key"]}'
     yield f'    file      {stored["file"]}'
-    if stage == 'features':
+    if stage == 'features' and stored['file'].endswith('.json'):
         yield f'    array     {stored["file"].removesuffix(".json")}.npy'
 
 
