@@ -31,7 +31,7 @@ def test_numbers_are_read_from_grey_and_from_palette_files(path, tmp_path):
         write_mask(path, MASK, palette)
         assert Image.open(path).mode == ('P' if len(palette) else 'L')
         mask = read(tmp_path)
-        assert np.array_equal(mask, MASK) and mask.dtype == np.int64
+        assert np.array_equal(mask, MASK) and mask.dtype == np.uint8
 
 
 def test_exact_colours_and_three_equal_channels_are_read(path, tmp_path):

@@ -29,7 +29,7 @@ def read_mask(path: str | os.PathLike, classes: ClassTable, ignore: int | None =
         ignore: number of further pixels without a label, such as 255; they become void.
 
     Returns:
-        int64 `(h, w)`.
+        `(h, w)`, in the table's `dtype`.
 
     Raises:
         LabelError: the file is not such a PNG file, or has unknown numbers or colours.
@@ -60,7 +60,7 @@ def read_mask(path: str | os.PathLike, classes: ClassTable, ignore: int | None =
                       '--ignore 255). A prediction has a class in each pixel.')
         raise LabelError([Fault('unknown class', str(path), f'holds {listed}; the classes are 0 to '
                                                             f'{len(classes) - 1}')], advice)
-    return numbers
+    return numbers.astype(classes.dtype, copy=False)
 
 
 def _bytes(path: str | os.PathLike) -> bytes:
