@@ -43,7 +43,7 @@ def main() -> None:
             return
         for count in args.records:
             time_store(Path(folder) / f'{count}.shards', count)
-        time_folder(Path(folder) / 'text', min(args.records))
+        time_folder(Path(folder) / 'text', min(10_000, *args.records))
         time_packed(Path(folder) / 'packed.safetensors')
 
 
