@@ -138,7 +138,7 @@ def test_the_first_page_says_what_was_found_and_shows_a_pair(results, page, path
     text, held = ' '.join(page.text.split()), path.read_text(encoding='utf-8')
     assert 'On 10 pairs best is significantly better than every other method in 1 of 2 metrics (EN).' in text
     assert 'In CE, no two methods differ significantly. ' in text
-    assert 'Doubt By the mean rank over the metrics best stands first (1.00), but may take places 1–2' in text
+    assert 'Doubt By the mean rank over the metrics, best stands first (1.00), but may take places 1–2' in text
     assert text.index('On 10 pairs') < text.index('Means over the images') and 'broken failed.' in text
     strip = held.partition('<div class="strip"')[2].partition('</div>')[0]
     captions = [Page(part).text for part in re.findall(r'<figcaption>(.*?)</figcaption>', strip)]
