@@ -17,7 +17,7 @@ from vlfusion.benchmark.run import Progress, Run
 from vlfusion.benchmark.study import load_studies
 from vlfusion.benchmark.study_result import StudyResult, run_study
 from vlfusion.benchmark.tables import results
-from vlfusion.guards.foreign import described, is_end
+from vlfusion.guards.foreign import is_end, reason
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def run_plan(plan: Plan, *, get: bool = False, describe: bool = False, report: b
         except BaseException as error:  # the tables of the pictures are done, and must not be lost
             if is_end(error):
                 raise
-            failures[name, 'the whole study'] = described(error)
+            failures[name, 'the whole study'] = reason(error)
     if planned:
         clock.lap('downstream')
     files = write_all(plan.out, run, units, sets, manifest(run, clock.seconds), report=report, ablation=shown,

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 
 import vlfusion
-from vlfusion.benchmark.cache import content_digest, image_digest, key_of
+from vlfusion.benchmark.cache import image_digest
 from vlfusion.benchmark.methods import FolderMethod, ModelMethod
 from vlfusion.benchmark.plan import SetPlan
 from vlfusion.benchmark.run import Run
+from vlfusion.engine.digests import key_of
 from vlfusion.errors import VLFusionError
+from vlfusion.files import content_digest
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.metrics.columns import metric_of
 

@@ -30,7 +30,6 @@ from vlfusion.analysis.ablation import Ablation
 from vlfusion.analysis.diagram import critical_difference
 from vlfusion.analysis.leaderboard import Leaderboard, higher, places_of, print_board
 from vlfusion.analysis.numbers import UNDEFINED, measured_time, numeral
-from vlfusion.benchmark.cache import content_digest
 from vlfusion.benchmark.report import write_report
 from vlfusion.benchmark.results import Cost, SetResult
 from vlfusion.benchmark.run import Run, Unit
@@ -40,7 +39,7 @@ from vlfusion.errors import ConfigError, printable
 from vlfusion.evaluation.controls import CONTROL
 from vlfusion.evaluation.record import SCHEMA, facts
 from vlfusion.evaluation.rows import columns
-from vlfusion.files import whole, whole_file, write_json
+from vlfusion.files import content_digest, whole, whole_file, write_json
 from vlfusion.guards.cells import markdown_cell, markdown_table, terminal_cell, write_table
 from vlfusion.imaging.lettering import fonts_for, without_font_warnings
 from vlfusion.imaging.protocol import code_of

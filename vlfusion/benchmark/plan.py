@@ -270,27 +270,39 @@ def load_plan(path: str, cfg_options: dict | None = None, *, out: str | None = N
     for control in controls:
         if control not in CONTROLS:
             raise ConfigError(f'Unknown control {control!r}.', did_you_mean(control, CONTROLS))
+    folder = Path(out or config.get('work_dir') or f'work_dirs/benchmark/{Path(path).stem}')
+    return Plan(title=config.get('title', Path(path).stem), datasets=datasets, methods=methods, printed=printed,
+                protocol=protocol, metrics=metrics, truth_metrics=truth_metrics, controls=controls,
+                robustness=config.get('robustness', True), out=folder, config=without_secrets(config.to_dict()),
+                cache=Path(cache or config.get('cache') or folder / 'cache'), **statistics_of(config),
+                **making_of(config), downstream=dict(config.get('downstream', {})))
+
+
+def statistics_of(config: Config) -> dict[str, Any]:
+    """Read the keys `seeds`, `alpha` and `correction` of a comparison or a study; a wrong value is a ConfigError."""
     correction = config.get('correction', 'holm')
     if correction not in CORRECTIONS:
         raise ConfigError(f'Unknown correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
-    tiles, max_memory = config.get('tiles', 'auto'), config.get('max_memory')
-    if tiles not in MODES:
-        raise ConfigError(f'Unknown way to tile {tiles!r}.', did_you_mean(tiles, MODES))
     seeds, alpha = _list(config, 'seeds', [0]), config.get('alpha', 0.05)
     FRACTION.check('alpha', alpha)
     for index, seed in enumerate(seeds):
         SEED.check(f'seeds[{index}]', seed)
     if not seeds:
         raise ConfigError('seeds is empty.', 'Write seeds=[0], or leave the key out.')
-    folder = Path(out or config.get('work_dir') or f'work_dirs/benchmark/{Path(path).stem}')
-    return Plan(title=config.get('title', Path(path).stem), datasets=datasets, methods=methods, printed=printed,
-                protocol=protocol, metrics=metrics, truth_metrics=truth_metrics, controls=controls, seeds=seeds,
-                robustness=config.get('robustness', True), alpha=alpha, correction=correction, out=folder,
-                cache=Path(cache or config.get('cache') or folder / 'cache'), config=without_secrets(config.to_dict()),
-                chroma=config.get('chroma') and chroma_name(config.chroma), tiles=tiles,
+    return dict(seeds=seeds, alpha=alpha, correction=correction)
+
+
+def making_of(config: Config) -> dict[str, Any]:
+    """Read the keys that say how pictures are made: `chroma`, `tiles`, `max_memory` and `words`.
+
+    A wrong value is a ConfigError.
+    """
+    tiles, max_memory = config.get('tiles', 'auto'), config.get('max_memory')
+    if tiles not in MODES:
+        raise ConfigError(f'Unknown way to tile {tiles!r}.', did_you_mean(tiles, MODES))
+    return dict(chroma=config.get('chroma') and chroma_name(config.chroma), tiles=tiles,
                 max_memory=None if max_memory is None else parse_bytes(str(max_memory)),
-                words=find_words(config.words) if config.get('words') else None,
-                downstream=dict(config.get('downstream', {})))
+                words=find_words(config.words) if config.get('words') else None)
 
 
 def _list(config: Config, key: str, default: Sequence) -> list:

@@ -35,7 +35,7 @@ from vlfusion.engine.trust import believed_language, believed_parts
 from vlfusion.errors import DataError, VLFusionError, listing, printable
 from vlfusion.evaluation.controls import CONTROL, control_images
 from vlfusion.files import content_digest
-from vlfusion.guards.foreign import described, is_end
+from vlfusion.guards.foreign import is_end, reason
 from vlfusion.imaging.chroma import add_chroma
 from vlfusion.imaging.images import read_image
 from vlfusion.imaging.picture import to_grey
@@ -423,10 +423,8 @@ class Run:
                 for index, pair in enumerate(self._pairs[set_plan.name]) if index in indices]
 
     def _failed(self, set_plan: SetPlan, method: str, error: BaseException) -> None:
-        problem = error.problem if isinstance(error, VLFusionError) else described(error)
-        remedy = f' {error.remedy}' if isinstance(error, VLFusionError) and error.remedy else ''
-        self.failures[set_plan.name, method] = ' '.join(f'{problem}{remedy}'.split())
-        print(printable(f'{set_plan.name}: {method} failed: {problem}'), file=sys.stderr)
+        self.failures[set_plan.name, method] = reason(error)
+        print(printable(f'{set_plan.name}: {method} failed: {reason(error)}'), file=sys.stderr)
 
     # Scoring
 

@@ -20,9 +20,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from vlfusion.analysis.statistics import CORRECTIONS
 from vlfusion.benchmark.methods import FolderMethod, ModelMethod, check_keys, method_of
-from vlfusion.benchmark.plan import Plan, SetPlan
+from vlfusion.benchmark.plan import Plan, SetPlan, making_of, statistics_of
 from vlfusion.config import SPLITS as ALL_SPLITS
 from vlfusion.config import load_config
 from vlfusion.config_names import require_config
@@ -32,17 +31,13 @@ from vlfusion.downstream.scoring.variants import check_average_precision, mean_i
 from vlfusion.downstream.sets import KEYS as SET_KEYS
 from vlfusion.downstream.sets import LabelledSet, load_labelled
 from vlfusion.downstream.training import TrainingPlan
-from vlfusion.errors import ConfigError, did_you_mean
+from vlfusion.errors import ConfigError
 from vlfusion.guards.arguments import check_arguments, fits
-from vlfusion.guards.ranges import COUNT, FRACTION, SEED
+from vlfusion.guards.ranges import COUNT
 from vlfusion.guards.redaction import without_secrets
-from vlfusion.imaging.chroma import chroma_name
 from vlfusion.imaging.protocol import get_protocol
 from vlfusion.imaging.tasks import get_task
-from vlfusion.inference.tiling import MODES
-from vlfusion.language.recipes import find_words
 from vlfusion.registry import DETECTORS, SEGMENTERS
-from vlfusion.system.memory import parse_bytes
 
 #: Splits that a study uses.
 SPLITS = ('train', 'test')
@@ -66,7 +61,7 @@ class StudyPlan:
         fusing: plan by which the methods fuse the splits; its data sets have the names of the splits.
         network: config of the detector or segmenter.
         training: how a network is trained; None if it is used as it is.
-        seeds: seeds of the trainings.
+        seeds: seeds of the trainings; a single one if there is no training.
         sources: whether each source alone is a row too.
         variant: definition of mIoU or of average precision, see `vlfusion.downstream.scoring.variants`.
         alpha: level of significance.
@@ -141,22 +136,16 @@ def load_study(path: str, cfg_options: dict | None = None, *, out: str | os.Path
                           if key in splits or key in SET_KEYS and key not in ALL_SPLITS})
     _check_network(config.network, sets['test'].labels.kind)
     _check_variant(config.get('variant', ''), sets['test'])
-    seeds, alpha = list(config.get('seeds', [0])), config.get('alpha', 0.05)
-    FRACTION.check('alpha', alpha)
     COUNT.check('resamples', config.get('resamples', RESAMPLES))
-    for index, seed in enumerate(seeds):
-        SEED.check(f'seeds[{index}]', seed)
-    if not seeds:
-        raise ConfigError('seeds is empty.', 'Write seeds=[0], or leave the key out.')
-    if (correction := config.get('correction', 'holm')) not in CORRECTIONS:
-        raise ConfigError(f'Unknown correction {correction!r}.', did_you_mean(correction, CORRECTIONS))
+    statistics = statistics_of(config)
+    if not training:
+        statistics['seeds'] = statistics['seeds'][:1]  # nothing is drawn
     folder = Path(out or config.get('work_dir') or f'work_dirs/downstream/{Path(path).stem}')
     fusing = _fusing(config, splits, folder, cache, models)
     plan = StudyPlan(title=config.get('title', Path(path).stem), sets=sets, fusing=fusing,
-                     network=config.network.to_dict(), training=training, seeds=seeds,
-                     sources=config.get('sources', True), variant=config.get('variant', ''), alpha=alpha,
-                     correction=correction, resamples=config.get('resamples', RESAMPLES), out=folder,
-                     config=without_secrets(config.to_dict()))
+                     network=config.network.to_dict(), training=training, sources=config.get('sources', True),
+                     variant=config.get('variant', ''), resamples=config.get('resamples', RESAMPLES), out=folder,
+                     **statistics, config=without_secrets(config.to_dict()))
     if taken := [method.name for method in fusing.methods if method.name in plan.alone]:
         raise ConfigError(f'The method name {taken[0]!r} is that of a source alone.', 'Give it another name.')
     return plan
@@ -199,9 +188,6 @@ def _fusing(config: Config, splits: Sequence[str], folder: Path, cache: str | os
                                     pipeline=[dict(type='LoadPair'), dict(type='PackPair')],
                                     **{key: value for key, value in config[split].items() if key != 'labels'}))
                 for split in splits]
-    tiles, max_memory = config.get('tiles', 'auto'), config.get('max_memory')
-    if tiles not in MODES:
-        raise ConfigError(f'Unknown way to tile {tiles!r}.', did_you_mean(tiles, MODES))
     methods = [method_of(name, _of_one_split(name, entry, splits), splits)
                for name, entry in config.get('methods', {}).items()]
     methods += [replace(model, datasets=()) for model in models if model.name not in {own.name for own in methods}]
@@ -209,9 +195,7 @@ def _fusing(config: Config, splits: Sequence[str], folder: Path, cache: str | os
     return Plan(title='', datasets=datasets, methods=methods, printed={}, metrics=[], truth_metrics=[], controls=[],
                 protocol=get_protocol(config.get('protocol', 'film')), seeds=[0], robustness=False, alpha=0.05,
                 correction='holm', out=folder, cache=Path(cache or config.get('cache') or folder / 'cache'), config={},
-                chroma=config.get('chroma') and chroma_name(config.chroma), tiles=tiles,
-                max_memory=None if max_memory is None else parse_bytes(str(max_memory)),
-                words=find_words(config.words) if config.get('words') else None)
+                **making_of(config))
 
 
 def _single(method: ModelMethod | FolderMethod) -> list[ModelMethod | FolderMethod]:

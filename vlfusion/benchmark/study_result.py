@@ -7,7 +7,6 @@ from pathlib import Path
 
 from vlfusion.analysis.leaderboard import Leaderboard
 from vlfusion.analysis.numbers import numeral
-from vlfusion.benchmark.needs import download, needs_of
 from vlfusion.benchmark.run import Progress
 from vlfusion.benchmark.study import StudyPlan
 from vlfusion.benchmark.study_run import StudyRun
@@ -89,7 +88,6 @@ class StudyResult:
 
     def markdown(self) -> str:
         """All tables in Markdown."""
-        seeds = len(self.plan.seeds) if self.plan.training else 1
         spread = [['method', *(f'seed {seed}' for seed in self.plan.seeds)],
                   *([name, *(numeral(one.values[self.main], '.3f') for one in scores.by_seed)]
                     for name, scores in self.scores.items())]
@@ -97,7 +95,7 @@ class StudyResult:
                  *(f'- {markdown_cell(verdict)}' for verdict in self.verdicts().values())]
         if self.scores:
             parts += ['', f'### {self.class_score} by class', '', _table(self.per_class())]
-        if self.scores and seeds > 1:
+        if self.scores and len(self.plan.seeds) > 1:
             parts += [f'### {self.main} by seed', '', _table(spread)]
         return '\n'.join(parts)
 
@@ -143,7 +141,7 @@ def run_study(plan: StudyPlan, *, get: bool = False, describe: bool = False,
         DataError: a picture, a pair or a label is missing or not valid.
         ConfigError: a package is not installed.
     """
-    run = StudyRun(plan, progress, describe, download(needs_of(plan.fusing), progress) if get else {})
+    run = StudyRun.begin(plan, get=get, describe=describe, progress=progress)
     pictures = run.fuse()
     found = run.predict(pictures)
     test = plan.sets['test']

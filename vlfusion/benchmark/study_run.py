@@ -4,16 +4,14 @@ import hashlib
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vlfusion.benchmark.cache import content_digest, key_of
+from vlfusion.benchmark.needs import download, needs_of
 from vlfusion.benchmark.run import Progress, Run
 from vlfusion.benchmark.study import StudyPlan
 from vlfusion.console.notes import new_run
@@ -22,10 +20,11 @@ from vlfusion.downstream.boxes import Boxes
 from vlfusion.downstream.interfaces import Mask
 from vlfusion.downstream.predictions import read_predictions, write_coco_results, write_masks
 from vlfusion.downstream.sets import image_size, size_of
-from vlfusion.downstream.training import NETWORK, identity, predict, train_network
+from vlfusion.downstream.training import NETWORK, bytes_of, identity, predict, train_network
+from vlfusion.engine.digests import key_of
 from vlfusion.errors import DataError, VLFusionError, printable
-from vlfusion.files import whole_folder
-from vlfusion.guards.foreign import described, is_end
+from vlfusion.files import content_digest, whole_folder
+from vlfusion.guards.foreign import is_end, reason
 from vlfusion.guards.redaction import without_secrets
 from vlfusion.imaging.images import read_image, to_8bit
 from vlfusion.imaging.reading.rule import AS_STORED, Reading
@@ -52,6 +51,11 @@ class StudyRun:
     refused: Mapping[str, VLFusionError] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     counts: Counter = field(default_factory=Counter)
+
+    @classmethod
+    def begin(cls, plan: StudyPlan, *, get: bool, describe: bool, progress: Progress) -> 'StudyRun':
+        """Begin a run; arguments as for `vlfusion.benchmark.study_result.run_study`."""
+        return cls(plan, progress, describe, download(needs_of(plan.fusing), progress) if get else {})
 
     def __post_init__(self):
         self._run = Run(self.plan.fusing, progress=self.progress, describe=self.describe, refused=self.refused)
@@ -95,11 +99,6 @@ class StudyRun:
         return {name: found for name, splits in pictures.items() if (found := self.attempt(name, partial(
             self._found, name, splits))) is not None}
 
-    @property
-    def seeds(self) -> Sequence[int]:
-        """Seeds of the networks; a network that is not trained runs once."""
-        return self.plan.seeds if self.plan.training else self.plan.seeds[:1]
-
     def _check_sizes(self, pictures: Mapping[str, Mapping[str, Path]]) -> None:
         """Refuse pictures of another size than their sources: boxes and masks would not fit the labels."""
         for split, labelled in self.plan.sets.items():
@@ -118,14 +117,12 @@ class StudyRun:
         except BaseException as error:
             if is_end(error):
                 raise
-            problem = error.problem if isinstance(error, VLFusionError) else described(error)
-            remedy = f' {error.remedy}' if isinstance(error, VLFusionError) and error.remedy else ''
-            self.failures[name] = ' '.join(f'{problem}{remedy}'.split())
-            print(printable(f'{name} failed: {problem}'), file=sys.stderr)
+            self.failures[name] = reason(error)
+            print(printable(f'{name} failed: {reason(error)}'), file=sys.stderr)
             return None
 
     def _found(self, name: str, splits: Mapping[str, Mapping[str, Path]]) -> list[Mapping[str, Boxes | Mask]]:
-        return [self._predicted(name, seed, splits) for seed in self.seeds]
+        return [self._predicted(name, seed, splits) for seed in self.plan.seeds]
 
     def _trained(self, name: str, seed: int, splits: Mapping[str, Mapping[str, Path]]) -> Path:
         """The checkpoint of a row's network."""
@@ -181,9 +178,7 @@ class StudyRun:
         digest = hashlib.sha256()
         for pair, label in self.plan.sets['train']:
             digest.update(pair.name.encode())
-            parts = (label.corners, label.classes, label.ignored) if isinstance(label, Boxes) else (label,)
-            for part in parts:
-                digest.update(b'none' if part is None else np.ascontiguousarray(part).tobytes())
+            digest.update(bytes_of(label))
         return digest.hexdigest()
 
     def _source(self, path: Path, reading: Reading) -> Path:

@@ -24,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vlfusion.benchmark.needs import download, needs_of
     from vlfusion.benchmark.study import load_study
     from vlfusion.benchmark.study_result import run_study
     from vlfusion.benchmark.study_run import StudyRun
@@ -34,8 +33,7 @@ def run(args: argparse.Namespace) -> int:
     plan = load_study(args.config, args.cfg_options, out=args.out, cache=args.cache)
     with ShowProgress() as progress:
         if args.action == 'train':
-            run = StudyRun(plan, progress, args.describe,
-                           download(needs_of(plan.fusing), progress) if args.get else {})
+            run = StudyRun.begin(plan, get=args.get, describe=args.describe, progress=progress)
             run.train(run.fuse())
             failures, counts, files = run.failures, run.counts, []
         else:

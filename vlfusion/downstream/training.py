@@ -293,6 +293,12 @@ def read_picture(path: str | os.PathLike) -> Picture:
     return np.array(rgb(read_image(path)))
 
 
+def bytes_of(label: Boxes | Mask) -> bytes:
+    """Return all of a label that a training reads, for a digest."""
+    parts = (label.corners, label.classes, label.ignored) if isinstance(label, Boxes) else (label,)
+    return b''.join(b'none' if part is None else np.ascontiguousarray(part).tobytes() for part in parts)
+
+
 class LabelledPictures(Dataset):
     """Training pictures with their labels, changed by chance as the plan says.
 
@@ -324,8 +330,7 @@ class LabelledPictures(Dataset):
             label = labels.read(name, image_size(path))
             if labels.kind == 'boxes':
                 self.boxes[name] = label
-            for part in (label.corners, label.classes, label.ignored) if labels.kind == 'boxes' else (label,):
-                digest.update(b'none' if part is None else np.ascontiguousarray(part).tobytes())
+            digest.update(bytes_of(label))
         self.digest = digest.hexdigest()
         size = training.size or image_size(self.files[self.names[0]])
         fill = {Image: PADDING, MaskTensor: IGNORED}

@@ -53,6 +53,16 @@ def described(error: BaseException) -> str:
     return f'{what}{_place(error)}'
 
 
+def reason(error: BaseException) -> str:
+    """Return the reason of a failed row in one line: problem and remedy of an error of vlfusion, or `described`.
+
+    >>> reason(VLFusionError('No weights.', 'Add --get.'))
+    'No weights. Add --get.'
+    """
+    parts = (error.problem, error.remedy) if isinstance(error, VLFusionError) else (described(error),)
+    return ' '.join(' '.join(parts).split())
+
+
 def is_end(error: BaseException) -> bool:
     """Tell whether an exception ends the program. Ctrl-C does; code that says `raise KeyboardInterrupt` does not."""
     if type(error) is not KeyboardInterrupt:
